@@ -1,0 +1,62 @@
+"""What happened, as frozen records, and who may be told.
+
+The library prints nothing: it tells a Reporter. The command line shows some of it; a library user passes `silent`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Warned:
+    """Something that a person should know. ``code`` is stable and greppable; ``subject`` is what it is about."""
+
+    code: str
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetching:
+    """A request was started. ``what`` is a file or project name, for the progress line."""
+
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """A request ended, well or not. ``size`` in bytes."""
+
+    what: str
+    size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Solving:
+    """A problem is being solved. ``subject`` is a sentence part: "runtime" or "build of NAME VERSION"."""
+
+    subject: str
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pinned:
+    """The resolver pinned a candidate (it may be given up again)."""
+
+    name: str
+    version: str
+
+
+Event = Warned | Fetching | Fetched | Solving | Pinned
+
+
+class Reporter(Protocol):
+    """Is told of events. Called from worker threads too: must be quick and thread-safe, and must not raise."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Take note of one event."""
+
+
+def silent(event: Event, /) -> None:
+    """The Reporter that forgets: for library use."""
+    del event

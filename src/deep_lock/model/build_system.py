@@ -1,0 +1,57 @@
+"""How a source distribution says it is built, and how we know what its backend would answer."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from deep_lock.model.metadata import Metadata
+
+Evidence = Literal["static", "observed", "assumed"]
+"""static: proven without running code; observed: the hook ran; assumed: nobody was asked."""
+
+LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
+LEGACY_REQUIRES = ("setuptools>=40.8.0",)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildSystem:
+    """The ``[build-system]`` table (PEP 518, PEP 517), or what stands in for a missing one."""
+
+    requires: tuple[str, ...]
+    """As written in the file: duplicates and order kept."""
+    backend: str
+    backend_path: tuple[str, ...] = ()
+    requires_from: Literal["pyproject", "default", "user"] = "pyproject"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HookAnswer:
+    """What ``get_requires_for_build_wheel`` answers.
+
+    ``requires`` is None where it is not known: then the evidence is ``assumed`` and only the declared list is locked.
+    """
+
+    requires: tuple[str, ...] | None
+    evidence: Evidence
+    conditional: str = ""
+    """"PATH" where the answer holds for an empty search path: a machine that has the tool needs less."""
+    reason: str = ""
+    """Why, in one sentence: shown when the evidence is not enough for the user."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SdistFacts:
+    """All that is read out of an sdist without unpacking or running it. Depends on its bytes alone: cached by sha256."""
+
+    build_system: BuildSystem
+    metadata: Metadata | None
+    """Runtime metadata that the sdist proves; None where only its backend knows."""
+    metadata_source: Literal["pkg-info", "project", "static", ""] = ""
+    """PKG-INFO 2.2+, the ``[project]`` table, or a static setup.cfg or setup.py."""
+    guess: Metadata | None = None
+    """Best guess where ``metadata`` is None: egg-info requires.txt, else an old PKG-INFO."""
+    declared_hook: tuple[str, ...] | None = None
+    """What the backend's configuration in the sdist makes its hook ask for; None where that cannot be read."""
+    hook_reason: str = ""
+    """Why ``declared_hook`` is None, or by what it is proven."""
+    notes: tuple[str, ...] = ()
+    """Findings for reviewers: "cargo-lock", "legacy-name", "odd-member-name", "build-requires-url", ..."""

@@ -1,0 +1,149 @@
+"""The finished graph of resolutions, as the tables of `deep.lock` (PEP 751 plus ``[tool.deep-lock]``).
+
+Field names are the file's keys with ``-`` for ``_``. None and empty mean: the key is not written.
+Everything here is text and numbers, sorted as the file is: a Lock is what the file says, not how it came about.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+LOCK_VERSION = "1.0"
+CREATED_BY = "deep-lock"
+VERSION = 1
+REVISION = 0
+BUILD_GROUP = "deep-lock-build"
+BUILD_MARKER = f"'{BUILD_GROUP}' in dependency_groups"
+"""Gates build-only entries: no ordinary install selects an unlisted group."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedFile:
+    """A wheel or an sdist. ``sha256`` is lower-case hex; ``size`` in bytes; ``upload_time`` aware, UTC."""
+
+    name: str
+    url: str
+    sha256: str
+    upload_time: datetime | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedReference:
+    """Names exactly one entry. ``version`` only where a name has more than one."""
+
+    name: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedPackage:
+    """One ``[[packages]]`` entry: a release, its files, and deep-lock's marks. (name, version) is unique."""
+
+    name: str
+    version: str
+    marker: str | None = None
+    requires_python: str | None = None
+    dependencies: tuple[LockedReference, ...] = ()
+    index: str
+    sdist: LockedFile | None = None
+    wheels: tuple[LockedFile, ...] = ()
+    # [packages.tool.deep-lock], written only when true:
+    build_only: bool = False
+    also_build: bool = False
+    sdist_only: bool = False
+    build_on: tuple[str, ...] = ()
+    direct: bool = False
+    build: str | None = None
+    """"name==version" of the build record of its sdist."""
+    metadata: Literal["static", "observed", "assumed"] | None = None
+    """How an sdist's own Requires-Dist is known, where it was not plain metadata."""
+    hash_origin: Literal["computed"] | None = None
+    """Set where the index gave no sha256 and the bytes were hashed here."""
+    no_source: bool = False
+    """Build scope "all", and the release came as a wheel because the user allowed it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentMember:
+    """One package of a build environment, with the names that it needs inside that environment."""
+
+    name: str
+    version: str
+    dependencies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedBuild:
+    """One ``[[tool.deep-lock.builds]]`` record: an sdist (or the project), its build environment, and the evidence."""
+
+    name: str
+    version: str | None
+    """None for a project whose version is dynamic."""
+    source: str | None = None
+    """"." for the project itself."""
+    sdist: str | None = None
+    """"sha256:..." of the archive that the declarations were read from."""
+    needed: Literal["always", "targets", "forced", "scope", "project"]
+    targets: tuple[str, ...] = ()
+    """Labels; empty is all targets of the lock."""
+    backend: str
+    backend_path: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    requires_from: Literal["pyproject", "default", "user"]
+    requires_dynamic: tuple[str, ...] | None = None
+    """What the hook added; () is "asked (or proven), and nothing"; None is not known: the key is absent."""
+    conditional: str = ""
+    evidence: Literal["static", "observed", "assumed"]
+    observed_on: str | None = None
+    packages: tuple[EnvironmentMember, ...] = ()
+    declared_packages: tuple[EnvironmentMember, ...] | None = None
+    """The first stage, only where it differs from the final one."""
+    ends: Literal["self-hosted"] | None = None
+    """How the walk ended here: an in-tree backend that requires nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedTarget:
+    """One declared target; ``marker`` holds on it and on no other declared target of another platform or Python."""
+
+    name: str
+    marker: str
+    python: str
+    platform: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockedInputs:
+    """What the lock was made from: sorted texts, compared by meaning, never by digest."""
+
+    sources: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    extras: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    dependency_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    constraints: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    build_constraints: tuple[str, ...] = ()
+    build_requires: tuple[str, ...] | None = None
+    """The project's own ``[build-system] requires``; None where it is not built."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """The content of one `deep.lock`."""
+
+    environments: tuple[str, ...] = ()
+    requires_python: str | None = None
+    extras: tuple[str, ...] = ()
+    dependency_groups: tuple[str, ...] = ()
+    default_groups: tuple[str, ...] = ()
+    version: int = VERSION
+    revision: int = REVISION
+    inputs: LockedInputs
+    options: tuple[tuple[str, str | int | bool | datetime | tuple[str, ...]], ...] = ()
+    """Sorted by key; only what differs from nothing: settings that change the answer."""
+    indexes: tuple[tuple[str, str], ...] = ()
+    """(name, URL); "default" first, then sorted by name."""
+    targets: tuple[LockedTarget, ...] = ()
+    packages: tuple[LockedPackage, ...] = ()
+    builds: tuple[LockedBuild, ...] = ()

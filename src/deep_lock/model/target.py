@@ -1,0 +1,81 @@
+"""A target: one Python minor version on one platform, as a marker environment and a ranked list of wheel tags.
+
+A lock is exact for each of its declared targets, and for nothing else. This file is the record and the two questions
+that are asked of it; `targets.py` beside it makes targets from names.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import product
+
+from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Equal where the label is: labels are made from all that tells targets apart."""
+
+    label: str
+    """"cp313-x86_64-manylinux_2_28"; free-threaded "cp313t-...". """
+    python: str = field(compare=False)
+    """"3.13" or "3.13t", as declared."""
+    python_full_version: str = field(compare=False)
+    platform: str = field(compare=False)
+    """"x86_64-manylinux_2_28"."""
+    environment: Mapping[str, str] = field(compare=False)
+    """Every marker variable of the dependency specifiers spec but ``extra``."""
+    tags: tuple[str, ...] = field(compare=False)
+    """Wheel tags as text, best first."""
+    ranks: Mapping[str, int] = field(compare=False)
+    """Each tag's place in ``tags``."""
+    host_faithful: bool = field(compare=False)
+    """Whether a backend run on this machine would tell the truth for the target."""
+
+
+def rank(tags: str, target: Target) -> int | None:
+    """How good a wheel with this compressed tag set is for the target: 0 is best, None is no fit."""
+    best: int | None = None
+    pythons, abis, platforms = tags.rsplit("-", 2) if tags.count("-") >= 2 else ("", "", "")
+    ranks = target.ranks
+    for parts in product(pythons.split("."), abis.split("."), platforms.split(".")):
+        found = ranks.get("-".join(parts))
+        if found is not None and (best is None or found < best):
+            best = found
+    return best
+
+
+def holds(marker: Marker | None, target: Target, extras: Iterable[str] = ("",)) -> bool:
+    """Whether the marker holds on the target, for any one of the extras ("" is none).
+
+    Raises packaging's UndefinedEnvironmentName or UndefinedComparison on a marker that cannot be evaluated: the
+    caller makes the candidate ineligible, and says so (dependency specifiers).
+    """
+    if marker is None:
+        return True
+    return any(marker.evaluate({**target.environment, "extra": extra}) for extra in extras)
+
+
+@lru_cache(maxsize=8192)
+def _specifier(text: str) -> SpecifierSet | None:
+    try:
+        return SpecifierSet(text)
+    except (InvalidSpecifier, ValueError):
+        return None
+
+
+def python_fits(requires_python: str | None, target: Target) -> bool:
+    """Whether Requires-Python admits the target. An invalid specifier fits nothing: that one file is left out."""
+    if not requires_python:
+        return True
+    return _python_fits(requires_python, target.python_full_version)
+
+
+@lru_cache(maxsize=16384)
+def _python_fits(requires_python: str, python_full_version: str) -> bool:
+    specifier = _specifier(requires_python)
+    return specifier is not None and specifier.contains(python_full_version, prereleases=True)
+
+
+UnevaluableMarker = (UndefinedEnvironmentName, UndefinedComparison)

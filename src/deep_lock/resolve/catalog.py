@@ -1,0 +1,43 @@
+"""The port: all that a resolver may ask of the world. Blocking; whoever serves it may fetch ahead behind it.
+
+A fake of it is a dict that refuses what it was not given.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from deep_lock.model.distribution import Distribution
+from deep_lock.model.metadata import Metadata
+from deep_lock.model.resolution import BuildRequest, Candidate
+from deep_lock.model.target import Target
+
+
+class Catalog(Protocol):
+    """Answers must not change during a run: a page is read once and kept."""
+
+    def versions(self, name: NormalizedName) -> Sequence[Version]:
+        """Return every version of the project that has a file, newest first; empty where no index knows the name.
+
+        Asked O(1) times for a requirement. Raises IndexFault.
+        """
+
+    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+        """Return the files of one version from `versions`, in file name order.
+
+        Asked once for a version that is looked at: keep it cheap.
+        """
+
+    def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
+        """Return the candidate's core metadata, or the request for a build where only its backend has it.
+
+        Asked for a candidate that is about to be pinned. Raises IndexFault or SafetyError.
+        """
+
+    def prefetch(self, names: Sequence[NormalizedName], candidates: Sequence[Candidate]) -> None:
+        """Hint that pages of these names and metadata of these candidates will be asked for soon.
+
+        Must return at once, and must not raise.
+        """
