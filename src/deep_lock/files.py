@@ -34,7 +34,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def _give_ordinary_mode(path: Path) -> None:
-    """mkstemp makes files for the owner alone; a lock is to be read by others, as umask allows."""
+    """Undo that mkstemp makes files for the owner alone: a lock is read by others, as umask allows."""
     if os.name == "posix":
         mask = os.umask(0)
         os.umask(mask)
