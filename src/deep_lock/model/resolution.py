@@ -16,7 +16,6 @@ ALL = ":all:"
 Prereleases = Literal["if-necessary", "allow", "disallow"]
 ResolutionMode = Literal["highest", "lowest", "lowest-direct"]
 BuildScope = Literal["needed", "all", "none"]
-EdgeKind = Literal["runtime", "build-system", "build-backend"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +96,6 @@ class Edge:
     parent_extra: NormalizedName | None
     child: NormalizedName
     requirement: Requirement
-    kind: EdgeKind = "runtime"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
