@@ -6,7 +6,7 @@ preferences, and kept if it names fewer releases.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
@@ -15,7 +15,7 @@ from packaging.version import Version
 from deep_lock.closure import Closure, Preferences
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Use:
     """One environment's (or the runtime's) use of a name: what it took, and what it would accept."""
 
@@ -29,24 +29,19 @@ class _Use:
         return all(specifier.contains(version, prereleases=True) for specifier in self.accepts)
 
 
-@dataclass(kw_only=True, slots=True)
-class _Uses:
-    by_name: dict[NormalizedName, list[_Use]] = field(default_factory=dict)
-
-
-def _uses(closure: Closure) -> Mapping[str, _Uses]:
-    found = {target.label: _Uses() for target, _ in closure.runtime}
+def _uses(closure: Closure) -> Mapping[str, dict[NormalizedName, list[_Use]]]:
+    found: dict[str, dict[NormalizedName, list[_Use]]] = {target.label: {} for target, _ in closure.runtime}
     for target, resolved in closure.runtime:
         for pin in resolved.pins:
             use = _Use(version=pin.version, movable=False)
-            found[target.label].by_name.setdefault(pin.name, []).append(use)
+            found[target.label].setdefault(pin.name, []).append(use)
     for built in closure.builds:
         asked: dict[NormalizedName, list[SpecifierSet]] = {}
         for edge in built.final.edges:
             asked.setdefault(edge.child, []).append(edge.requirement.specifier)
         for pin in built.final.pins:
             use = _Use(version=pin.version, accepts=tuple(asked.get(pin.name, ())))
-            found[built.target.label].by_name.setdefault(pin.name, []).append(use)
+            found[built.target.label].setdefault(pin.name, []).append(use)
     return found
 
 
@@ -55,16 +50,14 @@ def sharable(closure: Closure) -> dict[str, Preferences]:
     found: dict[str, Preferences] = {}
     for label, uses in _uses(closure).items():
         preferences: dict[NormalizedName, tuple[Version, ...]] = {}
-        for name, own in uses.by_name.items():
+        for name, own in uses.items():
             versions = {use.version for use in own}
             if len(versions) < 2 or not any(
                 use.movable and use.suits(version) for use in own for version in versions - {use.version}
             ):
                 continue
-            suited = {version: sum(use.suits(version) for use in own) for version in versions}
-            preferences[name] = tuple(
-                sorted(versions, key=lambda version, suited=suited: (suited[version], version), reverse=True)
-            )
+            suited = {version: (sum(use.suits(version) for use in own), version) for version in versions}
+            preferences[name] = tuple(sorted(versions, key=suited.__getitem__, reverse=True))
         if preferences:
             found[label] = preferences
     return found
