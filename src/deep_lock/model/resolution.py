@@ -24,6 +24,8 @@ class Selection:
 
     resolution: ResolutionMode = "highest"
     prereleases: Prereleases = "if-necessary"
+    prerelease_names: frozenset[str] = frozenset()
+    """Projects whose pre-releases are as good as final releases."""
     exclude_newer: datetime | None = None
     exclude_newer_package: tuple[tuple[NormalizedName, datetime | None], ...] = ()
     """Per package: its own limit, or None for no limit."""

@@ -130,10 +130,12 @@ def _suffix_rank(filename: str) -> int:
     return len(SDIST_SUFFIXES)
 
 
-def fitting_wheels(files: Sequence[Distribution], target: Target, selection: Selection) -> tuple[Wheel, ...]:
+def fitting_wheels(
+    files: Sequence[Distribution], target: Target, selection: Selection, *, yanked_ok: bool = False
+) -> tuple[Wheel, ...]:
     """Return every wheel of a release that the target could take: an installer may see only some of them."""
     return tuple(
-        file for file in files if isinstance(file, Wheel) and not _refusal(file, target, selection, yanked_ok=True)
+        file for file in files if isinstance(file, Wheel) and not _refusal(file, target, selection, yanked_ok=yanked_ok)
     )
 
 

@@ -186,7 +186,8 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
             candidate = self._fitting(name, version, specifiers, yanked_ok=True)
             if candidate is not None:
                 yield candidate
-        mode = self.problem.selection.prereleases
+        selection = self.problem.selection
+        mode = "allow" if name in selection.prerelease_names else selection.prereleases
         withheld: list[Version] = []
         finals = False
         for version in self._ordered(name, direct=direct):
