@@ -24,6 +24,7 @@ from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.tables import Reading, Table
 from deep_lock.lockfile.toml import parse_toml
 from deep_lock.model.lock import (
+    BUILD_GROUP,
     LOCK_VERSION,
     REVISION,
     VERSION,
@@ -66,8 +67,8 @@ def _read_lock(document: dict[str, object], source: str, report: Reporter) -> Lo
         environments=top.texts("environments", marker_fault),
         requires_python=top.optional("requires-python", specifier_fault),
         extras=top.texts("extras", name_fault),
-        dependency_groups=top.texts("dependency-groups", name_fault),
-        default_groups=top.texts("default-groups", name_fault),
+        dependency_groups=top.texts("dependency-groups", _group_fault),
+        default_groups=top.texts("default-groups", _group_fault),
         version=tool.number("version") or VERSION,
         revision=tool.number("revision") or 0,
         inputs=_read_inputs(tool.inner("inputs")),
@@ -83,6 +84,11 @@ def _read_lock(document: dict[str, object], source: str, report: Reporter) -> Lo
     if reading.newer:
         _tell_newer(reading, revision, report)
     return lock
+
+
+def _group_fault(text: str) -> str:
+    """A group that is listed is one that installers select: the build layer must never be."""
+    return f"{BUILD_GROUP!r} is the gate of the build layer, and no group" if text == BUILD_GROUP else name_fault(text)
 
 
 def _check_versions(document: dict[str, object], source: str, report: Reporter) -> int:
