@@ -98,18 +98,17 @@ def _reasons(run: _Run) -> tuple[str, ...]:
     if run.old is None:
         return ("there is no lock",)
     head = _head(run)
-    return (
-        *stale_reasons(
-            run.old,
-            inputs=head.inputs,
-            options=head.options,
-            indexes=head.indexes,
-            targets=head.targets,
-            requires_python=head.requires_python,
-            extras=head.extras,
-            groups=head.dependency_groups,
-        ),
-        *check_closed(run.old, run.targets),
+    same = {target.name for target in run.old.targets} == {target.label for target in run.targets}
+    return stale_reasons(
+        run.old,
+        inputs=head.inputs,
+        options=head.options,
+        indexes=head.indexes,
+        targets=head.targets,
+        requires_python=head.requires_python,
+        extras=head.extras,
+        groups=head.dependency_groups,
+        full_targets=run.targets if same else (),
     )
 
 

@@ -5,7 +5,7 @@ What the lock must remember of them is here too (`options`): a rule that changes
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
@@ -13,7 +13,7 @@ from packaging.version import Version
 from deep_lock.errors import UsageError
 from deep_lock.flags import Flags, RuleFlags
 from deep_lock.inputs.config import Config
-from deep_lock.inputs.instant import read_limit
+from deep_lock.inputs.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.model.lock import Lock, OptionValue
 from deep_lock.model.resolution import ALL, Selection
 from deep_lock.model.target import Target
@@ -46,18 +46,23 @@ def selection_of(flags: Flags, gathered: Gathered, old: Lock | None) -> Selectio
 
 def _limit(flags: Flags, config: Config, old: Lock | None) -> datetime | None:
     """Return exclude-newer as a time. An age is counted from the run that first locked with it, until an upgrade."""
-    asked = flags.rules.exclude_newer or config.exclude_newer
-    if not asked:
+    flag = flags.rules.exclude_newer
+    asked = read_exclude_newer(flag) if flag else config.exclude_newer
+    if asked is None:
         return None
-    limit = read_limit(asked)
-    if isinstance(limit, datetime):
-        return limit
-    kept = dict(old.options).get("exclude-newer") if old is not None and not flags.upgrade.everything else None
-    return kept if isinstance(kept, datetime) else _ago(flags.surroundings.now, limit)
+    kept = dict(old.options).get("exclude-newer") if old is not None else None
+    return _instant(asked, flags.surroundings.now, kept if isinstance(kept, datetime) else None)
 
 
-def _ago(now: datetime, age: timedelta) -> datetime:
-    return (now - age).astimezone(UTC).replace(microsecond=0)
+def _instant(limit: ExcludeNewer, now: datetime, kept: datetime | None) -> datetime:
+    match limit.value:
+        case datetime() as moment:
+            return moment.astimezone(UTC)
+        case date() as day:
+            # a day as a limit includes the day, as in other tools
+            return datetime.combine(day + timedelta(days=1), time(), UTC)
+        case timedelta() as age:
+            return kept or (now - age).astimezone(UTC).replace(microsecond=0)
 
 
 def _package_limits(
@@ -68,24 +73,23 @@ def _package_limits(
         name, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--exclude-newer-package {text!r}: it must be NAME=DATE, NAME=P7D or NAME=false")
-        asked[name.strip()] = value.strip()
-    kept = _kept_limits(old) if old is not None and not flags.upgrade.everything else {}
-    found: dict[NormalizedName, datetime | None] = {}
-    for written, value in asked.items():
-        name = canonicalize_name(written)
-        if value in {NO_LIMIT, False}:
-            found[name] = None
-            continue
-        limit = read_limit(str(value))
-        now = flags.surroundings.now
-        found[name] = limit if isinstance(limit, datetime) else kept.get(name) or _ago(now, limit)
-    return tuple(sorted(found.items()))
+        asked[canonicalize_name(name.strip())] = (
+            None if value.strip() == NO_LIMIT else read_exclude_newer(value.strip())
+        )
+    kept = _kept_limits(old) if old is not None else {}
+    now = flags.surroundings.now
+    return tuple(
+        sorted(
+            ((name, None if limit is None else _instant(limit, now, kept.get(name))) for name, limit in asked.items()),
+            key=lambda pair: pair[0],
+        )
+    )
 
 
 def _kept_limits(old: Lock) -> dict[str, datetime]:
     kept = dict(old.options).get("exclude-newer-package", ())
     pairs = (text.partition("=") for text in kept) if isinstance(kept, tuple) else ()
-    return {name: datetime.fromisoformat(time) for name, _, time in pairs if time != NO_LIMIT}
+    return {name: datetime.fromisoformat(moment) for name, _, moment in pairs if moment != NO_LIMIT}
 
 
 def options_of(selection: Selection, rules: RuleFlags, config: Config) -> tuple[tuple[str, OptionValue], ...]:
