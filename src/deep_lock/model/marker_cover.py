@@ -3,7 +3,7 @@
 Targets stand in a grid: Pythons in order on one axis, (platform_machine, sys_platform) on the other. A set of targets
 is a set of cells, kept as the bits of a number. A term is a rectangle: Pythons that lie together (or all but one) x
 platforms that share a system or a machine (or all but those of one). Terms that touch no forbidden cell are taken
-greedily, cheapest text for each new cell first. Free-threaded builds and levels of libc share a cell: markers have no
+greedily: one that holds on all that is left, else the cheapest text for each new cell. Free-threaded builds and levels of libc share a cell: markers have no
 word for them.
 """
 
@@ -38,8 +38,6 @@ class Python:
     minor: str
     exact: bool = field(compare=False)
     """A full version was declared: otherwise the minor version is meant, whatever its micro."""
-    alone: bool = field(compare=False)
-    """No other place has its minor version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,11 +65,9 @@ def python_axis(declared: Iterable[Target]) -> tuple[Python, ...]:
     for target in declared:
         version = target.python_full_version
         exact[version] = exact.get(version, False) or target.python.count(".") > 1
-    minors = {version: ".".join(version.split(".")[:2]) for version in exact}
-    told = list(minors.values())
     return tuple(
-        Python(full_version=text, minor=minors[text], exact=exact[text], alone=told.count(minors[text]) == 1)
-        for text in sorted(exact, key=Version)
+        Python(full_version=version, minor=".".join(version.split(".")[:2]), exact=exact[version])
+        for version in sorted(exact, key=Version)
     )
 
 
@@ -92,30 +88,34 @@ def _border(below: Python, above: Python) -> tuple[str, str]:
     return f"python_full_version {upto}", f"python_full_version {onward}"
 
 
+def _same(axis: tuple[Python, ...], first: int, last: int, operator: str) -> Literals:
+    """One comparison that tells the places from all others: they are one minor version, or one full version."""
+    here = axis[first]
+    sharing = [place for place, python in enumerate(axis) if python.minor == here.minor]
+    if sharing == list(range(first, last + 1)):
+        return (f"python_version {operator} '{here.minor}'",)
+    return (f"python_full_version {operator} '{here.full_version}'",) if here.exact and first == last else ()
+
+
 def _span(axis: tuple[Python, ...], first: int, last: int) -> Literals:
     start = () if first == 0 else (_border(axis[first - 1], axis[first])[1],)
     end = () if last == len(axis) - 1 else (_border(axis[last], axis[last + 1])[0],)
-    if start and end and first == last:
-        return _same(axis[first], "==") or (*start, *end)
+    if start and end:
+        return _same(axis, first, last, "==") or (*start, *end)
     return (*start, *end)
-
-
-def _same(python: Python, operator: str) -> Literals:
-    if python.alone:
-        return (f"python_version {operator} '{python.minor}'",)
-    return (f"python_full_version {operator} '{python.full_version}'",) if python.exact else ()
 
 
 def _python_sets(axis: tuple[Python, ...]) -> dict[int, Literals]:
     """Every set of Pythons that a few comparisons can say, as bits."""
     sets: dict[int, Literals] = {}
+    end = len(axis) - 1
     for first in range(len(axis)):
         for last in range(first, len(axis)):
-            sets[sum(1 << place for place in range(first, last + 1))] = _span(axis, first, last)
-    for place in range(1, len(axis) - 1):
-        unlike = _same(axis[place], "!=")
-        if unlike:
-            sets[((1 << len(axis)) - 1) ^ (1 << place)] = unlike
+            bits = sum(1 << place for place in range(first, last + 1))
+            sets[bits] = _span(axis, first, last)
+            unlike = _same(axis, first, last, "!=")
+            if unlike and first > 0 and last < end:
+                sets[((1 << len(axis)) - 1) ^ bits] = unlike
     return sets
 
 
@@ -167,18 +167,25 @@ def grid(declared: tuple[Target, ...]) -> Grid:
     return Grid(cells=cells, terms=terms)
 
 
+_ALTERNATIVE = 10  # characters that an `or` more may save
+
+
+def _price(term: Term, left: int) -> tuple[float, int, str]:
+    """What a term costs for each cell that it adds; equal prices are told apart by the text, for the same answer always."""
+    return (len(term.text) + _ALTERNATIVE) / (term.mask & left).bit_count(), term.text.count("!="), term.text
+
+
 def cover(required: int, forbidden: int, terms: tuple[Term, ...]) -> tuple[Term, ...]:
     """Choose terms that hold on every required cell and on no forbidden one. What they say elsewhere is free."""
-    usable = [(term, len(term.text) + 4, term.text) for term in terms if not term.mask & forbidden]
+    usable = [term for term in terms if term.mask & required and not term.mask & forbidden]
     chosen: list[Term] = []
     left = required
     while left:
-        best, _, _ = min(
-            (entry for entry in usable if entry[0].mask & left),
-            key=lambda entry: (entry[1] / (entry[0].mask & left).bit_count(), entry[2].count("!="), entry[2]),
-        )
+        whole = [term for term in usable if not left & ~term.mask]
+        best = min(whole or usable, key=lambda term: _price(term, left))
         chosen.append(best)
         left &= ~best.mask
+        usable = [term for term in usable if term.mask & left]
     for term in tuple(chosen):
         others = 0
         for other in chosen:

@@ -110,7 +110,7 @@ def _spellings() -> dict[str, str]:
         *(f"{machine}-macos_{major}" for machine in _MAC_MACHINES for major in (11, 12, 13, 14, 15, 26)),
         *(f"{machine}-windows" for machine in _WINDOWS),
     ]
-    spellings = {name: name for name in names}
+    spellings = {name: name for name in names} | {"i686-windows": "x86-windows", "aarch64-windows": "arm64-windows"}
     for machine, floor in _GLIBC_FLOOR.items():
         spellings[f"{machine}-linux"] = f"{machine}-manylinux_2_28"
         spellings |= {
