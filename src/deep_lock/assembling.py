@@ -156,11 +156,13 @@ def _package(entry: _Entry, assembly: Assembly, several: frozenset[NormalizedNam
         direct=entry.direct,
         build=f"{entry.name}=={entry.version}" if entry.recorded else None,
         metadata=assembly.shelf.metadata_evidence(sdist) if sdist is not None else None,
-        hash_origin="computed"
-        if any(file.sha256 is None for file in (*wheels, *([sdist] if sdist is not None else [])))
-        else None,
+        hash_origin="computed" if _lacks_digest(wheels, sdist) else None,
         no_source=_no_source(entry, assembly.selection),
     )
+
+
+def _lacks_digest(wheels: Sequence[Wheel], sdist: SourceDistribution | None) -> bool:
+    return any(wheel.sha256 is None for wheel in wheels) or (sdist is not None and sdist.sha256 is None)
 
 
 def _no_binary(name: str, selection: Selection) -> bool:

@@ -6,19 +6,19 @@ A guess costs at most a request too many: it never changes an answer.
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.build.backends import answer as backend_answer
+from deep_lock.build.backends.answer import answer as backend_answer
 from deep_lock.build.sdist_facts import FACTS_VERSION, read_sdist
-from deep_lock.errors import DeepLockError
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
+from deep_lock.index.once import Workers
 from deep_lock.model.build_system import Evidence, HookAnswer, SdistFacts
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
@@ -49,12 +49,12 @@ class IndexSources:
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
         self._lock = threading.Lock()
         self._guessed: set[tuple[NormalizedName, str]] = set()
-        self._pool: ThreadPoolExecutor | None = None
+        self._workers: Workers | None = None
 
     def close(self) -> None:
         """Give up what was guessed and is still under way."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._workers is not None:
+            self._workers.close()
 
     # -- Catalog
 
@@ -77,7 +77,7 @@ class IndexSources:
         for name in names:
             self._guess(name, SpecifierSet(), frozenset())
         for candidate in candidates:
-            self._later(lambda candidate=candidate: self._ahead(candidate.distribution, frozenset()))
+            self._later(partial(self._ahead, candidate.distribution, frozenset()))
 
     # -- source distributions
 
@@ -107,7 +107,7 @@ class IndexSources:
 
     def answer(self, facts: SdistFacts, environment: Resolved, target: Target) -> HookAnswer:
         pins = {pin.name: pin.version for pin in environment.pins}
-        return backend_answer(facts, target, pins)
+        return backend_answer(facts, None, target, environment=pins)
 
     def assume(self, request: BuildRequest) -> None:
         guess, source = self._guessed_metadata(request)
@@ -143,19 +143,10 @@ class IndexSources:
     # -- guesses
 
     def _later(self, task: Callable[[], None]) -> None:
-        def quiet() -> None:
-            try:
-                task()
-            except DeepLockError:
-                return  # it is raised again when the thing is really asked for
-
         with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="ahead")
-        try:
-            self._pool.submit(quiet)
-        except RuntimeError:
-            return  # shut down: the run is over
+            if self._workers is None:
+                self._workers = Workers(WORKERS)
+        self._workers.submit(task)
 
     def _guess(self, name: NormalizedName, specifier: SpecifierSet, extras: frozenset[NormalizedName]) -> None:
         key = (name, str(specifier))
@@ -165,7 +156,7 @@ class IndexSources:
             self._guessed.add(key)
         if self._client.is_at_hand(name):
             return  # a warm run needs no threads
-        self._later(lambda: self._follow(name, specifier, extras))
+        self._later(partial(self._follow, name, specifier, extras))
 
     def _follow(self, name: NormalizedName, specifier: SpecifierSet, extras: frozenset[NormalizedName]) -> None:
         """Fetch the page, then the metadata of the release that will probably be taken, then what that asks for."""

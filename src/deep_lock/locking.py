@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from deep_lock.assembling import Assembly, builds, packages
-from deep_lock.closure import Closure, Plan, Preferences, Subject, close
+from deep_lock.closure import Closure, Plan, Preferences, close
 from deep_lock.errors import HookRefused, LockInvalid, Stale, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import write_atomically
@@ -239,7 +239,7 @@ def _plan(run: _Run) -> Plan:
     config = gathered.config
     return Plan(
         runtime=problems,
-        project=project_subject(run.flags.inputs, gathered.project) if gathered.project.build_system else None,
+        project=project_subject(run.flags.inputs.folder, gathered.project),
         build_constraints=gathered.build_constraints,
         share=(run.flags.rules.build_resolution or config.build_resolution or "shared") == "shared",
         runtime_hints={label: _without(hints, moved) for label, hints in runtime_hints.items()},
@@ -255,9 +255,7 @@ def _without(hints: Preferences, moved: Mapping[NormalizedName, Requirement]) ->
 
 def _exact(pins: tuple[Requirement, ...]) -> Preferences:
     """Return the versions that -P NAME==VERSION names, for build environments to try first."""
-    return {
-        pin.name: tuple(Version(part.version) for part in pin.specifier if part.operator == "==") for pin in pins
-    }
+    return {pin.name: tuple(Version(part.version) for part in pin.specifier if part.operator == "==") for pin in pins}
 
 
 def _hints(old: Lock, targets: tuple[Target, ...]) -> tuple[dict[str, Preferences], dict[tuple[str, str], Preferences]]:
@@ -325,4 +323,8 @@ def _require_evidence(closure: Closure, run: _Run, reporter: Reporter) -> None:
             hint="pin versions that are proven or that have wheels, or drop --require-evidence",
         )
     for name, reason in sorted(assumed.items()):
-        reporter(Warned(code="build-assumed", subject=name, message=f"only the declared build requirements are locked: {reason}"))
+        reporter(
+            Warned(
+                code="build-assumed", subject=name, message=f"only the declared build requirements are locked: {reason}"
+            )
+        )

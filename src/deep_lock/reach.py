@@ -11,12 +11,13 @@ from deep_lock.model.target_markers import Scope
 from deep_lock.resolve.dependencies import BASE, applicable
 from deep_lock.resolve.walk import overridden
 
-
 Part = tuple[Scope, tuple[Requirement, ...]]
 """One selectable part of the project with what it asks for: its dependencies, one extra, or one dependency group."""
 
 
-def reached_by(requirements: tuple[Requirement, ...], problem: Problem, resolved: Resolved) -> frozenset[NormalizedName]:
+def reached_by(
+    requirements: tuple[Requirement, ...], problem: Problem, resolved: Resolved
+) -> frozenset[NormalizedName]:
     """Return the names that one part alone would install on the problem's target."""
     below: dict[tuple[NormalizedName | None, NormalizedName], list[Requirement]] = {}
     for edge in resolved.edges:

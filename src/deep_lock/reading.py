@@ -10,7 +10,15 @@ from typing import Literal
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.errors import ConfigError, LimitExceeded, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError, UserError
+from deep_lock.errors import (
+    ConfigError,
+    LimitExceeded,
+    LockInvalid,
+    ProjectInvalid,
+    RequirementsInvalid,
+    UsageError,
+    UserError,
+)
 from deep_lock.events import Reporter, Warned
 from deep_lock.flags import Flags, InputFlags
 from deep_lock.inputs.config import Config, read_config, read_config_file
@@ -69,7 +77,7 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
     """Read every input that the flags name. Raises UserError."""
     inputs = flags.inputs
     own_config = _own_config(inputs)
-    project, files, sources = _project(inputs, own_config.package if own_config is not None else None)
+    project, files, sources = _project(inputs, own_config)
     for note in (*project.notes, *(note for file in files for note in file.notes), *_unused_options(files)):
         reporter(note)
     config = own_config or read_config(project.settings, project.source)
@@ -91,8 +99,9 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
 
 
 def _project(
-    inputs: InputFlags, package: bool | None
+    inputs: InputFlags, own_config: Config | None
 ) -> tuple[Project, tuple[RequirementsFile, ...], tuple[str, ...]]:
+    package = own_config.package if own_config is not None else None
     if inputs.script is not None:
         if inputs.requirements:
             raise UsageError("--script and -r do not go together")
@@ -104,11 +113,22 @@ def _project(
         return Project(source=names[0]), files, names
     pyproject, setup_cfg = inputs.folder / "pyproject.toml", inputs.folder / "setup.cfg"
     if pyproject.is_file():
-        return read_pyproject(
-            read_text(pyproject, ProjectInvalid), pyproject.name, opener=_opener(pyproject, inputs.folder), package=package
-        ), (), (pyproject.name,)
+        return (
+            read_pyproject(
+                read_text(pyproject, ProjectInvalid),
+                pyproject.name,
+                opener=_opener(pyproject, inputs.folder),
+                package=package,
+            ),
+            (),
+            (pyproject.name,),
+        )
     if setup_cfg.is_file():
-        return read_setup_cfg(read_text(setup_cfg, ProjectInvalid), setup_cfg.name, package=package), (), (setup_cfg.name,)
+        return (
+            read_setup_cfg(read_text(setup_cfg, ProjectInvalid), setup_cfg.name, package=package),
+            (),
+            (setup_cfg.name,),
+        )
     raise ProjectInvalid(
         f"{inputs.folder}: no pyproject.toml and no setup.cfg",
         hint="name a folder with --project, or a requirements file with -r",
@@ -205,7 +225,9 @@ def _groups(project: Project, wanted: Sequence[str] | None, left_out: frozenset[
     return [(Scope(kind="group", name=name), known[name]) for name in names]
 
 
-def _refuse_unknown(kind: str, names: Sequence[NormalizedName], known: Mapping[NormalizedName, object], project: Project) -> None:
+def _refuse_unknown(
+    kind: str, names: Sequence[NormalizedName], known: Mapping[NormalizedName, object], project: Project
+) -> None:
     for name in names:
         if name not in known:
             there = ", ".join(sorted(known))

@@ -1,13 +1,11 @@
 """`deep-lock cache`: where the cache is, and how to empty it. Everything in it can be fetched again."""
 
-from datetime import timedelta
-
 import click
 
 from deep_lock.cli.surroundings import Session
 from deep_lock.index.cache import Cache
 
-PRUNE_AGE = timedelta(days=1)
+PRUNE_SECONDS = 24 * 60 * 60
 
 
 @click.group("cache", short_help="Show or empty the cache.")
@@ -26,7 +24,8 @@ def cache_dir(session: Session) -> None:
 @click.pass_obj
 def cache_clean(session: Session) -> None:
     """Remove everything in the cache."""
-    files, size = Cache(session.surroundings.cache_folder).clean()
+    with session.reporting() as reporter:
+        files, size = Cache(session.surroundings.cache_folder, reporter).clean()
     session.printer.say(f"removed {files} files, {size / 1e6:.1f} MB")
 
 
@@ -34,5 +33,7 @@ def cache_clean(session: Session) -> None:
 @click.pass_obj
 def cache_prune(session: Session) -> None:
     """Remove what a killed run left behind."""
-    files, size = Cache(session.surroundings.cache_folder).prune(PRUNE_AGE)
-    session.printer.say(f"removed {files} files, {size / 1e6:.1f} MB")
+    now = session.surroundings.now.timestamp()
+    with session.reporting() as reporter:
+        files = Cache(session.surroundings.cache_folder, reporter).prune(now - PRUNE_SECONDS)
+    session.printer.say(f"removed {files} files")

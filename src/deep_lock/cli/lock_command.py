@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from deep_lock.cli.surroundings import Session
 from deep_lock.cli.summary import summary
+from deep_lock.cli.surroundings import Session
 from deep_lock.errors import Stale, UsageError
 from deep_lock.flags import Flags, InputFlags, NetworkFlags, RuleFlags, UpgradeFlags
 from deep_lock.locking import check_lock, lock, write_lock
@@ -198,7 +198,7 @@ def _pick(values: dict[str, Any], kind: type) -> dict[str, Any]:
 @click.command("lock", short_help="Write deep.lock.")
 @_with(INPUTS, RULES, UPGRADES, NETWORK, CHECKS)
 @click.pass_obj
-def lock_command(session: Session, **values: Any) -> None:
+def lock_command(session: Session, /, **values: Any) -> None:
     r"""Resolve the project's runtime dependencies and the build requirements of all that has to be built, to full depth.
 
     Writes deep.lock beside pyproject.toml. Earlier pins are kept; -U and -P give them up. Nothing is built, and no code

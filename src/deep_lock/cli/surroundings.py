@@ -100,4 +100,3 @@ def _color(asked: str, environ: Mapping[str, str]) -> ColorMode:
     if environ.get("NO_COLOR"):
         return "never"
     return "always" if environ.get("FORCE_COLOR") else "auto"
-
