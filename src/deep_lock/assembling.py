@@ -114,6 +114,7 @@ def _entries(assembly: Assembly) -> dict[Key, _Entry]:
             for pin in resolved.pins:
                 entry(pin, built.target).in_environment = True
             _add_children(entries, resolved, versions)
+    for built in assembly.closure.builds:
         if built.subject.sdist is not None:
             entries[built.subject.name, built.subject.sdist.version].recorded = True
     return entries

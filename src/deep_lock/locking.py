@@ -204,19 +204,18 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
         target=run.targets[0],
         reporter=reporter,
     )
-    with closing(sources):
-        plan = _plan(run)
-        closure = _shared(plan, sources, reporter)
-        _require_sources(closure, run.selection)
-        _require_evidence(closure, run, reporter)
-        assembly = Assembly(
-            closure=closure,
-            problems=plan.runtime,
-            parts=run.gathered.parts,
-            shelf=sources,
-            selection=run.selection,
-        )
-        return replace(_head(run), packages=packages(assembly), builds=builds(assembly))
+    plan = _plan(run)
+    closure = _shared(plan, sources, reporter)
+    _require_sources(closure, run.selection)
+    _require_evidence(closure, run, reporter)
+    assembly = Assembly(
+        closure=closure,
+        problems=plan.runtime,
+        parts=run.gathered.parts,
+        shelf=sources,
+        selection=run.selection,
+    )
+    return replace(_head(run), packages=packages(assembly), builds=builds(assembly))
 
 
 def _plan(run: _Run) -> Plan:
