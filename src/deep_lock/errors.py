@@ -17,6 +17,7 @@
     │   └── Stale                          the lock does not fit its inputs
     ├── IndexFault                     3   network or index trouble: a CI may try again
     │   ├── NetworkError                   no (whole) answer
+    │   │   └── NotFound                   404 for a file that a page promised
     │   ├── IndexInvalid                   an answer that is not a package index's
     │   ├── NotCached                      --offline, and the cache lacks it
     │   └── AccessDenied                   401, 403: no fall-through to another index
@@ -107,6 +108,10 @@ class IndexFault(DeepLockError):
 
 class NetworkError(IndexFault):
     """No answer, or not a whole one."""
+
+
+class NotFound(NetworkError):
+    """404 for a file that an index page promised: index and files disagree."""
 
 
 class IndexInvalid(IndexFault):

@@ -1,0 +1,169 @@
+"""Sockets under a deadline: what the HTTP library cannot promise by itself. Only for transport.py.
+
+Law: every wait on the wire ends by the deadline of the request in hand, even where a server sends one byte at a
+time; a connection that holds bytes nobody asked for is never used again.
+"""
+
+import ipaddress
+import ssl
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import httpcore
+
+from deep_lock.errors import UrlForbidden
+from deep_lock.index.urls import Zone, may_reach, zone_of_address
+
+SLOWEST_BYTES = 30 * 1024
+SLOWEST_SECONDS = 30.0
+
+
+class OverdueError(Exception):
+    """The deadline of the request has passed."""
+
+
+class TooSlowError(Exception):
+    """Fewer than SLOWEST_BYTES came within SLOWEST_SECONDS."""
+
+
+class Line(httpcore.SyncBackend):
+    """All sockets of one thread, with the state of the one request that is under way on them."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until = 0.0
+        self._window_start: float | None = None
+        self._window_bytes = 0
+        self._head: bytes | None = b""
+        self._received = 0
+        self._tail = b""
+        self.pools: dict[object, httpcore.ConnectionPool] = {}
+        self.zone: Zone | None = None
+        """Where a redirect came from, whose target's address is still to be judged."""
+        self.connected = False
+        """Whether the request in hand had to open a connection (else it used one that stood idle)."""
+
+    def begin(self, until: float) -> None:
+        """A request starts that must be answered in full by the moment ``until``."""
+        self._until = until
+        self.zone = None
+        self.connected = False
+
+    def start_answer(self) -> None:
+        """One exchange starts: its bytes are counted from here."""
+        self._window_start, self._window_bytes = None, 0
+        self._head, self._received, self._tail = b"", 0, b""
+
+    def is_overdue(self) -> bool:
+        """Whether the deadline has passed."""
+        return self._clock() >= self._until
+
+    def left(self, timeout: float | None) -> float:
+        """The given timeout, cut down to what the deadline leaves. Raises OverdueError where that is nothing."""
+        left = self._until - self._clock()
+        if left <= 0:
+            raise OverdueError
+        return left if timeout is None else min(left, timeout)
+
+    def note(self, data: bytes) -> None:
+        """Count bytes that came in. Raises TooSlowError."""
+        self._received += len(data)
+        if self._head is not None:
+            self._find_body(data)
+        self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]
+        now = self._clock()
+        if self._window_start is None:
+            self._window_start = now
+        self._window_bytes += len(data)
+        if now - self._window_start >= SLOWEST_SECONDS:
+            if self._window_bytes < SLOWEST_BYTES:
+                raise TooSlowError
+            self._window_start, self._window_bytes = now, 0
+
+    def _find_body(self, data: bytes) -> None:
+        """Find where the headers end (after any 1xx answers), so that what follows the body can be told."""
+        head = (self._head or b"") + data
+        while (end := head.find(b"\r\n\r\n")) >= 0:
+            rest = head[end + 4 :]
+            if not head[8:].lstrip().startswith(b"1"):
+                self._received, self._head = len(rest), None
+                return
+            head = rest
+        self._head = head
+
+    @property
+    def answered(self) -> bool:
+        """Whether any byte of the answer came in."""
+        return self._head != b""
+
+    def has_surplus(self, length: int | None) -> bool:
+        """Whether more came than one answer, as far as can be told. ``length`` is None for a chunked body."""
+        if self._head is not None:
+            return True
+        return self._tail != b"\r\n\r\n" if length is None else self._received != length
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Open a connection within the deadline."""
+        self.connected = True
+        stream = super().connect_tcp(host, port, self.left(timeout), local_address, socket_options)
+        if self.zone is not None and not may_reach(self.zone, zone_of_peer(stream)):
+            stream.close()
+            raise UrlForbidden(f"{host}: a redirect to a name whose address does not belong to the public internet")
+        return Wire(stream, self)
+
+
+class Wire(httpcore.NetworkStream):
+    """One connection of a Line."""
+
+    def __init__(self, stream: httpcore.NetworkStream, line: Line) -> None:
+        self._stream = stream
+        self._line = line
+        self._spoiled = False
+
+    def spoil(self) -> None:
+        """Let this connection serve no further request."""
+        self._spoiled = True
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read some bytes within the deadline."""
+        data = self._stream.read(max_bytes, self._line.left(timeout))
+        self._line.note(data)
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write all bytes within the deadline."""
+        self._stream.write(buffer, self._line.left(timeout))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Shake hands within the deadline."""
+        stream = self._stream.start_tls(ssl_context, server_hostname, self._line.left(timeout))
+        self._line.start_answer()
+        return Wire(stream, self._line)
+
+    def get_extra_info(self, info: str) -> Any:
+        """As httpcore defines it. An idle connection that is readable is one that the library closes."""
+        if info == "is_readable" and self._spoiled:
+            return True
+        return self._stream.get_extra_info(info)
+
+
+def zone_of_peer(stream: httpcore.NetworkStream) -> Zone:
+    """The zone of the other end of a connection."""
+    with suppress(OSError, ValueError, TypeError, IndexError):
+        host = stream.get_extra_info("server_addr")[0]
+        return zone_of_address(ipaddress.ip_address(str(host).partition("%")[0]))
+    return Zone.PUBLIC
