@@ -32,13 +32,13 @@ from deep_lock.index.zip_records import (
 )
 from deep_lock.model.metadata import MAX_METADATA_BYTES
 
-TAIL_BYTES = 20 * 1024
-"""The first request. METADATA stands near the end of most wheels: then it is the only one."""
-MARGIN_BYTES = 16 * 1024
-"""What is fetched before a central directory that did not fit into the tail, for the same reason."""
+TAIL_BYTES = 32 * 1024
+"""The first request. Of 17 well-known wheels it was the only one for 9 (with 20 KiB for 6, with 64 KiB for 13)."""
 
 _DIST_INFO = b".dist-info"
 _METADATA = b"/METADATA"
+_LONGEST_END = 0x10000 + 1024
+"""An end record with the longest comment, and the ZIP64 records before it."""
 _STORED, _DEFLATED = 0, 8
 _DESCRIPTOR_SIZES = frozenset({12, 16, 20, 24})
 """A data descriptor has a signature or not, and sizes of 32 or 64 bits (APPNOTE 4.3.9)."""
@@ -75,9 +75,8 @@ def reading_metadata(name: NormalizedName, where: str, *, tail: int = TAIL_BYTES
         return metadata_from_wheel(io.BytesIO(window), name, where)
     directory = find_directory(window, total, where)
     if directory.start < offset:
-        start = max(0, directory.start - MARGIN_BYTES)
-        window = (yield from _fetch(start, offset, total, where)) + window
-        offset = start
+        window = (yield from _fetch(directory.start, offset, total, where)) + window
+        offset = directory.start
     at = directory.start - offset
     members = read_members(window[at : at + directory.size], directory, where)
     member = find_metadata(members, name, where)
@@ -139,7 +138,7 @@ def metadata_from_wheel(file: BinaryIO, name: NormalizedName, where: str) -> byt
     Raises as `reading_metadata`, but NetworkError. An OSError is the file's own.
     """
     total = file.seek(0, 2)
-    tail = _read_at(file, max(0, total - TAIL_BYTES), TAIL_BYTES)
+    tail = _read_at(file, max(0, total - _LONGEST_END), _LONGEST_END)
     directory = find_directory(tail, total, where)
     members = read_members(_read_at(file, directory.start, directory.size), directory, where)
     member = find_metadata(members, name, where)
