@@ -1,0 +1,181 @@
+"""The entries of a project page, as JSON and HTML both give them, judged one by one and grouped by version.
+
+A bad entry is left out with a note and the rest is kept: one broken file of an old release must not end a run.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from re import compile as pattern
+from typing import Annotated
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+from packaging.utils import NormalizedName
+
+from deep_lock.events import Warned
+from deep_lock.index.filenames import FileNames, FileSkipped
+from deep_lock.index.listing import FileRecord, parse_version
+
+MAX_SIZE = 2**53
+
+
+class Digests(msgspec.Struct, gc=False):
+    """Only sha256 counts; weaker ones are not even read."""
+
+    sha256: str | None = None
+
+
+class Entry(msgspec.Struct, gc=False, rename="kebab"):
+    """One file, spelled as in PEP 691. Whatever else an index says of it is passed over."""
+
+    filename: str
+    url: str
+    hashes: Digests
+    requires_python: str | None = None
+    size: Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)] | None = None
+    upload_time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    yanked: bool | str | None = None
+    core_metadata: bool | Digests | None = None
+    dist_info_metadata: bool | Digests | None = None
+
+
+@dataclass
+class Notes:
+    """Collects why files were left out: one note for each kind, with the first case as the example."""
+
+    name: NormalizedName
+    cases: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, code: str, filename: str, reason: str) -> None:
+        self.cases.setdefault(code, []).append(f"{filename[:120]!a}: {reason}")
+
+    def as_events(self) -> list[Warned]:
+        return [
+            Warned(
+                code=code,
+                subject=self.name,
+                message=f"{len(cases)} {'file' if len(cases) == 1 else 'files'} of {self.name} left out; {cases[0]}",
+            )
+            for code, cases in sorted(self.cases.items())
+        ]
+
+
+def group_entries(
+    entries: Sequence[Entry], names: FileNames, urls: "FileUrls", notes: Notes
+) -> dict[str, list[FileRecord]]:
+    """Judge the entries of a page and group them by version text; texts that are no version are left out."""
+    groups: dict[str, list[FileRecord]] = {}
+    for entry in _without_contradictions(entries, notes):
+        try:
+            text = names.version_text(entry.filename)
+            if text is None:
+                continue
+            record = FileRecord(
+                entry.filename,
+                urls.checked(entry.url),
+                _digest(entry.hashes.sha256),
+                entry.size,
+                entry.upload_time,
+                entry.requires_python,
+                _yanked(entry.yanked),
+                _metadata(entry),
+            )
+        except FileSkipped as skipped:
+            notes.add(skipped.code, entry.filename, skipped.reason)
+            continue
+        group = groups.get(text)
+        if group is None:
+            groups[text] = [record]
+        else:
+            group.append(record)
+    return _without_unversioned(groups, notes)
+
+
+def _without_unversioned(groups: dict[str, list[FileRecord]], notes: Notes) -> dict[str, list[FileRecord]]:
+    """Leave out what is no version (PEP 440: "unparsable versions are ignored"): builds of old for one platform, mostly."""
+    for text in list(groups):
+        try:
+            parse_version(text)
+        except ValueError:
+            for record in groups.pop(text):
+                notes.add("VersionInvalid", record.filename, f"{text[:40]!a} is not a version")
+    return groups
+
+
+def _without_contradictions(entries: Sequence[Entry], notes: Notes) -> Iterable[Entry]:
+    """Leave out what a page says twice. Two digests for one file name: neither can be believed."""
+    first: dict[str, Entry] = {entry.filename: entry for entry in reversed(entries)}
+    if len(first) == len(entries):
+        return entries
+    for entry in entries:
+        known = first.get(entry.filename)
+        if known is not None and known.hashes.sha256 != entry.hashes.sha256:
+            del first[entry.filename]
+            notes.add("HashMismatch", entry.filename, "listed twice, with two digests")
+    return reversed(first.values())
+
+
+def _digest(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    # fromhex takes blanks and capitals; what it gives back does not have them.
+    if len(digest) != 32 or digest.hex() != text:
+        raise FileSkipped("HashInvalid", "the sha256 is not 64 digits of lower-case hex")
+    return digest
+
+
+def _yanked(value: bool | str | None) -> str | None:  # noqa: FBT001 - the index says it so (PEP 592)
+    if value is None or value is False:
+        return None
+    return "" if value is True else value
+
+
+def _metadata(entry: Entry) -> bytes | None:
+    # PEP 714: core-metadata is the right spelling and wins wherever it stands.
+    offer = entry.dist_info_metadata if entry.core_metadata is None else entry.core_metadata
+    if offer is None or offer is False:
+        return None
+    return b"" if offer is True else _digest(offer.sha256) or b""
+
+
+class FileUrls:
+    """Judges and completes the file URLs of one page. Remembers the origins that it found in order."""
+
+    def __init__(self, base: str) -> None:
+        """``base`` is the URL that relative ones are joined to: the page's own, after redirects and <base>."""
+        self._base = base
+        self._schemes = {"http", "https"} if base.startswith("http:") else {"https"}
+        self._origins: set[str] = set()
+
+    def checked(self, url: str) -> str:
+        """Return the absolute URL without its fragment. Raises FileSkipped (UrlForbidden)."""
+        if "#" in url:
+            url = url.partition("#")[0]
+        if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+            raise FileSkipped("UrlForbidden", "a URL with characters that no URL may have")
+        # The first slash after "https://": what stands before it is judged once for a page, not for each file.
+        origin = url[: url.find("/", 8)]
+        if origin not in self._origins:
+            url = self._joined(url)
+        return url
+
+    def _joined(self, url: str) -> str:
+        try:
+            url = urljoin(self._base, url)
+            parts = urlsplit(url)
+        except ValueError:
+            raise FileSkipped("UrlForbidden", "a URL that cannot be read") from None
+        if parts.scheme not in self._schemes:
+            raise FileSkipped("UrlForbidden", f"a URL of scheme {parts.scheme[:20]!a}")
+        if not _HOST(parts.netloc):
+            raise FileSkipped("UrlForbidden", "a URL with user-info or without a proper host")
+        self._origins.add(f"{parts.scheme}://{parts.netloc}")
+        return url
+
+
+_HOST = pattern(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch

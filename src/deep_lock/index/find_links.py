@@ -1,0 +1,153 @@
+"""--find-links: a folder, or one HTML page, with the files of any number of projects."""
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import NormalizedName
+
+from deep_lock.errors import ConfigError, IndexInvalid
+from deep_lock.index.anchors import read_anchors
+from deep_lock.index.cache import Cache
+from deep_lock.index.entries import Entry, FileUrls, Notes, group_entries
+from deep_lock.index.filenames import DISTRIBUTION_SUFFIXES, FileNames, FileSkipped
+from deep_lock.index.listing import FileRecord, Listing, pack_listing, parse_version
+from deep_lock.index.once import Network, Once
+from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS
+
+_DIGESTS = "file-digests"
+_FLAT_PAGES = "flat-pages"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _FlatPage:
+    base: str
+    entries: tuple[Entry, ...]
+
+
+class FindLinks:
+    """Gives the listings of a project in the places of --find-links. Folders and pages are read once in a run."""
+
+    def __init__(self, places: Sequence[str], cache: Cache, network: Network) -> None:
+        self._places = tuple(places)
+        self._cache = cache
+        self._network = network
+        self._folders: Once[str, tuple[Path, ...]] = Once()
+        self._flat_pages: Once[str, _FlatPage] = Once()
+        self._local: dict[str, Path] = {}
+        self._lock = threading.Lock()
+
+    def listings(self, name: NormalizedName) -> list[Listing]:
+        """Return what each place has of the project; places without it are left out.
+
+        Raises ConfigError for a folder that cannot be read, IndexFault for a page.
+        """
+        found: list[Listing] = []
+        for place in self._places:
+            if place.lower().startswith(("http://", "https://")):
+                listing = self._of_page(place, name)
+            else:
+                listing = self._of_folder(place, name)
+            if listing.versions:
+                found.append(listing)
+        return found
+
+    def local_path(self, url: str) -> Path | None:
+        """Return the path of a file that a folder offered; None for any other URL."""
+        return self._local.get(url)
+
+    # -- folders
+
+    def _of_folder(self, place: str, name: NormalizedName) -> Listing:
+        folder = path_of(place)
+        files = self._folders.get(place, lambda: _files_in(folder))
+        names = FileNames(name)
+        groups: dict[str, list[FileRecord]] = {}
+        for path in files:
+            text = _version_of(path.name, names)
+            if text is not None:
+                groups.setdefault(text, []).append(self._local_record(path))
+        return Listing(pack_listing(groups), name=name, index=folder.as_uri())
+
+    def _local_record(self, path: Path) -> FileRecord:
+        url = path.as_uri()
+        with self._lock:
+            self._local[url] = path
+        try:
+            status = path.stat()
+            key = f"{url} {status.st_size} {status.st_mtime_ns}"
+            known = self._cache.get_record(_DIGESTS, key)
+            if known is None or len(known) != 32:
+                with path.open("rb") as file:
+                    known = file_digest(file, "sha256").digest()
+                self._cache.put_record(_DIGESTS, key, known)
+        except OSError as error:
+            raise ConfigError(f"{path}: offered by --find-links, but not readable: {error.strerror}") from error
+        return FileRecord(path.name, url, known, status.st_size, None, None, None, None)
+
+    # -- pages
+
+    def _of_page(self, place: str, name: NormalizedName) -> Listing:
+        page = self._flat_pages.get(place, lambda: self._read_page(place))
+        names = FileNames(name)
+        entries = [entry for entry in page.entries if _version_of(entry.filename, names) is not None]
+        notes = Notes(name)
+        groups = group_entries(entries, names, FileUrls(page.base), notes)
+        return Listing(pack_listing(groups, notes=notes.as_events()), name=name, index=place)
+
+    def _read_page(self, place: str) -> _FlatPage:
+        """Read the page anew in each run; the cached one serves --offline alone."""
+        kept = self._cache.get_record(_FLAT_PAGES, place) if self._network.is_offline else None
+        if kept is not None:
+            url, _, body = kept.partition(b"\n")
+            return _flat_page(body, url.decode())
+        fetcher = self._network.reach(f"the --find-links page {place}")
+        answer = fetcher.get(place, headers={"accept": "text/html"}, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
+        if answer.status != 200:
+            raise IndexInvalid(f"{place}: HTTP {answer.status}, where a page with links to files should be")
+        if answer.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/html":
+            raise IndexInvalid(f"{place}: not an HTML page")
+        page = _flat_page(answer.body, answer.url)
+        self._cache.put_record(_FLAT_PAGES, place, answer.url.encode() + b"\n" + answer.body)
+        return page
+
+
+def path_of(place: str) -> Path:
+    """Return the folder that a path or a file: URL names."""
+    if not place.lower().startswith("file:"):
+        return Path(place)
+    path = unquote(urlsplit(place).path)
+    if os.name == "nt":
+        path = path.lstrip("/")  # file:///C:/wheels
+    return Path(path)
+
+
+def _files_in(folder: Path) -> tuple[Path, ...]:
+    try:
+        folder = folder.absolute()
+        found = [path for path in folder.iterdir() if path.name.endswith(DISTRIBUTION_SUFFIXES)]
+        return tuple(sorted(path for path in found if path.is_file()))
+    except OSError as error:
+        raise ConfigError(f"{folder}: --find-links names no folder that can be read: {error.strerror}") from error
+
+
+def _flat_page(body: bytes, url: str) -> _FlatPage:
+    page = read_anchors(body, url)
+    if not page.has_files:
+        raise IndexInvalid(f"{url}: a --find-links page without a single link to a file")
+    return _FlatPage(base=page.base, entries=tuple(page.entries))
+
+
+def _version_of(filename: str, names: FileNames) -> str | None:
+    """Return the version text where the file is of this project. Whatever else lies in the place is others' business."""
+    try:
+        text = names.version_text(filename)
+        if text is not None:
+            parse_version(text)
+    except (FileSkipped, ValueError):
+        return None
+    return text

@@ -1,0 +1,124 @@
+"""Which indexes are asked, in what order, and what is asked of the network: records and two narrow protocols."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, Literal, Protocol
+from urllib.parse import urlsplit
+
+from packaging.utils import NormalizedName
+
+from deep_lock.errors import ConfigError
+
+MAX_PAGE_BYTES = 64 * 1024 * 1024
+MAX_FILE_BYTES = 1024 * 1024 * 1024
+SMALL_SECONDS = 60.0
+FILE_SECONDS = 900.0
+"""Seconds that one request for a page or metadata, and for a file, may take in all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexSource:
+    """One simple index. ``url`` is its base: ends with a slash, holds no user-info."""
+
+    name: str
+    url: str
+    explicit: bool = False
+    """Asked only for the names that are pinned to it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexSettings:
+    """Where projects come from.
+
+    Raises ConfigError where it contradicts itself.
+    """
+
+    sources: tuple[IndexSource, ...]
+    """In order of priority."""
+    pinned: Mapping[NormalizedName, str] = field(default_factory=dict)
+    """Project to source name: such a project is asked for there and nowhere else."""
+    find_links: tuple[str, ...] = ()
+    """Folders (absolute paths or file: URLs) and HTML pages (http, https) with links to files."""
+    strategy: Literal["first-index", "unsafe-best-match"] = "first-index"
+    offline: bool = False
+    refresh: bool = False
+    """Ask the index for every page again, past all caches."""
+    refresh_packages: frozenset[NormalizedName] = frozenset()
+    hash_from_bytes: bool = True
+    """Where an index promises no sha256, take it from the bytes; else that is an error."""
+    workers: int = 24
+    now: float
+    """The time of the run, in seconds since 1970: ages of cached pages are judged by it."""
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no run could follow."""
+        known: set[str] = set()
+        for source in self.sources:
+            if source.name in known:
+                raise ConfigError(f"two indexes are named {source.name!r}")
+            known.add(source.name)
+            _judge_url(source)
+        for project, name in self.pinned.items():
+            if name not in known:
+                raise ConfigError(
+                    f"{project} is to come from the index {name!r}, which is not defined",
+                    hint=f"Defined are: {', '.join(sorted(known)) or 'none'}.",
+                )
+
+    def sources_of(self, name: NormalizedName) -> tuple[IndexSource, ...]:
+        """Return the sources that may be asked for a project, in order."""
+        pin = self.pinned.get(name)
+        if pin is not None:
+            return tuple(source for source in self.sources if source.name == pin)
+        return tuple(source for source in self.sources if not source.explicit)
+
+    def must_refresh(self, name: NormalizedName) -> bool:
+        """Whether a cached page of the project must not be trusted."""
+        return self.refresh or name in self.refresh_packages
+
+
+def _judge_url(source: IndexSource) -> None:
+    try:
+        parts = urlsplit(source.url)
+    except ValueError:
+        raise ConfigError(f"the URL of the index {source.name!r} cannot be read") from None
+    if "@" in parts.netloc:  # the URL itself is not shown: it may hold a password
+        raise ConfigError(
+            f"the URL of the index {source.name!r} holds credentials",
+            hint="Give them in the environment or in netrc.",
+        )
+    if parts.scheme not in {"http", "https"} or not parts.netloc or not source.url.endswith("/"):
+        raise ConfigError(f"the URL of the index {source.name!r} must be http or https and end with a slash")
+
+
+class Answer(Protocol):
+    """The answer to a GET: status 200, 206 (a range was asked for), 304 (a condition was sent) or 404."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def url(self) -> str:
+        """Where it came from in the end."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header fields, names in lower case."""
+
+    @property
+    def body(self) -> bytes:
+        """The decoded body."""
+
+
+class Fetcher(Protocol):
+    """The network, as far as the index client needs it. Used by many threads at once."""
+
+    def get(self, url: str, *, headers: Mapping[str, str] = ..., limit: int, deadline: float) -> Answer:
+        """Fetch something small. Raises IndexFault or SafetyError."""
+
+    def download(self, url: str, file: BinaryIO, *, limit: int, deadline: float, sha256: str | None) -> tuple[str, int]:
+        """Fetch a file and return its sha256 and size. Raises IndexFault or SafetyError (HashMismatch)."""
+
+    def close(self) -> None:
+        """Give up all connections."""

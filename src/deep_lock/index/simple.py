@@ -1,0 +1,180 @@
+"""Project pages of the simple repository API: bytes to a Listing. Pure; no page, however broken, gets past its errors.
+
+Specifications: PEP 503 (HTML), PEP 691 (JSON), 592 (yanked), 629 (versions of the API), 658 and 714 (metadata files),
+700 (size, upload-time), 792 (project status). Which of the two a page is, its Content-Type alone decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from packaging.utils import NormalizedName, canonicalize_name
+
+from deep_lock.errors import IndexInvalid, NameMismatch
+from deep_lock.events import Warned
+from deep_lock.index.anchors import read_anchors
+from deep_lock.index.entries import Entry, FileUrls, Notes, group_entries
+from deep_lock.index.filenames import FileNames
+from deep_lock.index.listing import Listing, pack_listing
+
+ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"  # PEP 691
+KNOWN_API = (1, 4)
+_JSON_TYPES = {"application/vnd.pypi.simple.v1+json"}
+_HTML_TYPES = {"application/vnd.pypi.simple.v1+html", "text/html"}
+
+
+class _Status(msgspec.Struct):
+    status: str = "active"
+    reason: str | None = None
+
+
+class _Meta(msgspec.Struct, rename="kebab"):
+    api_version: str = "1.0"
+    project_status: _Status | None = None  # where a slip in the specification had it until January 2026
+
+
+class _Page(msgspec.Struct, rename="kebab"):
+    """Duplicate keys are not found: that takes a hook in Python for each object, ten times the time of the rest.
+
+    The last one wins, here as in other readers; the digest that is read is the digest that is checked and locked.
+    """
+
+    name: str
+    files: list[Entry]
+    meta: _Meta = msgspec.field(default_factory=_Meta)
+    project_status: _Status | None = None
+
+
+class _LoosePage(msgspec.Struct, rename="kebab"):
+    name: str
+    files: list[msgspec.Raw]
+    meta: _Meta = msgspec.field(default_factory=_Meta)
+    project_status: _Status | None = None
+
+
+class _NamedEntry(msgspec.Struct):
+    filename: str
+
+
+_decode_page = msgspec.json.Decoder(_Page).decode
+_decode_loose_page = msgspec.json.Decoder(_LoosePage).decode
+_decode_entry = msgspec.json.Decoder(Entry).decode
+_decode_filename = msgspec.json.Decoder(_NamedEntry).decode
+
+# Which note a wrong type leads to; msgspec names the place as `$.key`.
+_CODES = {"hashes": "HashInvalid", "size": "SizeInvalid", "upload-time": "TimeInvalid", "url": "UrlForbidden"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    """A page as read, before its entries are judged."""
+
+    entries: Sequence[Entry]
+    url: str
+    api_version: str
+    status: str | None
+
+
+def parse_page(body: bytes, content_type: str, url: str, name: NormalizedName, index: str) -> Listing:
+    """Read the project page of ``name``; ``url`` is where it came from in the end, ``index`` the base URL to record.
+
+    What was left out stands in the notes of the Listing. Raises IndexInvalid, or NameMismatch for the page of another project.
+    """
+    notes = Notes(name)
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type in _JSON_TYPES:
+        page = _read_json(body, url, name, notes)
+    elif media_type in _HTML_TYPES:
+        page = _read_html(body, url)
+    else:
+        raise IndexInvalid(
+            f"{url}: Content-Type {content_type[:80]!a} is not that of a package index",
+            hint="Is this the URL of a simple repository API, and is no login page in between?",
+        )
+    newer = _judge_api_version(page.api_version, url, index)
+    groups = group_entries(page.entries, FileNames(name), FileUrls(page.url), notes)
+    data = pack_listing(groups, status=page.status, notes=[*newer, *notes.as_events()])
+    return Listing(data, name=name, index=index)
+
+
+def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> _Read:
+    page: _Page | _LoosePage
+    try:
+        try:
+            page = _decode_page(body)
+            entries = page.files
+        except msgspec.ValidationError:  # one wrong entry, or a wrong page: look closer
+            page = _decode_loose_page(body)
+            entries = list(_salvaged(page.files, notes))
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise IndexInvalid(f"{url}: not a project page (PEP 691): {str(error)[:200]}") from error
+    if canonicalize_name(page.name) != name:
+        raise NameMismatch(f"{url}: is the page of {page.name[:80]!a}, not of {name!r}")
+    status = page.project_status or page.meta.project_status
+    return _Read(
+        entries=entries,
+        url=url,
+        api_version=page.meta.api_version,
+        status=None if status is None else status_text(status.status, status.reason),
+    )
+
+
+def _salvaged(files: Sequence[msgspec.Raw], notes: Notes) -> Sequence[Entry]:
+    entries: list[Entry] = []
+    for raw in files:
+        try:
+            entries.append(_decode_entry(raw))
+        except (ValueError, RecursionError) as error:
+            reason = str(error)
+            key = reason.rpartition("`$.")[2].partition("`")[0].partition(".")[0]
+            notes.add(_CODES.get(key, "EntryInvalid"), _filename(raw), reason[:120])
+    return entries
+
+
+def _filename(raw: msgspec.Raw) -> str:
+    try:
+        return _decode_filename(raw).filename
+    except (ValueError, RecursionError):
+        return "?"
+
+
+def _read_html(body: bytes, url: str) -> _Read:
+    page = read_anchors(body, url)
+    if page.api_version is None and not page.has_files:
+        raise IndexInvalid(
+            f"{url}: an HTML page without a single link to a file, and not marked as a package index's",
+            hint="Often a login page or a directory of something else.",
+        )
+    return _Read(
+        entries=page.entries,
+        url=page.base,
+        api_version=page.api_version or "1.0",
+        status=None if page.status is None else status_text(page.status, page.status_reason),
+    )
+
+
+def status_text(status: str, reason: str | None) -> str | None:
+    """Return the project status as one text, None for an active project (PEP 792)."""
+    if status == "active":
+        return None
+    return f"{status}: {reason}" if reason else status
+
+
+def _judge_api_version(text: str, url: str, index: str) -> list[Warned]:
+    """PEP 629: a newer major version must be refused, a newer minor one should be mentioned."""
+    major, dot, minor = text.partition(".")
+    if not (dot and major.isdecimal() and minor.isdecimal() and len(text) < 20):
+        raise IndexInvalid(f"{url}: the API version {text[:40]!a} cannot be read")
+    if int(major) != KNOWN_API[0]:
+        raise IndexInvalid(
+            f"{url}: version {text} of the simple repository API is not known", hint="Upgrade deep-lock."
+        )
+    if int(minor) <= KNOWN_API[1]:
+        return []
+    return [
+        Warned(
+            code="ApiVersionNewer",
+            subject=index,
+            message=f"the index speaks version {text} of the simple repository API; what is new in it is passed over",
+        )
+    ]
