@@ -14,6 +14,7 @@
     ├── ActionNeeded                   1   an answer that the user must act on
     │   ├── Unsatisfiable                  no set of releases fits
     │   ├── BuildCycle                     a release that needs itself to be built
+    │   ├── TargetsAlike                   no marker tells two targets apart that differ
     │   └── Stale                          the lock does not fit its inputs
     ├── IndexFault                     3   network or index trouble: a CI may try again
     │   ├── NetworkError                   no (whole) answer
@@ -94,6 +95,10 @@ class Unsatisfiable(ActionNeeded):
 
 class BuildCycle(ActionNeeded):
     """A release needs itself, through a chain of builds, in order to be built (PEP 517 forbids it)."""
+
+
+class TargetsAlike(ActionNeeded):
+    """Two declared targets need different entries, and no marker can tell them apart."""
 
 
 class Stale(ActionNeeded):

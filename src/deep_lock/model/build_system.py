@@ -8,6 +8,9 @@ from deep_lock.model.metadata import Metadata
 Evidence = Literal["static", "observed", "assumed"]
 """static: proven without running code; observed: the hook ran; assumed: nobody was asked."""
 
+MetadataSource = Literal["pkg-info", "project", "static", ""]
+"""PKG-INFO 2.2+, the ``[project]`` table, or a static setup.cfg or setup.py; empty where only the backend knows."""
+
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 LEGACY_REQUIRES = ("setuptools>=40.8.0",)
 
@@ -45,13 +48,16 @@ class SdistFacts:
     build_system: BuildSystem
     metadata: Metadata | None
     """Runtime metadata that the sdist proves; None where only its backend knows."""
-    metadata_source: Literal["pkg-info", "project", "static", ""] = ""
-    """PKG-INFO 2.2+, the ``[project]`` table, or a static setup.cfg or setup.py."""
+    metadata_source: MetadataSource = ""
     guess: Metadata | None = None
     """Best guess where ``metadata`` is None: egg-info requires.txt, else an old PKG-INFO."""
     declared_hook: tuple[str, ...] | None = None
     """What the backend's configuration in the sdist makes its hook ask for; None where that cannot be read."""
     hook_reason: str = ""
     """Why ``declared_hook`` is None, or by what it is proven."""
+    hook_since: str = ""
+    """The lowest version of the backend that reads its configuration as ``declared_hook`` says; empty for any."""
+    self_hosted: str = ""
+    """The sdist's own version, where it is its own backend (``backend-path``): then that version decides."""
     notes: tuple[str, ...] = ()
     """Findings for reviewers: "cargo-lock", "legacy-name", "odd-member-name", "build-requires-url", ..."""

@@ -1,12 +1,15 @@
 """The finished graph of resolutions, as the tables of `deep.lock` (PEP 751 plus ``[tool.deep-lock]``).
 
-Field names are the file's keys with ``-`` for ``_``. None and empty mean: the key is not written.
+Field names are the file's keys with ``-`` for ``_``. None and empty mean: the key is not written. ``unknown`` holds
+keys of a newer revision as (key, TOML value text): they outlive a rewrite by an older deep-lock.
 Everything here is text and numbers, sorted as the file is: a Lock is what the file says, not how it came about.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from deep_lock.model.build_system import Evidence
 
 LOCK_VERSION = "1.0"
 CREATED_BY = "deep-lock"
@@ -15,6 +18,13 @@ REVISION = 0
 BUILD_GROUP = "deep-lock-build"
 BUILD_MARKER = f"'{BUILD_GROUP}' in dependency_groups"
 """Gates build-only entries: no ordinary install selects an unlisted group."""
+
+HashOrigin = Literal["computed"]
+Needed = Literal["always", "targets", "forced", "scope", "project"]
+"""Why a release is built: no wheel at all, none for these targets, no-binary, build scope "all", the project itself."""
+RequiresFrom = Literal["pyproject", "default", "user"]
+Ending = Literal["self-hosted"]
+OptionValue = str | int | bool | datetime | tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +58,8 @@ class LockedPackage:
     index: str
     sdist: LockedFile | None = None
     wheels: tuple[LockedFile, ...] = ()
+    attestation_identities: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """Who published, as the index vouches (PEP 740): each a sorted table of texts that has "kind"."""
     # [packages.tool.deep-lock], written only when true:
     build_only: bool = False
     also_build: bool = False
@@ -56,12 +68,13 @@ class LockedPackage:
     direct: bool = False
     build: str | None = None
     """"name==version" of the build record of its sdist."""
-    metadata: Literal["static", "observed", "assumed"] | None = None
+    metadata: Evidence | None = None
     """How an sdist's own Requires-Dist is known, where it was not plain metadata."""
-    hash_origin: Literal["computed"] | None = None
+    hash_origin: HashOrigin | None = None
     """Set where the index gave no sha256 and the bytes were hashed here."""
     no_source: bool = False
     """Build scope "all", and the release came as a wheel because the user allowed it."""
+    unknown: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,23 +97,24 @@ class LockedBuild:
     """"." for the project itself."""
     sdist: str | None = None
     """"sha256:..." of the archive that the declarations were read from."""
-    needed: Literal["always", "targets", "forced", "scope", "project"]
+    needed: Needed
     targets: tuple[str, ...] = ()
     """Labels; empty is all targets of the lock."""
     backend: str
     backend_path: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
-    requires_from: Literal["pyproject", "default", "user"]
+    requires_from: RequiresFrom
     requires_dynamic: tuple[str, ...] | None = None
     """What the hook added; () is "asked (or proven), and nothing"; None is not known: the key is absent."""
     conditional: str = ""
-    evidence: Literal["static", "observed", "assumed"]
+    evidence: Evidence
     observed_on: str | None = None
     packages: tuple[EnvironmentMember, ...] = ()
     declared_packages: tuple[EnvironmentMember, ...] | None = None
     """The first stage, only where it differs from the final one."""
-    ends: Literal["self-hosted"] | None = None
+    ends: Ending | None = None
     """How the walk ended here: an in-tree backend that requires nothing."""
+    unknown: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +125,7 @@ class LockedTarget:
     marker: str
     python: str
     platform: str
+    unknown: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +141,7 @@ class LockedInputs:
     build_constraints: tuple[str, ...] = ()
     build_requires: tuple[str, ...] | None = None
     """The project's own ``[build-system] requires``; None where it is not built."""
+    unknown: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,10 +156,11 @@ class Lock:
     version: int = VERSION
     revision: int = REVISION
     inputs: LockedInputs
-    options: tuple[tuple[str, str | int | bool | datetime | tuple[str, ...]], ...] = ()
+    options: tuple[tuple[str, OptionValue], ...] = ()
     """Sorted by key; only what differs from nothing: settings that change the answer."""
     indexes: tuple[tuple[str, str], ...] = ()
     """(name, URL); "default" first, then sorted by name."""
     targets: tuple[LockedTarget, ...] = ()
     packages: tuple[LockedPackage, ...] = ()
     builds: tuple[LockedBuild, ...] = ()
+    unknown: tuple[tuple[str, str], ...] = ()

@@ -3,14 +3,22 @@
 METADATA, PKG-INFO and the PEP 658 file are all read here. The body (the description) is never looked at.
 """
 
+import re
 from dataclasses import dataclass
 
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded, MetadataInvalid, NameMismatch
+from deep_lock.model.requirement import MAX_NAME_LENGTH
 
 MAX_METADATA_BYTES = 4 * 1024 * 1024
 MAX_REQUIRES_DIST = 5000
+# What ends a line and what begins a field, for `email.parser`, by which installers read metadata. One that took more
+# line ends (U+2028, form feed) or lines would see fields that they do not.
+_LINE_END = re.compile("\r\n|\r|\n")
+_FIELD = re.compile("[!-9;-~]+:")
+_METADATA_VERSION = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?")
+_NEWEST_MAJOR = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,31 +37,29 @@ class Metadata:
 
 def _headers(text: str) -> list[tuple[str, str]]:
     """Header fields in order, names in lower case, folded lines joined (RFC 822; packaging keeps the newline)."""
-    fields: list[tuple[str, str]] = []
-    for line in text.splitlines():
-        if not line:
-            break
-        if line[0] in " \t":
+    fields: list[tuple[str, list[str]]] = []
+    for line in _LINE_END.split(text):
+        if line.startswith((" ", "\t")):
             if fields:
-                name, value = fields[-1]
-                fields[-1] = name, f"{value} {line.strip()}"
+                fields[-1][1].append(line.strip())
             continue
-        name, colon, value = line.partition(":")
-        if colon:
-            fields.append((name.strip().lower(), value.strip()))
-    return fields
+        if not _FIELD.match(line):
+            break  # the empty line before the body, or a body without one
+        name, _, value = line.partition(":")
+        fields.append((name.lower(), [value.strip()]))
+    return [(name, " ".join(part for part in parts if part)) for name, parts in fields]
 
 
 def parse_metadata(raw: bytes, where: str) -> Metadata:
     """Read core metadata; ``where`` names the file in messages.
 
-    Raises MetadataInvalid (no or two names, an unknown major version) or LimitExceeded.
+    Raises MetadataInvalid (no or two names, a name that is none, an unknown major version) or LimitExceeded.
     """
     if len(raw) > MAX_METADATA_BYTES:
         raise LimitExceeded(f"{where}: {len(raw)} bytes of metadata; at most {MAX_METADATA_BYTES} are taken")
     single: dict[str, str] = {}
     many: dict[str, list[str]] = {"requires-dist": [], "provides-extra": [], "dynamic": []}
-    for name, value in _headers(raw.decode("utf-8", errors="replace")):
+    for name, value in _headers(raw.decode("utf-8-sig", errors="replace")):
         if name in many:
             many[name].append(value)
         elif name in single and name in {"name", "version", "metadata-version"}:
@@ -63,14 +69,15 @@ def parse_metadata(raw: bytes, where: str) -> Metadata:
     if not single.get("name") or not single.get("version"):
         raise MetadataInvalid(f"{where}: metadata without Name or Version")
     version = single.get("metadata-version", "1.0")
-    major = version.split(".", 1)[0]
-    if not major.isdigit() or int(major[:9]) > 2:
+    major, _ = _numbers(version)
+    if major is None or major > _NEWEST_MAJOR:
         # Core metadata: a tool MUST refuse a newer major version, and only a major one.
         raise MetadataInvalid(f"{where}: Metadata-Version {version[:40]!r} is not known")
-    if len(many["requires-dist"]) > MAX_REQUIRES_DIST:
-        raise LimitExceeded(f"{where}: {len(many['requires-dist'])} Requires-Dist fields")
+    for name, values in many.items():
+        if len(values) > MAX_REQUIRES_DIST:
+            raise LimitExceeded(f"{where}: {len(values)} {name.title()} fields; at most {MAX_REQUIRES_DIST} are taken")
     return Metadata(
-        name=canonicalize_name(single["name"]),
+        name=_name(single["name"], where),
         version=single["version"],
         metadata_version=version,
         requires_dist=tuple(many["requires-dist"]),
@@ -78,6 +85,21 @@ def parse_metadata(raw: bytes, where: str) -> Metadata:
         provides_extra=tuple(canonicalize_name(extra) for extra in many["provides-extra"]),
         dynamic=frozenset(field.lower() for field in many["dynamic"]),
     )
+
+
+def _name(text: str, where: str) -> NormalizedName:
+    if len(text) > MAX_NAME_LENGTH:
+        raise LimitExceeded(f"{where}: a name of {len(text)} characters; at most {MAX_NAME_LENGTH} are taken")
+    try:
+        return canonicalize_name(text, validate=True)
+    except InvalidName:
+        raise MetadataInvalid(f"{where}: {text!r} is not a project name") from None
+
+
+def _numbers(version: str) -> tuple[int | None, int]:
+    """Major and minor of a Metadata-Version; None where it is not one."""
+    match = _METADATA_VERSION.fullmatch(version)
+    return (None, 0) if match is None else (int(match[1]), int(match[2] or 0))
 
 
 def check_name(metadata: Metadata, name: NormalizedName, where: str) -> None:
@@ -91,6 +113,5 @@ def is_static(metadata: Metadata, field: str = "requires-dist") -> bool:
 
     Below 2.2 nothing is vouched for. PEP 808 allows a Dynamic field to carry values: they are then a lower bound only.
     """
-    parts = metadata.metadata_version.split(".")
-    numbers = tuple(int(part) if part.isdigit() else 0 for part in parts[:2])
-    return numbers >= (2, 2) and field not in metadata.dynamic
+    major, minor = _numbers(metadata.metadata_version)
+    return major is not None and (major, minor) >= (2, 2) and field not in metadata.dynamic

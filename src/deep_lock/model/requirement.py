@@ -1,5 +1,6 @@
 """Requirements: abstract wishes, with where they were written. Never said of a pin (dependency specifiers, PEP 508)."""
 
+import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -12,7 +13,12 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.errors import LimitExceeded, RequirementInvalid
 
 MAX_REQUIREMENT_LENGTH = 4096
+"""Of the name, extras and specifier or URL: what stands before the marker. In characters, as all limits here."""
+MAX_MARKER_LENGTH = 128 * 1024
+MAX_MARKER_DEPTH = 50
 MAX_NAME_LENGTH = 200
+# Python refuses to read larger numbers, and packaging reads those of a specifier only when it is used.
+_HUGE_NUMBER = re.compile("[0-9]{1000}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,16 +53,39 @@ class Requirement:
         return f"{self.name}{extras}{wanted}" + (f"{separator}{self.marker}" if self.marker else "")
 
 
-@lru_cache(maxsize=65536)
-def _parsed(text: str) -> Requirement:
-    if len(text) > MAX_REQUIREMENT_LENGTH:
-        raise LimitExceeded(f"a requirement of {len(text)} characters; at most {MAX_REQUIREMENT_LENGTH} are taken")
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for character in text:
+        if character == "(":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character == ")":
+            depth -= 1
+    return deepest
+
+
+def _check_size(text: str) -> None:
+    """Refuse what packaging would choke on, now or when the requirement is used."""
+    wish, _, marker = text.partition(";")
+    if len(wish) > MAX_REQUIREMENT_LENGTH:
+        raise LimitExceeded(f"a requirement of {len(wish)} characters; at most {MAX_REQUIREMENT_LENGTH} are taken")
+    if len(marker) > MAX_MARKER_LENGTH:
+        raise LimitExceeded(f"a marker of {len(marker)} characters; at most {MAX_MARKER_LENGTH} are taken")
+    if _HUGE_NUMBER.search(text):
+        raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: a number of 1000 digits or more")
+    if text.count("(") > MAX_MARKER_DEPTH and _depth(text) > MAX_MARKER_DEPTH:
+        # packaging's parser is recursive: how much it bears would depend on who calls it
+        raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: nested too deeply")
+
+
+def _parse(text: str) -> Requirement:
+    _check_size(text)
     try:
         parsed = ParsedRequirement(text)
     except (InvalidRequirement, ValueError, RecursionError) as error:
-        # packaging lets RecursionError and ValueError through on nested brackets and huge digit runs
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n", 1)[0]
-        raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: {reason}") from None
+        # RecursionError: the parser's caller may be deep already
+        reason = str(error).split("\n", 1)[0]
+        raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: {reason[:200]}") from None
     if len(parsed.name) > MAX_NAME_LENGTH:
         raise LimitExceeded(f"a project name of {len(parsed.name)} characters; at most {MAX_NAME_LENGTH} are taken")
     return Requirement(
@@ -68,15 +97,19 @@ def _parsed(text: str) -> Requirement:
     )
 
 
+_parse_once = lru_cache(maxsize=65536)(_parse)
+
+
 def parse_requirement(text: str, origin: Origin | None = None) -> Requirement:
     """Read one requirement text.
 
-    Raises RequirementInvalid, naming the origin, or LimitExceeded.
+    Raises RequirementInvalid or LimitExceeded, naming the origin.
     """
     try:
-        requirement = _parsed(text)
-    except RequirementInvalid as error:
+        # long texts are rare, and must not fill the memory
+        requirement = _parse_once(text) if len(text) <= MAX_REQUIREMENT_LENGTH else _parse(text)
+    except (RequirementInvalid, LimitExceeded) as error:
         if origin is None:
             raise
-        raise RequirementInvalid(f"{origin}: {error.message}", hint=error.hint) from None
+        raise type(error)(f"{origin}: {error.message}", hint=error.hint) from None
     return requirement if origin is None else replace(requirement, origin=origin)

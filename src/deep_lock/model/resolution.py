@@ -16,7 +16,6 @@ ALL = ":all:"
 Prereleases = Literal["if-necessary", "allow", "disallow"]
 ResolutionMode = Literal["highest", "lowest", "lowest-direct"]
 BuildScope = Literal["needed", "all", "none"]
-EdgeKind = Literal["runtime", "build-system", "build-backend"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +24,8 @@ class Selection:
 
     resolution: ResolutionMode = "highest"
     prereleases: Prereleases = "if-necessary"
+    prerelease_names: frozenset[str] = frozenset()
+    """Projects whose pre-releases are as good as final releases."""
     exclude_newer: datetime | None = None
     exclude_newer_package: tuple[tuple[NormalizedName, datetime | None], ...] = ()
     """Per package: its own limit, or None for no limit."""
@@ -97,7 +98,6 @@ class Edge:
     parent_extra: NormalizedName | None
     child: NormalizedName
     requirement: Requirement
-    kind: EdgeKind = "runtime"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

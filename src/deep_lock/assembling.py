@@ -1,0 +1,289 @@
+"""The finished graph, written as a Lock: what each entry is marked with, and why each file is listed.
+
+Law: only files that some declared target uses are listed, and an sdist only where some target builds it; so an installer
+that requires hashes cannot build anything whose build was not locked.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from deep_lock.closure import Built, Closure
+from deep_lock.model.build_system import Evidence
+from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
+from deep_lock.model.lock import (
+    BUILD_MARKER,
+    EnvironmentMember,
+    LockedBuild,
+    LockedFile,
+    LockedPackage,
+    LockedReference,
+    Needed,
+)
+from deep_lock.model.resolution import ALL, Edge, Pin, Problem, Resolved, Selection
+from deep_lock.model.target import Target
+from deep_lock.model.target_markers import Scope, with_scopes
+from deep_lock.reach import Part, reached
+from deep_lock.resolve.candidates import fitting_wheels, sdists_first
+
+Key = tuple[NormalizedName, Version]
+
+
+class Shelf(Protocol):
+    """What the assembly asks of the index: every file of a release, and digests where the index has none."""
+
+    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+        """Return the files of a release."""
+
+    def digest(self, file: Distribution) -> str:
+        """Return the sha256 of a file: the promised one, else that of its bytes."""
+
+    def metadata_evidence(self, sdist: SourceDistribution) -> Evidence | None:
+        """Return how the sdist's own metadata is known; None where it is plain metadata."""
+
+
+@dataclass(kw_only=True, slots=True)
+class _Entry:
+    """All uses of one release, over all targets and environments."""
+
+    name: NormalizedName
+    version: Version
+    taken: dict[str, Distribution] = field(default_factory=dict)
+    """The file that each target takes, by label."""
+    scopes: dict[str, tuple[Scope, ...]] = field(default_factory=dict)
+    recorded: bool = False
+    """Whether a build record stands for it."""
+    in_environment: bool = False
+    children: set[Key] = field(default_factory=set)
+    direct: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assembly:
+    """What is needed to write a closure down. ``problems`` are the runtime problems, in target order."""
+
+    closure: Closure
+    problems: tuple[Problem, ...]
+    parts: tuple[Part, ...]
+    shelf: Shelf
+    selection: Selection
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(problem.target for problem in self.problems)
+
+
+def packages(assembly: Assembly) -> tuple[LockedPackage, ...]:
+    """Return every entry of the lock, sorted."""
+    entries = _entries(assembly)
+    several = _several(entries)
+    keys = sorted(entries)
+    return tuple(_package(entries[key], assembly, several) for key in keys)
+
+
+def _several(entries: Mapping[Key, _Entry]) -> frozenset[NormalizedName]:
+    """Return the names that have more than one entry: references to them need a version."""
+    names = [name for name, _ in entries]
+    return frozenset(name for name in names if names.count(name) > 1)
+
+
+def _entries(assembly: Assembly) -> dict[Key, _Entry]:
+    entries: dict[Key, _Entry] = {}
+
+    def entry(pin: Pin, target: Target) -> _Entry:
+        key = (pin.name, pin.version)
+        own = entries.setdefault(key, _Entry(name=pin.name, version=pin.version))
+        own.taken[target.label] = pin.distribution
+        return own
+
+    for (target, resolved), problem in zip(assembly.closure.runtime, assembly.problems, strict=True):
+        scopes = reached(assembly.parts, problem, resolved)
+        versions = {pin.name: pin.version for pin in resolved.pins}
+        for pin in resolved.pins:
+            entry(pin, target).scopes[target.label] = scopes[pin.name]
+        for edge in resolved.edges:
+            if edge.parent is None:
+                entries[edge.child, versions[edge.child]].direct = True
+        _add_children(entries, resolved, versions)
+    for built in assembly.closure.builds:
+        for resolved in (built.final, built.declared):
+            versions = {pin.name: pin.version for pin in resolved.pins}
+            for pin in resolved.pins:
+                entry(pin, built.target).in_environment = True
+            _add_children(entries, resolved, versions)
+        if built.subject.sdist is not None:
+            entries[built.subject.name, built.subject.sdist.version].recorded = True
+    return entries
+
+
+def _add_children(
+    entries: Mapping[Key, _Entry], resolved: Resolved, versions: Mapping[NormalizedName, Version]
+) -> None:
+    for edge in resolved.edges:
+        if edge.parent is not None and edge.parent != edge.child:
+            entries[edge.parent, versions[edge.parent]].children.add((edge.child, versions[edge.child]))
+
+
+def _package(entry: _Entry, assembly: Assembly, several: frozenset[NormalizedName]) -> LockedPackage:
+    targets = assembly.targets
+    files = assembly.shelf.files(entry.name, entry.version)
+    taken = next(iter(entry.taken.values()))
+    wheels = _wheels(entry, files, targets, assembly.selection)
+    sdists = {label: file for label, file in entry.taken.items() if isinstance(file, SourceDistribution)}
+    sdist = next(iter(sdists.values()), None)
+    has_wheel = any(isinstance(file, Wheel) for file in files)
+    by_choice = _no_binary(entry.name, assembly.selection) or sdists_first(entry.name, assembly.selection)
+    runtime = bool(entry.scopes)
+    return LockedPackage(
+        name=entry.name,
+        version=str(entry.version),
+        marker=_marker(entry, targets) if runtime else BUILD_MARKER,
+        requires_python=taken.requires_python,
+        dependencies=tuple(
+            LockedReference(name=name, version=str(version) if name in several else None)
+            for name, version in sorted(entry.children)
+        ),
+        index=taken.index,
+        sdist=_locked(sdist, assembly.shelf) if sdist is not None else None,
+        wheels=tuple(_locked(wheel, assembly.shelf) for wheel in wheels),
+        build_only=not runtime,
+        also_build=runtime and entry.in_environment,
+        sdist_only=sdist is not None and not has_wheel,
+        build_on=tuple(sorted(sdists)) if has_wheel and not by_choice else (),
+        direct=entry.direct,
+        build=f"{entry.name}=={entry.version}" if entry.recorded else None,
+        metadata=assembly.shelf.metadata_evidence(sdist) if sdist is not None else None,
+        hash_origin="computed" if _lacks_digest(wheels, sdist) else None,
+        no_source=_no_source(entry, assembly.selection),
+    )
+
+
+def _lacks_digest(wheels: Sequence[Wheel], sdist: SourceDistribution | None) -> bool:
+    return any(wheel.sha256 is None for wheel in wheels) or (sdist is not None and sdist.sha256 is None)
+
+
+def _no_binary(name: str, selection: Selection) -> bool:
+    return name in selection.no_binary or ALL in selection.no_binary
+
+
+def _no_source(entry: _Entry, selection: Selection) -> bool:
+    return (
+        selection.build_scope == "all"
+        and entry.name in selection.allow_wheel
+        and all(isinstance(file, Wheel) for file in entry.taken.values())
+    )
+
+
+def _wheels(
+    entry: _Entry, files: Sequence[Distribution], targets: Sequence[Target], selection: Selection
+) -> list[Wheel]:
+    """Return the wheels that fit a target which uses the entry, in file name order."""
+    found: dict[str, Wheel] = {}
+    for target in targets:
+        taken = entry.taken.get(target.label)
+        if taken is None:
+            continue
+        for wheel in fitting_wheels(files, target, selection, yanked_ok=taken.yanked is not None):
+            found[wheel.filename] = wheel
+    return [found[filename] for filename in sorted(found)]
+
+
+def _locked(file: Distribution, shelf: Shelf) -> LockedFile:
+    return LockedFile(
+        name=file.filename,
+        url=file.url,
+        sha256=shelf.digest(file),
+        upload_time=file.upload_time,
+        size=file.size,
+    )
+
+
+def _marker(entry: _Entry, targets: Sequence[Target]) -> str | None:
+    labels: dict[Scope, set[str]] = {}
+    for label, scopes in entry.scopes.items():
+        for scope in scopes:
+            labels.setdefault(scope, set()).add(label)
+    return with_scopes([(frozenset(own), scope) for scope, own in sorted(labels.items())], tuple(targets))
+
+
+# -- builds
+
+
+def builds(assembly: Assembly) -> tuple[LockedBuild, ...]:
+    """Return the build records; targets on which a record says the same are put together."""
+    alike: dict[tuple[object, ...], list[Built]] = {}
+    for built in assembly.closure.builds:
+        alike.setdefault(_content(built, assembly), []).append(built)
+    everywhere = len(assembly.targets)
+    return tuple(
+        _build(same, assembly, () if len(same) == everywhere else tuple(sorted(built.target.label for built in same)))
+        for same in alike.values()
+    )
+
+
+def _content(built: Built, assembly: Assembly) -> tuple[object, ...]:
+    """Return all that a record says, targets aside."""
+    return (
+        built.subject.name,
+        built.subject.version,
+        built.answer,
+        _needed(built, assembly),
+        _members(built.final),
+        _members(built.declared),
+    )
+
+
+def _build(same: Sequence[Built], assembly: Assembly, labels: tuple[str, ...]) -> LockedBuild:
+    built = same[0]
+    subject, answer = built.subject, built.answer
+    system = subject.facts.build_system
+    final, declared = _members(built.final), _members(built.declared)
+    return LockedBuild(
+        name=subject.name,
+        version=subject.version,
+        source="." if subject.sdist is None else None,
+        sdist=f"sha256:{assembly.shelf.digest(subject.sdist)}" if subject.sdist is not None else None,
+        needed=_needed(built, assembly),
+        targets=labels,
+        backend=system.backend,
+        backend_path=system.backend_path,
+        requires=system.requires,
+        requires_from=system.requires_from,
+        requires_dynamic=answer.requires,
+        conditional=answer.conditional,
+        evidence=answer.evidence,
+        packages=final,
+        declared_packages=declared if declared != final else None,
+        ends="self-hosted" if system.backend_path and not final else None,
+    )
+
+
+def _needed(built: Built, assembly: Assembly) -> Needed:
+    subject = built.subject
+    if subject.sdist is None:
+        return "project"
+    files = assembly.shelf.files(subject.sdist.name, subject.sdist.version)
+    if not any(isinstance(file, Wheel) for file in files):
+        return "always"
+    if sdists_first(subject.sdist.name, assembly.selection):
+        return "scope"
+    if _no_binary(subject.sdist.name, assembly.selection):
+        return "forced"
+    return "targets"
+
+
+def _members(resolved: Resolved) -> tuple[EnvironmentMember, ...]:
+    below: dict[NormalizedName, set[str]] = {}
+    for edge in _inner(resolved.edges):
+        below.setdefault(edge[0], set()).add(edge[1])
+    return tuple(
+        EnvironmentMember(name=pin.name, version=str(pin.version), dependencies=tuple(sorted(below.get(pin.name, ()))))
+        for pin in resolved.pins
+    )
+
+
+def _inner(edges: Sequence[Edge]) -> list[tuple[NormalizedName, NormalizedName]]:
+    return [(edge.parent, edge.child) for edge in edges if edge.parent is not None and edge.parent != edge.child]

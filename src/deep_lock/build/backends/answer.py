@@ -1,0 +1,64 @@
+"""What a backend's get_requires_for_build_wheel would answer, as far as that is proven without running it."""
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from deep_lock.build.backends import constant, flit, hatch, maturin, meson, pdm, scikit_build, setuptools
+from deep_lock.build.backends.rule import Declared, Environment, Rule, Source, unknown
+from deep_lock.model.build_system import HookAnswer, SdistFacts
+from deep_lock.model.target import Target
+
+_RULES = {
+    backend: rule
+    for module in (constant, flit, hatch, maturin, meson, pdm, scikit_build, setuptools)
+    for rule in module.RULES
+    for backend in rule.backends
+}
+
+
+def distribution_of(backend: str) -> NormalizedName | None:
+    """Return the project whose version decides about a backend's hooks; None for a backend without a rule."""
+    rule = _RULES.get(backend)
+    return None if rule is None else rule.distribution
+
+
+def declare(source: Source) -> tuple[Declared, bool]:
+    """Return what the sdist's own configuration makes the hook ask for, and whether the sdist is its own backend."""
+    backend, in_tree = source.build_system.backend, bool(source.build_system.backend_path)
+    rule = _RULES.get(backend)
+    if rule is None:
+        where = " inside the sdist" if in_tree else ""
+        return Declared(requires=None, reason=f"nobody read the code of the backend {backend}{where}"), False
+    itself = in_tree and source.name == rule.distribution
+    if in_tree and not itself:
+        return Declared(requires=None, reason=f"the backend {backend} is the sdist's own code"), False
+    if rule.only_itself and not itself:
+        return Declared(requires=None, reason=f"{backend} builds {rule.distribution} only"), False
+    return rule.declare(source), itself
+
+
+def answer(
+    facts: SdistFacts, backend_version: Version | None, target: Target, *, environment: Environment
+) -> HookAnswer:
+    """Return the hook's answer on a target: ``static`` where a rule proves it, else ``assumed`` without a list.
+
+    ``backend_version`` is the version of `distribution_of` the backend, None to look it up in ``environment``, which
+    holds every pin of the resolved build environment. An sdist that is its own backend needs neither.
+    """
+    if facts.declared_hook is None:
+        return unknown(facts.hook_reason)
+    rule = _RULES[facts.build_system.backend]
+    version = Version(facts.self_hosted) if facts.self_hosted else backend_version
+    version = version or environment.get(rule.distribution)
+    if version is None:
+        return unknown(f"the build environment holds no {rule.distribution}, the project of the backend")
+    refusal = _unread(rule, version, facts)
+    return unknown(refusal) if refusal else rule.complete(facts.declared_hook, version, target, environment)
+
+
+def _unread(rule: Rule, version: Version, facts: SdistFacts) -> str:
+    if not rule.read.contains(version, prereleases=True):
+        return f"nobody read the code of {rule.distribution} {version} (only {rule.read})"
+    if facts.hook_since and version < Version(facts.hook_since):
+        return f"{rule.distribution} {version} reads its configuration otherwise than {facts.hook_since} and later"
+    return ""

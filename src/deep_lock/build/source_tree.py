@@ -1,0 +1,320 @@
+"""The few files of an sdist that say how it is built, read out of the archive as it streams by.
+
+Law: nothing is unpacked, no link is followed, and every member's name is judged, also of those nobody reads. One pass:
+a gzip stream cannot be asked twice cheaply, so small files that a static rule may want later are kept at once.
+"""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from deep_lock.build.archive_stream import MAX_RATIO, MIB, RATIO_COUNTS_FROM, PlainStream
+from deep_lock.build.tar_walk import MAX_MEMBERS, Member, TarWalk
+from deep_lock.errors import (
+    ArchiveAmbiguous,
+    ArchiveBroken,
+    ArchiveError,
+    ArchiveTooBig,
+    ArchiveUnsafe,
+    LimitExceeded,
+)
+
+MAX_NAME = 1024
+"""Bytes of one member's path."""
+MAX_HOPS = 40
+"""Links followed in thought when asking where a link leads: as Linux does."""
+
+_LIMITS = {
+    "PKG-INFO": 4 * MIB,
+    "pyproject.toml": MIB,
+    "setup.cfg": MIB,
+    "setup.py": MIB,
+    "hatch.toml": MIB,
+}
+"""Files at the top that decide: larger ones are refused, links and duplicates too."""
+_EGG_INFO = re.compile(r"(?:[^/]+/)?[^/]+\.egg-info/(?:PKG-INFO|requires\.txt)\Z")
+_EGG_INFO_LIMIT = 4 * MIB
+
+_HELPFUL = re.compile(
+    r"(?:[^/]+\.(?:txt|in|py)|CMakeLists\.txt"  # what `file:` names; build hooks; CMake's wanted version
+    r"|src/[^/]+\.py"
+    r"|(?:[^/]+/)?[^/]*requirements?[^/]*/[^/]+\.(?:txt|in)"
+    r"|(?:[^/]+/){1,4}(?:__init__|version|_version|__version__)\.py)\Z",
+)
+_HELPFUL_LIMIT = 256 * 1024
+_HELPFUL_COUNT = 512
+_HELPFUL_TOTAL = 8 * MIB
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Members:
+    """What was kept of an archive. All paths are relative to its one top folder, with "/"."""
+
+    top: str
+    """The name of the top folder, as written."""
+    files: Mapping[str, bytes]
+    names: frozenset[str]
+    """Every regular file; for questions of existence."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Collector:
+    """State of one walk."""
+
+    where: str
+    top: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+    links: dict[str, str] = field(default_factory=dict)
+    notes: set[str] = field(default_factory=set)
+    helpful_total: int = 0
+    helpful_count: int = 0
+
+    def place(self, name: str) -> str:
+        """Return the path below the top folder ("" for the folder itself), or refuse the name."""
+        parts = self._parts(name)
+        if not parts:
+            return ""
+        if not self.top:
+            self.top = parts[0]
+        elif parts[0] != self.top:
+            raise ArchiveAmbiguous(f"{self.where}: more than one folder at the top: {self.top!r} and {parts[0]!r}")
+        return "/".join(parts[1:])
+
+    def _parts(self, name: str) -> list[str]:
+        if not name.isprintable():
+            if "\0" in name:
+                raise ArchiveUnsafe(f"{self.where}: a member name with a NUL byte")
+            self.notes.add("odd-member-name")
+        if len(name) > MAX_NAME:
+            raise LimitExceeded(f"{self.where}: a member name of {len(name)} characters")
+        if name.startswith("/") or "\\" in name or name[1:2] == ":":
+            raise ArchiveUnsafe(f"{self.where}: the member {_shown(name)} would not stay in its folder")
+        parts = [part for part in name.split("/") if part not in {"", "."}]
+        if ".." in parts:
+            raise ArchiveUnsafe(f"{self.where}: the member {_shown(name)} would leave its folder")
+        return parts
+
+    def wanted(self, path: str, size: int) -> bool:
+        """Whether to keep a regular file. Raises LimitExceeded where one that decides is too large."""
+        limit = _limit(path)
+        if limit is not None:
+            if size > limit:
+                raise LimitExceeded(f"{self.where}: {path} has {size} bytes; at most {limit} are taken")
+            if path in self.files:
+                raise ArchiveAmbiguous(f"{self.where}: {path} is in it twice")
+            return True
+        if (
+            size > _HELPFUL_LIMIT
+            or self.helpful_count >= _HELPFUL_COUNT
+            or self.helpful_total + size > _HELPFUL_TOTAL
+            or not _HELPFUL.match(path)
+        ):
+            return False
+        self.helpful_count += 1
+        self.helpful_total += size
+        return True
+
+    def keep(self, path: str, data: bytes) -> None:
+        """Keep the bytes of a wanted file; of a merely helpful one that is there twice, keep none."""
+        self.files[path] = b"" if path in self.files and self.files[path] != data else data
+
+    def add(self, member: Member) -> str:
+        """Take note of a member and return its path where its bytes are wanted, else ""."""
+        path = self.place(member.name)
+        if member.kind == "file":
+            self.names.add(path)
+            if not path:
+                raise ArchiveBroken(f"{self.where}: has no folder at its top")
+            return path if self.wanted(path, member.size) else ""
+        if member.kind == "folder":
+            return ""
+        if _limit(path) is not None:
+            raise ArchiveUnsafe(f"{self.where}: {path} is no regular file")
+        if member.kind == "special":
+            raise ArchiveUnsafe(f"{self.where}: the member {_shown(member.name)} is a device or pipe")
+        if member.kind == "hardlink":
+            self.place(member.target)  # it is named as a member is: refused where it leads outside
+            return ""
+        self.links[path] = member.target
+        return ""
+
+    def finish(self) -> Members:
+        """Judge what only the whole archive can tell."""
+        if not self.top:
+            raise ArchiveBroken(f"{self.where}: has no folder at its top")
+        self._judge_links()
+        return Members(
+            top=self.top,
+            files=self.files,
+            names=frozenset(self.names),
+            notes=tuple(sorted(self.notes)),
+        )
+
+    def _judge_links(self) -> None:
+        """Refuse links that lead out of the top folder, alone or together, and members below a link."""
+        for path, target in self.links.items():
+            if self._leads_out(path, target):
+                raise ArchiveUnsafe(f"{self.where}: the link {_shown(path)} leads out of its folder")
+        if not self.links:
+            return
+        for name in self.names:
+            parents = name.split("/")[:-1]
+            if any("/".join(parents[: depth + 1]) in self.links for depth in range(len(parents))):
+                raise ArchiveUnsafe(f"{self.where}: the member {_shown(name)} stands below a link")
+
+    def _leads_out(self, path: str, target: str) -> bool:
+        if target.startswith("/") or "\\" in target or target[1:2] == ":" or "\0" in target:
+            return True
+        here = path.split("/")[:-1]
+        waiting = target.split("/")[::-1]
+        hops = 1
+        while waiting:
+            part = waiting.pop()
+            if part in {"", "."}:
+                continue
+            if part == "..":
+                if not here:
+                    return True
+                here.pop()
+                continue
+            here.append(part)
+            further = self.links.get("/".join(here))
+            if further is not None:
+                hops += 1
+                if hops > MAX_HOPS or further.startswith("/"):
+                    return True
+                here.pop()
+                waiting.extend(further.split("/")[::-1])
+        return False
+
+
+def _limit(path: str) -> int | None:
+    limit = _LIMITS.get(path)
+    if limit is None and path.endswith((".egg-info/PKG-INFO", ".egg-info/requires.txt")) and _EGG_INFO.match(path):
+        return _EGG_INFO_LIMIT
+    return limit
+
+
+def _shown(name: str) -> str:
+    """A hostile name, made fit for a message."""
+    return ascii(name[:200])
+
+
+def _kind_of(filename: str) -> str:
+    name = filename.lower()
+    for kind, suffixes in {
+        "gz": (".tar.gz", ".tgz"),
+        "zip": (".zip",),
+        "bz2": (".tar.bz2", ".tbz"),
+        "xz": (".tar.xz", ".txz"),
+    }.items():
+        if name.endswith(suffixes):
+            return kind
+    raise ArchiveBroken(f"{filename}: not the name of a source distribution")
+
+
+def read_members(file: BinaryIO, filename: str) -> Members:
+    """Read the deciding and the merely helpful files of an sdist (a seekable binary file), without unpacking it.
+
+    Every byte is looked at once: checksums are checked and the limits of the module hold. Raises ArchiveError in one
+    of its four kinds, or LimitExceeded.
+    """
+    kind = _kind_of(filename)
+    collector = _Collector(where=filename)
+    try:
+        if kind == "zip":
+            _read_zip(file, collector)
+        else:
+            _refuse_polyglot(file, filename)
+            _read_tar(PlainStream(file, kind, filename), collector)
+        return collector.finish()
+    except (ArchiveError, LimitExceeded):
+        raise
+    except (ValueError, EOFError, OSError, RuntimeError, NotImplementedError, OverflowError, MemoryError) as error:
+        raise ArchiveBroken(f"{filename}: cannot be read ({type(error).__name__})") from None
+
+
+def _read_tar(stream: PlainStream, collector: _Collector) -> None:
+    walk = TarWalk(stream, collector.where)
+    for member in walk:
+        if path := collector.add(member):
+            collector.keep(path, walk.content(member.size))
+
+
+_END_RECORD = b"PK\x05\x06"
+
+
+def _refuse_polyglot(file: BinaryIO, where: str) -> None:
+    """Refuse a tar file whose last bytes are the end record of a zip archive: other tools would read that one."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 22 - 0xFFFF))
+    tail = file.read()
+    at = tail.rfind(_END_RECORD)
+    if at >= 0 and len(tail) - at >= 22 and at + 22 + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
+        raise ArchiveAmbiguous(f"{where}: is a zip archive too: two readers would see two contents")
+
+
+def _read_zip(file: BinaryIO, collector: _Collector) -> None:
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, UnicodeDecodeError) as error:
+        raise ArchiveBroken(f"{collector.where}: not a whole zip archive ({error})") from None
+    with archive:
+        entries = archive.infolist()
+        _judge_zip(archive, file, collector.where)
+        for entry in entries:
+            if path := collector.add(_zip_member(entry, collector.where)):
+                collector.keep(path, _zip_content(archive, entry, collector.where))
+
+
+def _judge_zip(archive: zipfile.ZipFile, file: BinaryIO, where: str) -> None:
+    """Refuse what makes two zip readers disagree, and zip bombs."""
+    entries = archive.infolist()
+    if len(entries) > MAX_MEMBERS:
+        raise ArchiveTooBig(f"{where}: more than {MAX_MEMBERS} members")
+    if sum(entry.file_size for entry in entries) > RATIO_COUNTS_FROM:
+        size = file.seek(0, 2)
+        if sum(entry.file_size for entry in entries) > MAX_RATIO * size:
+            raise ArchiveTooBig(f"{where}: unpacks to more than {MAX_RATIO} times its size")
+    end = 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if entry.header_offset < end or (end == 0 and entry.header_offset):
+            raise ArchiveAmbiguous(f"{where}: members overlap, or something stands before the first one")
+        end = entry.header_offset + 30 + entry.compress_size
+    if archive.start_dir < end:
+        raise ArchiveAmbiguous(f"{where}: members overlap the directory")
+
+
+def _zip_member(entry: zipfile.ZipInfo, where: str) -> Member:
+    if entry.flag_bits & 0x1:
+        raise ArchiveUnsafe(f"{where}: holds encrypted members")
+    if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise ArchiveUnsafe(f"{where}: holds members compressed by an unusual method")
+    name = entry.orig_filename
+    mode = entry.external_attr >> 28
+    if mode == 0xA:
+        return Member(name=name, kind="special", size=0)
+    if entry.is_dir():
+        return Member(name=name, kind="folder", size=0)
+    return Member(name=name, kind="file", size=entry.file_size)
+
+
+def _zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -> bytes:
+    try:
+        with archive.open(entry) as member:
+            data = member.read(entry.file_size + 1)
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise ArchiveBroken(f"{where}: {_shown(entry.filename)} cannot be read ({error})") from None
+    if len(data) != entry.file_size:
+        raise ArchiveBroken(f"{where}: {_shown(entry.filename)} has another size than its header says")
+    return data
+
+
+def iter_egg_info(members: Members, name: str) -> Iterator[str]:
+    """Yield the paths of kept egg-info files called ``name``, in order."""
+    return (path for path in sorted(members.files) if path.endswith(f".egg-info/{name}"))

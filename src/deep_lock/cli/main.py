@@ -1,0 +1,72 @@
+"""The entry point: commands, exit codes, and the last line of defence against tracebacks."""
+
+import sys
+from typing import NoReturn
+
+import click
+
+from deep_lock import __version__
+from deep_lock.cli.cache_command import cache_command
+from deep_lock.cli.lock_command import lock_command
+from deep_lock.cli.printer import Printer
+from deep_lock.cli.surroundings import open_session
+from deep_lock.errors import DeepLockError
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DEEP_LOCK"})
+@click.version_option(__version__, prog_name="deep-lock")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors.")
+@click.option("-v", "--verbose", count=True, help="Say more; twice shows tracebacks.")
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Colour on stderr.",
+)
+@click.option("--no-progress", is_flag=True, help="Draw no live line.")
+@click.pass_context
+def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_progress: bool) -> None:
+    r"""Lock what runs, and everything that builds it, to full depth, with hashes.
+
+    \b
+    Exit codes: 0 ok; 1 the answer needs you (stale, unsatisfiable); 2 wrong usage, configuration or input;
+    3 network or index trouble (try again); 4 refused for safety; 130 interrupted.
+
+    Every flag can be set by DEEP_LOCK_<FLAG>, and most in [tool.deep-lock] of pyproject.toml.
+    """
+    context.obj = open_session(verbosity=-1 if quiet else verbose, color=color, progress=not no_progress)
+
+
+cli.add_command(lock_command)
+cli.add_command(cache_command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    if hasattr(sys, "set_lazy_imports"):  # PEP 810: nothing of ours may be imported late
+        sys.set_lazy_imports("none")
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; return its exit code."""
+    printer = Printer()
+    try:
+        cli.main(arguments, prog_name="deep-lock", standalone_mode=False)
+    except DeepLockError as error:
+        printer.error(error)
+        if "-vv" in arguments:
+            raise
+        return error.exit_code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        printer.say("interrupted")
+        return INTERRUPTED
+    return 0

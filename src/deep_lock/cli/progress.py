@@ -1,0 +1,57 @@
+"""A live line on a terminal: what is done, and what is being waited for. Loaded only where there is a terminal."""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.status import Status
+
+from deep_lock.display import show
+from deep_lock.events import Event, Fetched, Fetching, Solving
+
+
+class Progress:
+    """Shows events as one live line on stderr. Safe to call from worker threads."""
+
+    def __init__(self, *, color: bool | None = None) -> None:
+        console = Console(stderr=True, no_color=None if color is None else not color)
+        self._status = Status("starting", console=console)
+        self._lock = threading.Lock()
+        self._waiting: dict[str, int] = {}
+        self._fetched = 0
+        self._bytes = 0
+        self._subject = ""
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status.stop()
+
+    def __call__(self, event: Event, /) -> None:
+        with self._lock:
+            match event:
+                case Fetching(what=what):
+                    self._waiting[what] = self._waiting.get(what, 0) + 1
+                case Fetched(what=what, size=size):
+                    self._waiting.pop(what, None)
+                    self._fetched += 1
+                    self._bytes += size
+                case Solving(subject=subject, target=target):
+                    self._subject = f"{subject} on {target}"
+                case _:
+                    return
+            self._status.update(self._line())
+
+    def _line(self) -> str:
+        parts = [f"solving {show(self._subject)}"] if self._subject else []
+        parts.append(f"{self._fetched} fetched, {self._bytes / 1e6:.1f} MB")
+        if self._waiting:
+            names = sorted(self._waiting)
+            more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+            parts.append(f"waiting for {', '.join(show(name) for name in names[:2])}{more}")
+        return "; ".join(parts).replace("[", r"\[")

@@ -1,0 +1,102 @@
+"""The environment, the clock and the folders, read once; and what every command shares."""
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import platformdirs
+
+from deep_lock.cli.printer import ColorMode, Printer
+from deep_lock.events import Event, Reporter, Warned
+from deep_lock.flags import Surroundings
+
+FOREIGN_INDEX_SETTINGS = (
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "UV_INDEX",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+)
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Return the cache folder: DEEP_LOCK_CACHE_DIR, else where the platform keeps caches."""
+    own = environ.get("DEEP_LOCK_CACHE_DIR")
+    return Path(own) if own else Path(platformdirs.user_cache_dir("deep-lock", appauthor=False))
+
+
+def read_surroundings(environ: Mapping[str, str]) -> Surroundings:
+    """Read what the library below must not read by itself."""
+    return Surroundings(
+        cache_folder=cache_folder(environ), now=datetime.now(UTC), environ=dict(environ), home=Path.home()
+    )
+
+
+def live_output(environ: Mapping[str, str]) -> bool:
+    """Whether a live line may be drawn: never in CI, on a dumb terminal, or into a file."""
+    return os.isatty(2) and environ.get("TERM") != "dumb" and not environ.get("CI")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """What every command shares."""
+
+    printer: Printer
+    surroundings: Surroundings
+    progress: bool
+    verbosity: int
+
+    @contextmanager
+    def reporting(self) -> Iterator[Reporter]:
+        """Give a Reporter for the time of the work: a live line where there is a terminal, warnings always."""
+        warned: list[Warned] = []
+
+        def keep(event: Event, /) -> None:
+            if isinstance(event, Warned):
+                warned.append(event)
+
+        try:
+            if not self.progress:
+                yield keep
+                return
+            # rich costs 50 ms to import, and only a terminal has use for it
+            live = importlib.import_module("deep_lock.cli.progress").Progress()
+
+            def both(event: Event, /) -> None:
+                keep(event)
+                live(event)
+
+            with live:
+                yield both
+        finally:
+            for event in sorted(set(warned), key=lambda event: (event.code, event.subject, event.message)):
+                self.printer.warn(event.subject, event.message)
+
+
+def open_session(*, verbosity: int, color: str, progress: bool) -> Session:
+    """Read the surroundings and make ready to tell of them."""
+    environ = dict(os.environ)
+    printer = Printer(verbosity=verbosity, color=_color(color, environ))
+    unused = [name for name in FOREIGN_INDEX_SETTINGS if environ.get(name)]
+    if unused:
+        printer.say(f"note: {', '.join(unused)} set and not used: deep-lock reads its own settings only", level=1)
+    return Session(
+        printer=printer,
+        surroundings=read_surroundings(environ),
+        progress=progress and verbosity >= 0 and live_output(environ),
+        verbosity=verbosity,
+    )
+
+
+def _color(asked: str, environ: Mapping[str, str]) -> ColorMode:
+    if asked != "auto":
+        return "always" if asked == "always" else "never"
+    if environ.get("NO_COLOR"):
+        return "never"
+    return "always" if environ.get("FORCE_COLOR") else "auto"

@@ -1,0 +1,50 @@
+"""Text from outside, made fit to be shown to people: what one sees is what is there.
+
+Law: nothing that came from an index, an archive, a lock or a project file reaches a message but through `show`.
+"""
+
+import re
+import unicodedata
+
+MAX_SHOWN = 200
+_CUT = "..."
+# Enough to fill the limit after normalising; bounds the work on a huge text.
+_LOOKED_AT = 8 * MAX_SHOWN
+
+# Controls, format characters (bidi, zero-width, tags), surrogates, private use, unassigned, and every space but " ".
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+# Letters and marks that draw nothing: combining grapheme joiner, Hangul and Khmer fillers, Mongolian and other
+# variation selectors, the blank Braille pattern.
+_BLANK = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+
+
+def _piece(character: str) -> str:
+    if character == " ":
+        return character
+    if unicodedata.category(character) in _HIDDEN_CATEGORIES or _BLANK.match(character):
+        return f"\\u{{{ord(character):x}}}"
+    return character
+
+
+def show(text: str, limit: int = MAX_SHOWN) -> str:
+    r"""Return the text on one line, in NFC, with ``\u{...}`` for what cannot be seen, in at most ``limit`` characters.
+
+    A cut text ends in "...". Showing twice is showing once.
+    """
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text
+    shown: list[str] = []
+    length = 0
+    for character in unicodedata.normalize("NFC", text[: max(_LOOKED_AT, 8 * limit)]):
+        piece = _piece(character)
+        shown.append(piece)
+        length += len(piece)
+        if length > limit:
+            break
+    if length <= limit:
+        return "".join(shown)
+    while shown and length > limit - len(_CUT):
+        length -= len(shown.pop())
+    return "".join(shown) + _CUT

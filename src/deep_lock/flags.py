@@ -1,0 +1,99 @@
+"""What the command line (or a library user) asks of `locking.lock`, before the configuration is laid under it.
+
+None and empty mean: not said. The environment, the clock and the folders come in here too, so that nothing below reads them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from deep_lock.model.resolution import BuildScope, Prereleases, ResolutionMode
+
+Hooks = Literal["static", "sandbox", "trust"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputFlags:
+    """What is locked."""
+
+    folder: Path
+    output: Path | None = None
+    script: Path | None = None
+    requirements: tuple[Path, ...] = ()
+    constraints: tuple[Path, ...] = ()
+    overrides: tuple[Path, ...] = ()
+    build_constraints: tuple[Path, ...] = ()
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    only_groups: tuple[str, ...] = ()
+    no_default_groups: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuleFlags:
+    """Which releases and files may be chosen, and for which targets."""
+
+    pythons: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    fork_strategy: Literal["newest", "fewest"] | None = None
+    resolution: ResolutionMode | None = None
+    prereleases: Prereleases | None = None
+    exclude_newer: str | None = None
+    exclude_newer_package: tuple[str, ...] = ()
+    no_binary: tuple[str, ...] = ()
+    only_binary: tuple[str, ...] = ()
+    build_scope: BuildScope | None = None
+    build_resolution: Literal["shared", "highest"] | None = None
+    hooks: Hooks | None = None
+    require_evidence: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpgradeFlags:
+    """Which earlier pins are given up."""
+
+    everything: bool = False
+    packages: tuple[str, ...] = ()
+    """NAME or NAME==VERSION."""
+    builds: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkFlags:
+    """Where files come from, and how they are fetched."""
+
+    default_index: str | None = None
+    indexes: tuple[str, ...] = ()
+    """URL or NAME=URL, first asked first."""
+    index_strategy: Literal["first-index", "unsafe-best-match"] | None = None
+    find_links: tuple[str, ...] = ()
+    no_index: bool = False
+    offline: bool = False
+    refresh: bool = False
+    refresh_packages: tuple[str, ...] = ()
+    ca_file: str | None = None
+    insecure_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """The machine, as the command line saw it."""
+
+    cache_folder: Path
+    now: datetime
+    """Aware, UTC."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    home: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flags:
+    """All of it."""
+
+    inputs: InputFlags
+    rules: RuleFlags = RuleFlags()
+    upgrade: UpgradeFlags = UpgradeFlags()
+    network: NetworkFlags = NetworkFlags()
+    surroundings: Surroundings

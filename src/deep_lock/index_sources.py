@@ -1,0 +1,181 @@
+"""The closure's Sources, served from the index client and from what sdists say of themselves.
+
+Law: the resolver asks in its own order and waits; this file guesses what it will ask next and has it fetched meanwhile.
+A guess costs at most a request too many: it never changes an answer.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from deep_lock.build.backends.answer import answer as backend_answer
+from deep_lock.build.sdist_facts import FACTS_VERSION, read_sdist
+from deep_lock.events import Reporter, Warned
+from deep_lock.index.cache import Cache
+from deep_lock.index.client import IndexClient
+from deep_lock.index.once import Workers
+from deep_lock.model.build_system import Evidence, HookAnswer, SdistFacts
+from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
+from deep_lock.model.metadata import Metadata
+from deep_lock.model.resolution import BuildRequest, Candidate, Resolved, Selection
+from deep_lock.model.target import Target
+from deep_lock.resolve.candidates import choose
+from deep_lock.resolve.dependencies import BASE, IneligibleError, dependencies
+
+WORKERS = 30
+FACTS = f"sdist-facts-{FACTS_VERSION}"
+
+_encode_facts = msgspec.msgpack.Encoder().encode
+_decode_facts = msgspec.msgpack.Decoder(SdistFacts).decode
+
+
+class IndexSources:
+    """Serves `closure.Sources` and `assembling.Shelf`. Close it: it owns worker threads."""
+
+    def __init__(
+        self, *, client: IndexClient, cache: Cache, selection: Selection, target: Target, reporter: Reporter
+    ) -> None:
+        self._client = client
+        self._cache = cache
+        self._selection = selection
+        self._target = target
+        self._reporter = reporter
+        self._facts: dict[str, SdistFacts] = {}
+        self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
+        self._lock = threading.Lock()
+        self._guessed: set[tuple[NormalizedName, str]] = set()
+        self._workers: Workers | None = None
+
+    def close(self) -> None:
+        """Give up what was guessed and is still under way."""
+        if self._workers is not None:
+            self._workers.close()
+
+    # -- Catalog
+
+    def versions(self, name: NormalizedName) -> Sequence[Version]:
+        return self._client.versions(name)
+
+    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+        return self._client.files(name, version)
+
+    def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
+        file = candidate.distribution
+        if isinstance(file, Wheel):
+            return self._client.wheel_metadata(file)
+        known = self._assumed.get((file.name, file.version)) or self.facts(file).metadata
+        if known is not None:
+            return known
+        return BuildRequest(name=file.name, version=file.version, sdist=file, target=target)
+
+    def prefetch(self, names: Sequence[NormalizedName], candidates: Sequence[Candidate]) -> None:
+        for name in names:
+            self._guess(name, SpecifierSet(), frozenset())
+        for candidate in candidates:
+            self._later(partial(self._ahead, candidate.distribution, frozenset()))
+
+    # -- source distributions
+
+    def facts(self, sdist: SourceDistribution) -> SdistFacts:
+        known = self._facts.get(sdist.filename)
+        if known is not None:
+            return known
+        found = self._remembered(sdist) or self._read(sdist)
+        self._facts[sdist.filename] = found
+        return found
+
+    def _remembered(self, sdist: SourceDistribution) -> SdistFacts | None:
+        record = self._cache.get_record(FACTS, sdist.sha256) if sdist.sha256 else None
+        if record is None:
+            return None
+        try:
+            return _decode_facts(record)
+        except msgspec.MsgspecError:
+            return None
+
+    def _read(self, sdist: SourceDistribution) -> SdistFacts:
+        with self._client.open_sdist(sdist) as file:
+            facts = read_sdist(file, filename=sdist.filename, name=sdist.name, version=sdist.version)
+        if sdist.sha256:
+            self._cache.put_record(FACTS, sdist.sha256, _encode_facts(facts))
+        return facts
+
+    def answer(self, facts: SdistFacts, environment: Resolved, target: Target) -> HookAnswer:
+        pins = {pin.name: pin.version for pin in environment.pins}
+        return backend_answer(facts, None, target, environment=pins)
+
+    def assume(self, request: BuildRequest) -> None:
+        guess, source = self._guessed_metadata(request)
+        self._assumed[request.name, request.version] = guess
+        self._reporter(
+            Warned(
+                code="metadata-assumed",
+                subject=f"{request.name} {request.version}",
+                message=f"only its build backend knows its dependencies; taken from {source}",
+            )
+        )
+
+    def _guessed_metadata(self, request: BuildRequest) -> tuple[Metadata, str]:
+        files = self._client.files(request.name, request.version)
+        wheels = [file for file in files if isinstance(file, Wheel)]
+        if wheels:
+            return self._client.wheel_metadata(wheels[0]), f"the wheel {wheels[0].filename}"
+        guess = self.facts(request.sdist).guess
+        if guess is not None:
+            return guess, "what the sdist was shipped with"
+        return Metadata(name=request.name, version=str(request.version)), "nothing: none are known"
+
+    # -- Shelf
+
+    def digest(self, file: Distribution) -> str:
+        return self._client.digest(file)
+
+    def metadata_evidence(self, sdist: SourceDistribution) -> Evidence | None:
+        if (sdist.name, sdist.version) in self._assumed:
+            return "assumed"
+        return None if self.facts(sdist).metadata_source == "pkg-info" else "static"
+
+    # -- guesses
+
+    def _later(self, task: Callable[[], None]) -> None:
+        with self._lock:
+            if self._workers is None:
+                self._workers = Workers(WORKERS)
+        self._workers.submit(task)
+
+    def _guess(self, name: NormalizedName, specifier: SpecifierSet, extras: frozenset[NormalizedName]) -> None:
+        key = (name, str(specifier))
+        with self._lock:
+            if key in self._guessed:
+                return
+            self._guessed.add(key)
+        if self._client.is_at_hand(name):
+            return  # a warm run needs no threads
+        self._later(partial(self._follow, name, specifier, extras))
+
+    def _follow(self, name: NormalizedName, specifier: SpecifierSet, extras: frozenset[NormalizedName]) -> None:
+        """Fetch the page, then the metadata of the release that will probably be taken, then what that asks for."""
+        for version in self._client.versions(name):
+            if version.is_prerelease or not specifier.contains(version):
+                continue
+            file = choose(self._client.files(name, version), self._target, self._selection)
+            if file is not None:
+                self._ahead(file, extras)
+                return
+
+    def _ahead(self, file: Distribution, extras: frozenset[NormalizedName]) -> None:
+        metadata = self._client.wheel_metadata(file) if isinstance(file, Wheel) else self.facts(file).metadata
+        if metadata is None:
+            return
+        for extra in (BASE, *extras):
+            try:
+                asked = dependencies(metadata, self._target, extra)
+            except IneligibleError:
+                return
+            for requirement in asked:
+                self._guess(requirement.name, requirement.specifier, requirement.extras)

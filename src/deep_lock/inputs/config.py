@@ -1,0 +1,310 @@
+"""deep-lock's own settings: ``[tool.deep-lock]`` of pyproject.toml, or a deep-lock.toml with the same keys on top.
+
+A project's file is written by whoever sends a pull request. It may make deep-lock stricter; it may not make it run code
+that was not agreed to: that takes a flag, typed by the person who runs it.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from packaging.utils import NormalizedName
+
+from deep_lock.errors import ConfigError, UserError
+from deep_lock.inputs.exclude_newer import ExcludeNewer, read_exclude_newer
+from deep_lock.inputs.faults import Faults
+from deep_lock.inputs.requirement_list import described, is_list_of_strings, read_name, read_requirement_list
+from deep_lock.inputs.text import shown
+from deep_lock.inputs.toml_text import Lines, read_toml
+from deep_lock.model.requirement import Requirement
+from deep_lock.model.resolution import ALL, BuildScope, Prereleases, ResolutionMode
+
+TABLE = "tool.deep-lock"
+
+Names = tuple[NormalizedName, ...]
+Hooks = Literal["static", "sandbox"]
+ForkStrategy = Literal["newest", "fewest"]
+IndexStrategy = Literal["first-index", "unsafe-best-match"]
+Files = Literal["used", "all"]
+BuildResolution = Literal["shared", "highest"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexSetting:
+    """One ``[[tool.deep-lock.index]]``. ``url`` may hold user-info."""
+
+    name: str
+    url: str = field(repr=False)
+    explicit: bool = False
+    """Used only for names that ``sources`` sends to it."""
+    default: bool = False
+    """Takes the place of the standard index."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """Settings of one file. None: not set there. Field names are the keys with ``_`` for ``-``."""
+
+    source: str
+    python_versions: tuple[str, ...] | None = None
+    platforms: tuple[str, ...] | None = None
+    extras: Names | Literal["all"] | None = None
+    groups: Names | Literal["all"] | None = None
+    default_groups: Names | Literal["all"] | None = None
+    build_scope: BuildScope | None = None
+    no_binary: frozenset[str] | None = None
+    """Normalized names, or ":all:"."""
+    only_binary: frozenset[str] | None = None
+    allow_wheel: frozenset[str] | None = None
+    resolution: ResolutionMode | None = None
+    prerelease: Prereleases | None = None
+    exclude_newer: ExcludeNewer | None = None
+    exclude_newer_package: tuple[tuple[NormalizedName, ExcludeNewer | None], ...] | None = None
+    """Per package its own limit, or None (written ``false``) for no limit."""
+    fork_strategy: ForkStrategy | None = None
+    hooks: Hooks | None = None
+    index: tuple[IndexSetting, ...] | None = None
+    sources: tuple[tuple[NormalizedName, str], ...] | None = None
+    """(package, name of the index it comes from)."""
+    find_links: tuple[str, ...] | None = None
+    no_index: bool | None = None
+    index_strategy: IndexStrategy | None = None
+    constraints: tuple[Requirement, ...] | None = None
+    overrides: tuple[Requirement, ...] | None = None
+    build_constraints: tuple[Requirement, ...] | None = None
+    package: bool | None = None
+    files: Files | None = None
+    build_resolution: BuildResolution | None = None
+    require_evidence: bool | None = None
+    policy: Mapping[str, Any] | None = field(default=None, hash=False)
+    """As written: the policy room reads it."""
+
+
+def read_config(settings: Mapping[str, Any], source: str, text: str = "") -> Config:
+    """Read a raw ``[tool.deep-lock]`` table. ``text`` is the file's text, if line numbers are wanted.
+
+    Raises ConfigError with all faults, or LimitExceeded.
+    """
+    lines = read_toml(text, source, ConfigError)[1] if text else Lines(strings={}, keys={})
+    return _read(settings, source, TABLE, lines)
+
+
+def read_config_file(text: str, source: str) -> Config:
+    """Read a deep-lock.toml: the same keys, at the top level.
+
+    Raises ConfigError with all faults, or LimitExceeded.
+    """
+    table, lines = read_toml(text, source, ConfigError)
+    return _read(table, source, "", lines)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _At:
+    """One key while it is read."""
+
+    key: str
+    lines: Lines
+    faults: Faults
+
+
+class _Mistyped(UserError):
+    """A value is not what its key wants; the message says what it should be."""
+
+
+def _read(settings: Mapping[str, Any], source: str, table: str, lines: Lines) -> Config:
+    faults = Faults(source, ConfigError)
+    values: dict[str, Any] = {}
+    for key, value in settings.items():
+        place = f"{table}.{key}" if table else key
+        read = _READERS.get(key)
+        if read is None:
+            faults.add(*_unknown(key, place))
+            continue
+        try:
+            values[key.replace("-", "_")] = read(value, _At(key=place, lines=lines, faults=faults))
+        except _Mistyped as error:
+            faults.add(f"{place} must be {error.message}", hint=error.hint)
+        except UserError as error:
+            faults.add(f"{place}: {error.message}", hint=error.hint)
+    faults.raise_any()
+    return Config(source=source, **values)
+
+
+def _unknown(key: str, place: str) -> tuple[str]:
+    if key == "trust-hooks":
+        return (f"{place} is not taken from a file: {_WHY_NOT_TRUST}",)
+    near = difflib.get_close_matches(key[:100].replace("_", "-").lower(), _READERS, n=1)
+    return (f"{shown(place)} is not a known key" + (f"; did you mean {near[0]!r}?" if near else ""),)
+
+
+def _boolean(value: Any, _at: _At) -> bool:
+    if not isinstance(value, bool):
+        raise _Mistyped(f"true or false, not {described(value)}")
+    return value
+
+
+def _strings(value: Any, _at: _At) -> tuple[str, ...]:
+    if not is_list_of_strings(value):
+        raise _Mistyped(f"a list of strings, not {described(value)}")
+    return tuple(value)
+
+
+def _names(value: Any, at: _At) -> Names:
+    return tuple(read_name(text, "the name") for text in _strings(value, at))
+
+
+def _names_or_all(value: Any, at: _At) -> Names | Literal["all"]:
+    if value == "all":
+        return "all"
+    if isinstance(value, str):
+        raise _Mistyped(f'"all" or a list of names, not {shown(value)}')
+    return _names(value, at)
+
+
+def _formats(value: Any, at: _At) -> frozenset[str]:
+    """Names or ":all:"; one string will do."""
+    texts = (value,) if isinstance(value, str) else _strings(value, at)
+    return frozenset(text if text == ALL else read_name(text, "the name") for text in texts)
+
+
+def _package_names(value: Any, at: _At) -> frozenset[str]:
+    return frozenset(_names(value, at))
+
+
+def _one_of(alias: Any) -> Callable[[Any, _At], str]:
+    words: tuple[str, ...] = get_args(alias)
+
+    def read(value: Any, _at: _At) -> str:
+        if value not in words:
+            wanted = ", ".join(f'"{word}"' for word in words)
+            raise _Mistyped(f"one of {wanted}, not {shown(value) if isinstance(value, str) else described(value)}")
+        return str(value)
+
+    return read
+
+
+_WHY_NOT_TRUST = (
+    "whoever can change this file could then run code on the machine of whoever locks. "
+    "The person who runs deep-lock says it, with --hooks trust or --trust-hooks NAME"
+)
+
+
+def _hooks(value: Any, at: _At) -> str:
+    if isinstance(value, str) and value in {"trust", "unsafe", "off", "none", "no-sandbox"}:
+        raise ConfigError(f"{shown(value)} is not taken from a file: {_WHY_NOT_TRUST}")
+    return _one_of(Hooks)(value, at)
+
+
+def _limit(value: Any, _at: _At) -> ExcludeNewer:
+    return read_exclude_newer(value)
+
+
+def _limits(value: Any, _at: _At) -> tuple[tuple[NormalizedName, ExcludeNewer | None], ...]:
+    if not isinstance(value, dict):
+        raise _Mistyped(f"a table of names with times, not {described(value)}")
+    return tuple(
+        (read_name(name, "the name"), None if limit is False else read_exclude_newer(limit))
+        for name, limit in value.items()
+    )
+
+
+def _requirements(value: Any, at: _At) -> tuple[Requirement, ...]:
+    return read_requirement_list(value, at.key, at.lines, at.faults)
+
+
+def _sources(value: Any, at: _At) -> tuple[tuple[NormalizedName, str], ...]:
+    if not isinstance(value, dict):
+        raise _Mistyped(f"a table of names, not {described(value)}")
+    found: list[tuple[NormalizedName, str]] = []
+    for name, entry in value.items():
+        match entry:
+            case {"index": str(index)} if len(entry) == 1:
+                found.append((read_name(name, "the name"), index))
+            case _:
+                at.faults.add(f'{at.key}.{name[:100]} must be a table with one key, index = "NAME"')
+    return tuple(found)
+
+
+def _indexes(value: Any, at: _At) -> tuple[IndexSetting, ...]:
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise _Mistyped(f"an array of tables ([[{at.key}]]), not {described(value)}")
+    found: list[IndexSetting] = []
+    for number, entry in enumerate(value, 1):
+        with at.faults.collecting(f"{at.key}, entry {number}"):
+            found.append(_index(entry))
+    for what, several in (
+        ("the same name", len({one.name for one in found}) < len(found)),
+        ("default = true", sum(one.default for one in found) > 1),
+    ):
+        if several:
+            at.faults.add(f"{at.key}: more than one has {what}")
+    return tuple(found)
+
+
+def _index(entry: dict[str, Any]) -> IndexSetting:
+    for key, kind in (("name", str), ("url", str), ("explicit", bool), ("default", bool)):
+        if key in entry and not isinstance(entry[key], kind):
+            wanted = "a string" if kind is str else "true or false"
+            raise ConfigError(f"{key} must be {wanted}, not {described(entry[key])}")
+    for key in sorted(set(entry) - {"name", "url", "explicit", "default"}):
+        raise ConfigError(f"{shown(key)} is not a known key; known are name, url, explicit, default")
+    for key in ("name", "url"):
+        if key not in entry:
+            raise ConfigError(f"{key} is missing")
+    name: str = entry["name"]
+    if not name.isascii() or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise ConfigError(f"the name {shown(name)} must have ASCII letters, digits, '.', '-' and '_' only")
+    if not _is_web_url(entry["url"]):
+        # not quoted: it may hold a password
+        raise ConfigError(f"the url of {name!r} is no http(s) URL", hint="A folder of files goes into find-links.")
+    return IndexSetting(
+        name=name, url=entry["url"], explicit=entry.get("explicit", False), default=entry.get("default", False)
+    )
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def _table(value: Any, _at: _At) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise _Mistyped(f"a table, not {described(value)}")
+    return value
+
+
+_READERS: Mapping[str, Callable[[Any, _At], Any]] = {
+    "python-versions": _strings,
+    "platforms": _strings,
+    "extras": _names_or_all,
+    "groups": _names_or_all,
+    "default-groups": _names_or_all,
+    "build-scope": _one_of(BuildScope),
+    "no-binary": _formats,
+    "only-binary": _formats,
+    "allow-wheel": _package_names,
+    "resolution": _one_of(ResolutionMode),
+    "prerelease": _one_of(Prereleases),
+    "exclude-newer": _limit,
+    "exclude-newer-package": _limits,
+    "fork-strategy": _one_of(ForkStrategy),
+    "hooks": _hooks,
+    "index": _indexes,
+    "sources": _sources,
+    "find-links": _strings,
+    "no-index": _boolean,
+    "index-strategy": _one_of(IndexStrategy),
+    "constraints": _requirements,
+    "overrides": _requirements,
+    "build-constraints": _requirements,
+    "package": _boolean,
+    "files": _one_of(Files),
+    "build-resolution": _one_of(BuildResolution),
+    "require-evidence": _boolean,
+    "policy": _table,
+}

@@ -1,0 +1,53 @@
+"""All faults of one file in one message, so that a file is mended in one go."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deep_lock.errors import DeepLockError, UserError
+
+MAX_SHOWN_FAULTS = 25
+
+
+class Faults:
+    """What is wrong with one file. Grows while the file is read; raised once, at the end."""
+
+    def __init__(self, source: str, error: type[UserError]) -> None:
+        self.source = source
+        self._error = error
+        self._messages: list[str] = []
+        self._hints: list[str] = []
+
+    def add(self, message: str, *, hint: str = "") -> None:
+        """Take down one fault. The message does not name the file."""
+        if message not in self._messages:
+            self._messages.append(message)
+        if hint and hint not in self._hints:
+            self._hints.append(hint)
+
+    @contextmanager
+    def collecting(self, place: str = "") -> Iterator[None]:
+        """Take down a UserError of the body instead of raising it. SafetyError goes on: a limit is a limit."""
+        try:
+            yield
+        except UserError as error:
+            message = error.message.removeprefix(f"{self.source}: ")
+            self.add(f"{place}: {message}" if place else message, hint=error.hint)
+
+    def to_error(self) -> DeepLockError | None:
+        """The one error that says it all, or None."""
+        if not self._messages:
+            return None
+        hint = " ".join(self._hints)
+        if len(self._messages) == 1:
+            return self._error(f"{self.source}: {self._messages[0]}", hint=hint)
+        lines = [f"{self.source}: {len(self._messages)} faults", *self._messages[:MAX_SHOWN_FAULTS]]
+        left = len(self._messages) - MAX_SHOWN_FAULTS
+        if left > 0:
+            lines.append(f"and {left} more")
+        return self._error("\n  - ".join(lines), hint=hint)
+
+    def raise_any(self) -> None:
+        """Raise what was taken down."""
+        error = self.to_error()
+        if error is not None:
+            raise error

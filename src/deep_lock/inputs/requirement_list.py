@@ -1,0 +1,88 @@
+"""Lists of requirements as TOML files hold them: every fault is collected, every requirement knows its line."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from deep_lock.errors import LimitExceeded, RequirementInvalid
+from deep_lock.inputs.faults import Faults
+from deep_lock.inputs.text import shown
+from deep_lock.inputs.toml_text import Lines, line_of
+from deep_lock.model.requirement import MAX_NAME_LENGTH, Origin, Requirement, parse_requirement
+
+MAX_REQUIREMENTS = 2000
+DIRECT_SOURCE_HINT = (
+    "deep-lock does not support direct sources (URLs, paths, version control) yet: require the project by name, "
+    "from an index or from a folder given to find-links."
+)
+
+
+def read_requirement(text: str, origin: Origin) -> Requirement:
+    """Read one requirement by name.
+
+    Raises RequirementInvalid, also for a direct URL, or LimitExceeded.
+    """
+    requirement = parse_requirement(text, origin)
+    if requirement.url is not None:
+        raise RequirementInvalid(f"{origin}: {requirement.name} is required from a URL", hint=DIRECT_SOURCE_HINT)
+    return requirement
+
+
+def read_requirement_list(value: Any, place: str, lines: Lines, faults: Faults) -> tuple[Requirement, ...]:
+    """Read a list of requirement texts under the key ``place``; what is wrong with it goes to ``faults``."""
+    if not is_list_of_strings(value):
+        faults.add(f"{place} must be a list of strings, not {described(value)}")
+        return ()
+    check_count(len(value), f"{faults.source}: {place}")
+    requirements: list[Requirement] = []
+    for text in value:
+        origin = Origin(source=faults.source, place=place, line=line_of(lines.strings, text, place))
+        with faults.collecting():
+            requirements.append(read_requirement(text, origin))
+    return tuple(requirements)
+
+
+def read_name(text: str, what: str) -> NormalizedName:
+    """Normalise the name of a project, an extra or a group; ``what`` says which.
+
+    Raises RequirementInvalid.
+    """
+    if len(text) <= MAX_NAME_LENGTH:
+        try:
+            return canonicalize_name(text, validate=True)
+        except ValueError:
+            pass
+    raise RequirementInvalid(
+        f"{what} {shown(text)} is not a valid name",
+        hint="A name has ASCII letters, digits, '.', '-' and '_', and begins and ends with a letter or a digit.",
+    )
+
+
+def check_count(count: int, what: str) -> None:
+    """Raise LimitExceeded where one list asks for more than deep-lock takes."""
+    if count > MAX_REQUIREMENTS:
+        raise LimitExceeded(f"{what}: {count} requirements; at most {MAX_REQUIREMENTS} are taken")
+
+
+def is_list_of_strings(value: Any) -> bool:
+    """Whether a TOML value is an array of strings (a string is not: it would be read letter by letter)."""
+    return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(item, str) for item in value)
+
+
+def described(value: Any) -> str:
+    """What a TOML value is, in the words of TOML."""
+    match value:
+        case bool():
+            return "a boolean"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case dict():
+            return "a table"
+        case list():
+            strange = next((described(item) for item in value if not isinstance(item, str)), None)
+            return "a list" if strange is None else f"a list that holds {strange}"
+        case _:
+            return "a date or time"

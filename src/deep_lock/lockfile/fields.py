@@ -1,0 +1,244 @@
+"""What single values of a lock must look like.
+
+Each check returns "" or what is wrong, as the end of a sentence that begins with the place.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from packaging.markers import InvalidMarker, Marker
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name, is_normalized_name
+from packaging.version import InvalidVersion, Version
+
+from deep_lock.display import show
+from deep_lock.errors import DeepLockError, LockInvalid, UrlForbidden
+from deep_lock.model.requirement import MAX_NAME_LENGTH, MAX_REQUIREMENT_LENGTH, parse_requirement
+
+Check = Callable[[str], str]
+
+MAX_VERSION_LENGTH = 128
+MAX_MARKER_LENGTH = 32768
+MAX_URL_LENGTH = 4096
+MAX_FILENAME_LENGTH = 255
+"""What file systems take."""
+MAX_WHEEL_TAGS = 1024
+"""A compressed tag set is a product: three short lists can mean millions of tags."""
+
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+_OPTION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_URL_CHARACTERS = re.compile(r"[!-\[\]-~]+")
+_FILENAME = re.compile(r"[A-Za-z0-9_.!+-]+")
+_BUILD_TAG = re.compile(r"[0-9][A-Za-z0-9_.]*")
+_TAG_SET = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_EXTRA = re.compile(r"\bextra\b")
+_SDIST_SUFFIXES = (".tar.gz", ".zip")
+
+
+@lru_cache(maxsize=16384)
+def parsed_version(text: str) -> Version | None:
+    """Return the version (version specifiers, PEP 440), or None where the text is none."""
+    if len(text) > MAX_VERSION_LENGTH:
+        return None
+    try:
+        return Version(text)
+    except (InvalidVersion, ValueError):
+        return None
+
+
+@lru_cache(maxsize=16384)
+def name_fault(text: str) -> str:
+    """A project, extra or group name must be normalised."""
+    if len(text) > MAX_NAME_LENGTH:
+        return f"is {len(text)} characters long; at most {MAX_NAME_LENGTH} are taken"
+    if is_normalized_name(text):
+        return ""
+    return f"must be a normalized name, not {show(text)!r}"
+
+
+@lru_cache(maxsize=16384)
+def version_fault(text: str) -> str:
+    """A version must be valid, and written in its normal form."""
+    version = parsed_version(text)
+    if version is None:
+        return f"{show(text)!r} is not a version"
+    return "" if str(version) == text else f"must be written in normal form, {str(version)!r}, not {show(text)!r}"
+
+
+@lru_cache(maxsize=16384)
+def marker_fault(text: str) -> str:
+    """A marker must parse, and use PEP 751's set markers in place of ``extra``."""
+    if len(text) > MAX_MARKER_LENGTH:
+        return f"is {len(text)} characters long; at most {MAX_MARKER_LENGTH} are taken"
+    try:
+        Marker(text)
+    except (InvalidMarker, ValueError, RecursionError):
+        return f"{show(text)!r} is not a marker"
+    if _EXTRA.search(_QUOTED.sub("", text)):
+        return "must not use 'extra': a lock has \"'x' in extras\" (PEP 751)"
+    return ""
+
+
+@lru_cache(maxsize=16384)
+def specifier_fault(text: str) -> str:
+    """A version specifier set must parse."""
+    if len(text) > MAX_REQUIREMENT_LENGTH:
+        return f"is {len(text)} characters long; at most {MAX_REQUIREMENT_LENGTH} are taken"
+    try:
+        SpecifierSet(text)
+    except (InvalidSpecifier, ValueError):
+        return f"{show(text)!r} is not a version specifier"
+    return ""
+
+
+@lru_cache(maxsize=16384)
+def requirement_fault(text: str) -> str:
+    """A requirement must parse, and its URL must hold no credentials."""
+    try:
+        requirement = parse_requirement(text)
+    except DeepLockError as error:
+        return f"holds what is not a requirement: {show(error.message)}"
+    if requirement.url is not None and _has_credentials(requirement.url):
+        return f"holds credentials in the URL of {requirement.name!r}"
+    return ""
+
+
+def _has_credentials(url: str) -> bool:
+    """Whether a requirement's URL carries user-info. `git@` of SSH is a name that everybody has, and no secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "@" in url
+    if parts.scheme.endswith("ssh"):
+        return parts.password is not None
+    return "@" in parts.netloc
+
+
+def label_fault(text: str) -> str:
+    """A target label, Python, platform or index name."""
+    return "" if _LABEL.fullmatch(text) else f"{show(text)!r} is not a plain name"
+
+
+def option_fault(text: str) -> str:
+    """The key of an option."""
+    return "" if _OPTION.fullmatch(text) else f"{show(text)!r} is not the name of an option"
+
+
+def digest_fault(text: str) -> str:
+    """A sha256: 64 lower-case hexadecimal digits, and nothing beside them (an export writes it into a line)."""
+    return "" if _DIGEST.fullmatch(text) else "must be 64 lower-case hexadecimal digits"
+
+
+def prefixed_digest_fault(text: str) -> str:
+    """A digest with its algorithm: "sha256:..."."""
+    algorithm, _, digest = text.partition(":")
+    return "must be 'sha256:' and 64 lower-case hexadecimal digits" if algorithm != "sha256" else digest_fault(digest)
+
+
+def text_fault(text: str) -> str:
+    """Free text: short, and with nothing in it that cannot be seen."""
+    return "" if show(text, MAX_REQUIREMENT_LENGTH) == text else f"holds what cannot be shown: {show(text)}"
+
+
+def path_fault(text: str) -> str:
+    """A path that is the same on every machine: relative, with "/"."""
+    if not text or text.startswith(("/", "~")) or "\\" in text or ":" in text[:2]:
+        return f"must be a relative path with '/', not {show(text)!r}"
+    return text_fault(text)
+
+
+def inner_path_fault(text: str) -> str:
+    """A path that stays inside the tree (``backend-path``, PEP 517)."""
+    return f"{show(text)!r} leaves the source tree" if ".." in text.split("/") else path_fault(text)
+
+
+def source_fault(text: str) -> str:
+    """The one source tree that is built: the project itself."""
+    return "" if text == "." else f"must be '.', the project itself, not {show(text)!r}"
+
+
+def object_fault(text: str) -> str:
+    """An object reference: "package.module:object.attribute" (``build-backend``, PEP 517)."""
+    module, colon, attribute = text.partition(":")
+    parts = [*module.split("."), *(attribute.split(".") if colon else ())]
+    if len(text) <= MAX_NAME_LENGTH and all(part.isidentifier() for part in parts):
+        return text_fault(text)
+    return f"{show(text)!r} is not an object reference"
+
+
+def url_fault(url: str) -> tuple[type[DeepLockError], str] | None:
+    """What is wrong with the URL of a file or an index, and whether that is a mistake or forbidden.
+
+    The URL itself is not quoted: it may hold a secret.
+    """
+    if len(url) > MAX_URL_LENGTH:
+        return LockInvalid, f"is {len(url)} characters long; at most {MAX_URL_LENGTH} are taken"
+    if not _URL_CHARACTERS.fullmatch(url):
+        return LockInvalid, "must be a URL of visible ASCII characters without a backslash"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return LockInvalid, "is not a URL"
+    forbidden = _forbidden_part(parts)
+    if forbidden:
+        return UrlForbidden, forbidden
+    return None if host else (LockInvalid, "is a URL without a host")
+
+
+def _forbidden_part(parts: SplitResult) -> str:
+    if parts.scheme not in {"https", "http"}:
+        return f"only https and http URLs are taken, not {show(parts.scheme or 'a path')!r}"
+    if "@" in parts.netloc:
+        return "a URL in a lock must hold no user name, password or token"
+    if any(unquote(segment) in {".", ".."} for segment in parts.path.split("/")):
+        return "a URL in a lock must not hold '.' or '..' as a step of its path"
+    return ""
+
+
+def url_filename(url: str) -> str:
+    """Return the last segment of the URL's path, decoded exactly once."""
+    return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
+
+
+def filename_fault(filename: str) -> str:
+    """A file name that is safe to put into any folder."""
+    if len(filename) > MAX_FILENAME_LENGTH:
+        return f"is {len(filename)} characters long; at most {MAX_FILENAME_LENGTH} are taken"
+    if not _FILENAME.fullmatch(filename) or filename.startswith("."):
+        return f"{show(filename)!r} is not the name of a wheel or source distribution"
+    return ""
+
+
+def wheel_fault(filename: str, name: str, version: str) -> str:
+    """A wheel's name must be valid (binary distribution format) and its entry's."""
+    parts = filename.removesuffix(".whl").split("-")
+    if not filename.endswith(".whl") or len(parts) not in {5, 6}:
+        return f"{show(filename)!r} is not the name of a wheel"
+    if (len(parts) == 6 and not _BUILD_TAG.fullmatch(parts[2])) or not all(map(_TAG_SET.fullmatch, parts[-3:])):
+        return f"{show(filename)!r} is not the name of a wheel"
+    pythons, abis, platforms = (tags.count(".") + 1 for tags in parts[-3:])
+    if pythons * abis * platforms > MAX_WHEEL_TAGS:
+        return f"{show(filename)!r} stands for more than {MAX_WHEEL_TAGS} wheel tags"
+    return _release_fault(filename, parts[0], parts[1], name, version)
+
+
+def sdist_fault(filename: str, name: str, version: str) -> str:
+    """A source distribution's name (PEP 625, and the older ones that PEP 751's readers take) must be its entry's."""
+    suffix = next((suffix for suffix in _SDIST_SUFFIXES if filename.endswith(suffix)), "")
+    stem, dash, written = filename.removesuffix(suffix).rpartition("-")
+    if not suffix or not dash:
+        return f"{show(filename)!r} is not the name of a source distribution"
+    return _release_fault(filename, stem, written, name, version)
+
+
+def _release_fault(filename: str, written_name: str, written_version: str, name: str, version: str) -> str:
+    if not written_name or canonicalize_name(written_name) != name:
+        return f"{show(filename)!r} is not a file of {name!r}"
+    if parsed_version(written_version) != parsed_version(version):
+        return f"{show(filename)!r} is not a file of version {version}"
+    return ""

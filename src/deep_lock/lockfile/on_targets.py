@@ -1,0 +1,141 @@
+"""The laws that hold target by target: what is installed there, what is built there, and by what."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from packaging.markers import InvalidMarker, Marker
+
+from deep_lock.lockfile.register import Register, called, covers, is_gate, key_of, members, parsed
+from deep_lock.model.lock import LockedBuild, LockedPackage, LockedTarget
+from deep_lock.model.requirement import Requirement
+from deep_lock.model.target import Target, UnevaluableMarker, holds, python_fits, rank
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Selection:
+    """What a user selects at installation (PEP 751)."""
+
+    extras: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+
+
+def untrue_on_targets(register: Register, targets: tuple[Target, ...]) -> Iterator[str]:
+    """Yield a sentence for each law that is broken on one of the targets."""
+    locked = {target.name: target for target in register.lock.targets}
+    for target in targets:
+        if target.label in locked:
+            yield from _label(register, locked[target.label], target, targets)
+            yield from _installed(register, target)
+            yield from _built(register, target)
+
+
+def _label(register: Register, locked: LockedTarget, target: Target, targets: tuple[Target, ...]) -> Iterator[str]:
+    if not _true(locked.marker, target):
+        yield f"the marker of target {target.label} does not hold on it"
+    for other in targets:
+        # Targets with one and the same environment (two levels of glibc) cannot be told apart by any marker.
+        if dict(other.environment) != dict(target.environment) and _true(locked.marker, other):
+            yield f"the marker of target {target.label} holds on {other.label} too"
+    environments = register.lock.environments
+    if environments and not any(_true(marker, target) for marker in environments):
+        yield f"no environment of the lock admits target {target.label}"
+
+
+def _true(marker: str | None, target: Target, selection: _Selection | None = None) -> bool:
+    """Whether a marker of the lock holds; one that cannot be evaluated does not."""
+    if marker is None:
+        return True
+    chosen = selection or _Selection()
+    variables = {"extras": chosen.extras, "dependency_groups": chosen.groups}
+    try:
+        return Marker(marker).evaluate({**target.environment, **variables}, context="lock_file")
+    except (InvalidMarker, ValueError, RecursionError, *UnevaluableMarker):
+        return False
+
+
+def _present(register: Register, target: Target, selection: _Selection) -> list[LockedPackage]:
+    truth: dict[str | None, bool] = {}
+    for entry in register.lock.packages:
+        if entry.marker not in truth:
+            truth[entry.marker] = not is_gate(entry.marker) and _true(entry.marker, target, selection)
+    return [entry for entry in register.lock.packages if truth[entry.marker]]
+
+
+def _selections(register: Register) -> tuple[_Selection, ...]:
+    lock = register.lock
+    everything = _Selection(
+        extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups))
+    )
+    return _Selection(), everything
+
+
+def _installed(register: Register, target: Target) -> Iterator[str]:
+    for selection in _selections(register):
+        present = _present(register, target, selection)
+        versions: dict[str, str] = {}
+        for entry in present:
+            if entry.name in versions:
+                both = f"{versions[entry.name]} and {entry.version}"
+                yield f"{entry.name} would be installed twice on {target.label}, as {both}"
+            versions[entry.name] = entry.version
+            if not python_fits(entry.requires_python, target):
+                yield f"{called(entry)} does not admit the Python of target {target.label}"
+            yield from _without_file(register, entry, target)
+    # A marker selects extras and groups too, and what the project itself asks for needs neither.
+    bare = {entry.name: entry.version for entry in _present(register, target, _Selection())}
+    overridden = {requirement.name for requirement in parsed(register.lock.inputs.overrides)}
+    for requirement in _wanted(register.lock.inputs.requirements, target):
+        if requirement.name not in overridden and not _satisfied(requirement, bare):
+            yield f"the project asks for {requirement}, which no entry on {target.label} satisfies"
+
+
+def _wanted(texts: tuple[str, ...], target: Target) -> Iterator[Requirement]:
+    """Yield the requirements that hold on the target and can be checked: a URL says nothing of versions."""
+    for requirement in parsed(texts):
+        try:
+            if requirement.url is None and holds(requirement.marker, target):
+                yield requirement
+        except UnevaluableMarker:
+            # The resolver leaves such a requirement out, and has said so.
+            continue
+
+
+def _satisfied(requirement: Requirement, versions: dict[str, str]) -> bool:
+    version = versions.get(requirement.name)
+    try:
+        return version is not None and requirement.specifier.contains(version, prereleases=True)
+    except ValueError:
+        # Thousands of digits in a specifier are refused by int() only when it is used.
+        return False
+
+
+def _without_file(register: Register, entry: LockedPackage, target: Target) -> Iterator[str]:
+    """Say so where the target can take neither a wheel nor an sdist whose build is locked."""
+    if any(rank(_tags(wheel.name), target) is not None for wheel in entry.wheels):
+        return
+    builds = register.records.get(key_of(entry), ())
+    if entry.sdist is None:
+        yield f"{called(entry)} has no file that fits {target.label}"
+    elif register.options.get("build-scope") != "none" and not any(covers(build, target.label) for build in builds):
+        yield f"{called(entry)} must be built on {target.label}, and no record says how"
+
+
+def _tags(wheel: str) -> str:
+    return "-".join(wheel.removesuffix(".whl").split("-")[-3:])
+
+
+def _built(register: Register, target: Target) -> Iterator[str]:
+    for build in register.lock.builds:
+        if covers(build, target.label):
+            yield from _environment(register, build, target)
+
+
+def _environment(register: Register, build: LockedBuild, target: Target) -> Iterator[str]:
+    for member in members(build):
+        entry = register.entries.get(key_of(member))
+        if entry is not None:
+            yield from _without_file(register, entry, target)
+    versions = {member.name: member.version for member in build.packages}
+    for requirement in _wanted((*build.requires, *(build.requires_dynamic or ())), target):
+        if not _satisfied(requirement, versions):
+            yield f"the build of {called(build)} asks for {requirement}, which nothing in it satisfies"

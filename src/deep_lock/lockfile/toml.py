@@ -1,0 +1,128 @@
+"""TOML itself: text to a document, with nothing but LockInvalid on bad input, and values to text.
+
+Read by tomllib, behind limits that tomllib lacks; written by hand, since the lock's layout is part of its format.
+"""
+
+import re
+import tomllib
+from datetime import UTC, date, datetime, time
+
+from deep_lock.display import show
+from deep_lock.errors import LockInvalid
+
+MAX_LOCK_BYTES = 64 * 1024 * 1024
+MAX_DOTS_IN_KEY = 64
+"""tomllib takes time with the square of a dotted key's length: 6 s for 20,000 parts."""
+
+RELOCK = 'take either side of the merge (git checkout --ours or --theirs), then run "deep-lock lock": it keeps every pin that still fits'
+
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?=[ \r\n]|\Z)", re.MULTILINE)
+# Strings and comments are walked over, so that a chain is found only where a key can stand. Each piece is taken whole
+# and gives nothing back, an unfinished one too: linear in any text.
+_CHAIN = re.compile(
+    r'"""(?:\\.|[^\\])*?(?:"{3,5}|\Z)'
+    r"|\'\'\'.*?(?:'{3,5}|\Z)"
+    r"|(?P<key>(?<![A-Za-z0-9_-])"
+    r'(?:(?:[A-Za-z0-9_-]++|"(?:\\[^\n]|[^"\\\n])*+"|\'[^\'\n]*+\')[ \t]*+\.[ \t]*+)'
+    f"{{{MAX_DOTS_IN_KEY + 1}}})"
+    r'|"(?:\\[^\n]|[^"\\\n])*+"?'
+    r"|'[^'\n]*+'?"
+    r"|#[^\n]*+",
+    re.DOTALL,
+)
+_PLAIN = re.compile(r"[ !#-\[\]-~]*")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+
+
+def parse_toml(text: str, source: str) -> dict[str, object]:
+    """Read a TOML document; ``source`` names it in messages. Raises LockInvalid."""
+    _refuse_size(text, source)
+    conflict = _CONFLICT.search(text)
+    if conflict is not None:
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise LockInvalid(
+            f"{source}:{line}: has conflict markers ({conflict.group()!r}): a merge was left unfinished", hint=RELOCK
+        )
+    _refuse_long_keys(text, source)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise LockInvalid(f"{source}: is nested too deeply") from None
+    except (ValueError, OverflowError, MemoryError) as error:
+        # TOMLDecodeError, and what int() and datetime() raise on values that are out of bounds
+        raise LockInvalid(f"{source}: is not valid TOML: {show(str(error))}") from None
+
+
+def _refuse_size(text: str, source: str) -> None:
+    try:
+        size = len(text) if len(text) > MAX_LOCK_BYTES else len(text.encode())
+    except UnicodeEncodeError:
+        raise LockInvalid(f"{source}: is not UTF-8") from None
+    if size > MAX_LOCK_BYTES:
+        raise LockInvalid(f"{source}: is larger than {MAX_LOCK_BYTES // 2**20} MiB; no more is read")
+
+
+def _refuse_long_keys(text: str, source: str) -> None:
+    if all(line.count(".") <= MAX_DOTS_IN_KEY for line in text.split("\n")):
+        return
+    for match in _CHAIN.finditer(text):
+        if match["key"] is not None:
+            line = text.count("\n", 0, match.start()) + 1
+            raise LockInvalid(f"{source}:{line}: has a key of more than {MAX_DOTS_IN_KEY} dots")
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    code = ord(character)
+    if 0x20 <= code < 0x7F:
+        return character
+    if 0xD800 <= code <= 0xDFFF:
+        raise LockInvalid(f"a text with half a character (U+{code:X}) cannot be written to a lock")
+    return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"
+
+
+def quoted(text: str) -> str:
+    """Return a basic string in ASCII. Raises LockInvalid on a lone surrogate, which TOML cannot say."""
+    if _PLAIN.fullmatch(text):
+        return f'"{text}"'
+    return f'"{"".join(map(_escaped, text))}"'
+
+
+def key_text(key: str) -> str:
+    """Return a key, quoted only where it must be."""
+    return key if _BARE_KEY.fullmatch(key) else quoted(key)
+
+
+def moment_text(moment: datetime) -> str:
+    """Return an offset date-time in UTC with "Z". Raises LockInvalid where the zone is not known."""
+    if moment.tzinfo is None:
+        raise LockInvalid(f"{moment.isoformat()}: a time without a zone cannot be written to a lock")
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def value_text(value: object) -> str:
+    """Return any TOML value on one line. Raises LockInvalid on what TOML cannot say."""
+    match value:
+        case str():
+            return quoted(value)
+        case bool():
+            return "true" if value else "false"
+        case datetime() if value.tzinfo is not None:
+            return moment_text(value)
+        case list() | tuple():
+            return f"[{', '.join(map(value_text, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{key_text(key)} = {value_text(item)}' for key, item in sorted(value.items()))}}}"
+        case _:
+            return _plain_text(value)
+
+
+def _plain_text(value: object) -> str:
+    """A number, or a date or time without a zone: only a later revision has those."""
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    raise LockInvalid(f"a {type(value).__name__} cannot be written to a lock")

@@ -1,0 +1,330 @@
+"""Ties the knot: inputs, index, resolver and sdist readers to one Lock.
+
+Law: until a lock is whole and lawful, nothing is written; what is there stays as it was.
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from packaging.markers import Marker
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from deep_lock.assembling import Assembly, builds, packages
+from deep_lock.closure import Closure, Plan, Preferences, close
+from deep_lock.errors import HookRefused, LockInvalid, Stale, Unsatisfiable, UsageError
+from deep_lock.events import Reporter, Warned, silent
+from deep_lock.files import write_atomically
+from deep_lock.flags import Flags, UpgradeFlags
+from deep_lock.index_sources import IndexSources
+from deep_lock.lockfile.emit import to_text
+from deep_lock.lockfile.laws import check_closed
+from deep_lock.lockfile.stale import stale_reasons
+from deep_lock.model.distribution import Wheel
+from deep_lock.model.lock import BUILD_MARKER, Lock, LockedInputs, LockedTarget
+from deep_lock.model.requirement import Requirement, parse_requirement
+from deep_lock.model.resolution import Problem, Selection
+from deep_lock.model.target import Target
+from deep_lock.model.target_markers import environment_marker, environments
+from deep_lock.model.targets import read_host
+from deep_lock.network import Network, index_settings, locked_indexes, open_network
+from deep_lock.project_build import project_subject
+from deep_lock.reading import Gathered, gather, lock_path, read_lock
+from deep_lock.settings import options_of, selection_of, targets_of
+from deep_lock.sharing import releases, sharable
+
+WAIT_SECONDS = 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """A finished lock, its text, and where it belongs."""
+
+    path: Path
+    lock: Lock
+    text: str
+    before: str | None
+    """What stood there when the run began."""
+
+    @property
+    def changed(self) -> bool:
+        return self.text != self.before
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Run:
+    """One run's inputs, settled."""
+
+    flags: Flags
+    path: Path
+    gathered: Gathered
+    old: Lock | None
+    selection: Selection
+    targets: tuple[Target, ...]
+
+
+def _settle(flags: Flags, reporter: Reporter) -> _Run:
+    path = lock_path(flags.inputs)
+    gathered = gather(flags, reporter)
+    old = None if flags.upgrade.everything else read_lock(path, reporter)
+    return _Run(
+        flags=flags,
+        path=path,
+        gathered=gathered,
+        old=old,
+        selection=selection_of(flags, gathered, old),
+        targets=targets_of(flags, gathered, old, read_host()),
+    )
+
+
+def check_lock(flags: Flags, *, existence_only: bool = False) -> tuple[Path, tuple[str, ...]]:
+    """Return why the lock is stale, a sentence each; nothing where it is up to date. Asks no index.
+
+    Raises LockInvalid and UserError.
+    """
+    path = lock_path(flags.inputs)
+    if not path.is_file():
+        return path, ("there is no lock",)
+    if existence_only:
+        return path, ()
+    run = _settle(flags, silent)
+    return path, _reasons(run) if run.old is not None else ()
+
+
+def _reasons(run: _Run) -> tuple[str, ...]:
+    if run.old is None:
+        return ("there is no lock",)
+    head = _head(run)
+    same = {target.name for target in run.old.targets} == {target.label for target in run.targets}
+    return stale_reasons(
+        run.old,
+        inputs=head.inputs,
+        options=head.options,
+        indexes=head.indexes,
+        targets=head.targets,
+        requires_python=head.requires_python,
+        extras=head.extras,
+        groups=head.dependency_groups,
+        full_targets=run.targets if same else (),
+    )
+
+
+def lock(flags: Flags, reporter: Reporter) -> Outcome:
+    """Resolve everything and return the lock, unwritten. An up-to-date lock is returned as it is, without an index.
+
+    Raises UserError, ActionNeeded, IndexFault and SafetyError.
+    """
+    run = _settle(flags, reporter)
+    before = run.path.read_bytes().decode("utf-8", errors="replace") if run.path.is_file() else None
+    if run.old is not None and flags.upgrade == UpgradeFlags() and not flags.network.refresh and not _reasons(run):
+        return Outcome(path=run.path, lock=run.old, text=before or "", before=before)
+    network = open_network(flags, run.gathered.config, reporter)
+    with closing(network):
+        made = _make(run, network, reporter)
+    unlawful = check_closed(made, run.targets)
+    if unlawful:
+        raise LockInvalid("the new lock breaks its own laws; this is a fault of deep-lock:\n  " + "\n  ".join(unlawful))
+    return Outcome(path=run.path, lock=made, text=to_text(made), before=before)
+
+
+def write_lock(outcome: Outcome) -> None:
+    """Write the lock atomically, if nobody else wrote it meanwhile.
+
+    Raises Stale where the file changed since it was read, UsageError where it cannot be written.
+    """
+    path = outcome.path
+    try:
+        with FileLock(path.with_name(f"{path.name}.lck"), timeout=WAIT_SECONDS):
+            now = path.read_bytes().decode("utf-8", errors="replace") if path.is_file() else None
+            if now != outcome.before:
+                raise Stale(f"{path}: another program wrote it meanwhile; nothing was written", hint="run it again")
+            write_atomically(path, outcome.text.encode())
+    except Timeout:
+        raise UsageError(f"{path}: another deep-lock has been writing it for {WAIT_SECONDS} s") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}; it is as it was") from None
+
+
+# -- the head of the lock
+
+
+def _texts(requirements: tuple[Requirement, ...]) -> tuple[str, ...]:
+    return tuple(sorted({str(requirement) for requirement in requirements}))
+
+
+def _head(run: _Run) -> Lock:
+    """Return the lock without its entries: what it is made from."""
+    gathered, project = run.gathered, run.gathered.project
+    named = {
+        kind: tuple(sorted((scope.name, _texts(own)) for scope, own in gathered.parts if scope.kind == kind))
+        for kind in ("extra", "group")
+    }
+    base = tuple(requirement for scope, own in gathered.parts if scope.kind == "base" for requirement in own)
+    system = project.build_system if run.selection.build_scope != "none" else None
+    return Lock(
+        environments=environments(run.targets, project.requires_python),
+        requires_python=project.requires_python,
+        extras=tuple(name for name, _ in named["extra"]),
+        dependency_groups=tuple(name for name, _ in named["group"]),
+        inputs=LockedInputs(
+            sources=gathered.sources,
+            requirements=_texts(base),
+            extras=named["extra"],
+            dependency_groups=named["group"],
+            constraints=_texts(gathered.constraints),
+            overrides=_texts(gathered.overrides),
+            build_constraints=_texts(gathered.build_constraints),
+            build_requires=tuple(sorted(set(system.requires))) if system is not None else None,
+        ),
+        options=options_of(run.selection, run.flags.rules, gathered.config),
+        indexes=locked_indexes(index_settings(run.flags, gathered.config)),
+        targets=tuple(
+            LockedTarget(
+                name=target.label,
+                marker=environment_marker(target, run.targets),
+                python=target.python,
+                platform=target.platform,
+            )
+            for target in run.targets
+        ),
+    )
+
+
+# -- the body of the lock
+
+
+def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
+    sources = IndexSources(
+        client=network.client,
+        cache=network.cache,
+        selection=run.selection,
+        target=run.targets[0],
+        reporter=reporter,
+    )
+    with closing(sources):
+        plan = _plan(run)
+        closure = _shared(plan, sources, reporter)
+        _require_sources(closure, run.selection)
+        _require_evidence(closure, run, reporter)
+        assembly = Assembly(
+            closure=closure,
+            problems=plan.runtime,
+            parts=run.gathered.parts,
+            shelf=sources,
+            selection=run.selection,
+        )
+        return replace(_head(run), packages=packages(assembly), builds=builds(assembly))
+
+
+def _plan(run: _Run) -> Plan:
+    gathered, upgrade = run.gathered, run.flags.upgrade
+    moved = {requirement.name: requirement for requirement in map(parse_requirement, upgrade.packages)}
+    wanted = tuple(requirement for _, own in gathered.parts for requirement in own)
+    runtime_hints, build_hints = _hints(run.old, run.targets) if run.old is not None else ({}, {})
+    pins = tuple(requirement for requirement in moved.values() if requirement.specifier)
+    in_runtime = {name for hints in runtime_hints.values() for name in hints} | {own.name for own in wanted}
+    problems = tuple(
+        Problem(
+            requirements=wanted,
+            target=target,
+            constraints=(*gathered.constraints, *(pin for pin in pins if pin.name in in_runtime)),
+            overrides=gathered.overrides,
+            selection=run.selection,
+        )
+        for target in run.targets
+    )
+    config = gathered.config
+    return Plan(
+        runtime=problems,
+        project=project_subject(run.flags.inputs.folder, gathered.project),
+        build_constraints=gathered.build_constraints,
+        share=(run.flags.rules.build_resolution or config.build_resolution or "shared") == "shared",
+        runtime_hints={label: _without(hints, moved) for label, hints in runtime_hints.items()},
+        build_hints={
+            key: {**_without(hints, moved), **_exact(pins)} for key, hints in build_hints.items() if not upgrade.builds
+        },
+    )
+
+
+def _without(hints: Preferences, moved: Mapping[NormalizedName, Requirement]) -> Preferences:
+    return {name: versions for name, versions in hints.items() if name not in moved}
+
+
+def _exact(pins: tuple[Requirement, ...]) -> Preferences:
+    """Return the versions that -P NAME==VERSION names, for build environments to try first."""
+    return {pin.name: tuple(Version(part.version) for part in pin.specifier if part.operator == "==") for pin in pins}
+
+
+def _hints(old: Lock, targets: tuple[Target, ...]) -> tuple[dict[str, Preferences], dict[tuple[str, str], Preferences]]:
+    """Return the old lock's pins by target, and by target and what is built."""
+    everything = {"extras": frozenset(old.extras), "dependency_groups": frozenset(old.dependency_groups)}
+    runtime: dict[str, dict[NormalizedName, tuple[Version, ...]]] = {}
+    markers = [(package, Marker(package.marker) if package.marker else None) for package in old.packages]
+    for target in targets:
+        own = runtime.setdefault(target.label, {})
+        for package, marker in markers:
+            if package.marker == BUILD_MARKER:
+                continue
+            if marker is None or marker.evaluate({**target.environment, **everything}, context="lock_file"):
+                own[canonicalize_name(package.name)] = (Version(package.version),)
+    labels = [target.label for target in targets]
+    built: dict[tuple[str, str], Preferences] = {}
+    for build in old.builds:
+        pins = {canonicalize_name(member.name): (Version(member.version),) for member in build.packages}
+        for label in build.targets or labels:
+            built[label, build.name] = pins
+    return dict(runtime), built
+
+
+def _shared(plan: Plan, sources: IndexSources, reporter: Reporter) -> Closure:
+    """Close once; close again where environments could share more, and keep what names fewer releases."""
+    closure = close(plan, sources, reporter)
+    preferences = sharable(closure) if plan.share else {}
+    if not preferences:
+        return closure
+    again = close(replace(plan, shared=preferences), sources, reporter)
+    return again if releases(again) < releases(closure) else closure
+
+
+def _require_sources(closure: Closure, selection: Selection) -> None:
+    """Build scope "all" means it: a release without an sdist is an error, unless its wheel was allowed."""
+    if selection.build_scope != "all":
+        return
+    pins = [pin for _, resolved in closure.runtime for pin in resolved.pins]
+    pins += [pin for built in closure.builds for pin in built.final.pins]
+    lacking = sorted(
+        {
+            f"{pin.name} {pin.version}"
+            for pin in pins
+            if isinstance(pin.distribution, Wheel) and pin.name not in selection.allow_wheel
+        }
+    )
+    if lacking:
+        raise Unsatisfiable(
+            f"build scope 'all', and these releases have no sdist: {', '.join(lacking)}",
+            hint='list them under [tool.deep-lock] allow-wheel = ["NAME"], or pin versions that have one',
+        )
+
+
+def _require_evidence(closure: Closure, run: _Run, reporter: Reporter) -> None:
+    """An assumed answer is never silent; with --require-evidence it is an error."""
+    assumed = {
+        f"{built.subject.name} {built.subject.version or ''}".rstrip(): built.answer.reason
+        for built in closure.builds
+        if built.answer.evidence == "assumed"
+    }
+    if assumed and (run.flags.rules.require_evidence or run.gathered.config.require_evidence):
+        listed = "\n".join(f"  {name}: {reason}" for name, reason in sorted(assumed.items()))
+        raise HookRefused(
+            f"what these backends ask for is assumed, not known:\n{listed}",
+            hint="pin versions that are proven or that have wheels, or drop --require-evidence",
+        )
+    for name, reason in sorted(assumed.items()):
+        reporter(
+            Warned(
+                code="build-assumed", subject=name, message=f"only the declared build requirements are locked: {reason}"
+            )
+        )

@@ -1,0 +1,220 @@
+"""Platforms by name: the marker variables and the wheel tags of each.
+
+A name says a machine, a system, and how old a system may be: "x86_64-manylinux_2_28" is every Linux with glibc 2.28 or
+newer. The tags are those that `packaging.tags` gives on such a system, in its order (PEP 425, PEP 600, PEP 656): what
+an installer would take there is what is locked. They are joined as text because packaging's Tag objects cost ten times
+as much; a test holds the two equal.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Literal
+
+from packaging.tags import mac_platforms
+
+from deep_lock.errors import UsageError
+
+System = Literal["manylinux", "musllinux", "macos", "windows"]
+
+# The oldest glibc minor that an installer looks back to; no tag below it exists.
+_GLIBC_FLOOR: Mapping[str, int] = MappingProxyType(
+    {"x86_64": 5, "i686": 5, "aarch64": 17, "armv7l": 17, "ppc64le": 17, "s390x": 17, "riscv64": 17}
+)
+_GLIBC_ALIAS: Mapping[int, str] = MappingProxyType({17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"})
+_WINDOWS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    # name of the machine: platform_machine there, wheel tag
+    {"x86_64": ("AMD64", "win_amd64"), "arm64": ("ARM64", "win_arm64"), "x86": ("x86", "win32")}
+)
+_MAC_MACHINES = ("arm64", "x86_64")
+_OLDEST_MAC = 4  # of 10.x: before it there were no x86_64 machines
+_SYSTEMS: Mapping[str, System] = MappingProxyType(
+    {"manylinux": "manylinux", "musllinux": "musllinux", "macos": "macos", "windows": "windows"}
+)
+_VARIABLES: Mapping[System, tuple[str, str, str]] = MappingProxyType(
+    # os_name, platform_system, sys_platform
+    {
+        "manylinux": ("posix", "Linux", "linux"),
+        "musllinux": ("posix", "Linux", "linux"),
+        "macos": ("posix", "Darwin", "darwin"),
+        "windows": ("nt", "Windows", "win32"),
+    }
+)
+
+_NUMBER = "(0|[1-9][0-9]?)"
+_NAME = re.compile(
+    rf"(?P<machine>[a-z0-9_]+)-(?:(?P<system>manylinux|musllinux|macos)_{_NUMBER}(?:_{_NUMBER})?|(?P<windows>windows))"
+)
+_TAG = re.compile(rf"(?P<system>manylinux|musllinux|macosx)_{_NUMBER}_{_NUMBER}_(?P<machine>[a-z0-9_]+)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Platform:
+    """One platform that a target may have. Equal where the name is."""
+
+    name: str
+    """"x86_64-manylinux_2_28"."""
+    system: System = field(compare=False)
+    machine: str = field(compare=False)
+    """As in the name; the marker variable may spell it otherwise."""
+    level: tuple[int, int] = field(compare=False)
+    """The oldest glibc, musl or macOS that the name admits; (0, 0) on Windows."""
+    variables: Mapping[str, str] = field(compare=False)
+    """The marker variables that the platform decides."""
+    tags: tuple[str, ...] = field(compare=False)
+    """Platform tags, best first."""
+
+
+def _platform_tags(system: System, machine: str, level: tuple[int, int]) -> tuple[str, ...]:
+    if system == "windows":
+        return (_WINDOWS[machine][1],)
+    if system == "macos":
+        return tuple(mac_platforms(level, machine))
+    # packaging 26.3 puts what was built on the machine itself before what fits any machine
+    tags = [f"linux_{machine}"]
+    if system == "musllinux":
+        tags += [f"musllinux_1_{minor}_{machine}" for minor in range(level[1], -1, -1)]
+        return tuple(tags)
+    for minor in range(level[1], _GLIBC_FLOOR[machine] - 1, -1):
+        tags.append(f"manylinux_2_{minor}_{machine}")
+        if minor in _GLIBC_ALIAS:
+            tags.append(f"{_GLIBC_ALIAS[minor]}_{machine}")
+    return tuple(tags)
+
+
+def _level(system: System, machine: str, first: str | None, second: str | None) -> tuple[int, int] | None:
+    """Read the numbers of a platform name; None where no such platform exists."""
+    major, minor = int(first or 0), int(second or 0)
+    if system == "windows":
+        return (0, 0) if machine in _WINDOWS else None
+    if system == "macos":
+        # until macOS 10 the second number names the release, from 11 on the first alone does
+        old = machine == "x86_64" and major == 10 and minor >= _OLDEST_MAC
+        new = machine in _MAC_MACHINES and major > 10 and second is None
+        return (major, minor) if old or new else None
+    if machine not in _GLIBC_FLOOR or second is None:
+        return None
+    if system == "musllinux":
+        return (1, minor) if major == 1 else None
+    return (2, minor) if major == 2 and minor >= _GLIBC_FLOOR[machine] else None
+
+
+def _spellings() -> dict[str, str]:
+    """What people may type, each with the name that they may mean."""
+    names = [
+        *(f"{machine}-manylinux_2_{minor}" for machine in _GLIBC_FLOOR for minor in (17, 28, 34, 39)),
+        *(f"{machine}-musllinux_1_2" for machine in _GLIBC_FLOOR),
+        *(f"{machine}-macos_{major}" for machine in _MAC_MACHINES for major in (11, 12, 13, 14, 15, 26)),
+        *(f"{machine}-windows" for machine in _WINDOWS),
+    ]
+    spellings = {name: name for name in names} | {"i686-windows": "x86-windows", "aarch64-windows": "arm64-windows"}
+    for machine, floor in _GLIBC_FLOOR.items():
+        spellings[f"{machine}-linux"] = f"{machine}-manylinux_2_28"
+        spellings |= {
+            f"{machine}-{alias}": f"{machine}-manylinux_2_{minor}"
+            for minor, alias in _GLIBC_ALIAS.items()
+            if minor >= floor
+        }
+    return spellings
+
+
+def _unknown(name: str) -> UsageError:
+    spellings = _spellings()
+    close = get_close_matches(name[:80].lower(), spellings, n=1)
+    meant = f"Did you mean {spellings[close[0]]!r}? " if close else ""
+    linux = "{" + ",".join(_GLIBC_FLOOR) + "}"
+    return UsageError(
+        f"{name[:80]!r} is not a platform that is known",
+        hint=f"{meant}Known are {linux}-manylinux_2_N (glibc) and -musllinux_1_N (musl), {{{','.join(_MAC_MACHINES)}}}"
+        f"-macos_N, {{{','.join(_WINDOWS)}}}-windows, and host.",
+    )
+
+
+@lru_cache(maxsize=256)
+def parse_platform(name: str) -> Platform:
+    """Read a platform name such as "aarch64-musllinux_1_2", "x86_64-macos_10_15" or "arm64-windows".
+
+    Raises UsageError that says what is known, with the nearest known name.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise _unknown(name)
+    machine = match["machine"]
+    system: System = _SYSTEMS[match["system"] or match["windows"]]
+    level = _level(system, machine, match[3], match[4])
+    if level is None:
+        raise _unknown(name)
+    os_name, platform_system, sys_platform = _VARIABLES[system]
+    variables = {
+        "os_name": os_name,
+        "platform_machine": _WINDOWS[machine][0] if system == "windows" else machine,
+        "platform_system": platform_system,
+        "sys_platform": sys_platform,
+    }
+    return Platform(
+        name=name,
+        system=system,
+        machine=machine,
+        level=level,
+        variables=MappingProxyType(variables),
+        tags=_platform_tags(system, machine, level),
+    )
+
+
+def name_platform(tags: Iterable[str]) -> str:
+    """Name the platform of a machine by its own platform tags, best first; empty where no name fits it.
+
+    The tags are what `packaging.tags.platform_tags` says there.
+    """
+    for tag in tags:
+        name = _name_of_tag(tag)
+        if name:
+            try:
+                return parse_platform(name).name
+            except UsageError:
+                return ""
+    return ""
+
+
+def _name_of_tag(tag: str) -> str:
+    for machine, (_, windows_tag) in _WINDOWS.items():
+        if tag == windows_tag:
+            return f"{machine}-windows"
+    match = _TAG.fullmatch(tag)
+    if match is None:
+        return ""
+    major, minor, machine = match[2], match[3], match["machine"]
+    if match["system"] == "macosx":
+        return f"{machine}-macos_{major}_{minor}" if major == "10" else f"{machine}-macos_{major}"
+    return f"{machine}-{match['system']}_{major}_{minor}"
+
+
+def runs_as(host: Platform, wanted: Platform) -> bool:
+    """Whether what holds for ``wanted`` can be seen on ``host``: same machine and libc, and nothing too old."""
+    return (host.system, host.machine) == (wanted.system, wanted.machine) and host.level >= wanted.level
+
+
+@lru_cache(maxsize=256)
+def expand_tags(platform: Platform, *, minor: int, free_threaded: bool) -> tuple[tuple[str, ...], Mapping[str, int]]:
+    """List the wheel tags of CPython 3.``minor`` on a platform, best first, and the place of each.
+
+    The order is that of `packaging.tags.cpython_tags` and `compatible_tags`. A free-threaded build takes ``abi3t``
+    (PEP 803) and never ``abi3`` (PEP 703).
+    """
+    interpreter, stable = f"cp3{minor}", "abi3t" if free_threaded else "abi3"
+    native = f"{interpreter}t" if free_threaded else interpreter
+    specific = [
+        f"{interpreter}-{native}",
+        f"{interpreter}-{stable}",
+        f"{interpreter}-none",
+        *(f"cp3{older}-{stable}" for older in range(minor - 1, 1, -1)),
+    ]
+    generic = [f"py3{minor}", "py3", *(f"py3{older}" for older in range(minor - 1, -1, -1))]
+    tags = [f"{front}-{tag}" for front in specific for tag in platform.tags]
+    tags += [f"{python}-none-{tag}" for python in generic for tag in platform.tags]
+    tags.append(f"{interpreter}-none-any")
+    tags += [f"{python}-none-any" for python in generic]
+    return tuple(tags), MappingProxyType({tag: place for place, tag in enumerate(tags)})

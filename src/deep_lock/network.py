@@ -1,0 +1,130 @@
+"""Where files come from: the indexes of one run, and the client and cache that serve them."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from deep_lock.errors import UsageError
+from deep_lock.events import Reporter
+from deep_lock.flags import Flags, Surroundings
+from deep_lock.index.cache import Cache
+from deep_lock.index.client import IndexClient
+from deep_lock.index.settings import Fetcher, IndexSettings, IndexSource
+from deep_lock.index.urls import without_user_info
+from deep_lock.inputs.config import Config
+
+DEFAULT = "default"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Network:
+    """The client and cache of one run. Close it: the client owns threads and connections."""
+
+    client: IndexClient
+    cache: Cache
+
+    def close(self) -> None:
+        """Give up all connections."""
+        self.client.close()
+
+
+def public_index() -> str:
+    """Return the public index: a library's constant knows it, so that no address stands in this project.
+
+    Loaded only where no index was named: it costs 50 ms.
+    """
+    constant: str = importlib.import_module("distlib.index").DEFAULT_INDEX
+    origin = urlsplit(constant)
+    return f"{origin.scheme}://{origin.netloc}/simple/"
+
+
+def _named_urls(flags: Flags, config: Config) -> dict[str, str]:
+    """Return the indexes by name, first asked first, the default one last, as written (user-info included)."""
+    network = flags.network
+    if network.no_index or (config.no_index and not network.default_index and not network.indexes):
+        return {}
+    urls: dict[str, str] = {}
+    for place, text in enumerate(network.indexes, 1):
+        name, equals, url = text.partition("=")
+        if not equals or "/" in name:
+            name, url = f"index-{place}", text
+        urls[name] = url
+    default = network.default_index
+    for setting in config.index or ():
+        if setting.default:
+            default = default or setting.url
+        else:
+            urls.setdefault(setting.name, setting.url)
+    urls[DEFAULT] = default or public_index()
+    return {name: url if url.endswith("/") else f"{url}/" for name, url in urls.items()}
+
+
+def index_settings(flags: Flags, config: Config) -> IndexSettings:
+    """Return which indexes are asked for what, without credentials. Raises ConfigError and UsageError."""
+    explicit = {setting.name for setting in config.index or () if setting.explicit and not setting.default}
+    standard = {setting.name: DEFAULT for setting in config.index or () if setting.default}
+    network = flags.network
+    if network.no_index and (network.default_index or network.indexes):
+        raise UsageError("--no-index does not go together with --default-index or --index")
+    links = (*network.find_links, *(config.find_links or ()))
+    return IndexSettings(
+        sources=tuple(
+            IndexSource(name=name, url=without_user_info(url), explicit=name in explicit)
+            for name, url in _named_urls(flags, config).items()
+        ),
+        pinned={project: standard.get(name, name) for project, name in config.sources or ()},
+        find_links=tuple(_absolute(link, flags.inputs.folder) for link in links),
+        strategy=network.index_strategy or config.index_strategy or "first-index",
+        offline=network.offline,
+        refresh=network.refresh,
+        refresh_packages=_normalized(network.refresh_packages),
+        now=flags.surroundings.now.timestamp(),
+    )
+
+
+def _normalized(names: tuple[str, ...]) -> frozenset[NormalizedName]:
+    return frozenset(canonicalize_name(name) for name in names)
+
+
+def _absolute(link: str, folder: Path) -> str:
+    return link if "://" in link else str((folder / link).resolve())
+
+
+def locked_indexes(settings: IndexSettings) -> tuple[tuple[str, str], ...]:
+    """Return the indexes as the lock holds them: the default first, then by name."""
+    urls = {source.name: source.url for source in settings.sources}
+    first = [(DEFAULT, urls.pop(DEFAULT))] if DEFAULT in urls else []
+    return (*first, *sorted(urls.items()))
+
+
+def open_network(flags: Flags, config: Config, reporter: Reporter) -> Network:
+    """Open the cache, and make ready to ask the indexes. Nothing is asked yet. Raises CacheInvalid and ConfigError."""
+    settings = index_settings(flags, config)
+    cache = Cache(flags.surroundings.cache_folder, reporter)
+    urls = _named_urls(flags, config)
+
+    surroundings, environ = flags.surroundings, flags.surroundings.environ
+
+    def make_fetcher() -> Fetcher:
+        # the HTTP engine costs 60 ms to import, and a run that finds everything in the cache has no use for it
+        fetcher: Fetcher = importlib.import_module("deep_lock.index.fetcher").open_transport(
+            urls,
+            environ=environ,
+            netrc_file=_netrc(surroundings),
+            ca_file=flags.network.ca_file or environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"),
+            insecure_hosts=frozenset(flags.network.insecure_hosts),
+            reporter=reporter,
+        )
+        return fetcher
+
+    return Network(client=IndexClient(settings, cache, make_fetcher, reporter), cache=cache)
+
+
+def _netrc(surroundings: Surroundings) -> Path | None:
+    named = surroundings.environ.get("NETRC")
+    if named:
+        return Path(named)
+    return surroundings.home / ".netrc" if surroundings.home is not None else None

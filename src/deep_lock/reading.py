@@ -1,0 +1,250 @@
+"""Opens what the user wrote: project files, requirements files, the configuration, the old lock.
+
+The readers in `inputs/` take text; here is where files are opened, and where paths become the names in messages.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from deep_lock.errors import (
+    ConfigError,
+    LimitExceeded,
+    LockInvalid,
+    ProjectInvalid,
+    RequirementsInvalid,
+    UsageError,
+    UserError,
+)
+from deep_lock.events import Reporter, Warned
+from deep_lock.flags import Flags, InputFlags
+from deep_lock.inputs.config import Config, read_config, read_config_file
+from deep_lock.inputs.project import Project
+from deep_lock.inputs.pyproject import read_pyproject
+from deep_lock.inputs.requirements_txt import RequirementsFile, read_requirements
+from deep_lock.inputs.script import read_script
+from deep_lock.inputs.setup_cfg import read_setup_cfg
+from deep_lock.inputs.text import Opener, decode
+from deep_lock.lockfile.read import from_text
+from deep_lock.model.lock import Lock
+from deep_lock.model.requirement import Requirement
+from deep_lock.model.target_markers import BASE, Scope
+from deep_lock.reach import Part
+
+MAX_INPUT_BYTES = 8 * 1024 * 1024
+MAX_LOCK_BYTES = 64 * 1024 * 1024
+LOCK_NAME = "deep.lock"
+DEFAULT_GROUPS = ("dev",)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gathered:
+    """All that the user wrote, read."""
+
+    project: Project
+    config: Config
+    parts: tuple[Part, ...]
+    """What each selectable part of the project asks for; the base comes first, if it is locked."""
+    sources: tuple[str, ...]
+    constraints: tuple[Requirement, ...] = ()
+    overrides: tuple[Requirement, ...] = ()
+    build_constraints: tuple[Requirement, ...] = ()
+    no_binary: frozenset[str] = frozenset()
+    only_binary: frozenset[str] = frozenset()
+
+
+def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) -> str:
+    """Read a text file of the user's, as UTF-8.
+
+    Raises FileNotFoundError, LimitExceeded, and ``error`` for what cannot be read or is no UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as fault:
+        raise error(f"{path}: {fault.strerror or fault}") from None
+    if len(raw) > limit:
+        raise LimitExceeded(f"{path}: more than {limit} bytes")
+    return decode(raw, path.name, error)
+
+
+def gather(flags: Flags, reporter: Reporter) -> Gathered:
+    """Read every input that the flags name. Raises UserError."""
+    inputs = flags.inputs
+    own_config = _own_config(inputs)
+    project, files, sources = _project(inputs, own_config)
+    for note in (*project.notes, *(note for file in files for note in file.notes), *_unused_options(files)):
+        reporter(note)
+    config = own_config or read_config(project.settings, project.source)
+    return Gathered(
+        project=project,
+        config=config,
+        parts=_parts(project, files, inputs, config),
+        sources=sources,
+        constraints=(
+            *(constraint for file in files for constraint in file.constraints),
+            *_listed(inputs.constraints, inputs.folder),
+            *(config.constraints or ()),
+        ),
+        overrides=(*_listed(inputs.overrides, inputs.folder), *(config.overrides or ())),
+        build_constraints=(*_listed(inputs.build_constraints, inputs.folder), *(config.build_constraints or ())),
+        no_binary=frozenset(name for file in files for name in file.no_binary),
+        only_binary=frozenset(name for file in files for name in file.only_binary),
+    )
+
+
+def _project(
+    inputs: InputFlags, own_config: Config | None
+) -> tuple[Project, tuple[RequirementsFile, ...], tuple[str, ...]]:
+    package = own_config.package if own_config is not None else None
+    if inputs.script is not None:
+        if inputs.requirements:
+            raise UsageError("--script and -r do not go together")
+        name = inputs.script.name
+        return read_script(read_text(inputs.script, ProjectInvalid), name), (), (name,)
+    if inputs.requirements:
+        files = tuple(_requirements_file(path, inputs.folder) for path in inputs.requirements)
+        names = tuple(_shown(path, inputs.folder) for path in inputs.requirements)
+        return Project(source=names[0]), files, names
+    pyproject, setup_cfg = inputs.folder / "pyproject.toml", inputs.folder / "setup.cfg"
+    if pyproject.is_file():
+        return (
+            read_pyproject(
+                read_text(pyproject, ProjectInvalid),
+                pyproject.name,
+                opener=_opener(pyproject, inputs.folder),
+                package=package,
+            ),
+            (),
+            (pyproject.name,),
+        )
+    if setup_cfg.is_file():
+        return (
+            read_setup_cfg(read_text(setup_cfg, ProjectInvalid), setup_cfg.name, package=package),
+            (),
+            (setup_cfg.name,),
+        )
+    raise ProjectInvalid(
+        f"{inputs.folder}: no pyproject.toml and no setup.cfg",
+        hint="name a folder with --project, or a requirements file with -r",
+    )
+
+
+def _shown(path: Path, folder: Path) -> str:
+    """Return the path as the lock may hold it: relative to the project, never a place on this machine."""
+    try:
+        return path.resolve().relative_to(folder.resolve()).as_posix()
+    except ValueError:
+        return path.name
+
+
+def _requirements_file(path: Path, folder: Path) -> RequirementsFile:
+    return read_requirements(read_text(path, RequirementsInvalid), _shown(path, folder), _opener(path, folder))
+
+
+def _opener(first: Path, folder: Path) -> Opener:
+    """Return what opens the files that a requirements file names: beside it or in the project, nowhere else."""
+    roots = (first.resolve().parent, folder.resolve())
+
+    def open_included(including: str, relative: str) -> str:
+        base = next((root for root in roots if (root / including).is_file()), roots[0])
+        path = ((base / including).parent / relative).resolve()
+        if "://" in relative or not any(path.is_relative_to(root) for root in roots):
+            raise RequirementsInvalid(f"{including}: a file outside the project is not read")
+        return read_text(path, RequirementsInvalid)
+
+    return open_included
+
+
+def _listed(paths: Sequence[Path], folder: Path) -> tuple[Requirement, ...]:
+    files = (_requirements_file(path, folder) for path in paths)
+    return tuple(requirement for file in files for requirement in (*file.requirements, *file.constraints))
+
+
+def _own_config(inputs: InputFlags) -> Config | None:
+    """Read deep-lock.toml: where it stands, ``[tool.deep-lock]`` is not looked at."""
+    own = inputs.folder / "deep-lock.toml"
+    return read_config_file(read_text(own, ConfigError), own.name) if own.is_file() else None
+
+
+def _unused_options(files: Sequence[RequirementsFile]) -> Iterator[Warned]:
+    """Index options in a requirements file are told of and not obeyed: a file must not choose where code comes from."""
+    for file in files:
+        for option in file.index_options:
+            yield Warned(
+                code="index-option-in-file",
+                subject=str(option.origin),
+                message=f"{option.option} is not used: name indexes on the command line or in [tool.deep-lock]",
+            )
+
+
+def _parts(
+    project: Project, files: tuple[RequirementsFile, ...], inputs: InputFlags, config: Config
+) -> tuple[Part, ...]:
+    dependencies = (*project.dependencies, *(requirement for file in files for requirement in file.requirements))
+    parts: list[Part] = []
+    if not inputs.only_groups:
+        parts.append((BASE, dependencies))
+        parts += _extras(project, inputs.extras or _named(config.extras))
+    parts += _groups(project, inputs.only_groups or inputs.groups or _named(config.groups), _left_out(inputs, config))
+    return tuple(parts)
+
+
+def _named(names: Sequence[str] | Literal["all"] | None) -> Sequence[str] | None:
+    return None if names == "all" else names
+
+
+def _left_out(inputs: InputFlags, config: Config) -> frozenset[str]:
+    if not inputs.no_default_groups:
+        return frozenset()
+    default = _named(config.default_groups)
+    return frozenset(default if default is not None else DEFAULT_GROUPS)
+
+
+def _extras(project: Project, wanted: Sequence[str] | None) -> list[Part]:
+    known = dict(project.extras)
+    names = sorted(known if wanted is None else {canonicalize_name(name) for name in wanted})
+    _refuse_unknown("extra", names, known, project)
+    return [(Scope(kind="extra", name=name), known[name]) for name in names]
+
+
+def _groups(project: Project, wanted: Sequence[str] | None, left_out: frozenset[str]) -> list[Part]:
+    """PEP 735: a broken group is a fault only for who selects it; by default all are selected."""
+    known, broken = dict(project.groups), dict(project.broken_groups)
+    every = {name for name in (*known, *broken) if name not in left_out}
+    names = sorted(every if wanted is None else {canonicalize_name(name) for name in wanted})
+    for name in names:
+        if name in broken:
+            raise ProjectInvalid(f"{project.source}: dependency group {name!r}: {broken[name]}")
+    _refuse_unknown("dependency group", names, known, project)
+    return [(Scope(kind="group", name=name), known[name]) for name in names]
+
+
+def _refuse_unknown(
+    kind: str, names: Sequence[NormalizedName], known: Mapping[NormalizedName, object], project: Project
+) -> None:
+    for name in names:
+        if name not in known:
+            there = ", ".join(sorted(known))
+            raise UsageError(f"{project.source} has no {kind} {name!r}", hint=f"there is: {there or 'none'}")
+
+
+def read_lock(path: Path, reporter: Reporter) -> Lock | None:
+    """Read the lock that is there; None where there is none. Raises LockInvalid."""
+    if not path.is_file():
+        return None
+    return from_text(read_text(path, LockInvalid, MAX_LOCK_BYTES), path.name, reporter)
+
+
+def lock_path(inputs: InputFlags) -> Path:
+    """Return where the lock stands: SCRIPT.deep.lock beside a script, else deep.lock in the project."""
+    if inputs.output is not None:
+        return inputs.output
+    if inputs.script is not None:
+        return inputs.script.with_name(f"{inputs.script.name}.{LOCK_NAME}")
+    return inputs.folder / LOCK_NAME

@@ -1,0 +1,268 @@
+"""What resolvelib asks, answered from the Catalog.
+
+Identifiers are project names. A candidate carries the extras that were asked of it: when another requirement asks for
+more of them, resolvelib finds the pin unsatisfying and pins again, with the union. (Name-and-extra identifiers, the
+usual way, double the graph and let the two halves disagree on a version.)
+
+resolvelib calls these methods by keyword: parameter names are its API.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+from resolvelib.providers import AbstractProvider
+from resolvelib.structs import RequirementInformation
+
+from deep_lock.model.metadata import Metadata
+from deep_lock.model.requirement import Requirement
+from deep_lock.model.resolution import BuildRequest, Candidate, Problem
+from deep_lock.resolve.candidates import choose
+from deep_lock.resolve.catalog import Catalog
+from deep_lock.resolve.dependencies import BASE, IneligibleError, applicable, dependencies
+from deep_lock.resolve.walk import overridden
+
+INELIGIBLE = canonicalize_name("!")
+"""Child of a release that cannot be used: no project has this name, and no candidate satisfies a Wish for it."""
+
+
+class BlockedError(Exception):
+    """Carries the build request out of resolvelib; never leaves this wing."""
+
+    def __init__(self, request: BuildRequest) -> None:
+        super().__init__(request.name)
+        self.request = request
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wish:
+    """A requirement as resolvelib sees it. ``reason`` is set where the asker cannot be used at all."""
+
+    requirement: Requirement
+    direct: bool = False
+    order: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A candidate with the extras that are asked of it. Equal by release, whatever the extras."""
+
+    candidate: Candidate
+    extras: frozenset[NormalizedName] = field(default=frozenset(), compare=False)
+
+
+Information = RequirementInformation[Wish, Choice]
+
+
+def is_exact(specifier: SpecifierSet) -> bool:
+    """Whether a specifier names one release: ``==V`` without a wildcard, or ``===V``."""
+    return any(
+        part.operator == "===" or (part.operator == "==" and not part.version.endswith(".*")) for part in specifier
+    )
+
+
+class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
+    """One problem's answers. Holds memory of the problem only: the Catalog holds the world's."""
+
+    def __init__(self, problem: Problem, catalog: Catalog) -> None:
+        self.problem = problem
+        self.catalog = catalog
+        self.preferences = dict(problem.preferences)
+        self.constraints: dict[NormalizedName, list[Requirement]] = {}
+        for constraint in applicable(problem.constraints, problem.target):
+            self.constraints.setdefault(constraint.name, []).append(constraint)
+        self.conflicts: dict[NormalizedName, int] = {}
+        """How often a name took part in a conflict: decided earlier the more it did."""
+        self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
+        self._usable: dict[tuple[NormalizedName, Version, bool], Candidate | None] = {}
+        self._wishes: dict[tuple[NormalizedName, Version, frozenset[NormalizedName]], tuple[Wish, ...]] = {}
+        self._fits: dict[tuple[SpecifierSet, Version], bool] = {}
+
+    # -- what resolvelib asks
+
+    def identify(self, requirement_or_candidate: Wish | Choice) -> NormalizedName:
+        if isinstance(requirement_or_candidate, Wish):
+            return requirement_or_candidate.requirement.name
+        return requirement_or_candidate.candidate.name
+
+    def get_preference(
+        self,
+        identifier: NormalizedName,
+        resolutions: Mapping[NormalizedName, Choice],
+        candidates: Mapping[NormalizedName, Iterator[Choice]],
+        information: Mapping[NormalizedName, Iterator[Information]],
+        backtrack_causes: Sequence[Information],
+    ) -> tuple[bool, int, bool, bool, int, str]:
+        """Decide first what has the least choice: names in conflict, exact pins, bounded ones, then first come."""
+        del resolutions, candidates, backtrack_causes
+        exact = bounded = direct = False
+        order = 1 << 30
+        for asked, _parent in information[identifier]:
+            direct = direct or asked.direct
+            order = min(order, asked.order)
+            specifier = asked.requirement.specifier
+            exact = exact or is_exact(specifier)
+            bounded = bounded or any(part.operator in {"<", "<=", "~=", "=="} for part in specifier)
+        return (not exact, -self.conflicts.get(identifier, 0), not bounded, not direct, order, identifier)
+
+    def narrow_requirement_selection(
+        self,
+        identifiers: Iterable[NormalizedName],
+        resolutions: Mapping[NormalizedName, Choice],
+        candidates: Mapping[NormalizedName, Iterator[Choice]],
+        information: Mapping[NormalizedName, Iterator[Information]],
+        backtrack_causes: Sequence[Information],
+    ) -> Iterable[NormalizedName]:
+        del resolutions, candidates, information
+        names = list(identifiers)
+        if not backtrack_causes:
+            return names
+        culprits: set[NormalizedName] = set()
+        for asked, parent in backtrack_causes:
+            culprits.add(asked.requirement.name)
+            if parent is not None:
+                culprits.add(parent.candidate.name)
+        return [name for name in names if name in culprits] or names
+
+    def find_matches(
+        self,
+        identifier: NormalizedName,
+        requirements: Mapping[NormalizedName, Iterator[Wish]],
+        incompatibilities: Mapping[NormalizedName, Iterator[Choice]],
+    ) -> Callable[[], Iterator[Choice]]:
+        wishes = list(requirements[identifier])
+        refused = {choice.candidate.version for choice in incompatibilities[identifier]}
+        extras = frozenset(extra for wish in wishes for extra in wish.requirement.extras)
+        if any(wish.reason for wish in wishes):
+            return lambda: iter(())
+        specifiers = [wish.requirement.specifier for wish in wishes if wish.requirement.specifier]
+        specifiers += [c.specifier for c in self.constraints.get(identifier, ()) if c.specifier]
+        direct = any(wish.direct for wish in wishes)
+
+        def matches() -> Iterator[Choice]:
+            for candidate in self.candidates(identifier, specifiers, direct=direct):
+                if candidate.version not in refused:
+                    yield Choice(candidate=candidate, extras=extras)
+
+        return matches
+
+    def is_satisfied_by(self, requirement: Wish, candidate: Choice) -> bool:
+        wanted = requirement.requirement
+        if requirement.reason or not wanted.extras <= candidate.extras:
+            return False
+        return not wanted.specifier or self.fits(wanted.specifier, candidate.candidate.version)
+
+    def get_dependencies(self, candidate: Choice) -> Iterable[Wish]:
+        own = candidate.candidate
+        key = (own.name, own.version, candidate.extras)
+        if key not in self._wishes:
+            self._wishes[key] = self._ask(own, candidate.extras)
+        return self._wishes[key]
+
+    # -- how it is answered
+
+    def fits(self, specifier: SpecifierSet, version: Version) -> bool:
+        """Whether a version satisfies a specifier, pre-releases aside: those are a matter of the whole set."""
+        key = (specifier, version)
+        known = self._fits.get(key)
+        if known is None:
+            known = self._fits[key] = specifier.contains(version, prereleases=True)
+        return known
+
+    def candidates(
+        self, name: NormalizedName, specifiers: Sequence[SpecifierSet], *, direct: bool
+    ) -> Iterator[Candidate]:
+        """Yield what could be pinned, best first: preferred versions, final ones, then pre-releases if admitted.
+
+        PEP 440: a pre-release counts only where no final release satisfies *all* that is asked of the name, or where
+        a specifier names one; even then final releases come first.
+        """
+        yanked_ok = any(is_exact(specifier) for specifier in specifiers)
+        preferred = self.preferences.get(name, ())
+        for version in preferred:
+            candidate = self._fitting(name, version, specifiers, yanked_ok=True)
+            if candidate is not None:
+                yield candidate
+        selection = self.problem.selection
+        mode = "allow" if name in selection.prerelease_names else selection.prereleases
+        withheld: list[Version] = []
+        finals = False
+        for version in self._ordered(name, direct=direct):
+            if version in preferred:
+                finals = finals or not version.is_prerelease
+                continue
+            if version.is_prerelease and mode != "allow":
+                withheld.append(version)
+                continue
+            candidate = self._fitting(name, version, specifiers, yanked_ok=yanked_ok)
+            if candidate is not None:
+                finals = True
+                yield candidate
+        named = any(specifier.prereleases for specifier in specifiers)
+        if mode == "disallow" or (finals and not named):
+            return
+        for version in withheld:
+            candidate = self._fitting(name, version, specifiers, yanked_ok=yanked_ok)
+            if candidate is not None:
+                yield candidate
+
+    def _ordered(self, name: NormalizedName, *, direct: bool) -> Iterable[Version]:
+        versions = self.catalog.versions(name)
+        mode = self.problem.selection.resolution
+        lowest = mode == "lowest" or (mode == "lowest-direct" and direct)
+        return reversed(versions) if lowest else versions
+
+    def _fitting(
+        self, name: NormalizedName, version: Version, specifiers: Sequence[SpecifierSet], *, yanked_ok: bool
+    ) -> Candidate | None:
+        if (name, version) in self.problem.excluded:
+            return None
+        if not all(self.fits(specifier, version) for specifier in specifiers):
+            return None
+        return self.usable(name, version, yanked_ok=yanked_ok)
+
+    def usable(self, name: NormalizedName, version: Version, *, yanked_ok: bool) -> Candidate | None:
+        """Return the release with the file that the target takes, or None."""
+        key = (name, version, yanked_ok)
+        if key not in self._usable:
+            files = self.catalog.files(name, version)
+            file = choose(files, self.problem.target, self.problem.selection, yanked_ok=yanked_ok)
+            self._usable[key] = None if file is None else Candidate(name=name, version=version, distribution=file)
+        return self._usable[key]
+
+    def _ask(self, own: Candidate, extras: frozenset[NormalizedName]) -> tuple[Wish, ...]:
+        metadata = self.catalog.metadata(own, self.problem.target)
+        if isinstance(metadata, BuildRequest):
+            raise BlockedError(metadata)
+        try:
+            asked = self._requirements(own, metadata, extras)
+        except IneligibleError as error:
+            self.ineligible[own.name, own.version] = str(error)
+            return (Wish(requirement=Requirement(name=INELIGIBLE), reason=str(error)),)
+        self.catalog.prefetch([requirement.name for requirement in asked], ())
+        return tuple(
+            Wish(requirement=requirement, order=1 + len(self._wishes))
+            for requirement in overridden(tuple(asked), self.problem)
+        )
+
+    def _requirements(self, own: Candidate, metadata: Metadata, extras: frozenset[NormalizedName]) -> list[Requirement]:
+        """Return what the release and its extras ask for; extras that name the release itself are followed here."""
+        found: list[Requirement] = []
+        queue: list[NormalizedName] = [BASE, *sorted(extras)]
+        done: set[NormalizedName] = set()
+        while queue:
+            extra = queue.pop(0)
+            if extra in done:
+                continue
+            done.add(extra)
+            for requirement in dependencies(metadata, self.problem.target, extra):
+                if requirement.name != own.name:
+                    found.append(requirement)
+                    continue
+                if not self.fits(requirement.specifier, own.version):
+                    raise IneligibleError(f"it asks for another version of itself: {requirement}")
+                queue += sorted(requirement.extras)
+        return found

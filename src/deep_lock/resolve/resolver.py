@@ -1,0 +1,95 @@
+"""`resolve(problem, catalog) -> Resolved | Blocked | Impossible`.
+
+Law: a resolution depends on its arguments alone. It stops and says what it lacks (`Blocked`); it never builds, and it
+knows nothing of the problem that another problem's answer may cause.
+"""
+
+from collections.abc import Collection, Mapping
+
+from packaging.utils import NormalizedName
+from resolvelib import BaseReporter, Resolver
+from resolvelib.resolvers import ResolutionImpossible, ResolutionTooDeep
+
+from deep_lock.errors import Unsatisfiable
+from deep_lock.model.resolution import Blocked, Candidate, Impossible, Outcome, Problem, Resolved
+from deep_lock.resolve.catalog import Catalog
+from deep_lock.resolve.explain import explain
+from deep_lock.resolve.provider import BlockedError, Choice, Information, Provider, Wish
+from deep_lock.resolve.walk import roots, walk
+
+MAX_ROUNDS = 50_000
+"""Pins and back-tracks before giving up: far more than any real project was seen to need."""
+
+
+class _Watch(BaseReporter[Wish, Choice, NormalizedName]):
+    """Counts who takes part in conflicts, so that the provider decides those names earlier the next time."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+
+    def resolving_conflicts(self, causes: Collection[Information]) -> None:
+        names = {wish.requirement.name for wish, _ in causes}
+        names |= {parent.candidate.name for _, parent in causes if parent is not None}
+        for name in names:
+            self._provider.conflicts[name] = self._provider.conflicts.get(name, 0) + 1
+
+
+def resolve(problem: Problem, catalog: Catalog) -> Outcome:
+    """Find a pin for every name that the problem reaches on its target.
+
+    Pins at hand (the problem's preferences) are checked first, in one walk. Raises IndexFault and SafetyError as the
+    catalog does; requirements that no release can meet are an answer (Impossible), not an error.
+    """
+    asked = roots(problem)
+    for requirement in asked:
+        if requirement.url is not None:
+            return Impossible(
+                causes=(), explanation=f"{requirement.origin or requirement}: direct URLs are not locked yet"
+            )
+    provider = Provider(problem, catalog)
+    at_hand = _preferred(provider)
+    if at_hand is not None:
+        known = walk(problem, at_hand, catalog)
+        if known is not None:
+            return known
+    catalog.prefetch([requirement.name for requirement in asked], ())
+    wishes = [Wish(requirement=requirement, direct=True, order=0) for requirement in asked]
+    try:
+        result = Resolver(provider, _Watch(provider)).resolve(wishes, max_rounds=MAX_ROUNDS)
+    except BlockedError as stop:
+        return Blocked(request=stop.request)
+    except ResolutionImpossible as error:
+        return explain(error.causes, problem, provider)
+    except ResolutionTooDeep:
+        raise Unsatisfiable(
+            f"the {problem.purpose} on {problem.target.label} was given up after {MAX_ROUNDS} attempts",
+            hint="narrow the requirements of the projects that have many releases",
+        ) from None
+    return _finished(problem, result.mapping, catalog)
+
+
+def _preferred(provider: Provider) -> Mapping[NormalizedName, Candidate] | None:
+    """Return the pins at hand as candidates, if every root has one; the first usable version of each name."""
+    problem = provider.problem
+    if not problem.preferences or any(root.name not in provider.preferences for root in roots(problem)):
+        return None
+    chosen: dict[NormalizedName, Candidate] = {}
+    for name, versions in provider.preferences.items():
+        limits = [constraint.specifier for constraint in provider.constraints.get(name, ())]
+        for version in versions[:1]:
+            if (name, version) in problem.excluded or not all(provider.fits(limit, version) for limit in limits):
+                continue
+            candidate = provider.usable(name, version, yanked_ok=True)
+            if candidate is not None:
+                chosen[name] = candidate
+    return chosen
+
+
+def _finished(problem: Problem, mapping: Mapping[NormalizedName, Choice], catalog: Catalog) -> Resolved | Blocked:
+    chosen = {name: choice.candidate for name, choice in mapping.items()}
+    done = walk(problem, chosen, catalog)
+    if done is None:
+        raise Unsatisfiable(
+            f"the resolver's answer for the {problem.purpose} on {problem.target.label} is not complete"
+        )
+    return done

@@ -1,0 +1,96 @@
+"""One linear walk over a graph of pins: whether it is a complete answer, and who asked for what.
+
+The same walk serves two ends: it draws the edges of what the resolver found, and it checks whether pins at hand (of an
+earlier target, of the old lock) already answer a problem, so that most targets cost no resolution.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+
+from packaging.utils import NormalizedName
+
+from deep_lock.model.metadata import Metadata
+from deep_lock.model.requirement import Requirement
+from deep_lock.model.resolution import Blocked, BuildRequest, Candidate, Edge, Pin, Problem, Resolved
+from deep_lock.resolve.catalog import Catalog
+from deep_lock.resolve.dependencies import BASE, IneligibleError, applicable, dependencies
+
+
+def overridden(requirements: tuple[Requirement, ...], problem: Problem) -> tuple[Requirement, ...]:
+    """Replace requirements on overridden names, keeping the extras that were asked for."""
+    if not problem.overrides:
+        return requirements
+    replaced: list[Requirement] = []
+    for requirement in requirements:
+        own = [override for override in problem.overrides if override.name == requirement.name]
+        if not own:
+            replaced.append(requirement)
+        replaced += [
+            Requirement(
+                name=override.name,
+                extras=override.extras | requirement.extras,
+                specifier=override.specifier,
+                origin=override.origin,
+            )
+            for override in applicable(own, problem.target)
+        ]
+    return tuple(replaced)
+
+
+def roots(problem: Problem) -> tuple[Requirement, ...]:
+    """Return what the problem itself asks for on its target."""
+    return overridden(applicable(problem.requirements, problem.target), problem)
+
+
+def _edge_key(edge: Edge) -> tuple[str, str, str, str]:
+    return (edge.parent or "", edge.parent_extra or "", edge.child, str(edge.requirement))
+
+
+def walk(problem: Problem, chosen: Mapping[NormalizedName, Candidate], catalog: Catalog) -> Resolved | Blocked | None:
+    """Follow every requirement from the problem's own; None where a pin is missing or does not satisfy one.
+
+    Cost: linear in the edges. Pins that nothing reaches are left out.
+    """
+    extras: dict[NormalizedName, set[NormalizedName]] = {}
+    edges: list[Edge] = []
+    metadata: dict[NormalizedName, Metadata] = {}
+    queue: deque[tuple[NormalizedName | None, NormalizedName, tuple[Requirement, ...]]] = deque(
+        [(None, BASE, roots(problem))]
+    )
+    while queue:
+        parent, parent_extra, requirements = queue.popleft()
+        for requirement in requirements:
+            candidate = chosen.get(requirement.name)
+            if candidate is None or not requirement.specifier.contains(candidate.version, prereleases=True):
+                return None
+            edges.append(
+                Edge(
+                    parent=parent,
+                    parent_extra=parent_extra or None,
+                    child=requirement.name,
+                    requirement=requirement,
+                )
+            )
+            seen = extras.setdefault(requirement.name, set())
+            for extra in sorted({BASE, *requirement.extras} - seen):
+                seen.add(extra)
+                if requirement.name not in metadata:
+                    found = catalog.metadata(candidate, problem.target)
+                    if isinstance(found, BuildRequest):
+                        return Blocked(request=found)
+                    metadata[requirement.name] = found
+                try:
+                    asked = dependencies(metadata[requirement.name], problem.target, extra)
+                except IneligibleError:
+                    return None
+                queue.append((requirement.name, extra, overridden(asked, problem)))
+    pins = (
+        Pin(
+            name=name,
+            version=chosen[name].version,
+            distribution=chosen[name].distribution,
+            extras=frozenset(asked - {BASE}),
+        )
+        for name, asked in sorted(extras.items())
+    )
+    return Resolved(pins=tuple(pins), edges=tuple(sorted(edges, key=_edge_key)))

@@ -1,0 +1,106 @@
+"""Laws of label markers, on any declared targets: exact on every one of them, whatever extras and groups are chosen."""
+
+from itertools import chain, combinations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.markers import Marker
+
+from deep_lock.errors import TargetsAlike
+from deep_lock.model.target import Target
+from deep_lock.model.target_markers import (
+    BASE,
+    Part,
+    Scope,
+    enlarge,
+    environment_marker,
+    environments,
+    label_marker,
+    with_scopes,
+)
+from deep_lock.model.targets import make_target
+
+PYTHONS = ("3.8", "3.10", "3.11", "3.12", "3.12.4", "3.12.9", "3.13", "3.13t", "3.15", "3.15.0rc1", "3.16")
+PLATFORMS = (
+    "x86_64-manylinux_2_28",
+    "x86_64-manylinux_2_17",
+    "x86_64-musllinux_1_2",
+    "aarch64-manylinux_2_28",
+    "riscv64-manylinux_2_39",
+    "arm64-macos_14",
+    "x86_64-macos_14",
+    "x86_64-windows",
+    "arm64-windows",
+)
+SCOPES = (
+    BASE,
+    *(Scope(kind="extra", name=name) for name in ("a", "b-2")),
+    *(Scope(kind="group", name=n) for n in "ag"),
+)
+
+matrices = st.lists(
+    st.builds(lambda p, q: make_target(p, q, host=None), st.sampled_from(PYTHONS), st.sampled_from(PLATFORMS)),
+    min_size=1,
+    max_size=24,
+    unique_by=lambda target: target.label,
+).map(tuple)
+
+
+def evaluate(text: str | None, target: Target, selected: frozenset[Scope] = frozenset()) -> bool:
+    if text is None:
+        return True
+    extras = frozenset(scope.name for scope in selected if scope.kind == "extra")
+    groups = frozenset(scope.name for scope in selected if scope.kind == "group")
+    sets = {"extras": extras, "dependency_groups": groups}
+    return Marker(text).evaluate({**target.environment, **sets}, context="lock_file")
+
+
+@given(matrices, st.data())
+def test_exact_on_every_declared_target(declared: tuple[Target, ...], data: st.DataObject) -> None:
+    every = sorted(target.label for target in declared)
+    chosen = frozenset(data.draw(st.sets(st.sampled_from(every), min_size=1)))
+    larger = enlarge(chosen, declared)
+    text = label_marker(larger, declared)
+    assert (text is None) == (larger == frozenset(every))
+    for target in declared:
+        assert evaluate(text, target) == (target.label in larger), (text, target.label)
+    if larger != chosen:
+        try:
+            label_marker(chosen, declared)
+        except TargetsAlike:
+            return
+        raise AssertionError
+
+
+@given(matrices, st.data())
+def test_scopes_mean_what_sets_mean(declared: tuple[Target, ...], data: st.DataObject) -> None:
+    every = sorted(target.label for target in declared)
+    subset = st.sets(st.sampled_from(every), min_size=1).map(lambda chosen: enlarge(chosen, declared))
+    parts: list[Part] = data.draw(st.lists(st.tuples(subset, st.sampled_from(SCOPES)), min_size=1, max_size=6))
+    text = with_scopes(parts, declared)
+    assert with_scopes(list(reversed(parts)), declared) == text
+    for selected in chain.from_iterable(combinations(SCOPES[1:], size) for size in range(len(SCOPES))):
+        for target in declared:
+            wanted = any(target.label in chosen and scope in {BASE, *selected} for chosen, scope in parts)
+            assert evaluate(text, target, frozenset(selected)) == wanted, (text, target.label, selected)
+
+
+@given(matrices, st.sampled_from([None, ">=3.8", ">=3.10,<3.14", ">=3.12,!=3.13.*"]))
+def test_every_target_has_its_environment(declared: tuple[Target, ...], requires_python: str | None) -> None:
+    texts = environments(declared, requires_python)
+    assert len(set(texts)) == len(texts)
+    for target in declared:
+        assert any(evaluate(text, target) for text in texts)
+        own = environment_marker(target, declared)
+        alike = enlarge([target.label], declared)
+        assert [other.label for other in declared if evaluate(own, other)] == [
+            other.label for other in declared if other.label in alike
+        ]
+    platforms = {target.platform.rsplit("_", 2)[0] for target in declared}
+    for python in PYTHONS:
+        for platform in PLATFORMS:
+            other = make_target(python, platform, host=None)
+            minors = {target.environment["python_version"] for target in declared}
+            foreign = other.environment["python_version"] not in minors
+            if requires_python is None and foreign and platform.rsplit("_", 2)[0] in platforms:
+                assert not any(evaluate(text, other) for text in texts)

@@ -1,0 +1,176 @@
+"""A small index as data, and the closure's Sources served from it. What the world does not hold is refused, not invented.
+
+A world is a mapping of project name to version to release::
+
+    {"app": {"1.0": {"requires": ["lib>=1"], "wheel": False, "build": ["tool"]}}}
+
+Keys of a release, all optional: ``requires`` (Requires-Dist texts), ``wheel`` (true, false, or a list of tag sets),
+``sdist`` (bool), ``build`` (``[build-system] requires``; absent: the legacy default), ``backend``, ``backend_path``,
+``hook`` (what the backend's hook asks for; absent: nobody knows), ``dynamic`` (the sdist hides its requirements),
+``requires_python``, ``yanked``, ``uploaded`` (RFC 3339).
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from deep_lock.model.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem, HookAnswer, SdistFacts
+from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
+from deep_lock.model.metadata import Metadata
+from deep_lock.model.requirement import Requirement, parse_requirement
+from deep_lock.model.resolution import BuildRequest, Candidate, Resolved
+from deep_lock.model.target import Target
+
+World = Mapping[str, Mapping[str, Mapping[str, Any]]]
+INDEX = "https://index.example/simple/"
+LINUX_TAGS = ("py3-none-any", "cp312-cp312-manylinux_2_28_x86_64", "cp312-abi3-manylinux_2_28_x86_64")
+WINDOWS_TAGS = ("py3-none-any", "cp312-cp312-win_amd64")
+
+
+def target(python: str = "3.12", system: str = "linux") -> Target:
+    """Return a target with few tags: enough to tell systems and Pythons apart."""
+    digits = python.replace(".", "")
+    tags = LINUX_TAGS if system == "linux" else WINDOWS_TAGS
+    own = tuple(tag.replace("cp312", f"cp{digits}") for tag in tags)
+    names = {"linux": ("posix", "linux", "Linux", "x86_64"), "windows": ("nt", "win32", "Windows", "AMD64")}
+    os_name, sys_platform, platform_system, machine = names[system]
+    environment = {
+        "implementation_name": "cpython",
+        "implementation_version": f"{python}.9",
+        "os_name": os_name,
+        "platform_machine": machine,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": platform_system,
+        "platform_version": "",
+        "python_full_version": f"{python}.9",
+        "python_version": python,
+        "sys_platform": sys_platform,
+    }
+    return Target(
+        label=f"cp{digits}-{system}",
+        python=python,
+        python_full_version=f"{python}.9",
+        platform=system,
+        environment=MappingProxyType(environment),
+        tags=own,
+        ranks=MappingProxyType({tag: place for place, tag in enumerate(own)}),
+        host_faithful=False,
+    )
+
+
+def wishes(*texts: str) -> tuple[Requirement, ...]:
+    """Return requirements from texts."""
+    return tuple(parse_requirement(text) for text in texts)
+
+
+def release_files(name: str, version: str, release: Mapping[str, Any]) -> tuple[Distribution, ...]:
+    """Return the files that a release of the world has."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    uploaded = release.get("uploaded")
+    common: dict[str, Any] = {
+        "name": canonicalize_name(name),
+        "version": Version(version),
+        "size": 1000,
+        "upload_time": datetime.fromisoformat(uploaded) if uploaded else None,
+        "requires_python": release.get("requires_python"),
+        "yanked": release.get("yanked"),
+        "index": INDEX,
+    }
+    wheel = release.get("wheel", True)
+    tag_sets = ["py3-none-any"] if wheel is True else list(wheel or ())
+    files: list[Distribution] = []
+    for tags in tag_sets:
+        filename = f"{stem}-{tags}.whl"
+        files.append(Wheel(filename=filename, build="", tags=tags, metadata="", **_origin(filename), **common))
+    if release.get("sdist", True):
+        filename = f"{stem}.tar.gz"
+        files.append(SourceDistribution(filename=filename, **_origin(filename), **common))
+    return tuple(files)
+
+
+def _origin(filename: str) -> dict[str, str]:
+    digest = hashlib.sha256(filename.encode()).hexdigest()
+    return {"url": f"https://files.example/{digest[:4]}/{filename}", "sha256": digest}
+
+
+@dataclass(kw_only=True)
+class WorldSources:
+    """Serves `closure.Sources` and `assembling.Shelf`; counts what it was asked."""
+
+    world: World
+    assumed: dict[tuple[NormalizedName, Version], Metadata] = field(default_factory=dict)
+    opened: list[str] = field(default_factory=list)
+    asked: int = 0
+
+    def release(self, name: str, version: Version) -> Mapping[str, Any]:
+        for text, release in self.world[name].items():
+            if Version(text) == version:
+                return release
+        raise LookupError(f"the world holds no {name} {version}")
+
+    def versions(self, name: NormalizedName) -> Sequence[Version]:
+        found = [Version(text) for text in self.world.get(name, {}) if self.files(name, Version(text))]
+        return sorted(found, reverse=True)
+
+    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+        return release_files(name, str(version), self.release(name, version))
+
+    def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
+        self.asked += 1
+        release = self.release(candidate.name, candidate.version)
+        file = candidate.distribution
+        if isinstance(file, SourceDistribution) and release.get("dynamic"):
+            known = self.assumed.get((candidate.name, candidate.version))
+            return known or BuildRequest(name=file.name, version=file.version, sdist=file, target=target)
+        return self.written(candidate.name, candidate.version)
+
+    def written(self, name: str, version: Version) -> Metadata:
+        release = self.release(name, version)
+        return Metadata(
+            name=canonicalize_name(name), version=str(version), requires_dist=tuple(release.get("requires", ()))
+        )
+
+    def prefetch(self, names: Sequence[NormalizedName], candidates: Sequence[Candidate]) -> None:
+        del names, candidates
+
+    def facts(self, sdist: SourceDistribution) -> SdistFacts:
+        self.opened.append(sdist.filename)
+        release = self.release(sdist.name, sdist.version)
+        hook = release.get("hook")
+        system = BuildSystem(
+            requires=tuple(release.get("build", LEGACY_REQUIRES)),
+            backend=release.get("backend", LEGACY_BACKEND),
+            backend_path=tuple(release.get("backend_path", ())),
+            requires_from="pyproject" if "build" in release else "default",
+        )
+        metadata = None if release.get("dynamic") else self.written(sdist.name, sdist.version)
+        return SdistFacts(
+            build_system=system,
+            metadata=metadata,
+            metadata_source="pkg-info" if metadata else "",
+            declared_hook=None if hook is None else tuple(hook),
+        )
+
+    def answer(self, facts: SdistFacts, environment: Resolved, target: Target) -> HookAnswer:
+        del environment, target
+        if facts.declared_hook is None:
+            return HookAnswer(requires=None, evidence="assumed")
+        return HookAnswer(requires=facts.declared_hook, evidence="static")
+
+    def assume(self, request: BuildRequest) -> None:
+        self.assumed[request.name, request.version] = Metadata(name=request.name, version=str(request.version))
+
+    def digest(self, file: Distribution) -> str:
+        if file.sha256 is None:
+            raise LookupError(file.filename)
+        return file.sha256
+
+    def metadata_evidence(self, sdist: SourceDistribution) -> str | None:
+        return "assumed" if (sdist.name, sdist.version) in self.assumed else None
