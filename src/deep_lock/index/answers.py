@@ -52,8 +52,6 @@ class Answer:
     asked: frozenset[str]
     """Lower-case names of the headers that were sent."""
     limit: int
-    has_private_peer: bool = False
-    """For a redirect: whether the server that sent it has an address of a private network."""
 
     @property
     def where(self) -> str:

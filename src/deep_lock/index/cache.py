@@ -201,7 +201,8 @@ class Cache:
     def _read(self, kind: str, key: str) -> memoryview | None:
         try:
             with open(self._path(kind, key), "rb", buffering=0) as file:  # noqa: PTH123 - see _root
-                data = file.read()
+                # With the size given, FileIO reads into one buffer; without, it grows one: eight times slower here.
+                data = file.read(os.fstat(file.fileno()).st_size)
         except OSError:
             return None
         content = memoryview(data)[len(_MAGIC) + _DIGEST :]

@@ -13,7 +13,7 @@ from typing import Any
 import httpcore
 
 from deep_lock.errors import UrlForbidden
-from deep_lock.index.urls import is_private_address
+from deep_lock.index.urls import Zone, may_reach, zone_of_address
 
 SLOWEST_BYTES = 30 * 1024
 SLOWEST_SECONDS = 30.0
@@ -39,15 +39,15 @@ class Line(httpcore.SyncBackend):
         self._received = 0
         self._tail = b""
         self.pools: dict[object, httpcore.ConnectionPool] = {}
-        self.public_only = False
-        """Whether a name that turns out to be an address of a private network may not be connected to."""
+        self.zone: Zone | None = None
+        """Where a redirect came from, whose target's address is still to be judged."""
         self.connected = False
         """Whether the request in hand had to open a connection (else it used one that stood idle)."""
 
     def begin(self, until: float) -> None:
         """A request starts that must be answered in full by the moment ``until``."""
         self._until = until
-        self.public_only = False
+        self.zone = None
         self.connected = False
 
     def start_answer(self) -> None:
@@ -114,9 +114,9 @@ class Line(httpcore.SyncBackend):
         """Open a connection within the deadline."""
         self.connected = True
         stream = super().connect_tcp(host, port, self.left(timeout), local_address, socket_options)
-        if self.public_only and has_private_peer(stream):
+        if self.zone is not None and not may_reach(self.zone, zone_of_peer(stream)):
             stream.close()
-            raise UrlForbidden(f"{host}: a redirect to a name that stands for an address of a private network")
+            raise UrlForbidden(f"{host}: a redirect to a name whose address does not belong to the public internet")
         return Wire(stream, self)
 
 
@@ -161,9 +161,9 @@ class Wire(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def has_private_peer(stream: httpcore.NetworkStream) -> bool:
-    """Whether the other end of a connection has an address of a private network."""
+def zone_of_peer(stream: httpcore.NetworkStream) -> Zone:
+    """The zone of the other end of a connection."""
     with suppress(OSError, ValueError, TypeError, IndexError):
         host = stream.get_extra_info("server_addr")[0]
-        return is_private_address(ipaddress.ip_address(str(host).partition("%")[0]))
-    return False
+        return zone_of_address(ipaddress.ip_address(str(host).partition("%")[0]))
+    return Zone.PUBLIC

@@ -44,9 +44,9 @@ from deep_lock.index.sockets import (
     OverdueError,
     TooSlowError,
     Wire,
-    has_private_peer,
+    zone_of_peer,
 )
-from deep_lock.index.urls import Origin, Url, follow, is_private_host, read_url, shown_text, shown_url, subject_of
+from deep_lock.index.urls import Origin, Url, Zone, follow, read_url, shown_text, shown_url, subject_of, zone_of_host
 
 __all__ = ["FILE_DEADLINE", "PAGE_DEADLINE", "Response", "Transport", "TransportSettings", "proxies_from"]
 
@@ -223,21 +223,21 @@ class Transport:
         """Ask, and follow redirects by hand (RFC 9110, 15.4)."""
         at, headers = ask.start, ask.headers
         authorization = authorization_for(self._settings.credentials, at)
-        private_allowed = is_private_host(at.host)
+        zone = zone_of_host(at.host)
         for _ in range(MAX_REDIRECTS + 1):
             own = headers if authorization is None else {**headers, "authorization": authorization.reveal()}
-            with self._exchange(line, at, own, ask.limit) as answer:
+            with self._exchange(line, at, own, ask.limit) as (answer, wire):
                 if answer.status not in REDIRECTS:
                     judge(answer, self._wall_clock)
                     return read(answer)
-                if at is ask.start and answer.has_private_peer and self._is_direct(at):
-                    private_allowed = True
-                target = _read_location(answer, private_allowed=private_allowed)
+                if at is ask.start and zone is Zone.PUBLIC and self._is_direct(at):
+                    zone = zone_of_peer(wire)
+                target = _read_location(answer, zone)
                 drain(answer)
             if target.origin != at.origin:
                 headers = {name: value for name, value in headers.items() if name in _KEPT_ACROSS_ORIGINS}
                 authorization = None
-            line.public_only = not private_allowed and self._is_direct(target)
+            line.zone = zone if self._is_direct(target) else None
             at = target
         raise NetworkError(f"{ask.where}: more than {MAX_REDIRECTS} redirects, the last to {shown_url(str(at))}")
 
@@ -245,7 +245,7 @@ class Transport:
         return proxy_for(self._settings.proxies, url) is None
 
     @contextmanager
-    def _exchange(self, line: Line, url: Url, headers: Mapping[str, str], limit: int) -> Iterator[Answer]:
+    def _exchange(self, line: Line, url: Url, headers: Mapping[str, str], limit: int) -> Iterator[tuple[Answer, Wire]]:
         """One request and its answer. Afterwards the connection is free again, or closed if bytes are left on it."""
         line.start_answer()
         fields = [(b"Host", url.authority.encode("ascii")), self._user_agent]
@@ -269,20 +269,19 @@ class Transport:
                 chunks=response.iter_stream(),
                 asked=frozenset(headers),
                 limit=limit,
-                has_private_peer=response.status in REDIRECTS and has_private_peer(wire),
             )
-            yield answer
+            yield answer, wire
             if line.has_surplus(answer.length):
                 wire.spoil()
         finally:
             response.close()
 
 
-def _read_location(answer: Answer, *, private_allowed: bool) -> Url:
+def _read_location(answer: Answer, zone: Zone) -> Url:
     location = answer.headers.get("location")
     if location is None:
         raise NetworkError(f"{answer.where}: HTTP {answer.status} without a Location")
-    return follow(location, at=answer.url, private_allowed=private_allowed)
+    return follow(location, at=answer.url, zone=zone)
 
 
 def _overdue(ask: _Ask) -> NetworkError:

@@ -9,6 +9,7 @@ import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from deep_lock.errors import UrlForbidden
@@ -26,6 +27,15 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 Origin = tuple[str, str, int]
 """Scheme, host, port: what credentials and own headers belong to (RFC 6454)."""
+
+
+class Zone(Enum):
+    """How far an address is seen from."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+    LOOPBACK = "loopback"
+    LINK_LOCAL = "link-local"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,11 +110,11 @@ def _read_host(host: str, text: str) -> str:
     raise UrlForbidden(f"{shown_url(text)}: not a host name: {shown_text(host)!r}")
 
 
-def follow(location: str, *, at: Url, private_allowed: bool) -> Url:
-    """Where a redirect leads from ``at``.
+def follow(location: str, *, at: Url, zone: Zone) -> Url:
+    """Where a redirect leads from ``at``, on a journey that began in ``zone``.
 
-    Raises UrlForbidden for a step from https to http, for another scheme, for user-info, and for an address of a
-    private network unless the journey began in one (server-side request forgery).
+    Raises UrlForbidden for a step from https to http, for another scheme, for user-info, and for an address that
+    the journey's zone may not reach (server-side request forgery).
     """
     try:
         joined = urljoin(str(at), location)
@@ -117,33 +127,46 @@ def follow(location: str, *, at: Url, private_allowed: bool) -> Url:
         raise UrlForbidden(f"{shown_url(str(at))}: redirects to {error.message}") from None
     if at.scheme == "https" and url.scheme == "http":
         raise UrlForbidden(f"{step}, which gives up https")
-    if not private_allowed and is_private_host(url.host):
-        raise UrlForbidden(f"{step}, an address of a private network")
+    if not may_reach(zone, zone_of_host(url.host)):
+        raise UrlForbidden(f"{step}, an address that does not belong to the public internet")
     return url
 
 
-def is_private_host(host: str) -> bool:
-    """Whether a host is written as an address (or as localhost) that is not on the public internet. No DNS."""
+def may_reach(start: Zone, end: Zone) -> bool:
+    """Whether a redirect from one zone may lead to another.
+
+    An index in a company's network may name its neighbours, one on this machine both. Nobody is led to link-local
+    addresses, where clouds keep the credentials of the machine.
+    """
+    return end in {Zone.PUBLIC, start} or (start is Zone.LOOPBACK and end is Zone.PRIVATE)
+
+
+def zone_of_host(host: str) -> Zone:
+    """The zone of a host that is written as an address or as localhost; PUBLIC for any other name. No DNS."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
-        return True
+        return Zone.LOOPBACK
     with suppress(ValueError):
-        return is_private_address(ipaddress.ip_address(name))
+        return zone_of_address(ipaddress.ip_address(name))
     with suppress(OSError, ValueError):
         # Resolvers take 127.1, 0x7f.1 and 2130706433 for addresses too.
-        return is_private_address(ipaddress.IPv4Address(socket.inet_aton(name)))
-    return False
+        return zone_of_address(ipaddress.IPv4Address(socket.inet_aton(name)))
+    return Zone.PUBLIC
 
 
-def is_private_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Loopback, link-local, private, shared, reserved or multicast; also where IPv6 only wraps such an IPv4 address."""
+def zone_of_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Zone:
+    """The zone of an address; where IPv6 only wraps an IPv4 address, of that."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
-            return is_private_address(inner)
-    return not address.is_global or address.is_multicast
+            return zone_of_address(inner)
+    if address.is_loopback or address.is_unspecified:
+        return Zone.LOOPBACK
+    if address.is_link_local or address.is_multicast:
+        return Zone.LINK_LOCAL
+    return Zone.PUBLIC if address.is_global else Zone.PRIVATE
 
 
 def without_user_info(url: str) -> str:

@@ -1,0 +1,246 @@
+"""The index client: versions, files and metadata, whichever index, folder or cache they come from.
+
+Every answer is worked out once in a run and kept, so that a run sees one state of the indexes. What the cache holds
+fresh is answered in the calling thread; the prefetch methods return at once and leave errors to who asks.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from hashlib import file_digest
+from pathlib import Path
+from typing import BinaryIO
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from deep_lock.errors import CacheInvalid, HashMismatch, HashMissing, LimitExceeded, NetworkError, NotFound
+from deep_lock.events import Reporter, Warned
+from deep_lock.index.cache import Cache
+from deep_lock.index.find_links import FindLinks
+from deep_lock.index.listing import Listing
+from deep_lock.index.once import Network, Once, Workers
+from deep_lock.index.pages import Pages
+from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher, IndexSettings
+from deep_lock.index.wheel_metadata import WheelMetadata, disagreement
+from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
+from deep_lock.model.metadata import Metadata
+
+_DIGESTS = "digests"
+
+
+class IndexClient:
+    """Asks the indexes. May be used by several threads; ``make_fetcher`` is called at the first real request."""
+
+    def __init__(
+        self, settings: IndexSettings, cache: Cache, make_fetcher: Callable[[], Fetcher], reporter: Reporter
+    ) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._reporter = reporter
+        self._network = Network(make_fetcher, offline=settings.offline)
+        self._workers = Workers(settings.workers)
+        self._pages = Pages(settings, cache, self._network, reporter)
+        self._find_links = FindLinks(settings.find_links, cache, self._network)
+        self._projects: Once[NormalizedName, _Project] = Once()
+        self._digests: Once[str, str] = Once()
+        self._metadata = WheelMetadata(cache, self._network, self._find_links.local_path, reporter)
+
+    def versions(self, name: NormalizedName) -> Sequence[Version]:
+        """Return the versions that have a file, newest first; empty where no index knows the name.
+
+        Raises IndexFault, NameMismatch, ConfigError (a --find-links folder that is not there).
+        """
+        return self._project(name).versions
+
+    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+        """Return the files of one version in file name order. Raises as `versions`."""
+        return self._project(name).files(version)
+
+    def status(self, name: NormalizedName) -> str | None:
+        """Return the project's status and its reason, None for an active one (PEP 792). Raises as `versions`."""
+        return next((listing.status for listing in self._project(name).listings if listing.status), None)
+
+    def notes(self, name: NormalizedName) -> tuple[Warned, ...]:
+        """Return what was left out of the project's pages, and why. Raises as `versions`."""
+        return tuple(note for listing in self._project(name).listings for note in listing.notes)
+
+    def wheel_metadata(self, wheel: Wheel) -> Metadata:
+        """Return the wheel's core metadata, by the cheapest way that the index offers. Raises IndexFault, SafetyError."""
+        return self._metadata.get(wheel)
+
+    def open_sdist(self, sdist: SourceDistribution) -> BinaryIO:
+        """Return the whole archive, its hash checked, as a file that vanishes when it is closed.
+
+        Raises IndexFault; HashMismatch; HashMissing where no hash is promised and `hash_from_bytes` is off;
+        LimitExceeded.
+        """
+        self._refuse_unhashed(sdist)
+        return self._fetched(sdist)[0]
+
+    def digest(self, dist: Distribution) -> str:
+        """Return the file's sha256: the promised one, else that of its bytes. Raises as `open_sdist`."""
+        if dist.sha256 is not None:
+            return dist.sha256
+        self._refuse_unhashed(dist)
+        return self._digests.get(dist.url, lambda: self._computed_digest(dist))
+
+    def prefetch_pages(self, names: Sequence[NormalizedName]) -> None:
+        """Fetch the pages of these projects that are not at hand, in the background."""
+        for name in names:
+            if not self._is_at_hand(name):
+                self._workers.submit(lambda name=name: self._begin_project(name))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+
+    def prefetch_metadata(self, wheels: Sequence[Wheel]) -> None:
+        """Fetch the metadata of these wheels that is not at hand, in the background."""
+        for wheel in wheels:
+            if not self._metadata.is_at_hand(wheel):
+                self._workers.submit(lambda wheel=wheel: self._metadata.get(wheel))  # type: ignore[misc]  # as above
+
+    def prefetch(self, task: Callable[[], object]) -> None:
+        """Run a task of the caller's in the background. What it raises is lost, so it should fill a memo of its own."""
+        self._workers.submit(task)
+
+    def close(self) -> None:
+        """Give up what is under way. Answers that are already there can still be read."""
+        self._network.close()
+        self._workers.close()
+
+    # -- projects
+
+    def _project(self, name: NormalizedName) -> "_Project":
+        return self._projects.get(name, lambda: self._load_project(name))
+
+    def _begin_project(self, name: NormalizedName) -> None:
+        self._projects.begin(name, lambda: self._load_project(name))
+
+    def _is_at_hand(self, name: NormalizedName) -> bool:
+        if self._projects.has(name):
+            return True
+        sources = self._settings.sources_of(name)
+        for source in sources:
+            if not self._pages.is_at_hand(source, name):
+                return False
+            if (
+                self._settings.strategy == "first-index"
+                and source is not sources[-1]
+                and self._pages.page(source, name)
+            ):
+                return True
+        return True
+
+    def _load_project(self, name: NormalizedName) -> "_Project":
+        # A pinned project comes from its index and from nowhere else.
+        listings = [] if name in self._settings.pinned else self._find_links.listings(name)
+        for source in self._settings.sources_of(name):
+            # Only a 404 leads on to the next index. Any other failure is raised: an outage of a private index must
+            # not let a public one answer for it.
+            listing = self._pages.page(source, name)
+            if listing is not None:
+                listings.append(listing)
+                if self._settings.strategy == "first-index":
+                    break
+        return _Project(tuple(listings), self._reporter)
+
+    # -- whole files
+
+    def _refuse_unhashed(self, dist: Distribution) -> None:
+        if dist.sha256 is None and not self._settings.hash_from_bytes:
+            raise HashMissing(
+                f"{dist.filename}: {dist.index} promises no sha256 for it",
+                hint="Allow hashes that are taken from the bytes, or use an index that has them.",
+            )
+
+    def _computed_digest(self, dist: Distribution) -> str:
+        key = f"{dist.url} {dist.size}"
+        known = self._cache.get_record(_DIGESTS, key)
+        if known is not None and len(known) == 32:
+            return known.hex()
+        file, digest = self._fetched(dist)
+        file.close()
+        self._cache.put_record(_DIGESTS, key, bytes.fromhex(digest))
+        return digest
+
+    def _fetched(self, dist: Distribution) -> tuple[BinaryIO, str]:
+        """Return the file, at its start, and its sha256, which was compared with the promised one."""
+        local = self._find_links.local_path(dist.url)
+        if local is not None:
+            return _opened_local(local, dist)
+        fetcher = self._network.reach(f"the file {dist.filename}")
+        file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - it is handed out
+        try:
+            digest, _ = fetcher.download(
+                dist.url, file, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=dist.sha256
+            )
+            file.seek(0)
+        except BaseException as error:
+            file.close()
+            if isinstance(error, NotFound):
+                raise disagreement(dist) from None
+            if isinstance(error, OSError):
+                reason = error.strerror or str(error)
+                raise CacheInvalid(
+                    f"{dist.filename} cannot be kept in the folder for temporary files: {reason}"
+                ) from error
+            raise
+        return file, digest
+
+
+def _opened_local(path: Path, dist: Distribution) -> tuple[BinaryIO, str]:
+    try:
+        file = path.open("rb")
+        try:
+            digest = _checked_digest(file, path, dist)
+        except BaseException:
+            file.close()
+            raise
+    except OSError as error:
+        raise NetworkError(f"{path}: {error.strerror}") from error
+    return file, digest
+
+
+def _checked_digest(file: BinaryIO, path: Path, dist: Distribution) -> str:
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise LimitExceeded(f"{path}: larger than {MAX_FILE_BYTES} bytes")
+    digest = file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed wants readinto, which files have
+    if digest != dist.sha256:
+        raise HashMismatch(f"{path}: was changed while deep-lock ran")
+    file.seek(0)
+    return digest
+
+
+class _Project:
+    """What all places together say of one project. Of two files of one name the first place's is taken."""
+
+    def __init__(self, listings: tuple[Listing, ...], reporter: Reporter) -> None:
+        self.listings = listings
+        self.versions: Sequence[Version] = ()
+        if len(listings) == 1:
+            self.versions = listings[0].versions
+        elif listings:
+            self.versions = sorted({version for listing in listings for version in listing.versions}, reverse=True)
+        self._reporter = reporter
+        self._merged: dict[Version, tuple[Distribution, ...]] = {}
+
+    def files(self, version: Version) -> tuple[Distribution, ...]:
+        if len(self.listings) == 1:
+            return self.listings[0].files(version)
+        merged = self._merged.get(version)
+        if merged is None:
+            merged = self._merged[version] = self._merge(version)
+        return merged
+
+    def _merge(self, version: Version) -> tuple[Distribution, ...]:
+        by_name: dict[str, Distribution] = {}
+        for listing in self.listings:
+            for dist in listing.files(version):
+                first = by_name.setdefault(dist.filename, dist)
+                if first.sha256 != dist.sha256 and None not in {first.sha256, dist.sha256}:
+                    self._reporter(
+                        Warned(
+                            code="FileDiffers",
+                            subject=dist.filename,
+                            message=f"{dist.filename}: {first.index} and {dist.index} offer different bytes under"
+                            f" this name; that of {first.index} is taken",
+                        )
+                    )
+        return tuple(by_name[filename] for filename in sorted(by_name))

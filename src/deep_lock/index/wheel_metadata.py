@@ -1,0 +1,218 @@
+"""A wheel's core metadata, by the cheapest way: cache, metadata file (PEP 658), byte ranges, whole wheel.
+
+What is kept is the parsed form under a digest that names the content for ever: that of the metadata file (which all
+wheels of a release mostly share) or that of the wheel. Measured, reading it back costs a twentieth of parsing.
+"""
+
+import tempfile
+from collections.abc import Callable
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from deep_lock.errors import HashMismatch, IndexInvalid, LimitExceeded, NetworkError, NotFound
+from deep_lock.events import Reporter, Warned
+from deep_lock.index.cache import Cache
+from deep_lock.index.lazy_wheel import (
+    ByteRange,
+    metadata_from_wheel,
+    read_by_ranges,
+    read_content_range,
+    reading_metadata,
+)
+from deep_lock.index.once import Network, Once
+from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
+from deep_lock.model.distribution import Distribution, Wheel
+from deep_lock.model.metadata import MAX_METADATA_BYTES, Metadata, check_name, parse_metadata
+
+_KIND = "metadata"
+_MAX_RANGE_BYTES = 2 * MAX_METADATA_BYTES
+"""A range is METADATA, or the wheel's central directory. Also how much of a whole wheel is taken where a server
+answers a range with the whole file: more is streamed to disk instead."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Metadata).decode
+
+
+class _WholeWheel(Exception):
+    """A server that does not do ranges sent all of the wheel."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__("not a range")
+        self.body = body
+
+
+class WheelMetadata:
+    """Gives the metadata of wheels. Each is fetched once, for all wheels that share it."""
+
+    def __init__(
+        self, cache: Cache, network: Network, local_path: Callable[[str], Path | None], reporter: Reporter
+    ) -> None:
+        """``local_path`` tells which URLs are files of this machine."""
+        self._cache = cache
+        self._network = network
+        self._local_path = local_path
+        self._reporter = reporter
+        self._known: Once[str, Metadata] = Once()
+        self._rangeless: set[str] = set()
+
+    def get(self, wheel: Wheel) -> Metadata:
+        """Return the metadata. Raises IndexFault, SafetyError (HashMismatch, MetadataInvalid, ArchiveError)."""
+        metadata = self._known.get(_key(wheel), lambda: self._load(wheel))
+        check_name(metadata, wheel.name, wheel.filename)
+        return metadata
+
+    def is_at_hand(self, wheel: Wheel) -> bool:
+        """Whether get() needs no network. What the cache has is taken up at once."""
+        key = _key(wheel)
+        if self._known.has(key):
+            return True
+        cached = self._cached(wheel)
+        if cached is not None:
+            self._known.begin(key, lambda: cached)
+        return cached is not None
+
+    def _load(self, wheel: Wheel) -> Metadata:
+        cached = self._cached(wheel)
+        if cached is not None:
+            return cached
+        raw = self._sidecar(wheel) if wheel.metadata is not None else None
+        kept_under = wheel.metadata
+        if raw is None:
+            raw = self._out_of_wheel(wheel)
+            kept_under = wheel.sha256
+        metadata = parse_metadata(raw, wheel.filename)
+        check_name(metadata, wheel.name, wheel.filename)
+        kept_under = kept_under or wheel.sha256
+        if kept_under:
+            self._cache.put_record(_KIND, kept_under, _encode(metadata))
+        return metadata
+
+    def _cached(self, wheel: Wheel) -> Metadata | None:
+        for digest in (wheel.metadata, wheel.sha256):
+            record = self._cache.get_record(_KIND, digest) if digest else None
+            if digest and record is not None:
+                try:
+                    return _decode(record)
+                except (ValueError, RecursionError):
+                    self._cache.drop(_KIND, digest)
+        return None
+
+    # -- PEP 658
+
+    def _sidecar(self, wheel: Wheel) -> bytes | None:
+        """Return the checked metadata file; None where the index promised one that is not there."""
+        url = sidecar_url(wheel.url)
+        fetcher = self._network.reach(f"the metadata of {wheel.filename}")
+        headers = {"accept": "*/*"}
+        for _ in range(2):
+            answer = fetcher.get(url, headers=headers, limit=MAX_METADATA_BYTES, deadline=SMALL_SECONDS)
+            if answer.status == 404:
+                self._reporter(
+                    Warned(
+                        code="MetadataMissing",
+                        subject=wheel.filename,
+                        message=f"{wheel.filename}: the index promises its metadata but does not have it (PEP 658);"
+                        " it is read from the wheel",
+                    )
+                )
+                return None
+            if answer.status != 200:
+                raise IndexInvalid(f"{url}: HTTP {answer.status} to a plain request")
+            digest = sha256(answer.body).hexdigest()
+            if wheel.metadata in {"", digest}:
+                return answer.body
+            headers["cache-control"] = "no-cache"  # once more, in case a proxy in between keeps an old one
+        raise HashMismatch(
+            f"{url}: has sha256 {digest}, but {wheel.metadata} was promised (fetched twice)",
+            hint="The index, or a proxy before it, gives other bytes than its own page says.",
+        )
+
+    # -- out of the wheel
+
+    def _out_of_wheel(self, wheel: Wheel) -> bytes:
+        local = self._local_path(wheel.url)
+        if local is not None:
+            return _out_of_local_wheel(local, wheel)
+        fetcher = self._network.reach(f"the metadata of {wheel.filename}")
+        origin = _origin(wheel.url)
+        if origin not in self._rangeless:
+            try:
+                return self._by_ranges(fetcher, wheel)
+            except _WholeWheel as whole:
+                self._rangeless.add(origin)
+                return _out_of_body(whole.body, wheel)
+            except NotFound:
+                raise
+            except (NetworkError, LimitExceeded):
+                # Some servers refuse a range "the last N bytes", others answer with all of a large file. Where the
+                # network is at fault, the download will say so.
+                self._rangeless.add(origin)
+        return self._out_of_download(fetcher, wheel)
+
+    def _by_ranges(self, fetcher: Fetcher, wheel: Wheel) -> bytes:
+        def ask(wanted: ByteRange) -> tuple[bytes, int]:
+            answer = fetcher.get(
+                wheel.url, headers={"range": wanted.header}, limit=_MAX_RANGE_BYTES, deadline=SMALL_SECONDS
+            )
+            if answer.status == 404:
+                raise disagreement(wheel)
+            if answer.status == 200:
+                raise _WholeWheel(answer.body)
+            content_range = answer.headers.get("content-range")
+            return answer.body, read_content_range(content_range, wanted, len(answer.body), wheel.filename)
+
+        return read_by_ranges(reading_metadata(wheel.name, wheel.filename), ask)
+
+    def _out_of_download(self, fetcher: Fetcher, wheel: Wheel) -> bytes:
+        with tempfile.TemporaryFile() as file:
+            try:
+                fetcher.download(
+                    wheel.url,
+                    file,
+                    limit=MAX_FILE_BYTES,
+                    deadline=FILE_SECONDS,
+                    sha256=wheel.sha256,
+                )
+            except NotFound:
+                raise disagreement(wheel) from None
+            return metadata_from_wheel(file, wheel.name, wheel.filename)
+
+
+def sidecar_url(url: str) -> str:
+    """Return where a file's metadata stands: ``.metadata`` ends the path, a query stays behind it (PEP 658)."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"{parts.path}.metadata", fragment=""))
+
+
+def _key(wheel: Wheel) -> str:
+    return wheel.metadata or wheel.sha256 or wheel.url
+
+
+def _origin(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _out_of_body(body: bytes, wheel: Wheel) -> bytes:
+    if wheel.sha256 is not None and sha256(body).hexdigest() != wheel.sha256:
+        raise HashMismatch(f"{wheel.filename}: the file does not have the sha256 {wheel.sha256} that was promised")
+    return metadata_from_wheel(BytesIO(body), wheel.name, wheel.filename)
+
+
+def _out_of_local_wheel(path: Path, wheel: Wheel) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return metadata_from_wheel(file, wheel.name, wheel.filename)
+    except OSError as error:
+        raise NetworkError(f"{path}: {error.strerror}") from error
+
+
+def disagreement(dist: Distribution) -> NotFound:
+    """Return the error that a listed file is not there (404)."""
+    return NotFound(
+        f"{dist.url}: not there, though the page of {dist.name} lists it: index and files disagree",
+        hint="Try again with --refresh, or later.",
+    )
