@@ -87,7 +87,7 @@ class IndexClient:
     def prefetch_pages(self, names: Sequence[NormalizedName]) -> None:
         """Fetch the pages of these projects that are not at hand, in the background."""
         for name in names:
-            if not self._is_at_hand(name):
+            if not self.is_at_hand(name):
                 self._workers.submit(lambda name=name: self._begin_project(name))  # type: ignore[misc]  # mypy cannot infer a lambda's default
 
     def prefetch_metadata(self, wheels: Sequence[Wheel]) -> None:
@@ -113,7 +113,7 @@ class IndexClient:
     def _begin_project(self, name: NormalizedName) -> None:
         self._projects.begin(name, lambda: self._load_project(name))
 
-    def _is_at_hand(self, name: NormalizedName) -> bool:
+    def is_at_hand(self, name: NormalizedName) -> bool:
         if self._projects.has(name):
             return True
         sources = self._settings.sources_of(name)
