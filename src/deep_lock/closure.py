@@ -104,6 +104,8 @@ class _Frame:
     subject: Subject | None = None
     answer: HookAnswer | None = None
     declared: Resolved | None = None
+    asked_in: Resolved | None = None
+    """The environment that the answer holds for."""
     resolved: Resolved | None = None
     waiting: list[Pin] = field(default_factory=list)
     stages: int = 0
@@ -166,6 +168,15 @@ def _remembered(
     known: Mapping[NormalizedName, tuple[Version, ...]], resolved: Resolved
 ) -> dict[NormalizedName, tuple[Version, ...]]:
     return dict(_merged(known, {pin.name: (pin.version,) for pin in resolved.pins}))
+
+
+def _within(final: Resolved, declared: Resolved) -> Resolved:
+    """Return the part of a final environment that stood before the hook asked for more: where it would be asked again."""
+    names = {pin.name for pin in declared.pins}
+    return Resolved(
+        pins=tuple(pin for pin in final.pins if pin.name in names),
+        edges=tuple(edge for edge in final.edges if edge.child in names and edge in declared.edges),
+    )
 
 
 @dataclass(kw_only=True)
@@ -266,32 +277,34 @@ class _TargetWalk:
         self.stack.append(self.frame(subject, frame.problem))
 
     def _finish(self, frame: _Frame) -> None:
-        """Ask the backend once its environment stands; ask again while the answer changes the environment."""
+        """Ask the backend in the declared environment; ask again while the answer changes that environment itself."""
         subject, resolved = frame.subject, frame.resolved
         if subject is None or resolved is None:
             self.stack.pop()
             return
-        answer = self.sources.answer(subject.facts, resolved, frame.problem.target)
-        known = frame.answer.requires or () if frame.answer is not None else ()
-        asked = answer.requires or ()
-        frame.declared = frame.declared or resolved
-        frame.stages += 1
-        if asked != known:
+        asked_in = resolved if frame.declared is None else _within(resolved, frame.declared)
+        if frame.answer is None or asked_in != frame.asked_in:
+            frame.stages += 1
             if frame.stages > MAX_STAGES:
                 raise Unsatisfiable(
-                    f"the backend of {subject.name} {subject.version} asks for something else each time it is asked",
+                    f"the backend of {subject.name} {subject.version or ''} asks for something else each time it is asked",
                     hint="pin its build requirements with a build constraint",
                 )
-            frame.answer = answer
-            problem = self._problem(subject, frame.problem, asked)
-            frame.problem = replace(problem, excluded=frame.problem.excluded)
-            frame.resolved = None
-            return
+            known = frame.answer.requires or () if frame.answer is not None else ()
+            frame.answer = self.sources.answer(subject.facts, asked_in, frame.problem.target)
+            frame.declared = frame.declared or resolved
+            frame.asked_in = asked_in
+            asked = frame.answer.requires or ()
+            if asked != known:
+                problem = self._problem(subject, frame.problem, asked)
+                frame.problem = replace(problem, excluded=frame.problem.excluded)
+                frame.resolved = None
+                return
         self.done[subject.name, subject.version if subject.sdist is not None else None] = Built(
             subject=subject,
             target=frame.problem.target,
-            answer=answer,
-            declared=frame.declared,
+            answer=frame.answer,
+            declared=frame.declared or resolved,
             final=resolved,
         )
         self.used.update(_remembered(self.used, resolved))
