@@ -76,6 +76,11 @@ def test_line_ends_of_windows_and_a_byte_order_mark() -> None:
     assert (found.metadata_version, found.requires_dist) == ("2.2", ("a, b",))
 
 
+def test_a_fold_of_nothing_is_nothing() -> None:
+    found = parse_metadata(b" Requires-Dist: evil\nName: demo\nVersion: 1\nRequires-Dist: a\n", WHERE)
+    assert found.requires_dist == ("a",)
+
+
 def test_letters_of_no_coding_do_no_harm() -> None:
     raw = b"Metadata-Version: 2.1\nName: demo\nVersion: 1\nAuthor: Ren\xe9\nRequires-Dist: a\n"
     assert parse_metadata(raw, WHERE).requires_dist == ("a",)
