@@ -24,11 +24,11 @@ class Target:
     python_full_version: str = field(compare=False)
     platform: str = field(compare=False)
     """"x86_64-manylinux_2_28"."""
-    environment: Mapping[str, str] = field(compare=False)
+    environment: Mapping[str, str] = field(compare=False, repr=False)
     """Every marker variable of the dependency specifiers spec but ``extra``."""
-    tags: tuple[str, ...] = field(compare=False)
+    tags: tuple[str, ...] = field(compare=False, repr=False)
     """Wheel tags as text, best first."""
-    ranks: Mapping[str, int] = field(compare=False)
+    ranks: Mapping[str, int] = field(compare=False, repr=False)
     """Each tag's place in ``tags``."""
     host_faithful: bool = field(compare=False)
     """Whether a backend run on this machine would tell the truth for the target."""
