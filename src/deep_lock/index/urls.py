@@ -116,6 +116,9 @@ def follow(location: str, *, at: Url, zone: Zone) -> Url:
     Raises UrlForbidden for a step from https to http, for another scheme, for user-info, and for an address that
     the journey's zone may not reach (server-side request forgery).
     """
+    if _CONTROL.search(location):
+        # urljoin would drop some of them in silence.
+        raise UrlForbidden(f"{shown_url(str(at))}: redirects to a URL with control characters")
     try:
         joined = urljoin(str(at), location)
     except ValueError:
