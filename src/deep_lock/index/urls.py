@@ -99,7 +99,9 @@ def read_url(text: str) -> Url:
 def _read_host(host: str, text: str) -> str:
     if ":" in host:
         with suppress(ValueError):
-            return str(ipaddress.IPv6Address(host))
+            address = ipaddress.IPv6Address(host)
+            if address.scope_id is None:
+                return str(address)
     else:
         # IDNA A-labels only: a look-alike letter becomes visible as xn--.
         with suppress(UnicodeError):
