@@ -41,8 +41,8 @@ FLOORS: dict[str, int] = {
 WINGS = {"inputs", "index", "resolve", "build", "lockfile"}
 
 ONLY_IN: dict[str, tuple[str, ...]] = {
-    "httpx": ("index/transport.py", "index/sockets.py"),
-    "httpcore": (),
+    "httpx": (),
+    "httpcore": ("index/transport.py", "index/sockets.py", "index/connections.py"),
     "subprocess": (),
     "venv": (),
     "resolvelib": ("resolve/",),

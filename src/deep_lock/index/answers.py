@@ -4,7 +4,7 @@ Law: 404 alone means "not here". What was not asked for (206, 304, another codin
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -81,7 +81,7 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]], where: str) -> Mapping[str,
     return headers
 
 
-def judge(answer: Answer, wall_clock: Callable[[], float]) -> None:
+def judge(answer: Answer) -> None:
     """Let pass what `Response` may hold. Raises TryFailedError (429, 5xx), AccessDenied (401, 403) or NetworkError."""
     status = answer.status
     if status in {200, 404} or (status == 206 and "range" in answer.asked):
@@ -90,7 +90,7 @@ def judge(answer: Answer, wall_clock: Callable[[], float]) -> None:
         return
     if status == 429 or 500 <= status <= 599:
         headers = answer.headers
-        wish = read_retry_after(headers.get("retry-after"), headers.get("date"), wall_clock())
+        wish = read_retry_after(headers.get("retry-after"), headers.get("date"))
         raise TryFailedError(f"HTTP {status}", wish=wish)
     if status in {401, 403}:
         raise AccessDenied(

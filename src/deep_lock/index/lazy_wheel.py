@@ -158,7 +158,7 @@ def _check_local_headers(file: BinaryIO, members: tuple[Member, ...], directory:
         local = _read_at(file, member.start, LOCAL_SIZE + len(member.name))
         gap = following - member.start - data_start(local, member, where) - member.compressed
         if gap not in (_DESCRIPTOR_SIZES if member.flags & HAS_DESCRIPTOR else {0}):
-            raise ArchiveAmbiguous(f"{where}: bytes that belong to no member follow {shown_name(member.name)}")
+            raise ArchiveAmbiguous(f"{where}: {shown_name(member.name)} does not end where what follows it begins")
 
 
 def find_metadata(members: tuple[Member, ...], name: NormalizedName, where: str) -> Member:

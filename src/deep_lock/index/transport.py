@@ -36,7 +36,7 @@ from deep_lock.index.answers import (
 from deep_lock.index.connections import FAULTS, Connections, TransportSettings, translate
 from deep_lock.index.credentials import authorization_for
 from deep_lock.index.proxies import proxies_from, proxy_for
-from deep_lock.index.retries import Patience, now_in_seconds
+from deep_lock.index.retries import Patience
 from deep_lock.index.sockets import (
     SLOWEST_BYTES,
     SLOWEST_SECONDS,
@@ -98,14 +98,12 @@ class Transport:
         reporter: Reporter,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = now_in_seconds,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[float, float], float] = _uniform,
     ) -> None:
         self._settings = settings
         self._reporter = reporter
         self._clock = clock
-        self._wall_clock = wall_clock
         self._closing = threading.Event()
         # A wait that close() ends, so that an interrupt does not sit out a back-off.
         self._sleep = self._closing.wait if sleep is None else sleep
@@ -228,7 +226,7 @@ class Transport:
             own = headers if authorization is None else {**headers, "authorization": authorization.reveal()}
             with self._exchange(line, at, own, ask.limit) as (answer, wire):
                 if answer.status not in REDIRECTS:
-                    judge(answer, self._wall_clock)
+                    judge(answer)
                     return read(answer)
                 if at is ask.start and zone is Zone.PUBLIC and self._is_direct(at):
                     zone = zone_of_peer(wire)

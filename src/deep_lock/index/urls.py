@@ -99,7 +99,9 @@ def read_url(text: str) -> Url:
 def _read_host(host: str, text: str) -> str:
     if ":" in host:
         with suppress(ValueError):
-            return str(ipaddress.IPv6Address(host))
+            address = ipaddress.IPv6Address(host)
+            if address.scope_id is None:
+                return str(address)
     else:
         # IDNA A-labels only: a look-alike letter becomes visible as xn--.
         with suppress(UnicodeError):
@@ -116,6 +118,9 @@ def follow(location: str, *, at: Url, zone: Zone) -> Url:
     Raises UrlForbidden for a step from https to http, for another scheme, for user-info, and for an address that
     the journey's zone may not reach (server-side request forgery).
     """
+    if _CONTROL.search(location):
+        # urljoin would drop some of them in silence.
+        raise UrlForbidden(f"{shown_url(str(at))}: redirects to a URL with control characters")
     try:
         joined = urljoin(str(at), location)
     except ValueError:
