@@ -154,10 +154,10 @@ def _next_breaking(version: Version) -> str:
 
 
 def _bump(version: Version, place: int) -> str:
-    """The release with the number at ``place`` one higher and nothing but a zero behind it."""
-    release = [*version.release[:place], version.release[place] + 1]
+    """The release with the number at ``place`` one higher and zeros behind it: Poetry writes them to its metadata."""
+    release = [*version.release[:place], version.release[place] + 1, *(0 for _ in version.release[place + 1 :])]
     epoch = f"{version.epoch}!" if version.epoch else ""
-    return epoch + ".".join(map(str, release if len(release) > 1 else [*release, 0]))
+    return epoch + ".".join(map(str, release))
 
 
 def _specifier(clauses: Conjunction) -> SpecifierSet:
@@ -290,8 +290,8 @@ def _python_comparison(clause: Clause) -> str:
         return _series_comparison(operator, version.removesuffix(".*"))
     if not _names_a_series(version):
         return f'python_full_version {operator} "{version}"'
-    if operator in {">", "<="}:
-        # 3.9.1 is above 3.9, which python_version cannot see
+    if operator in {">", "<=", "!="}:
+        # 3.9.1 is above 3.9, which python_version cannot see; Poetry reads != so too, but == 3.9 as the whole series
         padded = ".".join(map(str, (*Version(version).release, 0, 0)[:3]))
         return f'python_full_version {operator} "{padded}"'
     return f'python_version {operator} "{version}"'
