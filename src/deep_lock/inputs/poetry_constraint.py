@@ -20,7 +20,7 @@ MAX_EXCLUSIONS = 32
 
 _ZERO = Version("0")
 
-_CLAUSE = re.compile(r"\s*(?P<operator>\^|~=|~|===|==|=|!=|<>|<=|>=|<|>)?\s*(?P<version>[^\s,|^~=<>!]+)\s*,?")
+_CLAUSE = re.compile(r"\s*(?P<operator>\^|~=|~|===|==|=|!=|<>|<=|>=|<|>)?\s*(?P<version>(?:[^\s,|^~=<>!]|!(?!=))+)\s*,?")
 _WILDCARD = re.compile(r"v?(?P<prefix>\d+(\.\d+)*)(\.[*xX])+")
 _HINT = "Poetry's constraints are ^1.2, ~1.2, 1.2.*, *, a version, comparisons joined by ',' and unions joined by '||'."
 
@@ -81,7 +81,7 @@ def to_python_specifier(text: str) -> str:
 
     Raises as to_specifier.
     """
-    union = tuple(tuple(_whole_series(clause) for clause in part) for part in read_constraint(text))
+    union = tuple(tuple(_as_python_series(clause) for clause in part) for part in read_constraint(text))
     if () in union:
         return ""
     return str(_specifier(union[0] if len(union) == 1 else _united(union, text)))
@@ -272,7 +272,10 @@ def _is_plain(version: Version) -> bool:
     return not version.is_prerelease and not version.is_postrelease and version.local is None
 
 
-def _whole_series(clause: Clause) -> Clause:
+def _as_python_series(clause: Clause) -> Clause:
+    """A bare 3.12 is its whole series, and what is below 2.8 is below 3: there is no Python between."""
+    if str(clause) == "<2.8":
+        return Clause(operator="<", version="3")
     if clause.operator == "==" and not clause.version.endswith(".*") and _names_a_series(clause.version):
         return Clause(operator="==", version=f"{clause.version}.*")
     return clause

@@ -138,4 +138,4 @@ def _options(words: list[str]) -> Iterator[Option]:
         elif word.startswith("-"):
             raise LineInvalid("has an option that requirement files do not know")
         else:
-            raise LineInvalid("has a word after its options that is none")
+            raise LineInvalid("has a stray word behind its options")
