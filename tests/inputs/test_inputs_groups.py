@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.dependency_groups import DependencyGroupResolver
-from packaging.errors import ExceptionGroup
 
 from deep_lock.errors import LimitExceeded, ProjectInvalid
 from deep_lock.inputs.faults import Faults
@@ -28,7 +27,7 @@ tables = st.dictionaries(names, st.lists(weighted, max_size=3), max_size=5)
 def theirs(table: dict[str, Any], group: str) -> list[str] | None:
     try:
         return [f"{one.name}{one.specifier}" for one in DependencyGroupResolver(table).resolve(group)]
-    except ExceptionGroup:
+    except ExceptionGroup:  # packaging collects what is wrong
         return None
 
 

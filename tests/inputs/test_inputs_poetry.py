@@ -34,8 +34,7 @@ def test_a_project_of_poetry_1() -> None:
         "requests<3.0.0,>=2.31.0",
         "flexible",
         "pinned==1.4",
-        "tables[fast-io]<3.5,>=3.4; "
-        '(platform_machine == "x86_64" or sys_platform == "darwin") and python_version < "3.12"',
+        'tables[fast-io]<3.5,>=3.4; (platform_machine == "x86_64" or sys_platform == "darwin") and python_version < "3.12"',
         'split<2; python_version < "3.11"',
         'split<3.0,>=2.0; python_version >= "3.11"',
         'posix<3,>=1; sys_platform == "linux" or sys_platform == "darwin"',
@@ -106,7 +105,8 @@ def test_markers(text: str, expected: str) -> None:
             to_python_marker(text)
     else:
         assert to_python_marker(text) == expected
-        assert not expected or Marker(expected)
+        if expected:
+            Marker(expected)
 
 
 def test_a_constraint_without_end() -> None:
@@ -146,7 +146,9 @@ def test_caret_and_tilde_against_an_oracle(base: tuple[int, ...], release: tuple
 
 
 clauses = st.builds(
-    lambda operator, release: operator + dotted(release), st.sampled_from(["^", "~", ">=", ">", "<", "<=", "=="]), releases
+    lambda operator, release: operator + dotted(release),
+    st.sampled_from(["^", "~", ">=", ">", "<", "<=", "=="]),
+    releases,
 )
 
 

@@ -20,7 +20,9 @@ MAX_EXCLUSIONS = 32
 
 _ZERO = Version("0")
 
-_CLAUSE = re.compile(r"\s*(?P<operator>\^|~=|~|===|==|=|!=|<>|<=|>=|<|>)?\s*(?P<version>(?:[^\s,|^~=<>!]|!(?!=))+)\s*,?")
+_CLAUSE = re.compile(
+    r"\s*(?P<operator>\^|~=|~|===|==|=|!=|<>|<=|>=|<|>)?\s*(?P<version>(?:[^\s,|^~=<>!]|!(?!=))+)\s*,?"
+)
 _WILDCARD = re.compile(r"v?(?P<prefix>\d+(\.\d+)*)(\.[*xX])+")
 _HINT = "Poetry's constraints are ^1.2, ~1.2, 1.2.*, *, a version, comparisons joined by ',' and unions joined by '||'."
 
