@@ -74,9 +74,9 @@ def logical_lines(text: str, source: str) -> Iterator[LogicalLine]:
     Raises RequirementsInvalid on characters that some tools take for the end of a line, LimitExceeded.
     """
     if odd := _ODD_LINE_END.search(text):
-        line = text.count("\n", 0, odd.start()) + 1
+        at = text.count("\n", 0, odd.start()) + 1
         raise RequirementsInvalid(
-            f"{source}:{line}: holds U+{ord(odd[0]):04X}, which some tools take for the end of a line and others do not",
+            f"{source}:{at}: holds U+{ord(odd[0]):04X}, which some tools take for the end of a line and others do not",
             hint="Remove the character.",
         )
     physical = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -138,4 +138,4 @@ def _options(words: list[str]) -> Iterator[Option]:
         elif word.startswith("-"):
             raise LineInvalid("has an option that requirement files do not know")
         else:
-            raise LineInvalid("has a word after its options that is none")
+            raise LineInvalid("has a stray word behind its options")

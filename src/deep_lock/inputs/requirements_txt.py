@@ -169,7 +169,10 @@ def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place
     except RequirementInvalid as error:
         if place.is_included:
             raise LineInvalid("is not a requirement", hint=error.hint) from None
-        raise RequirementsInvalid(error.message, hint=error.hint) from None
+        reason = error.message.removeprefix(f"{origin}: ").rpartition("valid requirement: ")[2]
+        raise RequirementsInvalid(
+            f"{origin}: {shown(wanted)} is not a requirement: {reason}", hint=error.hint
+        ) from None
     digests: list[str] = []
     for option in options:
         if option.name == "hash":
