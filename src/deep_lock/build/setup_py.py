@@ -1,13 +1,13 @@
 """The requirement options of a setup.py, where they can be proven without running it.
 
-Law: proven, or not at all. An option is proven where the file calls setuptools' own ``setup`` exactly once, at top
-level, with the option absent or given by literals, directly or through names that are bound once and that nothing
-else could change. What the rest of the file does cannot matter then: other names, imports and prints are let be.
+Law: proven, or not at all. An option is proven where every call of setuptools' own ``setup`` in the file leaves it
+out, or every one gives the same literals, directly or through names that are bound once and that nothing else could
+change. Which of the calls is run, and what the rest of the file does, cannot matter then.
 """
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deep_lock.build.python_source import parse_python
 from deep_lock.build.setuptools_options import (
@@ -44,13 +44,22 @@ def read_setup_py(raw: bytes) -> SetuptoolsOptions:
         return all_unproven("setup.py is not Python that this Python can parse")
     try:
         script = _survey(tree)
-        keywords = _keywords(script, _the_call(tree, script))
+        calls = _calls(tree, script)
+        _note_uses(tree, calls, script)
+        found = [_options(script, _keywords(script, call)) for call in calls]
     except _UnprovenError as reason:
         return all_unproven(f"setup.py: {reason}")
-    for keyword, reason_text in _TAKES_OVER.items():
-        if keyword in keywords:
-            return all_unproven(f"setup.py: {reason_text}")
-    return _options(script, keywords)
+    return _agree(found)
+
+
+def _agree(found: list[SetuptoolsOptions]) -> SetuptoolsOptions:
+    """Return what all calls say; an option on which they differ is unproven."""
+    first = found[0]
+    unproven = {option: reason for options in found for option, reason in options.unproven.items()}
+    for option in OPTIONS:
+        if any(getattr(options, option) != getattr(first, option) for options in found):
+            unproven.setdefault(option, f"setup.py: {option} differs between calls of setup()")
+    return replace(first, unproven=unproven)
 
 
 @dataclass(slots=True)
@@ -65,6 +74,10 @@ class _Script:
     """Alias of an imported module that has ``setup``."""
     values: dict[str, ast.expr] = field(default_factory=dict)
     """Names that are bound once, at top level, by a plain assignment."""
+    rebinding: dict[int, str] = field(default_factory=dict)
+    """Builtins that may change names, by the identity of their node."""
+    confined: set[int] = field(default_factory=set)
+    """Those of them that change the names of a namespace of their own."""
     uses: dict[str, set[str]] = field(default_factory=dict)
     """Where a name is read: "setup" (an argument), "copy", "in NAME", or "other"."""
 
@@ -73,6 +86,9 @@ def _survey(tree: ast.Module) -> _Script:
     script = _Script()
     for node in ast.walk(tree):
         _note_bindings(node, script)
+    for identity, name in script.rebinding.items():
+        if identity not in script.confined:
+            raise _UnprovenError(f"{name}() may change names")
     for statement in tree.body:
         target = _plain_target(statement)
         if target is not None and script.bound[target[0]] == 1:
@@ -97,7 +113,15 @@ def _note_bindings(node: ast.AST, script: _Script) -> None:
     elif isinstance(node, ast.ImportFrom):
         _note_import_from(node, script)
     elif isinstance(node, ast.Name) and node.id in _REBINDING and isinstance(node.ctx, ast.Load):
-        raise _UnprovenError(f"{node.id}() may change names")
+        script.rebinding[id(node)] = node.id
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "exec":
+        if len(node.args) > 1 and not node.keywords and _is_own_namespace(node.args[1]):
+            script.confined.add(id(node.func))
+
+
+def _is_own_namespace(node: ast.expr) -> bool:
+    """exec(code, NAME) and exec(code, {}) bind names in there; what NAME is, its own uses will tell."""
+    return isinstance(node, ast.Name | ast.Dict)
 
 
 def _note_import(node: ast.Import, script: _Script) -> None:
@@ -154,20 +178,17 @@ def _plain_target(statement: ast.stmt) -> tuple[str, ast.expr] | None:
     return None
 
 
-def _the_call(tree: ast.Module, script: _Script) -> ast.Call:
-    """Return the one call of setup(), and fill ``script.uses`` on the way."""
+def _calls(tree: ast.Module, script: _Script) -> list[ast.Call]:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_setup(node.func, script)]
     if not calls:
         raise _UnprovenError("it does not call setuptools' setup() by its name")
-    if len(calls) > 1:
-        raise _UnprovenError("it calls setup() more than once")
-    call = calls[0]
-    if not any(_is_statement(statement, call) for statement in _straight_line(tree)):
-        raise _UnprovenError("it calls setup() only under a condition, or inside of something")
-    if call.args:
+    if any(call.args for call in calls):
         raise _UnprovenError("setup() has positional arguments")
-    _note_uses(tree, call, script)
-    return call
+    functions = {id(call.func) for call in calls}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and _is_setup(node, script) and id(node) not in functions:
+            raise _UnprovenError("setup is handed on")
+    return calls
 
 
 def _is_setup(function: ast.expr, script: _Script) -> bool:
@@ -186,28 +207,13 @@ def _means_setup(name: str, script: _Script) -> bool:
     return 0 < script.bound.get(name, 0) == script.setup_bound.get(name, 0)
 
 
-def _straight_line(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Statements that certainly run when the hook runs the file: it does so with ``__name__ == "__main__"``."""
-    for statement in tree.body:
-        yield statement
-        match statement:
-            case ast.If(
-                test=ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()], comparators=[ast.Constant("__main__")]),
-                body=body,
-            ):
-                yield from body
-
-
-def _is_statement(statement: ast.stmt, call: ast.Call) -> bool:
-    return isinstance(statement, ast.Expr | ast.Assign) and statement.value is call
-
-
 _Use = tuple[ast.AST, str]
 
 
-def _note_uses(tree: ast.Module, call: ast.Call, script: _Script) -> None:
+def _note_uses(tree: ast.Module, calls: list[ast.Call], script: _Script) -> None:
     """Find out who reads a name: a list that anybody else can reach may be changed before setup() sees it."""
     waiting: list[_Use] = []
+    setups = {id(call) for call in calls}
     for statement in tree.body:
         target = _plain_target(statement)
         if target is not None and target[0] in script.values:
@@ -218,8 +224,8 @@ def _note_uses(tree: ast.Module, call: ast.Call, script: _Script) -> None:
         node, where = waiting.pop()
         if isinstance(node, ast.Name):
             script.uses.setdefault(node.id, set()).add(where)
-        elif node is call:
-            waiting.extend((keyword.value, "setup") for keyword in call.keywords)
+        elif isinstance(node, ast.Call) and id(node) in setups:
+            waiting.extend((keyword.value, "setup") for keyword in node.keywords)
         else:
             inside = _inner_use(node, where)
             waiting.extend((child, inside) for child in ast.iter_child_nodes(node))
@@ -331,13 +337,16 @@ def _evaluate_part(part: ast.expr, script: _Script, depth: int) -> str:
 
 
 def _keywords(script: _Script, call: ast.Call) -> Mapping[str, ast.expr]:
-    """Return the arguments of setup(); ``**name`` is looked through where it is a literal mapping."""
+    """Return the arguments of a call of setup(); ``**name`` is looked through where it is a literal mapping."""
     found: dict[str, ast.expr] = {}
     for keyword in call.keywords:
         if keyword.arg is not None:
             found[keyword.arg] = keyword.value
         else:
             found.update(_expand(keyword.value, script))
+    for name, reason in _TAKES_OVER.items():
+        if name in found:
+            raise _UnprovenError(reason)
     return found
 
 
