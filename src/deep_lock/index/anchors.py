@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
+from deep_lock.display import show
 from deep_lock.errors import IndexInvalid
 from deep_lock.index.entries import Digests, Entry
 from deep_lock.index.filenames import DISTRIBUTION_SUFFIXES
+from deep_lock.index.urls import shown_url
 
 _Attributes = list[tuple[str, str | None]]
 
@@ -33,7 +35,7 @@ def read_anchors(body: bytes, url: str) -> AnchorPage:
         reader.close()
     except (ValueError, AssertionError, NotImplementedError, RecursionError) as error:
         # AssertionError is what html.parser raises for some malformed declarations.
-        raise IndexInvalid(f"{url}: HTML that cannot be read: {str(error)[:120]}") from error
+        raise IndexInvalid(f"{shown_url(url)}: HTML that cannot be read: {show(str(error), 120)}") from error
     return page
 
 

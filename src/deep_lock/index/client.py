@@ -13,7 +13,15 @@ from typing import BinaryIO
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.errors import CacheInvalid, HashMismatch, HashMissing, LimitExceeded, NetworkError, NotFound
+from deep_lock.errors import (
+    CacheInvalid,
+    DeepLockError,
+    HashMismatch,
+    HashMissing,
+    LimitExceeded,
+    NetworkError,
+    NotFound,
+)
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.index.find_links import FindLinks
@@ -84,6 +92,22 @@ class IndexClient:
         self._refuse_unhashed(dist)
         return self._digests.get(dist.url, lambda: self._computed_digest(dist))
 
+    def is_at_hand(self, name: NormalizedName) -> bool:
+        """Whether the project's pages are here, or on their way: then there is nothing to fetch ahead."""
+        if self._projects.has(name):
+            return True
+        sources = self._settings.sources_of(name)
+        for source in sources:
+            if not self._pages.is_at_hand(source, name):
+                return False
+            if source is not sources[-1] and self._settings.strategy == "first-index":
+                try:
+                    if self._pages.page(source, name) is not None:
+                        return True
+                except DeepLockError:
+                    return True  # the error is kept, and raised for who asks
+        return True
+
     def prefetch_pages(self, names: Sequence[NormalizedName]) -> None:
         """Fetch the pages of these projects that are not at hand, in the background."""
         for name in names:
@@ -112,21 +136,6 @@ class IndexClient:
 
     def _begin_project(self, name: NormalizedName) -> None:
         self._projects.begin(name, lambda: self._load_project(name))
-
-    def is_at_hand(self, name: NormalizedName) -> bool:
-        if self._projects.has(name):
-            return True
-        sources = self._settings.sources_of(name)
-        for source in sources:
-            if not self._pages.is_at_hand(source, name):
-                return False
-            if (
-                self._settings.strategy == "first-index"
-                and source is not sources[-1]
-                and self._pages.page(source, name)
-            ):
-                return True
-        return True
 
     def _load_project(self, name: NormalizedName) -> "_Project":
         # A pinned project comes from its index and from nowhere else.

@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 from packaging.utils import NormalizedName
 
+from deep_lock.display import show
 from deep_lock.events import Warned
 from deep_lock.index.filenames import FileNames, FileSkipped
 from deep_lock.index.listing import FileRecord, parse_version
@@ -48,7 +49,7 @@ class Notes:
     cases: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, code: str, filename: str, reason: str) -> None:
-        self.cases.setdefault(code, []).append(f"{filename[:120]!a}: {reason}")
+        self.cases.setdefault(code, []).append(f"{show(filename, 120)}: {reason}")
 
     def as_events(self) -> list[Warned]:
         return [
@@ -99,7 +100,7 @@ def _without_unversioned(groups: dict[str, list[FileRecord]], notes: Notes) -> d
             parse_version(text)
         except ValueError:
             for record in groups.pop(text):
-                notes.add("VersionInvalid", record.filename, f"{text[:40]!a} is not a version")
+                notes.add("VersionInvalid", record.filename, f"{show(text, 40)!r} is not a version")
     return groups
 
 
@@ -171,7 +172,7 @@ class FileUrls:
         except ValueError:
             raise FileSkipped("UrlForbidden", "a URL that cannot be read") from None
         if parts.scheme not in self._schemes:
-            raise FileSkipped("UrlForbidden", f"a URL of scheme {parts.scheme[:20]!a}")
+            raise FileSkipped("UrlForbidden", f"a URL of scheme {show(parts.scheme, 20)!r}")
         if not _HOST(parts.netloc):
             raise FileSkipped("UrlForbidden", "a URL with user-info or without a proper host")
         self._origins.add(f"{parts.scheme}://{parts.netloc}")

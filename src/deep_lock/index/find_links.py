@@ -18,6 +18,7 @@ from deep_lock.index.filenames import DISTRIBUTION_SUFFIXES, FileNames, FileSkip
 from deep_lock.index.listing import FileRecord, Listing, pack_listing, parse_version
 from deep_lock.index.once import Network, Once
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS
+from deep_lock.index.urls import shown_url, without_user_info
 
 _DIGESTS = "file-digests"
 _FLAT_PAGES = "flat-pages"
@@ -97,7 +98,7 @@ class FindLinks:
         entries = [entry for entry in page.entries if _version_of(entry.filename, names) is not None]
         notes = Notes(name)
         groups = group_entries(entries, names, FileUrls(page.base), notes)
-        return Listing(pack_listing(groups, notes=notes.as_events()), name=name, index=place)
+        return Listing(pack_listing(groups, notes=notes.as_events()), name=name, index=without_user_info(place))
 
     def _read_page(self, place: str) -> _FlatPage:
         """Read the page anew in each run; the cached one serves --offline alone."""
@@ -105,12 +106,12 @@ class FindLinks:
         if kept is not None:
             url, _, body = kept.partition(b"\n")
             return _flat_page(body, url.decode())
-        fetcher = self._network.reach(f"the --find-links page {place}")
+        fetcher = self._network.reach(f"the --find-links page {shown_url(place)}")
         answer = fetcher.get(place, headers={"accept": "text/html"}, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
         if answer.status != 200:
-            raise IndexInvalid(f"{place}: HTTP {answer.status}, where a page with links to files should be")
+            raise IndexInvalid(f"{shown_url(place)}: HTTP {answer.status}, where a page with links to files should be")
         if answer.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/html":
-            raise IndexInvalid(f"{place}: not an HTML page")
+            raise IndexInvalid(f"{shown_url(place)}: not an HTML page")
         page = _flat_page(answer.body, answer.url)
         self._cache.put_record(_FLAT_PAGES, place, answer.url.encode() + b"\n" + answer.body)
         return page
@@ -138,7 +139,7 @@ def _files_in(folder: Path) -> tuple[Path, ...]:
 def _flat_page(body: bytes, url: str) -> _FlatPage:
     page = read_anchors(body, url)
     if not page.has_files:
-        raise IndexInvalid(f"{url}: a --find-links page without a single link to a file")
+        raise IndexInvalid(f"{shown_url(url)}: a --find-links page without a single link to a file")
     return _FlatPage(base=page.base, entries=tuple(page.entries))
 
 

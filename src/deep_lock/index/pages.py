@@ -106,7 +106,7 @@ class Pages:
     ) -> Listing | None:
         url = _page_url(source, name)
         until = self._settings.now + fresh_seconds(answer.headers)
-        body = _fingerprint(answer)
+        body = _digest_of(answer)
         if known is not None and (answer.status == 304 or body == known.page.body):
             self._cache.renew_page(url, fresh_until=until)
             return known.listing
@@ -143,7 +143,7 @@ def _page_url(source: IndexSource, name: NormalizedName) -> str:
     return f"{source.url}{name}/"
 
 
-def _fingerprint(answer: Answer) -> bytes:
+def _digest_of(answer: Answer) -> bytes:
     """Digest all that a listing is made from: relative links depend on the URL, and the reading on the type."""
     head = f"{answer.url}\n{answer.headers.get('content-type', '')}\n"
     return sha256(head.encode("utf-8", errors="surrogateescape") + answer.body).digest()

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
+from deep_lock.display import show
 from deep_lock.errors import IndexInvalid, NameMismatch
 from deep_lock.events import Warned
 from deep_lock.index.anchors import read_anchors
 from deep_lock.index.entries import Entry, FileUrls, Notes, group_entries
 from deep_lock.index.filenames import FileNames
 from deep_lock.index.listing import Listing, pack_listing
+from deep_lock.index.urls import shown_url
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"  # PEP 691
 KNOWN_API = (1, 4)
@@ -88,7 +90,7 @@ def parse_page(body: bytes, content_type: str, url: str, name: NormalizedName, i
         page = _read_html(body, url)
     else:
         raise IndexInvalid(
-            f"{url}: Content-Type {content_type[:80]!a} is not that of a package index",
+            f"{shown_url(url)}: Content-Type {show(content_type, 80)!r} is not that of a package index",
             hint="Is this the URL of a simple repository API, and is no login page in between?",
         )
     newer = _judge_api_version(page.api_version, url, index)
@@ -107,9 +109,9 @@ def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> _Re
             page = _decode_loose_page(body)
             entries = list(_salvaged(page.files, notes))
     except (ValueError, RecursionError, MemoryError) as error:
-        raise IndexInvalid(f"{url}: not a project page (PEP 691): {str(error)[:200]}") from error
+        raise IndexInvalid(f"{shown_url(url)}: not a project page (PEP 691): {show(str(error))}") from error
     if canonicalize_name(page.name) != name:
-        raise NameMismatch(f"{url}: is the page of {page.name[:80]!a}, not of {name!r}")
+        raise NameMismatch(f"{shown_url(url)}: is the page of {show(page.name, 80)!r}, not of {name!r}")
     status = page.project_status or page.meta.project_status
     return _Read(
         entries=entries,
@@ -127,7 +129,7 @@ def _salvaged(files: Sequence[msgspec.Raw], notes: Notes) -> Sequence[Entry]:
         except (ValueError, RecursionError) as error:
             reason = str(error)
             key = reason.rpartition("`$.")[2].partition("`")[0].partition(".")[0]
-            notes.add(_CODES.get(key, "EntryInvalid"), _filename(raw), reason[:120])
+            notes.add(_CODES.get(key, "EntryInvalid"), _filename(raw), show(reason, 120))
     return entries
 
 
@@ -142,7 +144,7 @@ def _read_html(body: bytes, url: str) -> _Read:
     page = read_anchors(body, url)
     if page.api_version is None and not page.has_files:
         raise IndexInvalid(
-            f"{url}: an HTML page without a single link to a file, and not marked as a package index's",
+            f"{shown_url(url)}: an HTML page without a single link to a file, and not marked as a package index's",
             hint="Often a login page or a directory of something else.",
         )
     return _Read(
@@ -164,10 +166,10 @@ def _judge_api_version(text: str, url: str, index: str) -> list[Warned]:
     """PEP 629: a newer major version must be refused, a newer minor one should be mentioned."""
     major, dot, minor = text.partition(".")
     if not (dot and major.isdecimal() and minor.isdecimal() and len(text) < 20):
-        raise IndexInvalid(f"{url}: the API version {text[:40]!a} cannot be read")
+        raise IndexInvalid(f"{shown_url(url)}: the API version {show(text, 40)!r} cannot be read")
     if int(major) != KNOWN_API[0]:
         raise IndexInvalid(
-            f"{url}: version {text} of the simple repository API is not known", hint="Upgrade deep-lock."
+            f"{shown_url(url)}: version {text} of the simple repository API is not known", hint="Upgrade deep-lock."
         )
     if int(minor) <= KNOWN_API[1]:
         return []

@@ -25,6 +25,7 @@ from deep_lock.index.lazy_wheel import (
 )
 from deep_lock.index.once import Network, Once
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
+from deep_lock.index.urls import shown_url
 from deep_lock.model.distribution import Distribution, Wheel
 from deep_lock.model.metadata import MAX_METADATA_BYTES, Metadata, check_name, parse_metadata
 
@@ -121,13 +122,13 @@ class WheelMetadata:
                 )
                 return None
             if answer.status != 200:
-                raise IndexInvalid(f"{url}: HTTP {answer.status} to a plain request")
+                raise IndexInvalid(f"{shown_url(url)}: HTTP {answer.status} to a plain request")
             digest = sha256(answer.body).hexdigest()
             if wheel.metadata in {"", digest}:
                 return answer.body
             headers["cache-control"] = "no-cache"  # once more, in case a proxy in between keeps an old one
         raise HashMismatch(
-            f"{url}: has sha256 {digest}, but {wheel.metadata} was promised (fetched twice)",
+            f"{shown_url(url)}: has sha256 {digest}, but {wheel.metadata} was promised (fetched twice)",
             hint="The index, or a proxy before it, gives other bytes than its own page says.",
         )
 
@@ -213,6 +214,6 @@ def _out_of_local_wheel(path: Path, wheel: Wheel) -> bytes:
 def disagreement(dist: Distribution) -> NotFound:
     """Return the error that a listed file is not there (404)."""
     return NotFound(
-        f"{dist.url}: not there, though the page of {dist.name} lists it: index and files disagree",
+        f"{shown_url(dist.url)}: not there, though the page of {dist.name} lists it: index and files disagree",
         hint="Try again with --refresh, or later.",
     )
