@@ -8,9 +8,10 @@ one fixpoint), and whenever one of its pins turned out to be on the chain of bui
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
@@ -52,8 +53,7 @@ class Sources(Catalog, Protocol):
         """Remember the best guess at metadata that only a backend knows, and warn."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """What is built: an sdist, or the project itself (``sdist`` None)."""
 
     name: NormalizedName
@@ -62,8 +62,7 @@ class Subject:
     facts: SdistFacts
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Built:
+class Built(Struct, frozen=True, kw_only=True):
     """One subject on one target: its build environment in both stages, and how the hook's answer is known."""
 
     subject: Subject
@@ -73,16 +72,14 @@ class Built:
     final: Resolved
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Closure:
+class Closure(Struct, frozen=True, kw_only=True):
     """The finished graph of resolutions."""
 
     runtime: tuple[tuple[Target, Resolved], ...]
     builds: tuple[Built, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What to close: one runtime problem a target, in order, and the project's own build where it has one."""
 
     runtime: tuple[Problem, ...]
@@ -98,8 +95,7 @@ class Plan:
     """By target label, versions that suit the most environments there: found by an earlier pass (sharing.py)."""
 
 
-@dataclass(kw_only=True, slots=True)
-class _Frame:
+class _Frame(Struct, kw_only=True):
     problem: Problem
     subject: Subject | None = None
     answer: HookAnswer | None = None
@@ -179,8 +175,7 @@ def _within(final: Resolved, declared: Resolved) -> Resolved:
     )
 
 
-@dataclass(kw_only=True)
-class _TargetWalk:
+class _TargetWalk(Struct, kw_only=True):
     """One target's stack, and what was built on it."""
 
     plan: Plan

@@ -5,10 +5,11 @@ Law: until a lock is whole and lawful, nothing is written; what is there stays a
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from msgspec import Struct
+from msgspec.structs import replace
 from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
@@ -39,8 +40,7 @@ from deep_lock.sharing import releases, sharable
 WAIT_SECONDS = 30
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """A finished lock, its text, and where it belongs."""
 
     path: Path
@@ -54,8 +54,7 @@ class Outcome:
         return self.text != self.before
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Run:
+class _Run(Struct, frozen=True, kw_only=True):
     """One run's inputs, settled."""
 
     flags: Flags

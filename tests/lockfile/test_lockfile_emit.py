@@ -1,11 +1,11 @@
 """Writing a lock: what TOML cannot say or nobody must read is refused, everything else has one spelling."""
 
 import tomllib
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
 import pytest
 from lock_strategies import package, small_lock, wheel
+from msgspec.structs import replace
 
 from deep_lock.errors import DeepLockError, LockInvalid, UrlForbidden
 from deep_lock.lockfile.emit import to_text

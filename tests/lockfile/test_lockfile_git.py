@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lock_strategies import package, small_lock, wheel
+from msgspec.structs import replace
 
 from deep_lock.errors import LockInvalid
 from deep_lock.lockfile.emit import to_text

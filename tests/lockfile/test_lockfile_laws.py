@@ -1,11 +1,11 @@
 """The laws between the tables of a lock: a golden lock keeps them, and each edit that breaks one is named."""
 
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lock_strategies import LINUX, TARGETS, package, sdist, small_lock, wheel
+from msgspec.structs import replace
 
 from deep_lock.lockfile.laws import check_closed
 from deep_lock.lockfile.read import from_text

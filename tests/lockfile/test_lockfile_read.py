@@ -1,11 +1,11 @@
 """Reading a lock: what is taken, what is refused, and the words of the refusal."""
 
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lock_strategies import package, small_lock
+from msgspec.structs import replace
 from packaging.pylock import Pylock
 
 from deep_lock import errors

@@ -1,10 +1,11 @@
 """Staleness: by meaning, and in words that name what changed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from lock_strategies import LINUX, WINDOWS, locked_target, package, small_lock
+from msgspec.structs import replace
 
 from deep_lock.errors import RequirementInvalid
 from deep_lock.lockfile.stale import Options, stale_reasons

@@ -2,12 +2,12 @@
 
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from packaging.markers import Marker, default_environment
 
 from deep_lock.errors import ProjectInvalid, UsageError

@@ -1,13 +1,13 @@
 """The laws of the lock's text, on locks that nobody wrote by hand."""
 
 import tomllib
-from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lock_strategies import closed_locks, shuffled, targets_of
+from msgspec.structs import replace
 from packaging.pylock import Pylock
 from packaging.tags import Tag, parse_tag
 

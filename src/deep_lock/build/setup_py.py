@@ -7,7 +7,9 @@ change. Which of the calls is run, and what the rest of the file does, cannot ma
 
 import ast
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deep_lock.build.python_source import parse_python
 from deep_lock.build.setuptools_options import (
@@ -62,8 +64,7 @@ def _agree(found: list[SetuptoolsOptions]) -> SetuptoolsOptions:
     return replace(first, unproven=unproven)
 
 
-@dataclass(slots=True)
-class _Script:
+class _Script(Struct):
     """What names mean in the file."""
 
     bound: dict[str, int] = field(default_factory=dict)

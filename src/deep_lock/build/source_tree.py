@@ -8,8 +8,9 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import BinaryIO
+
+from msgspec import Struct, field
 
 from deep_lock.build.archive_stream import MAX_RATIO, MIB, RATIO_COUNTS_FROM, PlainStream
 from deep_lock.build.tar_walk import MAX_MEMBERS, Member, TarWalk
@@ -49,8 +50,7 @@ _HELPFUL_COUNT = 512
 _HELPFUL_TOTAL = 8 * MIB
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Members:
+class Members(Struct, frozen=True, kw_only=True):
     """What was kept of an archive. All paths are relative to its one top folder, with "/"."""
 
     top: str
@@ -61,8 +61,7 @@ class Members:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Collector:
+class _Collector(Struct):
     """State of one walk."""
 
     where: str

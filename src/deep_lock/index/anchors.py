@@ -1,8 +1,9 @@
 """Links to files in HTML (PEP 503 pages, and the free-form pages of --find-links). Only href and data-* count, never the text."""
 
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
+
+from msgspec import Struct, field
 
 from deep_lock.display import show
 from deep_lock.errors import IndexInvalid
@@ -13,8 +14,7 @@ from deep_lock.index.urls import shown_url
 _Attributes = list[tuple[str, str | None]]
 
 
-@dataclass(kw_only=True, slots=True)
-class AnchorPage:
+class AnchorPage(Struct, kw_only=True):
     """What an HTML page says. ``base`` is what relative links are joined to."""
 
     base: str

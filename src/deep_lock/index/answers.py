@@ -5,8 +5,9 @@ Law: 404 alone means "not here". What was not asked for (206, 304, another codin
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from deep_lock.errors import AccessDenied, IndexInvalid, NetworkError, NotFound
 from deep_lock.index.bodies import CutBodyError, bounded, collect_body, too_large
@@ -18,8 +19,7 @@ MAX_DRAINED = 64 * 1024
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Response:
+class Response(Struct, frozen=True, kw_only=True):
     """An answer: 200, 206 (a Range was asked for), 304 (a condition was sent) or 404, the last two without a body."""
 
     status: int
@@ -41,14 +41,13 @@ class TryFailedError(Exception):
         """Whether a kept-alive connection had ended before it could be used: no fault of the server's."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """Status and headers of one exchange, and its body as it comes."""
 
     status: int
     url: Url
     headers: Mapping[str, str]
-    chunks: Iterable[bytes] = field(repr=False)
+    chunks: Iterable[bytes]
     asked: frozenset[str]
     """Lower-case names of the headers that were sent."""
     limit: int

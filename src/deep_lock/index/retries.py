@@ -5,9 +5,10 @@ obeyed within bounds, and a wish beyond them ends the matter at once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+
+from msgspec import Struct
 
 SHORTEST_WAIT = 0.5
 LONGEST_WAIT = 8.0
@@ -38,8 +39,7 @@ def _read_date(text: str) -> float | None:
         return None
 
 
-@dataclass(kw_only=True, slots=True)
-class Patience:
+class Patience(Struct, kw_only=True):
     """What is left of one request's tries and waits."""
 
     tries: int

@@ -12,12 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import BinaryIO, TypeVar
 
 import httpcore
+from msgspec import Struct, field
 
 from deep_lock.errors import HashMismatch, NetworkError
 from deep_lock.events import Fetched, Fetching, Reporter
@@ -67,8 +67,7 @@ _uniform = random.SystemRandom().uniform
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Ask:
+class _Ask(Struct, frozen=True, kw_only=True):
     """What a caller wants; ``headers`` by lower-case name."""
 
     start: Url
@@ -81,8 +80,7 @@ class _Ask:
         return shown_url(str(self.start))
 
 
-@dataclass(kw_only=True, slots=True)
-class _BusyHost:
+class _BusyHost(Struct, kw_only=True):
     """A host that asked us to wait."""
 
     slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(BUSY_HOST_SLOTS))

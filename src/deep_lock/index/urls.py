@@ -8,9 +8,10 @@ import ipaddress
 import re
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from msgspec import Struct
 
 from deep_lock.errors import UrlForbidden
 
@@ -38,8 +39,7 @@ class Zone(Enum):
     LINK_LOCAL = "link-local"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Url:
+class Url(Struct, frozen=True, kw_only=True):
     """An http or https URL without user-info and fragment, all ASCII."""
 
     scheme: str

@@ -6,8 +6,8 @@ approximation. For Python, unions become markers joined by ``or``, so nothing is
 """
 
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
@@ -27,8 +27,7 @@ _WILDCARD = re.compile(r"v?(?P<prefix>\d+(\.\d+)*)(\.[*xX])+")
 _HINT = "Poetry's constraints are ^1.2, ~1.2, 1.2.*, *, a version, comparisons joined by ',' and unions joined by '||'."
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Clause:
+class Clause(Struct, frozen=True, kw_only=True):
     """One comparison of PEP 440. ``version`` may end in ".*" after == and !=."""
 
     operator: str
@@ -41,8 +40,7 @@ class Clause:
 Conjunction = tuple[Clause, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Range:
+class _Range(Struct, frozen=True, kw_only=True):
     """All versions between two bounds; None is no bound."""
 
     lower: Version | None

@@ -4,9 +4,9 @@ Whatever only a build backend knows is not guessed: it is read where a file says
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
@@ -37,8 +37,7 @@ _NO_PROJECT_HINT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Core:
+class _Core(Struct, frozen=True, kw_only=True):
     """The runtime side, self-references left as they are."""
 
     name: NormalizedName | None = None
@@ -49,8 +48,7 @@ class _Core:
     notes: tuple[Warned, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Document:
+class _Document(Struct, frozen=True, kw_only=True):
     """One file while it is read."""
 
     table: dict[str, Any]

@@ -3,7 +3,8 @@
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deep_lock.errors import LimitExceeded, RequirementsInvalid
 
@@ -48,16 +49,14 @@ _WITHOUT_VALUE = {
 OPTIONS = frozenset(_WITH_VALUE) | frozenset(_WITHOUT_VALUE)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LogicalLine:
+class LogicalLine(Struct, frozen=True, kw_only=True):
     """One line after continuation and without its comment; never empty. ``number`` is that of its first line."""
 
     number: int
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Option:
+class Option(Struct, frozen=True, kw_only=True):
     """One option by its long name. ``value`` is empty for a switch."""
 
     name: str

@@ -6,8 +6,8 @@ setup.py cannot speak of it: it neither holds the field's name nor passes argume
 
 import configparser
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import ProjectInvalid
@@ -29,8 +29,7 @@ SETUP_PY_HINT = (
 _DIRECTIVE = re.compile(r"\s*(attr|file)\s*:")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SetupCfg:
+class SetupCfg(Struct, frozen=True, kw_only=True):
     """What a setup.cfg says. None: setup.py may say something else."""
 
     name: NormalizedName | None

@@ -3,9 +3,10 @@
 Only what a file says plainly counts. Where both are silent, setup.py may speak, and that is code.
 """
 
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import ProjectInvalid
@@ -21,8 +22,7 @@ SETUP_PY = "setup.py"
 PLACE = "tool.setuptools.dynamic"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Dynamic:
+class Dynamic(Struct, frozen=True, kw_only=True):
     """What setuptools' files say. None: they do not say, or setup.py may say something else."""
 
     name: NormalizedName | None = None

@@ -1,6 +1,6 @@
 """What a later deep-lock wrote outlives a rewrite by this one."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from deep_lock.model.lock import REVISION, Lock, LockedBuild
 
