@@ -114,14 +114,16 @@ def _note_bindings(node: ast.AST, script: _Script) -> None:
         _note_import_from(node, script)
     elif isinstance(node, ast.Name) and node.id in _REBINDING and isinstance(node.ctx, ast.Load):
         script.rebinding[id(node)] = node.id
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "exec":
-        if len(node.args) > 1 and not node.keywords and _is_own_namespace(node.args[1]):
-            script.confined.add(id(node.func))
+    elif isinstance(node, ast.Call) and _is_confined_exec(node):
+        script.confined.add(id(node.func))
 
 
-def _is_own_namespace(node: ast.expr) -> bool:
+def _is_confined_exec(node: ast.Call) -> bool:
     """exec(code, NAME) and exec(code, {}) bind names in there; what NAME is, its own uses will tell."""
-    return isinstance(node, ast.Name | ast.Dict)
+    match node:
+        case ast.Call(func=ast.Name(id="exec"), args=[_, ast.Name() | ast.Dict()], keywords=[]):
+            return True
+    return False
 
 
 def _note_import(node: ast.Import, script: _Script) -> None:

@@ -7,7 +7,7 @@ a gzip stream cannot be asked twice cheaply, so small files that a static rule m
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -35,6 +35,7 @@ _LIMITS = {
     "hatch.toml": MIB,
 }
 """Files at the top that decide: larger ones are refused, links and duplicates too."""
+_LOWER = {name.lower() for name in _LIMITS}
 _EGG_INFO = re.compile(r"(?:[^/]+/)?[^/]+\.egg-info/(?:PKG-INFO|requires\.txt)\Z")
 _EGG_INFO_LIMIT = 4 * MIB
 
@@ -70,6 +71,9 @@ class _Collector:
     files: dict[str, bytes] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     links: dict[str, str] = field(default_factory=dict)
+    hardlinks: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
+    """Helpful files of two contents."""
     notes: set[str] = field(default_factory=set)
     helpful_total: int = 0
     helpful_count: int = 0
@@ -121,7 +125,9 @@ class _Collector:
 
     def keep(self, path: str, data: bytes) -> None:
         """Keep the bytes of a wanted file; of a merely helpful one that is there twice, keep none."""
-        self.files[path] = b"" if path in self.files and self.files[path] != data else data
+        if path in self.doubtful or self.files.setdefault(path, data) != data:
+            self.files.pop(path, None)
+            self.doubtful.add(path)
 
     def add(self, member: Member) -> str:
         """Take note of a member and return its path where its bytes are wanted, else ""."""
@@ -139,6 +145,7 @@ class _Collector:
             raise ArchiveUnsafe(f"{self.where}: the member {_shown(member.name)} is a device or pipe")
         if member.kind == "hardlink":
             self.place(member.target)  # it is named as a member is: refused where it leads outside
+            self.hardlinks.add(path)
             return ""
         self.links[path] = member.target
         return ""
@@ -148,6 +155,8 @@ class _Collector:
         if not self.top:
             raise ArchiveBroken(f"{self.where}: has no folder at its top")
         self._judge_links()
+        if any(name.lower() in _LOWER and name not in _LIMITS for name in self.names):
+            self.notes.add("case-clash")  # where case does not count, one of them hides the other
         return Members(
             top=self.top,
             files=self.files,
@@ -160,6 +169,8 @@ class _Collector:
         for path, target in self.links.items():
             if self._leads_out(path, target):
                 raise ArchiveUnsafe(f"{self.where}: the link {_shown(path)} leads out of its folder")
+        if self.names & (self.links.keys() | self.hardlinks):
+            raise ArchiveAmbiguous(f"{self.where}: a member is in it as a file and as a link")
         if not self.links:
             return
         for name in self.names:
@@ -313,8 +324,3 @@ def _zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -
     if len(data) != entry.file_size:
         raise ArchiveBroken(f"{where}: {_shown(entry.filename)} has another size than its header says")
     return data
-
-
-def iter_egg_info(members: Members, name: str) -> Iterator[str]:
-    """Yield the paths of kept egg-info files called ``name``, in order."""
-    return (path for path in sorted(members.files) if path.endswith(f".egg-info/{name}"))
