@@ -12,7 +12,7 @@ from build_archives import PKG_INFO, compress, make_tar, make_zip, pax, tar_gz, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deep_lock.build import archive_stream, source_tree, tar_walk
+from deep_lock.build import archive_stream, tar_walk, zip_walk
 from deep_lock.build.source_tree import Members, read_members
 from deep_lock.errors import (
     ArchiveAmbiguous,
@@ -242,7 +242,7 @@ def test_not_a_name_of_an_sdist(filename: str) -> None:
 
 def test_member_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tar_walk, "MAX_MEMBERS", 3)
-    monkeypatch.setattr(source_tree, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(zip_walk, "MAX_MEMBERS", 3)
     four = {f"{number}": b"" for number in range(4)}
     for raw, name in ((make_tar(four), "s-1.tar.gz"), (make_zip(four), "s-1.zip")):
         with pytest.raises(ArchiveTooBig):
@@ -259,7 +259,7 @@ def test_size_limit(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_ratio_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_stream, "RATIO_COUNTS_FROM", 100_000)
-    monkeypatch.setattr(source_tree, "RATIO_COUNTS_FROM", 100_000)
+    monkeypatch.setattr(zip_walk, "RATIO_COUNTS_FROM", 100_000)
     bomb = {"zeros": b"\0" * 3_000_000}
     for raw, name in ((make_tar(bomb), "s-1.tar.gz"), (make_zip(bomb), "s-1.zip")):
         with pytest.raises(ArchiveTooBig):

@@ -5,19 +5,17 @@ a gzip stream cannot be asked twice cheaply, so small files that a static rule m
 """
 
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from deep_lock.build.archive_stream import MAX_RATIO, MIB, RATIO_COUNTS_FROM, PlainStream
-from deep_lock.build.tar_walk import MAX_MEMBERS, Member, TarWalk
+from deep_lock.build.archive_stream import MIB, PlainStream
+from deep_lock.build.tar_walk import Member, TarWalk
+from deep_lock.build.zip_walk import walk_zip
 from deep_lock.errors import (
     ArchiveAmbiguous,
     ArchiveBroken,
     ArchiveError,
-    ArchiveTooBig,
     ArchiveUnsafe,
     LimitExceeded,
 )
@@ -239,7 +237,9 @@ def read_members(file: BinaryIO, filename: str) -> Members:
     collector = _Collector(where=filename)
     try:
         if kind == "zip":
-            _read_zip(file, collector)
+            for member, content in walk_zip(file, filename):
+                if path := collector.add(member):
+                    collector.keep(path, content())
         else:
             _refuse_polyglot(file, filename)
             _read_tar(PlainStream(file, kind, filename), collector)
@@ -268,59 +268,3 @@ def _refuse_polyglot(file: BinaryIO, where: str) -> None:
     at = tail.rfind(_END_RECORD)
     if at >= 0 and len(tail) - at >= 22 and at + 22 + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
         raise ArchiveAmbiguous(f"{where}: is a zip archive too: two readers would see two contents")
-
-
-def _read_zip(file: BinaryIO, collector: _Collector) -> None:
-    try:
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise ArchiveBroken(f"{collector.where}: not a whole zip archive ({error})") from None
-    with archive:
-        entries = archive.infolist()
-        _judge_zip(archive, file, collector.where)
-        for entry in entries:
-            if path := collector.add(_zip_member(entry, collector.where)):
-                collector.keep(path, _zip_content(archive, entry, collector.where))
-
-
-def _judge_zip(archive: zipfile.ZipFile, file: BinaryIO, where: str) -> None:
-    """Refuse what makes two zip readers disagree, and zip bombs."""
-    entries = archive.infolist()
-    if len(entries) > MAX_MEMBERS:
-        raise ArchiveTooBig(f"{where}: more than {MAX_MEMBERS} members")
-    if sum(entry.file_size for entry in entries) > RATIO_COUNTS_FROM:
-        size = file.seek(0, 2)
-        if sum(entry.file_size for entry in entries) > MAX_RATIO * size:
-            raise ArchiveTooBig(f"{where}: unpacks to more than {MAX_RATIO} times its size")
-    end = 0
-    for entry in sorted(entries, key=lambda entry: entry.header_offset):
-        if entry.header_offset < end or (end == 0 and entry.header_offset):
-            raise ArchiveAmbiguous(f"{where}: members overlap, or something stands before the first one")
-        end = entry.header_offset + 30 + entry.compress_size
-    if archive.start_dir < end:
-        raise ArchiveAmbiguous(f"{where}: members overlap the directory")
-
-
-def _zip_member(entry: zipfile.ZipInfo, where: str) -> Member:
-    if entry.flag_bits & 0x1:
-        raise ArchiveUnsafe(f"{where}: holds encrypted members")
-    if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        raise ArchiveUnsafe(f"{where}: holds members compressed by an unusual method")
-    name = entry.orig_filename
-    mode = entry.external_attr >> 28
-    if mode == 0xA:
-        return Member(name=name, kind="special", size=0)
-    if entry.is_dir():
-        return Member(name=name, kind="folder", size=0)
-    return Member(name=name, kind="file", size=entry.file_size)
-
-
-def _zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -> bytes:
-    try:
-        with archive.open(entry) as member:
-            data = member.read(entry.file_size + 1)
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise ArchiveBroken(f"{where}: {_shown(entry.filename)} cannot be read ({error})") from None
-    if len(data) != entry.file_size:
-        raise ArchiveBroken(f"{where}: {_shown(entry.filename)} has another size than its header says")
-    return data
