@@ -72,6 +72,16 @@ setup(extras_require=E, python_requires=">=3.8", setup_requires=["cffi"], cmdcla
     assert options.setup_requires == ("cffi",)
 
 
+def _doubling(value: str) -> str:
+    return f"A0 = {value}\n" + "".join(f"A{n + 1} = A{n} + A{n}\n" for n in range(20))
+
+
+def _braid() -> str:
+    """Two names of a stage are each part of both of the next stage: 2**40 ways from the first to the last."""
+    stages = "".join(f"A{n + 1} = [A{n}, B{n}]\nB{n + 1} = [A{n}, B{n}]\n" for n in range(40))
+    return "A0 = ['x']\nB0 = ['x']\n" + stages
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -100,6 +110,9 @@ setup(extras_require=E, python_requires=">=3.8", setup_requires=["cffi"], cmdcla
         (HEAD + "setup(install_requires=['a', 1])", "not a list of requirements"),
         (HEAD + "setup(install_requires=['-r other.txt'])", "not a list of requirements"),
         (HEAD + "setup(install_requires=A)\nA = A", "nested too deeply"),
+        (HEAD + _doubling("['x']") + "setup(install_requires=A20)", "too many steps"),
+        (HEAD + _doubling("'x'") + "setup(install_requires=A20)", "too m"),
+        (HEAD + _braid() + "setup(install_requires=A0)", "too many steps"),
         (HEAD + "K = {}\nK['install_requires'] = []\nsetup(**K)", "**K"),
         (HEAD + "setup(**make())", "computed"),
         (HEAD + "setup({})", "positional"),

@@ -3,15 +3,17 @@
 import ast
 from collections.abc import Iterator
 
-from deep_lock.build.script_names import MAX_DEPTH, Script, UnprovenError, is_unreachable
+from deep_lock.build.script_names import Script, UnprovenError, is_unreachable
+
+MAX_TEXT = 4096
+"""Characters that a text may have when it is put together. Requirements are shorter; literals may be longer."""
 
 Literal = str | int | float | bool | None | list["Literal"] | dict[str, "Literal"]
 
 
 def evaluate(node: ast.expr, script: Script, depth: int = 0) -> "Literal":  # noqa: PLR0911  # one return a form
     """Return the value of an expression of literals and proven names. Raises UnprovenError."""
-    if depth > MAX_DEPTH:
-        raise UnprovenError("nested too deeply")
+    script.spend(depth)
     deeper = depth + 1
     match node:
         case ast.Constant(value=str() | int() | float() | None as value):
@@ -30,7 +32,7 @@ def evaluate(node: ast.expr, script: Script, depth: int = 0) -> "Literal":  # no
         case ast.Call(func=ast.Attribute(value=text, attr="split" | "splitlines" | "strip" as verb), args=[]):
             return _split(evaluate(text, script, deeper), verb)
         case ast.JoinedStr(values=parts):
-            return "".join(_evaluate_part(part, script, deeper) for part in parts)
+            return _short("".join(_evaluate_part(part, script, deeper) for part in parts))
     raise UnprovenError("is computed")
 
 
@@ -66,8 +68,14 @@ def _add(left: "Literal", right: "Literal") -> "Literal":
     if isinstance(left, list) and isinstance(right, list):
         return left + right
     if isinstance(left, str) and isinstance(right, str):
-        return left + right
+        return _short(left + right)
     raise UnprovenError("is computed")
+
+
+def _short(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise UnprovenError("is a text put together out of too much")
+    return text
 
 
 def _split(text: "Literal", verb: str) -> "Literal":

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 _SETUP_MODULES = {"setuptools", "distutils.core"}
 _SETUP_ROOTS = {"setuptools", "distutils"}
 MAX_DEPTH = 50
+MAX_STEPS = 20_000
+"""Steps for one script: names that are made of names twice over would take time and memory without end."""
 _REBINDING = {"exec", "execfile", "globals", "locals", "vars"}
 """Builtins by which names change without an assignment."""
 
@@ -34,8 +36,17 @@ class Script:
     """Builtins that may change names, by the identity of their node."""
     confined: set[int] = field(default_factory=set)
     """Those of them that change the names of a namespace of their own."""
+    steps: int = 0
     uses: dict[str, set[str]] = field(default_factory=dict)
     """Where a name is read: "setup" (an argument), "copy", "in NAME", or "other"."""
+
+    def spend(self, depth: int) -> None:
+        """Count one step at a depth. Raises UnprovenError where it is one too many."""
+        self.steps += 1
+        if depth > MAX_DEPTH:
+            raise UnprovenError("is nested too deeply")
+        if self.steps > MAX_STEPS:
+            raise UnprovenError("takes too many steps")
 
 
 def survey(tree: ast.Module) -> Script:
@@ -203,8 +214,7 @@ def _inner_use(node: ast.AST, where: str) -> str:
 
 def is_unreachable(name: str, script: Script, depth: int) -> bool:
     """Whether nothing but setup() and copies can reach the object behind the name."""
-    if depth > MAX_DEPTH:
-        return False
+    script.spend(depth)
     for use in script.uses.get(name, ()):
         if use == "other" or (use.startswith("in ") and not is_unreachable(use[3:], script, depth + 1)):
             return False
