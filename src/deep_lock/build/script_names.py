@@ -88,7 +88,7 @@ def _note_bindings(node: ast.AST, script: Script) -> None:
 def _is_confined_exec(node: ast.Call) -> bool:
     """exec(code, NAME) and exec(code, {}) bind names in there; what NAME is, its own uses will tell."""
     match node:
-        case ast.Call(func=ast.Name(id="exec"), args=[_, ast.Name() | ast.Dict()], keywords=[]):
+        case ast.Call(func=ast.Name(id="exec"), args=[_, ast.Name() | ast.Dict(), *_], keywords=[]):
             return True
     return False
 
