@@ -1,7 +1,7 @@
 """deep-lock's own settings."""
 
 import tomllib
-from dataclasses import fields
+
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
