@@ -37,7 +37,8 @@ def _target(python: str, system: str) -> Target:
     digits = python.replace(".", "")
     platform = "x86_64-manylinux_2_28" if linux else "x86_64-windows"
     wheel_platform = "manylinux_2_28_x86_64" if linux else "win_amd64"
-    tags = (f"cp{digits}-cp{digits}-{wheel_platform}", "py3-none-any")
+    older_platform = "manylinux_2_17_x86_64" if linux else wheel_platform
+    tags = (f"cp{digits}-cp{digits}-{wheel_platform}", f"py3-none-{older_platform}", "py3-none-any")
     environment = {
         "implementation_name": "cpython",
         "implementation_version": f"{python}.0",

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NoReturn, TypeVar
 
-from deep_lock.display import show
+from deep_lock.display import quote, show
 from deep_lock.errors import DeepLockError, LockInvalid
 from deep_lock.lockfile.fields import Check, url_fault
 from deep_lock.lockfile.toml import value_text
@@ -80,7 +80,7 @@ class Table:
             return None
         chosen = next((choice for choice in allowed if choice == text), None)
         if chosen is None:
-            self.refuse(key, f"must be one of {', '.join(map(repr, allowed))}, not {show(text)!r}")
+            self.refuse(key, f"must be one of {', '.join(map(repr, allowed))}, not {quote(text)}")
         return chosen
 
     def chosen(self, key: str, allowed: tuple[Choice, ...]) -> Choice:
