@@ -115,3 +115,15 @@ def test_versions_are_sorted_as_versions() -> None:
     assert [line for line in text.splitlines() if line.startswith('version = "')] == [
         f'version = "{version}"' for version in ("1.9", "1.10", "2.0rc1", "2.0", "1!0.1")
     ]
+
+
+def test_the_default_index_stands_first() -> None:
+    indexes = (("b", "https://b.example/"), ("default", "https://index.example/"), ("a", "https://a.example/"))
+    assert "\n".join(
+        [
+            "[tool.deep-lock.indexes]",
+            'default = "https://index.example/"',
+            'a = "https://a.example/"',
+            'b = "https://b.example/"',
+        ]
+    ) in to_text(replace(LOCK, indexes=indexes))
