@@ -1,7 +1,6 @@
 """deep-lock's own settings."""
 
 import tomllib
-
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 

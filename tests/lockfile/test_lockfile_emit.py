@@ -24,7 +24,7 @@ WHEEL = wheel("a", "1.0")
         ('a"b\\c', r'"a\"b\\c"'),
         ("\b\t\n\f\r", r'"\b\t\n\f\r"'),
         ("\x00\x1f\x7f\x9f", r'"\u0000\u001F\u007F\u009F"'),
-        ("é‮", r'"\u00E9\u202E"'),
+        ("\u00e9\u202e", r'"\u00E9\u202E"'),
         ("🐍", r'"\U0001F40D"'),
     ],
 )
@@ -35,8 +35,10 @@ def test_strings_are_ascii_and_say_the_same(text: str, written: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [True, 0, -5, 2**62, 1.5, "x", [], ["a", ["b"]], {}, {"a b": 1, "c": {"d": [2]}}]
-    + [date(2026, 1, 2), time(3, 4, 5), datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)],
+    [
+        *(True, 0, -5, 2**62, 1.5, "x", [], ["a", ["b"]], {}, {"a b": 1, "c": {"d": [2]}}),
+        *(date(2026, 1, 2), time(3, 4, 5), datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)),
+    ],
 )
 def test_any_value_says_the_same_on_one_line(value: object) -> None:
     written = value_text(value)
@@ -113,3 +115,9 @@ def test_versions_are_sorted_as_versions() -> None:
     assert [line for line in text.splitlines() if line.startswith('version = "')] == [
         f'version = "{version}"' for version in ("1.9", "1.10", "2.0rc1", "2.0", "1!0.1")
     ]
+
+
+def test_the_default_index_stands_first() -> None:
+    indexes = (("b", "https://b.example/"), ("default", "https://index.example/"), ("a", "https://a.example/"))
+    text = to_text(replace(LOCK, indexes=indexes))
+    assert text.index("\ndefault = ") < text.index("\na = ") < text.index("\nb = ")

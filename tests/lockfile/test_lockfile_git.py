@@ -64,6 +64,7 @@ def _late_wheel(lock: Lock, name: str) -> Lock:
     [
         (_lock(alpha="1.1"), _lock(omega="2.0"), _lock(alpha="1.1", omega="2.0")),
         (_lock(aardvark="0.1"), _lock(zulu="3.0"), _lock(aardvark="0.1", zulu="3.0")),
+        (_lock(alpha="1.1"), _lock(beta="1.1"), _lock(alpha="1.1", beta="1.1")),
         (_lock(beta="1.1"), _lock(mid="1.1"), _lock(beta="1.1", mid="1.1")),
         (_late_wheel(_lock(), "beta"), _lock(omega="9"), _late_wheel(_lock(omega="9"), "beta")),
     ],

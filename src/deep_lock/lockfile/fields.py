@@ -31,6 +31,8 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 _OPTION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _URL_CHARACTERS = re.compile(r"[!-\[\]-~]+")
+# The shape of nearly every URL: nothing to decode, nothing to hide. Taking a URL apart costs ten times as much.
+_ORDINARY_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*+(?::[0-9]{1,5})?(?:/(?!\.)[A-Za-z0-9_.!+~-]*+)++")
 _FILENAME = re.compile(r"[A-Za-z0-9_.!+-]+")
 _BUILD_TAG = re.compile(r"[0-9][A-Za-z0-9_.]*")
 _TAG_SET = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
@@ -180,6 +182,8 @@ def url_fault(url: str) -> tuple[type[DeepLockError], str] | None:
     """
     if len(url) > MAX_URL_LENGTH:
         return LockInvalid, f"is {len(url)} characters long; at most {MAX_URL_LENGTH} are taken"
+    if _ORDINARY_URL.fullmatch(url):
+        return None
     if not _URL_CHARACTERS.fullmatch(url):
         return LockInvalid, "must be a URL of visible ASCII characters without a backslash"
     try:
@@ -205,6 +209,8 @@ def _forbidden_part(parts: SplitResult) -> str:
 
 def url_filename(url: str) -> str:
     """Return the last segment of the URL's path, decoded exactly once."""
+    if _ORDINARY_URL.fullmatch(url):
+        return url.rpartition("/")[2]
     return unquote(urlsplit(url).path.rsplit("/", 1)[-1])
 
 
