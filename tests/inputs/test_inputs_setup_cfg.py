@@ -81,6 +81,7 @@ scraps = st.sampled_from(
 @example("[a]\nx = 1\n\n  2\n # 3\n\n")
 @example("[a]\n  x = 1\n  y = 2\n   z")
 @example("[a]b]\nx=1")
+@example("[][a]")
 def test_the_dialect_is_the_standard_parsers(text: str) -> None:
     parser = configparser.RawConfigParser()
     try:

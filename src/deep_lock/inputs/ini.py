@@ -43,7 +43,7 @@ def read_ini(text: str, source: str) -> Sections:
             option.append((number, stripped))
             continue
         indent = depth
-        if stripped.startswith("[") and stripped.find("]") > 1:
+        if stripped.startswith("[") and stripped.rfind("]") > 1:
             name = stripped[1 : stripped.rfind("]")]
             if name in sections or name == "DEFAULT":
                 raise ProjectInvalid(f"{source}:{number}: the section stands twice, or is [DEFAULT]")
