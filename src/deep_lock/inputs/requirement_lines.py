@@ -13,7 +13,7 @@ MAX_LOGICAL_LINE = 256 * 1024
 _ODD_LINE_END = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 
-# short, long, or pip's second name: the one name by which the reader knows it
+# short or long: the one name by which the reader knows it
 _WITH_VALUE = {
     "-r": "requirement",
     "--requirement": "requirement",
@@ -23,7 +23,6 @@ _WITH_VALUE = {
     "--editable": "editable",
     "-i": "index-url",
     "--index-url": "index-url",
-    "--pypi-url": "index-url",
     "--extra-index-url": "extra-index-url",
     "-f": "find-links",
     "--find-links": "find-links",
