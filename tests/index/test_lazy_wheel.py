@@ -212,12 +212,21 @@ def test_zip64_records(read: Way) -> None:
     assert read(extra64(struct.pack("<HH2xHHQ", 9, 2, 1, 8, len(METADATA)))) == METADATA
 
 
+def with_prefix(prefix: bytes) -> bytes:
+    """As self-extracting archives are made."""
+    file = io.BytesIO(prefix)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(NAME, METADATA)
+    return file.getvalue()
+
+
 REFUSED: list[tuple[str, bytes, type[DeepLockError]]] = [
     ("empty", b"", ArchiveBroken),
     ("no zip", b"PK" * 500, ArchiveBroken),
     ("cut", PLAIN[:-5], ArchiveBroken),
     ("tail only", PLAIN[-200:], ArchiveAmbiguous),
     ("prefix", b"#!/bin/sh\n" + PLAIN, ArchiveAmbiguous),
+    ("prefix that the offsets know of", with_prefix(b"#!/bin/sh\n"), ArchiveAmbiguous),
     ("trailing bytes", PLAIN + b"\n", ArchiveBroken),
     ("two archives", PLAIN + PLAIN, ArchiveAmbiguous),
     ("end record in the comment", wheel((NAME, METADATA), comment=END + bytes(18)), ArchiveAmbiguous),

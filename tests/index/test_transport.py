@@ -295,6 +295,15 @@ def test_a_connection_that_ended_while_idle_costs_no_try(world: World) -> None:
     assert world.waits == []
 
 
+def test_a_connection_that_ends_at_the_next_request_costs_no_try(world: World) -> None:
+    """The server gave the idle connection up in the very moment it was used again."""
+    url = world.server.script("/page", reply(PAGE), Reply(raw=b"", after="close"), reply(PAGE))
+    for _ in range(2):
+        assert world.get(url).body == PAGE
+    assert [asked.connection for asked in world.server.requests] == [1, 1, 2]
+    assert world.waits == []
+
+
 def test_bytes_behind_an_answer_are_not_the_next_answer(world: World) -> None:
     poison = reply(b"poison").raw
     for path, raw in (("/a", reply(b"good").raw), ("/b", headless(b"0\r\n\r\n", "Transfer-Encoding: chunked").raw)):

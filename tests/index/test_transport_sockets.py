@@ -56,6 +56,15 @@ def test_single_bytes_do_not_go_past_the_deadline() -> None:
     assert clock.now == pytest.approx(125, abs=0.5)
 
 
+def test_one_long_wait_is_cut_to_the_deadline() -> None:
+    clock = Clock()
+    line = Line(clock)
+    line.begin(clock.now + 5)
+    with pytest.raises(httpcore.ReadTimeout):
+        Wire(Pipe(clock, 50, b"a"), line).read(1, 20.0)
+    assert clock.now == 105
+
+
 def test_too_slow_for_too_long() -> None:
     clock = Clock()
     line = Line(clock)
