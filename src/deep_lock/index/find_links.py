@@ -5,13 +5,14 @@ import threading
 from collections.abc import Sequence
 from hashlib import file_digest
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from deep_lock.deferred import Deferred
 from deep_lock.errors import ConfigError, IndexInvalid
-from deep_lock.index.anchors import read_anchors
 from deep_lock.index.cache import Cache
 from deep_lock.index.entries import Entry, FileUrls, Notes, group_entries
 from deep_lock.index.filenames import DISTRIBUTION_SUFFIXES, FileNames, FileSkipped
@@ -19,6 +20,11 @@ from deep_lock.index.listing import FileRecord, Listing, pack_listing, parse_ver
 from deep_lock.index.once import Network, Once
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS
 from deep_lock.index.urls import shown_url, without_user_info
+
+if TYPE_CHECKING:
+    from deep_lock.index import anchors
+else:
+    anchors = Deferred("deep_lock.index.anchors")
 
 _DIGESTS = "file-digests"
 _FLAT_PAGES = "flat-pages"
@@ -136,7 +142,7 @@ def _files_in(folder: Path) -> tuple[Path, ...]:
 
 
 def _flat_page(body: bytes, url: str) -> _FlatPage:
-    page = read_anchors(body, url)
+    page = anchors.read_anchors(body, url)
     if not page.has_files:
         raise IndexInvalid(f"{shown_url(url)}: a --find-links page without a single link to a file")
     return _FlatPage(base=page.base, entries=tuple(page.entries))
