@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
-from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
@@ -21,6 +20,7 @@ from deep_lock.index.client import IndexClient
 from deep_lock.model.build_system import Evidence, HookAnswer, SdistFacts
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
+from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import BuildRequest, Candidate, Resolved, Selection
 from deep_lock.model.target import Target
 from deep_lock.resolve.candidates import choose
@@ -55,7 +55,8 @@ class IndexSources:
         self._facts: dict[str, SdistFacts] = {}
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
         self._lock = threading.Lock()
-        self._guessed: set[tuple[NormalizedName, str]] = set()
+        self._guessed: set[tuple[object, ...]] = set()
+        self._reaching_out = False
 
     # -- Catalog
 
@@ -74,11 +75,12 @@ class IndexSources:
             return known
         return BuildRequest(name=file.name, version=file.version, sdist=file, target=target)
 
-    def prefetch(self, names: Sequence[NormalizedName], candidates: Sequence[Candidate]) -> None:
-        for name in names:
-            self._guess(name, SpecifierSet(), frozenset())
-        for candidate in candidates:
-            self._client.prefetch(partial(self._ahead, candidate.distribution, frozenset()))
+    def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
+        for requirement in requirements:
+            self._guess(requirement)
+        if self._reaching_out:
+            for candidate in candidates:
+                self._client.prefetch(partial(self._ahead, candidate.distribution, frozenset()))
 
     # -- source distributions
 
@@ -143,24 +145,31 @@ class IndexSources:
 
     # -- guesses
 
-    def _guess(self, name: NormalizedName, specifier: SpecifierSet, extras: frozenset[NormalizedName]) -> None:
-        key = (name, str(specifier))
+    def _guess(self, requirement: Requirement) -> None:
+        """Follow a requirement in the background.
+
+        While all that was asked for was in the cache, nothing is followed: a warm run needs no threads.
+        """
+        key = (requirement.name, str(requirement.specifier), requirement.extras)
         with self._lock:
             if key in self._guessed:
                 return
             self._guessed.add(key)
-        if self._client.is_at_hand(name):
-            return  # a warm run needs no threads
-        self._client.prefetch(partial(self._follow, name, specifier, extras))
+        if not self._reaching_out:
+            if self._client.is_at_hand(requirement.name):
+                return
+            self._reaching_out = True
+        self._client.prefetch(partial(self._follow, requirement))
 
-    def _follow(self, name: NormalizedName, specifier: SpecifierSet, extras: frozenset[NormalizedName]) -> None:
+    def _follow(self, requirement: Requirement) -> None:
         """Fetch the page, then the metadata of the release that will probably be taken, then what that asks for."""
+        name, specifier = requirement.name, requirement.specifier
         for version in self._client.versions(name):
             if version.is_prerelease or not specifier.contains(version):
                 continue
             file = choose(self._client.files(name, version), self._target, self._selection)
             if file is not None:
-                self._ahead(file, extras)
+                self._ahead(file, requirement.extras)
                 return
 
     def _ahead(self, file: Distribution, extras: frozenset[NormalizedName]) -> None:
@@ -173,4 +182,4 @@ class IndexSources:
             except IneligibleError:
                 return
             for requirement in asked:
-                self._guess(requirement.name, requirement.specifier, requirement.extras)
+                self._guess(requirement)

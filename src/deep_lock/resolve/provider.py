@@ -250,7 +250,7 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         except IneligibleError as error:
             self.ineligible[own.name, own.version] = str(error)
             return (Wish(requirement=Requirement(name=INELIGIBLE), reason=str(error)),)
-        self.catalog.prefetch([requirement.name for requirement in asked], ())
+        self.catalog.prefetch(asked)
         return tuple(
             Wish(requirement=requirement, order=1 + len(self._wishes))
             for requirement in overridden(tuple(asked), self.problem)

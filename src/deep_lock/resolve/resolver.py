@@ -58,7 +58,7 @@ def resolve(problem: Problem, catalog: Catalog) -> Outcome:
         known = walk(problem, at_hand, catalog)
         if known is not None:
             return known
-    catalog.prefetch([requirement.name for requirement in asked], ())
+    catalog.prefetch(asked)
     wishes = [Wish(requirement=requirement, direct=True, order=0) for requirement in asked]
     try:
         result = Resolver(provider, _Watch(provider)).resolve(wishes, max_rounds=MAX_ROUNDS)
