@@ -35,7 +35,8 @@ def warnings(events: list[Event]) -> list[str]:
 
 
 def entries(cache: Cache) -> list[Path]:
-    return [path for path in cache.folder.glob("v1/**/*") if path.is_file()]
+    found = [path for path in cache.folder.glob("v1/**/*") if not path.name.startswith(TEMPORARY_PREFIX)]
+    return [path for path in found if path.is_file()]
 
 
 def page(listing: bytes | None = b"listing") -> CachedPage:

@@ -72,8 +72,7 @@ class IndexServer:
     def __enter__(self) -> Self:
         """Start to serve."""
         handler = type("Handler", (_Handler,), {"owner": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
         return self
@@ -161,6 +160,13 @@ class IndexServer:
             + "".join(lines)
             + "</body></html>\n"
         )
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: clients hang up on what is too large."""
 
 
 @dataclass(kw_only=True)
