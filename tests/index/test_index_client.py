@@ -422,6 +422,21 @@ def test_metadata_comes_by_the_cheapest_way_that_works(
     assert server.log == []
 
 
+@pytest.mark.parametrize("without_length", [False, True])
+def test_a_large_wheel_from_a_server_without_ranges_is_streamed_whole(
+    desk: Desk,
+    server: IndexServer,
+    without_length: bool,  # noqa: FBT001 - both ways to send it
+) -> None:
+    server.sidecars, server.ranges = "none", "ignored"
+    offer(server, make_wheel("foo", "1.0", "bar>=2", padding=9_000_000))
+    client = desk.client(server)
+    wheel = wheel_of(client)
+    server.without_length = without_length
+    assert client.wheel_metadata(wheel).requires_dist == ("bar>=2",)
+    assert len(server.asked(".whl")) == 2
+
+
 def test_wheels_that_share_their_metadata_share_the_request(desk: Desk, server: IndexServer) -> None:
     offer(server, *(make_wheel("foo", "1.0", tags=f"cp3{n}-cp3{n}-any") for n in range(8, 14)))
     client = desk.client(server)
@@ -430,13 +445,16 @@ def test_wheels_that_share_their_metadata_share_the_request(desk: Desk, server: 
     assert len(server.asked(".metadata")) == 1
 
 
-def test_a_server_without_ranges_is_asked_for_one_only_once(desk: Desk, server: IndexServer) -> None:
-    server.sidecars, server.ranges = "none", "no-suffix"
+@pytest.mark.parametrize(("ranges", "count"), [("yes", 2), ("no-suffix", 2), ("ignored", 1)])
+def test_a_server_that_ignores_ranges_is_asked_for_one_only_once(
+    desk: Desk, server: IndexServer, ranges: Any, count: int
+) -> None:
+    server.sidecars, server.ranges = "none", ranges
     offer(server, make_wheel("foo", "1.0"), make_wheel("foo", "2.0"))
     client = desk.client(server)
     for version in client.versions(FOO):
         client.wheel_metadata(wheel_of(client, version=version))
-    assert len([request for request in server.log if "range" in request.headers]) == 1
+    assert len([request for request in server.log if "range" in request.headers]) == count
 
 
 def test_a_lying_metadata_file_stops_the_run(desk: Desk, server: IndexServer) -> None:

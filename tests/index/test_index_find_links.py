@@ -1,5 +1,6 @@
 """--find-links: folders and pages, beside the indexes."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,8 @@ def test_a_changed_file_is_hashed_again_and_one_that_changes_meanwhile_is_refuse
     path = links / "foo-1.0.zip"
     path.write_bytes(b"one")
     first = client_of(str(links)).files(FOO, ONE)[0]
-    path.write_bytes(b"other")
+    path.write_bytes(b"two")
+    os.utime(path, (1, 1))
     client = client_of(str(links))
     second = client.files(FOO, ONE)[0]
     assert first.sha256 != second.sha256
