@@ -5,9 +5,9 @@ that requires hashes cannot build anything whose build was not locked.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
@@ -45,8 +45,7 @@ class Shelf(Protocol):
         """Return how the sdist's own metadata is known; None where it is plain metadata."""
 
 
-@dataclass(kw_only=True, slots=True)
-class _Entry:
+class _Entry(Struct, kw_only=True):
     """All uses of one release, over all targets and environments."""
 
     name: NormalizedName
@@ -61,8 +60,7 @@ class _Entry:
     direct: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Assembly:
+class Assembly(Struct, frozen=True, kw_only=True):
     """What is needed to write a closure down. ``problems`` are the runtime problems, in target order."""
 
     closure: Closure
@@ -92,31 +90,37 @@ def _several(entries: Mapping[Key, _Entry]) -> frozenset[NormalizedName]:
 
 def _entries(assembly: Assembly) -> dict[Key, _Entry]:
     entries: dict[Key, _Entry] = {}
-
-    def entry(pin: Pin, target: Target) -> _Entry:
-        key = (pin.name, pin.version)
-        own = entries.setdefault(key, _Entry(name=pin.name, version=pin.version))
-        own.taken[target.label] = pin.distribution
-        return own
-
     for (target, resolved), problem in zip(assembly.closure.runtime, assembly.problems, strict=True):
         scopes = reached(assembly.parts, problem, resolved)
-        versions = {pin.name: pin.version for pin in resolved.pins}
-        for pin in resolved.pins:
-            entry(pin, target).scopes[target.label] = scopes[pin.name]
+        for pin, entry in _entered(entries, resolved, target):
+            entry.scopes[target.label] = scopes[pin.name]
+        versions = _versions(resolved)
         for edge in resolved.edges:
             if edge.parent is None:
                 entries[edge.child, versions[edge.child]].direct = True
-        _add_children(entries, resolved, versions)
     for built in assembly.closure.builds:
         for resolved in (built.final, built.declared):
-            versions = {pin.name: pin.version for pin in resolved.pins}
-            for pin in resolved.pins:
-                entry(pin, built.target).in_environment = True
-            _add_children(entries, resolved, versions)
+            for _, entry in _entered(entries, resolved, built.target):
+                entry.in_environment = True
+    for built in assembly.closure.builds:
         if built.subject.sdist is not None:
             entries[built.subject.name, built.subject.sdist.version].recorded = True
     return entries
+
+
+def _entered(entries: dict[Key, _Entry], resolved: Resolved, target: Target) -> list[tuple[Pin, _Entry]]:
+    """Note each pin's file, and what it brings in; return the pins with their entries."""
+    found = []
+    for pin in resolved.pins:
+        entry = entries.setdefault((pin.name, pin.version), _Entry(name=pin.name, version=pin.version))
+        entry.taken[target.label] = pin.distribution
+        found.append((pin, entry))
+    _add_children(entries, resolved, _versions(resolved))
+    return found
+
+
+def _versions(resolved: Resolved) -> dict[NormalizedName, Version]:
+    return {pin.name: pin.version for pin in resolved.pins}
 
 
 def _add_children(

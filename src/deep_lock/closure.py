@@ -8,9 +8,10 @@ one fixpoint), and whenever one of its pins turned out to be on the chain of bui
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
@@ -52,8 +53,7 @@ class Sources(Catalog, Protocol):
         """Remember the best guess at metadata that only a backend knows, and warn."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """What is built: an sdist, or the project itself (``sdist`` None)."""
 
     name: NormalizedName
@@ -62,8 +62,7 @@ class Subject:
     facts: SdistFacts
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Built:
+class Built(Struct, frozen=True, kw_only=True):
     """One subject on one target: its build environment in both stages, and how the hook's answer is known."""
 
     subject: Subject
@@ -73,16 +72,14 @@ class Built:
     final: Resolved
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Closure:
+class Closure(Struct, frozen=True, kw_only=True):
     """The finished graph of resolutions."""
 
     runtime: tuple[tuple[Target, Resolved], ...]
     builds: tuple[Built, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What to close: one runtime problem a target, in order, and the project's own build where it has one."""
 
     runtime: tuple[Problem, ...]
@@ -98,12 +95,13 @@ class Plan:
     """By target label, versions that suit the most environments there: found by an earlier pass (sharing.py)."""
 
 
-@dataclass(kw_only=True, slots=True)
-class _Frame:
+class _Frame(Struct, kw_only=True):
     problem: Problem
     subject: Subject | None = None
     answer: HookAnswer | None = None
     declared: Resolved | None = None
+    asked_in: Resolved | None = None
+    """The environment that the answer holds for."""
     resolved: Resolved | None = None
     waiting: list[Pin] = field(default_factory=list)
     stages: int = 0
@@ -168,8 +166,16 @@ def _remembered(
     return dict(_merged(known, {pin.name: (pin.version,) for pin in resolved.pins}))
 
 
-@dataclass(kw_only=True)
-class _TargetWalk:
+def _within(final: Resolved, declared: Resolved) -> Resolved:
+    """Return the part of a final environment that stood before the hook asked for more: where it would be asked again."""
+    names = {pin.name for pin in declared.pins}
+    return Resolved(
+        pins=tuple(pin for pin in final.pins if pin.name in names),
+        edges=tuple(edge for edge in final.edges if edge.child in names and edge in declared.edges),
+    )
+
+
+class _TargetWalk(Struct, kw_only=True):
     """One target's stack, and what was built on it."""
 
     plan: Plan
@@ -266,32 +272,34 @@ class _TargetWalk:
         self.stack.append(self.frame(subject, frame.problem))
 
     def _finish(self, frame: _Frame) -> None:
-        """Ask the backend once its environment stands; ask again while the answer changes the environment."""
+        """Ask the backend in the declared environment; ask again while the answer changes that environment itself."""
         subject, resolved = frame.subject, frame.resolved
         if subject is None or resolved is None:
             self.stack.pop()
             return
-        answer = self.sources.answer(subject.facts, resolved, frame.problem.target)
-        known = frame.answer.requires or () if frame.answer is not None else ()
-        asked = answer.requires or ()
-        frame.declared = frame.declared or resolved
-        frame.stages += 1
-        if asked != known:
+        asked_in = resolved if frame.declared is None else _within(resolved, frame.declared)
+        if frame.answer is None or asked_in != frame.asked_in:
+            frame.stages += 1
             if frame.stages > MAX_STAGES:
                 raise Unsatisfiable(
-                    f"the backend of {subject.name} {subject.version} asks for something else each time it is asked",
+                    f"the backend of {subject.name} {subject.version or ''} asks for something else each time it is asked",
                     hint="pin its build requirements with a build constraint",
                 )
-            frame.answer = answer
-            problem = self._problem(subject, frame.problem, asked)
-            frame.problem = replace(problem, excluded=frame.problem.excluded)
-            frame.resolved = None
-            return
+            known = frame.answer.requires or () if frame.answer is not None else ()
+            frame.answer = self.sources.answer(subject.facts, asked_in, frame.problem.target)
+            frame.declared = frame.declared or resolved
+            frame.asked_in = asked_in
+            asked = frame.answer.requires or ()
+            if asked != known:
+                problem = self._problem(subject, frame.problem, asked)
+                frame.problem = replace(problem, excluded=frame.problem.excluded)
+                frame.resolved = None
+                return
         self.done[subject.name, subject.version if subject.sdist is not None else None] = Built(
             subject=subject,
             target=frame.problem.target,
-            answer=answer,
-            declared=frame.declared,
+            answer=frame.answer,
+            declared=frame.declared or resolved,
             final=resolved,
         )
         self.used.update(_remembered(self.used, resolved))

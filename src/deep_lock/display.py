@@ -8,8 +8,6 @@ import unicodedata
 
 MAX_SHOWN = 200
 _CUT = "..."
-# Enough to fill the limit after normalising; bounds the work on a huge text.
-_LOOKED_AT = 8 * MAX_SHOWN
 
 # Controls, format characters (bidi, zero-width, tags), surrogates, private use, unassigned, and every space but " ".
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
@@ -20,25 +18,26 @@ _BLANK = re.compile(
 )
 
 
-def _piece(character: str) -> str:
-    if character == " ":
+def _piece(character: str, *, ascii_only: bool) -> str:
+    if " " <= character <= "~":
         return character
-    if unicodedata.category(character) in _HIDDEN_CATEGORIES or _BLANK.match(character):
+    if ascii_only or unicodedata.category(character) in _HIDDEN_CATEGORIES or _BLANK.match(character):
         return f"\\u{{{ord(character):x}}}"
     return character
 
 
-def show(text: str, limit: int = MAX_SHOWN) -> str:
+def show(text: str, limit: int = MAX_SHOWN, *, ascii_only: bool = False) -> str:
     r"""Return the text on one line, in NFC, with ``\u{...}`` for what cannot be seen, in at most ``limit`` characters.
 
-    A cut text ends in "...". Showing twice is showing once.
+    ``ascii_only`` is for what must be ASCII anyway (names, versions, hosts): a look-alike letter is shown as its code
+    point. A cut text ends in "...". Showing twice is showing once.
     """
     if len(text) <= limit and text.isascii() and text.isprintable():
         return text
     shown: list[str] = []
     length = 0
-    for character in unicodedata.normalize("NFC", text[: max(_LOOKED_AT, 8 * limit)]):
-        piece = _piece(character)
+    for character in unicodedata.normalize("NFC", text[: 8 * limit]):
+        piece = _piece(character, ascii_only=ascii_only)
         shown.append(piece)
         length += len(piece)
         if length > limit:
@@ -48,3 +47,8 @@ def show(text: str, limit: int = MAX_SHOWN) -> str:
     while shown and length > limit - len(_CUT):
         length -= len(shown.pop())
     return "".join(shown) + _CUT
+
+
+def quote(text: str, limit: int = MAX_SHOWN) -> str:
+    """Return what must be ASCII, between quotes, for a message."""
+    return f"'{show(text, limit, ascii_only=True)}'"

@@ -3,12 +3,12 @@
 The library prints nothing: it tells a Reporter. The command line shows some of it; a library user passes `silent`.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Warned:
+
+class Warned(Struct, frozen=True, kw_only=True):
     """Something that a person should know. ``code`` is stable and greppable; ``subject`` is what it is about."""
 
     code: str
@@ -16,31 +16,27 @@ class Warned:
     message: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fetching:
+class Fetching(Struct, frozen=True, kw_only=True):
     """A request was started. ``what`` is a file or project name, for the progress line."""
 
     what: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True, kw_only=True):
     """A request ended, well or not. ``size`` in bytes."""
 
     what: str
     size: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Solving:
+class Solving(Struct, frozen=True, kw_only=True):
     """A problem is being solved. ``subject`` is a sentence part: "runtime" or "build of NAME VERSION"."""
 
     subject: str
     target: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pinned:
+class Pinned(Struct, frozen=True, kw_only=True):
     """The resolver pinned a candidate (it may be given up again)."""
 
     name: str

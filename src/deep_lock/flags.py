@@ -4,18 +4,18 @@ None and empty mean: not said. The environment, the clock and the folders come i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, field
 
 from deep_lock.model.resolution import BuildScope, Prereleases, ResolutionMode
 
 Hooks = Literal["static", "sandbox", "trust"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InputFlags:
+class InputFlags(Struct, frozen=True, kw_only=True):
     """What is locked."""
 
     folder: Path
@@ -31,8 +31,7 @@ class InputFlags:
     no_default_groups: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RuleFlags:
+class RuleFlags(Struct, frozen=True, kw_only=True):
     """Which releases and files may be chosen, and for which targets."""
 
     pythons: tuple[str, ...] = ()
@@ -50,8 +49,7 @@ class RuleFlags:
     require_evidence: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UpgradeFlags:
+class UpgradeFlags(Struct, frozen=True, kw_only=True):
     """Which earlier pins are given up."""
 
     everything: bool = False
@@ -60,8 +58,7 @@ class UpgradeFlags:
     builds: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NetworkFlags:
+class NetworkFlags(Struct, frozen=True, kw_only=True):
     """Where files come from, and how they are fetched."""
 
     default_index: str | None = None
@@ -77,8 +74,7 @@ class NetworkFlags:
     insecure_hosts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """The machine, as the command line saw it."""
 
     cache_folder: Path
@@ -88,8 +84,7 @@ class Surroundings:
     home: Path | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Flags:
+class Flags(Struct, frozen=True, kw_only=True):
     """All of it."""
 
     inputs: InputFlags

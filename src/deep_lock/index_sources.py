@@ -5,7 +5,7 @@ A guess costs at most a request too many: it never changes an answer.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -18,7 +18,6 @@ from deep_lock.build.sdist_facts import FACTS_VERSION, read_sdist
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
-from deep_lock.index.once import Workers
 from deep_lock.model.build_system import Evidence, HookAnswer, SdistFacts
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
@@ -27,7 +26,6 @@ from deep_lock.model.target import Target
 from deep_lock.resolve.candidates import choose
 from deep_lock.resolve.dependencies import BASE, IneligibleError, dependencies
 
-WORKERS = 30
 FACTS = f"sdist-facts-{FACTS_VERSION}"
 
 _encode_facts = msgspec.msgpack.Encoder().encode
@@ -35,7 +33,7 @@ _decode_facts = msgspec.msgpack.Decoder(SdistFacts).decode
 
 
 class IndexSources:
-    """Serves `closure.Sources` and `assembling.Shelf`. Close it: it owns worker threads."""
+    """Serves `closure.Sources` and `assembling.Shelf`."""
 
     def __init__(
         self, *, client: IndexClient, cache: Cache, selection: Selection, target: Target, reporter: Reporter
@@ -49,12 +47,6 @@ class IndexSources:
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
         self._lock = threading.Lock()
         self._guessed: set[tuple[NormalizedName, str]] = set()
-        self._workers: Workers | None = None
-
-    def close(self) -> None:
-        """Give up what was guessed and is still under way."""
-        if self._workers is not None:
-            self._workers.close()
 
     # -- Catalog
 
@@ -77,7 +69,7 @@ class IndexSources:
         for name in names:
             self._guess(name, SpecifierSet(), frozenset())
         for candidate in candidates:
-            self._later(partial(self._ahead, candidate.distribution, frozenset()))
+            self._client.prefetch(partial(self._ahead, candidate.distribution, frozenset()))
 
     # -- source distributions
 
@@ -142,12 +134,6 @@ class IndexSources:
 
     # -- guesses
 
-    def _later(self, task: Callable[[], None]) -> None:
-        with self._lock:
-            if self._workers is None:
-                self._workers = Workers(WORKERS)
-        self._workers.submit(task)
-
     def _guess(self, name: NormalizedName, specifier: SpecifierSet, extras: frozenset[NormalizedName]) -> None:
         key = (name, str(specifier))
         with self._lock:
@@ -156,7 +142,7 @@ class IndexSources:
             self._guessed.add(key)
         if self._client.is_at_hand(name):
             return  # a warm run needs no threads
-        self._later(partial(self._follow, name, specifier, extras))
+        self._client.prefetch(partial(self._follow, name, specifier, extras))
 
     def _follow(self, name: NormalizedName, specifier: SpecifierSet, extras: frozenset[NormalizedName]) -> None:
         """Fetch the page, then the metadata of the release that will probably be taken, then what that asks for."""

@@ -5,10 +5,11 @@ Law: until a lock is whole and lawful, nothing is written; what is there stays a
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from msgspec import Struct
+from msgspec.structs import replace
 from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
@@ -39,8 +40,7 @@ from deep_lock.sharing import releases, sharable
 WAIT_SECONDS = 30
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """A finished lock, its text, and where it belongs."""
 
     path: Path
@@ -54,8 +54,7 @@ class Outcome:
         return self.text != self.before
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Run:
+class _Run(Struct, frozen=True, kw_only=True):
     """One run's inputs, settled."""
 
     flags: Flags
@@ -204,19 +203,18 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
         target=run.targets[0],
         reporter=reporter,
     )
-    with closing(sources):
-        plan = _plan(run)
-        closure = _shared(plan, sources, reporter)
-        _require_sources(closure, run.selection)
-        _require_evidence(closure, run, reporter)
-        assembly = Assembly(
-            closure=closure,
-            problems=plan.runtime,
-            parts=run.gathered.parts,
-            shelf=sources,
-            selection=run.selection,
-        )
-        return replace(_head(run), packages=packages(assembly), builds=builds(assembly))
+    plan = _plan(run)
+    closure = _shared(plan, sources, reporter)
+    _require_sources(closure, run.selection)
+    _require_evidence(closure, run, reporter)
+    assembly = Assembly(
+        closure=closure,
+        problems=plan.runtime,
+        parts=run.gathered.parts,
+        shelf=sources,
+        selection=run.selection,
+    )
+    return replace(_head(run), packages=packages(assembly), builds=builds(assembly))
 
 
 def _plan(run: _Run) -> Plan:

@@ -1,10 +1,10 @@
 """Where files come from: the indexes of one run, and the client and cache that serve them."""
 
 import importlib
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import UsageError
@@ -19,8 +19,7 @@ from deep_lock.inputs.config import Config
 DEFAULT = "default"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Network:
+class Network(Struct, frozen=True, kw_only=True):
     """The client and cache of one run. Close it: the client owns threads and connections."""
 
     client: IndexClient

@@ -4,10 +4,10 @@ The readers in `inputs/` take text; here is where files are opened, and where pa
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import (
@@ -40,8 +40,7 @@ LOCK_NAME = "deep.lock"
 DEFAULT_GROUPS = ("dev",)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gathered:
+class Gathered(Struct, frozen=True, kw_only=True):
     """All that the user wrote, read."""
 
     project: Project

@@ -6,8 +6,8 @@ preferences, and kept if it names fewer releases.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -15,8 +15,7 @@ from packaging.version import Version
 from deep_lock.closure import Closure, Preferences
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Use:
+class _Use(Struct, frozen=True, kw_only=True):
     """One environment's (or the runtime's) use of a name: what it took, and what it would accept."""
 
     version: Version

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from index_server import File, IndexServer, make_sdist, make_wheel, metadata_text
+from msgspec import structs
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
@@ -207,7 +208,7 @@ def test_offline_takes_any_cached_page_and_names_what_is_missing(desk: Desk, ser
     with pytest.raises(NotCached, match=f"the page of bar on {server.url} is not in the cache"):
         offline.versions(BAR)
     with pytest.raises(NotCached, match=r"the file foo-1\.0-py3-none-any\.whl is not"):
-        offline.digest(replace(wheel_of(offline), sha256=None))
+        offline.digest(structs.replace(wheel_of(offline), sha256=None))
     assert desk.fetchers == 0
 
 
@@ -233,7 +234,7 @@ def test_a_sound_entry_without_a_listing_is_fetched_again(desk: Desk, server: In
     cache = Cache(desk.folder, desk.events.append)
     page = cache.get_page(url)
     assert page is not None
-    cache.put_page(url, replace(page, listing=b"\x00\x00\x00\x01\xc1"), fresh_until=NOW + 600)
+    cache.put_page(url, structs.replace(page, listing=b"\x00\x00\x00\x01\xc1"), fresh_until=NOW + 600)
     assert list(desk.client(server).versions(FOO)) == [ONE]
     assert desk.codes() == ["CacheEntryBad"]
 

@@ -1,7 +1,6 @@
 """Project pages, JSON and HTML, through the front door: bytes in, Listing or a typed error out."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
@@ -76,7 +76,7 @@ def test_html_and_json_say_the_same() -> None:
     name = canonicalize_name("ruamel.yaml")
     from_json = all_files(read((PAGES / "ruamel-yaml.json").read_bytes(), name=name))
     from_html = all_files(read((PAGES / "ruamel-yaml.html").read_bytes(), HTML, name))
-    assert from_html == [replace(file, size=None, upload_time=None) for file in from_json]
+    assert from_html == [structs.replace(file, size=None, upload_time=None) for file in from_json]
     assert {file.yanked for file in from_html} == {None, "would still install for Python 2"}
     assert [file.filename for file in from_html][-1] == "ruamel.yaml-0.1.tar.gz"
 

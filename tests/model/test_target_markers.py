@@ -7,10 +7,11 @@ import pytest
 from packaging.markers import Marker
 
 from deep_lock.errors import TargetsAlike
-from deep_lock.model.marker_cover import cover, grid
+from deep_lock.model import target_markers
 from deep_lock.model.target import Target
 from deep_lock.model.target_markers import (
     BASE,
+    MarkerInexact,
     Scope,
     enlarge,
     environment_marker,
@@ -254,14 +255,26 @@ def test_environments_turn_others_away() -> None:
         assert not any(text.evaluate(dict(target.environment)) for text in texts), target.label
 
 
+@pytest.mark.parametrize("wrong", ["sys_platform != 'win32'", "sys_platform ==", "platform_machine == 'riscv64'"])
+def test_what_is_written_is_evaluated_before_it_leaves(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = declare("3.11 3.9", WINDOWS, MAC)
+    monkeypatch.setattr(target_markers, "say", lambda _: (wrong,))
+    with pytest.raises(MarkerInexact):
+        label_marker(labels(declared, lambda t: t.platform == WINDOWS), declared)
+    monkeypatch.setattr(target_markers, "conjunction", lambda _: wrong)
+    with pytest.raises(MarkerInexact):
+        environment_marker(declared[0], declared)
+    with pytest.raises(MarkerInexact):
+        environments(declared)
+
+
 def test_a_cover_says_nothing_twice() -> None:
-    table = grid(FULL)
-    wanted = [cell for cell, target in zip(table.cells, FULL, strict=True) if on_linux(target) or on_old(target)]
-    required = sum(wanted)
-    forbidden = sum(table.cells) - required
-    chosen = cover(required, forbidden, table.terms)
-    for term in chosen:
-        rest = 0
-        for other in chosen:
-            rest |= 0 if other is term else other.mask
-        assert required & ~rest
+    declared = declare("3.14 3.13 3.12 3.11", *DEFAULT_PLATFORMS)
+    # the greedy choice begins with 3.12, which the terms that follow make needless
+    absent = {("3.11", MAC), ("3.13", ARM), ("3.14", WINDOWS)}
+    wanted = labels(declared, lambda t: (t.python, t.platform) not in absent)
+    assert label_marker(wanted, declared) == (
+        "platform_machine == 'x86_64' or python_version != '3.13' and sys_platform == 'linux'"
+        " or python_version < '3.14' and sys_platform == 'win32'"
+        " or python_version >= '3.12' and sys_platform == 'darwin'"
+    )

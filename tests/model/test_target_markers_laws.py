@@ -2,7 +2,7 @@
 
 from itertools import chain, combinations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.markers import Marker
 
@@ -38,12 +38,13 @@ SCOPES = (
     *(Scope(kind="group", name=n) for n in "ag"),
 )
 
-matrices = st.lists(
-    st.builds(lambda p, q: make_target(p, q, host=None), st.sampled_from(PYTHONS), st.sampled_from(PLATFORMS)),
-    min_size=1,
-    max_size=24,
-    unique_by=lambda target: target.label,
-).map(tuple)
+names = st.tuples(st.sampled_from(PYTHONS), st.sampled_from(PLATFORMS))
+matrices = st.lists(names, min_size=1, max_size=16, unique=True)
+unhurried = settings(deadline=None)  # each example evaluates hundreds of markers
+
+
+def declare(matrix: list[tuple[str, str]]) -> tuple[Target, ...]:
+    return tuple(make_target(python, platform, host=None) for python, platform in matrix)
 
 
 def evaluate(text: str | None, target: Target, selected: frozenset[Scope] = frozenset()) -> bool:
@@ -55,8 +56,10 @@ def evaluate(text: str | None, target: Target, selected: frozenset[Scope] = froz
     return Marker(text).evaluate({**target.environment, **sets}, context="lock_file")
 
 
+@unhurried
 @given(matrices, st.data())
-def test_exact_on_every_declared_target(declared: tuple[Target, ...], data: st.DataObject) -> None:
+def test_exact_on_every_declared_target(matrix: list[tuple[str, str]], data: st.DataObject) -> None:
+    declared = declare(matrix)
     every = sorted(target.label for target in declared)
     chosen = frozenset(data.draw(st.sets(st.sampled_from(every), min_size=1)))
     larger = enlarge(chosen, declared)
@@ -72,11 +75,14 @@ def test_exact_on_every_declared_target(declared: tuple[Target, ...], data: st.D
         raise AssertionError
 
 
+@unhurried
 @given(matrices, st.data())
-def test_scopes_mean_what_sets_mean(declared: tuple[Target, ...], data: st.DataObject) -> None:
+def test_scopes_mean_what_sets_mean(matrix: list[tuple[str, str]], data: st.DataObject) -> None:
+    declared = declare(matrix)
     every = sorted(target.label for target in declared)
-    subset = st.sets(st.sampled_from(every), min_size=1).map(lambda chosen: enlarge(chosen, declared))
-    parts: list[Part] = data.draw(st.lists(st.tuples(subset, st.sampled_from(SCOPES)), min_size=1, max_size=6))
+    subsets = st.frozensets(st.sampled_from(every), min_size=1)
+    drawn = data.draw(st.lists(st.tuples(subsets, st.sampled_from(SCOPES)), min_size=1, max_size=6))
+    parts: list[Part] = [(enlarge(chosen, declared), scope) for chosen, scope in drawn]
     text = with_scopes(parts, declared)
     assert with_scopes(list(reversed(parts)), declared) == text
     for selected in chain.from_iterable(combinations(SCOPES[1:], size) for size in range(len(SCOPES))):
@@ -85,8 +91,10 @@ def test_scopes_mean_what_sets_mean(declared: tuple[Target, ...], data: st.DataO
             assert evaluate(text, target, frozenset(selected)) == wanted, (text, target.label, selected)
 
 
+@unhurried
 @given(matrices, st.sampled_from([None, ">=3.8", ">=3.10,<3.14", ">=3.12,!=3.13.*"]))
-def test_every_target_has_its_environment(declared: tuple[Target, ...], requires_python: str | None) -> None:
+def test_every_target_has_its_environment(matrix: list[tuple[str, str]], requires_python: str | None) -> None:
+    declared = declare(matrix)
     texts = environments(declared, requires_python)
     assert len(set(texts)) == len(texts)
     for target in declared:

@@ -2,12 +2,12 @@
 
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from packaging.markers import Marker, default_environment
 
 from deep_lock.errors import ProjectInvalid, UsageError
@@ -251,6 +251,7 @@ def test_the_running_interpreter() -> None:
         ("", TODAY, ("3.15", "3.14", "3.13", "3.12", "3.11")),
         (">=3.9", TODAY, ("3.15", "3.14", "3.13", "3.12", "3.11")),
         (">=3.9", date(2026, 10, 31), ("3.15", "3.14", "3.13", "3.12", "3.11", "3.10")),
+        (">=3.14", date(2026, 10, 1), ("3.15", "3.14")),
         (">=3.9", date(2026, 9, 30), ("3.14", "3.13", "3.12", "3.11", "3.10")),
         (">=3.13.2", TODAY, ("3.15", "3.14", "3.13")),
         (">=3.12,<3.14", TODAY, ("3.13", "3.12")),

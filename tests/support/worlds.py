@@ -20,7 +20,7 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.model.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem, HookAnswer, SdistFacts
+from deep_lock.model.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem, Evidence, HookAnswer, SdistFacts
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
 from deep_lock.model.requirement import Requirement, parse_requirement
@@ -95,7 +95,7 @@ def release_files(name: str, version: str, release: Mapping[str, Any]) -> tuple[
     return tuple(files)
 
 
-def _origin(filename: str) -> dict[str, str]:
+def _origin(filename: str) -> dict[str, Any]:
     digest = hashlib.sha256(filename.encode()).hexdigest()
     return {"url": f"https://files.example/{digest[:4]}/{filename}", "sha256": digest}
 
@@ -172,5 +172,5 @@ class WorldSources:
             raise LookupError(file.filename)
         return file.sha256
 
-    def metadata_evidence(self, sdist: SourceDistribution) -> str | None:
+    def metadata_evidence(self, sdist: SourceDistribution) -> Evidence | None:
         return "assumed" if (sdist.name, sdist.version) in self.assumed else None

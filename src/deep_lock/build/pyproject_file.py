@@ -6,10 +6,10 @@ Hostile input: limited before it is parsed, since tomllib is quadratic in dotted
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded, PyprojectInvalid, RequirementInvalid, UrlForbidden

@@ -5,9 +5,9 @@ The ladder for runtime metadata, best first: PKG-INFO of 2.2 and up that vouches
 there is only a guess, and only the backend knows.
 """
 
-from dataclasses import replace
 from typing import BinaryIO
 
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 

@@ -1,15 +1,18 @@
 """The requirement options of a setup.py, where they can be proven without running it.
 
-Law: proven, or not at all. An option is proven where the file calls setuptools' own ``setup`` exactly once, at top
-level, with the option absent or given by literals, directly or through names that are bound once and that nothing
-else could change. What the rest of the file does cannot matter then: other names, imports and prints are let be.
+Law: proven, or not at all. An option is proven where every call of setuptools' own ``setup`` in the file leaves it
+out, or every one gives the same literals, directly or through names that are bound once and that nothing else could
+change. Which of the calls is run, and what the rest of the file does, cannot matter then.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
+from msgspec.structs import replace
+
+from deep_lock.build.literal_values import Literal, evaluate
 from deep_lock.build.python_source import parse_python
+from deep_lock.build.script_names import Script, UnprovenError, is_unreachable, note_uses, setup_calls, survey
 from deep_lock.build.setuptools_options import (
     EXTRAS,
     INSTALL,
@@ -21,20 +24,11 @@ from deep_lock.build.setuptools_options import (
     split_lines,
 )
 
-_SETUP_MODULES = {"setuptools", "distutils.core"}
-_SETUP_ROOTS = {"setuptools", "distutils"}
-_MAX_DEPTH = 50
-_REBINDING = {"exec", "execfile", "globals", "locals", "vars"}
-"""Builtins by which names change without an assignment."""
 _TAKES_OVER = {
     "distclass": "setup() is given a distribution class of its own",
     "pbr": "pbr makes the metadata",
     "script_args": "setup() is given a command of its own",
 }
-
-
-class _UnprovenError(Exception):
-    """Carries the reason; never leaves this file."""
 
 
 def read_setup_py(raw: bytes) -> SetuptoolsOptions:
@@ -43,308 +37,43 @@ def read_setup_py(raw: bytes) -> SetuptoolsOptions:
     if tree is None:
         return all_unproven("setup.py is not Python that this Python can parse")
     try:
-        script = _survey(tree)
-        keywords = _keywords(script, _the_call(tree, script))
-    except _UnprovenError as reason:
+        script = survey(tree)
+        calls = setup_calls(tree, script)
+        note_uses(tree, calls, script)
+        found = [_options(script, _keywords(script, call)) for call in calls]
+    except UnprovenError as reason:
         return all_unproven(f"setup.py: {reason}")
-    for keyword, reason_text in _TAKES_OVER.items():
-        if keyword in keywords:
-            return all_unproven(f"setup.py: {reason_text}")
-    return _options(script, keywords)
+    return _agree(found)
 
 
-@dataclass(slots=True)
-class _Script:
-    """What names mean in the file."""
-
-    bound: dict[str, int] = field(default_factory=dict)
-    """How often a name is bound, in any scope."""
-    setup_bound: dict[str, int] = field(default_factory=dict)
-    """How often it is bound to setuptools' setup, or to a module that has it."""
-    modules: dict[str, str] = field(default_factory=dict)
-    """Alias of an imported module that has ``setup``."""
-    values: dict[str, ast.expr] = field(default_factory=dict)
-    """Names that are bound once, at top level, by a plain assignment."""
-    uses: dict[str, set[str]] = field(default_factory=dict)
-    """Where a name is read: "setup" (an argument), "copy", "in NAME", or "other"."""
+def _agree(found: list[SetuptoolsOptions]) -> SetuptoolsOptions:
+    """Return what all calls say; an option on which they differ is unproven."""
+    first = found[0]
+    unproven = {option: reason for options in found for option, reason in options.unproven.items()}
+    for option in OPTIONS:
+        if any(getattr(options, option) != getattr(first, option) for options in found):
+            unproven.setdefault(option, f"setup.py: {option} differs between calls of setup()")
+    return replace(first, unproven=unproven)
 
 
-def _survey(tree: ast.Module) -> _Script:
-    script = _Script()
-    for node in ast.walk(tree):
-        _note_bindings(node, script)
-    for statement in tree.body:
-        target = _plain_target(statement)
-        if target is not None and script.bound[target[0]] == 1:
-            script.values[target[0]] = target[1]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load) and _root(node) in script.modules:
-            raise _UnprovenError("it changes setuptools itself")
-    return script
-
-
-def _root(node: ast.expr) -> str:
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _note_bindings(node: ast.AST, script: _Script) -> None:
-    for name in _bound_names(node):
-        script.bound[name] = script.bound.get(name, 0) + 1
-    if isinstance(node, ast.Import):
-        _note_import(node, script)
-    elif isinstance(node, ast.ImportFrom):
-        _note_import_from(node, script)
-    elif isinstance(node, ast.Name) and node.id in _REBINDING and isinstance(node.ctx, ast.Load):
-        raise _UnprovenError(f"{node.id}() may change names")
-
-
-def _note_import(node: ast.Import, script: _Script) -> None:
-    for alias in node.names:
-        root = alias.name.partition(".")[0]
-        if alias.asname is None and root in _SETUP_ROOTS:
-            _note_setup(root, script, module=root)
-        elif alias.asname is not None and alias.name in _SETUP_MODULES:
-            _note_setup(alias.asname, script, module=alias.name)
-
-
-def _note_import_from(node: ast.ImportFrom, script: _Script) -> None:
-    known = node.module in _SETUP_MODULES and not node.level
-    for alias in node.names:
-        if alias.name == "*":
-            if not known:
-                raise _UnprovenError("names come in by a star import")
-            script.bound["setup"] = script.bound.get("setup", 0) + 1
-            _note_setup("setup", script, module="")
-        elif known and alias.name == "setup":
-            _note_setup(alias.asname or alias.name, script, module="")
-
-
-def _note_setup(name: str, script: _Script, *, module: str) -> None:
-    script.setup_bound[name] = script.setup_bound.get(name, 0) + 1
-    if module:
-        script.modules[name] = module
-
-
-def _bound_names(node: ast.AST) -> Iterator[str]:
-    match node:
-        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-            yield name
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            yield name
-        case ast.Import(names=names) | ast.ImportFrom(names=names):
-            # `import a.b` and `import a.c` bind the same module to "a"
-            for alias in names:
-                yield alias.asname or alias.name.partition(".")[0]
-        case ast.arg(arg=name):
-            yield name
-        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-            yield name
-        case ast.Global(names=names) | ast.Nonlocal(names=names):
-            yield from names
-
-
-def _plain_target(statement: ast.stmt) -> tuple[str, ast.expr] | None:
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            return name, value
-        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-            return name, value
-    return None
-
-
-def _the_call(tree: ast.Module, script: _Script) -> ast.Call:
-    """Return the one call of setup(), and fill ``script.uses`` on the way."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_setup(node.func, script)]
-    if not calls:
-        raise _UnprovenError("it does not call setuptools' setup() by its name")
-    if len(calls) > 1:
-        raise _UnprovenError("it calls setup() more than once")
-    call = calls[0]
-    if not any(_is_statement(statement, call) for statement in _straight_line(tree)):
-        raise _UnprovenError("it calls setup() only under a condition, or inside of something")
-    if call.args:
-        raise _UnprovenError("setup() has positional arguments")
-    _note_uses(tree, call, script)
-    return call
-
-
-def _is_setup(function: ast.expr, script: _Script) -> bool:
-    match function:
-        case ast.Name(id=name):
-            return _means_setup(name, script) and name not in script.modules
-        case ast.Attribute(attr="setup", value=ast.Name(id=name)):
-            return _means_setup(name, script) and name in script.modules
-        case ast.Attribute(attr="setup", value=ast.Attribute(attr="core", value=ast.Name(id="distutils"))):
-            return _means_setup("distutils", script)
-    return False
-
-
-def _means_setup(name: str, script: _Script) -> bool:
-    """Every binding of the name is one to setuptools' own (there may be two: try, except ImportError)."""
-    return 0 < script.bound.get(name, 0) == script.setup_bound.get(name, 0)
-
-
-def _straight_line(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Statements that certainly run when the hook runs the file: it does so with ``__name__ == "__main__"``."""
-    for statement in tree.body:
-        yield statement
-        match statement:
-            case ast.If(
-                test=ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()], comparators=[ast.Constant("__main__")]),
-                body=body,
-            ):
-                yield from body
-
-
-def _is_statement(statement: ast.stmt, call: ast.Call) -> bool:
-    return isinstance(statement, ast.Expr | ast.Assign) and statement.value is call
-
-
-_Use = tuple[ast.AST, str]
-
-
-def _note_uses(tree: ast.Module, call: ast.Call, script: _Script) -> None:
-    """Find out who reads a name: a list that anybody else can reach may be changed before setup() sees it."""
-    waiting: list[_Use] = []
-    for statement in tree.body:
-        target = _plain_target(statement)
-        if target is not None and target[0] in script.values:
-            waiting.append((target[1], f"in {target[0]}"))
-        else:
-            waiting.append((statement, "other"))
-    while waiting:
-        node, where = waiting.pop()
-        if isinstance(node, ast.Name):
-            script.uses.setdefault(node.id, set()).add(where)
-        elif node is call:
-            waiting.extend((keyword.value, "setup") for keyword in call.keywords)
-        else:
-            inside = _inner_use(node, where)
-            waiting.extend((child, inside) for child in ast.iter_child_nodes(node))
-
-
-def _inner_use(node: ast.AST, where: str) -> str:
-    if where == "other":
-        return "other"
-    if isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict | ast.keyword):
-        return where
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return "copy"
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-        return where
-    return "other"
-
-
-_Literal = str | int | float | bool | None | list["_Literal"] | dict[str, "_Literal"]
-
-
-def _evaluate(node: ast.expr, script: _Script, depth: int = 0) -> "_Literal":  # noqa: PLR0911  # one return a form
-    """Return the value of an expression of literals and proven names. Raises _UnprovenError."""
-    if depth > _MAX_DEPTH:
-        raise _UnprovenError("nested too deeply")
-    deeper = depth + 1
-    match node:
-        case ast.Constant(value=str() | int() | float() | None as value):
-            return value
-        case ast.Name(id=name):
-            return _evaluate_name(name, script, deeper)
-        case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
-            return [_evaluate(item, script, deeper) for item in items]
-        case ast.Dict(keys=keys, values=values):
-            return _evaluate_dict(zip(keys, values, strict=True), script, deeper)
-        case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords) if "dict" not in script.bound:
-            pairs = [(ast.Constant(k.arg) if k.arg is not None else None, k.value) for k in keywords]
-            return _evaluate_dict(iter(pairs), script, deeper)
-        case ast.BinOp(op=ast.Add(), left=left, right=right):
-            return _add(_evaluate(left, script, deeper), _evaluate(right, script, deeper))
-        case ast.Call(func=ast.Attribute(value=text, attr="split" | "splitlines" | "strip" as verb), args=[]):
-            return _split(_evaluate(text, script, deeper), verb)
-        case ast.JoinedStr(values=parts):
-            return "".join(_evaluate_part(part, script, deeper) for part in parts)
-    raise _UnprovenError("is computed")
-
-
-def _evaluate_name(name: str, script: _Script, depth: int) -> "_Literal":
-    node = script.values.get(name)
-    if node is None:
-        raise _UnprovenError(f"comes from {name!r}, which is not bound once by a plain assignment at top level")
-    value = _evaluate(node, script, depth)
-    if isinstance(value, list | dict) and not _unreachable(name, script, depth):
-        raise _UnprovenError(f"comes from {name!r}, which other code may change")
-    return value
-
-
-def _unreachable(name: str, script: _Script, depth: int) -> bool:
-    """Whether nothing but setup() and copies can reach the object behind the name."""
-    if depth > _MAX_DEPTH:
-        return False
-    for use in script.uses.get(name, ()):
-        if use == "other" or (use.startswith("in ") and not _unreachable(use[3:], script, depth + 1)):
-            return False
-    return True
-
-
-def _evaluate_dict(
-    pairs: Iterator[tuple[ast.expr | None, ast.expr]], script: _Script, depth: int
-) -> dict[str, "_Literal"]:
-    found: dict[str, _Literal] = {}
-    for key_node, value_node in pairs:
-        value = _evaluate(value_node, script, depth)
-        if key_node is None:
-            if not isinstance(value, dict):
-                raise _UnprovenError("is computed")
-            found.update(value)
-            continue
-        key = _evaluate(key_node, script, depth)
-        if not isinstance(key, str):
-            raise _UnprovenError("has keys that are not strings")
-        found[key] = value
-    return found
-
-
-def _add(left: "_Literal", right: "_Literal") -> "_Literal":
-    if isinstance(left, list) and isinstance(right, list):
-        return left + right
-    if isinstance(left, str) and isinstance(right, str):
-        return left + right
-    raise _UnprovenError("is computed")
-
-
-def _split(text: "_Literal", verb: str) -> "_Literal":
-    if not isinstance(text, str):
-        raise _UnprovenError("is computed")
-    if verb == "strip":
-        return text.strip()
-    return list(text.split() if verb == "split" else text.splitlines())
-
-
-def _evaluate_part(part: ast.expr, script: _Script, depth: int) -> str:
-    node = (
-        part.value if isinstance(part, ast.FormattedValue) and part.conversion == -1 and not part.format_spec else part
-    )
-    value = _evaluate(node, script, depth)
-    if not isinstance(value, str):
-        raise _UnprovenError("is computed")
-    return value
-
-
-def _keywords(script: _Script, call: ast.Call) -> Mapping[str, ast.expr]:
-    """Return the arguments of setup(); ``**name`` is looked through where it is a literal mapping."""
+def _keywords(script: Script, call: ast.Call) -> Mapping[str, ast.expr]:
+    """Return the arguments of a call of setup(); ``**name`` is looked through where it is a literal mapping."""
     found: dict[str, ast.expr] = {}
     for keyword in call.keywords:
         if keyword.arg is not None:
             found[keyword.arg] = keyword.value
         else:
             found.update(_expand(keyword.value, script))
+    for name, reason in _TAKES_OVER.items():
+        if name in found:
+            raise UnprovenError(reason)
     return found
 
 
-def _expand(node: ast.expr, script: _Script) -> Mapping[str, ast.expr]:
+def _expand(node: ast.expr, script: Script) -> Mapping[str, ast.expr]:
     if isinstance(node, ast.Name):
-        if node.id not in script.values or not _unreachable(node.id, script, 0):
-            raise _UnprovenError(f"setup() is given **{node.id}, which is not a plain mapping")
+        if node.id not in script.values or not is_unreachable(node.id, script, 0):
+            raise UnprovenError(f"setup() is given **{node.id}, which is not a plain mapping")
         node = script.values[node.id]
     match node:
         case ast.Dict(keys=keys, values=values):
@@ -354,20 +83,20 @@ def _expand(node: ast.expr, script: _Script) -> Mapping[str, ast.expr]:
         case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords) if "dict" not in script.bound:
             if all(keyword.arg is not None for keyword in keywords):
                 return {keyword.arg: keyword.value for keyword in keywords if keyword.arg is not None}
-    raise _UnprovenError("setup() is given keyword arguments by a mapping that is computed")
+    raise UnprovenError("setup() is given keyword arguments by a mapping that is computed")
 
 
-def _options(script: _Script, keywords: Mapping[str, ast.expr]) -> SetuptoolsOptions:
+def _options(script: Script, keywords: Mapping[str, ast.expr]) -> SetuptoolsOptions:
     unproven: dict[str, str] = {}
-    values: dict[str, _Literal] = {}
+    values: dict[str, Literal] = {}
     for option in OPTIONS:
         if option in keywords:
             try:
-                values[option] = _evaluate(keywords[option], script)
-            except _UnprovenError as reason:
+                values[option] = evaluate(keywords[option], script)
+            except UnprovenError as reason:
                 unproven[option] = f"setup.py: {option} {reason}"
 
-    def lines(option: str, value: "_Literal") -> tuple[str, ...]:
+    def lines(option: str, value: "Literal") -> tuple[str, ...]:
         found = _requirement_lines(value)
         if found is None:
             unproven[option] = f"setup.py: {option} is not a list of requirements"
@@ -386,7 +115,7 @@ def _options(script: _Script, keywords: Mapping[str, ast.expr]) -> SetuptoolsOpt
     )
 
 
-def _requirement_lines(value: "_Literal") -> tuple[str, ...] | None:
+def _requirement_lines(value: "Literal") -> tuple[str, ...] | None:
     """What setuptools takes: a list of strings, a string of lines, or nothing."""
     if not value:
         return ()

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from packaging.utils import canonicalize_name
 
 from deep_lock.build.pyproject_file import read_requirements, with_extra
@@ -16,8 +16,7 @@ PYTHON = "python_requires"
 OPTIONS = (INSTALL, EXTRAS, SETUP, PYTHON)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SetuptoolsOptions:
+class SetuptoolsOptions(Struct, frozen=True, kw_only=True):
     """The options, empty where they are not given, and the reason for each that only running the file would tell."""
 
     install_requires: tuple[str, ...] = ()

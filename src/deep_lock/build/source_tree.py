@@ -5,19 +5,18 @@ a gzip stream cannot be asked twice cheaply, so small files that a static rule m
 """
 
 import re
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import BinaryIO
 
-from deep_lock.build.archive_stream import MAX_RATIO, MIB, RATIO_COUNTS_FROM, PlainStream
-from deep_lock.build.tar_walk import MAX_MEMBERS, Member, TarWalk
+from msgspec import Struct, field
+
+from deep_lock.build.archive_stream import MIB, PlainStream
+from deep_lock.build.tar_walk import Member, TarWalk
+from deep_lock.build.zip_walk import walk_zip
 from deep_lock.errors import (
     ArchiveAmbiguous,
     ArchiveBroken,
     ArchiveError,
-    ArchiveTooBig,
     ArchiveUnsafe,
     LimitExceeded,
 )
@@ -35,6 +34,7 @@ _LIMITS = {
     "hatch.toml": MIB,
 }
 """Files at the top that decide: larger ones are refused, links and duplicates too."""
+_LOWER = {name.lower() for name in _LIMITS}
 _EGG_INFO = re.compile(r"(?:[^/]+/)?[^/]+\.egg-info/(?:PKG-INFO|requires\.txt)\Z")
 _EGG_INFO_LIMIT = 4 * MIB
 
@@ -49,8 +49,7 @@ _HELPFUL_COUNT = 512
 _HELPFUL_TOTAL = 8 * MIB
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Members:
+class Members(Struct, frozen=True, kw_only=True):
     """What was kept of an archive. All paths are relative to its one top folder, with "/"."""
 
     top: str
@@ -61,8 +60,7 @@ class Members:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Collector:
+class _Collector(Struct):
     """State of one walk."""
 
     where: str
@@ -70,6 +68,9 @@ class _Collector:
     files: dict[str, bytes] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     links: dict[str, str] = field(default_factory=dict)
+    hardlinks: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
+    """Helpful files of two contents."""
     notes: set[str] = field(default_factory=set)
     helpful_total: int = 0
     helpful_count: int = 0
@@ -121,7 +122,9 @@ class _Collector:
 
     def keep(self, path: str, data: bytes) -> None:
         """Keep the bytes of a wanted file; of a merely helpful one that is there twice, keep none."""
-        self.files[path] = b"" if path in self.files and self.files[path] != data else data
+        if path in self.doubtful or self.files.setdefault(path, data) != data:
+            self.files.pop(path, None)
+            self.doubtful.add(path)
 
     def add(self, member: Member) -> str:
         """Take note of a member and return its path where its bytes are wanted, else ""."""
@@ -139,6 +142,7 @@ class _Collector:
             raise ArchiveUnsafe(f"{self.where}: the member {_shown(member.name)} is a device or pipe")
         if member.kind == "hardlink":
             self.place(member.target)  # it is named as a member is: refused where it leads outside
+            self.hardlinks.add(path)
             return ""
         self.links[path] = member.target
         return ""
@@ -148,6 +152,8 @@ class _Collector:
         if not self.top:
             raise ArchiveBroken(f"{self.where}: has no folder at its top")
         self._judge_links()
+        if any(name.lower() in _LOWER and name not in _LIMITS for name in self.names):
+            self.notes.add("case-clash")  # where case does not count, one of them hides the other
         return Members(
             top=self.top,
             files=self.files,
@@ -160,6 +166,8 @@ class _Collector:
         for path, target in self.links.items():
             if self._leads_out(path, target):
                 raise ArchiveUnsafe(f"{self.where}: the link {_shown(path)} leads out of its folder")
+        if self.names & (self.links.keys() | self.hardlinks):
+            raise ArchiveAmbiguous(f"{self.where}: a member is in it as a file and as a link")
         if not self.links:
             return
         for name in self.names:
@@ -228,7 +236,9 @@ def read_members(file: BinaryIO, filename: str) -> Members:
     collector = _Collector(where=filename)
     try:
         if kind == "zip":
-            _read_zip(file, collector)
+            for member, content in walk_zip(file, filename):
+                if path := collector.add(member):
+                    collector.keep(path, content())
         else:
             _refuse_polyglot(file, filename)
             _read_tar(PlainStream(file, kind, filename), collector)
@@ -257,64 +267,3 @@ def _refuse_polyglot(file: BinaryIO, where: str) -> None:
     at = tail.rfind(_END_RECORD)
     if at >= 0 and len(tail) - at >= 22 and at + 22 + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
         raise ArchiveAmbiguous(f"{where}: is a zip archive too: two readers would see two contents")
-
-
-def _read_zip(file: BinaryIO, collector: _Collector) -> None:
-    try:
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise ArchiveBroken(f"{collector.where}: not a whole zip archive ({error})") from None
-    with archive:
-        entries = archive.infolist()
-        _judge_zip(archive, file, collector.where)
-        for entry in entries:
-            if path := collector.add(_zip_member(entry, collector.where)):
-                collector.keep(path, _zip_content(archive, entry, collector.where))
-
-
-def _judge_zip(archive: zipfile.ZipFile, file: BinaryIO, where: str) -> None:
-    """Refuse what makes two zip readers disagree, and zip bombs."""
-    entries = archive.infolist()
-    if len(entries) > MAX_MEMBERS:
-        raise ArchiveTooBig(f"{where}: more than {MAX_MEMBERS} members")
-    if sum(entry.file_size for entry in entries) > RATIO_COUNTS_FROM:
-        size = file.seek(0, 2)
-        if sum(entry.file_size for entry in entries) > MAX_RATIO * size:
-            raise ArchiveTooBig(f"{where}: unpacks to more than {MAX_RATIO} times its size")
-    end = 0
-    for entry in sorted(entries, key=lambda entry: entry.header_offset):
-        if entry.header_offset < end or (end == 0 and entry.header_offset):
-            raise ArchiveAmbiguous(f"{where}: members overlap, or something stands before the first one")
-        end = entry.header_offset + 30 + entry.compress_size
-    if archive.start_dir < end:
-        raise ArchiveAmbiguous(f"{where}: members overlap the directory")
-
-
-def _zip_member(entry: zipfile.ZipInfo, where: str) -> Member:
-    if entry.flag_bits & 0x1:
-        raise ArchiveUnsafe(f"{where}: holds encrypted members")
-    if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        raise ArchiveUnsafe(f"{where}: holds members compressed by an unusual method")
-    name = entry.orig_filename
-    mode = entry.external_attr >> 28
-    if mode == 0xA:
-        return Member(name=name, kind="special", size=0)
-    if entry.is_dir():
-        return Member(name=name, kind="folder", size=0)
-    return Member(name=name, kind="file", size=entry.file_size)
-
-
-def _zip_content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -> bytes:
-    try:
-        with archive.open(entry) as member:
-            data = member.read(entry.file_size + 1)
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise ArchiveBroken(f"{where}: {_shown(entry.filename)} cannot be read ({error})") from None
-    if len(data) != entry.file_size:
-        raise ArchiveBroken(f"{where}: {_shown(entry.filename)} has another size than its header says")
-    return data
-
-
-def iter_egg_info(members: Members, name: str) -> Iterator[str]:
-    """Yield the paths of kept egg-info files called ``name``, in order."""
-    return (path for path in sorted(members.files) if path.endswith(f".egg-info/{name}"))

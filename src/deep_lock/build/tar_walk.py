@@ -6,8 +6,9 @@ a long name of any size into memory, and costs several times as much for each me
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from deep_lock.build.archive_stream import PlainStream
 from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, ArchiveUnsafe
@@ -35,8 +36,7 @@ _KINDS: dict[bytes, MemberKind] = {
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*\Z")
 
 
-@dataclass(slots=True)
-class Member:
+class Member(Struct):
     """One archive member. ``name`` and ``target`` are as written (bytes outside UTF-8 are kept as surrogates)."""
 
     name: str

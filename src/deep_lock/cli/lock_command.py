@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from msgspec import Struct
 
 from deep_lock.cli.summary import summary
 from deep_lock.cli.surroundings import Session
@@ -191,8 +192,8 @@ def _with(*groups: tuple[Callable[[Command], Command], ...]) -> Callable[[Comman
     return decorate
 
 
-def _pick(values: dict[str, Any], kind: type) -> dict[str, Any]:
-    return {name: values[name] for name in kind.__dataclass_fields__ if name in values}  # type: ignore[attr-defined]  # every kind here is a dataclass
+def _pick(values: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
+    return {name: values[name] for name in kind.__struct_fields__ if name in values}
 
 
 @click.command("lock", short_help="Write deep.lock.")

@@ -4,11 +4,11 @@ import importlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import platformdirs
+from msgspec import Struct
 
 from deep_lock.cli.printer import ColorMode, Printer
 from deep_lock.events import Event, Reporter, Warned
@@ -43,8 +43,7 @@ def live_output(environ: Mapping[str, str]) -> bool:
     return os.isatty(2) and environ.get("TERM") != "dumb" and not environ.get("CI")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Session:
+class Session(Struct, frozen=True, kw_only=True):
     """What every command shares."""
 
     printer: Printer

@@ -1,8 +1,9 @@
 """Links to files in HTML (PEP 503 pages, and the free-form pages of --find-links). Only href and data-* count, never the text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import unquote, urljoin, urlsplit
+
+from msgspec import Struct, field
 
 from deep_lock.display import show
 from deep_lock.errors import IndexInvalid
@@ -12,8 +13,7 @@ from deep_lock.index.tags import read_tags
 from deep_lock.index.urls import shown_url
 
 
-@dataclass(kw_only=True, slots=True)
-class AnchorPage:
+class AnchorPage(Struct, kw_only=True):
     """What an HTML page says. ``base`` is what relative links are joined to."""
 
     base: str

@@ -4,9 +4,10 @@ Law: 404 alone means "not here". What was not asked for (206, 304, another codin
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from deep_lock.errors import AccessDenied, IndexInvalid, NetworkError, NotFound
 from deep_lock.index.bodies import CutBodyError, bounded, collect_body, too_large
@@ -18,8 +19,7 @@ MAX_DRAINED = 64 * 1024
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Response:
+class Response(Struct, frozen=True, kw_only=True):
     """An answer: 200, 206 (a Range was asked for), 304 (a condition was sent) or 404, the last two without a body."""
 
     status: int
@@ -41,14 +41,13 @@ class TryFailedError(Exception):
         """Whether a kept-alive connection had ended before it could be used: no fault of the server's."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """Status and headers of one exchange, and its body as it comes."""
 
     status: int
     url: Url
     headers: Mapping[str, str]
-    chunks: Iterable[bytes] = field(repr=False)
+    chunks: Iterable[bytes]
     asked: frozenset[str]
     """Lower-case names of the headers that were sent."""
     limit: int
@@ -81,7 +80,7 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]], where: str) -> Mapping[str,
     return headers
 
 
-def judge(answer: Answer, wall_clock: Callable[[], float]) -> None:
+def judge(answer: Answer) -> None:
     """Let pass what `Response` may hold. Raises TryFailedError (429, 5xx), AccessDenied (401, 403) or NetworkError."""
     status = answer.status
     if status in {200, 404} or (status == 206 and "range" in answer.asked):
@@ -90,7 +89,7 @@ def judge(answer: Answer, wall_clock: Callable[[], float]) -> None:
         return
     if status == 429 or 500 <= status <= 599:
         headers = answer.headers
-        wish = read_retry_after(headers.get("retry-after"), headers.get("date"), wall_clock())
+        wish = read_retry_after(headers.get("retry-after"), headers.get("date"))
         raise TryFailedError(f"HTTP {status}", wish=wish)
     if status in {401, 403}:
         raise AccessDenied(

@@ -21,11 +21,11 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from deep_lock.errors import CacheInvalid
 from deep_lock.events import Reporter, Warned
@@ -53,8 +53,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_page = msgspec.msgpack.Decoder(_PageRecord).decode
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CachedPage:
+class CachedPage(Struct, frozen=True, kw_only=True):
     """A page as it is kept: for revalidation, and its compact listing."""
 
     etag: str

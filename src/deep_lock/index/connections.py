@@ -3,11 +3,11 @@
 import ssl
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import certifi
 import httpcore
+from msgspec import Struct
 
 from deep_lock.errors import ConfigError, NetworkError
 from deep_lock.index.answers import TryFailedError
@@ -36,8 +36,7 @@ _WORDS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TransportSettings:
+class TransportSettings(Struct, frozen=True, kw_only=True):
     """How to reach the network. Times in seconds. The environment is read elsewhere: see `proxies_from`."""
 
     connect_timeout: float = 10.0

@@ -8,9 +8,10 @@ import base64
 import netrc
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
 
 from deep_lock.errors import ConfigError, UrlForbidden
 from deep_lock.index.urls import Origin, Url, read_url, shown_text, without_user_info
@@ -38,8 +39,7 @@ class Secret:
         return hash(self._text)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True, kw_only=True):
     """A login and where it counts. ``path`` tells two indexes of one origin apart."""
 
     origin: Origin
@@ -48,8 +48,7 @@ class Grant:
     """The value of the Authorization header (RFC 7617, Basic)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True, kw_only=True):
     """All logins of a run."""
 
     grants: tuple[Grant, ...] = ()

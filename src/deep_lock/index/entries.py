@@ -4,7 +4,6 @@ A bad entry is left out with a note and the rest is kept: one broken file of an 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from re import compile as pattern
 from typing import Annotated
@@ -41,12 +40,11 @@ class Entry(msgspec.Struct, gc=False, rename="kebab"):
     dist_info_metadata: bool | Digests | None = None
 
 
-@dataclass
-class Notes:
+class Notes(msgspec.Struct):
     """Collects why files were left out: one note for each kind, with the first case as the example."""
 
     name: NormalizedName
-    cases: dict[str, list[str]] = field(default_factory=dict)
+    cases: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
     def add(self, code: str, filename: str, reason: str) -> None:
         self.cases.setdefault(code, []).append(f"{show(filename, 120)}: {reason}")

@@ -3,11 +3,11 @@
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import ConfigError, IndexInvalid
@@ -24,8 +24,7 @@ _DIGESTS = "file-digests"
 _FLAT_PAGES = "flat-pages"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _FlatPage:
+class _FlatPage(Struct, frozen=True, kw_only=True):
     base: str
     entries: tuple[Entry, ...]
 

@@ -8,9 +8,9 @@ other local headers agree with it is known only of a whole file.
 import io
 import zlib
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import BinaryIO
 
+from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import (
@@ -44,8 +44,7 @@ _DESCRIPTOR_SIZES = frozenset({12, 16, 20, 24})
 """A data descriptor has a signature or not, and sizes of 32 or 64 bits (APPNOTE 4.3.9)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ByteRange:
+class ByteRange(Struct, frozen=True, kw_only=True):
     """A part of a file: from ``first`` to ``last``, both included; or, where ``first`` is None, its last ``last`` bytes."""
 
     first: int | None
@@ -158,7 +157,7 @@ def _check_local_headers(file: BinaryIO, members: tuple[Member, ...], directory:
         local = _read_at(file, member.start, LOCAL_SIZE + len(member.name))
         gap = following - member.start - data_start(local, member, where) - member.compressed
         if gap not in (_DESCRIPTOR_SIZES if member.flags & HAS_DESCRIPTOR else {0}):
-            raise ArchiveAmbiguous(f"{where}: bytes that belong to no member follow {shown_name(member.name)}")
+            raise ArchiveAmbiguous(f"{where}: {shown_name(member.name)} does not end where what follows it begins")
 
 
 def find_metadata(members: tuple[Member, ...], name: NormalizedName, where: str) -> Member:

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import IndexInvalid, NetworkError
@@ -118,8 +118,7 @@ class Pages:
         return listing
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _KnownPage:
+class _KnownPage(Struct, frozen=True, kw_only=True):
     page: CachedPage
     listing: Listing | None
 

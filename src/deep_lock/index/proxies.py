@@ -6,17 +6,17 @@ The environment itself is read by the command line; here it comes as a mapping.
 import ipaddress
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct, field
 
 from deep_lock.errors import ConfigError
 from deep_lock.index.credentials import Secret
 from deep_lock.index.urls import Url, shown_url, without_user_info
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proxy:
+class Proxy(Struct, frozen=True, kw_only=True):
     """An HTTP proxy. ``login`` is user name and password."""
 
     url: str
@@ -24,8 +24,7 @@ class Proxy:
     login: tuple[str, Secret] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proxies:
+class Proxies(Struct, frozen=True, kw_only=True):
     """The proxy for each scheme, and the hosts that are asked directly."""
 
     by_scheme: Mapping[str, Proxy] = field(default_factory=lambda: MappingProxyType({}))

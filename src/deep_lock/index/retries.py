@@ -5,9 +5,10 @@ obeyed within bounds, and a wish beyond them ends the matter at once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
+
+from msgspec import Struct
 
 SHORTEST_WAIT = 0.5
 LONGEST_WAIT = 8.0
@@ -16,22 +17,17 @@ TOTAL_TOLD_WAIT = 300.0
 MAX_TOLD_WAITS = 10
 
 
-def read_retry_after(value: str | None, date: str | None, now: float) -> float | None:
+def read_retry_after(value: str | None, date: str | None) -> float | None:
     """The seconds that Retry-After asks for (RFC 9110, 10.2.3); None where it is absent or senseless.
 
-    A date is measured from the server's own Date header where there is one, so that a wrong clock here does no harm;
-    else from ``now``, in seconds since the epoch.
+    A moment is measured from the answer's own Date header, so that a wrong clock here does no harm; a moment without
+    a Date counts as senseless.
     """
-    if value is None:
-        return None
-    text = value.strip()
+    text = (value or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
-    until = _read_date(text)
-    if until is None:
-        return None
-    since = _read_date(date) if date is not None else None
-    return max(0.0, until - (now if since is None else since))
+    until, since = _read_date(text), _read_date(date or "")
+    return None if until is None or since is None else max(0.0, until - since)
 
 
 def _read_date(text: str) -> float | None:
@@ -43,13 +39,7 @@ def _read_date(text: str) -> float | None:
         return None
 
 
-def now_in_seconds() -> float:
-    """The wall clock, which only a Retry-After date without a Date header needs."""
-    return datetime.now(UTC).timestamp()
-
-
-@dataclass(kw_only=True, slots=True)
-class Patience:
+class Patience(Struct, kw_only=True):
     """What is left of one request's tries and waits."""
 
     tries: int

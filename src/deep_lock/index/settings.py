@@ -1,10 +1,10 @@
 """Which indexes are asked, in what order, and what is asked of the network: records and two narrow protocols."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import BinaryIO, Literal, Protocol
 from urllib.parse import urlsplit
 
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import ConfigError
@@ -16,8 +16,7 @@ FILE_SECONDS = 900.0
 """Seconds that one request for a page or metadata, and for a file, may take in all."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IndexSource:
+class IndexSource(Struct, frozen=True, kw_only=True):
     """One simple index. ``url`` is its base: ends with a slash, holds no user-info."""
 
     name: str
@@ -26,8 +25,7 @@ class IndexSource:
     """Asked only for the names that are pinned to it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IndexSettings:
+class IndexSettings(Struct, frozen=True, kw_only=True):
     """Where projects come from.
 
     Raises ConfigError where it contradicts itself.

@@ -5,9 +5,9 @@ Specifications: PEP 503 (HTML), PEP 691 (JSON), 592 (yanked), 629 (versions of t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.display import show
@@ -67,8 +67,7 @@ _decode_filename = msgspec.json.Decoder(_NamedEntry).decode
 _CODES = {"hashes": "HashInvalid", "size": "SizeInvalid", "upload-time": "TimeInvalid", "url": "UrlForbidden"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Read:
+class _Read(Struct, frozen=True, kw_only=True):
     """A page as read, before its entries are judged."""
 
     entries: Sequence[Entry]

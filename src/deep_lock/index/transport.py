@@ -12,12 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import BinaryIO, TypeVar
 
 import httpcore
+from msgspec import Struct, field
 
 from deep_lock.errors import HashMismatch, NetworkError
 from deep_lock.events import Fetched, Fetching, Reporter
@@ -36,7 +36,7 @@ from deep_lock.index.answers import (
 from deep_lock.index.connections import FAULTS, Connections, TransportSettings, translate
 from deep_lock.index.credentials import authorization_for
 from deep_lock.index.proxies import proxies_from, proxy_for
-from deep_lock.index.retries import Patience, now_in_seconds
+from deep_lock.index.retries import Patience
 from deep_lock.index.sockets import (
     SLOWEST_BYTES,
     SLOWEST_SECONDS,
@@ -67,8 +67,7 @@ _uniform = random.SystemRandom().uniform
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Ask:
+class _Ask(Struct, frozen=True, kw_only=True):
     """What a caller wants; ``headers`` by lower-case name."""
 
     start: Url
@@ -81,8 +80,7 @@ class _Ask:
         return shown_url(str(self.start))
 
 
-@dataclass(kw_only=True, slots=True)
-class _BusyHost:
+class _BusyHost(Struct, kw_only=True):
     """A host that asked us to wait."""
 
     slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(BUSY_HOST_SLOTS))
@@ -98,14 +96,12 @@ class Transport:
         reporter: Reporter,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = now_in_seconds,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[float, float], float] = _uniform,
     ) -> None:
         self._settings = settings
         self._reporter = reporter
         self._clock = clock
-        self._wall_clock = wall_clock
         self._closing = threading.Event()
         # A wait that close() ends, so that an interrupt does not sit out a back-off.
         self._sleep = self._closing.wait if sleep is None else sleep
@@ -228,7 +224,7 @@ class Transport:
             own = headers if authorization is None else {**headers, "authorization": authorization.reveal()}
             with self._exchange(line, at, own, ask.limit) as (answer, wire):
                 if answer.status not in REDIRECTS:
-                    judge(answer, self._wall_clock)
+                    judge(answer)
                     return read(answer)
                 if at is ask.start and zone is Zone.PUBLIC and self._is_direct(at):
                     zone = zone_of_peer(wire)

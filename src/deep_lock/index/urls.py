@@ -8,9 +8,10 @@ import ipaddress
 import re
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from msgspec import Struct
 
 from deep_lock.errors import UrlForbidden
 
@@ -38,8 +39,7 @@ class Zone(Enum):
     LINK_LOCAL = "link-local"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Url:
+class Url(Struct, frozen=True, kw_only=True):
     """An http or https URL without user-info and fragment, all ASCII."""
 
     scheme: str
@@ -99,7 +99,9 @@ def read_url(text: str) -> Url:
 def _read_host(host: str, text: str) -> str:
     if ":" in host:
         with suppress(ValueError):
-            return str(ipaddress.IPv6Address(host))
+            address = ipaddress.IPv6Address(host)
+            if address.scope_id is None:
+                return str(address)
     else:
         # IDNA A-labels only: a look-alike letter becomes visible as xn--.
         with suppress(UnicodeError):
@@ -116,6 +118,9 @@ def follow(location: str, *, at: Url, zone: Zone) -> Url:
     Raises UrlForbidden for a step from https to http, for another scheme, for user-info, and for an address that
     the journey's zone may not reach (server-side request forgery).
     """
+    if _CONTROL.search(location):
+        # urljoin would drop some of them in silence.
+        raise UrlForbidden(f"{shown_url(str(at))}: redirects to a URL with control characters")
     try:
         joined = urljoin(str(at), location)
     except ValueError:

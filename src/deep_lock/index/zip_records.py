@@ -5,7 +5,8 @@ directory that does not end where the end record begins, names twice, entries th
 """
 
 import struct
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, ArchiveUnsafe
 from deep_lock.index.urls import shown_text
@@ -36,8 +37,7 @@ HAS_DESCRIPTOR = 0x0008
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Directory:
+class Directory(Struct, frozen=True, kw_only=True):
     """Where the central directory lies, and how many entries it has."""
 
     start: int
@@ -45,8 +45,7 @@ class Directory:
     count: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Member:
+class Member(Struct, frozen=True, kw_only=True):
     """An entry of the central directory."""
 
     name: bytes

@@ -6,10 +6,10 @@ that was not agreed to: that takes a flag, typed by the person who runs it.
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import ConfigError, UserError
@@ -31,20 +31,21 @@ Files = Literal["used", "all"]
 BuildResolution = Literal["shared", "highest"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IndexSetting:
+class IndexSetting(Struct, frozen=True, kw_only=True):
     """One ``[[tool.deep-lock.index]]``. ``url`` may hold user-info."""
 
     name: str
-    url: str = field(repr=False)
+    url: str
     explicit: bool = False
     """Used only for names that ``sources`` sends to it."""
     default: bool = False
     """Takes the place of the standard index."""
 
+    def __repr__(self) -> str:
+        return f"IndexSetting(name={self.name!r})"
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
+
+class Config(Struct, frozen=True, kw_only=True):
     """Settings of one file. None: not set there. Field names are the keys with ``_`` for ``-``."""
 
     source: str
@@ -78,7 +79,7 @@ class Config:
     files: Files | None = None
     build_resolution: BuildResolution | None = None
     require_evidence: bool | None = None
-    policy: Mapping[str, Any] | None = field(default=None, hash=False)
+    policy: Mapping[str, Any] | None = None
     """As written: the policy room reads it."""
 
 
@@ -100,8 +101,7 @@ def read_config_file(text: str, source: str) -> Config:
     return _read(table, source, "", lines)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _At:
+class _At(Struct, frozen=True, kw_only=True):
     """One key while it is read."""
 
     key: str

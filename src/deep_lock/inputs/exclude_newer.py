@@ -1,9 +1,10 @@
 """The time limit ``exclude-newer``: a date, a time, or an age. The clock is not read here, so an age stays an age."""
 
 import re
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from deep_lock.errors import ConfigError
 from deep_lock.inputs.requirement_list import described
@@ -19,8 +20,7 @@ _PLAIN_AGE = re.compile(r"(?P<count>\d{1,6}) ?(?P<unit>minute|hour|day|week)s?",
 _HINT = 'Write "2026-11-01", "2026-11-01T00:00:00Z", "P7D" or "7 days".'
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExcludeNewer:
+class ExcludeNewer(Struct, frozen=True, kw_only=True):
     """A limit as written, and what it means.
 
     "time": an aware datetime. "date": a day, of which the caller says when it ends. "age": a timedelta before now.

@@ -39,7 +39,8 @@ class Faults:
             return None
         hint = " ".join(self._hints)
         if len(self._messages) == 1:
-            return self._error(f"{self.source}: {self._messages[0]}", hint=hint)
+            message = self._messages[0]
+            return self._error(message if message.startswith(self.source) else f"{self.source}: {message}", hint=hint)
         lines = [f"{self.source}: {len(self._messages)} faults", *self._messages[:MAX_SHOWN_FAULTS]]
         left = len(self._messages) - MAX_SHOWN_FAULTS
         if left > 0:

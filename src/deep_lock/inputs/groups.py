@@ -5,9 +5,9 @@ without bound: thirty groups that each include the next twice would fill the mem
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import ProjectInvalid, UserError
@@ -20,8 +20,7 @@ from deep_lock.model.requirement import Origin, Requirement
 PLACE = "dependency-groups"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Include:
+class Include(Struct, frozen=True, kw_only=True):
     """``{include-group = "name"}``."""
 
     group: NormalizedName

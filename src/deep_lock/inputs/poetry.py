@@ -5,11 +5,11 @@ without it would quietly be another project's.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_
 from typing import Any
 
+from msgspec import Struct, field
 from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName
 
@@ -39,8 +39,7 @@ _KNOWN = frozenset(
 _SOURCE_HINT = 'Say it to deep-lock in its own table: [tool.deep-lock.sources] NAME = { index = "..." }.'
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True, kw_only=True):
     """One requirement, and whether only an extra brings it in."""
 
     requirement: Requirement
@@ -48,8 +47,7 @@ class Wish:
     prereleases: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Poetry:
+class Poetry(Struct, frozen=True, kw_only=True):
     """What ``[tool.poetry]`` says, self-references left as they are."""
 
     name: NormalizedName | None = None
@@ -87,8 +85,7 @@ def read_poetry(table: Any, lines: Lines, faults: Faults) -> Poetry:
     )
 
 
-@dataclass(kw_only=True, slots=True)
-class _Reading:
+class _Reading(Struct, kw_only=True):
     """What the parts of one reading share."""
 
     lines: Lines

@@ -6,8 +6,8 @@ approximation. For Python, unions become markers joined by ``or``, so nothing is
 """
 
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
@@ -20,13 +20,14 @@ MAX_EXCLUSIONS = 32
 
 _ZERO = Version("0")
 
-_CLAUSE = re.compile(r"\s*(?P<operator>\^|~=|~|===|==|=|!=|<>|<=|>=|<|>)?\s*(?P<version>[^\s,|^~=<>!]+)\s*,?")
+_CLAUSE = re.compile(
+    r"\s*(?P<operator>\^|~=|~|===|==|=|!=|<>|<=|>=|<|>)?\s*(?P<version>(?:[^\s,|^~=<>!]|!(?!=))+)\s*,?"
+)
 _WILDCARD = re.compile(r"v?(?P<prefix>\d+(\.\d+)*)(\.[*xX])+")
 _HINT = "Poetry's constraints are ^1.2, ~1.2, 1.2.*, *, a version, comparisons joined by ',' and unions joined by '||'."
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Clause:
+class Clause(Struct, frozen=True, kw_only=True):
     """One comparison of PEP 440. ``version`` may end in ".*" after == and !=."""
 
     operator: str
@@ -39,8 +40,7 @@ class Clause:
 Conjunction = tuple[Clause, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Range:
+class _Range(Struct, frozen=True, kw_only=True):
     """All versions between two bounds; None is no bound."""
 
     lower: Version | None
@@ -81,7 +81,7 @@ def to_python_specifier(text: str) -> str:
 
     Raises as to_specifier.
     """
-    union = tuple(tuple(_whole_series(clause) for clause in part) for part in read_constraint(text))
+    union = tuple(tuple(_as_python_series(clause) for clause in part) for part in read_constraint(text))
     if () in union:
         return ""
     return str(_specifier(union[0] if len(union) == 1 else _united(union, text)))
@@ -154,10 +154,10 @@ def _next_breaking(version: Version) -> str:
 
 
 def _bump(version: Version, place: int) -> str:
-    """The release with the number at ``place`` one higher and nothing but a zero behind it."""
-    release = [*version.release[:place], version.release[place] + 1]
+    """The release with the number at ``place`` one higher and zeros behind it: Poetry writes them to its metadata."""
+    release = [*version.release[:place], version.release[place] + 1, *(0 for _ in version.release[place + 1 :])]
     epoch = f"{version.epoch}!" if version.epoch else ""
-    return epoch + ".".join(map(str, release if len(release) > 1 else [*release, 0]))
+    return epoch + ".".join(map(str, release))
 
 
 def _specifier(clauses: Conjunction) -> SpecifierSet:
@@ -272,7 +272,10 @@ def _is_plain(version: Version) -> bool:
     return not version.is_prerelease and not version.is_postrelease and version.local is None
 
 
-def _whole_series(clause: Clause) -> Clause:
+def _as_python_series(clause: Clause) -> Clause:
+    """A bare 3.12 is its whole series, and what is below 2.8 is below 3: there is no Python between."""
+    if str(clause) == "<2.8":
+        return Clause(operator="<", version="3")
     if clause.operator == "==" and not clause.version.endswith(".*") and _names_a_series(clause.version):
         return Clause(operator="==", version=f"{clause.version}.*")
     return clause
@@ -290,8 +293,8 @@ def _python_comparison(clause: Clause) -> str:
         return _series_comparison(operator, version.removesuffix(".*"))
     if not _names_a_series(version):
         return f'python_full_version {operator} "{version}"'
-    if operator in {">", "<="}:
-        # 3.9.1 is above 3.9, which python_version cannot see
+    if operator in {">", "<=", "!="}:
+        # 3.9.1 is above 3.9, which python_version cannot see; Poetry reads != so too, but == 3.9 as the whole series
         padded = ".".join(map(str, (*Version(version).release, 0, 0)[:3]))
         return f'python_full_version {operator} "{padded}"'
     return f'python_version {operator} "{version}"'

@@ -1,9 +1,9 @@
 """A project as its own files describe it: what it needs, and how it is built."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
 from deep_lock.events import Warned
@@ -14,8 +14,7 @@ Named = tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]
 """Lists of requirements under names: extras, dependency groups."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Project:
+class Project(Struct, frozen=True, kw_only=True):
     """One project, read from one file (and from files that this one names).
 
     Every requirement knows where it was written. None of them names the project itself: what it asks of its own extras
@@ -42,7 +41,7 @@ class Project:
     """``build_system.requires`` with their origins."""
     prerelease_names: frozenset[NormalizedName] = frozenset()
     """Names for which the file allows pre-releases (Poetry's allow-prereleases)."""
-    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     """The raw ``[tool.deep-lock]`` table."""
     notes: tuple[Warned, ...] = ()
     """What is no fault, and yet worth telling."""

@@ -4,9 +4,9 @@ Whatever only a build backend knows is not guessed: it is read where a file says
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
@@ -21,7 +21,8 @@ from deep_lock.inputs.poetry import Poetry, read_poetry
 from deep_lock.inputs.project import Named, Project
 from deep_lock.inputs.requirement_list import described, is_list_of_strings, read_name, read_requirement_list
 from deep_lock.inputs.self_reference import expand_self_references
-from deep_lock.inputs.setuptools_dynamic import Dynamic, read_setuptools_dynamic
+from deep_lock.inputs.setup_cfg import SETUP_PY_HINT
+from deep_lock.inputs.setuptools_dynamic import SETUP_PY, Dynamic, read_setuptools_dynamic
 from deep_lock.inputs.specifiers import read_python_specifier
 from deep_lock.inputs.text import Opener, notes_on_characters, shown
 from deep_lock.inputs.toml_text import Lines, read_toml
@@ -36,8 +37,7 @@ _NO_PROJECT_HINT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Core:
+class _Core(Struct, frozen=True, kw_only=True):
     """The runtime side, self-references left as they are."""
 
     name: NormalizedName | None = None
@@ -48,8 +48,7 @@ class _Core:
     notes: tuple[Warned, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Document:
+class _Document(Struct, frozen=True, kw_only=True):
     """One file while it is read."""
 
     table: dict[str, Any]
@@ -115,8 +114,16 @@ def _read_core(document: _Document, tools: dict[str, Any], poetry: Poetry | None
         return _read_project_table(document, tools, poetry)
     if poetry is not None:
         return _from_poetry(poetry)
-    said = _setuptools(document, tools, frozenset(("dependencies", "optional-dependencies")))
-    if said is not None and said.describes_project:
+    return _read_without_table(document, tools)
+
+
+def _read_without_table(document: _Document, tools: dict[str, Any]) -> _Core:
+    """No ``[project]`` and no Poetry: setup.cfg may describe the project, or there are groups alone."""
+    said = _setuptools(document, tools, frozenset())
+    if said is not None and said.has_setup_cfg:
+        for what, known in (("dependencies", said.dependencies), ("extras", said.extras)):
+            if known is None:
+                document.faults.add(f"the {what} of the project are up to setup.py, which is code", hint=SETUP_PY_HINT)
         return _Core(
             name=said.name,
             version=said.version,
@@ -126,6 +133,9 @@ def _read_core(document: _Document, tools: dict[str, Any], poetry: Poetry | None
         )
     if GROUPS not in document.table:
         document.faults.add("describes no project: no [project] table", hint=_NO_PROJECT_HINT)
+    if said is not None and said.has_setup_py:
+        message = "describes a project whose dependencies only code knows: they are not locked, the groups alone are"
+        return _Core(notes=(Warned(code="setup-py-unread", subject=SETUP_PY, message=message),))
     return _Core()
 
 
@@ -202,9 +212,7 @@ def _setuptools(document: _Document, tools: dict[str, Any], dynamic: frozenset[s
     """Ask setuptools' files, if setuptools builds the project and the caller opens files."""
     if document.opener is None or not _backend(document).startswith("setuptools.build_meta"):
         return None
-    with document.faults.collecting():
-        return read_setuptools_dynamic(tools.get("setuptools"), dynamic, document.faults, document.opener)
-    return None
+    return read_setuptools_dynamic(tools.get("setuptools"), dynamic, document.faults, document.opener)
 
 
 def _backend(document: _Document) -> str:

@@ -3,7 +3,8 @@
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from deep_lock.errors import LimitExceeded, RequirementsInvalid
 
@@ -48,16 +49,14 @@ _WITHOUT_VALUE = {
 OPTIONS = frozenset(_WITH_VALUE) | frozenset(_WITHOUT_VALUE)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LogicalLine:
+class LogicalLine(Struct, frozen=True, kw_only=True):
     """One line after continuation and without its comment; never empty. ``number`` is that of its first line."""
 
     number: int
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Option:
+class Option(Struct, frozen=True, kw_only=True):
     """One option by its long name. ``value`` is empty for a switch."""
 
     name: str
@@ -74,9 +73,9 @@ def logical_lines(text: str, source: str) -> Iterator[LogicalLine]:
     Raises RequirementsInvalid on characters that some tools take for the end of a line, LimitExceeded.
     """
     if odd := _ODD_LINE_END.search(text):
-        line = text.count("\n", 0, odd.start()) + 1
+        at = text.count("\n", 0, odd.start()) + 1
         raise RequirementsInvalid(
-            f"{source}:{line}: holds U+{ord(odd[0]):04X}, which some tools take for the end of a line and others do not",
+            f"{source}:{at}: holds U+{ord(odd[0]):04X}, which some tools take for the end of a line and others do not",
             hint="Remove the character.",
         )
     physical = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
@@ -138,4 +137,4 @@ def _options(words: list[str]) -> Iterator[Option]:
         elif word.startswith("-"):
             raise LineInvalid("has an option that requirement files do not know")
         else:
-            raise LineInvalid("has a word after its options that is none")
+            raise LineInvalid("has a stray word behind its options")

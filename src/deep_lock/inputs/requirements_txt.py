@@ -7,8 +7,8 @@ included file in a message. A wrong ``-r`` may point at any file of the machine;
 import posixpath
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import HashWeak, LimitExceeded, RequirementInvalid, RequirementsInvalid
@@ -34,17 +34,18 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PATH = re.compile(r"[.~/\\]|[A-Za-z]:[\\/]|.*[/\\]|.*\.(whl|zip|tar\.gz|tgz|tar\.bz2|tar\.xz)$", re.IGNORECASE)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IndexOption:
+class IndexOption(Struct, frozen=True, kw_only=True):
     """An index setting found in a file: told, never obeyed. ``value`` may hold a password."""
 
     option: str
-    value: str = field(repr=False)
+    value: str
     origin: Origin
 
+    def __repr__(self) -> str:
+        return f"IndexOption({self.option!r}, {self.origin})"
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RequirementsFile:
+
+class RequirementsFile(Struct, frozen=True, kw_only=True):
     """What a requirement file and all that it includes say, in order."""
 
     source: str
@@ -81,8 +82,7 @@ def include_requirements(including: str, relative: str, opener: Callable[[str, s
     return _finished(relative, reading)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True, kw_only=True):
     """Where the reader is: a file, and the chain of files that led to it."""
 
     source: str
@@ -94,8 +94,7 @@ class _Place:
         return bool(self.chain)
 
 
-@dataclass(kw_only=True, slots=True)
-class _Reading:
+class _Reading(Struct, kw_only=True):
     """What grows while the files are read."""
 
     opener: Callable[[str, str], str]
@@ -169,7 +168,10 @@ def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place
     except RequirementInvalid as error:
         if place.is_included:
             raise LineInvalid("is not a requirement", hint=error.hint) from None
-        raise RequirementsInvalid(error.message, hint=error.hint) from None
+        reason = error.message.removeprefix(f"{origin}: ").rpartition("valid requirement: ")[2]
+        raise RequirementsInvalid(
+            f"{origin}: {shown(wanted)} is not a requirement: {reason}", hint=error.hint
+        ) from None
     digests: list[str] = []
     for option in options:
         if option.name == "hash":

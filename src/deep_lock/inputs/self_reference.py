@@ -4,10 +4,10 @@ Self-referential extras (``all = ["name[a,b]"]``) are an official idiom; they ma
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import reduce
 from operator import and_
 
+from msgspec.structs import replace
 from packaging.markers import Marker
 from packaging.utils import NormalizedName
 

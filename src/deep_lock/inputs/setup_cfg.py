@@ -1,12 +1,13 @@
-"""setup.cfg of setuptools, as far as it is static: what it says, not what setup.py would make of it.
+"""setup.cfg of setuptools, as far as it is static.
 
-setuptools lets setup.cfg overrule the arguments of ``setup()``, so a value that stands here is the answer.
+What setup.py gives to ``setup()`` overrules setup.cfg, and setup.py is code. So a field counts only where the text of
+setup.py cannot speak of it: it neither holds the field's name nor passes arguments that are put together (``**``).
 """
 
 import configparser
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import ProjectInvalid
@@ -21,12 +22,15 @@ from deep_lock.model.requirement import Origin, Requirement
 
 MAX_SETUP_CFG = 1024 * 1024
 
+SETUP_PY_HINT = (
+    "Write a [project] table with the dependencies in pyproject.toml: deep-lock runs no code to read a project."
+)
+
 _DIRECTIVE = re.compile(r"\s*(attr|file)\s*:")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SetupCfg:
-    """What a setup.cfg says. None: it does not say, and setup.py may."""
+class SetupCfg(Struct, frozen=True, kw_only=True):
+    """What a setup.cfg says. None: setup.py may say something else."""
 
     name: NormalizedName | None
     version: str | None
@@ -35,20 +39,28 @@ class SetupCfg:
     extras: dict[NormalizedName, tuple[Requirement, ...]] | None
 
 
-def read_setup_cfg(text: str, source: str, *, package: bool | None = None) -> Project:
-    """Read a setup.cfg as a whole project. ``package`` as in read_pyproject; ``setup_requires`` is the hook's affair.
+def read_setup_cfg(text: str, source: str, *, setup_py: str | None = None, package: bool | None = None) -> Project:
+    """Read a setup.cfg as a whole project. ``setup_requires`` is the hook's affair.
 
+    ``setup_py`` is the text of the setup.py beside it, None where there is none. ``package`` as in read_pyproject.
     Raises ProjectInvalid with all faults, or LimitExceeded.
     """
-    said = read_setup_cfg_tables(text, source)
-    name, extras = said.name, said.extras or {}
+    said = read_setup_cfg_tables(text, source, setup_py)
+    faults = Faults(source, ProjectInvalid)
+    name, dependencies, extras = said.name, said.dependencies, said.extras
+    if dependencies is None:
+        faults.add("options.install_requires: setup.py has a say in it, and setup.py is code", hint=SETUP_PY_HINT)
+    if extras is None:
+        faults.add("options.extras_require: setup.py has a say in it, and setup.py is code", hint=SETUP_PY_HINT)
+    faults.raise_any()
+    dependencies, extras = dependencies or (), extras or {}
     build_system, build_requires = default_build(source) if package else (None, ())
     return Project(
         source=source,
         name=name,
         version=said.version,
         requires_python=said.requires_python,
-        dependencies=_expand(said.dependencies or (), name, extras),
+        dependencies=_expand(dependencies, name, extras),
         extras=tuple((extra, _expand(asked, name, extras, inside=extra)) for extra, asked in extras.items()),
         build_system=build_system,
         build_requires=build_requires,
@@ -56,8 +68,8 @@ def read_setup_cfg(text: str, source: str, *, package: bool | None = None) -> Pr
     )
 
 
-def read_setup_cfg_tables(text: str, source: str) -> SetupCfg:
-    """Read what a setup.cfg says, self-references left as they are.
+def read_setup_cfg_tables(text: str, source: str, setup_py: str | None) -> SetupCfg:
+    """Read what a setup.cfg says, self-references left as they are. ``setup_py`` as in read_setup_cfg.
 
     Raises ProjectInvalid with all faults, or LimitExceeded.
     """
@@ -65,27 +77,29 @@ def read_setup_cfg_tables(text: str, source: str) -> SetupCfg:
     text = readable(text, source, ProjectInvalid, MAX_SETUP_CFG).replace("\r\n", "\n")
     sections = _parse(text, source)
     metadata, options = sections.get("metadata", {}), sections.get("options", {})
-    extras_section = sections.get("options.extras_require")
-    if not metadata and not options and extras_section is None:
-        raise ProjectInvalid(
-            f"{source}: describes no project: neither [metadata] nor [options]",
-            hint="Write a [project] table in pyproject.toml.",
-        )
+    extras_section = sections.get("options.extras_require", {})
+    if not metadata and not options and not extras_section:
+        raise ProjectInvalid(f"{source}: describes no project: neither [metadata] nor [options]", hint=SETUP_PY_HINT)
     name = None
     if "name" in metadata:
         with faults.collecting():
             name = read_name(metadata["name"].strip(), "the project name")
     lines = _lines(text)
-    wanted = options.get("install_requires")
     said = SetupCfg(
         name=name,
         version=_static(metadata.get("version")),
         requires_python=read_python_specifier(options.get("python_requires"), "options.python_requires", faults),
-        dependencies=None if wanted is None else _read_list(wanted, "options.install_requires", lines, faults),
-        extras=None if extras_section is None else _read_extras(extras_section, lines, faults),
+        dependencies=None
+        if _may_say(setup_py, "install_requires")
+        else _read_list(options.get("install_requires", ""), "options.install_requires", lines, faults),
+        extras=None if _may_say(setup_py, "extras_require") else _read_extras(extras_section, lines, faults),
     )
     faults.raise_any()
     return said
+
+
+def _may_say(setup_py: str | None, field: str) -> bool:
+    return setup_py is not None and (field in setup_py or "**" in setup_py)
 
 
 def _expand(
@@ -120,7 +134,7 @@ def _lines(text: str) -> dict[str, int]:
     found: dict[str, list[int]] = {}
     for number, line in enumerate(text.split("\n"), 1):
         key = line.partition("=")[2] if line[:1].isalpha() and not line.strip().endswith("=") else line
-        found.setdefault(key.strip(), []).append(number)
+        found.setdefault(key.partition(" #")[0].strip(), []).append(number)
     return {line: numbers[0] for line, numbers in found.items() if len(numbers) == 1}
 
 
@@ -133,7 +147,8 @@ def _read_list(value: str, place: str, lines: dict[str, int], faults: Faults) ->
         )
         return ()
     parts = [part.strip() for part in (value.split("\n") if "\n" in value else value.split(";"))]
-    texts = [part for part in parts if part and not part.startswith("#")]
+    # setuptools takes " #" for the begin of a comment inside a line, too
+    texts = [part.partition(" #")[0].rstrip() for part in parts if part and not part.startswith("#")]
     check_count(len(texts), f"{faults.source}: {place}")
     requirements: list[Requirement] = []
     for text in texts:

@@ -7,8 +7,9 @@ One linear walk over the text's tokens serves both the guard and the line number
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from deep_lock.errors import DeepLockError, UserError
 from deep_lock.inputs.text import readable
@@ -34,8 +35,7 @@ _HEADER = re.compile(r"\[\[?([^\[\]\n]*+)\]")
 _ENDS_A_KEY = frozenset("=,{}[]")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lines:
+class Lines(Struct, frozen=True, kw_only=True):
     """Where strings and keys stand in a TOML text: (table header, line) for each occurrence."""
 
     strings: Mapping[str, tuple[tuple[str, int], ...]]

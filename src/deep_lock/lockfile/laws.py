@@ -35,6 +35,7 @@ def check_closed(lock: Lock, targets: tuple[Target, ...] = ()) -> tuple[str, ...
         *_orphans(register),
         *_unlocked_builds(register),
         *_records_of_nothing(register),
+        *_own_build(register),
         *_unknown_labels(register),
         *untrue_marks(register),
         *_twins(register),
@@ -104,6 +105,15 @@ def _faults_of_record(build: LockedBuild, entry: LockedPackage | None) -> Iterat
         yield f"there is a record of the build of {called(build)}, whose entry lists no sdist"
     elif build.sdist != f"sha256:{entry.sdist.sha256}":
         yield f"the record of the build of {called(build)} was made from another sdist than the one that is listed"
+
+
+def _own_build(register: Register) -> Iterator[str]:
+    recorded = any(build.source is not None for build in register.lock.builds)
+    wanted = register.lock.inputs.build_requires is not None and register.options.get("build-scope") != "none"
+    if wanted and not recorded:
+        yield "the project is built itself, and no record says how"
+    if recorded and register.lock.inputs.build_requires is None:
+        yield "there is a record of the project's own build, and the inputs know of none"
 
 
 def _unknown_labels(register: Register) -> Iterator[str]:

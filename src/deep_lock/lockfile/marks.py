@@ -29,6 +29,8 @@ def _layer(entry: LockedPackage, *, used: bool) -> Iterator[str]:
         yield f"{called(entry)} has a marker that mixes the build layer with something else"
     if entry.also_build and (gated or not used):
         yield f"{called(entry)} is marked also-build, and {'is build-only' if gated else 'no build uses it'}"
+    if entry.direct and gated:
+        yield f"{called(entry)} is marked direct, and is build-only"
     if used and not gated and not entry.also_build:
         yield f"{called(entry)} is used by a build and installed too, without the mark also-build"
 

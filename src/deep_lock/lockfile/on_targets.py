@@ -1,8 +1,8 @@
 """The laws that hold target by target: what is installed there, what is built there, and by what."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker
 
 from deep_lock.lockfile.register import Register, called, covers, is_gate, key_of, members, parsed
@@ -11,8 +11,7 @@ from deep_lock.model.requirement import Requirement
 from deep_lock.model.target import Target, UnevaluableMarker, holds, python_fits, rank
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Selection:
+class _Selection(Struct, frozen=True, kw_only=True):
     """What a user selects at installation (PEP 751)."""
 
     extras: frozenset[str] = frozenset()

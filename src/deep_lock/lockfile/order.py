@@ -1,9 +1,9 @@
 """The one order of a lock: whoever made it, in whatever order, the same content is the same bytes."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from msgspec.structs import replace
 from packaging.version import Version
 
 from deep_lock.errors import LockInvalid

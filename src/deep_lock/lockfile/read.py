@@ -4,7 +4,7 @@ Law: what is returned could have been written by `to_text`; nothing but DeepLock
 each other is `laws.py`: a lock that was read is well-formed, not yet true.
 """
 
-from deep_lock.display import show
+from deep_lock.display import quote, show
 from deep_lock.errors import LockInvalid
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.lockfile.entries import read_build, read_package
@@ -118,7 +118,7 @@ def _check_lock_version(written: str, source: str, report: Reporter) -> None:
     """PEP 751: a newer major version is an error, a newer minor one a warning."""
     version, ours = parsed_version(written), parsed_version(LOCK_VERSION)
     if version is None or ours is None:
-        raise LockInvalid(f"{source}: lock-version: {show(written)!r} is not a version")
+        raise LockInvalid(f"{source}: lock-version: {quote(written)} is not a version")
     if version.major != ours.major:
         raise LockInvalid(f"{source}: lock-version: {show(written)} is not {LOCK_VERSION}", hint=_UPGRADE)
     if version > ours:

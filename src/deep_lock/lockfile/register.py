@@ -3,9 +3,9 @@
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 
+from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker
 
 from deep_lock.errors import DeepLockError
@@ -16,8 +16,7 @@ Key = tuple[str, str]
 """(name, version) of an entry."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Register:
+class Register(Struct, frozen=True, kw_only=True):
     """The entries and records of a lock by what they are called."""
 
     lock: Lock

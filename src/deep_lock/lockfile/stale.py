@@ -4,8 +4,8 @@ Each reason is a sentence that names what changed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 
+from msgspec.structs import replace
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from deep_lock.display import show

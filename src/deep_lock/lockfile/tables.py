@@ -1,10 +1,11 @@
 """A TOML table that knows its place: hands each key out once, checked, and so knows at the end what nobody asked for."""
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NoReturn, TypeVar
 
-from deep_lock.display import show
+from msgspec import Struct, field
+
+from deep_lock.display import quote, show
 from deep_lock.errors import DeepLockError, LockInvalid
 from deep_lock.lockfile.fields import Check, url_fault
 from deep_lock.lockfile.toml import value_text
@@ -18,8 +19,7 @@ Choice = TypeVar("Choice", bound=str)
 _KINDS = {str: "a string", bool: "a boolean", int: "an integer", float: "a float", dict: "a table", list: "an array"}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True, kw_only=True):
     """One reading of one file. ``newer``: a later deep-lock wrote it, so keys that are not known here may stand in it."""
 
     source: str
@@ -80,7 +80,7 @@ class Table:
             return None
         chosen = next((choice for choice in allowed if choice == text), None)
         if chosen is None:
-            self.refuse(key, f"must be one of {', '.join(map(repr, allowed))}, not {show(text)!r}")
+            self.refuse(key, f"must be one of {', '.join(map(repr, allowed))}, not {quote(text)}")
         return chosen
 
     def chosen(self, key: str, allowed: tuple[Choice, ...]) -> Choice:

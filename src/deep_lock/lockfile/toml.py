@@ -49,9 +49,11 @@ def parse_toml(text: str, source: str) -> dict[str, object]:
         return tomllib.loads(text)
     except RecursionError:
         raise LockInvalid(f"{source}: is nested too deeply") from None
-    except (ValueError, OverflowError, MemoryError) as error:
-        # TOMLDecodeError, and what int() and datetime() raise on values that are out of bounds
+    except tomllib.TOMLDecodeError as error:
         raise LockInvalid(f"{source}: is not valid TOML: {show(str(error))}") from None
+    except (ValueError, OverflowError, MemoryError):
+        # what int() and datetime() raise
+        raise LockInvalid(f"{source}: holds a value that is out of bounds") from None
 
 
 def _refuse_size(text: str, source: str) -> None:

@@ -1,7 +1,8 @@
 """How a source distribution says it is built, and how we know what its backend would answer."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from deep_lock.model.metadata import Metadata
 
@@ -15,8 +16,7 @@ LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 LEGACY_REQUIRES = ("setuptools>=40.8.0",)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuildSystem:
+class BuildSystem(Struct, frozen=True, kw_only=True):
     """The ``[build-system]`` table (PEP 518, PEP 517), or what stands in for a missing one."""
 
     requires: tuple[str, ...]
@@ -26,8 +26,7 @@ class BuildSystem:
     requires_from: Literal["pyproject", "default", "user"] = "pyproject"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HookAnswer:
+class HookAnswer(Struct, frozen=True, kw_only=True):
     """What ``get_requires_for_build_wheel`` answers.
 
     ``requires`` is None where it is not known: then the evidence is ``assumed`` and only the declared list is locked.
@@ -41,8 +40,7 @@ class HookAnswer:
     """Why, in one sentence: shown when the evidence is not enough for the user."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SdistFacts:
+class SdistFacts(Struct, frozen=True, kw_only=True):
     """All that is read out of an sdist without unpacking or running it. Depends on its bytes alone: cached by sha256."""
 
     build_system: BuildSystem

@@ -1,14 +1,13 @@
 """Files that an index offers: wheels and source distributions ("sdist" in texts and keys)."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceDistribution:
+class SourceDistribution(Struct, frozen=True, kw_only=True):
     """An sdist on an index (PEP 625 and the legacy names before it)."""
 
     filename: str
@@ -28,8 +27,7 @@ class SourceDistribution:
     """The base URL of the simple index that offered it, without credentials."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wheel:
+class Wheel(Struct, frozen=True, kw_only=True):
     """A wheel on an index. Fields as in SourceDistribution."""
 
     filename: str

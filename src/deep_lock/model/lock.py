@@ -5,9 +5,10 @@ keys of a newer revision as (key, TOML value text): they outlive a rewrite by an
 Everything here is text and numbers, sorted as the file is: a Lock is what the file says, not how it came about.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 from deep_lock.model.build_system import Evidence
 
@@ -27,8 +28,7 @@ Ending = Literal["self-hosted"]
 OptionValue = str | int | bool | datetime | tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockedFile:
+class LockedFile(Struct, frozen=True, kw_only=True):
     """A wheel or an sdist. ``sha256`` is lower-case hex; ``size`` in bytes; ``upload_time`` aware, UTC."""
 
     name: str
@@ -38,16 +38,14 @@ class LockedFile:
     size: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockedReference:
+class LockedReference(Struct, frozen=True, kw_only=True):
     """Names exactly one entry. ``version`` only where a name has more than one."""
 
     name: str
     version: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockedPackage:
+class LockedPackage(Struct, frozen=True, kw_only=True):
     """One ``[[packages]]`` entry: a release, its files, and deep-lock's marks. (name, version) is unique."""
 
     name: str
@@ -77,8 +75,7 @@ class LockedPackage:
     unknown: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EnvironmentMember:
+class EnvironmentMember(Struct, frozen=True, kw_only=True):
     """One package of a build environment, with the names that it needs inside that environment."""
 
     name: str
@@ -86,8 +83,7 @@ class EnvironmentMember:
     dependencies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockedBuild:
+class LockedBuild(Struct, frozen=True, kw_only=True):
     """One ``[[tool.deep-lock.builds]]`` record: an sdist (or the project), its build environment, and the evidence."""
 
     name: str
@@ -117,8 +113,7 @@ class LockedBuild:
     unknown: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockedTarget:
+class LockedTarget(Struct, frozen=True, kw_only=True):
     """One declared target; ``marker`` holds on it and on no other declared target of another platform or Python."""
 
     name: str
@@ -128,8 +123,7 @@ class LockedTarget:
     unknown: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockedInputs:
+class LockedInputs(Struct, frozen=True, kw_only=True):
     """What the lock was made from: sorted texts, compared by meaning, never by digest."""
 
     sources: tuple[str, ...] = ()
@@ -144,8 +138,7 @@ class LockedInputs:
     unknown: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lock:
+class Lock(Struct, frozen=True, kw_only=True):
     """The content of one `deep.lock`."""
 
     environments: tuple[str, ...] = ()

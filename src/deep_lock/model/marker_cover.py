@@ -8,10 +8,10 @@ word for them.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 
+from msgspec import Struct
 from packaging.version import Version
 
 from deep_lock.model.target import Target
@@ -20,8 +20,7 @@ Literals = tuple[str, ...]
 """Comparisons that are joined with ``and``; none of them holds an ``or``."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Term:
+class Term(Struct, frozen=True, kw_only=True):
     """A rectangle of cells and how it is said."""
 
     mask: int
@@ -30,18 +29,22 @@ class Term:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Python:
+class Python(Struct, frozen=True, kw_only=True, eq=False):
     """One place on the Python axis."""
 
     full_version: str
     minor: str
-    exact: bool = field(compare=False)
+    exact: bool
     """A full version was declared: otherwise the minor version is meant, whatever its micro."""
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Python) and (other.full_version, other.minor) == (self.full_version, self.minor)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Grid:
+    def __hash__(self) -> int:
+        return hash((self.full_version, self.minor))
+
+
+class Grid(Struct, frozen=True, kw_only=True):
     """The cells of declared targets, and every term that could be said about them."""
 
     cells: tuple[int, ...]

@@ -4,8 +4,8 @@ METADATA, PKG-INFO and the PEP 658 file are all read here. The body (the descrip
 """
 
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded, MetadataInvalid, NameMismatch
@@ -21,8 +21,7 @@ _METADATA_VERSION = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?")
 _NEWEST_MAJOR = 2
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Metadata:
+class Metadata(Struct, frozen=True, kw_only=True):
     """What a resolver needs of core metadata. ``requires_dist`` keeps the texts: most are never needed as objects."""
 
     name: NormalizedName

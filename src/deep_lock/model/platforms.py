@@ -8,12 +8,12 @@ as much; a test holds the two equal.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
+from msgspec import Struct
 from packaging.tags import mac_platforms
 
 from deep_lock.errors import UsageError
@@ -51,21 +51,26 @@ _NAME = re.compile(
 _TAG = re.compile(rf"(?P<system>manylinux|musllinux|macosx)_{_NUMBER}_{_NUMBER}_(?P<machine>[a-z0-9_]+)")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Platform:
+class Platform(Struct, frozen=True, kw_only=True, eq=False):
     """One platform that a target may have. Equal where the name is."""
 
     name: str
     """"x86_64-manylinux_2_28"."""
-    system: System = field(compare=False)
-    machine: str = field(compare=False)
+    system: System
+    machine: str
     """As in the name; the marker variable may spell it otherwise."""
-    level: tuple[int, int] = field(compare=False)
+    level: tuple[int, int]
     """The oldest glibc, musl or macOS that the name admits; (0, 0) on Windows."""
-    variables: Mapping[str, str] = field(compare=False)
+    variables: Mapping[str, str]
     """The marker variables that the platform decides."""
-    tags: tuple[str, ...] = field(compare=False)
+    tags: tuple[str, ...]
     """Platform tags, best first."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Platform) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
 
 def _platform_tags(system: System, machine: str, level: tuple[int, int]) -> tuple[str, ...]:

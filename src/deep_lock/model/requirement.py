@@ -1,9 +1,10 @@
 """Requirements: abstract wishes, with where they were written. Never said of a pin (dependency specifiers, PEP 508)."""
 
 import re
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as ParsedRequirement
@@ -21,8 +22,7 @@ MAX_NAME_LENGTH = 200
 _HUGE_NUMBER = re.compile("[0-9]{1000}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True, kw_only=True):
     """Where a requirement was written: a file (or project) name, a table or option in it, a line."""
 
     source: str
@@ -35,8 +35,7 @@ class Origin:
         return f"{self.source}{line}{place}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Requirement:
+class Requirement(Struct, frozen=True, kw_only=True, eq=False):
     """A name with the releases that would do. Two requirements are equal wherever they were written."""
 
     name: NormalizedName
@@ -44,7 +43,18 @@ class Requirement:
     specifier: SpecifierSet = field(default_factory=SpecifierSet)
     marker: Marker | None = None
     url: str | None = None
-    origin: Origin | None = field(default=None, compare=False)
+    origin: Origin | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Requirement) and other.meaning == self.meaning
+
+    def __hash__(self) -> int:
+        return hash(self.meaning)
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """All but where it was written."""
+        return (self.name, self.extras, self.specifier, self.marker, self.url)
 
     def __str__(self) -> str:
         extras = f"[{','.join(sorted(self.extras))}]" if self.extras else ""

@@ -1,9 +1,9 @@
 """The one small problem that is asked many times: (requirements, target) to pins."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
@@ -18,8 +18,7 @@ ResolutionMode = Literal["highest", "lowest", "lowest-direct"]
 BuildScope = Literal["needed", "all", "none"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True, kw_only=True):
     """The user's rules for which releases and files may be chosen. One for the whole run."""
 
     resolution: ResolutionMode = "highest"
@@ -37,8 +36,7 @@ class Selection:
     """Names that may come as wheels although the scope is "all"."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """One release on one target, with the file that the target would take (resolvelib's word)."""
 
     name: NormalizedName
@@ -46,8 +44,7 @@ class Candidate:
     distribution: Distribution
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Purpose:
+class Purpose(Struct, frozen=True, kw_only=True):
     """What a problem is for: the runtime closure, or the build of a release."""
 
     kind: Literal["runtime", "build"]
@@ -61,8 +58,7 @@ class Purpose:
 RUNTIME = Purpose(kind="runtime")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """Requirements to be met together on one target."""
 
     requirements: tuple[Requirement, ...]
@@ -79,8 +75,7 @@ class Problem:
     selection: Selection = field(default_factory=Selection)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pin:
+class Pin(Struct, frozen=True, kw_only=True):
     """One decision: this release, by this file, on the problem's target."""
 
     name: NormalizedName
@@ -90,8 +85,7 @@ class Pin:
     """The extras of it that somebody asked for."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True, kw_only=True):
     """Who asked for what: ``parent`` None is the problem itself."""
 
     parent: NormalizedName | None
@@ -100,8 +94,7 @@ class Edge:
     requirement: Requirement
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuildRequest:
+class BuildRequest(Struct, frozen=True, kw_only=True):
     """What only a build backend can answer: the metadata of this sdist on this target."""
 
     name: NormalizedName
@@ -110,31 +103,27 @@ class BuildRequest:
     target: Target
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True, kw_only=True):
     """One requirement that took part in a collision, with who asked for it ("" is the project)."""
 
     requirement: Requirement
     parent: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resolved:
+class Resolved(Struct, frozen=True, kw_only=True):
     """Every requirement of every pin is met by exactly one pin. Pins and edges are sorted."""
 
     pins: tuple[Pin, ...]
     edges: tuple[Edge, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Blocked:
+class Blocked(Struct, frozen=True, kw_only=True):
     """The resolver stops: it lacks this. Answer, remember, and ask the same problem again."""
 
     request: BuildRequest
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Impossible:
+class Impossible(Struct, frozen=True, kw_only=True):
     """No answer. ``explanation`` is the story in plain sentences; ``causes`` are the requirements that collide."""
 
     causes: tuple[Cause, ...]

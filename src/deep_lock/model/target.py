@@ -5,33 +5,41 @@ that are asked of it; `targets.py` beside it makes targets from names.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 
+from msgspec import Struct
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True, eq=False):
     """Equal where the label is: labels are made from all that tells targets apart."""
 
     label: str
     """"cp313-x86_64-manylinux_2_28"; free-threaded "cp313t-...". """
-    python: str = field(compare=False)
+    python: str
     """"3.13" or "3.13t", as declared."""
-    python_full_version: str = field(compare=False)
-    platform: str = field(compare=False)
+    python_full_version: str
+    platform: str
     """"x86_64-manylinux_2_28"."""
-    environment: Mapping[str, str] = field(compare=False)
+    environment: Mapping[str, str]
     """Every marker variable of the dependency specifiers spec but ``extra``."""
-    tags: tuple[str, ...] = field(compare=False)
+    tags: tuple[str, ...]
     """Wheel tags as text, best first."""
-    ranks: Mapping[str, int] = field(compare=False)
+    ranks: Mapping[str, int]
     """Each tag's place in ``tags``."""
-    host_faithful: bool = field(compare=False)
+    host_faithful: bool
     """Whether a backend run on this machine would tell the truth for the target."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Target) and other.label == self.label
+
+    def __hash__(self) -> int:
+        return hash(self.label)
+
+    def __repr__(self) -> str:
+        return f"Target({self.label!r})"
 
 
 def rank(tags: str, target: Target) -> int | None:

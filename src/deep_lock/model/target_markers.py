@@ -5,10 +5,10 @@ is evaluated on every declared target before it is handed out (the house law: a 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -21,8 +21,7 @@ class MarkerInexact(AssertionError):
     """A marker does not say what it was made to say: a bug here, and no fault of any input."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class Scope:
+class Scope(Struct, frozen=True, kw_only=True, order=True):
     """What an entry of the lock is for: the project itself, an extra of it, or a dependency group."""
 
     kind: Literal["base", "extra", "group"]

@@ -9,11 +9,11 @@ import re
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
 from types import MappingProxyType
 
+from msgspec import Struct
 from packaging.markers import default_environment
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import platform_tags
@@ -28,8 +28,7 @@ HOST = "host"
 DEFAULT_PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "arm64-macos_14", "x86_64-windows")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Series:
+class Series(Struct, frozen=True, kw_only=True):
     """One minor version of CPython 3."""
 
     newest: int
@@ -63,8 +62,7 @@ _PYTHON = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HostFacts:
+class HostFacts(Struct, frozen=True, kw_only=True):
     """What decides whether a backend that runs here tells the truth for a target."""
 
     implementation: str
@@ -77,8 +75,7 @@ class HostFacts:
     """``platform_machine`` here: a 32-bit Python on a 64-bit kernel says the kernel's."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Python:
+class _Python(Struct, frozen=True, kw_only=True):
     minor: int
     micro: str
     """"4", "0rc1"; empty where only the minor version was declared."""

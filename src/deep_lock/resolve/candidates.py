@@ -5,10 +5,10 @@ only when there is a story to tell, and finds the reasons again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
@@ -19,8 +19,7 @@ SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz")
 """Best first: PEP 625 names only the first."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """One file that the target does not take."""
 
     filename: str

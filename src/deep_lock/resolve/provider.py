@@ -8,8 +8,8 @@ resolvelib calls these methods by keyword: parameter names are its API.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
+from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
@@ -36,8 +36,7 @@ class BlockedError(Exception):
         self.request = request
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True, kw_only=True):
     """A requirement as resolvelib sees it. ``reason`` is set where the asker cannot be used at all."""
 
     requirement: Requirement
@@ -46,12 +45,17 @@ class Wish:
     reason: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True, kw_only=True, eq=False):
     """A candidate with the extras that are asked of it. Equal by release, whatever the extras."""
 
     candidate: Candidate
-    extras: frozenset[NormalizedName] = field(default=frozenset(), compare=False)
+    extras: frozenset[NormalizedName] = frozenset()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Choice) and other.candidate == self.candidate
+
+    def __hash__(self) -> int:
+        return hash(self.candidate)
 
 
 Information = RequirementInformation[Wish, Choice]

@@ -1,10 +1,11 @@
 """What a rule about a backend is, and what it looks at."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -39,8 +40,7 @@ class Source:
         return merge_options(script, config)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True, kw_only=True):
     """What the configuration in the sdist makes the hook ask for; None where that cannot be read."""
 
     requires: tuple[str, ...] | None
@@ -70,8 +70,7 @@ def unknown(reason: str) -> HookAnswer:
     return HookAnswer(requires=None, evidence="assumed", reason=reason)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """One backend. A rule speaks only for the versions whose code was read; the bounds are data, not good will."""
 
     distribution: NormalizedName
@@ -81,6 +80,6 @@ class Rule:
     read: SpecifierSet
     """Versions of the distribution that the rule speaks for. A newer major version has to be read first."""
     declare: Declare
-    complete: Complete = field(default=add_nothing)
+    complete: Complete = add_nothing
     only_itself: bool = False
     """The backend serves no other project than the one it is part of."""

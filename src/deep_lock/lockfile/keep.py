@@ -1,0 +1,30 @@
+"""What a later deep-lock wrote outlives a rewrite by this one."""
+
+from msgspec.structs import replace
+
+from deep_lock.model.lock import REVISION, Lock, LockedBuild
+
+
+def keep_unknown(old: Lock, new: Lock) -> Lock:
+    """Return ``new`` with the revision and the unknown keys of ``old``, wherever the table they stood in is still there.
+
+    A key that is not known cannot be checked against what changed around it: it is kept as it was.
+    """
+    if old.revision <= REVISION:
+        return new
+    targets = {target.name: target.unknown for target in old.targets}
+    packages = {(entry.name, entry.version): entry.unknown for entry in old.packages}
+    builds = {_key(build): build.unknown for build in old.builds}
+    return replace(
+        new,
+        revision=old.revision,
+        unknown=old.unknown,
+        inputs=replace(new.inputs, unknown=old.inputs.unknown),
+        targets=tuple(replace(target, unknown=targets.get(target.name, ())) for target in new.targets),
+        packages=tuple(replace(entry, unknown=packages.get((entry.name, entry.version), ())) for entry in new.packages),
+        builds=tuple(replace(build, unknown=builds.get(_key(build), ())) for build in new.builds),
+    )
+
+
+def _key(build: LockedBuild) -> tuple[str, str | None, str | None, tuple[str, ...]]:
+    return build.name, build.version, build.source, tuple(sorted(build.targets))

@@ -1,0 +1,66 @@
+"""setup.cfg as a project of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from deep_lock.errors import ProjectInvalid
+from deep_lock.inputs.setup_cfg import read_setup_cfg
+from deep_lock.model.build_system import LEGACY_REQUIRES
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "inputs"
+TEXT = (FIXTURES / "setup.cfg").read_text("utf-8")
+
+
+def test_a_static_setup_cfg_is_read() -> None:
+    project = read_setup_cfg(TEXT, "setup.cfg")
+    assert (project.name, project.version, project.requires_python) == ("old-style", None, ">=3.8")
+    assert [f"{one} from {one.origin}" for one in project.dependencies] == [
+        "requests>=2.20 from setup.cfg:9 [options.install_requires]",
+        'importlib-metadata; python_version < "3.10" from setup.cfg:11 [options.install_requires]',
+    ]
+    assert {name: [str(one) for one in asked] for name, asked in project.extras} == {
+        "test": ["pytest"],
+        "all": ["pytest", "rich"],
+    }
+    assert project.build_system is None
+
+
+def test_it_is_built_where_the_user_says_so() -> None:
+    project = read_setup_cfg(TEXT, "setup.cfg", package=True)
+    assert project.build_system is not None
+    assert project.build_system.requires == LEGACY_REQUIRES
+    assert project.build_system.requires_from == "default"
+
+
+def test_a_setup_py_without_a_say_changes_nothing() -> None:
+    assert read_setup_cfg(TEXT, "setup.cfg", setup_py="import setuptools\nsetuptools.setup()\n") == read_setup_cfg(
+        TEXT, "setup.cfg"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "setup_py", "says"),
+    [
+        ("", None, "describes no project"),
+        ("[flake8]\nmax = 1", None, "describes no project"),
+        ("name = x", None, "setup.cfg:1: not a valid setup.cfg"),
+        ("[options]\na=1\na=2", None, "setup.cfg:3: not a valid setup.cfg"),
+        ("[metadata]\nname = a b", None, "'a b' is not a valid name"),
+        ("[options]\ninstall_requires = attr: x.y", None, "is read by setuptools from elsewhere (attr:)"),
+        ("[options]\ninstall_requires =\n  file: r.txt", None, "is read by setuptools from elsewhere (file:)"),
+        ("[options]\ninstall_requires =\n  ok\n  not ok", None, "setup.cfg:4 [options.install_requires]"),
+        ("[options]\npython_requires = soon", None, "options.python_requires 'soon'"),
+        ("[options]\n[options.extras_require]\nA_b = x\na-b = y", None, "'a-b' stands twice"),
+        (
+            "[options]\ninstall_requires = a",
+            "setup(install_requires=[])",
+            "options.install_requires: setup.py has a say",
+        ),
+        ("[options]\ninstall_requires = a", "setup(**more)", "options.extras_require: setup.py has a say"),
+    ],
+)
+def test_faults(text: str, setup_py: str | None, says: str) -> None:
+    with pytest.raises(ProjectInvalid) as caught:
+        read_setup_cfg(text, "setup.cfg", setup_py=setup_py)
+    assert says in caught.value.message

@@ -1,0 +1,167 @@
+"""Reading a lock: what is taken, what is refused, and the words of the refusal."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from lock_strategies import package, small_lock
+from msgspec.structs import replace
+from packaging.pylock import Pylock
+
+from deep_lock import errors
+from deep_lock.errors import DeepLockError, LockInvalid
+from deep_lock.events import Event, Warned
+from deep_lock.lockfile import toml
+from deep_lock.lockfile.emit import to_text
+from deep_lock.lockfile.keep import keep_unknown
+from deep_lock.lockfile.read import from_text
+
+LOCKS = Path(__file__).parents[2] / "fixtures" / "locks"
+BROKEN = LOCKS / "broken"
+MESSAGES = tomllib.loads((BROKEN / "messages.toml").read_text("utf-8"))
+GOLDEN = ("example", "closed", "small")
+
+
+def _text(name: str) -> str:
+    return (LOCKS / f"{name}.lock").read_bytes().decode()
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_golden_lock_is_written_as_it_was_read(name: str) -> None:
+    text = _text(name)
+    assert to_text(from_text(text, name)) == text
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_a_golden_lock_is_a_pylock(name: str) -> None:
+    Pylock.from_dict(tomllib.loads(_text(name)))
+
+
+def test_every_broken_lock_has_its_message() -> None:
+    assert {path.stem for path in BROKEN.glob("*.lock")} == set(MESSAGES)
+
+
+@pytest.mark.parametrize("name", sorted(MESSAGES))
+def test_a_broken_lock_is_refused(name: str) -> None:
+    expected = MESSAGES[name]
+    text = (BROKEN / f"{name}.lock").read_bytes().decode()
+    with pytest.raises(getattr(errors, expected["error"])) as caught:
+        from_text(text, f"{name}.lock")
+    if "begins" in expected:
+        assert caught.value.message.startswith(expected["begins"])
+    else:
+        assert caught.value.message == expected["message"]
+    assert caught.value.hint == expected.get("hint", "")
+    assert caught.value.message.isprintable()
+    assert "hunter2" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["foreign-host", "hash-of-another"])
+def test_what_is_policy_is_not_refused_by_the_reader(name: str) -> None:
+    text = _text(f"policy/{name}")
+    assert to_text(from_text(text, name)) == text
+
+
+def test_layout_and_order_do_not_matter() -> None:
+    assert to_text(from_text(_text("reformatted"), "reformatted.lock")) == _text("small")
+
+
+def test_windows_line_ends_do_not_matter() -> None:
+    assert from_text(_text("closed").replace("\n", "\r\n"), "x") == from_text(_text("closed"), "x")
+
+
+def test_a_newer_revision_is_told_and_its_keys_are_kept() -> None:
+    told: list[Event] = []
+    text = _text("newer-revision")
+    lock = from_text(text, "deep.lock", told.append)
+    assert to_text(lock) == text
+    assert told == [
+        Warned(
+            code="lock-newer",
+            subject="deep.lock",
+            message="was written by a later deep-lock (revision 7, this one knows 0); not understood: "
+            "tool.deep-lock.inputs.workspace, tool.deep-lock.targets[0].libc, packages[0].tool.deep-lock.reviewed, "
+            "tool.deep-lock.builds[0].crates, tool.deep-lock.moods",
+        )
+    ]
+
+
+def test_a_rewrite_keeps_what_a_newer_revision_wrote() -> None:
+    old = from_text(_text("newer-revision"), "deep.lock")
+    again = from_text(_text("small"), "deep.lock")
+    assert to_text(keep_unknown(old, again)) == _text("newer-revision")
+
+
+def test_a_rewrite_of_our_own_revision_keeps_nothing() -> None:
+    old = from_text(_text("small"), "deep.lock")
+    new = replace(old, packages=())
+    assert keep_unknown(old, new) is new
+
+
+def test_a_newer_lock_version_of_the_same_major_is_told() -> None:
+    told: list[Event] = []
+    from_text(_text("small").replace('lock-version = "1.0"', 'lock-version = "1.1"'), "deep.lock", told.append)
+    assert [event.message for event in told if isinstance(event, Warned)] == [
+        "lock-version 1.1 is newer than 1.0, the one that this deep-lock knows"
+    ]
+
+
+def test_our_own_revision_is_told_nothing() -> None:
+    told: list[Event] = []
+    from_text(_text("closed"), "deep.lock", told.append)
+    assert told == []
+
+
+def test_size_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toml, "MAX_LOCK_BYTES", 2**20)
+    # two bytes a character: it is bytes that count
+    with pytest.raises(LockInvalid, match="larger than 1 MiB"):
+        from_text("# " + "é" * 2**19, "deep.lock")
+
+
+def test_an_existing_lock_with_many_dots_on_a_line_is_read() -> None:
+    text = _text("small").replace(
+        '"hostile",', '"hostile", ' + ", ".join(f'"a{i}==1.2.3.4.5"' for i in range(20)) + ","
+    )
+    assert len(from_text(text, "x").inputs.requirements) == 21
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a = """' * 3000,
+        "a = '''" + "'''" * 3000 + "b" * 10,
+        ('"' + '\\"' * 100_000 + "\n") * 2 + "." * 100,
+        "a" * 1_000_000 + "." * 100,
+        ("a." * 64 + "a = 1\n") * 50 + "." * 100,
+        "\n".join(["'" * 65 + "." * 65] * 2000),
+    ],
+)
+def test_hostile_dots_and_quotes_end_in_an_error(text: str) -> None:
+    with pytest.raises(DeepLockError):
+        from_text(text, "deep.lock")
+
+
+def test_the_source_is_shown_safely() -> None:
+    with pytest.raises(LockInvalid) as caught:
+        from_text("", "x\u202e\n.lock")
+    assert caught.value.message == "x\\u{202e}\\u{a}.lock: lock-version: is missing"
+
+
+@pytest.mark.parametrize("text", ["\ufeff", "\x00", "\ud800"])
+def test_what_is_no_text_is_refused(text: str) -> None:
+    with pytest.raises(LockInvalid):
+        from_text(text + _text("small"), "deep.lock")
+
+
+def test_an_empty_lock_round_trips() -> None:
+    text = to_text(small_lock())
+    assert "packages = []" in text
+    assert to_text(from_text(text, "x")) == text
+    Pylock.from_dict(tomllib.loads(text))
+
+
+def test_extras_and_groups_without_requirements_are_kept() -> None:
+    lock = small_lock(replace(package("a"), direct=True))
+    lock = replace(lock, inputs=replace(lock.inputs, extras=(("none", ()),), build_requires=()))
+    assert from_text(to_text(lock), "x") == lock
