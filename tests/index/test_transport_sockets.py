@@ -1,11 +1,13 @@
 """The deadline and the minimum speed under the sockets, with a clock that is moved by hand."""
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import httpcore
 import pytest
 
+from deep_lock.errors import UrlForbidden
 from deep_lock.index.sockets import SLOWEST_BYTES, SLOWEST_SECONDS, Line, OverdueError, TooSlowError, Wire, zone_of_peer
 from deep_lock.index.urls import Zone
 
@@ -54,6 +56,15 @@ def test_single_bytes_do_not_go_past_the_deadline() -> None:
     assert clock.now == pytest.approx(125, abs=0.5)
 
 
+def test_one_long_wait_is_cut_to_the_deadline() -> None:
+    clock = Clock()
+    line = Line(clock)
+    line.begin(clock.now + 5)
+    with pytest.raises(httpcore.ReadTimeout):
+        Wire(Pipe(clock, 50, b"a"), line).read(1, 20.0)
+    assert clock.now == 105
+
+
 def test_too_slow_for_too_long() -> None:
     clock = Clock()
     line = Line(clock)
@@ -80,6 +91,18 @@ def test_a_connection_is_not_opened_after_the_deadline() -> None:
     line.begin(clock.now)
     with pytest.raises(OverdueError):
         line.connect_tcp("127.0.0.1", 1, timeout=10)
+
+
+def test_a_redirect_to_a_name_with_a_private_address() -> None:
+    clock = Clock()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        line = Line(clock)
+        line.begin(clock.now + 10)
+        line.zone = Zone.PUBLIC
+        with pytest.raises(UrlForbidden, match="public internet"):
+            line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
+        line.zone = Zone.LOOPBACK
+        line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10).close()
 
 
 @pytest.mark.parametrize(

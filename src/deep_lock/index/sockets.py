@@ -4,6 +4,7 @@ Law: every wait on the wire ends by the deadline of the request in hand, even wh
 time; a connection that holds bytes nobody asked for is never used again.
 """
 
+import encodings.idna  # noqa: F401 - every connection needs it; nothing may be imported once foreign bytes are here
 import ipaddress
 import ssl
 from collections.abc import Callable, Iterable
