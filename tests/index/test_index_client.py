@@ -571,6 +571,7 @@ def test_a_hash_that_is_not_promised_is_taken_from_the_bytes_once(desk: Desk, se
         assert sdist_of(client).sha256 is None
         assert client.digest(sdist_of(client)) == file.digest
     assert len(server.asked("/files/")) == 1
+    assert desk.codes() == ["HashComputed", "HashComputed"]
 
 
 def test_or_not_at_all(desk: Desk, server: IndexServer) -> None:

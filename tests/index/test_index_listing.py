@@ -20,7 +20,7 @@ def record(filename: str) -> FileRecord:
 
 
 def opened(groups: dict[str, list[FileRecord]]) -> Listing:
-    return Listing(pack_listing(groups), name=FOO, index=INDEX)
+    return Listing(pack_listing([(Version(text), records) for text, records in groups.items()]), name=FOO, index=INDEX)
 
 
 def test_versions_are_newest_first_and_equal_ones_are_one() -> None:
@@ -65,7 +65,7 @@ def test_versions_are_made_when_they_are_looked_at() -> None:
 
 def test_header_comes_back() -> None:
     note = Warned(code="HashInvalid", subject="foo", message="1 file")
-    listing = Listing(pack_listing({}, status="archived", notes=[note]), name=FOO, index=INDEX)
+    listing = Listing(pack_listing([], status="archived", notes=[note]), name=FOO, index=INDEX)
     assert (listing.status, listing.notes, list(listing.versions)) == ("archived", (note,), [])
 
 
@@ -77,7 +77,7 @@ def test_time_comes_back_in_utc() -> None:
     assert (file.sha256, file.yanked) == (None, "")
 
 
-GOOD = pack_listing({"1.0": [record("foo-1.0.zip")], "2.0": [record("foo-2.0.zip")]})
+GOOD = pack_listing([(Version("1.0"), [record("foo-1.0.zip")]), (Version("2.0"), [record("foo-2.0.zip")])])
 
 
 @pytest.mark.parametrize("length", range(0, len(GOOD), 7))
