@@ -7,14 +7,14 @@ A guess costs at most a request too many: it never changes an answer.
 import threading
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.build.backends.answer import answer as backend_answer
-from deep_lock.build.sdist_facts import FACTS_VERSION, read_sdist
+from deep_lock.deferred import Deferred
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
@@ -26,10 +26,19 @@ from deep_lock.model.target import Target
 from deep_lock.resolve.candidates import choose
 from deep_lock.resolve.dependencies import BASE, IneligibleError, dependencies
 
-FACTS = f"sdist-facts-{FACTS_VERSION}"
+if TYPE_CHECKING:
+    from deep_lock.build import sdist_facts
+    from deep_lock.build.backends import answer as backend
+else:
+    sdist_facts = Deferred("deep_lock.build.sdist_facts")
+    backend = Deferred("deep_lock.build.backends.answer")
 
 _encode_facts = msgspec.msgpack.Encoder().encode
 _decode_facts = msgspec.msgpack.Decoder(SdistFacts).decode
+
+
+def _kind() -> str:
+    return f"sdist-facts-{sdist_facts.FACTS_VERSION}"
 
 
 class IndexSources:
@@ -82,7 +91,7 @@ class IndexSources:
         return found
 
     def _remembered(self, sdist: SourceDistribution) -> SdistFacts | None:
-        record = self._cache.get_record(FACTS, sdist.sha256) if sdist.sha256 else None
+        record = self._cache.get_record(_kind(), sdist.sha256) if sdist.sha256 else None
         if record is None:
             return None
         try:
@@ -92,14 +101,14 @@ class IndexSources:
 
     def _read(self, sdist: SourceDistribution) -> SdistFacts:
         with self._client.open_sdist(sdist) as file:
-            facts = read_sdist(file, filename=sdist.filename, name=sdist.name, version=sdist.version)
+            facts = sdist_facts.read_sdist(file, filename=sdist.filename, name=sdist.name, version=sdist.version)
         if sdist.sha256:
-            self._cache.put_record(FACTS, sdist.sha256, _encode_facts(facts))
+            self._cache.put_record(_kind(), sdist.sha256, _encode_facts(facts))
         return facts
 
     def answer(self, facts: SdistFacts, environment: Resolved, target: Target) -> HookAnswer:
         pins = {pin.name: pin.version for pin in environment.pins}
-        return backend_answer(facts, None, target, environment=pins)
+        return backend.answer(facts, None, target, environment=pins)
 
     def assume(self, request: BuildRequest) -> None:
         guess, source = self._guessed_metadata(request)

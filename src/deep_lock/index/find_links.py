@@ -5,14 +5,15 @@ import threading
 from collections.abc import Sequence
 from hashlib import file_digest
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.deferred import Deferred
 from deep_lock.errors import ConfigError, IndexInvalid
-from deep_lock.index.anchors import read_anchors
 from deep_lock.index.cache import Cache
 from deep_lock.index.entries import Entry, FileUrls, Notes, group_entries
 from deep_lock.index.filenames import DISTRIBUTION_SUFFIXES, FileNames, FileSkipped
@@ -20,6 +21,11 @@ from deep_lock.index.listing import FileRecord, Group, Listing, pack_listing, pa
 from deep_lock.index.once import Network, Once
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS
 from deep_lock.index.urls import shown_url, without_user_info
+
+if TYPE_CHECKING:
+    from deep_lock.index import anchors
+else:
+    anchors = Deferred("deep_lock.index.anchors")
 
 _DIGESTS = "file-digests"
 _FLAT_PAGES = "flat-pages"
@@ -137,7 +143,7 @@ def _files_in(folder: Path) -> tuple[Path, ...]:
 
 
 def _flat_page(body: bytes, url: str) -> _FlatPage:
-    page = read_anchors(body, url)
+    page = anchors.read_anchors(body, url)
     if not page.has_files:
         raise IndexInvalid(f"{shown_url(url)}: a --find-links page without a single link to a file")
     return _FlatPage(base=page.base, entries=tuple(page.entries))

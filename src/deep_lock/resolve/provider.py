@@ -83,7 +83,8 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
         self._usable: dict[tuple[NormalizedName, Version, bool], Candidate | None] = {}
         self._wishes: dict[tuple[NormalizedName, Version, frozenset[NormalizedName]], tuple[Wish, ...]] = {}
-        self._fits: dict[tuple[SpecifierSet, Version], bool] = {}
+        self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
+        """By identity of the specifier, which is kept alive here: its hash costs more than the answer."""
 
     # -- what resolvelib asks
 
@@ -170,11 +171,14 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
 
     def fits(self, specifier: SpecifierSet, version: Version) -> bool:
         """Whether a version satisfies a specifier, pre-releases aside: those are a matter of the whole set."""
-        key = (specifier, version)
-        known = self._fits.get(key)
+        known = self._fits.get(id(specifier))
         if known is None:
-            known = self._fits[key] = specifier.contains(version, prereleases=True)
-        return known
+            known = self._fits[id(specifier)] = (specifier, {})
+        answers = known[1]
+        answer = answers.get(version)
+        if answer is None:
+            answer = answers[version] = specifier.contains(version, prereleases=True)
+        return answer
 
     def candidates(
         self, name: NormalizedName, specifiers: Sequence[SpecifierSet], *, direct: bool
