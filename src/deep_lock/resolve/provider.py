@@ -84,6 +84,7 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         self.constraints: dict[NormalizedName, list[Requirement]] = {}
         for constraint in applicable(problem.constraints, problem.target):
             self.constraints.setdefault(constraint.name, []).append(constraint)
+        self._direct = {requirement.name for requirement in problem.requirements}
         self.conflicts: dict[NormalizedName, int] = {}
         """How often a name took part in a conflict: decided earlier the more it did."""
         self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
@@ -234,6 +235,11 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
             candidate = self._fitting(name, version, specifiers, yanked_ok=yanked_ok)
             if candidate is not None:
                 yield candidate
+
+    def first(self, requirement: Requirement) -> Candidate | None:
+        """Return the best candidate for a requirement and the problem's constraints alone."""
+        specifiers = [requirement.specifier, *(c.specifier for c in self.constraints.get(requirement.name, ()))]
+        return next(self.candidates(requirement.name, specifiers, direct=requirement.name in self._direct), None)
 
     def _ordered(self, name: NormalizedName, *, direct: bool) -> Iterable[Version]:
         versions = self.catalog.versions(name)
