@@ -317,6 +317,9 @@ class _TargetWalk(Struct, kw_only=True):
     def _give_up(self, frame: _Frame, impossible: Impossible) -> None:
         """Where a cycle left a frame without an answer, try another version one level up; else say so and stop."""
         subject = frame.subject
+        if subject is not None and frame.answer is not None and frame.answer.conditional:
+            self._do_without(frame, subject, frame.answer)
+            return
         if frame.cycle and len(self.stack) > 1 and subject is not None and subject.sdist is not None:
             self.stack.pop()
             self._exclude(self.stack[-1], subject.name, subject.sdist.version, frame.cycle)
@@ -328,6 +331,17 @@ class _TargetWalk(Struct, kw_only=True):
             )
         chain = self._chain("") if len(self.stack) > 1 else ""
         raise Unsatisfiable(impossible.explanation + (f"\n  needed by: {chain}" if chain else ""))
+
+    def _do_without(self, frame: _Frame, subject: Subject, answer: HookAnswer) -> None:
+        """Leave out what the backend asks for only on a machine that lacks a tool: it cannot be had.
+
+        Then it is assumed that the tool is there, and said so.
+        """
+        wanted = ", ".join(answer.requires or ())
+        reason = f"on a machine that lacks the tool it also asks for {wanted}, which cannot be met here"
+        frame.answer = HookAnswer(requires=None, evidence="assumed", reason=reason)
+        frame.problem = replace(self._problem(subject, frame.problem, ()), excluded=frame.problem.excluded)
+        frame.resolved = None
 
     def _chain(self, last: str) -> str:
         parts = [str(frame.problem.purpose) for frame in self.stack]
