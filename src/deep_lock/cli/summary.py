@@ -4,7 +4,7 @@ from deep_lock.display import show
 from deep_lock.model.lock import Lock
 
 MAX_ROWS = 20
-MAX_LABELS = 3
+MAX_TARGETS = 3
 
 
 def summary(lock: Lock) -> str:
@@ -39,7 +39,7 @@ def _runs_code(lock: Lock) -> list[str]:
     return lines
 
 
-def _where(labels: tuple[str, ...], everywhere: int) -> str:
-    if not labels:
+def _where(targets: tuple[str, ...], declared: int) -> str:
+    if not targets:
         return "every target"
-    return ", ".join(labels) if len(labels) <= MAX_LABELS else f"{len(labels)} of {everywhere} targets"
+    return ", ".join(targets) if len(targets) <= MAX_TARGETS else f"{len(targets)} of {declared} targets"
