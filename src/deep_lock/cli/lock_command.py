@@ -1,6 +1,7 @@
 """`deep-lock lock`: flags in, `deep.lock` out, a table for people on stderr."""
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,170 +17,275 @@ from deep_lock.locking import check_lock, lock, write_lock
 Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
+
+def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
+    """Make an option that DEEP_LOCK_<its first long name> can set too."""
+    flag = next(name for name in names if name.startswith("--"))
+    return click.option(*names, envvar=f"DEEP_LOCK_{flag[2:].replace('-', '_').upper()}", **settings)
+
+
 INPUTS = (
-    click.option(
+    _option(
         "--project",
         "folder",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         default=Path(),
         show_default="the current folder",
-        help="Folder with the pyproject.toml.",
+        help="Folder with the pyproject.toml (or setup.cfg).",
     ),
-    click.option(
+    _option(
         "-o",
         "--output",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Where to write the lock. [default: deep.lock beside pyproject.toml]",
+        help="Where to write the lock.  [default: deep.lock beside pyproject.toml]",
     ),
-    click.option("--script", type=FILE, help="Lock the inline metadata of a script (PEP 723) to SCRIPT.deep.lock."),
-    click.option(
+    _option("--script", type=FILE, help="Lock the inline metadata of a script (PEP 723), to SCRIPT.deep.lock."),
+    _option(
         "-r",
         "--requirements",
         type=FILE,
         multiple=True,
         help="Lock a requirements file instead of pyproject.toml. Repeatable.",
     ),
-    click.option(
+    _option(
         "-c", "--constraints", type=FILE, multiple=True, help="Narrow versions by a requirements file. Repeatable."
     ),
-    click.option("--overrides", type=FILE, multiple=True, help="Replace what anybody asks of these names. Repeatable."),
-    click.option(
-        "-b", "--build-constraints", type=FILE, multiple=True, help="Narrow versions in build environments. Repeatable."
+    _option(
+        "--overrides",
+        type=FILE,
+        multiple=True,
+        help="Put these requirements in the place of whatever anyone asks of the same names. Repeatable.",
     ),
-    click.option(
-        "--extra", "extras", multiple=True, metavar="NAME", help="Lock this extra only. [default: all extras]"
+    _option(
+        "-b",
+        "--build-constraints",
+        type=FILE,
+        multiple=True,
+        help="Narrow versions in build environments only. Repeatable.",
     ),
-    click.option(
-        "--all-extras", is_flag=True, help="Lock all extras (the default; undoes --extra from the environment)."
+    _option(
+        "--extra",
+        "extras",
+        multiple=True,
+        metavar="NAME",
+        help="Lock this extra, not all of them. Repeatable.  [default: all extras]",
     ),
-    click.option(
+    _option("--all-extras", is_flag=True, help="Lock all extras: the default, said aloud. Not together with --extra."),
+    _option(
         "--group",
         "groups",
         multiple=True,
         metavar="NAME",
-        help="Lock this dependency group only. [default: all groups]",
+        help="Lock this dependency group, not all of them. Repeatable.  [default: all groups]",
     ),
-    click.option(
-        "--only-group", "only_groups", multiple=True, metavar="NAME", help="Lock this group and nothing else."
+    _option(
+        "--only-group",
+        "only_groups",
+        multiple=True,
+        metavar="NAME",
+        help="Lock this dependency group without the project's dependencies and extras. Repeatable.",
     ),
-    click.option("--no-default-groups", is_flag=True, help="Leave the default groups out."),
+    _option(
+        "--no-default-groups",
+        is_flag=True,
+        help="Leave out the default groups: 'dev', or those that [tool.deep-lock] default-groups names.",
+    ),
 )
-RULES = (
-    click.option(
+TARGETS = (
+    _option(
         "--python-version",
         "pythons",
         multiple=True,
         metavar="X.Y",
-        help="Target Python; 3.13t is free-threaded. Repeatable. [default: all that requires-python admits and that are maintained]",
+        help="A Python to lock for: 3.13, 3.13t (free-threaded), 3.12.4, or 'host' for the running one. Repeatable."
+        "  [default: each maintained CPython that requires-python admits]",
     ),
-    click.option(
+    _option(
         "--platform",
         "platforms",
         multiple=True,
         metavar="NAME",
-        help="Target platform, or 'host'. Repeatable. [default: x86_64 and aarch64 manylinux_2_28, arm64 macos_14, x86_64 windows]",
+        help="A platform to lock for, such as x86_64-musllinux_1_2, or 'host'. Repeatable."
+        "  [default: x86_64-manylinux_2_28, aarch64-manylinux_2_28, arm64-macos_14, x86_64-windows]",
     ),
-    click.option(
+    _option(
         "--fork-strategy",
         type=click.Choice(["newest", "fewest"]),
-        help="Newest for each Python, or the fewest versions over all.",
+        help="Where Pythons could differ: the newest version for each, or the fewest versions over all.  [default: newest]",
     ),
-    click.option(
+)
+RELEASES = (
+    _option(
         "--resolution",
         type=click.Choice(["highest", "lowest", "lowest-direct"]),
-        help="Which of the fitting versions to take.",
+        help="Which of the fitting versions to take; 'lowest-direct' takes the lowest of what the project names itself."
+        "  [default: highest]",
     ),
-    click.option(
+    _option(
         "--prerelease",
         "prereleases",
         type=click.Choice(["if-necessary", "allow", "disallow"]),
-        help="When a pre-release may be taken.",
+        help="When a pre-release may be taken.  [default: if-necessary]",
     ),
-    click.option("--exclude-newer", metavar="DATE|P7D", help="Ignore files uploaded later: RFC 3339, or an age."),
-    click.option(
+    _option(
+        "--exclude-newer",
+        metavar="DATE|P7D",
+        help="Ignore files uploaded later than a day, a time (RFC 3339), or an age such as P7D."
+        " The lock remembers the time that an age stood for.",
+    ),
+    _option(
         "--exclude-newer-package",
         multiple=True,
         metavar="NAME=DATE",
-        help="Another limit for one project; NAME=false lifts it.",
+        help="Another such limit for one project; NAME=false lifts it. Repeatable.",
     ),
-    click.option(
-        "--no-binary", multiple=True, metavar="NAME|:all:", help="Build this project from its sdist. Repeatable."
-    ),
-    click.option("--only-binary", multiple=True, metavar="NAME|:all:", help="Never build this project. Repeatable."),
-    click.option(
+)
+BUILDS = (
+    _option(
         "--build-scope",
         type=click.Choice(["needed", "all", "none"]),
-        help="Lock the builds that are needed, of everything, or of nothing.",
+        help="Which builds to lock: where no wheel fits a target, of everything as if no wheels existed, or none."
+        "  [default: needed]",
     ),
-    click.option(
+    _option(
+        "--no-binary",
+        multiple=True,
+        metavar="NAME|:all:",
+        help="Take this project as an sdist though it has wheels. Repeatable.",
+    ),
+    _option(
+        "--only-binary",
+        multiple=True,
+        metavar="NAME|:all:",
+        help="Take this project as a wheel, or not at all. Repeatable.",
+    ),
+    _option(
         "--build-resolution",
         type=click.Choice(["shared", "highest"]),
-        help="One version for many build environments, or the newest for each.",
+        help="One version for all build environments that can share it, or the newest for each.  [default: shared]",
     ),
-    click.option(
+    _option(
         "--hooks",
         type=click.Choice(["static", "sandbox", "trust"]),
-        help="How build backends may be asked. Only 'static' (never) is built yet.",
+        help="How build backends may be asked. This version never runs one, whatever is said here.",
     ),
-    click.option("--require-evidence", is_flag=True, help="Fail where an answer could only be assumed."),
+    _option(
+        "--require-evidence",
+        is_flag=True,
+        help="Fail (exit 4) where what a backend asks for on top is assumed, not proven.",
+    ),
 )
 UPGRADES = (
-    click.option("-U", "--upgrade", is_flag=True, help="Give up all earlier pins."),
-    click.option(
+    _option("-U", "--upgrade", is_flag=True, help="Give up all earlier pins, and the default targets of the old lock."),
+    _option(
         "-P",
         "--upgrade-package",
         multiple=True,
         metavar="NAME[==V]",
-        help="Give up one pin, in build environments too. Repeatable.",
+        help="Give up the pin of one project, in build environments too, or move it to V. Repeatable.",
     ),
-    click.option("--upgrade-build", is_flag=True, help="Give up the pins of build environments."),
+    _option("--upgrade-build", is_flag=True, help="Give up the pins of build environments."),
 )
 NETWORK = (
-    click.option(
+    _option(
         "-i",
         "--default-index",
         "--index-url",
         "default_index",
         metavar="URL",
-        help="The index asked last. [default: the public one]",
+        help="The index asked last.  [default: the public one]",
     ),
-    click.option(
+    _option(
         "--index",
         "indexes",
         multiple=True,
         metavar="[NAME=]URL",
-        help="An index asked before the default one. Repeatable.",
+        help="An index asked before the default one, in the order given. Repeatable.",
     ),
-    click.option(
+    _option(
         "--index-strategy",
         type=click.Choice(["first-index", "unsafe-best-match"]),
-        help="Whether the first index that knows a name settles it.",
+        help="The first index that has a name settles it, or versions of all indexes compete (a public index can then"
+        " shadow a private name).  [default: first-index]",
     ),
-    click.option("--find-links", multiple=True, metavar="PATH|URL", help="A folder or page of files. Repeatable."),
-    click.option("--no-index", is_flag=True, help="Use --find-links only."),
-    click.option("--offline", is_flag=True, help="Use the cache only."),
-    click.option("--refresh", is_flag=True, help="Ask for every page again, however fresh."),
-    click.option(
+    _option("--find-links", multiple=True, metavar="PATH|URL", help="A folder, or a page, of files. Repeatable."),
+    _option("--no-index", is_flag=True, help="Ask no index: use --find-links only."),
+    _option("--offline", is_flag=True, help="Use the cache only; exit 3 and name what it lacks."),
+    _option("--refresh", is_flag=True, help="Ask for every index page again, however fresh the cached one is."),
+    _option(
         "--refresh-package",
         "refresh_packages",
         multiple=True,
         metavar="NAME",
-        help="Ask for one page again. Repeatable.",
+        help="Ask for one project's page again. Repeatable.",
     ),
-    click.option("--cert", "ca_file", type=click.Path(exists=True), help="A file of certificate authorities to trust."),
-    click.option(
+    _option(
+        "--cert",
+        "ca_file",
+        type=click.Path(exists=True),
+        help="Certificate authorities to trust: a PEM file or a folder.  [default: SSL_CERT_FILE, SSL_CERT_DIR, certifi]",
+    ),
+    _option(
         "--allow-insecure-host",
         "insecure_hosts",
         multiple=True,
         metavar="HOST",
-        help="Do not check this host's certificate.",
+        help="Do not check this host's certificate. Repeatable.",
     ),
 )
 CHECKS = (
-    click.option("--check", "--locked", is_flag=True, help="Change nothing; exit 1 and say why if the lock is stale."),
-    click.option("--check-exists", is_flag=True, help="Change nothing; exit 1 if there is no lock."),
-    click.option("--dry-run", is_flag=True, help="Resolve and report, but write nothing."),
+    _option(
+        "--check",
+        "--locked",
+        is_flag=True,
+        help="Write nothing and ask no index; exit 1 and say why if the lock does not fit its inputs.",
+    ),
+    _option("--check-exists", is_flag=True, help="Write nothing; exit 1 if there is no lock."),
+    _option("--dry-run", is_flag=True, help="Resolve and report, but write nothing."),
 )
+SECTIONS = (
+    ("What is locked", INPUTS),
+    ("Targets, which are Pythons on platforms", TARGETS),
+    ("Releases", RELEASES),
+    ("Builds", BUILDS),
+    ("Earlier pins", UPGRADES),
+    ("Indexes and network", NETWORK),
+    ("What is done", CHECKS),
+)
+HELP = """\
+Resolve what the project runs on, and what builds it, to full depth; write deep.lock.
+
+For each target (a Python on a platform) the runtime dependencies, extras and dependency groups are resolved. Each
+release that has no wheel for a target must be built there: what its build needs is resolved too, and so on down. Every
+file is recorded with its sha256. Nothing is built or installed, and no code of a package runs.
+
+If deep.lock fits its inputs already, it stays as it is and no index is asked. Otherwise earlier pins are kept where they
+still fit; -U and -P give them up.
+
+\b
+Examples:
+  deep-lock lock                           lock the project in this folder
+  deep-lock lock --check                   in CI: exit 1 if deep.lock is stale
+  deep-lock lock -P setuptools==80.9.0     move one pin, build environments too
+  deep-lock lock --build-scope all         lock all builds, as if no wheels existed
+  deep-lock lock --python-version 3.12 --platform host
+"""
+EPILOG = """\
+Each option is also DEEP_LOCK_ and its long name, as DEEP_LOCK_EXCLUDE_NEWER=P7D; several values are separated by spaces,
+several files as on PATH. Most options have a key in [tool.deep-lock] of pyproject.toml; the command line wins.
+"""
+
+
+class SectionedCommand(click.Command):
+    """Shows its options under headings: forty in one list teach nobody."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each section's options in the order in which they were declared."""
+        options = iter(self.get_params(ctx))
+        for title, group in (*SECTIONS, ("Help", (click.help_option(),))):
+            records = [option.get_help_record(ctx) for option in islice(options, len(group))]
+            with formatter.section(title):
+                formatter.write_dl([record for record in records if record is not None])
 
 
 def _with(*groups: tuple[Callable[[Command], Command], ...]) -> Callable[[Command], Command]:
@@ -196,23 +302,11 @@ def _pick(values: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
     return {name: values[name] for name in kind.__struct_fields__ if name in values}
 
 
-@click.command("lock", short_help="Write deep.lock.")
-@_with(INPUTS, RULES, UPGRADES, NETWORK, CHECKS)
+@click.command("lock", cls=SectionedCommand, help=HELP, epilog=EPILOG, short_help="Write deep.lock.")
+@_with(*(group for _, group in SECTIONS))
 @click.pass_obj
 def lock_command(session: Session, /, **values: Any) -> None:
-    r"""Resolve the project's runtime dependencies and the build requirements of all that has to be built, to full depth.
-
-    Writes deep.lock beside pyproject.toml. Earlier pins are kept; -U and -P give them up. Nothing is built, and no code
-    of a package runs.
-
-    \b
-    Examples:
-      deep-lock lock                              the project in this folder
-      deep-lock lock --check                      in CI: exit 1 if the lock is stale
-      deep-lock lock --build-scope all            as if no wheels existed
-      deep-lock lock -P setuptools==80.9.0        move one pin, build environments too
-      deep-lock lock --python-version 3.12 --platform host
-    """
+    """Turn flags into what `locking` takes, and its outcome into words."""
     if values.pop("all_extras") and values["extras"]:
         raise UsageError("--all-extras and --extra do not go together")
     flags = Flags(

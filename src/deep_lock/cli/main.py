@@ -15,28 +15,42 @@ from deep_lock.errors import DeepLockError
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DEEP_LOCK"})
+HELP = """\
+Lock what a Python project runs on, and everything that builds it, to full depth, with hashes.
+
+Start with: deep-lock lock
+
+\b
+Exit codes:
+  0    done
+  1    the answer needs you: the lock is stale, or no set of releases fits
+  2    wrong usage, configuration or input, or a lock that cannot be read
+  3    network or index trouble: try again
+  4    refused for safety: a hash that differs, an unsafe archive, evidence that is missing
+  130  interrupted
+"""
+EPILOG = "Each option of a command is also DEEP_LOCK_ and its long name, and most are keys of [tool.deep-lock]."
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DEEP_LOCK"},
+    help=HELP,
+    epilog=EPILOG,
+)
 @click.version_option(__version__, prog_name="deep-lock")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors.")
-@click.option("-v", "--verbose", count=True, help="Say more; twice shows tracebacks.")
+@click.option("-v", "--verbose", count=True, help="Say more; -vv shows the traceback of an error.")
 @click.option(
     "--color",
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
     show_default=True,
-    help="Colour on stderr.",
+    help="Colour on stderr; 'auto' heeds NO_COLOR, FORCE_COLOR and the terminal.",
 )
-@click.option("--no-progress", is_flag=True, help="Draw no live line.")
+@click.option("--no-progress", is_flag=True, help="Draw no live line; none is drawn in CI or into a file anyway.")
 @click.pass_context
 def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_progress: bool) -> None:
-    r"""Lock what runs, and everything that builds it, to full depth, with hashes.
-
-    \b
-    Exit codes: 0 ok; 1 the answer needs you (stale, unsatisfiable); 2 wrong usage, configuration or input;
-    3 network or index trouble (try again); 4 refused for safety; 130 interrupted.
-
-    Every flag can be set by DEEP_LOCK_<FLAG>, and most in [tool.deep-lock] of pyproject.toml.
-    """
+    """Read the surroundings once for every command."""
     context.obj = open_session(verbosity=-1 if quiet else verbose, color=color, progress=not no_progress)
 
 

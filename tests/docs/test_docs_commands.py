@@ -1,0 +1,138 @@
+"""docs/cli.md names every command, option, variable and exit code, and nothing else; the README's commands are real."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from deep_lock import errors
+from deep_lock.cli.main import INTERRUPTED, cli
+from deep_lock.inputs.config import read_config
+
+ROOT = Path(__file__).parents[2]
+CLI = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CODE = re.compile(r"`([^`]+)`")
+
+
+def _tables(heading: str) -> list[list[str]]:
+    """Return the cells of every table row below a heading of the second level."""
+    section = CLI.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if re.match(r"\| [`\d]", line)]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
+
+
+def _commands(group: click.Group, path: str = "deep-lock") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+def _options(command: click.Command) -> dict[frozenset[str], click.Option]:
+    return {frozenset(option.opts): option for option in command.params if isinstance(option, click.Option)}
+
+
+def _documented(heading: str) -> dict[frozenset[str], list[str]]:
+    rows = _tables(heading)
+    return {frozenset(text for text in CODE.findall(row[0]) if text.startswith("-")): row for row in rows}
+
+
+def test_every_command_is_documented() -> None:
+    listed = set(re.findall(r"^\| `(deep-lock [a-z ]+)` \|", CLI, re.MULTILINE))
+    assert listed == {path for path, _ in _commands(cli)}
+
+
+def test_every_option_is_documented_and_nothing_else() -> None:
+    assert set(_documented("Options before the command")) == set(_options(cli))
+    options: dict[frozenset[str], click.Option] = {}
+    for _, command in _commands(cli):
+        options.update(_options(command))
+    assert set(_documented("`deep-lock lock`")) == set(options)
+
+
+def test_every_variable_is_documented_and_works() -> None:
+    lock = cli.commands["lock"]
+    rows = _documented("`deep-lock lock`")
+    for names, option in _options(lock).items():
+        assert CODE.findall(rows[names][1]) == [option.envvar]
+    seen: dict[str, object] = {}
+    probe = click.Command("lock", params=lock.params, callback=lambda **values: seen.update(values))
+    environment = {
+        "DEEP_LOCK_PYTHON_VERSION": "3.12 3.13",
+        "DEEP_LOCK_CHECK": "1",
+        "DEEP_LOCK_INDEX_STRATEGY": "first-index",
+    }
+    assert CliRunner().invoke(probe, env=environment).exit_code == 0
+    assert (seen["pythons"], seen["check"], seen["index_strategy"]) == (("3.12", "3.13"), True, "first-index")
+
+
+def test_variables_of_the_options_before_the_command() -> None:
+    for names, row in _documented("Options before the command").items():
+        long = next(name for name in names if name.startswith("--"))
+        wanted = [] if long == "--version" else [f"DEEP_LOCK_{long[2:].replace('-', '_').upper()}"]
+        assert CODE.findall(row[1]) == wanted
+
+
+def test_the_keys_of_options_are_known_to_the_configuration() -> None:
+    for row in _documented("`deep-lock lock`").values():
+        for key in CODE.findall(row[2]):
+            with pytest.raises(errors.ConfigError) as caught:
+                read_config({key: object()}, "pyproject.toml")
+            assert "not a known key" not in caught.value.message
+
+
+def test_choices_are_documented() -> None:
+    rows = {**_documented("`deep-lock lock`"), **_documented("Options before the command")}
+    for names, option in {**_options(cli.commands["lock"]), **_options(cli)}.items():
+        if isinstance(option.type, click.Choice):
+            assert set(option.type.choices) <= set(CODE.findall(rows[names][3])), names
+
+
+def test_every_exit_code_is_documented() -> None:
+    def codes(kind: type[errors.DeepLockError]) -> Iterator[int]:
+        yield kind.exit_code
+        for below in kind.__subclasses__():
+            yield from codes(below)
+
+    written = {int(row[0]) for row in _tables("Exit codes")}
+    assert written == {0, *codes(errors.DeepLockError), INTERRUPTED}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [(["--help"], "  1    the answer needs you"), (["lock", "--help"], "  deep-lock lock --check ")],
+    ids=["deep-lock", "lock"],
+)
+def test_help_keeps_the_lines_of_its_examples(arguments: list[str], line: str) -> None:
+    text = CliRunner().invoke(cli, arguments, prog_name="deep-lock").output
+    assert r"\b" not in text
+    assert any(shown.startswith(f"  {line}") for shown in text.splitlines())
+
+
+def test_help_shows_every_option_once() -> None:
+    text = CliRunner().invoke(cli, ["lock", "--help"], prog_name="deep-lock").output
+    shown = re.findall(r"^  ((?:-\w, )?--[\w-]+(?:, --[\w-]+)*)", text, re.MULTILINE)
+    names = sorted(frozenset(line.split(", ")) for line in shown if "--help" not in line)
+    assert len(names) == len(_options(cli.commands["lock"]))
+    assert set(names) == set(_options(cli.commands["lock"]))
+
+
+def test_the_readme_has_two_commands() -> None:
+    lines = [block.strip() for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)]
+    assert len(lines) == 2
+    assert all("\n" not in line and line.startswith("python3 -m venv .venv && ") for line in lines)
+    project = lines[0].rpartition("--project ")[2]
+    assert (ROOT / project / "pyproject.toml").is_file()
+
+
+def test_ci_runs_the_readme_s_tests() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    command = re.findall(r"```console\n(.*?)```", README, re.DOTALL)[1]
+    _, install, run = (part.strip() for part in command.split("&&"))
+    assert install.removeprefix(".venv/bin/pip ") in script
+    assert run.removeprefix(".venv/bin/") in script

@@ -1,0 +1,166 @@
+"""The tables of the documents say what the code says."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import deep_lock
+from deep_lock.build.backends import answer
+from deep_lock.events import Event
+from deep_lock.inputs import config
+from deep_lock.lockfile.emit import to_text
+from deep_lock.lockfile.laws import check_closed
+from deep_lock.lockfile.read import from_text
+from deep_lock.model.targets import DEFAULT_PLATFORMS, make_target
+
+ROOT = Path(__file__).parents[2]
+SOURCE = Path(deep_lock.__file__).parent
+
+
+def _page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def _section(name: str, heading: str) -> str:
+    """Return the text from a heading to the next one."""
+    return re.split(r"^#+ ", _page(name).partition(f"# {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def _rows(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| ---")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+# -- configuration
+
+
+def test_every_key_of_the_configuration_is_documented() -> None:
+    documented = [row[0].strip("`") for row in _rows(_section("configuration.md", "Keys"))[1:]]
+    assert len(documented) == len(set(documented))
+    assert set(documented) == set(config._READERS)
+
+
+def test_every_key_of_an_index_is_documented() -> None:
+    documented = {row[0].strip("`") for row in _rows(_section("configuration.md", "`[[tool.deep-lock.index]]`"))[1:]}
+    assert documented == set(config.IndexSetting.__struct_fields__)
+
+
+def test_the_example_of_a_configuration_is_read() -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", _page("configuration.md"), re.DOTALL)
+    read = config.read_config(tomllib.loads(example)["tool"]["deep-lock"], "pyproject.toml")
+    assert read.sources == (("our-library", "corp"),)
+
+
+# -- backends
+
+
+def test_every_backend_is_documented_with_its_versions() -> None:
+    written = {
+        frozenset(re.findall(r"`([^`]+)`", backends)): (name, SpecifierSet(versions.strip("`")), "†" in backends)
+        for backends, name, versions in _rows(_section("closure.md", "Backends that were read"))[1:]
+    }
+    rules = {rule.backends: (rule.distribution, rule.read, rule.only_itself) for rule in answer._RULES.values()}
+    assert written == rules
+
+
+def test_the_default_platforms_are_documented() -> None:
+    assert re.findall(r"^- `(.+)`$", _section("closure.md", "Targets"), re.MULTILINE) == list(DEFAULT_PLATFORMS)
+
+
+# -- dependencies
+
+
+def _declared() -> tuple[dict[str, str], dict[str, str]]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    def bounds(texts: list[str]) -> dict[str, str]:
+        return {one.name: str(one.specifier) for one in map(Requirement, texts)}
+
+    return bounds(project["dependencies"]), bounds(project["optional-dependencies"]["test"])
+
+
+@pytest.mark.parametrize(("heading", "which"), [("At run time", 0), ("For tests", 1)])
+def test_every_dependency_is_documented_with_its_bound(heading: str, which: int) -> None:
+    rows = _rows(_section("dependencies.md", heading))[1:]
+    assert {row[0]: row[1].strip("`") for row in rows} == _declared()[which]
+
+
+def _imported() -> set[str]:
+    found: set[str] = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import(names=names):
+                    found |= {alias.name for alias in names}
+                case ast.ImportFrom(module=str(module)):
+                    found.add(module)
+                case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(value=str(module))]):
+                    found.add(module)
+    return {name.partition(".")[0] for name in found} - {deep_lock.__name__}
+
+
+def test_what_is_imported_is_declared_and_the_reverse() -> None:
+    foreign = _imported() - set(sys.stdlib_module_names)
+    owners = packages_distributions()
+    assert {canonicalize_name(owners[module][0]) for module in foreign} == set(_declared()[0])
+
+
+# -- the lock
+
+
+def _example() -> str:
+    (example,) = re.findall(r"```toml\n(.*?)```", _page("lock-format.md"), re.DOTALL)
+    return str(example)
+
+
+def test_the_example_lock_is_read_and_written_again() -> None:
+    warned: list[Event] = []
+    lock = from_text(_example(), "docs/lock-format.md", warned.append)
+    assert warned == []
+    assert to_text(lock) == _example()
+    targets = tuple(make_target(target.python, target.platform, host=None) for target in lock.targets)
+    assert check_closed(lock, targets) == ()
+
+
+def test_the_readme_shows_parts_of_that_lock() -> None:
+    (shown,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    for part in shown.split("\n\n"):
+        assert part.strip() in _example()
+
+
+def _written_keys() -> set[str]:
+    """Return every key of a lock, as the writer spells it: the first argument of its line makers, and of its marks."""
+    tree = ast.parse((SOURCE / "lockfile" / "emit.py").read_text(encoding="utf-8"))
+    makers = {"_text", "_list", "_rows", "_rows_or_empty"}
+    keys: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(key)), *_]) if name in makers:
+                keys.add(key)
+            case ast.Tuple(elts=[ast.Constant(value=str(key)), ast.Attribute()]):
+                keys.add(key)
+    return keys
+
+
+def test_every_key_of_a_lock_is_documented() -> None:
+    keys = _written_keys()
+    assert len(keys) > 30, "the writer is built otherwise: this test must follow"
+    documented = set(re.findall(r"`([a-z-]+)`", _page("lock-format.md")))
+    assert keys - documented == set()
+
+
+# -- the house
+
+
+def test_every_room_is_documented() -> None:
+    rooms = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    documented = {row[1].strip("`").rstrip("/") for row in _rows(_section("house.md", "The house"))[1:]}
+    assert documented == {room for room in rooms if not room.startswith("__")}
