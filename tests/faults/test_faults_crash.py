@@ -10,23 +10,11 @@ from typing import Any
 
 import pytest
 from fault_server import FaultServer, reply
-from fault_world import PROJECT, SOURCE, TARGET, Desk, desk, page, people
+from fault_world import BETA, JSON, SOURCE, TARGET, Desk, desk, page, people
 
 CRASH = Path(__file__).parents[1] / "support" / "fault_crash.py"
-OLD_PROJECT = PROJECT.replace('"alpha"', '"gamma"')
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork")
-
-
-def _with_old_lock(desk: Desk, url: str) -> str:
-    """Give the project a lock, and then other dependencies; returns the lock."""
-    pyproject = desk.project / "pyproject.toml"
-    pyproject.write_text(OLD_PROJECT, encoding="utf-8")
-    assert desk.make_lock(url).code == 0
-    pyproject.write_text(PROJECT, encoding="utf-8")
-    shutil.rmtree(desk.cache)
-    desk.cache.mkdir(mode=0o700)
-    return desk.lock.read_text(encoding="utf-8")
 
 
 def _expected(folder: Path, old: Desk, url: str) -> str:
@@ -47,7 +35,7 @@ def tries(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, list[dict
     with FaultServer() as server:
         url = people(server)
         base = desk(start)
-        old = _with_old_lock(base, url)
+        old = base.keep_old_lock(url)
         calm = folder / "calm"
         calm.mkdir()
         new = _expected(calm, base, url)
@@ -102,11 +90,8 @@ def test_a_kill_from_outside_while_an_index_is_slow(tmp_path: Path) -> None:
     own = desk(tmp_path)
     with FaultServer() as server:
         url = people(server)
-        old = _with_old_lock(own, url)
-        kind = "Content-Type: application/vnd.pypi.simple.v1+json"
-        whole = page("beta", "beta-1.0.tar.gz")
-        slow = reply(whole, headers=[tuple(kind.split(": "))], after="drip")  # type: ignore[list-item]  # two parts
-        server.script("/simple/beta/", slow)
+        old = own.keep_old_lock(url)
+        server.script("/simple/beta/", reply(page("beta", BETA), headers=[JSON], after="drip"))
         with own.start("lock", *TARGET, "-i", url) as child:
             while not server.count("/simple/beta/"):
                 time.sleep(0.01)

@@ -13,7 +13,9 @@ import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fault_server import FaultServer, reply
 
@@ -56,10 +58,10 @@ def file_path(filename: str) -> str:
     return f"/files/{filename}" if filename == BETA else f"/files/{filename}.metadata"
 
 
-def page(name: str, filename: str, *, files: str = "..", promised: bytes | None = None, **more: object) -> bytes:
+def page(name: str, filename: str, *, files: str = "../..", promised: bytes | None = None, **more: object) -> bytes:
     """A project page. ``files`` stands before the path of the file's URL; ``promised`` are the bytes it has the hash of."""
     digest = hashlib.sha256(FILES[filename] if promised is None else promised).hexdigest()
-    entry: dict[str, object] = {"filename": filename, "url": f"{files}/../files/{filename}"}
+    entry: dict[str, object] = {"filename": filename, "url": f"{files}/files/{filename}"}
     entry["hashes"] = {"sha256": digest}
     if filename != BETA:
         entry["core-metadata"] = {"sha256": digest}
@@ -100,6 +102,17 @@ class Desk:
     def litter(self) -> list[Path]:
         """Temporary files of ours, in either folder."""
         return [path for folder in (self.project, self.cache) for path in folder.rglob(".deep-lock-*")]
+
+    def files_with(self, content: bytes) -> list[Path]:
+        """Files in either folder that hold these bytes."""
+        paths = [path for folder in (self.project, self.cache) for path in folder.rglob("*") if path.is_file()]
+        return [path for path in paths if content in path.read_bytes()]
+
+    def keep_old_lock(self, url: str) -> str:
+        """Give the project a lock of other dependencies, as an earlier run had left it; returns it."""
+        old = old_lock().replace(PLACE, url.removesuffix("/simple/"))
+        self.lock.write_text(old, encoding="utf-8", newline="")
+        return old
 
     def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP") if name in os.environ}
@@ -152,3 +165,22 @@ def desk(folder: Path) -> Desk:
     cache.mkdir(mode=0o700)
     (project / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
     return Desk(project=project, cache=cache)
+
+
+PLACE = "http://place.invalid"
+
+
+def lock_of(folder: Path, *, dependency: str = "alpha") -> str:
+    """What a run writes where nothing goes wrong, with PLACE for the index's origin."""
+    own = desk(folder)
+    (own.project / "pyproject.toml").write_text(PROJECT.replace('"alpha"', f'"{dependency}"'), encoding="utf-8")
+    with FaultServer() as server:
+        assert own.make_lock(people(server)).code == 0
+        return own.lock.read_text(encoding="utf-8").replace(server.base, PLACE)
+
+
+@cache
+def old_lock() -> str:
+    """The lock of a project that asks for gamma alone."""
+    with TemporaryDirectory() as folder:
+        return lock_of(Path(folder), dependency="gamma")
