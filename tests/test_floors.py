@@ -16,6 +16,7 @@ FLOORS: dict[str, int] = {
     "events": 1,
     "files": 1,
     "display": 1,
+    "deferred": 1,
     "model": 2,
     "inputs": 3,
     "index": 3,

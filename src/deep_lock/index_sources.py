@@ -7,14 +7,13 @@ A guess costs at most a request too many: it never changes an answer.
 import threading
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
-from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.build.backends.answer import answer as backend_answer
-from deep_lock.build.sdist_facts import FACTS_VERSION, read_sdist
+from deep_lock.deferred import Deferred
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
@@ -22,15 +21,25 @@ from deep_lock.index.once import Once
 from deep_lock.model.build_system import Evidence, HookAnswer, SdistFacts
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
+from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import BuildRequest, Candidate, Resolved, Selection
 from deep_lock.model.target import Target
 from deep_lock.resolve.candidates import choose
 from deep_lock.resolve.dependencies import BASE, IneligibleError, dependencies
 
-FACTS = f"sdist-facts-{FACTS_VERSION}"
+if TYPE_CHECKING:
+    from deep_lock.build import sdist_facts
+    from deep_lock.build.backends import answer as backend
+else:
+    sdist_facts = Deferred("deep_lock.build.sdist_facts")
+    backend = Deferred("deep_lock.build.backends.answer")
 
 _encode_facts = msgspec.msgpack.Encoder().encode
 _decode_facts = msgspec.msgpack.Decoder(SdistFacts).decode
+
+
+def _kind() -> str:
+    return f"sdist-facts-{sdist_facts.FACTS_VERSION}"
 
 
 class IndexSources:
@@ -47,7 +56,8 @@ class IndexSources:
         self._facts: Once[str, SdistFacts] = Once()
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
         self._lock = threading.Lock()
-        self._guessed: set[tuple[NormalizedName, str]] = set()
+        self._guessed: set[tuple[object, ...]] = set()
+        self._reaching_out = False
 
     # -- Catalog
 
@@ -66,11 +76,12 @@ class IndexSources:
             return known
         return BuildRequest(name=file.name, version=file.version, sdist=file, target=target)
 
-    def prefetch(self, names: Sequence[NormalizedName], candidates: Sequence[Candidate]) -> None:
-        for name in names:
-            self._guess(name, SpecifierSet(), frozenset())
-        for candidate in candidates:
-            self._client.prefetch(partial(self._ahead, candidate.distribution, frozenset()))
+    def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
+        for requirement in requirements:
+            self._guess(requirement)
+        if self._reaching_out:
+            for candidate in candidates:
+                self._client.prefetch(partial(self._ahead, candidate.distribution, frozenset()))
 
     # -- source distributions
 
@@ -78,7 +89,7 @@ class IndexSources:
         return self._facts.get(sdist.filename, lambda: self._remembered(sdist) or self._read(sdist))
 
     def _remembered(self, sdist: SourceDistribution) -> SdistFacts | None:
-        record = self._cache.get_record(FACTS, sdist.sha256) if sdist.sha256 else None
+        record = self._cache.get_record(_kind(), sdist.sha256) if sdist.sha256 else None
         if record is None:
             return None
         try:
@@ -88,14 +99,14 @@ class IndexSources:
 
     def _read(self, sdist: SourceDistribution) -> SdistFacts:
         with self._client.open_sdist(sdist) as file:
-            facts = read_sdist(file, filename=sdist.filename, name=sdist.name, version=sdist.version)
+            facts = sdist_facts.read_sdist(file, filename=sdist.filename, name=sdist.name, version=sdist.version)
         if sdist.sha256:
-            self._cache.put_record(FACTS, sdist.sha256, _encode_facts(facts))
+            self._cache.put_record(_kind(), sdist.sha256, _encode_facts(facts))
         return facts
 
     def answer(self, facts: SdistFacts, environment: Resolved, target: Target) -> HookAnswer:
         pins = {pin.name: pin.version for pin in environment.pins}
-        return backend_answer(facts, None, target, environment=pins)
+        return backend.answer(facts, None, target, environment=pins)
 
     def assume(self, request: BuildRequest) -> None:
         guess, source = self._guessed_metadata(request)
@@ -130,24 +141,31 @@ class IndexSources:
 
     # -- guesses
 
-    def _guess(self, name: NormalizedName, specifier: SpecifierSet, extras: frozenset[NormalizedName]) -> None:
-        key = (name, str(specifier))
+    def _guess(self, requirement: Requirement) -> None:
+        """Follow a requirement in the background.
+
+        While all that was asked for was in the cache, nothing is followed: a warm run needs no threads.
+        """
+        key = (requirement.name, str(requirement.specifier), requirement.extras)
         with self._lock:
             if key in self._guessed:
                 return
             self._guessed.add(key)
-        if self._client.is_at_hand(name):
-            return  # a warm run needs no threads
-        self._client.prefetch(partial(self._follow, name, specifier, extras))
+        if not self._reaching_out:
+            if self._client.is_at_hand(requirement.name):
+                return
+            self._reaching_out = True
+        self._client.prefetch(partial(self._follow, requirement))
 
-    def _follow(self, name: NormalizedName, specifier: SpecifierSet, extras: frozenset[NormalizedName]) -> None:
+    def _follow(self, requirement: Requirement) -> None:
         """Fetch the page, then the metadata of the release that will probably be taken, then what that asks for."""
+        name, specifier = requirement.name, requirement.specifier
         for version in self._client.versions(name):
             if version.is_prerelease or not specifier.contains(version):
                 continue
             file = choose(self._client.files(name, version), self._target, self._selection)
             if file is not None:
-                self._ahead(file, extras)
+                self._ahead(file, requirement.extras)
                 return
 
     def _ahead(self, file: Distribution, extras: frozenset[NormalizedName]) -> None:
@@ -160,4 +178,4 @@ class IndexSources:
             except IneligibleError:
                 return
             for requirement in asked:
-                self._guess(requirement.name, requirement.specifier, requirement.extras)
+                self._guess(requirement)

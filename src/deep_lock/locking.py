@@ -6,8 +6,8 @@ Law: until a lock is whole and lawful, nothing is written; what is there stays a
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.markers import Marker
@@ -15,15 +15,16 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from deep_lock.assembling import Assembly, builds, packages
-from deep_lock.closure import Closure, Plan, Preferences, close
+from deep_lock.closure import Closure, Plan, Preferences, Subject, close
+from deep_lock.deferred import Deferred
 from deep_lock.errors import HookRefused, LockInvalid, Stale, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import write_atomically
 from deep_lock.flags import Flags, UpgradeFlags
 from deep_lock.index_sources import IndexSources
+from deep_lock.inputs.project import Project
 from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.laws import check_closed
-from deep_lock.lockfile.stale import stale_reasons
 from deep_lock.model.distribution import Wheel
 from deep_lock.model.lock import BUILD_MARKER, Lock, LockedInputs, LockedTarget
 from deep_lock.model.requirement import Requirement, parse_requirement
@@ -32,10 +33,19 @@ from deep_lock.model.target import Target
 from deep_lock.model.target_markers import environment_marker, environments
 from deep_lock.model.targets import read_host
 from deep_lock.network import Network, index_settings, locked_indexes, open_network
-from deep_lock.project_build import project_subject
 from deep_lock.reading import Gathered, gather, lock_path, read_lock
 from deep_lock.settings import options_of, selection_of, targets_of
 from deep_lock.sharing import releases, sharable
+
+if TYPE_CHECKING:
+    import filelock
+
+    from deep_lock import project_build
+    from deep_lock.lockfile import stale
+else:
+    filelock = Deferred("filelock")
+    project_build = Deferred("deep_lock.project_build")
+    stale = Deferred("deep_lock.lockfile.stale")
 
 WAIT_SECONDS = 30
 
@@ -98,7 +108,7 @@ def _reasons(run: _Run) -> tuple[str, ...]:
         return ("there is no lock",)
     head = _head(run)
     same = {target.name for target in run.old.targets} == {target.label for target in run.targets}
-    return stale_reasons(
+    return stale.stale_reasons(
         run.old,
         inputs=head.inputs,
         options=head.options,
@@ -136,14 +146,14 @@ def write_lock(outcome: Outcome) -> None:
     """
     path = outcome.path
     try:
-        with FileLock(path.with_name(f"{path.name}.lck"), timeout=WAIT_SECONDS):
+        with filelock.FileLock(path.with_name(f"{path.name}.lck"), timeout=WAIT_SECONDS):
             now = path.read_bytes().decode("utf-8", errors="replace") if path.is_file() else None
             if now == outcome.text:
                 return  # another run came to the same lock
             if now != outcome.before:
                 raise Stale(f"{path}: another program wrote it meanwhile; nothing was written", hint="run it again")
             write_atomically(path, outcome.text.encode())
-    except Timeout:
+    except filelock.Timeout:
         raise UsageError(f"{path}: another deep-lock has been writing it for {WAIT_SECONDS} s") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}; it is as it was") from None
@@ -239,7 +249,7 @@ def _plan(run: _Run) -> Plan:
     config = gathered.config
     return Plan(
         runtime=problems,
-        project=project_subject(run.flags.inputs.folder, gathered.project),
+        project=_project_subject(gathered.project, run.flags.inputs.folder),
         build_constraints=gathered.build_constraints,
         share=(run.flags.rules.build_resolution or config.build_resolution or "shared") == "shared",
         runtime_hints={label: _without(hints, moved) for label, hints in runtime_hints.items()},
@@ -247,6 +257,10 @@ def _plan(run: _Run) -> Plan:
             key: {**_without(hints, moved), **_exact(pins)} for key, hints in build_hints.items() if not upgrade.builds
         },
     )
+
+
+def _project_subject(project: Project, folder: Path) -> Subject | None:
+    return None if project.build_system is None else project_build.project_subject(folder, project)
 
 
 def _without(hints: Preferences, moved: Mapping[NormalizedName, Requirement]) -> Preferences:

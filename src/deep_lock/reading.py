@@ -3,13 +3,16 @@
 The readers in `inputs/` take text; here is where files are opened, and where paths become the names in messages.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
+from deep_lock.deferred import Deferred
 from deep_lock.errors import (
     ConfigError,
     LimitExceeded,
@@ -24,15 +27,20 @@ from deep_lock.flags import Flags, InputFlags
 from deep_lock.inputs.config import Config, read_config, read_config_file
 from deep_lock.inputs.project import Project
 from deep_lock.inputs.pyproject import read_pyproject
-from deep_lock.inputs.requirements_txt import RequirementsFile, read_requirements
-from deep_lock.inputs.script import read_script
-from deep_lock.inputs.setup_cfg import read_setup_cfg
 from deep_lock.inputs.text import Opener, decode
-from deep_lock.lockfile.read import from_text
 from deep_lock.model.lock import Lock
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.target_markers import BASE, Scope
 from deep_lock.reach import Part
+
+if TYPE_CHECKING:
+    from deep_lock.inputs import requirements_txt, script, setup_cfg
+    from deep_lock.lockfile import read
+else:
+    requirements_txt = Deferred("deep_lock.inputs.requirements_txt")
+    script = Deferred("deep_lock.inputs.script")
+    setup_cfg = Deferred("deep_lock.inputs.setup_cfg")
+    read = Deferred("deep_lock.lockfile.read")
 
 MAX_INPUT_BYTES = 8 * 1024 * 1024
 MAX_LOCK_BYTES = 64 * 1024 * 1024
@@ -99,18 +107,18 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
 
 def _project(
     inputs: InputFlags, own_config: Config | None
-) -> tuple[Project, tuple[RequirementsFile, ...], tuple[str, ...]]:
+) -> tuple[Project, tuple[requirements_txt.RequirementsFile, ...], tuple[str, ...]]:
     package = own_config.package if own_config is not None else None
     if inputs.script is not None:
         if inputs.requirements:
             raise UsageError("--script and -r do not go together")
         name = inputs.script.name
-        return read_script(read_text(inputs.script, ProjectInvalid), name), (), (name,)
+        return script.read_script(read_text(inputs.script, ProjectInvalid), name), (), (name,)
     if inputs.requirements:
         files = tuple(_requirements_file(path, inputs.folder) for path in inputs.requirements)
         names = tuple(_shown(path, inputs.folder) for path in inputs.requirements)
         return Project(source=names[0]), files, names
-    pyproject, setup_cfg = inputs.folder / "pyproject.toml", inputs.folder / "setup.cfg"
+    pyproject, legacy = inputs.folder / "pyproject.toml", inputs.folder / "setup.cfg"
     if pyproject.is_file():
         return (
             read_pyproject(
@@ -122,12 +130,11 @@ def _project(
             (),
             (pyproject.name,),
         )
-    if setup_cfg.is_file():
-        return (
-            read_setup_cfg(read_text(setup_cfg, ProjectInvalid), setup_cfg.name, package=package),
-            (),
-            (setup_cfg.name,),
-        )
+    if legacy.is_file():
+        setup_py = inputs.folder / "setup.py"
+        script_text = read_text(setup_py, ProjectInvalid) if setup_py.is_file() else None
+        text = read_text(legacy, ProjectInvalid)
+        return setup_cfg.read_setup_cfg(text, legacy.name, setup_py=script_text, package=package), (), (legacy.name,)
     raise ProjectInvalid(
         f"{inputs.folder}: no pyproject.toml and no setup.cfg",
         hint="name a folder with --project, or a requirements file with -r",
@@ -142,8 +149,10 @@ def _shown(path: Path, folder: Path) -> str:
         return path.name
 
 
-def _requirements_file(path: Path, folder: Path) -> RequirementsFile:
-    return read_requirements(read_text(path, RequirementsInvalid), _shown(path, folder), _opener(path, folder))
+def _requirements_file(path: Path, folder: Path) -> requirements_txt.RequirementsFile:
+    return requirements_txt.read_requirements(
+        read_text(path, RequirementsInvalid), _shown(path, folder), _opener(path, folder)
+    )
 
 
 def _opener(first: Path, folder: Path) -> Opener:
@@ -171,7 +180,7 @@ def _own_config(inputs: InputFlags) -> Config | None:
     return read_config_file(read_text(own, ConfigError), own.name) if own.is_file() else None
 
 
-def _unused_options(files: Sequence[RequirementsFile]) -> Iterator[Warned]:
+def _unused_options(files: Sequence[requirements_txt.RequirementsFile]) -> Iterator[Warned]:
     """Index options in a requirements file are told of and not obeyed: a file must not choose where code comes from."""
     for file in files:
         for option in file.index_options:
@@ -183,7 +192,7 @@ def _unused_options(files: Sequence[RequirementsFile]) -> Iterator[Warned]:
 
 
 def _parts(
-    project: Project, files: tuple[RequirementsFile, ...], inputs: InputFlags, config: Config
+    project: Project, files: tuple[requirements_txt.RequirementsFile, ...], inputs: InputFlags, config: Config
 ) -> tuple[Part, ...]:
     dependencies = (*project.dependencies, *(requirement for file in files for requirement in file.requirements))
     parts: list[Part] = []
@@ -237,7 +246,7 @@ def read_lock(path: Path, reporter: Reporter) -> Lock | None:
     """Read the lock that is there; None where there is none. Raises LockInvalid."""
     if not path.is_file():
         return None
-    return from_text(read_text(path, LockInvalid, MAX_LOCK_BYTES), path.name, reporter)
+    return read.from_text(read_text(path, LockInvalid, MAX_LOCK_BYTES), path.name, reporter)
 
 
 def lock_path(inputs: InputFlags) -> Path:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import socket
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -261,6 +262,21 @@ def test_a_server_that_drips_meets_the_deadline() -> None:
         assert server.count("/page") == 1
 
 
+@pytest.mark.parametrize(
+    ("deadline", "words", "tries"), [(1e6, "fewer than 30720 bytes in 30 seconds", 2), (100.0, "no whole answer", 1)]
+)
+def test_slow_servers_by_a_clock_that_runs(deadline: float, words: str, tries: int) -> None:
+    now = iter(range(0, 1_000_000, 40))
+    with FaultServer() as server:
+        settings = TransportSettings(tries=2)
+        transport = Transport(settings, lambda _: None, clock=lambda: float(next(now)), sleep=lambda _: None)
+        url = server.script("/page", Reply(raw=reply(PAGE).raw, after="drip"))
+        with pytest.raises(NetworkError, match=words):
+            transport.get(url, limit=LIMIT, deadline=deadline)
+        transport.close()
+        assert server.count("/page") <= tries
+
+
 def test_a_server_that_falls_silent_meets_the_read_timeout() -> None:
     with FaultServer() as server:
         world = world_of(server, TransportSettings(read_timeout=0.2, tries=2))
@@ -276,6 +292,15 @@ def test_a_connection_that_ended_while_idle_costs_no_try(world: World) -> None:
     url = world.server.script("/page", reply(PAGE, after="close"))
     for _ in range(4):
         assert world.get(url).body == PAGE
+    assert world.waits == []
+
+
+def test_a_connection_that_ends_at_the_next_request_costs_no_try(world: World) -> None:
+    """The server gave the idle connection up in the very moment it was used again."""
+    url = world.server.script("/page", reply(PAGE), Reply(raw=b"", after="close"), reply(PAGE))
+    for _ in range(2):
+        assert world.get(url).body == PAGE
+    assert [asked.connection for asked in world.server.requests] == [1, 1, 2]
     assert world.waits == []
 
 
@@ -315,15 +340,24 @@ def test_a_wish_beyond_all_patience_ends_it_at_once(world: World) -> None:
     assert caught.value.exit_code == 3
 
 
-def test_a_busy_host_is_spared_by_all_threads(world: World) -> None:
-    busy = world.server.script("/busy", reply(status="429 X", headers=[("Retry-After", "250")]))
-    other = world.server.script("/other", reply(PAGE))
-    with pytest.raises(NetworkError):
-        world.get(busy)
-    # The clock stands where the last wait ended, so the host is open again.
-    world.waits.clear()
-    world.get(other)
-    assert world.waits == []
+def test_a_busy_host_is_spared_by_others_too() -> None:
+    """While one thread waits as told, another one's request to the same host waits as long."""
+    with FaultServer() as server:
+        now, log = [1000.0], list[str]()
+        busy = server.script("/busy", reply(status="429 X", headers=[("Retry-After", "7")]), reply(PAGE))
+        other = server.script("/other", reply(PAGE))
+
+        def sleep(seconds: float) -> None:
+            log.append(f"wait {seconds:.0f}")
+            if len(log) == 1:
+                transport.get(other, limit=LIMIT, deadline=20.0)
+                log.append("other came")
+            now[0] += seconds
+
+        transport = Transport(TransportSettings(), lambda _: None, clock=lambda: now[0], sleep=sleep)
+        assert transport.get(busy, limit=LIMIT, deadline=20.0).body == PAGE
+        transport.close()
+        assert log == ["wait 7", "wait 7", "other came"]
 
 
 # Redirects
@@ -394,6 +428,21 @@ def test_a_condition_does_not_outlive_the_origin() -> None:
         with pytest.raises(NetworkError, match="not asked for"):
             world.get(home.script("/page", redirect(end)), If_None_Match='"1"')
         world.transport.close()
+
+
+def test_an_index_with_a_private_address_may_name_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(host: str, port: int, *_: object, **__: object) -> list[object]:
+        assert host in {"index.example", "localhost", "127.0.0.1"}
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    with FaultServer() as server:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        world = world_of(server, TransportSettings())
+        server.script("/page", redirect(f"http://localhost:{server.port}/next"))
+        server.script("/next", reply(PAGE))
+        assert world.get(f"http://index.example:{server.port}/page").body == PAGE
+        world.transport.close()
+        monkeypatch.undo()
 
 
 # Files

@@ -1,6 +1,7 @@
 """Bodies: whole, bounded, decoded once."""
 
 import gzip
+import tracemalloc
 from contextlib import suppress
 from itertools import pairwise
 
@@ -63,8 +64,13 @@ def test_beyond_the_limit_nothing_is_unpacked() -> None:
         collect([gzip.compress(bytes(101))], limit=100)
     with pytest.raises(LimitExceeded):
         collect([bytes(60), bytes(60)], coding="", limit=100)
+    bomb = gzip.compress(bytes(50_000_000))
+    tracemalloc.start()
     with pytest.raises(LimitExceeded):
-        collect([gzip.compress(bytes(50_000_000))], limit=60_000)
+        collect([bomb], limit=60_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize("coding", ["br", "deflate", "zstd", "gzip, gzip", "identity, gzip", "gzip\x1b"])

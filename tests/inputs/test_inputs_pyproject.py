@@ -31,15 +31,17 @@ def texts(requirements: tuple[Requirement, ...]) -> list[str]:
 
 
 class Folder:
-    """An opener over a dict. It refuses what it was not given."""
+    """An opener over a dict. It refuses what it was not given; a file that says LOCKED cannot be read."""
 
     def __init__(self, **files: str) -> None:
         self._files = {name.replace("_DOT_", "."): text for name, text in files.items()}
 
     def __call__(self, including: str, relative: str, /) -> str:
-        assert including == "pyproject.toml"
+        assert including in {"pyproject.toml", "options.txt"}
         if relative not in self._files:
             raise FileNotFoundError(relative)
+        if self._files[relative] == "LOCKED":
+            raise PermissionError(relative)
         return self._files[relative]
 
 
@@ -186,6 +188,13 @@ def test_extras_that_multiply_are_stopped() -> None:
         read_pyproject(text, "pyproject.toml")
 
 
+def test_markers_that_pile_up_are_stopped() -> None:
+    rows = [f"e{n} = [\"a[e{n + 1}]; python_version > '{n}'\"]" for n in range(60)]
+    text = "[project]\nname='a'\n[project.optional-dependencies]\n" + "\n".join(rows) + "\ne60 = ['b']"
+    with pytest.raises(LimitExceeded, match="nested more than 50 deep"):
+        read_pyproject(text, "pyproject.toml")
+
+
 def test_a_ring_of_extras_under_markers_ends() -> None:
     text = "[project]\nname='a'\n[project.optional-dependencies]\n" + "\n".join(
         f"e{n} = [\"a[e{(n + 1) % 12}]; python_version > '3.{n}'\", 'p{n}']" for n in range(12)
@@ -225,9 +234,32 @@ def test_dynamic_fields_are_read_from_named_files() -> None:
 
 
 @pytest.mark.parametrize(
+    ("directive", "says"),
+    [
+        ("{ attr = 'a.b' }", "tool.setuptools.dynamic.dependencies must be a table with one key, file"),
+        ("{ file = [5] }", "tool.setuptools.dynamic.dependencies must be a table with one key, file"),
+        ("{ file = 'none.txt' }", "tool.setuptools.dynamic.dependencies: includes 'none.txt', which is not there"),
+        ("{ file = '/etc/hostname' }", "includes a URL or an absolute path"),
+        ("{ file = '../up.txt' }", "includes a file outside the project"),
+        ("{ file = 'options.txt' }", "'options.txt' holds options of pip"),
+        ("{ file = 'locked.txt' }", "cannot be read (PermissionError)"),
+        ("{ file = 'text.txt' }", "text.txt:1: the line is not a requirement"),
+    ],
+)
+def test_named_files_that_are_refused(directive: str, says: str) -> None:
+    text = "[project]\nname='a'\ndynamic=['dependencies']\n[tool.setuptools.dynamic]\ndependencies = " + directive
+    folder = Folder(options_DOT_txt="-c x.txt", x_DOT_txt="x", locked_DOT_txt="LOCKED", text_DOT_txt="some words")
+    with pytest.raises(ProjectInvalid) as caught:
+        read_pyproject(text, "pyproject.toml", opener=folder)
+    assert says in caught.value.message
+    assert "is dynamic" not in caught.value.message
+
+
+@pytest.mark.parametrize(
     ("files", "says"),
     [
         ({}, "project.dependencies is dynamic"),
+        ({"setup_DOT_cfg": "LOCKED"}, "setup.cfg: cannot be read (PermissionError)"),
         ({"setup_DOT_cfg": "[options]\ninstall_requires = file: r.txt"}, "is read by setuptools from elsewhere"),
         (
             {"setup_DOT_cfg": "[options]\ninstall_requires = b", "setup_DOT_py": "setup(install_requires=['c'])"},

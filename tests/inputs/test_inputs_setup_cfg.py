@@ -1,10 +1,14 @@
 """setup.cfg as a project of its own."""
 
+import configparser
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from deep_lock.errors import ProjectInvalid
+from deep_lock.inputs.ini import read_ini
 from deep_lock.inputs.setup_cfg import read_setup_cfg
 from deep_lock.model.build_system import LEGACY_REQUIRES
 
@@ -44,8 +48,10 @@ def test_a_setup_py_without_a_say_changes_nothing() -> None:
     [
         ("", None, "describes no project"),
         ("[flake8]\nmax = 1", None, "describes no project"),
-        ("name = x", None, "setup.cfg:1: not a valid setup.cfg"),
-        ("[options]\na=1\na=2", None, "setup.cfg:3: not a valid setup.cfg"),
+        ("name = x", None, "setup.cfg:1: stands before the first section"),
+        ("[options]\na=1\na=2", None, "setup.cfg:3: the option stands twice"),
+        ("[options]\nabc", None, "setup.cfg:2: is neither a section nor an option"),
+        ("[options]\n[options]", None, "setup.cfg:2: the section stands twice"),
         ("[metadata]\nname = a b", None, "'a b' is not a valid name"),
         ("[options]\ninstall_requires = attr: x.y", None, "is read by setuptools from elsewhere (attr:)"),
         ("[options]\ninstall_requires =\n  file: r.txt", None, "is read by setuptools from elsewhere (file:)"),
@@ -64,3 +70,27 @@ def test_faults(text: str, setup_py: str | None, says: str) -> None:
     with pytest.raises(ProjectInvalid) as caught:
         read_setup_cfg(text, "setup.cfg", setup_py=setup_py)
     assert says in caught.value.message
+
+
+scraps = st.sampled_from(
+    ["[a]", "[b]", "[", "]", "x", "Y-z", "=", ":", " ", "  ", "\t", "\n", "\n", "\n  ", "#", ";", "%(x)s", "é"]
+)
+
+
+@given(st.lists(scraps, max_size=14).map("".join))
+@example("[a]\nx = 1\n\n  2\n # 3\n\n")
+@example("[a]\n  x = 1\n  y = 2\n   z")
+@example("[a]b]\nx=1")
+@example("[][a]")
+def test_the_dialect_is_the_standard_parsers(text: str) -> None:
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(text)
+        theirs = {name: dict(parser.items(name)) for name in parser.sections()}
+    except configparser.Error:
+        with pytest.raises(ProjectInvalid):
+            read_ini(text, "setup.cfg")
+        return
+    assert {
+        name: {key: str(value) for key, value in options.items()} for name, options in read_ini(text, "x").items()
+    } == theirs

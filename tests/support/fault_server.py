@@ -128,8 +128,8 @@ class FaultServer:
             self._spawn(self._serve, connection, number)
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        connection.settimeout(10)
         try:
+            connection.settimeout(10)
             wire = self._wrapped(connection)
             with wire:
                 while self._answer(wire, number):

@@ -137,8 +137,8 @@ class WorldSources:
             name=canonicalize_name(name), version=str(version), requires_dist=tuple(release.get("requires", ()))
         )
 
-    def prefetch(self, names: Sequence[NormalizedName], candidates: Sequence[Candidate]) -> None:
-        del names, candidates
+    def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
+        del requirements, candidates
 
     def facts(self, sdist: SourceDistribution) -> SdistFacts:
         self.opened.append(sdist.filename)

@@ -4,6 +4,7 @@ from deep_lock.display import show
 from deep_lock.model.lock import Lock
 
 MAX_ROWS = 20
+MAX_TARGETS = 3
 
 
 def summary(lock: Lock) -> str:
@@ -29,10 +30,16 @@ def _runs_code(lock: Lock) -> list[str]:
         return ["  nothing but wheels is installed: no package runs code of its own when it is installed"]
     lines = ["  run code when they are installed:"]
     for build in builds[:MAX_ROWS]:
-        where = ", ".join(build.targets) if build.targets else "every target"
+        where = _where(build.targets, len(lock.targets))
         known = "" if build.evidence == "static" else f" [{build.evidence}]"
         name = f"{show(build.name)} {show(build.version or '')}".rstrip()
         lines.append(f"    {name} on {where}: {show(build.backend)}{known}")
     if len(builds) > MAX_ROWS:
         lines.append(f"    ... and {len(builds) - MAX_ROWS} more")
     return lines
+
+
+def _where(targets: tuple[str, ...], declared: int) -> str:
+    if not targets:
+        return "every target"
+    return ", ".join(targets) if len(targets) <= MAX_TARGETS else f"{len(targets)} of {declared} targets"

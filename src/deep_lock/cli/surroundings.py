@@ -6,13 +6,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import platformdirs
 from msgspec import Struct
 
 from deep_lock.cli.printer import ColorMode, Printer
+from deep_lock.deferred import Deferred
 from deep_lock.events import Event, Reporter, Warned
 from deep_lock.flags import Surroundings
+
+if TYPE_CHECKING:
+    import platformdirs
+else:
+    platformdirs = Deferred("platformdirs")
 
 FOREIGN_INDEX_SETTINGS = (
     "PIP_INDEX_URL",

@@ -3,17 +3,23 @@
 import re
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from deep_lock.deferred import Deferred
 from deep_lock.errors import IndexInvalid, NetworkError
 from deep_lock.events import Reporter
 from deep_lock.index.cache import MAX_PAGE_SECONDS, Cache, CachedPage
 from deep_lock.index.listing import Listing
 from deep_lock.index.once import Network, Once
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS, Answer, IndexSettings, IndexSource
-from deep_lock.index.simple import ACCEPT, parse_page
+
+if TYPE_CHECKING:
+    from deep_lock.index import simple
+else:
+    simple = Deferred("deep_lock.index.simple")
 
 QUIET_CODES = frozenset({"VersionInvalid", "FilenameInvalid"})
 """Notes that are not reported: old releases with odd names are everywhere, and no user can mend them."""
@@ -63,7 +69,7 @@ class Pages:
             self._settings.offline or (not refresh and self._cache.is_fresh(url, self._settings.now))
         ):
             return known.listing
-        headers = {"accept": ACCEPT}
+        headers = {"accept": simple.ACCEPT}
         if refresh:
             headers["cache-control"] = "no-cache"
         elif known is not None and known.page.etag:
@@ -112,7 +118,7 @@ class Pages:
             return known.listing
         if answer.status != 200:
             raise IndexInvalid(f"{url}: HTTP {answer.status} to a plain request")
-        listing = parse_page(answer.body, answer.headers.get("content-type", ""), answer.url, name, source.url)
+        listing = simple.parse_page(answer.body, answer.headers.get("content-type", ""), answer.url, name, source.url)
         page = CachedPage(etag=answer.headers.get("etag", ""), body=body, listing=listing.data)
         self._cache.put_page(url, page, fresh_until=until)
         return listing
@@ -144,8 +150,11 @@ def _page_url(source: IndexSource, name: NormalizedName) -> str:
 
 def _digest_of(answer: Answer) -> bytes:
     """Digest all that a listing is made from: relative links depend on the URL, and the reading on the type."""
-    head = f"{answer.url}\n{answer.headers.get('content-type', '')}\n"
-    return sha256(head.encode("utf-8", errors="surrogateescape") + answer.body).digest()
+    digest = sha256(
+        f"{answer.url}\n{answer.headers.get('content-type', '')}\n".encode("utf-8", errors="surrogateescape")
+    )
+    digest.update(answer.body)
+    return digest.digest()
 
 
 def _may_be_cut(answer: Answer) -> bool:

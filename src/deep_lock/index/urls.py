@@ -4,16 +4,25 @@ Law: only http and https, no user-info (credentials.py alone speaks for a user),
 in two ways. What goes into a message passes through `shown_url` or `shown_text`.
 """
 
-import ipaddress
+from __future__ import annotations
+
 import re
-import socket
 from contextlib import suppress
 from enum import Enum
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from msgspec import Struct
 
+from deep_lock.deferred import Deferred
 from deep_lock.errors import UrlForbidden
+
+if TYPE_CHECKING:
+    import ipaddress
+    import socket
+else:
+    ipaddress = Deferred("ipaddress")
+    socket = Deferred("socket")
 
 MAX_URL_LENGTH = 16 * 1024
 MAX_SHOWN_LENGTH = 300

@@ -4,30 +4,32 @@ What is kept is the parsed form under a digest that names the content for ever: 
 wheels of a release mostly share) or that of the wheel. Measured, reading it back costs a twentieth of parsing.
 """
 
+from __future__ import annotations
+
 import tempfile
 from collections.abc import Callable
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from deep_lock.deferred import Deferred
 from deep_lock.errors import HashMismatch, IndexInvalid, LimitExceeded, NetworkError, NotFound
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
-from deep_lock.index.lazy_wheel import (
-    ByteRange,
-    metadata_from_wheel,
-    read_by_ranges,
-    read_content_range,
-    reading_metadata,
-)
 from deep_lock.index.once import Network, Once
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
 from deep_lock.index.urls import shown_url
 from deep_lock.model.distribution import Distribution, Wheel
 from deep_lock.model.metadata import MAX_METADATA_BYTES, Metadata, check_name, parse_metadata
+
+if TYPE_CHECKING:
+    from deep_lock.index import lazy_wheel
+else:
+    lazy_wheel = Deferred("deep_lock.index.lazy_wheel")
 
 _KIND = "metadata"
 _MAX_RANGE_BYTES = 2 * MAX_METADATA_BYTES
@@ -146,16 +148,18 @@ class WheelMetadata:
             except _WholeWheel as whole:
                 self._rangeless.add(origin)
                 return _out_of_body(whole.body, wheel)
+            except LimitExceeded:  # all of a large wheel came
+                self._rangeless.add(origin)
             except NotFound:
                 raise
-            except (NetworkError, LimitExceeded):
-                # Some servers refuse a range "the last N bytes", others answer with all of a large file. Where the
-                # network is at fault, the download will say so.
-                self._rangeless.add(origin)
+            except NetworkError:
+                # Some servers refuse "the last N bytes". That is not to be told from a network at fault, so it is
+                # held against this wheel only; the download will say what is wrong.
+                pass
         return self._out_of_download(fetcher, wheel)
 
     def _by_ranges(self, fetcher: Fetcher, wheel: Wheel) -> bytes:
-        def ask(wanted: ByteRange) -> tuple[bytes, int]:
+        def ask(wanted: lazy_wheel.ByteRange) -> tuple[bytes, int]:
             answer = fetcher.get(
                 wheel.url, headers={"range": wanted.header}, limit=_MAX_RANGE_BYTES, deadline=SMALL_SECONDS
             )
@@ -164,9 +168,9 @@ class WheelMetadata:
             if answer.status == 200:
                 raise _WholeWheel(answer.body)
             content_range = answer.headers.get("content-range")
-            return answer.body, read_content_range(content_range, wanted, len(answer.body), wheel.filename)
+            return answer.body, lazy_wheel.read_content_range(content_range, wanted, len(answer.body), wheel.filename)
 
-        return read_by_ranges(reading_metadata(wheel.name, wheel.filename), ask)
+        return lazy_wheel.read_by_ranges(lazy_wheel.reading_metadata(wheel.name, wheel.filename), ask)
 
     def _out_of_download(self, fetcher: Fetcher, wheel: Wheel) -> bytes:
         with tempfile.TemporaryFile() as file:
@@ -180,7 +184,7 @@ class WheelMetadata:
                 )
             except NotFound:
                 raise disagreement(wheel) from None
-            return metadata_from_wheel(file, wheel.name, wheel.filename)
+            return lazy_wheel.metadata_from_wheel(file, wheel.name, wheel.filename)
 
 
 def sidecar_url(url: str) -> str:
@@ -200,13 +204,13 @@ def _origin(url: str) -> str:
 def _out_of_body(body: bytes, wheel: Wheel) -> bytes:
     if wheel.sha256 is not None and sha256(body).hexdigest() != wheel.sha256:
         raise HashMismatch(f"{wheel.filename}: the file does not have the sha256 {wheel.sha256} that was promised")
-    return metadata_from_wheel(BytesIO(body), wheel.name, wheel.filename)
+    return lazy_wheel.metadata_from_wheel(BytesIO(body), wheel.name, wheel.filename)
 
 
 def _out_of_local_wheel(path: Path, wheel: Wheel) -> bytes:
     try:
         with path.open("rb") as file:
-            return metadata_from_wheel(file, wheel.name, wheel.filename)
+            return lazy_wheel.metadata_from_wheel(file, wheel.name, wheel.filename)
     except OSError as error:
         raise NetworkError(f"{path}: {error.strerror}") from error
 

@@ -3,13 +3,16 @@
 Whatever only a build backend knows is not guessed: it is read where a file says it plainly, else it is a fault.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
+from deep_lock.deferred import Deferred
 from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Warned
 from deep_lock.inputs.build_table import read_build_system
@@ -17,17 +20,24 @@ from deep_lock.inputs.faults import Faults
 from deep_lock.inputs.foreign import notes_on_foreign_settings
 from deep_lock.inputs.groups import PLACE as GROUPS
 from deep_lock.inputs.groups import RawGroups, expand_groups, read_groups
-from deep_lock.inputs.poetry import Poetry, read_poetry
 from deep_lock.inputs.project import Named, Project
 from deep_lock.inputs.requirement_list import described, is_list_of_strings, read_name, read_requirement_list
 from deep_lock.inputs.self_reference import expand_self_references
 from deep_lock.inputs.setup_cfg import SETUP_PY_HINT
-from deep_lock.inputs.setuptools_dynamic import SETUP_PY, Dynamic, read_setuptools_dynamic
 from deep_lock.inputs.specifiers import read_python_specifier
 from deep_lock.inputs.text import Opener, notes_on_characters, shown
 from deep_lock.inputs.toml_text import Lines, read_toml
 from deep_lock.model.build_system import LEGACY_BACKEND
 from deep_lock.model.requirement import Requirement
+
+if TYPE_CHECKING:
+    from deep_lock.inputs import poetry as poetry_table
+    from deep_lock.inputs import setuptools_dynamic
+    from deep_lock.inputs.poetry import Poetry
+    from deep_lock.inputs.setuptools_dynamic import Dynamic
+else:
+    poetry_table = Deferred("deep_lock.inputs.poetry")
+    setuptools_dynamic = Deferred("deep_lock.inputs.setuptools_dynamic")
 
 OPTIONAL = "project.optional-dependencies"
 
@@ -68,7 +78,7 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
     document = _Document(table=table, lines=lines, faults=Faults(source, ProjectInvalid), opener=opener)
     tools = _subtable(table, "tool", document.faults)
     settings = _subtable(tools, "deep-lock", document.faults, "tool.")
-    poetry = read_poetry(tools["poetry"], lines, document.faults) if "poetry" in tools else None
+    poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults) if "poetry" in tools else None
     core = _read_core(document, tools, poetry)
     raw_groups = _read_all_groups(document, poetry)
     if package is None:
@@ -135,7 +145,7 @@ def _read_without_table(document: _Document, tools: dict[str, Any]) -> _Core:
         document.faults.add("describes no project: no [project] table", hint=_NO_PROJECT_HINT)
     if said is not None and said.has_setup_py:
         message = "describes a project whose dependencies only code knows: they are not locked, the groups alone are"
-        return _Core(notes=(Warned(code="setup-py-unread", subject=SETUP_PY, message=message),))
+        return _Core(notes=(Warned(code="setup-py-unread", subject=setuptools_dynamic.SETUP_PY, message=message),))
     return _Core()
 
 
@@ -212,7 +222,9 @@ def _setuptools(document: _Document, tools: dict[str, Any], dynamic: frozenset[s
     """Ask setuptools' files, if setuptools builds the project and the caller opens files."""
     if document.opener is None or not _backend(document).startswith("setuptools.build_meta"):
         return None
-    return read_setuptools_dynamic(tools.get("setuptools"), dynamic, document.faults, document.opener)
+    return setuptools_dynamic.read_setuptools_dynamic(
+        tools.get("setuptools"), dynamic, document.faults, document.opener
+    )
 
 
 def _backend(document: _Document) -> str:

@@ -14,7 +14,7 @@ MAX_LOGICAL_LINE = 256 * 1024
 _ODD_LINE_END = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 
-# short, long, or pip's second name: the one name by which the reader knows it
+# short or long: the one name by which the reader knows it
 _WITH_VALUE = {
     "-r": "requirement",
     "--requirement": "requirement",
@@ -24,7 +24,6 @@ _WITH_VALUE = {
     "--editable": "editable",
     "-i": "index-url",
     "--index-url": "index-url",
-    "--pypi-url": "index-url",
     "--extra-index-url": "extra-index-url",
     "-f": "find-links",
     "--find-links": "find-links",
@@ -113,11 +112,17 @@ def split_options(text: str) -> tuple[str, tuple[Option, ...]]:
     found = re.search(r"(?:^| )(?=-)", text)
     if found is None:
         return text, ()
+    return text[: found.start()].strip(), tuple(_options(_words(text[found.end() :])))
+
+
+def _words(text: str) -> list[str]:
+    """Split options as a shell would. Thousands of hashes have no quotes and need no slow reading."""
+    if not any(character in text for character in "'\"\\"):
+        return text.split()
     try:
-        words = shlex.split(text[found.end() :])
+        return shlex.split(text)
     except ValueError:
         raise LineInvalid("has quotes that are not closed") from None
-    return text[: found.start()].strip(), tuple(_options(words))
 
 
 def _options(words: list[str]) -> Iterator[Option]:

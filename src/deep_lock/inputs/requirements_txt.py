@@ -139,8 +139,6 @@ def _read_file(text: str, place: _Place, reading: _Reading) -> None:
         except LineInvalid as error:
             quoted = "" if place.is_included else f" ({shown(line.text)})"
             raise RequirementsInvalid(f"{origin}: the line{quoted} {error.message}", hint=error.hint) from None
-    if len(reading.requirements) + len(reading.constraints) > MAX_ENTRIES:
-        raise LimitExceeded(f"{place.source}: more than {MAX_ENTRIES} requirements")
 
 
 def _read_line(text: str, origin: Origin, place: _Place, reading: _Reading) -> None:
@@ -181,6 +179,8 @@ def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place
         else:
             raise LineInvalid(f"has --{option.name} behind a requirement", hint="Give the option a line of its own.")
     (reading.constraints if place.constraint else reading.requirements).append(requirement)
+    if len(reading.requirements) + len(reading.constraints) > MAX_ENTRIES:
+        raise LimitExceeded(f"{origin}: more than {MAX_ENTRIES} requirements")
     if digests:
         reading.hashes.append((requirement, tuple(digests)))
 

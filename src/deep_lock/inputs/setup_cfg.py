@@ -4,8 +4,8 @@ What setup.py gives to ``setup()`` overrules setup.cfg, and setup.py is code. So
 setup.py cannot speak of it: it neither holds the field's name nor passes arguments that are put together (``**``).
 """
 
-import configparser
 import re
+from collections.abc import Mapping
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 from deep_lock.errors import ProjectInvalid
 from deep_lock.inputs.build_table import default_build
 from deep_lock.inputs.faults import Faults
+from deep_lock.inputs.ini import Sections, Value, read_ini
 from deep_lock.inputs.project import Project
 from deep_lock.inputs.requirement_list import check_count, read_name, read_requirement
 from deep_lock.inputs.self_reference import expand_self_references
@@ -75,24 +76,25 @@ def read_setup_cfg_tables(text: str, source: str, setup_py: str | None) -> Setup
     """
     faults = Faults(source, ProjectInvalid)
     text = readable(text, source, ProjectInvalid, MAX_SETUP_CFG).replace("\r\n", "\n")
-    sections = _parse(text, source)
-    metadata, options = sections.get("metadata", {}), sections.get("options", {})
+    sections = read_ini(text, source)
+    metadata, options = _options(sections, "metadata"), _options(sections, "options")
     extras_section = sections.get("options.extras_require", {})
     if not metadata and not options and not extras_section:
         raise ProjectInvalid(f"{source}: describes no project: neither [metadata] nor [options]", hint=SETUP_PY_HINT)
-    name = None
-    if "name" in metadata:
+    name, spelling = None, _text(metadata, "name")
+    if spelling is not None:
         with faults.collecting():
-            name = read_name(metadata["name"].strip(), "the project name")
-    lines = _lines(text)
+            name = read_name(spelling, "the project name")
+    dependencies: tuple[Requirement, ...] | None = None
+    if not _may_say(setup_py, "install_requires"):
+        wanted = options.get("install_requires", Value(lines=((0, ""),)))
+        dependencies = _read_list(wanted, "options.install_requires", faults)
     said = SetupCfg(
         name=name,
-        version=_static(metadata.get("version")),
-        requires_python=read_python_specifier(options.get("python_requires"), "options.python_requires", faults),
-        dependencies=None
-        if _may_say(setup_py, "install_requires")
-        else _read_list(options.get("install_requires", ""), "options.install_requires", lines, faults),
-        extras=None if _may_say(setup_py, "extras_require") else _read_extras(extras_section, lines, faults),
+        version=_static(_text(metadata, "version")),
+        requires_python=read_python_specifier(_text(options, "python_requires"), "options.python_requires", faults),
+        dependencies=dependencies,
+        extras=None if _may_say(setup_py, "extras_require") else _read_extras(extras_section, faults),
     )
     faults.raise_any()
     return said
@@ -111,63 +113,45 @@ def _expand(
     return expand_self_references(requirements, name, extras, inside=inside, on_unknown=lambda _asker, _extra: None)
 
 
-def _parse(text: str, source: str) -> dict[str, dict[str, str]]:
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(text)
-    except configparser.Error as error:
-        line = getattr(error, "lineno", None)
-        where = f"{source}:{line}" if isinstance(line, int) else source
-        raise ProjectInvalid(f"{where}: not a valid setup.cfg ({type(error).__name__})") from None
+def _options(sections: Sections, name: str) -> dict[str, Value]:
     # setuptools took dashes for underscores in option names for years
-    return {
-        section: {
-            key if section == "options.extras_require" else key.replace("-", "_"): value or ""
-            for key, value in parser.items(section)
-        }
-        for section in parser.sections()
-    }
+    return {key.replace("-", "_"): value for key, value in sections.get(name, {}).items()}
 
 
-def _lines(text: str) -> dict[str, int]:
-    """The line of each line's text that stands only once."""
-    found: dict[str, list[int]] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        key = line.partition("=")[2] if line[:1].isalpha() and not line.strip().endswith("=") else line
-        found.setdefault(key.partition(" #")[0].strip(), []).append(number)
-    return {line: numbers[0] for line, numbers in found.items() if len(numbers) == 1}
+def _text(options: dict[str, Value], key: str) -> str | None:
+    return str(options[key]).strip() if key in options else None
 
 
-def _read_list(value: str, place: str, lines: dict[str, int], faults: Faults) -> tuple[Requirement, ...]:
+def _read_list(value: Value, place: str, faults: Faults) -> tuple[Requirement, ...]:
     """Read setuptools' "list-semi": lines, or one line with semicolons."""
-    if directive := _DIRECTIVE.match(value):
+    text = str(value)
+    if directive := _DIRECTIVE.match(text):
         faults.add(
             f"{place} is read by setuptools from elsewhere ({directive[1]}:)",
             hint="Write the requirements in the file itself: deep-lock does not run setuptools to read a project.",
         )
         return ()
-    parts = [part.strip() for part in (value.split("\n") if "\n" in value else value.split(";"))]
+    number, only = value.lines[0]
+    parts = value.lines if "\n" in text else tuple((number, part) for part in only.split(";"))
     # setuptools takes " #" for the begin of a comment inside a line, too
-    texts = [part.partition(" #")[0].rstrip() for part in parts if part and not part.startswith("#")]
-    check_count(len(texts), f"{faults.source}: {place}")
+    wanted = [(line, part.partition(" #")[0].strip()) for line, part in parts if not part.lstrip().startswith("#")]
+    check_count(len(wanted), f"{faults.source}: {place}")
     requirements: list[Requirement] = []
-    for text in texts:
-        with faults.collecting():
-            requirements.append(read_requirement(text, Origin(source=faults.source, place=place, line=lines.get(text))))
+    for line, asked in wanted:
+        if asked:
+            with faults.collecting():
+                requirements.append(read_requirement(asked, Origin(source=faults.source, place=place, line=line)))
     return tuple(requirements)
 
 
-def _read_extras(
-    section: dict[str, str], lines: dict[str, int], faults: Faults
-) -> dict[NormalizedName, tuple[Requirement, ...]]:
+def _read_extras(section: Mapping[str, Value], faults: Faults) -> dict[NormalizedName, tuple[Requirement, ...]]:
     extras: dict[NormalizedName, tuple[Requirement, ...]] = {}
     for spelling, value in section.items():
-        place = f"options.extras_require.{spelling}"
         with faults.collecting("options.extras_require"):
             extra = read_name(spelling, "the extra")
             if extra in extras:
                 faults.add(f"options.extras_require: {shown(spelling)} stands twice after normalisation")
-            extras[extra] = _read_list(value, place, lines, faults)
+            extras[extra] = _read_list(value, f"options.extras_require.{spelling}", faults)
     return extras
 
 

@@ -35,11 +35,15 @@ _HEADER = re.compile(r"\[\[?([^\[\]\n]*+)\]")
 _ENDS_A_KEY = frozenset("=,{}[]")
 
 
-class Lines(Struct, frozen=True, kw_only=True):
-    """Where strings and keys stand in a TOML text: (table header, line) for each occurrence."""
+Spots = Mapping[str, Mapping[str, int | None]]
+"""Text to table header to line; None where the text stands under that header more than once."""
 
-    strings: Mapping[str, tuple[tuple[str, int], ...]]
-    keys: Mapping[str, tuple[tuple[str, int], ...]]
+
+class Lines(Struct, frozen=True, kw_only=True):
+    """Where strings and keys stand in a TOML text."""
+
+    strings: Spots
+    keys: Spots
 
 
 def read_toml(text: str, source: str, error: type[UserError]) -> tuple[dict[str, Any], Lines]:
@@ -60,19 +64,19 @@ def read_toml(text: str, source: str, error: type[UserError]) -> tuple[dict[str,
         raise error(f"{source}: not valid TOML: {str(fault)[:80]}") from None
 
 
-def line_of(occurrences: Mapping[str, tuple[tuple[str, int], ...]], text: str, place: str) -> int | None:
+def line_of(spots: Spots, text: str, place: str) -> int | None:
     """The line on which ``text`` stands, seen from the dotted key ``place``; None where that is not certain."""
-    found = occurrences.get(text, ())
-    if len(found) > 1:
-        found = tuple(spot for spot in found if place == spot[0] or place.startswith(spot[0] + "."))
-        longest = max((len(header) for header, _ in found), default=0)
-        found = tuple(spot for spot in found if len(spot[0]) == longest)
-    return found[0][1] if len(found) == 1 else None
+    found = spots.get(text, {})
+    if len(found) == 1:
+        return next(iter(found.values()))
+    parts = place.split(".")
+    headers = (".".join(parts[:size]) for size in range(len(parts), -1, -1))
+    return next((found[header] for header in headers if header in found), None)
 
 
 def _walk(text: str, source: str, error: type[UserError]) -> Lines:
-    strings: dict[str, list[tuple[str, int]]] = {}
-    keys: dict[str, list[tuple[str, int]]] = {}
+    strings: dict[str, dict[str, int | None]] = {}
+    keys: dict[str, dict[str, int | None]] = {}
     header, line, dots, first = "", 1, 0, True
     for token in _TOKEN.finditer(text):
         kind = token.lastgroup
@@ -86,20 +90,22 @@ def _walk(text: str, source: str, error: type[UserError]) -> Lines:
             if first and token[0] == "[" and (opened := _HEADER.match(text, token.start())):
                 parts = [part.strip(" \t\"'") for part in opened[1].split(".")]
                 header = ".".join(parts)
-                keys.setdefault(parts[-1], []).append((".".join(parts[:-1]), line))
+                _note(keys, parts[-1], ".".join(parts[:-1]), line)
         elif kind in {"basic", "literal", "bare"}:
-            into = keys if first else strings
-            into.setdefault(token[kind], []).append((header, line))
-            if first and kind != "bare":
-                # a line of an array also begins with a string
-                strings.setdefault(token[kind], []).append((header, line))
+            if first:
+                _note(keys, token[kind], header, line)
+            if kind != "bare":
+                # also at the begin of a line: arrays are written so
+                _note(strings, token[kind], header, line)
         if kind is not None and kind != "comment":
             first = False
         line += token[0].count("\n") if kind == "long" else 0
-    return Lines(
-        strings={text: tuple(spots) for text, spots in strings.items()},
-        keys={text: tuple(spots) for text, spots in keys.items()},
-    )
+    return Lines(strings=strings, keys=keys)
+
+
+def _note(spots: dict[str, dict[str, int | None]], text: str, header: str, line: int) -> None:
+    under = spots.setdefault(text, {})
+    under[header] = None if header in under else line
 
 
 def _too_dotted(source: str, line: int, error: type[UserError]) -> DeepLockError:

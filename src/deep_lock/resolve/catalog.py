@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from deep_lock.model.distribution import Distribution
 from deep_lock.model.metadata import Metadata
+from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import BuildRequest, Candidate
 from deep_lock.model.target import Target
 
@@ -36,8 +37,8 @@ class Catalog(Protocol):
         Asked for a candidate that is about to be pinned. Raises IndexFault or SafetyError.
         """
 
-    def prefetch(self, names: Sequence[NormalizedName], candidates: Sequence[Candidate]) -> None:
-        """Hint that pages of these names and metadata of these candidates will be asked for soon.
+    def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
+        """Hint that what would satisfy these requirements, and metadata of these candidates, will be asked for soon.
 
         Must return at once, and must not raise.
         """

@@ -8,6 +8,7 @@ resolvelib calls these methods by keyword: parameter names are its API.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
@@ -26,6 +27,11 @@ from deep_lock.resolve.walk import overridden
 
 INELIGIBLE = canonicalize_name("!")
 """Child of a release that cannot be used: no project has this name, and no candidate satisfies a Wish for it."""
+
+
+PATIENCE = 2
+"""How many candidates of a name are given up before the next ones are fetched ahead."""
+AHEAD = 16
 
 
 class BlockedError(Exception):
@@ -83,7 +89,9 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
         self._usable: dict[tuple[NormalizedName, Version, bool], Candidate | None] = {}
         self._wishes: dict[tuple[NormalizedName, Version, frozenset[NormalizedName]], tuple[Wish, ...]] = {}
-        self._fits: dict[tuple[SpecifierSet, Version], bool] = {}
+        self._told: set[tuple[NormalizedName, Version]] = set()
+        self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
+        """By identity of the specifier, which is kept alive here: its hash costs more than the answer."""
 
     # -- what resolvelib asks
 
@@ -147,11 +155,22 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         direct = any(wish.direct for wish in wishes)
 
         def matches() -> Iterator[Choice]:
-            for candidate in self.candidates(identifier, specifiers, direct=direct):
-                if candidate.version not in refused:
-                    yield Choice(candidate=candidate, extras=extras)
+            offered = (c for c in self.candidates(identifier, specifiers, direct=direct) if c.version not in refused)
+            for candidate in self._announced(offered, given_up=len(refused)):
+                yield Choice(candidate=candidate, extras=extras)
 
         return matches
+
+    def _announced(self, offered: Iterator[Candidate], *, given_up: int) -> Iterator[Candidate]:
+        """Pass candidates on; once a few were given up, tell the catalog of the next ones before they are asked for."""
+        for place, candidate in enumerate(offered, given_up):
+            if place >= PATIENCE and (candidate.name, candidate.version) not in self._told:
+                ahead = [candidate, *islice(offered, AHEAD)]
+                self._told.update((other.name, other.version) for other in ahead)
+                self.catalog.prefetch((), ahead)
+                yield from ahead
+                continue
+            yield candidate
 
     def is_satisfied_by(self, requirement: Wish, candidate: Choice) -> bool:
         wanted = requirement.requirement
@@ -170,11 +189,14 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
 
     def fits(self, specifier: SpecifierSet, version: Version) -> bool:
         """Whether a version satisfies a specifier, pre-releases aside: those are a matter of the whole set."""
-        key = (specifier, version)
-        known = self._fits.get(key)
+        known = self._fits.get(id(specifier))
         if known is None:
-            known = self._fits[key] = specifier.contains(version, prereleases=True)
-        return known
+            known = self._fits[id(specifier)] = (specifier, {})
+        answers = known[1]
+        answer = answers.get(version)
+        if answer is None:
+            answer = answers[version] = specifier.contains(version, prereleases=True)
+        return answer
 
     def candidates(
         self, name: NormalizedName, specifiers: Sequence[SpecifierSet], *, direct: bool
@@ -246,7 +268,7 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         except IneligibleError as error:
             self.ineligible[own.name, own.version] = str(error)
             return (Wish(requirement=Requirement(name=INELIGIBLE), reason=str(error)),)
-        self.catalog.prefetch([requirement.name for requirement in asked], ())
+        self.catalog.prefetch(asked)
         return tuple(
             Wish(requirement=requirement, order=1 + len(self._wishes))
             for requirement in overridden(tuple(asked), self.problem)

@@ -5,17 +5,23 @@ knows nothing of the problem that another problem's answer may cause.
 """
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
 from resolvelib import BaseReporter, Resolver
 from resolvelib.resolvers import ResolutionImpossible, ResolutionTooDeep
 
+from deep_lock.deferred import Deferred
 from deep_lock.errors import Unsatisfiable
 from deep_lock.model.resolution import Blocked, Candidate, Impossible, Outcome, Problem, Resolved
 from deep_lock.resolve.catalog import Catalog
-from deep_lock.resolve.explain import explain
 from deep_lock.resolve.provider import BlockedError, Choice, Information, Provider, Wish
 from deep_lock.resolve.walk import roots, walk
+
+if TYPE_CHECKING:
+    from deep_lock.resolve import explain
+else:
+    explain = Deferred("deep_lock.resolve.explain")
 
 MAX_ROUNDS = 50_000
 """Pins and back-tracks before giving up: far more than any real project was seen to need."""
@@ -52,14 +58,14 @@ def resolve(problem: Problem, catalog: Catalog) -> Outcome:
         known = walk(problem, at_hand, catalog)
         if known is not None:
             return known
-    catalog.prefetch([requirement.name for requirement in asked], ())
+    catalog.prefetch(asked)
     wishes = [Wish(requirement=requirement, direct=True, order=0) for requirement in asked]
     try:
         result = Resolver(provider, _Watch(provider)).resolve(wishes, max_rounds=MAX_ROUNDS)
     except BlockedError as stop:
         return Blocked(request=stop.request)
     except ResolutionImpossible as error:
-        return explain(error.causes, problem, provider)
+        return explain.explain(error.causes, problem, provider)
     except ResolutionTooDeep:
         raise Unsatisfiable(
             f"the {problem.purpose} on {problem.target.label} was given up after {MAX_ROUNDS} attempts",
