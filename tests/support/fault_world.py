@@ -58,7 +58,7 @@ def file_path(filename: str) -> str:
     return f"/files/{filename}" if filename == BETA else f"/files/{filename}.metadata"
 
 
-def page(name: str, filename: str, *, files: str = "../..", promised: bytes | None = None, **more: object) -> bytes:
+def page(name: str, filename: str, /, *, files: str = "../..", promised: bytes | None = None, **more: object) -> bytes:
     """A project page. ``files`` stands before the path of the file's URL; ``promised`` are the bytes it has the hash of."""
     digest = hashlib.sha256(FILES[filename] if promised is None else promised).hexdigest()
     entry: dict[str, object] = {"filename": filename, "url": f"{files}/files/{filename}"}
