@@ -34,10 +34,9 @@ def _piece(character: str, *, ascii_only: bool) -> str:
 
 
 def show(text: str, limit: int = MAX_SHOWN, *, ascii_only: bool = False) -> str:
-    r"""Return the text on one line, in NFC, with ``\u{...}`` for what cannot be seen, in at most ``limit`` characters,
-    and without the logins of URLs.
+    r"""Return the text on one line, in NFC, with ``\u{...}`` for what cannot be seen, in at most ``limit`` characters.
 
-    ``ascii_only`` is for what must be ASCII anyway (names, versions, hosts): a look-alike letter is shown as its code
+    Logins of URLs are left out. ``ascii_only`` is for what must be ASCII anyway (names, versions, hosts): a look-alike letter is shown as its code
     point. A cut text ends in "...". Showing twice is showing once.
     """
     text = without_login(text)

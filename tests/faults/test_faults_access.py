@@ -1,15 +1,17 @@
 """Who may be asked next, and who is told a password: 401 and 403 end a run, and a login stays with its origin."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from fault_server import FaultServer, redirect, reply
 from fault_world import ALPHA, BETA, FILES, JSON, PROJECT, Desk, Ended, desk, file_path, page, people
 
-TOKEN = "planted-t0ken"
+TOKEN = "planted-t0ken"  # noqa: S105 - made up, so that it can be searched for
 BASIC = "Basic " + base64.b64encode(f"user:{TOKEN}".encode()).decode()
+
+Way = Callable[[str], tuple[str, Mapping[str, str]]]
 
 
 def _assert_untold(own: Desk, ended: Ended) -> None:
@@ -49,25 +51,17 @@ def test_a_404_leads_to_the_next_index(tmp_path: Path) -> None:
         assert private.count("/simple/beta/") == public.count("/simple/beta/") == 1
 
 
-def _by_url(own: Desk, url: str) -> tuple[str, Mapping[str, str]]:
+def _by_url(url: str) -> tuple[str, Mapping[str, str]]:
     return _with_login(url), {}
 
 
-def _by_environment(own: Desk, url: str) -> tuple[str, Mapping[str, str]]:
+def _by_environment(url: str) -> tuple[str, Mapping[str, str]]:
     return url, {"DEEP_LOCK_INDEX_PRIVATE_USERNAME": "user", "DEEP_LOCK_INDEX_PRIVATE_PASSWORD": TOKEN}
 
 
-def _by_netrc(own: Desk, url: str) -> tuple[str, Mapping[str, str]]:
-    netrc = own.project / ".netrc"
-    netrc.write_text(f"machine 127.0.0.1 login user password {TOKEN}\n", encoding="utf-8")
-    netrc.chmod(0o600)
-    return url, {"NETRC": str(netrc)}
-
-
 @pytest.mark.parametrize("way", [_by_url, _by_environment])
-def test_a_login_goes_to_its_origin_only(tmp_path: Path, way: object) -> None:
+def test_a_login_goes_to_its_origin_only(tmp_path: Path, way: Way) -> None:
     own = desk(tmp_path)
-    assert callable(way)
     with FaultServer() as private, FaultServer() as public:
         # alpha's file and gamma's page are on the other origin; so is what a redirect leads to
         public_url = people(public, names=["beta", "gamma"])
@@ -75,7 +69,7 @@ def test_a_login_goes_to_its_origin_only(tmp_path: Path, way: object) -> None:
         private_url = people(private, names=["alpha", "beta"])
         private.script("/simple/alpha/", reply(page("alpha", ALPHA, files=public.base), headers=[JSON]))
         private.script(file_path(BETA), redirect(public.base + file_path(BETA)))
-        url, environ = way(own, private_url)
+        url, environ = way(private_url)
         ended = own.make_lock(public_url, "--index", f"private={url}", environ=environ)
         assert ended.code == 0, ended.stderr
         assert _told(private) == {BASIC}
@@ -87,8 +81,10 @@ def test_a_login_goes_to_its_origin_only(tmp_path: Path, way: object) -> None:
 def test_netrc_serves_the_index_that_it_names(tmp_path: Path) -> None:
     own = desk(tmp_path)
     with FaultServer() as private:
-        url, environ = _by_netrc(own, people(private))
-        ended = own.make_lock(url, environ=environ)
+        netrc = own.project / ".netrc"
+        netrc.write_text(f"machine 127.0.0.1 login user password {TOKEN}\n", encoding="utf-8")
+        netrc.chmod(0o600)
+        ended = own.make_lock(people(private), environ={"NETRC": str(netrc)})
         assert ended.code == 0, ended.stderr
         assert _told(private) == {BASIC}
     _assert_untold(own, ended)
@@ -166,5 +162,3 @@ def test_a_requirement_does_not_say_the_password_aloud(tmp_path: Path, kind: str
     assert not own.lock.exists()
     spoken = ended.stdout + ended.stderr
     assert TOKEN not in spoken, spoken
-
-

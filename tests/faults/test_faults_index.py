@@ -3,11 +3,26 @@
 import gzip
 import hashlib
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fault_server import FaultServer, Reply, headless, reply
-from fault_world import ALPHA, BETA, FILES, JSON, PLACE, Desk, core_metadata, desk, file_path, lock_of, page, people, sdist
+from fault_world import (
+    ALPHA,
+    BETA,
+    FILES,
+    JSON,
+    PLACE,
+    Desk,
+    core_metadata,
+    desk,
+    file_path,
+    lock_of,
+    page,
+    people,
+    sdist,
+)
 
 QUICK = (str(Path(__file__).parents[1] / "support" / "fault_quick.py"),)
 STEPS = ("/simple/alpha/", file_path(ALPHA), "/simple/beta/", file_path(BETA), "/simple/gamma/")
@@ -36,14 +51,14 @@ def _body_of(target: str) -> bytes:
     return page(name, next(filename for filename in FILES if filename.startswith(name)))
 
 
-FAULTS = {
-    "503": lambda body: reply(b"later", status="503 Unavailable"),
-    "reset": lambda body: Reply(raw=b"", after="reset"),
+FAULTS: dict[str, Callable[[bytes], Reply]] = {
+    "503": lambda _: reply(b"later", status="503 Unavailable"),
+    "reset": lambda _: Reply(raw=b"", after="reset"),
     "reset in the body": lambda body: reply(body[:20], headers=[JSON], length=len(body), after="reset"),
     "truncated": _truncated,
     "cut gzip": lambda body: reply(gzip.compress(body)[:-8], headers=[JSON, ("Content-Encoding", "gzip")]),
-    "stall": lambda body: Reply(raw=b"HTTP/1.1 200 OK\r\n", after="drip"),
-    "garbage": lambda body: Reply(raw=b"\x16\x03\x01\x02\x00 what?\r\n\r\n", after="close"),
+    "stall": lambda _: Reply(raw=b"HTTP/1.1 200 OK\r\n", after="drip"),
+    "garbage": lambda _: Reply(raw=b"\x16\x03\x01\x02\x00 what?\r\n\r\n", after="close"),
 }
 
 

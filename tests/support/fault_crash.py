@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from deep_lock.cli.main import run
 from deep_lock.index import fetcher
@@ -38,14 +38,13 @@ class Killer:
 
     def arm(self) -> None:
         sys.addaudithook(self._hear)
-        os.fsync = self._before(os.fsync)
         fdopen = os.fdopen
 
         def tearing(handle: int, *arguments: Any, **named: Any) -> Any:
             file = fdopen(handle, *arguments, **named)
             return Tearing(file, self) if file.writable() else file
 
-        os.fdopen = tearing
+        vars(os).update(fdopen=tearing, fsync=self._before(os.fsync))
 
     def is_now(self) -> bool:
         with self._lock:
@@ -85,7 +84,7 @@ class Tearing:
         written: int = self._file.write(data)
         return written
 
-    def __enter__(self) -> "Tearing":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -113,8 +112,6 @@ def in_child(folder: Path, arguments: list[str], moment: int | None = None) -> t
             if moment is not None:
                 Killer(folder, moment).arm()
             code = run(arguments)
-            sys.stdout.flush()
-            sys.stderr.flush()
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
@@ -157,8 +154,7 @@ def main() -> None:
         moment += 1
         tried = try_once(folder, arguments, moment)
         code = tried["code"]
-        sys.stdout.write(json.dumps(tried) + "\n")
-        sys.stdout.flush()
+        os.write(1, json.dumps(tried).encode() + b"\n")
 
 
 if __name__ == "__main__":

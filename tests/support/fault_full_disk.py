@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from deep_lock.cli.main import main
 
@@ -27,7 +27,7 @@ class Filling:
         written: int = self._file.write(data)
         return written
 
-    def __enter__(self) -> "Filling":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

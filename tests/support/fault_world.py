@@ -33,12 +33,13 @@ def core_metadata(name: str, *requires: str) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def sdist(name: str, *, builds_with: str) -> bytes:
+def sdist(name: str, *, builds_with: str, pyproject: bytes | None = None, pkg_info: bytes | None = None) -> bytes:
     """An sdist that says all of itself, and is built by a project of which nobody knows a rule."""
-    pyproject = f'[build-system]\nrequires = ["{builds_with}"]\nbuild-backend = "{builds_with}"\n'
+    usual = f'[build-system]\nrequires = ["{builds_with}"]\nbuild-backend = "{builds_with}"\n'.encode()
+    texts = {"PKG-INFO": pkg_info or core_metadata(name), "pyproject.toml": pyproject or usual}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path, content in (("PKG-INFO", core_metadata(name)), ("pyproject.toml", pyproject.encode())):
+        for path, content in texts.items():
             member = tarfile.TarInfo(f"{name}-1.0/{path}")
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
