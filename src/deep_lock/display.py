@@ -17,6 +17,13 @@ _BLANK = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
 
+_LOGIN = re.compile(r"(?<=://)[^/?#\s'\"]*@")
+
+
+def without_login(text: str) -> str:
+    """Return the text with ``***`` for what stands before the host in a URL: a line that cannot be read may hold one."""
+    return _LOGIN.sub("***@", text) if "@" in text and "://" in text else text
+
 
 def _piece(character: str, *, ascii_only: bool) -> str:
     if " " <= character <= "~":
@@ -29,9 +36,10 @@ def _piece(character: str, *, ascii_only: bool) -> str:
 def show(text: str, limit: int = MAX_SHOWN, *, ascii_only: bool = False) -> str:
     r"""Return the text on one line, in NFC, with ``\u{...}`` for what cannot be seen, in at most ``limit`` characters.
 
-    ``ascii_only`` is for what must be ASCII anyway (names, versions, hosts): a look-alike letter is shown as its code
+    Logins of URLs are left out. ``ascii_only`` is for what must be ASCII anyway (names, versions, hosts): a look-alike letter is shown as its code
     point. A cut text ends in "...". Showing twice is showing once.
     """
+    text = without_login(text)
     if len(text) <= limit and text.isascii() and text.isprintable():
         return text
     shown: list[str] = []

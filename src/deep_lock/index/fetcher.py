@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from deep_lock.deferred import load_all
 from deep_lock.events import Reporter
 from deep_lock.index.credentials import gather_credentials
 from deep_lock.index.proxies import proxies_from
@@ -20,8 +21,9 @@ def open_transport(
 ) -> Transport:
     """Return a transport that knows the logins of the indexes (name to URL, which may carry user-info).
 
-    Raises ConfigError.
+    Whatever the run may need is imported before it: from the first foreign byte on, nothing is. Raises ConfigError.
     """
+    load_all()
     settings = TransportSettings(
         ca_file=ca_file,
         insecure_hosts=insecure_hosts,

@@ -85,6 +85,11 @@ def _judge_url(source: IndexSource) -> None:
             f"the URL of the index {source.name!r} holds credentials",
             hint="Give them in the environment or in netrc.",
         )
+    if parts.query or parts.fragment:  # a project's name goes behind the path; and a token in it would be locked
+        raise ConfigError(
+            f"the URL of the index {source.name!r} has a query or a fragment",
+            hint="Give a token in the environment or in netrc.",
+        )
     if parts.scheme not in {"http", "https"} or not parts.netloc or not source.url.endswith("/"):
         raise ConfigError(f"the URL of the index {source.name!r} must be http or https and end with a slash")
 

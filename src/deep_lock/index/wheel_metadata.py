@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
+from packaging.version import InvalidVersion, Version
 
 from deep_lock.deferred import Deferred
-from deep_lock.errors import HashMismatch, IndexInvalid, LimitExceeded, NetworkError, NotFound
+from deep_lock.errors import HashMismatch, IndexInvalid, LimitExceeded, MetadataInvalid, NetworkError, NotFound
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.index.once import Network, Once
@@ -72,7 +73,7 @@ class WheelMetadata:
         note = None if ahead else self._notes.pop(wheel.filename, None)
         if note is not None:
             self._reporter(note)
-        check_name(metadata, wheel.name, wheel.filename)
+        _check_release(metadata, wheel)
         return metadata
 
     def is_at_hand(self, wheel: Wheel) -> bool:
@@ -95,7 +96,7 @@ class WheelMetadata:
             raw = self._out_of_wheel(wheel)
             kept_under = wheel.sha256
         metadata = parse_metadata(raw, wheel.filename)
-        check_name(metadata, wheel.name, wheel.filename)
+        _check_release(metadata, wheel)
         kept_under = kept_under or wheel.sha256
         if kept_under:
             self._cache.put_record(_KIND, kept_under, _encode(metadata))
@@ -189,6 +190,19 @@ class WheelMetadata:
             except NotFound:
                 raise disagreement(wheel) from None
             return lazy_wheel.metadata_from_wheel(file, wheel.name, wheel.filename)
+
+
+def _check_release(metadata: Metadata, wheel: Wheel) -> None:
+    """Raise NameMismatch or MetadataInvalid where the metadata is another project's or another version's."""
+    check_name(metadata, wheel.name, wheel.filename)
+    if metadata.version == str(wheel.version):
+        return
+    try:
+        same = Version(metadata.version) == wheel.version
+    except InvalidVersion:
+        return  # a text from before PEP 440: nothing to compare
+    if not same:
+        raise MetadataInvalid(f"{wheel.filename}: holds the metadata of version {metadata.version[:100]}")
 
 
 def sidecar_url(url: str) -> str:

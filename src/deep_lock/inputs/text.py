@@ -8,6 +8,7 @@ import re
 import unicodedata
 from typing import Protocol
 
+from deep_lock.display import without_login
 from deep_lock.errors import LimitExceeded, UserError
 from deep_lock.events import Warned
 
@@ -63,7 +64,7 @@ def readable(text: str, source: str, error: type[UserError], limit: int | None =
 
 def shown(text: str) -> str:
     """Quote a little of a text, with everything escaped that a terminal or an eye could take for something else."""
-    flat = unicodedata.normalize("NFC", text)
+    flat = unicodedata.normalize("NFC", without_login(text))
     return repr(flat if len(flat) <= MAX_SHOWN else flat[: MAX_SHOWN - 3] + "...")
 
 
