@@ -18,6 +18,7 @@ from deep_lock.build.sdist_facts import FACTS_VERSION, read_sdist
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
+from deep_lock.index.once import Once
 from deep_lock.model.build_system import Evidence, HookAnswer, SdistFacts
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
@@ -43,7 +44,7 @@ class IndexSources:
         self._selection = selection
         self._target = target
         self._reporter = reporter
-        self._facts: dict[str, SdistFacts] = {}
+        self._facts: Once[str, SdistFacts] = Once()
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
         self._lock = threading.Lock()
         self._guessed: set[tuple[NormalizedName, str]] = set()
@@ -74,12 +75,7 @@ class IndexSources:
     # -- source distributions
 
     def facts(self, sdist: SourceDistribution) -> SdistFacts:
-        known = self._facts.get(sdist.filename)
-        if known is not None:
-            return known
-        found = self._remembered(sdist) or self._read(sdist)
-        self._facts[sdist.filename] = found
-        return found
+        return self._facts.get(sdist.filename, lambda: self._remembered(sdist) or self._read(sdist))
 
     def _remembered(self, sdist: SourceDistribution) -> SdistFacts | None:
         record = self._cache.get_record(FACTS, sdist.sha256) if sdist.sha256 else None
