@@ -207,6 +207,7 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
     closure = _shared(plan, sources, reporter)
     _require_sources(closure, run.selection)
     _require_evidence(closure, run, reporter)
+    _tell_of_yanked(closure, reporter)
     assembly = Assembly(
         closure=closure,
         problems=plan.runtime,
@@ -305,6 +306,16 @@ def _require_sources(closure: Closure, selection: Selection) -> None:
             f"build scope 'all', and these releases have no sdist: {', '.join(lacking)}",
             hint='list them under [tool.deep-lock] allow-wheel = ["NAME"], or pin versions that have one',
         )
+
+
+def _tell_of_yanked(closure: Closure, reporter: Reporter) -> None:
+    """PEP 592: a yanked file is for exact pins and for what is locked already, and who gets one should know."""
+    pins = [pin for _, resolved in closure.runtime for pin in resolved.pins]
+    pins += [pin for built in closure.builds for pin in (*built.declared.pins, *built.final.pins)]
+    for pin in pins:
+        if pin.distribution.yanked is not None:
+            reason = f": {pin.distribution.yanked}" if pin.distribution.yanked else ""
+            reporter(Warned(code="yanked", subject=f"{pin.name} {pin.version}", message=f"it is yanked{reason}"))
 
 
 def _require_evidence(closure: Closure, run: _Run, reporter: Reporter) -> None:

@@ -156,9 +156,11 @@ def _closed(
     while queue:
         requirement = queue.pop()
         name = canonicalize_name(requirement.name)
-        meant = [own for own in replaced.get(name, [requirement]) if view.evaluates(own, "")]
-        if not meant:
-            continue
+        meant = [requirement]
+        if name in replaced:
+            meant = [own for own in replaced[name] if view.evaluates(own, "")]
+            if not meant:
+                continue
         entry = members.get(name)
         if entry is None:
             yield f"{what}: nothing for {requirement}"

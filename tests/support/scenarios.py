@@ -273,7 +273,8 @@ def check(scenario: Scenario, made: Bench) -> None:
     (made.folder / "deep.lock").unlink()
     again = made.lock(*flags)
     assert again.text == first.text, "a warm cache must not change a byte"
-    assert not [path for path in again.asked if "/simple/" in path], "fresh pages were asked for again"
+    pages = {f"/simple/{entry.name}/" for entry in lock.packages}  # a guess that came to nothing may be asked for again
+    assert not [path for path in again.asked if path.rpartition(":")[2] in pages], "fresh pages were asked for again"
 
 
 def check_whole(made: Bench, ran: Run) -> None:
