@@ -111,7 +111,11 @@ def test_the_world_is_read_in_few_places(path: Path) -> None:
     place = path.relative_to(SOURCE).as_posix()
     if place.startswith(READS_THE_WORLD):
         return
-    read = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Attribute)}
+    read = {
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
     for sign in ("os.environ", "datetime.now", "date.today", "time.time", "sys.platform", "sys.stdout", "sys.stderr"):
         assert sign not in read, f"{place} uses {sign}"
 

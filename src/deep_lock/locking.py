@@ -5,6 +5,7 @@ Law: until a lock is whole and lawful, nothing is written; what is there stays a
 
 from collections.abc import Mapping
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -48,6 +49,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     text: str
     before: str | None
     """What stood there when the run began."""
+    guard: Path
+    """The file that keeps two writers apart. In the cache: the project's folder gets nothing but the lock."""
 
     @property
     def changed(self) -> bool:
@@ -118,15 +121,17 @@ def lock(flags: Flags, reporter: Reporter) -> Outcome:
     """
     run = _settle(flags, reporter)
     before = run.path.read_bytes().decode("utf-8", errors="replace") if run.path.is_file() else None
+    name = sha256(str(run.path.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
+    guard = flags.surroundings.cache_folder / "writing" / f"{name}.lock"
     if run.old is not None and flags.upgrade == UpgradeFlags() and not flags.network.refresh and not _reasons(run):
-        return Outcome(path=run.path, lock=run.old, text=before or "", before=before)
+        return Outcome(path=run.path, lock=run.old, text=before or "", before=before, guard=guard)
     network = open_network(flags, run.gathered.config, reporter)
     with closing(network):
         made = _make(run, network, reporter)
     unlawful = check_closed(made, run.targets)
     if unlawful:
         raise LockInvalid("the new lock breaks its own laws; this is a fault of deep-lock:\n  " + "\n  ".join(unlawful))
-    return Outcome(path=run.path, lock=made, text=to_text(made), before=before)
+    return Outcome(path=run.path, lock=made, text=to_text(made), before=before, guard=guard)
 
 
 def write_lock(outcome: Outcome) -> None:
@@ -136,7 +141,8 @@ def write_lock(outcome: Outcome) -> None:
     """
     path = outcome.path
     try:
-        with FileLock(path.with_name(f"{path.name}.lck"), timeout=WAIT_SECONDS):
+        outcome.guard.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(outcome.guard, timeout=WAIT_SECONDS):
             now = path.read_bytes().decode("utf-8", errors="replace") if path.is_file() else None
             if now != outcome.before:
                 raise Stale(f"{path}: another program wrote it meanwhile; nothing was written", hint="run it again")

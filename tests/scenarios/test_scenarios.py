@@ -3,13 +3,27 @@
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from scenarios import Scenario, check, laid, load
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "scenarios"
 SCENARIOS = [load(path) for path in sorted(FOLDER.glob("*.toml"))]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def parameters() -> list[ParameterSet]:
+    return [
+        pytest.param(
+            scenario,
+            id=scenario.name,
+            marks=[pytest.mark.xfail(reason=scenario.table["broken"], strict=True)]
+            if "broken" in scenario.table
+            else [],
+        )
+        for scenario in SCENARIOS
+    ]
+
+
+@pytest.mark.parametrize("scenario", parameters())
 def test_scenario(
     scenario: Scenario, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

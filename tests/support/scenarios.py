@@ -10,6 +10,7 @@
                        unless ``quiet = true`` stands in it
 ``[server]``           settings of the index server: html, sidecars, ranges, hashes
 ``links``              releases ("name version") that lie in the folder ``links`` of the project, and on no index
+``broken``             why the scenario fails today: it is then expected to fail, and must not pass unnoticed
 ``[expect]``           ``exit`` (0), ``says`` (texts of stderr), ``silent`` (texts that must not be there),
                        ``never`` (parts of paths that must not be asked for)
 ``[expect.runtime]``   target label, or "all", to "name==version" texts
@@ -44,7 +45,7 @@ from deep_lock.model.targets import make_target
 
 LINUX, WINDOWS, MACOS = "x86_64-manylinux_2_28", "x86_64-windows", "arm64-macos_14"
 MARKS = ("build_only", "also_build", "sdist_only", "direct", "no_source")
-KEYS = frozenset("title requirements files pythons platforms flags releases indexes server links expect".split())
+KEYS = frozenset("title broken requirements files pythons platforms flags releases indexes server links expect".split())
 EXPECTED = frozenset("exit says silent never runtime marks builds names".split())
 PLAIN = '[project]\nname = "app"\nversion = "1"\ndependencies = {}\n'
 
@@ -91,9 +92,7 @@ class Bench:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        return tuple(
-            make_target(python, platform, host=None) for python in self.pythons for platform in self.platforms
-        )
+        return tuple(make_target(python, platform, host=None) for python in self.pythons for platform in self.platforms)
 
     def hold(self, releases: Releases) -> None:
         """Serve these releases from the default index."""
@@ -351,4 +350,3 @@ def told_build(build: LockedBuild) -> dict[str, Any]:
         "from": build.requires_from,
         "ends": build.ends,
     }
-

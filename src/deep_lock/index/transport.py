@@ -255,7 +255,8 @@ class Transport:
             target=url.target.encode("ascii"),
         )
         request = httpcore.Request(b"GET", target, headers=fields, extensions=self._extensions)
-        response = self._connections.pool(line, url).handle_request(request)
+        pool = self._connections.pool(line, url)
+        response = pool.handle_request(request)
         try:
             wire: Wire = response.extensions["network_stream"]
             answer = Answer(
@@ -271,6 +272,8 @@ class Transport:
                 wire.spoil()
         finally:
             response.close()
+            if self._closing.is_set():  # close() came while this connection was being made, and could not see it
+                pool.close()
 
 
 def _read_location(answer: Answer, zone: Zone) -> Url:
