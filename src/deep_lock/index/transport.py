@@ -255,10 +255,9 @@ class Transport:
             target=url.target.encode("ascii"),
         )
         request = httpcore.Request(b"GET", target, headers=fields, extensions=self._extensions)
-        pool = self._connections.pool(line, url)
-        response = pool.handle_request(request)
+        response = self._connections.pool(line, url).handle_request(request)
+        wire: Wire = response.extensions["network_stream"]
         try:
-            wire: Wire = response.extensions["network_stream"]
             answer = Answer(
                 status=response.status,
                 url=url,
@@ -273,7 +272,7 @@ class Transport:
         finally:
             response.close()
             if self._closing.is_set():  # close() came while this connection was being made, and could not see it
-                pool.close()
+                wire.close()
 
 
 def _read_location(answer: Answer, zone: Zone) -> Url:
