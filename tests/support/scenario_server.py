@@ -25,7 +25,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from index_server import File, IndexServer
 from packaging.utils import canonicalize_name
@@ -53,9 +53,13 @@ class ReleaseFile(File):
 class ScenarioServer(IndexServer):
     """An index whose files have upload times of their own, and perhaps no digest."""
 
-    times: bool = True
     known: dict[str, ReleaseFile] = field(default_factory=dict)
-    forbidden: tuple[str, ...] = ()
+
+    def __enter__(self) -> Self:
+        """Start to serve; without Nagle's algorithm, which makes each answer wait 40 ms."""
+        super().__enter__()
+        self._server.RequestHandlerClass.disable_nagle_algorithm = True  # type: ignore[attr-defined]  # of StreamRequestHandler
+        return self
 
     def hold(self, releases: Releases) -> None:
         """Serve these releases from now on, and no others."""
