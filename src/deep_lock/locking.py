@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from deep_lock.assembling import Assembly, builds, packages
 from deep_lock.closure import Closure, Plan, Preferences, close
+from deep_lock.display import show
 from deep_lock.errors import HookRefused, LockInvalid, Stale, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import write_atomically
@@ -320,7 +321,7 @@ def _tell_of_yanked(closure: Closure, reporter: Reporter) -> None:
     pins += [pin for built in closure.builds for pin in (*built.declared.pins, *built.final.pins)]
     for pin in pins:
         if pin.distribution.yanked is not None:
-            reason = f": {pin.distribution.yanked}" if pin.distribution.yanked else ""
+            reason = f": {show(pin.distribution.yanked)}" if pin.distribution.yanked else ""
             reporter(Warned(code="yanked", subject=f"{pin.name} {pin.version}", message=f"it is yanked{reason}"))
 
 
