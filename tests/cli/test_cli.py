@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scenarios import bench
 
 from deep_lock import __version__
 from deep_lock.cli.main import run
@@ -13,6 +12,7 @@ from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Reporter
 from deep_lock.flags import Flags
 from deep_lock.locking import Outcome, lock
+from scenarios import bench
 
 PROJECT = '[project]\nname = "app"\nversion = "1"\ndependencies = []\n'
 TARGET = ["--python-version", "3.13", "--platform", "x86_64-windows"]
@@ -144,7 +144,7 @@ def test_names_from_outside_cannot_write_to_the_terminal(
 
 def test_tracebacks_only_for_who_asks(folder: Path) -> None:
     (folder / "pyproject.toml").write_text("[project\n", encoding="utf-8")
-    with pytest.raises(ProjectInvalid, match="pyproject.toml"):
+    with pytest.raises(ProjectInvalid, match=r"pyproject\.toml"):
         run(["-vv", "lock", "--project", str(folder)])
 
 

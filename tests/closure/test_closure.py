@@ -12,8 +12,8 @@ from deep_lock.events import Warned, silent
 from deep_lock.model.build_system import BuildSystem, HookAnswer, SdistFacts
 from deep_lock.model.resolution import Problem, Resolved, Selection
 from deep_lock.model.target import Target
-from deep_lock.reach import reached
 from deep_lock.model.target_markers import BASE, Scope
+from deep_lock.reach import reached
 from deep_lock.sharing import releases, sharable
 
 SOURCE = {"wheel": False, "backend": "b", "hook": []}
@@ -40,18 +40,20 @@ def environments(closure: Closure) -> dict[str, list[str]]:
 
 def test_a_chain_is_followed_to_its_end() -> None:
     depth = 60
-    world = {f"n{level}": {"1.0": source(f"n{level + 1}")} for level in range(depth)} | {f"n{depth}": {"1.0": {}}}
+    world: dict[str, Any] = {f"n{level}": {"1.0": source(f"n{level + 1}")} for level in range(depth)} | {
+        f"n{depth}": {"1.0": {}}
+    }
     assert len(closed(world, "n0").builds) == depth
 
 
 def test_a_chain_without_end_is_refused() -> None:
-    world = {f"n{level}": {"1.0": source(f"n{level + 1}")} for level in range(MAX_DEPTH + 2)}
+    world: dict[str, Any] = {f"n{level}": {"1.0": source(f"n{level + 1}")} for level in range(MAX_DEPTH + 2)}
     with pytest.raises(LimitExceeded, match="200 levels of builds"):
         closed(world, "n0")
 
 
 def test_only_what_is_built_is_opened() -> None:
-    world = {"a": {"1.0": {"requires": ["b"]}}, "b": {"1.0": source("t")}, "t": {"1.0": {}}}
+    world: dict[str, Any] = {"a": {"1.0": {"requires": ["b"]}}, "b": {"1.0": source("t")}, "t": {"1.0": {}}}
     sources = WorldSources(world=world)
     close(plan("a"), sources, silent)
     assert set(sources.opened) == {"b-1.0.tar.gz"}
@@ -122,7 +124,7 @@ def test_a_cycle_is_broken_by_another_version(world: dict[str, Any], expected: d
 
 
 def test_what_was_given_up_leaves_no_record() -> None:
-    world = {
+    world: dict[str, Any] = {
         "a": {"1.0": source("b", "c")},
         "b": {"1.0": {}},
         "c": {"2.0": source("a", "d"), "1.0": {}},
@@ -131,8 +133,17 @@ def test_what_was_given_up_leaves_no_record() -> None:
     assert environments(closed(world, "a")) == {"a": ["b 1.0", "c 1.0"]}
 
 
+def test_what_only_the_first_stage_needs_is_built_too() -> None:
+    world: dict[str, Any] = {
+        "a": {"1.0": source("t", hook=["t<2"])},
+        "t": {"2.0": source("u"), "1.0": {}},
+        "u": {"1.0": {}},
+    }
+    assert environments(closed(world, "a")) == {"a": ["t 1.0"], "t": ["u 1.0"]}
+
+
 def test_an_impossible_environment_names_its_chain() -> None:
-    world = {"a": {"1.0": source("b")}, "b": {"1.0": source("nowhere")}}
+    world: dict[str, Any] = {"a": {"1.0": source("b")}, "b": {"1.0": source("nowhere")}}
     with pytest.raises(Unsatisfiable) as caught:
         closed(world, "a")
     assert caught.value.message.split("\n") == [
@@ -144,7 +155,7 @@ def test_an_impossible_environment_names_its_chain() -> None:
 
 
 def test_build_constraints_hold_in_environments_only() -> None:
-    world = {"a": {"1.0": source("t")}, "t": {"1.0": {}, "2.0": {}}}
+    world: dict[str, Any] = {"a": {"1.0": source("t")}, "t": {"1.0": {}, "2.0": {}}}
     closure = closed(world, "a", "t", build_constraints=wishes("t<2"))
     assert [str(pin.version) for pin in closure.runtime[0][1].pins] == ["1.0", "2.0"]
     assert environments(closure) == {"a": ["t 1.0"]}
@@ -162,7 +173,7 @@ class Moody(WorldSources):
 
 
 def test_a_backend_that_never_agrees_with_itself_is_given_up() -> None:
-    world = {"a": {"1.0": source("t")}, "t": {"1.0": {}, "2.0": {}}}
+    world: dict[str, Any] = {"a": {"1.0": source("t")}, "t": {"1.0": {}, "2.0": {}}}
     with pytest.raises(Unsatisfiable, match="asks for something else each time"):
         close(plan("a"), Moody(world=world), silent)
 
@@ -170,12 +181,12 @@ def test_a_backend_that_never_agrees_with_itself_is_given_up() -> None:
 def test_the_project_itself_is_built() -> None:
     facts = SdistFacts(build_system=BuildSystem(requires=("t", "s"), backend="b"), metadata=None, declared_hook=("u",))
     project = Subject(name=wishes("app")[0].name, version=None, sdist=None, facts=facts)
-    world = {"a": {"1.0": {}}, "t": {"1.0": {}}, "s": {"1.0": source("t")}, "u": {"1.0": {}}}
+    world: dict[str, Any] = {"a": {"1.0": {}}, "t": {"1.0": {}}, "s": {"1.0": source("t")}, "u": {"1.0": {}}}
     assert environments(closed(world, "a", project=project)) == {"app": ["s 1.0", "t 1.0", "u 1.0"], "s": ["t 1.0"]}
 
 
 def test_metadata_that_only_a_backend_knows_is_assumed_once() -> None:
-    world = {"a": {"1.0": source(dynamic=True, requires=["b"])}}
+    world: dict[str, Any] = {"a": {"1.0": source(dynamic=True, requires=["b"])}}
     sources = WorldSources(world=world)
     heard: list[object] = []
     closure = close(plan("a"), sources, lambda event: heard.append(event) if isinstance(event, Warned) else None)
@@ -187,7 +198,7 @@ def test_metadata_that_only_a_backend_knows_is_assumed_once() -> None:
 
 
 def test_sharing_finds_the_version_that_suits_most() -> None:
-    world = {
+    world: dict[str, Any] = {
         "a": {"1.0": source("t")},
         "b": {"1.0": source("t<2")},
         "c": {"1.0": source("t<3")},
@@ -203,21 +214,33 @@ def test_sharing_finds_the_version_that_suits_most() -> None:
 
 
 def test_sharing_leaves_alone_what_really_disagrees() -> None:
-    world = {"a": {"1.0": source("t>=2")}, "b": {"1.0": source("t<2")}, "t": {"1.0": {}, "2.0": {}}}
+    world: dict[str, Any] = {"a": {"1.0": source("t>=2")}, "b": {"1.0": source("t<2")}, "t": {"1.0": {}, "2.0": {}}}
     assert sharable(closed(world, "a", "b", share=False)) == {}
 
 
 def test_a_runtime_pin_does_not_move_for_a_build() -> None:
-    world = {"a": {"1.0": source("t<2")}, "t": {"1.0": {}, "2.0": {}}}
+    world: dict[str, Any] = {"a": {"1.0": source("t<2")}, "t": {"1.0": {}, "2.0": {}}}
     closure = closed(world, "a", "t")
     assert sharable(closure) == {}
+
+
+def test_a_runtime_pin_counts_for_its_own_version_only() -> None:
+    versions: dict[str, Any] = {"1.0": {}, "2.0": {}, "3.0": {}}
+    world: dict[str, Any] = {
+        "a": {"1.0": source("t")},
+        "b": {"1.0": source("t<3")},
+        "c": {"1.0": source("t!=2")},
+        "t": versions,
+    }
+    found = sharable(closed(world, "a", "b", "c", "t<3", share=False))
+    assert [str(version) for version in found["cp312-linux"][wishes("t")[0].name]] == ["2.0", "3.0"]
 
 
 # -- reach.py
 
 
 def test_which_part_of_the_project_reaches_what() -> None:
-    world = {
+    world: dict[str, Any] = {
         "a": {"1.0": {"requires": ["b", "c; extra == 'x'"]}},
         "b": {"1.0": {"requires": ["a"]}},
         "c": {"1.0": {}},

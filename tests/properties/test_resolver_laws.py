@@ -55,7 +55,7 @@ def test_finds_an_answer_exactly_where_there_is_one(world: dict[str, Any], asked
         assert outcome.explanation
         return
     assert isinstance(outcome, Resolved)
-    found = {pin.name: pin.version for pin in outcome.pins}
+    found: dict[str, Version] = {pin.name: pin.version for pin in outcome.pins}
     assert closed(world, asked, dict(found))
     assert dict(found) in possible
 
@@ -90,6 +90,6 @@ def test_a_newer_release_that_nobody_needs_changes_nothing(world: dict[str, Any]
 
 
 def test_the_oracle_can_say_no() -> None:
-    world = {"a": {"1.0": {"requires": ["b>=2"]}}, "b": {"1.0": {}}}
+    world: dict[str, Any] = {"a": {"1.0": {"requires": ["b>=2"]}}, "b": {"1.0": {}}}
     assert list(answers(world, ["a"])) == []
     assert not closed(world, ["a"], {"a": Version("1.0")})

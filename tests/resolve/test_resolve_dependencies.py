@@ -59,6 +59,7 @@ def test_a_line_that_makes_the_release_unusable(line: str, reason: str) -> None:
 
 def test_a_bad_line_of_an_extra_that_nobody_asks_for_is_no_concern() -> None:
     assert asked("not (a) requirement == ; extra == 'x'") == []
+    assert asked("not (a) requirement == ; extra == 'x'", "y") == []
     with pytest.raises(IneligibleError):
         asked("not (a) requirement == ; extra == 'x'", "x")
 

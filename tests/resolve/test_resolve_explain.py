@@ -13,7 +13,7 @@ from deep_lock.resolve.resolver import resolve
 
 HEAD = "no set of releases fits the runtime on cp312-linux:"
 YANKED = {"yanked": "a hole", "sdist": False}
-FIVE = {f"{number}.0": {} for number in range(1, 8)}
+SEVEN: dict[str, Any] = {f"{number}.0": {} for number in range(1, 8)}
 
 
 def story(world: dict[str, Any], problem: Problem) -> list[str]:
@@ -32,7 +32,7 @@ def story(world: dict[str, Any], problem: Problem) -> list[str]:
             ["the project asks for a>=2", "no version of a satisfies it; there are 1.0"],
         ),
         (
-            {"a": FIVE},
+            {"a": SEVEN},
             ["a>=9"],
             [
                 "the project asks for a>=9",
@@ -57,8 +57,10 @@ def story(world: dict[str, Any], problem: Problem) -> list[str]:
             {"a": {"1.0": {"requires": ["b @ https://files.example/b.whl"]}}},
             ["a"],
             [
-                "a 1.0 cannot be used: it asks for a direct URL, which a lock from indexes cannot hold: "
-                "b @ https://files.example/b.whl"
+                (
+                    "a 1.0 cannot be used: it asks for a direct URL, which a lock from indexes cannot hold: "
+                    "b @ https://files.example/b.whl"
+                )
             ],
         ),
     ],
@@ -116,7 +118,7 @@ def test_a_long_story_is_cut() -> None:
     assert told[-1] == "  ... and 3 more versions of a"
 
 
-PRE = {"1.0": {}, "2.0rc1": {}, "2.0.dev1": {}}
+PRE: dict[str, Any] = {"1.0": {}, "2.0rc1": {}, "2.0.dev1": {}}
 
 
 @pytest.mark.parametrize(

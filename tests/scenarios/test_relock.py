@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scenario_server import Releases
+
 from scenarios import Bench, bench, check_whole
 
-SETUPTOOLS = {"setuptools 80.9.0": {}}
-LIB = {"lib 1.0": {"requires": ["dep", "other"]}, "dep 1.0": {}, "other 1.0": {}}
-NEWER = {
+SETUPTOOLS: Releases = {"setuptools 80.9.0": {}}
+LIB: Releases = {"lib 1.0": {"requires": ["dep", "other"]}, "dep 1.0": {}, "other 1.0": {}}
+NEWER: Releases = {
     **LIB,
     "lib 1.1": {"requires": ["dep", "other"]},
     "dep 1.1": {},
@@ -78,7 +80,7 @@ def test_a_version_that_does_not_exist_is_said(made: Bench) -> None:
 
 
 def test_build_pins_are_kept_and_given_up_apart(made: Bench) -> None:
-    old = {key: release for key, release in NEWER.items() if key not in {"cython 3.1", "setuptools 81.0.0"}}
+    old: Releases = {key: release for key, release in NEWER.items() if key not in {"cython 3.1", "setuptools 81.0.0"}}
     made.hold(old)
     made.ask("tool")
     assert made.lock("-U", "--refresh").pins() == ["cython==3.0", "setuptools==80.9.0", "tool==1.0"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from _pytest.mark import ParameterSet
+
 from scenarios import Scenario, check, laid, load
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "scenarios"

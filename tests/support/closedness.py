@@ -6,6 +6,7 @@ sdist's own declarations; a record that nothing needs is a fault too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,7 +32,7 @@ class Truth(Protocol):
 
 def installed_entries(lock: Lock, target: Target) -> list[LockedPackage]:
     """Return the entries that are installed on a target with every extra and group selected."""
-    selected = {
+    selected: dict[str, str | AbstractSet[str]] = {
         **target.environment,
         "extras": frozenset(lock.extras),
         "dependency_groups": frozenset(lock.dependency_groups),

@@ -36,8 +36,25 @@ Releases = Mapping[str, Release]
 """By "name version"; the name as its files spell it."""
 
 KEYS = frozenset(
-    "wheels requires wheel-requires sdist-requires sdist build backend backend-path metadata-version dynamic tree "
-    "folder requires-python yanked uploaded weak metadata".split()
+    {
+        "wheels",
+        "requires",
+        "wheel-requires",
+        "sdist-requires",
+        "sdist",
+        "build",
+        "backend",
+        "backend-path",
+        "metadata-version",
+        "dynamic",
+        "tree",
+        "folder",
+        "requires-python",
+        "yanked",
+        "uploaded",
+        "weak",
+        "metadata",
+    }
 )
 
 

@@ -45,8 +45,23 @@ from deep_lock.model.targets import make_target
 
 LINUX, WINDOWS, MACOS = "x86_64-manylinux_2_28", "x86_64-windows", "arm64-macos_14"
 MARKS = ("build_only", "also_build", "sdist_only", "direct", "no_source")
-KEYS = frozenset("title broken requirements files pythons platforms flags releases indexes server links expect".split())
-EXPECTED = frozenset("exit says silent never runtime marks builds names".split())
+KEYS = frozenset(
+    {
+        "title",
+        "broken",
+        "requirements",
+        "files",
+        "pythons",
+        "platforms",
+        "flags",
+        "releases",
+        "indexes",
+        "server",
+        "links",
+        "expect",
+    }
+)
+EXPECTED = frozenset({"exit", "says", "silent", "never", "runtime", "marks", "builds", "names"})
 PLAIN = '[project]\nname = "app"\nversion = "1"\ndependencies = {}\n'
 
 

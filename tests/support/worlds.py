@@ -95,7 +95,7 @@ def release_files(name: str, version: str, release: Mapping[str, Any]) -> tuple[
     return tuple(files)
 
 
-def _origin(filename: str) -> dict[str, str]:
+def _origin(filename: str) -> dict[str, Any]:
     digest = hashlib.sha256(filename.encode()).hexdigest()
     return {"url": f"https://files.example/{digest[:4]}/{filename}", "sha256": digest}
 
