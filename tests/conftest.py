@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
+pytest.register_assert_rewrite("scenarios", "closedness")
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -5,6 +5,7 @@ Law: until a lock is whole and lawful, nothing is written; what is there stays a
 
 from collections.abc import Mapping
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from packaging.version import Version
 from deep_lock.assembling import Assembly, builds, packages
 from deep_lock.closure import Closure, Plan, Preferences, Subject, close
 from deep_lock.deferred import Deferred
+from deep_lock.display import show
 from deep_lock.errors import HookRefused, LockInvalid, Stale, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import write_atomically
@@ -58,6 +60,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     text: str
     before: str | None
     """What stood there when the run began."""
+    guard: Path
+    """The file that keeps two writers apart. In the cache: the project's folder gets nothing but the lock."""
 
     @property
     def changed(self) -> bool:
@@ -128,15 +132,17 @@ def lock(flags: Flags, reporter: Reporter) -> Outcome:
     """
     run = _settle(flags, reporter)
     before = run.path.read_bytes().decode("utf-8", errors="replace") if run.path.is_file() else None
+    name = sha256(str(run.path.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
+    guard = flags.surroundings.cache_folder / "writing" / f"{name}.lock"
     if run.old is not None and flags.upgrade == UpgradeFlags() and not flags.network.refresh and not _reasons(run):
-        return Outcome(path=run.path, lock=run.old, text=before or "", before=before)
+        return Outcome(path=run.path, lock=run.old, text=before or "", before=before, guard=guard)
     network = open_network(flags, run.gathered.config, reporter)
     with closing(network):
         made = _make(run, network, reporter)
     unlawful = check_closed(made, run.targets)
     if unlawful:
         raise LockInvalid("the new lock breaks its own laws; this is a fault of deep-lock:\n  " + "\n  ".join(unlawful))
-    return Outcome(path=run.path, lock=made, text=to_text(made), before=before)
+    return Outcome(path=run.path, lock=made, text=to_text(made), before=before, guard=guard)
 
 
 def write_lock(outcome: Outcome) -> None:
@@ -146,7 +152,8 @@ def write_lock(outcome: Outcome) -> None:
     """
     path = outcome.path
     try:
-        with filelock.FileLock(path.with_name(f"{path.name}.lck"), timeout=WAIT_SECONDS):
+        outcome.guard.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(outcome.guard, timeout=WAIT_SECONDS):
             now = path.read_bytes().decode("utf-8", errors="replace") if path.is_file() else None
             if now == outcome.text:
                 return  # another run came to the same lock
@@ -219,6 +226,7 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
     closure = _shared(plan, sources, reporter)
     _require_sources(closure, run.selection)
     _require_evidence(closure, run, reporter)
+    _tell_of_yanked(closure, reporter)
     assembly = Assembly(
         closure=closure,
         problems=plan.runtime,
@@ -321,6 +329,16 @@ def _require_sources(closure: Closure, selection: Selection) -> None:
             f"build scope 'all', and these releases have no sdist: {', '.join(lacking)}",
             hint='list them under [tool.deep-lock] allow-wheel = ["NAME"], or pin versions that have one',
         )
+
+
+def _tell_of_yanked(closure: Closure, reporter: Reporter) -> None:
+    """PEP 592: a yanked file is for exact pins and for what is locked already, and who gets one should know."""
+    pins = [pin for _, resolved in closure.runtime for pin in resolved.pins]
+    pins += [pin for built in closure.builds for pin in (*built.declared.pins, *built.final.pins)]
+    for pin in pins:
+        if pin.distribution.yanked is not None:
+            reason = f": {show(pin.distribution.yanked)}" if pin.distribution.yanked else ""
+            reporter(Warned(code="yanked", subject=f"{pin.name} {pin.version}", message=f"it is yanked{reason}"))
 
 
 def _require_evidence(closure: Closure, run: _Run, reporter: Reporter) -> None:

@@ -256,8 +256,8 @@ class Transport:
         )
         request = httpcore.Request(b"GET", target, headers=fields, extensions=self._extensions)
         response = self._connections.pool(line, url).handle_request(request)
+        wire: Wire = response.extensions["network_stream"]
         try:
-            wire: Wire = response.extensions["network_stream"]
             answer = Answer(
                 status=response.status,
                 url=url,
@@ -271,6 +271,8 @@ class Transport:
                 wire.spoil()
         finally:
             response.close()
+            if self._closing.is_set():  # close() came while this connection was being made, and could not see it
+                wire.close()
 
 
 def _read_location(answer: Answer, zone: Zone) -> Url:

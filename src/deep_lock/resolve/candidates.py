@@ -11,6 +11,7 @@ from functools import lru_cache
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from deep_lock.display import show
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.resolution import ALL, Selection
 from deep_lock.model.target import Target, python_fits, rank
@@ -143,4 +144,5 @@ def refusals(
 ) -> tuple[Refusal, ...]:
     """Return why each file that the target does not take is refused."""
     found = ((file.filename, _refusal(file, target, selection, yanked_ok=yanked_ok)) for file in files)
-    return tuple(Refusal(filename=filename, reason=reason) for filename, reason in found if reason)
+    # an index wrote the yank reason and Requires-Python: one line, whatever they hold
+    return tuple(Refusal(filename=filename, reason=show(reason)) for filename, reason in found if reason)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 
 from packaging.utils import NormalizedName
 
+from deep_lock.display import show
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import Cause, Impossible, Problem
 from deep_lock.resolve.candidates import refusals
@@ -48,7 +49,7 @@ def explain(information: Collection[Information], problem: Problem, provider: Pr
     for name in sorted({cause.requirement.name for cause in causes}):
         own = [cause for cause in causes if cause.requirement.name == name]
         if name == INELIGIBLE:
-            lines += [f"{wish_parent} cannot be used: {reason}" for wish_parent, reason in _unusable(information)]
+            lines += [f"{wish_parent} cannot be used: {show(reason)}" for wish_parent, reason in _unusable(information)]
             continue
         lines += [f"{_who(cause, problem)} asks for {_wanted(cause.requirement)}" for cause in own]
         constraints = provider.constraints.get(name, [])
@@ -92,7 +93,7 @@ def _why_none(
         if len(refused) > MAX_FILES:
             lines.append(f"... and {len(refused) - MAX_FILES} more files of {name} {version}")
         if reason := provider.ineligible.get((name, version)):
-            lines.append(f"{name} {version} cannot be used: {reason}")
+            lines.append(f"{name} {version} cannot be used: {show(reason)}")
         if version.is_prerelease and problem.selection.prereleases == "disallow":
             lines.append(f"{name} {version} is a pre-release, and pre-releases are not allowed")
     if len(matching) > MAX_VERSIONS and lines:

@@ -1,0 +1,334 @@
+"""What the second run does: keeps pins, gives up what it is told to, asks for nothing it has, says why a lock is stale."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scenario_server import Releases
+
+from scenarios import Bench, bench, check_whole
+
+SETUPTOOLS: Releases = {"setuptools 80.9.0": {}}
+LIB: Releases = {"lib 1.0": {"requires": ["dep", "other"]}, "dep 1.0": {}, "other 1.0": {}}
+NEWER: Releases = {
+    **LIB,
+    "lib 1.1": {"requires": ["dep", "other"]},
+    "dep 1.1": {},
+    "other 1.1": {},
+    "tool 1.0": {"wheels": [], "sdist": True, "build": ["setuptools", "cython"], "backend": "setuptools.build_meta"},
+    "cython 3.0": {},
+    "cython 3.1": {},
+    "setuptools 81.0.0": {},
+    **SETUPTOOLS,
+}
+SDIST = {"wheels": [], "sdist": True}
+
+
+@pytest.fixture
+def made(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    with bench(tmp_path, capfd, monkeypatch, LIB) as own:
+        own.ask("lib")
+        assert own.lock().code == 0
+        yield own
+
+
+def test_pins_are_kept_where_newer_releases_appear(made: Bench) -> None:
+    made.hold(NEWER)
+    made.ask("lib", "tool")
+    ran = made.lock("--refresh")
+    assert ran.code == 0
+    assert ran.pins(builds=False) == ["dep==1.0", "lib==1.0", "other==1.0", "tool==1.0"]
+    check_whole(made, ran)
+
+
+def test_upgrade_gives_up_all_pins(made: Bench) -> None:
+    made.hold(NEWER)
+    ran = made.lock("-U", "--refresh")
+    assert ran.pins() == ["dep==1.1", "lib==1.1", "other==1.1"]
+    check_whole(made, ran)
+
+
+@pytest.mark.parametrize(
+    ("flag", "pins"),
+    [
+        ("dep", ["dep==1.1", "lib==1.0", "other==1.0"]),
+        ("Dep", ["dep==1.1", "lib==1.0", "other==1.0"]),
+        ("lib", ["dep==1.0", "lib==1.1", "other==1.0"]),
+        ("other==1.1", ["dep==1.0", "lib==1.0", "other==1.1"]),
+        ("other==1.0", ["dep==1.0", "lib==1.0", "other==1.0"]),
+        ("unheard-of", ["dep==1.0", "lib==1.0", "other==1.0"]),
+    ],
+)
+def test_upgrade_of_one_package_moves_what_it_must(made: Bench, flag: str, pins: list[str]) -> None:
+    made.hold(NEWER)
+    ran = made.lock("-P", flag, "--refresh")
+    assert ran.code == 0, ran.stderr
+    assert ran.pins() == pins
+
+
+def test_upgrade_of_one_package_takes_along_what_it_needs(made: Bench) -> None:
+    made.hold({**NEWER, "lib 1.1": {"requires": ["dep>=1.1", "other"]}})
+    assert made.lock("-P", "lib", "--refresh").pins() == ["dep==1.1", "lib==1.1", "other==1.0"]
+
+
+def test_a_version_that_does_not_exist_is_said(made: Bench) -> None:
+    before = made.lock().text
+    ran = made.lock("-P", "lib==9")
+    assert ran.code == 1
+    assert "no version of lib satisfies" in ran.stderr
+    assert ran.text == before
+
+
+def test_build_pins_are_kept_and_given_up_apart(made: Bench) -> None:
+    old: Releases = {key: release for key, release in NEWER.items() if key not in {"cython 3.1", "setuptools 81.0.0"}}
+    made.hold(old)
+    made.ask("tool")
+    assert made.lock("-U", "--refresh").pins() == ["cython==3.0", "setuptools==80.9.0", "tool==1.0"]
+    made.hold(NEWER)
+    kept = made.lock("--refresh")
+    assert kept.pins() == ["cython==3.0", "setuptools==80.9.0", "tool==1.0"]
+    one = made.lock("-P", "cython")
+    assert one.pins() == ["cython==3.1", "setuptools==80.9.0", "tool==1.0"]
+    exact = made.lock("-P", "cython==3.0")
+    assert exact.pins() == ["cython==3.0", "setuptools==80.9.0", "tool==1.0"]
+    every = made.lock("--upgrade-build")
+    assert every.pins() == ["cython==3.1", "setuptools==81.0.0", "tool==1.0"]
+    check_whole(made, every)
+
+
+def test_a_yanked_pin_is_kept_and_told_of(made: Bench) -> None:
+    made.hold({**NEWER, "dep 1.0": {"yanked": "a hole"}})
+    ran = made.lock("--refresh")
+    assert "dep==1.0" in ran.pins()
+    assert "dep 1.0: it is yanked: a hole" in ran.stderr
+
+
+def test_order_of_inputs_is_no_matter(made: Bench) -> None:
+    made.hold(NEWER)
+    made.ask("lib", "tool", "cython>=3", "dep<2")
+    first = made.lock("-U", "--refresh")
+    made.ask("dep<2", "cython>=3", "tool", "lib")
+    assert made.lock("--check").code == 0
+    assert made.lock("-U").text == first.text
+    made.ask("dep  < 2", "Cython >=3", "TOOL", "lib")
+    assert made.lock("--check").code == 0
+    assert made.lock("-U").text == first.text
+
+
+def test_order_of_flags_is_no_matter(made: Bench) -> None:
+    made.pythons, made.platforms = ("3.12", "3.13"), ("x86_64-windows", "x86_64-manylinux_2_28")
+    first = made.lock("--no-binary", "a", "--no-binary", "b")
+    made.pythons, made.platforms = ("3.13", "3.12"), ("x86_64-manylinux_2_28", "x86_64-windows")
+    second = made.lock("-U", "--no-binary", "b", "--no-binary", "a")
+    assert second.text == first.text
+
+
+def test_a_second_run_asks_for_nothing_and_writes_nothing(made: Bench) -> None:
+    path = made.folder / "deep.lock"
+    before = path.stat().st_mtime_ns
+    ran = made.lock()
+    assert ran.asked == ()
+    assert "deep.lock is up to date" in ran.stderr
+    assert path.stat().st_mtime_ns == before
+
+
+def test_dry_run_writes_nothing(made: Bench) -> None:
+    before = made.lock().text
+    made.ask("lib", "dep")
+    ran = made.lock("--dry-run")
+    assert (ran.code, ran.text) == (0, before)
+    assert "deep.lock would change" in ran.stderr
+
+
+# -- --check
+
+
+@pytest.mark.parametrize(
+    ("requirements", "reason"),
+    [
+        (["lib", "dep"], "pyproject.toml now asks for 'dep'"),
+        ([], "pyproject.toml no longer asks for 'lib'"),
+        (["lib>=1"], "pyproject.toml now asks for 'lib>=1' instead of 'lib'"),
+    ],
+)
+def test_check_says_which_input_changed(made: Bench, requirements: list[str], reason: str) -> None:
+    made.ask(*requirements)
+    ran = made.lock("--check")
+    assert (ran.code, ran.asked) == (1, ())
+    assert reason in ran.stderr
+    assert "hint: run: deep-lock lock" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["--resolution", "lowest"], 'option resolution changed from "highest" to "lowest"'),
+        (["--build-scope", "none"], 'option build-scope changed from "needed" to "none"'),
+        (["--python-version", "3.12"], "target 'cp312-x86_64-manylinux_2_28' was added"),
+        (["--index", "corp=https://index.example/simple/"], "index 'corp' was added"),
+        (["--exclude-newer", "2024-01-01"], "option exclude-newer is new"),
+    ],
+)
+def test_check_says_which_rule_changed(made: Bench, flags: list[str], reason: str) -> None:
+    ran = made.lock("--check", *flags)
+    assert (ran.code, ran.asked) == (1, ())
+    assert reason in ran.stderr
+
+
+def test_check_without_a_lock(made: Bench) -> None:
+    (made.folder / "deep.lock").unlink()
+    for flag in ("--check", "--locked", "--check-exists"):
+        ran = made.lock(flag)
+        assert (ran.code, ran.asked) == (1, ())
+        assert "there is no lock" in ran.stderr
+
+
+def test_check_exists_does_not_look_inside(made: Bench) -> None:
+    (made.folder / "deep.lock").write_text("no lock at all", encoding="utf-8")
+    assert made.lock("--check-exists").code == 0
+    ran = made.lock("--check")
+    assert ran.code == 2
+    assert "deep.lock" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("tool.deep-lock.sdist-only = true\n", "", "tool 1.0"),
+        ("tool.deep-lock.build-only = true\n", "", "setuptools 80.9.0"),
+        ("tool.deep-lock.direct = true\n", "", "tool 1.0"),
+        ("marker = \"'deep-lock-build' in dependency_groups\"\n", "", "setuptools 80.9.0"),
+        ('    {name = "setuptools", version = "80.9.0"},\n', "", "setuptools"),
+    ],
+)
+def test_check_sees_a_mark_that_was_edited_by_hand(made: Bench, old: str, new: str, reason: str) -> None:
+    made.hold({"tool 1.0": {**SDIST}, **SETUPTOOLS})
+    made.ask("tool")
+    text = made.lock("-U", "--refresh").text
+    assert old in text
+    (made.folder / "deep.lock").write_text(text.replace(old, new), encoding="utf-8")
+    ran = made.lock("--check")
+    assert (ran.code, ran.asked) == (1, ()), ran.stderr
+    assert reason in ran.stderr
+    again = made.lock()
+    assert (again.code, again.text) == (0, text)
+
+
+def test_check_sees_that_a_record_was_removed(made: Bench) -> None:
+    made.hold({"tool 1.0": {**SDIST}, **SETUPTOOLS})
+    made.ask("tool")
+    text = made.lock("-U", "--refresh").text
+    (made.folder / "deep.lock").write_text(text[: text.index("[[tool.deep-lock.builds]]")], encoding="utf-8")
+    ran = made.lock("--check")
+    assert (ran.code, ran.asked) == (1, ())
+    assert "tool 1.0 lists an sdist, and no record says how it is built" in ran.stderr
+    assert made.lock().text == text
+
+
+# -- --offline
+
+
+def test_offline_makes_the_same_lock_from_the_cache(made: Bench) -> None:
+    made.hold({"tool 1.0": {**SDIST}, **SETUPTOOLS})
+    made.ask("tool")
+    text = made.lock("-U", "--refresh").text
+    (made.folder / "deep.lock").unlink()
+    ran = made.lock("--offline")
+    assert (ran.code, ran.asked) == (0, ()), ran.stderr
+    assert ran.text == text
+
+
+def test_offline_names_what_the_cache_lacks(made: Bench) -> None:
+    made.ask("lib", "tool")
+    before = (made.folder / "deep.lock").read_text(encoding="utf-8")
+    ran = made.lock("--offline")
+    assert (ran.code, ran.asked) == (3, ())
+    assert "tool" in ran.stderr
+    assert "not in the cache" in ran.stderr
+    assert ran.text == before
+
+
+# -- other inputs
+
+
+def test_a_script_has_a_lock_of_its_own(made: Bench) -> None:
+    made.write({"run.py": '# /// script\n# requires-python = ">=3.12"\n# dependencies = ["lib"]\n# ///\nprint()\n'})
+    ran = made.lock("--script", str(made.folder / "run.py"), output="run.py.deep.lock")
+    assert ran.code == 0, ran.stderr
+    assert ran.pins() == ["dep==1.0", "lib==1.0", "other==1.0"]
+    assert ran.lock.inputs.sources == ("run.py",)
+    check_whole(made, ran)
+
+
+def test_a_requirements_file_with_constraints(made: Bench) -> None:
+    made.hold(NEWER)
+    made.write(
+        {
+            "requirements.in": "-r more.in\n-c limits.txt\nlib  # a comment\n",
+            "more.in": "tool ; sys_platform == 'linux'\n",
+            "limits.txt": "dep<1.1\n",
+        }
+    )
+    (made.folder / "deep.lock").unlink()
+    ran = made.lock("-r", str(made.folder / "requirements.in"), "--refresh")
+    assert ran.code == 0, ran.stderr
+    assert ran.pins(builds=False) == ["dep==1.0", "lib==1.1", "other==1.1", "tool==1.0"]
+    assert ran.lock.inputs.sources == ("requirements.in",)
+    check_whole(made, ran)
+
+
+def test_deep_lock_toml_wins_over_the_table(made: Bench) -> None:
+    made.write(
+        {
+            "pyproject.toml": '[project]\nname = "app"\nversion = "1"\ndependencies = ["lib"]\n'
+            '[tool.deep-lock]\nresolution = "lowest"\n',
+            "deep-lock.toml": 'prerelease = "allow"\n',
+        }
+    )
+    options = dict(made.lock().lock.options)
+    assert (options["resolution"], options["prereleases"]) == ("highest", "allow")
+
+
+def test_an_age_is_counted_from_the_run_that_first_locked_with_it(made: Bench) -> None:
+    first = made.lock("--exclude-newer", "P7D")
+    assert first.code == 0
+    again = made.lock("--exclude-newer", "P7D")
+    assert (again.text, again.asked) == (first.text, ())
+    assert made.lock("--check", "--exclude-newer", "P7D").code == 0
+
+
+# -- what fails leaves what was there
+
+
+def test_nothing_is_written_where_the_index_fails(made: Bench) -> None:
+    made.server.statuses["/simple/broken/"] = 500
+    before = made.lock().text
+    made.ask("broken")
+    ran = made.lock()
+    assert ran.code == 3
+    assert ran.text == before
+    assert sorted(path.name for path in made.folder.iterdir()) == ["deep.lock", "pyproject.toml"]
+
+
+def test_a_refusal_of_the_first_index_is_not_passed_over(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capfd, monkeypatch, {"lib 9.0": {}}, indexes={"corp": {"lib 1.0": {}}}) as own:
+        own.named = ["corp"]
+        own.ask("lib")
+        own.servers["corp"].statuses["/simple/lib/"] = 403
+        ran = own.lock()
+        assert ran.code == 3
+        assert ran.text == ""
+        assert not [path for path in ran.asked if path.startswith("/simple/lib/")]
+
+
+def test_a_wheel_appears_and_the_release_is_no_longer_built(made: Bench) -> None:
+    made.hold({"tool 1.0": {**SDIST}, **SETUPTOOLS})
+    made.ask("tool")
+    assert made.lock("-U", "--refresh").lock.builds
+    made.hold({"tool 1.0": {"sdist": True}, **SETUPTOOLS})
+    ran = made.lock("--refresh")
+    assert ran.pins() == ["tool==1.0"]
+    assert not ran.lock.builds
+    check_whole(made, ran)

@@ -1,0 +1,367 @@
+"""Scenarios: a small index, a project, flags, and what must come of it, as one TOML file in fixtures/scenarios.
+
+``title``              what the case is, in a sentence
+``requirements``       what the project asks for; or
+``files``              path to text, files of the project's folder; a pyproject.toml among them is taken as it is
+``pythons``, ``platforms``  the targets, each Python on each platform; default one: LINUX
+``flags``              of ``deep-lock lock``; {url}, {NAME} (the URL of another index), {folder} are filled in
+``[releases."name version"]``            see scenario_server
+``[indexes.NAME.releases."name version"]``  another index, asked first: the flag ``--index NAME=...`` is given for it,
+                       unless ``quiet = true`` stands in it
+``[server]``           settings of the index server: html, sidecars, ranges, hashes
+``links``              releases ("name version") that lie in the folder ``links`` of the project, and on no index
+``broken``             why the scenario fails today: it is then expected to fail, and must not pass unnoticed
+``[expect]``           ``exit`` (0), ``says`` (texts of stderr), ``silent`` (texts that must not be there),
+                       ``never`` (parts of paths that must not be asked for)
+``[expect.runtime]``   target label, or "all", to "name==version" texts
+``[expect.marks]``     "name==version" to the marks of the entry, exactly: "build-only", "direct", "build-on=LABEL", ...
+``[[expect.builds]]``  ``of`` ("name==version", or "." for the project), ``packages``; and any of ``needed``,
+                       ``evidence``, ``asked`` (requires-dynamic; "unknown" where the key must be absent), ``targets``,
+                       ``requires``, ``backend``, ``declared``, ``from``, ``ends``
+
+Whatever is locked must be closed (closedness.py), read back, install the runtime set by packaging.pylock on each target,
+pass --check without a request, and be the same bytes when it is locked again.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from closedness import faults, installed_entries
+from packaging.pylock import Package, Pylock
+from packaging.tags import Tag
+from scenario_server import Release, Releases, ScenarioServer, release_files, sdist_requires, wheel_requires
+
+from deep_lock.cli.main import run
+from deep_lock.lockfile.read import from_text
+from deep_lock.model.build_system import LEGACY_REQUIRES
+from deep_lock.model.lock import Lock, LockedBuild, LockedPackage
+from deep_lock.model.target import Target
+from deep_lock.model.targets import make_target
+
+LINUX, WINDOWS, MACOS = "x86_64-manylinux_2_28", "x86_64-windows", "arm64-macos_14"
+MARKS = ("build_only", "also_build", "sdist_only", "direct", "no_source")
+KEYS = frozenset(
+    {
+        "title",
+        "broken",
+        "requirements",
+        "files",
+        "pythons",
+        "platforms",
+        "flags",
+        "releases",
+        "indexes",
+        "server",
+        "links",
+        "expect",
+    }
+)
+EXPECTED = frozenset({"exit", "says", "silent", "never", "runtime", "marks", "builds", "names"})
+PLAIN = '[project]\nname = "app"\nversion = "1"\ndependencies = {}\n'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one run of the command did."""
+
+    code: int
+    stderr: str
+    text: str
+    """The lock that stands there afterwards; empty where there is none."""
+    asked: tuple[str, ...]
+
+    @property
+    def lock(self) -> Lock:
+        return from_text(self.text, "deep.lock")
+
+    def pins(self, *, builds: bool = True) -> list[str]:
+        """Return the entries as "name==version"."""
+        return [key_of(entry) for entry in self.lock.packages if builds or not entry.build_only]
+
+
+def key_of(entry: LockedPackage | LockedBuild) -> str:
+    return f"{entry.name}=={entry.version}"
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """A project's folder, a cache, indexes, and the command."""
+
+    folder: Path
+    capture: pytest.CaptureFixture[str]
+    servers: Mapping[str, ScenarioServer]
+    pythons: Sequence[str] = ("3.13",)
+    platforms: Sequence[str] = (LINUX,)
+    told: Releases = field(default_factory=dict)
+    named: Sequence[str] = ()
+    """Names of indexes that stand on the command line."""
+
+    @property
+    def server(self) -> ScenarioServer:
+        return self.servers[""]
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(make_target(python, platform, host=None) for python in self.pythons for platform in self.platforms)
+
+    def hold(self, releases: Releases) -> None:
+        """Serve these releases from the default index."""
+        self.server.hold(releases)
+        self.told = releases
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Write files of the project; {url} and the names of indexes are filled in."""
+        for name, text in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.filled(text), encoding="utf-8")
+
+    def ask(self, *requirements: str) -> None:
+        """Write a plain project that asks for these."""
+        self.write({"pyproject.toml": PLAIN.format(list(requirements))})
+
+    def filled(self, text: str) -> str:
+        for name, server in self.servers.items():
+            text = text.replace(f"{{{name or 'url'}}}", server.url)
+        return text.replace("{folder}", str(self.folder))
+
+    def flags(self) -> list[str]:
+        """Return the flags that every run has."""
+        flags = ["--project", str(self.folder), "--default-index", self.server.url]
+        flags += [f"--index={name}={self.servers[name].url}" for name in self.named]
+        flags += [f"--python-version={python}" for python in self.pythons]
+        return flags + [f"--platform={platform}" for platform in self.platforms]
+
+    def lock(self, *flags: str, output: str = "deep.lock") -> Run:
+        """Run ``deep-lock lock`` in this process."""
+        own = [self.filled(flag) for flag in flags]
+        given = [flag for flag in self.flags() if "--no-index" not in own or "index=" not in flag]
+        if "--no-index" in own:
+            place = given.index("--default-index")
+            given[place : place + 2] = []
+        before = {name: len(server.log) for name, server in self.servers.items()}
+        self.capture.readouterr()
+        code = run(["lock", *given, *own])
+        told = self.capture.readouterr()
+        assert told.out == "", "stdout is for data"
+        assert "Traceback" not in told.err
+        path = self.folder / output
+        return Run(
+            code=code,
+            stderr=told.err,
+            text=path.read_text(encoding="utf-8") if path.is_file() else "",
+            asked=tuple(
+                f"{name}:{request.path}" if name else request.path
+                for name, server in self.servers.items()
+                for request in server.log[before[name] :]
+            ),
+        )
+
+    # -- closedness.Truth
+
+    def _release(self, filename: str) -> Release:
+        for key, release in self.told.items():
+            if any(file.filename == filename for file in release_files(key, release)):
+                return release
+        raise LookupError(filename)
+
+    def requires_dist(self, filename: str) -> Sequence[str]:
+        release = self._release(filename)
+        if filename.endswith(".whl"):
+            return wheel_requires(release, "-".join(filename.removesuffix(".whl").split("-")[-3:]))
+        return sdist_requires(release)
+
+    def build_requires(self, filename: str) -> Sequence[str]:
+        release = self._release(filename)
+        text = release.get("tree", {}).get("pyproject.toml")
+        if text is not None:
+            requires = tomllib.loads(text).get("build-system", {}).get("requires", LEGACY_REQUIRES)
+            assert isinstance(requires, list | tuple)
+            return requires
+        return list(release.get("build", LEGACY_REQUIRES))
+
+
+@contextmanager
+def bench(
+    folder: Path,
+    capture: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    releases: Releases,
+    *,
+    indexes: Mapping[str, Releases] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Iterator[Bench]:
+    """Start the servers and make the folders."""
+    project = folder / "project"
+    project.mkdir()
+    monkeypatch.setenv("DEEP_LOCK_CACHE_DIR", str(folder / "cache"))
+    with ExitStack() as stack:
+        servers = {"": stack.enter_context(ScenarioServer(**(settings or {})))}
+        servers[""].hold(releases)
+        told = dict(releases)
+        for name, own in (indexes or {}).items():
+            servers[name] = stack.enter_context(ScenarioServer())
+            servers[name].hold(own)
+            told |= own
+        yield Bench(folder=project, capture=capture, servers=servers, told=told)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One file of fixtures/scenarios."""
+
+    name: str
+    table: Mapping[str, Any]
+
+    @property
+    def expect(self) -> Mapping[str, Any]:
+        expected: Mapping[str, Any] = self.table["expect"]
+        return expected
+
+
+def load(path: Path) -> Scenario:
+    """Read one scenario; a key that means nothing is a mistake."""
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert set(table) <= KEYS, set(table) - KEYS
+    assert set(table["expect"]) <= EXPECTED, set(table["expect"]) - EXPECTED
+    return Scenario(name=path.stem, table=table)
+
+
+@contextmanager
+def laid(
+    scenario: Scenario, folder: Path, capture: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bench]:
+    """Lay a scenario out: servers, files, folders."""
+    table = scenario.table
+    links = frozenset(table.get("links", ()))
+    releases: Releases = table.get("releases", {})
+    served = {key: release for key, release in releases.items() if key not in links}
+    others: Mapping[str, Any] = table.get("indexes", {})
+    indexes = {name: own["releases"] for name, own in others.items()}
+    with bench(folder, capture, monkeypatch, served, indexes=indexes, settings=table.get("server")) as made:
+        made.told = {**made.told, **releases}
+        made.named = [name for name, own in others.items() if not own.get("quiet")]
+        made.pythons = table.get("pythons", made.pythons)
+        made.platforms = table.get("platforms", made.platforms)
+        made.ask(*table.get("requirements", ()))
+        made.write(table.get("files", {}))
+        for key in sorted(links):
+            for file in release_files(key, releases[key]):
+                (made.folder / "links").mkdir(exist_ok=True)
+                (made.folder / "links" / file.filename).write_bytes(file.content)
+        yield made
+
+
+def check(scenario: Scenario, made: Bench) -> None:
+    """Lock, and compare with what is expected."""
+    flags = scenario.table.get("flags", ())
+    expect = scenario.expect
+    first = made.lock(*flags)
+    assert first.code == expect.get("exit", 0), first.stderr
+    for text in expect.get("says", ()):
+        assert made.filled(text) in first.stderr, first.stderr
+    for text in expect.get("silent", ()):
+        assert text not in first.stderr
+    for part in expect.get("never", ()):
+        assert not [path for path in first.asked if part in path]
+    if first.code:
+        assert first.text == ""
+        return
+    lock = first.lock
+    check_whole(made, first)
+    _check_runtime(expect.get("runtime", {}), lock, made.targets)
+    entries = {key_of(entry): marks(entry) for entry in lock.packages}
+    for key, own in expect.get("marks", {}).items():
+        assert entries[key] == sorted(own), key
+    if "builds" in expect:
+        check_builds(expect["builds"], lock)
+    again = made.lock(*flags, "--check")
+    assert (again.code, again.asked) == (0, ()), again.stderr
+    again = made.lock(*flags)
+    assert (again.code, again.asked, again.text) == (0, (), first.text)
+    (made.folder / "deep.lock").unlink()
+    again = made.lock(*flags)
+    assert again.text == first.text, "a warm cache must not change a byte"
+    pages = {f"/simple/{entry.name}/" for entry in lock.packages}  # a guess that came to nothing may be asked for again
+    assert not [path for path in again.asked if path.rpartition(":")[2] in pages], "fresh pages were asked for again"
+
+
+def check_whole(made: Bench, ran: Run) -> None:
+    """Judge a lock by the laws that hold for each."""
+    scope = dict(ran.lock.options)["build-scope"]
+    project = ran.lock.inputs.build_requires is not None
+    assert faults(ran.lock, made.targets, made, scope=str(scope), project=project) == []
+    parsed = Pylock.from_dict(tomllib.loads(ran.text))
+    for target in made.targets:
+        assert selected(parsed, target) == installed(ran.lock, target)
+
+
+def selected(parsed: Pylock, target: Target) -> list[str]:
+    """Return what packaging would install on a target, with every extra and group."""
+    chosen = parsed.select(
+        environment=dict(target.environment),  # type: ignore[arg-type]  # a mapping of the same keys
+        tags=[Tag(*tag.split("-")) for tag in target.tags],
+        extras=list(parsed.extras or ()),
+        dependency_groups=list(parsed.dependency_groups or ()),
+    )
+    return sorted(_shown(package) for package, _ in chosen)
+
+
+def _shown(package: Package) -> str:
+    return f"{package.name}=={package.version}"
+
+
+def installed(lock: Lock, target: Target) -> list[str]:
+    """Return the entries that the lock means for a target."""
+    return sorted(key_of(entry) for entry in installed_entries(lock, target))
+
+
+def _check_runtime(expected: Mapping[str, Sequence[str]], lock: Lock, targets: Sequence[Target]) -> None:
+    assert set(expected) <= {"all", *(target.label for target in targets)}
+    for target in targets:
+        if own := expected.get(target.label, expected.get("all")):
+            assert installed(lock, target) == sorted(own), target.label
+        elif "all" in expected:
+            assert installed(lock, target) == [], target.label
+
+
+def marks(entry: LockedPackage) -> list[str]:
+    """Return the marks of an entry as texts."""
+    found = [name.replace("_", "-") for name in MARKS if getattr(entry, name)]
+    found += [f"build-on={label}" for label in entry.build_on]
+    found += [f"metadata={entry.metadata}"] if entry.metadata else []
+    found += [f"hash-origin={entry.hash_origin}"] if entry.hash_origin else []
+    return sorted(found)
+
+
+def check_builds(expected: Sequence[Mapping[str, Any]], lock: Lock) -> None:
+    """Compare all build records, key by key as far as keys are given."""
+    told = [told_build(build) for build in lock.builds]
+    wanted = sorted(expected, key=lambda table: (table["of"], table.get("targets", [])))
+    found = sorted(told, key=lambda table: (table["of"], table["targets"]))
+    assert [table["of"] for table in found] == [table["of"] for table in wanted]
+    for own, table in zip(found, wanted, strict=True):
+        assert {key: own[key] for key in table} == dict(table)
+
+
+def told_build(build: LockedBuild) -> dict[str, Any]:
+    """Return a record as scenarios spell it."""
+    declared = build.declared_packages
+    return {
+        "of": "." if build.source == "." else key_of(build),
+        "packages": [f"{member.name}=={member.version}" for member in build.packages],
+        "declared": None if declared is None else [f"{member.name}=={member.version}" for member in declared],
+        "needed": build.needed,
+        "evidence": build.evidence,
+        "asked": "unknown" if build.requires_dynamic is None else list(build.requires_dynamic),
+        "targets": list(build.targets),
+        "requires": list(build.requires),
+        "backend": build.backend,
+        "from": build.requires_from,
+        "ends": build.ends,
+    }
