@@ -1,12 +1,14 @@
 """Files that are whole or not there: a kill, a full disk or a second process never leaves half of one."""
 
 import os
-import tempfile
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".deep-lock-"
 TEMPORARY_SUFFIX = ".tmp"
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -15,15 +17,14 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     The temporary file stands in the same folder, since a rename is atomic only within one file system.
     ``durable`` waits for the disk: for the lock, not for a cache.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX)
-    temporary = Path(name)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    handle = os.open(temporary, _NEW_FILE, 0o666)  # less the umask: a lock is read by others, unlike mkstemp's files
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        _give_ordinary_mode(temporary)
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -31,14 +32,6 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise
     if durable:
         _sync_folder(path.parent)
-
-
-def _give_ordinary_mode(path: Path) -> None:
-    """Undo that mkstemp makes files for the owner alone: a lock is read by others, as umask allows."""
-    if os.name == "posix":
-        mask = os.umask(0)
-        os.umask(mask)
-        path.chmod(0o666 & ~mask)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -431,8 +431,8 @@ def test_a_condition_does_not_outlive_the_origin() -> None:
 
 
 def test_an_index_with_a_private_address_may_name_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
-    def resolve(host: str, port: int, *_: object) -> list[object]:
-        assert host in {"index.example", "localhost"}
+    def resolve(host: str, port: int, *_: object, **__: object) -> list[object]:
+        assert host in {"index.example", "localhost", "127.0.0.1"}
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     with FaultServer() as server:

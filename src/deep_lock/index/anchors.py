@@ -1,6 +1,6 @@
 """Links to files in HTML (PEP 503 pages, and the free-form pages of --find-links). Only href and data-* count, never the text."""
 
-from html.parser import HTMLParser
+from collections.abc import Mapping
 from urllib.parse import unquote, urljoin, urlsplit
 
 from msgspec import Struct, field
@@ -9,9 +9,8 @@ from deep_lock.display import show
 from deep_lock.errors import IndexInvalid
 from deep_lock.index.entries import Digests, Entry
 from deep_lock.index.filenames import DISTRIBUTION_SUFFIXES
+from deep_lock.index.tags import read_tags
 from deep_lock.index.urls import shown_url
-
-_Attributes = list[tuple[str, str | None]]
 
 
 class AnchorPage(Struct, kw_only=True):
@@ -29,65 +28,53 @@ class AnchorPage(Struct, kw_only=True):
 def read_anchors(body: bytes, url: str) -> AnchorPage:
     """Read the links of an HTML page that came from ``url``. Raises IndexInvalid."""
     page = AnchorPage(base=url)
-    reader = _Reader(page)
+    based = False
     try:
-        reader.feed(body.decode("utf-8", errors="replace"))
-        reader.close()
-    except (ValueError, AssertionError, NotImplementedError, RecursionError) as error:
-        # AssertionError is what html.parser raises for some malformed declarations.
+        for tag, attributes in read_tags(body.decode("utf-8", errors="replace")):
+            if tag == "a":
+                _take_anchor(page, attributes)
+            elif tag == "meta":
+                _take_meta(page, attributes)
+            elif not based and attributes.get("href"):  # HTML: the first <base> counts, and no other
+                based = True
+                page.base = urljoin(url, attributes["href"])
+    except ValueError as error:
         raise IndexInvalid(f"{shown_url(url)}: HTML that cannot be read: {show(str(error), 120)}") from error
     return page
 
 
-class _Reader(HTMLParser):
-    def __init__(self, page: AnchorPage) -> None:
-        super().__init__()
-        self._page = page
-        self._based = False
+def _take_meta(page: AnchorPage, attributes: Mapping[str, str]) -> None:
+    content = attributes.get("content", "")
+    match attributes.get("name"):
+        case "pypi:repository-version":
+            page.api_version = content
+        case "pypi:project-status":
+            page.status = content
+        case "pypi:project-status-reason":
+            page.status_reason = content
 
-    def handle_starttag(self, tag: str, attrs: _Attributes) -> None:
-        if tag == "a":
-            self._take_anchor(dict(attrs))
-        elif tag == "meta":
-            self._take_meta(dict(attrs))
-        elif tag == "base" and not self._based:
-            href = dict(attrs).get("href")
-            if href:  # HTML: only the first one counts
-                self._based = True
-                self._page.base = urljoin(self._page.base, href)
 
-    def _take_meta(self, attrs: dict[str, str | None]) -> None:
-        content = attrs.get("content") or ""
-        match attrs.get("name"):
-            case "pypi:repository-version":
-                self._page.api_version = content
-            case "pypi:project-status":
-                self._page.status = content
-            case "pypi:project-status-reason":
-                self._page.status_reason = content
-
-    def _take_anchor(self, attrs: dict[str, str | None]) -> None:
-        href = (attrs.get("href") or "").strip()
-        path, _, fragment = href.partition("#")
-        try:
-            # Decoded once, never twice: a%252f.. is a strange name, not a way out of a folder.
-            filename = unquote(urlsplit(path).path.rpartition("/")[2])
-        except ValueError:
-            return
-        if not filename.lower().endswith(DISTRIBUTION_SUFFIXES):
-            return
-        self._page.has_files = True
-        self._page.entries.append(
-            Entry(
-                filename=filename,
-                url=path,
-                hashes=_digests(fragment),
-                requires_python=attrs.get("data-requires-python") or None,
-                yanked=(attrs["data-yanked"] or "") if "data-yanked" in attrs else None,
-                core_metadata=_offer(attrs, "data-core-metadata"),
-                dist_info_metadata=_offer(attrs, "data-dist-info-metadata"),
-            )
+def _take_anchor(page: AnchorPage, attributes: Mapping[str, str]) -> None:
+    path, _, fragment = attributes.get("href", "").strip().partition("#")
+    try:
+        # Decoded once, never twice: a%252f.. is a strange name, not a way out of a folder.
+        filename = unquote(urlsplit(path).path.rpartition("/")[2])
+    except ValueError:
+        return
+    if not filename.lower().endswith(DISTRIBUTION_SUFFIXES):
+        return
+    page.has_files = True
+    page.entries.append(
+        Entry(
+            filename=filename,
+            url=path,
+            hashes=_digests(fragment),
+            requires_python=attributes.get("data-requires-python") or None,
+            yanked=attributes.get("data-yanked"),
+            core_metadata=_offer(attributes, "data-core-metadata"),
+            dist_info_metadata=_offer(attributes, "data-dist-info-metadata"),
         )
+    )
 
 
 def _digests(text: str) -> Digests:
@@ -99,10 +86,10 @@ def _digests(text: str) -> Digests:
     return Digests()
 
 
-def _offer(attrs: dict[str, str | None], key: str) -> bool | Digests | None:
-    if key not in attrs:
+def _offer(attributes: Mapping[str, str], key: str) -> bool | Digests | None:
+    value = attributes.get(key)
+    if value is None:
         return None
-    value = attrs[key] or ""
     if value == "false":
         return False
     digests = _digests(value)

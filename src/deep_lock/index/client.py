@@ -160,6 +160,13 @@ class IndexClient:
             )
 
     def _computed_digest(self, dist: Distribution) -> str:
+        self._reporter(
+            Warned(
+                code="HashComputed",
+                subject=dist.filename,
+                message=f"{dist.filename}: {dist.index} promises no sha256 for it; it is taken from the bytes",
+            )
+        )
         key = f"{dist.url} {dist.size}"
         known = self._cache.get_record(_DIGESTS, key)
         if known is not None and len(known) == 32:

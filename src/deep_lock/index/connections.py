@@ -10,6 +10,7 @@ import httpcore
 from msgspec import Struct
 
 from deep_lock.errors import ConfigError, NetworkError
+from deep_lock.index.addresses import Addresses
 from deep_lock.index.answers import TryFailedError
 from deep_lock.index.credentials import NO_CREDENTIALS, Credentials
 from deep_lock.index.proxies import NO_PROXIES, Proxies, Proxy, proxy_for
@@ -57,6 +58,7 @@ class Connections:
     def __init__(self, settings: TransportSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
+        self._addresses = Addresses()
         self._local = threading.local()
         self._lock = threading.Lock()
         self._pools: list[httpcore.ConnectionPool] = []
@@ -66,7 +68,7 @@ class Connections:
         """The sockets of this thread."""
         line: Line | None = getattr(self._local, "line", None)
         if line is None:
-            line = self._local.line = Line(self._clock)
+            line = self._local.line = Line(self._clock, self._addresses)
         return line
 
     def pool(self, line: Line, url: Url) -> httpcore.ConnectionPool:

@@ -3,7 +3,7 @@
 A bad entry is left out with a note and the rest is kept: one broken file of an old release must not end a run.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from re import compile as pattern
 from typing import Annotated
@@ -15,7 +15,7 @@ from packaging.utils import NormalizedName
 from deep_lock.display import show
 from deep_lock.events import Warned
 from deep_lock.index.filenames import FileNames, FileSkipped
-from deep_lock.index.listing import FileRecord, parse_version
+from deep_lock.index.listing import FileRecord, Group, parse_version
 
 MAX_SIZE = 2**53
 
@@ -60,10 +60,8 @@ class Notes(msgspec.Struct):
         ]
 
 
-def group_entries(
-    entries: Sequence[Entry], names: FileNames, urls: "FileUrls", notes: Notes
-) -> dict[str, list[FileRecord]]:
-    """Judge the entries of a page and group them by version text; texts that are no version are left out."""
+def group_entries(entries: Sequence[Entry], names: FileNames, urls: "FileUrls", notes: Notes) -> list[Group]:
+    """Judge the entries of a page and group them by version; texts that are no version are left out."""
     groups: dict[str, list[FileRecord]] = {}
     for entry in _without_contradictions(entries, notes):
         try:
@@ -88,18 +86,17 @@ def group_entries(
             groups[text] = [record]
         else:
             group.append(record)
-    return _without_unversioned(groups, notes)
+    return list(_with_versions(groups, notes))
 
 
-def _without_unversioned(groups: dict[str, list[FileRecord]], notes: Notes) -> dict[str, list[FileRecord]]:
+def _with_versions(groups: dict[str, list[FileRecord]], notes: Notes) -> Iterator[Group]:
     """Leave out what is no version (PEP 440: "unparsable versions are ignored"): builds of old for one platform, mostly."""
-    for text in list(groups):
+    for text, records in groups.items():
         try:
-            parse_version(text)
+            yield parse_version(text), records
         except ValueError:
-            for record in groups.pop(text):
+            for record in records:
                 notes.add("VersionInvalid", record.filename, f"{show(text, 40)!r} is not a version")
-    return groups
 
 
 def _without_contradictions(entries: Sequence[Entry], notes: Notes) -> Iterable[Entry]:

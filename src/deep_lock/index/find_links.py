@@ -10,13 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from deep_lock.deferred import Deferred
 from deep_lock.errors import ConfigError, IndexInvalid
 from deep_lock.index.cache import Cache
 from deep_lock.index.entries import Entry, FileUrls, Notes, group_entries
 from deep_lock.index.filenames import DISTRIBUTION_SUFFIXES, FileNames, FileSkipped
-from deep_lock.index.listing import FileRecord, Listing, pack_listing, parse_version
+from deep_lock.index.listing import FileRecord, Group, Listing, pack_listing, parse_version
 from deep_lock.index.once import Network, Once
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS
 from deep_lock.index.urls import shown_url, without_user_info
@@ -72,11 +73,11 @@ class FindLinks:
         folder = path_of(place)
         files = self._folders.get(place, lambda: _files_in(folder))
         names = FileNames(name)
-        groups: dict[str, list[FileRecord]] = {}
+        groups: list[Group] = []
         for path in files:
-            text = _version_of(path.name, names)
-            if text is not None:
-                groups.setdefault(text, []).append(self._local_record(path))
+            version = _version_of(path.name, names)
+            if version is not None:
+                groups.append((version, [self._local_record(path)]))
         return Listing(pack_listing(groups), name=name, index=folder.as_uri())
 
     def _local_record(self, path: Path) -> FileRecord:
@@ -148,12 +149,10 @@ def _flat_page(body: bytes, url: str) -> _FlatPage:
     return _FlatPage(base=page.base, entries=tuple(page.entries))
 
 
-def _version_of(filename: str, names: FileNames) -> str | None:
-    """Return the version text where the file is of this project. Whatever else lies in the place is others' business."""
+def _version_of(filename: str, names: FileNames) -> Version | None:
+    """Return the version where the file is of this project. Whatever else lies in the place is others' business."""
     try:
         text = names.version_text(filename)
-        if text is not None:
-            parse_version(text)
+        return None if text is None else parse_version(text)
     except (FileSkipped, ValueError):
         return None
-    return text

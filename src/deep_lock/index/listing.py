@@ -12,9 +12,11 @@ A popular project has thousands of versions and ten thousand files; a run looks 
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import overload
 
 import msgspec
@@ -57,23 +59,23 @@ parse_version = lru_cache(maxsize=20_000)(Version)
 """Versions of the same text are the same object: projects share many, and each run asks for them again and again."""
 
 
-def pack_listing(
-    groups: Mapping[str, Sequence[FileRecord]], *, status: str | None = None, notes: Iterable[Warned] = ()
-) -> bytes:
-    """Lay out files that are grouped by version text; each text must be a version (PEP 440)."""
-    by_version: dict[Version, list[tuple[str, Sequence[FileRecord]]]] = {}
-    for text, records in groups.items():
-        by_version.setdefault(parse_version(text), []).append((text, records))
+Group = tuple[Version, list[FileRecord]]
+"""Files of one version. The same version may come in several groups: "1.0" and "1.0.0"."""
+
+
+def pack_listing(groups: Iterable[Group], *, status: str | None = None, notes: Iterable[Warned] = ()) -> bytes:
+    """Lay out files that are grouped by version."""
     texts: list[str] = []
     ends: list[int] = []
     stretches: list[bytes] = []
     end = 0
-    for version in sorted(by_version, reverse=True):
-        spelled = by_version[version]
-        stretch = _encode([record for _, records in spelled for record in records])
+    newest_first = sorted(groups, key=itemgetter(0), reverse=True)
+    for _, same in groupby(newest_first, key=itemgetter(0)):
+        spellings = list(same)
+        stretch = _encode([record for _, records in spellings for record in records])
         end += len(stretch)
-        # "1.0" and "1.0.0" are one version: which text stands for it must not depend on the order of the page.
-        texts.append(min(str(parse_version(text)) for text, _ in spelled))
+        # Which spelling stands for a version must not depend on the order of the page.
+        texts.append(min(str(version) for version, _ in spellings))
         ends.append(end)
         stretches.append(stretch)
     header = _encode(

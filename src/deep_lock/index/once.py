@@ -40,9 +40,6 @@ class Once(Generic[K, V]):
         return key in self._futures
 
     def _claimed(self, key: K, work: Callable[[], V]) -> Future[V]:
-        future = self._futures.get(key)
-        if future is not None:
-            return future
         with self._lock:
             future = self._futures.get(key)
             if future is not None:

@@ -150,8 +150,11 @@ def _page_url(source: IndexSource, name: NormalizedName) -> str:
 
 def _digest_of(answer: Answer) -> bytes:
     """Digest all that a listing is made from: relative links depend on the URL, and the reading on the type."""
-    head = f"{answer.url}\n{answer.headers.get('content-type', '')}\n"
-    return sha256(head.encode("utf-8", errors="surrogateescape") + answer.body).digest()
+    digest = sha256(
+        f"{answer.url}\n{answer.headers.get('content-type', '')}\n".encode("utf-8", errors="surrogateescape")
+    )
+    digest.update(answer.body)
+    return digest.digest()
 
 
 def _may_be_cut(answer: Answer) -> bool:

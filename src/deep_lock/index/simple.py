@@ -110,7 +110,7 @@ def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> _Re
         try:
             page = _decode_page(body)
             entries = page.files
-        except msgspec.ValidationError:  # one wrong entry, or a wrong page: look closer
+        except msgspec.DecodeError:  # one wrong entry, or a wrong page: look closer
             page = _decode_loose_page(body)
             entries = list(_salvaged(page.files, notes))
     except (ValueError, RecursionError, MemoryError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 import httpcore
 
 from deep_lock.errors import UrlForbidden
+from deep_lock.index.addresses import Addresses
 from deep_lock.index.urls import Zone, may_reach, zone_of_address
 
 SLOWEST_BYTES = 30 * 1024
@@ -31,8 +32,9 @@ class TooSlowError(Exception):
 class Line(httpcore.SyncBackend):
     """All sockets of one thread, with the state of the one request that is under way on them."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], addresses: Addresses) -> None:
         self._clock = clock
+        self._addresses = addresses
         self._until = 0.0
         self._window_start: float | None = None
         self._window_bytes = 0
@@ -114,11 +116,29 @@ class Line(httpcore.SyncBackend):
     ) -> httpcore.NetworkStream:
         """Open a connection within the deadline."""
         self.connected = True
-        stream = super().connect_tcp(host, port, self.left(timeout), local_address, socket_options)
+        stream = self._connect(host, port, timeout, local_address, socket_options)
         if self.zone is not None and not may_reach(self.zone, zone_of_peer(stream)):
             stream.close()
             raise UrlForbidden(f"{host}: a redirect to a name whose address does not belong to the public internet")
         return Wire(stream, self)
+
+    def _connect(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        local_address: str | None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
+    ) -> httpcore.NetworkStream:
+        """Try the host's addresses in turn. Raises httpcore's ConnectError and ConnectTimeout."""
+        try:
+            addresses = self._addresses.of(host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from None
+        for address in addresses[:-1]:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return super().connect_tcp(address, port, self.left(timeout), local_address, socket_options)
+        return super().connect_tcp(addresses[-1], port, self.left(timeout), local_address, socket_options)
 
 
 class Wire(httpcore.NetworkStream):

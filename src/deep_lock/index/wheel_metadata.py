@@ -148,12 +148,14 @@ class WheelMetadata:
             except _WholeWheel as whole:
                 self._rangeless.add(origin)
                 return _out_of_body(whole.body, wheel)
+            except LimitExceeded:  # all of a large wheel came
+                self._rangeless.add(origin)
             except NotFound:
                 raise
-            except (NetworkError, LimitExceeded):
-                # Some servers refuse a range "the last N bytes", others answer with all of a large file. Where the
-                # network is at fault, the download will say so.
-                self._rangeless.add(origin)
+            except NetworkError:
+                # Some servers refuse "the last N bytes". That is not to be told from a network at fault, so it is
+                # held against this wheel only; the download will say what is wrong.
+                pass
         return self._out_of_download(fetcher, wheel)
 
     def _by_ranges(self, fetcher: Fetcher, wheel: Wheel) -> bytes:

@@ -8,6 +8,7 @@ resolvelib calls these methods by keyword: parameter names are its API.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
@@ -26,6 +27,11 @@ from deep_lock.resolve.walk import overridden
 
 INELIGIBLE = canonicalize_name("!")
 """Child of a release that cannot be used: no project has this name, and no candidate satisfies a Wish for it."""
+
+
+PATIENCE = 2
+"""How many candidates of a name are given up before the next ones are fetched ahead."""
+AHEAD = 16
 
 
 class BlockedError(Exception):
@@ -78,11 +84,13 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         self.constraints: dict[NormalizedName, list[Requirement]] = {}
         for constraint in applicable(problem.constraints, problem.target):
             self.constraints.setdefault(constraint.name, []).append(constraint)
+        self._direct = {requirement.name for requirement in problem.requirements}
         self.conflicts: dict[NormalizedName, int] = {}
         """How often a name took part in a conflict: decided earlier the more it did."""
         self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
         self._usable: dict[tuple[NormalizedName, Version, bool], Candidate | None] = {}
         self._wishes: dict[tuple[NormalizedName, Version, frozenset[NormalizedName]], tuple[Wish, ...]] = {}
+        self._told: set[tuple[NormalizedName, Version]] = set()
         self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
         """By identity of the specifier, which is kept alive here: its hash costs more than the answer."""
 
@@ -148,11 +156,22 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         direct = any(wish.direct for wish in wishes)
 
         def matches() -> Iterator[Choice]:
-            for candidate in self.candidates(identifier, specifiers, direct=direct):
-                if candidate.version not in refused:
-                    yield Choice(candidate=candidate, extras=extras)
+            offered = (c for c in self.candidates(identifier, specifiers, direct=direct) if c.version not in refused)
+            for candidate in self._announced(offered, given_up=len(refused)):
+                yield Choice(candidate=candidate, extras=extras)
 
         return matches
+
+    def _announced(self, offered: Iterator[Candidate], *, given_up: int) -> Iterator[Candidate]:
+        """Pass candidates on; once a few were given up, tell the catalog of the next ones before they are asked for."""
+        for place, candidate in enumerate(offered, given_up):
+            if place >= PATIENCE and (candidate.name, candidate.version) not in self._told:
+                ahead = [candidate, *islice(offered, AHEAD)]
+                self._told.update((other.name, other.version) for other in ahead)
+                self.catalog.prefetch((), ahead)
+                yield from ahead
+                continue
+            yield candidate
 
     def is_satisfied_by(self, requirement: Wish, candidate: Choice) -> bool:
         wanted = requirement.requirement
@@ -216,6 +235,11 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
             candidate = self._fitting(name, version, specifiers, yanked_ok=yanked_ok)
             if candidate is not None:
                 yield candidate
+
+    def first(self, requirement: Requirement) -> Candidate | None:
+        """Return the best candidate for a requirement and the problem's constraints alone."""
+        specifiers = [requirement.specifier, *(c.specifier for c in self.constraints.get(requirement.name, ()))]
+        return next(self.candidates(requirement.name, specifiers, direct=requirement.name in self._direct), None)
 
     def _ordered(self, name: NormalizedName, *, direct: bool) -> Iterable[Version]:
         versions = self.catalog.versions(name)

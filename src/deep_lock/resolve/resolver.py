@@ -43,7 +43,8 @@ class _Watch(BaseReporter[Wish, Choice, NormalizedName]):
 def resolve(problem: Problem, catalog: Catalog) -> Outcome:
     """Find a pin for every name that the problem reaches on its target.
 
-    Pins at hand (the problem's preferences) are checked first, in one walk. Raises IndexFault and SafetyError as the
+    Pins at hand (the problem's preferences), and the best of every other name, are tried first, in one walk: most
+    problems have no conflict, and then that is the answer. Raises IndexFault and SafetyError as the
     catalog does; requirements that no release can meet are an answer (Impossible), not an error.
     """
     asked = roots(problem)
@@ -53,12 +54,10 @@ def resolve(problem: Problem, catalog: Catalog) -> Outcome:
                 causes=(), explanation=f"{requirement.origin or requirement}: direct URLs are not locked yet"
             )
     provider = Provider(problem, catalog)
-    at_hand = _preferred(provider)
-    if at_hand is not None:
-        known = walk(problem, at_hand, catalog)
-        if known is not None:
-            return known
     catalog.prefetch(asked)
+    known = walk(problem, _preferred(provider), catalog, provider.first)
+    if known is not None:
+        return known
     wishes = [Wish(requirement=requirement, direct=True, order=0) for requirement in asked]
     try:
         result = Resolver(provider, _Watch(provider)).resolve(wishes, max_rounds=MAX_ROUNDS)
@@ -74,11 +73,9 @@ def resolve(problem: Problem, catalog: Catalog) -> Outcome:
     return _finished(problem, result.mapping, catalog)
 
 
-def _preferred(provider: Provider) -> Mapping[NormalizedName, Candidate] | None:
-    """Return the pins at hand as candidates, if every root has one; the first usable version of each name."""
+def _preferred(provider: Provider) -> Mapping[NormalizedName, Candidate]:
+    """Return the pins at hand as candidates: the first preferred version of each name, where it may be used."""
     problem = provider.problem
-    if not problem.preferences or any(root.name not in provider.preferences for root in roots(problem)):
-        return None
     chosen: dict[NormalizedName, Candidate] = {}
     for name, versions in provider.preferences.items():
         limits = [constraint.specifier for constraint in provider.constraints.get(name, ())]

@@ -5,7 +5,7 @@ earlier target, of the old lock) already answer a problem, so that most targets 
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from packaging.utils import NormalizedName
 
@@ -46,11 +46,19 @@ def _edge_key(edge: Edge) -> tuple[str, str, str, str]:
     return (edge.parent or "", edge.parent_extra or "", edge.child, str(edge.requirement))
 
 
-def walk(problem: Problem, chosen: Mapping[NormalizedName, Candidate], catalog: Catalog) -> Resolved | Blocked | None:
+def walk(
+    problem: Problem,
+    chosen: Mapping[NormalizedName, Candidate],
+    catalog: Catalog,
+    choose: Callable[[Requirement], Candidate | None] = lambda _: None,
+) -> Resolved | Blocked | None:
     """Follow every requirement from the problem's own; None where a pin is missing or does not satisfy one.
 
+    ``choose`` picks a pin for a name that ``chosen`` lacks, by the first requirement that is met on it. Where it picks
+    the best and the walk succeeds, no other answer has a better pin for any of those names: the resolver need not search.
     Cost: linear in the edges. Pins that nothing reaches are left out.
     """
+    pins = dict(chosen)
     extras: dict[NormalizedName, set[NormalizedName]] = {}
     edges: list[Edge] = []
     metadata: dict[NormalizedName, Metadata] = {}
@@ -60,37 +68,37 @@ def walk(problem: Problem, chosen: Mapping[NormalizedName, Candidate], catalog: 
     while queue:
         parent, parent_extra, requirements = queue.popleft()
         for requirement in requirements:
-            candidate = chosen.get(requirement.name)
+            name = requirement.name
+            candidate = pins.get(name) or choose(requirement)
             if candidate is None or not requirement.specifier.contains(candidate.version, prereleases=True):
                 return None
-            edges.append(
-                Edge(
-                    parent=parent,
-                    parent_extra=parent_extra or None,
-                    child=requirement.name,
-                    requirement=requirement,
-                )
-            )
-            seen = extras.setdefault(requirement.name, set())
+            pins[name] = candidate
+            edges.append(Edge(parent=parent, parent_extra=parent_extra or None, child=name, requirement=requirement))
+            seen = extras.setdefault(name, set())
             for extra in sorted({BASE, *requirement.extras} - seen):
                 seen.add(extra)
-                if requirement.name not in metadata:
+                if name not in metadata:
                     found = catalog.metadata(candidate, problem.target)
                     if isinstance(found, BuildRequest):
                         return Blocked(request=found)
-                    metadata[requirement.name] = found
+                    metadata[name] = found
                 try:
-                    asked = dependencies(metadata[requirement.name], problem.target, extra)
+                    asked = dependencies(metadata[name], problem.target, extra)
                 except IneligibleError:
                     return None
-                queue.append((requirement.name, extra, overridden(asked, problem)))
-    pins = (
-        Pin(
-            name=name,
-            version=chosen[name].version,
-            distribution=chosen[name].distribution,
-            extras=frozenset(asked - {BASE}),
-        )
-        for name, asked in sorted(extras.items())
+                catalog.prefetch(asked)
+                queue.append((name, extra, overridden(asked, problem)))
+    return Resolved(pins=tuple(_pin(pins[name], extras[name]) for name in sorted(extras)), edges=_sorted(edges))
+
+
+def _pin(candidate: Candidate, extras: set[NormalizedName]) -> Pin:
+    return Pin(
+        name=candidate.name,
+        version=candidate.version,
+        distribution=candidate.distribution,
+        extras=frozenset(extras - {BASE}),
     )
-    return Resolved(pins=tuple(pins), edges=tuple(sorted(edges, key=_edge_key)))
+
+
+def _sorted(edges: list[Edge]) -> tuple[Edge, ...]:
+    return tuple(sorted(edges, key=_edge_key))
