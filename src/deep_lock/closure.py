@@ -326,8 +326,33 @@ class _TargetWalk(Struct, kw_only=True):
                 f"a build cycle that no other version breaks, on {frame.problem.target.label}:\n  {frame.cycle}",
                 hint="allow a wheel for one of them (--only-binary NAME), or pin a version that is built otherwise",
             )
-        chain = self._chain("") if len(self.stack) > 1 else ""
-        raise Unsatisfiable(impossible.explanation + (f"\n  needed by: {chain}" if chain else ""))
+        if self._spare(impossible):
+            return
+        deep = len(self.stack) > 1
+        raise Unsatisfiable(
+            impossible.explanation + (f"\n  needed by: {self._chain('')}" if deep else ""),
+            hint="try another version of what is built, by a constraint (-c, -b), or allow its wheel" if deep else "",
+        )
+
+    def _spare(self, impossible: Impossible) -> bool:
+        """Do without what the nearest backend asks for only where PATH lacks a tool: better than no lock, and never silent."""
+        for depth in reversed(range(len(self.stack))):
+            frame = self.stack[depth]
+            answer, subject = frame.answer, frame.subject
+            if subject is None or answer is None or not (answer.conditional and answer.requires):
+                continue
+            del self.stack[depth + 1 :]
+            lacking = impossible.explanation.splitlines()[-1].strip()
+            frame.answer = HookAnswer(
+                requires=None,
+                evidence="assumed",
+                reason=f"where {answer.conditional} lacks the tools it asks for {', '.join(answer.requires)}, and {lacking}",
+            )
+            frame.problem = replace(self._problem(subject, frame.problem, ()), excluded=frame.problem.excluded)
+            frame.resolved = None
+            frame.waiting = []
+            return True
+        return False
 
     def _chain(self, last: str) -> str:
         parts = [str(frame.problem.purpose) for frame in self.stack]
