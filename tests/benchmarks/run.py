@@ -34,6 +34,8 @@ HEAD = (
     "|---|---|---|---|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|"
 )
 PYPROJECT = '[project]\nname = "generated"\nversion = "1"\nrequires-python = ">=3.11,<3.13"\ndependencies = {}\n'
+ALLOW_WHEEL = '\n[tool.deep-lock]\nallow-wheel = ["psycopg-binary"]\n'
+"""Scope "all" needs leave for what has no sdist at all."""
 ROOTS = ["bench-000", "bench-001", "bench-002"]
 
 
@@ -74,6 +76,9 @@ class Bench:
         if folder not in self.used:
             self.used.add(folder)
             shutil.copytree(self.projects / project, folder / "project")
+            if tool.program == "deep-lock":
+                with (folder / "project" / "pyproject.toml").open("a") as file:
+                    file.write(ALLOW_WHEEL)
             for name in ("cache", "home", "tmp"):
                 (folder / name).mkdir()
             if tool.program == "pybuild-deps":  # its input is a runtime lock
