@@ -107,6 +107,8 @@ class _Frame(Struct, kw_only=True):
     stages: int = 0
     cycle: str = ""
     """The first cycle that was met below this frame: the story, should no other version break it."""
+    failure: str = ""
+    """The first pin of this frame that could not be built: the story, should no other version do."""
 
 
 def needs_build(pin: Pin, selection: Selection) -> bool:
@@ -263,7 +265,8 @@ class _TargetWalk(Struct, kw_only=True):
             and (above.subject.name, above.subject.sdist.version) == (pin.name, pin.version)
             for above in self.stack
         ):
-            self._exclude(frame, pin.name, pin.version, self._chain(f"{pin.name} {pin.version}"))
+            frame.cycle = frame.cycle or self._chain(f"{pin.name} {pin.version}")
+            self._exclude(frame, pin.name, pin.version)
             return
         if len(self.stack) >= MAX_DEPTH:
             raise LimitExceeded(f"{MAX_DEPTH} levels of builds below each other: {self._chain(pin.name)}")
@@ -305,54 +308,50 @@ class _TargetWalk(Struct, kw_only=True):
         self.used.update(_remembered(self.used, resolved))
         self.stack.pop()
 
-    # -- cycles
+    # -- what cannot be built
 
-    def _exclude(self, frame: _Frame, name: NormalizedName, version: Version, story: str) -> None:
-        """Ask a frame again without one pin, which is on the chain of builds under way."""
-        frame.cycle = frame.cycle or story
+    def _exclude(self, frame: _Frame, name: NormalizedName, version: Version) -> None:
+        """Ask a frame again without one pin."""
         frame.problem = replace(frame.problem, excluded=frame.problem.excluded | {(name, version)})
         frame.resolved = None
         frame.waiting = []
 
     def _give_up(self, frame: _Frame, impossible: Impossible) -> None:
-        """Where a cycle left a frame without an answer, try another version one level up; else say so and stop."""
+        """Without an answer, try another version one level up; if there is none, say what was met first, and stop.
+
+        What the project itself asks for is given up only because of a cycle: a release that cannot be built is not
+        silently replaced by an older one.
+        """
         subject = frame.subject
-        if frame.cycle and len(self.stack) > 1 and subject is not None and subject.sdist is not None:
+        if subject is not None and frame.answer is not None and frame.answer.conditional:
+            self._do_without(frame, subject, frame.answer)
+            return
+        chain = self._chain("") if len(self.stack) > 1 else ""
+        story = frame.failure or impossible.explanation + (f"\n  needed by: {chain}" if chain else "")
+        if subject is not None and subject.sdist is not None and len(self.stack) > (1 if frame.cycle else 2):
             self.stack.pop()
-            self._exclude(self.stack[-1], subject.name, subject.sdist.version, frame.cycle)
+            above = self.stack[-1]
+            above.cycle = above.cycle or frame.cycle
+            above.failure = above.failure or story
+            self._exclude(above, subject.name, subject.sdist.version)
             return
         if frame.cycle:
             raise BuildCycle(
                 f"a build cycle that no other version breaks, on {frame.problem.target.label}:\n  {frame.cycle}",
                 hint="allow a wheel for one of them (--only-binary NAME), or pin a version that is built otherwise",
             )
-        if self._spare(impossible):
-            return
-        deep = len(self.stack) > 1
-        raise Unsatisfiable(
-            impossible.explanation + (f"\n  needed by: {self._chain('')}" if deep else ""),
-            hint="try another version of what is built, by a constraint (-c, -b), or allow its wheel" if deep else "",
-        )
+        raise Unsatisfiable(story)
 
-    def _spare(self, impossible: Impossible) -> bool:
-        """Do without what the nearest backend asks for only where PATH lacks a tool: better than no lock, and never silent."""
-        for depth in reversed(range(len(self.stack))):
-            frame = self.stack[depth]
-            answer, subject = frame.answer, frame.subject
-            if subject is None or answer is None or not (answer.conditional and answer.requires):
-                continue
-            del self.stack[depth + 1 :]
-            lacking = impossible.explanation.splitlines()[-1].strip()
-            frame.answer = HookAnswer(
-                requires=None,
-                evidence="assumed",
-                reason=f"where {answer.conditional} lacks the tools it asks for {', '.join(answer.requires)}, and {lacking}",
-            )
-            frame.problem = replace(self._problem(subject, frame.problem, ()), excluded=frame.problem.excluded)
-            frame.resolved = None
-            frame.waiting = []
-            return True
-        return False
+    def _do_without(self, frame: _Frame, subject: Subject, answer: HookAnswer) -> None:
+        """Leave out what the backend asks for only on a machine that lacks a tool: it cannot be had.
+
+        Then it is assumed that the tool is there, and said so.
+        """
+        wanted = ", ".join(answer.requires or ())
+        reason = f"on a machine that lacks the tool it also asks for {wanted}, which cannot be met here"
+        frame.answer = HookAnswer(requires=None, evidence="assumed", reason=reason)
+        frame.problem = replace(self._problem(subject, frame.problem, ()), excluded=frame.problem.excluded)
+        frame.resolved = None
 
     def _chain(self, last: str) -> str:
         parts = [str(frame.problem.purpose) for frame in self.stack]
