@@ -173,7 +173,9 @@ class IndexSources:
                 return
 
     def _ahead(self, file: Distribution, extras: frozenset[NormalizedName]) -> None:
-        metadata = self._client.wheel_metadata(file) if isinstance(file, Wheel) else self.facts(file).metadata
+        metadata = (
+            self._client.wheel_metadata(file, ahead=True) if isinstance(file, Wheel) else self.facts(file).metadata
+        )
         if metadata is None:
             return
         for extra in (BASE, *extras):

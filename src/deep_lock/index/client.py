@@ -72,9 +72,12 @@ class IndexClient:
         """Return what was left out of the project's pages, and why. Raises as `versions`."""
         return tuple(note for listing in self._project(name).listings for note in listing.notes)
 
-    def wheel_metadata(self, wheel: Wheel) -> Metadata:
-        """Return the wheel's core metadata, by the cheapest way that the index offers. Raises IndexFault, SafetyError."""
-        return self._metadata.get(wheel)
+    def wheel_metadata(self, wheel: Wheel, *, ahead: bool = False) -> Metadata:
+        """Return the wheel's core metadata, by the cheapest way that the index offers.
+
+        ``ahead`` says that it is only a guess that somebody will need it. Raises IndexFault, SafetyError.
+        """
+        return self._metadata.get(wheel, ahead=ahead)
 
     def open_sdist(self, sdist: SourceDistribution) -> BinaryIO:
         """Return the whole archive, its hash checked, as a file that vanishes when it is closed.

@@ -60,11 +60,18 @@ class WheelMetadata:
         self._local_path = local_path
         self._reporter = reporter
         self._known: Once[str, Metadata] = Once()
+        self._notes: dict[str, Warned] = {}
         self._rangeless: set[str] = set()
 
-    def get(self, wheel: Wheel) -> Metadata:
-        """Return the metadata. Raises IndexFault, SafetyError (HashMismatch, MetadataInvalid, ArchiveError)."""
+    def get(self, wheel: Wheel, *, ahead: bool = False) -> Metadata:
+        """Return the metadata. ``ahead`` is a guess: what is odd about it is told only if it is asked for in earnest.
+
+        Raises IndexFault, SafetyError (HashMismatch, MetadataInvalid, ArchiveError).
+        """
         metadata = self._known.get(_key(wheel), lambda: self._load(wheel))
+        note = None if ahead else self._notes.pop(wheel.filename, None)
+        if note is not None:
+            self._reporter(note)
         check_name(metadata, wheel.name, wheel.filename)
         return metadata
 
@@ -114,13 +121,10 @@ class WheelMetadata:
         for _ in range(2):
             answer = fetcher.get(url, headers=headers, limit=MAX_METADATA_BYTES, deadline=SMALL_SECONDS)
             if answer.status == 404:
-                self._reporter(
-                    Warned(
-                        code="MetadataMissing",
-                        subject=wheel.filename,
-                        message=f"{wheel.filename}: the index promises its metadata but does not have it (PEP 658);"
-                        " it is read from the wheel",
-                    )
+                self._notes[wheel.filename] = Warned(
+                    code="MetadataMissing",
+                    subject=wheel.filename,
+                    message="the index promises its metadata but does not have it (PEP 658); it is read from the wheel",
                 )
                 return None
             if answer.status != 200:
