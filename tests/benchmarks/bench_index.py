@@ -1,0 +1,175 @@
+"""A package index of a few hundred made-up projects, on loopback: `python bench_index.py --latency-ms 30`.
+
+Every project has three releases; each release asks for projects of a higher number, so the first ones reach all of them.
+One project in ten has no wheel. The port is printed on the first line. GET /-/reset answers the counters and clears
+them; GET /-/set?latency_ms=30 changes the latency of each answer. Nothing here is random: two runs serve the same bytes.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import click
+
+PROJECTS = 300
+VERSIONS = ("1.0", "2.0", "3.0")
+BACKEND = "flit-core"
+BACKEND_PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "flit_core.buildapi"\nbackend-path = ["."]\n'
+PAGE_TYPE = "application/vnd.pypi.simple.v1+json"
+
+
+def name_of(number: int) -> str:
+    """Return the name of a made-up project."""
+    return f"bench-{number:03}"
+
+
+def requires(number: int) -> list[str]:
+    """Return what each release of a project asks for."""
+    below = {2 * number + 1, 2 * number + 2, (7 * number + 3) % PROJECTS}
+    bound = "<3" if number % 9 == 0 else ""
+    return [
+        f"{name_of(child)}>=1.0{',' + bound if bound else ''}" for child in sorted(below) if number < child < PROJECTS
+    ]
+
+
+def _metadata(name: str, version: str, asked: list[str]) -> bytes:
+    lines = ["Metadata-Version: 2.2", f"Name: {name}", f"Version: {version}", "Summary: made up"]
+    return "\n".join([*lines, *(f"Requires-Dist: {text}" for text in asked), "", ""]).encode()
+
+
+def _wheel(name: str, version: str, metadata: bytes) -> bytes:
+    stem = f"{name.replace('-', '_')}-{version}.dist-info"
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(f"{stem}/METADATA"), metadata)
+        archive.writestr(zipfile.ZipInfo(f"{stem}/WHEEL"), "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(zipfile.ZipInfo(f"{stem}/RECORD"), "")
+    return body.getvalue()
+
+
+def _sdist(name: str, version: str, metadata: bytes, pyproject: str) -> bytes:
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w") as archive:
+        for path, data in (("PKG-INFO", metadata), ("pyproject.toml", pyproject.encode())):
+            member = tarfile.TarInfo(f"{name.replace('-', '_')}-{version}/{path}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return gzip.compress(body.getvalue(), mtime=0)
+
+
+def _pyproject(name: str, version: str, asked: list[str]) -> str:
+    return (
+        '[build-system]\nrequires = ["flit_core>=3.2,<4"]\nbuild-backend = "flit_core.buildapi"\n\n[project]\n'
+        f'name = "{name}"\nversion = "{version}"\ndescription = "made up"\ndependencies = {json.dumps(asked)}\n'
+    )
+
+
+def releases() -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield (project, files by name), a release each, of everything that the index holds."""
+    metadata = _metadata(BACKEND, "3.12.0", [])
+    files = {
+        "flit_core-3.12.0-py3-none-any.whl": _wheel(BACKEND, "3.12.0", metadata),
+        "flit_core-3.12.0-py3-none-any.whl.metadata": metadata,
+        "flit_core-3.12.0.tar.gz": _sdist(BACKEND, "3.12.0", metadata, BACKEND_PYPROJECT),
+    }
+    yield BACKEND, files
+    for number in range(PROJECTS):
+        name, asked = name_of(number), requires(number)
+        for version in VERSIONS:
+            metadata = _metadata(name, version, asked)
+            stem = f"{name.replace('-', '_')}-{version}"
+            files = {f"{stem}.tar.gz": _sdist(name, version, metadata, _pyproject(name, version, asked))}
+            if number % 10 != 5:
+                files[f"{stem}-py3-none-any.whl"] = _wheel(name, version, metadata)
+                files[f"{stem}-py3-none-any.whl.metadata"] = metadata
+            yield name, files
+
+
+class Index:
+    """The pages and files, and the counters that the measurements read."""
+
+    def __init__(self, latency_ms: float) -> None:
+        self.latency_ms = latency_ms
+        self.requests = 0
+        self.missing = 0
+        self.bodies: dict[str, tuple[str, bytes]] = {}
+        listed: dict[str, list[dict[str, object]]] = {}
+        for name, files in releases():
+            for filename, data in files.items():
+                self.bodies[f"/files/{filename}"] = ("application/octet-stream", data)
+                if not filename.endswith(".metadata"):
+                    listed.setdefault(name, []).append(_entry(filename, data, files.get(f"{filename}.metadata")))
+        for name, entries in listed.items():
+            page = {"meta": {"api-version": "1.1"}, "name": name, "files": entries}
+            self.bodies[f"/simple/{name}/"] = (PAGE_TYPE, json.dumps(page).encode())
+
+    def control(self, target: str) -> bytes:
+        """Answer the counters; clear them, or change the latency."""
+        answer = {"requests": self.requests, "missing": self.missing}
+        path, query = urlsplit(target)[2:4]
+        if path == "/-/reset":
+            self.requests = self.missing = 0
+        for latency in parse_qs(query).get("latency_ms", ()):
+            self.latency_ms = float(latency)
+        return json.dumps(answer).encode()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection until it ends."""
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                target = head.split(b" ", 2)[1].decode()
+                status, kind, body = "200 OK", "application/json", b""
+                if target.startswith("/-/"):
+                    body = self.control(target)
+                else:
+                    self.requests += 1
+                    await asyncio.sleep(self.latency_ms / 1000)
+                    if target in self.bodies:
+                        kind, body = self.bodies[target]
+                    else:
+                        self.missing += 1
+                        status = "404 Not Found"
+                fields = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nCache-Control: max-age=600"
+                writer.write(f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n".encode() + (b"" if head[:4] == b"HEAD" else body))
+                await writer.drain()
+
+
+def _entry(filename: str, data: bytes, metadata: bytes | None) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "filename": filename,
+        "url": f"/files/{filename}",
+        "hashes": {"sha256": hashlib.sha256(data).hexdigest()},
+        "size": len(data),
+        "upload-time": "2026-01-01T00:00:00Z",
+    }
+    if metadata is not None:
+        entry["core-metadata"] = {"sha256": hashlib.sha256(metadata).hexdigest()}
+    return entry
+
+
+async def _run(port: int, latency_ms: float) -> None:
+    server = await asyncio.start_server(Index(latency_ms).serve, "127.0.0.1", port)
+    click.echo(server.sockets[0].getsockname()[1])
+    await server.serve_forever()
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 is any that is free")
+    parser.add_argument("--latency-ms", type=float, default=0)
+    options = parser.parse_args()
+    asyncio.run(_run(options.port, options.latency_ms))
+
+
+if __name__ == "__main__":
+    main()
