@@ -112,7 +112,7 @@ def lock_of(asked: Asked, closure: Closure, sources: WorldSources) -> Lock:
         closure=closure,
         problems=asked.problems,
         parts=parts,
-        shelf=sources,  # type: ignore[arg-type]  # its evidence is a plain str
+        shelf=sources,
         selection=asked.problems[0].selection,
     )
     return Lock(

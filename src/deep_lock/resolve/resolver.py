@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName
-from resolvelib import BaseReporter, Resolver
-from resolvelib.resolvers import ResolutionImpossible, ResolutionTooDeep
+from resolvelib import BaseReporter
+from resolvelib.resolvers import Resolution, ResolutionImpossible, ResolutionTooDeep
 
 from deep_lock.deferred import Deferred
 from deep_lock.errors import Unsatisfiable
@@ -28,15 +28,16 @@ MAX_ROUNDS = 50_000
 
 
 class _Watch(BaseReporter[Wish, Choice, NormalizedName]):
-    """Counts who takes part in conflicts, so that the provider decides those names earlier the next time."""
+    """Counts whose wishes collide, so that the provider decides those names earlier the next time.
+
+    Not what they collide on: to try other versions of that cannot help while both askers stand.
+    """
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
 
     def resolving_conflicts(self, causes: Collection[Information]) -> None:
-        names = {wish.requirement.name for wish, _ in causes}
-        names |= {parent.candidate.name for _, parent in causes if parent is not None}
-        for name in names:
+        for name in {parent.candidate.name for _, parent in causes if parent is not None}:
             self._provider.conflicts[name] = self._provider.conflicts.get(name, 0) + 1
 
 
@@ -60,7 +61,8 @@ def resolve(problem: Problem, catalog: Catalog) -> Outcome:
         return known
     wishes = [Wish(requirement=requirement, direct=True, order=0) for requirement in asked]
     try:
-        result = Resolver(provider, _Watch(provider)).resolve(wishes, max_rounds=MAX_ROUNDS)
+        # not Resolver: the graph that it draws afterwards recurses without end where a pin was pinned again on a circle
+        state = Resolution(provider, _Watch(provider)).resolve(wishes, max_rounds=MAX_ROUNDS)
     except BlockedError as stop:
         return Blocked(request=stop.request)
     except ResolutionImpossible as error:
@@ -70,7 +72,7 @@ def resolve(problem: Problem, catalog: Catalog) -> Outcome:
             f"the {problem.purpose} on {problem.target.label} was given up after {MAX_ROUNDS} attempts",
             hint="narrow the requirements of the projects that have many releases",
         ) from None
-    return _finished(problem, result.mapping, catalog)
+    return _finished(problem, state.mapping, catalog)
 
 
 def _preferred(provider: Provider) -> Mapping[NormalizedName, Candidate]:
