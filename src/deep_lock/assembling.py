@@ -27,7 +27,7 @@ from deep_lock.model.resolution import ALL, Edge, Pin, Problem, Resolved, Select
 from deep_lock.model.target import Target
 from deep_lock.model.target_markers import Scope, with_scopes
 from deep_lock.reach import Part, reached
-from deep_lock.resolve.candidates import fitting_wheels, sdists_first
+from deep_lock.resolve.candidates import fitting_wheels, sdists_first, suffix_rank
 
 Key = tuple[NormalizedName, Version]
 
@@ -68,6 +68,8 @@ class Assembly(Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...]
     shelf: Shelf
     selection: Selection
+    every_file: bool = False
+    """List every file of each release, for mirrors, and not only what some target uses."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -135,9 +137,10 @@ def _package(entry: _Entry, assembly: Assembly, several: frozenset[NormalizedNam
     targets = assembly.targets
     files = assembly.shelf.files(entry.name, entry.version)
     taken = next(iter(entry.taken.values()))
-    wheels = _wheels(entry, files, targets, assembly.selection)
+    wheels = _every_wheel(files) if assembly.every_file else _wheels(entry, files, targets, assembly.selection)
     sdists = {label: file for label, file in entry.taken.items() if isinstance(file, SourceDistribution)}
     sdist = next(iter(sdists.values()), None)
+    listed = sdist or (_best_sdist(files) if assembly.every_file else None)
     has_wheel = any(isinstance(file, Wheel) for file in files)
     by_choice = _no_binary(entry.name, assembly.selection) or sdists_first(entry.name, assembly.selection)
     runtime = bool(entry.scopes)
@@ -151,7 +154,7 @@ def _package(entry: _Entry, assembly: Assembly, several: frozenset[NormalizedNam
             for name, version in sorted(entry.children)
         ),
         index=taken.index,
-        sdist=_locked(sdist, assembly.shelf) if sdist is not None else None,
+        sdist=_locked(listed, assembly.shelf) if listed is not None else None,
         wheels=tuple(_locked(wheel, assembly.shelf) for wheel in wheels),
         build_only=not runtime,
         also_build=runtime and entry.in_environment,
@@ -160,7 +163,7 @@ def _package(entry: _Entry, assembly: Assembly, several: frozenset[NormalizedNam
         direct=entry.direct,
         build=f"{entry.name}=={entry.version}" if entry.recorded else None,
         metadata=assembly.shelf.metadata_evidence(sdist) if sdist is not None else None,
-        hash_origin="computed" if _lacks_digest(wheels, sdist) else None,
+        hash_origin="computed" if _lacks_digest(wheels, listed) else None,
         no_source=_no_source(entry, assembly.selection),
     )
 
@@ -193,6 +196,15 @@ def _wheels(
         for wheel in fitting_wheels(files, target, selection, yanked_ok=taken.yanked is not None):
             found[wheel.filename] = wheel
     return [found[filename] for filename in sorted(found)]
+
+
+def _every_wheel(files: Sequence[Distribution]) -> list[Wheel]:
+    return [file for file in files if isinstance(file, Wheel)]
+
+
+def _best_sdist(files: Sequence[Distribution]) -> SourceDistribution | None:
+    sdists = [file for file in files if isinstance(file, SourceDistribution)]
+    return min(sdists, key=lambda file: suffix_rank(file.filename), default=None)
 
 
 def _locked(file: Distribution, shelf: Shelf) -> LockedFile:

@@ -55,6 +55,7 @@ class IndexSources:
         self._reporter = reporter
         self._facts: Once[str, SdistFacts] = Once()
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
+        self._assumed_from: dict[tuple[NormalizedName, Version], str] = {}
         self._lock = threading.Lock()
         self._guessed: set[tuple[object, ...]] = set()
         self._reaching_out = False
@@ -111,13 +112,7 @@ class IndexSources:
     def assume(self, request: BuildRequest) -> None:
         guess, source = self._guessed_metadata(request)
         self._assumed[request.name, request.version] = guess
-        self._reporter(
-            Warned(
-                code="metadata-assumed",
-                subject=f"{request.name} {request.version}",
-                message=f"only its build backend knows its dependencies; taken from {source}",
-            )
-        )
+        self._assumed_from[request.name, request.version] = source
 
     def _guessed_metadata(self, request: BuildRequest) -> tuple[Metadata, str]:
         files = self._client.files(request.name, request.version)
@@ -128,6 +123,10 @@ class IndexSources:
         if guess is not None:
             return guess, "what the sdist was shipped with"
         return Metadata(name=request.name, version=str(request.version)), "nothing: none are known"
+
+    def assumed_from(self, name: NormalizedName, version: Version) -> str | None:
+        """Return where the metadata of a release was taken from, where only its build backend knows it."""
+        return self._assumed_from.get((name, version))
 
     # -- Shelf
 

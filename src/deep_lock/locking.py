@@ -22,7 +22,7 @@ from deep_lock.display import show
 from deep_lock.errors import HookRefused, LockInvalid, Stale, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import write_atomically
-from deep_lock.flags import Flags, UpgradeFlags
+from deep_lock.flags import Flags, Hooks, UpgradeFlags
 from deep_lock.index_sources import IndexSources
 from deep_lock.inputs.project import Project
 from deep_lock.lockfile.emit import to_text
@@ -82,6 +82,7 @@ class _Run(Struct, frozen=True, kw_only=True):
 def _settle(flags: Flags, reporter: Reporter) -> _Run:
     path = lock_path(flags.inputs)
     gathered = gather(flags, reporter)
+    _refuse_hooks(flags.rules.hooks or gathered.config.hooks, reporter)
     old = None if flags.upgrade.everything else read_lock(path, reporter)
     return _Run(
         flags=flags,
@@ -91,6 +92,17 @@ def _settle(flags: Flags, reporter: Reporter) -> _Run:
         selection=selection_of(flags, gathered, old),
         targets=targets_of(flags, gathered, old, read_host()),
     )
+
+
+def _refuse_hooks(hooks: Hooks | None, reporter: Reporter) -> None:
+    """Nothing of a stranger's runs in this version: say so to who asks for it."""
+    if hooks == "trust":
+        raise UsageError(
+            "--hooks trust: this version runs no build backend", hint="use --hooks static, and see what is assumed"
+        )
+    if hooks == "sandbox":
+        message = "this version has no sandbox: no backend is asked, and what is not proven is assumed"
+        reporter(Warned(code="no-sandbox", subject="--hooks sandbox", message=message))
 
 
 def check_lock(flags: Flags, *, existence_only: bool = False) -> tuple[Path, tuple[str, ...]]:
@@ -227,12 +239,14 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
     _require_sources(closure, run.selection)
     _require_evidence(closure, run, reporter)
     _tell_of_yanked(closure, reporter)
+    _tell_of_assumed(closure, sources, reporter)
     assembly = Assembly(
         closure=closure,
         problems=plan.runtime,
         parts=run.gathered.parts,
         shelf=sources,
         selection=run.selection,
+        every_file=run.gathered.config.files == "all",
     )
     return replace(_head(run), packages=packages(assembly), builds=builds(assembly))
 
@@ -339,6 +353,16 @@ def _tell_of_yanked(closure: Closure, reporter: Reporter) -> None:
         if pin.distribution.yanked is not None:
             reason = f": {show(pin.distribution.yanked)}" if pin.distribution.yanked else ""
             reporter(Warned(code="yanked", subject=f"{pin.name} {pin.version}", message=f"it is yanked{reason}"))
+
+
+def _tell_of_assumed(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
+    """Tell of metadata that nobody proved, for what is locked: what was tried and given up is of no interest."""
+    resolutions = [resolved for _, resolved in closure.runtime] + [built.final for built in closure.builds]
+    for pin in sorted({(pin.name, pin.version) for resolved in resolutions for pin in resolved.pins}):
+        source = sources.assumed_from(*pin)
+        if source is not None:
+            message = f"only its build backend knows its dependencies; taken from {source}"
+            reporter(Warned(code="metadata-assumed", subject=f"{pin[0]} {pin[1]}", message=message))
 
 
 def _require_evidence(closure: Closure, run: _Run, reporter: Reporter) -> None:

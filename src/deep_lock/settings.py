@@ -118,6 +118,8 @@ def options_of(selection: Selection, rules: RuleFlags, config: Config) -> tuple[
         options["fork-strategy"] = strategy
     if (sharing := rules.build_resolution or config.build_resolution or "shared") != "shared":
         options["build-resolution"] = sharing
+    if config.files == "all":
+        options["files"] = "all"
     return tuple(sorted(options.items()))
 
 

@@ -252,7 +252,7 @@ def _refuse_foreign(folder: Path) -> None:
     if status.st_uid != os.getuid():
         raise CacheInvalid(
             f"{folder}: the cache folder belongs to another user (uid {status.st_uid})",
-            hint="Choose a folder of your own with --cache-dir or DEEP_LOCK_CACHE_DIR.",
+            hint="Choose a folder of your own with DEEP_LOCK_CACHE_DIR.",
         )
     if stat.S_IMODE(status.st_mode) & 0o022:
         raise CacheInvalid(

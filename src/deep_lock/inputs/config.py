@@ -187,7 +187,7 @@ def _one_of(alias: Any) -> Callable[[Any, _At], str]:
 
 _WHY_NOT_TRUST = (
     "whoever can change this file could then run code on the machine of whoever locks. "
-    "The person who runs deep-lock says it, with --hooks trust or --trust-hooks NAME"
+    "The person who runs deep-lock says it, with --hooks trust"
 )
 
 

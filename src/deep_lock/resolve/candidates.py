@@ -111,7 +111,7 @@ def choose(
         if _refusal(file, target, selection, yanked_ok=yanked_ok):
             continue
         if isinstance(file, SourceDistribution):
-            if sdist is None or _suffix_rank(file.filename) < _suffix_rank(sdist.filename):
+            if sdist is None or suffix_rank(file.filename) < suffix_rank(sdist.filename):
                 sdist = file
             continue
         number, rest = _build_number(file)
@@ -123,7 +123,8 @@ def choose(
     return best
 
 
-def _suffix_rank(filename: str) -> int:
+def suffix_rank(filename: str) -> int:
+    """Return the place of an sdist's suffix in SDIST_SUFFIXES: lower is better."""
     for place, suffix in enumerate(SDIST_SUFFIXES):
         if filename.endswith(suffix):
             return place
