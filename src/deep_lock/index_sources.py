@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.deferred import Deferred
-from deep_lock.events import Reporter, Warned
+from deep_lock.events import Reporter
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.once import Once

@@ -4,7 +4,7 @@ Law: until a lock is whole and lawful, nothing is written; what is there stays a
 """
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,8 +144,7 @@ def lock(flags: Flags, reporter: Reporter) -> Outcome:
     """
     run = _settle(flags, reporter)
     before = run.path.read_bytes().decode("utf-8", errors="replace") if run.path.is_file() else None
-    name = sha256(str(run.path.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
-    guard = flags.surroundings.cache_folder / "writing" / f"{name}.lock"
+    guard = guard_of(run.path, flags.surroundings.cache_folder)
     if run.old is not None and flags.upgrade == UpgradeFlags() and not flags.network.refresh and not _reasons(run):
         return Outcome(path=run.path, lock=run.old, text=before or "", before=before, guard=guard)
     network = open_network(flags, run.gathered.config, reporter)
@@ -164,8 +163,7 @@ def write_lock(outcome: Outcome) -> None:
     """
     path = outcome.path
     try:
-        outcome.guard.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(outcome.guard, timeout=WAIT_SECONDS):
+        with _guarded(outcome.guard):
             now = path.read_bytes().decode("utf-8", errors="replace") if path.is_file() else None
             if now == outcome.text:
                 return  # another run came to the same lock
@@ -176,6 +174,23 @@ def write_lock(outcome: Outcome) -> None:
         raise UsageError(f"{path}: another deep-lock has been writing it for {WAIT_SECONDS} s") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}; it is as it was") from None
+
+
+def guard_of(path: Path, cache_folder: Path) -> Path:
+    """Return the file that writers of one lock hold by turns: in the cache, so that none is left beside the lock."""
+    name = sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
+    return cache_folder / "writing" / f"{name}.lock"
+
+
+def _guarded(guard: Path) -> AbstractContextManager[object]:
+    """Hold the guard. Without a cache that can be written there is none: what was read before writing still counts."""
+    try:
+        guard.parent.mkdir(parents=True, exist_ok=True)
+        guard.touch()
+    except OSError:
+        return nullcontext()
+    held: AbstractContextManager[object] = filelock.FileLock(guard, timeout=WAIT_SECONDS)
+    return held
 
 
 # -- the head of the lock

@@ -14,6 +14,8 @@ from fault_server import FaultServer
 from fault_world import GAMMA, PLACE, PROJECT, TARGET, Desk, desk, file_path, lock_of, people
 from filelock import FileLock
 
+from deep_lock.locking import guard_of
+
 SUPPORT = Path(__file__).parents[1] / "support"
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts, /proc")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
@@ -201,6 +203,12 @@ def _wait_for_writers(server: FaultServer, count: int) -> None:
     time.sleep(0.2)
 
 
+def _held(lock: Path, cache: Path) -> FileLock:
+    guard = guard_of(lock, cache)
+    guard.parent.mkdir(exist_ok=True)
+    return FileLock(guard)
+
+
 def test_two_runs_at_once(tmp_path: Path, new_lock: str) -> None:
     own, other = desk(tmp_path), tmp_path / "other"
     other.mkdir(mode=0o700)
@@ -208,7 +216,7 @@ def test_two_runs_at_once(tmp_path: Path, new_lock: str) -> None:
         url = people(server)
         own.keep_old_lock(url)
         arguments = ("lock", *TARGET, "-i", url)
-        with FileLock(own.project / "deep.lock.lck"):  # so that both come to write at the same moment
+        with _held(own.lock, own.cache), _held(own.lock, other):  # so that both come to write at the same moment
             runs = [own.start(*arguments), own.start(*arguments, environ={"DEEP_LOCK_CACHE_DIR": str(other)})]
             _wait_for_writers(server, 2)
         for run in runs:
@@ -244,7 +252,7 @@ def test_a_lock_that_somebody_else_changes_meanwhile(tmp_path: Path, *, before: 
         url = people(server)
         if before:
             own.keep_old_lock(url)
-        with FileLock(own.project / "deep.lock.lck"):
+        with _held(own.lock, own.cache):
             run = own.start("lock", *TARGET, "-i", url)
             _wait_for_writers(server, 1)
             own.lock.write_bytes(b"# theirs\n")
@@ -259,7 +267,7 @@ def test_a_lock_that_somebody_else_changes_meanwhile(tmp_path: Path, *, before: 
 def test_a_lock_that_another_run_holds_for_long(tmp_path: Path) -> None:
     own = desk(tmp_path)
     code = "from deep_lock import locking; from deep_lock.cli.main import main; locking.WAIT_SECONDS = 0.2; main()"
-    with FaultServer() as server, FileLock(own.project / "deep.lock.lck"):
+    with FaultServer() as server, _held(own.lock, own.cache):
         ended = own.make_lock(people(server), before=("-c", code))
     assert ended.code == 2
     assert "deep.lock: another deep-lock has been writing it for 0.2 s" in ended.stderr

@@ -86,7 +86,8 @@ def test_an_index_that_dies_half_way(tmp_path: Path, fault: str, step: str, new_
         assert own.lock.read_text(encoding="utf-8") == old
         # a kept connection that turns out dead is no try of its own
         assert server.count(step) in {3, 4}
-        assert len(server.requests) == STEPS.index(step) + server.count(step)
+        # what is guessed ahead may be asked for as well, but nothing twice
+        assert all(server.count(other) <= 1 for other in STEPS if other != step)
         assert own.litter() == []
         # what came before is kept, what went wrong is not
         people(server)
