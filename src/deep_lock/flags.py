@@ -44,6 +44,7 @@ class RuleFlags(Struct, frozen=True, kw_only=True):
     no_binary: tuple[str, ...] = ()
     only_binary: tuple[str, ...] = ()
     build_scope: BuildScope | None = None
+    allow_wheel: tuple[str, ...] = ()
     build_resolution: Literal["shared", "highest"] | None = None
     hooks: Hooks | None = None
     require_evidence: bool = False

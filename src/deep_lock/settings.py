@@ -40,7 +40,7 @@ def selection_of(flags: Flags, gathered: Gathered, old: Lock | None) -> Selectio
         no_binary=normalized((*rules.no_binary, *(config.no_binary or ()), *gathered.no_binary)),
         only_binary=normalized((*rules.only_binary, *(config.only_binary or ()), *gathered.only_binary)),
         build_scope=rules.build_scope or config.build_scope or "needed",
-        allow_wheel=normalized(config.allow_wheel or ()),
+        allow_wheel=normalized((*rules.allow_wheel, *(config.allow_wheel or ()))),
     )
 
 

@@ -72,7 +72,7 @@ def run(arguments: list[str]) -> int:
         cli.main(arguments, prog_name="deep-lock", standalone_mode=False)
     except DeepLockError as error:
         printer.error(error)
-        if "-vv" in arguments:
+        if "-vv" in arguments or arguments.count("-v") > 1:
             raise
         return error.exit_code
     except click.exceptions.Exit as stop:

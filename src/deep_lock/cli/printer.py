@@ -18,6 +18,7 @@ class Printer:
 
     def __init__(self, *, verbosity: int = 0, color: ColorMode = "auto") -> None:
         self.verbosity = verbosity
+        self.color: ColorMode = color
         self._color = {"auto": None, "always": True, "never": False}[color]
 
     def data(self, text: str) -> None:

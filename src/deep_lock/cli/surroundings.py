@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deep_lock.cli.printer import ColorMode, Printer
 from deep_lock.deferred import Deferred
@@ -97,6 +98,15 @@ def open_session(*, verbosity: int, color: str, progress: bool) -> Session:
         progress=progress and verbosity >= 0 and live_output(environ),
         verbosity=verbosity,
     )
+
+
+def said_again(session: Session, *, quiet: bool, verbose: int) -> Session:
+    """Return the session as -q and -v behind the command want it."""
+    if not quiet and not verbose:
+        return session
+    verbosity = -1 if quiet else verbose
+    printer = Printer(verbosity=verbosity, color=session.printer.color)
+    return replace(session, printer=printer, progress=session.progress and verbosity >= 0, verbosity=verbosity)
 
 
 def _color(asked: str, environ: Mapping[str, str]) -> ColorMode:
