@@ -9,7 +9,16 @@ import pytest
 
 from deep_lock.errors import UrlForbidden
 from deep_lock.index.addresses import Addresses
-from deep_lock.index.sockets import SLOWEST_BYTES, SLOWEST_SECONDS, Line, OverdueError, TooSlowError, Wire, zone_of_peer
+from deep_lock.index.sockets import (
+    SLOWEST_BYTES,
+    SLOWEST_SECONDS,
+    Line,
+    OverdueError,
+    Streams,
+    TooSlowError,
+    Wire,
+    zone_of_peer,
+)
 from deep_lock.index.urls import Zone
 
 
@@ -48,7 +57,7 @@ def reads(wire: Wire, clock: Clock, *, until: Callable[[], bool]) -> None:
 
 def test_single_bytes_do_not_go_past_the_deadline() -> None:
     clock = Clock()
-    line = Line(clock, Addresses())
+    line = Line(clock, Addresses(), Streams())
     line.begin(clock.now + 25)
     wire = Wire(Pipe(clock, 0.5, b"a"), line)
     with pytest.raises((OverdueError, httpcore.ReadTimeout)):
@@ -59,7 +68,7 @@ def test_single_bytes_do_not_go_past_the_deadline() -> None:
 
 def test_one_long_wait_is_cut_to_the_deadline() -> None:
     clock = Clock()
-    line = Line(clock, Addresses())
+    line = Line(clock, Addresses(), Streams())
     line.begin(clock.now + 5)
     with pytest.raises(httpcore.ReadTimeout):
         Wire(Pipe(clock, 50, b"a"), line).read(1, 20.0)
@@ -68,7 +77,7 @@ def test_one_long_wait_is_cut_to_the_deadline() -> None:
 
 def test_too_slow_for_too_long() -> None:
     clock = Clock()
-    line = Line(clock, Addresses())
+    line = Line(clock, Addresses(), Streams())
     line.begin(clock.now + 900)
     line.start_answer()
     wire = Wire(Pipe(clock, 1.0, bytes(900)), line)
@@ -79,7 +88,7 @@ def test_too_slow_for_too_long() -> None:
 
 def test_just_fast_enough() -> None:
     clock = Clock()
-    line = Line(clock, Addresses())
+    line = Line(clock, Addresses(), Streams())
     line.begin(clock.now + 900)
     line.start_answer()
     wire = Wire(Pipe(clock, 1.0, bytes(SLOWEST_BYTES // 30)), line)
@@ -88,7 +97,7 @@ def test_just_fast_enough() -> None:
 
 def test_a_connection_is_not_opened_after_the_deadline() -> None:
     clock = Clock()
-    line = Line(clock, Addresses())
+    line = Line(clock, Addresses(), Streams())
     line.begin(clock.now)
     with pytest.raises(OverdueError):
         line.connect_tcp("127.0.0.1", 1, timeout=10)
@@ -97,7 +106,7 @@ def test_a_connection_is_not_opened_after_the_deadline() -> None:
 def test_a_redirect_to_a_name_with_a_private_address() -> None:
     clock = Clock()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        line = Line(clock, Addresses())
+        line = Line(clock, Addresses(), Streams())
         line.begin(clock.now + 10)
         line.zone = Zone.PUBLIC
         with pytest.raises(UrlForbidden, match="public internet"):
@@ -121,7 +130,7 @@ def test_a_redirect_to_a_name_with_a_private_address() -> None:
     ],
 )
 def test_surplus(chunks: list[bytes], length: int | None, *, surplus: bool) -> None:
-    line = Line(Clock(), Addresses())
+    line = Line(Clock(), Addresses(), Streams())
     line.start_answer()
     for chunk in chunks:
         line.note(chunk)
@@ -130,7 +139,7 @@ def test_surplus(chunks: list[bytes], length: int | None, *, surplus: bool) -> N
 
 def test_a_spoiled_connection_looks_ended() -> None:
     clock = Clock()
-    wire = Wire(Pipe(clock, 0, b""), Line(clock, Addresses()))
+    wire = Wire(Pipe(clock, 0, b""), Line(clock, Addresses(), Streams()))
     assert not wire.get_extra_info("is_readable")
     wire.spoil()
     assert wire.get_extra_info("is_readable")

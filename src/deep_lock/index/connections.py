@@ -14,7 +14,7 @@ from deep_lock.index.addresses import Addresses
 from deep_lock.index.answers import TryFailedError
 from deep_lock.index.credentials import NO_CREDENTIALS, Credentials
 from deep_lock.index.proxies import NO_PROXIES, Proxies, Proxy, proxy_for
-from deep_lock.index.sockets import Line
+from deep_lock.index.sockets import Line, Streams
 from deep_lock.index.urls import Url, shown_text
 
 FAULTS = (
@@ -59,6 +59,7 @@ class Connections:
         self._settings = settings
         self._clock = clock
         self._addresses = Addresses()
+        self._streams = Streams()
         self._local = threading.local()
         self._lock = threading.Lock()
         self._pools: list[httpcore.ConnectionPool] = []
@@ -68,7 +69,7 @@ class Connections:
         """The sockets of this thread."""
         line: Line | None = getattr(self._local, "line", None)
         if line is None:
-            line = self._local.line = Line(self._clock, self._addresses)
+            line = self._local.line = Line(self._clock, self._addresses, self._streams)
         return line
 
     def pool(self, line: Line, url: Url) -> httpcore.ConnectionPool:
@@ -95,6 +96,7 @@ class Connections:
             pools, self._pools = self._pools, []
         for pool in pools:
             pool.close()
+        self._streams.close()
 
     def _is_insecure(self, url: Url) -> bool:
         hosts = self._settings.insecure_hosts

@@ -7,9 +7,11 @@ time; a connection that holds bytes nobody asked for is never used again.
 import encodings.idna  # noqa: F401 - every connection needs it; nothing may be imported once foreign bytes are here
 import ipaddress
 import ssl
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 import httpcore
 
@@ -29,12 +31,39 @@ class TooSlowError(Exception):
     """Fewer than SLOWEST_BYTES came within SLOWEST_SECONDS."""
 
 
+class Streams:
+    """Every connection that a transport opened, so that closing it leaves none: not even one made at that moment."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: WeakSet[httpcore.NetworkStream] = WeakSet()
+        self._closed = False
+
+    def add(self, stream: httpcore.NetworkStream) -> None:
+        """Remember a connection. Raises httpcore.ConnectError, and closes it, where the transport was closed."""
+        with self._lock:
+            if not self._closed:
+                self._open.add(stream)
+                return
+        stream.close()
+        raise httpcore.ConnectError("the transport was closed")
+
+    def close(self) -> None:
+        """Close all of them, and every one to come."""
+        with self._lock:
+            self._closed = True
+            streams = list(self._open)
+        for stream in streams:
+            stream.close()
+
+
 class Line(httpcore.SyncBackend):
     """All sockets of one thread, with the state of the one request that is under way on them."""
 
-    def __init__(self, clock: Callable[[], float], addresses: Addresses) -> None:
+    def __init__(self, clock: Callable[[], float], addresses: Addresses, streams: Streams) -> None:
         self._clock = clock
         self._addresses = addresses
+        self._streams = streams
         self._until = 0.0
         self._window_start: float | None = None
         self._window_bytes = 0
@@ -117,10 +146,15 @@ class Line(httpcore.SyncBackend):
         """Open a connection within the deadline."""
         self.connected = True
         stream = self._connect(host, port, timeout, local_address, socket_options)
+        self.keep(stream)
         if self.zone is not None and not may_reach(self.zone, zone_of_peer(stream)):
             stream.close()
             raise UrlForbidden(f"{host}: a redirect to a name whose address does not belong to the public internet")
         return Wire(stream, self)
+
+    def keep(self, stream: httpcore.NetworkStream) -> None:
+        """Have a connection closed with the transport, at the latest."""
+        self._streams.add(stream)
 
     def _connect(
         self,
@@ -172,6 +206,7 @@ class Wire(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         """Shake hands within the deadline."""
         stream = self._stream.start_tls(ssl_context, server_hostname, self._line.left(timeout))
+        self._line.keep(stream)
         self._line.start_answer()
         return Wire(stream, self._line)
 

@@ -271,8 +271,6 @@ class Transport:
                 wire.spoil()
         finally:
             response.close()
-            if self._closing.is_set():  # close() came while this connection was being made, and could not see it
-                wire.close()
 
 
 def _read_location(answer: Answer, zone: Zone) -> Url:
