@@ -33,6 +33,8 @@ FLOORS: dict[str, int] = {
     "settings": 5,
     "network": 5,
     "project_build": 5,
+    "planning": 5,
+    "findings": 5,
     "locking": 5,
     "cli": 6,
     "__main__": 7,

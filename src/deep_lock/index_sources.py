@@ -128,6 +128,16 @@ class IndexSources:
         """Return where the metadata of a release was taken from, where only its build backend knows it."""
         return self._assumed_from.get((name, version))
 
+    # -- what a reader of the lock should know
+
+    def status(self, name: NormalizedName) -> str | None:
+        """Return what an index says of a project that is not active, with its reason (PEP 792). Text from outside."""
+        return self._client.status(name)
+
+    def notes(self, sdist: SourceDistribution) -> tuple[str, ...]:
+        """Return what was found odd in an sdist, as stable words."""
+        return self.facts(sdist).notes
+
     # -- Shelf
 
     def digest(self, file: Distribution) -> str:

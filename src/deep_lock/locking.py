@@ -3,7 +3,6 @@
 Law: until a lock is whole and lawful, nothing is written; what is there stays as it was.
 """
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from hashlib import sha256
 from pathlib import Path
@@ -11,30 +10,26 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.markers import Marker
-from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import Version
 
 from deep_lock.assembling import Assembly, builds, packages
-from deep_lock.closure import Closure, Plan, Preferences, Subject, close
+from deep_lock.closure import Closure, Plan, close
 from deep_lock.deferred import Deferred
-from deep_lock.display import show
-from deep_lock.errors import HookRefused, LockInvalid, Stale, Unsatisfiable, UsageError
+from deep_lock.errors import LockInvalid, Stale, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import write_atomically
+from deep_lock.findings import require_evidence, require_sources, tell
 from deep_lock.flags import Flags, Hooks, UpgradeFlags
 from deep_lock.index_sources import IndexSources
-from deep_lock.inputs.project import Project
 from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.laws import check_closed
-from deep_lock.model.distribution import Wheel
-from deep_lock.model.lock import BUILD_MARKER, Lock, LockedInputs, LockedTarget
-from deep_lock.model.requirement import Requirement, parse_requirement
-from deep_lock.model.resolution import Problem, Selection
+from deep_lock.model.lock import Lock, LockedInputs, LockedTarget
+from deep_lock.model.requirement import Requirement
+from deep_lock.model.resolution import Selection
 from deep_lock.model.target import Target
 from deep_lock.model.target_markers import environment_marker, environments
 from deep_lock.model.targets import read_host
 from deep_lock.network import Network, index_settings, locked_indexes, open_network
+from deep_lock.planning import plan_of
 from deep_lock.reading import Gathered, gather, lock_path, read_lock
 from deep_lock.settings import options_of, selection_of, targets_of
 from deep_lock.sharing import releases, sharable
@@ -249,12 +244,12 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
         target=run.targets[0],
         reporter=reporter,
     )
-    plan = _plan(run)
+    plan = plan_of(run.flags, run.gathered, run.old, selection=run.selection, targets=run.targets)
     closure = _shared(plan, sources, reporter)
-    _require_sources(closure, run.selection)
-    _require_evidence(closure, run, reporter)
-    _tell_of_yanked(closure, reporter)
-    _tell_of_assumed(closure, sources, reporter)
+    require_sources(closure, run.selection)
+    if run.flags.rules.require_evidence or run.gathered.config.require_evidence:
+        require_evidence(closure)
+    tell(closure, sources, reporter)
     assembly = Assembly(
         closure=closure,
         problems=plan.runtime,
@@ -266,70 +261,6 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
     return replace(_head(run), packages=packages(assembly), builds=builds(assembly))
 
 
-def _plan(run: _Run) -> Plan:
-    gathered, upgrade = run.gathered, run.flags.upgrade
-    moved = {requirement.name: requirement for requirement in map(parse_requirement, upgrade.packages)}
-    wanted = tuple(requirement for _, own in gathered.parts for requirement in own)
-    runtime_hints, build_hints = _hints(run.old, run.targets) if run.old is not None else ({}, {})
-    pins = tuple(requirement for requirement in moved.values() if requirement.specifier)
-    in_runtime = {name for hints in runtime_hints.values() for name in hints} | {own.name for own in wanted}
-    problems = tuple(
-        Problem(
-            requirements=wanted,
-            target=target,
-            constraints=(*gathered.constraints, *(pin for pin in pins if pin.name in in_runtime)),
-            overrides=gathered.overrides,
-            selection=run.selection,
-        )
-        for target in run.targets
-    )
-    config = gathered.config
-    return Plan(
-        runtime=problems,
-        project=_project_subject(gathered.project, run.flags.inputs.folder),
-        build_constraints=gathered.build_constraints,
-        share=(run.flags.rules.build_resolution or config.build_resolution or "shared") == "shared",
-        runtime_hints={label: _without(hints, moved) for label, hints in runtime_hints.items()},
-        build_hints={
-            key: {**_without(hints, moved), **_exact(pins)} for key, hints in build_hints.items() if not upgrade.builds
-        },
-    )
-
-
-def _project_subject(project: Project, folder: Path) -> Subject | None:
-    return None if project.build_system is None else project_build.project_subject(folder, project)
-
-
-def _without(hints: Preferences, moved: Mapping[NormalizedName, Requirement]) -> Preferences:
-    return {name: versions for name, versions in hints.items() if name not in moved}
-
-
-def _exact(pins: tuple[Requirement, ...]) -> Preferences:
-    """Return the versions that -P NAME==VERSION names, for build environments to try first."""
-    return {pin.name: tuple(Version(part.version) for part in pin.specifier if part.operator == "==") for pin in pins}
-
-
-def _hints(old: Lock, targets: tuple[Target, ...]) -> tuple[dict[str, Preferences], dict[tuple[str, str], Preferences]]:
-    """Return the old lock's pins by target, and by target and what is built."""
-    everything = {"extras": frozenset(old.extras), "dependency_groups": frozenset(old.dependency_groups)}
-    runtime: dict[str, dict[NormalizedName, tuple[Version, ...]]] = {}
-    markers = [(package, Marker(package.marker) if package.marker else None) for package in old.packages]
-    for target in targets:
-        own = runtime.setdefault(target.label, {})
-        for package, marker in markers:
-            if package.marker == BUILD_MARKER:
-                continue
-            if marker is None or marker.evaluate({**target.environment, **everything}, context="lock_file"):
-                own[canonicalize_name(package.name)] = (Version(package.version),)
-    labels = [target.label for target in targets]
-    built: dict[tuple[str, str], Preferences] = {}
-    for build in old.builds:
-        pins = {canonicalize_name(member.name): (Version(member.version),) for member in build.packages}
-        for label in build.targets or labels:
-            built[label, build.name] = pins
-    return dict(runtime), built
-
-
 def _shared(plan: Plan, sources: IndexSources, reporter: Reporter) -> Closure:
     """Close once; close again where environments could share more, and keep what names fewer releases."""
     closure = close(plan, sources, reporter)
@@ -338,64 +269,3 @@ def _shared(plan: Plan, sources: IndexSources, reporter: Reporter) -> Closure:
         return closure
     again = close(replace(plan, shared=preferences), sources, reporter)
     return again if releases(again) < releases(closure) else closure
-
-
-def _require_sources(closure: Closure, selection: Selection) -> None:
-    """Build scope "all" means it: a release without an sdist is an error, unless its wheel was allowed."""
-    if selection.build_scope != "all":
-        return
-    pins = [pin for _, resolved in closure.runtime for pin in resolved.pins]
-    pins += [pin for built in closure.builds for pin in built.final.pins]
-    lacking = sorted(
-        {
-            f"{pin.name} {pin.version}"
-            for pin in pins
-            if isinstance(pin.distribution, Wheel) and pin.name not in selection.allow_wheel
-        }
-    )
-    if lacking:
-        raise Unsatisfiable(
-            f"build scope 'all', and these releases have no sdist: {', '.join(lacking)}",
-            hint='list them under [tool.deep-lock] allow-wheel = ["NAME"], or pin versions that have one',
-        )
-
-
-def _tell_of_yanked(closure: Closure, reporter: Reporter) -> None:
-    """PEP 592: a yanked file is for exact pins and for what is locked already, and who gets one should know."""
-    pins = [pin for _, resolved in closure.runtime for pin in resolved.pins]
-    pins += [pin for built in closure.builds for pin in (*built.declared.pins, *built.final.pins)]
-    for pin in pins:
-        if pin.distribution.yanked is not None:
-            reason = f": {show(pin.distribution.yanked)}" if pin.distribution.yanked else ""
-            reporter(Warned(code="yanked", subject=f"{pin.name} {pin.version}", message=f"it is yanked{reason}"))
-
-
-def _tell_of_assumed(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
-    """Tell of metadata that nobody proved, for what is locked: what was tried and given up is of no interest."""
-    resolutions = [resolved for _, resolved in closure.runtime] + [built.final for built in closure.builds]
-    for pin in sorted({(pin.name, pin.version) for resolved in resolutions for pin in resolved.pins}):
-        source = sources.assumed_from(*pin)
-        if source is not None:
-            message = f"only its build backend knows its dependencies; taken from {source}"
-            reporter(Warned(code="metadata-assumed", subject=f"{pin[0]} {pin[1]}", message=message))
-
-
-def _require_evidence(closure: Closure, run: _Run, reporter: Reporter) -> None:
-    """An assumed answer is never silent; with --require-evidence it is an error."""
-    assumed = {
-        f"{built.subject.name} {built.subject.version or ''}".rstrip(): built.answer.reason
-        for built in closure.builds
-        if built.answer.evidence == "assumed"
-    }
-    if assumed and (run.flags.rules.require_evidence or run.gathered.config.require_evidence):
-        listed = "\n".join(f"  {name}: {reason}" for name, reason in sorted(assumed.items()))
-        raise HookRefused(
-            f"what these backends ask for is assumed, not known:\n{listed}",
-            hint="pin versions that are proven or that have wheels, or drop --require-evidence",
-        )
-    for name, reason in sorted(assumed.items()):
-        reporter(
-            Warned(
-                code="build-assumed", subject=name, message=f"only the declared build requirements are locked: {reason}"
-            )
-        )

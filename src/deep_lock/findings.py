@@ -1,0 +1,129 @@
+"""What a finished closure makes known: what is refused after all, and what a person should look at before trusting it.
+
+Law: only what will be locked is told of. What was looked at on the way and given up is nobody's concern.
+"""
+
+from collections.abc import Iterator
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from deep_lock.closure import Built, Closure
+from deep_lock.display import show
+from deep_lock.errors import HookRefused, Unsatisfiable
+from deep_lock.events import Reporter, Warned
+from deep_lock.index_sources import IndexSources
+from deep_lock.model.distribution import Wheel
+from deep_lock.model.resolution import Pin, Selection
+
+_NOTES = {
+    "build-requires-url": "its build requirements name a URL: what lies there can change, and no hash guards it",
+    "odd-member-name": "a file in its sdist has a name that cannot be shown as it is",
+    "case-clash": "its sdist holds file names that differ from those of its build configuration in case only",
+}
+"""What sdists say of themselves that a reviewer should know. Other notes are for statistics."""
+
+
+def tell(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
+    """Warn of everything in a closure that a person should know. Raises what the sources raise."""
+    _tell_of_evidence(closure, reporter)
+    _tell_of_yanked(closure, reporter)
+    _tell_of_assumed(closure, sources, reporter)
+    _tell_of_status(closure, sources, reporter)
+    _tell_of_notes(closure, sources, reporter)
+
+
+def require_sources(closure: Closure, selection: Selection) -> None:
+    """Build scope "all" means it: a release without an sdist is an error, unless its wheel was allowed.
+
+    Raises Unsatisfiable.
+    """
+    if selection.build_scope != "all":
+        return
+    lacking = sorted(
+        {
+            f"{pin.name} {pin.version}"
+            for pin in _pins(closure)
+            if isinstance(pin.distribution, Wheel) and pin.name not in selection.allow_wheel
+        }
+    )
+    if lacking:
+        raise Unsatisfiable(
+            f"build scope 'all', and these releases have no sdist: {', '.join(lacking)}",
+            hint='list them under [tool.deep-lock] allow-wheel = ["NAME"], or pin versions that have one',
+        )
+
+
+def require_evidence(closure: Closure) -> None:
+    """Refuse a closure that holds an assumed answer (``--require-evidence``). Raises HookRefused."""
+    assumed = _assumed(closure)
+    if assumed:
+        listed = "\n".join(f"  {name}: {reason}" for name, reason in assumed)
+        raise HookRefused(
+            f"what these backends ask for is assumed, not known:\n{listed}",
+            hint="pin versions that are proven or that have wheels, or drop --require-evidence",
+        )
+
+
+def _pins(closure: Closure) -> Iterator[Pin]:
+    for _, resolved in closure.runtime:
+        yield from resolved.pins
+    for built in closure.builds:
+        yield from built.final.pins
+
+
+def _releases(closure: Closure) -> list[tuple[NormalizedName, Version]]:
+    return sorted({(pin.name, pin.version) for pin in _pins(closure)})
+
+
+def _assumed(closure: Closure) -> list[tuple[str, str]]:
+    found = {_called(built): built.answer.reason for built in closure.builds if built.answer.evidence == "assumed"}
+    return sorted(found.items())
+
+
+def _called(built: Built) -> str:
+    return f"{built.subject.name} {built.subject.version or ''}".rstrip()
+
+
+def _tell_of_evidence(closure: Closure, reporter: Reporter) -> None:
+    """An assumed answer is never silent."""
+    for name, reason in _assumed(closure):
+        message = f"only the declared build requirements are locked: {reason}"
+        reporter(Warned(code="build-assumed", subject=name, message=message))
+
+
+def _tell_of_yanked(closure: Closure, reporter: Reporter) -> None:
+    """PEP 592: a yanked file is for exact pins and for what is locked already, and who gets one should know."""
+    pins = [pin for _, resolved in closure.runtime for pin in resolved.pins]
+    pins += [pin for built in closure.builds for pin in (*built.declared.pins, *built.final.pins)]
+    for pin in pins:
+        if pin.distribution.yanked is not None:
+            reason = f": {show(pin.distribution.yanked)}" if pin.distribution.yanked else ""
+            reporter(Warned(code="yanked", subject=f"{pin.name} {pin.version}", message=f"it is yanked{reason}"))
+
+
+def _tell_of_assumed(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
+    """Tell of metadata that nobody proved."""
+    for name, version in _releases(closure):
+        source = sources.assumed_from(name, version)
+        if source is not None:
+            message = f"only its build backend knows its dependencies; taken from {source}"
+            reporter(Warned(code="metadata-assumed", subject=f"{name} {version}", message=message))
+
+
+def _tell_of_status(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
+    """PEP 792: a project that is archived, deprecated or in quarantine. The index's word, for the reader to judge."""
+    for name in sorted({name for name, _ in _releases(closure)}):
+        status = sources.status(name)
+        if status is not None:
+            message = f"its index calls the project {show(status)}"
+            reporter(Warned(code="project-status", subject=name, message=message))
+
+
+def _tell_of_notes(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
+    """Tell what is odd about the sdists that will be built."""
+    built = {_called(own): own.subject.sdist for own in closure.builds if own.subject.sdist is not None}
+    for called, sdist in sorted(built.items()):
+        for note in sources.notes(sdist):
+            if note in _NOTES:
+                reporter(Warned(code=note, subject=called, message=_NOTES[note]))

@@ -1,0 +1,97 @@
+"""What a run will close: its inputs, and the pins of an earlier lock as hints, as one Plan.
+
+Law: an earlier pin is a wish and never a demand. It is given up where it no longer fits, and where the user says so.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.markers import Marker
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from deep_lock.closure import Plan, Preferences, Subject
+from deep_lock.deferred import Deferred
+from deep_lock.flags import Flags
+from deep_lock.inputs.project import Project
+from deep_lock.model.lock import BUILD_MARKER, Lock
+from deep_lock.model.requirement import Requirement, parse_requirement
+from deep_lock.model.resolution import Problem, Selection
+from deep_lock.model.target import Target
+from deep_lock.reading import Gathered
+
+if TYPE_CHECKING:
+    from deep_lock import project_build
+else:
+    project_build = Deferred("deep_lock.project_build")
+
+
+def plan_of(
+    flags: Flags, gathered: Gathered, old: Lock | None, *, selection: Selection, targets: tuple[Target, ...]
+) -> Plan:
+    """Return what is to be closed: a runtime problem for each target, the project's own build, and earlier pins.
+
+    Raises RequirementInvalid (``-P``) and PyprojectInvalid.
+    """
+    upgrade = flags.upgrade
+    moved = {requirement.name: requirement for requirement in map(parse_requirement, upgrade.packages)}
+    wanted = tuple(requirement for _, own in gathered.parts for requirement in own)
+    runtime_hints, build_hints = _hints(old, targets) if old is not None else ({}, {})
+    pins = tuple(requirement for requirement in moved.values() if requirement.specifier)
+    in_runtime = {name for hints in runtime_hints.values() for name in hints} | {own.name for own in wanted}
+    problems = tuple(
+        Problem(
+            requirements=wanted,
+            target=target,
+            constraints=(*gathered.constraints, *(pin for pin in pins if pin.name in in_runtime)),
+            overrides=gathered.overrides,
+            selection=selection,
+        )
+        for target in targets
+    )
+    config = gathered.config
+    return Plan(
+        runtime=problems,
+        project=_project_subject(gathered.project, flags.inputs.folder),
+        build_constraints=gathered.build_constraints,
+        share=(flags.rules.build_resolution or config.build_resolution or "shared") == "shared",
+        runtime_hints={label: _without(hints, moved) for label, hints in runtime_hints.items()},
+        build_hints={
+            key: {**_without(hints, moved), **_exact(pins)} for key, hints in build_hints.items() if not upgrade.builds
+        },
+    )
+
+
+def _project_subject(project: Project, folder: Path) -> Subject | None:
+    return None if project.build_system is None else project_build.project_subject(folder, project)
+
+
+def _without(hints: Preferences, moved: Mapping[NormalizedName, Requirement]) -> Preferences:
+    return {name: versions for name, versions in hints.items() if name not in moved}
+
+
+def _exact(pins: tuple[Requirement, ...]) -> Preferences:
+    """Return the versions that -P NAME==VERSION names, for build environments to try first."""
+    return {pin.name: tuple(Version(part.version) for part in pin.specifier if part.operator == "==") for pin in pins}
+
+
+def _hints(old: Lock, targets: tuple[Target, ...]) -> tuple[dict[str, Preferences], dict[tuple[str, str], Preferences]]:
+    """Return the old lock's pins by target, and by target and what is built."""
+    everything = {"extras": frozenset(old.extras), "dependency_groups": frozenset(old.dependency_groups)}
+    runtime: dict[str, dict[NormalizedName, tuple[Version, ...]]] = {}
+    markers = [(package, Marker(package.marker) if package.marker else None) for package in old.packages]
+    for target in targets:
+        own = runtime.setdefault(target.label, {})
+        for package, marker in markers:
+            if package.marker == BUILD_MARKER:
+                continue
+            if marker is None or marker.evaluate({**target.environment, **everything}, context="lock_file"):
+                own[canonicalize_name(package.name)] = (Version(package.version),)
+    labels = [target.label for target in targets]
+    built: dict[tuple[str, str], Preferences] = {}
+    for build in old.builds:
+        pins = {canonicalize_name(member.name): (Version(member.version),) for member in build.packages}
+        for label in build.targets or labels:
+            built[label, build.name] = pins
+    return dict(runtime), built
