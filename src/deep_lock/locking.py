@@ -16,13 +16,14 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from deep_lock.assembling import Assembly, builds, packages
-from deep_lock.closure import Closure, Plan, Preferences, Subject, close
+from deep_lock.closure import close
 from deep_lock.deferred import Deferred
 from deep_lock.display import show
 from deep_lock.errors import HookRefused, LockInvalid, Stale, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import write_atomically
 from deep_lock.flags import Flags, Hooks, UpgradeFlags
+from deep_lock.graph import Closure, Plan, Preferences, Subject
 from deep_lock.index_sources import IndexSources
 from deep_lock.inputs.project import Project
 from deep_lock.lockfile.emit import to_text
