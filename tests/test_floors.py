@@ -23,6 +23,7 @@ FLOORS: dict[str, int] = {
     "resolve": 3,
     "build": 3,
     "lockfile": 3,
+    "graph": 4,
     "closure": 4,
     "sharing": 4,
     "reach": 4,

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.closure import Built, Closure
+from deep_lock.graph import Built, Closure
 from deep_lock.model.build_system import Evidence
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.lock import (

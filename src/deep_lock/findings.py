@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.closure import Built, Closure
 from deep_lock.display import show
 from deep_lock.errors import HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
+from deep_lock.graph import Built, Closure
 from deep_lock.index_sources import IndexSources
 from deep_lock.model.distribution import Wheel
 from deep_lock.model.resolution import Pin, Selection

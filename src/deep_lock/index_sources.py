@@ -6,6 +6,7 @@ A guess costs at most a request too many: it never changes an answer.
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.deferred import Deferred
+from deep_lock.errors import DeepLockError
 from deep_lock.events import Reporter
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
@@ -21,11 +23,11 @@ from deep_lock.index.once import Once
 from deep_lock.model.build_system import Evidence, HookAnswer, SdistFacts
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
-from deep_lock.model.requirement import Requirement
+from deep_lock.model.requirement import Requirement, parse_requirement
 from deep_lock.model.resolution import BuildRequest, Candidate, Resolved, Selection
-from deep_lock.model.target import Target
+from deep_lock.model.target import Target, UnevaluableMarker
 from deep_lock.resolve.candidates import choose
-from deep_lock.resolve.dependencies import BASE, IneligibleError, dependencies
+from deep_lock.resolve.dependencies import BASE, IneligibleError, applicable, dependencies
 
 if TYPE_CHECKING:
     from deep_lock.build import sdist_facts
@@ -178,15 +180,25 @@ class IndexSources:
                 return
 
     def _ahead(self, file: Distribution, extras: frozenset[NormalizedName]) -> None:
-        metadata = (
-            self._client.wheel_metadata(file, ahead=True) if isinstance(file, Wheel) else self.facts(file).metadata
-        )
-        if metadata is None:
+        if isinstance(file, Wheel):
+            self._follow_runtime(self._client.wheel_metadata(file, ahead=True), extras)
             return
+        facts = self.facts(file)
+        self._follow_build(facts)
+        if facts.metadata is not None:
+            self._follow_runtime(facts.metadata, extras)
+
+    def _follow_runtime(self, metadata: Metadata, extras: frozenset[NormalizedName]) -> None:
         for extra in (BASE, *extras):
-            try:
-                asked = dependencies(metadata, self._target, extra)
-            except IneligibleError:
-                return
-            for requirement in asked:
+            with suppress(IneligibleError):
+                for requirement in dependencies(metadata, self._target, extra):
+                    self._guess(requirement)
+
+    def _follow_build(self, facts: SdistFacts) -> None:
+        """An sdist that is taken is built: what its build asks for will be asked for next."""
+        if self._selection.build_scope == "none":
+            return
+        texts = (*facts.build_system.requires, *(facts.declared_hook or ()))
+        with suppress(DeepLockError, *UnevaluableMarker):
+            for requirement in applicable(map(parse_requirement, texts), self._target):
                 self._guess(requirement)

@@ -12,13 +12,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.assembling import Assembly, builds, packages
-from deep_lock.closure import Closure, Plan, close
+from deep_lock.closure import close
 from deep_lock.deferred import Deferred
 from deep_lock.errors import LockInvalid, Stale, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import write_atomically
 from deep_lock.findings import require_evidence, require_sources, tell
 from deep_lock.flags import Flags, Hooks, UpgradeFlags
+from deep_lock.graph import Closure, Plan
 from deep_lock.index_sources import IndexSources
 from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.laws import check_closed
@@ -37,11 +38,9 @@ from deep_lock.sharing import releases, sharable
 if TYPE_CHECKING:
     import filelock
 
-    from deep_lock import project_build
     from deep_lock.lockfile import stale
 else:
     filelock = Deferred("filelock")
-    project_build = Deferred("deep_lock.project_build")
     stale = Deferred("deep_lock.lockfile.stale")
 
 WAIT_SECONDS = 30

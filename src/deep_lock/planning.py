@@ -11,9 +11,9 @@ from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.closure import Plan, Preferences, Subject
 from deep_lock.deferred import Deferred
 from deep_lock.flags import Flags
+from deep_lock.graph import Plan, Preferences, Subject
 from deep_lock.inputs.project import Project
 from deep_lock.model.lock import BUILD_MARKER, Lock
 from deep_lock.model.requirement import Requirement, parse_requirement

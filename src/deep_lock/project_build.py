@@ -6,7 +6,7 @@ from pathlib import Path
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.build.project_tree import read_project_tree
-from deep_lock.closure import Subject
+from deep_lock.graph import Subject
 from deep_lock.inputs.project import Project
 
 MAX_FILE_BYTES = 256 * 1024

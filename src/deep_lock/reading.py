@@ -228,7 +228,10 @@ def _groups(project: Project, wanted: Sequence[str] | None, left_out: frozenset[
     names = sorted(every if wanted is None else {canonicalize_name(name) for name in wanted})
     for name in names:
         if name in broken:
-            raise ProjectInvalid(f"{project.source}: dependency group {name!r}: {broken[name]}")
+            raise ProjectInvalid(
+                f"{project.source}: dependency group {name!r}: {broken[name]}",
+                hint="mend it, or name the groups that are to be locked: --group NAME",
+            )
     _refuse_unknown("dependency group", names, known, project)
     return [(Scope(kind="group", name=name), known[name]) for name in names]
 

@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.closure import Closure, Preferences
+from deep_lock.graph import Closure, Preferences
 
 
 class _Use(Struct, frozen=True, kw_only=True):

@@ -6,9 +6,10 @@ import pytest
 from packaging.version import Version
 from worlds import WorldSources, target, wishes
 
-from deep_lock.closure import MAX_DEPTH, Closure, Plan, Subject, close
+from deep_lock.closure import MAX_DEPTH, close
 from deep_lock.errors import BuildCycle, LimitExceeded, Unsatisfiable
 from deep_lock.events import Warned, silent
+from deep_lock.graph import Closure, Plan, Subject
 from deep_lock.model.build_system import BuildSystem, HookAnswer, SdistFacts
 from deep_lock.model.resolution import Problem, Resolved, Selection
 from deep_lock.model.target import Target

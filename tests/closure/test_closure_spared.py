@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 from worlds import World, WorldSources, target, wishes
 
-from deep_lock.closure import Built, Plan, close
+from deep_lock.closure import close
 from deep_lock.errors import Unsatisfiable
 from deep_lock.events import silent
+from deep_lock.graph import Built, Plan
 from deep_lock.model.build_system import HookAnswer, SdistFacts
 from deep_lock.model.resolution import Problem, Resolved, Selection
 from deep_lock.model.target import Target

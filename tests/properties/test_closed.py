@@ -16,9 +16,10 @@ from packaging.tags import Tag
 from worlds import INDEX, WorldSources, release_files, target, wishes
 
 from deep_lock.assembling import Assembly, builds, packages
-from deep_lock.closure import Closure, Plan, close
+from deep_lock.closure import close
 from deep_lock.errors import BuildCycle, Unsatisfiable
 from deep_lock.events import silent
+from deep_lock.graph import Closure, Plan
 from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.laws import check_closed
 from deep_lock.lockfile.read import from_text

@@ -156,7 +156,7 @@ def test_check_says_which_input_changed(made: Bench, requirements: list[str], re
     ran = made.lock("--check")
     assert (ran.code, ran.asked) == (1, ())
     assert reason in ran.stderr
-    assert "hint: run: deep-lock lock" in ran.stderr
+    assert "hint: run deep-lock lock, with the same flags" in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PLAIN = re.compile(r"[!-~]*")
 _KEPT_IN_TARGETS = "!#$%&'()*+,/:;=?@[]~"
 _USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2}[^/?#]*@")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NAT64 = "64:ff9b::/96"
 
 Origin = tuple[str, str, int]
 """Scheme, host, port: what credentials and own headers belong to (RFC 6454)."""
@@ -172,7 +172,7 @@ def zone_of_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Z
     """The zone of an address; where IPv6 only wraps an IPv4 address, of that."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
+        if address in ipaddress.IPv6Network(_NAT64):
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return zone_of_address(inner)
