@@ -57,7 +57,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 }
 """Outside modules that belong to one room."""
 
-READS_THE_WORLD = ("cli/", "locking.py", "model/targets.py", "files.py", "__main__.py", "index/cache.py")
+READS_THE_WORLD = ("cli/", "model/targets.py", "files.py", "__main__.py", "index/cache.py")
 """Who may look at the clock, the environment, the platform. (files and the cache ask for file modes.)"""
 
 

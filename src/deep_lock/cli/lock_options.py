@@ -165,7 +165,7 @@ BUILDS = (
     _option(
         "--hooks",
         type=click.Choice(["static", "sandbox", "trust"]),
-        help="How build backends may be asked. This version never runs one, whatever is said here.",
+        help="How build backends may be asked. This version runs none: sandbox gets a warning, trust an error.",
     ),
     _option(
         "--require-evidence",
