@@ -66,7 +66,7 @@ def _refuse_the_unusual(settings: Mapping[str, Any], source: Source) -> None:
     if "dynamic-metadata" in read_table(source.pyproject, "tool"):
         raise _UnreadableError("[[tool.dynamic-metadata]] providers are asked")
     cmake = read_table(settings, "cmake")
-    if any("-G" in str(argument) for argument in cmake.get("args") or ()):
+    if "-G" in str(cmake.get("args", "")):
         raise _UnreadableError("[tool.scikit-build.cmake] args choose a generator")
     if "CMAKE_GENERATOR" in read_table(cmake, "define"):
         raise _UnreadableError("[tool.scikit-build.cmake.define] chooses a generator")
@@ -81,7 +81,7 @@ def _cmake(settings: Mapping[str, Any], source: Source) -> str:
     if not _is_automatic(settings, source):
         return f"cmake>={_LOWEST_CMAKE}"
     folder = read_table(settings, "cmake").get("source-dir", ".")
-    if folder not in {".", "./", ""}:
+    if folder not in (".", "./", ""):
         raise _UnreadableError("CMakeLists.txt is in a folder of its own")
     if "CMakeLists.txt" not in source.members.names:
         return f"cmake>={_LOWEST_CMAKE}"
@@ -149,7 +149,7 @@ def _build_requires(settings: Mapping[str, Any]) -> tuple[list[str], str]:
 def _providers(settings: Mapping[str, Any]) -> Iterator[str]:
     for config in read_table(settings, "metadata").values():
         provider = config.get("provider", "") if isinstance(config, dict) else None
-        if provider not in _PROVIDERS or "provider-path" in config:
+        if not isinstance(provider, str) or provider not in _PROVIDERS or "provider-path" in config:
             raise _UnreadableError(f"the metadata provider {str(provider)[:100]!r} is not one whose code was read")
         yield from _PROVIDERS[provider]
 
