@@ -67,6 +67,9 @@ class IndexSources:
     def versions(self, name: NormalizedName) -> Sequence[Version]:
         return self._client.versions(name)
 
+    def knows(self, name: NormalizedName) -> bool:
+        return self._client.knows(name)
+
     def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
         return self._client.files(name, version)
 

@@ -7,11 +7,13 @@ import pytest
 
 from deep_lock import __version__
 from deep_lock.cli.main import run
+from deep_lock.cli.progress import Progress
 from deep_lock.cli.surroundings import FOREIGN_INDEX_SETTINGS
 from deep_lock.errors import ProjectInvalid
-from deep_lock.events import Reporter
+from deep_lock.events import Fetched, Fetching, Reporter, Solving, Warned
 from deep_lock.flags import Flags
 from deep_lock.locking import Outcome, lock
+from deep_lock.reading import MAX_INPUT_BYTES
 from scenarios import bench
 
 PROJECT = '[project]\nname = "app"\nversion = "1"\ndependencies = []\n'
@@ -55,6 +57,8 @@ def test_help_is_data(arguments: list[str], text: str, capfd: pytest.CaptureFixt
         (["lock", "--platform", "amiga"], "amiga"),
         (["lock", "--exclude-newer", "yesterday"], "yesterday"),
         (["lock", "--group", "nope"], "has no dependency group 'nope'"),
+        (["lock", "--hooks", "trust"], "this version runs no build backend"),
+        (["lock", "--script", "pyproject.toml", "-r", "pyproject.toml"], "do not go together"),
         (["lock", "--no-index", "--default-index", "https://index.example/simple/"], "--no-index does not go together"),
     ],
 )
@@ -79,6 +83,7 @@ def test_wrong_usage_is_2(
         ({"deep-lock.toml": "hooks = 'trust'\n"}, "is not taken from a file"),
         ({"deep.lock": "lock-version = 1\n"}, "deep.lock"),
         ({"deep.lock": "\udcff"}, "deep.lock"),
+        ({"pyproject.toml": "\udcff"}, "pyproject.toml"),
     ],
 )
 def test_unreadable_input_is_2(
@@ -88,6 +93,12 @@ def test_unreadable_input_is_2(
         (folder / name).write_bytes(content.encode(errors="surrogateescape"))
     assert run(["lock", "--project", str(folder), *TARGET]) == 2
     assert text in capfd.readouterr().err
+
+
+def test_a_file_of_any_size_is_not_read(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "deep-lock.toml").write_text("#" * (MAX_INPUT_BYTES + 1), encoding="utf-8")
+    assert run(["lock", "--project", str(folder), *TARGET]) == 4
+    assert f"more than {MAX_INPUT_BYTES} bytes" in capfd.readouterr().err
 
 
 def test_no_project_at_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -146,6 +157,31 @@ def test_tracebacks_only_for_who_asks(folder: Path) -> None:
     (folder / "pyproject.toml").write_text("[project\n", encoding="utf-8")
     with pytest.raises(ProjectInvalid, match=r"pyproject\.toml"):
         run(["-vv", "lock", "--project", str(folder)])
+
+
+def test_the_sandbox_that_is_not_there_is_told_of(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["lock", "--project", str(folder), "--no-index", "--hooks", "sandbox", *TARGET]) == 0
+    assert "this version has no sandbox" in capfd.readouterr().err
+    sandboxed = (folder / "deep.lock").read_bytes()
+    (folder / "deep.lock").unlink()
+    assert run(["lock", "--project", str(folder), "--no-index", *TARGET]) == 0
+    assert (folder / "deep.lock").read_bytes() == sandboxed
+
+
+def test_the_live_line_tells_what_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(color=False) as live:
+        live(Solving(subject="build of [red]odd 1.0", target="cp313"))
+        assert live.line() == r"solving build of \[red]odd 1.0 on cp313; 0 fetched, 0.0 MB"
+        for what in ("one", "two", "three\x1b[2J", "two"):
+            live(Fetching(what=what))
+        assert live.line().endswith(r"; waiting for one, three\u{1b}\[2J and 1 more")
+        live(Fetched(what="three\x1b[2J", size=2_500_000))
+        live(Fetched(what="one"))
+        live(Warned(code="x", subject="y", message="z"))
+        assert live.line().endswith("; 2 fetched, 2.5 MB; waiting for two")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "\x1b[2J" not in err
 
 
 def test_the_cache_commands(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

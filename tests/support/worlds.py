@@ -119,6 +119,9 @@ class WorldSources:
         found = [Version(text) for text in self.world.get(name, {}) if self.files(name, Version(text))]
         return sorted(found, reverse=True)
 
+    def knows(self, name: NormalizedName) -> bool:
+        return name in self.world
+
     def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
         return release_files(name, str(version), self.release(name, version))
 

@@ -45,9 +45,10 @@ class Progress:
                     self._subject = f"{subject} on {target}"
                 case _:
                     return
-            self._status.update(self._line())
+            self._status.update(self.line())
 
-    def _line(self) -> str:
+    def line(self) -> str:
+        """Return the line as it stands, in rich's markup."""
         parts = [f"solving {show(self._subject)}"] if self._subject else []
         parts.append(f"{self._fetched} fetched, {self._bytes / 1e6:.1f} MB")
         if self._waiting:

@@ -54,11 +54,15 @@ class IndexClient:
         self._metadata = WheelMetadata(cache, self._network, self._find_links.local_path, reporter)
 
     def versions(self, name: NormalizedName) -> Sequence[Version]:
-        """Return the versions that have a file, newest first; empty where no index knows the name.
+        """Return the versions that have a file, newest first; empty where there is none.
 
         Raises IndexFault, NameMismatch, ConfigError (a --find-links folder that is not there).
         """
         return self._project(name).versions
+
+    def knows(self, name: NormalizedName) -> bool:
+        """Whether some place has the project, with usable files or without. Raises as `versions`."""
+        return bool(self._project(name).listings)
 
     def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
         """Return the files of one version in file name order. Raises as `versions`."""

@@ -20,10 +20,13 @@ class Catalog(Protocol):
     """Answers must not change during a run: a page is read once and kept."""
 
     def versions(self, name: NormalizedName) -> Sequence[Version]:
-        """Return every version of the project that has a file, newest first; empty where no index knows the name.
+        """Return every version of the project that has a file, newest first; empty where there is none.
 
         Asked O(1) times for a requirement. Raises IndexFault.
         """
+
+    def knows(self, name: NormalizedName) -> bool:
+        """Whether an index has a page for the project, be there a file on it that can be used or not. Raises IndexFault."""
 
     def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
         """Return the files of one version from `versions`, in file name order.

@@ -74,6 +74,8 @@ def _why_none(
 ) -> list[str]:
     versions = provider.catalog.versions(name)
     if not versions:
+        if provider.catalog.knows(name):
+            return [f"{name} has no release with files that can be used"]
         return [f"no configured index knows {name}"]
     specifiers = [requirement.specifier for requirement in requirements]
     matching = [version for version in versions if all(provider.fits(part, version) for part in specifiers)]
