@@ -28,6 +28,7 @@ FLOORS: dict[str, int] = {
     "sharing": 4,
     "reach": 4,
     "assembling": 4,
+    "beside": 4,
     "flags": 5,
     "index_sources": 5,
     "reading": 5,

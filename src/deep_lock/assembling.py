@@ -5,12 +5,14 @@ that requires hashes cannot build anything whose build was not locked.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.beside import path_of_url, seen_from
 from deep_lock.graph import Built, Closure
 from deep_lock.model.build_system import Evidence
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
@@ -68,6 +70,8 @@ class Assembly(Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...]
     shelf: Shelf
     selection: Selection
+    folder: Path
+    """Where the lock will stand, absolute: files in folders are named as seen from there."""
     every_file: bool = False
     """List every file of each release, for mirrors, and not only what some target uses."""
 
@@ -153,9 +157,9 @@ def _package(entry: _Entry, assembly: Assembly, several: frozenset[NormalizedNam
             LockedReference(name=name, version=str(version) if name in several else None)
             for name, version in sorted(entry.children)
         ),
-        index=taken.index,
-        sdist=_locked(listed, assembly.shelf) if listed is not None else None,
-        wheels=tuple(_locked(wheel, assembly.shelf) for wheel in wheels),
+        index=_index_of((taken, *wheels, *((listed,) if listed is not None else ()))),
+        sdist=_locked(listed, assembly) if listed is not None else None,
+        wheels=tuple(_locked(wheel, assembly) for wheel in wheels),
         build_only=not runtime,
         also_build=runtime and entry.in_environment,
         sdist_only=sdist is not None and not has_wheel,
@@ -207,11 +211,18 @@ def _best_sdist(files: Sequence[Distribution]) -> SourceDistribution | None:
     return min(sdists, key=lambda file: suffix_rank(file.filename), default=None)
 
 
-def _locked(file: Distribution, shelf: Shelf) -> LockedFile:
+def _index_of(files: Sequence[Distribution]) -> str | None:
+    """Return the index of the first file that has one. A folder is no index: its place is told by the files' paths."""
+    return next((file.index for file in files if path_of_url(file.url) is None), None)
+
+
+def _locked(file: Distribution, assembly: Assembly) -> LockedFile:
+    path = path_of_url(file.url)
     return LockedFile(
         name=file.filename,
-        url=file.url,
-        sha256=shelf.digest(file),
+        url=file.url if path is None else None,
+        path=None if path is None else seen_from(assembly.folder, path),
+        sha256=assembly.shelf.digest(file),
         upload_time=file.upload_time,
         size=file.size,
     )

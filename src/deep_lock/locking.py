@@ -29,7 +29,7 @@ from deep_lock.model.resolution import Selection
 from deep_lock.model.target import Target
 from deep_lock.model.target_markers import environment_marker, environments
 from deep_lock.model.targets import read_host
-from deep_lock.network import Network, index_settings, locked_indexes, open_network
+from deep_lock.network import Network, index_settings, locked_indexes, locked_links, open_network
 from deep_lock.planning import plan_of
 from deep_lock.reading import Gathered, gather, lock_path, read_lock
 from deep_lock.settings import options_of, selection_of, targets_of
@@ -71,6 +71,11 @@ class _Run(Struct, frozen=True, kw_only=True):
     old: Lock | None
     selection: Selection
     targets: tuple[Target, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where the lock stands: from there it sees what lies beside it."""
+        return self.path.parent.resolve()
 
 
 def _settle(flags: Flags, reporter: Reporter) -> _Run:
@@ -203,6 +208,7 @@ def _head(run: _Run) -> Lock:
     }
     base = tuple(requirement for scope, own in gathered.parts if scope.kind == "base" for requirement in own)
     system = project.build_system if run.selection.build_scope != "none" else None
+    settings = index_settings(run.flags, gathered.config)
     return Lock(
         environments=environments(run.targets, project.requires_python),
         requires_python=project.requires_python,
@@ -218,8 +224,8 @@ def _head(run: _Run) -> Lock:
             build_constraints=_texts(gathered.build_constraints),
             build_requires=tuple(sorted(set(system.requires))) if system is not None else None,
         ),
-        options=options_of(run.selection, run.flags.rules, gathered.config),
-        indexes=locked_indexes(index_settings(run.flags, gathered.config)),
+        options=options_of(run.selection, run.flags.rules, gathered.config, locked_links(settings, run.folder)),
+        indexes=locked_indexes(settings),
         targets=tuple(
             LockedTarget(
                 name=target.label,
@@ -255,6 +261,7 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
         parts=run.gathered.parts,
         shelf=sources,
         selection=run.selection,
+        folder=run.folder,
         every_file=run.gathered.config.files == "all",
     )
     return replace(_head(run), packages=packages(assembly), builds=builds(assembly))

@@ -1,12 +1,14 @@
 """Where files come from: the indexes of one run, and the client and cache that serve them."""
 
 import importlib
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
+from deep_lock.beside import path_of_url, seen_from
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.flags import Flags, Surroundings
@@ -88,8 +90,19 @@ def _normalized(names: tuple[str, ...]) -> frozenset[NormalizedName]:
     return frozenset(canonicalize_name(name) for name in names)
 
 
+def _is_page(link: str) -> bool:
+    return "://" in link and path_of_url(link) is None
+
+
 def _absolute(link: str, folder: Path) -> str:
-    return link if "://" in link else str((folder / link).resolve())
+    """Return the page as it is, or the folder from the root.
+
+    A relative folder keeps the name that the project has for it, symbolic links or not: the lock names it so too.
+    """
+    if _is_page(link):
+        return link
+    path = path_of_url(link) or Path(link)
+    return str(path.resolve()) if path.is_absolute() else os.path.normpath(folder.resolve() / path)
 
 
 def locked_indexes(settings: IndexSettings) -> tuple[tuple[str, str], ...]:
@@ -97,6 +110,13 @@ def locked_indexes(settings: IndexSettings) -> tuple[tuple[str, str], ...]:
     urls = {source.name: source.url for source in settings.sources}
     first = [(DEFAULT, urls.pop(DEFAULT))] if DEFAULT in urls else []
     return (*first, *sorted(urls.items()))
+
+
+def locked_links(settings: IndexSettings, folder: Path) -> tuple[str, ...]:
+    """Return the places of --find-links as a lock in this folder holds them. Raises ConfigError where it cannot."""
+    return tuple(
+        without_user_info(link) if _is_page(link) else seen_from(folder, Path(link)) for link in settings.find_links
+    )
 
 
 def open_network(flags: Flags, config: Config, reporter: Reporter) -> Network:

@@ -92,8 +92,13 @@ def _kept_limits(old: Lock) -> dict[str, datetime]:
     return {name: datetime.fromisoformat(moment) for name, _, moment in pairs if moment != NO_LIMIT}
 
 
-def options_of(selection: Selection, rules: RuleFlags, config: Config) -> tuple[tuple[str, OptionValue], ...]:
-    """Return the settings that change the answer, as the lock holds them, sorted by key."""
+def options_of(
+    selection: Selection, rules: RuleFlags, config: Config, links: Iterable[str] = ()
+) -> tuple[tuple[str, OptionValue], ...]:
+    """Return the settings that change the answer, as the lock holds them, sorted by key.
+
+    ``links`` are the places of --find-links, as the lock holds them.
+    """
     options: dict[str, OptionValue] = {
         "build-scope": selection.build_scope,
         "prereleases": selection.prereleases,
@@ -111,6 +116,7 @@ def options_of(selection: Selection, rules: RuleFlags, config: Config) -> tuple[
         ("only-binary", selection.only_binary),
         ("allow-wheel", selection.allow_wheel),
         ("prerelease-names", selection.prerelease_names),
+        ("find-links", frozenset(links)),
     ):
         if names:
             options[key] = tuple(sorted(names))

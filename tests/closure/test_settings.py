@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from deep_lock.errors import ConfigError, UsageError
 from deep_lock.flags import Flags, InputFlags, NetworkFlags, RuleFlags, Surroundings
@@ -14,7 +15,7 @@ from deep_lock.inputs.project import Project
 from deep_lock.model.lock import Lock, LockedInputs, LockedTarget
 from deep_lock.model.resolution import Selection
 from deep_lock.model.targets import HostFacts
-from deep_lock.network import index_settings, locked_indexes, public_index
+from deep_lock.network import index_settings, locked_indexes, locked_links, public_index
 from deep_lock.reading import Gathered
 from deep_lock.settings import normalized, options_of, selection_of, targets_of
 
@@ -249,3 +250,26 @@ def test_folders_of_files_are_taken_from_the_project() -> None:
     network = NetworkFlags(find_links=("wheels", "https://files.example/links.html"), no_index=True)
     found = index_settings(flags(network=network), gathered().config).find_links
     assert found == (str(Path("/project/wheels").resolve()), "https://files.example/links.html")
+
+
+def test_the_lock_sees_folders_from_where_it_stands() -> None:
+    links = ("wheels", ".", "../a b", Path("/else/x").absolute().as_uri(), "https://u:p@files.example/links.html")
+    settings = index_settings(flags(network=NetworkFlags(find_links=links)), gathered().config)
+    expected = ("wheels", ".", "../a b", "../else/x", "https://files.example/links.html")
+    assert locked_links(settings, Path("/project").resolve()) == expected
+
+
+def test_a_folder_that_no_lock_can_name_is_refused() -> None:
+    settings = index_settings(flags(network=NetworkFlags(find_links=("~x",))), gathered().config)
+    with pytest.raises(ConfigError, match="must be a relative path"):
+        locked_links(settings, Path("/project").resolve())
+
+
+def test_a_folder_behind_a_symbolic_link_keeps_its_name(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "links").symlink_to(tmp_path / "real", target_is_directory=True)
+    network = NetworkFlags(find_links=("links",))
+    own = replace(flags(network=network), inputs=InputFlags(folder=tmp_path / "project"))
+    settings = index_settings(own, gathered().config)
+    assert locked_links(settings, (tmp_path / "project").resolve()) == ("links",)

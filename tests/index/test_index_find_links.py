@@ -91,6 +91,7 @@ def test_a_folder_may_be_a_path_or_a_url(client_of: Clients, tmp_path: Path, for
 def test_file_urls() -> None:
     assert path_of("/x/y") == Path("/x/y")
     assert path_of("file:///x/a%20b").parts[-2:] == ("x", "a b")
+    assert path_of(Path("/x/é").absolute().as_uri()) == Path("/x/é").absolute()
 
 
 def test_a_folder_that_is_not_there_is_the_users_fault(client_of: Clients, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from lock_strategies import package, small_lock
+from lock_strategies import in_folder, package, small_lock
 from msgspec.structs import replace
 from packaging.pylock import Pylock
 
@@ -54,6 +54,58 @@ def test_a_broken_lock_is_refused(name: str) -> None:
     assert caught.value.hint == expected.get("hint", "")
     assert caught.value.message.isprintable()
     assert "hunter2" not in caught.value.message + caught.value.hint
+
+
+IN_FOLDER = to_text(small_lock(in_folder(replace(package("a"), direct=True), "../out/é b")))
+WHEEL = "a-1.0-py3-none-any.whl"
+
+
+def test_a_file_in_a_folder_has_a_path_and_no_index() -> None:
+    lock = from_text(IN_FOLDER, "x")
+    assert (lock.packages[0].index, lock.packages[0].wheels[0].url) == (None, None)
+    assert lock.packages[0].wheels[0].path == f"../out/é b/{WHEEL}"
+    assert to_text(lock) == IN_FOLDER
+    Pylock.from_dict(tomllib.loads(IN_FOLDER))
+
+
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [
+        (f'path = "/home/alice/{WHEEL}"', "path: must be a relative path"),
+        (f'path = "~alice/{WHEEL}"', "path: must be a relative path"),
+        (f'path = "C:/wheels/{WHEEL}"', "path: must be a relative path"),
+        (f'path = "C:{WHEEL}"', "path: must be a relative path"),
+        (f'path = "..\\\\{WHEEL}"', "path: must be a relative path"),
+        (f'path = "file:wheels/{WHEEL}"', "path: must be a relative path"),
+        (f'path = "https://files.example/{WHEEL}"', "path: must be a relative path"),
+        (f'path = "wheels/../../{WHEEL}"', "path: must be a relative path in normal form"),
+        (f'path = "./{WHEEL}"', "path: must be a relative path in normal form"),
+        (f'path = "a//{WHEEL}"', "path: must be a relative path in normal form"),
+        (f'path = "{WHEEL}/"', "path: must be a relative path in normal form"),
+        (f'path = "{WHEEL}/.."', "path: must be a relative path in normal form"),
+        (f'path = "a\\n/{WHEEL}"', "path: holds control characters"),
+        ('path = ""', "path: must be a relative path"),
+        ('path = ".."', "path: does not end in the file's name"),
+        ('path = "wheels/b-1.0-py3-none-any.whl"', "path: does not end in the file's name"),
+        (f'path = "{WHEEL}", url = "https://files.example/{WHEEL}"', "path: does not go with 'url'"),
+        ("path = 1", "path: must be a string"),
+        ("size = 1", "url: is missing"),
+    ],
+)
+def test_a_path_that_is_none_is_refused(place: str, fault: str) -> None:
+    text = IN_FOLDER.replace(f'path = "../out/\\u00E9 b/{WHEEL}", size = 22000', place)
+    assert text != IN_FOLDER
+    with pytest.raises(LockInvalid) as caught:
+        from_text(text, "deep.lock")
+    assert caught.value.message.startswith(f"deep.lock: packages[0].wheels[0].{fault}")
+
+
+def test_a_file_with_a_url_is_from_an_index() -> None:
+    text = to_text(small_lock(replace(package("a"), direct=True))).replace(
+        'index = "https://index.example/simple/"\n', ""
+    )
+    with pytest.raises(LockInvalid, match=r"packages\[0\]\.index: is missing"):
+        from_text(text, "deep.lock")
 
 
 @pytest.mark.parametrize("name", ["foreign-host", "hash-of-another"])

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,7 @@ def lock_of(asked: Asked, closure: Closure, sources: WorldSources) -> Lock:
         parts=parts,
         shelf=sources,
         selection=asked.problems[0].selection,
+        folder=Path("/project"),
     )
     return Lock(
         environments=environments(asked.targets, None),

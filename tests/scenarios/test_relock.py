@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scenario_server import Releases
+from scenario_server import Releases, release_files
 
 from scenarios import Bench, bench, check_whole
 
@@ -246,6 +246,57 @@ def test_offline_names_what_the_cache_lacks(made: Bench) -> None:
     assert "tool" in ran.stderr
     assert "not in the cache" in ran.stderr
     assert ran.text == before
+
+
+# -- folders of files
+
+
+@pytest.fixture
+def linked(made: Bench) -> Bench:
+    """Lay a release into a folder outside the project, and ask for it."""
+    folder = made.folder.parent / "out" / "wheels"
+    folder.mkdir(parents=True)
+    for file in release_files("local 1.0", {}):
+        (folder / file.filename).write_bytes(file.content)
+    made.told = {**made.told, "local 1.0": {}}
+    made.ask("lib", "local")
+    return made
+
+
+@pytest.mark.parametrize("place", ["../out/wheels", "{folder}/../out/wheels", "file://{folder}/../out/wheels"])
+def test_a_folder_is_named_as_seen_from_the_lock(linked: Bench, place: str) -> None:
+    ran = linked.lock("--find-links", place)
+    assert ran.code == 0, ran.stderr
+    assert 'path = "../out/wheels/local-1.0-py3-none-any.whl"' in ran.text
+    assert dict(ran.lock.options)["find-links"] == ("../out/wheels",)
+    assert str(linked.folder.parent) not in ran.text
+    check_whole(linked, ran)
+    assert linked.lock("--offline", "-U", "--find-links", place).text == ran.text
+
+
+def test_a_lock_elsewhere_sees_the_folder_from_there(linked: Bench) -> None:
+    output = linked.folder.parent / "out" / "deep.lock"
+    ran = linked.lock("--find-links", "../out/wheels", "--output", str(output), output="../out/deep.lock")
+    assert ran.code == 0, ran.stderr
+    assert 'path = "wheels/local-1.0-py3-none-any.whl"' in ran.text
+    assert dict(ran.lock.options)["find-links"] == ("wheels",)
+
+
+def test_a_release_may_have_files_in_a_folder_and_on_an_index(linked: Bench) -> None:
+    linked.hold({**LIB, "local 1.0": {"wheels": ["cp313-cp313-manylinux_2_17_x86_64"]}})
+    ran = linked.lock("--find-links", "../out/wheels", "--refresh")
+    (entry,) = (entry for entry in ran.lock.packages if entry.name == "local")
+    assert entry.index == linked.server.url
+    assert [file.path is None for file in entry.wheels] == [True, False]
+
+
+def test_check_says_that_folders_changed(linked: Bench) -> None:
+    assert linked.lock("--find-links", "../out/wheels").code == 0
+    ran = linked.lock("--check")
+    assert (ran.code, ran.asked) == (1, ())
+    assert 'option find-links is no longer set; it was ["../out/wheels"]' in ran.stderr
+    ran = linked.lock("--check", "--find-links", "wheels")
+    assert 'option find-links changed from ["../out/wheels"] to ["wheels"]' in ran.stderr
 
 
 # -- other inputs

@@ -127,8 +127,23 @@ def small_lock(*packages: LockedPackage, builds: tuple[LockedBuild, ...] = ()) -
     )
 
 
+def in_folder(entry: LockedPackage, folder: str) -> LockedPackage:
+    """Return the entry with all of its files in a folder, as --find-links finds them; "" is the lock's own."""
+
+    def moved(file: LockedFile) -> LockedFile:
+        return replace(file, url=None, path=f"{folder}/{file.name}" if folder else file.name, upload_time=None)
+
+    return replace(
+        entry,
+        index=None,
+        sdist=None if entry.sdist is None else moved(entry.sdist),
+        wheels=tuple(map(moved, entry.wheels)),
+    )
+
+
 # -- locks that are right by construction
 
+_FOLDERS = ("", "links", "a folder/é/..b", "../out", "../../~x")
 _NAMES = (
     "a",
     "aiohttp",
@@ -154,6 +169,7 @@ _TEXTS = st.text(st.sampled_from("ab \"'\\#{}[]=.é日🐍"), min_size=1, max_si
 _OPTIONS: Mapping[str, st.SearchStrategy[OptionValue]] = {
     "build-resolution": _TEXTS,
     "exclude-newer": _MOMENTS,
+    "find-links": st.lists(st.sampled_from(_FOLDERS), max_size=2).map(tuple),
     "no-binary": st.lists(st.sampled_from(_NAMES), max_size=3).map(tuple),
     "require-evidence": st.booleans(),
     "stages": st.integers(0, 2**63 - 1),
@@ -203,6 +219,17 @@ def _sourced(draft: _Draft, entry: LockedPackage, layer: list[tuple[str, str]]) 
     return entry
 
 
+def _placed(draft: _Draft, entry: LockedPackage) -> LockedPackage:
+    """Leave an entry with its index, or take its files from a folder: all of them, or the first wheel only."""
+    kind = draft.pick(st.sampled_from(["index", "index", "folder", "both"]))
+    if kind == "index":
+        return entry
+    moved = in_folder(entry, draft.pick(st.sampled_from(_FOLDERS)))
+    if kind == "folder":
+        return moved
+    return replace(entry, wheels=(*moved.wheels[:1], *entry.wheels[1:]))
+
+
 def _record(draft: _Draft, entry: LockedPackage, layer: list[tuple[str, str]], targets: tuple[str, ...]) -> LockedBuild:
     members = _environment(draft, layer)
     evidence = draft.pick(st.sampled_from(_EVIDENCE))
@@ -246,7 +273,7 @@ def _build_layer(draft: _Draft) -> list[tuple[str, str]]:
     layer: list[tuple[str, str]] = []
     for name, version in keys:
         entry = replace(package(name, version), marker=BUILD_MARKER, build_only=True)
-        draft.packages.append(_sourced(draft, entry, list(layer)))
+        draft.packages.append(_placed(draft, _sourced(draft, entry, list(layer))))
         layer.append((name, version))
     return layer
 
@@ -264,7 +291,7 @@ def _runtime(draft: _Draft, layer: list[tuple[str, str]]) -> None:
             hash_origin=draft.pick(st.sampled_from([None, "computed"])),
             attestation_identities=draft.pick(st.sampled_from([(), ((("kind", "GitHub"), ("repository", "a/é")),)])),
         )
-        draft.packages.append(_sourced(draft, entry, layer))
+        draft.packages.append(_placed(draft, _sourced(draft, entry, layer)))
 
 
 def _reached(draft: _Draft, project: LockedBuild | None) -> set[tuple[str, str]]:

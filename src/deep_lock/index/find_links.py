@@ -125,12 +125,19 @@ class FindLinks:
 
 def path_of(place: str) -> Path:
     """Return the folder that a path or a file: URL names."""
-    if not place.lower().startswith("file:"):
+    if not is_file_url(place):
         return Path(place)
-    path = unquote(urlsplit(place).path)
+    parts = urlsplit(place)
+    path = unquote(parts.path, errors="surrogateescape")
     if os.name == "nt":
-        path = path.lstrip("/")  # file:///C:/wheels
+        # file:///C:/wheels, file://server/share/wheels
+        path = f"//{parts.netloc}{path}" if parts.netloc not in {"", "localhost"} else path.lstrip("/")
     return Path(path)
+
+
+def is_file_url(place: str) -> bool:
+    """Whether this is a file: URL."""
+    return place[:5].lower() == "file:"
 
 
 def _files_in(folder: Path) -> tuple[Path, ...]:

@@ -7,7 +7,7 @@ conflicts. No width: a line never breaks because it grew.
 from collections.abc import Iterable
 
 from deep_lock.errors import LockInvalid
-from deep_lock.lockfile.fields import requirement_fault, url_fault
+from deep_lock.lockfile.fields import file_path_fault, requirement_fault, url_fault
 from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.toml import key_text, moment_text, quoted, value_text
 from deep_lock.model.lock import (
@@ -143,7 +143,8 @@ def _package_lines(package: LockedPackage) -> list[str]:
     lines += _text("marker", package.marker)
     lines += _text("requires-python", package.requires_python)
     lines += _rows("dependencies", map(_reference_text, package.dependencies))
-    lines.append(f"index = {_url(package.index, owner)}")
+    if package.index is not None:
+        lines.append(f"index = {_url(package.index, owner)}")
     if package.sdist is not None:
         lines.append(f"sdist = {_file_text(package.sdist)}")
     lines += _rows("wheels", map(_file_text, package.wheels))
@@ -176,8 +177,20 @@ def _reference_text(reference: LockedReference) -> str:
 def _file_text(file: LockedFile) -> str:
     time = "" if file.upload_time is None else f", upload-time = {moment_text(file.upload_time)}"
     size = "" if file.size is None else f", size = {file.size}"
-    url = _url(file.url, file.name)
-    return f"{{name = {quoted(file.name)}, url = {url}{time}{size}, hashes = {{sha256 = {quoted(file.sha256)}}}}}"
+    place = _place_text(file)
+    return f"{{name = {quoted(file.name)}, {place}{time}{size}, hashes = {{sha256 = {quoted(file.sha256)}}}}}"
+
+
+def _place_text(file: LockedFile) -> str:
+    match file.url, file.path:
+        case str(url), None:
+            return f"url = {_url(url, file.name)}"
+        case None, str(path):
+            fault = file_path_fault(path)
+            if fault:
+                raise LockInvalid(f"the path of {file.name}: {fault}")
+            return f"path = {quoted(path)}"
+    raise LockInvalid(f"{file.name} must have a URL or a path, and not both")
 
 
 def _member_text(member: EnvironmentMember) -> str:

@@ -7,6 +7,7 @@ from typing import get_args
 
 from deep_lock.lockfile.fields import (
     digest_fault,
+    file_path_fault,
     filename_fault,
     inner_path_fault,
     label_fault,
@@ -62,7 +63,7 @@ def read_package(table: Table) -> LockedPackage:
         marker=table.optional("marker", marker_fault),
         requires_python=table.optional("requires-python", specifier_fault),
         dependencies=tuple(map(_read_reference, table.tables("dependencies") or ())),
-        index=table.url("index"),
+        index=table.optional_url("index"),
         sdist=None if sdist is None else _read_file(sdist, name, version, sdist=True),
         wheels=tuple(_read_file(wheel, name, version, sdist=False) for wheel in wheels),
         attestation_identities=tuple(map(_read_identity, table.tables("attestation-identities") or ())),
@@ -82,7 +83,13 @@ def read_package(table: Table) -> LockedPackage:
     _refuse_twice(table, "wheels", [wheel.name for wheel in package.wheels])
     if package.sdist is None and not package.wheels:
         table.refuse("", "has neither an sdist nor a wheel")
+    if package.index is None and any(file.url is not None for file in _files(package)):
+        table.refuse("index", "is missing: only where every file has a path is there none")
     return package
+
+
+def _files(package: LockedPackage) -> tuple[LockedFile, ...]:
+    return package.wheels if package.sdist is None else (package.sdist, *package.wheels)
 
 
 def _refuse_twice(table: Table, key: str, names: list[str]) -> None:
@@ -104,18 +111,32 @@ def _read_file(table: Table, name: str, version: str, *, sdist: bool) -> LockedF
     fault = sdist_fault(named, name, version) if sdist else wheel_fault(named, name, version)
     if fault:
         table.refuse("name", fault)
-    url = table.url("url")
-    if url_filename(url) != named:
-        table.refuse("url", f"does not end in the file's name, {named!r}")
+    url, path = _read_place(table, named)
     file = LockedFile(
         name=named,
         url=url,
+        path=path,
         sha256=_read_digest(table),
         upload_time=table.moment("upload-time"),
         size=table.number("size"),
     )
     table.rest()
     return file
+
+
+def _read_place(table: Table, named: str) -> tuple[str | None, str | None]:
+    """PEP 751: a file has a URL or a path. Which of two wins would be the installer's choice: both are refused."""
+    path = table.optional("path", file_path_fault)
+    if path is None:
+        url = table.url("url")
+        if url_filename(url) != named:
+            table.refuse("url", f"does not end in the file's name, {named!r}")
+        return url, None
+    if table.optional_url("url") is not None:
+        table.refuse("path", "does not go with 'url': a file lies in one place")
+    if path.rpartition("/")[2] != named:
+        table.refuse("path", f"does not end in the file's name, {named!r}")
+    return None, path
 
 
 def _read_digest(table: Table) -> str:

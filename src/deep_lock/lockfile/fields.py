@@ -156,6 +156,15 @@ def path_fault(text: str) -> str:
     return text_fault(text)
 
 
+def file_path_fault(text: str) -> str:
+    """A file beside the lock (PEP 751, ``path``): in normal form, "../" only in front, and nothing like a URL."""
+    parts = text.split("/")
+    inner = parts[next((place for place, part in enumerate(parts) if part != ".."), len(parts)) :]
+    if ":" not in parts[0] and not any(part in {"", ".", ".."} for part in inner):
+        return path_fault(text)
+    return path_fault(text) or f"must be a relative path in normal form, not {quote(text)}"
+
+
 def inner_path_fault(text: str) -> str:
     """A path that stays inside the tree (``backend-path``, PEP 517)."""
     return f"{quote(text)} leaves the source tree" if ".." in text.split("/") else path_fault(text)

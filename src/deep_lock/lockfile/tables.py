@@ -92,8 +92,15 @@ class Table:
 
     def url(self, key: str) -> str:
         """Take the URL of a file or an index. Raises UrlForbidden where it must not even be written down."""
-        url = self.text(key, lambda _: "")
-        fault = url_fault(url)
+        url = self.optional_url(key)
+        if url is None:
+            self.refuse(key, "is missing")
+        return url
+
+    def optional_url(self, key: str) -> str | None:
+        """Take a URL that may be absent."""
+        url = self.optional(key, lambda _: "")
+        fault = url_fault(url) if url is not None else None
         if fault is not None:
             self.refuse(key, fault[1], error=fault[0])
         return url

@@ -29,10 +29,15 @@ OptionValue = str | int | bool | datetime | tuple[str, ...]
 
 
 class LockedFile(Struct, frozen=True, kw_only=True):
-    """A wheel or an sdist. ``sha256`` is lower-case hex; ``size`` in bytes; ``upload_time`` aware, UTC."""
+    """A wheel or an sdist. ``sha256`` is lower-case hex; ``size`` in bytes; ``upload_time`` aware, UTC.
+
+    Exactly one of ``url`` and ``path`` is set.
+    """
 
     name: str
-    url: str
+    url: str | None = None
+    path: str | None = None
+    """Of a file in a folder (--find-links): seen from the folder of the lock, with "/"."""
     sha256: str
     upload_time: datetime | None = None
     size: int | None = None
@@ -53,7 +58,8 @@ class LockedPackage(Struct, frozen=True, kw_only=True):
     marker: str | None = None
     requires_python: str | None = None
     dependencies: tuple[LockedReference, ...] = ()
-    index: str
+    index: str | None = None
+    """None only where no file came from an index: all have a path."""
     sdist: LockedFile | None = None
     wheels: tuple[LockedFile, ...] = ()
     attestation_identities: tuple[tuple[tuple[str, str], ...], ...] = ()
