@@ -17,17 +17,18 @@ from deep_lock.inputs.text import readable
 MAX_TOML = 1024 * 1024
 MAX_KEY_DOTS = 64
 
-# Possessive, and an unclosed string ends with its line: no input makes this more than one pass.
+# Alternatives that exclude each other, and an unclosed string ends with its line: no input makes this more than one pass.
+# (Possessive quantifiers would say so, but Python 3.11.2 matches nested ones wrongly.)
 _TOKEN = re.compile(
     r"""
-      (?P<comment> \#[^\n]*+ )
-    | (?P<long> \"\"\"(?:[^"\\]++|\\(?s:.)|"(?!""))*+(?:\"{3,5}|\Z) | '''(?:[^']++|'(?!''))*+(?:'{3,5}|\Z) )
-    | " (?P<basic> (?:[^"\\\n]++|\\[^\n])*+ ) (?:"|\\?(?=\n|\Z))
-    | ' (?P<literal> [^'\n]*+ ) (?:'|(?=\n|\Z))
-    | (?P<bare> [A-Za-z0-9_-]++ )
+      (?P<comment> \#[^\n]* )
+    | (?P<long> \"\"\"(?:[^"\\]|\\(?s:.)|"(?!""))*(?:\"{3,5}|\Z) | '''(?:[^']|'(?!''))*(?:'{3,5}|\Z) )
+    | " (?P<basic> (?:[^"\\\n]|\\[^\n])* ) (?:"|\\?(?=\n|\Z))
+    | ' (?P<literal> [^'\n]* ) (?:'|(?=\n|\Z))
+    | (?P<bare> [A-Za-z0-9_-]+ )
     | (?P<other> [^\s] )
     | (?P<newline> \n )
-    | [^\S\n]++
+    | [^\S\n]+
     """,
     re.VERBOSE,
 )
