@@ -6,6 +6,7 @@ Law: an answer says where it was observed; a backend that fails is told of, and 
 from typing import TYPE_CHECKING
 
 import msgspec
+from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.deferred import Deferred
@@ -40,7 +41,9 @@ class Backends:
         self._reporter = reporter
         self._told: set[tuple[str, str]] = set()
 
-    # -- what
+    def place(self, name: NormalizedName, target: Target) -> Target | None:
+        """Return the target on which a backend may be asked on behalf of another; None where it must not or cannot."""
+        return self._machine.place(name, target)
 
     def requires(self, subject: Subject, resolved: Resolved, target: Target, made: Made) -> HookAnswer:
         """Return what the subject's backend asks for, in this environment.

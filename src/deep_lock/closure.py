@@ -7,27 +7,25 @@ A frame is asked again whenever something it lacked is known (`Blocked`), whenev
 one fixpoint), and whenever one of its pins turned out to be on the chain of builds under way (then without that pin).
 """
 
-from collections.abc import Mapping
-
 from msgspec import Struct, field
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.build_problems import build_requirements, merged, needs_build, remembered, within
 from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, Unsatisfiable
 from deep_lock.events import Reporter, Solving
 from deep_lock.graph import Built, BuiltKey, Closure, Plan, Preferences, Sources, Subject
 from deep_lock.model.build_system import HookAnswer
 from deep_lock.model.distribution import SourceDistribution
-from deep_lock.model.requirement import Origin, Requirement, parse_requirement
 from deep_lock.model.resolution import (
     Blocked,
+    BuildRequest,
     Impossible,
     Pin,
     Problem,
     Purpose,
     Resolved,
-    Selection,
 )
 from deep_lock.model.target import Target
 from deep_lock.resolve.resolver import resolve
@@ -52,24 +50,6 @@ class _Frame(Struct, kw_only=True):
     """The first pin of this frame that could not be built: the story, should no other version do."""
 
 
-def needs_build(pin: Pin, selection: Selection) -> bool:
-    """Whether the target takes the release as an sdist, which then will be built."""
-    return isinstance(pin.distribution, SourceDistribution) and selection.build_scope != "none"
-
-
-def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requirement, ...]:
-    """Return the declared requirements, and what the hook asked for on top, with their origins.
-
-    Raises RequirementInvalid.
-    """
-    source = f"{subject.name} {subject.version}" if subject.sdist is not None else "pyproject.toml"
-    system = subject.facts.build_system
-    place = "build-system.requires" if system.requires_from == "pyproject" else "default build system"
-    declared = (parse_requirement(text, Origin(source=source, place=place)) for text in system.requires)
-    asked = (parse_requirement(text, Origin(source=source, place="get_requires_for_build_wheel")) for text in extra)
-    return (*declared, *asked)
-
-
 def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     """Resolve every target's runtime closure and every build environment below it, to full depth.
 
@@ -82,43 +62,17 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     away: dict[str, _TargetWalk] = {}
     for problem in plan.runtime:
         hints = plan.runtime_hints.get(problem.target.label, {})
-        asked = replace(problem, preferences=_merged(hints, earlier))
-        walk = _TargetWalk(
-            target=problem.target, plan=plan, sources=sources, reporter=reporter, used=used, away=away
-        )
+        asked = replace(problem, preferences=merged(hints, earlier))
+        walk = _TargetWalk(target=problem.target, plan=plan, sources=sources, reporter=reporter, used=used, away=away)
         resolved = walk.run(_Frame(problem=asked))
         walk.runtime = {pin.name: (pin.version,) for pin in resolved.pins}
         if plan.project is not None and problem.selection.build_scope != "none":
             walk.run(walk.frame(plan.project, problem))
-        earlier = _remembered(earlier, resolved)
+        earlier = remembered(earlier, resolved)
         runtime.append((problem.target, resolved))
         walks.append(walk)
     builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.reached(resolved)]
     return Closure(runtime=tuple(runtime), builds=tuple(builds))
-
-
-def _merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
-    """Lay preferences over each other, the first layer's versions first."""
-    merged: dict[NormalizedName, tuple[Version, ...]] = {}
-    for layer in layers:
-        for name, versions in layer.items():
-            merged[name] = tuple(dict.fromkeys((*merged.get(name, ()), *versions)))
-    return tuple(sorted(merged.items()))
-
-
-def _remembered(
-    known: Mapping[NormalizedName, tuple[Version, ...]], resolved: Resolved
-) -> dict[NormalizedName, tuple[Version, ...]]:
-    return dict(_merged(known, {pin.name: (pin.version,) for pin in resolved.pins}))
-
-
-def _within(final: Resolved, declared: Resolved) -> Resolved:
-    """Return the part of a final environment that stood before the hook asked for more: where it would be asked again."""
-    names = {pin.name for pin in declared.pins}
-    return Resolved(
-        pins=tuple(pin for pin in final.pins if pin.name in names),
-        edges=tuple(edge for edge in final.edges if edge.child in names and edge in declared.edges),
-    )
 
 
 class _TargetWalk(Struct, kw_only=True):
@@ -301,7 +255,7 @@ class _TargetWalk(Struct, kw_only=True):
         if subject is None or resolved is None:
             self.stack.pop()
             return
-        asked_in = resolved if frame.declared is None else _within(resolved, frame.declared)
+        asked_in = resolved if frame.declared is None else within(resolved, frame.declared)
         if frame.answer is None or asked_in != frame.asked_in:
             frame.stages += 1
             if frame.stages > MAX_STAGES:
@@ -326,7 +280,7 @@ class _TargetWalk(Struct, kw_only=True):
             declared=frame.declared or resolved,
             final=resolved,
         )
-        self.used.update(_remembered(self.used, resolved))
+        self.used.update(remembered(self.used, resolved))
         self.stack.pop()
 
     # -- what cannot be built
@@ -395,5 +349,5 @@ class _TargetWalk(Struct, kw_only=True):
     def _preferences(self, subject: Subject, target: Target) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
         own = self.plan.build_hints.get((target.label, subject.name), {})
         if not self.plan.share:
-            return _merged(own)
-        return _merged(own, self.plan.shared.get(target.label, {}), self.runtime, self.used)
+            return merged(own)
+        return merged(own, self.plan.shared.get(target.label, {}), self.runtime, self.used)

@@ -26,7 +26,9 @@ class Earlier(Struct, frozen=True, kw_only=True):
         system = subject.facts.build_system
         if (build.backend, build.requires) != (system.backend, tuple(sorted(set(system.requires)))):
             return None
-        if _declared_releases(build) != _releases(environment, {parse_requirement(text).name for text in build.requires}):
+        if _declared_releases(build) != _releases(
+            environment, {parse_requirement(text).name for text in build.requires}
+        ):
             return None
         return HookAnswer(requires=build.requires_dynamic, evidence="observed", observed_on=build.observed_on or "")
 

@@ -31,6 +31,10 @@
         ├── LimitExceeded                  larger, deeper or longer than allowed
         ├── UrlForbidden                   a URL that must not be followed
         ├── HookRefused                    only a backend knows, and it may not be asked
+        ├── HookFailed                     a backend ended with an error
+        ├── HookTimeout                    a backend took too long
+        ├── HookOutputLimit                a backend wrote too much
+        ├── HookBadResult                  a backend returned what its hook may not return
         └── ArchiveError                   ArchiveUnsafe, ArchiveTooBig, ArchiveBroken, ArchiveAmbiguous
 """
 
@@ -171,6 +175,22 @@ class UrlForbidden(SafetyError):
 
 class HookRefused(SafetyError):
     """Only a build backend has the answer, and it may not be asked here."""
+
+
+class HookFailed(SafetyError):
+    """A build backend ended with an error; the message holds the end of what it said."""
+
+
+class HookTimeout(SafetyError):
+    """A build backend did not answer in time."""
+
+
+class HookOutputLimit(SafetyError):
+    """A build backend wrote more than it may."""
+
+
+class HookBadResult(SafetyError):
+    """A build backend returned what its hook may not return (PEP 517)."""
 
 
 class ArchiveError(SafetyError):

@@ -50,7 +50,9 @@ class Sources(Catalog, Protocol):
     def place(self, name: NormalizedName, target: Target) -> Target | None:
         """Return the target on which a backend may be asked on behalf of another; None where it may not."""
 
-    def ask(self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]) -> HookAnswer:
+    def ask(
+        self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]
+    ) -> HookAnswer:
         """Ask the backend in this environment. ``made`` tells how the sdists in it are built."""
 
     def kept(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer | None:

@@ -137,7 +137,9 @@ class IndexSources:
     def place(self, name: NormalizedName, target: Target) -> Target | None:
         return None if self._backends is None else self._backends.place(name, target)
 
-    def ask(self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]) -> HookAnswer:
+    def ask(
+        self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]
+    ) -> HookAnswer:
         if self._backends is None:
             raise HookRefused("no backend may be asked in this run")
         return self._backends.requires(subject, environment, target, made)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deep_lock.assembling import Assembly, builds, packages
 from deep_lock.asking import Backends
+from deep_lock.assembling import Assembly, builds, packages
 from deep_lock.closure import close
 from deep_lock.deferred import Deferred
 from deep_lock.earlier import earlier_of

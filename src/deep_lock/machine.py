@@ -80,7 +80,9 @@ class Machine:
             self._strong = ability.level == "strong"
             if not self._strong:
                 reasons = "; ".join(f"{layer.name}: {layer.reason}" for layer in ability.layers if not layer.works)
-                message = f"no backend is asked, since there is no strong sandbox here ({reasons}); see deep-lock doctor"
+                message = (
+                    f"no backend is asked, since there is no strong sandbox here ({reasons}); see deep-lock doctor"
+                )
                 self._reporter(Warned(code="no-sandbox", subject="hooks", message=message))
         return self._strong
 

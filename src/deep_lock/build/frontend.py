@@ -109,7 +109,9 @@ def _requires(call: Call, hook: str) -> tuple[str, ...]:
     if not isinstance(answer, list) or not all(isinstance(text, str) for text in answer):
         raise HookBadResult(f"{call.called}: {hook} returned {show(repr(answer))[:100]}, which is no list of texts")
     if len(answer) > MAX_ANSWERS:
-        raise HookBadResult(f"{call.called}: {hook} returned {len(answer)} requirements; at most {MAX_ANSWERS} are taken")
+        raise HookBadResult(
+            f"{call.called}: {hook} returned {len(answer)} requirements; at most {MAX_ANSWERS} are taken"
+        )
     for text in answer:
         try:
             parse_requirement(text)
@@ -145,7 +147,9 @@ def _called(
         raise HookFailed(f"{call.called}: its backend refuses\n{_last_lines(error.traceback)}") from None
     except (KeyError, ValueError, TypeError, RecursionError, OSError) as error:
         # what pyproject-hooks makes of a result file that its own half did not write
-        raise HookBadResult(f"{call.called}: its backend left no answer that can be read ({type(error).__name__})") from None
+        raise HookBadResult(
+            f"{call.called}: its backend left no answer that can be read ({type(error).__name__})"
+        ) from None
 
 
 class _Runner:

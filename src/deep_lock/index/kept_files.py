@@ -4,7 +4,6 @@ Laws: a file is read through once in a run before it is handed out, and deleted 
 in whole (one rename). Where the cache cannot be written, they stand in a folder that goes with the run.
 """
 
-import os
 import secrets
 import shutil
 import tempfile
@@ -33,8 +32,7 @@ class KeptFiles:
         if digest in self._checked and path.exists():
             return path
         try:
-            with path.open("rb") as file:
-                same = file_digest(file, "sha256").hexdigest() == digest
+            same = _digest(path) == digest
         except OSError:
             return None
         if not same:
@@ -72,13 +70,21 @@ class KeptFiles:
         try:
             with temporary.open("xb") as out:
                 shutil.copyfileobj(file, out, 1 << 20)
-            with temporary.open("rb") as written:
-                if file_digest(written, "sha256").hexdigest() != digest:
-                    raise HashMismatch(f"a file with sha256 {digest} was changed while it was kept")
-            os.replace(temporary, path)
+            if _digest(temporary) != digest:
+                _refuse(digest)
+            temporary.replace(path)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
             raise
         self._checked.add(digest)
         return path
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _refuse(digest: str) -> None:
+    raise HashMismatch(f"a file with sha256 {digest} was changed while it was kept")
