@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import msgspec
@@ -158,7 +158,7 @@ def find_interpreters(
                 found.setdefault((first.minor, first.free_threaded), first)
         missing = [series for series in _series() if series not in found and (wanted is None or series in wanted)]
         folders = _folders(search_path)
-        for later in pool.map(lambda series: _find(*series, folders), missing):
+        for later in pool.map(partial(_find, folders), missing):
             if later is not None:
                 found[later.minor, later.free_threaded] = later
     return tuple(found.values())
@@ -173,14 +173,15 @@ def _folders(search_path: str) -> list[Path]:
     return [Path(entry) for entry in dict.fromkeys(search_path.split(os.pathsep)) if Path(entry).is_absolute()]
 
 
-def _find(minor: int, free_threaded: bool, folders: list[Path]) -> Interpreter | None:  # noqa: FBT001 - one of a pair
+def _find(folders: list[Path], series: tuple[int, bool]) -> Interpreter | None:
+    minor, free_threaded = series
     name = f"python3.{minor}{'t' if free_threaded else ''}{'.exe' if os.name == 'nt' else ''}"
     for folder in folders:
         path = folder / name
         # a shim that starts nothing answers nothing, and the next folder may have a real one
-        if path.is_file() and (interpreter := inspect_interpreter(path)):
-            if (interpreter.minor, interpreter.free_threaded) == (minor, free_threaded):
-                return interpreter
+        interpreter = inspect_interpreter(path) if path.is_file() else None
+        if interpreter and (interpreter.minor, interpreter.free_threaded) == series:
+            return interpreter
     return None
 
 
