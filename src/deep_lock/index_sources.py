@@ -60,7 +60,9 @@ class IndexSources:
         reporter: Reporter,
         backends: Backends | None = None,
         earlier: Earlier | None = None,
+        added: Mapping[NormalizedName, tuple[Requirement, ...]] | None = None,
     ) -> None:
+        """``added`` is what the user adds to builds: it weakens what sdists prove, and is otherwise the closure's."""
         self._client = client
         self._cache = cache
         self._selection = selection
@@ -69,6 +71,7 @@ class IndexSources:
         self._backends = backends
         self._earlier = earlier or Earlier()
         self._observed: dict[str, Metadata] = {}
+        self._added = added or {}
         self._facts: Once[str, SdistFacts] = Once()
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
         self._assumed_from: dict[tuple[NormalizedName, Version], str] = {}
@@ -110,7 +113,14 @@ class IndexSources:
     # -- source distributions
 
     def facts(self, sdist: SourceDistribution) -> SdistFacts:
-        return self._facts.get(sdist.filename, lambda: self._remembered(sdist) or self._read(sdist))
+        return self._facts.get(
+            sdist.filename, lambda: self._as_built(sdist, self._remembered(sdist) or self._read(sdist))
+        )
+
+    def _as_built(self, sdist: SourceDistribution, facts: SdistFacts) -> SdistFacts:
+        """Return what the sdist's own words are worth in an environment that the user added to."""
+        added = self._added.get(sdist.name)
+        return backend.beside(facts, tuple(requirement.name for requirement in added)) if added else facts
 
     def _remembered(self, sdist: SourceDistribution) -> SdistFacts | None:
         record = self._cache.get_record(_kind(), sdist.sha256) if sdist.sha256 else None

@@ -6,6 +6,7 @@ cheaply, so small files that a static rule may want later are kept at once.
 
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import BinaryIO
 
 from msgspec import Struct, field
@@ -20,6 +21,9 @@ _HELPFUL = re.compile(
     r"|(?:[^/]+/)?[^/]*requirements?[^/]*/[^/]+\.(?:txt|in)"
     r"|(?:[^/]+/){1,4}(?:__init__|version|_version|__version__)\.py)\Z",
 )
+_CARGO_LOCK = re.compile(r"(?:[^/]+/){0,3}Cargo\.lock\Z")
+_CARGO_LOCK_LIMIT = 8 * MIB
+
 _HELPFUL_LIMIT = 256 * 1024
 _HELPFUL_COUNT = 512
 _HELPFUL_TOTAL = 8 * MIB
@@ -33,21 +37,29 @@ class Members(Struct, frozen=True, kw_only=True):
     files: Mapping[str, bytes]
     names: frozenset[str]
     """Every regular file; for questions of existence."""
+    cargo_locks: Mapping[str, str] = {}
+    """sha256 of each Cargo.lock at the top or up to three folders below, by path."""
     notes: tuple[str, ...] = ()
 
 
 class _Kept(Struct):
     """The files kept so far."""
 
+    where: str
     files: dict[str, bytes] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
     """Helpful files of two contents."""
+    cargo_locks: dict[str, str] = field(default_factory=dict)
     helpful_total: int = 0
     helpful_count: int = 0
 
     def wants(self, path: str, size: int) -> bool:
         """Whether to keep a regular file."""
         if deciding_limit(path) is not None:
+            return True
+        if _CARGO_LOCK.match(path):
+            if size > _CARGO_LOCK_LIMIT:
+                raise LimitExceeded(f"{self.where}: {path} has {size} bytes; at most {_CARGO_LOCK_LIMIT} are taken")
             return True
         if (
             size > _HELPFUL_LIMIT
@@ -61,7 +73,12 @@ class _Kept(Struct):
         return True
 
     def keep(self, path: str, data: bytes) -> None:
-        """Keep the bytes of a wanted file; of a merely helpful one that is there twice, keep none."""
+        """Keep the bytes of a wanted file, the digest of a Cargo.lock; of a merely helpful one that is there twice, keep none."""
+        if _CARGO_LOCK.match(path):
+            digest = sha256(data).hexdigest()
+            if self.cargo_locks.setdefault(path, digest) != digest:
+                raise ArchiveAmbiguous(f"{self.where}: {path} is in it twice")
+            return
         if path in self.doubtful or self.files.setdefault(path, data) != data:
             self.files.pop(path, None)
             self.doubtful.add(path)
@@ -73,7 +90,7 @@ def read_members(file: BinaryIO, filename: str) -> Members:
     Every byte is looked at once: checksums are checked and the limits of the module hold. Raises ArchiveError in one
     of its four kinds, or LimitExceeded.
     """
-    judge, kept = make_judge(filename), _Kept()
+    judge, kept = make_judge(filename), _Kept(where=filename)
     with archive_faults(filename):
         for path, member, content in walk_source(file, filename, judge):
             if member.kind == "file" and kept.wants(path, member.size):
@@ -82,5 +99,6 @@ def read_members(file: BinaryIO, filename: str) -> Members:
         top=judge.top,
         files=kept.files,
         names=frozenset(judge.names),
+        cargo_locks=kept.cargo_locks,
         notes=tuple(sorted(judge.notes)),
     )
