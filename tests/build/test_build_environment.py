@@ -26,6 +26,7 @@ from deep_lock.errors import (
     LimitExceeded,
 )
 
+SOURCE = Path(environment.__file__).parents[2]
 INFO = "sample-1.0.dist-info"
 MODULE = b"def main() -> None:\n    import sys\n    print('ran', sys.prefix)\n"
 
@@ -250,6 +251,31 @@ def test_a_folder_that_cannot_be_made(
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(HookRefused, match="cannot make a virtual environment"):
         make_environment(tmp_path / "file", interpreter, [])
+
+
+IMPORTS = """
+import sys
+from pathlib import Path
+from deep_lock.build.environment import make_environment
+from deep_lock.build.interpreters import inspect_interpreter
+interpreter = inspect_interpreter(Path(sys.executable))
+late = []
+def hear(event, arguments):
+    if event == "import" and arguments[0].partition(".")[0] not in sys.stdlib_module_names:
+        late.append(arguments[0])
+sys.addaudithook(hear)
+make_environment(Path(sys.argv[1]) / "env", interpreter, [(Path(sys.argv[2]), sys.argv[3])])
+print(late)
+"""
+
+
+def test_nothing_is_imported_while_a_wheel_is_open(tmp_path: Path) -> None:
+    raw = make_wheel({"sample.py": MODULE, "x.data/y": b""}, entry_points="[console_scripts]\ns=sample:main")
+    path, name = write_wheel(tmp_path, raw)
+    command = [sys.executable, "-c", IMPORTS, str(tmp_path), str(path), name]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)})
+    assert ended.stdout == "[]\n"
+    assert (tmp_path / "env" / "bin" / "s").exists() or os.name == "nt"
 
 
 @settings(max_examples=150, deadline=None)
