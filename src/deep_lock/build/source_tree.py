@@ -6,12 +6,13 @@ cheaply, so small files that a static rule may want later are kept at once.
 
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import BinaryIO
 
 from msgspec import Struct, field
 
 from deep_lock.build.archive_stream import MIB
-from deep_lock.build.member_judge import deciding_limit
+from deep_lock.build.member_judge import deciding_limit, is_cargo_lock
 from deep_lock.build.source_walk import archive_faults, make_judge, walk_source
 
 _HELPFUL = re.compile(
@@ -33,6 +34,8 @@ class Members(Struct, frozen=True, kw_only=True):
     files: Mapping[str, bytes]
     names: frozenset[str]
     """Every regular file; for questions of existence."""
+    cargo_locks: Mapping[str, str] = {}
+    """sha256 of each Cargo.lock at the top or up to three folders below, by path."""
     notes: tuple[str, ...] = ()
 
 
@@ -42,12 +45,13 @@ class _Kept(Struct):
     files: dict[str, bytes] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
     """Helpful files of two contents."""
+    cargo_locks: dict[str, str] = field(default_factory=dict)
     helpful_total: int = 0
     helpful_count: int = 0
 
     def wants(self, path: str, size: int) -> bool:
         """Whether to keep a regular file."""
-        if deciding_limit(path) is not None:
+        if deciding_limit(path) is not None or is_cargo_lock(path):
             return True
         if (
             size > _HELPFUL_LIMIT
@@ -61,7 +65,10 @@ class _Kept(Struct):
         return True
 
     def keep(self, path: str, data: bytes) -> None:
-        """Keep the bytes of a wanted file; of a merely helpful one that is there twice, keep none."""
+        """Keep the bytes of a wanted file, the digest of a Cargo.lock; of a merely helpful one that is there twice, keep none."""
+        if is_cargo_lock(path):
+            self.cargo_locks[path] = sha256(data).hexdigest()
+            return
         if path in self.doubtful or self.files.setdefault(path, data) != data:
             self.files.pop(path, None)
             self.doubtful.add(path)
@@ -82,5 +89,6 @@ def read_members(file: BinaryIO, filename: str) -> Members:
         top=judge.top,
         files=kept.files,
         names=frozenset(judge.names),
+        cargo_locks=kept.cargo_locks,
         notes=tuple(sorted(judge.notes)),
     )

@@ -57,5 +57,7 @@ class SdistFacts(Struct, frozen=True, kw_only=True):
     """The lowest version of the backend that reads its configuration as ``declared_hook`` says; empty for any."""
     self_hosted: str = ""
     """The sdist's own version, where it is its own backend (``backend-path``): then that version decides."""
+    cargo_lock: str = ""
+    """sha256 of the Cargo.lock that pins the Rust crates of its build; empty where it has none."""
     notes: tuple[str, ...] = ()
-    """Findings for reviewers: "cargo-lock", "legacy-name", "odd-member-name", "build-requires-url", ..."""
+    """Findings for reviewers: "legacy-name", "odd-member-name", "build-requires-url", ..."""
