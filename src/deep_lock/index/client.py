@@ -4,15 +4,15 @@ Every answer is worked out once in a run and kept, so that a run sees one state 
 fresh is answered in the calling thread; the prefetch methods return at once and leave errors to who asks.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
 from hashlib import file_digest
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.deferred import Deferred
 from deep_lock.errors import (
     CacheInvalid,
     DeepLockError,
@@ -32,6 +32,11 @@ from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher, Inde
 from deep_lock.index.wheel_metadata import WheelMetadata, disagreement
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
+
+if TYPE_CHECKING:
+    import tempfile
+else:
+    tempfile = Deferred("tempfile")
 
 _DIGESTS = "digests"
 
@@ -189,7 +194,7 @@ class IndexClient:
         if local is not None:
             return _opened_local(local, dist)
         fetcher = self._network.reach(f"the file {dist.filename}")
-        file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - it is handed out
+        file: BinaryIO = tempfile.TemporaryFile()
         try:
             digest, _ = fetcher.download(
                 dist.url, file, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=dist.sha256

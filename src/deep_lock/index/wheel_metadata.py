@@ -6,7 +6,6 @@ wheels of a release mostly share) or that of the wheel. Measured, reading it bac
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from hashlib import sha256
 from io import BytesIO
@@ -28,9 +27,12 @@ from deep_lock.model.distribution import Distribution, Wheel
 from deep_lock.model.metadata import MAX_METADATA_BYTES, Metadata, check_name, parse_metadata
 
 if TYPE_CHECKING:
+    import tempfile
+
     from deep_lock.index import lazy_wheel
 else:
     lazy_wheel = Deferred("deep_lock.index.lazy_wheel")
+    tempfile = Deferred("tempfile")
 
 _KIND = "metadata"
 _MAX_RANGE_BYTES = 2 * MAX_METADATA_BYTES
