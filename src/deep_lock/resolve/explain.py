@@ -76,7 +76,7 @@ def _why_none(
     if not versions:
         if provider.catalog.knows(name):
             return [f"{name} has no release with files that can be used"]
-        return [f"no configured index knows {name}"]
+        return [f"no configured index knows {name}; if it was published a moment ago, use --refresh"]
     specifiers = [requirement.specifier for requirement in requirements]
     matching = [version for version in versions if all(provider.fits(part, version) for part in specifiers)]
     if not matching:
