@@ -14,7 +14,7 @@ import msgspec
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.deferred import Deferred, load_all
+from deep_lock.deferred import Deferred
 from deep_lock.errors import DeepLockError
 from deep_lock.events import Reporter
 from deep_lock.index.cache import Cache
@@ -101,7 +101,6 @@ class IndexSources:
             return None
 
     def _read(self, sdist: SourceDistribution) -> SdistFacts:
-        load_all()
         with self._client.open_sdist(sdist) as file:
             facts = sdist_facts.read_sdist(file, filename=sdist.filename, name=sdist.name, version=sdist.version)
         if sdist.sha256:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.deferred import Deferred
+from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import (
     CacheInvalid,
     DeepLockError,
@@ -192,6 +192,7 @@ class IndexClient:
         """Return the file, at its start, and its sha256, which was compared with the promised one."""
         local = self._find_links.local_path(dist.url)
         if local is not None:
+            load_all()
             return _opened_local(local, dist)
         fetcher = self._network.reach(f"the file {dist.filename}")
         file: BinaryIO = tempfile.TemporaryFile()

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 from packaging.version import InvalidVersion, Version
 
-from deep_lock.deferred import Deferred
+from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import HashMismatch, IndexInvalid, LimitExceeded, MetadataInvalid, NetworkError, NotFound
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
@@ -228,6 +228,7 @@ def _out_of_body(body: bytes, wheel: Wheel) -> bytes:
 
 
 def _out_of_local_wheel(path: Path, wheel: Wheel) -> bytes:
+    load_all()
     try:
         with path.open("rb") as file:
             return lazy_wheel.metadata_from_wheel(file, wheel.name, wheel.filename)
