@@ -58,7 +58,7 @@ def needs_build(pin: Pin, selection: Selection) -> bool:
 
 
 def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requirement, ...]:
-    """Return the declared requirements, and what the hook asked for on top, with their origins.
+    """Return the declared requirements, those that the user added, and what the hook asked for on top, with their origins.
 
     Raises RequirementInvalid.
     """
@@ -67,7 +67,7 @@ def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requir
     place = "build-system.requires" if system.requires_from == "pyproject" else "default build system"
     declared = (parse_requirement(text, Origin(source=source, place=place)) for text in system.requires)
     asked = (parse_requirement(text, Origin(source=source, place="get_requires_for_build_wheel")) for text in extra)
-    return (*declared, *asked)
+    return (*declared, *subject.added, *asked)
 
 
 def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
@@ -212,7 +212,8 @@ class _TargetWalk(Struct, kw_only=True):
         if len(self.stack) >= MAX_DEPTH:
             raise LimitExceeded(f"{MAX_DEPTH} levels of builds below each other: {self._chain(pin.name)}")
         facts = self.sources.facts(sdist)
-        subject = Subject(name=pin.name, version=str(pin.version), sdist=sdist, facts=facts)
+        added = self.plan.extra_build_requires.get(pin.name, ())
+        subject = Subject(name=pin.name, version=str(pin.version), sdist=sdist, facts=facts, added=added)
         self.stack.append(self.frame(subject, frame.problem))
 
     def _finish(self, frame: _Frame) -> None:

@@ -37,6 +37,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     version: str | None
     sdist: SourceDistribution | None
     facts: SdistFacts
+    added: tuple[Requirement, ...] = ()
+    """What the user says its build needs beyond what it declares."""
 
 
 class Built(Struct, frozen=True, kw_only=True):
@@ -62,6 +64,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     runtime: tuple[Problem, ...]
     project: Subject | None = None
     build_constraints: tuple[Requirement, ...] = ()
+    extra_build_requires: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
+    """What the user adds to the declared build requirements of each sdist of a project."""
     share: bool = True
     """Prefer pins already made in build environments, so that one version serves as many as can share it."""
     runtime_hints: Mapping[str, Preferences] = field(default_factory=dict)

@@ -5,7 +5,7 @@ A guess costs at most a request too many: it never changes an answer.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -45,13 +45,22 @@ class IndexSources:
     """Serves `closure.Sources` and `assembling.Shelf`."""
 
     def __init__(
-        self, *, client: IndexClient, cache: Cache, selection: Selection, target: Target, reporter: Reporter
+        self,
+        *,
+        client: IndexClient,
+        cache: Cache,
+        selection: Selection,
+        target: Target,
+        reporter: Reporter,
+        added: Mapping[NormalizedName, tuple[Requirement, ...]] | None = None,
     ) -> None:
+        """``added`` is what the user adds to builds: it weakens what sdists prove, and is otherwise the closure's."""
         self._client = client
         self._cache = cache
         self._selection = selection
         self._target = target
         self._reporter = reporter
+        self._added = added or {}
         self._facts: Once[str, SdistFacts] = Once()
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
         self._assumed_from: dict[tuple[NormalizedName, Version], str] = {}
@@ -89,7 +98,14 @@ class IndexSources:
     # -- source distributions
 
     def facts(self, sdist: SourceDistribution) -> SdistFacts:
-        return self._facts.get(sdist.filename, lambda: self._remembered(sdist) or self._read(sdist))
+        return self._facts.get(
+            sdist.filename, lambda: self._as_built(sdist, self._remembered(sdist) or self._read(sdist))
+        )
+
+    def _as_built(self, sdist: SourceDistribution, facts: SdistFacts) -> SdistFacts:
+        """Return what the sdist's own words are worth in an environment that the user added to."""
+        added = self._added.get(sdist.name)
+        return backend.beside(facts, tuple(requirement.name for requirement in added)) if added else facts
 
     def _remembered(self, sdist: SourceDistribution) -> SdistFacts | None:
         record = self._cache.get_record(_KIND, sdist.sha256) if sdist.sha256 else None

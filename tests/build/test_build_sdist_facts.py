@@ -64,6 +64,8 @@ def seen(facts: SdistFacts) -> dict[str, Any]:
     if facts.metadata is not None:
         found["requires-dist"] = list(facts.metadata.requires_dist)
         found["requires-python"] = facts.metadata.requires_python
+    if facts.cargo_lock:
+        found["cargo-lock"] = facts.cargo_lock
     if facts.guess is not None:
         found["guess"] = list(facts.guess.requires_dist)
     return found

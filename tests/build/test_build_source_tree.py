@@ -6,13 +6,14 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 from build_archives import PKG_INFO, compress, make_tar, make_zip, pax, tar_gz, tar_header, tar_member
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deep_lock.build import archive_stream, tar_walk, zip_walk
+from deep_lock.build import archive_stream, source_tree, tar_walk, zip_walk
 from deep_lock.build.source_tree import Members, read_members
 from deep_lock.errors import (
     ArchiveAmbiguous,
@@ -153,6 +154,11 @@ REFUSED: list[tuple[str, bytes, type[DeepLockError]]] = [
     ("endless extended headers", tar_gz(*[pax(comment="x")] * 20, GOOD), ArchiveBroken),
     ("huge long name", tar_gz(tar_header(b"L", 1 << 20, b"L")), ArchiveTooBig),
     ("long path", tar_gz(pax(path="sample-1.0/" + "x/" * 600 + "y"), tar_member(b"x")), LimitExceeded),
+    (
+        "Cargo.lock of two contents",
+        tar_gz(GOOD, *(tar_member(b"sample-1.0/rs/Cargo.lock", data) for data in (b"a", b"b"))),
+        ArchiveAmbiguous,
+    ),
     ("huge pyproject.toml", tar_gz(tar_member(b"s/pyproject.toml", b"#" * (1 << 20 | 1))), LimitExceeded),
 ]
 
@@ -186,6 +192,20 @@ def test_a_helpful_file_of_two_contents_is_not_kept() -> None:
     members = read(tar_gz(GOOD, *twice))
     assert "sample.py" in members.names
     assert "sample.py" not in members.files
+
+
+def test_every_near_cargo_lock_is_hashed_and_none_is_kept() -> None:
+    paths = ["Cargo.lock", "a/b/c/Cargo.lock", "a/b/c/d/Cargo.lock", "NotCargo.lock", "a/Cargo.lock.txt"]
+    members = read(make_tar({**FILES, **{path: path.encode() for path in paths}}))
+    assert members.cargo_locks == {path: sha256(path.encode()).hexdigest() for path in paths[:2]}
+    assert not [path for path in members.files if "Cargo.lock" in path and not path.endswith(".txt")]
+
+
+def test_a_huge_cargo_lock_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_tree, "_CARGO_LOCK_LIMIT", 10)
+    raw = make_tar({**FILES, "Cargo.lock": b"x" * 11})
+    with pytest.raises(LimitExceeded, match=r"Cargo\.lock has 11 bytes; at most 10 are taken"):
+        read(raw)
 
 
 def test_names_that_differ_in_case_only_are_noted() -> None:

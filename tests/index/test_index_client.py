@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -669,6 +670,27 @@ def test_a_task_of_the_caller(desk: Desk, server: IndexServer) -> None:
     client = desk.client(server)
     client.prefetch(done.set)
     assert done.wait(5)
+
+
+def test_a_worker_that_comes_late_opens_no_connection(desk: Desk, server: IndexServer) -> None:
+    """What the run needed was in the cache, and a worker's request would be its first when it ends."""
+    offer(server, make_wheel("foo", "1.0"))
+    client = desk.client(server)
+    begun, gate, done = threading.Event(), threading.Event(), threading.Event()
+
+    def come_late() -> None:
+        begun.set()
+        gate.wait(5)
+        with suppress(DeepLockError):
+            client.versions(FOO)
+        done.set()
+
+    client.prefetch(come_late)
+    assert begun.wait(5)
+    client.close()
+    gate.set()
+    assert done.wait(5)
+    assert (desk.fetchers, server.asked()) == (0, [])
 
 
 def test_closing_twice_is_harmless(desk: Desk, server: IndexServer) -> None:

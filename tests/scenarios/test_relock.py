@@ -160,6 +160,41 @@ def test_check_says_which_input_changed(made: Bench, requirements: list[str], re
     assert "hint: run deep-lock lock, with the same flags" in ran.stderr
 
 
+ADDING = """\
+[project]
+name = "app"
+version = "1"
+dependencies = ["tool"]
+
+[tool.deep-lock.extra-build-requires]
+tool = {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("added", "code", "reason"),
+    [
+        (["dep==1.0"], 0, "up to date"),
+        (["Dep == 1.0", "dep==1.0"], 0, "up to date"),
+        (["dep"], 1, "extra-build-requires of 'tool' now asks for 'dep' instead of 'dep==1.0'"),
+        (["dep==1.0", "other"], 1, "extra-build-requires of 'tool' now asks for 'other'"),
+        ([], 1, "extra-build-requires of 'tool' no longer asks for 'dep==1.0'"),
+    ],
+)
+def test_check_says_which_addition_to_a_build_changed(made: Bench, added: list[str], code: int, reason: str) -> None:
+    made.hold(NEWER)
+    made.write({"pyproject.toml": ADDING.format(["dep==1.0"])})
+    first = made.lock("-U", "--refresh")
+    assert "dep==1.0" in first.pins()
+    made.write({"pyproject.toml": ADDING.format(added)})
+    ran = made.lock("--check")
+    assert (ran.code, ran.asked) == (code, ())
+    assert reason in ran.stderr
+    again = made.lock()
+    check_whole(made, again)
+    assert (again.text == first.text) == (code == 0)
+
+
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [

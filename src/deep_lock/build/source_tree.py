@@ -6,6 +6,7 @@ a gzip stream cannot be asked twice cheaply, so small files that a static rule m
 
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import BinaryIO
 
 from msgspec import Struct, field
@@ -44,6 +45,9 @@ _HELPFUL = re.compile(
     r"|(?:[^/]+/)?[^/]*requirements?[^/]*/[^/]+\.(?:txt|in)"
     r"|(?:[^/]+/){1,4}(?:__init__|version|_version|__version__)\.py)\Z",
 )
+_CARGO_LOCK = re.compile(r"(?:[^/]+/){0,3}Cargo\.lock\Z")
+_CARGO_LOCK_LIMIT = 8 * MIB
+
 _HELPFUL_LIMIT = 256 * 1024
 _HELPFUL_COUNT = 512
 _HELPFUL_TOTAL = 8 * MIB
@@ -57,6 +61,8 @@ class Members(Struct, frozen=True, kw_only=True):
     files: Mapping[str, bytes]
     names: frozenset[str]
     """Every regular file; for questions of existence."""
+    cargo_locks: Mapping[str, str] = {}
+    """sha256 of each Cargo.lock at the top or up to three folders below, by path."""
     notes: tuple[str, ...] = ()
 
 
@@ -72,6 +78,7 @@ class _Collector(Struct):
     doubtful: set[str] = field(default_factory=set)
     """Helpful files of two contents."""
     notes: set[str] = field(default_factory=set)
+    cargo_locks: dict[str, str] = field(default_factory=dict)
     helpful_total: int = 0
     helpful_count: int = 0
 
@@ -109,6 +116,10 @@ class _Collector(Struct):
             if path in self.files:
                 raise ArchiveAmbiguous(f"{self.where}: {path} is in it twice")
             return True
+        if _CARGO_LOCK.match(path):
+            if size > _CARGO_LOCK_LIMIT:
+                raise LimitExceeded(f"{self.where}: {path} has {size} bytes; at most {_CARGO_LOCK_LIMIT} are taken")
+            return True
         if (
             size > _HELPFUL_LIMIT
             or self.helpful_count >= _HELPFUL_COUNT
@@ -121,7 +132,12 @@ class _Collector(Struct):
         return True
 
     def keep(self, path: str, data: bytes) -> None:
-        """Keep the bytes of a wanted file; of a merely helpful one that is there twice, keep none."""
+        """Keep the bytes of a wanted file, the digest of a Cargo.lock; of a merely helpful one that is there twice, keep none."""
+        if _CARGO_LOCK.match(path):
+            digest = sha256(data).hexdigest()
+            if self.cargo_locks.setdefault(path, digest) != digest:
+                raise ArchiveAmbiguous(f"{self.where}: {path} is in it twice")
+            return
         if path in self.doubtful or self.files.setdefault(path, data) != data:
             self.files.pop(path, None)
             self.doubtful.add(path)
@@ -158,6 +174,7 @@ class _Collector(Struct):
             top=self.top,
             files=self.files,
             names=frozenset(self.names),
+            cargo_locks=self.cargo_locks,
             notes=tuple(sorted(self.notes)),
         )
 
