@@ -6,13 +6,13 @@ It is optional: a container's own rules or those of the distribution often forbi
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from deep_lock.build.confined.landlock import SYSTEM
 
 
-def wrapped(arguments: Sequence[str], readable: Sequence[Path], writable: Sequence[Path], cwd: Path) -> list[str]:
+def wrapped(arguments: Sequence[str], readable: Iterable[Path], writable: Iterable[Path], cwd: Path) -> list[str]:
     """Return the command that runs another one inside bubblewrap, with these folders under their own names."""
     made = [str(_program()), "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     made += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - the inside of a new namespace

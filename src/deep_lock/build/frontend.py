@@ -211,6 +211,8 @@ def _judge(call: Call, ended: Ended) -> None:
     match ended.stopped:
         case "time":
             raise HookTimeout(f"{call.called}: its backend did not answer within {limits.wall_seconds:.0f} s\n{said}")
+        case "processor":
+            raise HookTimeout(f"{call.called}: its backend used {limits.cpu_seconds} s of processor time\n{said}")
         case "output":
             raise HookOutputLimit(f"{call.called}: its backend wrote more than {limits.output} bytes of output")
         case "space":

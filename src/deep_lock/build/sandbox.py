@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from deep_lock.build import bubblewrap, seatbelt
+from deep_lock.display import show
 from deep_lock.errors import HookRefused
 
 MIB = 1024 * 1024
@@ -34,7 +35,8 @@ _GRACE_SECONDS = 20.0
 
 Level = Literal["strong", "partial", "none"]
 """strong: files, network, other processes and resources are out of reach; partial: some of them; none: nothing holds."""
-Stopped = Literal["", "time", "output", "space", "asked"]
+Stopped = Literal["", "time", "processor", "output", "space", "asked"]
+"""Which limit ended a run; "asked" where deep-lock itself was ended."""
 
 
 class Layer(Struct, frozen=True, kw_only=True):
@@ -61,7 +63,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Of address space, of each process."""
     file_size: int = 256 * MIB
     open_files: int = 256
-    output: int = MIB
+    processes: int = 512
+    output: int = 16 * MIB
     folder: int = 2 * GIB
     """Of all files in the writable folders; looked at every two seconds."""
 
@@ -107,8 +110,10 @@ def run(command: Command, layers: Sequence[str] = LAYERS) -> Ended:
 
     ``layers`` is for trying them one by one. Raises HookRefused where it must be confined and cannot be.
     """
-    if command.confined and layers == LAYERS and probe().level != "strong":
-        raise HookRefused("no strong sandbox is available on this machine", hint="see deep-lock doctor")
+    if command.confined and layers == LAYERS:
+        if probe().level != "strong":
+            raise HookRefused("no strong sandbox is available on this machine", hint="see deep-lock doctor")
+        layers = [layer.name for layer in probe().layers if layer.works]
     try:
         return _run(command, layers if command.confined else ())
     except OSError as error:
@@ -130,13 +135,15 @@ def _run(command: Command, layers: Sequence[str]) -> Ended:
         seconds = time.monotonic() - started
         if code is None:
             return Ended(code=-9, output=said, stopped="time", seconds=seconds)
-        if not status.is_file():
-            too_long = output.stat().st_size > command.limits.output
-            return Ended(code=code or 1, output=said, stopped="output" if too_long else "", seconds=seconds)
-        report = msgspec.json.decode(status.read_bytes(), type=_Status)
-        if report.fault:
-            raise HookRefused(f"the sandbox cannot be set up: {report.fault}", hint="see deep-lock doctor")
-        return Ended(code=report.code, output=said, stopped=report.stopped, seconds=seconds)
+        if status.is_file():
+            report = msgspec.json.decode(status.read_bytes(), type=_Status)
+            if report.fault:
+                raise HookRefused(f"the sandbox cannot be set up: {report.fault}", hint="see deep-lock doctor")
+            return Ended(code=report.code, output=said, stopped=report.stopped, seconds=seconds)
+        if sys.platform == "linux":
+            raise HookRefused(f"the sandbox ended without a report: {show(said[-200:])}", hint="see deep-lock doctor")
+        too_long = output.stat().st_size > command.limits.output
+        return Ended(code=code, output=said, stopped="output" if too_long else "", seconds=seconds)
 
 
 def _settings(command: Command, layers: Sequence[str], status: Path) -> bytes:
@@ -145,23 +152,35 @@ def _settings(command: Command, layers: Sequence[str], status: Path) -> bytes:
             "arguments": command.arguments,
             "cwd": str(command.cwd.resolve()),
             "environ": dict(command.environ),
-            "readable": [str(path.resolve()) for path in (*command.readable, command.python.parent)],
-            "writable": [str(path.resolve()) for path in command.writable],
+            "readable": [str(path) for path in _resolved(*command.readable, command.python.parent)],
+            "writable": [str(path) for path in _resolved(*command.writable)],
             "search_path": [str(path) for path in command.search_path],
             "prefix": str(command.prefix) if command.prefix else "",
             "limits": msgspec.to_builtins(command.limits),
             "layers": list(layers),
             "status": str(status),
+            # in a namespace of processes we have no number
+            "parent": 0 if "bubblewrap" in layers else os.getpid(),
         }
     ).encode()
+
+
+def _resolved(*paths: Path) -> list[Path]:
+    return [path.resolve() for path in paths]
 
 
 def _wrapped(arguments: list[str], command: Command, folder: Path, layers: Sequence[str]) -> list[str]:
     if sys.platform == "darwin":
         return seatbelt.wrapped(arguments, command.readable, (*command.writable, folder))
-    if "bubblewrap" in layers and _bubblewrap().works:
+    if "bubblewrap" in layers:
+        # under its real name for those who ask, under its own for those who were told that one
         readable = (*command.readable, command.python.parent, _MAIN.parents[3])
-        return bubblewrap.wrapped(arguments, readable, (*command.writable, folder), command.cwd)
+        return bubblewrap.wrapped(
+            arguments,
+            dict.fromkeys((*readable, *_resolved(*readable))),
+            dict.fromkeys((*command.writable, *_resolved(*command.writable), folder)),
+            command.cwd.resolve(),
+        )
     return arguments
 
 
@@ -211,10 +230,7 @@ def _tail(path: Path) -> str:
 def probe() -> Ability:
     """Return what this machine can do, by trying it for real."""
     if sys.platform == "linux":
-        layers = (*(_tried(name) for name in NEEDED), _bubblewrap())
-        working = [layer for layer in layers if layer.works and layer.name in NEEDED]
-        level: Level = "strong" if len(working) == len(NEEDED) else "partial" if working else "none"
-        return Ability(level=level, layers=layers)
+        return _probe_linux()
     if sys.platform == "darwin":
         works, reason = seatbelt.tried()
         return Ability(level="strong" if works else "none", layers=(_layer("sandbox-exec", works, reason),))
@@ -222,23 +238,43 @@ def probe() -> Ability:
     return Ability(level="none", layers=(_layer("sandbox", works=False, reason=reason),))
 
 
+def _probe_linux() -> Ability:
+    """Try all layers at once, as hooks will be run; one by one only where that fails, to say which one it is."""
+    works, found = bubblewrap.tried()
+    if works:
+        works, said = _tried(LAYERS)
+        if works:
+            return Ability(
+                level="strong",
+                layers=(*(_layer(name, works, _HOLDS[name]) for name in NEEDED), _layer("bubblewrap", works, found)),
+            )
+        found = f"the other layers do not hold inside it: {said}"
+    outer = _layer("bubblewrap", works=False, reason=found)
+    if _tried(NEEDED)[0]:
+        return Ability(
+            level="strong", layers=(*(_layer(name, works=True, reason=_HOLDS[name]) for name in NEEDED), outer)
+        )
+    layers = tuple(map(_tried_alone, NEEDED))
+    working = [layer for layer in layers if layer.works]
+    return Ability(level="partial" if working else "none", layers=(*layers, outer))
+
+
 def _layer(name: str, works: bool, reason: str) -> Layer:  # noqa: FBT001 - positional in this file only
     return Layer(name=name, works=works, reason=reason)
 
 
-@cache
-def _bubblewrap() -> Layer:
-    works, reason = bubblewrap.tried()
-    return _layer("bubblewrap", works, reason)
+def _tried_alone(name: str) -> Layer:
+    works, said = _tried((name,))
+    return _layer(name, works, _HOLDS[name] if works else f"{said} ({_REMEDIES[name]})")
 
 
-def _tried(name: str) -> Layer:
-    """Try one layer alone: what it is there for must fail."""
+def _tried(layers: Sequence[str]) -> tuple[bool, str]:
+    """Try layers: what they are there for must fail. Return whether it did, and the first thing that did not."""
     base = (Path(sys.base_prefix), Path(sys.base_exec_prefix), _TRY.parent)
     with tempfile.TemporaryDirectory(prefix="deep-lock-try-", ignore_cleanup_errors=True) as folder:
         command = Command(
             python=Path(sys.executable),
-            arguments=(str(_TRY), name),
+            arguments=(str(_TRY), *layers),
             cwd=Path(folder),
             environ={"PATH": os.defpath},
             readable=base,
@@ -246,14 +282,18 @@ def _tried(name: str) -> Layer:
             limits=Limits(wall_seconds=20),
         )
         try:
-            ended = _run(command, ("limits", name) if name != "limits" else ("limits",))
+            ended = _run(command, layers)
         except (OSError, HookRefused) as error:
-            return _layer(name, works=False, reason=f"{_message(error)} ({_REMEDIES[name]})")
+            return False, _message(error)
     said = ended.output.strip().rpartition("\n")[2]
-    works = ended.code == 0 and not ended.stopped
-    return _layer(name, works, said if works else f"{said or 'the trial failed'} ({_REMEDIES[name]})")
+    return (True, "") if ended.code == 0 and not ended.stopped else (False, show(said) or "the trial failed")
 
 
+_HOLDS = {
+    "limits": "memory, processor time, files and processes are limited",
+    "landlock": "files outside are out of reach",
+    "seccomp": "network, namespaces, keys and other processes are out of reach",
+}
 _REMEDIES = {
     "limits": "needs setrlimit",
     "landlock": "needs Linux 5.13 or newer with Landlock enabled",

@@ -1,105 +1,122 @@
 """Modes and times of files, changed by the supervisor on behalf of the confined: below the writable folders only.
 
-Law: the path is resolved again, by the kernel, beneath a folder that the supervisor holds open; what the confined
-process shows while it waits is not trusted. Everywhere else success is pretended, and nothing is changed.
+Law: what is changed is what the supervisor itself has opened, and found to lie below a writable folder; what the
+confined process shows while it waits is not trusted. Outside success is pretended, and nothing is changed.
 """
 
-import fcntl
+import errno
 import os
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from deep_lock.build.confined import kernel, seccomp
-
-_RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _HERE = 0xFFFFFF9C  # AT_FDCWD, -100, as the low half of a word
+_NO_FOLLOW = 0x100
 _NOW, _OMIT = 0x3FFFFFFF, 0x3FFFFFFE
 _MODES = 0o777
+_SECOND = 1_000_000_000
+_TOLD = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBADF}
+"""Errors that are told as they are: who asks could find out by stat. A touch relies on them."""
+_MODE_ARGUMENT = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2}
+_TIMES_ARGUMENT = {"utime": 1, "utimes": 1, "futimesat": 2, "utimensat": 2}
+_BY_PATH = {"chmod", "utime", "utimes"}
+_WITH_FLAGS = {"fchmodat2", "utimensat"}
 
 
 class Attributes:
-    """Answers what is asked on a seccomp listener."""
+    """Changes what lies below these folders, which are named as they are really called."""
 
-    def __init__(self, listener: int, writable: Sequence[str]) -> None:
-        self._listener = listener
-        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-        self._roots = [(path, os.open(path, flags)) for path in writable if os.path.isdir(path)]
+    def __init__(self, writable: Sequence[str]) -> None:
+        self._writable = tuple(path.rstrip("/") for path in writable)
 
-    def answer(self) -> None:
-        """Answer one question. A process that went away meanwhile needs none."""
-        question = bytearray(80)
-        try:
-            fcntl.ioctl(self._listener, _RECEIVE, question)
-        except OSError:
-            return
-        number, process, _, call = struct.unpack_from("=QIIi", question)
-        arguments = struct.unpack_from("=6Q", question, 32)
-        error = self._done(seccomp.asked_name(call), process, arguments)
-        try:
-            fcntl.ioctl(self._listener, _SEND, struct.pack("=QqiI", number, 0, -error, 0))
-        except OSError:
-            return
+    def change(self, name: str, process: int, arguments: "tuple[int, ...]", is_asked: Callable[[], bool]) -> int:
+        """Make a call on behalf of a process, and return its error number, 0 for none.
 
-    def _done(self, name: str, process: int, arguments: "tuple[int, ...]") -> int:
+        ``is_asked`` says whether the process still waits: if not, its number may by now be that of another.
+        """
         try:
-            path = _path(name, process, arguments)
-            handle = self._opened(path) if path is not None else None
-        except OSError:
-            return 0
-        if handle is None:
-            return 0
-        try:
-            place = f"/proc/self/fd/{handle}"
-            if name == "utimensat":
-                os.utime(place, ns=_times(process, arguments[2], os.stat(place)))
-            else:
-                mode = arguments[1] if name in {"chmod", "fchmod"} else arguments[2]
-                os.chmod(place, mode & _MODES)
+            path, follow = _path(name, process, arguments)
+            times = _times(name, process, arguments[_TIMES_ARGUMENT[name]]) if name in _TIMES_ARGUMENT else None
+            handle = os.open(path, os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
         except OSError as error:
-            return error.errno or 0
+            return error.errno if error.errno in _TOLD else 0
+        except (ValueError, struct.error):
+            return errno.EFAULT
+        try:
+            if not self._is_writable(handle) or not is_asked():
+                return 0
+            if times is not None:
+                _set_times(handle, *times)
+            else:
+                os.chmod(_place(handle), arguments[_MODE_ARGUMENT[name]] & _MODES)
+        except OSError as error:
+            return error.errno or errno.EPERM
+        except (ValueError, OverflowError):
+            return errno.EINVAL
         finally:
             os.close(handle)
         return 0
 
-    def _opened(self, path: str) -> "int | None":
-        for root, handle in self._roots:
-            if path == root or path.startswith(root + "/"):
-                return kernel.open_beneath(handle, path[len(root) + 1 :])
-        return None
+    def _is_writable(self, handle: int) -> bool:
+        real = os.readlink(_place(handle))
+        return any(real == folder or real.startswith(folder + "/") for folder in self._writable)
 
 
-def _path(name: str, process: int, arguments: "tuple[int, ...]") -> "str | None":
-    """Return the absolute path that a call means; None where it cannot be known. Raises OSError."""
-    if name == "fchmod" or (name == "utimensat" and arguments[1] == 0):
-        return os.readlink(f"/proc/{process}/fd/{arguments[0] & 0xFFFFFFFF}")
-    if name == "chmod":
-        folder, address = _HERE, arguments[0]
-    else:
-        folder, address = arguments[0] & 0xFFFFFFFF, arguments[1]
-    text = os.fsdecode(_read(process, address, 4096).split(b"\0", 1)[0])
+def _place(handle: int) -> str:
+    return f"/proc/self/fd/{handle}"
+
+
+def _path(name: str, process: int, arguments: "tuple[int, ...]") -> "tuple[str, bool]":
+    """Return a path, as seen by us, to what a call means, and whether a link at its end is followed. Raises OSError."""
+    own = f"/proc/{process}"
+    if name == "fchmod":
+        return f"{own}/fd/{_descriptor(arguments[0])}", True
+    folder, address = (_HERE, arguments[0]) if name in _BY_PATH else (arguments[0] & 0xFFFFFFFF, arguments[1])
+    text = "" if address == 0 else os.fsdecode(_read(process, address, 4096).split(b"\0", 1)[0])
+    start = f"{own}/cwd" if folder == _HERE else f"{own}/fd/{_descriptor(folder)}"
     if not text:
-        return os.readlink(f"/proc/{process}/fd/{folder}")
+        return start, True  # AT_EMPTY_PATH, or no path at all: the descriptor itself
+    follow = name not in _WITH_FLAGS or not arguments[3] & _NO_FOLLOW
     if not text.startswith("/"):
-        link = f"/proc/{process}/cwd" if folder == _HERE else f"/proc/{process}/fd/{folder}"
-        text = f"{os.readlink(link)}/{text}"
-    return os.path.normpath(text)
+        return f"{start}/{text}", follow
+    for link in ("/proc/self/", "/proc/thread-self/"):
+        if text.startswith(link):
+            return f"{own}/{text[len(link) :]}", follow
+    return text, follow
 
 
-def _times(process: int, address: int, now: os.stat_result) -> "tuple[int, int]":
-    """Return the access and modification time in nanoseconds that a call wants."""
-    clock = time.time_ns()
+def _descriptor(word: int) -> int:
+    if word & 0x80000000:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return word & 0x7FFFFFFF
+
+
+_Moments = tuple[tuple[int, int], tuple[int, int]]
+"""Access and modification: seconds and nanoseconds."""
+
+
+def _times(name: str, process: int, address: int) -> _Moments:
+    """Return the times that a call wants. Raises OSError, struct.error."""
     if address == 0:
-        return clock, clock
-    seconds, part, later_seconds, later_part = struct.unpack("=qqqq", _read(process, address, 32))
-    return (
-        _time(seconds, part, clock, now.st_atime_ns),
-        _time(later_seconds, later_part, clock, now.st_mtime_ns),
-    )
+        return (0, _NOW), (0, _NOW)
+    if name == "utime":
+        access, change = struct.unpack("=qq", _read(process, address, 16))
+        return (access, 0), (change, 0)
+    access, part, change, later = struct.unpack("=qqqq", _read(process, address, 32))
+    if name == "utimensat":
+        return (access, part), (change, later)
+    return (access, part * 1000), (change, later * 1000)
 
 
-def _time(seconds: int, part: int, clock: int, as_it_is: int) -> int:
-    return clock if part == _NOW else as_it_is if part == _OMIT else seconds * 1_000_000_000 + part
+def _set_times(handle: int, access: "tuple[int, int]", change: "tuple[int, int]") -> None:
+    before = os.stat(handle)
+    clock = time.time_ns()
+
+    def moment(wanted: "tuple[int, int]", as_it_is: int) -> int:
+        seconds, part = wanted
+        return clock if part == _NOW else as_it_is if part == _OMIT else seconds * _SECOND + part
+
+    os.utime(_place(handle), ns=(moment(access, before.st_atime_ns), moment(change, before.st_mtime_ns)))
 
 
 def _read(process: int, address: int, size: int) -> bytes:

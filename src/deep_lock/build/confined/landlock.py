@@ -13,15 +13,18 @@ from deep_lock.build.confined import kernel
 CREATE, ADD_RULE, RESTRICT = 444, 445, 446
 PATH_BENEATH = 1
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+MAKE_CHARACTER_DEVICE, MAKE_BLOCK_DEVICE = 1 << 6, 1 << 11
+TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15
 READ = EXECUTE | READ_FILE | READ_DIR
+DEVICE = MAKE_CHARACTER_DEVICE | MAKE_BLOCK_DEVICE | IOCTL_DEV
+"""Nobody needs a device of his own, and root could make one of a disk."""
 OF_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache", "/etc/ld.so.conf",
     "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime", "/etc/os-release", "/etc/debian_version", "/nix/store",
 )  # fmt: skip
 """What any program needs to start, compilers included. Nothing of a user, no keys, no names."""
-DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+OPEN_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
 def abi() -> int:
@@ -40,10 +43,10 @@ def restrict(readable: Sequence[str], writable: Sequence[str]) -> None:
     try:
         for path in (*SYSTEM, *readable):
             _allow(ruleset, path, READ & handled)
-        for path in DEVICES:
+        for path in OPEN_DEVICES:
             _allow(ruleset, path, (READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV) & handled)
         for path in writable:
-            _allow(ruleset, path, handled)
+            _allow(ruleset, path, handled & ~DEVICE)
         kernel.syscall(RESTRICT, ruleset, 0)
     finally:
         os.close(ruleset)

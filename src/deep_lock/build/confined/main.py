@@ -13,64 +13,91 @@ import runpy
 import signal
 import socket
 import sys
-from pathlib import Path
-from typing import Any
 
-_PACKAGES = str(Path(__file__).resolve().parents[3])
-sys.path.insert(0, _PACKAGES)
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself takes 5 ms to load
+    from typing import Any
+
+_PACKAGES = os.path.abspath(__file__).rsplit(os.sep, 4)[0]
+sys.path.append(_PACKAGES)
 LINUX = sys.platform == "linux"
 if LINUX:
     import resource
 
-    from deep_lock.build.confined import attributes, kernel, landlock, seccomp, supervise
+    from deep_lock.build.confined import answers, kernel, landlock, seccomp, supervise
 sys.path.remove(_PACKAGES)
+_REPORT_SECONDS = 20.0
 
 
 def main() -> int:
     """Read the settings, and run what they name."""
-    settings = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    with open(sys.argv[1], encoding="utf-8") as file:
+        settings = json.load(file)
     if not LINUX:
         return _run_script(settings)
-    told: list[int] = []
+    told: "list[int]" = []
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)
+    if settings["parent"] and os.getppid() != settings["parent"]:
+        return 1  # it died before we could ask to be told of that
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    own = os.getpid()
     process = os.fork()
     if process == 0:
         here.close()
-        os._exit(_confined(settings, there))
+        os._exit(_confined(settings, there, own))
     there.close()
-    listener, fault = _received(here)
-    server = attributes.Attributes(listener, settings["writable"]) if listener >= 0 else None
-    watched = supervise.Watched(process, settings["limits"], 1, settings["writable"])
-    code, stopped = watched.wait(server, listener, told)
-    supervise.sweep()
-    report = json.dumps({"code": code, "stopped": stopped, "fault": fault})
-    Path(settings["status"]).write_text(report, encoding="utf-8")
+    try:
+        report = _watched(settings, here, process, told)
+    finally:
+        supervise.sweep()
+    with open(settings["status"], "w", encoding="utf-8") as file:
+        json.dump(report, file)
     return 0
+
+
+def _watched(settings: "dict[str, Any]", here: socket.socket, process: int, told: "list[int]") -> "dict[str, Any]":
+    listener, fault = _received(here)
+    if fault:
+        return {"code": 126, "stopped": "", "fault": fault}
+    most = int(settings["limits"]["processes"])
+    asked = answers.Answers(listener, settings["writable"], most) if listener >= 0 else None
+    watched = supervise.Watched(process, settings["limits"], 1, settings["writable"])
+    try:
+        code, stopped = watched.wait(asked, told)
+    finally:
+        if asked is not None:
+            asked.close()
+    return {"code": code, "stopped": stopped, "fault": ""}
 
 
 def _received(sock: socket.socket) -> "tuple[int, str]":
     """Return the listener (-1 for none), and why the confinement could not be made ("" if it could)."""
+    sock.settimeout(_REPORT_SECONDS)
     with sock:
-        data, handles, _, _ = socket.recv_fds(sock, 4096, 1)
-        return (handles[0] if handles else -1), data[1:].decode(errors="replace") if data else "the child was gone"
+        try:
+            data, handles, _, _ = socket.recv_fds(sock, 4096, 1)
+        except OSError as error:
+            return -1, str(error) or "no report"
+    if data.startswith(b"+"):
+        return (handles[0] if handles else -1), ""
+    return -1, data[1:].decode(errors="replace") or "the process ended before it was confined"
 
 
-def _confined(settings: "dict[str, Any]", sock: socket.socket) -> int:
+def _confined(settings: "dict[str, Any]", sock: socket.socket, parent: int) -> int:
     """Confine this process, say so, run the script, and return its exit code."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        listener = _confine(settings, sock)
-    except OSError as error:
+        listener = _confine(settings, sock, parent)
+        if listener >= 0:
+            socket.send_fds(sock, [b"+"], [listener])
+            os.close(listener)
+        else:
+            sock.sendall(b"+")
+    except BaseException as error:  # nothing may go on from here unconfined
         sock.sendall(b"-" + str(error).encode())
         return 126
-    if listener >= 0:
-        socket.send_fds(sock, [b"+"], [listener])
-        os.close(listener)
-    else:
-        sock.sendall(b"+")
     sock.close()
     try:
         return _run_script(settings)
@@ -98,27 +125,43 @@ def _flush() -> None:
             continue
 
 
-def _confine(settings: "dict[str, Any]", sock: socket.socket) -> int:
-    """Give up everything but what the settings leave; returns the listener of modes and times, -1 for none."""
+def _confine(settings: "dict[str, Any]", sock: socket.socket, parent: int) -> int:
+    """Give up everything but what the settings leave; returns the descriptor of questions, -1 for none."""
     layers, limits = settings["layers"], settings["limits"]
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.dup2(sock.fileno(), 3)  # everything above goes, whatever we inherited
-    sock.detach()
-    os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    sock.__init__(fileno=3)  # type: ignore[misc]  # the same socket under its new number
+    os.setsid()
+    _close_all_but(sock.fileno())
     if "limits" in layers:
         for name, value in (
             ("AS", limits["memory"]),
             ("CPU", limits["cpu_seconds"]),
             ("FSIZE", limits["file_size"]),
             ("NOFILE", limits["open_files"]),
+            ("NPROC", _MOST_THREADS),
             ("CORE", 0),
         ):
             _limit(getattr(resource, f"RLIMIT_{name}"), int(value))
+    if layers:
+        kernel.drop_capabilities()
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise OSError("the supervisor is gone")
     if "landlock" in layers:
         landlock.restrict(settings["readable"], settings["writable"])
     return seccomp.restrict() if "seccomp" in layers else -1
+
+
+_MOST_THREADS = 8192
+"""Of all programs of the user together, for that is what the kernel counts; it counts none for root."""
+
+
+def _close_all_but(kept: int) -> None:
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != kept:
+            try:
+                os.close(int(name))
+            except OSError:  # the one that the list was read from
+                continue
 
 
 def _limit(kind: int, value: int) -> None:

@@ -7,12 +7,15 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterator
 
-from deep_lock.build.confined.attributes import Attributes
+from deep_lock.build.confined import processes
+from deep_lock.build.confined.answers import Answers
 
 _PAUSE = 0.05
 _SPACE_EVERY = 2.0
 _SWEEP_SECONDS = 10.0
+_FILES_AT_ONCE = 2000
 
 
 class Watched:
@@ -22,97 +25,100 @@ class Watched:
         self._process = process
         self._limits = limits
         self._output = output
-        self._folders = folders
         self._until = time.monotonic() + limits["wall_seconds"]
-        self._measured = time.monotonic()
+        self._sizes = _measure(folders)
 
-    def wait(self, attributes: Attributes | None, listener: int, told: "list[int]") -> "tuple[int, str]":
-        """Return the exit code, and what ended the process before its time: "", "time", "output", "space", "asked"."""
+    def wait(self, answers: "Answers | None", told: "list[int]") -> "tuple[int, str]":
+        """Return the exit code, and what ended the process before its time.
+
+        That is "", "time", "processor", "output", "space" or "asked".
+        """
+        poll = select.poll()
+        ended = os.pidfd_open(self._process)
+        poll.register(ended, select.POLLIN)
+        if answers is not None:
+            poll.register(answers.listener, select.POLLIN)
         while True:
-            self._serve(attributes, listener)
-            code = self._reaped()
-            if code is not None:
-                return code, ""
+            for handle, event in poll.poll(_PAUSE * 1000):
+                if handle == ended or answers is None:
+                    return self._ended()
+                if event & select.POLLIN:
+                    answers.answer()
+                else:
+                    poll.unregister(handle)  # nobody is left who could ask
+            _bury_others(self._process)
             stopped = "asked" if told else self._limit_reached()
             if stopped:
                 return -signal.SIGKILL, stopped
 
-    def _serve(self, attributes: Attributes | None, listener: int) -> None:
-        if attributes is None:
-            time.sleep(_PAUSE / 5)
-            return
-        poll = select.poll()
-        poll.register(listener, select.POLLIN)
-        for _, event in poll.poll(_PAUSE * 1000):
-            if event & select.POLLIN:
-                attributes.answer()
-            else:  # nobody is left who could ask
-                time.sleep(_PAUSE / 10)
-
-    def _reaped(self) -> int | None:
-        """Bury who died; return the exit code of the watched process if it is among them."""
-        while True:
-            try:
-                process, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return 1
-            if process == 0:
-                return None
-            if process == self._process:
-                return os.waitstatus_to_exitcode(status)
+    def _ended(self) -> "tuple[int, str]":
+        _, status, used = os.wait4(self._process, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if self._too_much_output():
+            return code, "output"
+        spent = code in {-signal.SIGKILL, -signal.SIGXCPU} and used.ru_utime + used.ru_stime
+        return code, "processor" if spent and spent >= self._limits["cpu_seconds"] else ""
 
     def _limit_reached(self) -> str:
-        now = time.monotonic()
-        if now > self._until:
+        if time.monotonic() > self._until:
             return "time"
-        if os.fstat(self._output).st_size > self._limits["output"]:
+        if self._too_much_output():
             return "output"
-        if now - self._measured > _SPACE_EVERY:
-            self._measured = now
-            if sum(map(size_below, self._folders)) > self._limits["folder"]:
-                return "space"
-        return ""
+        return "space" if next(self._sizes) > self._limits["folder"] else ""
+
+    def _too_much_output(self) -> bool:
+        return os.fstat(self._output).st_size > self._limits["output"]
 
 
-def size_below(folder: str) -> int:
-    """Return the bytes of all files below a folder."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(f"{parent}/{name}").st_blocks * 512
-            except OSError:
-                continue
-    return total
+def _bury_others(process: int) -> None:
+    """Bury who died, but for the watched one."""
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if found is None or found.si_pid == process:
+            return
+        os.waitpid(found.si_pid, 0)
+
+
+def _measure(folders: "list[str]") -> "Iterator[int]":
+    """Yield the bytes of all files below the folders, as last measured; a large tree is walked in pieces."""
+    size, again = 0, time.monotonic() + _SPACE_EVERY
+    while True:
+        if time.monotonic() < again:
+            yield size
+            continue
+        total = 0
+        for count, found in enumerate(_sizes(folders), start=1):
+            total += found
+            if count % _FILES_AT_ONCE == 0:
+                yield max(size, total)
+        size, again = total, time.monotonic() + _SPACE_EVERY
+
+
+def _sizes(folders: "list[str]") -> "Iterator[int]":
+    for folder in folders:
+        for parent, names, files in os.walk(folder):
+            for name in (*names, *files):
+                try:
+                    yield os.lstat(f"{parent}/{name}").st_blocks * 512
+                except OSError:
+                    continue
 
 
 def sweep() -> None:
-    """Kill every descendant: children first, whose own children then become ours."""
+    """Kill every descendant, and bury it."""
     until = time.monotonic() + _SWEEP_SECONDS
     while time.monotonic() < until:
-        for process in _children():
+        for process in processes.descendants():
             try:
                 os.kill(process, signal.SIGKILL)
             except OSError:
                 continue
         try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                time.sleep(_PAUSE / 10)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         except ChildProcessError:
             return
-
-
-def _children() -> "list[int]":
-    own = os.getpid()
-    found = []
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == own:
-            found.append(int(name))
-    return found
+        time.sleep(_PAUSE / 50)

@@ -1,48 +1,58 @@
-"""Tries what one layer of the sandbox must stop: ends with 0 where it is stopped. Run by `sandbox.probe`."""
+"""Tries what the layers of the sandbox must stop: ends with 0 where all is stopped. Run by `sandbox.probe`."""
 
 import errno
 import os
 import socket
+import stat
 import sys
 
 
-def main(layer: str) -> int:
-    """Print in one line what was found."""
-    if layer == "limits":
-        return _try_memory()
-    return _try_files() if layer == "landlock" else _try_socket()
+def main(layers: "list[str]") -> int:
+    """Print in one line what was not stopped first."""
+    for layer in layers:
+        found = _TRIALS[layer]() if layer in _TRIALS else ""
+        if found:
+            print(found)
+            return 1
+    return 0
 
 
-def _try_memory() -> int:
+def _try_memory() -> str:
     try:
         bytearray(1 << 36)
     except MemoryError:
-        print("memory, processor time, files and output are limited")
-        return 0
-    print("memory is not limited")
-    return 1
+        return ""
+    return "memory is not limited"
 
 
-def _try_files() -> int:
+def _try_files() -> str:
     try:
         os.listdir("/proc")
     except PermissionError:
-        print("files, TCP and other processes are out of reach")
-        return 0
-    print("files outside can be read")
-    return 1
+        return ""
+    return "files outside can be read"
 
 
-def _try_socket() -> int:
+def _try_calls() -> str:
     try:
         socket.socket(socket.AF_UNIX).close()
     except OSError as error:
         if error.errno == errno.EPERM:
-            print("sockets, namespaces and keys are out of reach")
-            return 0
-    print("a socket can be made")
-    return 1
+            return _try_modes()
+    return "a socket can be made"
 
+
+def _try_modes() -> str:
+    """The supervisor must be able to help: a linker must make programs executable."""
+    with open("made", "wb"):
+        pass
+    os.chmod("made", 0o700)
+    if stat.S_IMODE(os.stat("made").st_mode) == 0o700:
+        return ""
+    return "modes of files cannot be changed by the supervisor (kernel.yama.ptrace_scope above 1 forbids it)"
+
+
+_TRIALS = {"limits": _try_memory, "landlock": _try_files, "seccomp": _try_calls}
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))
