@@ -6,6 +6,7 @@ child that tries is the very child that runs hooks.
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -196,12 +197,26 @@ def _waited(arguments: Sequence[str], command: Command, output: int) -> int | No
         start_new_session=True,
     )
     try:
-        return process.wait(command.limits.wall_seconds + _GRACE_SECONDS)
+        return _patient(process, command.limits.wall_seconds + _GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         return None
     finally:
         if process.poll() is None:
             _stop(process)
+
+
+def _patient(process: "subprocess.Popen[bytes]", seconds: float) -> int:
+    """Wait as Popen does with a timeout, which looks every 50 ms only. Raises subprocess.TimeoutExpired."""
+    if sys.platform != "linux":
+        return process.wait(seconds)
+    ended = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        poll.poll(seconds * 1000)
+    finally:
+        os.close(ended)
+    return process.wait(0)
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

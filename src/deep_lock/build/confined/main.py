@@ -35,7 +35,7 @@ def main() -> int:
         settings = json.load(file)
     if not LINUX:
         return _run_script(settings)
-    told: "list[int]" = []
+    told: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)
