@@ -6,6 +6,7 @@ An answer is true where the attempt seemed to work; whether it did is looked at 
 import ctypes
 import fcntl
 import json
+import mmap
 import os
 import resource
 import signal
@@ -158,7 +159,7 @@ def attempts(places: Places) -> "dict[str, Callable[[], object]]":
         "type for the user": type_for_the_user,
         "share memory": lambda: call_or_fail(LIBC.shmctl(LIBC.shmget(0, 4096, 0o1600), 0, None)),
         "make a device": lambda: os.mknod("device", stat.S_IFCHR | 0o600, os.makedev(1, 3)),
-        "take much memory": lambda: bytearray(3 << 30),
+        "take much memory": lambda: mmap.mmap(-1, 3 << 30).close(),
         "write a large file": large_file,
         "open many files": many_files,
     }
