@@ -154,7 +154,9 @@ def _settings(command: Command, layers: Sequence[str], status: Path) -> bytes:
             "cwd": str(command.cwd.resolve()),
             "environ": dict(command.environ),
             "readable": [str(path) for path in _resolved(*command.readable, command.python.parent)],
-            "writable": [str(path) for path in _resolved(*command.writable)],
+            # by the name that was told too: bubblewrap puts a folder where there was a link
+            "writable": [str(path) for path in dict.fromkeys((*_resolved(*command.writable), *command.writable))],
+            "measured": [str(path) for path in _resolved(*command.writable)],
             "search_path": [str(path) for path in command.search_path],
             "prefix": str(command.prefix) if command.prefix else "",
             "limits": msgspec.to_builtins(command.limits),

@@ -15,7 +15,7 @@ _NO_FOLLOW = 0x100
 _NOW, _OMIT = 0x3FFFFFFF, 0x3FFFFFFE
 _MODES = 0o777
 _SECOND = 1_000_000_000
-_TOLD = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBADF}
+_TOLD = {errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EBADF}
 """Errors that are told as they are: who asks could find out by stat. A touch relies on them."""
 _MODE_ARGUMENT = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2}
 _TIMES_ARGUMENT = {"utime": 1, "utimes": 1, "futimesat": 2, "utimensat": 2}
@@ -40,8 +40,8 @@ class Attributes:
             handle = os.open(path, os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
         except OSError as error:
             return error.errno if error.errno in _TOLD else 0
-        except (ValueError, struct.error):
-            return errno.EFAULT
+        except (ValueError, OverflowError, struct.error):
+            return errno.EFAULT  # no address, or one past every memory
         try:
             if not self._is_writable(handle) or not is_asked():
                 return 0

@@ -25,7 +25,7 @@ if LINUX:
     import resource
 
     from deep_lock.build.confined import answers, kernel, landlock, seccomp, supervise
-sys.path.remove(_PACKAGES)
+sys.path.pop()
 _REPORT_SECONDS = 20.0
 
 
@@ -63,7 +63,7 @@ def _watched(settings: "dict[str, Any]", here: socket.socket, process: int, told
         return {"code": 126, "stopped": "", "fault": fault}
     most = int(settings["limits"]["processes"])
     asked = answers.Answers(listener, settings["writable"], most) if listener >= 0 else None
-    watched = supervise.Watched(process, settings["limits"], 1, settings["writable"])
+    watched = supervise.Watched(process, settings["limits"], 1, settings["measured"])
     try:
         code, stopped = watched.wait(asked, told)
     finally:

@@ -1,7 +1,7 @@
 """seccomp: which system calls a process and its children may make, for ever.
 
-No socket, no look into other processes, no new namespaces, no keys, no io_uring. Owners and extended attributes are
-changed in pretence only. The supervisor is asked (answers.py) before a mode or a time of a file is changed, which
+No socket, no look into other processes, no new namespaces, no keys, no io_uring. Owners are changed in pretence only,
+and no file has extended attributes. The supervisor is asked (answers.py) before a mode or a time of a file is changed, which
 Landlock does not cover, before a process is started, and before one is sent a signal.
 """
 
@@ -48,11 +48,14 @@ _ABSENT = {
 }
 """Answered as an old kernel would: programs then take the older way, whose arguments a filter can see."""
 _PRETENDED = {
-    "chown": (92, _NONE), "lchown": (94, _NONE), "fchown": (93, 55), "fchownat": (260, 54), "setxattr": (188, 5),
-    "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15),
-    "fremovexattr": (199, 16), "setxattrat": (463, 463), "removexattrat": (466, 466), "setpriority": (141, 140),
+    "chown": (92, _NONE), "lchown": (94, _NONE), "fchown": (93, 55), "fchownat": (260, 54), "setpriority": (141, 140),
     "sched_setparam": (142, 118), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274), "ioprio_set": (251, 30),
 }  # fmt: skip
+_UNSUPPORTED = {
+    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14),
+    "lremovexattr": (198, 15), "fremovexattr": (199, 16), "setxattrat": (463, 463), "removexattrat": (466, 466),
+}  # fmt: skip
+"""Answered as a file system without them would. To pretend would lose modes: cp -p sets them by an attribute first."""
 ATTRIBUTES = {
     "chmod": (90, _NONE), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "utimensat": (280, 88),
     "utime": (132, _NONE), "utimes": (235, _NONE), "futimesat": (261, _NONE),
@@ -105,6 +108,7 @@ def _program(audit: int, place: int) -> "list[bytes]":
         (_REFUSED, _REFUSE),
         (_ABSENT, _ERRNO | errno.ENOSYS),
         (_PRETENDED, _ERRNO),
+        (_UNSUPPORTED, _ERRNO | errno.EOPNOTSUPP),
         (ATTRIBUTES, _NOTIFY),
         (SIGNALS, _NOTIFY),
         (FORKS, _NOTIFY),
