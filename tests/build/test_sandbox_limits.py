@@ -423,7 +423,7 @@ MODES_AND_TIMES = """
     assert mode("folder2/inner") == 0o641
     subprocess.run(["tar", "-cf", "all.tar", "folder", "copy"], check=True)
     os.mkdir("out")
-    subprocess.run(["tar", "-xf", "all.tar", "-C", "out"], check=True)
+    subprocess.run(["tar", "-xpf", "all.tar", "-C", "out"], check=True)
     assert mode("out/copy") == 0o753 and os.stat("out/copy").st_mtime == 4242
 """
 
