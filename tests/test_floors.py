@@ -38,6 +38,7 @@ FLOORS: dict[str, int] = {
     "planning": 5,
     "findings": 5,
     "locking": 5,
+    "examining": 5,
     "cli": 6,
     "__main__": 7,
     "__init__": 0,
@@ -59,8 +60,23 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 }
 """Outside modules that belong to one room."""
 
-READS_THE_WORLD = ("cli/", "model/targets.py", "files.py", "__main__.py", "index/cache.py")
-"""Who may look at the clock, the environment, the platform. (files and the cache ask for file modes.)"""
+READS_THE_WORLD = (
+    "cli/",
+    "model/targets.py",
+    "files.py",
+    "__main__.py",
+    "index/cache.py",
+    "build/confined/",
+    "build/sandbox.py",
+    "build/bubblewrap.py",
+    "build/seatbelt.py",
+)
+"""Who may look at the clock, the environment, the platform.
+
+files and the cache ask for file modes. build/confined is a program of its own, in a process of its own: its environment
+and its streams are those of the stranger that it becomes. The three beside it ask which system this is, and hence which
+sandbox.
+"""
 
 
 def _files() -> list[Path]:

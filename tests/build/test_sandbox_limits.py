@@ -71,6 +71,17 @@ STOPPED: dict[str, tuple[str, Limits, Stopped]] = {
         Limits(wall_seconds=60, folder=MIB),
         "space",
     ),
+    "bytes below what any path can name": (
+        """
+        import os, time
+        for _ in range(3000):
+            os.mkdir("d")
+            os.chdir("d")
+        time.sleep(60)
+        """,
+        Limits(wall_seconds=60),
+        "space",
+    ),
 }
 FAILED: dict[str, tuple[str, Limits, str]] = {
     "memory": (
