@@ -26,6 +26,7 @@ exclude-newer = "P7D"
 exclude-newer-package = { Pip = false, "Ruamel.Yaml" = 2026-01-02 }
 fork-strategy = "fewest"
 hooks = "sandbox"
+observe = true
 sources = { Spam = { index = "inner" } }
 find-links = ["wheels"]
 no-index = false
@@ -64,6 +65,7 @@ def test_every_key_is_read() -> None:
     assert config.extras == "all"
     assert config.groups == ("dev-tools",)
     assert config.default_groups == ()
+    assert config.observe is True
     assert config.no_binary == frozenset((":all:",))
     assert config.only_binary == frozenset(("numpy",))
     assert config.allow_wheel == frozenset(("torch",))

@@ -14,7 +14,6 @@ from msgspec import Struct, field
 from deep_lock.build.archive_stream import MIB
 from deep_lock.build.member_judge import deciding_limit, is_cargo_lock
 from deep_lock.build.source_walk import archive_faults, make_judge, walk_source
-from deep_lock.errors import ArchiveAmbiguous, LimitExceeded
 
 _HELPFUL = re.compile(
     r"(?:[^/]+\.(?:txt|in|py)|CMakeLists\.txt"  # what `file:` names; build hooks; CMake's wanted version
