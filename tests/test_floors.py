@@ -49,7 +49,7 @@ WINGS = {"inputs", "index", "resolve", "build", "lockfile"}
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "httpx": (),
     "httpcore": ("index/transport.py", "index/sockets.py", "index/connections.py"),
-    "subprocess": (),
+    "subprocess": ("build/guarded_run.py",),
     "venv": (),
     "resolvelib": ("resolve/",),
     "click": ("cli/",),
