@@ -10,21 +10,18 @@ environment would run before anything was confined.
 """
 
 # No pathlib: it takes 10 ms to import, and this program starts once for each hook.
-# ruff: noqa: PTH123, PTH208
+# ruff: noqa: PTH100, PTH118, PTH120, PTH123
 # Python 3.9 reads this file: no match, no unions at run time.
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import runpy
-import select
 import signal
+import socket
 import stat
 import struct
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 try:
@@ -38,17 +35,12 @@ except ImportError:  # Windows, where this file is only looked at
 
 Settings = dict[str, Any]
 
-PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 36, 38
+PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
-SECCOMP_MODE_FILTER = 2
+SECCOMP_SET_MODE_FILTER, SECCOMP_FLAG_NEW_LISTENER = 1, 8
 CAPABILITY_VERSION_3 = 0x20080522
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
 LANDLOCK_RULE_PATH_BENEATH = 1
-
-TICK = 0.1
-SWEEP_SECONDS = 10
-MOST_ENTRIES = 500_000
-"""More files than this in the writable folders count as too much space."""
 
 
 # -- the confined child
@@ -128,19 +120,32 @@ def restrict_files(ruleset: Settings) -> None:
     os.close(handle)
 
 
-def filter_calls(programs: Settings) -> None:
-    """Install the system call filter for this machine."""
-    program = programs.get(os.uname().machine)
+def filter_calls(settings: Settings) -> int:
+    """Install the system call filter for this machine; return what its notices come from, or -1 where none will.
+
+    Where the kernel takes no listener (an outer sandbox may have one), the calls that would be passed on are pretended.
+    """
+    machine = os.uname().machine
+    program = settings["filters"].get(machine)
     if program is None:
-        raise StepFailed("no system call filter for " + os.uname().machine)
+        raise StepFailed(f"no system call filter for {machine}")
+    number = settings["seccomp_call"][machine]
+    pretended = [[*one[:3], settings["pretend"] if one[3] == settings["notify"] else one[3]] for one in program]
+    listener = load_filter(number, SECCOMP_FLAG_NEW_LISTENER, program)
+    if listener < 0:
+        called(load_filter(number, 0, pretended), "seccomp")
+    return listener
+
+
+def load_filter(number: int, flags: int, program: list[list[int]]) -> int:
+    """Call seccomp(2)."""
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in program))
     fprog = struct.pack("@HP", len(program), ctypes.addressof(code))
-    arguments = (ctypes.c_ulong(SECCOMP_MODE_FILTER), fprog, ctypes.c_ulong(0), ctypes.c_ulong(0))
-    called(libc().prctl(PR_SET_SECCOMP, *arguments), "seccomp")
+    return int(libc().syscall(number, SECCOMP_SET_MODE_FILTER, flags, fprog))
 
 
-def confine(settings: Settings, supervisor: int) -> None:
-    """Go through the steps, the strictest last."""
+def confine(settings: Settings, supervisor: int) -> int:
+    """Go through the steps, the strictest last; return what the notices of the filter come from, or -1."""
     os.umask(0o022)
     if settings["linux"]:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -152,8 +157,7 @@ def confine(settings: Settings, supervisor: int) -> None:
         drop_capabilities()
     if settings["landlock"]:
         restrict_files(settings["landlock"])
-    if settings["filters"]:
-        filter_calls(settings["filters"])
+    return filter_calls(settings) if settings["filters"] else -1
 
 
 def become_child(settings: Settings, supervisor: int, output: int, ready: int) -> None:
@@ -170,12 +174,14 @@ def become_child(settings: Settings, supervisor: int, output: int, ready: int) -
         os.dup2(ready, 3)
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
         os.chdir(settings["cwd"])
-        confine(settings, supervisor)
+        listener = confine(settings, supervisor)
     except (OSError, StepFailed) as error:
         os.write(3, str(error).encode("utf-8", "replace")[:2000] or b"?")
         os._exit(125)
-    os.write(3, b"\n")
-    os.close(3)
+    with socket.socket(fileno=3) as door:
+        socket.send_fds(door, [b"\n"], [listener] if listener >= 0 else [])
+    if listener >= 0:
+        os.close(listener)
 
 
 def run_script(settings: Settings) -> None:
@@ -187,164 +193,23 @@ def run_script(settings: Settings) -> None:
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 
-# -- the supervisor
-
-
-def used_space(folders: list[str]) -> float:
-    """Return the bytes on disk below the folders; what cannot be counted counts as endless."""
-    total = entries = 0
-    waiting = list(folders)
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as found:
-                for entry in found:
-                    status = entry.stat(follow_symlinks=False)
-                    total += status.st_blocks * 512
-                    entries += 1
-                    if stat.S_ISDIR(status.st_mode):
-                        waiting.append(entry.path)
-        except FileNotFoundError:
-            continue  # it was removed meanwhile
-        except OSError:
-            return float("inf")  # a path made too long to be looked at, or a folder closed to us
-        if entries > MOST_ENTRIES:
-            return float("inf")
-    return total
-
-
-def offspring() -> list[int]:
-    """Return the ids of all processes that descend from this one and are not dead, from /proc; none where it is not."""
-    parents: dict[int, list[int]] = {}
-    try:
-        names = os.listdir("/proc")
-    except OSError:
-        return []
-    for name in names:
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        if fields[0] not in (b"Z", b"X"):
-            parents.setdefault(int(fields[1]), []).append(int(name))
-    found, waiting = [], [os.getpid()]
-    while waiting:
-        below = parents.get(waiting.pop(), [])
-        found += below
-        waiting += below
-    return found
-
-
-def send(kill: Callable[[int, int], None], number: int, which: int) -> None:
-    """Signal a process or group that may be gone."""
-    with contextlib.suppress(OSError):
-        kill(number, which)
-
-
-def reap(child: int, code: int) -> tuple[int, bool]:
-    """Collect the dead; return the child's exit code as soon as it is known, and whether any process is left."""
-    while True:
-        try:
-            dead, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return code, False
-        if dead == 0:
-            return code, True
-        if dead == child:
-            code = os.waitstatus_to_exitcode(status)
-
-
-def sweep(child: int, code: int, *, deep: bool) -> int:
-    """Kill whatever the hook left behind, and return its exit code. Stopped first, so that nothing outruns the sweep."""
-    send(os.killpg, child, signal.SIGKILL)
-    code, left = reap(child, code)
-    end = time.monotonic() + SWEEP_SECONDS
-    while left and deep and time.monotonic() < end:
-        found = offspring()
-        for which in (signal.SIGSTOP, signal.SIGKILL):
-            for number in found:
-                send(os.kill, number, which)
-        time.sleep(0.002)
-        code, left = reap(child, code)
-    return code
-
-
-def exceeded(settings: Settings, output: int, space: Space) -> str:
-    """Return which limit the hook has passed, if any."""
-    if os.fstat(output).st_size > settings["output_limit"]:
-        return "output"
-    return "space" if space.full() else ""
-
-
-class Space:
-    """What the writable folders have grown by, looked at so seldom that looking costs a tenth of the time at most."""
-
-    def __init__(self, folders: list[str], limit: int) -> None:
-        self.folders = folders
-        self.limit = limit
-        self.next = 0.0
-        self.before = used_space(folders)
-
-    def full(self) -> bool:
-        """Whether they have grown by more than the limit, as far as was looked."""
-        started = time.monotonic()
-        if started < self.next:
-            return False
-        grown = used_space(self.folders) - self.before
-        ended = time.monotonic()
-        self.next = ended + max(0.3, 10 * (ended - started))
-        return not grown <= self.limit
-
-
-def watch(settings: Settings, child: int, output: int, wake: int) -> str:
-    """Wait for the end of the child or of its allowance; return why it was stopped, if it was."""
-    space = Space(settings["writable"], settings["folder_limit"])
-    end = time.monotonic() + settings["wall_seconds"]
-    while True:
-        # The child stays a zombie here, so that its process group's number is nobody else's when the group is killed.
-        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        stopped = exceeded(settings, output, space)
-        if ended or stopped or time.monotonic() > end:
-            return stopped or ("" if ended else "time")
-        readable = select.select([0, wake], [], [], TICK)[0]
-        if wake in readable:
-            os.read(wake, 512)
-        if 0 in readable:  # deep-lock writes nothing: this is its end
-            return "abandoned"
-
-
-def supervise(settings: Settings) -> Settings | None:
-    """Fork the child and see it to its end; return the report. In the child, return nothing once it is confined."""
-    supervisor = os.getpid()
-    if settings["linux"] and ctypes is not None:
-        prctl(PR_SET_CHILD_SUBREAPER, 1)
-    output = os.open(settings["output"], os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-    wake, woken = os.pipe()
-    os.set_blocking(woken, False)
-    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    status, ready = os.pipe()
-    started = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        become_child(settings, supervisor, output, ready)
-        return None
-    os.close(ready)
-    said = os.read(status, 4096)  # the child's own code, or its end: nothing of a stranger has run
-    stopped = watch(settings, child, output, wake) if said == b"\n" else ""
-    code = sweep(child, -signal.SIGKILL, deep=settings["sweep"])
-    failed = "" if said == b"\n" else said.decode("utf-8", "replace") or "it ended at once"
-    return {"failed": failed, "code": code, "stopped": stopped, "seconds": time.monotonic() - started}
+def sibling(name: str) -> Settings:
+    """Load a file that stands beside this one: by its path, since ``-I`` searches no folder of ours."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".py")
+    names: Settings = {"__name__": name, "__file__": path}
+    with open(path, "rb") as file:
+        exec(compile(file.read(), path, "exec"), names)  # noqa: S102 - a file of deep-lock's own
+    return names
 
 
 def main() -> None:
-    """Read the settings and take both parts."""
+    """Read the settings, and take the part of the supervisor or of the child."""
     with open(sys.argv[1], encoding="utf-8") as file:
         settings = json.load(file)
     try:
-        report = supervise(settings)
+        if settings["linux"]:
+            prctl(PR_SET_CHILD_SUBREAPER, 1)
+        report = sibling("supervise")["supervise"](settings, become_child, sibling)
     except (OSError, StepFailed) as error:
         report = {"failed": str(error), "code": 125, "stopped": "", "seconds": 0.0}
     if report is None:

@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from deep_lock.build.landlock import FILE_RIGHTS, landlock_abi, make_ruleset
-from deep_lock.build.seccomp import ARCHITECTURES, make_filter
+from deep_lock.build.seccomp import ARCHITECTURES, NOTIFY, PRETEND, attended, make_filter
+from deep_lock.build.syscall_numbers import NUMBERS
 from deep_lock.display import show
 from deep_lock.errors import HookFailed, HookRefused
 
@@ -148,6 +149,10 @@ def _settings(command: Command, layers: frozenset[LayerName], output: Path, abi:
         "writable": writable,
         "landlock": None if ruleset is None else {**msgspec.to_builtins(ruleset), "file_rights": FILE_RIGHTS},
         "filters": filters if "seccomp" in layers else None,
+        "attended": {machine: attended(machine) for machine in ARCHITECTURES},
+        "seccomp_call": dict(zip(("x86_64", "aarch64"), NUMBERS["seccomp"], strict=True)),
+        "notify": NOTIFY,
+        "pretend": PRETEND,
         "resources": resources if "limits" in layers else {},
         "sweep": "sweep" in layers,
     }

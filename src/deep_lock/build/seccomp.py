@@ -27,8 +27,10 @@ _ERRNO = 0x00050000
 _DENY = _ERRNO | errno.EPERM
 _ABSENT = _ERRNO | errno.ENOSYS
 _UNSUPPORTED = _ERRNO | errno.EOPNOTSUPP
-_PRETEND = _ERRNO
+PRETEND = _ERRNO
 """The call is not made, and its caller is told that it was: backends fail when a chmod does."""
+NOTIFY = 0x7FC00000
+"""The call is passed on to `attend.py`, which makes it if the file is the hook's own."""
 
 
 class _When(Struct, frozen=True):
@@ -40,9 +42,10 @@ class _When(Struct, frozen=True):
     equal: bool = True
 
 
+_ATTENDED = "chmod fchmod fchmodat fchmodat2 utimensat"
 _PRETENDED = (
-    # Landlock covers none of these: a hook could open ~/.ssh to the world. Links and modes of its own files are fine.
-    "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat "
+    # Landlock covers none of these, nor of the ones above: a hook could open ~/.ssh to the world.
+    "chown fchown lchown fchownat utime utimes futimesat "
     "setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat "
     # One session and one process group for all that a hook starts: one signal reaches every one of them.
     "setsid setpgid"
@@ -62,7 +65,9 @@ _DENIED = (
     "quotactl_fd acct swapon swapoff reboot kexec_load kexec_file_load init_module finit_module delete_module iopl "
     "ioperm settimeofday clock_settime clock_adjtime adjtimex sethostname setdomainname vhangup syslog lookup_dcookie "
     # watching files that cannot be read, and truncating by path (Landlock's ABI 3; files of its own by descriptor)
-    "fanotify_init fanotify_mark inotify_add_watch truncate"
+    "fanotify_init fanotify_mark inotify_add_watch truncate "
+    # a filter of the hook's own could answer in the place of this one
+    "seccomp"
 )
 _SIGNALLERS = "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal"
 
@@ -78,12 +83,14 @@ _IOCTLS = (
     0x40087602,
 )
 _UNIX, _STREAM, _KIND = 1, 1, 0xF
+_SET_SECCOMP = 22
 _TRUNCATE_ON_OPEN, _ACCESS_MODE = 0x200, 0x3
 
 
 def _rules(landlock_abi: int) -> list[tuple[str, int, _When | None]]:
     rules: list[tuple[str, int, _When | None]] = []
-    rules += [(name, _PRETEND, None) for name in _PRETENDED.split()]
+    rules += [(name, NOTIFY, None) for name in _ATTENDED.split()]
+    rules += [(name, PRETEND, None) for name in _PRETENDED.split()]
     rules += [(name, _UNSUPPORTED, None) for name in _XATTR_READERS.split()]
     rules += [(name, _DENY, None) for name in _DENIED.split()]
     # A pair of stream sockets is a pipe. A datagram socket is not: it can be sent from to any path.
@@ -97,6 +104,7 @@ def _rules(landlock_abi: int) -> list[tuple[str, int, _When | None]]:
     rules += [("fcntl", _DENY, _When(1, command)) for command in _SIGNAL_OWNER]
     rules += [("ioctl", _DENY, _When(1, command)) for command in _IOCTLS]
     rules += [(name, _DENY, _When(0, 0, equal=False)) for name in ("prlimit64", "sched_setaffinity")]
+    rules.append(("prctl", _DENY, _When(0, _SET_SECCOMP)))
     if landlock_abi < 6:  # Landlock scopes no signals yet
         rules += [(name, _DENY, None) for name in _SIGNALLERS.split()]
     if landlock_abi < 3:  # to open for reading may truncate
@@ -138,3 +146,9 @@ def make_filter(machine: Machine, landlock_abi: int) -> list[Instruction]:
         if number >= 0:
             program += _instructions(number, action, when)
     return [*program, (_RETURN, 0, 0, _ALLOW)]
+
+
+def attended(machine: Machine) -> dict[int, str]:
+    """Return which calls are passed on to the attendant, by number."""
+    column = 0 if machine == "x86_64" else 1
+    return {NUMBERS[name][column]: name for name in _ATTENDED.split() if NUMBERS[name][column] >= 0}
