@@ -154,6 +154,7 @@ def confine(settings: Settings, supervisor: int) -> int:
     limit_resources(settings["resources"])
     if settings["landlock"] or settings["filters"]:
         prctl(PR_SET_NO_NEW_PRIVS, 1)
+    if settings["capabilities"]:
         drop_capabilities()
     if settings["landlock"]:
         restrict_files(settings["landlock"])

@@ -28,7 +28,7 @@ GRACE_SECONDS = 30
 
 CONFINE = Path(__file__).with_name("confine.py")
 
-LayerName = Literal["landlock", "seccomp", "limits", "sweep"]
+LayerName = Literal["landlock", "seccomp", "capabilities", "limits", "sweep"]
 EVERY_LAYER: frozenset[LayerName] = frozenset(get_args(LayerName))
 UNCONFINED: frozenset[LayerName] = frozenset({"limits", "sweep"})
 
@@ -153,6 +153,7 @@ def _settings(command: Command, layers: frozenset[LayerName], output: Path, abi:
         "seccomp_call": dict(zip(("x86_64", "aarch64"), NUMBERS["seccomp"], strict=True)),
         "notify": NOTIFY,
         "pretend": PRETEND,
+        "capabilities": "capabilities" in layers,
         "resources": resources if "limits" in layers else {},
         "sweep": "sweep" in layers,
     }
