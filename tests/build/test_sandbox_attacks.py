@@ -14,12 +14,13 @@ import sandboxed
 from sandboxed import ATTACKS, Bench, bench
 
 import deep_lock
-from deep_lock.build.guarded_run import EVERY_LAYER, LayerName, execute
+from deep_lock.build.guarded_run import INNER_LAYERS, LayerName, execute
 from deep_lock.build.landlock import landlock_abi
-from deep_lock.build.sandbox import probe
+from deep_lock.build.sandbox import probe, run
 
 pytestmark = pytest.mark.skipif(probe().level != "strong", reason=f"no strong sandbox here: {probe().layers}")
 
+BUBBLEWRAP = next(layer for layer in probe().layers if layer.name == "bubblewrap")
 NEEDS_CAPABILITY = {"make a namespace"}
 """Outside the filter these succeed only where the machine lets them."""
 
@@ -35,9 +36,28 @@ def test_every_attack_is_stopped(place: Bench, name: str) -> None:
     assert not place.attack(name)
 
 
+@pytest.mark.skipif(not BUBBLEWRAP.works, reason=f"bubblewrap: {BUBBLEWRAP.reason}")
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_is_stopped_in_bubblewrap(place: Bench, name: str) -> None:
+    assert not place.attack(name, INNER_LAYERS | {"bubblewrap"})
+
+
+@pytest.mark.skipif(not BUBBLEWRAP.works, reason=f"bubblewrap: {BUBBLEWRAP.reason}")
+@pytest.mark.parametrize("name", ["read netrc", "write bashrc", "read the parent's environment", "signal the parent"])
+def test_bubblewrap_alone_stops_these(place: Bench, name: str) -> None:
+    assert not place.attack(name, frozenset({"bubblewrap"}))
+
+
+@pytest.mark.skipif(not BUBBLEWRAP.works, reason=f"bubblewrap: {BUBBLEWRAP.reason}")
+def test_only_bubblewrap_hides_that_a_file_is_there(place: Bench) -> None:
+    code = "import os; print(os.path.exists(it['home'] + '/.netrc'))"
+    assert place.run(code).output == "True"
+    assert place.run(code, INNER_LAYERS | {"bubblewrap"}).output == "False"
+
+
 @pytest.mark.parametrize("name", sorted(ATTACKS.keys() - NEEDS_CAPABILITY))
 def test_every_attack_succeeds_without_its_layers(place: Bench, name: str) -> None:
-    assert place.attack(name, EVERY_LAYER - set(ATTACKS[name].stopped_by))
+    assert place.attack(name, INNER_LAYERS - set(ATTACKS[name].stopped_by))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +84,7 @@ def test_truncating_by_opening_for_reading_needs_the_filter_before_abi_3(place: 
     victim = place.home / "readable"
     code = f"import os; os.open({str(victim)!r}, os.O_RDONLY | os.O_TRUNC)"
     sizes = []
-    for layers in (EVERY_LAYER, EVERY_LAYER - {"seccomp"}):
+    for layers in (INNER_LAYERS, INNER_LAYERS - {"seccomp"}):
         victim.write_text("here")
         command = place.command(code)
         command = msgspec.structs.replace(command, readable=(*command.readable, victim))
@@ -73,11 +93,14 @@ def test_truncating_by_opening_for_reading_needs_the_filter_before_abi_3(place: 
     assert sizes == [4, 0]
 
 
-def test_nothing_of_the_parent_s_environment_is_seen(place: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("layers", [INNER_LAYERS, None], ids=["inner", "front door"])
+def test_the_environment_is_the_command_s(
+    place: Bench, monkeypatch: pytest.MonkeyPatch, layers: frozenset[LayerName] | None
+) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "secret")
-    ended = place.run("import os; print(sorted(os.environ))")
-    assert "SECRET" not in ended.output
-    assert "'HOME', 'LANG', 'PATH', 'TMPDIR'" in ended.output.replace("'LC_CTYPE', ", "")
+    command = place.command("import os; print(sorted(os.environ.items()) == sorted(json.loads(sys.argv[2]).items()))")
+    command = msgspec.structs.replace(command, arguments=(*command.arguments, json.dumps(dict(command.environ))))
+    assert (run(command) if layers is None else execute(command, layers)).output == "True"
 
 
 def test_no_descriptor_of_the_parent_is_open(place: Bench) -> None:

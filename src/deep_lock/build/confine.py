@@ -71,8 +71,11 @@ def prctl(option: int, value: int, *, must: bool = True) -> int:
     return called(answer, f"prctl {option}") if must else answer
 
 
-def limit_resources(limits: Settings) -> None:
-    """Set limits of one process each. None is ever raised, and none can be raised again."""
+def limit_resources(limits: Settings, *, must: bool) -> None:
+    """Set limits of one process each. None is ever raised, and none can be raised again.
+
+    ``must``: one that cannot be set is an error. Elsewhere than on Linux some cannot, and the probe says so.
+    """
     for name, (soft, hard) in sorted(limits.items()):
         kind = getattr(resource, name, None)
         if kind is None:
@@ -82,7 +85,8 @@ def limit_resources(limits: Settings) -> None:
         try:
             resource.setrlimit(kind, (min(soft, bound), bound))
         except (OSError, ValueError) as error:
-            raise StepFailed(f"{name}: {error}") from None
+            if must:
+                raise StepFailed(f"{name}: {error}") from None
 
 
 def drop_capabilities() -> None:
@@ -151,7 +155,7 @@ def confine(settings: Settings, supervisor: int) -> int:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != supervisor:
             raise StepFailed("the supervisor is gone")
-    limit_resources(settings["resources"])
+    limit_resources(settings["resources"], must=settings["linux"])
     if settings["landlock"] or settings["filters"]:
         prctl(PR_SET_NO_NEW_PRIVS, 1)
     if settings["capabilities"]:
@@ -187,6 +191,8 @@ def become_child(settings: Settings, supervisor: int, output: int, ready: int) -
 
 def run_script(settings: Settings) -> None:
     """Run the hook's script as the main program of this process, which ends as any Python program does."""
+    os.environ.clear()  # Python and bubblewrap set variables of their own
+    os.environ.update(settings["environ"])
     if settings["prefix"]:
         sys.prefix = sys.exec_prefix = settings["prefix"]
     sys.path += settings["search_path"]

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import msgspec
 from msgspec import Struct
 
+from deep_lock.build.bubblewrap import find_bubblewrap, wrap
 from deep_lock.build.landlock import FILE_RIGHTS, landlock_abi, make_ruleset
 from deep_lock.build.seccomp import ARCHITECTURES, NOTIFY, PRETEND, attended, make_filter
 from deep_lock.build.syscall_numbers import NUMBERS
@@ -28,8 +29,8 @@ GRACE_SECONDS = 30
 
 CONFINE = Path(__file__).with_name("confine.py")
 
-LayerName = Literal["landlock", "seccomp", "capabilities", "limits", "sweep"]
-EVERY_LAYER: frozenset[LayerName] = frozenset(get_args(LayerName))
+LayerName = Literal["bubblewrap", "landlock", "seccomp", "capabilities", "limits", "sweep"]
+INNER_LAYERS: frozenset[LayerName] = frozenset(get_args(LayerName)) - {"bubblewrap"}
 UNCONFINED: frozenset[LayerName] = frozenset({"limits", "sweep"})
 
 
@@ -109,9 +110,12 @@ def execute(command: Command, layers: frozenset[LayerName], *, abi: int | None =
 
 
 def _execute(command: Command, layers: frozenset[LayerName], own: Path, abi: int) -> Ended:
+    for folder in command.writable:  # bubblewrap would bind what a link leads to
+        if folder.is_symlink() or not folder.is_dir():
+            raise HookRefused(f"a build hook cannot be given {show(str(folder))}: it is not a folder to write to")
     settings, output, complaint = own / "settings.json", own / "output", own / "complaint"
     settings.write_bytes(msgspec.json.encode(_settings(command, layers, output, abi)))
-    report = _supervised(command, settings, complaint)
+    report = _supervised(command, [*_outer(command, layers, own), *_supervisor(command, settings)], complaint)
     if report is None:
         said = show(_tail(complaint), MAX_LINE) or "no word of it"
         raise HookFailed(f"the supervisor of a build hook ended early ({show(str(command.python))}): {said}")
@@ -140,6 +144,7 @@ def _settings(command: Command, layers: frozenset[LayerName], output: Path, abi:
         "linux": landlock_abi() != 0,
         "cwd": str(command.cwd),
         "arguments": command.arguments,
+        "environ": command.environ,
         "search_path": [str(path) for path in command.search_path],
         "prefix": str(command.prefix) if command.prefix else "",
         "output": str(output),
@@ -159,9 +164,23 @@ def _settings(command: Command, layers: frozenset[LayerName], output: Path, abi:
     }
 
 
-def _supervised(command: Command, settings: Path, complaint: Path) -> _Report | None:
+def _supervisor(command: Command, settings: Path) -> list[str]:
+    return [str(command.python), "-I", "-S", str(CONFINE), str(settings)]
+
+
+def _outer(command: Command, layers: frozenset[LayerName], own: Path) -> list[str]:
+    """Return what goes before the supervisor's command line. It has its report to write, so ``own`` must be there."""
+    if "bubblewrap" not in layers:
+        return []
+    program = find_bubblewrap()
+    if program is None:
+        raise HookRefused("bubblewrap is not installed")
+    readable = (*command.readable, CONFINE.parent)
+    return wrap(program, python=command.python, readable=readable, writable=(*command.writable, own))
+
+
+def _supervised(command: Command, arguments: list[str], complaint: Path) -> _Report | None:
     """Run the supervisor; return its report, or None if it has made none."""
-    arguments = [str(command.python), "-I", "-S", str(CONFINE), str(settings)]
     with complaint.open("wb") as errors:
         process = subprocess.Popen(  # noqa: S603 - the program is ours; what it runs is confined, or consented to
             arguments,

@@ -135,6 +135,11 @@ class Space:
         return not grown <= self.limit
 
 
+def has_ended(child: int) -> bool:
+    """Whether the child is dead. It stays a zombie, so that the number of its group is nobody else's when that is killed."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def watch(settings: Settings, child: int, output: int, wake: int, attendant: Any) -> str:
     """Wait for the end of the child or of its allowance; return why it was stopped, if it was."""
     space = Space(settings["writable"], settings["folder_limit"])
@@ -143,8 +148,7 @@ def watch(settings: Settings, child: int, output: int, wake: int, attendant: Any
     if attendant is not None:
         doors.append(attendant.listener)
     while True:
-        # The child stays a zombie here, so that its process group's number is nobody else's when the group is killed.
-        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        ended = has_ended(child)
         stopped = exceeded(settings, output, space)
         if ended or stopped or time.monotonic() > end:
             return stopped or ("" if ended else "time")
