@@ -64,15 +64,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 }
 """Outside modules that belong to one room."""
 
-READS_THE_WORLD = (
-    "cli/", "model/targets.py", "files.py", "__main__.py", "index/cache.py",
-    "build/sandbox.py", "build/bubblewrap.py", "build/seatbelt.py", "build/confined/",
-)  # fmt: skip
-"""Who may look at the clock, the environment, the platform.
-
-files and the cache ask for file modes; the sandbox is made of what the platform has, and its confined half is a program
-of its own, whose environment is given to it.
-"""
+READS_THE_WORLD = ("cli/", "model/targets.py", "files.py", "__main__.py", "index/cache.py", "build/confine.py")
+"""Who may look at the clock, the environment, the platform. (files and the cache ask for file modes; confine.py is a
+program of its own, and empties its environment.)"""
 
 
 def _files() -> list[Path]:
