@@ -40,6 +40,7 @@ FLOORS: dict[str, int] = {
     "settings": 5,
     "network": 5,
     "project_build": 5,
+    "project_metadata": 5,
     "planning": 5,
     "findings": 5,
     "locking": 5,

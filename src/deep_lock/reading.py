@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.deferred import Deferred
@@ -91,7 +92,7 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
     return Gathered(
         project=project,
         config=config,
-        parts=_parts(project, files, inputs, config),
+        parts=() if project.unknown else _parts(project, files, inputs, config),
         sources=sources,
         constraints=(
             *(constraint for file in files for constraint in file.constraints),
@@ -103,6 +104,11 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
         no_binary=frozenset(name for file in files for name in file.no_binary),
         only_binary=frozenset(name for file in files for name in file.only_binary),
     )
+
+
+def completed(gathered: Gathered, project: Project, inputs: InputFlags) -> Gathered:
+    """Return what was read, with the project as its own backend, or an earlier lock, completes it. Raises UsageError."""
+    return replace(gathered, project=project, parts=_parts(project, (), inputs, gathered.config))
 
 
 def _project(
