@@ -50,8 +50,9 @@ WINGS = {"inputs", "index", "resolve", "build", "lockfile"}
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "httpx": (),
     "httpcore": ("index/transport.py", "index/sockets.py", "index/connections.py"),
-    "subprocess": (),
-    "venv": (),
+    "subprocess": ("build/",),
+    "venv": ("build/",),
+    "installer": ("build/",),
     "resolvelib": ("resolve/",),
     "click": ("cli/",),
     "rich": ("cli/",),

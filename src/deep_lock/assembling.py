@@ -268,17 +268,20 @@ def _build(same: Sequence[Built], assembly: Assembly, labels: tuple[str, ...]) -
     subject, answer = built.subject, built.answer
     system = subject.facts.build_system
     final, declared = _members(built.final), _members(built.declared)
+    added = tuple(sorted({str(requirement) for requirement in subject.added}))
     return LockedBuild(
         name=subject.name,
         version=subject.version,
         source="." if subject.sdist is None else None,
         sdist=f"sha256:{assembly.shelf.digest(subject.sdist)}" if subject.sdist is not None else None,
+        cargo_lock=f"sha256:{subject.facts.cargo_lock}" if subject.facts.cargo_lock else None,
         needed=_needed(built, assembly),
         targets=labels,
         backend=system.backend,
         backend_path=system.backend_path,
         requires=system.requires,
-        requires_from=system.requires_from,
+        requires_user=added,
+        requires_from="user" if added and not system.requires else system.requires_from,
         requires_dynamic=answer.requires,
         conditional=answer.conditional,
         evidence=answer.evidence,

@@ -17,7 +17,7 @@ def needs_build(pin: Pin, selection: Selection) -> bool:
 
 
 def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requirement, ...]:
-    """Return the declared requirements, and what the hook asked for on top, with their origins.
+    """Return the declared requirements, those that the user added, and what the hook asked for on top, with their origins.
 
     Raises RequirementInvalid.
     """
@@ -26,7 +26,7 @@ def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requir
     place = "build-system.requires" if system.requires_from == "pyproject" else "default build system"
     declared = (parse_requirement(text, Origin(source=source, place=place)) for text in system.requires)
     asked = (parse_requirement(text, Origin(source=source, place="get_requires_for_build_wheel")) for text in extra)
-    return (*declared, *asked)
+    return (*declared, *subject.added, *asked)
 
 
 def merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:

@@ -173,7 +173,8 @@ class _TargetWalk(Struct, kw_only=True):
         self.stack.append(self.frame(self._subject(sdist), frame.problem))
 
     def _subject(self, sdist: SourceDistribution) -> Subject:
-        return Subject(name=sdist.name, version=str(sdist.version), sdist=sdist, facts=self.sources.facts(sdist))
+        facts, added = self.sources.facts(sdist), self.plan.extra_build_requires.get(sdist.name, ())
+        return Subject(name=sdist.name, version=str(sdist.version), sdist=sdist, facts=facts, added=added)
 
     # -- what only a backend knows
 

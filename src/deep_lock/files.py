@@ -1,7 +1,6 @@
 """Files that are whole or not there: a kill, a full disk or a second process never leaves half of one."""
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,7 +47,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
 
 def temporary_beside(path: Path) -> Path:
     """Return a name, in the folder of ``path``, that nobody else has."""
-    return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    return path.with_name(f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
 
 
 def is_temporary(name: str) -> bool:

@@ -3,7 +3,7 @@
 Law: only what will be locked is told of. What was looked at on the way and given up is nobody's concern.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -24,13 +24,17 @@ _NOTES = {
 """What sdists say of themselves that a reviewer should know. Other notes are for statistics."""
 
 
-def tell(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
-    """Warn of everything in a closure that a person should know. Raises what the sources raise."""
+def tell(closure: Closure, sources: IndexSources, reporter: Reporter, *, added: Iterable[NormalizedName] = ()) -> None:
+    """Warn of everything in a closure that a person should know. Raises what the sources raise.
+
+    ``added`` are the projects to whose builds the user added requirements.
+    """
     _tell_of_evidence(closure, reporter)
     _tell_of_yanked(closure, reporter)
     _tell_of_assumed(closure, sources, reporter)
     _tell_of_status(closure, sources, reporter)
     _tell_of_notes(closure, sources, reporter)
+    _tell_of_unused(closure, added, reporter)
 
 
 def require_sources(closure: Closure, selection: Selection) -> None:
@@ -127,3 +131,11 @@ def _tell_of_notes(closure: Closure, sources: IndexSources, reporter: Reporter) 
         for note in sources.notes(sdist):
             if note in _NOTES:
                 reporter(Warned(code=note, subject=called, message=_NOTES[note]))
+
+
+def _tell_of_unused(closure: Closure, added: Iterable[NormalizedName], reporter: Reporter) -> None:
+    """A name under extra-build-requires that nothing answers to is misspelt, or no longer needed."""
+    built = {own.subject.name for own in closure.builds if own.subject.sdist is not None}
+    for name in sorted(set(added) - built):
+        message = "extra-build-requires adds to its build, and no sdist of it is built"
+        reporter(Warned(code="extra-build-unused", subject=name, message=message))

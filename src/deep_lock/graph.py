@@ -26,6 +26,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     version: str | None
     sdist: SourceDistribution | None
     facts: SdistFacts
+    added: tuple[Requirement, ...] = ()
+    """What the user says its build needs beyond what it declares."""
 
 
 class Built(Struct, frozen=True, kw_only=True):
@@ -80,6 +82,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     build_constraints: tuple[Requirement, ...] = ()
     observe_all: bool = False
     """Ask backends also where a rule proves what they would answer."""
+    extra_build_requires: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
+    """What the user adds to the declared build requirements of each sdist of a project."""
     share: bool = True
     """Prefer pins already made in build environments, so that one version serves as many as can share it."""
     runtime_hints: Mapping[str, Preferences] = field(default_factory=dict)

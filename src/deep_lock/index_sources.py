@@ -23,7 +23,7 @@ from deep_lock.graph import Built, BuiltKey, Subject
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.once import Once
-from deep_lock.model.build_system import Evidence, HookAnswer, SdistFacts
+from deep_lock.model.build_system import FACTS_VERSION, Evidence, HookAnswer, SdistFacts
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
 from deep_lock.model.requirement import Requirement, parse_requirement
@@ -41,10 +41,7 @@ else:
 
 _encode_facts = msgspec.msgpack.Encoder().encode
 _decode_facts = msgspec.msgpack.Decoder(SdistFacts).decode
-
-
-def _kind() -> str:
-    return f"sdist-facts-{sdist_facts.FACTS_VERSION}"
+_KIND = f"sdist-facts-{FACTS_VERSION}"
 
 
 class IndexSources:
@@ -60,7 +57,9 @@ class IndexSources:
         reporter: Reporter,
         backends: Backends | None = None,
         earlier: Earlier | None = None,
+        added: Mapping[NormalizedName, tuple[Requirement, ...]] | None = None,
     ) -> None:
+        """``added`` is what the user adds to builds: it weakens what sdists prove, and is otherwise the closure's."""
         self._client = client
         self._cache = cache
         self._selection = selection
@@ -69,6 +68,7 @@ class IndexSources:
         self._backends = backends
         self._earlier = earlier or Earlier()
         self._observed: dict[str, Metadata] = {}
+        self._added = added or {}
         self._facts: Once[str, SdistFacts] = Once()
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
         self._assumed_from: dict[tuple[NormalizedName, Version], str] = {}
@@ -110,10 +110,17 @@ class IndexSources:
     # -- source distributions
 
     def facts(self, sdist: SourceDistribution) -> SdistFacts:
-        return self._facts.get(sdist.filename, lambda: self._remembered(sdist) or self._read(sdist))
+        return self._facts.get(
+            sdist.filename, lambda: self._as_built(sdist, self._remembered(sdist) or self._read(sdist))
+        )
+
+    def _as_built(self, sdist: SourceDistribution, facts: SdistFacts) -> SdistFacts:
+        """Return what the sdist's own words are worth in an environment that the user added to."""
+        added = self._added.get(sdist.name)
+        return backend.beside(facts, tuple(requirement.name for requirement in added)) if added else facts
 
     def _remembered(self, sdist: SourceDistribution) -> SdistFacts | None:
-        record = self._cache.get_record(_kind(), sdist.sha256) if sdist.sha256 else None
+        record = self._cache.get_record(_KIND, sdist.sha256) if sdist.sha256 else None
         if record is None:
             return None
         try:
@@ -125,7 +132,7 @@ class IndexSources:
         with self._client.open_sdist(sdist) as file:
             facts = sdist_facts.read_sdist(file, filename=sdist.filename, name=sdist.name, version=sdist.version)
         if sdist.sha256:
-            self._cache.put_record(_kind(), sdist.sha256, _encode_facts(facts))
+            self._cache.put_record(_KIND, sdist.sha256, _encode_facts(facts))
         return facts
 
     def proven(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer:

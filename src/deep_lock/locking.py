@@ -214,6 +214,7 @@ def _head(run: _Run) -> Lock:
             constraints=_texts(gathered.constraints),
             overrides=_texts(gathered.overrides),
             build_constraints=_texts(gathered.build_constraints),
+            extra_build_requires=tuple((name, _texts(own)) for name, own in gathered.config.extra_build_requires or ()),
             build_requires=tuple(sorted(set(system.requires))) if system is not None else None,
         ),
         options=options_of(run.selection, run.flags.rules, gathered.config, locked_links(settings, run.folder)),
@@ -238,6 +239,7 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
     workshop = Workshop(
         machine=machine, client=network.client, cache=network.cache, project=run.flags.inputs.folder.resolve()
     )
+    plan = plan_of(run.flags, run.gathered, run.old, selection=run.selection, targets=run.targets)
     sources = IndexSources(
         client=network.client,
         cache=network.cache,
@@ -246,18 +248,18 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
         reporter=reporter,
         backends=Backends(workshop=workshop, machine=machine, cache=network.cache, reporter=reporter),
         earlier=earlier_of(run.old),
+        added=plan.extra_build_requires,
     )
     with closing(workshop):
-        return _closed(run, sources, reporter)
+        return _closed(run, plan, sources, reporter)
 
 
-def _closed(run: _Run, sources: IndexSources, reporter: Reporter) -> Lock:
-    plan = plan_of(run.flags, run.gathered, run.old, selection=run.selection, targets=run.targets)
+def _closed(run: _Run, plan: Plan, sources: IndexSources, reporter: Reporter) -> Lock:
     closure = _shared(plan, sources, reporter)
     require_sources(closure, run.selection)
     if run.flags.rules.require_evidence or run.gathered.config.require_evidence:
         require_evidence(closure)
-    tell(closure, sources, reporter)
+    tell(closure, sources, reporter, added=plan.extra_build_requires)
     assembly = Assembly(
         closure=closure,
         problems=plan.runtime,

@@ -13,8 +13,8 @@ from packaging.version import Version
 
 from deep_lock import errors
 from deep_lock.build.backends.answer import answer, distribution_of
-from deep_lock.build.sdist_facts import FACTS_VERSION, read_sdist
-from deep_lock.model.build_system import HookAnswer, SdistFacts
+from deep_lock.build.sdist_facts import read_sdist
+from deep_lock.model.build_system import FACTS_VERSION, HookAnswer, SdistFacts
 from deep_lock.model.target import Target
 
 CASES = Path(__file__).parents[2] / "fixtures" / "sdists"
@@ -64,6 +64,8 @@ def seen(facts: SdistFacts) -> dict[str, Any]:
     if facts.metadata is not None:
         found["requires-dist"] = list(facts.metadata.requires_dist)
         found["requires-python"] = facts.metadata.requires_python
+    if facts.cargo_lock:
+        found["cargo-lock"] = facts.cargo_lock
     if facts.guess is not None:
         found["guess"] = list(facts.guess.requires_dist)
     return found

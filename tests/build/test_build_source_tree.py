@@ -6,13 +6,14 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 from build_archives import PKG_INFO, compress, make_tar, make_zip, pax, tar_gz, tar_header, tar_member
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deep_lock.build import archive_stream, tar_walk, zip_walk
+from deep_lock.build import archive_stream, member_judge, tar_walk, zip_walk
 from deep_lock.build.source_tree import Members, read_members
 from deep_lock.errors import (
     ArchiveAmbiguous,
@@ -127,6 +128,20 @@ REFUSED: list[tuple[str, bytes, type[DeepLockError]]] = [
         ),
         ArchiveAmbiguous,
     ),
+    ("a file below a file", tar_gz(GOOD, tar_member(b"sample-1.0/PKG-INFO/x")), ArchiveAmbiguous),
+    ("a file and a folder", tar_gz(GOOD, tar_member(b"sample-1.0/PKG-INFO/", kind=b"5")), ArchiveAmbiguous),
+    (
+        "a link below a link",
+        tar_gz(GOOD, *[tar_member(n, kind=b"2", target=b".") for n in (b"sample-1.0/a", b"sample-1.0/a/b")]),
+        ArchiveUnsafe,
+    ),
+    ("the top folder is a link", tar_gz(tar_member(b"sample-1.0", kind=b"2", target=b"."), GOOD), ArchiveBroken),
+    ("a link that leads nowhere", tar_gz(GOOD, tar_member(b"sample-1.0/l", kind=b"2")), ArchiveBroken),
+    (
+        "a hard link to nothing",
+        tar_gz(GOOD, tar_member(b"sample-1.0/h", kind=b"1", target=b"sample-1.0/x")),
+        ArchiveBroken,
+    ),
     ("sparse", tar_gz(GOOD, tar_member(b"sample-1.0/s", kind=b"S")), ArchiveUnsafe),
     ("PKG-INFO twice", tar_gz(GOOD, GOOD), ArchiveAmbiguous),
     ("PKG-INFO twice, spelt twice", tar_gz(GOOD, tar_member(b"sample-1.0/./PKG-INFO")), ArchiveAmbiguous),
@@ -153,6 +168,11 @@ REFUSED: list[tuple[str, bytes, type[DeepLockError]]] = [
     ("endless extended headers", tar_gz(*[pax(comment="x")] * 20, GOOD), ArchiveBroken),
     ("huge long name", tar_gz(tar_header(b"L", 1 << 20, b"L")), ArchiveTooBig),
     ("long path", tar_gz(pax(path="sample-1.0/" + "x/" * 600 + "y"), tar_member(b"x")), LimitExceeded),
+    (
+        "Cargo.lock of two contents",
+        tar_gz(GOOD, *(tar_member(b"sample-1.0/rs/Cargo.lock", data) for data in (b"a", b"b"))),
+        ArchiveAmbiguous,
+    ),
     ("huge pyproject.toml", tar_gz(tar_member(b"s/pyproject.toml", b"#" * (1 << 20 | 1))), LimitExceeded),
 ]
 
@@ -186,6 +206,20 @@ def test_a_helpful_file_of_two_contents_is_not_kept() -> None:
     members = read(tar_gz(GOOD, *twice))
     assert "sample.py" in members.names
     assert "sample.py" not in members.files
+
+
+def test_every_near_cargo_lock_is_hashed_and_none_is_kept() -> None:
+    paths = ["Cargo.lock", "a/b/c/Cargo.lock", "a/b/c/d/Cargo.lock", "NotCargo.lock", "a/Cargo.lock.txt"]
+    members = read(make_tar({**FILES, **{path: path.encode() for path in paths}}))
+    assert members.cargo_locks == {path: sha256(path.encode()).hexdigest() for path in paths[:2]}
+    assert not [path for path in members.files if "Cargo.lock" in path and not path.endswith(".txt")]
+
+
+def test_a_huge_cargo_lock_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member_judge, "_CARGO_LOCK_LIMIT", 10)
+    raw = make_tar({**FILES, "Cargo.lock": b"x" * 11})
+    with pytest.raises(LimitExceeded, match=r"Cargo\.lock has 11 bytes; at most 10 are taken"):
+        read(raw)
 
 
 def test_names_that_differ_in_case_only_are_noted() -> None:
@@ -276,7 +310,9 @@ TREES = st.dictionaries(PATHS, st.binary(max_size=1500), min_size=1, max_size=6)
 
 
 def _plain(tree: dict[str, bytes]) -> bool:
-    return all(part.strip(".") for path in tree for part in path.split("/"))
+    """No part of dots alone, and nothing below a file."""
+    parents = {"/".join(path.split("/")[:depth]) for path in tree for depth in range(1, path.count("/") + 1)}
+    return all(part.strip(".") for path in tree for part in path.split("/")) and not parents & tree.keys()
 
 
 @given(tree=TREES.filter(_plain), form=st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]))

@@ -150,7 +150,7 @@ def test_an_impossible_environment_names_its_chain() -> None:
     assert caught.value.message.split("\n") == [
         "no set of releases fits the build of b 1.0 on cp312-linux:",
         "  b 1.0 [build-system.requires] asks for nowhere (any version)",
-        "  no configured index knows nowhere",
+        "  no configured index knows nowhere; if it was published a moment ago, use --refresh",
         "  needed by: runtime -> build of a 1.0 -> build of b 1.0",
     ]
 
@@ -184,6 +184,22 @@ def test_the_project_itself_is_built() -> None:
     project = Subject(name=wishes("app")[0].name, version=None, sdist=None, facts=facts)
     world: dict[str, Any] = {"a": {"1.0": {}}, "t": {"1.0": {}}, "s": {"1.0": source("t")}, "u": {"1.0": {}}}
     assert environments(closed(world, "a", project=project)) == {"app": ["s 1.0", "t 1.0", "u 1.0"], "s": ["t 1.0"]}
+
+
+def test_what_the_user_adds_is_added_to_every_sdist_of_the_name_and_not_to_the_project() -> None:
+    facts = SdistFacts(build_system=BuildSystem(requires=("s",), backend="b"), metadata=None, declared_hook=())
+    app = Subject(name=wishes("app")[0].name, version=None, sdist=None, facts=facts)
+    world: dict[str, Any] = {
+        "a": {"1.0": source("s==1.0", "t")},
+        "s": {"1.0": source("t"), "2.0": source("t")},
+        **{name: {"1.0": {}} for name in "tu"},
+    }
+    added = {requirement.name: wishes("u") for requirement in wishes("s", "app", "t", "never")}
+    found = closed(world, "a", project=app, share=False, extra_build_requires=added)
+    by_release = {
+        f"{own.subject.name} {own.subject.version}": sorted(pin.name for pin in own.final.pins) for own in found.builds
+    }
+    assert by_release == {"a 1.0": ["s", "t"], "app None": ["s"], "s 1.0": ["t", "u"], "s 2.0": ["t", "u"]}
 
 
 def test_metadata_that_only_a_backend_knows_is_assumed_once() -> None:

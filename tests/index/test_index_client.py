@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -334,6 +335,9 @@ def test_an_outage_never_falls_through(
         with pytest.raises(error):
             desk.client(server, other, strategy=strategy).versions(FOO)
     assert other.log == []
+    server.statuses.clear()
+    assert not desk.client(server).knows(FOO), "a failure is not remembered as an absence"
+    assert server.asked()[-1] == "/simple/foo/"
 
 
 def test_an_explicit_index_is_asked_for_its_own_names_only(desk: Desk, server: IndexServer, other: IndexServer) -> None:
@@ -361,17 +365,41 @@ def test_a_pinned_name_that_its_index_lacks_is_asked_nowhere_else(
     assert server.log == []
 
 
-def test_an_absence_is_remembered_only_before_another_index(
-    desk: Desk, server: IndexServer, other: IndexServer
-) -> None:
+def test_an_absence_is_fresh_as_long_as_a_page(desk: Desk, server: IndexServer, other: IndexServer) -> None:
     offer(other, make_wheel("foo", "1.0"))
-    for _ in range(2):
-        client = desk.client(server, other)
-        client.prefetch_pages([FOO])
+    for now in (NOW, NOW + 599):
+        client = desk.client(server, other, now=now)
+        client.prefetch_pages([FOO, BAR])
         assert list(client.versions(FOO)) == [ONE]
         assert list(client.versions(BAR)) == []
-    assert server.asked() == ["/simple/foo/", "/simple/bar/"]
-    assert other.asked() == ["/simple/foo/", "/simple/bar/", "/simple/bar/"]
+        assert not client.knows(BAR)
+    assert sorted(server.asked()) == sorted(other.asked()) == ["/simple/bar/", "/simple/foo/"]
+
+
+@pytest.mark.parametrize("more", [{"now": NOW + 601}, {"refresh": True}, {"refresh_packages": frozenset({FOO})}])
+def test_an_absence_is_asked_about_again(desk: Desk, server: IndexServer, more: dict[str, Any]) -> None:
+    assert not desk.client(server).knows(FOO)
+    offer(server, make_wheel("foo", "1.0"))
+    assert list(desk.client(server, **more).versions(FOO)) == [ONE]
+    assert list(desk.client(server, now=more.get("now", NOW)).versions(FOO)) == [ONE]
+    assert server.asked() == ["/simple/foo/"] * 2
+
+
+def test_an_absence_serves_offline_however_old(desk: Desk, server: IndexServer) -> None:
+    desk.client(server).versions(FOO)
+    offline = desk.client(server, offline=True, now=NOW + 10_000)
+    assert not offline.knows(FOO)
+    with pytest.raises(NotCached):
+        offline.knows(BAR)
+
+
+def test_a_page_that_went_away_is_an_absence(desk: Desk, server: IndexServer) -> None:
+    offer(server, make_wheel("foo", "1.0"))
+    desk.client(server).versions(FOO)
+    del server.projects["foo"]
+    assert not desk.client(server, now=NOW + 601).knows(FOO)
+    assert not desk.client(server, now=NOW + 602).knows(FOO)
+    assert server.asked() == ["/simple/foo/"] * 2
 
 
 @pytest.mark.parametrize(
@@ -642,6 +670,27 @@ def test_a_task_of_the_caller(desk: Desk, server: IndexServer) -> None:
     client = desk.client(server)
     client.prefetch(done.set)
     assert done.wait(5)
+
+
+def test_a_worker_that_comes_late_opens_no_connection(desk: Desk, server: IndexServer) -> None:
+    """What the run needed was in the cache, and a worker's request would be its first when it ends."""
+    offer(server, make_wheel("foo", "1.0"))
+    client = desk.client(server)
+    begun, gate, done = threading.Event(), threading.Event(), threading.Event()
+
+    def come_late() -> None:
+        begun.set()
+        gate.wait(5)
+        with suppress(DeepLockError):
+            client.versions(FOO)
+        done.set()
+
+    client.prefetch(come_late)
+    assert begun.wait(5)
+    client.close()
+    gate.set()
+    assert done.wait(5)
+    assert (desk.fetchers, server.asked()) == (0, [])
 
 
 def test_closing_twice_is_harmless(desk: Desk, server: IndexServer) -> None:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from deep_lock.errors import NotCached
+from deep_lock.errors import NetworkError, NotCached
 from deep_lock.index.once import Network, Once, Workers
 
 
@@ -133,3 +133,13 @@ def test_offline_reaches_nothing_and_says_what_is_missing() -> None:
     with pytest.raises(NotCached, match="the page of foo is not in the cache"):
         network.reach("the page of foo")
     network.close()
+
+
+def test_a_closed_network_opens_no_fetcher() -> None:
+    def refuse() -> None:
+        raise AssertionError
+
+    network = Network(refuse, offline=False)  # type: ignore[arg-type]  # it must not be called at all
+    network.close()
+    with pytest.raises(NetworkError, match="the page of foo: not fetched, since this run is stopping"):
+        network.reach("the page of foo")

@@ -1,6 +1,7 @@
 """The deadline and the minimum speed under the sockets, with a clock that is moved by hand."""
 
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -113,6 +114,36 @@ def test_a_redirect_to_a_name_with_a_private_address() -> None:
             line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
         line.zone = Zone.LOOPBACK
         line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10).close()
+
+
+def test_a_connection_that_nobody_holds_is_open_until_all_are_closed() -> None:
+    """As one whose pool was closed, and forgot it, while it was being made."""
+    clock, streams = Clock(), Streams()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        line = Line(clock, Addresses(), streams)
+        line.begin(clock.now + 10)
+        line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
+        with listener.accept()[0] as peer:
+            peer.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                peer.recv(1)
+            streams.close()
+            peer.settimeout(10)
+            assert peer.recv(1) == b""
+
+
+def test_a_connection_that_comes_too_late_for_its_handshake_is_closed() -> None:
+    clock = Clock()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        line = Line(clock, Addresses(), Streams())
+        line.begin(clock.now + 10)
+        wire = line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
+        clock.now += 10
+        with listener.accept()[0] as peer:
+            with pytest.raises(OverdueError):
+                wire.start_tls(ssl.create_default_context(), "127.0.0.1", timeout=10)
+            peer.settimeout(10)
+            assert peer.recv(1) == b""
 
 
 @pytest.mark.parametrize(

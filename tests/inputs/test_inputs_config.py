@@ -38,6 +38,11 @@ files = "used"
 build-resolution = "shared"
 require-evidence = true
 
+[extra-build-requires]
+Old_Lib = ["cython>=3"]
+"old.lib" = ["numpy; python_version < '3.13'"]
+idle = []
+
 [[index]]
 name = "inner"
 url = "https://user:hunter2@index.example/simple/"
@@ -73,6 +78,13 @@ def test_every_key_is_read() -> None:
         IndexSetting(name="main", url="https://index.example/simple/", default=True),
     )
     assert [str(one.origin) for one in config.constraints or ()] == ["deep-lock.toml:20 [constraints]"]
+    assert [(name, list(map(str, own))) for name, own in config.extra_build_requires or ()] == [
+        ("old-lib", ["cython>=3", 'numpy; python_version < "3.13"'])
+    ]
+    assert [str(one.origin) for _, own in config.extra_build_requires or () for one in own] == [
+        "deep-lock.toml:29 [extra-build-requires.Old_Lib]",
+        "deep-lock.toml:30 [extra-build-requires.old.lib]",
+    ]
     assert config.policy == {"new-package": "error"}
     assert "hunter2" not in repr(config)
     assert not [name for name in config.__struct_fields__ if getattr(config, name) is None]
@@ -81,7 +93,7 @@ def test_every_key_is_read() -> None:
 def test_both_places_say_the_same() -> None:
     table = "[tool.deep-lock]\n" + WHOLE.replace("[[index", "[[tool.deep-lock.index").replace(
         "[policy", "[tool.deep-lock.policy"
-    )
+    ).replace("[extra-build", "[tool.deep-lock.extra-build")
     settings = tomllib.loads(table)["tool"]["deep-lock"]
     inside = read_config(settings, "deep-lock.toml", table)
     assert inside == read_config_file(WHOLE, "deep-lock.toml")
@@ -113,6 +125,19 @@ def test_nothing_set_is_none() -> None:
         ("overrides = 'a'", "overrides must be a list of strings, not a string"),
         ("build-constraints = ['a @ https://files.example/a.whl']", "a is required from a URL"),
         ("sources = { a = 'b' }", 'sources.a must be a table with one key, index = "NAME"'),
+        (
+            "extra-build-requires = ['a']",
+            "extra-build-requires must be a table of names with lists of requirements, not a list",
+        ),
+        ("extra-build-requires = { a = 'b' }", "extra-build-requires.a must be a list of strings, not a string"),
+        (
+            "extra-build-requires = { a = [{ requirement = 'b' }] }",
+            "extra-build-requires.a must be a list of strings, not a list that holds a table",
+        ),
+        ("[extra-build-requires]\na = ['b c']", "x.toml:2 [extra-build-requires.a]"),
+        ("[extra-build-requires]\na = ['b @ https://files.example/b.whl']", "b is required from a URL"),
+        ("extra-build-requires = { 'a b' = ['c'] }", "extra-build-requires: the name 'a b' is not a valid name"),
+        ("extra-build-require = {}", "did you mean 'extra-build-requires'?"),
         ("sources = 1", "sources must be a table of names, not a number"),
         ("index = 'https://index.example'", "index must be an array of tables"),
         ("[[index]]\nname = 'a'", "index, entry 1: url is missing"),

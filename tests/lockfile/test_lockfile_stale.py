@@ -20,6 +20,7 @@ INPUTS = LockedInputs(
     constraints=("c<3",),
     overrides=("d==1",),
     build_constraints=("setuptools<81",),
+    extra_build_requires=(("tool", ("cython<4,>=3",)),),
 )
 OLD = replace(
     small_lock(replace(package("a"), direct=True), replace(package("b"), direct=True)),
@@ -64,6 +65,7 @@ SAME = [
     Asked(),
     Asked(inputs=replace(INPUTS, requirements=('b [y , x] ;python_version<"4"', "A <2, >=1"))),
     Asked(inputs=replace(INPUTS, requirements=(*INPUTS.requirements, *INPUTS.requirements))),
+    Asked(inputs=replace(INPUTS, extra_build_requires=(("tool", ("Cython >=3, <4",)), ("idle", ())))),
     Asked(requires_python="<3.14, >=3.12"),
     Asked(options=tuple(reversed(OLD.options))),
     Asked(options=(("no-binary", ("y", "x")), *(pair for pair in OLD.options if pair[0] != "no-binary"))),
@@ -103,6 +105,14 @@ CHANGED = [
     (Asked(inputs=replace(INPUTS, constraints=("c<4",))), ("the constraint 'c<3' is now 'c<4'",)),
     (Asked(inputs=replace(INPUTS, overrides=("d==1", "e==1"))), ("there is a new override, 'e==1'",)),
     (Asked(inputs=replace(INPUTS, build_constraints=("setuptools<82",))), ("the build constraint 'setuptools<81' is now 'setuptools<82'",)),
+    (Asked(inputs=replace(INPUTS, extra_build_requires=())), ("extra-build-requires of 'tool' no longer asks for 'cython<4,>=3'",)),
+    (
+        Asked(inputs=replace(INPUTS, extra_build_requires=(("old", ("wheel",)), ("tool", ("cython",))))),
+        (
+            "extra-build-requires of 'old' now asks for 'wheel'",
+            "extra-build-requires of 'tool' now asks for 'cython' instead of 'cython<4,>=3'",
+        ),
+    ),
     (Asked(inputs=replace(INPUTS, build_requires=("hatchling",))), ("the project is now built itself, and its build is not locked",)),
     (Asked(requires_python=None), ("requires-python changed from >=3.12,<3.14 to nothing",)),
     (Asked(options=(*OLD.options[:2], ("resolution", "lowest"))), ('option resolution changed from "highest" to "lowest"',)),

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from _pytest.mark import ParameterSet
-from deep_lock.build.sandbox import probe
 
+from deep_lock.build.sandbox import probe
 from scenarios import Scenario, check, laid, load
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "scenarios"

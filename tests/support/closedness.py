@@ -109,15 +109,19 @@ def _on(view: _View, scope: str, *, project: bool) -> Iterator[str]:
     needed: set[Key] = {(entry.name, entry.version) for entry in installed}
     for key, build in records.items():
         members = {member.name: entries[member.name, member.version] for member in build.packages}
-        asked = [*build.requires, *(build.requires_dynamic or ())]
+        declared = [*build.requires, *build.requires_user]
+        asked = [*declared, *(build.requires_dynamic or ())]
         what = f"build of {build.name} {build.version}"
         yield from _closed(what, members, asked, (), view)
         yield from _bounded(what, members.values(), inputs.build_constraints, view)
         needed |= {(member.name, member.version) for member in build.packages}
         if build.declared_packages is not None:
             first = {member.name: entries[member.name, member.version] for member in build.declared_packages}
-            yield from _closed(f"{what}, first stage", first, build.requires, (), view)
+            yield from _closed(f"{what}, first stage", first, declared, (), view)
             needed |= {(member.name, member.version) for member in build.declared_packages}
+        overlay = dict(inputs.extra_build_requires).get(build.name, ()) if build.source is None else ()
+        if {*map(Requirement, build.requires_user)} != {*map(Requirement, overlay)}:
+            yield f"{what}: the user added {overlay}, the record says {build.requires_user}"
         sdist = entries[key].sdist if build.source is None else None
         if sdist is not None and sorted(build.requires) != sorted(view.truth.build_requires(sdist.name)):
             yield f"{what}: it asks for {view.truth.build_requires(sdist.name)}, the record says {build.requires}"

@@ -245,7 +245,8 @@ def _record(draft: _Draft, entry: LockedPackage, layer: list[tuple[str, str]], t
         targets=targets,
         backend="setuptools.build_meta:__legacy__",
         requires=tuple(f"{each.name}=={each.version}; python_version >= '3'" for each in members),
-        requires_from=draft.pick(st.sampled_from(["pyproject", "default", "user"])),
+        requires_from=draft.pick(st.sampled_from(["pyproject", "default"])),
+        cargo_lock=draft.pick(st.none() | st.just(f"sha256:{hashlib.sha256(b'crates').hexdigest()}")),
         requires_dynamic=None if evidence == "assumed" else dynamic,
         conditional=draft.pick(st.just("") | _TEXTS),
         evidence=evidence,
@@ -321,6 +322,18 @@ def _referenced(entry: LockedPackage, packages: list[LockedPackage]) -> LockedPa
     )
 
 
+def _overlays(builds: list[LockedBuild]) -> st.SearchStrategy[dict[str, tuple[str, ...]]]:
+    """What the user adds to some of the builds; it must hold in every record of a name, so on no target."""
+    names = sorted({build.name for build in builds})
+    added = st.lists(st.sampled_from(("b; os_name == 'java'", "c; os_name == 'java'")), min_size=1, unique=True)
+    return st.dictionaries(st.sampled_from(names), added.map(tuple)) if names else st.just({})
+
+
+def _added_to(build: LockedBuild, added: tuple[str, ...]) -> LockedBuild:
+    only = bool(added) and not build.requires
+    return replace(build, requires_user=added, requires_from="user" if only else build.requires_from)
+
+
 @st.composite
 def closed_locks(draw: st.DrawFn) -> Lock:
     """Draw a lock that keeps every law on its targets."""
@@ -340,6 +353,7 @@ def closed_locks(draw: st.DrawFn) -> Lock:
             packages=members,
             declared_packages=None,
             requires=tuple(each.name for each in members),
+            cargo_lock=None,
             requires_dynamic=(),
             evidence="static",
             observed_on=None,
@@ -348,6 +362,8 @@ def closed_locks(draw: st.DrawFn) -> Lock:
     packages = [entry for entry in draft.packages if not entry.build_only or (entry.name, entry.version) in reached]
     keys = {(entry.name, entry.version) for entry in packages}
     builds = [build for build in draft.builds if (build.name, build.version) in keys]
+    overlay = draw(_overlays(builds))
+    builds = [_added_to(build, overlay.get(build.name, ())) for build in builds]
     own = tuple(build for build in [project] if build is not None)
     direct = tuple(entry for entry in packages if entry.direct)
     chosen = draw(st.lists(st.sampled_from(sorted(_OPTIONS)), unique=True))
@@ -362,6 +378,7 @@ def closed_locks(draw: st.DrawFn) -> Lock:
             requirements=tuple(f"{entry.name}=={entry.version}" for entry in direct),
             extras=tuple((name, tuple(f"{entry.name}>=0" for entry in direct[:2])) for name in extras),
             constraints=tuple(draw(st.lists(st.sampled_from(["x2<9", "b; os_name == 'nt'"]), max_size=2))),
+            extra_build_requires=tuple(overlay.items()),
             build_requires=tuple(each.name for each in project.packages) if project is not None else None,
         ),
         options=tuple((key, draw(_OPTIONS[key])) for key in chosen),
@@ -389,6 +406,7 @@ def shuffled(lock: Lock, random: Random) -> Lock:
             each,
             targets=mixed(each.targets),
             requires=mixed(each.requires),
+            requires_user=mixed(each.requires_user),
             packages=tuple(replace(item, dependencies=mixed(item.dependencies)) for item in mixed(each.packages)),
         )
 
@@ -410,6 +428,7 @@ def shuffled(lock: Lock, random: Random) -> Lock:
             sources=mixed(lock.inputs.sources),
             requirements=mixed(lock.inputs.requirements),
             extras=mixed(lock.inputs.extras),
+            extra_build_requires=tuple((name, mixed(own)) for name, own in mixed(lock.inputs.extra_build_requires)),
         ),
         options=mixed(lock.options),
         indexes=mixed(lock.indexes),

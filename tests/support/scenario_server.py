@@ -15,6 +15,7 @@ A release is a table; all keys are optional:
 ``modules``          path to text: files of the wheels, besides their metadata
 ``requires-python``, ``yanked`` (true or the reason), ``uploaded`` (RFC 3339; "" for none)
 ``weak``             the index promises no sha256
+``comment``          a text in the description of wheels: other bytes that mean the same
 ``metadata``         raw core metadata in place of the made one
 """
 
@@ -56,6 +57,7 @@ KEYS = frozenset(
         "yanked",
         "uploaded",
         "weak",
+        "comment",
         "metadata",
     }
 )
@@ -122,6 +124,8 @@ def metadata_text(name: str, version: str, requires: Iterable[str], release: Rel
         lines.append(f"Requires-Python: {release['requires-python']}")
     lines += [f"Dynamic: {text}" for text in release.get("dynamic", ()) if of_sdist]
     lines += [f"Requires-Dist: {text}" for text in requires]
+    if "comment" in release and not of_sdist:
+        lines += ["", str(release["comment"])]
     return "\n".join(lines).encode() + b"\n"
 
 

@@ -15,16 +15,19 @@
 ``broken``             why the scenario fails today: it is then expected to fail, and must not pass unnoticed
 ``[expect]``           ``exit`` (0), ``says`` (texts of stderr), ``silent`` (texts that must not be there),
                        ``never`` (parts of paths that must not be asked for)
+``[expect.from]``      "name==version" to the name of the index ("url" for the default one) whose very bytes are locked
 ``[expect.runtime]``   target label, or "all", to "name==version" texts
 ``[expect.marks]``     "name==version" to the marks of the entry, exactly: "build-only", "direct", "build-on=LABEL", ...
 ``[[expect.builds]]``  ``of`` ("name==version", or "." for the project), ``packages``; and any of ``needed``,
                        ``evidence``, ``asked`` (requires-dynamic; "unknown" where the key must be absent), ``targets``,
-                       ``requires``, ``backend``, ``declared``, ``from``, ``ends``, ``on`` (observed-on)
+                       ``requires``, ``user`` (requires-user), ``backend``, ``declared``, ``from``, ``ends``,
+                       ``on`` (observed-on), ``cargo-lock`` (a text: that of the sdist's own)
 
 Whatever is locked must be closed (closedness.py), read back, install the runtime set by packaging.pylock on each target,
 pass --check without a request, and be the same bytes when it is locked again.
 """
 
+import hashlib
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,7 +70,7 @@ KEYS = frozenset(
         "expect",
     }
 )
-EXPECTED = frozenset({"exit", "says", "silent", "never", "runtime", "marks", "builds", "names"})
+EXPECTED = frozenset({"exit", "says", "silent", "never", "from", "runtime", "marks", "builds", "names"})
 PLAIN = '[project]\nname = "app"\nversion = "1"\ndependencies = {}\n'
 
 
@@ -288,6 +291,8 @@ def check(scenario: Scenario, made: Bench) -> None:
     entries = {key_of(entry): marks(entry) for entry in lock.packages}
     for key, own in _here(expect.get("marks", {})).items():
         assert entries[key] == sorted(own), key
+    for key, name in expect.get("from", {}).items():
+        _check_origin(next(entry for entry in lock.packages if key_of(entry) == key), made, name)
     if "builds" in expect:
         check_builds([_here(table) for table in expect["builds"]], lock)
     again = made.lock(*flags, "--check")
@@ -341,6 +346,15 @@ def _check_runtime(expected: Mapping[str, Sequence[str]], lock: Lock, targets: S
             assert installed(lock, target) == [], target.label
 
 
+def _check_origin(entry: LockedPackage, made: Bench, name: str) -> None:
+    server = made.servers["" if name == "url" else name]
+    assert entry.index == server.url
+    for file in (*entry.wheels, *([entry.sdist] if entry.sdist is not None else [])):
+        assert file.url is not None
+        assert file.url.startswith(server.url.removesuffix("simple/"))
+        assert file.sha256 == hashlib.sha256(server.known[file.name].content).hexdigest()
+
+
 def marks(entry: LockedPackage) -> list[str]:
     """Return the marks of an entry as texts."""
     found = [name.replace("_", "-") for name in MARKS if getattr(entry, name)]
@@ -353,7 +367,7 @@ def marks(entry: LockedPackage) -> list[str]:
 def check_builds(expected: Sequence[Mapping[str, Any]], lock: Lock) -> None:
     """Compare all build records, key by key as far as keys are given."""
     told = [told_build(build) for build in lock.builds]
-    wanted = sorted(expected, key=lambda table: (table["of"], table.get("targets", [])))
+    wanted = sorted((_digested(table) for table in expected), key=lambda table: (table["of"], table.get("targets", [])))
     found = sorted(told, key=lambda table: (table["of"], table["targets"]))
     assert [table["of"] for table in found] == [table["of"] for table in wanted]
     for own, table in zip(found, wanted, strict=True):
@@ -369,6 +383,12 @@ def _here(value: Any) -> Any:
     return {key: _here(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
+def _digested(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A scenario holds the text of a Cargo.lock, a record its digest."""
+    text = table.get("cargo-lock")
+    return {**table, **({"cargo-lock": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"} if text else {})}
+
+
 def told_build(build: LockedBuild) -> dict[str, Any]:
     """Return a record as scenarios spell it."""
     declared = build.declared_packages
@@ -381,6 +401,8 @@ def told_build(build: LockedBuild) -> dict[str, Any]:
         "asked": "unknown" if build.requires_dynamic is None else list(build.requires_dynamic),
         "targets": list(build.targets),
         "requires": list(build.requires),
+        "user": list(build.requires_user),
+        "cargo-lock": build.cargo_lock or "",
         "backend": build.backend,
         "from": build.requires_from,
         "ends": build.ends,

@@ -192,6 +192,7 @@ class WorldSources:
 
     def kept(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer | None:
         del subject, environment, target
+        return None
 
     def observe(self, built: Built, made: Mapping[BuiltKey, Built]) -> None:
         self._run(built.subject, built.final, built.target, made)

@@ -14,7 +14,14 @@ from packaging.version import InvalidVersion, Version
 from deep_lock.build.backends import setuptools
 from deep_lock.build.backends.answer import declare
 from deep_lock.build.backends.rule import Source
-from deep_lock.build.pyproject_file import guess_project, read_build_system, read_project, read_table, read_toml
+from deep_lock.build.pyproject_file import (
+    guess_project,
+    read_build_system,
+    read_project,
+    read_requirements,
+    read_table,
+    read_toml,
+)
 from deep_lock.build.requires_txt import parse_requires_txt
 from deep_lock.build.setuptools_options import EXTRAS, INSTALL, options_requires_dist, split_lines
 from deep_lock.build.source_tree import Members, read_members
@@ -22,10 +29,8 @@ from deep_lock.errors import MetadataInvalid
 from deep_lock.model.build_system import MetadataSource, SdistFacts
 from deep_lock.model.metadata import Metadata, check_name, is_static, parse_metadata
 
-FACTS_VERSION = 1
-"""Part of every cache key of `SdistFacts`: counted up when a rule changes what they say."""
-
-_NOTED_FILES = {"Cargo.lock": "cargo-lock", "Cargo.toml": "cargo-toml", "meson.build": "meson-build"}
+_NOTED_FILES = {"Cargo.toml": "cargo-toml", "meson.build": "meson-build"}
+_RUST_TOOLS = frozenset({"maturin", "setuptools-rust"})
 
 
 def read_sdist(file: BinaryIO, *, filename: str, name: NormalizedName, version: Version) -> SdistFacts:
@@ -59,6 +64,7 @@ def read_sdist(file: BinaryIO, *, filename: str, name: NormalizedName, version: 
         hook_reason=declared.reason,
         hook_since=declared.since,
         self_hosted=str(version) if self_hosted else "",
+        cargo_lock=_cargo_lock(source),
         notes=tuple(sorted({*members.notes, *build_notes, *_notes(source, filename, pkg_info)})),
     )
 
@@ -181,6 +187,20 @@ def _is_own(path: str, name: NormalizedName) -> bool:
     """Whether an egg-info folder is the project's own (vendored ones lie about too)."""
     folder = path.split("/")[-2].removesuffix(".egg-info")
     return folder.replace("_", "-").replace(".", "-").lower() == name
+
+
+def _cargo_lock(source: Source) -> str:
+    """Return the digest of the Cargo.lock nearest to the top.
+
+    Below the top only where a tool for Rust builds the sdist: elsewhere it would be somebody's test data.
+    """
+    locks = source.members.cargo_locks
+    if "Cargo.lock" in locks or not locks:
+        return locks.get("Cargo.lock", "")
+    asked = read_requirements(source.build_system.requires) or ()
+    if not _RUST_TOOLS.intersection(requirement.name for requirement in asked):
+        return ""
+    return locks[min(locks, key=lambda path: (path.count("/"), path))]
 
 
 def _notes(source: Source, filename: str, pkg_info: Metadata | None) -> set[str]:

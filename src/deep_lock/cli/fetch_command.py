@@ -1,16 +1,23 @@
 """`deep-lock fetch`: a lock in, a folder of checked files out, a table for people on stderr."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deep_lock.cli.lock_options import FILE, OFFLINE, OUTPUT, TLS, option
 from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
-from deep_lock.fetching import FetchOutcome, fetch
+from deep_lock.deferred import Deferred
 from deep_lock.flags import FetchFlags, NetworkFlags
-from deep_lock.index.downloads import Way
+
+if TYPE_CHECKING:
+    from deep_lock import fetching
+    from deep_lock.index.downloads import Way
+else:
+    fetching = Deferred("deep_lock.fetching")
 
 HELP = """\
 Download every file that deep.lock names into a folder, each checked against its sha256.
@@ -106,11 +113,11 @@ def fetch_command(session: Session, /, **values: Any) -> None:
         surroundings=session.surroundings,
     )
     with session.reporting() as reporter:
-        outcome = fetch(flags, reporter)
+        outcome = fetching.fetch(flags, reporter)
     session.printer.say(_table(outcome, flags.destination))
 
 
-def _table(outcome: FetchOutcome, folder: Path) -> str:
+def _table(outcome: fetching.FetchOutcome, folder: Path) -> str:
     """Return how many files and megabytes there are, and where they came from."""
     rows = [("files", sum(outcome.files.values()), sum(outcome.sizes.values()))]
     rows += [

@@ -20,7 +20,7 @@ def summary(lock: Lock) -> str:
         ("targets", len(lock.targets)),
     ]
     lines = [f"  {name:<22}{count:>5}" for name, count in rows]
-    return "\n".join(lines + _runs_code(lock))
+    return "\n".join([*lines, *_runs_code(lock), *_crates(lock)])
 
 
 def _runs_code(lock: Lock) -> list[str]:
@@ -43,3 +43,12 @@ def _where(targets: tuple[str, ...], declared: int) -> str:
     if not targets:
         return "every target"
     return ", ".join(targets) if len(targets) <= MAX_TARGETS else f"{len(targets)} of {declared} targets"
+
+
+def _crates(lock: Lock) -> list[str]:
+    """Say what a build downloads besides: crates have no place in this lock."""
+    count = len({(build.name, build.version) for build in lock.builds if build.cargo_lock is not None})
+    if not count:
+        return []
+    sdists = "1 sdist brings" if count == 1 else f"{count} sdists bring"
+    return [f"  {sdists} Rust crates, pinned by a Cargo.lock of their own: outside of this lock"]

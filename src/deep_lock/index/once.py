@@ -13,7 +13,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from deep_lock.errors import NotCached
+from deep_lock.errors import NetworkError, NotCached
 from deep_lock.index.settings import Fetcher
 
 K = TypeVar("K", bound=Hashable)
@@ -110,18 +110,22 @@ class Network:
         self.is_offline = offline
         self._lock = threading.Lock()
         self._fetcher: Fetcher | None = None
+        self._closed = False
 
     def reach(self, what: str) -> Fetcher:
-        """Return the fetcher. Raises NotCached when offline; ``what`` says what is missing."""
+        """Return the fetcher; ``what`` says what is missing. Raises NotCached when offline, NetworkError once closed."""
         if self.is_offline:
             raise NotCached(f"{what} is not in the cache", hint="Run once without --offline.")
         with self._lock:
+            if self._closed:  # a worker that comes late must not open a fetcher that nobody closes
+                raise NetworkError(f"{what}: not fetched, since this run is stopping")
             if self._fetcher is None:
                 self._fetcher = self._make_fetcher()
             return self._fetcher
 
     def close(self) -> None:
-        """Give up all connections."""
+        """Give up all connections, and open none from now on."""
         with self._lock:
+            self._closed = True
             if self._fetcher is not None:
                 self._fetcher.close()

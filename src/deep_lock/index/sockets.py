@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
-from weakref import WeakSet
 
 import httpcore
 
@@ -32,11 +31,14 @@ class TooSlowError(Exception):
 
 
 class Streams:
-    """Every connection that a transport opened, so that closing it leaves none: not even one made at that moment."""
+    """Every connection that a transport opened, so that closing it leaves none: not even one made at that moment.
+
+    They are held until they are closed: a pool that is closed forgets the connections that are still being made.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: WeakSet[httpcore.NetworkStream] = WeakSet()
+        self._open: set[httpcore.NetworkStream] = set()
         self._closed = False
 
     def add(self, stream: httpcore.NetworkStream) -> None:
@@ -48,11 +50,16 @@ class Streams:
         stream.close()
         raise httpcore.ConnectError("the transport was closed")
 
+    def discard(self, stream: httpcore.NetworkStream) -> None:
+        """Let go of a connection that needs no closing any more."""
+        with self._lock:
+            self._open.discard(stream)
+
     def close(self) -> None:
         """Close all of them, and every one to come."""
         with self._lock:
             self._closed = True
-            streams = list(self._open)
+            streams, self._open = self._open, set()
         for stream in streams:
             stream.close()
 
@@ -147,14 +154,19 @@ class Line(httpcore.SyncBackend):
         self.connected = True
         stream = self._connect(host, port, timeout, local_address, socket_options)
         self.keep(stream)
+        wire = Wire(stream, self)
         if self.zone is not None and not may_reach(self.zone, zone_of_peer(stream)):
-            stream.close()
+            wire.close()
             raise UrlForbidden(f"{host}: a redirect to a name whose address does not belong to the public internet")
-        return Wire(stream, self)
+        return wire
 
     def keep(self, stream: httpcore.NetworkStream) -> None:
         """Have a connection closed with the transport, at the latest."""
         self._streams.add(stream)
+
+    def forget(self, stream: httpcore.NetworkStream) -> None:
+        """Let go of a connection that is closed, or whose socket another stream has taken over."""
+        self._streams.discard(stream)
 
     def _connect(
         self,
@@ -200,12 +212,18 @@ class Wire(httpcore.NetworkStream):
     def close(self) -> None:
         """Close the connection."""
         self._stream.close()
+        self._line.forget(self._stream)
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        """Shake hands within the deadline."""
-        stream = self._stream.start_tls(ssl_context, server_hostname, self._line.left(timeout))
+        """Shake hands within the deadline. Where that fails, the connection is closed: no pool knows of it yet."""
+        try:
+            stream = self._stream.start_tls(ssl_context, server_hostname, self._line.left(timeout))
+        except BaseException:
+            self.close()
+            raise
+        self._line.forget(self._stream)
         self._line.keep(stream)
         self._line.start_answer()
         return Wire(stream, self._line)

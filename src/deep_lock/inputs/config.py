@@ -76,6 +76,8 @@ class Config(Struct, frozen=True, kw_only=True):
     constraints: tuple[Requirement, ...] | None = None
     overrides: tuple[Requirement, ...] | None = None
     build_constraints: tuple[Requirement, ...] | None = None
+    extra_build_requires: tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...] | None = None
+    """Per project, what its sdists need to be built and do not say. Sorted; none is empty."""
     package: bool | None = None
     files: Files | None = None
     build_resolution: BuildResolution | None = None
@@ -215,6 +217,18 @@ def _requirements(value: Any, at: _At) -> tuple[Requirement, ...]:
     return read_requirement_list(value, at.key, at.lines, at.faults)
 
 
+def _requirements_by_name(value: Any, at: _At) -> tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]:
+    if not isinstance(value, dict):
+        raise _Mistyped(f"a table of names with lists of requirements, not {described(value)}")
+    found: dict[NormalizedName, tuple[Requirement, ...]] = {}
+    for name, texts in value.items():
+        requirements = read_requirement_list(texts, f"{at.key}.{name[:100]}", at.lines, at.faults)
+        with at.faults.collecting(at.key):
+            normal = read_name(name, "the name")
+            found[normal] = (*found.get(normal, ()), *requirements)
+    return tuple(sorted((name, requirements) for name, requirements in found.items() if requirements))
+
+
 def _sources(value: Any, at: _At) -> tuple[tuple[NormalizedName, str], ...]:
     if not isinstance(value, dict):
         raise _Mistyped(f"a table of names, not {described(value)}")
@@ -304,6 +318,7 @@ _READERS: Mapping[str, Callable[[Any, _At], Any]] = {
     "constraints": _requirements,
     "overrides": _requirements,
     "build-constraints": _requirements,
+    "extra-build-requires": _requirements_by_name,
     "package": _boolean,
     "files": _one_of(Files),
     "build-resolution": _one_of(BuildResolution),

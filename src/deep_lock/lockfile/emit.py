@@ -118,6 +118,7 @@ def _inputs_lines(inputs: LockedInputs) -> list[str]:
         *_section("inputs", lines),
         *_section("inputs.extras", _named_requirements(inputs.extras)),
         *_section("inputs.dependency-groups", _named_requirements(inputs.dependency_groups)),
+        *_section("inputs.extra-build-requires", _named_requirements(inputs.extra_build_requires)),
     ]
 
 
@@ -202,11 +203,13 @@ def _build_lines(build: LockedBuild) -> list[str]:
     lines = ["", "[[tool.deep-lock.builds]]", *_text("name", build.name), *_text("version", build.version)]
     lines += _text("source", build.source)
     lines += _text("sdist", build.sdist)
+    lines += _text("cargo-lock", build.cargo_lock)
     lines += _text("needed", build.needed)
     lines += _list("targets", build.targets)
     lines += _text("backend", build.backend)
     lines += _list("backend-path", build.backend_path)
     lines += _rows("requires", _requirements(build.requires))
+    lines += _rows("requires-user", _requirements(build.requires_user))
     lines += _text("requires-from", build.requires_from)
     if build.requires_dynamic is not None:
         lines += _rows_or_empty("requires-dynamic", _requirements(build.requires_dynamic))

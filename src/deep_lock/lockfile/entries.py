@@ -163,11 +163,13 @@ def read_build(table: Table) -> LockedBuild:
         version=table.optional("version", version_fault),
         source=table.optional("source", source_fault),
         sdist=table.optional("sdist", prefixed_digest_fault),
+        cargo_lock=table.optional("cargo-lock", prefixed_digest_fault),
         needed=table.chosen("needed", _NEEDED),
         targets=table.texts("targets", label_fault),
         backend=table.text("backend", object_fault),
         backend_path=table.sequence("backend-path", inner_path_fault) or (),
         requires=table.texts("requires", requirement_fault),
+        requires_user=table.texts("requires-user", requirement_fault),
         requires_from=table.chosen("requires-from", _REQUIRES_FROM),
         requires_dynamic=table.maybe_texts("requires-dynamic", requirement_fault),
         conditional=table.optional("conditional", text_fault) or "",
@@ -204,5 +206,7 @@ def _refuse_half_source(table: Table, build: LockedBuild) -> None:
         table.refuse("sdist" if build.sdist is None else "version", "is missing")
     if build.source is not None and build.sdist is not None:
         table.refuse("sdist", "does not go with 'source': the project is built from its tree")
+    if build.source is not None and build.cargo_lock is not None:
+        table.refuse("cargo-lock", "does not go with 'source': it is told of sdists, whose bytes are locked")
     if (build.source is not None) != (build.needed == "project"):
         table.refuse("needed", "must be 'project' where 'source' stands, and only there")

@@ -1,6 +1,6 @@
 """Deep-lock's marks on entries and records: each must be borne out by the rest of the lock."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from deep_lock.lockfile.register import Register, called, is_gate, key_of, parsed, uses_of
 from deep_lock.model.lock import BUILD_GROUP, LockedBuild, LockedPackage
@@ -14,7 +14,9 @@ def untrue_marks(register: Register) -> Iterator[str]:
         yield from _build_mark(entry, register)
         yield from _files(entry, register)
     yield from _direct(register)
+    overlay = dict(register.lock.inputs.extra_build_requires)
     for build in register.lock.builds:
+        yield from _added(build, overlay)
         yield from _evidence(build)
         yield from _needed(build, register)
 
@@ -76,6 +78,18 @@ def _direct(register: Register) -> Iterator[str]:
     for name in sorted(certain):
         if all(is_gate(entry.marker) for entry in register.versions.get(name, ())):
             yield f"the project asks for {name}, which has no entry that is installed"
+
+
+def _added(build: LockedBuild, overlay: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """What a record says the user added is what the inputs say, for each sdist; the project's own build has a table."""
+    wanted = overlay.get(build.name, ()) if build.source is None else ()
+    if frozenset(parsed(build.requires_user)) != frozenset(parsed(wanted)):
+        told = ", ".join(build.requires_user) or "nothing"
+        yield f"the user added {told} to the build of {called(build)}, and {', '.join(wanted) or 'nothing'} by the inputs"
+    only = bool(build.requires_user) and not build.requires
+    if only != (build.requires_from == "user"):
+        state = "all" if only else "not all"
+        yield f"the requirements of the build of {called(build)} are {state} the user's, and it says {build.requires_from!r}"
 
 
 def _evidence(build: LockedBuild) -> Iterator[str]:

@@ -134,6 +134,6 @@ def _environment(register: Register, build: LockedBuild, target: Target) -> Iter
         if entry is not None:
             yield from _without_file(register, entry, target)
     versions = {member.name: member.version for member in build.packages}
-    for requirement in _wanted((*build.requires, *(build.requires_dynamic or ())), target):
+    for requirement in _wanted((*build.requires, *build.requires_user, *(build.requires_dynamic or ())), target):
         if not _satisfied(requirement, versions):
             yield f"the build of {called(build)} asks for {requirement}, which nothing in it satisfies"

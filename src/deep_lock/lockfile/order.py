@@ -66,6 +66,7 @@ def _ordered_inputs(inputs: LockedInputs) -> LockedInputs:
         constraints=tuple(sorted(inputs.constraints)),
         overrides=tuple(sorted(inputs.overrides)),
         build_constraints=tuple(sorted(inputs.build_constraints)),
+        extra_build_requires=tuple(sorted((name, tuple(sorted(texts))) for name, texts in inputs.extra_build_requires)),
         build_requires=_sorted_or_none(inputs.build_requires),
     )
 
@@ -124,6 +125,7 @@ def _ordered_build(build: LockedBuild) -> LockedBuild:
         build,
         targets=tuple(sorted(build.targets)),
         requires=tuple(sorted(build.requires)),
+        requires_user=tuple(sorted(build.requires_user)),
         requires_dynamic=_sorted_or_none(build.requires_dynamic),
         packages=_ordered_members(build.packages),
         declared_packages=None if declared is None else _ordered_members(declared),

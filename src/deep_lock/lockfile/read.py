@@ -141,6 +141,7 @@ def _read_inputs(table: Table) -> LockedInputs:
         constraints=table.texts("constraints", requirement_fault),
         overrides=table.texts("overrides", requirement_fault),
         build_constraints=table.texts("build-constraints", requirement_fault),
+        extra_build_requires=_read_lists(table.inner("extra-build-requires")),
         build_requires=table.maybe_texts("build-requires", requirement_fault),
         unknown=table.rest(),
     )

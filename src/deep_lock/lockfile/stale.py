@@ -107,6 +107,7 @@ def _changed_inputs(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
     yield from _changed_requirements(old.constraints, new.constraints, _ruling("constraint"))
     yield from _changed_requirements(old.overrides, new.overrides, _ruling("override"))
     yield from _changed_requirements(old.build_constraints, new.build_constraints, _ruling("build constraint"))
+    yield from _changed_additions(dict(old.extra_build_requires), dict(new.extra_build_requires))
     if old.build_requires is None and new.build_requires is not None:
         yield "the project is now built itself, and its build is not locked"
     elif old.build_requires is not None and new.build_requires is None:
@@ -124,6 +125,12 @@ def _changed_lists(kind: str, old: Mapping[str, tuple[str, ...]], new: Mapping[s
     yield from _changed_names(kind, old, new)
     for name in sorted(old.keys() & new.keys()):
         yield from _changed_requirements(old[name], new[name], _asking(f"{kind} {name!r}"))
+
+
+def _changed_additions(old: Mapping[str, tuple[str, ...]], new: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        tell = _asking(f"extra-build-requires of {name!r}")
+        yield from _changed_requirements(old.get(name, ()), new.get(name, ()), tell)
 
 
 def _changed_names(kind: str, old: Iterable[str], new: Iterable[str]) -> Iterator[str]:

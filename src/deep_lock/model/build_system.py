@@ -12,6 +12,9 @@ Evidence = Literal["static", "observed", "assumed"]
 MetadataSource = Literal["pkg-info", "project", "static", ""]
 """PKG-INFO 2.2+, the ``[project]`` table, or a static setup.cfg or setup.py; empty where only the backend knows."""
 
+FACTS_VERSION = 2
+"""Part of every cache key of `SdistFacts`: counted up when a rule of build/ changes what they say."""
+
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 LEGACY_REQUIRES = ("setuptools>=40.8.0",)
 
@@ -59,5 +62,7 @@ class SdistFacts(Struct, frozen=True, kw_only=True):
     """The lowest version of the backend that reads its configuration as ``declared_hook`` says; empty for any."""
     self_hosted: str = ""
     """The sdist's own version, where it is its own backend (``backend-path``): then that version decides."""
+    cargo_lock: str = ""
+    """sha256 of the Cargo.lock that pins the Rust crates of its build; empty where it has none."""
     notes: tuple[str, ...] = ()
-    """Findings for reviewers: "cargo-lock", "legacy-name", "odd-member-name", "build-requires-url", ..."""
+    """Findings for reviewers: "legacy-name", "odd-member-name", "build-requires-url", ..."""

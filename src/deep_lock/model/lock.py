@@ -99,13 +99,18 @@ class LockedBuild(Struct, frozen=True, kw_only=True):
     """"." for the project itself."""
     sdist: str | None = None
     """"sha256:..." of the archive that the declarations were read from."""
+    cargo_lock: str | None = None
+    """"sha256:..." of the sdist's own Cargo.lock: its crates are outside of this lock."""
     needed: Needed
     targets: tuple[str, ...] = ()
     """Labels; empty is all targets of the lock."""
     backend: str
     backend_path: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    requires_user: tuple[str, ...] = ()
+    """What the user added (``extra-build-requires``); the sdist itself does not ask for it."""
     requires_from: RequiresFrom
+    """Where ``requires`` comes from; "user" where it is empty and all that is declared is the user's."""
     requires_dynamic: tuple[str, ...] | None = None
     """What the hook added; () is "asked (or proven), and nothing"; None is not known: the key is absent."""
     conditional: str = ""
@@ -139,6 +144,8 @@ class LockedInputs(Struct, frozen=True, kw_only=True):
     constraints: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     build_constraints: tuple[str, ...] = ()
+    extra_build_requires: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """By project: what the user adds to the build requirements of its sdists."""
     build_requires: tuple[str, ...] | None = None
     """The project's own ``[build-system] requires``; None where it is not built."""
     unknown: tuple[tuple[str, str], ...] = ()

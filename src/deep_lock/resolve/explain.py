@@ -52,7 +52,7 @@ def explain(information: Collection[Information], problem: Problem, provider: Pr
             lines += [f"{wish_parent} cannot be used: {show(reason)}" for wish_parent, reason in _unusable(information)]
             continue
         lines += [f"{_who(cause, problem)} asks for {_wanted(cause.requirement)}" for cause in own]
-        constraints = provider.constraints.get(name, [])
+        constraints = provider.releases.constraints.get(name, [])
         lines += [f"{constraint.origin or 'a constraint'} allows only {constraint}" for constraint in constraints]
         lines += _why_none(name, [cause.requirement for cause in own] + constraints, problem, provider)
     head = f"no set of releases fits the {problem.purpose} on {problem.target.label}:"
@@ -76,9 +76,9 @@ def _why_none(
     if not versions:
         if provider.catalog.knows(name):
             return [f"{name} has no release with files that can be used"]
-        return [f"no configured index knows {name}"]
+        return [f"no configured index knows {name}; if it was published a moment ago, use --refresh"]
     specifiers = [requirement.specifier for requirement in requirements]
-    matching = [version for version in versions if all(provider.fits(part, version) for part in specifiers)]
+    matching = [version for version in versions if all(provider.releases.fits(part, version) for part in specifiers)]
     if not matching:
         known = ", ".join(str(version) for version in versions[:MAX_VERSIONS])
         more = f" and {len(versions) - MAX_VERSIONS} older" if len(versions) > MAX_VERSIONS else ""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from msgspec import Struct
-from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 from resolvelib.providers import AbstractProvider
@@ -19,10 +18,9 @@ from resolvelib.structs import RequirementInformation
 
 from deep_lock.model.metadata import Metadata
 from deep_lock.model.requirement import Requirement
-from deep_lock.model.resolution import BuildRequest, Candidate, Problem
-from deep_lock.resolve.candidates import choose
-from deep_lock.resolve.catalog import Catalog
-from deep_lock.resolve.dependencies import BASE, IneligibleError, applicable, dependencies
+from deep_lock.model.resolution import BuildRequest, Candidate
+from deep_lock.resolve.dependencies import BASE, IneligibleError, dependencies
+from deep_lock.resolve.releases import Releases, is_exact
 from deep_lock.resolve.walk import overridden
 
 INELIGIBLE = canonicalize_name("!")
@@ -67,32 +65,18 @@ class Choice(Struct, frozen=True, kw_only=True, eq=False):
 Information = RequirementInformation[Wish, Choice]
 
 
-def is_exact(specifier: SpecifierSet) -> bool:
-    """Whether a specifier names one release: ``==V`` without a wildcard, or ``===V``."""
-    return any(
-        part.operator == "===" or (part.operator == "==" and not part.version.endswith(".*")) for part in specifier
-    )
-
-
 class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
-    """One problem's answers. Holds memory of the problem only: the Catalog holds the world's."""
+    """One problem's answers."""
 
-    def __init__(self, problem: Problem, catalog: Catalog) -> None:
-        self.problem = problem
-        self.catalog = catalog
-        self.preferences = dict(problem.preferences)
-        self.constraints: dict[NormalizedName, list[Requirement]] = {}
-        for constraint in applicable(problem.constraints, problem.target):
-            self.constraints.setdefault(constraint.name, []).append(constraint)
-        self._direct = {requirement.name for requirement in problem.requirements}
+    def __init__(self, releases: Releases) -> None:
+        self.releases = releases
+        self.problem = releases.problem
+        self.catalog = releases.catalog
         self.conflicts: dict[NormalizedName, int] = {}
         """How often a name took part in a conflict: decided earlier the more it did."""
         self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
-        self._usable: dict[tuple[NormalizedName, Version, bool], Candidate | None] = {}
         self._wishes: dict[tuple[NormalizedName, Version, frozenset[NormalizedName]], tuple[Wish, ...]] = {}
         self._told: set[tuple[NormalizedName, Version]] = set()
-        self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
-        """By identity of the specifier, which is kept alive here: its hash costs more than the answer."""
 
     # -- what resolvelib asks
 
@@ -152,11 +136,13 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         if any(wish.reason for wish in wishes):
             return lambda: iter(())
         specifiers = [wish.requirement.specifier for wish in wishes if wish.requirement.specifier]
-        specifiers += [c.specifier for c in self.constraints.get(identifier, ()) if c.specifier]
+        specifiers += [c.specifier for c in self.releases.constraints.get(identifier, ()) if c.specifier]
         direct = any(wish.direct for wish in wishes)
 
         def matches() -> Iterator[Choice]:
-            offered = (c for c in self.candidates(identifier, specifiers, direct=direct) if c.version not in refused)
+            offered = (
+                c for c in self.releases.candidates(identifier, specifiers, direct=direct) if c.version not in refused
+            )
             for candidate in self._announced(offered, given_up=len(refused)):
                 yield Choice(candidate=candidate, extras=extras)
 
@@ -177,7 +163,7 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         wanted = requirement.requirement
         if requirement.reason or not wanted.extras <= candidate.extras:
             return False
-        return not wanted.specifier or self.fits(wanted.specifier, candidate.candidate.version)
+        return not wanted.specifier or self.releases.fits(wanted.specifier, candidate.candidate.version)
 
     def get_dependencies(self, candidate: Choice) -> Iterable[Wish]:
         own = candidate.candidate
@@ -187,83 +173,6 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         return self._wishes[key]
 
     # -- how it is answered
-
-    def fits(self, specifier: SpecifierSet, version: Version) -> bool:
-        """Whether a version satisfies a specifier, pre-releases aside: those are a matter of the whole set."""
-        known = self._fits.get(id(specifier))
-        if known is None:
-            known = self._fits[id(specifier)] = (specifier, {})
-        answers = known[1]
-        answer = answers.get(version)
-        if answer is None:
-            answer = answers[version] = specifier.contains(version, prereleases=True)
-        return answer
-
-    def candidates(
-        self, name: NormalizedName, specifiers: Sequence[SpecifierSet], *, direct: bool
-    ) -> Iterator[Candidate]:
-        """Yield what could be pinned, best first: preferred versions, final ones, then pre-releases if admitted.
-
-        PEP 440: a pre-release counts only where no final release satisfies *all* that is asked of the name, or where
-        a specifier names one; even then final releases come first.
-        """
-        yanked_ok = any(is_exact(specifier) for specifier in specifiers)
-        preferred = self.preferences.get(name, ())
-        for version in preferred:
-            candidate = self._fitting(name, version, specifiers, yanked_ok=True)
-            if candidate is not None:
-                yield candidate
-        selection = self.problem.selection
-        mode = "allow" if name in selection.prerelease_names else selection.prereleases
-        withheld: list[Version] = []
-        finals = False
-        for version in self._ordered(name, direct=direct):
-            if version in preferred:
-                finals = finals or not version.is_prerelease
-                continue
-            if version.is_prerelease and mode != "allow":
-                withheld.append(version)
-                continue
-            candidate = self._fitting(name, version, specifiers, yanked_ok=yanked_ok)
-            if candidate is not None:
-                finals = True
-                yield candidate
-        named = any(specifier.prereleases for specifier in specifiers)
-        if mode == "disallow" or (finals and not named):
-            return
-        for version in withheld:
-            candidate = self._fitting(name, version, specifiers, yanked_ok=yanked_ok)
-            if candidate is not None:
-                yield candidate
-
-    def first(self, requirement: Requirement) -> Candidate | None:
-        """Return the best candidate for a requirement and the problem's constraints alone."""
-        specifiers = [requirement.specifier, *(c.specifier for c in self.constraints.get(requirement.name, ()))]
-        return next(self.candidates(requirement.name, specifiers, direct=requirement.name in self._direct), None)
-
-    def _ordered(self, name: NormalizedName, *, direct: bool) -> Iterable[Version]:
-        versions = self.catalog.versions(name)
-        mode = self.problem.selection.resolution
-        lowest = mode == "lowest" or (mode == "lowest-direct" and direct)
-        return reversed(versions) if lowest else versions
-
-    def _fitting(
-        self, name: NormalizedName, version: Version, specifiers: Sequence[SpecifierSet], *, yanked_ok: bool
-    ) -> Candidate | None:
-        if (name, version) in self.problem.excluded:
-            return None
-        if not all(self.fits(specifier, version) for specifier in specifiers):
-            return None
-        return self.usable(name, version, yanked_ok=yanked_ok)
-
-    def usable(self, name: NormalizedName, version: Version, *, yanked_ok: bool) -> Candidate | None:
-        """Return the release with the file that the target takes, or None."""
-        key = (name, version, yanked_ok)
-        if key not in self._usable:
-            files = self.catalog.files(name, version)
-            file = choose(files, self.problem.target, self.problem.selection, yanked_ok=yanked_ok)
-            self._usable[key] = None if file is None else Candidate(name=name, version=version, distribution=file)
-        return self._usable[key]
 
     def _ask(self, own: Candidate, extras: frozenset[NormalizedName]) -> tuple[Wish, ...]:
         metadata = self.catalog.metadata(own, self.problem.target)
@@ -294,7 +203,7 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
                 if requirement.name != own.name:
                     found.append(requirement)
                     continue
-                if not self.fits(requirement.specifier, own.version):
+                if not self.releases.fits(requirement.specifier, own.version):
                     raise IneligibleError(f"it asks for another version of itself: {requirement}")
                 queue += sorted(requirement.extras)
         return found

@@ -1,5 +1,6 @@
 """What a backend's get_requires_for_build_wheel would answer, as far as that is proven without running it."""
 
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
@@ -35,6 +36,22 @@ def declare(source: Source) -> tuple[Declared, bool]:
     if rule.only_itself and not itself:
         return Declared(requires=None, reason=f"{backend} builds {rule.distribution} only"), False
     return rule.declare(source), itself
+
+
+def beside(facts: SdistFacts, names: tuple[str, ...]) -> SdistFacts:
+    """Return the facts as they hold where these projects, which the sdist does not ask for, are in the environment too.
+
+    A plugin of setuptools acts on its own, and may change what setup.py proves: then that is a guess.
+    """
+    plugin = setuptools.find_plugin(names) if facts.build_system.backend in setuptools.BACKENDS else ""
+    if not plugin:
+        return facts
+    if facts.metadata_source == "static":
+        facts = replace(facts, metadata=None, metadata_source="", guess=facts.metadata)
+    if facts.declared_hook is None:
+        return facts
+    reason = f"{plugin}, which extra-build-requires adds, might be a plugin that asks setuptools for more"
+    return replace(facts, declared_hook=None, hook_reason=reason)
 
 
 def answer(
