@@ -44,6 +44,7 @@ FLOORS: dict[str, int] = {
     "planning": 5,
     "findings": 5,
     "locking": 5,
+    "fetching": 5,
     "cli": 6,
     "__main__": 7,
     "__init__": 0,
