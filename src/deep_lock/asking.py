@@ -41,6 +41,10 @@ class Backends:
         self._reporter = reporter
         self._told: set[tuple[str, str]] = set()
 
+    def is_wanted(self, name: NormalizedName) -> bool:
+        """Whether the user lets the project's backend be asked, if this machine can."""
+        return self._machine.is_allowed(name)
+
     def place(self, name: NormalizedName, target: Target) -> Target | None:
         """Return the target on which a backend may be asked on behalf of another; None where it must not or cannot."""
         return self._machine.place(name, target)
