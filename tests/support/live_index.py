@@ -29,7 +29,6 @@ from deep_lock.index.fetcher import open_transport
 from deep_lock.index.settings import Answer, Fetcher
 from deep_lock.index.urls import without_user_info
 from deep_lock.lockfile.read import from_text
-from deep_lock.model.build_system import LEGACY_REQUIRES
 from deep_lock.model.lock import Lock, LockedFile
 from deep_lock.model.target import Target
 from deep_lock.model.targets import make_target
@@ -39,6 +38,8 @@ from scenarios import PLAIN, installed, selected
 PROBED = "docopt"
 """A project of one release since 2014: its page is small."""
 PROBE_SECONDS = 10.0
+UNDECLARED = "setuptools>=40.8.0"
+"""What every front end asks for where there is no ``[build-system]`` (PEP 517)."""
 MAX_METADATA_BYTES = 16 * 1024 * 1024
 MAX_FILE_BYTES = 256 * 1024 * 1024
 FILE_SECONDS = 120.0
@@ -161,10 +162,10 @@ class LockedTruth:
         return [line for text in old for line in _egg_requires(text)]
 
     def build_requires(self, filename: str) -> Sequence[str]:
-        """Return ``[build-system] requires``, or what setuptools' absence of one means."""
+        """Return ``[build-system] requires``, or what stands for it where there is none."""
         text = self._members(filename).get("pyproject.toml")
         table = tomllib.loads(text.decode()).get("build-system") if text is not None else None
-        return list(LEGACY_REQUIRES) if table is None else list(table["requires"])
+        return [UNDECLARED] if table is None else list(table["requires"])
 
 
 def _requires(told: Message) -> list[str]:
