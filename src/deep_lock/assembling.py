@@ -285,6 +285,7 @@ def _build(same: Sequence[Built], assembly: Assembly, labels: tuple[str, ...]) -
         requires_dynamic=answer.requires,
         conditional=answer.conditional,
         evidence=answer.evidence,
+        observed_on=answer.observed_on or None,
         packages=final,
         declared_packages=declared if declared != final else None,
         ends="self-hosted" if system.backend_path and not final else None,

@@ -7,27 +7,25 @@ A frame is asked again whenever something it lacked is known (`Blocked`), whenev
 one fixpoint), and whenever one of its pins turned out to be on the chain of builds under way (then without that pin).
 """
 
-from collections.abc import Mapping
-
 from msgspec import Struct, field
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.errors import BuildCycle, LimitExceeded, Unsatisfiable
+from deep_lock.build_problems import build_requirements, merged, needs_build, remembered, within
+from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, Unsatisfiable
 from deep_lock.events import Reporter, Solving
-from deep_lock.graph import Built, Closure, Plan, Preferences, Sources, Subject
+from deep_lock.graph import Built, BuiltKey, Closure, Plan, Preferences, Sources, Subject
 from deep_lock.model.build_system import HookAnswer
 from deep_lock.model.distribution import SourceDistribution
-from deep_lock.model.requirement import Origin, Requirement, parse_requirement
 from deep_lock.model.resolution import (
     Blocked,
+    BuildRequest,
     Impossible,
     Pin,
     Problem,
     Purpose,
     Resolved,
-    Selection,
 )
 from deep_lock.model.target import Target
 from deep_lock.resolve.resolver import resolve
@@ -52,24 +50,6 @@ class _Frame(Struct, kw_only=True):
     """The first pin of this frame that could not be built: the story, should no other version do."""
 
 
-def needs_build(pin: Pin, selection: Selection) -> bool:
-    """Whether the target takes the release as an sdist, which then will be built."""
-    return isinstance(pin.distribution, SourceDistribution) and selection.build_scope != "none"
-
-
-def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requirement, ...]:
-    """Return the declared requirements, those that the user added, and what the hook asked for on top, with their origins.
-
-    Raises RequirementInvalid.
-    """
-    source = f"{subject.name} {subject.version}" if subject.sdist is not None else "pyproject.toml"
-    system = subject.facts.build_system
-    place = "build-system.requires" if system.requires_from == "pyproject" else "default build system"
-    declared = (parse_requirement(text, Origin(source=source, place=place)) for text in system.requires)
-    asked = (parse_requirement(text, Origin(source=source, place="get_requires_for_build_wheel")) for text in extra)
-    return (*declared, *subject.added, *asked)
-
-
 def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     """Resolve every target's runtime closure and every build environment below it, to full depth.
 
@@ -79,55 +59,37 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     walks: list[_TargetWalk] = []
     earlier: dict[NormalizedName, tuple[Version, ...]] = {}
     used: dict[NormalizedName, tuple[Version, ...]] = {}
+    away: dict[str, _TargetWalk] = {}
     for problem in plan.runtime:
         hints = plan.runtime_hints.get(problem.target.label, {})
-        asked = replace(problem, preferences=_merged(hints, earlier))
-        walk = _TargetWalk(plan=plan, sources=sources, reporter=reporter, used=used)
+        asked = replace(problem, preferences=merged(hints, earlier))
+        walk = _TargetWalk(target=problem.target, plan=plan, sources=sources, reporter=reporter, used=used, away=away)
         resolved = walk.run(_Frame(problem=asked))
         walk.runtime = {pin.name: (pin.version,) for pin in resolved.pins}
         if plan.project is not None and problem.selection.build_scope != "none":
             walk.run(walk.frame(plan.project, problem))
-        earlier = _remembered(earlier, resolved)
+        earlier = remembered(earlier, resolved)
         runtime.append((problem.target, resolved))
         walks.append(walk)
     builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.reached(resolved)]
     return Closure(runtime=tuple(runtime), builds=tuple(builds))
 
 
-def _merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
-    """Lay preferences over each other, the first layer's versions first."""
-    merged: dict[NormalizedName, tuple[Version, ...]] = {}
-    for layer in layers:
-        for name, versions in layer.items():
-            merged[name] = tuple(dict.fromkeys((*merged.get(name, ()), *versions)))
-    return tuple(sorted(merged.items()))
-
-
-def _remembered(
-    known: Mapping[NormalizedName, tuple[Version, ...]], resolved: Resolved
-) -> dict[NormalizedName, tuple[Version, ...]]:
-    return dict(_merged(known, {pin.name: (pin.version,) for pin in resolved.pins}))
-
-
-def _within(final: Resolved, declared: Resolved) -> Resolved:
-    """Return the part of a final environment that stood before the hook asked for more: where it would be asked again."""
-    names = {pin.name for pin in declared.pins}
-    return Resolved(
-        pins=tuple(pin for pin in final.pins if pin.name in names),
-        edges=tuple(edge for edge in final.edges if edge.child in names and edge in declared.edges),
-    )
-
-
 class _TargetWalk(Struct, kw_only=True):
     """One target's stack, and what was built on it."""
 
+    target: Target
     plan: Plan
     sources: Sources
     reporter: Reporter
+    away: dict[str, "_TargetWalk"]
+    """Walks for the sake of asking backends, by label: shared between the walks of one run."""
     used: dict[NormalizedName, tuple[Version, ...]]
     """Pins of build environments so far, over all targets: shared between the walks of one run."""
     runtime: Preferences = field(default_factory=dict)
-    done: dict[tuple[NormalizedName, str | None], Built] = field(default_factory=dict)
+    done: dict[BuiltKey, Built] = field(default_factory=dict)
+    hopeless: set[BuiltKey] = field(default_factory=set)
+    """Builds that could not be closed for their own sake."""
     stack: list[_Frame] = field(default_factory=list)
     solved: dict[tuple[object, ...], Resolved] = field(default_factory=dict)
     """Environments by what they are asked for: sdists that ask for the same share one."""
@@ -153,7 +115,7 @@ class _TargetWalk(Struct, kw_only=True):
 
     def reached(self, runtime: Resolved) -> list[Built]:
         """Return what was built and is still needed: candidates that were given up leave records behind."""
-        found: dict[tuple[NormalizedName, str | None], Built] = {}
+        found: dict[BuiltKey, Built] = {}
         queue: list[Pin] = list(runtime.pins)
         if self.plan.project is not None:
             own = self.done.get((self.plan.project.name, None))
@@ -179,7 +141,7 @@ class _TargetWalk(Struct, kw_only=True):
         else:
             match resolve(frame.problem, self.sources):
                 case Blocked(request=request):
-                    self.sources.assume(request)
+                    self._learn(frame, request)
                     return
                 case Impossible() as impossible:
                     self._give_up(frame, impossible)
@@ -197,24 +159,96 @@ class _TargetWalk(Struct, kw_only=True):
 
     def _descend(self, frame: _Frame) -> None:
         pin = frame.waiting.pop()
-        sdist = pin.distribution
-        if (pin.name, str(pin.version)) in self.done or not isinstance(sdist, SourceDistribution):
-            return
-        if any(
-            above.subject is not None
-            and above.subject.sdist is not None
-            and (above.subject.name, above.subject.sdist.version) == (pin.name, pin.version)
-            for above in self.stack
-        ):
-            frame.cycle = frame.cycle or self._chain(f"{pin.name} {pin.version}")
-            self._exclude(frame, pin.name, pin.version)
+        if isinstance(pin.distribution, SourceDistribution) and (pin.name, str(pin.version)) not in self.done:
+            self._push(frame, pin.distribution)
+
+    def _push(self, frame: _Frame, sdist: SourceDistribution) -> None:
+        """Put the build of an sdist onto the stack; one that is there already is a cycle."""
+        if any(above.subject is not None and above.subject.sdist == sdist for above in self.stack):
+            frame.cycle = frame.cycle or self._chain(f"{sdist.name} {sdist.version}")
+            self._exclude(frame, sdist.name, sdist.version)
             return
         if len(self.stack) >= MAX_DEPTH:
-            raise LimitExceeded(f"{MAX_DEPTH} levels of builds below each other: {self._chain(pin.name)}")
-        facts = self.sources.facts(sdist)
-        added = self.plan.extra_build_requires.get(pin.name, ())
-        subject = Subject(name=pin.name, version=str(pin.version), sdist=sdist, facts=facts, added=added)
-        self.stack.append(self.frame(subject, frame.problem))
+            raise LimitExceeded(f"{MAX_DEPTH} levels of builds below each other: {self._chain(sdist.name)}")
+        self.stack.append(self.frame(self._subject(sdist), frame.problem))
+
+    def _subject(self, sdist: SourceDistribution) -> Subject:
+        facts, added = self.sources.facts(sdist), self.plan.extra_build_requires.get(sdist.name, ())
+        return Subject(name=sdist.name, version=str(sdist.version), sdist=sdist, facts=facts, added=added)
+
+    # -- what only a backend knows
+
+    def _learn(self, frame: _Frame, request: BuildRequest) -> None:
+        """Find out the metadata of a release: close its build, ask its backend; where neither can be, assume it."""
+        sdist, target = request.sdist, frame.problem.target
+        place = None
+        if frame.problem.selection.build_scope != "none":
+            place = self.sources.place(request.name, target)
+        if place is None:
+            self.sources.assume(request)
+        elif place == target:
+            built = self.done.get((request.name, str(request.version)))
+            if built is None:
+                self._push(frame, sdist)
+            else:
+                self.sources.observe(built, self.done)
+        else:
+            walk = self._away(place)
+            away = walk.closed(self._subject(sdist), frame.problem)
+            if away is None:
+                self.sources.assume(request)
+            else:
+                self.sources.observe(away, walk.done)
+
+    def _answer(self, subject: Subject, environment: Resolved, problem: Problem) -> HookAnswer:
+        """Return what the backend asks for: by proof, else by asking it, else as an earlier lock has it."""
+        proven = self.sources.proven(subject, environment, problem.target)
+        if proven.evidence != "assumed" and not self.plan.observe_all:
+            return proven
+        asked = self._asked(subject, environment, problem)
+        if asked is not None and asked.evidence == "observed":
+            return asked
+        if proven.evidence != "assumed":
+            return proven
+        return self.sources.kept(subject, environment, problem.target) or asked or proven
+
+    def _asked(self, subject: Subject, environment: Resolved, problem: Problem) -> HookAnswer | None:
+        """Ask the backend here, or as the target that this machine can speak for; None where it may not be asked."""
+        place = self.sources.place(subject.name, problem.target)
+        if place is None:
+            return None
+        if place == problem.target:
+            return self.sources.ask(subject, environment, place, self.done)
+        built = self._away(place).closed(subject, problem)
+        return None if built is None else built.answer
+
+    def closed(self, subject: Subject, like: Problem) -> Built | None:
+        """Close one build for its own sake, on this walk's target; None where it cannot be."""
+        key = (subject.name, subject.version if subject.sdist is not None else None)
+        if key not in self.done and key not in self.hopeless:
+            try:
+                self.run(self.frame(subject, replace(like, target=self.target)))
+            except ActionNeeded:
+                self.hopeless.add(key)
+        return self.done.get(key)
+
+    def _away(self, place: Target) -> "_TargetWalk":
+        """Return the walk of the target on which backends are asked on behalf of this one.
+
+        Its pins are nobody's preferences: an older Python must not hold a newer one back.
+        """
+        if place.label not in self.away:
+            self.away[place.label] = _TargetWalk(
+                target=place,
+                plan=self.plan,
+                sources=self.sources,
+                reporter=self.reporter,
+                used=dict(self.used),
+                away=self.away,
+            )
+        return self.away[place.label]
+
+    # -- the end of a frame
 
     def _finish(self, frame: _Frame) -> None:
         """Ask the backend in the declared environment; ask again while the answer changes that environment itself."""
@@ -222,7 +256,7 @@ class _TargetWalk(Struct, kw_only=True):
         if subject is None or resolved is None:
             self.stack.pop()
             return
-        asked_in = resolved if frame.declared is None else _within(resolved, frame.declared)
+        asked_in = resolved if frame.declared is None else within(resolved, frame.declared)
         if frame.answer is None or asked_in != frame.asked_in:
             frame.stages += 1
             if frame.stages > MAX_STAGES:
@@ -231,7 +265,7 @@ class _TargetWalk(Struct, kw_only=True):
                     hint="pin its build requirements with a build constraint",
                 )
             known = frame.answer.requires or () if frame.answer is not None else ()
-            frame.answer = self.sources.answer(subject.facts, asked_in, frame.problem.target)
+            frame.answer = self._answer(subject, asked_in, frame.problem)
             frame.declared = frame.declared or resolved
             frame.asked_in = asked_in
             asked = frame.answer.requires or ()
@@ -247,7 +281,7 @@ class _TargetWalk(Struct, kw_only=True):
             declared=frame.declared or resolved,
             final=resolved,
         )
-        self.used.update(_remembered(self.used, resolved))
+        self.used.update(remembered(self.used, resolved))
         self.stack.pop()
 
     # -- what cannot be built
@@ -316,5 +350,5 @@ class _TargetWalk(Struct, kw_only=True):
     def _preferences(self, subject: Subject, target: Target) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
         own = self.plan.build_hints.get((target.label, subject.name), {})
         if not self.plan.share:
-            return _merged(own)
-        return _merged(own, self.plan.shared.get(target.label, {}), self.runtime, self.used)
+            return merged(own)
+        return merged(own, self.plan.shared.get(target.label, {}), self.runtime, self.used)

@@ -31,6 +31,10 @@
         ├── LimitExceeded                  larger, deeper or longer than allowed
         ├── UrlForbidden                   a URL that must not be followed
         ├── HookRefused                    only a backend knows, and it may not be asked
+        ├── HookTimeout                    a build hook ran for longer than it may
+        ├── HookOutputLimit                a build hook wrote more than it may
+        ├── HookFailed                     a build hook ended in an error, or could not be started
+        ├── HookBadResult                  what a build hook answered cannot be used
         └── ArchiveError                   ArchiveUnsafe, ArchiveTooBig, ArchiveBroken, ArchiveAmbiguous
 """
 
@@ -171,6 +175,22 @@ class UrlForbidden(SafetyError):
 
 class HookRefused(SafetyError):
     """Only a build backend has the answer, and it may not be asked here."""
+
+
+class HookTimeout(SafetyError):
+    """A build hook ran for longer than it may, and was killed with all that it had started."""
+
+
+class HookOutputLimit(SafetyError):
+    """A build hook wrote more than it may, to its output or its folders, and was killed."""
+
+
+class HookFailed(SafetyError):
+    """A build hook ended in an error, or could not be started."""
+
+
+class HookBadResult(SafetyError):
+    """What a build hook answered is not what its specification allows."""
 
 
 class ArchiveError(SafetyError):

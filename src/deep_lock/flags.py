@@ -47,6 +47,10 @@ class RuleFlags(Struct, frozen=True, kw_only=True):
     allow_wheel: tuple[str, ...] = ()
     build_resolution: Literal["shared", "highest"] | None = None
     hooks: Hooks | None = None
+    trust_hooks: tuple[str, ...] = ()
+    """Projects whose backend may run unconfined."""
+    observe: bool = False
+    interpreters: tuple[Path, ...] = ()
     require_evidence: bool = False
 
 

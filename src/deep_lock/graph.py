@@ -15,19 +15,8 @@ from deep_lock.model.target import Target
 from deep_lock.resolve.catalog import Catalog
 
 Preferences = Mapping[NormalizedName, tuple[Version, ...]]
-
-
-class Sources(Catalog, Protocol):
-    """The Catalog, and what is known of source distributions."""
-
-    def facts(self, sdist: SourceDistribution) -> SdistFacts:
-        """Return what the sdist says of itself. Raises IndexFault or SafetyError."""
-
-    def answer(self, facts: SdistFacts, environment: Resolved, target: Target) -> HookAnswer:
-        """Return what the backend, in this environment, asks for on top."""
-
-    def assume(self, request: BuildRequest) -> None:
-        """Remember the best guess at metadata that only a backend knows, and warn."""
+BuiltKey = tuple[NormalizedName, str | None]
+"""What is built on one target: a release, or the project itself (None)."""
 
 
 class Subject(Struct, frozen=True, kw_only=True):
@@ -51,6 +40,33 @@ class Built(Struct, frozen=True, kw_only=True):
     final: Resolved
 
 
+class Sources(Catalog, Protocol):
+    """The Catalog, what is known of source distributions, and what their backends may be asked."""
+
+    def facts(self, sdist: SourceDistribution) -> SdistFacts:
+        """Return what the sdist says of itself. Raises IndexFault or SafetyError."""
+
+    def proven(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer:
+        """Return what the backend asks for on top as far as a rule proves it; else ``assumed``."""
+
+    def place(self, name: NormalizedName, target: Target) -> Target | None:
+        """Return the target on which a backend may be asked on behalf of another; None where it may not."""
+
+    def ask(
+        self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]
+    ) -> HookAnswer:
+        """Ask the backend in this environment. ``made`` tells how the sdists in it are built."""
+
+    def kept(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer | None:
+        """Return what an earlier lock recorded as observed, where the sdist and the declared releases are the same."""
+
+    def observe(self, built: Built, made: Mapping[BuiltKey, Built]) -> None:
+        """Ask for the metadata of a release in its build environment, and remember it; where that fails, assume it."""
+
+    def assume(self, request: BuildRequest) -> None:
+        """Remember the best guess at metadata that only a backend knows, and warn."""
+
+
 class Closure(Struct, frozen=True, kw_only=True):
     """The finished graph of resolutions."""
 
@@ -64,6 +80,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     runtime: tuple[Problem, ...]
     project: Subject | None = None
     build_constraints: tuple[Requirement, ...] = ()
+    observe_all: bool = False
+    """Ask backends also where a rule proves what they would answer."""
     extra_build_requires: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
     """What the user adds to the declared build requirements of each sdist of a project."""
     share: bool = True

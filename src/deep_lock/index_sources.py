@@ -14,9 +14,12 @@ import msgspec
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.asking import Backends
 from deep_lock.deferred import Deferred
-from deep_lock.errors import DeepLockError
+from deep_lock.earlier import Earlier
+from deep_lock.errors import DeepLockError, HookRefused
 from deep_lock.events import Reporter
+from deep_lock.graph import Built, BuiltKey, Subject
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.once import Once
@@ -52,6 +55,8 @@ class IndexSources:
         selection: Selection,
         target: Target,
         reporter: Reporter,
+        backends: Backends | None = None,
+        earlier: Earlier | None = None,
         added: Mapping[NormalizedName, tuple[Requirement, ...]] | None = None,
     ) -> None:
         """``added`` is what the user adds to builds: it weakens what sdists prove, and is otherwise the closure's."""
@@ -60,6 +65,9 @@ class IndexSources:
         self._selection = selection
         self._target = target
         self._reporter = reporter
+        self._backends = backends
+        self._earlier = earlier or Earlier()
+        self._observed: dict[str, Metadata] = {}
         self._added = added or {}
         self._facts: Once[str, SdistFacts] = Once()
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
@@ -83,7 +91,11 @@ class IndexSources:
         file = candidate.distribution
         if isinstance(file, Wheel):
             return self._client.wheel_metadata(file)
-        known = self._assumed.get((file.name, file.version)) or self.facts(file).metadata
+        known = (
+            self._observed.get(file.filename)
+            or self._assumed.get((file.name, file.version))
+            or self.facts(file).metadata
+        )
         if known is not None:
             return known
         return BuildRequest(name=file.name, version=file.version, sdist=file, target=target)
@@ -123,9 +135,34 @@ class IndexSources:
             self._cache.put_record(_KIND, sdist.sha256, _encode_facts(facts))
         return facts
 
-    def answer(self, facts: SdistFacts, environment: Resolved, target: Target) -> HookAnswer:
+    def proven(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer:
         pins = {pin.name: pin.version for pin in environment.pins}
-        return backend.answer(facts, None, target, environment=pins)
+        return backend.answer(subject.facts, None, target, environment=pins)
+
+    # -- backends
+
+    def place(self, name: NormalizedName, target: Target) -> Target | None:
+        return None if self._backends is None else self._backends.place(name, target)
+
+    def ask(
+        self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]
+    ) -> HookAnswer:
+        if self._backends is None:
+            raise HookRefused("no backend may be asked in this run")
+        return self._backends.requires(subject, environment, target, made)
+
+    def kept(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer | None:
+        return self._earlier.answer(subject, environment, target)
+
+    def observe(self, built: Built, made: Mapping[BuiltKey, Built]) -> None:
+        sdist = built.subject.sdist
+        if sdist is None or self._backends is None:
+            raise HookRefused("no backend may be asked in this run")
+        found = self._backends.metadata(built, made)
+        if found is None:
+            self.assume(BuildRequest(name=sdist.name, version=sdist.version, sdist=sdist, target=built.target))
+        else:
+            self._observed[sdist.filename] = found
 
     def assume(self, request: BuildRequest) -> None:
         guess, source = self._guessed_metadata(request)
@@ -162,6 +199,8 @@ class IndexSources:
         return self._client.digest(file)
 
     def metadata_evidence(self, sdist: SourceDistribution) -> Evidence | None:
+        if sdist.filename in self._observed:
+            return "observed"
         if (sdist.name, sdist.version) in self._assumed:
             return "assumed"
         return None if self.facts(sdist).metadata_source == "pkg-info" else "static"

@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deep_lock.asking import Backends
 from deep_lock.assembling import Assembly, builds, packages
 from deep_lock.closure import close
 from deep_lock.deferred import Deferred
+from deep_lock.earlier import earlier_of
 from deep_lock.errors import LockInvalid, Stale, UsageError
-from deep_lock.events import Reporter, Warned, silent
+from deep_lock.events import Reporter, silent
 from deep_lock.files import write_atomically
 from deep_lock.findings import require_evidence, require_sources, tell
-from deep_lock.flags import Flags, Hooks, UpgradeFlags
+from deep_lock.flags import Flags, UpgradeFlags
 from deep_lock.graph import Closure, Plan
 from deep_lock.index_sources import IndexSources
 from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.laws import check_closed
+from deep_lock.machine import Machine
 from deep_lock.model.lock import Lock, LockedInputs, LockedTarget
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import Selection
@@ -32,8 +35,9 @@ from deep_lock.model.targets import read_host
 from deep_lock.network import Network, index_settings, locked_indexes, locked_links, open_network
 from deep_lock.planning import plan_of
 from deep_lock.reading import Gathered, gather, lock_path, read_lock
-from deep_lock.settings import options_of, selection_of, targets_of
+from deep_lock.settings import hook_policy_of, options_of, selection_of, targets_of
 from deep_lock.sharing import releases, sharable
+from deep_lock.workshop import Workshop
 
 if TYPE_CHECKING:
     import filelock
@@ -81,7 +85,6 @@ class _Run(Struct, frozen=True, kw_only=True):
 def _settle(flags: Flags, reporter: Reporter) -> _Run:
     path = lock_path(flags.inputs)
     gathered = gather(flags, reporter)
-    _refuse_hooks(flags.rules.hooks or gathered.config.hooks, reporter)
     old = None if flags.upgrade.everything else read_lock(path, reporter)
     return _Run(
         flags=flags,
@@ -91,17 +94,6 @@ def _settle(flags: Flags, reporter: Reporter) -> _Run:
         selection=selection_of(flags, gathered, old),
         targets=targets_of(flags, gathered, old, read_host()),
     )
-
-
-def _refuse_hooks(hooks: Hooks | None, reporter: Reporter) -> None:
-    """Nothing of a stranger's runs in this version: say so to who asks for it."""
-    if hooks == "trust":
-        raise UsageError(
-            "--hooks trust: this version runs no build backend", hint="use --hooks static, and see what is assumed"
-        )
-    if hooks == "sandbox":
-        message = "this version has no sandbox: no backend is asked, and what is not proven is assumed"
-        reporter(Warned(code="no-sandbox", subject="--hooks sandbox", message=message))
 
 
 def check_lock(flags: Flags, *, existence_only: bool = False) -> tuple[Path, tuple[str, ...]]:
@@ -243,6 +235,10 @@ def _head(run: _Run) -> Lock:
 
 
 def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
+    machine = Machine(hook_policy_of(run.flags, run.gathered.config), run.targets, reporter)
+    workshop = Workshop(
+        machine=machine, client=network.client, cache=network.cache, project=run.flags.inputs.folder.resolve()
+    )
     plan = plan_of(run.flags, run.gathered, run.old, selection=run.selection, targets=run.targets)
     sources = IndexSources(
         client=network.client,
@@ -250,8 +246,15 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
         selection=run.selection,
         target=run.targets[0],
         reporter=reporter,
+        backends=Backends(workshop=workshop, machine=machine, cache=network.cache, reporter=reporter),
+        earlier=earlier_of(run.old),
         added=plan.extra_build_requires,
     )
+    with closing(workshop):
+        return _closed(run, plan, sources, reporter)
+
+
+def _closed(run: _Run, plan: Plan, sources: IndexSources, reporter: Reporter) -> Lock:
     closure = _shared(plan, sources, reporter)
     require_sources(closure, run.selection)
     if run.flags.rules.require_evidence or run.gathered.config.require_evidence:

@@ -55,6 +55,7 @@ def plan_of(
         runtime=problems,
         project=_project_subject(gathered.project, flags.inputs.folder),
         build_constraints=gathered.build_constraints,
+        observe_all=flags.rules.observe or bool(config.observe),
         extra_build_requires=dict(config.extra_build_requires or ()),
         share=(flags.rules.build_resolution or config.build_resolution or "shared") == "shared",
         runtime_hints={label: _without(hints, moved) for label, hints in runtime_hints.items()},

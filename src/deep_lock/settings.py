@@ -14,6 +14,7 @@ from deep_lock.errors import UsageError
 from deep_lock.flags import Flags, RuleFlags
 from deep_lock.inputs.config import Config
 from deep_lock.inputs.exclude_newer import ExcludeNewer, read_exclude_newer
+from deep_lock.machine import HookPolicy
 from deep_lock.model.lock import Lock, OptionValue
 from deep_lock.model.resolution import ALL, Selection
 from deep_lock.model.target import Target
@@ -90,6 +91,18 @@ def _kept_limits(old: Lock) -> dict[str, datetime]:
     kept = dict(old.options).get("exclude-newer-package", ())
     pairs = (text.partition("=") for text in kept) if isinstance(kept, tuple) else ()
     return {name: datetime.fromisoformat(moment) for name, _, moment in pairs if moment != NO_LIMIT}
+
+
+def hook_policy_of(flags: Flags, config: Config) -> HookPolicy:
+    """Return whose code may run. Trust comes from the command line only."""
+    hooks = flags.rules.hooks or config.hooks or "sandbox"
+    return HookPolicy(
+        sandboxed=hooks == "sandbox",
+        trusted=frozenset(canonicalize_name(name) for name in flags.rules.trust_hooks),
+        trust_all=hooks == "trust",
+        pythons=flags.rules.interpreters,
+        search_path=flags.surroundings.environ.get("PATH", ""),
+    )
 
 
 def options_of(

@@ -13,7 +13,7 @@ from build_archives import PKG_INFO, compress, make_tar, make_zip, pax, tar_gz, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deep_lock.build import archive_stream, source_tree, tar_walk, zip_walk
+from deep_lock.build import archive_stream, member_judge, tar_walk, zip_walk
 from deep_lock.build.source_tree import Members, read_members
 from deep_lock.errors import (
     ArchiveAmbiguous,
@@ -128,6 +128,20 @@ REFUSED: list[tuple[str, bytes, type[DeepLockError]]] = [
         ),
         ArchiveAmbiguous,
     ),
+    ("a file below a file", tar_gz(GOOD, tar_member(b"sample-1.0/PKG-INFO/x")), ArchiveAmbiguous),
+    ("a file and a folder", tar_gz(GOOD, tar_member(b"sample-1.0/PKG-INFO/", kind=b"5")), ArchiveAmbiguous),
+    (
+        "a link below a link",
+        tar_gz(GOOD, *[tar_member(n, kind=b"2", target=b".") for n in (b"sample-1.0/a", b"sample-1.0/a/b")]),
+        ArchiveUnsafe,
+    ),
+    ("the top folder is a link", tar_gz(tar_member(b"sample-1.0", kind=b"2", target=b"."), GOOD), ArchiveBroken),
+    ("a link that leads nowhere", tar_gz(GOOD, tar_member(b"sample-1.0/l", kind=b"2")), ArchiveBroken),
+    (
+        "a hard link to nothing",
+        tar_gz(GOOD, tar_member(b"sample-1.0/h", kind=b"1", target=b"sample-1.0/x")),
+        ArchiveBroken,
+    ),
     ("sparse", tar_gz(GOOD, tar_member(b"sample-1.0/s", kind=b"S")), ArchiveUnsafe),
     ("PKG-INFO twice", tar_gz(GOOD, GOOD), ArchiveAmbiguous),
     ("PKG-INFO twice, spelt twice", tar_gz(GOOD, tar_member(b"sample-1.0/./PKG-INFO")), ArchiveAmbiguous),
@@ -202,7 +216,7 @@ def test_every_near_cargo_lock_is_hashed_and_none_is_kept() -> None:
 
 
 def test_a_huge_cargo_lock_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_tree, "_CARGO_LOCK_LIMIT", 10)
+    monkeypatch.setattr(member_judge, "_CARGO_LOCK_LIMIT", 10)
     raw = make_tar({**FILES, "Cargo.lock": b"x" * 11})
     with pytest.raises(LimitExceeded, match=r"Cargo\.lock has 11 bytes; at most 10 are taken"):
         read(raw)
@@ -296,7 +310,9 @@ TREES = st.dictionaries(PATHS, st.binary(max_size=1500), min_size=1, max_size=6)
 
 
 def _plain(tree: dict[str, bytes]) -> bool:
-    return all(part.strip(".") for path in tree for part in path.split("/"))
+    """No part of dots alone, and nothing below a file."""
+    parents = {"/".join(path.split("/")[:depth]) for path in tree for depth in range(1, path.count("/") + 1)}
+    return all(part.strip(".") for path in tree for part in path.split("/")) and not parents & tree.keys()
 
 
 @given(tree=TREES.filter(_plain), form=st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]))

@@ -167,8 +167,8 @@ class Moody(WorldSources):
 
     calls = 0
 
-    def answer(self, facts: SdistFacts, environment: Resolved, target: Target) -> HookAnswer:
-        del facts, environment, target
+    def proven(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer:
+        del subject, environment, target
         self.calls += 1
         return HookAnswer(requires=(f"t=={2 - self.calls % 2}.0",), evidence="observed")
 

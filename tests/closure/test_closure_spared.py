@@ -9,8 +9,8 @@ from worlds import World, WorldSources, target, wishes
 from deep_lock.closure import close
 from deep_lock.errors import Unsatisfiable
 from deep_lock.events import silent
-from deep_lock.graph import Built, Plan
-from deep_lock.model.build_system import HookAnswer, SdistFacts
+from deep_lock.graph import Built, Plan, Subject
+from deep_lock.model.build_system import HookAnswer
 from deep_lock.model.resolution import Problem, Resolved, Selection
 from deep_lock.model.target import Target
 
@@ -21,8 +21,8 @@ BACKEND: dict[str, Any] = {"1": {}}
 class OnPath(WorldSources):
     """Every answer holds for an empty search path only."""
 
-    def answer(self, facts: SdistFacts, environment: Resolved, target: Target) -> HookAnswer:
-        return replace(super().answer(facts, environment, target), conditional="PATH")
+    def proven(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer:
+        return replace(super().proven(subject, environment, target), conditional="PATH")
 
 
 def _close(sources: WorldSources) -> list[Built]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from _pytest.mark import ParameterSet
 
+from deep_lock.build.sandbox import probe
 from scenarios import Scenario, check, laid, load
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "scenarios"
@@ -28,6 +29,8 @@ def parameters() -> list[ParameterSet]:
 def test_scenario(
     scenario: Scenario, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if scenario.table.get("hooks") == "sandbox" and probe().level != "strong":
+        pytest.skip("no strong sandbox on this machine: " + "; ".join(layer.reason for layer in probe().layers))
     with laid(scenario, tmp_path, capfd, monkeypatch) as made:
         check(scenario, made)
 

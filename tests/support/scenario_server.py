@@ -12,12 +12,14 @@ A release is a table; all keys are optional:
 ``tree``             path to text: further files of the sdist, or others in place of the made ones; "/NAME" is put at
                      the top of the archive, before the release's folder
 ``folder``           the sdist's top folder; default NAME-VERSION
+``modules``          path to text: files of the wheels, besides their metadata
 ``requires-python``, ``yanked`` (true or the reason), ``uploaded`` (RFC 3339; "" for none)
 ``weak``             the index promises no sha256
 ``comment``          a text in the description of wheels: other bytes that mean the same
 ``metadata``         raw core metadata in place of the made one
 """
 
+import base64
 import gzip
 import hashlib
 import io
@@ -50,6 +52,7 @@ KEYS = frozenset(
         "dynamic",
         "tree",
         "folder",
+        "modules",
         "requires-python",
         "yanked",
         "uploaded",
@@ -139,11 +142,21 @@ def sdist_requires(release: Release) -> list[str]:
 def _wheel(name: str, version: str, release: Release, tags: str) -> tuple[str, bytes, bytes]:
     stem = f"{name.replace('-', '_')}-{version}"
     text = metadata_text(name, version, wheel_requires(release, tags), release, of_sdist=False)
+    files = {path: content.encode() for path, content in release.get("modules", {}).items()}
+    files[f"{stem}.dist-info/METADATA"] = text
+    files[f"{stem}.dist-info/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tags}\n".encode()
+    record = f"{stem}.dist-info/RECORD"
+    lines = [f"{path},sha256={_digest(content)},{len(content)}\n" for path, content in files.items()]
+    files[record] = "".join([*lines, f"{record},,\n"]).encode()
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(f"{stem}.dist-info/METADATA"), text)
-        archive.writestr(zipfile.ZipInfo(f"{stem}.dist-info/WHEEL"), f"Wheel-Version: 1.0\nTag: {tags}\n")
+        for path, content in files.items():
+            archive.writestr(zipfile.ZipInfo(path), content)
     return f"{stem}-{tags}.whl", stream.getvalue(), text
+
+
+def _digest(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
 def _pyproject(release: Release) -> str | None:

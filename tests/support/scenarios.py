@@ -4,6 +4,8 @@
 ``requirements``       what the project asks for; or
 ``files``              path to text, files of the project's folder; a pyproject.toml among them is taken as it is
 ``pythons``, ``platforms``  the targets, each Python on each platform; default one: LINUX
+``hooks``              of ``--hooks``; default "static": nothing runs. With another, {here} is the label of the target
+                       that this interpreter on this machine is: the Python "here" on the platform "host"
 ``flags``              of ``deep-lock lock``; {url}, {NAME} (the URL of another index), {folder} are filled in
 ``[releases."name version"]``            see scenario_server
 ``[indexes.NAME.releases."name version"]``  another index, asked first: the flag ``--index NAME=...`` is given for it,
@@ -19,13 +21,14 @@
 ``[[expect.builds]]``  ``of`` ("name==version", or "." for the project), ``packages``; and any of ``needed``,
                        ``evidence``, ``asked`` (requires-dynamic; "unknown" where the key must be absent), ``targets``,
                        ``requires``, ``user`` (requires-user), ``backend``, ``declared``, ``from``, ``ends``,
-                       ``cargo-lock`` (a text: that of the sdist's own)
+                       ``on`` (observed-on), ``cargo-lock`` (a text: that of the sdist's own)
 
 Whatever is locked must be closed (closedness.py), read back, install the runtime set by packaging.pylock on each target,
 pass --check without a request, and be the same bytes when it is locked again.
 """
 
 import hashlib
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -44,8 +47,10 @@ from deep_lock.lockfile.read import from_text
 from deep_lock.model.build_system import LEGACY_REQUIRES
 from deep_lock.model.lock import Lock, LockedBuild, LockedPackage
 from deep_lock.model.target import Target
-from deep_lock.model.targets import make_target
+from deep_lock.model.targets import make_target, read_host
 
+MINOR = f"3.{sys.version_info.minor}"
+HERE = make_target(MINOR, "host", host=read_host()).label
 LINUX, WINDOWS, MACOS = "x86_64-manylinux_2_28", "x86_64-windows", "arm64-macos_14"
 MARKS = ("build_only", "also_build", "sdist_only", "direct", "no_source")
 KEYS = frozenset(
@@ -56,6 +61,7 @@ KEYS = frozenset(
         "files",
         "pythons",
         "platforms",
+        "hooks",
         "flags",
         "releases",
         "indexes",
@@ -101,6 +107,7 @@ class Bench:
     pythons: Sequence[str] = ("3.13",)
     platforms: Sequence[str] = (LINUX,)
     told: Releases = field(default_factory=dict)
+    hooks: str = "static"
     named: Sequence[str] = ()
     """Names of indexes that stand on the command line."""
 
@@ -110,7 +117,8 @@ class Bench:
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        return tuple(make_target(python, platform, host=None) for python in self.pythons for platform in self.platforms)
+        host = read_host()
+        return tuple(make_target(python, platform, host=host) for python in self.pythons for platform in self.platforms)
 
     def hold(self, releases: Releases) -> None:
         """Serve these releases from the default index."""
@@ -131,13 +139,14 @@ class Bench:
     def filled(self, text: str) -> str:
         for name, server in self.servers.items():
             text = text.replace(f"{{{name or 'url'}}}", server.url)
-        return text.replace("{folder}", str(self.folder))
+        return text.replace("{folder}", str(self.folder)).replace("{here}", HERE)
 
     def flags(self) -> list[str]:
         """Return the flags that every run has."""
         flags = ["--project", str(self.folder), "--default-index", self.server.url]
         flags += [f"--index={name}={self.servers[name].url}" for name in self.named]
         flags += [f"--python-version={python}" for python in self.pythons]
+        flags += [f"--hooks={self.hooks}"]
         return flags + [f"--platform={platform}" for platform in self.platforms]
 
     def lock(self, *flags: str, output: str = "deep.lock") -> Run:
@@ -249,7 +258,8 @@ def laid(
     with bench(folder, capture, monkeypatch, served, indexes=indexes, settings=table.get("server")) as made:
         made.told = {**made.told, **releases}
         made.named = [name for name, own in others.items() if not own.get("quiet")]
-        made.pythons = table.get("pythons", made.pythons)
+        made.hooks = table.get("hooks", made.hooks)
+        made.pythons = [MINOR if python == "here" else python for python in table.get("pythons", made.pythons)]
         made.platforms = table.get("platforms", made.platforms)
         made.ask(*table.get("requirements", ()))
         made.write(table.get("files", {}))
@@ -279,12 +289,12 @@ def check(scenario: Scenario, made: Bench) -> None:
     check_whole(made, first)
     _check_runtime(expect.get("runtime", {}), lock, made.targets)
     entries = {key_of(entry): marks(entry) for entry in lock.packages}
-    for key, own in expect.get("marks", {}).items():
+    for key, own in _here(expect.get("marks", {})).items():
         assert entries[key] == sorted(own), key
     for key, name in expect.get("from", {}).items():
         _check_origin(next(entry for entry in lock.packages if key_of(entry) == key), made, name)
     if "builds" in expect:
-        check_builds(expect["builds"], lock)
+        check_builds([_here(table) for table in expect["builds"]], lock)
     again = made.lock(*flags, "--check")
     assert (again.code, again.asked) == (0, ()), again.stderr
     again = made.lock(*flags)
@@ -364,6 +374,15 @@ def check_builds(expected: Sequence[Mapping[str, Any]], lock: Lock) -> None:
         assert {key: own[key] for key in table} == dict(table)
 
 
+def _here(value: Any) -> Any:
+    """Fill in the label of this machine's own target, wherever it stands."""
+    if isinstance(value, str):
+        return value.replace("{here}", HERE)
+    if isinstance(value, list):
+        return [_here(part) for part in value]
+    return {key: _here(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
 def _digested(table: Mapping[str, Any]) -> dict[str, Any]:
     """A scenario holds the text of a Cargo.lock, a record its digest."""
     text = table.get("cargo-lock")
@@ -387,4 +406,5 @@ def told_build(build: LockedBuild) -> dict[str, Any]:
         "backend": build.backend,
         "from": build.requires_from,
         "ends": build.ends,
+        "on": build.observed_on,
     }

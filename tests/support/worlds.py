@@ -6,7 +6,8 @@ A world is a mapping of project name to version to release::
 
 Keys of a release, all optional: ``requires`` (Requires-Dist texts), ``wheel`` (true, false, or a list of tag sets),
 ``sdist`` (bool), ``build`` (``[build-system] requires``; absent: the legacy default), ``backend``, ``backend_path``,
-``hook`` (what the backend's hook asks for; absent: nobody knows), ``dynamic`` (the sdist hides its requirements),
+``hook`` (what the backend's hook asks for; absent: no rule proves it), ``asks`` (what the hook answers when it runs),
+``dynamic`` (the sdist hides its requirements: only a run of the backend tells ``requires``),
 ``requires_python``, ``yanked``, ``uploaded`` (RFC 3339).
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from deep_lock.graph import Built, BuiltKey, Subject
 from deep_lock.model.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem, Evidence, HookAnswer, SdistFacts
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
@@ -108,6 +110,11 @@ class WorldSources:
     assumed: dict[tuple[NormalizedName, Version], Metadata] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
     asked: int = 0
+    runs: Mapping[str, Target] = field(default_factory=dict)
+    """Where backends may be asked: label of a target to the target that stands in for it. Empty: nowhere."""
+    observed: dict[tuple[NormalizedName, Version], Metadata] = field(default_factory=dict)
+    ran: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+    """Every run of a hook: what, on which target, in which environment."""
 
     def release(self, name: str, version: Version) -> Mapping[str, Any]:
         for text, release in self.world[name].items():
@@ -130,7 +137,8 @@ class WorldSources:
         release = self.release(candidate.name, candidate.version)
         file = candidate.distribution
         if isinstance(file, SourceDistribution) and release.get("dynamic"):
-            known = self.assumed.get((candidate.name, candidate.version))
+            key = (candidate.name, candidate.version)
+            known = self.observed.get(key) or self.assumed.get(key)
             return known or BuildRequest(name=file.name, version=file.version, sdist=file, target=target)
         return self.written(candidate.name, candidate.version)
 
@@ -161,11 +169,42 @@ class WorldSources:
             declared_hook=None if hook is None else tuple(hook),
         )
 
-    def answer(self, facts: SdistFacts, environment: Resolved, target: Target) -> HookAnswer:
+    def proven(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer:
         del environment, target
-        if facts.declared_hook is None:
+        if subject.facts.declared_hook is None:
             return HookAnswer(requires=None, evidence="assumed")
-        return HookAnswer(requires=facts.declared_hook, evidence="static")
+        return HookAnswer(requires=subject.facts.declared_hook, evidence="static")
+
+    def place(self, name: NormalizedName, target: Target) -> Target | None:
+        del name
+        return self.runs.get(target.label)
+
+    def ask(
+        self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]
+    ) -> HookAnswer:
+        if self.runs[target.label] != target:
+            raise LookupError(f"{target.label} does not run here")
+        self._run(subject, environment, target, made)
+        asks = self.release(subject.name, Version(subject.version or "0")).get("asks")
+        if asks is None:
+            return HookAnswer(requires=None, evidence="assumed", reason="the backend failed")
+        return HookAnswer(requires=tuple(asks), evidence="observed", observed_on=target.label)
+
+    def kept(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer | None:
+        del subject, environment, target
+        return None
+
+    def observe(self, built: Built, made: Mapping[BuiltKey, Built]) -> None:
+        self._run(built.subject, built.final, built.target, made)
+        name, version = built.subject.name, Version(built.subject.version or "0")
+        self.observed[name, version] = self.written(name, version)
+
+    def _run(self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]) -> None:
+        for pin in environment.pins:
+            if isinstance(pin.distribution, SourceDistribution) and (pin.name, str(pin.version)) not in made:
+                raise LookupError(f"{pin.name} {pin.version} is in an environment, and nothing tells how it is built")
+        called = f"{subject.name} {subject.version}"
+        self.ran.append((called, target.label, tuple(f"{pin.name} {pin.version}" for pin in environment.pins)))
 
     def assume(self, request: BuildRequest) -> None:
         self.assumed[request.name, request.version] = Metadata(name=request.name, version=str(request.version))
@@ -176,4 +215,6 @@ class WorldSources:
         return file.sha256
 
     def metadata_evidence(self, sdist: SourceDistribution) -> Evidence | None:
+        if (sdist.name, sdist.version) in self.observed:
+            return "observed"
         return "assumed" if (sdist.name, sdist.version) in self.assumed else None

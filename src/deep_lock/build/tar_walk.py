@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from deep_lock.build.archive_stream import PlainStream
+from deep_lock.build.archive_stream import CHUNK_OUT, PlainStream
 from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, ArchiveUnsafe
 
 BLOCK = 512
@@ -43,10 +43,14 @@ class Member(Struct):
     kind: MemberKind
     size: int
     target: str = ""
+    executable: bool = False
+    """Whether its owner may run it."""
+    modified: int = 0
+    """Seconds since 1970; 0 where the archive does not tell."""
 
 
 class TarWalk:
-    """Iterate over the members; `content` gives the bytes of the current one and must be called before the next."""
+    """Iterate over the members; `chunks` gives the bytes of the current one and must be called before the next."""
 
     def __init__(self, stream: PlainStream, where: str) -> None:
         self._stream = stream
@@ -54,13 +58,15 @@ class TarWalk:
         self._unread = 0
         self._padding = 0
 
-    def content(self, size: int) -> bytes:
-        """Return the first ``size`` bytes of the current member."""
-        data = self._stream.read(size)
-        if len(data) < size:
-            raise ArchiveBroken(f"{self._where}: the archive ends in the middle of a member")
-        self._unread -= size
-        return data
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Yield the first ``size`` bytes of the current member, at most CHUNK_OUT at a time."""
+        while size:
+            data = self._stream.read(min(size, CHUNK_OUT))
+            if not data:
+                raise ArchiveBroken(f"{self._where}: the archive ends in the middle of a member")
+            self._unread -= len(data)
+            size -= len(data)
+            yield data
 
     def __iter__(self) -> Iterator[Member]:
         extra: dict[str, str] = {}
@@ -123,7 +129,7 @@ class TarWalk:
         if size > MAX_EXTRA:
             raise ArchiveTooBig(f"{self._where}: an extended header of {size} bytes")
         self._start(size)
-        data = self.content(size)
+        data = b"".join(self.chunks(size))
         if kind == b"L":
             extra["path"] = _text(data)
         elif kind == b"K":
@@ -163,7 +169,14 @@ class TarWalk:
                 raise ArchiveAmbiguous(f"{self._where}: {name[:100]!r} is no file but carries {size} bytes")
             size = 0
         target = extra.get("linkpath") or _text(header[157:257]) if found in {"link", "hardlink"} else ""
-        return Member(name=name, kind=found, size=size, target=target)
+        return Member(
+            name=name,
+            kind=found,
+            size=size,
+            target=target,
+            executable=bool(_lenient(header[100:108]) & 0o100),
+            modified=_modified(header, extra),
+        )
 
     def _size(self, header: bytes, extra: dict[str, str]) -> int:
         written = extra.get("size")
@@ -172,6 +185,19 @@ class TarWalk:
         if not (written.isascii() and written.isdigit() and len(written) < 20):
             raise ArchiveBroken(f"{self._where}: a member with a malformed size")
         return int(written)
+
+
+def _lenient(field: bytes) -> int:
+    """A number that decides nothing: 0 where it is malformed (or of a form that modes and times do not need)."""
+    match = _OCTAL.match(field)
+    return int(match[1] or b"0", 8) if match else 0
+
+
+def _modified(header: bytes, extra: dict[str, str]) -> int:
+    whole = extra.get("mtime", "").partition(".")[0]
+    if whole.isascii() and whole.isdigit() and len(whole) < 12:
+        return int(whole)
+    return _lenient(header[136:148])
 
 
 def _text(field: bytes) -> str:

@@ -19,7 +19,7 @@ Resolve what the project runs on, and what builds it, to full depth; write deep.
 
 For each target (a Python on a platform) the runtime dependencies, extras and dependency groups are resolved. Each
 release that has no wheel for a target must be built there: what its build needs is resolved too, and so on down. Every
-file is recorded with its sha256. Nothing is built or installed, and no code of a package runs.
+file is recorded with its sha256. Nothing is installed. What only a build backend knows is asked of it in a sandbox.
 
 If deep.lock fits its inputs already, it stays as it is and no index is asked. Otherwise earlier pins are kept where they
 still fit; -U and -P give them up.

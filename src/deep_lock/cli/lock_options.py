@@ -165,12 +165,27 @@ BUILDS = (
     _option(
         "--hooks",
         type=click.Choice(["static", "sandbox", "trust"]),
-        help="How build backends may be asked. This version runs none: sandbox gets a warning, trust an error.",
+        help="How a build backend may be asked what no rule proves: never, inside a strong sandbox, or unconfined as"
+        " you.  [default: sandbox]",
+    ),
+    _option(
+        "--trust-hooks",
+        multiple=True,
+        metavar="NAME",
+        help="Let this project's build code run unconfined, as you: it can do all that you can. Repeatable.",
+    ),
+    _option("--observe", is_flag=True, help="Ask backends also where a rule proves the answer."),
+    _option(
+        "--python",
+        "interpreters",
+        type=FILE,
+        multiple=True,
+        help="An interpreter to ask backends with, beside this one and those on PATH. Repeatable.",
     ),
     _option(
         "--require-evidence",
         is_flag=True,
-        help="Fail (exit 4) where what a backend asks for on top is assumed, not proven.",
+        help="Fail (exit 4) where what a backend asks for on top is assumed: neither proven nor observed.",
     ),
 )
 UPGRADES = (

@@ -14,6 +14,7 @@ Laws:
     CACHEDIR.TAG
     v1/pages/ab/<sha256 of the URL>
     v1/<kind>/ab/<sha256 of the key>
+    v1/files/ab/<sha256 of the bytes>      whole files (kept_files.py)
 """
 
 import os
@@ -86,6 +87,11 @@ class Cache:
                 tag.write_bytes(_TAG)
         except OSError as error:
             self._complain(error)
+
+    @property
+    def files_folder(self) -> Path:
+        """Where whole files are kept."""
+        return Path(self._root, "files")
 
     # -- pages
 

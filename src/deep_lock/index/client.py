@@ -25,6 +25,7 @@ from deep_lock.errors import (
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.index.find_links import FindLinks
+from deep_lock.index.kept_files import KeptFiles
 from deep_lock.index.listing import Listing
 from deep_lock.index.once import Network, Once, Workers
 from deep_lock.index.pages import Pages
@@ -56,6 +57,7 @@ class IndexClient:
         self._find_links = FindLinks(settings.find_links, cache, self._network)
         self._projects: Once[NormalizedName, _Project] = Once()
         self._digests: Once[str, str] = Once()
+        self._kept = KeptFiles(cache.files_folder)
         self._metadata = WheelMetadata(cache, self._network, self._find_links.local_path, reporter)
 
     def versions(self, name: NormalizedName) -> Sequence[Version]:
@@ -96,6 +98,27 @@ class IndexClient:
         """
         self._refuse_unhashed(sdist)
         return self._fetched(sdist)[0]
+
+    def kept_file(self, dist: Distribution) -> Path:
+        """Return where the whole file is kept, fetched if need be and its hash checked. Raises as `open_sdist`."""
+        kept = self._kept.get(dist.sha256) if dist.sha256 is not None else None
+        if kept is not None:
+            return kept
+        self._refuse_unhashed(dist)
+        file, digest = self._fetched(dist)
+        with file:
+            return self._kept.put(file, digest)
+
+    def keep_built(self, path: Path) -> tuple[Path, str]:
+        """Keep a wheel that was built here; returns its new place and its sha256. Raises CacheInvalid."""
+        with path.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            return self._kept.put(file, digest), digest
+
+    def built_file(self, digest: str) -> Path | None:
+        """Return a wheel that was built here before; None where it is gone."""
+        return self._kept.get(digest)
 
     def digest(self, dist: Distribution) -> str:
         """Return the file's sha256: the promised one, else that of its bytes. Raises as `open_sdist`."""
@@ -140,6 +163,7 @@ class IndexClient:
         """Give up what is under way. Answers that are already there can still be read."""
         self._network.close()
         self._workers.close()
+        self._kept.close()
 
     # -- projects
 

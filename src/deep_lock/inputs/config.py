@@ -66,6 +66,7 @@ class Config(Struct, frozen=True, kw_only=True):
     """Per package its own limit, or None (written ``false``) for no limit."""
     fork_strategy: ForkStrategy | None = None
     hooks: Hooks | None = None
+    observe: bool | None = None
     index: tuple[IndexSetting, ...] | None = None
     sources: tuple[tuple[NormalizedName, str], ...] | None = None
     """(package, name of the index it comes from)."""
@@ -308,6 +309,7 @@ _READERS: Mapping[str, Callable[[Any, _At], Any]] = {
     "exclude-newer-package": _limits,
     "fork-strategy": _one_of(ForkStrategy),
     "hooks": _hooks,
+    "observe": _boolean,
     "index": _indexes,
     "sources": _sources,
     "find-links": _strings,

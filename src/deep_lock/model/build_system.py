@@ -41,6 +41,8 @@ class HookAnswer(Struct, frozen=True, kw_only=True):
     """"PATH" where the answer holds for an empty search path: a machine that has the tool needs less."""
     reason: str = ""
     """Why, in one sentence: shown when the evidence is not enough for the user."""
+    observed_on: str = ""
+    """The label of the target that it was observed on; empty where the evidence is another."""
 
 
 class SdistFacts(Struct, frozen=True, kw_only=True):

@@ -171,6 +171,11 @@ def _is_faithful(host: HostFacts, wanted: _Python, platform: str) -> bool:
     return host.free_threaded == wanted.free_threaded and same_machine and runs_as(here, there)
 
 
+def runs_on(host: HostFacts, target: Target) -> bool:
+    """Whether a backend that runs on the host would tell the truth for the target: as `make_target` notes it."""
+    return _is_faithful(host, _parse_python(target.python), target.platform)
+
+
 def host_target(host: HostFacts) -> Target:
     """Make the target that is exactly this interpreter on this machine, micro version and all.
 

@@ -1,0 +1,54 @@
+"""What a build asks for, and which releases it prefers: the parts of a build problem, pure."""
+
+from collections.abc import Mapping
+
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from deep_lock.graph import Preferences, Subject
+from deep_lock.model.distribution import SourceDistribution
+from deep_lock.model.requirement import Origin, Requirement, parse_requirement
+from deep_lock.model.resolution import Pin, Resolved, Selection
+
+
+def needs_build(pin: Pin, selection: Selection) -> bool:
+    """Whether the target takes the release as an sdist, which then will be built."""
+    return isinstance(pin.distribution, SourceDistribution) and selection.build_scope != "none"
+
+
+def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requirement, ...]:
+    """Return the declared requirements, those that the user added, and what the hook asked for on top, with their origins.
+
+    Raises RequirementInvalid.
+    """
+    source = f"{subject.name} {subject.version}" if subject.sdist is not None else "pyproject.toml"
+    system = subject.facts.build_system
+    place = "build-system.requires" if system.requires_from == "pyproject" else "default build system"
+    declared = (parse_requirement(text, Origin(source=source, place=place)) for text in system.requires)
+    asked = (parse_requirement(text, Origin(source=source, place="get_requires_for_build_wheel")) for text in extra)
+    return (*declared, *subject.added, *asked)
+
+
+def merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
+    """Lay preferences over each other, the first layer's versions first."""
+    merged: dict[NormalizedName, tuple[Version, ...]] = {}
+    for layer in layers:
+        for name, versions in layer.items():
+            merged[name] = tuple(dict.fromkeys((*merged.get(name, ()), *versions)))
+    return tuple(sorted(merged.items()))
+
+
+def remembered(
+    known: Mapping[NormalizedName, tuple[Version, ...]], resolved: Resolved
+) -> dict[NormalizedName, tuple[Version, ...]]:
+    """Return what is known, with the pins of a resolution behind it."""
+    return dict(merged(known, {pin.name: (pin.version,) for pin in resolved.pins}))
+
+
+def within(final: Resolved, declared: Resolved) -> Resolved:
+    """Return the part of a final environment that stood before the hook asked for more: where it would be asked again."""
+    names = {pin.name for pin in declared.pins}
+    return Resolved(
+        pins=tuple(pin for pin in final.pins if pin.name in names),
+        edges=tuple(edge for edge in final.edges if edge.child in names and edge in declared.edges),
+    )

@@ -1,0 +1,57 @@
+"""What an earlier lock recorded as observed: so that a machine that cannot ask does not unlearn what another one saw."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+from packaging.utils import NormalizedName, canonicalize_name
+
+from deep_lock.graph import Subject
+from deep_lock.model.build_system import HookAnswer
+from deep_lock.model.lock import Lock, LockedBuild
+from deep_lock.model.requirement import parse_requirement
+from deep_lock.model.resolution import Resolved
+from deep_lock.model.target import Target
+
+
+class Earlier(Struct, frozen=True, kw_only=True):
+    """Observed records by (name, version, label of a target)."""
+
+    builds: Mapping[tuple[str, str | None, str], LockedBuild] = field(default_factory=dict)
+
+    def answer(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer | None:
+        """Return the recorded answer; None unless the sdist, what it declares and the releases of that are the same."""
+        build = self.builds.get((subject.name, subject.version, target.label))
+        if build is None or subject.sdist is None or build.sdist != f"sha256:{subject.sdist.sha256}":
+            return None
+        system = subject.facts.build_system
+        if (build.backend, build.requires) != (system.backend, tuple(sorted(set(system.requires)))):
+            return None
+        if _declared_releases(build) != _releases(
+            environment, {parse_requirement(text).name for text in build.requires}
+        ):
+            return None
+        return HookAnswer(requires=build.requires_dynamic, evidence="observed", observed_on=build.observed_on or "")
+
+
+def earlier_of(old: Lock | None) -> Earlier:
+    """Return what a lock holds of observations."""
+    if old is None:
+        return Earlier()
+    everywhere = tuple(target.name for target in old.targets)
+    return Earlier(
+        builds={
+            (build.name, build.version, label): build
+            for build in old.builds
+            if build.evidence == "observed"
+            for label in build.targets or everywhere
+        }
+    )
+
+
+def _declared_releases(build: LockedBuild) -> dict[str, str]:
+    wanted = {parse_requirement(text).name for text in build.requires}
+    return {member.name: member.version for member in build.packages if canonicalize_name(member.name) in wanted}
+
+
+def _releases(environment: Resolved, names: set[NormalizedName]) -> dict[str, str]:
+    return {pin.name: str(pin.version) for pin in environment.pins if pin.name in names}

@@ -1,0 +1,226 @@
+"""Where strangers' builds are made ready: environments out of exact wheels, fresh trees, and the call of a hook.
+
+Law: an environment holds the wheels of one resolution and nothing else, each checked against its sha256. Whatever is
+made here stands in one folder of the run, and goes with it.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from deep_lock.deferred import Deferred, load_all
+from deep_lock.errors import HookFailed, HookRefused
+from deep_lock.graph import Built, BuiltKey, Subject
+from deep_lock.index.cache import Cache
+from deep_lock.index.client import IndexClient
+from deep_lock.machine import Machine
+from deep_lock.model.distribution import SourceDistribution, Wheel
+from deep_lock.model.resolution import Pin, Resolved, Selection
+from deep_lock.model.target import Target
+from deep_lock.resolve.candidates import choose
+
+if TYPE_CHECKING:
+    from deep_lock.build import environment, frontend, sandbox, unpack
+else:
+    environment = Deferred("deep_lock.build.environment")
+    frontend = Deferred("deep_lock.build.frontend")
+    sandbox = Deferred("deep_lock.build.sandbox")
+    unpack = Deferred("deep_lock.build.unpack")
+
+RUNNER_VERSION = 1
+"""Part of every key of an answer: counted up when hooks are run otherwise."""
+
+BUILD_SECONDS = 3600.0
+_WHEELS = f"built-wheels-{RUNNER_VERSION}"
+_T = TypeVar("_T")
+
+Made = Mapping[BuiltKey, Built]
+"""What was closed on a target so far: how each sdist there is built."""
+
+
+class Workshop:
+    """Makes environments and trees for one run. Closed, it leaves nothing but the cache."""
+
+    def __init__(self, *, machine: Machine, client: IndexClient, cache: Cache, project: Path) -> None:
+        self._machine = machine
+        self._client = client
+        self._cache = cache
+        self._project = project
+        self._folder: Path | None = None
+        self._open = ExitStack()
+        self._environments: dict[str, environment.Environment] = {}
+        self._count = 0
+
+    def close(self) -> None:
+        """Delete every environment and tree."""
+        self._open.close()
+
+    def digest(self, resolved: Resolved, target: Target, made: Made) -> str:
+        """Return what tells this environment from every other: its files, and those of the builds below it."""
+        parts = [f"{target.label} {target.python_full_version}"]
+        for _, file in self._files(resolved, made, target):
+            parts.append(f"{file.filename} {self._client.digest(file)}")
+        return sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+    def call(
+        self,
+        subject: Subject,
+        resolved: Resolved,
+        made: Made,
+        *,
+        target: Target,
+        ask: "Callable[[frontend.Call], _T]",
+    ) -> _T:
+        """Call a hook of a subject in an environment, on a fresh copy of its tree.
+
+        A hook that fails without the system's commands is called again with them: what it asks for without them is
+        the larger set. Raises SafetyError (HookFailed among them) and IndexFault.
+        """
+        load_all()
+        own = self._environment(resolved, made, target)
+        try:
+            return self._called(subject, own, system_path=False, ask=ask)
+        except HookFailed:
+            return self._called(subject, own, system_path=True, ask=ask)
+
+    def _called(
+        self,
+        subject: Subject,
+        own: "environment.Environment",
+        *,
+        system_path: bool,
+        ask: "Callable[[frontend.Call], _T]",
+        limits: "sandbox.Limits | None" = None,
+    ) -> _T:
+        with tempfile.TemporaryDirectory(dir=self._room(), prefix="hook-", ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            (folder / "scratch").mkdir()
+            return ask(
+                frontend.Call(
+                    called=called(subject),
+                    system=subject.facts.build_system,
+                    tree=self._tree(subject, folder / "tree"),
+                    scratch=folder / "scratch",
+                    environment=own,
+                    system_path=system_path,
+                    confined=self._machine.is_confined(subject.name),
+                    limits=limits or sandbox.Limits(),
+                )
+            )
+
+    def _room(self) -> Path:
+        if self._folder is None:
+            made = tempfile.TemporaryDirectory(prefix="deep-lock-", ignore_cleanup_errors=True)
+            self._folder = Path(self._open.enter_context(made))
+        return self._folder
+
+    def _tree(self, subject: Subject, folder: Path) -> Path:
+        folder.mkdir()
+        if subject.sdist is None:
+            return _copied(self._project, folder / "project")
+        with self._client.kept_file(subject.sdist).open("rb") as file:
+            tree: Path = unpack.unpack(file, subject.sdist.filename, folder)
+        return tree
+
+    # -- environments
+
+    def _environment(self, resolved: Resolved, made: Made, target: Target) -> "environment.Environment":
+        """Return the environment of a resolution; sdists in it are built first, the deepest before the others."""
+        key = self.digest(resolved, target, made)
+        if key not in self._environments:
+            for pin, file in self._files(resolved, made, target):
+                if isinstance(file, SourceDistribution):
+                    self._build_wheel(made[pin.name, str(pin.version)], made, target)
+            self._environments[key] = self._filled(resolved, made, target)
+        return self._environments[key]
+
+    def _filled(self, resolved: Resolved, made: Made, target: Target) -> "environment.Environment":
+        interpreter = self._machine.interpreter(target)
+        if interpreter is None:
+            raise HookRefused(f"no interpreter for {target.label} is on this machine")
+        wheels = [self._wheel(pin, made, target) for pin in resolved.pins]
+        self._count += 1
+        folder = self._room() / f"environment-{self._count}"
+        own: environment.Environment = environment.make_environment(folder, interpreter, wheels)
+        return own
+
+    def _stand_in(self, pin: Pin, target: Target) -> Wheel | SourceDistribution:
+        """Return the release's own wheel where one fits, also of a release that will be built: to ask, it is as good."""
+        if isinstance(pin.distribution, Wheel):
+            return pin.distribution
+        files = self._client.files(pin.name, pin.version)
+        return choose(files, target, Selection(), yanked_ok=True) or pin.distribution
+
+    def _wheel(self, pin: Pin, made: Made, target: Target) -> tuple[Path, str]:
+        file = self._stand_in(pin, target)
+        if isinstance(file, Wheel):
+            return self._client.kept_file(file), file.filename
+        built = self._known_wheel(made[pin.name, str(pin.version)], made, target)
+        if built is None:
+            raise HookFailed(f"{pin.name} {pin.version}: the wheel that was built of it is gone")
+        return built
+
+    def _wheel_key(self, built: Built, made: Made, target: Target) -> str:
+        sdist = built.subject.sdist
+        own = self._client.digest(sdist) if sdist is not None else ""
+        return f"{own} {self.digest(built.final, target, made)}"
+
+    def _known_wheel(self, built: Built, made: Made, target: Target) -> tuple[Path, str] | None:
+        record = self._cache.get_record(_WHEELS, self._wheel_key(built, made, target))
+        if record is None:
+            return None
+        digest, _, filename = record.decode().partition(" ")
+        path = self._client.built_file(digest)
+        return None if path is None else (path, filename)
+
+    def _build_wheel(self, built: Built, made: Made, target: Target) -> None:
+        """Build and keep the wheel of an sdist; what its environment needs was built before."""
+        if self._known_wheel(built, made, target) is not None:
+            return
+        own = self._filled(built.final, made, target)
+        limits = sandbox.Limits(wall_seconds=BUILD_SECONDS, cpu_seconds=int(BUILD_SECONDS), open_files=1024)
+
+        def build(call: "frontend.Call") -> None:
+            out = call.scratch / "wheel"
+            out.mkdir()
+            path = frontend.build_wheel(call, out)
+            _, digest = self._client.keep_built(path)
+            key = self._wheel_key(built, made, target)
+            self._cache.put_record(_WHEELS, key, f"{digest} {path.name}".encode())
+
+        self._called(built.subject, own, system_path=True, ask=build, limits=limits)
+
+    # -- what an environment holds
+
+    def _files(self, resolved: Resolved, made: Made, target: Target) -> "list[tuple[Pin, Wheel | SourceDistribution]]":
+        """Return the files of an environment and of the builds that it needs, the deepest first."""
+        ordered: dict[BuiltKey, tuple[Pin, Wheel | SourceDistribution]] = {}
+        stack: list[tuple[Pin, bool]] = [(pin, False) for pin in resolved.pins]
+        while stack:
+            pin, ready = stack.pop()
+            key = (pin.name, str(pin.version))
+            if key in ordered:
+                continue
+            file = self._stand_in(pin, target)
+            if ready or isinstance(file, Wheel):
+                ordered[key] = (pin, file)
+                continue
+            stack.append((pin, True))
+            stack += [(member, False) for member in made[key].final.pins]
+        return list(ordered.values())
+
+
+def called(subject: Subject) -> str:
+    """Return the subject's name for messages."""
+    return f"{subject.name} {subject.version or ''}".rstrip()
+
+
+def _copied(source: Path, target: Path) -> Path:
+    """Copy the project without what no build should read: environments, caches, version control."""
+    left_out = shutil.ignore_patterns(".venv", "venv", "__pycache__", ".tox", ".nox", "node_modules", "__pypackages__")
+    shutil.copytree(source, target, symlinks=True, ignore=left_out)
+    return target
