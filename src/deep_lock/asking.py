@@ -95,9 +95,10 @@ class Backends:
 
     def _failed(self, subject: Subject, error: DeepLockError) -> str:
         """Tell once what a backend said when it failed; returns the reason in a line."""
-        first, _, rest = error.message.partition("\n")
+        message = error.message.removeprefix(f"{called(subject)}: ")
+        first, _, rest = message.partition("\n")
         last = rest.strip().rpartition("\n")[2].strip()
-        self._tell(type(error).__name__, subject, error.message)
+        self._tell(type(error).__name__, subject, message)
         return f"{first}: {last}" if last else first
 
     def _tell(self, code: str, subject: Subject, message: str) -> None:
