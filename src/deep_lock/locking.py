@@ -250,7 +250,13 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
         machine=machine, client=network.client, cache=network.cache, project=run.flags.inputs.folder.resolve()
     )
     plan = plan_of(run.flags, run.gathered, run.old, selection=run.selection, targets=run.targets)
-    backends = Backends(workshop=workshop, machine=machine, cache=network.cache, reporter=reporter)
+    backends = Backends(
+        workshop=workshop,
+        machine=machine,
+        cache=network.cache,
+        reporter=reporter,
+        afresh=run.flags.network.refresh,
+    )
     sources = IndexSources(
         client=network.client,
         cache=network.cache,
