@@ -6,14 +6,14 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.graph import Preferences, Subject
-from deep_lock.model.distribution import SourceDistribution
+from deep_lock.model.distribution import is_wheel, source_of
 from deep_lock.model.requirement import Origin, Requirement, parse_requirement
 from deep_lock.model.resolution import Pin, Resolved, Selection
 
 
 def needs_build(pin: Pin, selection: Selection) -> bool:
-    """Whether the target takes the release as an sdist, which then will be built."""
-    return isinstance(pin.distribution, SourceDistribution) and selection.build_scope != "none"
+    """Whether the target takes the release as an sdist or a source tree, which then will be built."""
+    return not is_wheel(pin.distribution) and selection.build_scope != "none"
 
 
 def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requirement, ...]:
@@ -21,7 +21,9 @@ def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requir
 
     Raises RequirementInvalid.
     """
-    source = f"{subject.name} {subject.version}" if subject.sdist is not None else "pyproject.toml"
+    source = "pyproject.toml"
+    if subject.source is not None:
+        source = f"{subject.name} {subject.version or source_of(subject.source)}"
     system = subject.facts.build_system
     place = "build-system.requires" if system.requires_from == "pyproject" else "default build system"
     declared = (parse_requirement(text, Origin(source=source, place=place)) for text in system.requires)

@@ -175,7 +175,7 @@ def _read_project_table(document: _Document, tools: dict[str, Any], poetry: Poet
         version=_read_version(table.get("version"), faults),
         requires_python=read_python_specifier(table.get("requires-python"), "project.requires-python", faults),
         dependencies=read_requirement_list(
-            table.get("dependencies", []), "project.dependencies", document.lines, faults
+            table.get("dependencies", []), "project.dependencies", document.lines, faults, direct=True
         ),
         extras=_read_extras(table.get("optional-dependencies", {}), document.lines, faults),
     )
@@ -281,7 +281,7 @@ def _read_extras(value: Any, lines: Lines, faults: Faults) -> dict[NormalizedNam
             if extra in spelled:
                 faults.add(f"{OPTIONAL}: {shown(spelled[extra])} and {shown(spelling)} are the same extra (PEP 685)")
             spelled[extra] = spelling
-            extras[extra] = read_requirement_list(wanted, f"{OPTIONAL}.{spelling}", lines, faults)
+            extras[extra] = read_requirement_list(wanted, f"{OPTIONAL}.{spelling}", lines, faults, direct=True)
     return extras
 
 

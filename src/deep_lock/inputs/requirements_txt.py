@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 
 from msgspec import Struct, field
+from msgspec.structs import replace
+from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import HashWeak, LimitExceeded, RequirementInvalid, RequirementsInvalid
@@ -16,6 +18,7 @@ from deep_lock.events import Warned
 from deep_lock.inputs.requirement_lines import LineInvalid, Option, logical_lines, split_options
 from deep_lock.inputs.requirement_list import DIRECT_SOURCE_HINT, read_name, read_requirement
 from deep_lock.inputs.text import deceiving, notes_on_characters, readable, shown
+from deep_lock.model.direct import Reference, parse_reference
 from deep_lock.model.requirement import Origin, Requirement
 from deep_lock.model.resolution import ALL
 
@@ -45,11 +48,22 @@ class IndexOption(Struct, frozen=True, kw_only=True):
         return f"IndexOption({self.option!r}, {self.origin})"
 
 
+class UnnamedLine(Struct, frozen=True, kw_only=True):
+    """A line that names a path or a URL and no project: whose it is, the thing itself says."""
+
+    reference: Reference
+    """Paths are as written."""
+    extras: frozenset[NormalizedName]
+    marker: Marker | None
+    origin: Origin
+
+
 class RequirementsFile(Struct, frozen=True, kw_only=True):
     """What a requirement file and all that it includes say, in order."""
 
     source: str
     requirements: tuple[Requirement, ...] = ()
+    unnamed: tuple[UnnamedLine, ...] = ()
     constraints: tuple[Requirement, ...] = ()
     hashes: tuple[tuple[Requirement, tuple[str, ...]], ...] = ()
     """For each requirement or constraint that has any: "sha256:<hex>" and stronger, lower case."""
@@ -99,6 +113,7 @@ class _Reading(Struct, kw_only=True):
 
     opener: Callable[[str, str], str]
     requirements: list[Requirement] = field(default_factory=list)
+    unnamed: list[UnnamedLine] = field(default_factory=list)
     constraints: list[Requirement] = field(default_factory=list)
     hashes: list[tuple[Requirement, tuple[str, ...]]] = field(default_factory=list)
     index_options: list[IndexOption] = field(default_factory=list)
@@ -114,6 +129,7 @@ def _finished(source: str, reading: _Reading) -> RequirementsFile:
     return RequirementsFile(
         source=source,
         requirements=tuple(reading.requirements),
+        unnamed=tuple(reading.unnamed),
         constraints=tuple(reading.constraints),
         hashes=tuple(reading.hashes),
         index_options=tuple(reading.index_options),
@@ -160,9 +176,12 @@ def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place
             hint="Write the value itself: a lock must not depend on environment variables.",
         )
     if _SCHEME.match(wanted) or (_PATH.match(wanted.partition(";")[0].strip()) and "@" not in wanted):
-        raise LineInvalid("names a URL or a path", hint=DIRECT_SOURCE_HINT)
+        if place.constraint:
+            raise LineInvalid("names a URL or a path", hint=DIRECT_SOURCE_HINT)
+        reading.unnamed.append(_read_unnamed(wanted, options, origin))
+        return
     try:
-        requirement = read_requirement(wanted, origin)
+        requirement = read_requirement(wanted, origin, direct=not place.constraint)
     except RequirementInvalid as error:
         if place.is_included:
             raise LineInvalid("is not a requirement", hint=error.hint) from None
@@ -185,6 +204,37 @@ def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place
         reading.hashes.append((requirement, tuple(digests)))
 
 
+def _read_unnamed(wanted: str, options: tuple[Option, ...], origin: Origin, *, editable: bool = False) -> UnnamedLine:
+    """Read a path or a URL, with extras in brackets and a marker behind it."""
+    text, semicolon, condition = wanted.partition(" ;") if " ;" in wanted else wanted.partition(";")
+    found = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]*)\])?([#][^\[\]]*)?", text.strip())
+    if found is None or options:
+        raise LineInvalid("names a URL or a path with something odd behind it", hint="Write NAME @ URL.")
+    place, extras, fragment = found[1], found[2] or "", found[3] or ""
+    try:
+        reference = parse_reference(place + fragment)
+        marker = Marker(condition) if semicolon else None
+        return UnnamedLine(
+            reference=replace(reference, editable=editable),
+            extras=frozenset(read_name(extra.strip(), "the extra") for extra in extras.split(",") if extra.strip()),
+            marker=marker,
+            origin=origin,
+        )
+    except (InvalidMarker, ValueError, RecursionError):
+        raise LineInvalid("has a marker that is none") from None
+    except RequirementInvalid as error:
+        raise LineInvalid(f"names a URL or a path: {error.message}", hint=error.hint) from None
+
+
+def _read_editable(value: str, origin: Origin, place: _Place, reading: _Reading) -> None:
+    if _VARIABLE.search(value):
+        raise LineInvalid("takes a requirement from the environment", hint="Write the value itself.")
+    line = _read_unnamed(value, (), origin, editable=True)
+    if line.reference.kind != "path" or line.reference.is_archive:
+        raise LineInvalid("is editable, and no folder", hint="Only a folder of this machine is installed as editable.")
+    reading.unnamed.append(line)
+
+
 def _read_option(option: Option, origin: Origin, place: _Place, reading: _Reading) -> None:
     match option.name:
         case "requirement":
@@ -193,7 +243,9 @@ def _read_option(option: Option, origin: Origin, place: _Place, reading: _Readin
         case "constraint":
             _include(option.value, place, origin, constraint=True, reading=reading)
         case "editable":
-            raise LineInvalid("is an editable requirement", hint=DIRECT_SOURCE_HINT)
+            if place.constraint:
+                raise LineInvalid("is an editable requirement", hint=DIRECT_SOURCE_HINT)
+            _read_editable(option.value, origin, place, reading)
         case "hash":
             raise LineInvalid("has a hash without a requirement")
         case "no-binary":

@@ -69,9 +69,35 @@ def _unusable(information: Collection[Information]) -> list[tuple[str, str]]:
     )
 
 
+def _why_not_named(
+    name: NormalizedName,
+    requirements: Sequence[Requirement],
+    urls: Sequence[Requirement],
+    problem: Problem,
+    provider: Provider,
+) -> list[str]:
+    """Say why what a direct reference names is not taken."""
+    reasons = [provider.refused_direct[url] for own in urls if (url := own.url or "") in provider.refused_direct]
+    if reasons:
+        return [f"{name}: {show(reason)}" for reason in reasons]
+    if len({own.url for own in urls}) > 1:
+        return [f"{name} can come from one place only"]
+    candidate = provider.named_by(urls[0].url or "")
+    if candidate is None:
+        return []
+    if (name, candidate.version) in problem.excluded:
+        return [f"{name} {candidate.version} is being built already: it cannot be needed to build itself"]
+    if all(provider.fits(requirement.specifier, candidate.version) for requirement in requirements):
+        return []
+    return [f"{urls[0].url} is version {candidate.version}, which does not satisfy all of them"]
+
+
 def _why_none(
     name: NormalizedName, requirements: Sequence[Requirement], problem: Problem, provider: Provider
 ) -> list[str]:
+    urls = [requirement for requirement in requirements if requirement.url is not None]
+    if urls:
+        return _why_not_named(name, requirements, urls, problem, provider)
     versions = provider.catalog.versions(name)
     if not versions:
         if provider.catalog.knows(name):

@@ -17,10 +17,11 @@ from packaging.version import Version
 from resolvelib.providers import AbstractProvider
 from resolvelib.structs import RequirementInformation
 
+from deep_lock.model.distribution import Directory, source_of
 from deep_lock.model.metadata import Metadata
 from deep_lock.model.requirement import Requirement
-from deep_lock.model.resolution import BuildRequest, Candidate, Problem
-from deep_lock.resolve.candidates import choose
+from deep_lock.model.resolution import UNKNOWN_VERSION, BuildRequest, Candidate, Problem
+from deep_lock.resolve.candidates import choose, direct_refusal, is_meant
 from deep_lock.resolve.catalog import Catalog
 from deep_lock.resolve.dependencies import BASE, IneligibleError, applicable, dependencies
 from deep_lock.resolve.walk import overridden
@@ -64,6 +65,11 @@ class Choice(Struct, frozen=True, kw_only=True, eq=False):
         return hash(self.candidate)
 
 
+def _editable_first(requirement: Requirement) -> tuple[bool, str]:
+    url = requirement.url or ""
+    return ("editable=true" not in url.partition("#")[2], url)
+
+
 Information = RequirementInformation[Wish, Choice]
 
 
@@ -88,8 +94,11 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         self.conflicts: dict[NormalizedName, int] = {}
         """How often a name took part in a conflict: decided earlier the more it did."""
         self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
+        self.refused_direct: dict[str, str] = {}
+        """Why what a URL names cannot be taken on the target, by the URL."""
+        self._direct_candidates: dict[str, Candidate | None] = {}
         self._usable: dict[tuple[NormalizedName, Version, bool], Candidate | None] = {}
-        self._wishes: dict[tuple[NormalizedName, Version, frozenset[NormalizedName]], tuple[Wish, ...]] = {}
+        self._wishes: dict[tuple[NormalizedName, Version, str, frozenset[NormalizedName]], tuple[Wish, ...]] = {}
         self._told: set[tuple[NormalizedName, Version]] = set()
         self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
         """By identity of the specifier, which is kept alive here: its hash costs more than the answer."""
@@ -108,18 +117,19 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         candidates: Mapping[NormalizedName, Iterator[Choice]],
         information: Mapping[NormalizedName, Iterator[Information]],
         backtrack_causes: Sequence[Information],
-    ) -> tuple[bool, int, bool, bool, int, str]:
-        """Decide first what has the least choice: names in conflict, exact pins, bounded ones, then first come."""
+    ) -> tuple[bool, bool, int, bool, bool, int, str]:
+        """Decide first what has the least choice: URLs, exact pins, names in conflict, bounded ones, then first come."""
         del resolutions, candidates, backtrack_causes
-        exact = bounded = direct = False
+        named = exact = bounded = direct = False
         order = 1 << 30
         for asked, _parent in information[identifier]:
+            named = named or asked.requirement.url is not None
             direct = direct or asked.direct
             order = min(order, asked.order)
             specifier = asked.requirement.specifier
             exact = exact or is_exact(specifier)
             bounded = bounded or any(part.operator in {"<", "<=", "~=", "=="} for part in specifier)
-        return (not exact, -self.conflicts.get(identifier, 0), not bounded, not direct, order, identifier)
+        return (not named, not exact, -self.conflicts.get(identifier, 0), not bounded, not direct, order, identifier)
 
     def narrow_requirement_selection(
         self,
@@ -147,13 +157,17 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         incompatibilities: Mapping[NormalizedName, Iterator[Choice]],
     ) -> Callable[[], Iterator[Choice]]:
         wishes = list(requirements[identifier])
-        refused = {choice.candidate.version for choice in incompatibilities[identifier]}
+        given_up = [choice.candidate for choice in incompatibilities[identifier]]
+        refused = {candidate.version for candidate in given_up}
         extras = frozenset(extra for wish in wishes for extra in wish.requirement.extras)
         if any(wish.reason for wish in wishes):
             return lambda: iter(())
         specifiers = [wish.requirement.specifier for wish in wishes if wish.requirement.specifier]
         specifiers += [c.specifier for c in self.constraints.get(identifier, ()) if c.specifier]
         direct = any(wish.direct for wish in wishes)
+        urls = [wish.requirement for wish in wishes if wish.requirement.url is not None]
+        if urls:
+            return lambda: iter(self._named(urls, specifiers, given_up, extras))
 
         def matches() -> Iterator[Choice]:
             offered = (c for c in self.candidates(identifier, specifiers, direct=direct) if c.version not in refused)
@@ -161,6 +175,25 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
                 yield Choice(candidate=candidate, extras=extras)
 
         return matches
+
+    def _named(
+        self,
+        requirements: Sequence[Requirement],
+        specifiers: Sequence[SpecifierSet],
+        given_up: Sequence[Candidate],
+        extras: frozenset[NormalizedName],
+    ) -> list[Choice]:
+        """Return the one candidate that all the URLs name, if they do and it satisfies the specifiers."""
+        candidate = self.direct(min(requirements, key=_editable_first), needs_version=any(specifiers))
+        if (
+            candidate is None
+            or candidate in given_up
+            or (candidate.name, candidate.version) in self.problem.excluded
+            or not all(is_meant(requirement, candidate) for requirement in requirements)
+            or not all(self.fits(specifier, candidate.version) for specifier in specifiers)
+        ):
+            return []
+        return [Choice(candidate=candidate, extras=extras)]
 
     def _announced(self, offered: Iterator[Candidate], *, given_up: int) -> Iterator[Candidate]:
         """Pass candidates on; once a few were given up, tell the catalog of the next ones before they are asked for."""
@@ -177,11 +210,13 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         wanted = requirement.requirement
         if requirement.reason or not wanted.extras <= candidate.extras:
             return False
+        if not is_meant(wanted, candidate.candidate):
+            return False
         return not wanted.specifier or self.fits(wanted.specifier, candidate.candidate.version)
 
     def get_dependencies(self, candidate: Choice) -> Iterable[Wish]:
         own = candidate.candidate
-        key = (own.name, own.version, candidate.extras)
+        key = (own.name, own.version, source_of(own.distribution), candidate.extras)
         if key not in self._wishes:
             self._wishes[key] = self._ask(own, candidate.extras)
         return self._wishes[key]
@@ -236,9 +271,34 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
             if candidate is not None:
                 yield candidate
 
+    def direct(self, requirement: Requirement, *, needs_version: bool) -> Candidate | None:
+        """Return what a URL names; None where the target cannot take it. Raises BlockedError."""
+        url = requirement.url or ""
+        known = self._direct_candidates.get(url)
+        if url not in self._direct_candidates or (needs_version and known and known.version == UNKNOWN_VERSION):
+            target = self.problem.target
+            found = self.catalog.direct(requirement, target, needs_version=needs_version)
+            if isinstance(found, BuildRequest):
+                raise BlockedError(found)
+            metadata = self.catalog.metadata(found, target)
+            if isinstance(metadata, BuildRequest):
+                raise BlockedError(metadata)
+            refusal = direct_refusal(found, metadata, target)
+            if refusal:
+                self.refused_direct[url] = refusal
+            self._direct_candidates[url] = None if refusal else found
+        return self._direct_candidates[url]
+
+    def named_by(self, url: str) -> Candidate | None:
+        """Return what a URL was found to name; None where it was not asked, or cannot be taken."""
+        return self._direct_candidates.get(url)
+
     def first(self, requirement: Requirement) -> Candidate | None:
         """Return the best candidate for a requirement and the problem's constraints alone."""
         specifiers = [requirement.specifier, *(c.specifier for c in self.constraints.get(requirement.name, ()))]
+        if requirement.url is not None:
+            named = self._named([requirement], specifiers, (), frozenset())
+            return named[0].candidate if named else None
         return next(self.candidates(requirement.name, specifiers, direct=requirement.name in self._direct), None)
 
     def _ordered(self, name: NormalizedName, *, direct: bool) -> Iterable[Version]:
@@ -290,7 +350,8 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
             if extra in done:
                 continue
             done.add(extra)
-            for requirement in dependencies(metadata, self.problem.target, extra):
+            local = isinstance(own.distribution, Directory)
+            for requirement in dependencies(metadata, self.problem.target, extra, may_name_urls=local):
                 if requirement.name != own.name:
                     found.append(requirement)
                     continue

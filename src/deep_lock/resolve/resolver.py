@@ -49,18 +49,17 @@ def resolve(problem: Problem, catalog: Catalog) -> Outcome:
     catalog does; requirements that no release can meet are an answer (Impossible), not an error.
     """
     asked = roots(problem)
-    for requirement in asked:
-        if requirement.url is not None:
-            return Impossible(
-                causes=(), explanation=f"{requirement.origin or requirement}: direct URLs are not locked yet"
-            )
+    named = next((requirement for requirement in asked if requirement.url is not None), None)
+    if named is not None and problem.purpose.kind == "build":
+        story = f"{named.origin or 'a build'} asks for {named.name} from a URL: no hash guards what lies there"
+        return Impossible(causes=(), explanation=story)
     provider = Provider(problem, catalog)
     catalog.prefetch(asked)
-    known = walk(problem, _preferred(provider), catalog, provider.first)
-    if known is not None:
-        return known
     wishes = [Wish(requirement=requirement, direct=True, order=0) for requirement in asked]
     try:
+        known = walk(problem, _preferred(provider), catalog, provider.first)
+        if known is not None:
+            return known
         # not Resolver: the graph that it draws afterwards recurses without end where a pin was pinned again on a circle
         state = Resolution(provider, _Watch(provider)).resolve(wishes, max_rounds=MAX_ROUNDS)
     except BlockedError as stop:
