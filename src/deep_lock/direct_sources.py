@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -34,7 +33,6 @@ from deep_lock.model.distribution import (
     SourceDistribution,
     Vcs,
     Wheel,
-    is_wheel,
     source_of,
 )
 from deep_lock.model.lock import Lock, LockedArchive, LockedVcs

@@ -1,7 +1,6 @@
 """Files that are whole or not there: a kill, a full disk or a second process never leaves half of one."""
 
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +16,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     The temporary file stands in the same folder, since a rename is atomic only within one file system.
     ``durable`` waits for the disk: for the lock, not for a cache.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
     handle = os.open(temporary, _NEW_FILE, 0o666)  # less the umask: a lock is read by others, unlike mkstemp's files
     try:
         with os.fdopen(handle, "wb") as file:

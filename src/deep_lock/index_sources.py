@@ -25,7 +25,7 @@ from deep_lock.graph import Built, BuiltKey, Subject
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.once import Once
-from deep_lock.model.build_system import Evidence, HookAnswer, SdistFacts
+from deep_lock.model.build_system import FACTS_VERSION, Evidence, HookAnswer, SdistFacts
 from deep_lock.model.distribution import (
     Archive,
     Buildable,
@@ -52,10 +52,7 @@ else:
 
 _encode_facts = msgspec.msgpack.Encoder().encode
 _decode_facts = msgspec.msgpack.Decoder(SdistFacts).decode
-
-
-def _kind() -> str:
-    return f"sdist-facts-{sdist_facts.FACTS_VERSION}"
+_KIND = f"sdist-facts-{FACTS_VERSION}"
 
 
 class IndexSources:
@@ -150,7 +147,7 @@ class IndexSources:
         return backend.beside(facts, tuple(requirement.name for requirement in added)) if added else facts
 
     def _remembered(self, sdist: SourceDistribution) -> SdistFacts | None:
-        record = self._cache.get_record(_kind(), sdist.sha256) if sdist.sha256 else None
+        record = self._cache.get_record(_KIND, sdist.sha256) if sdist.sha256 else None
         if record is None:
             return None
         try:
@@ -162,7 +159,7 @@ class IndexSources:
         with self._client.open_sdist(sdist) as file:
             facts = sdist_facts.read_sdist(file, filename=sdist.filename, name=sdist.name, version=sdist.version)
         if sdist.sha256:
-            self._cache.put_record(_kind(), sdist.sha256, _encode_facts(facts))
+            self._cache.put_record(_KIND, sdist.sha256, _encode_facts(facts))
         return facts
 
     def proven(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer:

@@ -24,7 +24,7 @@ from deep_lock.model.requirement import Origin, Requirement, parse_requirement
 
 if TYPE_CHECKING:
     from deep_lock.build import project_tree, pyproject_file, source_tree
-    from deep_lock.inputs.requirements_txt import UnnamedLine
+    from deep_lock.inputs.unnamed_lines import UnnamedLine
 else:
     project_tree = Deferred("deep_lock.build.project_tree")
     pyproject_file = Deferred("deep_lock.build.pyproject_file")

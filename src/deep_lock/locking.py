@@ -15,16 +15,16 @@ from deep_lock.asking import Backends
 from deep_lock.assembling import Assembly, builds, packages
 from deep_lock.closure import close
 from deep_lock.deferred import Deferred
-from deep_lock.earlier import earlier_of
 from deep_lock.direct_sources import DirectSources, earlier_pins
+from deep_lock.earlier import earlier_of
 from deep_lock.errors import LockInvalid, Stale, UsageError
 from deep_lock.events import Reporter, silent
 from deep_lock.files import write_atomically
 from deep_lock.findings import require_evidence, require_sources, tell
 from deep_lock.flags import Flags, UpgradeFlags
 from deep_lock.graph import Closure, Plan
-from deep_lock.index_sources import IndexSources
 from deep_lock.index.vcs import Repositories
+from deep_lock.index_sources import IndexSources
 from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.laws import check_closed
 from deep_lock.machine import Machine

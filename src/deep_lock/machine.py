@@ -69,7 +69,8 @@ class Machine:
     def interpreter(self, target: Target) -> "interpreters.Interpreter | None":
         """Return an interpreter that is the target; None where there is none here."""
         if self._found is None:
-            self._found = interpreters.find_interpreters(self._policy.pythons, self._policy.search_path)
+            wanted = {(_minor(own), own.python.endswith("t")) for own in self._targets}
+            self._found = interpreters.find_interpreters(self._policy.pythons, self._policy.search_path, wanted=wanted)
         return interpreters.interpreter_for(target, self._found)
 
     def _has_sandbox(self) -> bool:

@@ -26,6 +26,7 @@ from deep_lock.errors import (
     LimitExceeded,
 )
 
+SOURCE = Path(environment.__file__).parents[2]
 INFO = "sample-1.0.dist-info"
 MODULE = b"def main() -> None:\n    import sys\n    print('ran', sys.prefix)\n"
 
@@ -132,18 +133,14 @@ def _linked() -> bytes:
     return raw[: at + 38] + (0o120777 << 16).to_bytes(4, "little") + raw[at + 42 :]
 
 
-def _record(extra: str) -> bytes:
+def _record(extra: str = "", algorithm: str = "sha256") -> bytes:
     files = {
         "sample.py": MODULE,
         f"{INFO}/METADATA": b"Metadata-Version: 2.1\nName: sample\nVersion: 1.0\n",
         f"{INFO}/WHEEL": WHEEL,
     }
-    return make_wheel({"sample.py": MODULE}, record=record_of(files, f"{INFO}/RECORD") + extra.encode())
-
-
-def _weak() -> bytes:
-    files = {"sample.py": MODULE}
-    return make_wheel(files, record=record_of(files, f"{INFO}/RECORD", "md5"))
+    record = record_of(files, f"{INFO}/RECORD", algorithm) + extra.encode()
+    return make_wheel({"sample.py": MODULE}, record=record)
 
 
 def _points(text: str) -> bytes:
@@ -162,7 +159,7 @@ REFUSED: list[tuple[str, bytes, type[DeepLockError]]] = [
     ("a link", _linked(), ArchiveUnsafe),
     ("RECORD leaves", _record("../../x,,\n"), ArchiveUnsafe),
     ("RECORD row twice", _record("sample.py,,\n"), ArchiveAmbiguous),
-    ("RECORD with md5", _weak(), ArchiveBroken),
+    ("RECORD with md5", _record(algorithm="md5"), ArchiveBroken),
     ("RECORD of two fields", _record("sample.py,x\n"), ArchiveBroken),
     ("RECORD of another size", make_wheel({"a.py": b"1"}, replaced={"a.py": b"12"}), ArchiveBroken),
     ("RECORD of other bytes", make_wheel({"a.py": b"1"}, replaced={"a.py": b"2"}), ArchiveBroken),
@@ -204,6 +201,11 @@ def test_refused(raw: bytes, error: type[DeepLockError], tmp_path: Path, interpr
     assert refusal.value.message.isprintable()
     assert len(list(tmp_path.iterdir())) == 2
     assert executable.stat() == before
+
+
+def test_a_record_made_by_hand_is_taken(tmp_path: Path, interpreter: Interpreter) -> None:
+    """So that those above are refused for what is wrong with them."""
+    install(tmp_path, interpreter, _record(algorithm="sha512"))
 
 
 def test_a_member_twice(tmp_path: Path, interpreter: Interpreter) -> None:
@@ -250,6 +252,31 @@ def test_a_folder_that_cannot_be_made(
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(HookRefused, match="cannot make a virtual environment"):
         make_environment(tmp_path / "file", interpreter, [])
+
+
+IMPORTS = """
+import sys
+from pathlib import Path
+from deep_lock.build.environment import make_environment
+from deep_lock.build.interpreters import inspect_interpreter
+interpreter = inspect_interpreter(Path(sys.executable))
+late = []
+def hear(event, arguments):
+    if event == "import" and arguments[0].partition(".")[0] not in sys.stdlib_module_names:
+        late.append(arguments[0])
+sys.addaudithook(hear)
+make_environment(Path(sys.argv[1]) / "env", interpreter, [(Path(sys.argv[2]), sys.argv[3])])
+print(late)
+"""
+
+
+def test_nothing_is_imported_while_a_wheel_is_open(tmp_path: Path) -> None:
+    raw = make_wheel({"sample.py": MODULE, "x.data/y": b""}, entry_points="[console_scripts]\ns=sample:main")
+    path, name = write_wheel(tmp_path, raw)
+    command = [sys.executable, "-c", IMPORTS, str(tmp_path), str(path), name]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, env={"PYTHONPATH": str(SOURCE)})
+    assert ended.stdout == "[]\n"
+    assert (tmp_path / "env" / "bin" / "s").exists() or os.name == "nt"
 
 
 @settings(max_examples=150, deadline=None)

@@ -13,8 +13,8 @@ from packaging.version import Version
 
 from deep_lock import errors
 from deep_lock.build.backends.answer import answer, distribution_of
-from deep_lock.build.sdist_facts import FACTS_VERSION, read_sdist
-from deep_lock.model.build_system import HookAnswer, SdistFacts
+from deep_lock.build.sdist_facts import read_sdist
+from deep_lock.model.build_system import FACTS_VERSION, HookAnswer, SdistFacts
 from deep_lock.model.target import Target
 
 CASES = Path(__file__).parents[2] / "fixtures" / "sdists"

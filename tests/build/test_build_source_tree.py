@@ -13,7 +13,7 @@ from build_archives import PKG_INFO, compress, make_tar, make_zip, pax, tar_gz, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deep_lock.build import archive_stream, source_tree, tar_walk, zip_walk
+from deep_lock.build import archive_stream, member_judge, tar_walk, zip_walk
 from deep_lock.build.source_tree import Members, read_members
 from deep_lock.errors import (
     ArchiveAmbiguous,
@@ -216,7 +216,7 @@ def test_every_near_cargo_lock_is_hashed_and_none_is_kept() -> None:
 
 
 def test_a_huge_cargo_lock_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_tree, "_CARGO_LOCK_LIMIT", 10)
+    monkeypatch.setattr(member_judge, "_CARGO_LOCK_LIMIT", 10)
     raw = make_tar({**FILES, "Cargo.lock": b"x" * 11})
     with pytest.raises(LimitExceeded, match=r"Cargo\.lock has 11 bytes; at most 10 are taken"):
         read(raw)

@@ -17,7 +17,15 @@ from deep_lock.build import archive_stream
 from deep_lock.build import unpack as unpack_room
 from deep_lock.build.source_tree import read_members
 from deep_lock.build.unpack import PLAIN_TIME, unpack
-from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveError, ArchiveTooBig, DeepLockError, LimitExceeded
+from deep_lock.errors import (
+    ArchiveAmbiguous,
+    ArchiveBroken,
+    ArchiveError,
+    ArchiveTooBig,
+    ArchiveUnsafe,
+    DeepLockError,
+    LimitExceeded,
+)
 
 FILES = {"PKG-INFO": PKG_INFO, "pyproject.toml": b"[project]\n", "src/sample/__init__.py": b"x = 1\n", "empty": b""}
 GOOD = tar_member(b"sample-1.0/PKG-INFO", PKG_INFO)
@@ -117,7 +125,7 @@ def test_where_there_are_no_symbolic_links(tmp_path: Path, monkeypatch: pytest.M
     top = write(tar_gz(GOOD, near), tmp_path)
     assert (top / "docs" / "README").read_bytes() == PKG_INFO
     (tmp_path / "inside").rename(tmp_path.parent / f"{tmp_path.name}-done")
-    with pytest.raises(ArchiveError):
+    with pytest.raises(ArchiveUnsafe, match="cannot be made"):
         write(tar_gz(GOOD, near, far), tmp_path)
 
 

@@ -335,6 +335,9 @@ def test_an_outage_never_falls_through(
         with pytest.raises(error):
             desk.client(server, other, strategy=strategy).versions(FOO)
     assert other.log == []
+    server.statuses.clear()
+    assert not desk.client(server).knows(FOO), "a failure is not remembered as an absence"
+    assert server.asked()[-1] == "/simple/foo/"
 
 
 def test_an_explicit_index_is_asked_for_its_own_names_only(desk: Desk, server: IndexServer, other: IndexServer) -> None:
@@ -362,17 +365,41 @@ def test_a_pinned_name_that_its_index_lacks_is_asked_nowhere_else(
     assert server.log == []
 
 
-def test_an_absence_is_remembered_only_before_another_index(
-    desk: Desk, server: IndexServer, other: IndexServer
-) -> None:
+def test_an_absence_is_fresh_as_long_as_a_page(desk: Desk, server: IndexServer, other: IndexServer) -> None:
     offer(other, make_wheel("foo", "1.0"))
-    for _ in range(2):
-        client = desk.client(server, other)
-        client.prefetch_pages([FOO])
+    for now in (NOW, NOW + 599):
+        client = desk.client(server, other, now=now)
+        client.prefetch_pages([FOO, BAR])
         assert list(client.versions(FOO)) == [ONE]
         assert list(client.versions(BAR)) == []
-    assert server.asked() == ["/simple/foo/", "/simple/bar/"]
-    assert other.asked() == ["/simple/foo/", "/simple/bar/", "/simple/bar/"]
+        assert not client.knows(BAR)
+    assert sorted(server.asked()) == sorted(other.asked()) == ["/simple/bar/", "/simple/foo/"]
+
+
+@pytest.mark.parametrize("more", [{"now": NOW + 601}, {"refresh": True}, {"refresh_packages": frozenset({FOO})}])
+def test_an_absence_is_asked_about_again(desk: Desk, server: IndexServer, more: dict[str, Any]) -> None:
+    assert not desk.client(server).knows(FOO)
+    offer(server, make_wheel("foo", "1.0"))
+    assert list(desk.client(server, **more).versions(FOO)) == [ONE]
+    assert list(desk.client(server, now=more.get("now", NOW)).versions(FOO)) == [ONE]
+    assert server.asked() == ["/simple/foo/"] * 2
+
+
+def test_an_absence_serves_offline_however_old(desk: Desk, server: IndexServer) -> None:
+    desk.client(server).versions(FOO)
+    offline = desk.client(server, offline=True, now=NOW + 10_000)
+    assert not offline.knows(FOO)
+    with pytest.raises(NotCached):
+        offline.knows(BAR)
+
+
+def test_a_page_that_went_away_is_an_absence(desk: Desk, server: IndexServer) -> None:
+    offer(server, make_wheel("foo", "1.0"))
+    desk.client(server).versions(FOO)
+    del server.projects["foo"]
+    assert not desk.client(server, now=NOW + 601).knows(FOO)
+    assert not desk.client(server, now=NOW + 602).knows(FOO)
+    assert server.asked() == ["/simple/foo/"] * 2
 
 
 @pytest.mark.parametrize(

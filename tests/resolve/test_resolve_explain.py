@@ -25,7 +25,14 @@ def story(world: dict[str, Any], problem: Problem) -> list[str]:
 @pytest.mark.parametrize(
     ("world", "asked", "told"),
     [
-        ({}, ["a"], ["the project asks for a (any version)", "no configured index knows a"]),
+        (
+            {},
+            ["a"],
+            [
+                "the project asks for a (any version)",
+                "no configured index knows a; if it was published a moment ago, use --refresh",
+            ],
+        ),
         (
             {"a": {"1.0": {}}},
             ["a>=2"],
@@ -94,7 +101,7 @@ def test_a_build_is_called_by_what_is_built() -> None:
     assert story({}, problem) == [
         "no set of releases fits the build of tool 1.0 on cp312-linux:",
         "  the build of tool 1.0 asks for a (any version)",
-        "  no configured index knows a",
+        "  no configured index knows a; if it was published a moment ago, use --refresh",
     ]
 
 

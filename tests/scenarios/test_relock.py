@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from scenario_server import Releases, release_files
 
+from deep_lock.cli.main import run
 from scenarios import Bench, bench, check_whole
 
 SETUPTOOLS: Releases = {"setuptools 80.9.0": {}}
@@ -418,3 +419,35 @@ def test_a_wheel_appears_and_the_release_is_no_longer_built(made: Bench) -> None
     assert ran.pins() == ["tool==1.0"]
     assert not ran.lock.builds
     check_whole(made, ran)
+
+
+def test_a_name_that_no_index_knows_is_not_asked_about_again(made: Bench) -> None:
+    made.ask("lib", "late")
+    assert made.lock("-U").asked == ("/simple/late/",)
+    made.hold({**LIB, "late 1.0": {}})
+    for flags in (("-U",), ("-U", "--offline"), ("-U", "--refresh-package", "lib")):
+        ran = made.lock(*flags)
+        assert ran.code == 1
+        assert "no configured index knows late" in ran.stderr
+        assert "/simple/late/" not in ran.asked
+    ran = made.lock("-U", "--refresh-package", "late")
+    assert (ran.code, ran.asked[0]) == (0, "/simple/late/"), ran.stderr
+    assert "late==1.0" in ran.pins()
+    assert made.lock("-U").asked == ()
+
+
+def test_cache_clean_forgets_what_no_index_knows(made: Bench) -> None:
+    made.ask("late")
+    assert made.lock("-U").code == 1
+    made.hold({**LIB, "late 1.0": {}})
+    assert run(["cache", "clean"]) == 0
+    assert made.lock("-U").pins() == ["late==1.0"]
+
+
+def test_a_warm_run_asks_nothing_and_reads_no_sdist_again(made: Bench) -> None:
+    made.hold({**LIB, "src 1.0": SDIST, **SETUPTOOLS})
+    made.ask("lib", "src")
+    first = made.lock("-U", "--refresh")
+    assert (first.code, first.pins()) == (0, ["dep==1.0", "lib==1.0", "other==1.0", "setuptools==80.9.0", "src==1.0"])
+    again = made.lock("-U")
+    assert (again.code, again.text, again.asked) == (0, first.text, ())

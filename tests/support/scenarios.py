@@ -30,7 +30,6 @@ pass --check without a request, and be the same bytes when it is locked again.
 """
 
 import hashlib
-import hashlib
 import os
 import re
 import shutil
@@ -289,9 +288,7 @@ def git(folder: Path, *arguments: str) -> str:
         "GIT_COMMITTER_NAME": "a",
         "GIT_COMMITTER_EMAIL": "a@files.example",
     }
-    ran = subprocess.run(  # noqa: S603 - git itself, with the test's own words
-        [program, *arguments], cwd=folder, env=environ, check=True, capture_output=True, text=True
-    )
+    ran = subprocess.run([program, *arguments], cwd=folder, env=environ, check=True, capture_output=True, text=True)
     return ran.stdout.strip()
 
 

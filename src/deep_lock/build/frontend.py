@@ -6,6 +6,7 @@ checked to be what the hook may return; whatever else happens is one of four err
 
 import json
 import stat
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -137,7 +138,8 @@ def _called(
             runner=runner,
             python_executable=str(call.environment.python),
         )
-        return ask(caller)
+        with warnings.catch_warnings(action="ignore", category=pyproject_hooks.BuildBackendWarning):
+            return ask(caller)  # what a backend warns of is for who wrote the package
     except pyproject_hooks.HookMissing:
         raise _HookAbsent from None
     except pyproject_hooks.BackendUnavailable as error:

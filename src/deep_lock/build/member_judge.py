@@ -31,6 +31,8 @@ _LIMITS = {
 _LOWER = {name.lower() for name in _LIMITS}
 _EGG_INFO = re.compile(r"(?:[^/]+/)?[^/]+\.egg-info/(?:PKG-INFO|requires\.txt)\Z")
 _EGG_INFO_LIMIT = 4 * MIB
+_CARGO_LOCK = re.compile(r"(?:[^/]+/){0,3}Cargo\.lock\Z")
+_CARGO_LOCK_LIMIT = 8 * MIB
 
 
 def split_name(name: str, where: str) -> list[str]:
@@ -58,6 +60,11 @@ def deciding_limit(path: str) -> int | None:
     if limit is None and path.endswith((".egg-info/PKG-INFO", ".egg-info/requires.txt")) and _EGG_INFO.match(path):
         return _EGG_INFO_LIMIT
     return limit
+
+
+def is_cargo_lock(path: str) -> bool:
+    """Whether a path is a Cargo.lock at the top or up to three folders below: such are hashed, so there is one only."""
+    return path.endswith("Cargo.lock") and _CARGO_LOCK.match(path) is not None
 
 
 class Kinds(Struct):
@@ -112,12 +119,12 @@ class Judge(Struct):
             raise ArchiveBroken(f"{self.where}: has no folder at its top")
         if member.kind == "special":
             raise ArchiveUnsafe(f"{self.where}: the member {shown_name(member.name)} is a device or pipe")
-        limit = deciding_limit(path)
-        if limit is not None and member.kind != "folder":
-            self._judge_deciding(path, member, limit)
+        if deciding_limit(path) is not None and member.kind not in {"file", "folder"}:
+            raise ArchiveUnsafe(f"{self.where}: {path} is no regular file")
         if path:
             self.kinds.add(path, member.kind)
         if member.kind == "file":
+            self._judge_deciding(path, member.size)
             self.names.add(path)
         elif member.kind == "link":
             self.links[path] = self._target(member)
@@ -125,11 +132,12 @@ class Judge(Struct):
             self.hardlinks[path] = self._place(member.target)  # it is named as a member is
         return path
 
-    def _judge_deciding(self, path: str, member: Member, limit: int) -> None:
-        if member.kind != "file":
-            raise ArchiveUnsafe(f"{self.where}: {path} is no regular file")
-        if member.size > limit:
-            raise LimitExceeded(f"{self.where}: {path} has {member.size} bytes; at most {limit} are taken")
+    def _judge_deciding(self, path: str, size: int) -> None:
+        limit = _CARGO_LOCK_LIMIT if is_cargo_lock(path) else deciding_limit(path)
+        if limit is None:
+            return
+        if size > limit:
+            raise LimitExceeded(f"{self.where}: {path} has {size} bytes; at most {limit} are taken")
         if path in self.names:
             raise ArchiveAmbiguous(f"{self.where}: {path} is in it twice")
 

@@ -29,9 +29,6 @@ from deep_lock.errors import MetadataInvalid
 from deep_lock.model.build_system import MetadataSource, SdistFacts
 from deep_lock.model.metadata import Metadata, check_name, is_static, parse_metadata
 
-FACTS_VERSION = 2
-"""Part of every cache key of `SdistFacts`: counted up when a rule changes what they say."""
-
 _NOTED_FILES = {"Cargo.toml": "cargo-toml", "meson.build": "meson-build"}
 _RUST_TOOLS = frozenset({"maturin", "setuptools-rust"})
 

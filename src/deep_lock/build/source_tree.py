@@ -12,9 +12,8 @@ from typing import BinaryIO
 from msgspec import Struct, field
 
 from deep_lock.build.archive_stream import MIB
-from deep_lock.build.member_judge import deciding_limit
+from deep_lock.build.member_judge import deciding_limit, is_cargo_lock
 from deep_lock.build.source_walk import archive_faults, make_judge, walk_source
-from deep_lock.errors import ArchiveAmbiguous, LimitExceeded
 
 _HELPFUL = re.compile(
     r"(?:[^/]+\.(?:txt|in|py)|CMakeLists\.txt"  # what `file:` names; build hooks; CMake's wanted version
@@ -22,9 +21,6 @@ _HELPFUL = re.compile(
     r"|(?:[^/]+/)?[^/]*requirements?[^/]*/[^/]+\.(?:txt|in)"
     r"|(?:[^/]+/){1,4}(?:__init__|version|_version|__version__)\.py)\Z",
 )
-_CARGO_LOCK = re.compile(r"(?:[^/]+/){0,3}Cargo\.lock\Z")
-_CARGO_LOCK_LIMIT = 8 * MIB
-
 _HELPFUL_LIMIT = 256 * 1024
 _HELPFUL_COUNT = 512
 _HELPFUL_TOTAL = 8 * MIB
@@ -56,11 +52,7 @@ class _Kept(Struct):
 
     def wants(self, path: str, size: int) -> bool:
         """Whether to keep a regular file."""
-        if deciding_limit(path) is not None:
-            return True
-        if _CARGO_LOCK.match(path):
-            if size > _CARGO_LOCK_LIMIT:
-                raise LimitExceeded(f"{self.where}: {path} has {size} bytes; at most {_CARGO_LOCK_LIMIT} are taken")
+        if deciding_limit(path) is not None or is_cargo_lock(path):
             return True
         if (
             size > _HELPFUL_LIMIT
@@ -75,10 +67,8 @@ class _Kept(Struct):
 
     def keep(self, path: str, data: bytes) -> None:
         """Keep the bytes of a wanted file, the digest of a Cargo.lock; of a merely helpful one that is there twice, keep none."""
-        if _CARGO_LOCK.match(path):
-            digest = sha256(data).hexdigest()
-            if self.cargo_locks.setdefault(path, digest) != digest:
-                raise ArchiveAmbiguous(f"{self.where}: {path} is in it twice")
+        if is_cargo_lock(path):
+            self.cargo_locks[path] = sha256(data).hexdigest()
             return
         if path in self.doubtful or self.files.setdefault(path, data) != data:
             self.files.pop(path, None)

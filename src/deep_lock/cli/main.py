@@ -1,5 +1,6 @@
 """The entry point: commands, exit codes, and the last line of defence against tracebacks."""
 
+import gc
 import sys
 from typing import NoReturn
 
@@ -62,6 +63,7 @@ def main() -> NoReturn:
     """Run the command line and exit."""
     if hasattr(sys, "set_lazy_imports"):  # PEP 810: nothing of ours may be imported late
         sys.set_lazy_imports("none")
+    gc.freeze()  # what was imported stays to the end: no collection, and least of all the one at exit, need look at it
     sys.exit(run(sys.argv[1:]))
 
 

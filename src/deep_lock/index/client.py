@@ -4,15 +4,15 @@ Every answer is worked out once in a run and kept, so that a run sees one state 
 fresh is answered in the calling thread; the prefetch methods return at once and leave errors to who asks.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
 from hashlib import file_digest
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import (
     CacheInvalid,
     DeepLockError,
@@ -34,6 +34,11 @@ from deep_lock.index.urls import shown_url
 from deep_lock.index.wheel_metadata import WheelMetadata, disagreement
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
+
+if TYPE_CHECKING:
+    import tempfile
+else:
+    tempfile = Deferred("tempfile")
 
 _DIGESTS = "digests"
 
@@ -243,9 +248,10 @@ class IndexClient:
         """Return the file, at its start, and its sha256, which was compared with the promised one."""
         local = self._find_links.local_path(dist.url)
         if local is not None:
+            load_all()
             return _opened_local(local, dist)
         fetcher = self._network.reach(f"the file {dist.filename}")
-        file: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115 - it is handed out
+        file: BinaryIO = tempfile.TemporaryFile()
         try:
             digest, _ = fetcher.download(
                 dist.url, file, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=dist.sha256

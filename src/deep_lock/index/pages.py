@@ -76,7 +76,7 @@ class Pages:
             headers["if-none-match"] = known.page.etag
         answer = self._ask(url, headers, source, name)
         if answer.status == 404:
-            self._keep_absence(url, answer, source, name)
+            self._keep_absence(url, answer)
             return None
         return self._taken(answer, known, source, name)
 
@@ -99,13 +99,10 @@ class Pages:
                 raise NetworkError(f"{url}: the page seems to be cut off (no length, and no end of the document)")
         return answer
 
-    def _keep_absence(self, url: str, answer: Answer, source: IndexSource, name: NormalizedName) -> None:
-        # With another index to ask, each run would ask this one in vain first. Without one, whoever has just
-        # published the project, or mended a name, is not made to wait.
-        is_last = source is self._settings.sources_of(name)[-1]
-        seconds = 0.0 if is_last else fresh_seconds(answer.headers)
+    def _keep_absence(self, url: str, answer: Answer) -> None:
+        # as fresh as a page: else each run would ask in vain for the sdists' own typing errors and private names
         page = CachedPage(etag="", body=b"", listing=None)
-        self._cache.put_page(url, page, fresh_until=self._settings.now + seconds)
+        self._cache.put_page(url, page, fresh_until=self._settings.now + fresh_seconds(answer.headers))
 
     def _taken(
         self, answer: Answer, known: "_KnownPage | None", source: IndexSource, name: NormalizedName

@@ -6,7 +6,6 @@ wheels of a release mostly share) or that of the wheel. Measured, reading it bac
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from hashlib import sha256
 from io import BytesIO
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 from packaging.version import InvalidVersion, Version
 
-from deep_lock.deferred import Deferred
+from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import HashMismatch, IndexInvalid, LimitExceeded, MetadataInvalid, NetworkError, NotFound
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
@@ -28,9 +27,12 @@ from deep_lock.model.distribution import Distribution, Wheel
 from deep_lock.model.metadata import MAX_METADATA_BYTES, Metadata, check_name, parse_metadata
 
 if TYPE_CHECKING:
+    import tempfile
+
     from deep_lock.index import lazy_wheel
 else:
     lazy_wheel = Deferred("deep_lock.index.lazy_wheel")
+    tempfile = Deferred("tempfile")
 
 _KIND = "metadata"
 _MAX_RANGE_BYTES = 2 * MAX_METADATA_BYTES
@@ -226,6 +228,7 @@ def _out_of_body(body: bytes, wheel: Wheel) -> bytes:
 
 
 def _out_of_local_wheel(path: Path, wheel: Wheel) -> bytes:
+    load_all()
     try:
         with path.open("rb") as file:
             return lazy_wheel.metadata_from_wheel(file, wheel.name, wheel.filename)

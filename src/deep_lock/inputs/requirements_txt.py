@@ -9,8 +9,6 @@ import re
 from collections.abc import Callable
 
 from msgspec import Struct, field
-from msgspec.structs import replace
-from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import HashWeak, LimitExceeded, RequirementInvalid, RequirementsInvalid
@@ -18,7 +16,7 @@ from deep_lock.events import Warned
 from deep_lock.inputs.requirement_lines import LineInvalid, Option, logical_lines, split_options
 from deep_lock.inputs.requirement_list import DIRECT_SOURCE_HINT, read_name, read_requirement
 from deep_lock.inputs.text import deceiving, notes_on_characters, readable, shown
-from deep_lock.model.direct import Reference, parse_reference
+from deep_lock.inputs.unnamed_lines import UnnamedLine, read_editable, read_unnamed
 from deep_lock.model.requirement import Origin, Requirement
 from deep_lock.model.resolution import ALL
 
@@ -46,16 +44,6 @@ class IndexOption(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"IndexOption({self.option!r}, {self.origin})"
-
-
-class UnnamedLine(Struct, frozen=True, kw_only=True):
-    """A line that names a path or a URL and no project: whose it is, the thing itself says."""
-
-    reference: Reference
-    """Paths are as written."""
-    extras: frozenset[NormalizedName]
-    marker: Marker | None
-    origin: Origin
 
 
 class RequirementsFile(Struct, frozen=True, kw_only=True):
@@ -169,17 +157,37 @@ def _read_line(text: str, origin: Origin, place: _Place, reading: _Reading) -> N
         _read_option(option, origin, place, reading)
 
 
-def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading) -> None:
-    if _VARIABLE.search(wanted):
+def _refuse_variables(text: str) -> None:
+    if _VARIABLE.search(text):
         raise LineInvalid(
             "takes a requirement from the environment",
             hint="Write the value itself: a lock must not depend on environment variables.",
         )
+
+
+def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading) -> None:
+    _refuse_variables(wanted)
     if _SCHEME.match(wanted) or (_PATH.match(wanted.partition(";")[0].strip()) and "@" not in wanted):
-        if place.constraint:
-            raise LineInvalid("names a URL or a path", hint=DIRECT_SOURCE_HINT)
-        reading.unnamed.append(_read_unnamed(wanted, options, origin))
+        _take_unnamed(read_unnamed(wanted, options, origin), place, reading)
         return
+    (reading.constraints if place.constraint else reading.requirements).append(
+        _read_named(wanted, options, origin, place, reading)
+    )
+    if len(reading.requirements) + len(reading.constraints) > MAX_ENTRIES:
+        raise LimitExceeded(f"{origin}: more than {MAX_ENTRIES} requirements")
+
+
+def _take_unnamed(line: UnnamedLine, place: _Place, reading: _Reading) -> None:
+    if place.constraint:
+        raise LineInvalid("names a URL or a path", hint=DIRECT_SOURCE_HINT)
+    reading.unnamed.append(line)
+    if len(reading.unnamed) > MAX_ENTRIES:
+        raise LimitExceeded(f"{line.origin}: more than {MAX_ENTRIES} requirements")
+
+
+def _read_named(
+    wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading
+) -> Requirement:
     try:
         requirement = read_requirement(wanted, origin, direct=not place.constraint)
     except RequirementInvalid as error:
@@ -197,42 +205,9 @@ def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place
             _note_ignored(option, origin, reading)
         else:
             raise LineInvalid(f"has --{option.name} behind a requirement", hint="Give the option a line of its own.")
-    (reading.constraints if place.constraint else reading.requirements).append(requirement)
-    if len(reading.requirements) + len(reading.constraints) > MAX_ENTRIES:
-        raise LimitExceeded(f"{origin}: more than {MAX_ENTRIES} requirements")
     if digests:
         reading.hashes.append((requirement, tuple(digests)))
-
-
-def _read_unnamed(wanted: str, options: tuple[Option, ...], origin: Origin, *, editable: bool = False) -> UnnamedLine:
-    """Read a path or a URL, with extras in brackets and a marker behind it."""
-    text, semicolon, condition = wanted.partition(" ;") if " ;" in wanted else wanted.partition(";")
-    found = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]*)\])?([#][^\[\]]*)?", text.strip())
-    if found is None or options:
-        raise LineInvalid("names a URL or a path with something odd behind it", hint="Write NAME @ URL.")
-    place, extras, fragment = found[1], found[2] or "", found[3] or ""
-    try:
-        reference = parse_reference(place + fragment)
-        marker = Marker(condition) if semicolon else None
-        return UnnamedLine(
-            reference=replace(reference, editable=editable),
-            extras=frozenset(read_name(extra.strip(), "the extra") for extra in extras.split(",") if extra.strip()),
-            marker=marker,
-            origin=origin,
-        )
-    except (InvalidMarker, ValueError, RecursionError):
-        raise LineInvalid("has a marker that is none") from None
-    except RequirementInvalid as error:
-        raise LineInvalid(f"names a URL or a path: {error.message}", hint=error.hint) from None
-
-
-def _read_editable(value: str, origin: Origin, place: _Place, reading: _Reading) -> None:
-    if _VARIABLE.search(value):
-        raise LineInvalid("takes a requirement from the environment", hint="Write the value itself.")
-    line = _read_unnamed(value, (), origin, editable=True)
-    if line.reference.kind != "path" or line.reference.is_archive:
-        raise LineInvalid("is editable, and no folder", hint="Only a folder of this machine is installed as editable.")
-    reading.unnamed.append(line)
+    return requirement
 
 
 def _read_option(option: Option, origin: Origin, place: _Place, reading: _Reading) -> None:
@@ -243,9 +218,8 @@ def _read_option(option: Option, origin: Origin, place: _Place, reading: _Readin
         case "constraint":
             _include(option.value, place, origin, constraint=True, reading=reading)
         case "editable":
-            if place.constraint:
-                raise LineInvalid("is an editable requirement", hint=DIRECT_SOURCE_HINT)
-            _read_editable(option.value, origin, place, reading)
+            _refuse_variables(option.value)
+            _take_unnamed(read_editable(option.value, origin), place, reading)
         case "hash":
             raise LineInvalid("has a hash without a requirement")
         case "no-binary":

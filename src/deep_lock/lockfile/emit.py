@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from deep_lock.errors import LockInvalid
 from deep_lock.lockfile.fields import requirement_fault
-from deep_lock.lockfile.sources import place_text, source_text_of, url_text
 from deep_lock.lockfile.order import ordered
+from deep_lock.lockfile.sources import place_text, source_text_of, url_text
 from deep_lock.lockfile.toml import key_text, moment_text, quoted, value_text
 from deep_lock.model.lock import (
     CREATED_BY,

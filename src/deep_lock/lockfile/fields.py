@@ -183,11 +183,12 @@ def repository_fault(url: str) -> str:
         return "" if fault is None else fault[1]
     try:
         parts = urlsplit(url)
-        if not _URL_CHARACTERS.fullmatch(url) or len(url) > MAX_URL_LENGTH or not parts.hostname:
-            return "is not a URL"
-        return "a URL in a lock must hold no password" if parts.password is not None else ""
+        known = bool(parts.hostname and _URL_CHARACTERS.fullmatch(url)) and len(url) <= MAX_URL_LENGTH
     except ValueError:
+        known = False
+    if not known:
         return "is not a URL"
+    return "a URL in a lock must hold no password" if parts.password is not None else ""
 
 
 def inner_path_fault(text: str) -> str:

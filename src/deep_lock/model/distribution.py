@@ -1,5 +1,8 @@
-"""What a pin is installed from: files of an index (wheels, source distributions, "sdist" in texts and keys), and what a
-direct reference names (PEP 610, PEP 751): directories, commits of repositories, archives."""
+"""What a pin is installed from: files of an index, and what a direct reference names (PEP 610, PEP 751).
+
+Files of an index are wheels and source distributions ("sdist" in texts and keys); a direct reference names a directory,
+a commit of a repository, or an archive.
+"""
 
 from datetime import datetime
 

@@ -52,9 +52,11 @@ def explain(information: Collection[Information], problem: Problem, provider: Pr
             lines += [f"{wish_parent} cannot be used: {show(reason)}" for wish_parent, reason in _unusable(information)]
             continue
         lines += [f"{_who(cause, problem)} asks for {_wanted(cause.requirement)}" for cause in own]
-        constraints = provider.constraints.get(name, [])
+        constraints = provider.releases.constraints.get(name, [])
         lines += [f"{constraint.origin or 'a constraint'} allows only {constraint}" for constraint in constraints]
-        lines += _why_none(name, [cause.requirement for cause in own] + constraints, problem, provider)
+        asked = [cause.requirement for cause in own] + constraints
+        story = _why_not_named if any(requirement.url is not None for requirement in asked) else _why_none
+        lines += story(name, asked, problem, provider)
     head = f"no set of releases fits the {problem.purpose} on {problem.target.label}:"
     return Impossible(causes=causes, explanation="\n".join([head, *(f"  {line}" for line in lines)]))
 
@@ -72,22 +74,26 @@ def _unusable(information: Collection[Information]) -> list[tuple[str, str]]:
 def _why_not_named(
     name: NormalizedName,
     requirements: Sequence[Requirement],
-    urls: Sequence[Requirement],
     problem: Problem,
     provider: Provider,
 ) -> list[str]:
     """Say why what a direct reference names is not taken."""
-    reasons = [provider.refused_direct[url] for own in urls if (url := own.url or "") in provider.refused_direct]
+    urls = [requirement for requirement in requirements if requirement.url is not None]
+    reasons = [
+        provider.releases.named.refused[url]
+        for own in urls
+        if (url := own.url or "") in provider.releases.named.refused
+    ]
     if reasons:
         return [f"{name}: {show(reason)}" for reason in reasons]
     if len({own.url for own in urls}) > 1:
         return [f"{name} can come from one place only"]
-    candidate = provider.named_by(urls[0].url or "")
+    candidate = provider.releases.named.known(urls[0])
     if candidate is None:
         return []
     if (name, candidate.version) in problem.excluded:
         return [f"{name} {candidate.version} is being built already: it cannot be needed to build itself"]
-    if all(provider.fits(requirement.specifier, candidate.version) for requirement in requirements):
+    if all(provider.releases.fits(requirement.specifier, candidate.version) for requirement in requirements):
         return []
     return [f"{urls[0].url} is version {candidate.version}, which does not satisfy all of them"]
 
@@ -95,16 +101,13 @@ def _why_not_named(
 def _why_none(
     name: NormalizedName, requirements: Sequence[Requirement], problem: Problem, provider: Provider
 ) -> list[str]:
-    urls = [requirement for requirement in requirements if requirement.url is not None]
-    if urls:
-        return _why_not_named(name, requirements, urls, problem, provider)
     versions = provider.catalog.versions(name)
     if not versions:
         if provider.catalog.knows(name):
             return [f"{name} has no release with files that can be used"]
-        return [f"no configured index knows {name}"]
+        return [f"no configured index knows {name}; if it was published a moment ago, use --refresh"]
     specifiers = [requirement.specifier for requirement in requirements]
-    matching = [version for version in versions if all(provider.fits(part, version) for part in specifiers)]
+    matching = [version for version in versions if all(provider.releases.fits(part, version) for part in specifiers)]
     if not matching:
         known = ", ".join(str(version) for version in versions[:MAX_VERSIONS])
         more = f" and {len(versions) - MAX_VERSIONS} older" if len(versions) > MAX_VERSIONS else ""

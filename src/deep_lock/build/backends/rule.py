@@ -1,22 +1,29 @@
 """What a rule about a backend is, and what it looks at."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.build.setup_cfg import read_setup_cfg
-from deep_lock.build.setup_py import read_setup_py
 from deep_lock.build.setuptools_options import SetuptoolsOptions, merge_options
-from deep_lock.build.source_tree import Members
+from deep_lock.deferred import Deferred
 from deep_lock.model.build_system import BuildSystem, HookAnswer
 from deep_lock.model.metadata import Metadata
 from deep_lock.model.target import Target
+
+if TYPE_CHECKING:
+    from deep_lock.build import setup_cfg, setup_py
+    from deep_lock.build.source_tree import Members
+else:  # facts from the cache are judged without them
+    setup_cfg = Deferred("deep_lock.build.setup_cfg")
+    setup_py = Deferred("deep_lock.build.setup_py")
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: cached_property needs a __dict__
@@ -35,8 +42,8 @@ class Source:
     def options(self) -> SetuptoolsOptions:
         """What setup.py and setup.cfg say together; a missing setup.py is a bare ``setup()``."""
         files = self.members.files
-        script = read_setup_py(files["setup.py"]) if "setup.py" in files else SetuptoolsOptions()
-        config = read_setup_cfg(files["setup.cfg"], files) if "setup.cfg" in files else SetuptoolsOptions()
+        script = setup_py.read_setup_py(files["setup.py"]) if "setup.py" in files else SetuptoolsOptions()
+        config = setup_cfg.read_setup_cfg(files["setup.cfg"], files) if "setup.cfg" in files else SetuptoolsOptions()
         return merge_options(script, config)
 
 

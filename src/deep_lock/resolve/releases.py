@@ -1,0 +1,117 @@
+"""Which releases of a project could be pinned in one problem, best first, answered from the Catalog."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from deep_lock.model.requirement import Requirement
+from deep_lock.model.resolution import Candidate, Problem
+from deep_lock.resolve.candidates import choose
+from deep_lock.resolve.catalog import Catalog
+from deep_lock.resolve.dependencies import applicable
+from deep_lock.resolve.named import Named
+
+
+def is_exact(specifier: SpecifierSet) -> bool:
+    """Whether a specifier names one release: ``==V`` without a wildcard, or ``===V``."""
+    return any(
+        part.operator == "===" or (part.operator == "==" and not part.version.endswith(".*")) for part in specifier
+    )
+
+
+class Releases:
+    """One problem's choice. Holds memory of the problem only: the Catalog holds the world's."""
+
+    def __init__(self, problem: Problem, catalog: Catalog) -> None:
+        self.problem = problem
+        self.catalog = catalog
+        self.preferences = dict(problem.preferences)
+        self.constraints: dict[NormalizedName, list[Requirement]] = {}
+        for constraint in applicable(problem.constraints, problem.target):
+            self.constraints.setdefault(constraint.name, []).append(constraint)
+        self.named = Named(problem, catalog)
+        self._direct = {requirement.name for requirement in problem.requirements}
+        self._usable: dict[tuple[NormalizedName, Version, bool], Candidate | None] = {}
+        self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
+        """By identity of the specifier, which is kept alive here: its hash costs more than the answer."""
+
+    def fits(self, specifier: SpecifierSet, version: Version) -> bool:
+        """Whether a version satisfies a specifier, pre-releases aside: those are a matter of the whole set."""
+        known = self._fits.get(id(specifier))
+        if known is None:
+            known = self._fits[id(specifier)] = (specifier, {})
+        answers = known[1]
+        answer = answers.get(version)
+        if answer is None:
+            answer = answers[version] = specifier.contains(version, prereleases=True)
+        return answer
+
+    def candidates(
+        self, name: NormalizedName, specifiers: Sequence[SpecifierSet], *, direct: bool
+    ) -> Iterator[Candidate]:
+        """Yield what could be pinned, best first: preferred versions, final ones, then pre-releases if admitted.
+
+        PEP 440: a pre-release counts only where no final release satisfies *all* that is asked of the name, or where
+        a specifier names one; even then final releases come first.
+        """
+        yanked_ok = any(is_exact(specifier) for specifier in specifiers)
+        preferred = self.preferences.get(name, ())
+        for version in preferred:
+            candidate = self._fitting(name, version, specifiers, yanked_ok=True)
+            if candidate is not None:
+                yield candidate
+        selection = self.problem.selection
+        mode = "allow" if name in selection.prerelease_names else selection.prereleases
+        withheld: list[Version] = []
+        finals = False
+        for version in self._ordered(name, direct=direct):
+            if version in preferred:
+                finals = finals or not version.is_prerelease
+                continue
+            if version.is_prerelease and mode != "allow":
+                withheld.append(version)
+                continue
+            candidate = self._fitting(name, version, specifiers, yanked_ok=yanked_ok)
+            if candidate is not None:
+                finals = True
+                yield candidate
+        named = any(specifier.prereleases for specifier in specifiers)
+        if mode == "disallow" or (finals and not named):
+            return
+        for version in withheld:
+            candidate = self._fitting(name, version, specifiers, yanked_ok=yanked_ok)
+            if candidate is not None:
+                yield candidate
+
+    def first(self, requirement: Requirement) -> Candidate | None:
+        """Return the best candidate for a requirement and the problem's constraints alone. Raises BlockedError."""
+        specifiers = [requirement.specifier, *(c.specifier for c in self.constraints.get(requirement.name, ()))]
+        if requirement.url is not None:
+            return self.named.candidate([requirement], specifiers)
+        return next(self.candidates(requirement.name, specifiers, direct=requirement.name in self._direct), None)
+
+    def _ordered(self, name: NormalizedName, *, direct: bool) -> Iterable[Version]:
+        versions = self.catalog.versions(name)
+        mode = self.problem.selection.resolution
+        lowest = mode == "lowest" or (mode == "lowest-direct" and direct)
+        return reversed(versions) if lowest else versions
+
+    def _fitting(
+        self, name: NormalizedName, version: Version, specifiers: Sequence[SpecifierSet], *, yanked_ok: bool
+    ) -> Candidate | None:
+        if (name, version) in self.problem.excluded:
+            return None
+        if not all(self.fits(specifier, version) for specifier in specifiers):
+            return None
+        return self.usable(name, version, yanked_ok=yanked_ok)
+
+    def usable(self, name: NormalizedName, version: Version, *, yanked_ok: bool) -> Candidate | None:
+        """Return the release with the file that the target takes, or None."""
+        key = (name, version, yanked_ok)
+        if key not in self._usable:
+            files = self.catalog.files(name, version)
+            file = choose(files, self.problem.target, self.problem.selection, yanked_ok=yanked_ok)
+            self._usable[key] = None if file is None else Candidate(name=name, version=version, distribution=file)
+        return self._usable[key]
