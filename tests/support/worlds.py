@@ -149,11 +149,10 @@ class WorldSources:
         )
 
     def direct(self, requirement: Requirement, target: Target, *, needs_version: bool) -> Candidate | BuildRequest:
-        raise LookupError(f"{requirement}: this world has no direct references")
+        raise LookupError(f"{requirement} on {target.label}, {needs_version}: this world has no direct references")
 
     def subject(self, source: Buildable) -> Subject:
-        if not isinstance(source, SourceDistribution):
-            raise LookupError(f"{source}: this world has no direct references")
+        assert isinstance(source, SourceDistribution), "this world has no direct references"
         return Subject(name=source.name, version=str(source.version), source=source, facts=self.facts(source))
 
     def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
@@ -223,8 +222,7 @@ class WorldSources:
         return file.sha256
 
     def metadata_evidence(self, sdist: Buildable) -> Evidence | None:
-        if not isinstance(sdist, SourceDistribution):
-            raise LookupError(sdist.name)
+        assert isinstance(sdist, SourceDistribution), "this world has no direct references"
         if (sdist.name, sdist.version) in self.observed:
             return "observed"
         return "assumed" if (sdist.name, sdist.version) in self.assumed else None

@@ -141,4 +141,4 @@ def _twins(register: Register) -> Iterator[str]:
     for name, entries in register.versions.items():
         ungated = [entry for entry in entries if not is_gate(entry.marker)]
         if len(ungated) > 1 and any(entry.marker is None for entry in ungated):
-            yield f"{name} would be installed twice, as {' and '.join(map(called, ungated))}"
+            yield f"{name} would be installed twice, as {' and '.join(entry.version or called(entry) for entry in ungated)}"
