@@ -44,7 +44,12 @@ def remembered(
     known: Mapping[NormalizedName, tuple[Version, ...]], resolved: Resolved
 ) -> dict[NormalizedName, tuple[Version, ...]]:
     """Return what is known, with the pins of a resolution behind it."""
-    return dict(merged(known, {pin.name: (pin.version,) for pin in resolved.pins}))
+    return dict(merged(known, versions_of(resolved)))
+
+
+def versions_of(resolved: Resolved) -> dict[NormalizedName, tuple[Version, ...]]:
+    """Return the pins as preferences. A direct reference is none: no index is to be asked for its name."""
+    return {pin.name: (pin.version,) for pin in resolved.pins if not source_of(pin.distribution)}
 
 
 def within(final: Resolved, declared: Resolved) -> Resolved:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.build_problems import build_requirements, merged, needs_build, remembered, within
+from deep_lock.build_problems import build_requirements, merged, needs_build, remembered, versions_of, within
 from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, Unsatisfiable
 from deep_lock.events import Reporter, Solving
 from deep_lock.graph import Built, BuiltKey, Closure, Plan, Preferences, Sources, Subject, built_key, key_of_pin
@@ -67,7 +67,7 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
         asked = replace(problem, preferences=merged(hints, earlier))
         walk = _TargetWalk(target=problem.target, plan=plan, sources=sources, reporter=reporter, used=used, away=away)
         resolved = walk.run(_Frame(problem=asked))
-        walk.runtime = {pin.name: (pin.version,) for pin in resolved.pins}
+        walk.runtime = versions_of(resolved)
         if plan.project is not None and problem.selection.build_scope != "none":
             walk.run(walk.frame(plan.project, problem))
         earlier = remembered(earlier, resolved)

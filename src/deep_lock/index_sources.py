@@ -88,6 +88,8 @@ class IndexSources:
         self._lock = threading.Lock()
         self._guessed: set[tuple[object, ...]] = set()
         self._reaching_out = False
+        self._named: set[NormalizedName] = set()
+        """What some URL named: no index is asked for it ahead."""
 
     # -- Catalog
 
@@ -120,7 +122,9 @@ class IndexSources:
 
     def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
         for requirement in requirements:
-            if requirement.url is None:
+            if requirement.url is not None:
+                self._named.add(requirement.name)
+            elif requirement.name not in self._named:
                 self._guess(requirement)
         if self._reaching_out:
             for candidate in candidates:

@@ -32,7 +32,7 @@ class _Use(Struct, frozen=True, kw_only=True):
 def _uses(closure: Closure) -> Mapping[str, dict[NormalizedName, list[_Use]]]:
     found: dict[str, dict[NormalizedName, list[_Use]]] = {target.label: {} for target, _ in closure.runtime}
     for target, resolved in closure.runtime:
-        for pin in resolved.pins:
+        for pin in (pin for pin in resolved.pins if not source_of(pin.distribution)):
             use = _Use(version=pin.version, movable=False)
             found[target.label].setdefault(pin.name, []).append(use)
     for built in closure.builds:

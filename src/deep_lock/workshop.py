@@ -112,11 +112,14 @@ class Workshop:
         with tempfile.TemporaryDirectory(dir=self._room(), prefix="hook-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
             (folder / "scratch").mkdir()
+            tree = self._tree(subject, folder / "tree")
+            inner = tree.parent != folder / "tree"
             return ask(
                 frontend.Call(
                     called=called(subject),
                     system=subject.facts.build_system,
-                    tree=self._tree(subject, folder / "tree"),
+                    tree=tree,
+                    around=folder / "tree" if inner else None,
                     scratch=folder / "scratch",
                     environment=own,
                     system_path=system_path,

@@ -81,13 +81,13 @@ def test_every_key_is_read() -> None:
         IndexSetting(name="inner", url="https://user:hunter2@index.example/simple/", explicit=True),
         IndexSetting(name="main", url="https://index.example/simple/", default=True),
     )
-    assert [str(one.origin) for one in config.constraints or ()] == ["deep-lock.toml:20 [constraints]"]
+    assert [str(one.origin) for one in config.constraints or ()] == ["deep-lock.toml:21 [constraints]"]
     assert [(name, list(map(str, own))) for name, own in config.extra_build_requires or ()] == [
         ("old-lib", ["cython>=3", 'numpy; python_version < "3.13"'])
     ]
     assert [str(one.origin) for _, own in config.extra_build_requires or () for one in own] == [
-        "deep-lock.toml:29 [extra-build-requires.Old_Lib]",
-        "deep-lock.toml:30 [extra-build-requires.old.lib]",
+        "deep-lock.toml:30 [extra-build-requires.Old_Lib]",
+        "deep-lock.toml:31 [extra-build-requires.old.lib]",
     ]
     assert config.policy == {"new-package": "error"}
     assert "hunter2" not in repr(config)
@@ -101,7 +101,7 @@ def test_both_places_say_the_same() -> None:
     settings = tomllib.loads(table)["tool"]["deep-lock"]
     inside = read_config(settings, "deep-lock.toml", table)
     assert inside == read_config_file(WHOLE, "deep-lock.toml")
-    assert [str(one.origin) for one in inside.constraints or ()] == ["deep-lock.toml:21 [tool.deep-lock.constraints]"]
+    assert [str(one.origin) for one in inside.constraints or ()] == ["deep-lock.toml:22 [tool.deep-lock.constraints]"]
 
 
 def test_nothing_set_is_none() -> None:

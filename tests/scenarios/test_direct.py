@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scenario_server import Release
 
 from deep_lock.errors import RequirementInvalid
 from deep_lock.model.direct import parse_reference
@@ -12,7 +13,7 @@ from scenarios import Bench, bench, git, make_repository
 
 TREE = '[project]\nname = "own"\nversion = "1"\ndependencies = {}\n[build-system]\nrequires = {}\n'
 LIB = '[project]\nname = "lib"\nversion = "1"\ndependencies = {}\n[build-system]\nrequires = []\n'
-RELEASES = {"dep 1.0": {}, "dep 2.0": {}, "tool 1.0": {}, "setuptools 80.9.0": {}}
+RELEASES: dict[str, Release] = {"dep 1.0": {}, "dep 2.0": {}, "tool 1.0": {}, "setuptools 80.9.0": {}}
 
 
 @pytest.fixture

@@ -209,7 +209,9 @@ class Bench:
             text = git(self.folder / repository, "show", f"{commit}:{path}")
         else:
             text = (self.folder / place / path).read_text(encoding="utf-8")
-        project: Mapping[str, Any] = tomllib.loads(text)["project"]
+        table = tomllib.loads(text)
+        # what only the backend tells is repeated under [tool.truth]
+        project: Mapping[str, Any] = {**table["project"], **table.get("tool", {}).get("truth", {})}
         return project
 
     def requires_dist(self, filename: str) -> Sequence[str]:

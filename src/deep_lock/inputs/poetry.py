@@ -71,6 +71,8 @@ class Poetry(Struct, frozen=True, kw_only=True):
     dependencies: tuple[Requirement, ...] = ()
     extras: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
     groups: RawGroups = field(default_factory=dict)
+    sources: Mapping[NormalizedName, str] = field(default_factory=dict)
+    """Direct references of the main dependencies."""
     prerelease_names: frozenset[NormalizedName] = frozenset()
     package_mode: bool = True
     notes: tuple[Warned, ...] = ()
@@ -79,7 +81,7 @@ class Poetry(Struct, frozen=True, kw_only=True):
 def read_poetry(table: Any, lines: Lines, faults: Faults) -> Poetry:
     """Read the ``[tool.poetry]`` table; what is wrong goes to ``faults``.
 
-    Beside a ``[project]`` table it only adds what PEP 508 cannot say; a source that it adds is a fault all the same.
+    Beside a ``[project]`` table it only adds what PEP 508 cannot say, direct references among it.
     """
     if not isinstance(table, dict):
         faults.add(f"{PLACE} must be a table, not {described(table)}")
@@ -94,6 +96,7 @@ def read_poetry(table: Any, lines: Lines, faults: Faults) -> Poetry:
         dependencies=tuple(wish.requirement for wish in wishes if not wish.optional),
         extras=_read_extras(table.get("extras", {}), wishes, reading),
         groups=_read_groups(table, reading),
+        sources={wish.requirement.name: url for wish in wishes if (url := wish.requirement.url) is not None},
         prerelease_names=frozenset(reading.prereleases),
         package_mode=table.get("package-mode", True) is not False,
         notes=tuple(reading.notes),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
@@ -183,9 +184,19 @@ def _read_project_table(document: _Document, tools: dict[str, Any], poetry: Poet
         name=name,
         version=instead.version if "version" in dynamic else static.version,
         requires_python=instead.requires_python if "requires-python" in dynamic else static.requires_python,
-        dependencies=instead.dependencies if "dependencies" in dynamic else static.dependencies,
-        extras=instead.extras if "optional-dependencies" in dynamic else static.extras,
+        dependencies=instead.dependencies if "dependencies" in dynamic else _directed(static.dependencies, poetry),
+        extras=instead.extras
+        if "optional-dependencies" in dynamic
+        else {extra: _directed(own, poetry) for extra, own in static.extras.items()},
         notes=_notes_on_dynamic(dynamic, instead, faults.source),
+    )
+
+
+def _directed(requirements: tuple[Requirement, ...], poetry: Poetry | None) -> tuple[Requirement, ...]:
+    """Add the direct references that Poetry's table has for them."""
+    urls = poetry.sources if poetry is not None else {}
+    return tuple(
+        replace(own, url=urls[own.name]) if own.url is None and own.name in urls else own for own in requirements
     )
 
 
