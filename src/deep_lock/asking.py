@@ -42,6 +42,10 @@ class Backends:
         self._reporter = reporter
         self._told: set[tuple[str, str]] = set()
 
+    def is_wanted(self, name: NormalizedName) -> bool:
+        """Whether the user lets the project's backend be asked, if this machine can."""
+        return self._machine.is_allowed(name)
+
     def place(self, name: NormalizedName, target: Target) -> Target | None:
         """Return the target on which a backend may be asked on behalf of another; None where it must not or cannot."""
         return self._machine.place(name, target)
@@ -96,9 +100,10 @@ class Backends:
 
     def _failed(self, subject: Subject, error: DeepLockError) -> str:
         """Tell once what a backend said when it failed; returns the reason in a line."""
-        first, _, rest = error.message.partition("\n")
+        message = error.message.removeprefix(f"{called(subject)}: ")
+        first, _, rest = message.partition("\n")
         last = rest.strip().rpartition("\n")[2].strip()
-        self._tell(type(error).__name__, subject, error.message)
+        self._tell(type(error).__name__, subject, message)
         return f"{first}: {last}" if last else first
 
     def _tell(self, code: str, subject: Subject, message: str) -> None:

@@ -7,6 +7,8 @@ A frame is asked again whenever something it lacked is known (`Blocked`), whenev
 one fixpoint), and whenever one of its pins turned out to be on the chain of builds under way (then without that pin).
 """
 
+from collections.abc import Mapping
+
 from msgspec import Struct, field
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
@@ -75,6 +77,18 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
         walks.append(walk)
     builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.reached(resolved)]
     return Closure(runtime=tuple(runtime), builds=tuple(builds))
+
+
+def close_build(
+    plan: Plan, subject: Subject, like: Problem, sources: Sources, reporter: Reporter
+) -> tuple[Built, Mapping[BuiltKey, Built]]:
+    """Close one build for its own sake, on the target of ``like``; returns it with all builds below it.
+
+    Raises as `close`.
+    """
+    walk = _TargetWalk(target=like.target, plan=plan, sources=sources, reporter=reporter, used={}, away={})
+    walk.run(walk.frame(subject, like))
+    return walk.done[subject.key], walk.done
 
 
 class _TargetWalk(Struct, kw_only=True):

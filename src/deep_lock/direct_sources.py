@@ -22,7 +22,6 @@ from deep_lock.deferred import Deferred
 from deep_lock.errors import DeepLockError, MetadataInvalid, NameMismatch, RequirementsInvalid
 from deep_lock.graph import Subject
 from deep_lock.index.client import IndexClient
-from deep_lock.index.vcs import Repositories
 from deep_lock.local_trees import LocalTrees
 from deep_lock.model.build_system import Evidence
 from deep_lock.model.direct import Reference, parse_reference
@@ -43,6 +42,7 @@ from deep_lock.model.target import Target
 
 if TYPE_CHECKING:
     from deep_lock.build import project_tree, source_tree
+    from deep_lock.index.vcs import Repositories
 else:
     project_tree = Deferred("deep_lock.build.project_tree")
     source_tree = Deferred("deep_lock.build.source_tree")
@@ -86,7 +86,7 @@ class DirectSources:
     """Serves the part of `closure.Sources` that is about direct references."""
 
     def __init__(
-        self, *, client: IndexClient, repositories: Repositories, trees: LocalTrees, earlier: EarlierPins
+        self, *, client: IndexClient, repositories: "Repositories", trees: LocalTrees, earlier: EarlierPins
     ) -> None:
         self._client = client
         self._repositories = repositories

@@ -162,6 +162,10 @@ class IndexSources:
     def _read(self, sdist: SourceDistribution) -> SdistFacts:
         with self._client.open_sdist(sdist) as file:
             facts = sdist_facts.read_sdist(file, filename=sdist.filename, name=sdist.name, version=sdist.version)
+            unproven = facts.metadata is None or facts.declared_hook is None
+            if unproven and self._backends is not None and self._backends.is_wanted(sdist.name):
+                file.seek(0)
+                self._client.keep_file(file, sdist)  # its backend will be asked, which takes the whole file
         if sdist.sha256:
             self._cache.put_record(_KIND, sdist.sha256, _encode_facts(facts))
         return facts

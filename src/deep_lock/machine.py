@@ -51,6 +51,10 @@ class Machine:
         """Whether the project's code runs in the sandbox; else the user trusts it."""
         return not (self._policy.trust_all or name in self._policy.trusted)
 
+    def is_allowed(self, name: NormalizedName) -> bool:
+        """Whether the user lets the project's code run, be there a sandbox or not."""
+        return self._policy.sandboxed or not self.is_confined(name)
+
     def may_run(self, name: NormalizedName) -> bool:
         """Whether the project's code may run at all."""
         return not self.is_confined(name) or self._has_sandbox()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.deferred import Deferred
@@ -28,6 +29,7 @@ from deep_lock.inputs.config import Config, read_config, read_config_file
 from deep_lock.inputs.project import Project
 from deep_lock.inputs.pyproject import read_pyproject
 from deep_lock.inputs.text import Opener, decode
+from deep_lock.inputs.toml_text import read_toml
 from deep_lock.local_trees import LocalTrees
 from deep_lock.model.lock import Lock
 from deep_lock.model.requirement import Requirement
@@ -86,7 +88,7 @@ def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) 
 def gather(flags: Flags, reporter: Reporter) -> Gathered:
     """Read every input that the flags name. Raises UserError."""
     inputs = flags.inputs
-    own_config = _own_config(inputs)
+    own_config = _own_config(inputs.folder)
     project, files, sources = _project(inputs, own_config)
     for note in (*project.notes, *(note for file in files for note in file.notes), *_unused_options(files)):
         reporter(note)
@@ -95,7 +97,7 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
     return Gathered(
         project=project,
         config=config,
-        parts=_parts(project, files, inputs, config, trees),
+        parts=() if project.unknown else _parts(project, files, inputs, config, trees),
         trees=trees,
         sources=sources,
         constraints=(
@@ -108,6 +110,25 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
         no_binary=frozenset(name for file in files for name in file.no_binary),
         only_binary=frozenset(name for file in files for name in file.only_binary),
     )
+
+
+def completed(gathered: Gathered, project: Project, inputs: InputFlags) -> Gathered:
+    """Return what was read, with the project as its own backend, or an earlier lock, completes it. Raises UsageError."""
+    return replace(gathered, project=project, parts=_parts(project, (), inputs, gathered.config, gathered.trees))
+
+
+def read_settings(folder: Path) -> Config:
+    """Read the settings of a project, and nothing else of it: where there is none, nothing is set. Raises UserError."""
+    own = _own_config(folder)
+    if own is not None:
+        return own
+    path = folder / "pyproject.toml"
+    if not path.is_file():
+        return Config(source=path.name)
+    tables, _ = read_toml(read_text(path, ProjectInvalid), path.name, ProjectInvalid)
+    tool = tables.get("tool")
+    settings = tool.get("deep-lock") if isinstance(tool, dict) else None
+    return read_config(settings if isinstance(settings, dict) else {}, path.name)
 
 
 def _project(
@@ -179,9 +200,9 @@ def _listed(paths: Sequence[Path], folder: Path) -> tuple[Requirement, ...]:
     return tuple(requirement for file in files for requirement in (*file.requirements, *file.constraints))
 
 
-def _own_config(inputs: InputFlags) -> Config | None:
+def _own_config(folder: Path) -> Config | None:
     """Read deep-lock.toml: where it stands, ``[tool.deep-lock]`` is not looked at."""
-    own = inputs.folder / "deep-lock.toml"
+    own = folder / "deep-lock.toml"
     return read_config_file(read_text(own, ConfigError), own.name) if own.is_file() else None
 
 

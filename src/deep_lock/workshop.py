@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from deep_lock.deferred import Deferred, load_all
-from deep_lock.direct_sources import DirectSources
 from deep_lock.errors import HookFailed, HookRefused
 from deep_lock.graph import Built, BuiltKey, Subject
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
-from deep_lock.local_trees import LocalTrees
 from deep_lock.machine import Machine
 from deep_lock.model.distribution import Archive, Directory, SourceDistribution, Vcs, Wheel
 from deep_lock.model.resolution import Pin, Resolved, Selection
@@ -54,15 +52,16 @@ class Workshop:
         client: IndexClient,
         cache: Cache,
         project: Path,
-        direct: DirectSources,
-        trees: LocalTrees,
+        folder_of: Callable[[str], Path],
+        checkout: Callable[[Vcs, Path], Path],
     ) -> None:
+        """``folder_of`` gives the absolute path of what is seen from the lock; ``checkout`` puts a commit into a new folder."""
         self._machine = machine
         self._client = client
         self._cache = cache
         self._project = project
-        self._direct = direct
-        self._trees = trees
+        self._folder_of = folder_of
+        self._checkout = checkout
         self._folder: Path | None = None
         self._open = ExitStack()
         self._environments: dict[str, environment.Environment] = {}
@@ -140,9 +139,9 @@ class Workshop:
             case None:
                 return _copied(self._project, folder / "project")
             case Directory() as own:
-                return _copied(self._trees.folder(own.path), folder / "project") / own.subdirectory
+                return _copied(self._folder_of(own.path), folder / "project") / own.subdirectory
             case Vcs() as commit:
-                return self._direct.checkout(commit, folder / "project") / commit.subdirectory
+                return self._checkout(commit, folder / "project") / commit.subdirectory
             case Archive(file=file, subdirectory=subdirectory):
                 return self._unpacked(file, folder) / subdirectory
             case SourceDistribution() as sdist:

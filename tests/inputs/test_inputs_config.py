@@ -27,6 +27,7 @@ exclude-newer = "P7D"
 exclude-newer-package = { Pip = false, "Ruamel.Yaml" = 2026-01-02 }
 fork-strategy = "fewest"
 hooks = "sandbox"
+observe = true
 sources = { Spam = { index = "inner" }, Own = { path = "libs/own", editable = true } }
 workspace = { members = ["packages/*"] }
 find-links = ["wheels"]
@@ -66,6 +67,7 @@ def test_every_key_is_read() -> None:
     assert config.extras == "all"
     assert config.groups == ("dev-tools",)
     assert config.default_groups == ()
+    assert config.observe is True
     assert config.no_binary == frozenset((":all:",))
     assert config.only_binary == frozenset(("numpy",))
     assert config.allow_wheel == frozenset(("torch",))
@@ -81,13 +83,13 @@ def test_every_key_is_read() -> None:
         IndexSetting(name="inner", url="https://user:hunter2@index.example/simple/", explicit=True),
         IndexSetting(name="main", url="https://index.example/simple/", default=True),
     )
-    assert [str(one.origin) for one in config.constraints or ()] == ["deep-lock.toml:21 [constraints]"]
+    assert [str(one.origin) for one in config.constraints or ()] == ["deep-lock.toml:22 [constraints]"]
     assert [(name, list(map(str, own))) for name, own in config.extra_build_requires or ()] == [
         ("old-lib", ["cython>=3", 'numpy; python_version < "3.13"'])
     ]
     assert [str(one.origin) for _, own in config.extra_build_requires or () for one in own] == [
-        "deep-lock.toml:30 [extra-build-requires.Old_Lib]",
-        "deep-lock.toml:31 [extra-build-requires.old.lib]",
+        "deep-lock.toml:31 [extra-build-requires.Old_Lib]",
+        "deep-lock.toml:32 [extra-build-requires.old.lib]",
     ]
     assert config.policy == {"new-package": "error"}
     assert "hunter2" not in repr(config)
@@ -101,7 +103,7 @@ def test_both_places_say_the_same() -> None:
     settings = tomllib.loads(table)["tool"]["deep-lock"]
     inside = read_config(settings, "deep-lock.toml", table)
     assert inside == read_config_file(WHOLE, "deep-lock.toml")
-    assert [str(one.origin) for one in inside.constraints or ()] == ["deep-lock.toml:22 [tool.deep-lock.constraints]"]
+    assert [str(one.origin) for one in inside.constraints or ()] == ["deep-lock.toml:23 [tool.deep-lock.constraints]"]
 
 
 def test_nothing_set_is_none() -> None:

@@ -110,6 +110,11 @@ class IndexClient:
         with file:
             return self._kept.put(file, digest)
 
+    def keep_file(self, file: BinaryIO, dist: Distribution) -> None:
+        """Keep a whole file that is at hand, so that `kept_file` need not fetch it again. Raises CacheInvalid."""
+        if dist.sha256 is not None and self._kept.get(dist.sha256) is None:
+            self._kept.put(file, dist.sha256)
+
     def keep_built(self, path: Path) -> tuple[Path, str]:
         """Keep a wheel that was built here; returns its new place and its sha256. Raises CacheInvalid."""
         with path.open("rb") as file:

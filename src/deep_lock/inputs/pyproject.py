@@ -56,6 +56,7 @@ class _Core(Struct, frozen=True, kw_only=True):
     requires_python: str | None = None
     dependencies: tuple[Requirement, ...] = ()
     extras: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
     notes: tuple[Warned, ...] = ()
 
 
@@ -85,6 +86,12 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
     if package is None:
         package = _wants_package(settings, poetry)
     build_system, build_requires = read_build_system(table, lines, document.faults, package=package)
+    if build_system is None:
+        for key in sorted(core.unknown):
+            document.faults.add(
+                f"project.{key} is dynamic, and there is no build backend to ask: the project is not a package",
+                hint=f"Write project.{key} in the file, and take {key!r} out of project.dynamic.",
+            )
     document.faults.raise_any()
     notes: list[Warned] = []
     extras, dependencies, groups, broken = _expand(core, raw_groups, source, notes)
@@ -95,6 +102,7 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
         requires_python=core.requires_python,
         dependencies=dependencies,
         extras=extras,
+        unknown=core.unknown,
         groups=groups,
         broken_groups=broken,
         build_system=build_system,
@@ -188,6 +196,7 @@ def _read_project_table(document: _Document, tools: dict[str, Any], poetry: Poet
         extras=instead.extras
         if "optional-dependencies" in dynamic
         else {extra: _directed(own, poetry) for extra, own in static.extras.items()},
+        unknown=instead.unknown,
         notes=_notes_on_dynamic(dynamic, instead, faults.source),
     )
 
@@ -215,17 +224,12 @@ def _from_setuptools(document: _Document, tools: dict[str, Any], dynamic: frozen
     extras = said.extras if said else None
     missing = wanted - ({"dependencies"} if dependencies is not None else set())
     missing -= {"optional-dependencies"} if extras is not None else set()
-    for key in sorted(missing):
-        document.faults.add(
-            f"project.{key} is dynamic: only the build backend knows it, and this version of deep-lock does not ask the "
-            "backend of the project itself",
-            hint=f"Write project.{key} in the file, and take {key!r} out of project.dynamic.",
-        )
     return _Core(
         version=said.version if said else None,
         requires_python=said.requires_python if said else None,
         dependencies=dependencies or (),
         extras=extras or {},
+        unknown=frozenset(missing),
     )
 
 

@@ -11,7 +11,7 @@ from deep_lock.model.requirement import Requirement
 from deep_lock.model.target import Target, UnevaluableMarker, holds, python_fits, rank
 
 
-class _Selection(Struct, frozen=True, kw_only=True):
+class Chosen(Struct, frozen=True, kw_only=True):
     """What a user selects at installation (PEP 751)."""
 
     extras: frozenset[str] = frozenset()
@@ -40,11 +40,11 @@ def _label(register: Register, locked: LockedTarget, target: Target, targets: tu
         yield f"no environment of the lock admits target {target.label}"
 
 
-def _true(marker: str | None, target: Target, selection: _Selection | None = None) -> bool:
+def _true(marker: str | None, target: Target, selection: Chosen | None = None) -> bool:
     """Whether a marker of the lock holds; one that cannot be evaluated does not."""
     if marker is None:
         return True
-    chosen = selection or _Selection()
+    chosen = selection or Chosen()
     variables = {"extras": chosen.extras, "dependency_groups": chosen.groups}
     try:
         return Marker(marker).evaluate({**target.environment, **variables}, context="lock_file")
@@ -52,7 +52,8 @@ def _true(marker: str | None, target: Target, selection: _Selection | None = Non
         return False
 
 
-def _present(register: Register, target: Target, selection: _Selection) -> list[LockedPackage]:
+def present(register: Register, target: Target, selection: Chosen) -> list[LockedPackage]:
+    """Return the entries that are installed at run time on a target with this selection."""
     truth: dict[str | None, bool] = {}
     for entry in register.lock.packages:
         if entry.marker not in truth:
@@ -60,19 +61,16 @@ def _present(register: Register, target: Target, selection: _Selection) -> list[
     return [entry for entry in register.lock.packages if truth[entry.marker]]
 
 
-def _selections(register: Register) -> tuple[_Selection, ...]:
+def everything(register: Register) -> Chosen:
+    """Return the selection of every extra and every group."""
     lock = register.lock
-    everything = _Selection(
-        extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups))
-    )
-    return _Selection(), everything
+    return Chosen(extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups)))
 
 
 def _installed(register: Register, target: Target) -> Iterator[str]:
-    for selection in _selections(register):
-        present = _present(register, target, selection)
+    for selection in (Chosen(), everything(register)):
         entries: dict[str, LockedPackage] = {}
-        for entry in present:
+        for entry in present(register, target, selection):
             if entry.name in entries:
                 both = " and ".join(other.version or called(other) for other in (entries[entry.name], entry))
                 yield f"{entry.name} would be installed twice on {target.label}, as {both}"
@@ -81,7 +79,7 @@ def _installed(register: Register, target: Target) -> Iterator[str]:
                 yield f"{called(entry)} does not admit the Python of target {target.label}"
             yield from _without_file(register, entry, target)
     # A marker selects extras and groups too, and what the project itself asks for needs neither.
-    bare = {entry.name: entry.version for entry in _present(register, target, _Selection())}
+    bare = {entry.name: entry.version for entry in present(register, target, Chosen())}
     overridden = {requirement.name for requirement in parsed(register.lock.inputs.overrides)}
     for requirement in _wanted(register.lock.inputs.requirements, target):
         if requirement.name not in overridden and not _satisfied(requirement, bare):
@@ -116,7 +114,7 @@ def _without_file(register: Register, entry: LockedPackage, target: Target) -> I
     wheels = [wheel.name for wheel in entry.wheels]
     if isinstance(entry.source, LockedArchive) and not needs_record(entry):
         wheels = [(entry.source.url or entry.source.path or "").partition("?")[0].rpartition("/")[2]]
-    if any(rank(_tags(wheel), target) is not None for wheel in wheels):
+    if any(rank(tags_of(wheel), target) is not None for wheel in wheels):
         return
     builds = register.records.get(key_of(entry), ())
     if not needs_record(entry):
@@ -125,7 +123,8 @@ def _without_file(register: Register, entry: LockedPackage, target: Target) -> I
         yield f"{called(entry)} must be built on {target.label}, and no record says how"
 
 
-def _tags(wheel: str) -> str:
+def tags_of(wheel: str) -> str:
+    """Return the compressed tag set of a wheel's file name."""
     return "-".join(wheel.removesuffix(".whl").split("-")[-3:])
 
 
