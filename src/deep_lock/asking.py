@@ -19,8 +19,9 @@ from deep_lock.machine import Machine
 from deep_lock.model.build_system import HookAnswer
 from deep_lock.model.distribution import Archive, SourceDistribution, Vcs, source_of
 from deep_lock.model.metadata import Metadata, check_name, parse_metadata
+from deep_lock.model.requirement import parse_requirement
 from deep_lock.model.resolution import Resolved
-from deep_lock.model.target import Target
+from deep_lock.model.target import Target, holds
 from deep_lock.workshop import RUNNER_VERSION, Made, Workshop, called
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Backends:
             texts = self._workshop.call(subject, resolved, made, target=target, ask=frontend.requires_for_wheel)
         except (HookFailed, HookRefused) as error:
             return HookAnswer(requires=None, evidence="assumed", reason=self._failed(subject, error))
+        texts = tuple(text for text in texts if not _is_for_an_extra(text, target))
         if key:
             self._cache.put_record(_ANSWERS, key, msgspec.json.encode(texts))
         return HookAnswer(requires=texts, evidence="observed", observed_on=target.label)
@@ -132,6 +134,12 @@ def _read(raw: bytes, subject: Subject) -> Metadata:
     if subject.version is not None and not _same(metadata.version, subject.version):
         raise MetadataInvalid(f"{where}: is that of version {show(metadata.version)}")
     return metadata
+
+
+def _is_for_an_extra(text: str, target: Target) -> bool:
+    """Whether a requirement is there for an extra only: flit-core returns those too, and a build has no extras."""
+    marker = parse_requirement(text).marker
+    return marker is not None and "extra" in str(marker) and not holds(marker, target)
 
 
 def _same(told: str, version: str) -> bool:
