@@ -18,6 +18,7 @@ from deep_lock.graph import Built, Subject
 from deep_lock.index.cache import Cache
 from deep_lock.machine import Machine
 from deep_lock.model.build_system import HookAnswer
+from deep_lock.model.distribution import Archive, SourceDistribution, Vcs, source_of
 from deep_lock.model.metadata import Metadata, check_name, parse_metadata
 from deep_lock.model.requirement import parse_requirement
 from deep_lock.model.resolution import Resolved
@@ -113,13 +114,13 @@ class Backends:
         return known[1:]
 
     def _key(self, subject: Subject, resolved: Resolved, target: Target, made: Made, hook: str) -> str:
-        """Return the key of a remembered answer; "" for the project, whose files may change at any time."""
-        if subject.sdist is None:
+        """Return the key of a remembered answer; "" for folders, whose files may change at any time."""
+        source = _fixed(subject)
+        if not source:
             return ""
         own = self._workshop.digest(resolved, target, made)
         confined = "confined" if self._machine.is_confined(subject.name) else "unconfined"
-        sdist = subject.sdist.sha256 or subject.sdist.url
-        return f"{hook} {confined} {subject.facts.build_system.backend} {sdist} {own}"
+        return f"{hook} {confined} {subject.facts.build_system.backend} {source} {own}"
 
     def _failed(self, subject: Subject, error: DeepLockError) -> str:
         """Tell once what a backend said when it failed; returns the reason in a line."""
@@ -134,6 +135,19 @@ class Backends:
         if (code, called(subject)) not in self._told:
             self._told.add((code, called(subject)))
             self._reporter(Warned(code=code, subject=called(subject), message=message))
+
+
+def _fixed(subject: Subject) -> str:
+    """Return what names the very bytes that are built; "" where nothing does."""
+    match subject.source:
+        case SourceDistribution() as sdist:
+            return sdist.sha256 or sdist.url
+        case Vcs() as commit:
+            return source_of(commit)
+        case Archive() as archive:
+            return f"{archive.file.sha256} {archive.subdirectory}"
+        case _:
+            return ""
 
 
 def _read(raw: bytes, subject: Subject) -> Metadata:

@@ -15,6 +15,7 @@ from deep_lock.asking import Backends
 from deep_lock.assembling import Assembly, builds, packages
 from deep_lock.closure import close
 from deep_lock.deferred import Deferred
+from deep_lock.direct_sources import DirectSources, earlier_pins
 from deep_lock.earlier import earlier_of
 from deep_lock.errors import HookRefused, LockInvalid, Stale, UsageError
 from deep_lock.events import Reporter, Warned, silent
@@ -27,7 +28,7 @@ from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.laws import check_closed
 from deep_lock.machine import Machine
 from deep_lock.model.lock import Lock, LockedInputs, LockedTarget
-from deep_lock.model.requirement import Requirement
+from deep_lock.model.requirement import Requirement, parse_requirement
 from deep_lock.model.resolution import Selection
 from deep_lock.model.target import Target
 from deep_lock.model.target_markers import environment_marker, environments
@@ -43,10 +44,12 @@ if TYPE_CHECKING:
     import filelock
 
     from deep_lock import project_metadata
+    from deep_lock.index import vcs
     from deep_lock.lockfile import stale
 else:
     filelock = Deferred("filelock")
     project_metadata = Deferred("deep_lock.project_metadata")
+    vcs = Deferred("deep_lock.index.vcs")
     stale = Deferred("deep_lock.lockfile.stale")
 
 WAIT_SECONDS = 30
@@ -226,6 +229,7 @@ def _head(run: _Run) -> Lock:
             build_constraints=_texts(gathered.build_constraints),
             extra_build_requires=tuple((name, _texts(own)) for name, own in gathered.config.extra_build_requires or ()),
             build_requires=tuple(sorted(set(system.requires))) if system is not None else None,
+            trees=gathered.trees.inputs(requirement for _, own in gathered.parts for requirement in own),
         ),
         options=options_of(run.selection, run.flags.rules, gathered.config, locked_links(settings, run.folder)),
         indexes=locked_indexes(settings),
@@ -246,8 +250,23 @@ def _head(run: _Run) -> Lock:
 
 def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
     machine = Machine(hook_policy_of(run.flags, run.gathered.config), run.targets, reporter)
+    moved = frozenset(parse_requirement(text).name for text in run.flags.upgrade.packages)
+    surroundings = run.flags.surroundings
+    direct = DirectSources(
+        client=network.client,
+        repositories=vcs.Repositories(
+            surroundings.cache_folder, surroundings.environ, offline=run.flags.network.offline
+        ),
+        trees=run.gathered.trees,
+        earlier=earlier_pins(run.old, without=moved),
+    )
     workshop = Workshop(
-        machine=machine, client=network.client, cache=network.cache, project=run.flags.inputs.folder.resolve()
+        machine=machine,
+        client=network.client,
+        cache=network.cache,
+        project=run.flags.inputs.folder.resolve(),
+        folder_of=run.gathered.trees.folder,
+        checkout=direct.checkout,
     )
     plan = plan_of(run.flags, run.gathered, run.old, selection=run.selection, targets=run.targets)
     backends = Backends(
@@ -266,6 +285,7 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
         backends=backends,
         earlier=earlier_of(run.old),
         added=plan.extra_build_requires,
+        direct=direct,
     )
     with closing(workshop):
         if run.gathered.project.unknown:

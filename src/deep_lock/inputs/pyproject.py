@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
@@ -183,7 +184,7 @@ def _read_project_table(document: _Document, tools: dict[str, Any], poetry: Poet
         version=_read_version(table.get("version"), faults),
         requires_python=read_python_specifier(table.get("requires-python"), "project.requires-python", faults),
         dependencies=read_requirement_list(
-            table.get("dependencies", []), "project.dependencies", document.lines, faults
+            table.get("dependencies", []), "project.dependencies", document.lines, faults, direct=True
         ),
         extras=_read_extras(table.get("optional-dependencies", {}), document.lines, faults),
     )
@@ -191,10 +192,20 @@ def _read_project_table(document: _Document, tools: dict[str, Any], poetry: Poet
         name=name,
         version=instead.version if "version" in dynamic else static.version,
         requires_python=instead.requires_python if "requires-python" in dynamic else static.requires_python,
-        dependencies=instead.dependencies if "dependencies" in dynamic else static.dependencies,
-        extras=instead.extras if "optional-dependencies" in dynamic else static.extras,
+        dependencies=instead.dependencies if "dependencies" in dynamic else _directed(static.dependencies, poetry),
+        extras=instead.extras
+        if "optional-dependencies" in dynamic
+        else {extra: _directed(own, poetry) for extra, own in static.extras.items()},
         unknown=instead.unknown,
         notes=_notes_on_dynamic(dynamic, instead, faults.source),
+    )
+
+
+def _directed(requirements: tuple[Requirement, ...], poetry: Poetry | None) -> tuple[Requirement, ...]:
+    """Add the direct references that Poetry's table has for them."""
+    urls = poetry.sources if poetry is not None else {}
+    return tuple(
+        replace(own, url=urls[own.name]) if own.url is None and own.name in urls else own for own in requirements
     )
 
 
@@ -285,7 +296,7 @@ def _read_extras(value: Any, lines: Lines, faults: Faults) -> dict[NormalizedNam
             if extra in spelled:
                 faults.add(f"{OPTIONAL}: {shown(spelled[extra])} and {shown(spelling)} are the same extra (PEP 685)")
             spelled[extra] = spelling
-            extras[extra] = read_requirement_list(wanted, f"{OPTIONAL}.{spelling}", lines, faults)
+            extras[extra] = read_requirement_list(wanted, f"{OPTIONAL}.{spelling}", lines, faults, direct=True)
     return extras
 
 
