@@ -24,21 +24,30 @@ FLOORS: dict[str, int] = {
     "build": 3,
     "lockfile": 3,
     "graph": 4,
+    "build_problems": 4,
+    "machine": 4,
+    "workshop": 4,
+    "asking": 4,
+    "earlier": 4,
     "closure": 4,
     "sharing": 4,
     "reach": 4,
     "assembling": 4,
+    "direct_entries": 4,
     "beside": 4,
     "flags": 5,
     "index_sources": 5,
     "reading": 5,
+    "local_trees": 5,
+    "direct_sources": 5,
     "settings": 5,
     "network": 5,
     "project_build": 5,
+    "project_metadata": 5,
     "planning": 5,
     "findings": 5,
     "locking": 5,
-    "examining": 5,
+    "fetching": 5,
     "cli": 6,
     "__main__": 7,
     "__init__": 0,
@@ -50,7 +59,7 @@ WINGS = {"inputs", "index", "resolve", "build", "lockfile"}
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "httpx": (),
     "httpcore": ("index/transport.py", "index/sockets.py", "index/connections.py"),
-    "subprocess": ("build/",),
+    "subprocess": ("build/", "index/vcs.py"),
     "venv": ("build/",),
     "installer": ("build/",),
     "resolvelib": ("resolve/",),
@@ -60,23 +69,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 }
 """Outside modules that belong to one room."""
 
-READS_THE_WORLD = (
-    "cli/",
-    "model/targets.py",
-    "files.py",
-    "__main__.py",
-    "index/cache.py",
-    "build/confined/",
-    "build/sandbox.py",
-    "build/bubblewrap.py",
-    "build/seatbelt.py",
-)
-"""Who may look at the clock, the environment, the platform.
-
-files and the cache ask for file modes. build/confined is a program of its own, in a process of its own: its environment
-and its streams are those of the stranger that it becomes. The three beside it ask which system this is, and hence which
-sandbox.
-"""
+READS_THE_WORLD = ("cli/", "model/targets.py", "files.py", "__main__.py", "index/cache.py", "build/confine.py")
+"""Who may look at the clock, the environment, the platform. (files and the cache ask for file modes; confine.py is a
+program of its own, and empties its environment.)"""
 
 
 def _files() -> list[Path]:

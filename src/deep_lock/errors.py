@@ -31,10 +31,10 @@
         ├── LimitExceeded                  larger, deeper or longer than allowed
         ├── UrlForbidden                   a URL that must not be followed
         ├── HookRefused                    only a backend knows, and it may not be asked
-        ├── HookFailed                     a backend ended with an error
-        ├── HookTimeout                    a backend took too long
-        ├── HookOutputLimit                a backend wrote too much
-        ├── HookBadResult                  a backend returned what its hook may not return
+        ├── HookTimeout                    a build hook ran for longer than it may
+        ├── HookOutputLimit                a build hook wrote more than it may
+        ├── HookFailed                     a build hook ended in an error, or could not be started
+        ├── HookBadResult                  what a build hook answered cannot be used
         └── ArchiveError                   ArchiveUnsafe, ArchiveTooBig, ArchiveBroken, ArchiveAmbiguous
 """
 
@@ -177,20 +177,20 @@ class HookRefused(SafetyError):
     """Only a build backend has the answer, and it may not be asked here."""
 
 
-class HookFailed(SafetyError):
-    """A build backend ended with an error; the message holds the end of what it said."""
-
-
 class HookTimeout(SafetyError):
-    """A build backend did not answer in time."""
+    """A build hook ran for longer than it may, and was killed with all that it had started."""
 
 
 class HookOutputLimit(SafetyError):
-    """A build backend wrote more than it may."""
+    """A build hook wrote more than it may, to its output or its folders, and was killed."""
+
+
+class HookFailed(SafetyError):
+    """A build hook ended in an error, or could not be started."""
 
 
 class HookBadResult(SafetyError):
-    """A build backend returned what its hook may not return (PEP 517)."""
+    """What a build hook answered is not what its specification allows."""
 
 
 class ArchiveError(SafetyError):

@@ -1,26 +1,38 @@
 """Files that are whole or not there: a kill, a full disk or a second process never leaves half of one."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 TEMPORARY_PREFIX = ".deep-lock-"
 TEMPORARY_SUFFIX = ".tmp"
 
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace ``path`` by ``data``, or leave it as it was and raise OSError.
 
-    The temporary file stands in the same folder, since a rename is atomic only within one file system.
     ``durable`` waits for the disk: for the lock, not for a cache.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
+    with replacing(path, durable=durable) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Give a new file, to write and read, that takes the place of ``path`` when the block ends well; else it is gone.
+
+    The temporary file stands in the same folder, since a rename is atomic only within one file system.
+    ``durable`` as in `write_atomically`. Raises OSError.
+    """
+    temporary = temporary_beside(path)
     handle = os.open(temporary, _NEW_FILE, 0o666)  # less the umask: a lock is read by others, unlike mkstemp's files
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())
@@ -31,6 +43,16 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise
     if durable:
         _sync_folder(path.parent)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a name, in the folder of ``path``, that nobody else has."""
+    return path.with_name(f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one that `replacing` makes: where no run is writing it, a kill left it."""
+    return name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
 
 
 def _sync_folder(folder: Path) -> None:

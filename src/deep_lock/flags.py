@@ -97,3 +97,17 @@ class Flags(Struct, frozen=True, kw_only=True):
     upgrade: UpgradeFlags = UpgradeFlags()
     network: NetworkFlags = NetworkFlags()
     surroundings: Surroundings
+
+
+class FetchFlags(Struct, frozen=True, kw_only=True):
+    """What `fetching.fetch` is asked for."""
+
+    lock: Path
+    destination: Path
+    runtime: bool = False
+    build: bool = False
+    """Neither or both of the two: run time and builds."""
+    targets: tuple[str, ...] = ()
+    """Labels of the lock; none: all of them."""
+    network: NetworkFlags = NetworkFlags()
+    surroundings: Surroundings

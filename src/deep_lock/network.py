@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,9 +12,10 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.beside import path_of_url, seen_from
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
-from deep_lock.flags import Flags, Surroundings
+from deep_lock.flags import FetchFlags, Flags, NetworkFlags, Surroundings
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
+from deep_lock.index.downloads import Downloads
 from deep_lock.index.settings import Fetcher, IndexSettings, IndexSource
 from deep_lock.index.urls import without_user_info
 from deep_lock.inputs.config import Config
@@ -42,11 +44,21 @@ def public_index() -> str:
     return f"{origin.scheme}://{origin.netloc}/simple/"
 
 
-def _named_urls(flags: Flags, config: Config) -> dict[str, str]:
-    """Return the indexes by name, first asked first, the default one last, as written (user-info included)."""
-    network = flags.network
-    if network.no_index or (config.no_index and not network.default_index and not network.indexes):
+def _named_urls(network: NetworkFlags, config: Config) -> dict[str, str]:
+    """Return the indexes that are asked, by name: those that were said, and without a default one the public one."""
+    urls = _said_urls(network, config)
+    if urls is None:
         return {}
+    return urls if DEFAULT in urls else {**urls, DEFAULT: public_index()}
+
+
+def _said_urls(network: NetworkFlags, config: Config) -> dict[str, str] | None:
+    """Return the indexes by name, first asked first, the default one last, as written (user-info included).
+
+    None where no index may be asked.
+    """
+    if network.no_index or (config.no_index and not network.default_index and not network.indexes):
+        return None
     urls: dict[str, str] = {}
     for place, text in enumerate(network.indexes, 1):
         name, equals, url = text.partition("=")
@@ -59,7 +71,8 @@ def _named_urls(flags: Flags, config: Config) -> dict[str, str]:
             default = default or setting.url
         else:
             urls.setdefault(setting.name, setting.url)
-    urls[DEFAULT] = default or public_index()
+    if default:
+        urls[DEFAULT] = default
     return {name: url if url.endswith("/") else f"{url}/" for name, url in urls.items()}
 
 
@@ -74,9 +87,11 @@ def index_settings(flags: Flags, config: Config) -> IndexSettings:
     return IndexSettings(
         sources=tuple(
             IndexSource(name=name, url=without_user_info(url), explicit=name in explicit)
-            for name, url in _named_urls(flags, config).items()
+            for name, url in _named_urls(flags.network, config).items()
         ),
-        pinned={project: standard.get(name, name) for project, name in config.sources or ()},
+        pinned={
+            project: standard.get(source, source) for project, source in config.sources or () if isinstance(source, str)
+        },
         find_links=tuple(_absolute(link, flags.inputs.folder) for link in links),
         strategy=network.index_strategy or config.index_strategy or "first-index",
         offline=network.offline,
@@ -123,9 +138,31 @@ def open_network(flags: Flags, config: Config, reporter: Reporter) -> Network:
     """Open the cache, and make ready to ask the indexes. Nothing is asked yet. Raises CacheInvalid and ConfigError."""
     settings = index_settings(flags, config)
     cache = Cache(flags.surroundings.cache_folder, reporter)
-    urls = _named_urls(flags, config)
+    make_fetcher = _fetcher_maker(_named_urls(flags.network, config), flags.network, flags.surroundings, reporter)
+    return Network(client=IndexClient(settings, cache, make_fetcher, reporter), cache=cache)
 
-    surroundings, environ = flags.surroundings, flags.surroundings.environ
+
+def open_downloads(
+    flags: FetchFlags, config: Config, locked: Iterable[tuple[str, str]], reporter: Reporter
+) -> Downloads:
+    """Make ready to fetch files that a lock names. No index is asked; each is only where a login belongs.
+
+    A login from the environment follows an index's name to the URL that flags or settings give that name, never to the
+    one that the lock gives it: a lock is read by nobody. A host of the lock (``locked``: name and URL) may have one in netrc.
+
+    Raises CacheInvalid, ConfigError and UsageError.
+    """
+    said = _said_urls(flags.network, config) or {}
+    urls = {**said, **{url: url for _, url in locked if url not in said.values()}}
+    cache = Cache(flags.surroundings.cache_folder, reporter)
+    make_fetcher = _fetcher_maker(urls, flags.network, flags.surroundings, reporter)
+    return Downloads(cache.files_folder, make_fetcher, offline=flags.network.offline)
+
+
+def _fetcher_maker(
+    urls: Mapping[str, str], network: NetworkFlags, surroundings: Surroundings, reporter: Reporter
+) -> Callable[[], Fetcher]:
+    environ = surroundings.environ
 
     def make_fetcher() -> Fetcher:
         # the HTTP engine costs 60 ms to import, and a run that finds everything in the cache has no use for it
@@ -133,13 +170,13 @@ def open_network(flags: Flags, config: Config, reporter: Reporter) -> Network:
             urls,
             environ=environ,
             netrc_file=_netrc(surroundings),
-            ca_file=flags.network.ca_file or environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"),
-            insecure_hosts=frozenset(flags.network.insecure_hosts),
+            ca_file=network.ca_file or environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"),
+            insecure_hosts=frozenset(network.insecure_hosts),
             reporter=reporter,
         )
         return fetcher
 
-    return Network(client=IndexClient(settings, cache, make_fetcher, reporter), cache=cache)
+    return make_fetcher
 
 
 def _netrc(surroundings: Surroundings) -> Path | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.deferred import Deferred
@@ -28,6 +29,8 @@ from deep_lock.inputs.config import Config, read_config, read_config_file
 from deep_lock.inputs.project import Project
 from deep_lock.inputs.pyproject import read_pyproject
 from deep_lock.inputs.text import Opener, decode
+from deep_lock.inputs.toml_text import read_toml
+from deep_lock.local_trees import LocalTrees
 from deep_lock.model.lock import Lock
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.target_markers import BASE, Scope
@@ -59,6 +62,8 @@ class Gathered(Struct, frozen=True, kw_only=True):
     constraints: tuple[Requirement, ...] = ()
     overrides: tuple[Requirement, ...] = ()
     build_constraints: tuple[Requirement, ...] = ()
+    trees: LocalTrees
+    """Folders that the project names."""
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
 
@@ -83,15 +88,17 @@ def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) 
 def gather(flags: Flags, reporter: Reporter) -> Gathered:
     """Read every input that the flags name. Raises UserError."""
     inputs = flags.inputs
-    own_config = _own_config(inputs)
+    own_config = _own_config(inputs.folder)
     project, files, sources = _project(inputs, own_config)
     for note in (*project.notes, *(note for file in files for note in file.notes), *_unused_options(files)):
         reporter(note)
     config = own_config or read_config(project.settings, project.source)
+    trees = LocalTrees(lock_path(inputs).parent.resolve(), _base(inputs), config)
     return Gathered(
         project=project,
         config=config,
-        parts=_parts(project, files, inputs, config),
+        parts=() if project.unknown else _parts(project, files, inputs, config, trees),
+        trees=trees,
         sources=sources,
         constraints=(
             *(constraint for file in files for constraint in file.constraints),
@@ -103,6 +110,25 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
         no_binary=frozenset(name for file in files for name in file.no_binary),
         only_binary=frozenset(name for file in files for name in file.only_binary),
     )
+
+
+def completed(gathered: Gathered, project: Project, inputs: InputFlags) -> Gathered:
+    """Return what was read, with the project as its own backend, or an earlier lock, completes it. Raises UsageError."""
+    return replace(gathered, project=project, parts=_parts(project, (), inputs, gathered.config, gathered.trees))
+
+
+def read_settings(folder: Path) -> Config:
+    """Read the settings of a project, and nothing else of it: where there is none, nothing is set. Raises UserError."""
+    own = _own_config(folder)
+    if own is not None:
+        return own
+    path = folder / "pyproject.toml"
+    if not path.is_file():
+        return Config(source=path.name)
+    tables, _ = read_toml(read_text(path, ProjectInvalid), path.name, ProjectInvalid)
+    tool = tables.get("tool")
+    settings = tool.get("deep-lock") if isinstance(tool, dict) else None
+    return read_config(settings if isinstance(settings, dict) else {}, path.name)
 
 
 def _project(
@@ -174,9 +200,9 @@ def _listed(paths: Sequence[Path], folder: Path) -> tuple[Requirement, ...]:
     return tuple(requirement for file in files for requirement in (*file.requirements, *file.constraints))
 
 
-def _own_config(inputs: InputFlags) -> Config | None:
+def _own_config(folder: Path) -> Config | None:
     """Read deep-lock.toml: where it stands, ``[tool.deep-lock]`` is not looked at."""
-    own = inputs.folder / "deep-lock.toml"
+    own = folder / "deep-lock.toml"
     return read_config_file(read_text(own, ConfigError), own.name) if own.is_file() else None
 
 
@@ -191,8 +217,17 @@ def _unused_options(files: Sequence[requirements_txt.RequirementsFile]) -> Itera
             )
 
 
+def _base(inputs: InputFlags) -> Path:
+    """Return the folder that paths in the inputs are relative to."""
+    return (inputs.script.parent if inputs.script is not None else inputs.folder).resolve()
+
+
 def _parts(
-    project: Project, files: tuple[requirements_txt.RequirementsFile, ...], inputs: InputFlags, config: Config
+    project: Project,
+    files: tuple[requirements_txt.RequirementsFile, ...],
+    inputs: InputFlags,
+    config: Config,
+    trees: LocalTrees,
 ) -> tuple[Part, ...]:
     dependencies = (*project.dependencies, *(requirement for file in files for requirement in file.requirements))
     parts: list[Part] = []
@@ -200,7 +235,8 @@ def _parts(
         parts.append((BASE, dependencies))
         parts += _extras(project, inputs.extras or _named(config.extras))
     parts += _groups(project, inputs.only_groups or inputs.groups or _named(config.groups), _left_out(inputs, config))
-    return tuple(parts)
+    unnamed = {BASE: tuple(trees.unnamed(line) for file in files for line in file.unnamed)}
+    return tuple((scope, (*map(trees.named, asked), *unnamed.get(scope, ()))) for scope, asked in parts)
 
 
 def _named(names: Sequence[str] | Literal["all"] | None) -> Sequence[str] | None:

@@ -57,7 +57,6 @@ def test_help_is_data(arguments: list[str], text: str, capfd: pytest.CaptureFixt
         (["lock", "--platform", "amiga"], "amiga"),
         (["lock", "--exclude-newer", "yesterday"], "yesterday"),
         (["lock", "--group", "nope"], "has no dependency group 'nope'"),
-        (["lock", "--hooks", "trust"], "this version runs no build backend"),
         (["lock", "--script", "pyproject.toml", "-r", "pyproject.toml"], "do not go together"),
         (["lock", "--no-index", "--default-index", "https://index.example/simple/"], "--no-index does not go together"),
     ],
@@ -157,15 +156,6 @@ def test_tracebacks_only_for_who_asks(folder: Path) -> None:
     (folder / "pyproject.toml").write_text("[project\n", encoding="utf-8")
     with pytest.raises(ProjectInvalid, match=r"pyproject\.toml"):
         run(["-vv", "lock", "--project", str(folder)])
-
-
-def test_the_sandbox_that_is_not_there_is_told_of(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["lock", "--project", str(folder), "--no-index", "--hooks", "sandbox", *TARGET]) == 0
-    assert "this version has no sandbox" in capfd.readouterr().err
-    sandboxed = (folder / "deep.lock").read_bytes()
-    (folder / "deep.lock").unlink()
-    assert run(["lock", "--project", str(folder), "--no-index", *TARGET]) == 0
-    assert (folder / "deep.lock").read_bytes() == sandboxed
 
 
 def test_the_live_line_tells_what_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,17 +49,16 @@ def test_every_command_is_documented() -> None:
 
 def test_every_option_is_documented_and_nothing_else() -> None:
     assert set(_documented("Options before the command")) == set(_options(cli))
-    options: dict[frozenset[str], click.Option] = {}
-    for _, command in _commands(cli):
-        options.update(_options(command))
-    assert set(_documented("`deep-lock lock`")) == set(options)
+    for path, command in _commands(cli):
+        if _options(command):
+            assert set(_documented(f"`{path}`")) == set(_options(command)), path
 
 
 def test_every_variable_is_documented_and_works() -> None:
     lock = cli.commands["lock"]
-    rows = _documented("`deep-lock lock`")
-    for names, option in _options(lock).items():
-        assert CODE.findall(rows[names][1]) == [option.envvar]
+    for path, command in _commands(cli):
+        for names, option in _options(command).items():
+            assert CODE.findall(_documented(f"`{path}`")[names][1]) == [option.envvar]
     seen: dict[str, object] = {}
     probe = click.Command("lock", params=lock.params, callback=lambda **values: seen.update(values))
     environment = {
@@ -105,8 +104,12 @@ def test_every_exit_code_is_documented() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
-    [(["--help"], "  1    the answer needs you"), (["lock", "--help"], "  deep-lock lock --check ")],
-    ids=["deep-lock", "lock"],
+    [
+        (["--help"], "  1    the answer needs you"),
+        (["lock", "--help"], "  deep-lock lock --check "),
+        (["fetch", "--help"], "  deep-lock fetch -d wheels --runtime "),
+    ],
+    ids=["deep-lock", "lock", "fetch"],
 )
 def test_help_keeps_the_lines_of_its_examples(arguments: list[str], line: str) -> None:
     text = CliRunner().invoke(cli, arguments, prog_name="deep-lock").output
@@ -114,12 +117,13 @@ def test_help_keeps_the_lines_of_its_examples(arguments: list[str], line: str) -
     assert any(shown.startswith(f"  {line}") for shown in text.splitlines())
 
 
-def test_help_shows_every_option_once() -> None:
-    text = CliRunner().invoke(cli, ["lock", "--help"], prog_name="deep-lock").output
+@pytest.mark.parametrize("command", ["lock", "fetch"])
+def test_help_shows_every_option_once(command: str) -> None:
+    text = CliRunner().invoke(cli, [command, "--help"], prog_name="deep-lock").output
     shown = re.findall(r"^  ((?:-\w, )?--[\w-]+(?:, --[\w-]+)*)", text, re.MULTILINE)
     names = sorted(frozenset(line.split(", ")) for line in shown if "--help" not in line)
-    assert len(names) == len(_options(cli.commands["lock"]))
-    assert set(names) == set(_options(cli.commands["lock"]))
+    assert len(names) == len(_options(cli.commands[command]))
+    assert set(names) == set(_options(cli.commands[command]))
 
 
 def test_the_readme_has_two_commands() -> None:

@@ -22,7 +22,8 @@ from fault_server import FaultServer, reply
 SOURCE = Path(__file__).parents[2] / "src"
 JSON = ("Content-Type", "application/vnd.pypi.simple.v1+json")
 PROJECT = '[project]\nname = "letter"\nversion = "1"\nrequires-python = ">=3.12"\ndependencies = ["alpha"]\n'
-TARGET = ("--python-version", "3.12", "--platform", "x86_64-manylinux_2_28")
+TARGET = ("--python-version", "3.12", "--platform", "x86_64-manylinux_2_28", "--hooks", "static")
+"""Nothing of the world's sdists can be run: their backends are names."""
 ALPHA, BETA, GAMMA = "alpha-1.0-py3-none-any.whl", "beta-1.0.tar.gz", "gamma-1.0-py3-none-any.whl"
 PAGES = tuple(f"/simple/{name}/" for name in ("alpha", "beta", "gamma"))
 

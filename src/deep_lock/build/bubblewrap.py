@@ -1,44 +1,31 @@
-"""bubblewrap, the outer layer where it works: own namespaces of processes, mounts and network around everything.
+"""Bubblewrap around the supervisor: a root of its own, without network and without other processes.
 
-It is optional: a container's own rules or those of the distribution often forbid it.
+Law: pure but for asking which files are there. It is never needed, and never trusted alone: the confinement inside is
+the same. What it adds is that other files cannot even be seen to exist, and that the kernel ends every process of a hook
+with its first one. Looked for in the system's folders, not on PATH, which is anyone's.
 """
 
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from deep_lock.build.confined.landlock import SYSTEM
+from deep_lock.build.landlock import SYSTEM
+
+PLACES = (Path("/usr/bin/bwrap"), Path("/usr/local/bin/bwrap"), Path("/bin/bwrap"))
 
 
-def wrapped(arguments: Sequence[str], readable: Iterable[Path], writable: Iterable[Path], cwd: Path) -> list[str]:
-    """Return the command that runs another one inside bubblewrap, with these folders under their own names."""
-    made = [str(_program()), "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    made += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - the inside of a new namespace
-    for path in (*map(Path, SYSTEM), *readable):
-        made += ["--ro-bind-try", str(path), str(path)]
-    for path in writable:
-        made += ["--bind", str(path), str(path)]
-    return [*made, "--chdir", str(cwd), "--", *arguments]
+def find_bubblewrap() -> Path | None:
+    """Return the program, or None where it is not installed."""
+    return next((path for path in PLACES if path.is_file()), None)
 
 
-def _program() -> str | None:
-    return shutil.which("bwrap", path="/usr/bin:/bin:/usr/local/bin")
+def wrap(program: Path, *, python: Path, readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
+    """Return the arguments to put before a command line that starts ``python``.
 
-
-def tried() -> tuple[bool, str]:
-    """Return whether it works here, and what was found."""
-    if sys.platform != "linux":
-        return False, "not on this system"
-    if _program() is None:
-        return False, "not installed (optional: it adds namespaces around the rest)"
-    try:
-        done = subprocess.run(  # noqa: S603 - a fixed command
-            wrapped(["/bin/true"], (), (), Path("/")), capture_output=True, check=False, timeout=20, env={}
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        return False, f"cannot be run: {error}"
-    if done.returncode:
-        return False, f"does not work here: {done.stderr.decode(errors='replace').strip()[:200]} (optional)"
-    return True, "namespaces of its own for processes, mounts and network"
+    The folder of ``python`` is shown, and the file beside it that makes it a virtual environment's.
+    """
+    shown = {Path(path): "--ro-bind-try" for path in SYSTEM if not path.startswith("/dev/")}
+    shown |= dict.fromkeys((*readable, python.parent, python.parent.parent / "pyvenv.cfg"), "--ro-bind-try")
+    shown |= dict.fromkeys(writable, "--bind")
+    binds = [part for path in sorted(shown) for part in (shown[path], str(path), str(path))]  # outer folders first
+    start = [str(program), "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev"]
+    return [*start, *binds, "--remount-ro", "/", "--chdir", "/"]

@@ -32,6 +32,8 @@ MAX_ANSWERS = 500
 MAX_RESULT_BYTES = 1024 * 1024
 MAX_METADATA_BYTES = 4 * 1024 * 1024
 _SHOWN_LINES = 12
+_PROCESSOR_TIME = 24
+"""SIGXCPU, on each system that has it."""
 _T = TypeVar("_T")
 
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
@@ -49,6 +51,8 @@ class Call(Struct, frozen=True, kw_only=True):
     system: BuildSystem
     tree: Path
     """A copy of the source tree that the hook may write to."""
+    around: Path | None = None
+    """The whole copy where the tree is a folder in it: read only, for what a backend looks for above (``.git``)."""
     scratch: Path
     """An empty folder: home, temporary files and results of the hook."""
     environment: Environment
@@ -185,7 +189,12 @@ class _Runner:
                 arguments=tuple(cmd[1:]),
                 cwd=Path(cwd) if cwd else call.tree,
                 environ={**_environ(call), **(extra_environ or {})},
-                readable=(own.folder, *own.interpreter.base, script.parent),
+                readable=(
+                    own.folder,
+                    *own.interpreter.base,
+                    script.parent,
+                    *((call.around,) if call.around is not None else ()),
+                ),
                 writable=(call.tree, call.scratch, control, *self._writable),
                 search_path=(own.site_packages,),
                 prefix=own.folder,
@@ -233,7 +242,7 @@ def _judge(call: Call, ended: Ended) -> None:
     match ended.stopped:
         case "time":
             raise HookTimeout(f"{call.called}: its backend did not answer within {limits.wall_seconds:.0f} s\n{said}")
-        case "processor":
+        case _ if ended.code == -_PROCESSOR_TIME:
             raise HookTimeout(f"{call.called}: its backend used {limits.cpu_seconds} s of processor time\n{said}")
         case "output":
             raise HookOutputLimit(f"{call.called}: its backend wrote more than {limits.output} bytes of output")

@@ -1,47 +1,58 @@
-"""Runs the code of strangers: confined, within limits, and with nothing of it left when it ended.
+"""The sandbox that build hooks run in: what it can do on this machine, and the run itself.
 
-Law: confined means that every layer works, or nothing runs. What works here is found by trying, once a process; the
-child that tries is the very child that runs hooks.
+Law: it fails closed. A hook runs confined only where every promise was tried and held (`probe`), and a step of the
+confinement that fails ends the run before a stranger's first line.
 """
 
-import json
+import functools
 import os
-import select
-import signal
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from deep_lock.build import bubblewrap, seatbelt
-from deep_lock.display import show
-from deep_lock.errors import HookRefused
+from deep_lock.build.bubblewrap import find_bubblewrap
+from deep_lock.build.guarded_run import (
+    INNER_LAYERS,
+    UNCONFINED,
+    Command,
+    Ended,
+    LayerName,
+    Limits,
+    execute,
+)
+from deep_lock.build.landlock import landlock_abi
+from deep_lock.errors import DeepLockError, HookRefused
 
-MIB = 1024 * 1024
-GIB = 1024 * MIB
-_MAIN = Path(__file__).parent / "confined" / "main.py"
-_TRY = Path(__file__).parent / "confined" / "try_out.py"
-NEEDED = ("limits", "landlock", "seccomp")
-LAYERS = (*NEEDED, "bubblewrap")
-"""On Linux: those that a strong sandbox needs, and the one that is put around them where it works."""
-_TAIL = 16 * 1024
-_GRACE_SECONDS = 20.0
+__all__ = ["Ability", "Command", "Ended", "Layer", "Level", "Limits", "probe", "run"]
 
 Level = Literal["strong", "partial", "none"]
-"""strong: files, network, other processes and resources are out of reach; partial: some of them; none: nothing holds."""
-Stopped = Literal["", "time", "processor", "output", "space", "asked"]
-"""Which limit ended a run; "asked" where deep-lock itself was ended."""
+
+_CANARY = Path(__file__).with_name("canary.py")
+_MEMORY = 1024 * 1024 * 1024
+_STOPS: dict[LayerName, tuple[str, ...]] = {
+    "landlock": ("reads", "writes"),
+    "seccomp": ("opens_to_the_world", "connects", "leaves", "signals"),
+    "limits": ("takes_memory",),
+    "bubblewrap": ("reads", "writes", "opens_to_the_world", "signals"),
+}
+"""Which layer, alone, must stop which attempt of the canary. (Of signals the filter stops those that Landlock does not.)"""
+_ATTEMPTS = frozenset(attempt for attempts in _STOPS.values() for attempt in attempts)
+_ENABLE_LANDLOCK = (
+    "needs Linux 5.13 or newer with Landlock enabled (see `lsm=` of the kernel's command line), "
+    "and a container whose seccomp profile allows its system calls"
+)
+_ENABLE_NAMESPACES = (
+    "optional: bubblewrap needs unprivileged user namespaces, which Ubuntu 24.04 and most containers deny"
+)
 
 
 class Layer(Struct, frozen=True, kw_only=True):
-    """One part of the sandbox. ``reason`` says what was found, or why it does not work and what would help."""
+    """One means of confinement: whether it works here, and why or why not; then also what would help."""
 
     name: str
     works: bool
@@ -49,274 +60,106 @@ class Layer(Struct, frozen=True, kw_only=True):
 
 
 class Ability(Struct, frozen=True, kw_only=True):
-    """What this machine can do."""
+    """What the sandbox can do here. Hooks run confined only at level "strong"."""
 
     level: Level
     layers: tuple[Layer, ...]
 
 
-class Limits(Struct, frozen=True, kw_only=True):
-    """Seconds, bytes and numbers that one run may use."""
-
-    wall_seconds: float = 120.0
-    cpu_seconds: int = 60
-    memory: int = 4 * GIB
-    """Of address space, of each process."""
-    file_size: int = 256 * MIB
-    open_files: int = 256
-    processes: int = 512
-    output: int = 16 * MIB
-    folder: int = 2 * GIB
-    """Of all files in the writable folders; looked at every two seconds."""
+def is_possible() -> bool:
+    """Whether a strong sandbox may be had here, told without a trial: `run` still tries before it runs anything."""
+    return landlock_abi() > 0 or find_bubblewrap() is not None
 
 
-class Command(Struct, frozen=True, kw_only=True):
-    """A script to run. ``readable`` and ``writable`` are on top of what any program needs (landlock.SYSTEM)."""
-
-    python: Path
-    arguments: tuple[str, ...]
-    """The script and its arguments."""
-    cwd: Path
-    environ: Mapping[str, str]
-    """The whole environment."""
-    readable: tuple[Path, ...]
-    writable: tuple[Path, ...]
-    search_path: tuple[Path, ...] = ()
-    """Appended to sys.path once confined; no ``.pth`` file is read."""
-    prefix: Path | None = None
-    """sys.prefix of the script: ``-S`` leaves the virtual environment out."""
-    limits: Limits = Limits()
-    confined: bool = True
-
-
-class Ended(Struct, frozen=True, kw_only=True):
-    """How a run ended. ``output`` is the end of what it wrote, raw: a stranger's text."""
-
-    code: int
-    output: str
-    stopped: Stopped
-    seconds: float
-
-
-class _Status(Struct, frozen=True, kw_only=True):
-    """What the supervisor reports."""
-
-    code: int
-    stopped: Stopped
-    fault: str
-
-
-def run(command: Command, layers: Sequence[str] = LAYERS) -> Ended:
-    """Run a script, and kill whatever it left behind.
-
-    ``layers`` is for trying them one by one. Raises HookRefused where it must be confined and cannot be.
-    """
-    if command.confined and layers == LAYERS:
-        if probe().level != "strong":
-            raise HookRefused("no strong sandbox is available on this machine", hint="see deep-lock doctor")
-        layers = [layer.name for layer in probe().layers if layer.works]
-    try:
-        return _run(command, layers if command.confined else ())
-    except OSError as error:
-        raise HookRefused(f"the sandbox cannot be set up: {error.strerror or error}") from None
-
-
-def _run(command: Command, layers: Sequence[str]) -> Ended:
-    with tempfile.TemporaryDirectory(prefix="deep-lock-run-", ignore_cleanup_errors=True) as name:
-        folder = Path(name).resolve()
-        settings, status, output = folder / "settings.json", folder / "status.json", folder / "output"
-        settings.write_bytes(_settings(command, layers, status))
-        arguments = [str(command.python), "-I", "-S", str(_MAIN), str(settings)]
-        if command.confined:
-            arguments = _wrapped(arguments, command, folder, layers)
-        started = time.monotonic()
-        with output.open("wb") as file:
-            code = _waited(arguments, command, file.fileno())
-        said = _tail(output)
-        seconds = time.monotonic() - started
-        if code is None:
-            return Ended(code=-9, output=said, stopped="time", seconds=seconds)
-        if status.is_file():
-            report = msgspec.json.decode(status.read_bytes(), type=_Status)
-            if report.fault:
-                raise HookRefused(f"the sandbox cannot be set up: {report.fault}", hint="see deep-lock doctor")
-            return Ended(code=report.code, output=said, stopped=report.stopped, seconds=seconds)
-        if sys.platform == "linux":
-            raise HookRefused(f"the sandbox ended without a report: {show(said[-200:])}", hint="see deep-lock doctor")
-        too_long = output.stat().st_size > command.limits.output
-        return Ended(code=code, output=said, stopped="output" if too_long else "", seconds=seconds)
-
-
-def _settings(command: Command, layers: Sequence[str], status: Path) -> bytes:
-    return json.dumps(
-        {
-            "arguments": command.arguments,
-            "cwd": str(command.cwd.resolve()),
-            "environ": dict(command.environ),
-            "readable": [str(path) for path in _resolved(*command.readable, command.python.parent)],
-            # by the name that was told too: bubblewrap puts a folder where there was a link
-            "writable": [str(path) for path in dict.fromkeys((*_resolved(*command.writable), *command.writable))],
-            "measured": [str(path) for path in _resolved(*command.writable)],
-            "search_path": [str(path) for path in command.search_path],
-            "prefix": str(command.prefix) if command.prefix else "",
-            "limits": msgspec.to_builtins(command.limits),
-            "layers": list(layers),
-            "status": str(status),
-            # in a namespace of processes we have no number
-            "parent": 0 if "bubblewrap" in layers else os.getpid(),
-        }
-    ).encode()
-
-
-def _resolved(*paths: Path) -> list[Path]:
-    return [path.resolve() for path in paths]
-
-
-def _wrapped(arguments: list[str], command: Command, folder: Path, layers: Sequence[str]) -> list[str]:
-    if sys.platform == "darwin":
-        return seatbelt.wrapped(arguments, command.readable, (*command.writable, folder))
-    if "bubblewrap" in layers:
-        # under its real name for those who ask, under its own for those who were told that one
-        readable = (*command.readable, command.python.parent, _MAIN.parents[3])
-        return bubblewrap.wrapped(
-            arguments,
-            dict.fromkeys((*readable, *_resolved(*readable))),
-            dict.fromkeys((*command.writable, *_resolved(*command.writable), folder)),
-            command.cwd.resolve(),
-        )
-    return arguments
-
-
-def _waited(arguments: Sequence[str], command: Command, output: int) -> int | None:
-    """Return the exit code of the supervisor; None where it had to be killed after its time."""
-    process = subprocess.Popen(  # noqa: S603 - this is where strangers' code is run, and how
-        arguments,
-        cwd=command.cwd,
-        env=dict(command.environ),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
-    try:
-        return _patient(process, command.limits.wall_seconds + _GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        if process.poll() is None:
-            _stop(process)
-
-
-def _patient(process: "subprocess.Popen[bytes]", seconds: float) -> int:
-    """Wait as Popen does with a timeout, which looks every 50 ms only. Raises subprocess.TimeoutExpired."""
-    if sys.platform != "linux":
-        return process.wait(seconds)
-    ended = os.pidfd_open(process.pid)
-    try:
-        poll = select.poll()
-        poll.register(ended, select.POLLIN)
-        poll.poll(seconds * 1000)
-    finally:
-        os.close(ended)
-    return process.wait(0)
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the supervisor to kill everything below it and to end; then be sure."""
-    process.terminate()
-    try:
-        process.wait(_GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
-
-
-def _tail(path: Path) -> str:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL))
-        return file.read().decode("utf-8", "replace")
-
-
-# -- what works here
-
-
-@cache
+@functools.cache
 def probe() -> Ability:
-    """Return what this machine can do, by trying it for real."""
-    if sys.platform == "linux":
-        return _probe_linux()
-    if sys.platform == "darwin":
-        works, reason = seatbelt.tried()
-        return Ability(level="strong" if works else "none", layers=(_layer("sandbox-exec", works, reason),))
-    reason = f"deep-lock has no sandbox for {sys.platform}: use --hooks static, or run where Landlock exists"
-    return Ability(level="none", layers=(_layer("sandbox", works=False, reason=reason),))
+    """Try the sandbox for real, in child processes; once for each process. Never raises."""
+    layers = (
+        _landlock(),
+        _tried("seccomp", "the kernel takes a system call filter"),
+        _tried("limits", "a process can be limited"),
+        _bubblewrap(),
+    )
+    works = {layer.name for layer in layers if layer.works}
+    strong = {"seccomp", "limits"} <= works and works & {"landlock", "bubblewrap"}
+    if strong and _breaches(_usable(layers), tuple(_ATTEMPTS)):
+        strong = set()
+    level: Level = "strong" if strong else "partial" if works else "none"
+    return Ability(level=level, layers=layers)
 
 
-def _probe_linux() -> Ability:
-    """Try all layers at once, as hooks will be run; one by one only where that fails, to say which one it is."""
-    works, found = bubblewrap.tried()
-    if works:
-        works, said = _tried(LAYERS)
-        if works:
-            return Ability(
-                level="strong",
-                layers=(*(_layer(name, works, _HOLDS[name]) for name in NEEDED), _layer("bubblewrap", works, found)),
-            )
-        found = f"the other layers do not hold inside it: {said}"
-    outer = _layer("bubblewrap", works=False, reason=found)
-    if _tried(NEEDED)[0]:
-        return Ability(
-            level="strong", layers=(*(_layer(name, works=True, reason=_HOLDS[name]) for name in NEEDED), outer)
+def _usable(layers: Iterable[Layer]) -> frozenset[LayerName]:
+    """Return the layers that a confined run is made of: all, but for those of the outer two that do not work."""
+    lacking = {layer.name for layer in layers if not layer.works}
+    wanted: frozenset[LayerName] = INNER_LAYERS | {"bubblewrap"}
+    return frozenset(name for name in wanted if name not in lacking)
+
+
+def run(command: Command) -> Ended:
+    """Run a command and return how it ended. Whatever it started is dead by then.
+
+    Raises HookRefused if it is to be confined and this machine cannot do that, HookFailed if the interpreter cannot be
+    started. Never OSError.
+    """
+    if not command.confined:
+        return execute(command, UNCONFINED)
+    ability = probe()
+    if ability.level != "strong":
+        lacking = "; ".join(f"{layer.name}: {layer.reason}" for layer in ability.layers if not layer.works)
+        raise HookRefused(
+            f"a build hook would have to run, and there is no sandbox here to run it in ({lacking})",
+            hint="run deep-lock on Linux 5.13 or newer; `deep-lock doctor` shows what is lacking",
         )
-    layers = tuple(map(_tried_alone, NEEDED))
-    working = [layer for layer in layers if layer.works]
-    return Ability(level="partial" if working else "none", layers=(*layers, outer))
+    return execute(command, _usable(ability.layers))
 
 
-def _layer(name: str, works: bool, reason: str) -> Layer:  # noqa: FBT001 - positional in this file only
-    return Layer(name=name, works=works, reason=reason)
+def _landlock() -> Layer:
+    abi = landlock_abi()
+    if abi > 0:
+        return _tried("landlock", f"ABI {abi}")
+    reason = f"the kernel says: {os.strerror(-abi)}" if abi else "this is not Linux"
+    return Layer(name="landlock", works=False, reason=f"{reason}; {_ENABLE_LANDLOCK}")
 
 
-def _tried_alone(name: str) -> Layer:
-    works, said = _tried((name,))
-    return _layer(name, works, _HOLDS[name] if works else f"{said} ({_REMEDIES[name]})")
+def _bubblewrap() -> Layer:
+    program = find_bubblewrap()
+    if program is None:
+        return Layer(name="bubblewrap", works=False, reason="not installed; optional, as a layer around the others")
+    layer = _tried("bubblewrap", str(program))
+    return layer if layer.works else replace(layer, reason=f"{layer.reason}; {_ENABLE_NAMESPACES}")
 
 
-def _tried(layers: Sequence[str]) -> tuple[bool, str]:
-    """Try layers: what they are there for must fail. Return whether it did, and the first thing that did not."""
-    base = (Path(sys.base_prefix), Path(sys.base_exec_prefix), _TRY.parent)
-    with tempfile.TemporaryDirectory(prefix="deep-lock-try-", ignore_cleanup_errors=True) as folder:
+def _tried(name: LayerName, found: str) -> Layer:
+    """Try a layer without the others, so that it is known which one fails."""
+    broken = _breaches(frozenset({name, "sweep"}), _STOPS[name])
+    return Layer(name=name, works=not broken, reason=broken or found)
+
+
+def _breaches(layers: frozenset[LayerName], attempts: tuple[str, ...]) -> str:
+    """Return which of the attempts the canary got through with in those layers, or what kept it from trying."""
+    try:
+        said = _canary(layers)
+    except (DeepLockError, OSError, ValueError) as error:
+        return str(error)
+    through = [attempt for attempt in attempts if said.get(attempt) != "0"]
+    return f"does not stop what it should: {', '.join(through)}" if through else ""
+
+
+def _canary(layers: frozenset[LayerName]) -> dict[str, str]:
+    with tempfile.TemporaryDirectory(prefix="deep-lock-probe-", ignore_cleanup_errors=True) as name:
+        outside, inside = Path(name) / "outside", Path(name) / "inside"
+        outside.write_text("secret")
+        outside.chmod(0o600)
+        inside.mkdir()
         command = Command(
             python=Path(sys.executable),
-            arguments=(str(_TRY), *layers),
-            cwd=Path(folder),
-            environ={"PATH": os.defpath},
-            readable=base,
-            writable=(Path(folder),),
-            limits=Limits(wall_seconds=20),
+            arguments=(str(_CANARY), *[str(outside)] * 3, str(os.getpid()), str(2 * _MEMORY)),
+            cwd=inside,
+            environ={"LANG": "C.UTF-8"},
+            readable=(_CANARY, *(Path(prefix) for prefix in {sys.base_prefix, sys.base_exec_prefix})),
+            writable=(inside,),
+            limits=Limits(wall_seconds=20, memory=_MEMORY),
         )
-        try:
-            ended = _run(command, layers)
-        except (OSError, HookRefused) as error:
-            return False, _message(error)
-    said = ended.output.strip().rpartition("\n")[2]
-    return (True, "") if ended.code == 0 and not ended.stopped else (False, show(said) or "the trial failed")
-
-
-_HOLDS = {
-    "limits": "memory, processor time, files and processes are limited",
-    "landlock": "files outside are out of reach",
-    "seccomp": "network, namespaces, keys and other processes are out of reach",
-}
-_REMEDIES = {
-    "limits": "needs setrlimit",
-    "landlock": "needs Linux 5.13 or newer with Landlock enabled",
-    "seccomp": "needs Linux 5.5 or newer on x86_64 or aarch64, and a container that allows seccomp",
-}
-
-
-def _message(error: Exception) -> str:
-    return error.message if isinstance(error, HookRefused) else str(error)
+        ended = execute(command, layers)
+    lines = [line.partition(" ") for line in ended.output.splitlines()]
+    return {attempt: outcome for attempt, _, outcome in lines}

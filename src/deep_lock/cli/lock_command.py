@@ -1,13 +1,12 @@
 """`deep-lock lock`: flags in, `deep.lock` out, a table for people on stderr."""
 
-from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 import click
 from msgspec import Struct
 
-from deep_lock.cli.lock_options import SECTIONS, Command
+from deep_lock.cli.lock_options import SECTIONS
+from deep_lock.cli.sections import sectioned
 from deep_lock.cli.summary import summary
 from deep_lock.cli.surroundings import Session, said_again
 from deep_lock.errors import Stale, UsageError
@@ -19,7 +18,7 @@ Resolve what the project runs on, and what builds it, to full depth; write deep.
 
 For each target (a Python on a platform) the runtime dependencies, extras and dependency groups are resolved. Each
 release that has no wheel for a target must be built there: what its build needs is resolved too, and so on down. Every
-file is recorded with its sha256. Nothing is built or installed, and no code of a package runs.
+file is recorded with its sha256. Nothing is installed. What only a build backend knows is asked of it in a sandbox.
 
 If deep.lock fits its inputs already, it stays as it is and no index is asked. Otherwise earlier pins are kept where they
 still fit; -U and -P give them up.
@@ -38,34 +37,11 @@ several files as on PATH. Most options have a key in [tool.deep-lock] of pyproje
 """
 
 
-class SectionedCommand(click.Command):
-    """Shows its options under headings: forty in one list teach nobody."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write each section's options in the order in which they were declared."""
-        options = iter(self.get_params(ctx))
-        for title, group in (*SECTIONS, ("Help", (click.help_option(),))):
-            records = [option.get_help_record(ctx) for option in islice(options, len(group))]
-            with formatter.section(title):
-                formatter.write_dl([record for record in records if record is not None])
-
-
-def _with(*groups: tuple[Callable[[Command], Command], ...]) -> Callable[[Command], Command]:
-    def decorate(command: Command) -> Command:
-        for group in reversed(groups):
-            for option in reversed(group):
-                command = option(command)
-        return command
-
-    return decorate
-
-
 def _pick(values: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
     return {name: values[name] for name in kind.__struct_fields__ if name in values}
 
 
-@click.command("lock", cls=SectionedCommand, help=HELP, epilog=EPILOG, short_help="Write deep.lock.")
-@_with(*(group for _, group in SECTIONS))
+@sectioned("lock", SECTIONS, help=HELP, epilog=EPILOG, short_help="Write deep.lock.")
 @click.pass_obj
 def lock_command(session: Session, /, **values: Any) -> None:
     """Turn flags into what `locking` takes, and its outcome into words."""

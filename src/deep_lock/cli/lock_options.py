@@ -7,17 +7,19 @@ from typing import Any, TypeVar
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Option = Callable[[Any], Any]
+"""What adds an option to a command."""
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-def _option(*names: str, **settings: Any) -> Callable[[Command], Command]:
+def option(*names: str, **settings: Any) -> Option:
     """Make an option that DEEP_LOCK_<its first long name> can set too."""
     flag = next(name for name in names if name.startswith("--"))
     return click.option(*names, envvar=f"DEEP_LOCK_{flag[2:].replace('-', '_').upper()}", **settings)
 
 
 INPUTS = (
-    _option(
+    option(
         "--project",
         "folder",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -25,66 +27,64 @@ INPUTS = (
         show_default="the current folder",
         help="Folder with the pyproject.toml (or setup.cfg).",
     ),
-    _option(
+    option(
         "-o",
         "--output",
         type=click.Path(dir_okay=False, path_type=Path),
         help="Where to write the lock.  [default: deep.lock beside pyproject.toml]",
     ),
-    _option("--script", type=FILE, help="Lock the inline metadata of a script (PEP 723), to SCRIPT.deep.lock."),
-    _option(
+    option("--script", type=FILE, help="Lock the inline metadata of a script (PEP 723), to SCRIPT.deep.lock."),
+    option(
         "-r",
         "--requirements",
         type=FILE,
         multiple=True,
         help="Lock a requirements file instead of pyproject.toml. Repeatable.",
     ),
-    _option(
-        "-c", "--constraints", type=FILE, multiple=True, help="Narrow versions by a requirements file. Repeatable."
-    ),
-    _option(
+    option("-c", "--constraints", type=FILE, multiple=True, help="Narrow versions by a requirements file. Repeatable."),
+    option(
         "--overrides",
         type=FILE,
         multiple=True,
         help="Put these requirements in the place of whatever anyone asks of the same names. Repeatable.",
     ),
-    _option(
+    option(
         "-b",
         "--build-constraints",
         type=FILE,
         multiple=True,
         help="Narrow versions in build environments only. Repeatable.",
     ),
-    _option(
+    option(
         "--extra",
         "extras",
         multiple=True,
         metavar="NAME",
         help="Lock this extra, not all of them. Repeatable.  [default: all extras]",
     ),
-    _option("--all-extras", is_flag=True, help="Lock all extras: the default, said aloud. Not together with --extra."),
-    _option(
+    option("--all-extras", is_flag=True, help="Lock all extras: the default, said aloud. Not together with --extra."),
+    option(
         "--group",
         "groups",
         multiple=True,
         metavar="NAME",
         help="Lock this dependency group, not all of them. Repeatable.  [default: all groups]",
     ),
-    _option(
+    option(
         "--only-group",
         "only_groups",
         multiple=True,
         metavar="NAME",
         help="Lock this dependency group without the project's dependencies and extras. Repeatable.",
     ),
-    _option(
+    option(
         "--no-default-groups",
         is_flag=True,
         help="Leave out the default groups: 'dev', or those that [tool.deep-lock] default-groups names.",
     ),
 )
 TARGETS = (
-    _option(
+    option(
         "--python-version",
         "pythons",
         multiple=True,
@@ -92,7 +92,7 @@ TARGETS = (
         help="A Python to lock for: 3.13, 3.13t (free-threaded), 3.12.4, or 'host' for the running one. Repeatable."
         "  [default: each maintained CPython that requires-python admits]",
     ),
-    _option(
+    option(
         "--platform",
         "platforms",
         multiple=True,
@@ -100,32 +100,32 @@ TARGETS = (
         help="A platform to lock for, such as x86_64-musllinux_1_2, or 'host'. Repeatable."
         "  [default: x86_64-manylinux_2_28, aarch64-manylinux_2_28, arm64-macos_14, x86_64-windows]",
     ),
-    _option(
+    option(
         "--fork-strategy",
         type=click.Choice(["newest", "fewest"]),
         help="Where Pythons could differ: the newest version for each, or the fewest versions over all.  [default: newest]",
     ),
 )
 RELEASES = (
-    _option(
+    option(
         "--resolution",
         type=click.Choice(["highest", "lowest", "lowest-direct"]),
         help="Which of the fitting versions to take; 'lowest-direct' takes the lowest of what the project names itself."
         "  [default: highest]",
     ),
-    _option(
+    option(
         "--prerelease",
         "prereleases",
         type=click.Choice(["if-necessary", "allow", "disallow"]),
         help="When a pre-release may be taken.  [default: if-necessary]",
     ),
-    _option(
+    option(
         "--exclude-newer",
         metavar="DATE|P7D",
         help="Ignore files uploaded later than a day, a time (RFC 3339), or an age such as P7D."
         " The lock remembers the time that an age stood for.",
     ),
-    _option(
+    option(
         "--exclude-newer-package",
         multiple=True,
         metavar="NAME=DATE",
@@ -133,112 +133,81 @@ RELEASES = (
     ),
 )
 BUILDS = (
-    _option(
+    option(
         "--build-scope",
         type=click.Choice(["needed", "all", "none"]),
         help="Which builds to lock: where no wheel fits a target, of everything as if no wheels existed, or none."
         "  [default: needed]",
     ),
-    _option(
+    option(
         "--no-binary",
         multiple=True,
         metavar="NAME|:all:",
         help="Take this project as an sdist though it has wheels. Repeatable.",
     ),
-    _option(
+    option(
         "--only-binary",
         multiple=True,
         metavar="NAME|:all:",
         help="Take this project as a wheel, or not at all. Repeatable.",
     ),
-    _option(
+    option(
         "--allow-wheel",
         multiple=True,
         metavar="NAME",
         help="With --build-scope all: this project may come as a wheel. Repeatable.",
     ),
-    _option(
+    option(
         "--build-resolution",
         type=click.Choice(["shared", "highest"]),
         help="One version for all build environments that can share it, or the newest for each.  [default: shared]",
     ),
-    _option(
+    option(
         "--hooks",
         type=click.Choice(["static", "sandbox", "trust"]),
         help="How a build backend may be asked what no rule proves: never, inside a strong sandbox, or unconfined as"
         " you.  [default: sandbox]",
     ),
-    _option(
+    option(
         "--trust-hooks",
         multiple=True,
         metavar="NAME",
         help="Let this project's build code run unconfined, as you: it can do all that you can. Repeatable.",
     ),
-    _option("--observe", is_flag=True, help="Ask backends also where a rule proves the answer."),
-    _option(
+    option("--observe", is_flag=True, help="Ask backends also where a rule proves the answer."),
+    option(
         "--python",
         "interpreters",
         type=FILE,
         multiple=True,
         help="An interpreter to ask backends with, beside this one and those on PATH. Repeatable.",
     ),
-    _option(
+    option(
         "--require-evidence",
         is_flag=True,
         help="Fail (exit 4) where what a backend asks for on top is assumed: neither proven nor observed.",
     ),
 )
 UPGRADES = (
-    _option("-U", "--upgrade", is_flag=True, help="Give up all earlier pins, and the default targets of the old lock."),
-    _option(
+    option("-U", "--upgrade", is_flag=True, help="Give up all earlier pins, and the default targets of the old lock."),
+    option(
         "-P",
         "--upgrade-package",
         multiple=True,
         metavar="NAME[==V]",
         help="Give up the pin of one project, in build environments too, or move it to V. Repeatable.",
     ),
-    _option("--upgrade-build", is_flag=True, help="Give up the pins of build environments."),
+    option("--upgrade-build", is_flag=True, help="Give up the pins of build environments."),
 )
-NETWORK = (
-    _option(
-        "-i",
-        "--default-index",
-        "--index-url",
-        "default_index",
-        metavar="URL",
-        help="The index asked last.  [default: the public one]",
-    ),
-    _option(
-        "--index",
-        "indexes",
-        multiple=True,
-        metavar="[NAME=]URL",
-        help="An index asked before the default one, in the order given. Repeatable.",
-    ),
-    _option(
-        "--index-strategy",
-        type=click.Choice(["first-index", "unsafe-best-match"]),
-        help="The first index that has a name settles it, or versions of all indexes compete (a public index can then"
-        " shadow a private name).  [default: first-index]",
-    ),
-    _option("--find-links", multiple=True, metavar="PATH|URL", help="A folder, or a page, of files. Repeatable."),
-    _option("--no-index", is_flag=True, help="Ask no index: use --find-links only."),
-    _option("--offline", is_flag=True, help="Use the cache only; exit 3 and name what it lacks."),
-    _option("--refresh", is_flag=True, help="Ask for every index page again, however fresh the cached one is."),
-    _option(
-        "--refresh-package",
-        "refresh_packages",
-        multiple=True,
-        metavar="NAME",
-        help="Ask for one project's page again. Repeatable.",
-    ),
-    _option(
+OFFLINE = option("--offline", is_flag=True, help="Use the cache only; exit 3 and name what it lacks.")
+TLS = (
+    option(
         "--cert",
         "ca_file",
         type=click.Path(exists=True),
         help="Certificate authorities to trust: a PEM file or a folder.  [default: SSL_CERT_FILE, SSL_CERT_DIR, certifi]",
     ),
-    _option(
+    option(
         "--allow-insecure-host",
         "insecure_hosts",
         multiple=True,
@@ -246,19 +215,54 @@ NETWORK = (
         help="Do not check this host's certificate. Repeatable.",
     ),
 )
+NETWORK = (
+    option(
+        "-i",
+        "--default-index",
+        "--index-url",
+        "default_index",
+        metavar="URL",
+        help="The index asked last.  [default: the public one]",
+    ),
+    option(
+        "--index",
+        "indexes",
+        multiple=True,
+        metavar="[NAME=]URL",
+        help="An index asked before the default one, in the order given. Repeatable.",
+    ),
+    option(
+        "--index-strategy",
+        type=click.Choice(["first-index", "unsafe-best-match"]),
+        help="The first index that has a name settles it, or versions of all indexes compete (a public index can then"
+        " shadow a private name).  [default: first-index]",
+    ),
+    option("--find-links", multiple=True, metavar="PATH|URL", help="A folder, or a page, of files. Repeatable."),
+    option("--no-index", is_flag=True, help="Ask no index: use --find-links only."),
+    OFFLINE,
+    option("--refresh", is_flag=True, help="Ask for every index page again, however fresh the cached one is."),
+    option(
+        "--refresh-package",
+        "refresh_packages",
+        multiple=True,
+        metavar="NAME",
+        help="Ask for one project's page again. Repeatable.",
+    ),
+    *TLS,
+)
 OUTPUT = (
-    _option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
-    _option("-v", "--verbose", count=True, help="Say more; -vv shows the traceback of an error."),
+    option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
+    option("-v", "--verbose", count=True, help="Say more; -vv shows the traceback of an error."),
 )
 CHECKS = (
-    _option(
+    option(
         "--check",
         "--locked",
         is_flag=True,
         help="Write nothing and ask no index; exit 1 and say why if the lock does not fit its inputs.",
     ),
-    _option("--check-exists", is_flag=True, help="Write nothing; exit 1 if there is no lock."),
-    _option("--dry-run", is_flag=True, help="Resolve and report, but write nothing."),
+    option("--check-exists", is_flag=True, help="Write nothing; exit 1 if there is no lock."),
+    option("--dry-run", is_flag=True, help="Resolve and report, but write nothing."),
 )
 SECTIONS = (
     ("What is locked", INPUTS),

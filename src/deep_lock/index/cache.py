@@ -30,7 +30,7 @@ from msgspec import Struct
 
 from deep_lock.errors import CacheInvalid
 from deep_lock.events import Reporter, Warned
-from deep_lock.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, write_atomically
+from deep_lock.files import is_temporary, write_atomically
 
 LAYOUT = "v1"
 """Counts up whenever an entry written by an older deep-lock would be misread. Old layouts go with `clean`."""
@@ -190,7 +190,7 @@ class Cache:
         """Delete what killed runs left: temporary files last written before ``older_than``. Returns how many."""
         count = 0
         for path in _files_below(Path(self._root)):
-            if path.name.startswith(TEMPORARY_PREFIX) and path.name.endswith(TEMPORARY_SUFFIX):
+            if is_temporary(path.name):
                 with suppress(OSError):
                     if path.stat().st_mtime < older_than:
                         path.unlink()

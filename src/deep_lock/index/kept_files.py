@@ -1,11 +1,12 @@
 """Whole files, kept under their sha256: wheels of build environments, sdists whose backend is asked, built wheels.
 
 Laws: a file is read through once in a run before it is handed out, and deleted where its bytes are others. Files come
-in whole (one rename). Where the cache cannot be written, they stand in a folder that goes with the run.
+in whole (one rename, or a second name of a whole one). Where the cache cannot be written, they stand in a folder that goes with the run.
 """
 
-import secrets
+import os
 import shutil
+import stat
 import tempfile
 from contextlib import suppress
 from hashlib import file_digest
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deep_lock.errors import CacheInvalid, HashMismatch
-from deep_lock.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
+from deep_lock.files import temporary_beside
 
 
 class KeptFiles:
@@ -54,6 +55,16 @@ class KeptFiles:
             except OSError as error:
                 raise CacheInvalid(f"a file cannot be kept: {error.strerror or error}") from None
 
+    def adopt(self, path: Path, digest: str) -> None:
+        """Keep a file whose sha256 was checked under a second name, where that costs no disk; elsewhere do nothing."""
+        if not may_be_shared(path):
+            return
+        place = self._place(self._folder, digest)
+        with suppress(OSError):
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            place.hardlink_to(path)
+            self._checked.add(digest)
+
     def close(self) -> None:
         """Delete what only this run could keep."""
         if self._passing is not None:
@@ -66,7 +77,7 @@ class KeptFiles:
     def _put(self, folder: Path, file: BinaryIO, digest: str) -> Path:
         path = self._place(folder, digest)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+        temporary = temporary_beside(path)
         try:
             with temporary.open("xb") as out:
                 shutil.copyfileobj(file, out, 1 << 20)
@@ -79,6 +90,20 @@ class KeptFiles:
             raise
         self._checked.add(digest)
         return path
+
+
+def may_be_shared(path: Path) -> bool:
+    """Whether a file may stand in the cache and elsewhere at once: nobody but its owner may write to it.
+
+    Who can write to one of two names writes to both. Windows has no such bits: there nothing is shared.
+    """
+    if os.name != "posix":
+        return False
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
 def _digest(path: Path) -> str:

@@ -1,17 +1,17 @@
 """The laws that hold target by target: what is installed there, what is built there, and by what."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker
 
-from deep_lock.lockfile.register import Register, called, covers, is_gate, key_of, members, parsed
-from deep_lock.model.lock import LockedBuild, LockedPackage, LockedTarget
+from deep_lock.lockfile.register import Register, called, covers, is_gate, key_of, members, needs_record, parsed
+from deep_lock.model.lock import LockedArchive, LockedBuild, LockedPackage, LockedTarget
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.target import Target, UnevaluableMarker, holds, python_fits, rank
 
 
-class _Selection(Struct, frozen=True, kw_only=True):
+class Chosen(Struct, frozen=True, kw_only=True):
     """What a user selects at installation (PEP 751)."""
 
     extras: frozenset[str] = frozenset()
@@ -40,11 +40,11 @@ def _label(register: Register, locked: LockedTarget, target: Target, targets: tu
         yield f"no environment of the lock admits target {target.label}"
 
 
-def _true(marker: str | None, target: Target, selection: _Selection | None = None) -> bool:
+def _true(marker: str | None, target: Target, selection: Chosen | None = None) -> bool:
     """Whether a marker of the lock holds; one that cannot be evaluated does not."""
     if marker is None:
         return True
-    chosen = selection or _Selection()
+    chosen = selection or Chosen()
     variables = {"extras": chosen.extras, "dependency_groups": chosen.groups}
     try:
         return Marker(marker).evaluate({**target.environment, **variables}, context="lock_file")
@@ -52,7 +52,8 @@ def _true(marker: str | None, target: Target, selection: _Selection | None = Non
         return False
 
 
-def _present(register: Register, target: Target, selection: _Selection) -> list[LockedPackage]:
+def present(register: Register, target: Target, selection: Chosen) -> list[LockedPackage]:
+    """Return the entries that are installed at run time on a target with this selection."""
     truth: dict[str | None, bool] = {}
     for entry in register.lock.packages:
         if entry.marker not in truth:
@@ -60,28 +61,25 @@ def _present(register: Register, target: Target, selection: _Selection) -> list[
     return [entry for entry in register.lock.packages if truth[entry.marker]]
 
 
-def _selections(register: Register) -> tuple[_Selection, ...]:
+def everything(register: Register) -> Chosen:
+    """Return the selection of every extra and every group."""
     lock = register.lock
-    everything = _Selection(
-        extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups))
-    )
-    return _Selection(), everything
+    return Chosen(extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups)))
 
 
 def _installed(register: Register, target: Target) -> Iterator[str]:
-    for selection in _selections(register):
-        present = _present(register, target, selection)
-        versions: dict[str, str] = {}
-        for entry in present:
-            if entry.name in versions:
-                both = f"{versions[entry.name]} and {entry.version}"
+    for selection in (Chosen(), everything(register)):
+        entries: dict[str, LockedPackage] = {}
+        for entry in present(register, target, selection):
+            if entry.name in entries:
+                both = " and ".join(other.version or called(other) for other in (entries[entry.name], entry))
                 yield f"{entry.name} would be installed twice on {target.label}, as {both}"
-            versions[entry.name] = entry.version
+            entries[entry.name] = entry
             if not python_fits(entry.requires_python, target):
                 yield f"{called(entry)} does not admit the Python of target {target.label}"
             yield from _without_file(register, entry, target)
     # A marker selects extras and groups too, and what the project itself asks for needs neither.
-    bare = {entry.name: entry.version for entry in _present(register, target, _Selection())}
+    bare = {entry.name: entry.version for entry in present(register, target, Chosen())}
     overridden = {requirement.name for requirement in parsed(register.lock.inputs.overrides)}
     for requirement in _wanted(register.lock.inputs.requirements, target):
         if requirement.name not in overridden and not _satisfied(requirement, bare):
@@ -99,10 +97,13 @@ def _wanted(texts: tuple[str, ...], target: Target) -> Iterator[Requirement]:
             continue
 
 
-def _satisfied(requirement: Requirement, versions: dict[str, str]) -> bool:
+def _satisfied(requirement: Requirement, versions: Mapping[str, str | None]) -> bool:
     version = versions.get(requirement.name)
+    if version is None:
+        # a source tree states no version: it was compared when it was locked
+        return requirement.name in versions
     try:
-        return version is not None and requirement.specifier.contains(version, prereleases=True)
+        return requirement.specifier.contains(version, prereleases=True)
     except ValueError:
         # Thousands of digits in a specifier are refused by int() only when it is used.
         return False
@@ -110,16 +111,20 @@ def _satisfied(requirement: Requirement, versions: dict[str, str]) -> bool:
 
 def _without_file(register: Register, entry: LockedPackage, target: Target) -> Iterator[str]:
     """Say so where the target can take neither a wheel nor an sdist whose build is locked."""
-    if any(rank(_tags(wheel.name), target) is not None for wheel in entry.wheels):
+    wheels = [wheel.name for wheel in entry.wheels]
+    if isinstance(entry.source, LockedArchive) and not needs_record(entry):
+        wheels = [(entry.source.url or entry.source.path or "").partition("?")[0].rpartition("/")[2]]
+    if any(rank(tags_of(wheel), target) is not None for wheel in wheels):
         return
     builds = register.records.get(key_of(entry), ())
-    if entry.sdist is None:
+    if not needs_record(entry):
         yield f"{called(entry)} has no file that fits {target.label}"
     elif register.options.get("build-scope") != "none" and not any(covers(build, target.label) for build in builds):
         yield f"{called(entry)} must be built on {target.label}, and no record says how"
 
 
-def _tags(wheel: str) -> str:
+def tags_of(wheel: str) -> str:
+    """Return the compressed tag set of a wheel's file name."""
     return "-".join(wheel.removesuffix(".whl").split("-")[-3:])
 
 

@@ -1,1 +1,0 @@
-"""The confined half: runs under any CPython from 3.9 on, with nothing but the standard library. Law: imports nothing else."""

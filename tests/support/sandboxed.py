@@ -1,0 +1,199 @@
+"""What a hostile hook tries, as a table, and a bench to try it on. `python sandboxed.py` tries all and prints JSON.
+
+Each attack prints "got it" where it succeeds; each is harmless where it does: the victims are the bench's own.
+"""
+
+import json
+import os
+import socket
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from deep_lock.build.guarded_run import INNER_LAYERS, Command, Ended, LayerName, Limits, execute
+
+GOT = "got it"
+
+
+class Bench(Struct, frozen=True, kw_only=True):
+    """A folder of its own, with a home to attack and a folder to work in."""
+
+    home: Path
+    work: Path
+    script: Path
+    services: dict[str, str]
+
+    def command(self, code: str, *, python: str = sys.executable, limits: Limits | None = None) -> Command:
+        """Return a command that runs the code, with the bench's addresses in `it`."""
+        self.script.write_text(f"import json, sys\nit = json.loads(sys.argv[1])\n{textwrap.dedent(code)}\n")
+        return Command(
+            python=Path(python),
+            arguments=(str(self.script), json.dumps(self.services)),
+            cwd=self.work,
+            environ={"PATH": "/usr/bin:/bin", "HOME": str(self.work), "TMPDIR": str(self.work), "LANG": "C.UTF-8"},
+            readable=(self.script, Path(sys.base_prefix), Path(python).resolve().parents[1]),
+            writable=(self.work,),
+            limits=limits or Limits(wall_seconds=30),
+        )
+
+    def attack(self, name: str, layers: frozenset[LayerName] = INNER_LAYERS, *, abi: int | None = None) -> bool:
+        """Whether an attack of the table succeeds in those layers."""
+        limits = Limits(wall_seconds=30, memory=1 << 30)
+        ended = execute(self.command(ATTACKS[name].code, limits=limits), layers, abi=abi)
+        return GOT in ended.output.splitlines()
+
+    def run(self, code: str, layers: frozenset[LayerName] = INNER_LAYERS, *, limits: Limits | None = None) -> Ended:
+        """Run the code."""
+        return execute(self.command(code, limits=limits), layers)
+
+
+@contextmanager
+def bench() -> Iterator[Bench]:
+    """Set up a home with secrets, and services of every kind."""
+    with ExitStack() as stack:
+        # short: the path of a unix socket has 108 bytes
+        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dl-", ignore_cleanup_errors=True)))
+        home, work = place / "home", place / "work"
+        home.mkdir()
+        work.mkdir()
+        for name in (".netrc", ".bashrc"):
+            (home / name).write_text("secret")
+            (home / name).chmod(0o600)
+        (work / "link").symlink_to(home / ".netrc")
+
+        def serve(family: int, kind: int, address: object) -> str:
+            service = stack.enter_context(socket.socket(family, kind))
+            service.bind(address)  # type: ignore[arg-type]  # the shape of an address depends on its family
+            if kind == socket.SOCK_STREAM:
+                service.listen()
+            return str(service.getsockname()[1]) if family == socket.AF_INET else ""
+
+        services = {
+            "home": str(home),
+            "parent": str(os.getpid()),
+            "tcp": serve(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
+            "udp": serve(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
+        }
+        serve(socket.AF_UNIX, socket.SOCK_STREAM, str(home / "agent"))
+        serve(socket.AF_UNIX, socket.SOCK_DGRAM, str(home / "log"))
+        services["abstract"] = f"deep-lock-{place.name}"
+        serve(socket.AF_UNIX, socket.SOCK_STREAM, f"\0{services['abstract']}")
+        script = place / "script.py"
+        yield Bench(home=home, work=work, script=script, services=services)
+
+
+class Attack(Struct, frozen=True):
+    """Code, and which layers each stop it: without all of them it succeeds."""
+
+    code: str
+    stopped_by: tuple[LayerName, ...]
+    abi: int = 1
+    """The version of Landlock that stops it, where Landlock does."""
+
+
+def _attack(*stopped_by: LayerName, code: str, abi: int = 1) -> Attack:
+    body = textwrap.indent(textwrap.dedent(code).strip(), "    ")
+    return Attack(
+        f"import os, socket\ntry:\n{body}\n    print('{GOT}')\nexcept OSError as e:\n    print(e)", stopped_by, abi
+    )
+
+
+ATTACKS: dict[str, Attack] = {
+    "read netrc": _attack("landlock", code="assert open(it['home'] + '/.netrc').read()"),
+    "read netrc through a link": _attack("landlock", code="assert open('link').read()"),
+    "list the home": _attack("landlock", code="os.listdir(it['home'])"),
+    "write bashrc": _attack("landlock", code="open(it['home'] + '/.bashrc', 'a').write('x')"),
+    "remove bashrc": _attack("landlock", code="os.unlink(it['home'] + '/.bashrc')"),
+    "link netrc in": _attack("landlock", code="os.link(it['home'] + '/.netrc', 'hard')"),
+    "read the parent's environment": _attack(
+        "landlock", "capabilities", code="open('/proc/' + it['parent'] + '/environ').read()"
+    ),
+    "tcp": _attack("landlock", "seccomp", code="socket.create_connection(('127.0.0.1', int(it['tcp'])), 5)", abi=4),
+    "udp": _attack(
+        "seccomp",
+        code="socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', int(it['udp'])))",
+    ),
+    "unix socket by path": _attack("seccomp", code="socket.socket(socket.AF_UNIX).connect(it['home'] + '/agent')"),
+    "unix socket from a datagram pair": _attack(
+        "seccomp",
+        code="socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', it['home'] + '/log')",
+    ),
+    "abstract unix socket": _attack(
+        "landlock", "seccomp", code="socket.socket(socket.AF_UNIX).connect(chr(0) + it['abstract'])", abi=6
+    ),
+    "signal the parent": _attack("landlock", "seccomp", code="os.kill(int(it['parent']), 0)", abi=6),
+    "limit the parent": _attack(
+        "seccomp",
+        code="""
+        import resource
+        files = resource.prlimit(int(it['parent']), resource.RLIMIT_NOFILE)
+        resource.prlimit(int(it['parent']), resource.RLIMIT_NOFILE, files)
+        """,
+    ),
+    "open netrc to the world": _attack(
+        "seccomp",
+        code="""
+        os.chmod(it['home'] + '/.netrc', 0o644)
+        if os.stat(it['home'] + '/.netrc').st_mode & 0o777 != 0o644:
+            raise OSError('pretended')
+        """,
+    ),
+    "open netrc to the world through a link": _attack(
+        "seccomp",
+        code="""
+        os.chmod('link', 0o644)
+        if os.stat(it['home'] + '/.netrc').st_mode & 0o777 != 0o644:
+            raise OSError('pretended')
+        """,
+    ),
+    "change the times of netrc": _attack(
+        "seccomp",
+        code="""
+        os.utime(it['home'] + '/.netrc', (1, 1))
+        if os.stat(it['home'] + '/.netrc').st_mtime != 1:
+            raise OSError('pretended')
+        """,
+    ),
+    "truncate netrc": _attack("landlock", "seccomp", code="os.truncate(it['home'] + '/.netrc', 0)", abi=3),
+    "make a namespace": _attack(
+        "seccomp",
+        code="""
+        import ctypes
+        if ctypes.CDLL(None, use_errno=True).unshare(0x04000000 if os.geteuid() == 0 else 0x10000000):
+            raise OSError(ctypes.get_errno(), 'unshare')
+        """,
+    ),
+    "three gigabytes": _attack("limits", code="import mmap; mmap.mmap(-1, 3 << 30)"),
+    "a file of 300 MiB": _attack("limits", code="os.truncate(os.open('big', os.O_RDWR | os.O_CREAT), 300 << 20)"),
+    "leave the process group": _attack(
+        "seccomp",
+        code="""
+        if os.fork() == 0:
+            os.setsid()
+            os._exit(0 if os.getpgid(0) == os.getpid() else 1)
+        if os.wait()[1]:
+            raise OSError('pretended')
+        """,
+    ),
+}
+
+
+def main() -> None:
+    """Try every attack in all layers, and without those that stop it."""
+    found = {}
+    for name, attack in ATTACKS.items():
+        with bench() as place:
+            inside = place.attack(name)
+        with bench() as place:
+            outside = place.attack(name, INNER_LAYERS - set(attack.stopped_by))
+        found[name] = [inside, outside]
+    print(json.dumps(found))  # noqa: T201 - the one line that the test reads
+
+
+if __name__ == "__main__":
+    main()
