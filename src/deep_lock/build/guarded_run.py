@@ -46,7 +46,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     memory: int = 4 * 1024 * MIB
     file_size: int = 256 * MIB
     open_files: int = 256
-    output: int = MIB
+    output: int = 16 * MIB
     folder: int = 2 * 1024 * MIB
 
 
