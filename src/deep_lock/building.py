@@ -22,7 +22,7 @@ from deep_lock.display import show
 from deep_lock.errors import HookRefused, NotLocked, SafetyError
 from deep_lock.events import BuildEnded, Building, Reporter
 from deep_lock.lockfile.register import Key
-from deep_lock.lockfile.taking import LOCK_AGAIN, Taken, Taking, needed
+from deep_lock.lockfile.taking import LOCK_AGAIN, Published, Sourced, Taking
 from deep_lock.machine import Machine
 from deep_lock.model.build_system import BuildSystem
 from deep_lock.model.lock import LockedFile
@@ -53,13 +53,13 @@ class Store(Protocol):
     def file(self, file: LockedFile) -> Path:
         """Return where a file of the lock stands, whole and checked."""
 
-    def wheel(self, taken: Taken) -> Path | None:
+    def wheel(self, taken: Sourced) -> Path | None:
         """Return the wheel that was built of a release, by this run or an earlier one; its name is its own."""
 
-    def keep(self, taken: Taken, wheel: Path) -> None:
+    def keep(self, taken: Sourced, wheel: Path) -> None:
         """Keep a wheel that was built and judged."""
 
-    def log(self, taken: Taken, text: str) -> Path:
+    def log(self, taken: Sourced, text: str) -> Path:
         """Keep what a failed build said, and return where."""
 
 
@@ -83,7 +83,7 @@ def digests(site: Site) -> Mapping[Key, str]:
     """Return what tells each build from every other: its sdist, its environment to full depth, the target, how it runs."""
     found: dict[Key, str] = {}
     for key, taken in site.taking.ordered.items():
-        if taken.wheel is not None:
+        if isinstance(taken, Published):
             found[key] = taken.wheel.sha256
             continue
         confined = site.machine.is_confined(canonicalize_name(taken.entry.name))
@@ -93,18 +93,18 @@ def digests(site: Site) -> Mapping[Key, str]:
             f"sdist {taken.sdist.sha256}",
             f"epoch {_epoch(site, taken)}",
             f"confined {confined}",
-            *sorted(f"{name} {version} {found[name, version]}" for name, version in needed(taken)),
+            *sorted(f"{name} {version} {found[name, version]}" for name, version in taken.needed),
         ]
         found[key] = sha256("\n".join(parts).encode()).hexdigest()
     return found
 
 
-def missing(site: Site) -> tuple[Taken, ...]:
+def missing(site: Site) -> tuple[Sourced, ...]:
     """Return what has to be built, the deepest first."""
-    return tuple(taken for taken in site.taking.built if site.store.wheel(taken) is None)
+    return tuple(taken for taken in site.taking.sourced if site.store.wheel(taken) is None)
 
 
-def build_wheels(site: Site, waiting: Sequence[Taken], *, jobs: int) -> None:
+def build_wheels(site: Site, waiting: Sequence[Sourced], *, jobs: int) -> None:
     """Build what is missing, up to ``jobs`` at once, then hold every built wheel against the lock.
 
     Raises SafetyError of the first build that fails; the others are given up, and what is finished stays.
@@ -114,14 +114,14 @@ def build_wheels(site: Site, waiting: Sequence[Taken], *, jobs: int) -> None:
         load_all()  # a stranger's code is about to be unpacked
         with frontend.quiet_backends():
             _build_all(site, waiting, jobs)
-    versions = {name: version for name, version in site.taking.runtime}
-    for taken in site.taking.built:
+    versions = dict(site.taking.runtime)
+    for taken in site.taking.sourced:
         metadata = judge_wheel(_stored(site, taken), _expected(site, taken))
         if taken.key in site.taking.runtime:
             judge_company(metadata, _expected(site, taken), versions, f"at run time on {site.target.label}")
 
 
-def _refuse_unrunnable(site: Site, waiting: Sequence[Taken]) -> None:
+def _refuse_unrunnable(site: Site, waiting: Sequence[Sourced]) -> None:
     for taken in waiting:
         if not site.machine.may_run(canonicalize_name(taken.entry.name)):
             raise HookRefused(
@@ -130,9 +130,9 @@ def _refuse_unrunnable(site: Site, waiting: Sequence[Taken]) -> None:
             )
 
 
-def _build_all(site: Site, waiting: Sequence[Taken], jobs: int) -> None:
+def _build_all(site: Site, waiting: Sequence[Sourced], jobs: int) -> None:
     tasks = {taken.key: taken for taken in waiting}
-    graph = TopologicalSorter({key: [own for own in needed(taken) if own in tasks] for key, taken in tasks.items()})
+    graph = TopologicalSorter({key: [own for own in taken.needed if own in tasks] for key, taken in tasks.items()})
     graph.prepare()
     given_up = threading.Event()
     running: dict[Future[None], Key] = {}
@@ -156,7 +156,7 @@ def _build_all(site: Site, waiting: Sequence[Taken], jobs: int) -> None:
 class _Build:
     """One sdist on its way to a wheel."""
 
-    def __init__(self, site: Site, taken: Taken, given_up: threading.Event) -> None:
+    def __init__(self, site: Site, taken: Sourced, given_up: threading.Event) -> None:
         self._site = site
         self._taken = taken
         self._given_up = given_up
@@ -191,11 +191,11 @@ class _Build:
 
     def _environment(self, folder: Path) -> "environment.Environment":
         site = self._site
-        members = [site.taking.ordered[key] for key in needed(self._taken)]
+        members = [site.taking.ordered[key] for key in self._taken.needed]
         versions = self._versions()
         wheels = []
         for member in members:
-            if member.wheel is not None:
+            if isinstance(member, Published):
                 wheels.append((site.store.file(member.wheel), member.wheel.name))
                 continue
             wheel, expected = _stored(site, member), _expected(site, member)
@@ -206,7 +206,6 @@ class _Build:
     def _call(self, own: "environment.Environment", folder: Path, ask: "Callable[[frontend.Call], _T]") -> _T:
         """Call one hook on a fresh copy of the tree."""
         site, taken = self._site, self._taken
-        assert taken.build is not None
         scratch, place = folder / "scratch", folder / "tree"
         scratch.mkdir(parents=True)
         place.mkdir()
@@ -238,7 +237,7 @@ class _Build:
         )
 
     def _versions(self) -> dict[str, str]:
-        return {name: version for name, version in needed(self._taken)}
+        return dict(self._taken.needed)
 
     def _refuse_unlocked(self, answer: Sequence[str]) -> None:
         """Hold what the backend asks for here against what its environment has."""
@@ -259,18 +258,18 @@ class _Build:
                 )
 
 
-def _stored(site: Site, taken: Taken) -> Path:
+def _stored(site: Site, taken: Sourced) -> Path:
     wheel = site.store.wheel(taken)
     if wheel is None:
         raise NotLocked(f"the wheel that was built of {taken.called} is gone", hint="run it again")
     return wheel
 
 
-def _expected(site: Site, taken: Taken) -> Expected:
+def _expected(site: Site, taken: Sourced) -> Expected:
     return Expected(entry=taken.entry, target=site.target, targets=site.targets, overridden=site.overridden)
 
 
-def _epoch(site: Site, taken: Taken) -> int:
+def _epoch(site: Site, taken: Sourced) -> int:
     """Return the time that goes into archives: what the user set, else when the sdist was uploaded."""
     if site.source_date_epoch is not None:
         return site.source_date_epoch

@@ -78,7 +78,7 @@ def _judge_name(filename: str, expected: Expected) -> None:
 
 def _as_locked(tags: str, target: Target) -> str:
     """Return the tags with the target's own platform for the bare one, which says: where it was built."""
-    python, abi, platforms = tags.rsplit("-", 2) if tags.count("-") >= 2 else ("", "", "")  # noqa: PLR2004 - three tags
+    python, abi, platforms = tags.rsplit("-", 2) if tags.count("-") >= 2 else ("", "", "")
     system = parse_platform(target.platform)
     bare = f"linux_{system.machine}" if system.variables["sys_platform"] == "linux" else ""
     known = (system.tags[0] if platform == bare else platform for platform in platforms.split("."))

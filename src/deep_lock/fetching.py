@@ -53,7 +53,7 @@ def fetch(flags: FetchFlags, reporter: Reporter) -> FetchOutcome:
     if lock is None:
         raise UsageError(f"{flags.lock}: there is no lock", hint="make one: deep-lock lock")
     folder = flags.lock.parent.resolve()
-    wanted = [wanted_file(file, folder) for file in _distinct(_asked_for(flags, lock))]
+    wanted = [wanted_file(file, folder) for file in distinct_files(_asked_for(flags, lock))]
     make_ready(flags.destination, flags.surroundings.now.timestamp())
     downloads = open_downloads(flags, read_settings(folder), lock.indexes, reporter)
     with closing(downloads):
@@ -93,8 +93,11 @@ def made_target(locked: LockedTarget, source: str) -> Target:
     return target
 
 
-def _distinct(files: Sequence[LockedFile]) -> list[LockedFile]:
-    """Return each file once. Some file systems tell no upper from lower case: names must differ by more than that."""
+def distinct_files(files: Sequence[LockedFile]) -> list[LockedFile]:
+    """Return each file once. Raises LockInvalid where two of them cannot lie in one folder.
+
+    Some file systems tell no upper from lower case: names must differ by more than that.
+    """
     known: dict[str, LockedFile] = {}
     for file in files:
         first = known.setdefault(file.name.lower(), file)

@@ -25,13 +25,13 @@ from msgspec import Struct
 from deep_lock.building import Site, build_wheels, digests, missing
 from deep_lock.errors import HookRefused, NotLocked, UsageError
 from deep_lock.events import Reporter, Warned
-from deep_lock.fetching import FetchOutcome, made_target, make_ready, put_all, tell_others, wanted_file
+from deep_lock.fetching import FetchOutcome, distinct_files, made_target, make_ready, put_all, tell_others, wanted_file
 from deep_lock.files import replacing, write_atomically
 from deep_lock.flags import FetchFlags, Flags, InputFlags, RuleFlags, WheelhouseFlags
 from deep_lock.index.downloads import Downloads, Wanted
 from deep_lock.lockfile.laws import check_closed
 from deep_lock.lockfile.register import Key
-from deep_lock.lockfile.taking import LOCK_AGAIN, Taken, Taking, needed, take
+from deep_lock.lockfile.taking import LOCK_AGAIN, Published, Sourced, Taking, take
 from deep_lock.machine import Machine
 from deep_lock.model.lock import Lock, LockedFile
 from deep_lock.model.requirement import parse_requirement
@@ -174,7 +174,7 @@ def _fill(
     )
     folder.open(digests(site), reporter)
     waiting = missing(site)
-    wheels = [taken.wheel for key, taken in taking.ordered.items() if key in taking.runtime and taken.wheel is not None]
+    wheels = [taken.wheel for taken in taking.published if taken.key in taking.runtime]
     fetched = supply.put(wheels, flags.destination)
     supply.put_aside(_build_files(waiting, taking))
     build_wheels(site, waiting, jobs=flags.jobs)
@@ -186,7 +186,7 @@ def _fill(
         target=target.label,
         fetched=fetched,
         built=tuple(taken.called for taken in waiting),
-        kept=tuple(taken.called for taken in taking.built if taken.key not in built),
+        kept=tuple(taken.called for taken in taking.sourced if taken.key not in built),
     )
 
 
@@ -194,19 +194,17 @@ def _epoch(flags: WheelhouseFlags) -> int | None:
     text = flags.surroundings.environ.get("SOURCE_DATE_EPOCH", "")
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or len(text) > 11:  # noqa: PLR2004 - the year 5138
+    if not text.isascii() or not text.isdigit() or len(text) > 11:
         raise UsageError(f"SOURCE_DATE_EPOCH is {text[:40]!r}: it must be seconds since 1970")
     return int(text)
 
 
-def _build_files(waiting: Sequence[Taken], taking: Taking) -> Iterable[LockedFile]:
+def _build_files(waiting: Sequence[Sourced], taking: Taking) -> Iterable[LockedFile]:
     """Return the sdists that are built now, and the wheels of their environments."""
     for taken in waiting:
         yield taken.sdist
-        for key in needed(taken):
-            wheel = taking.ordered[key].wheel
-            if wheel is not None:
-                yield wheel
+        members = (taking.ordered[key] for key in taken.needed)
+        yield from (member.wheel for member in members if isinstance(member, Published))
 
 
 class _Supply:
@@ -219,23 +217,17 @@ class _Supply:
         self._room = room
 
     def put(self, files: Iterable[LockedFile], folder: Path) -> FetchOutcome:
-        """Put files into a folder. Raises IndexFault and SafetyError."""
-        wanted = list({file.name: self._wanted(file) for file in files}.values())
+        """Put files into a folder. Raises LockInvalid, IndexFault and SafetyError."""
+        wanted = [self._wanted(file) for file in distinct_files(tuple(files))]
         return put_all(wanted, folder, self._downloads) if wanted else FetchOutcome()
 
     def put_aside(self, files: Iterable[LockedFile]) -> None:
         """Put files where builds of this run find them."""
-        for file in (distinct := {file.sha256: file for file in files}.values()):
-            self._place(file).parent.mkdir(exist_ok=True)
-        for digest in {file.sha256 for file in distinct}:
-            self.put((file for file in distinct if file.sha256 == digest), self._room / digest)
+        self.put(files, self._room)
 
     def file(self, file: LockedFile) -> Path:
         """Return where a file stands that was put aside."""
-        return self._place(file)
-
-    def _place(self, file: LockedFile) -> Path:
-        return self._room / file.sha256 / file.name
+        return self._room / file.name
 
     def _wanted(self, file: LockedFile) -> Wanted:
         for folder in self._fetched:
@@ -281,7 +273,7 @@ class _Folder:
         """Return where a file of the lock was put aside."""
         return self._supply.file(file)
 
-    def wheel(self, taken: Taken) -> Path | None:
+    def wheel(self, taken: Sourced) -> Path | None:
         """Return the wheel of a release if it is there as it was built; one that is now of the other kind is moved."""
         digest = self._digests[taken.key]
         if digest in self._checked:
@@ -299,7 +291,7 @@ class _Folder:
                 return right
         return None
 
-    def keep(self, taken: Taken, wheel: Path) -> None:
+    def keep(self, taken: Sourced, wheel: Path) -> None:
         """Put a new wheel into its place, and then note it. Raises UsageError where the folder cannot be written."""
         place, digest = self._place(taken, wheel.name), self._digests[taken.key]
         sha256 = hashlib.sha256()
@@ -317,7 +309,7 @@ class _Folder:
         except OSError as error:
             raise UsageError(f"{place}: cannot be written: {error.strerror or error}") from None
 
-    def log(self, taken: Taken, text: str) -> Path:
+    def log(self, taken: Sourced, text: str) -> Path:
         """Keep what a failed build said."""
         path = self._log_place(taken)
         try:
@@ -332,7 +324,7 @@ class _Folder:
         lines = []
         for key in sorted(self._taking.runtime):
             taken = self._taking.ordered[key]
-            sha256 = taken.wheel.sha256 if taken.wheel is not None else self._notes[self._digests[key]].sha256
+            sha256 = taken.wheel.sha256 if isinstance(taken, Published) else self._notes[self._digests[key]].sha256
             lines.append(f"{key[0]}=={key[1]} --hash=sha256:{sha256}\n")
         data = "".join(lines).encode()
         path = self._folder / REQUIREMENTS
@@ -342,10 +334,10 @@ class _Folder:
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
 
-    def _place(self, taken: Taken, name: str) -> Path:
+    def _place(self, taken: Sourced, name: str) -> Path:
         return (self._folder if taken.key in self._taking.runtime else self._folder / BUILD_FOLDER) / name
 
-    def _log_place(self, taken: Taken) -> Path:
+    def _log_place(self, taken: Sourced) -> Path:
         return self._folder / LOG_FOLDER / f"{taken.entry.name}-{taken.entry.version}.log"
 
     def _write_notes(self) -> None:

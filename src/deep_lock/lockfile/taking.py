@@ -17,12 +17,23 @@ from deep_lock.model.target import Target, rank
 LOCK_AGAIN = "run deep-lock lock"
 
 
-class Taken(Struct, frozen=True, kw_only=True):
-    """One release as a target has it. Exactly one of ``wheel`` and ``build`` is set; with ``build``, its ``sdist``."""
+class Published(Struct, frozen=True, kw_only=True):
+    """A release that is taken as a wheel of the lock."""
 
     entry: LockedPackage
-    wheel: LockedFile | None = None
-    build: LockedBuild | None = None
+    wheel: LockedFile
+
+    @property
+    def key(self) -> Key:
+        return key_of(self.entry)
+
+
+class Sourced(Struct, frozen=True, kw_only=True):
+    """A release that is built, and its record."""
+
+    entry: LockedPackage
+    sdist: LockedFile
+    build: LockedBuild
 
     @property
     def key(self) -> Key:
@@ -33,10 +44,12 @@ class Taken(Struct, frozen=True, kw_only=True):
         return called(self.entry)
 
     @property
-    def sdist(self) -> LockedFile:
-        """The sdist of what is built."""
-        assert self.entry.sdist is not None
-        return self.entry.sdist
+    def needed(self) -> tuple[Key, ...]:
+        """The releases that its build environment holds."""
+        return tuple(key_of(member) for member in self.build.packages)
+
+
+Taken = Published | Sourced
 
 
 class Taking(Struct, frozen=True, kw_only=True):
@@ -47,8 +60,12 @@ class Taking(Struct, frozen=True, kw_only=True):
     runtime: frozenset[Key]
 
     @property
-    def built(self) -> tuple[Taken, ...]:
-        return tuple(taken for taken in self.ordered.values() if taken.build is not None)
+    def published(self) -> tuple[Published, ...]:
+        return tuple(taken for taken in self.ordered.values() if isinstance(taken, Published))
+
+    @property
+    def sourced(self) -> tuple[Sourced, ...]:
+        return tuple(taken for taken in self.ordered.values() if isinstance(taken, Sourced))
 
 
 def take(lock: Lock, target: Target) -> Taking:
@@ -64,8 +81,8 @@ def take(lock: Lock, target: Target) -> Taking:
         key = waiting.pop()
         if key not in found:
             found[key] = _taken(register, key, target)
-            waiting += needed(found[key])
-    graph = {key: sorted(needed(found[key])) for key in sorted(found)}
+            waiting += _needed(found[key])
+    graph = {key: sorted(_needed(found[key])) for key in sorted(found)}
     try:
         order = tuple(TopologicalSorter(graph).static_order())
     except CycleError as error:
@@ -74,9 +91,8 @@ def take(lock: Lock, target: Target) -> Taking:
     return Taking(ordered={key: found[key] for key in order}, runtime=frozenset(runtime))
 
 
-def needed(taken: Taken) -> tuple[Key, ...]:
-    """Return the releases that the build environment holds; none where nothing is built."""
-    return () if taken.build is None else tuple(key_of(member) for member in taken.build.packages)
+def _needed(taken: Taken) -> tuple[Key, ...]:
+    return taken.needed if isinstance(taken, Sourced) else ()
 
 
 def _taken(register: Register, key: Key, target: Target) -> Taken:
@@ -85,12 +101,12 @@ def _taken(register: Register, key: Key, target: Target) -> Taken:
         raise NotLocked(f"a build uses {key[0]} {key[1]}, which has no entry in the lock", hint=LOCK_AGAIN)
     builds = [build for build in register.records.get(key, ()) if covers(build, target.label)]
     if builds:
-        return Taken(entry=entry, build=_checked(builds[0], entry))
+        return _sourced(builds[0], entry)
     ranked = [
         (place, wheel.name, wheel) for wheel in entry.wheels if (place := rank(tags_of(wheel.name), target)) is not None
     ]
     if ranked:
-        return Taken(entry=entry, wheel=min(ranked, key=lambda item: item[:2])[2])
+        return Published(entry=entry, wheel=min(ranked, key=lambda item: item[:2])[2])
     if entry.sdist is None:
         raise NotLocked(f"{called(entry)} has no file that fits {target.label}", hint=LOCK_AGAIN)
     if register.options.get("build-scope") == "none":
@@ -100,7 +116,7 @@ def _taken(register: Register, key: Key, target: Target) -> Taken:
     raise NotLocked(f"{called(entry)} must be built on {target.label}, and no record says how", hint=hint)
 
 
-def _checked(build: LockedBuild, entry: LockedPackage) -> LockedBuild:
+def _sourced(build: LockedBuild, entry: LockedPackage) -> Sourced:
     if entry.sdist is None:
         raise NotLocked(f"there is a record of the build of {called(entry)}, and no sdist is listed", hint=LOCK_AGAIN)
     if build.sdist != f"sha256:{entry.sdist.sha256}":
@@ -108,4 +124,4 @@ def _checked(build: LockedBuild, entry: LockedPackage) -> LockedBuild:
             f"the record of the build of {called(entry)} was made from another sdist than the one that is listed",
             hint=LOCK_AGAIN,
         )
-    return build
+    return Sourced(entry=entry, sdist=entry.sdist, build=build)
