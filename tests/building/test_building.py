@@ -367,11 +367,21 @@ def test_a_lock_without_builds_is_refused(chain: Yard) -> None:
     assert "--build-scope needed" in ended.stderr
 
 
-def test_an_environment_that_lost_a_member_is_refused(chain: Yard) -> None:
-    chain.edit(r'^    \{name = "zipper", version = "1\.0"\},\n', "")
+EDITED: Mapping[str, tuple[str, str, str]] = {
+    "a member is gone": (r'^    \{name = "zipper", version = "1\.0"\},\n', "", "is not closed"),
+    "another sdist was recorded": (r'^sdist = "sha256:....', 'sdist = "sha256:0000', "was made from another sdist"),
+    "no wheel fits": (r"zipper-1\.0-py3-none-any", "zipper-1.0-cp27-cp27-win32", "zipper 1.0 has no file that fits"),
+}
+
+
+@pytest.mark.parametrize("case", EDITED)
+def test_a_lock_that_is_not_closed_is_refused(chain: Yard, case: str) -> None:
+    pattern, text, message = EDITED[case]
+    chain.edit(pattern, text)
     ended = chain.make()
     assert ended.code == 4
-    assert "is not closed" in ended.stderr
+    assert message in ended.stderr
+    assert not chain.wheels()
 
 
 @pytest.mark.parametrize("asked", ["more", "shared>=3"])
@@ -432,6 +442,17 @@ def test_a_build_that_fails_leaves_its_log_and_the_rest(chain: Yard) -> None:
     assert "first\\u{1b}[31m\nsecond" in text
     assert chain.wheels("build") == BUILD
     assert not (chain.folder / "requirements.txt").exists()
+
+
+def test_one_that_fails_ends_those_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = {**BASE, "slow 1.0": sdist(says={"sleeps": 600}), "wrong 1.0": sdist(says={"fails": "no way"})}
+    with yard(tmp_path, capsys, monkeypatch, releases, "slow", "wrong") as made:
+        ended = made.make("--jobs", "2")
+        assert ended.code == 4
+        assert "wrong 1.0: its backend failed" in ended.stderr
+        assert [path.name for path in (made.folder / "logs").iterdir()] == ["wrong-1.0.log"]
 
 
 def test_static_runs_nothing(chain: Yard) -> None:
