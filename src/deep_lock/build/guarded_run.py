@@ -197,12 +197,14 @@ def _supervised(command: Command, arguments: list[str], complaint: Path) -> _Rep
             env=dict(command.environ),
             start_new_session=True,
         )
+    answered = False
     try:
-        if not _waited(process, command):
-            return None
+        answered = _waited(process, command)
     finally:
         _end(process)
-    if process.stdout is None:
+        if process.stdout is not None and not answered:
+            process.stdout.close()
+    if process.stdout is None or not answered:
         return None
     with process.stdout, suppress(msgspec.DecodeError):
         return msgspec.json.decode(process.stdout.read(64 * 1024), type=_Report)
