@@ -36,6 +36,7 @@ FLOORS: dict[str, int] = {
     "beside": 4,
     "built_wheel": 4,
     "building": 4,
+    "wheel_folder": 4,
     "flags": 5,
     "index_sources": 5,
     "reading": 5,

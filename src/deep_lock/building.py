@@ -44,6 +44,10 @@ EPOCH = 315_532_800
 OUTPUT_BYTES = 64 * 1024 * 1024
 """What one build may say: compilers are talkative."""
 
+CRATES = (
+    "it needs Rust crates, which the lock does not hold and a build cannot fetch: take a wheel (--only-binary NAME)"
+)
+
 _T = TypeVar("_T")
 
 
@@ -176,7 +180,8 @@ class _Build:
             if not said.strip() or self._given_up.is_set():
                 raise
             place = site.store.log(taken, said)
-            raise type(error)(f"{error.message}\nall that it said: {place}", hint=error.hint) from None
+            hint = error.hint or (CRATES if taken.build.cargo_lock else "")
+            raise type(error)(f"{error.message}\nall that it said: {place}", hint=hint) from None
         finally:
             site.reporter(BuildEnded(what=taken.called, of=of))
 
@@ -248,7 +253,7 @@ class _Build:
                 wanted = holds(requirement.marker, self._site.target)
             except UnevaluableMarker:
                 wanted = True
-            if wanted and not is_met(requirement, versions):
+            if wanted and not (is_met(requirement, versions) and requirement.extras <= self._extras(requirement.name)):
                 found = versions.get(requirement.name)
                 there = f"which has {requirement.name} {found}" if found else f"which has no {requirement.name}"
                 raise NotLocked(
@@ -256,6 +261,13 @@ class _Build:
                     f" environment, {there}",
                     hint=LOCK_AGAIN,
                 )
+
+    def _extras(self, name: str) -> frozenset[str]:
+        """Return the extras of a release with which the environment was resolved."""
+        build = self._taken.build
+        texts = (*build.requires, *build.requires_user, *(build.requires_dynamic or ()))
+        asked = (parse_requirement(text) for text in texts)
+        return frozenset(extra for requirement in asked if requirement.name == name for extra in requirement.extras)
 
 
 def _stored(site: Site, taken: Sourced) -> Path:

@@ -314,6 +314,9 @@ def test_a_target_that_does_not_run_here_is_refused(chain: Yard) -> None:
     ended = chain.make()
     assert ended.code == 2
     assert "no target of deep.lock runs on this machine" in ended.stderr
+    ended = chain.make("--target", f"cp3{MINOR[2:]}-x86_64-windows")
+    assert ended.code == 2
+    assert "does not run on this machine" in ended.stderr
 
 
 def test_of_two_targets_that_run_here_one_is_named(chain: Yard) -> None:
@@ -384,7 +387,7 @@ def test_a_lock_that_is_not_closed_is_refused(chain: Yard, case: str) -> None:
     assert not chain.wheels()
 
 
-@pytest.mark.parametrize("asked", ["more", "shared>=3"])
+@pytest.mark.parametrize("asked", ["more", "shared>=3", "shared[fast]"])
 def test_a_backend_that_asks_for_what_is_not_locked_is_refused(open_yard: Any, asked: str) -> None:
     made = open_yard(
         sdist("shared", says={"asks": [asked, "shared; python_version < '3'"]}), hooks="static", beside={"more 1.0": {}}
