@@ -97,7 +97,8 @@ def digests(site: Site) -> Mapping[Key, str]:
             f"sdist {taken.sdist.sha256}",
             f"epoch {_epoch(site, taken)}",
             f"confined {confined}",
-            *sorted(f"{name} {version} {found[name, version]}" for name, version in taken.needed),
+            f"folder {taken.subdirectory}",
+            *sorted(f"{' '.join(own)} {found[own]}" for own in taken.needed),
         ]
         found[key] = sha256("\n".join(parts).encode()).hexdigest()
     return found
@@ -118,7 +119,7 @@ def build_wheels(site: Site, waiting: Sequence[Sourced], *, jobs: int) -> None:
         load_all()  # a stranger's code is about to be unpacked
         with frontend.quiet_backends():
             _build_all(site, waiting, jobs)
-    versions = dict(site.taking.runtime)
+    versions = site.taking.versions
     for taken in site.taking.sourced:
         metadata = judge_wheel(_stored(site, taken), _expected(site, taken))
         if taken.key in site.taking.runtime:
@@ -224,7 +225,8 @@ class _Build:
                     backend=taken.build.backend,
                     backend_path=taken.build.backend_path,
                 ),
-                tree=tree,
+                tree=tree / taken.subdirectory,
+                around=tree if taken.subdirectory else None,
                 scratch=scratch,
                 environment=own,
                 system_path=True,
@@ -242,7 +244,7 @@ class _Build:
         )
 
     def _versions(self) -> dict[str, str]:
-        return dict(self._taken.needed)
+        return self._site.taking.named(self._taken.needed)
 
     def _refuse_unlocked(self, answer: Sequence[str]) -> None:
         """Hold what the backend asks for here against what its environment has."""
@@ -278,7 +280,9 @@ def _stored(site: Site, taken: Sourced) -> Path:
 
 
 def _expected(site: Site, taken: Sourced) -> Expected:
-    return Expected(entry=taken.entry, target=site.target, targets=site.targets, overridden=site.overridden)
+    return Expected(
+        entry=taken.entry, version=taken.version, target=site.target, targets=site.targets, overridden=site.overridden
+    )
 
 
 def _epoch(site: Site, taken: Sourced) -> int:

@@ -27,6 +27,7 @@ class Expected(Struct, frozen=True, kw_only=True):
     """What the lock says of a release that is built on a target."""
 
     entry: LockedPackage
+    version: str
     target: Target
     targets: tuple[Target, ...]
     """All targets of the lock: the entry's dependencies are those on any of them."""
@@ -35,7 +36,7 @@ class Expected(Struct, frozen=True, kw_only=True):
 
     @property
     def release(self) -> str:
-        return f"{self.entry.name} {self.entry.version}"
+        return f"{self.entry.name} {self.version}"
 
 
 def judge_wheel(path: Path, expected: Expected) -> Metadata:
@@ -52,7 +53,7 @@ def judge_wheel(path: Path, expected: Expected) -> Metadata:
     except OSError as error:
         raise ArchiveBroken(f"{where}: {error.strerror or error}") from None
     check_name(metadata, canonicalize_name(entry.name), where)
-    if not _same(metadata.version, entry.version):
+    if not _same(metadata.version, expected.version):
         raise WheelDiffers(f"{where} is of version {show(metadata.version)}", hint=LOCK_AGAIN)
     if not python_fits(metadata.requires_python, expected.target):
         wanted = show(metadata.requires_python or "")
@@ -67,7 +68,7 @@ def _judge_name(filename: str, expected: Expected) -> None:
         name, version, _, _ = parse_wheel_filename(filename)
     except (InvalidWheelFilename, ValueError):
         raise WheelDiffers(f"{expected.release}: its backend made {show(filename)}, which names no wheel") from None
-    if name != entry.name or not _same(str(version), entry.version):
+    if name != entry.name or not _same(str(version), expected.version):
         raise WheelDiffers(f"{expected.release}: its backend made {show(filename)}, another release", hint=LOCK_AGAIN)
     if rank(_as_locked(tags_of(filename), target), target) is None:
         raise WheelDiffers(

@@ -20,8 +20,9 @@ class Earlier(Struct, frozen=True, kw_only=True):
 
     def answer(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer | None:
         """Return the recorded answer; None unless the sdist, what it declares and the releases of that are the same."""
+        sdist = subject.sdist
         build = self.builds.get((subject.name, subject.version, target.label))
-        if build is None or subject.sdist is None or build.sdist != f"sha256:{subject.sdist.sha256}":
+        if build is None or sdist is None or build.source is not None or build.sdist != f"sha256:{sdist.sha256}":
             return None
         system = subject.facts.build_system
         if (build.backend, build.requires) != (system.backend, tuple(sorted(set(system.requires)))):

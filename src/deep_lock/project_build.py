@@ -1,6 +1,5 @@
 """The project itself as something to be built: its configuration is read from its folder, and nothing of it runs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from packaging.utils import NormalizedName, canonicalize_name
@@ -8,10 +7,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.build.project_tree import read_project_tree
 from deep_lock.graph import Subject
 from deep_lock.inputs.project import Project
-
-MAX_FILE_BYTES = 256 * 1024
-READ = ("*.toml", "*.py", "*.cfg", "*.txt", "*.in", "CMakeLists.txt", "*/__init__.py", "src/*.py", "src/*/__init__.py")
-"""Where static rules look: configuration at the top, and the modules that may state a version."""
+from deep_lock.local_trees import read_files
 
 UNNAMED = canonicalize_name("project")
 
@@ -20,7 +16,7 @@ def project_subject(folder: Path, project: Project) -> Subject | None:
     """Return the build subject of the project; None where it is virtual. Raises PyprojectInvalid."""
     if project.build_system is None:
         return None
-    files = dict(_read(folder))
+    files = dict(read_files(folder))
     name: NormalizedName = project.name or UNNAMED
     facts = read_project_tree(
         files,
@@ -29,11 +25,4 @@ def project_subject(folder: Path, project: Project) -> Subject | None:
         version=project.version,
         build_system=project.build_system,
     )
-    return Subject(name=name, version=project.version, sdist=None, facts=facts)
-
-
-def _read(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for pattern in READ:
-        for path in sorted(folder.glob(pattern)):
-            if path.is_file() and path.stat().st_size <= MAX_FILE_BYTES:
-                yield path.relative_to(folder).as_posix(), path.read_bytes()
+    return Subject(name=name, version=project.version, source=None, facts=facts)

@@ -128,7 +128,7 @@ class WheelFolder:
         for key in sorted(self._taking.runtime):
             taken = self._taking.ordered[key]
             sha256 = taken.wheel.sha256 if isinstance(taken, Published) else self._notes[self._digests[key]].sha256
-            lines.append(f"{key[0]}=={key[1]} --hash=sha256:{sha256}\n")
+            lines.append(f"{taken.entry.name}=={taken.version} --hash=sha256:{sha256}\n")
         data = "".join(lines).encode()
         path = self._folder / REQUIREMENTS
         try:
@@ -141,7 +141,7 @@ class WheelFolder:
         return (self._folder if taken.key in self._taking.runtime else self._folder / BUILD_FOLDER) / name
 
     def _log_place(self, taken: Sourced) -> Path:
-        return self._folder / LOG_FOLDER / f"{taken.entry.name}-{taken.entry.version}.log"
+        return self._folder / LOG_FOLDER / f"{taken.entry.name}-{taken.version}.log"
 
     def _write_notes(self) -> None:
         """Note what is there: of two builds that made one file, the later one."""

@@ -18,7 +18,7 @@ from deep_lock.graph import Built, BuiltKey, Subject
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.machine import Machine
-from deep_lock.model.distribution import SourceDistribution, Wheel
+from deep_lock.model.distribution import Archive, Directory, SourceDistribution, Vcs, Wheel
 from deep_lock.model.resolution import Pin, Resolved, Selection
 from deep_lock.model.target import Target
 from deep_lock.resolve.candidates import choose
@@ -45,11 +45,23 @@ Made = Mapping[BuiltKey, Built]
 class Workshop:
     """Makes environments and trees for one run. Closed, it leaves nothing but the cache."""
 
-    def __init__(self, *, machine: Machine, client: IndexClient, cache: Cache, project: Path) -> None:
+    def __init__(
+        self,
+        *,
+        machine: Machine,
+        client: IndexClient,
+        cache: Cache,
+        project: Path,
+        folder_of: Callable[[str], Path],
+        checkout: Callable[[Vcs, Path], Path],
+    ) -> None:
+        """``folder_of`` gives the absolute path of what is seen from the lock; ``checkout`` puts a commit into a new folder."""
         self._machine = machine
         self._client = client
         self._cache = cache
         self._project = project
+        self._folder_of = folder_of
+        self._checkout = checkout
         self._folder: Path | None = None
         self._open = ExitStack()
         self._environments: dict[str, environment.Environment] = {}
@@ -99,11 +111,14 @@ class Workshop:
         with tempfile.TemporaryDirectory(dir=self._room(), prefix="hook-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
             (folder / "scratch").mkdir()
+            tree = self._tree(subject, folder / "tree")
+            inner = tree.parent != folder / "tree"
             return ask(
                 frontend.Call(
                     called=called(subject),
                     system=subject.facts.build_system,
-                    tree=self._tree(subject, folder / "tree"),
+                    tree=tree,
+                    around=folder / "tree" if inner else None,
                     scratch=folder / "scratch",
                     environment=own,
                     system_path=system_path,
@@ -120,10 +135,21 @@ class Workshop:
 
     def _tree(self, subject: Subject, folder: Path) -> Path:
         folder.mkdir()
-        if subject.sdist is None:
-            return _copied(self._project, folder / "project")
-        with self._client.kept_file(subject.sdist).open("rb") as file:
-            tree: Path = unpack.unpack(file, subject.sdist.filename, folder)
+        match subject.source:
+            case None:
+                return _copied(self._project, folder / "project")
+            case Directory() as own:
+                return _copied(self._folder_of(own.path), folder / "project") / own.subdirectory
+            case Vcs() as commit:
+                return self._checkout(commit, folder / "project") / commit.subdirectory
+            case Archive(file=file, subdirectory=subdirectory):
+                return self._unpacked(file, folder) / subdirectory
+            case SourceDistribution() as sdist:
+                return self._unpacked(sdist, folder)
+
+    def _unpacked(self, archive: Wheel | SourceDistribution, folder: Path) -> Path:
+        with self._client.kept_file(archive).open("rb") as file:
+            tree: Path = unpack.unpack(file, archive.filename, folder)
         return tree
 
     # -- environments
@@ -150,8 +176,10 @@ class Workshop:
 
     def _stand_in(self, pin: Pin, target: Target) -> Wheel | SourceDistribution:
         """Return the release's own wheel where one fits, also of a release that will be built: to ask, it is as good."""
-        if isinstance(pin.distribution, Wheel):
-            return pin.distribution
+        if not isinstance(pin.distribution, SourceDistribution):
+            if isinstance(pin.distribution, Wheel):
+                return pin.distribution
+            raise HookRefused(f"{pin.name}: a direct reference stands in a build environment")
         files = self._client.files(pin.name, pin.version)
         return choose(files, target, Selection(), yanked_ok=True) or pin.distribution
 

@@ -283,6 +283,34 @@ def test_an_sdist_of_unknown_time_is_built_in_1980(open_yard: Any) -> None:
         assert archive.read("thing_epoch.py") == b"EPOCH = 315532800\n"
 
 
+@pytest.mark.parametrize("filename", ["thing-1.0.tar.gz", "thing-1.0-py3-none-any.whl"])
+def test_an_archive_that_was_named_directly_is_taken(open_yard: Any, filename: str, tmp_path: Path) -> None:
+    made: Yard = open_yard(
+        {**sdist(thing="NAME = 'thing'\n"), "wheels": ["py3-none-any"], "modules": {"thing.py": "NAME = 'thing'\n"}}
+    )
+    made.bench.ask(f"thing @ {made.bench.server.url.removesuffix('simple/')}files/{filename}")
+    locked = made.bench.lock("-U")
+    assert locked.code == 0, locked.stderr
+    ended = made.make()
+    assert ended.code == 0, ended.stderr
+    assert ended.count("built") == filename.endswith(".tar.gz")
+    pip_install(made.folder, tmp_path / "site")
+    assert evaluated(tmp_path / "site", "import thing; print(thing.NAME)") == "thing"
+
+
+def test_a_source_tree_that_was_named_directly_is_refused(open_yard: Any) -> None:
+    made: Yard = open_yard(sdist())
+    made.bench.write(
+        {"tree/pyproject.toml": '[build-system]\nrequires = []\n[project]\nname = "tree"\nversion = "1"\n'}
+    )
+    made.bench.ask("tree @ file:{folder}/tree", "thing")
+    locked = made.bench.lock("-U")
+    assert locked.code == 0, locked.stderr
+    ended = made.make()
+    assert ended.code == 4
+    assert "tree @ tree is a source tree" in ended.stderr
+
+
 def test_what_moves_to_the_run_time_is_not_built_again(chain: Yard) -> None:
     assert chain.make().code == 0
     chain.bench.ask("app-lib", "tool")

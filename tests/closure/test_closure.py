@@ -181,14 +181,14 @@ def test_a_backend_that_never_agrees_with_itself_is_given_up() -> None:
 
 def test_the_project_itself_is_built() -> None:
     facts = SdistFacts(build_system=BuildSystem(requires=("t", "s"), backend="b"), metadata=None, declared_hook=("u",))
-    project = Subject(name=wishes("app")[0].name, version=None, sdist=None, facts=facts)
+    project = Subject(name=wishes("app")[0].name, version=None, source=None, facts=facts)
     world: dict[str, Any] = {"a": {"1.0": {}}, "t": {"1.0": {}}, "s": {"1.0": source("t")}, "u": {"1.0": {}}}
     assert environments(closed(world, "a", project=project)) == {"app": ["s 1.0", "t 1.0", "u 1.0"], "s": ["t 1.0"]}
 
 
 def test_what_the_user_adds_is_added_to_every_sdist_of_the_name_and_not_to_the_project() -> None:
     facts = SdistFacts(build_system=BuildSystem(requires=("s",), backend="b"), metadata=None, declared_hook=())
-    app = Subject(name=wishes("app")[0].name, version=None, sdist=None, facts=facts)
+    app = Subject(name=wishes("app")[0].name, version=None, source=None, facts=facts)
     world: dict[str, Any] = {
         "a": {"1.0": source("s==1.0", "t")},
         "s": {"1.0": source("t"), "2.0": source("t")},

@@ -23,7 +23,7 @@ from packaging.version import Version
 
 from deep_lock.graph import Built, BuiltKey, Subject
 from deep_lock.model.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem, Evidence, HookAnswer, SdistFacts
-from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
+from deep_lock.model.distribution import Buildable, Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
 from deep_lock.model.requirement import Requirement, parse_requirement
 from deep_lock.model.resolution import BuildRequest, Candidate, Resolved
@@ -139,7 +139,7 @@ class WorldSources:
         if isinstance(file, SourceDistribution) and release.get("dynamic"):
             key = (candidate.name, candidate.version)
             known = self.observed.get(key) or self.assumed.get(key)
-            return known or BuildRequest(name=file.name, version=file.version, sdist=file, target=target)
+            return known or BuildRequest(name=file.name, version=file.version, source=file, target=target)
         return self.written(candidate.name, candidate.version)
 
     def written(self, name: str, version: Version) -> Metadata:
@@ -147,6 +147,13 @@ class WorldSources:
         return Metadata(
             name=canonicalize_name(name), version=str(version), requires_dist=tuple(release.get("requires", ()))
         )
+
+    def direct(self, requirement: Requirement, target: Target, *, needs_version: bool) -> Candidate | BuildRequest:
+        raise LookupError(f"{requirement} on {target.label}, {needs_version}: this world has no direct references")
+
+    def subject(self, source: Buildable) -> Subject:
+        assert isinstance(source, SourceDistribution), "this world has no direct references"
+        return Subject(name=source.name, version=str(source.version), source=source, facts=self.facts(source))
 
     def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
         del requirements, candidates
@@ -214,7 +221,8 @@ class WorldSources:
             raise LookupError(file.filename)
         return file.sha256
 
-    def metadata_evidence(self, sdist: SourceDistribution) -> Evidence | None:
+    def metadata_evidence(self, sdist: Buildable) -> Evidence | None:
+        assert isinstance(sdist, SourceDistribution), "this world has no direct references"
         if (sdist.name, sdist.version) in self.observed:
             return "observed"
         return "assumed" if (sdist.name, sdist.version) in self.assumed else None
