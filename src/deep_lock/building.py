@@ -4,7 +4,6 @@ Law: a build sees the releases that its record names, in exactly those versions,
 asks for on top of them is an error: nothing that was not locked is ever fetched for it.
 """
 
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from msgspec import Struct
 from packaging.utils import canonicalize_name
 
+from deep_lock.build.disposable import disposable_folder
 from deep_lock.built_wheel import Expected, is_met, judge_company, judge_wheel
 from deep_lock.deferred import Deferred, load_all
 from deep_lock.display import show
@@ -174,8 +174,8 @@ class _Build:
             return
         site.reporter(Building(what=taken.called))
         try:
-            with tempfile.TemporaryDirectory(prefix="deep-lock-build-", ignore_cleanup_errors=True) as name:
-                self._run(Path(name).resolve())
+            with disposable_folder("deep-lock-build-") as room:
+                self._run(room.resolve())
         except SafetyError as error:
             said = "\n".join(self._said)
             if not said.strip() or self._given_up.is_set():
