@@ -8,31 +8,26 @@ from pathlib import Path
 
 import pytest
 from fault_late_imports import MARK
+from scenario_server import Releases
 
 from deep_lock.build import sandbox
 from scenarios import MINOR, Bench, bench
 
 FENCE = Path(__file__).parents[1] / "support" / "fault_late_imports.py"
-OWN = """
-import os, zipfile
-def get_requires_for_build_wheel(config_settings=None):
-    return ["tool"]
-def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    name = "thing-1.0-py3-none-any.whl"
-    files = {"thing.py": "", "thing-1.0.dist-info/METADATA": "Metadata-Version: 2.1\\nName: thing\\nVersion: 1.0\\n",
-             "thing-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"}
-    with zipfile.ZipFile(os.path.join(wheel_directory, name), "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-    return name
-"""
-RELEASES = {
+ZIPPER = (Path(__file__).parents[2] / "fixtures" / "building" / "zipper.py").read_text(encoding="utf-8")
+RELEASES: Releases = {
     "thing 1.0": {
-        "wheels": [], "sdist": True, "build": ["base"], "backend": "own", "backend-path": ["."],
-        "dynamic": ["Requires-Dist"], "tree": {"own.py": OWN},
+        "wheels": [],
+        "sdist": True,
+        "build": ["zipper"],
+        "backend": "zipper",
+        "dynamic": ["Requires-Dist"],
+        "tree": {"zipper.json": json.dumps({"asks": ["tool"]}), "thing.py": ""},
     },
-    "tool 1.0": {}, "base 1.0": {}, "lib 1.0": {},
-}  # fmt: skip
+    "zipper 1.0": {"modules": {"zipper.py": ZIPPER}},
+    "tool 1.0": {},
+    "lib 1.0": {},
+}
 
 
 def late(own: Bench, *arguments: str) -> list[str]:
@@ -65,4 +60,10 @@ def test_commands_import_nothing_late(
         assert 'tool.deep-lock.metadata = "observed"' in text
         own.server.log.clear()
         assert late(own, "fetch", "-d", str(tmp_path / "files"), "--lock", str(own.folder / "deep.lock")) == []
+        assert own.server.log
+        own.server.log.clear()
+        arguments = ("-d", str(tmp_path / "house"), "--lock", str(own.folder / "deep.lock"), "--hooks=sandbox")
+        monkeypatch.setenv("DEEP_LOCK_CACHE_DIR", str(tmp_path / "another-cache"))
+        assert late(own, "wheelhouse", *arguments) == []
+        assert (tmp_path / "house" / "thing-1.0-py3-none-any.whl").is_file()
         assert own.server.log
