@@ -23,6 +23,22 @@ _NOTES = {
 }
 """What sdists say of themselves that a reviewer should know. Other notes are for statistics."""
 
+_DOWNLOADERS = {
+    "puccinialin": "fetches a Rust tool chain when it runs",
+    "nodeenv": "fetches Node.js when it runs",
+    "hatch-jupyter-builder": "runs npm, which fetches packages of JavaScript",
+    "jupyter-packaging": "runs npm, which fetches packages of JavaScript",
+    "setuptools-npm": "runs npm, which fetches packages of JavaScript",
+    "setuptools-golang": "runs go get, which fetches modules of Go",
+    "setuptools-download": "fetches the files that setup.cfg names",
+    "hatch-openzim": "fetches the files that openzim.toml names",
+}
+"""Projects whose own code was read and fetches code while a build runs: puccinialin 0.1.14, nodeenv 1.12.0,
+hatch-jupyter-builder 0.10.0, jupyter-packaging 0.12.3, setuptools-npm 0.3, setuptools-golang 2.9.0,
+setuptools-download 1.1.0, hatch-openzim 0.3.0. Wheels that ship their tool (cmake, ninja, ziglang) are not among them;
+nor is what only runs cargo: its crates are told of by ``cargo-lock``.
+"""
+
 
 def tell(closure: Closure, sources: IndexSources, reporter: Reporter, *, added: Iterable[NormalizedName] = ()) -> None:
     """Warn of everything in a closure that a person should know. Raises what the sources raise.
@@ -34,6 +50,7 @@ def tell(closure: Closure, sources: IndexSources, reporter: Reporter, *, added: 
     _tell_of_assumed(closure, sources, reporter)
     _tell_of_status(closure, sources, reporter)
     _tell_of_notes(closure, sources, reporter)
+    _tell_of_downloaders(closure, reporter)
     _tell_of_unused(closure, added, reporter)
 
 
@@ -131,6 +148,21 @@ def _tell_of_notes(closure: Closure, sources: IndexSources, reporter: Reporter) 
         for note in sources.notes(sdist):
             if note in _NOTES:
                 reporter(Warned(code=note, subject=called, message=_NOTES[note]))
+
+
+def _tell_of_downloaders(closure: Closure, reporter: Reporter) -> None:
+    """No hash of a lock guards what code of a build fetches by itself."""
+    found = {
+        (_called(built), pin.name)
+        for built in closure.builds
+        for pin in (*built.declared.pins, *built.final.pins)
+        if pin.name in _DOWNLOADERS
+    }
+    for called, name in sorted(found):
+        message = (
+            f"its build environment holds {name}, which {_DOWNLOADERS[name]}: this lock does not hold what it fetches"
+        )
+        reporter(Warned(code="downloader", subject=called, message=message))
 
 
 def _tell_of_unused(closure: Closure, added: Iterable[NormalizedName], reporter: Reporter) -> None:
