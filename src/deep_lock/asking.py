@@ -20,7 +20,7 @@ from deep_lock.model.build_system import HookAnswer
 from deep_lock.model.metadata import Metadata, check_name, parse_metadata
 from deep_lock.model.resolution import Resolved
 from deep_lock.model.target import Target
-from deep_lock.workshop import RUNNER_VERSION, Made, Workshop, called
+from deep_lock.workshop import RUNNER_VERSION, Made, Workshop, called, settings_key
 
 if TYPE_CHECKING:
     from deep_lock.build import frontend
@@ -91,7 +91,7 @@ class Backends:
         own = self._workshop.digest(resolved, target, made)
         confined = "confined" if self._machine.is_confined(subject.name) else "unconfined"
         sdist = subject.sdist.sha256 or subject.sdist.url
-        return f"{hook} {confined} {subject.facts.build_system.backend} {sdist} {own}"
+        return f"{hook} {confined} {subject.facts.build_system.backend} {sdist} {own}{settings_key(subject)}"
 
     def _failed(self, subject: Subject, error: DeepLockError) -> str:
         """Tell once what a backend said when it failed; returns the reason in a line."""

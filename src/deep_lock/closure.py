@@ -174,7 +174,14 @@ class _TargetWalk(Struct, kw_only=True):
 
     def _subject(self, sdist: SourceDistribution) -> Subject:
         facts, added = self.sources.facts(sdist), self.plan.extra_build_requires.get(sdist.name, ())
-        return Subject(name=sdist.name, version=str(sdist.version), sdist=sdist, facts=facts, added=added)
+        return Subject(
+            name=sdist.name,
+            version=str(sdist.version),
+            sdist=sdist,
+            facts=facts,
+            added=added,
+            config_settings=self.plan.config_settings.get(sdist.name, ()),
+        )
 
     # -- what only a backend knows
 

@@ -40,10 +40,17 @@ nor is what only runs cargo: its crates are told of by ``cargo-lock``.
 """
 
 
-def tell(closure: Closure, sources: IndexSources, reporter: Reporter, *, added: Iterable[NormalizedName] = ()) -> None:
+def tell(
+    closure: Closure,
+    sources: IndexSources,
+    reporter: Reporter,
+    *,
+    added: Iterable[NormalizedName] = (),
+    settings: Iterable[NormalizedName] = (),
+) -> None:
     """Warn of everything in a closure that a person should know. Raises what the sources raise.
 
-    ``added`` are the projects to whose builds the user added requirements.
+    ``added`` are the projects to whose builds the user added requirements, ``settings`` those whose backends get some.
     """
     _tell_of_evidence(closure, reporter)
     _tell_of_yanked(closure, reporter)
@@ -51,7 +58,7 @@ def tell(closure: Closure, sources: IndexSources, reporter: Reporter, *, added: 
     _tell_of_status(closure, sources, reporter)
     _tell_of_notes(closure, sources, reporter)
     _tell_of_downloaders(closure, reporter)
-    _tell_of_unused(closure, added, reporter)
+    _tell_of_unused(closure, added, settings, reporter)
 
 
 def require_sources(closure: Closure, selection: Selection) -> None:
@@ -165,8 +172,13 @@ def _tell_of_downloaders(closure: Closure, reporter: Reporter) -> None:
         reporter(Warned(code="downloader", subject=called, message=message))
 
 
-def _tell_of_unused(closure: Closure, added: Iterable[NormalizedName], reporter: Reporter) -> None:
-    """A name under extra-build-requires that nothing answers to is misspelt, or no longer needed."""
+def _tell_of_unused(
+    closure: Closure, added: Iterable[NormalizedName], settings: Iterable[NormalizedName], reporter: Reporter
+) -> None:
+    """A name in the configuration that nothing answers to is misspelt, or no longer needed."""
+    for name in sorted({*settings}.difference(own.subject.name for own in closure.builds)):
+        message = "config-settings are given for it, and it is not built"
+        reporter(Warned(code="config-settings-unused", subject=name, message=message))
     built = {own.subject.name for own in closure.builds if own.subject.sdist is not None}
     for name in sorted(set(added) - built):
         message = "extra-build-requires adds to its build, and no sdist of it is built"

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.model.build_system import HookAnswer, SdistFacts
+from deep_lock.model.build_system import ConfigSettings, HookAnswer, SdistFacts
 from deep_lock.model.distribution import SourceDistribution
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import BuildRequest, Problem, Resolved
@@ -28,6 +28,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     facts: SdistFacts
     added: tuple[Requirement, ...] = ()
     """What the user says its build needs beyond what it declares."""
+    config_settings: ConfigSettings = ()
+    """What the user tells its backend, in every call of a hook."""
 
 
 class Built(Struct, frozen=True, kw_only=True):
@@ -84,6 +86,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Ask backends also where a rule proves what they would answer."""
     extra_build_requires: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
     """What the user adds to the declared build requirements of each sdist of a project."""
+    config_settings: Mapping[NormalizedName, ConfigSettings] = field(default_factory=dict)
+    """What the user tells the backend of each project."""
     share: bool = True
     """Prefer pins already made in build environments, so that one version serves as many as can share it."""
     runtime_hints: Mapping[str, Preferences] = field(default_factory=dict)

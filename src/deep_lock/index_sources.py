@@ -5,7 +5,7 @@ A guess costs at most a request too many: it never changes an answer.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -58,8 +58,13 @@ class IndexSources:
         backends: Backends | None = None,
         earlier: Earlier | None = None,
         added: Mapping[NormalizedName, tuple[Requirement, ...]] | None = None,
+        settings: Collection[NormalizedName] = (),
     ) -> None:
-        """``added`` is what the user adds to builds: it weakens what sdists prove, and is otherwise the closure's."""
+        """Serve a run.
+
+        ``added`` is what the user adds to builds, ``settings`` are the projects whose backends get config settings:
+        both weaken what sdists prove, and are otherwise the closure's.
+        """
         self._client = client
         self._cache = cache
         self._selection = selection
@@ -69,6 +74,7 @@ class IndexSources:
         self._earlier = earlier or Earlier()
         self._observed: dict[str, Metadata] = {}
         self._added = added or {}
+        self._settings = frozenset(settings)
         self._facts: Once[str, SdistFacts] = Once()
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
         self._assumed_from: dict[tuple[NormalizedName, Version], str] = {}
@@ -115,8 +121,10 @@ class IndexSources:
         )
 
     def _as_built(self, sdist: SourceDistribution, facts: SdistFacts) -> SdistFacts:
-        """Return what the sdist's own words are worth in an environment that the user added to."""
+        """Return what the sdist's own words are worth in an environment that the user added to, or gave settings."""
         added = self._added.get(sdist.name)
+        if sdist.name in self._settings:
+            facts = backend.told(facts)
         return backend.beside(facts, tuple(requirement.name for requirement in added)) if added else facts
 
     def _remembered(self, sdist: SourceDistribution) -> SdistFacts | None:

@@ -14,7 +14,6 @@ from packaging.version import Version
 from deep_lock.deferred import Deferred
 from deep_lock.flags import Flags
 from deep_lock.graph import Plan, Preferences, Subject
-from deep_lock.inputs.project import Project
 from deep_lock.model.lock import BUILD_MARKER, Lock
 from deep_lock.model.requirement import Requirement, parse_requirement
 from deep_lock.model.resolution import Problem, Selection
@@ -53,10 +52,11 @@ def plan_of(
     config = gathered.config
     return Plan(
         runtime=problems,
-        project=_project_subject(gathered.project, flags.inputs.folder),
+        project=_project_subject(gathered, flags.inputs.folder),
         build_constraints=gathered.build_constraints,
         observe_all=flags.rules.observe or bool(config.observe),
         extra_build_requires=dict(config.extra_build_requires or ()),
+        config_settings=dict(config.config_settings or ()),
         share=(flags.rules.build_resolution or config.build_resolution or "shared") == "shared",
         runtime_hints={label: _without(hints, moved) for label, hints in runtime_hints.items()},
         build_hints={
@@ -65,8 +65,10 @@ def plan_of(
     )
 
 
-def _project_subject(project: Project, folder: Path) -> Subject | None:
-    return None if project.build_system is None else project_build.project_subject(folder, project)
+def _project_subject(gathered: Gathered, folder: Path) -> Subject | None:
+    if gathered.project.build_system is None:
+        return None
+    return project_build.project_subject(folder, gathered.project, dict(gathered.config.config_settings or ()))
 
 
 def _without(hints: Preferences, moved: Mapping[NormalizedName, Requirement]) -> Preferences:

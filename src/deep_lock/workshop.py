@@ -12,6 +12,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import HookFailed, HookRefused
 from deep_lock.graph import Built, BuiltKey, Subject
@@ -62,8 +64,9 @@ class Workshop:
     def digest(self, resolved: Resolved, target: Target, made: Made) -> str:
         """Return what tells this environment from every other: its files, and those of the builds below it."""
         parts = [f"{target.label} {target.python_full_version}"]
-        for _, file in self._files(resolved, made, target):
-            parts.append(f"{file.filename} {self._client.digest(file)}")
+        for pin, file in self._files(resolved, made, target):
+            told = "" if isinstance(file, Wheel) else settings_key(made[pin.name, str(pin.version)].subject)
+            parts.append(f"{file.filename} {self._client.digest(file)}{told}")
         return sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
     def call(
@@ -108,6 +111,7 @@ class Workshop:
                     environment=own,
                     system_path=system_path,
                     confined=self._machine.is_confined(subject.name),
+                    config_settings=subject.config_settings,
                     limits=limits or sandbox.Limits(),
                 )
             )
@@ -167,7 +171,7 @@ class Workshop:
     def _wheel_key(self, built: Built, made: Made, target: Target) -> str:
         sdist = built.subject.sdist
         own = self._client.digest(sdist) if sdist is not None else ""
-        return f"{own} {self.digest(built.final, target, made)}"
+        return f"{own} {self.digest(built.final, target, made)}{settings_key(built.subject)}"
 
     def _known_wheel(self, built: Built, made: Made, target: Target) -> tuple[Path, str] | None:
         record = self._cache.get_record(_WHEELS, self._wheel_key(built, made, target))
@@ -217,6 +221,11 @@ class Workshop:
 def called(subject: Subject) -> str:
     """Return the subject's name for messages."""
     return f"{subject.name} {subject.version or ''}".rstrip()
+
+
+def settings_key(subject: Subject) -> str:
+    """Return the part of a key that tells config settings apart; nothing where there are none."""
+    return f" {msgspec.json.encode(subject.config_settings).decode()}" if subject.config_settings else ""
 
 
 def _copied(source: Path, target: Path) -> Path:

@@ -174,6 +174,13 @@ _OPTIONS: Mapping[str, st.SearchStrategy[OptionValue]] = {
     "require-evidence": st.booleans(),
     "stages": st.integers(0, 2**63 - 1),
 }
+_SETTINGS = st.dictionaries(
+    st.sampled_from(_NAMES),
+    st.dictionaries(_TEXTS, _TEXTS | st.just("") | st.lists(_TEXTS, max_size=3).map(tuple), min_size=1, max_size=3).map(
+        lambda settings: tuple(settings.items())
+    ),
+    max_size=2,
+)
 
 
 @dataclass(kw_only=True)
@@ -379,6 +386,7 @@ def closed_locks(draw: st.DrawFn) -> Lock:
             extras=tuple((name, tuple(f"{entry.name}>=0" for entry in direct[:2])) for name in extras),
             constraints=tuple(draw(st.lists(st.sampled_from(["x2<9", "b; os_name == 'nt'"]), max_size=2))),
             extra_build_requires=tuple(overlay.items()),
+            config_settings=tuple(draw(_SETTINGS).items()),
             build_requires=tuple(each.name for each in project.packages) if project is not None else None,
         ),
         options=tuple((key, draw(_OPTIONS[key])) for key in chosen),
@@ -429,6 +437,7 @@ def shuffled(lock: Lock, random: Random) -> Lock:
             requirements=mixed(lock.inputs.requirements),
             extras=mixed(lock.inputs.extras),
             extra_build_requires=tuple((name, mixed(own)) for name, own in mixed(lock.inputs.extra_build_requires)),
+            config_settings=tuple((name, mixed(own)) for name, own in mixed(lock.inputs.config_settings)),
         ),
         options=mixed(lock.options),
         indexes=mixed(lock.indexes),

@@ -10,6 +10,7 @@ from deep_lock.errors import LockInvalid
 from deep_lock.lockfile.fields import file_path_fault, requirement_fault, url_fault
 from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.toml import key_text, moment_text, quoted, value_text
+from deep_lock.model.build_system import ConfigSettings
 from deep_lock.model.lock import (
     CREATED_BY,
     LOCK_VERSION,
@@ -119,7 +120,15 @@ def _inputs_lines(inputs: LockedInputs) -> list[str]:
         *_section("inputs.extras", _named_requirements(inputs.extras)),
         *_section("inputs.dependency-groups", _named_requirements(inputs.dependency_groups)),
         *_section("inputs.extra-build-requires", _named_requirements(inputs.extra_build_requires)),
+        *(line for name, own in inputs.config_settings for line in _settings_lines(name, own)),
     ]
+
+
+def _settings_lines(name: str, settings: ConfigSettings) -> list[str]:
+    return _section(
+        f"inputs.config-settings.{key_text(name)}",
+        [f"{key_text(key)} = {value_text(value)}" for key, value in settings],
+    )
 
 
 def _named_requirements(lists: tuple[tuple[str, tuple[str, ...]], ...]) -> list[str]:

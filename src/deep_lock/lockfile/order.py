@@ -67,6 +67,7 @@ def _ordered_inputs(inputs: LockedInputs) -> LockedInputs:
         overrides=tuple(sorted(inputs.overrides)),
         build_constraints=tuple(sorted(inputs.build_constraints)),
         extra_build_requires=tuple(sorted((name, tuple(sorted(texts))) for name, texts in inputs.extra_build_requires)),
+        config_settings=tuple(sorted((name, tuple(sorted(own))) for name, own in inputs.config_settings)),
         build_requires=_sorted_or_none(inputs.build_requires),
     )
 

@@ -23,6 +23,7 @@ from deep_lock.lockfile.fields import (
 from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.tables import Reading, Table
 from deep_lock.lockfile.toml import parse_toml
+from deep_lock.model.build_system import ConfigSettings
 from deep_lock.model.lock import (
     BUILD_GROUP,
     LOCK_VERSION,
@@ -142,6 +143,7 @@ def _read_inputs(table: Table) -> LockedInputs:
         overrides=table.texts("overrides", requirement_fault),
         build_constraints=table.texts("build-constraints", requirement_fault),
         extra_build_requires=_read_lists(table.inner("extra-build-requires")),
+        config_settings=_read_settings(table.inner("config-settings")),
         build_requires=table.maybe_texts("build-requires", requirement_fault),
         unknown=table.rest(),
     )
@@ -159,6 +161,24 @@ def _read_lists(table: Table) -> tuple[tuple[str, tuple[str, ...]], ...]:
         _refuse_key(table, name, name_fault)
         lists.append((name, table.texts(name, requirement_fault)))
     return tuple(lists)
+
+
+def _read_settings(table: Table) -> tuple[tuple[str, ConfigSettings], ...]:
+    found: list[tuple[str, ConfigSettings]] = []
+    for name in table.names():
+        _refuse_key(table, name, name_fault)
+        own = table.inner(name)
+        keys = own.names()
+        if not keys:
+            table.refuse(name, "is empty, and says nothing")
+        for key in keys:
+            _refuse_key(own, key, _setting_fault)
+        found.append((name, tuple((key, own.setting(key, text_fault)) for key in keys)))
+    return tuple(found)
+
+
+def _setting_fault(text: str) -> str:
+    return text_fault(text) if text else "is no name of a setting"
 
 
 def _read_options(table: Table) -> tuple[tuple[str, OptionValue], ...]:

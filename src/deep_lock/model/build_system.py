@@ -19,6 +19,11 @@ LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 LEGACY_REQUIRES = ("setuptools>=40.8.0",)
 
 
+SettingValue = str | tuple[str, ...]
+ConfigSettings = tuple[tuple[str, SettingValue], ...]
+"""What hooks get as ``config_settings`` (PEP 517): sorted by key. A list keeps its order: most are command lines."""
+
+
 class BuildSystem(Struct, frozen=True, kw_only=True):
     """The ``[build-system]`` table (PEP 518, PEP 517), or what stands in for a missing one."""
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from deep_lock.model.build_system import Evidence
+from deep_lock.model.build_system import ConfigSettings, Evidence
 
 LOCK_VERSION = "1.0"
 CREATED_BY = "deep-lock"
@@ -146,6 +146,8 @@ class LockedInputs(Struct, frozen=True, kw_only=True):
     build_constraints: tuple[str, ...] = ()
     extra_build_requires: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """By project: what the user adds to the build requirements of its sdists."""
+    config_settings: tuple[tuple[str, ConfigSettings], ...] = ()
+    """By project: what its build backend is told, in every call of a hook. None is empty."""
     build_requires: tuple[str, ...] | None = None
     """The project's own ``[build-system] requires``; None where it is not built."""
     unknown: tuple[tuple[str, str], ...] = ()

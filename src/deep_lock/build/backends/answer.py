@@ -46,11 +46,21 @@ def beside(facts: SdistFacts, names: tuple[str, ...]) -> SdistFacts:
     plugin = setuptools.find_plugin(names) if facts.build_system.backend in setuptools.BACKENDS else ""
     if not plugin:
         return facts
+    return _doubted(
+        facts, f"{plugin}, which extra-build-requires adds, might be a plugin that asks setuptools for more"
+    )
+
+
+def told(facts: SdistFacts) -> SdistFacts:
+    """Return the facts as they hold where the user gives config settings: what a backend does by default is a guess."""
+    return _doubted(facts, "config-settings are given to its backend, and every rule speaks of a backend without")
+
+
+def _doubted(facts: SdistFacts, reason: str) -> SdistFacts:
     if facts.metadata_source == "static":
         facts = replace(facts, metadata=None, metadata_source="", guess=facts.metadata)
     if facts.declared_hook is None:
         return facts
-    reason = f"{plugin}, which extra-build-requires adds, might be a plugin that asks setuptools for more"
     return replace(facts, declared_hook=None, hook_reason=reason)
 
 
