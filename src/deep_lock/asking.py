@@ -50,12 +50,13 @@ class Backends:
 
         A backend that fails is told of, and its answer is ``assumed``. Raises SafetyError and IndexFault.
         """
-        key = self._key(subject, resolved, target, made, "get_requires_for_build_wheel")
+        key = self._key(subject, resolved, target, made, f"get_requires_for_build_{subject.hook}")
         known = self._cache.get_record(_ANSWERS, key) if key else None
         if known is not None:
             return HookAnswer(requires=_decode_texts(known), evidence="observed", observed_on=target.label)
         try:
-            texts = self._workshop.call(subject, resolved, made, target=target, ask=frontend.requires_for_wheel)
+            ask = frontend.requires_for_editable if subject.hook == "editable" else frontend.requires_for_wheel
+            texts = self._workshop.call(subject, resolved, made, target=target, ask=ask)
         except (HookFailed, HookRefused) as error:
             return HookAnswer(requires=None, evidence="assumed", reason=self._failed(subject, error))
         if key:

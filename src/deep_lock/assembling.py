@@ -256,6 +256,7 @@ def _content(built: Built, assembly: Assembly) -> tuple[object, ...]:
     return (
         built.subject.name,
         built.subject.version,
+        built.subject.hook,
         built.answer,
         _needed(built, assembly),
         _members(built.final),
@@ -273,6 +274,7 @@ def _build(same: Sequence[Built], assembly: Assembly, labels: tuple[str, ...]) -
         name=subject.name,
         version=subject.version,
         source="." if subject.sdist is None else None,
+        hook="editable" if subject.hook == "editable" else None,
         sdist=f"sha256:{assembly.shelf.digest(subject.sdist)}" if subject.sdist is not None else None,
         cargo_lock=f"sha256:{subject.facts.cargo_lock}" if subject.facts.cargo_lock else None,
         needed=_needed(built, assembly),

@@ -7,16 +7,18 @@ A frame is asked again whenever something it lacked is known (`Blocked`), whenev
 one fixpoint), and whenever one of its pins turned out to be on the chain of builds under way (then without that pin).
 """
 
+from typing import get_args
+
 from msgspec import Struct, field
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.build_problems import build_requirements, merged, needs_build, remembered, within
+from deep_lock.build_problems import asks_otherwise, build_requirements, merged, needs_build, remembered, within
 from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, Unsatisfiable
 from deep_lock.events import Reporter, Solving
-from deep_lock.graph import Built, BuiltKey, Closure, Plan, Preferences, Sources, Subject
-from deep_lock.model.build_system import HookAnswer
+from deep_lock.graph import Built, BuiltKey, Closure, Plan, Preferences, Sources, Subject, key_of
+from deep_lock.model.build_system import Hook, HookAnswer
 from deep_lock.model.distribution import SourceDistribution
 from deep_lock.model.resolution import (
     Blocked,
@@ -68,11 +70,13 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
         walk.runtime = {pin.name: (pin.version,) for pin in resolved.pins}
         if plan.project is not None and problem.selection.build_scope != "none":
             walk.run(walk.frame(plan.project, problem))
+            walk.add_editable(plan.project, problem)
         earlier = remembered(earlier, resolved)
         runtime.append((problem.target, resolved))
         walks.append(walk)
     builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.reached(resolved)]
-    return Closure(runtime=tuple(runtime), builds=tuple(builds))
+    unknown = sorted({reason for walk in walks for reason in walk.editable_unknown})
+    return Closure(runtime=tuple(runtime), builds=tuple(builds), editable_unknown=tuple(unknown))
 
 
 class _TargetWalk(Struct, kw_only=True):
@@ -88,8 +92,9 @@ class _TargetWalk(Struct, kw_only=True):
     """Pins of build environments so far, over all targets: shared between the walks of one run."""
     runtime: Preferences = field(default_factory=dict)
     done: dict[BuiltKey, Built] = field(default_factory=dict)
-    hopeless: set[BuiltKey] = field(default_factory=set)
-    """Builds that could not be closed for their own sake."""
+    hopeless: dict[BuiltKey, str] = field(default_factory=dict)
+    """Builds that could not be closed for their own sake, and why."""
+    editable_unknown: list[str] = field(default_factory=list)
     stack: list[_Frame] = field(default_factory=list)
     solved: dict[tuple[object, ...], Resolved] = field(default_factory=dict)
     """Environments by what they are asked for: sdists that ask for the same share one."""
@@ -113,23 +118,41 @@ class _TargetWalk(Struct, kw_only=True):
         """Make the build problem of a subject, on the same target and by the same rules as another problem."""
         return _Frame(problem=self._problem(subject, like, ()), subject=subject)
 
+    def add_editable(self, project: Subject, like: Problem) -> None:
+        """Close the project's editable build too, and keep it where it needs an environment of its own.
+
+        A lock does not fail because of it: who installs the wheel does not need it.
+        """
+        wheel = self.done[project.key].answer
+        if wheel.evidence == "assumed":
+            return
+        subject = replace(project, hook="editable")
+        built = self.closed(subject, like)
+        if built is None:
+            self.editable_unknown.append(self.hopeless[subject.key])
+        elif built.answer.evidence == "assumed":
+            self.editable_unknown.append(built.answer.reason)
+        if built is not None and not asks_otherwise(built.answer, wheel):
+            del self.done[subject.key]
+
     def reached(self, runtime: Resolved) -> list[Built]:
         """Return what was built and is still needed: candidates that were given up leave records behind."""
         found: dict[BuiltKey, Built] = {}
         queue: list[Pin] = list(runtime.pins)
         if self.plan.project is not None:
-            own = self.done.get((self.plan.project.name, None))
-            if own is not None:
-                found[own.subject.name, None] = own
-                queue += own.final.pins
+            for hook in get_args(Hook):
+                own = self.done.get(replace(self.plan.project, hook=hook).key)
+                if own is not None:
+                    found[own.subject.key] = own
+                    queue += [*own.declared.pins, *own.final.pins]
         while queue:
             pin = queue.pop()
-            key = (pin.name, str(pin.version))
+            key = key_of(pin)
             built = self.done.get(key)
             if built is not None and key not in found and built.subject.sdist == pin.distribution:
                 found[key] = built
                 queue += [*built.declared.pins, *built.final.pins]
-        return [found[key] for key in sorted(found, key=lambda key: (key[0], key[1] or ""))]
+        return [found[key] for key in sorted(found, key=lambda key: (key[0], key[1] or "", key[2]))]
 
     # -- one step each
 
@@ -159,7 +182,7 @@ class _TargetWalk(Struct, kw_only=True):
 
     def _descend(self, frame: _Frame) -> None:
         pin = frame.waiting.pop()
-        if isinstance(pin.distribution, SourceDistribution) and (pin.name, str(pin.version)) not in self.done:
+        if isinstance(pin.distribution, SourceDistribution) and key_of(pin) not in self.done:
             self._push(frame, pin.distribution)
 
     def _push(self, frame: _Frame, sdist: SourceDistribution) -> None:
@@ -194,7 +217,7 @@ class _TargetWalk(Struct, kw_only=True):
         if place is None:
             self.sources.assume(request)
         elif place == target:
-            built = self.done.get((request.name, str(request.version)))
+            built = self.done.get((request.name, str(request.version), "wheel"))
             if built is None:
                 self._push(frame, sdist)
             else:
@@ -231,12 +254,12 @@ class _TargetWalk(Struct, kw_only=True):
 
     def closed(self, subject: Subject, like: Problem) -> Built | None:
         """Close one build for its own sake, on this walk's target; None where it cannot be."""
-        key = (subject.name, subject.version if subject.sdist is not None else None)
+        key = subject.key
         if key not in self.done and key not in self.hopeless:
             try:
                 self.run(self.frame(subject, replace(like, target=self.target)))
-            except ActionNeeded:
-                self.hopeless.add(key)
+            except ActionNeeded as error:
+                self.hopeless[key] = error.message
         return self.done.get(key)
 
     def _away(self, place: Target) -> "_TargetWalk":
@@ -281,7 +304,7 @@ class _TargetWalk(Struct, kw_only=True):
                 frame.problem = replace(problem, excluded=frame.problem.excluded)
                 frame.resolved = None
                 return
-        self.done[subject.name, subject.version if subject.sdist is not None else None] = Built(
+        self.done[subject.key] = Built(
             subject=subject,
             target=frame.problem.target,
             answer=frame.answer,
@@ -355,7 +378,7 @@ class _TargetWalk(Struct, kw_only=True):
         )
 
     def _preferences(self, subject: Subject, target: Target) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
-        own = self.plan.build_hints.get((target.label, subject.name), {})
+        own = self.plan.build_hints.get((target.label, subject.name, subject.hook), {})
         if not self.plan.share:
             return merged(own)
         return merged(own, self.plan.shared.get(target.label, {}), self.runtime, self.used)

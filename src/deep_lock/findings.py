@@ -15,6 +15,7 @@ from deep_lock.graph import Built, Closure
 from deep_lock.index_sources import IndexSources
 from deep_lock.model.distribution import Wheel
 from deep_lock.model.resolution import Pin, Selection
+from deep_lock.workshop import called
 
 _NOTES = {
     "build-requires-url": "its build requirements name a URL: what lies there can change, and no hash guards it",
@@ -53,6 +54,7 @@ def tell(
     ``added`` are the projects to whose builds the user added requirements, ``settings`` those whose backends get some.
     """
     _tell_of_evidence(closure, reporter)
+    _tell_of_editable(closure, reporter)
     _tell_of_yanked(closure, reporter)
     _tell_of_assumed(closure, sources, reporter)
     _tell_of_status(closure, sources, reporter)
@@ -110,7 +112,7 @@ def _assumed(closure: Closure) -> list[tuple[str, str]]:
 
 
 def _called(built: Built) -> str:
-    return f"{built.subject.name} {built.subject.version or ''}".rstrip()
+    return called(built.subject)
 
 
 def _tell_of_evidence(closure: Closure, reporter: Reporter) -> None:
@@ -118,6 +120,13 @@ def _tell_of_evidence(closure: Closure, reporter: Reporter) -> None:
     for name, reason in _assumed(closure):
         message = f"only the declared build requirements are locked: {reason}"
         reporter(Warned(code="build-assumed", subject=name, message=message))
+
+
+def _tell_of_editable(closure: Closure, reporter: Reporter) -> None:
+    """The wheel's build is locked all the same: only who installs the project in editable mode lacks something."""
+    for reason in closure.editable_unknown:
+        message = f"its build as an editable installation is not locked: {reason}"
+        reporter(Warned(code="editable-not-locked", subject="the project", message=message))
 
 
 def _tell_of_yanked(closure: Closure, reporter: Reporter) -> None:
@@ -151,10 +160,10 @@ def _tell_of_status(closure: Closure, sources: IndexSources, reporter: Reporter)
 def _tell_of_notes(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
     """Tell what is odd about the sdists that will be built."""
     built = {_called(own): own.subject.sdist for own in closure.builds if own.subject.sdist is not None}
-    for called, sdist in sorted(built.items()):
+    for name, sdist in sorted(built.items()):
         for note in sources.notes(sdist):
             if note in _NOTES:
-                reporter(Warned(code=note, subject=called, message=_NOTES[note]))
+                reporter(Warned(code=note, subject=name, message=_NOTES[note]))
 
 
 def _tell_of_downloaders(closure: Closure, reporter: Reporter) -> None:
@@ -165,11 +174,11 @@ def _tell_of_downloaders(closure: Closure, reporter: Reporter) -> None:
         for pin in (*built.declared.pins, *built.final.pins)
         if pin.name in _DOWNLOADERS
     }
-    for called, name in sorted(found):
+    for builder, name in sorted(found):
         message = (
             f"its build environment holds {name}, which {_DOWNLOADERS[name]}: this lock does not hold what it fetches"
         )
-        reporter(Warned(code="downloader", subject=called, message=message))
+        reporter(Warned(code="downloader", subject=builder, message=message))
 
 
 def _tell_of_unused(

@@ -7,16 +7,16 @@ from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.model.build_system import ConfigSettings, HookAnswer, SdistFacts
+from deep_lock.model.build_system import ConfigSettings, Hook, HookAnswer, SdistFacts
 from deep_lock.model.distribution import SourceDistribution
 from deep_lock.model.requirement import Requirement
-from deep_lock.model.resolution import BuildRequest, Problem, Resolved
+from deep_lock.model.resolution import BuildRequest, Pin, Problem, Resolved
 from deep_lock.model.target import Target
 from deep_lock.resolve.catalog import Catalog
 
 Preferences = Mapping[NormalizedName, tuple[Version, ...]]
-BuiltKey = tuple[NormalizedName, str | None]
-"""What is built on one target: a release, or the project itself (None)."""
+BuiltKey = tuple[NormalizedName, str | None, Hook]
+"""What is built on one target: a release, or the project itself (None); and as what."""
 
 
 class Subject(Struct, frozen=True, kw_only=True):
@@ -30,6 +30,17 @@ class Subject(Struct, frozen=True, kw_only=True):
     """What the user says its build needs beyond what it declares."""
     config_settings: ConfigSettings = ()
     """What the user tells its backend, in every call of a hook."""
+    hook: Hook = "wheel"
+    """As what it is built: only the project itself is ever installed in editable mode."""
+
+    @property
+    def key(self) -> BuiltKey:
+        return self.name, self.version if self.sdist is not None else None, self.hook
+
+
+def key_of(pin: Pin) -> BuiltKey:
+    """Return the key under which the build of a pinned release is known."""
+    return pin.name, str(pin.version), "wheel"
 
 
 class Built(Struct, frozen=True, kw_only=True):
@@ -74,6 +85,9 @@ class Closure(Struct, frozen=True, kw_only=True):
 
     runtime: tuple[tuple[Target, Resolved], ...]
     builds: tuple[Built, ...]
+    """The project's own editable build is among them only where its hook asks for something else than for a wheel."""
+    editable_unknown: tuple[str, ...] = ()
+    """Why the project's editable build is not known, where it should be."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -92,7 +106,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Prefer pins already made in build environments, so that one version serves as many as can share it."""
     runtime_hints: Mapping[str, Preferences] = field(default_factory=dict)
     """Earlier pins by target label."""
-    build_hints: Mapping[tuple[str, str], Preferences] = field(default_factory=dict)
-    """Earlier pins by (target label, name of what is built)."""
+    build_hints: Mapping[tuple[str, str, Hook], Preferences] = field(default_factory=dict)
+    """Earlier pins by (target label, name of what is built, as what)."""
     shared: Mapping[str, Preferences] = field(default_factory=dict)
     """By target label, versions that suit the most environments there: found by an earlier pass (sharing.py)."""

@@ -145,7 +145,7 @@ class IndexSources:
 
     def proven(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer:
         pins = {pin.name: pin.version for pin in environment.pins}
-        return backend.answer(subject.facts, None, target, environment=pins)
+        return backend.answer(subject.facts, None, target, environment=pins, hook=subject.hook)
 
     # -- backends
 

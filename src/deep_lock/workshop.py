@@ -16,7 +16,7 @@ import msgspec
 
 from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import HookFailed, HookRefused
-from deep_lock.graph import Built, BuiltKey, Subject
+from deep_lock.graph import Built, BuiltKey, Subject, key_of
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.machine import Machine
@@ -65,7 +65,7 @@ class Workshop:
         """Return what tells this environment from every other: its files, and those of the builds below it."""
         parts = [f"{target.label} {target.python_full_version}"]
         for pin, file in self._files(resolved, made, target):
-            told = "" if isinstance(file, Wheel) else settings_key(made[pin.name, str(pin.version)].subject)
+            told = "" if isinstance(file, Wheel) else settings_key(made[key_of(pin)].subject)
             parts.append(f"{file.filename} {self._client.digest(file)}{told}")
         return sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
@@ -138,7 +138,7 @@ class Workshop:
         if key not in self._environments:
             for pin, file in self._files(resolved, made, target):
                 if isinstance(file, SourceDistribution):
-                    self._build_wheel(made[pin.name, str(pin.version)], made, target)
+                    self._build_wheel(made[key_of(pin)], made, target)
             self._environments[key] = self._filled(resolved, made, target)
         return self._environments[key]
 
@@ -163,7 +163,7 @@ class Workshop:
         file = self._stand_in(pin, target)
         if isinstance(file, Wheel):
             return self._client.kept_file(file), file.filename
-        built = self._known_wheel(made[pin.name, str(pin.version)], made, target)
+        built = self._known_wheel(made[key_of(pin)], made, target)
         if built is None:
             raise HookFailed(f"{pin.name} {pin.version}: the wheel that was built of it is gone")
         return built
@@ -206,7 +206,7 @@ class Workshop:
         stack: list[tuple[Pin, bool]] = [(pin, False) for pin in resolved.pins]
         while stack:
             pin, ready = stack.pop()
-            key = (pin.name, str(pin.version))
+            key = key_of(pin)
             if key in ordered:
                 continue
             file = self._stand_in(pin, target)
@@ -220,7 +220,8 @@ class Workshop:
 
 def called(subject: Subject) -> str:
     """Return the subject's name for messages."""
-    return f"{subject.name} {subject.version or ''}".rstrip()
+    editable = " (editable)" if subject.hook == "editable" else ""
+    return f"{subject.name} {subject.version or ''}".rstrip() + editable
 
 
 def settings_key(subject: Subject) -> str:

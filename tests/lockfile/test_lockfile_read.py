@@ -179,6 +179,34 @@ def test_config_settings_that_are_refused(was: str, now: str, fault: str) -> Non
     assert caught.value.message == f"x: tool.deep-lock.inputs.config-settings{fault}"
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "fault"),
+    [
+        (
+            'needed = "always"',
+            'hook = "editable"\nneeded = "always"',
+            ".hook: stands only beside 'source': an sdist is built as a wheel",
+        ),
+        ('source = "."', 'source = "."\nhook = "wheel"', ".hook: must be one of 'editable', not 'wheel'"),
+        ('source = "."', 'source = "."\nhook = true', ".hook: must be a string, not a boolean"),
+    ],
+)
+def test_a_hook_is_told_of_the_project_only(was: str, now: str, fault: str) -> None:
+    with pytest.raises(LockInvalid) as caught:
+        from_text(_text("closed").replace(was, now, 1), "x")
+    place, _, rest = caught.value.message.partition("]")
+    assert place.startswith("x: tool.deep-lock.builds[")
+    assert rest == fault
+
+
+def test_two_editable_records_are_refused() -> None:
+    head, record, tail = _text("closed").rpartition('[[tool.deep-lock.builds]]\nname = "shop"')
+    editable = (record + tail).replace('source = "."', 'source = "."\nhook = "editable"')
+    assert from_text(head + record + tail + "\n" + editable, "x").builds[-1].hook == "editable"
+    with pytest.raises(LockInvalid, match="shop  has a record already"):
+        from_text(head + editable + "\n" + editable, "x")
+
+
 def test_a_rewrite_keeps_what_a_newer_revision_wrote() -> None:
     old = from_text(_text("newer-revision"), "deep.lock")
     again = from_text(_text("small"), "deep.lock")

@@ -454,6 +454,31 @@ def test_a_warm_run_asks_nothing_and_reads_no_sdist_again(made: Bench) -> None:
     assert (again.code, again.text, again.asked) == (0, first.text, ())
 
 
+HATCHED: Releases = {"hatchling 1.33.0": {"requires": ["helper<2"]}, "helper 1.0": {}, "editables 0.4": {}}
+HATCHING = """\
+[project]
+name = "app"
+version = "1"
+dependencies = []
+
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+"""
+
+
+def test_an_editable_build_keeps_pins_of_its_own(made: Bench) -> None:
+    made.hold(HATCHED)
+    made.write({"pyproject.toml": HATCHING})
+    first = made.lock("-U", "--refresh")
+    assert [build.hook for build in first.lock.builds] == [None, "editable"]
+    made.hold({**HATCHED, "editables 0.5": {}, "helper 1.1": {}})
+    assert made.lock("--refresh").text == first.text
+    moved = made.lock("-P", "editables", "--refresh")
+    assert moved.pins() == ["editables==0.5", "hatchling==1.33.0", "helper==1.0"]
+    check_whole(made, moved)
+
+
 TOLD = """\
 [project]
 name = "app"

@@ -316,6 +316,22 @@ def _reached(draft: _Draft, project: LockedBuild | None) -> set[tuple[str, str]]
     return reached
 
 
+def _editable(draft: _Draft, project: LockedBuild | None) -> LockedBuild | None:
+    """Draw the project's editable build: it asks for a member that the wheel declares, by another text."""
+    if project is None or not project.packages or not draft.pick(st.booleans()):
+        return None
+    labels = draft.labels()
+    return replace(
+        project,
+        hook="editable",
+        targets=draft.pick(st.sampled_from([(), labels[:1]])) if len(labels) > 1 else (),
+        requires_dynamic=(f"{project.packages[0].name}!=0",),
+        evidence="observed",
+        observed_on=labels[0],
+        declared_packages=draft.pick(st.sampled_from([None, project.packages])),
+    )
+
+
 def _referenced(entry: LockedPackage, packages: list[LockedPackage]) -> LockedPackage:
     """Give references their version where a name has several entries."""
     names = [each.name for each in packages]
@@ -371,7 +387,7 @@ def closed_locks(draw: st.DrawFn) -> Lock:
     builds = [build for build in draft.builds if (build.name, build.version) in keys]
     overlay = draw(_overlays(builds))
     builds = [_added_to(build, overlay.get(build.name, ())) for build in builds]
-    own = tuple(build for build in [project] if build is not None)
+    own = tuple(build for build in [project, _editable(draft, project)] if build is not None)
     direct = tuple(entry for entry in packages if entry.direct)
     chosen = draw(st.lists(st.sampled_from(sorted(_OPTIONS)), unique=True))
     extras = draw(st.lists(st.sampled_from(_NAMES), max_size=2, unique=True))

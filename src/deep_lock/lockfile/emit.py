@@ -211,6 +211,7 @@ def _member_text(member: EnvironmentMember) -> str:
 def _build_lines(build: LockedBuild) -> list[str]:
     lines = ["", "[[tool.deep-lock.builds]]", *_text("name", build.name), *_text("version", build.version)]
     lines += _text("source", build.source)
+    lines += _text("hook", build.hook)
     lines += _text("sdist", build.sdist)
     lines += _text("cargo-lock", build.cargo_lock)
     lines += _text("needed", build.needed)

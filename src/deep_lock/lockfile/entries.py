@@ -32,6 +32,7 @@ from deep_lock.model.lock import (
     HashOrigin,
     LockedBuild,
     LockedFile,
+    LockedHook,
     LockedPackage,
     LockedReference,
     Needed,
@@ -43,6 +44,7 @@ _EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
 _HASH_ORIGINS: tuple[HashOrigin, ...] = get_args(HashOrigin)
 _NEEDED: tuple[Needed, ...] = get_args(Needed)
 _REQUIRES_FROM: tuple[RequiresFrom, ...] = get_args(RequiresFrom)
+_HOOKS: tuple[LockedHook, ...] = get_args(LockedHook)
 _ENDS: tuple[Ending, ...] = get_args(Ending)
 
 
@@ -162,6 +164,7 @@ def read_build(table: Table) -> LockedBuild:
         name=table.text("name", name_fault),
         version=table.optional("version", version_fault),
         source=table.optional("source", source_fault),
+        hook=table.choice("hook", _HOOKS),
         sdist=table.optional("sdist", prefixed_digest_fault),
         cargo_lock=table.optional("cargo-lock", prefixed_digest_fault),
         needed=table.chosen("needed", _NEEDED),
@@ -208,5 +211,7 @@ def _refuse_half_source(table: Table, build: LockedBuild) -> None:
         table.refuse("sdist", "does not go with 'source': the project is built from its tree")
     if build.source is not None and build.cargo_lock is not None:
         table.refuse("cargo-lock", "does not go with 'source': it is told of sdists, whose bytes are locked")
+    if build.source is None and build.hook is not None:
+        table.refuse("hook", "stands only beside 'source': an sdist is built as a wheel")
     if (build.source is not None) != (build.needed == "project"):
         table.refuse("needed", "must be 'project' where 'source' stands, and only there")

@@ -26,5 +26,5 @@ def keep_unknown(old: Lock, new: Lock) -> Lock:
     )
 
 
-def _key(build: LockedBuild) -> tuple[str, str | None, str | None, tuple[str, ...]]:
-    return build.name, build.version, build.source, tuple(sorted(build.targets))
+def _key(build: LockedBuild) -> tuple[str, str | None, str | None, str | None, tuple[str, ...]]:
+    return build.name, build.version, build.source, build.hook, tuple(sorted(build.targets))

@@ -133,5 +133,6 @@ def _ordered_build(build: LockedBuild) -> LockedBuild:
     )
 
 
-def _build_key(build: LockedBuild) -> tuple[str, bool, Version, str, tuple[str, ...]]:
-    return build.name, build.version is not None, _version(build.version or "0"), build.source or "", build.targets
+def _build_key(build: LockedBuild) -> tuple[str, bool, Version, str, str, tuple[str, ...]]:
+    version = _version(build.version or "0")
+    return build.name, build.version is not None, version, build.source or "", build.hook or "", build.targets

@@ -226,11 +226,11 @@ def _read_packages(tables: list[Table]) -> tuple[LockedPackage, ...]:
 
 def _read_builds(tool: Table) -> tuple[LockedBuild, ...]:
     builds: list[LockedBuild] = []
-    seen: set[tuple[str, str | None, str | None, str]] = set()
+    seen: set[tuple[str, str | None, str | None, str | None, str]] = set()
     for table in tool.tables("builds") or ():
         build = read_build(table)
         for label in build.targets or ("",):
-            key = build.name, build.version, build.source, label
+            key = build.name, build.version, build.source, build.hook, label
             if key in seen:
                 table.refuse(
                     "", f"{build.name} {build.version or ''} has a record{f' for {label}' if label else ''} already"

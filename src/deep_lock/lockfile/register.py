@@ -50,7 +50,8 @@ def open_register(lock: Lock) -> Register:
 
 def called(subject: LockedPackage | LockedBuild | EnvironmentMember) -> str:
     """Return how a message calls an entry, a record or a member."""
-    return f"{subject.name} {subject.version}" if subject.version else subject.name
+    name = f"{subject.name} {subject.version}" if subject.version else subject.name
+    return f"{name} ({subject.hook})" if isinstance(subject, LockedBuild) and subject.hook else name
 
 
 def key_of(subject: LockedPackage | EnvironmentMember) -> Key:

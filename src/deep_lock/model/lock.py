@@ -24,6 +24,7 @@ HashOrigin = Literal["computed"]
 Needed = Literal["always", "targets", "forced", "scope", "project"]
 """Why a release is built: no wheel at all, none for these targets, no-binary, build scope "all", the project itself."""
 RequiresFrom = Literal["pyproject", "default", "user"]
+LockedHook = Literal["editable"]
 Ending = Literal["self-hosted"]
 OptionValue = str | int | bool | datetime | tuple[str, ...]
 
@@ -97,6 +98,8 @@ class LockedBuild(Struct, frozen=True, kw_only=True):
     """None for a project whose version is dynamic."""
     source: str | None = None
     """"." for the project itself."""
+    hook: LockedHook | None = None
+    """"editable" where it is the project's build as an editable installation; None is as a wheel, which comes first."""
     sdist: str | None = None
     """"sha256:..." of the archive that the declarations were read from."""
     cargo_lock: str | None = None
