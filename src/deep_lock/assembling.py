@@ -9,13 +9,28 @@ from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.beside import path_of_url, seen_from
-from deep_lock.graph import Built, Closure
+from deep_lock.direct_entries import EntryKey, direct_of, entry_key, locked_source, vouched_version
+from deep_lock.graph import Built, Closure, Subject, key_of_pin
 from deep_lock.model.build_system import Evidence
-from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
+from deep_lock.model.distribution import (
+    Archive,
+    Buildable,
+    Direct,
+    Directory,
+    Distribution,
+    Installable,
+    SourceDistribution,
+    Vcs,
+    Wheel,
+    built_from,
+    is_wheel,
+    source_of,
+)
 from deep_lock.model.lock import (
     BUILD_MARKER,
     EnvironmentMember,
@@ -31,8 +46,6 @@ from deep_lock.model.target_markers import Scope, with_scopes
 from deep_lock.reach import Part, reached
 from deep_lock.resolve.candidates import fitting_wheels, sdists_first, suffix_rank
 
-Key = tuple[NormalizedName, Version]
-
 
 class Shelf(Protocol):
     """What the assembly asks of the index: every file of a release, and digests where the index has none."""
@@ -43,8 +56,8 @@ class Shelf(Protocol):
     def digest(self, file: Distribution) -> str:
         """Return the sha256 of a file: the promised one, else that of its bytes."""
 
-    def metadata_evidence(self, sdist: SourceDistribution) -> Evidence | None:
-        """Return how the sdist's own metadata is known; None where it is plain metadata."""
+    def metadata_evidence(self, sdist: Buildable) -> Evidence | None:
+        """Return how the sdist's (or tree's) own metadata is known; None where it is plain metadata."""
 
 
 class _Entry(Struct, kw_only=True):
@@ -52,13 +65,15 @@ class _Entry(Struct, kw_only=True):
 
     name: NormalizedName
     version: Version
-    taken: dict[str, Distribution] = field(default_factory=dict)
+    pin: Pin
+    """One of its pins."""
+    taken: dict[str, Installable] = field(default_factory=dict)
     """The file that each target takes, by label."""
     scopes: dict[str, tuple[Scope, ...]] = field(default_factory=dict)
     recorded: bool = False
     """Whether a build record stands for it."""
     in_environment: bool = False
-    children: set[Key] = field(default_factory=set)
+    children: set[EntryKey] = field(default_factory=set)
     direct: bool = False
 
 
@@ -83,66 +98,111 @@ class Assembly(Struct, frozen=True, kw_only=True):
 def packages(assembly: Assembly) -> tuple[LockedPackage, ...]:
     """Return every entry of the lock, sorted."""
     entries = _entries(assembly)
-    several = _several(entries)
+    written = _Written(entries=entries, several=_several(entries))
     keys = sorted(entries)
-    return tuple(_package(entries[key], assembly, several) for key in keys)
+    return tuple(_package(entries[key], assembly, written) for key in keys)
 
 
-def _several(entries: Mapping[Key, _Entry]) -> frozenset[NormalizedName]:
+def _several(entries: Mapping[EntryKey, _Entry]) -> frozenset[NormalizedName]:
     """Return the names that have more than one entry: references to them need a version."""
-    names = [name for name, _ in entries]
+    names = [key[0] for key in entries]
     return frozenset(name for name in names if names.count(name) > 1)
 
 
-def _entries(assembly: Assembly) -> dict[Key, _Entry]:
-    entries: dict[Key, _Entry] = {}
+def _entries(assembly: Assembly) -> dict[EntryKey, _Entry]:
+    entries: dict[EntryKey, _Entry] = {}
     for (target, resolved), problem in zip(assembly.closure.runtime, assembly.problems, strict=True):
         scopes = reached(assembly.parts, problem, resolved)
         for pin, entry in _entered(entries, resolved, target):
             entry.scopes[target.label] = scopes[pin.name]
-        versions = _versions(resolved)
+        keys = _keys(resolved)
         for edge in resolved.edges:
             if edge.parent is None:
-                entries[edge.child, versions[edge.child]].direct = True
+                entries[keys[edge.child]].direct = True
     for built in assembly.closure.builds:
         for resolved in (built.final, built.declared):
             for _, entry in _entered(entries, resolved, built.target):
                 entry.in_environment = True
-    for built in assembly.closure.builds:
-        if built.subject.sdist is not None:
-            entries[built.subject.name, built.subject.sdist.version].recorded = True
+    recorded = {built.subject.key for built in assembly.closure.builds}
+    for entry in entries.values():
+        entry.recorded = key_of_pin(entry.pin) in recorded
     return entries
 
 
-def _entered(entries: dict[Key, _Entry], resolved: Resolved, target: Target) -> list[tuple[Pin, _Entry]]:
+def _entered(entries: dict[EntryKey, _Entry], resolved: Resolved, target: Target) -> list[tuple[Pin, _Entry]]:
     """Note each pin's file, and what it brings in; return the pins with their entries."""
     found = []
     for pin in resolved.pins:
-        entry = entries.setdefault((pin.name, pin.version), _Entry(name=pin.name, version=pin.version))
+        entry = entries.setdefault(entry_key(pin), _Entry(name=pin.name, version=pin.version, pin=pin))
         entry.taken[target.label] = pin.distribution
         found.append((pin, entry))
-    _add_children(entries, resolved, _versions(resolved))
+    _add_children(entries, resolved, _keys(resolved))
     return found
 
 
-def _versions(resolved: Resolved) -> dict[NormalizedName, Version]:
-    return {pin.name: pin.version for pin in resolved.pins}
+def _keys(resolved: Resolved) -> dict[NormalizedName, EntryKey]:
+    return {pin.name: entry_key(pin) for pin in resolved.pins}
 
 
 def _add_children(
-    entries: Mapping[Key, _Entry], resolved: Resolved, versions: Mapping[NormalizedName, Version]
+    entries: Mapping[EntryKey, _Entry], resolved: Resolved, keys: Mapping[NormalizedName, EntryKey]
 ) -> None:
     for edge in resolved.edges:
         if edge.parent is not None and edge.parent != edge.child:
-            entries[edge.parent, versions[edge.parent]].children.add((edge.child, versions[edge.child]))
+            entries[keys[edge.parent]].children.add(keys[edge.child])
 
 
-def _package(entry: _Entry, assembly: Assembly, several: frozenset[NormalizedName]) -> LockedPackage:
+class _Written(Struct, frozen=True, kw_only=True):
+    """What references between entries are made from."""
+
+    entries: Mapping[EntryKey, _Entry]
+    several: frozenset[NormalizedName]
+    """Names that have more than one entry."""
+
+    def references(self, entry: _Entry) -> tuple[LockedReference, ...]:
+        return tuple(self._reference(key) for key in sorted(entry.children))
+
+    def _reference(self, key: EntryKey) -> LockedReference:
+        if key[0] not in self.several:
+            return LockedReference(name=key[0])
+        pin = self.entries[key].pin
+        direct = direct_of(pin.distribution)
+        return LockedReference(
+            name=key[0],
+            version=vouched_version(pin),
+            source=None if direct is None else locked_source(direct),
+        )
+
+
+def _package(entry: _Entry, assembly: Assembly, written: _Written) -> LockedPackage:
+    direct = direct_of(entry.pin.distribution)
+    return _release(entry, assembly, written) if direct is None else _named(entry, direct, assembly, written)
+
+
+def _named(entry: _Entry, file: Direct, assembly: Assembly, written: _Written) -> LockedPackage:
+    """Return the entry of a direct reference."""
+    source = built_from(file)
+    edited = any(isinstance(own, Directory) and own.editable for own in entry.taken.values())
+    return LockedPackage(
+        name=entry.name,
+        version=vouched_version(entry.pin),
+        marker=_marker(entry, assembly.targets),
+        dependencies=written.references(entry),
+        source=locked_source(replace(file, editable=edited) if isinstance(file, Directory) else file),
+        direct=entry.direct,
+        build=f"{entry.name} @ {source_of(file)}" if entry.recorded else None,
+        metadata=assembly.shelf.metadata_evidence(source) if source is not None else None,
+        no_source=source is None and _no_source(entry, assembly.selection),
+    )
+
+
+def _release(entry: _Entry, assembly: Assembly, written: _Written) -> LockedPackage:
     targets = assembly.targets
     files = assembly.shelf.files(entry.name, entry.version)
-    taken = next(iter(entry.taken.values()))
-    wheels = _every_wheel(files) if assembly.every_file else _wheels(entry, files, targets, assembly.selection)
-    sdists = {label: file for label, file in entry.taken.items() if isinstance(file, SourceDistribution)}
+    uses = {label: own for label, own in entry.taken.items() if isinstance(own, Wheel | SourceDistribution)}
+    taken = next(iter(uses.values()))
+    wheels = _every_wheel(files) if assembly.every_file else _wheels(uses, files, targets, assembly.selection)
+    sdists = {label: file for label, file in uses.items() if isinstance(file, SourceDistribution)}
     sdist = next(iter(sdists.values()), None)
     listed = sdist or (_best_sdist(files) if assembly.every_file else None)
     has_wheel = any(isinstance(file, Wheel) for file in files)
@@ -153,10 +213,7 @@ def _package(entry: _Entry, assembly: Assembly, several: frozenset[NormalizedNam
         version=str(entry.version),
         marker=_marker(entry, targets) if runtime else BUILD_MARKER,
         requires_python=taken.requires_python,
-        dependencies=tuple(
-            LockedReference(name=name, version=str(version) if name in several else None)
-            for name, version in sorted(entry.children)
-        ),
+        dependencies=written.references(entry),
         index=_index_of((taken, *wheels, *((listed,) if listed is not None else ()))),
         sdist=_locked(listed, assembly) if listed is not None else None,
         wheels=tuple(_locked(wheel, assembly) for wheel in wheels),
@@ -184,17 +241,17 @@ def _no_source(entry: _Entry, selection: Selection) -> bool:
     return (
         selection.build_scope == "all"
         and entry.name in selection.allow_wheel
-        and all(isinstance(file, Wheel) for file in entry.taken.values())
+        and all(map(is_wheel, entry.taken.values()))
     )
 
 
 def _wheels(
-    entry: _Entry, files: Sequence[Distribution], targets: Sequence[Target], selection: Selection
+    uses: Mapping[str, Distribution], files: Sequence[Distribution], targets: Sequence[Target], selection: Selection
 ) -> list[Wheel]:
-    """Return the wheels that fit a target which uses the entry, in file name order."""
+    """Return the wheels that fit a target which uses the release, in file name order."""
     found: dict[str, Wheel] = {}
     for target in targets:
-        taken = entry.taken.get(target.label)
+        taken = uses.get(target.label)
         if taken is None:
             continue
         for wheel in fitting_wheels(files, target, selection, yanked_ok=taken.yanked is not None):
@@ -256,6 +313,7 @@ def _content(built: Built, assembly: Assembly) -> tuple[object, ...]:
     return (
         built.subject.name,
         built.subject.version,
+        _source(built),
         built.subject.hook,
         built.answer,
         _needed(built, assembly),
@@ -272,10 +330,10 @@ def _build(same: Sequence[Built], assembly: Assembly, labels: tuple[str, ...]) -
     added = tuple(sorted({str(requirement) for requirement in subject.added}))
     return LockedBuild(
         name=subject.name,
-        version=subject.version,
-        source="." if subject.sdist is None else None,
+        version=_recorded_version(subject),
+        source=_source(built),
         hook="editable" if subject.hook == "editable" else None,
-        sdist=f"sha256:{assembly.shelf.digest(subject.sdist)}" if subject.sdist is not None else None,
+        sdist=_recorded_digest(subject, assembly),
         cargo_lock=f"sha256:{subject.facts.cargo_lock}" if subject.facts.cargo_lock else None,
         needed=_needed(built, assembly),
         targets=labels,
@@ -294,10 +352,38 @@ def _build(same: Sequence[Built], assembly: Assembly, labels: tuple[str, ...]) -
     )
 
 
+def _source(built: Built) -> str | None:
+    """Return where the source tree of a record is; None for an sdist of an index."""
+    source = built.subject.source
+    return "." if source is None else source_of(source) or None
+
+
+def _recorded_version(subject: Subject) -> str | None:
+    match subject.source:
+        case Directory() | Vcs():
+            return None
+        case Archive(version=version):
+            return version
+        case _:
+            return subject.version
+
+
+def _recorded_digest(subject: Subject, assembly: Assembly) -> str | None:
+    match subject.source:
+        case SourceDistribution() as sdist:
+            return f"sha256:{assembly.shelf.digest(sdist)}"
+        case Archive(file=file):
+            return f"sha256:{file.sha256}"
+        case _:
+            return None
+
+
 def _needed(built: Built, assembly: Assembly) -> Needed:
     subject = built.subject
-    if subject.sdist is None:
+    if subject.source is None:
         return "project"
+    if subject.sdist is None:
+        return "direct"
     files = assembly.shelf.files(subject.sdist.name, subject.sdist.version)
     if not any(isinstance(file, Wheel) for file in files):
         return "always"

@@ -7,14 +7,14 @@ from packaging.version import Version
 
 from deep_lock.graph import Preferences, Subject
 from deep_lock.model.build_system import HookAnswer
-from deep_lock.model.distribution import SourceDistribution
+from deep_lock.model.distribution import is_wheel, source_of
 from deep_lock.model.requirement import Origin, Requirement, parse_requirement
 from deep_lock.model.resolution import Pin, Resolved, Selection
 
 
 def needs_build(pin: Pin, selection: Selection) -> bool:
-    """Whether the target takes the release as an sdist, which then will be built."""
-    return isinstance(pin.distribution, SourceDistribution) and selection.build_scope != "none"
+    """Whether the target takes the release as an sdist or a source tree, which then will be built."""
+    return not is_wheel(pin.distribution) and selection.build_scope != "none"
 
 
 def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requirement, ...]:
@@ -22,7 +22,9 @@ def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requir
 
     Raises RequirementInvalid.
     """
-    source = f"{subject.name} {subject.version}" if subject.sdist is not None else "pyproject.toml"
+    source = "pyproject.toml"
+    if subject.source is not None:
+        source = f"{subject.name} {subject.version or source_of(subject.source)}"
     system = subject.facts.build_system
     place = "build-system.requires" if system.requires_from == "pyproject" else "default build system"
     declared = (parse_requirement(text, Origin(source=source, place=place)) for text in system.requires)
@@ -54,7 +56,12 @@ def remembered(
     known: Mapping[NormalizedName, tuple[Version, ...]], resolved: Resolved
 ) -> dict[NormalizedName, tuple[Version, ...]]:
     """Return what is known, with the pins of a resolution behind it."""
-    return dict(merged(known, {pin.name: (pin.version,) for pin in resolved.pins}))
+    return dict(merged(known, versions_of(resolved)))
+
+
+def versions_of(resolved: Resolved) -> dict[NormalizedName, tuple[Version, ...]]:
+    """Return the pins as preferences. A direct reference is none: no index is to be asked for its name."""
+    return {pin.name: (pin.version,) for pin in resolved.pins if not source_of(pin.distribution)}
 
 
 def within(final: Resolved, declared: Resolved) -> Resolved:

@@ -7,6 +7,7 @@ A frame is asked again whenever something it lacked is known (`Blocked`), whenev
 one fixpoint), and whenever one of its pins turned out to be on the chain of builds under way (then without that pin).
 """
 
+from collections.abc import Mapping
 from typing import get_args
 
 from msgspec import Struct, field
@@ -14,12 +15,20 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.build_problems import asks_otherwise, build_requirements, merged, needs_build, remembered, within
+from deep_lock.build_problems import (
+    asks_otherwise,
+    build_requirements,
+    merged,
+    needs_build,
+    remembered,
+    versions_of,
+    within,
+)
 from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, Unsatisfiable
 from deep_lock.events import Reporter, Solving
-from deep_lock.graph import Built, BuiltKey, Closure, Plan, Preferences, Sources, Subject, key_of
+from deep_lock.graph import Built, BuiltKey, Closure, Plan, Preferences, Sources, Subject, built_key, key_of_pin
 from deep_lock.model.build_system import Hook, HookAnswer
-from deep_lock.model.distribution import SourceDistribution
+from deep_lock.model.distribution import Buildable, built_from
 from deep_lock.model.resolution import (
     Blocked,
     BuildRequest,
@@ -39,6 +48,8 @@ MAX_STAGES = 5
 class _Frame(Struct, kw_only=True):
     problem: Problem
     subject: Subject | None = None
+    version: Version | None = None
+    """The version by which the frame above pinned the subject."""
     answer: HookAnswer | None = None
     declared: Resolved | None = None
     asked_in: Resolved | None = None
@@ -67,7 +78,7 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
         asked = replace(problem, preferences=merged(hints, earlier))
         walk = _TargetWalk(target=problem.target, plan=plan, sources=sources, reporter=reporter, used=used, away=away)
         resolved = walk.run(_Frame(problem=asked))
-        walk.runtime = {pin.name: (pin.version,) for pin in resolved.pins}
+        walk.runtime = versions_of(resolved)
         if plan.project is not None and problem.selection.build_scope != "none":
             walk.run(walk.frame(plan.project, problem))
             walk.add_editable(plan.project, problem)
@@ -77,6 +88,18 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.reached(resolved)]
     unknown = sorted({reason for walk in walks for reason in walk.editable_unknown})
     return Closure(runtime=tuple(runtime), builds=tuple(builds), editable_unknown=tuple(unknown))
+
+
+def close_build(
+    plan: Plan, subject: Subject, like: Problem, sources: Sources, reporter: Reporter
+) -> tuple[Built, Mapping[BuiltKey, Built]]:
+    """Close one build for its own sake, on the target of ``like``; returns it with all builds below it.
+
+    Raises as `close`.
+    """
+    walk = _TargetWalk(target=like.target, plan=plan, sources=sources, reporter=reporter, used={}, away={})
+    walk.run(walk.frame(subject, like))
+    return walk.done[subject.key], walk.done
 
 
 class _TargetWalk(Struct, kw_only=True):
@@ -147,9 +170,9 @@ class _TargetWalk(Struct, kw_only=True):
                     queue += [*own.declared.pins, *own.final.pins]
         while queue:
             pin = queue.pop()
-            key = key_of(pin)
+            key = key_of_pin(pin)
             built = self.done.get(key)
-            if built is not None and key not in found and built.subject.sdist == pin.distribution:
+            if built is not None and key not in found and built.subject.source == pin.distribution:
                 found[key] = built
                 queue += [*built.declared.pins, *built.final.pins]
         return [found[key] for key in sorted(found, key=lambda key: (key[0], key[1] or "", key[2]))]
@@ -182,49 +205,48 @@ class _TargetWalk(Struct, kw_only=True):
 
     def _descend(self, frame: _Frame) -> None:
         pin = frame.waiting.pop()
-        if isinstance(pin.distribution, SourceDistribution) and key_of(pin) not in self.done:
-            self._push(frame, pin.distribution)
+        source = built_from(pin.distribution)
+        if source is not None and key_of_pin(pin) not in self.done:
+            self._push(frame, source, pin.version)
 
-    def _push(self, frame: _Frame, sdist: SourceDistribution) -> None:
-        """Put the build of an sdist onto the stack; one that is there already is a cycle."""
-        if any(above.subject is not None and above.subject.sdist == sdist for above in self.stack):
-            frame.cycle = frame.cycle or self._chain(f"{sdist.name} {sdist.version}")
-            self._exclude(frame, sdist.name, sdist.version)
+    def _push(self, frame: _Frame, source: Buildable, version: Version) -> None:
+        """Put a build onto the stack; one that is there already is a cycle."""
+        if any(above.subject is not None and above.subject.source == source for above in self.stack):
+            frame.cycle = frame.cycle or self._chain(f"{source.name} {version}")
+            self._exclude(frame, source.name, version)
             return
         if len(self.stack) >= MAX_DEPTH:
-            raise LimitExceeded(f"{MAX_DEPTH} levels of builds below each other: {self._chain(sdist.name)}")
-        self.stack.append(self.frame(self._subject(sdist), frame.problem))
+            raise LimitExceeded(f"{MAX_DEPTH} levels of builds below each other: {self._chain(source.name)}")
+        made = self.frame(self._subject(source), frame.problem)
+        made.version = version
+        self.stack.append(made)
 
-    def _subject(self, sdist: SourceDistribution) -> Subject:
-        facts, added = self.sources.facts(sdist), self.plan.extra_build_requires.get(sdist.name, ())
-        return Subject(
-            name=sdist.name,
-            version=str(sdist.version),
-            sdist=sdist,
-            facts=facts,
-            added=added,
-            config_settings=self.plan.config_settings.get(sdist.name, ()),
+    def _subject(self, source: Buildable) -> Subject:
+        return replace(
+            self.sources.subject(source),
+            added=self.plan.extra_build_requires.get(source.name, ()),
+            config_settings=self.plan.config_settings.get(source.name, ()),
         )
 
     # -- what only a backend knows
 
     def _learn(self, frame: _Frame, request: BuildRequest) -> None:
         """Find out the metadata of a release: close its build, ask its backend; where neither can be, assume it."""
-        sdist, target = request.sdist, frame.problem.target
+        source, target = request.source, frame.problem.target
         place = None
         if frame.problem.selection.build_scope != "none":
             place = self.sources.place(request.name, target)
         if place is None:
             self.sources.assume(request)
         elif place == target:
-            built = self.done.get((request.name, str(request.version), "wheel"))
+            built = self.done.get(built_key(request.name, str(request.version), source))
             if built is None:
-                self._push(frame, sdist)
+                self._push(frame, source, request.version)
             else:
                 self.sources.observe(built, self.done)
         else:
             walk = self._away(place)
-            away = walk.closed(self._subject(sdist), frame.problem)
+            away = walk.closed(self._subject(source), frame.problem)
             if away is None:
                 self.sources.assume(request)
             else:
@@ -334,12 +356,17 @@ class _TargetWalk(Struct, kw_only=True):
             return
         chain = self._chain("") if len(self.stack) > 1 else ""
         story = frame.failure or impossible.explanation + (f"\n  needed by: {chain}" if chain else "")
-        if subject is not None and subject.sdist is not None and len(self.stack) > (1 if frame.cycle else 2):
+        if (
+            subject is not None
+            and subject.source is not None
+            and frame.version is not None
+            and len(self.stack) > (1 if frame.cycle else 2)
+        ):
             self.stack.pop()
             above = self.stack[-1]
             above.cycle = above.cycle or frame.cycle
             above.failure = above.failure or story
-            self._exclude(above, subject.name, subject.sdist.version)
+            self._exclude(above, subject.name, frame.version)
             return
         if frame.cycle:
             raise BuildCycle(

@@ -25,8 +25,9 @@ class Earlier(Struct, frozen=True, kw_only=True):
 
         That is the sdist, what it declares, the releases of that, and what its backend is told.
         """
+        sdist = subject.sdist
         build = self.builds.get((subject.name, subject.version, target.label))
-        if build is None or subject.sdist is None or build.sdist != f"sha256:{subject.sdist.sha256}":
+        if build is None or sdist is None or build.source is not None or build.sdist != f"sha256:{sdist.sha256}":
             return None
         if self.settings.get(subject.name, ()) != subject.config_settings:
             return None

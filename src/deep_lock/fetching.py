@@ -19,8 +19,8 @@ from deep_lock.files import is_temporary
 from deep_lock.flags import FetchFlags
 from deep_lock.index.downloads import Downloads, Wanted, Way
 from deep_lock.index.once import Once, Workers
-from deep_lock.lockfile.picking import every_file, picked_files
-from deep_lock.model.lock import Lock, LockedFile
+from deep_lock.lockfile.picking import every_file, picked_files, source_trees
+from deep_lock.model.lock import Lock, LockedFile, source_text
 from deep_lock.model.target import Target
 from deep_lock.model.targets import make_target
 from deep_lock.network import open_downloads
@@ -58,6 +58,9 @@ def fetch(flags: FetchFlags, reporter: Reporter) -> FetchOutcome:
     downloads = open_downloads(flags, read_settings(folder), lock.indexes, reporter)
     with closing(downloads):
         outcome = _put_all(wanted, flags.destination, downloads)
+    for entry in source_trees(lock):
+        message = f"is a source tree and no file: {show(source_text(entry.source))}"
+        reporter(Warned(code="fetch-tree", subject=entry.name, message=message))
     _tell_others(flags.destination, every_file(lock), reporter)
     return outcome
 
@@ -66,7 +69,7 @@ def fetch(flags: FetchFlags, reporter: Reporter) -> FetchOutcome:
 
 
 def _asked_for(flags: FetchFlags, lock: Lock) -> Sequence[LockedFile]:
-    """Choose the files. Source trees and repositories (`directory`, `vcs`) are not files: a lock holds none so far."""
+    """Choose the files. Source trees and repositories (`directory`, `vcs`) are not files."""
     targets = _targets(flags, lock)
     if not flags.runtime and not flags.build and not flags.targets:
         return every_file(lock)

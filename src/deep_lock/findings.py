@@ -13,7 +13,7 @@ from deep_lock.errors import HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
 from deep_lock.graph import Built, Closure
 from deep_lock.index_sources import IndexSources
-from deep_lock.model.distribution import Wheel
+from deep_lock.model.distribution import SourceDistribution, Wheel, is_wheel, source_of
 from deep_lock.model.resolution import Pin, Selection
 from deep_lock.workshop import called
 
@@ -61,6 +61,7 @@ def tell(
     _tell_of_notes(closure, sources, reporter)
     _tell_of_downloaders(closure, reporter)
     _tell_of_unused(closure, added, settings, reporter)
+    _tell_of_elsewhere(closure, reporter)
 
 
 def require_sources(closure: Closure, selection: Selection) -> None:
@@ -74,7 +75,7 @@ def require_sources(closure: Closure, selection: Selection) -> None:
         {
             f"{pin.name} {pin.version}"
             for pin in _pins(closure)
-            if isinstance(pin.distribution, Wheel) and pin.name not in selection.allow_wheel
+            if is_wheel(pin.distribution) and pin.name not in selection.allow_wheel
         }
     )
     if lacking:
@@ -103,7 +104,7 @@ def _pins(closure: Closure) -> Iterator[Pin]:
 
 
 def _releases(closure: Closure) -> list[tuple[NormalizedName, Version]]:
-    return sorted({(pin.name, pin.version) for pin in _pins(closure)})
+    return sorted({(pin.name, pin.version) for pin in _pins(closure) if not source_of(pin.distribution)})
 
 
 def _assumed(closure: Closure) -> list[tuple[str, str]]:
@@ -134,18 +135,20 @@ def _tell_of_yanked(closure: Closure, reporter: Reporter) -> None:
     pins = [pin for _, resolved in closure.runtime for pin in resolved.pins]
     pins += [pin for built in closure.builds for pin in (*built.declared.pins, *built.final.pins)]
     for pin in pins:
-        if pin.distribution.yanked is not None:
-            reason = f": {show(pin.distribution.yanked)}" if pin.distribution.yanked else ""
+        file = pin.distribution
+        if isinstance(file, Wheel | SourceDistribution) and file.yanked is not None:
+            reason = f": {show(file.yanked)}" if file.yanked else ""
             reporter(Warned(code="yanked", subject=f"{pin.name} {pin.version}", message=f"it is yanked{reason}"))
 
 
 def _tell_of_assumed(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
     """Tell of metadata that nobody proved."""
-    for name, version in _releases(closure):
-        source = sources.assumed_from(name, version)
+    pins = {(pin.name, pin.version, source_of(pin.distribution)): pin for pin in _pins(closure)}
+    for key in sorted(pins):
+        source = sources.assumed_from(pins[key])
         if source is not None:
             message = f"only its build backend knows its dependencies; taken from {source}"
-            reporter(Warned(code="metadata-assumed", subject=f"{name} {version}", message=message))
+            reporter(Warned(code="metadata-assumed", subject=f"{key[0]} {key[1]}", message=message))
 
 
 def _tell_of_status(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
@@ -159,9 +162,9 @@ def _tell_of_status(closure: Closure, sources: IndexSources, reporter: Reporter)
 
 def _tell_of_notes(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
     """Tell what is odd about the sdists that will be built."""
-    built = {_called(own): own.subject.sdist for own in closure.builds if own.subject.sdist is not None}
-    for name, sdist in sorted(built.items()):
-        for note in sources.notes(sdist):
+    built = {_called(own): own.subject.source for own in closure.builds if own.subject.source is not None}
+    for name in sorted(built):
+        for note in sources.notes(built[name]):
             if note in _NOTES:
                 reporter(Warned(code=note, subject=name, message=_NOTES[note]))
 
@@ -188,7 +191,21 @@ def _tell_of_unused(
     for name in sorted({*settings}.difference(own.subject.name for own in closure.builds)):
         message = "config-settings are given for it, and it is not built"
         reporter(Warned(code="config-settings-unused", subject=name, message=message))
-    built = {own.subject.name for own in closure.builds if own.subject.sdist is not None}
+    built = {own.subject.name for own in closure.builds if own.subject.source is not None}
     for name in sorted(set(added) - built):
         message = "extra-build-requires adds to its build, and no sdist of it is built"
         reporter(Warned(code="extra-build-unused", subject=name, message=message))
+
+
+def _tell_of_elsewhere(closure: Closure, reporter: Reporter) -> None:
+    """A direct reference holds for the runtime: where a build asks for that name too, an index was asked for it."""
+    direct = {
+        pin.name: source_of(pin.distribution)
+        for _, resolved in closure.runtime
+        for pin in resolved.pins
+        if source_of(pin.distribution)
+    }
+    built = {pin.name for own in closure.builds for pin in own.final.pins}
+    for name in sorted(direct.keys() & built):
+        message = f"comes from {show(direct[name])} where it is installed, and from an index where a build needs it"
+        reporter(Warned(code="direct-not-for-builds", subject=name, message=message))

@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.model.build_system import ConfigSettings, Hook, HookAnswer, SdistFacts
-from deep_lock.model.distribution import SourceDistribution
+from deep_lock.model.distribution import Buildable, SourceDistribution, source_of
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import BuildRequest, Pin, Problem, Resolved
 from deep_lock.model.target import Target
@@ -16,15 +16,17 @@ from deep_lock.resolve.catalog import Catalog
 
 Preferences = Mapping[NormalizedName, tuple[Version, ...]]
 BuiltKey = tuple[NormalizedName, str | None, Hook]
-"""What is built on one target: a release, or the project itself (None); and as what."""
+"""What is built on one target: a release by its version, a direct reference by "@" and where it leads, the project
+itself (None); and as what."""
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """What is built: an sdist, or the project itself (``sdist`` None)."""
+    """What is built: an sdist, what a direct reference names, or the project itself (``source`` None)."""
 
     name: NormalizedName
     version: str | None
-    sdist: SourceDistribution | None
+    """None where only the backend knows it: of the project, or of a source tree."""
+    source: Buildable | None
     facts: SdistFacts
     added: tuple[Requirement, ...] = ()
     """What the user says its build needs beyond what it declares."""
@@ -35,12 +37,25 @@ class Subject(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> BuiltKey:
-        return self.name, self.version if self.sdist is not None else None, self.hook
+        """What it is called among all that is built on a target."""
+        return built_key(self.name, self.version, self.source, self.hook)
+
+    @property
+    def sdist(self) -> SourceDistribution | None:
+        """The sdist of an index, if it is one."""
+        return self.source if isinstance(self.source, SourceDistribution) else None
 
 
-def key_of(pin: Pin) -> BuiltKey:
-    """Return the key under which the build of a pinned release is known."""
-    return pin.name, str(pin.version), "wheel"
+def built_key(name: NormalizedName, version: str | None, source: Buildable | None, hook: Hook = "wheel") -> BuiltKey:
+    """Return what a build is called."""
+    place = source_of(source) if source is not None else ""
+    return (name, f"@{place}" if place else version if source is not None else None, hook)
+
+
+def key_of_pin(pin: Pin) -> BuiltKey:
+    """Return what the build of a pin would be called."""
+    place = source_of(pin.distribution)
+    return (pin.name, f"@{place}" if place else str(pin.version), "wheel")
 
 
 class Built(Struct, frozen=True, kw_only=True):
@@ -56,8 +71,8 @@ class Built(Struct, frozen=True, kw_only=True):
 class Sources(Catalog, Protocol):
     """The Catalog, what is known of source distributions, and what their backends may be asked."""
 
-    def facts(self, sdist: SourceDistribution) -> SdistFacts:
-        """Return what the sdist says of itself. Raises IndexFault or SafetyError."""
+    def subject(self, source: Buildable) -> Subject:
+        """Return what is to be built, with what it says of itself. Raises IndexFault or SafetyError."""
 
     def proven(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer:
         """Return what the backend asks for on top as far as a rule proves it; else ``assumed``."""

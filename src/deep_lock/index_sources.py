@@ -11,11 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import structs
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.asking import Backends
 from deep_lock.deferred import Deferred
+from deep_lock.direct_sources import DirectSources
 from deep_lock.earlier import Earlier
 from deep_lock.errors import DeepLockError, HookRefused
 from deep_lock.events import Reporter
@@ -24,10 +26,19 @@ from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.once import Once
 from deep_lock.model.build_system import FACTS_VERSION, Evidence, HookAnswer, SdistFacts
-from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
+from deep_lock.model.distribution import (
+    Archive,
+    Buildable,
+    Directory,
+    Distribution,
+    SourceDistribution,
+    Vcs,
+    Wheel,
+    source_of,
+)
 from deep_lock.model.metadata import Metadata
 from deep_lock.model.requirement import Requirement, parse_requirement
-from deep_lock.model.resolution import BuildRequest, Candidate, Resolved, Selection
+from deep_lock.model.resolution import UNKNOWN_VERSION, BuildRequest, Candidate, Pin, Resolved, Selection
 from deep_lock.model.target import Target, UnevaluableMarker
 from deep_lock.resolve.candidates import choose
 from deep_lock.resolve.dependencies import BASE, IneligibleError, applicable, dependencies
@@ -59,6 +70,7 @@ class IndexSources:
         earlier: Earlier | None = None,
         added: Mapping[NormalizedName, tuple[Requirement, ...]] | None = None,
         settings: Collection[NormalizedName] = (),
+        direct: DirectSources,
     ) -> None:
         """Serve a run.
 
@@ -66,6 +78,7 @@ class IndexSources:
         both weaken what sdists prove, and are otherwise the closure's.
         """
         self._client = client
+        self._direct = direct
         self._cache = cache
         self._selection = selection
         self._target = target
@@ -77,10 +90,12 @@ class IndexSources:
         self._settings = frozenset(settings)
         self._facts: Once[str, SdistFacts] = Once()
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
-        self._assumed_from: dict[tuple[NormalizedName, Version], str] = {}
+        self._assumed_from: dict[tuple[NormalizedName, str], str] = {}
         self._lock = threading.Lock()
         self._guessed: set[tuple[object, ...]] = set()
         self._reaching_out = False
+        self._named: set[NormalizedName] = set()
+        """What some URL named: no index is asked for it ahead."""
 
     # -- Catalog
 
@@ -97,6 +112,8 @@ class IndexSources:
         file = candidate.distribution
         if isinstance(file, Wheel):
             return self._client.wheel_metadata(file)
+        if not isinstance(file, SourceDistribution):
+            return self._direct.metadata(file, target)
         known = (
             self._observed.get(file.filename)
             or self._assumed.get((file.name, file.version))
@@ -104,26 +121,40 @@ class IndexSources:
         )
         if known is not None:
             return known
-        return BuildRequest(name=file.name, version=file.version, sdist=file, target=target)
+        return BuildRequest(name=file.name, version=file.version, source=file, target=target)
+
+    def direct(self, requirement: Requirement, target: Target, *, needs_version: bool) -> Candidate | BuildRequest:
+        return self._direct.candidate(requirement, target, needs_version=needs_version)
 
     def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
         for requirement in requirements:
-            self._guess(requirement)
+            if requirement.url is not None:
+                self._named.add(requirement.name)
+            elif requirement.name not in self._named:
+                self._guess(requirement)
         if self._reaching_out:
             for candidate in candidates:
-                self._client.prefetch(partial(self._ahead, candidate.distribution, frozenset()))
+                if isinstance(candidate.distribution, Wheel | SourceDistribution):
+                    self._client.prefetch(partial(self._ahead, candidate.distribution, frozenset()))
 
     # -- source distributions
 
+    def subject(self, source: Buildable) -> Subject:
+        if not isinstance(source, SourceDistribution):
+            found = self._direct.subject(source)
+            return structs.replace(found, facts=self._beside(source.name, found.facts))
+        return Subject(name=source.name, version=str(source.version), source=source, facts=self.facts(source))
+
     def facts(self, sdist: SourceDistribution) -> SdistFacts:
+        """Return what the sdist says of itself. Raises IndexFault or SafetyError."""
         return self._facts.get(
-            sdist.filename, lambda: self._as_built(sdist, self._remembered(sdist) or self._read(sdist))
+            sdist.filename, lambda: self._beside(sdist.name, self._remembered(sdist) or self._read(sdist))
         )
 
-    def _as_built(self, sdist: SourceDistribution, facts: SdistFacts) -> SdistFacts:
+    def _beside(self, name: NormalizedName, facts: SdistFacts) -> SdistFacts:
         """Return what the sdist's own words are worth in an environment that the user added to, or gave settings."""
-        added = self._added.get(sdist.name)
-        if sdist.name in self._settings:
+        added = self._added.get(name)
+        if name in self._settings:
             facts = backend.told(facts)
         return backend.beside(facts, tuple(requirement.name for requirement in added)) if added else facts
 
@@ -139,6 +170,10 @@ class IndexSources:
     def _read(self, sdist: SourceDistribution) -> SdistFacts:
         with self._client.open_sdist(sdist) as file:
             facts = sdist_facts.read_sdist(file, filename=sdist.filename, name=sdist.name, version=sdist.version)
+            unproven = facts.metadata is None or facts.declared_hook is None
+            if unproven and self._backends is not None and self._backends.is_wanted(sdist.name):
+                file.seek(0)
+                self._client.keep_file(file, sdist)  # its backend will be asked, which takes the whole file
         if sdist.sha256:
             self._cache.put_record(_KIND, sdist.sha256, _encode_facts(facts))
         return facts
@@ -163,33 +198,40 @@ class IndexSources:
         return self._earlier.answer(subject, environment, target)
 
     def observe(self, built: Built, made: Mapping[BuiltKey, Built]) -> None:
-        sdist = built.subject.sdist
-        if sdist is None or self._backends is None:
+        subject = built.subject
+        if subject.source is None or self._backends is None:
             raise HookRefused("no backend may be asked in this run")
         found = self._backends.metadata(built, made)
-        if found is None:
-            self.assume(BuildRequest(name=sdist.name, version=sdist.version, sdist=sdist, target=built.target))
-        else:
-            self._observed[sdist.filename] = found
+        match subject.source:
+            case SourceDistribution() as source if found is not None:
+                self._observed[source.filename] = found
+            case SourceDistribution() | Directory() | Vcs() | Archive() as source if found is None:
+                version = Version(subject.version) if subject.version is not None else UNKNOWN_VERSION
+                self.assume(BuildRequest(name=subject.name, version=version, source=source, target=built.target))
+            case Directory() | Vcs() | Archive() as source if found is not None:
+                self._direct.observe(source, found)
 
     def assume(self, request: BuildRequest) -> None:
-        guess, source = self._guessed_metadata(request)
+        if not isinstance(request.source, SourceDistribution):
+            self._assumed_from[request.name, source_of(request.source)] = self._direct.assume(request.source)
+            return
+        guess, source = self._guessed_metadata(request, request.source)
         self._assumed[request.name, request.version] = guess
-        self._assumed_from[request.name, request.version] = source
+        self._assumed_from[request.name, str(request.version)] = source
 
-    def _guessed_metadata(self, request: BuildRequest) -> tuple[Metadata, str]:
+    def _guessed_metadata(self, request: BuildRequest, sdist: SourceDistribution) -> tuple[Metadata, str]:
         files = self._client.files(request.name, request.version)
         wheels = [file for file in files if isinstance(file, Wheel)]
         if wheels:
             return self._client.wheel_metadata(wheels[0]), f"the wheel {wheels[0].filename}"
-        guess = self.facts(request.sdist).guess
+        guess = self.facts(sdist).guess
         if guess is not None:
             return guess, "what the sdist was shipped with"
         return Metadata(name=request.name, version=str(request.version)), "nothing: none are known"
 
-    def assumed_from(self, name: NormalizedName, version: Version) -> str | None:
-        """Return where the metadata of a release was taken from, where only its build backend knows it."""
-        return self._assumed_from.get((name, version))
+    def assumed_from(self, pin: Pin) -> str | None:
+        """Return where the metadata of a pin were taken from, where only its build backend knows them."""
+        return self._assumed_from.get((pin.name, source_of(pin.distribution) or str(pin.version)))
 
     # -- what a reader of the lock should know
 
@@ -197,16 +239,18 @@ class IndexSources:
         """Return what an index says of a project that is not active, with its reason (PEP 792). Text from outside."""
         return self._client.status(name)
 
-    def notes(self, sdist: SourceDistribution) -> tuple[str, ...]:
-        """Return what was found odd in an sdist, as stable words."""
-        return self.facts(sdist).notes
+    def notes(self, source: Buildable) -> tuple[str, ...]:
+        """Return what was found odd in an sdist or a tree, as stable words."""
+        return self.facts(source).notes if isinstance(source, SourceDistribution) else self._direct.notes(source)
 
     # -- Shelf
 
     def digest(self, file: Distribution) -> str:
         return self._client.digest(file)
 
-    def metadata_evidence(self, sdist: SourceDistribution) -> Evidence | None:
+    def metadata_evidence(self, sdist: Buildable) -> Evidence | None:
+        if not isinstance(sdist, SourceDistribution):
+            return self._direct.evidence(sdist)
         if sdist.filename in self._observed:
             return "observed"
         if (sdist.name, sdist.version) in self._assumed:
@@ -254,8 +298,7 @@ class IndexSources:
     def _follow_runtime(self, metadata: Metadata, extras: frozenset[NormalizedName]) -> None:
         for extra in (BASE, *extras):
             with suppress(IneligibleError):
-                for requirement in dependencies(metadata, self._target, extra):
-                    self._guess(requirement)
+                self.prefetch(dependencies(metadata, self._target, extra))
 
     def _follow_build(self, facts: SdistFacts) -> None:
         """An sdist that is taken is built: what its build asks for will be asked for next."""
@@ -263,5 +306,4 @@ class IndexSources:
             return
         texts = (*facts.build_system.requires, *(facts.declared_hook or ()))
         with suppress(DeepLockError, *UnevaluableMarker):
-            for requirement in applicable(map(parse_requirement, texts), self._target):
-                self._guess(requirement)
+            self.prefetch(applicable(map(parse_requirement, texts), self._target))

@@ -43,13 +43,17 @@ class Machine:
         self._policy = policy
         self._targets = targets
         self._reporter = reporter
-        self._found: tuple[interpreters.Interpreter, ...] | None = None
+        self._found: dict[tuple[int, bool], tuple[interpreters.Interpreter, ...]] = {}
         self._places: dict[str, Target | None] = {}
         self._strong: bool | None = None
 
     def is_confined(self, name: NormalizedName) -> bool:
         """Whether the project's code runs in the sandbox; else the user trusts it."""
         return not (self._policy.trust_all or name in self._policy.trusted)
+
+    def is_allowed(self, name: NormalizedName) -> bool:
+        """Whether the user lets the project's code run, be there a sandbox or not."""
+        return self._policy.sandboxed or not self.is_confined(name)
 
     def may_run(self, name: NormalizedName) -> bool:
         """Whether the project's code may run at all."""
@@ -68,19 +72,25 @@ class Machine:
 
     def interpreter(self, target: Target) -> "interpreters.Interpreter | None":
         """Return an interpreter that is the target; None where there is none here."""
-        if self._found is None:
-            wanted = {(_minor(own), own.python.endswith("t")) for own in self._targets}
-            self._found = interpreters.find_interpreters(self._policy.pythons, self._policy.search_path, wanted=wanted)
-        return interpreters.interpreter_for(target, self._found)
+        series = (_minor(target), target.python.endswith("t"))
+        if series not in self._found:
+            host = target_names.read_host()
+            running = (int(host.python_full_version.split(".")[1]), host.free_threaded)
+            wanted = {series} - {running}
+            self._found[series] = interpreters.find_interpreters(
+                self._policy.pythons, self._policy.search_path, wanted=wanted
+            )
+        return interpreters.interpreter_for(target, self._found[series])
 
     def _has_sandbox(self) -> bool:
         if not self._policy.sandboxed:
             return False
         if self._strong is None:
-            ability = sandbox.probe()
-            self._strong = ability.level == "strong"
+            # the trial takes half a second, and a run that finds every answer in the cache has no use for it
+            self._strong = sandbox.is_possible()
             if not self._strong:
-                reasons = "; ".join(f"{layer.name}: {layer.reason}" for layer in ability.layers if not layer.works)
+                layers = sandbox.probe().layers
+                reasons = "; ".join(f"{layer.name}: {layer.reason}" for layer in layers if not layer.works)
                 message = (
                     f"no backend is asked, since there is no strong sandbox here ({reasons}); see deep-lock doctor"
                 )

@@ -89,7 +89,9 @@ def index_settings(flags: Flags, config: Config) -> IndexSettings:
             IndexSource(name=name, url=without_user_info(url), explicit=name in explicit)
             for name, url in _named_urls(flags.network, config).items()
         ),
-        pinned={project: standard.get(name, name) for project, name in config.sources or ()},
+        pinned={
+            project: standard.get(source, source) for project, source in config.sources or () if isinstance(source, str)
+        },
         find_links=tuple(_absolute(link, flags.inputs.folder) for link in links),
         strategy=network.index_strategy or config.index_strategy or "first-index",
         offline=network.offline,

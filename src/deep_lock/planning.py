@@ -91,7 +91,7 @@ def _hints(
     for target in targets:
         own = runtime.setdefault(target.label, {})
         for package, marker in markers:
-            if package.marker == BUILD_MARKER:
+            if package.marker == BUILD_MARKER or package.version is None or package.source is not None:
                 continue
             if marker is None or marker.evaluate({**target.environment, **everything}, context="lock_file"):
                 own[canonicalize_name(package.name)] = (Version(package.version),)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.deferred import Deferred
@@ -29,6 +30,7 @@ from deep_lock.inputs.project import Project
 from deep_lock.inputs.pyproject import read_pyproject
 from deep_lock.inputs.text import Opener, decode
 from deep_lock.inputs.toml_text import read_toml
+from deep_lock.local_trees import LocalTrees
 from deep_lock.model.lock import Lock
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.target_markers import BASE, Scope
@@ -60,6 +62,8 @@ class Gathered(Struct, frozen=True, kw_only=True):
     constraints: tuple[Requirement, ...] = ()
     overrides: tuple[Requirement, ...] = ()
     build_constraints: tuple[Requirement, ...] = ()
+    trees: LocalTrees
+    """Folders that the project names."""
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
 
@@ -89,10 +93,12 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
     for note in (*project.notes, *(note for file in files for note in file.notes), *_unused_options(files)):
         reporter(note)
     config = own_config or read_config(project.settings, project.source)
+    trees = LocalTrees(lock_path(inputs).parent.resolve(), _base(inputs), config)
     return Gathered(
         project=project,
         config=config,
-        parts=_parts(project, files, inputs, config),
+        parts=() if project.unknown else _parts(project, files, inputs, config, trees),
+        trees=trees,
         sources=sources,
         constraints=(
             *(constraint for file in files for constraint in file.constraints),
@@ -104,6 +110,11 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
         no_binary=frozenset(name for file in files for name in file.no_binary),
         only_binary=frozenset(name for file in files for name in file.only_binary),
     )
+
+
+def completed(gathered: Gathered, project: Project, inputs: InputFlags) -> Gathered:
+    """Return what was read, with the project as its own backend, or an earlier lock, completes it. Raises UsageError."""
+    return replace(gathered, project=project, parts=_parts(project, (), inputs, gathered.config, gathered.trees))
 
 
 def read_settings(folder: Path) -> Config:
@@ -206,8 +217,17 @@ def _unused_options(files: Sequence[requirements_txt.RequirementsFile]) -> Itera
             )
 
 
+def _base(inputs: InputFlags) -> Path:
+    """Return the folder that paths in the inputs are relative to."""
+    return (inputs.script.parent if inputs.script is not None else inputs.folder).resolve()
+
+
 def _parts(
-    project: Project, files: tuple[requirements_txt.RequirementsFile, ...], inputs: InputFlags, config: Config
+    project: Project,
+    files: tuple[requirements_txt.RequirementsFile, ...],
+    inputs: InputFlags,
+    config: Config,
+    trees: LocalTrees,
 ) -> tuple[Part, ...]:
     dependencies = (*project.dependencies, *(requirement for file in files for requirement in file.requirements))
     parts: list[Part] = []
@@ -215,7 +235,8 @@ def _parts(
         parts.append((BASE, dependencies))
         parts += _extras(project, inputs.extras or _named(config.extras))
     parts += _groups(project, inputs.only_groups or inputs.groups or _named(config.groups), _left_out(inputs, config))
-    return tuple(parts)
+    unnamed = {BASE: tuple(trees.unnamed(line) for file in files for line in file.unnamed)}
+    return tuple((scope, (*map(trees.named, asked), *unnamed.get(scope, ()))) for scope, asked in parts)
 
 
 def _named(names: Sequence[str] | Literal["all"] | None) -> Sequence[str] | None:

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.graph import Closure, Preferences
+from deep_lock.model.distribution import source_of
 
 
 class _Use(Struct, frozen=True, kw_only=True):
@@ -31,7 +32,7 @@ class _Use(Struct, frozen=True, kw_only=True):
 def _uses(closure: Closure) -> Mapping[str, dict[NormalizedName, list[_Use]]]:
     found: dict[str, dict[NormalizedName, list[_Use]]] = {target.label: {} for target, _ in closure.runtime}
     for target, resolved in closure.runtime:
-        for pin in resolved.pins:
+        for pin in (pin for pin in resolved.pins if not source_of(pin.distribution)):
             use = _Use(version=pin.version, movable=False)
             found[target.label].setdefault(pin.name, []).append(use)
     for built in closure.builds:
@@ -66,4 +67,4 @@ def releases(closure: Closure) -> int:
     """Count the different releases that a closure names."""
     pins = [pin for _, resolved in closure.runtime for pin in resolved.pins]
     pins += [pin for built in closure.builds for pin in built.final.pins]
-    return len({(pin.name, pin.version) for pin in pins})
+    return len({(pin.name, pin.version, source_of(pin.distribution)) for pin in pins})

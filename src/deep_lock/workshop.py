@@ -16,11 +16,11 @@ import msgspec
 
 from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import HookFailed, HookRefused
-from deep_lock.graph import Built, BuiltKey, Subject, key_of
+from deep_lock.graph import Built, BuiltKey, Subject, key_of_pin
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.machine import Machine
-from deep_lock.model.distribution import SourceDistribution, Wheel
+from deep_lock.model.distribution import Archive, Directory, SourceDistribution, Vcs, Wheel
 from deep_lock.model.resolution import Pin, Resolved, Selection
 from deep_lock.model.target import Target
 from deep_lock.resolve.candidates import choose
@@ -47,11 +47,23 @@ Made = Mapping[BuiltKey, Built]
 class Workshop:
     """Makes environments and trees for one run. Closed, it leaves nothing but the cache."""
 
-    def __init__(self, *, machine: Machine, client: IndexClient, cache: Cache, project: Path) -> None:
+    def __init__(
+        self,
+        *,
+        machine: Machine,
+        client: IndexClient,
+        cache: Cache,
+        project: Path,
+        folder_of: Callable[[str], Path],
+        checkout: Callable[[Vcs, Path], Path],
+    ) -> None:
+        """``folder_of`` gives the absolute path of what is seen from the lock; ``checkout`` puts a commit into a new folder."""
         self._machine = machine
         self._client = client
         self._cache = cache
         self._project = project
+        self._folder_of = folder_of
+        self._checkout = checkout
         self._folder: Path | None = None
         self._open = ExitStack()
         self._environments: dict[str, environment.Environment] = {}
@@ -65,7 +77,7 @@ class Workshop:
         """Return what tells this environment from every other: its files, and those of the builds below it."""
         parts = [f"{target.label} {target.python_full_version}"]
         for pin, file in self._files(resolved, made, target):
-            told = "" if isinstance(file, Wheel) else settings_key(made[key_of(pin)].subject)
+            told = "" if isinstance(file, Wheel) else settings_key(made[key_of_pin(pin)].subject)
             parts.append(f"{file.filename} {self._client.digest(file)}{told}")
         return sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
@@ -102,11 +114,14 @@ class Workshop:
         with tempfile.TemporaryDirectory(dir=self._room(), prefix="hook-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
             (folder / "scratch").mkdir()
+            tree = self._tree(subject, folder / "tree")
+            inner = tree.parent != folder / "tree"
             return ask(
                 frontend.Call(
                     called=called(subject),
                     system=subject.facts.build_system,
-                    tree=self._tree(subject, folder / "tree"),
+                    tree=tree,
+                    around=folder / "tree" if inner else None,
                     scratch=folder / "scratch",
                     environment=own,
                     system_path=system_path,
@@ -124,10 +139,21 @@ class Workshop:
 
     def _tree(self, subject: Subject, folder: Path) -> Path:
         folder.mkdir()
-        if subject.sdist is None:
-            return _copied(self._project, folder / "project")
-        with self._client.kept_file(subject.sdist).open("rb") as file:
-            tree: Path = unpack.unpack(file, subject.sdist.filename, folder)
+        match subject.source:
+            case None:
+                return _copied(self._project, folder / "project")
+            case Directory() as own:
+                return _copied(self._folder_of(own.path), folder / "project") / own.subdirectory
+            case Vcs() as commit:
+                return self._checkout(commit, folder / "project") / commit.subdirectory
+            case Archive(file=file, subdirectory=subdirectory):
+                return self._unpacked(file, folder) / subdirectory
+            case SourceDistribution() as sdist:
+                return self._unpacked(sdist, folder)
+
+    def _unpacked(self, archive: Wheel | SourceDistribution, folder: Path) -> Path:
+        with self._client.kept_file(archive).open("rb") as file:
+            tree: Path = unpack.unpack(file, archive.filename, folder)
         return tree
 
     # -- environments
@@ -138,7 +164,7 @@ class Workshop:
         if key not in self._environments:
             for pin, file in self._files(resolved, made, target):
                 if isinstance(file, SourceDistribution):
-                    self._build_wheel(made[key_of(pin)], made, target)
+                    self._build_wheel(made[key_of_pin(pin)], made, target)
             self._environments[key] = self._filled(resolved, made, target)
         return self._environments[key]
 
@@ -154,8 +180,10 @@ class Workshop:
 
     def _stand_in(self, pin: Pin, target: Target) -> Wheel | SourceDistribution:
         """Return the release's own wheel where one fits, also of a release that will be built: to ask, it is as good."""
-        if isinstance(pin.distribution, Wheel):
-            return pin.distribution
+        if not isinstance(pin.distribution, SourceDistribution):
+            if isinstance(pin.distribution, Wheel):
+                return pin.distribution
+            raise HookRefused(f"{pin.name}: a direct reference stands in a build environment")
         files = self._client.files(pin.name, pin.version)
         return choose(files, target, Selection(), yanked_ok=True) or pin.distribution
 
@@ -163,7 +191,7 @@ class Workshop:
         file = self._stand_in(pin, target)
         if isinstance(file, Wheel):
             return self._client.kept_file(file), file.filename
-        built = self._known_wheel(made[key_of(pin)], made, target)
+        built = self._known_wheel(made[key_of_pin(pin)], made, target)
         if built is None:
             raise HookFailed(f"{pin.name} {pin.version}: the wheel that was built of it is gone")
         return built
@@ -206,7 +234,7 @@ class Workshop:
         stack: list[tuple[Pin, bool]] = [(pin, False) for pin in resolved.pins]
         while stack:
             pin, ready = stack.pop()
-            key = key_of(pin)
+            key = key_of_pin(pin)
             if key in ordered:
                 continue
             file = self._stand_in(pin, target)

@@ -181,7 +181,7 @@ def test_a_backend_that_never_agrees_with_itself_is_given_up() -> None:
 
 def test_the_project_itself_is_built() -> None:
     facts = SdistFacts(build_system=BuildSystem(requires=("t", "s"), backend="b"), metadata=None, declared_hook=("u",))
-    project = Subject(name=wishes("app")[0].name, version=None, sdist=None, facts=facts)
+    project = Subject(name=wishes("app")[0].name, version=None, source=None, facts=facts)
     world: dict[str, Any] = {"a": {"1.0": {}}, "t": {"1.0": {}}, "s": {"1.0": source("t")}, "u": {"1.0": {}}}
     assert environments(closed(world, "a", project=project)) == {"app": ["s 1.0", "t 1.0", "u 1.0"], "s": ["t 1.0"]}
 
@@ -204,7 +204,7 @@ def test_an_editable_build_has_a_closure_where_its_hook_asks_for_something_else(
 ) -> None:
     world: dict[str, Any] = {"a": {"1.0": {}}, "t": {"1.0": {}}, "u": {"1.0": {}, "2.0": {}}, "s": {"1.0": source("t")}}
     facts = SdistFacts(build_system=APP, metadata=None, declared_hook=wheel)
-    project = Subject(name=wishes("app")[0].name, version="1", sdist=None, facts=facts)
+    project = Subject(name=wishes("app")[0].name, version="1", source=None, facts=facts)
     sources = WorldSources(world=world, editable=editable)
     closure = close(plan("a", project=project), sources, silent)
     found = [
@@ -222,7 +222,7 @@ def test_an_editable_build_has_a_closure_where_its_hook_asks_for_something_else(
 )
 def test_a_lock_does_not_fail_for_an_editable_build(editable: tuple[str, ...] | None, reason: str) -> None:
     facts = SdistFacts(build_system=APP, metadata=None, declared_hook=())
-    project = Subject(name=wishes("app")[0].name, version="1", sdist=None, facts=facts)
+    project = Subject(name=wishes("app")[0].name, version="1", source=None, facts=facts)
     sources = WorldSources(world={"a": {"1.0": {}}, "t": {"1.0": {}}}, editable=editable)
     closure = close(plan("a", project=project, targets=(target(), target("3.11"))), sources, silent)
     assert [built.subject.hook for built in closure.builds] == ["wheel", "wheel"]
@@ -231,7 +231,7 @@ def test_a_lock_does_not_fail_for_an_editable_build(editable: tuple[str, ...] | 
 
 def test_what_the_user_adds_is_added_to_every_sdist_of_the_name_and_not_to_the_project() -> None:
     facts = SdistFacts(build_system=BuildSystem(requires=("s",), backend="b"), metadata=None, declared_hook=())
-    app = Subject(name=wishes("app")[0].name, version=None, sdist=None, facts=facts)
+    app = Subject(name=wishes("app")[0].name, version=None, source=None, facts=facts)
     world: dict[str, Any] = {
         "a": {"1.0": source("s==1.0", "t")},
         "s": {"1.0": source("t"), "2.0": source("t")},

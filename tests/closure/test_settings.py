@@ -12,6 +12,7 @@ from deep_lock.errors import ConfigError, UsageError
 from deep_lock.flags import Flags, InputFlags, NetworkFlags, RuleFlags, Surroundings
 from deep_lock.inputs.config import read_config
 from deep_lock.inputs.project import Project
+from deep_lock.local_trees import LocalTrees
 from deep_lock.model.lock import Lock, LockedInputs, LockedTarget
 from deep_lock.model.resolution import Selection
 from deep_lock.model.targets import HostFacts
@@ -40,10 +41,12 @@ def flags(rules: RuleFlags | None = None, network: NetworkFlags | None = None) -
 
 
 def gathered(table: Mapping[str, Any] | None = None, requires_python: str | None = None, **more: Any) -> Gathered:
+    config = read_config(table or {}, "pyproject.toml")
     return Gathered(
         project=Project(source="pyproject.toml", requires_python=requires_python),
-        config=read_config(table or {}, "pyproject.toml"),
+        config=config,
         parts=(),
+        trees=LocalTrees(Path("/project"), Path("/project"), config),
         sources=("pyproject.toml",),
         **more,
     )

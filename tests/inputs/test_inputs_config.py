@@ -9,6 +9,7 @@ import pytest
 from deep_lock.errors import ConfigError, LimitExceeded
 from deep_lock.inputs.config import Config, IndexSetting, read_config, read_config_file
 from deep_lock.inputs.exclude_newer import ExcludeNewer, read_exclude_newer
+from deep_lock.model.direct import Reference
 
 WHOLE = """\
 python-versions = ["3.12", "3.13t"]
@@ -27,7 +28,8 @@ exclude-newer-package = { Pip = false, "Ruamel.Yaml" = 2026-01-02 }
 fork-strategy = "fewest"
 hooks = "sandbox"
 observe = true
-sources = { Spam = { index = "inner" } }
+sources = { Spam = { index = "inner" }, Own = { path = "libs/own", editable = true } }
+workspace = { members = ["packages/*"] }
 find-links = ["wheels"]
 no-index = false
 index-strategy = "first-index"
@@ -81,18 +83,20 @@ def test_every_key_is_read() -> None:
         ("pip", None),
         ("ruamel-yaml", ExcludeNewer(raw="2026-01-02", kind="date", value=date(2026, 1, 2))),
     )
-    assert config.sources == (("spam", "inner"),)
+    own = Reference(kind="path", place="libs/own", is_path=True, editable=True)
+    assert config.sources == (("spam", "inner"), ("own", own))
+    assert config.workspace == ("packages/*",)
     assert config.index == (
         IndexSetting(name="inner", url="https://user:hunter2@index.example/simple/", explicit=True),
         IndexSetting(name="main", url="https://index.example/simple/", default=True),
     )
-    assert [str(one.origin) for one in config.constraints or ()] == ["deep-lock.toml:21 [constraints]"]
+    assert [str(one.origin) for one in config.constraints or ()] == ["deep-lock.toml:22 [constraints]"]
     assert [(name, list(map(str, own))) for name, own in config.extra_build_requires or ()] == [
         ("old-lib", ["cython>=3", 'numpy; python_version < "3.13"'])
     ]
     assert [str(one.origin) for _, own in config.extra_build_requires or () for one in own] == [
-        "deep-lock.toml:30 [extra-build-requires.Old_Lib]",
-        "deep-lock.toml:31 [extra-build-requires.old.lib]",
+        "deep-lock.toml:31 [extra-build-requires.Old_Lib]",
+        "deep-lock.toml:32 [extra-build-requires.old.lib]",
     ]
     assert config.config_settings == (
         ("old-lib", (("--global-option", ("--fast", "--and", "--fast")), ("editable_mode", "strict"), ("é", ""))),
@@ -111,7 +115,7 @@ def test_both_places_say_the_same() -> None:
     settings = tomllib.loads(table)["tool"]["deep-lock"]
     inside = read_config(settings, "deep-lock.toml", table)
     assert inside == read_config_file(WHOLE, "deep-lock.toml")
-    assert [str(one.origin) for one in inside.constraints or ()] == ["deep-lock.toml:22 [tool.deep-lock.constraints]"]
+    assert [str(one.origin) for one in inside.constraints or ()] == ["deep-lock.toml:23 [tool.deep-lock.constraints]"]
 
 
 def test_nothing_set_is_none() -> None:
@@ -138,7 +142,17 @@ def test_nothing_set_is_none() -> None:
         ("constraints = ['a b']", "x.toml:1 [constraints]"),
         ("overrides = 'a'", "overrides must be a list of strings, not a string"),
         ("build-constraints = ['a @ https://files.example/a.whl']", "a is required from a URL"),
-        ("sources = { a = 'b' }", 'sources.a must be a table with one key, index = "NAME"'),
+        ("sources = { a = 'b' }", "sources.a: must be a table, not a string"),
+        ("sources = { a = {} }", "sources.a: must have exactly one of the keys index, workspace, path, git, url"),
+        ("sources.a = { path = 'x', git = 'https://files.example/a.git' }", "sources.a: must have exactly one"),
+        ("sources.a = { git = 'https://files.example/a.git', rev = '-x' }", "sources.a: its revision is none"),
+        ("sources.a = { git = 'https://files.example/a.git', rev = 'a', tag = 'b' }", "has rev and tag"),
+        ("sources.a = { path = 'x', subdirectory = '../y' }", "its subdirectory does not stay inside the tree"),
+        ("sources.a = { path = 'x', rev = 'main' }", "'rev' does not go with 'path'"),
+        ("sources.a = { workspace = false }", "workspace must be true"),
+        ("sources.a = { url = 'ftp://files.example/a.whl' }", "a URL of a kind that is not taken, 'ftp'"),
+        ("workspace = ['x']", "workspace must be a table with one key, members, a list of folders"),
+        ("workspace = { members = ['/x'] }", "which is no relative path with '/'"),
         (
             "extra-build-requires = ['a']",
             "extra-build-requires must be a table of names with lists of requirements, not a list",

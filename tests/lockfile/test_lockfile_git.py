@@ -54,7 +54,7 @@ def _late_wheel(lock: Lock, name: str) -> Lock:
     def added(entry: LockedPackage) -> LockedPackage:
         if entry.name != name:
             return entry
-        return replace(entry, wheels=(*entry.wheels, wheel(name, entry.version, "cp313-cp313-win_amd64")))
+        return replace(entry, wheels=(*entry.wheels, wheel(name, str(entry.version), "cp313-cp313-win_amd64")))
 
     return replace(lock, packages=tuple(map(added, lock.packages)))
 

@@ -185,7 +185,7 @@ def test_config_settings_that_are_refused(was: str, now: str, fault: str) -> Non
         (
             'needed = "always"',
             'hook = "editable"\nneeded = "always"',
-            ".hook: stands only beside 'source': an sdist is built as a wheel",
+            ".hook: is told of the project only: everything else is built as a wheel",
         ),
         ('source = "."', 'source = "."\nhook = "wheel"', ".hook: must be one of 'editable', not 'wheel'"),
         ('source = "."', 'source = "."\nhook = true', ".hook: must be a string, not a boolean"),

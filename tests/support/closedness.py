@@ -14,20 +14,26 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from deep_lock.model.lock import BUILD_MARKER, Lock, LockedBuild, LockedPackage
+from deep_lock.model.lock import BUILD_MARKER, Lock, LockedBuild, LockedPackage, source_text
 from deep_lock.model.target import Target
 
-Key = tuple[str, str]
+Key = tuple[str, str, str]
+"""Name, version and source; "" where there is none."""
 
 
 class Truth(Protocol):
     """What the files really say."""
 
     def requires_dist(self, filename: str) -> Sequence[str]:
-        """Return the Requires-Dist texts of a file."""
+        """Return the Requires-Dist texts of a file, or of a source ("@" and where it leads)."""
 
     def build_requires(self, filename: str) -> Sequence[str]:
         """Return ``[build-system] requires`` of an sdist."""
+
+
+def key_of(entry: LockedPackage) -> Key:
+    """Return the key of an entry."""
+    return entry.name, entry.version or "", source_text(entry.source)
 
 
 def installed_entries(lock: Lock, target: Target) -> list[LockedPackage]:
@@ -65,16 +71,21 @@ class _View:
 
     def here(self) -> list[LockedBuild]:
         here = [build for build in self.lock.builds if not build.targets or self.target.label in build.targets]
-        assert len({(build.name, build.version, build.hook) for build in here}) == len(here), "two records of one build"
+        assert len({(build.name, build.version, build.source, build.hook) for build in here}) == len(here), (
+            "two records of one build"
+        )
         return here
 
     def records(self) -> dict[Key, LockedBuild]:
         """Return what is built as a wheel."""
-        return {(build.name, build.version or ""): build for build in self.here() if build.hook is None}
+        wheels = (build for build in self.here() if build.hook is None)
+        return {(build.name, build.version or "", build.source or ""): build for build in wheels}
 
     def file(self, entry: LockedPackage) -> str:
         """Return the name of the file that the target takes; empty where there is none."""
-        if entry.sdist is not None and (entry.name, entry.version) in self.records():
+        if entry.source is not None:
+            return f"@{source_text(entry.source)}"
+        if entry.sdist is not None and key_of(entry) in self.records():
             return entry.sdist.name
         tags = {str(tag): place for place, tag in enumerate(self.target.tags)}
         fitting = [
@@ -108,12 +119,12 @@ def _on(view: _View, scope: str, *, project: bool) -> Iterator[str]:
     yield from _bounded("runtime", installed, inputs.constraints, view)
     if scope == "none":
         return
-    entries = {(entry.name, entry.version): entry for entry in view.lock.packages}
+    entries = {key_of(entry): entry for entry in view.lock.packages}
     records = view.records()
-    needed: set[Key] = {(entry.name, entry.version) for entry in installed}
+    needed: set[Key] = {key_of(entry) for entry in installed}
     for build in view.here():
-        key = (build.name, build.version or "")
-        members = {member.name: entries[member.name, member.version] for member in build.packages}
+        key = (build.name, build.version or "", build.source or "")
+        members = {member.name: entries[member.name, member.version, ""] for member in build.packages}
         declared = [*build.requires, *build.requires_user]
         asked = [*declared, *(build.requires_dynamic or ())]
         what = f"build of {build.name} {build.version} {build.hook or ''}".rstrip()
@@ -122,11 +133,11 @@ def _on(view: _View, scope: str, *, project: bool) -> Iterator[str]:
             yield f"{what}: its build as a wheel is not beside it, or is another"
         yield from _closed(what, members, asked, (), view)
         yield from _bounded(what, members.values(), inputs.build_constraints, view)
-        needed |= {(member.name, member.version) for member in build.packages}
+        needed |= {(member.name, member.version, "") for member in build.packages}
         if build.declared_packages is not None:
-            first = {member.name: entries[member.name, member.version] for member in build.declared_packages}
+            first = {member.name: entries[member.name, member.version, ""] for member in build.declared_packages}
             yield from _closed(f"{what}, first stage", first, declared, (), view)
-            needed |= {(member.name, member.version) for member in build.declared_packages}
+            needed |= {(member.name, member.version, "") for member in build.declared_packages}
         overlay = dict(inputs.extra_build_requires).get(build.name, ()) if build.source is None else ()
         if {*map(Requirement, build.requires_user)} != {*map(Requirement, overlay)}:
             yield f"{what}: the user added {overlay}, the record says {build.requires_user}"
@@ -148,9 +159,9 @@ def _all_built(
         if view.file(entries[key]) == "":
             yield f"{key}: no file, and no record of a build"
     for key, build in records.items():
-        if build.source is None and key not in needed:
+        if build.needed != "project" and key not in needed:
             yield f"{key}: a record of a build that nothing needs here"
-    if project != any(build.source is not None for build in records.values()):
+    if project != any(build.needed == "project" for build in records.values()):
         yield "the project's own build is recorded or not, and should be the other way"
 
 
@@ -181,7 +192,7 @@ def _closed(
         yield from (
             f"{what}: {name} {entry.version} does not satisfy {own}"
             for own in meant
-            if not own.specifier.contains(entry.version, prereleases=True)
+            if entry.version is not None and not own.specifier.contains(entry.version, prereleases=True)
         )
         for extra in ("", *(canonicalize_name(extra) for extra in requirement.extras)):
             if (name, extra) not in seen:
@@ -196,7 +207,7 @@ def _bounded(what: str, members: Iterable[LockedPackage], constraints: Iterable[
     limits = [limit for limit in map(Requirement, constraints) if view.evaluates(limit, "")]
     for entry in members:
         for limit in limits:
-            if canonicalize_name(limit.name) == entry.name and not limit.specifier.contains(
-                entry.version, prereleases=True
-            ):
+            if canonicalize_name(limit.name) != entry.name or entry.version is None:
+                continue
+            if not limit.specifier.contains(entry.version, prereleases=True):
                 yield f"{what}: {entry.name} {entry.version} is outside of the constraint {limit}"

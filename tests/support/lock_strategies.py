@@ -211,8 +211,8 @@ def _sourced(draft: _Draft, entry: LockedPackage, layer: list[tuple[str, str]]) 
         size = draft.pick(st.integers(1, len(labels)))
         built = tuple(draft.pick(st.permutations(labels)))[:size]
         fitting = [target.tags[0] for target in draft.targets if target.label not in built]
-        wheels = tuple(wheel(entry.name, entry.version, tags) for tags in fitting)
-    source = sdist(entry.name, entry.version)
+        wheels = tuple(wheel(entry.name, str(entry.version), tags) for tags in fitting)
+    source = sdist(entry.name, str(entry.version))
     entry = replace(
         entry,
         wheels=wheels,

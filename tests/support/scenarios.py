@@ -12,6 +12,8 @@
                        unless ``quiet = true`` stands in it
 ``[server]``           settings of the index server: html, sidecars, ranges, hashes
 ``links``              releases ("name version") that lie in the folder ``links`` of the project, and on no index
+``repositories``       git repositories beside the project's folder: under each name a list of commits, each with ``files``
+                       and perhaps ``tag`` and ``branch``; {git:NAME} is the file: URL of one, {commit:NAME:REV} a commit
 ``broken``             why the scenario fails today: it is then expected to fail, and must not pass unnoticed
 ``[expect]``           ``exit`` (0), ``says`` (texts of stderr), ``silent`` (texts that must not be there),
                        ``never`` (parts of paths that must not be asked for)
@@ -28,6 +30,10 @@ pass --check without a request, and be the same bytes when it is locked again.
 """
 
 import hashlib
+import os
+import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +51,7 @@ from scenario_server import Release, Releases, ScenarioServer, release_files, sd
 from deep_lock.cli.main import run
 from deep_lock.lockfile.read import from_text
 from deep_lock.model.build_system import LEGACY_REQUIRES
-from deep_lock.model.lock import Lock, LockedBuild, LockedPackage
+from deep_lock.model.lock import Lock, LockedBuild, LockedPackage, source_text
 from deep_lock.model.target import Target
 from deep_lock.model.targets import make_target, read_host
 
@@ -67,6 +73,7 @@ KEYS = frozenset(
         "indexes",
         "server",
         "links",
+        "repositories",
         "expect",
     }
 )
@@ -94,7 +101,7 @@ class Run:
 
 
 def key_of(entry: LockedPackage | LockedBuild) -> str:
-    return f"{entry.name}=={entry.version}"
+    return f"{entry.name}=={entry.version}" if entry.version is not None else entry.name
 
 
 @dataclass(kw_only=True)
@@ -139,6 +146,17 @@ class Bench:
     def filled(self, text: str) -> str:
         for name, server in self.servers.items():
             text = text.replace(f"{{{name or 'url'}}}", server.url)
+        for path in sorted((self.folder.parent / "repositories").glob("*")):
+            text = text.replace(f"{{git:{path.name}}}", path.as_uri())
+            for revision in re.findall(rf"{{commit:{path.name}:([^}}]+)}}", text):
+                text = text.replace(
+                    f"{{commit:{path.name}:{revision}}}", git(path, "rev-parse", f"{revision}^{{commit}}")
+                )
+        for server, names in ((self.server, self.told),):
+            for key, release in names.items():
+                for file in release_files(key, release):
+                    text = text.replace(f"{{file:{file.filename}}}", f"{server.origin}/files/{file.filename}")
+                    text = text.replace(f"{{sha256:{file.filename}}}", hashlib.sha256(file.content).hexdigest())
         return text.replace("{folder}", str(self.folder)).replace("{here}", HERE)
 
     def flags(self) -> list[str]:
@@ -182,7 +200,30 @@ class Bench:
                 return release
         raise LookupError(filename)
 
+    def _project(self, source: str) -> Mapping[str, Any]:
+        """Return the [project] table of a source tree."""
+        place, _, inner = source.removeprefix("@").partition("#subdirectory=")
+        path = f"{inner}/pyproject.toml" if inner else "pyproject.toml"
+        if place.startswith("git+file:"):
+            repository, _, commit = place.removeprefix("git+file:").rpartition("@")
+            text = git(self.folder / repository, "show", f"{commit}:{path}")
+        else:
+            text = (self.folder / place / path).read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+        # what only the backend tells is repeated under [tool.truth]
+        project: Mapping[str, Any] = {**table["project"], **table.get("tool", {}).get("truth", {})}
+        return project
+
     def requires_dist(self, filename: str) -> Sequence[str]:
+        if filename.startswith("@"):
+            last = filename.partition("#")[0].rpartition("/")[2]
+            if last.endswith((".whl", ".tar.gz", ".zip")):
+                return self.requires_dist(last)
+            project = self._project(filename)
+            texts = list(project.get("dependencies", ()))
+            for extra, own in project.get("optional-dependencies", {}).items():
+                texts += [f"{text} ; extra == {extra!r}" for text in own]
+            return texts
         release = self._release(filename)
         if filename.endswith(".whl"):
             return wheel_requires(release, "-".join(filename.removesuffix(".whl").split("-")[-3:]))
@@ -236,6 +277,41 @@ class Scenario:
         return expected
 
 
+def git(folder: Path, *arguments: str) -> str:
+    """Run the real git."""
+    program = shutil.which("git")
+    assert program is not None
+    environ = {
+        "PATH": os.environ.get("PATH", ""),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@files.example",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@files.example",
+    }
+    ran = subprocess.run([program, *arguments], cwd=folder, env=environ, check=True, capture_output=True, text=True)
+    return ran.stdout.strip()
+
+
+def make_repository(folder: Path, commits: Sequence[Mapping[str, Any]]) -> None:
+    """Make a repository with these commits."""
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    for commit in commits:
+        if "branch" in commit:
+            git(folder, "checkout", "--quiet", "-B", commit["branch"])
+        for name, text in commit["files"].items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "--message=one")
+        if "tag" in commit:
+            git(folder, "tag", "--annotate", "--message=one", commit["tag"])
+    git(folder, "checkout", "--quiet", "main")
+
+
 def load(path: Path) -> Scenario:
     """Read one scenario; a key that means nothing is a mistake."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -261,6 +337,8 @@ def laid(
         made.hooks = table.get("hooks", made.hooks)
         made.pythons = [MINOR if python == "here" else python for python in table.get("pythons", made.pythons)]
         made.platforms = table.get("platforms", made.platforms)
+        for name, commits in table.get("repositories", {}).items():
+            make_repository(folder / "repositories" / name, commits)
         made.ask(*table.get("requirements", ()))
         made.write(table.get("files", {}))
         for key in sorted(links):
@@ -290,11 +368,11 @@ def check(scenario: Scenario, made: Bench) -> None:
     _check_runtime(expect.get("runtime", {}), lock, made.targets)
     entries = {key_of(entry): marks(entry) for entry in lock.packages}
     for key, own in _here(expect.get("marks", {})).items():
-        assert entries[key] == sorted(own), key
+        assert entries[key] == sorted(map(made.filled, own)), key
     for key, name in expect.get("from", {}).items():
         _check_origin(next(entry for entry in lock.packages if key_of(entry) == key), made, name)
     if "builds" in expect:
-        check_builds([_here(table) for table in expect["builds"]], lock)
+        check_builds([_here({**table, "of": made.filled(table["of"])}) for table in expect["builds"]], lock)
     again = made.lock(*flags, "--check")
     assert (again.code, again.asked) == (0, ()), again.stderr
     again = made.lock(*flags)
@@ -329,7 +407,7 @@ def selected(parsed: Pylock, target: Target) -> list[str]:
 
 
 def _shown(package: Package) -> str:
-    return f"{package.name}=={package.version}"
+    return f"{package.name}=={package.version}" if package.version is not None else package.name
 
 
 def installed(lock: Lock, target: Target) -> list[str]:
@@ -358,6 +436,9 @@ def _check_origin(entry: LockedPackage, made: Bench, name: str) -> None:
 def marks(entry: LockedPackage) -> list[str]:
     """Return the marks of an entry as texts."""
     found = [name.replace("_", "-") for name in MARKS if getattr(entry, name)]
+    if entry.source is not None:
+        found.append(f"source={source_text(entry.source)}")
+        found += ["editable"] if getattr(entry.source, "editable", False) else []
     found += [f"build-on={label}" for label in entry.build_on]
     found += [f"metadata={entry.metadata}"] if entry.metadata else []
     found += [f"hash-origin={entry.hash_origin}"] if entry.hash_origin else []
@@ -393,11 +474,17 @@ def _digested(table: Mapping[str, Any]) -> dict[str, Any]:
     return {**table, **({"cargo-lock": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"} if text else {})}
 
 
+def _called(build: LockedBuild) -> str:
+    if build.needed == "project":
+        return "."
+    return key_of(build) if build.source is None else f"{build.name} @ {build.source}"
+
+
 def told_build(build: LockedBuild) -> dict[str, Any]:
     """Return a record as scenarios spell it."""
     declared = build.declared_packages
     return {
-        "of": "." if build.source == "." else key_of(build),
+        "of": _called(build),
         "hook": build.hook or "wheel",
         "packages": [f"{member.name}=={member.version}" for member in build.packages],
         "declared": None if declared is None else [f"{member.name}=={member.version}" for member in declared],

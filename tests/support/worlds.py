@@ -21,9 +21,9 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.graph import Built, BuiltKey, Subject, key_of
+from deep_lock.graph import Built, BuiltKey, Subject, key_of_pin
 from deep_lock.model.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem, Evidence, HookAnswer, SdistFacts
-from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
+from deep_lock.model.distribution import Buildable, Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
 from deep_lock.model.requirement import Requirement, parse_requirement
 from deep_lock.model.resolution import BuildRequest, Candidate, Resolved
@@ -141,7 +141,7 @@ class WorldSources:
         if isinstance(file, SourceDistribution) and release.get("dynamic"):
             key = (candidate.name, candidate.version)
             known = self.observed.get(key) or self.assumed.get(key)
-            return known or BuildRequest(name=file.name, version=file.version, sdist=file, target=target)
+            return known or BuildRequest(name=file.name, version=file.version, source=file, target=target)
         return self.written(candidate.name, candidate.version)
 
     def written(self, name: str, version: Version) -> Metadata:
@@ -149,6 +149,13 @@ class WorldSources:
         return Metadata(
             name=canonicalize_name(name), version=str(version), requires_dist=tuple(release.get("requires", ()))
         )
+
+    def direct(self, requirement: Requirement, target: Target, *, needs_version: bool) -> Candidate | BuildRequest:
+        raise LookupError(f"{requirement} on {target.label}, {needs_version}: this world has no direct references")
+
+    def subject(self, source: Buildable) -> Subject:
+        assert isinstance(source, SourceDistribution), "this world has no direct references"
+        return Subject(name=source.name, version=str(source.version), source=source, facts=self.facts(source))
 
     def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
         del requirements, candidates
@@ -208,7 +215,7 @@ class WorldSources:
 
     def _run(self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]) -> None:
         for pin in environment.pins:
-            if isinstance(pin.distribution, SourceDistribution) and key_of(pin) not in made:
+            if isinstance(pin.distribution, SourceDistribution) and key_of_pin(pin) not in made:
                 raise LookupError(f"{pin.name} {pin.version} is in an environment, and nothing tells how it is built")
         called = f"{subject.name} {subject.version}"
         self.ran.append((called, target.label, tuple(f"{pin.name} {pin.version}" for pin in environment.pins)))
@@ -221,7 +228,8 @@ class WorldSources:
             raise LookupError(file.filename)
         return file.sha256
 
-    def metadata_evidence(self, sdist: SourceDistribution) -> Evidence | None:
+    def metadata_evidence(self, sdist: Buildable) -> Evidence | None:
+        assert isinstance(sdist, SourceDistribution), "this world has no direct references"
         if (sdist.name, sdist.version) in self.observed:
             return "observed"
         return "assumed" if (sdist.name, sdist.version) in self.assumed else None

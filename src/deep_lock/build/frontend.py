@@ -47,6 +47,8 @@ class Call(Struct, frozen=True, kw_only=True):
     system: BuildSystem
     tree: Path
     """A copy of the source tree that the hook may write to."""
+    around: Path | None = None
+    """The whole copy where the tree is a folder in it: read only, for what a backend looks for above (``.git``)."""
     scratch: Path
     """An empty folder: home, temporary files and results of the hook."""
     environment: Environment
@@ -179,7 +181,12 @@ class _Runner:
                 arguments=tuple(cmd[1:]),
                 cwd=Path(cwd) if cwd else call.tree,
                 environ={**_environ(call), **(extra_environ or {})},
-                readable=(own.folder, *own.interpreter.base, script.parent),
+                readable=(
+                    own.folder,
+                    *own.interpreter.base,
+                    script.parent,
+                    *((call.around,) if call.around is not None else ()),
+                ),
                 writable=(call.tree, call.scratch, control, *self._writable),
                 search_path=(own.site_packages,),
                 prefix=own.folder,

@@ -66,6 +66,11 @@ class Ability(Struct, frozen=True, kw_only=True):
     layers: tuple[Layer, ...]
 
 
+def is_possible() -> bool:
+    """Whether a strong sandbox may be had here, told without a trial: `run` still tries before it runs anything."""
+    return landlock_abi() > 0 or find_bubblewrap() is not None
+
+
 @functools.cache
 def probe() -> Ability:
     """Try the sandbox for real, in child processes; once for each process. Never raises."""

@@ -41,6 +41,16 @@ def read_sdist(file: BinaryIO, *, filename: str, name: NormalizedName, version: 
     """
     members = read_members(file, filename)
     release = f"{name} {version} ({filename})"
+    return judge_members(members, name=name, version=version, filename=filename, release=release)
+
+
+def judge_members(
+    members: Members, *, name: NormalizedName, version: Version, release: str, filename: str = ""
+) -> SdistFacts:
+    """Judge what was read of a source tree; ``release`` names it in messages, ``filename`` is that of an sdist.
+
+    Raises as `read_sdist`.
+    """
     where = f"pyproject.toml of {release}"
     pyproject = read_toml(members.files["pyproject.toml"], where) if "pyproject.toml" in members.files else {}
     build_system, build_notes = read_build_system(pyproject, where)
@@ -206,7 +216,7 @@ def _cargo_lock(source: Source) -> str:
 def _notes(source: Source, filename: str, pkg_info: Metadata | None) -> set[str]:
     notes = {note for path, note in _NOTED_FILES.items() if path in source.members.names}
     normal = f"{source.name.replace('-', '_')}-{source.version}.tar.gz"
-    if filename != normal:
+    if filename and filename != normal:
         notes.add("legacy-name")
     if source.build_system.backend_path:
         notes.add("in-tree-backend")

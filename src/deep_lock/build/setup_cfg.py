@@ -50,6 +50,22 @@ def read_setup_cfg(raw: bytes, files: Mapping[str, bytes]) -> SetuptoolsOptions:
     )
 
 
+def read_setup_cfg_identity(raw: bytes) -> tuple[str | None, str | None]:
+    """Return name and version where ``[metadata]`` says them plainly. Never raises."""
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(raw.decode("utf-8"))
+    except (configparser.Error, ValueError):
+        return None, None
+    metadata = _section(parser, "metadata")
+    plain = {
+        key: text
+        for key, text in metadata.items()
+        if text and not text.startswith(("attr:", _FILE)) and "%" not in text
+    }
+    return plain.get("name"), plain.get("version")
+
+
 def _section(parser: configparser.RawConfigParser, name: str, *, underscores: bool = True) -> dict[str, str]:
     if not parser.has_section(name):
         return {}

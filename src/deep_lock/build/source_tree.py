@@ -75,21 +75,30 @@ class _Kept(Struct):
             self.doubtful.add(path)
 
 
-def read_members(file: BinaryIO, filename: str) -> Members:
+def _within(path: str, folder: str) -> str:
+    """Return the path as seen from a folder; "" where it is not inside."""
+    if not folder:
+        return path
+    return path.removeprefix(f"{folder}/") if path.startswith(f"{folder}/") else ""
+
+
+def read_members(file: BinaryIO, filename: str, *, inside: str = "") -> Members:
     """Read the deciding and the merely helpful files of an sdist (a seekable binary file), without unpacking it.
 
+    ``inside`` is the folder of it that counts, "" for all; then paths are as seen from there.
     Every byte is looked at once: checksums are checked and the limits of the module hold. Raises ArchiveError in one
     of its four kinds, or LimitExceeded.
     """
     judge, kept = make_judge(filename), _Kept(where=filename)
     with archive_faults(filename):
-        for path, member, content in walk_source(file, filename, judge):
-            if member.kind == "file" and kept.wants(path, member.size):
+        for place, member, content in walk_source(file, filename, judge):
+            path = _within(place, inside)
+            if path and member.kind == "file" and kept.wants(path, member.size):
                 kept.keep(path, b"".join(content()))
     return Members(
         top=judge.top,
         files=kept.files,
-        names=frozenset(judge.names),
+        names=frozenset(name for place in judge.names if (name := _within(place, inside))),
         cargo_locks=kept.cargo_locks,
         notes=tuple(sorted(judge.notes)),
     )

@@ -30,6 +30,7 @@ from deep_lock.index.listing import Listing
 from deep_lock.index.once import Network, Once, Workers
 from deep_lock.index.pages import Pages
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher, IndexSettings
+from deep_lock.index.urls import shown_url
 from deep_lock.index.wheel_metadata import WheelMetadata, disagreement
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
@@ -109,6 +110,11 @@ class IndexClient:
         with file:
             return self._kept.put(file, digest)
 
+    def keep_file(self, file: BinaryIO, dist: Distribution) -> None:
+        """Keep a whole file that is at hand, so that `kept_file` need not fetch it again. Raises CacheInvalid."""
+        if dist.sha256 is not None and self._kept.get(dist.sha256) is None:
+            self._kept.put(file, dist.sha256)
+
     def keep_built(self, path: Path) -> tuple[Path, str]:
         """Keep a wheel that was built here; returns its new place and its sha256. Raises CacheInvalid."""
         with path.open("rb") as file:
@@ -119,6 +125,37 @@ class IndexClient:
     def built_file(self, digest: str) -> Path | None:
         """Return a wheel that was built here before; None where it is gone."""
         return self._kept.get(digest)
+
+    def named_file(self, url: str, *, sha256: str | None) -> tuple[Path, str]:
+        """Return where the file that was named by its URL is kept, and its sha256, which is compared where one is given.
+
+        Raises IndexFault, HashMismatch, LimitExceeded.
+        """
+        kept = self._kept.get(sha256) if sha256 is not None else None
+        if kept is not None and sha256 is not None:
+            return kept, sha256
+        fetcher = self._network.reach(f"the file {shown_url(url)}")
+        with tempfile.TemporaryFile() as file:
+            digest, _ = fetcher.download(url, file, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=sha256)
+            file.seek(0)
+            return self._kept.put(file, digest), digest
+
+    def named_path(self, path: Path, *, sha256: str | None) -> tuple[Path, str]:
+        """Return a file of this machine that was named, and its sha256. Raises NetworkError, HashMismatch, LimitExceeded."""
+        try:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise LimitExceeded(f"{path.name}: larger than {MAX_FILE_BYTES} bytes")
+            with path.open("rb") as file:
+                digest = file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise NetworkError(f"{path.name}: {error.strerror or error}") from None
+        if sha256 is not None and digest != sha256:
+            raise HashMismatch(f"{path.name}: has sha256 {digest}, not {sha256}")
+        return path, digest
+
+    def offer(self, url: str, path: Path) -> None:
+        """Say that the file of a URL is at hand."""
+        self._find_links.offer(url, path)
 
     def digest(self, dist: Distribution) -> str:
         """Return the file's sha256: the promised one, else that of its bytes. Raises as `open_sdist`."""

@@ -67,6 +67,11 @@ class FindLinks:
         """Return the path of a file that a folder offered; None for any other URL."""
         return self._local.get(url)
 
+    def offer(self, url: str, path: Path) -> None:
+        """Say that the file of a URL is here."""
+        with self._lock:
+            self._local[url] = path
+
     # -- folders
 
     def _of_folder(self, place: str, name: NormalizedName) -> Listing:

@@ -17,6 +17,7 @@ from deep_lock.inputs.config_settings import read_config_settings
 from deep_lock.inputs.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.inputs.faults import Faults
 from deep_lock.inputs.requirement_list import described, is_list_of_strings, read_name, read_requirement_list
+from deep_lock.inputs.source_tables import SourceSetting, read_source
 from deep_lock.inputs.text import shown
 from deep_lock.inputs.toml_text import Lines, read_toml
 from deep_lock.model.build_system import ConfigSettings
@@ -70,8 +71,10 @@ class Config(Struct, frozen=True, kw_only=True):
     hooks: Hooks | None = None
     observe: bool | None = None
     index: tuple[IndexSetting, ...] | None = None
-    sources: tuple[tuple[NormalizedName, str], ...] | None = None
-    """(package, name of the index it comes from)."""
+    sources: tuple[tuple[NormalizedName, SourceSetting], ...] | None = None
+    """(package, name of the index or the direct reference that it comes from)."""
+    workspace: tuple[str, ...] | None = None
+    """Patterns of the folders of a workspace's members."""
     find_links: tuple[str, ...] | None = None
     no_index: bool | None = None
     index_strategy: IndexStrategy | None = None
@@ -237,17 +240,31 @@ def _config_settings(value: Any, at: _At) -> tuple[tuple[NormalizedName, ConfigS
     return read_config_settings(value, at.key, at.lines, at.faults)
 
 
-def _sources(value: Any, at: _At) -> tuple[tuple[NormalizedName, str], ...]:
+def _sources(value: Any, at: _At) -> tuple[tuple[NormalizedName, SourceSetting], ...]:
     if not isinstance(value, dict):
         raise _Mistyped(f"a table of names, not {described(value)}")
-    found: list[tuple[NormalizedName, str]] = []
+    found: list[tuple[NormalizedName, SourceSetting]] = []
     for name, entry in value.items():
-        match entry:
-            case {"index": str(index)} if len(entry) == 1:
-                found.append((read_name(name, "the name"), index))
-            case _:
-                at.faults.add(f'{at.key}.{name[:100]} must be a table with one key, index = "NAME"')
+        with at.faults.collecting(f"{at.key}.{name[:100]}"):
+            found.append((read_name(name, "the name"), read_source(entry)))
     return tuple(found)
+
+
+def _workspace(value: Any, at: _At) -> tuple[str, ...]:
+    match value:
+        case {"members": list() as members} if len(value) == 1 and is_list_of_strings(members):
+            for pattern in members:
+                if (
+                    not pattern
+                    or pattern.startswith(("/", "~"))
+                    or "\\" in pattern
+                    or ":" in pattern[:2]
+                    or not pattern.isprintable()
+                ):
+                    at.faults.add(f"{at.key}.members holds {shown(pattern)}, which is no relative path with '/'")
+            return tuple(members)
+        case _:
+            raise _Mistyped("a table with one key, members, a list of folders")
 
 
 def _indexes(value: Any, at: _At) -> tuple[IndexSetting, ...]:
@@ -320,6 +337,7 @@ _READERS: Mapping[str, Callable[[Any, _At], Any]] = {
     "observe": _boolean,
     "index": _indexes,
     "sources": _sources,
+    "workspace": _workspace,
     "find-links": _strings,
     "no-index": _boolean,
     "index-strategy": _one_of(IndexStrategy),

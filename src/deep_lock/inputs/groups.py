@@ -83,7 +83,7 @@ def _read_item(item: Any, place: str, lines: Lines, source: str) -> Requirement 
     match item:
         case str():
             origin = Origin(source=source, place=place, line=line_of(lines.strings, item, place))
-            return read_requirement(item, origin)
+            return read_requirement(item, origin, direct=True)
         case {"include-group": str(included)} if len(item) == 1:
             return Include(group=read_name(included, f"{source}: {place} includes"))
         case dict():

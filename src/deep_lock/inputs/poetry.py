@@ -1,6 +1,6 @@
 """Poetry's own tables: main dependencies, extras, groups, in PEP 508 terms.
 
-A value that deep-lock cannot honour exactly (a direct source, a named index) is a fault that names the key: a lock made
+A value that deep-lock cannot honour exactly (a named index) is a fault that names the key: a lock made
 without it would quietly be another project's.
 """
 
@@ -13,18 +13,18 @@ from msgspec import Struct, field
 from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName
 
-from deep_lock.errors import RequirementInvalid, UserError
+from deep_lock.errors import ConfigError, RequirementInvalid, UserError
 from deep_lock.events import Warned
 from deep_lock.inputs.faults import Faults
 from deep_lock.inputs.groups import Include, Items, RawGroups
 from deep_lock.inputs.poetry_constraint import to_python_marker, to_python_specifier, to_specifier
 from deep_lock.inputs.requirement_list import (
-    DIRECT_SOURCE_HINT,
     check_count,
     described,
     is_list_of_strings,
     read_name,
 )
+from deep_lock.inputs.source_tables import read_reference
 from deep_lock.inputs.text import shown
 from deep_lock.inputs.toml_text import Lines, line_of
 from deep_lock.model.requirement import MAX_REQUIREMENT_LENGTH, Origin, Requirement
@@ -34,7 +34,22 @@ MAIN = f"{PLACE}.dependencies"
 
 _DIRECT = ("git", "path", "url", "file")
 _KNOWN = frozenset(
-    ("version", "python", "platform", "markers", "extras", "optional", "allow-prereleases", "source", *_DIRECT)
+    (
+        "version",
+        "python",
+        "platform",
+        "markers",
+        "extras",
+        "optional",
+        "allow-prereleases",
+        "source",
+        "develop",
+        "rev",
+        "tag",
+        "branch",
+        "subdirectory",
+        *_DIRECT,
+    )
 )
 _SOURCE_HINT = 'Say it to deep-lock in its own table: [tool.deep-lock.sources] NAME = { index = "..." }.'
 
@@ -56,6 +71,8 @@ class Poetry(Struct, frozen=True, kw_only=True):
     dependencies: tuple[Requirement, ...] = ()
     extras: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
     groups: RawGroups = field(default_factory=dict)
+    sources: Mapping[NormalizedName, str] = field(default_factory=dict)
+    """Direct references of the main dependencies."""
     prerelease_names: frozenset[NormalizedName] = frozenset()
     package_mode: bool = True
     notes: tuple[Warned, ...] = ()
@@ -64,7 +81,7 @@ class Poetry(Struct, frozen=True, kw_only=True):
 def read_poetry(table: Any, lines: Lines, faults: Faults) -> Poetry:
     """Read the ``[tool.poetry]`` table; what is wrong goes to ``faults``.
 
-    Beside a ``[project]`` table it only adds what PEP 508 cannot say; a source that it adds is a fault all the same.
+    Beside a ``[project]`` table it only adds what PEP 508 cannot say, direct references among it.
     """
     if not isinstance(table, dict):
         faults.add(f"{PLACE} must be a table, not {described(table)}")
@@ -79,6 +96,7 @@ def read_poetry(table: Any, lines: Lines, faults: Faults) -> Poetry:
         dependencies=tuple(wish.requirement for wish in wishes if not wish.optional),
         extras=_read_extras(table.get("extras", {}), wishes, reading),
         groups=_read_groups(table, reading),
+        sources={wish.requirement.name: url for wish in wishes if (url := wish.requirement.url) is not None},
         prerelease_names=frozenset(reading.prereleases),
         package_mode=table.get("package-mode", True) is not False,
         notes=tuple(reading.notes),
@@ -240,11 +258,6 @@ def _read_dependency(spelling: str, value: Any, place: str, reading: _Reading) -
 def _read_wish(name: NormalizedName, table: Any, origin: Origin) -> Wish:
     if not isinstance(table, dict):
         raise RequirementInvalid(f"must be a constraint or a table, not {described(table)}")
-    for key in _DIRECT:
-        if key in table:
-            raise RequirementInvalid(
-                f"the key {key!r} is not supported yet by deep-lock: direct sources", hint=DIRECT_SOURCE_HINT
-            )
     if "source" in table:
         raise RequirementInvalid(
             "the key 'source' names an index of Poetry, which deep-lock does not use", hint=_SOURCE_HINT
@@ -256,6 +269,7 @@ def _read_wish(name: NormalizedName, table: Any, origin: Origin) -> Wish:
         extras=_read_dependency_extras(table.get("extras", [])),
         specifier=to_specifier(_text(table, "version") or "*"),
         marker=_read_marker(table),
+        url=_read_direct(table),
         origin=origin,
     )
     return Wish(
@@ -263,6 +277,21 @@ def _read_wish(name: NormalizedName, table: Any, origin: Origin) -> Wish:
         optional=table.get("optional", False) is True,
         prereleases=table.get("allow-prereleases", False) is True,
     )
+
+
+def _read_direct(table: dict[str, Any]) -> str | None:
+    """Read a path, a repository or a URL; "develop" is Poetry's word for editable."""
+    said = sorted(set(_DIRECT) & set(table))
+    if not said:
+        return None
+    if len(said) > 1:
+        raise RequirementInvalid(f"has {' and '.join(said)}: a project comes from one place")
+    kind = "path" if said[0] == "file" else said[0]
+    entry = {**table, kind: table[said[0]], "editable": table.get("develop", False)}
+    try:
+        return str(read_reference(entry, kind))
+    except ConfigError as error:
+        raise RequirementInvalid(error.message, hint=error.hint) from None
 
 
 def _text(table: dict[str, Any], key: str) -> str:

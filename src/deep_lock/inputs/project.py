@@ -35,6 +35,8 @@ class Project(Struct, frozen=True, kw_only=True):
     """PEP 735, with includes expanded in place."""
     broken_groups: tuple[tuple[NormalizedName, str], ...] = ()
     """Groups that cannot be read, with the reason: a fault only for who selects one (PEP 735)."""
+    unknown: frozenset[str] = frozenset()
+    """Which of "dependencies" and "optional-dependencies" are dynamic, and known to the build backend only (PEP 621)."""
     build_system: BuildSystem | None = None
     """None for a virtual project: nothing is built."""
     build_requires: tuple[Requirement, ...] = ()

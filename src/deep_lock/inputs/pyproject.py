@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
@@ -55,6 +56,7 @@ class _Core(Struct, frozen=True, kw_only=True):
     requires_python: str | None = None
     dependencies: tuple[Requirement, ...] = ()
     extras: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
     notes: tuple[Warned, ...] = ()
 
 
@@ -84,6 +86,12 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
     if package is None:
         package = _wants_package(settings, poetry)
     build_system, build_requires = read_build_system(table, lines, document.faults, package=package)
+    if build_system is None:
+        for key in sorted(core.unknown):
+            document.faults.add(
+                f"project.{key} is dynamic, and there is no build backend to ask: the project is not a package",
+                hint=f"Write project.{key} in the file, and take {key!r} out of project.dynamic.",
+            )
     document.faults.raise_any()
     notes: list[Warned] = []
     extras, dependencies, groups, broken = _expand(core, raw_groups, source, notes)
@@ -94,6 +102,7 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
         requires_python=core.requires_python,
         dependencies=dependencies,
         extras=extras,
+        unknown=core.unknown,
         groups=groups,
         broken_groups=broken,
         build_system=build_system,
@@ -175,7 +184,7 @@ def _read_project_table(document: _Document, tools: dict[str, Any], poetry: Poet
         version=_read_version(table.get("version"), faults),
         requires_python=read_python_specifier(table.get("requires-python"), "project.requires-python", faults),
         dependencies=read_requirement_list(
-            table.get("dependencies", []), "project.dependencies", document.lines, faults
+            table.get("dependencies", []), "project.dependencies", document.lines, faults, direct=True
         ),
         extras=_read_extras(table.get("optional-dependencies", {}), document.lines, faults),
     )
@@ -183,9 +192,20 @@ def _read_project_table(document: _Document, tools: dict[str, Any], poetry: Poet
         name=name,
         version=instead.version if "version" in dynamic else static.version,
         requires_python=instead.requires_python if "requires-python" in dynamic else static.requires_python,
-        dependencies=instead.dependencies if "dependencies" in dynamic else static.dependencies,
-        extras=instead.extras if "optional-dependencies" in dynamic else static.extras,
+        dependencies=instead.dependencies if "dependencies" in dynamic else _directed(static.dependencies, poetry),
+        extras=instead.extras
+        if "optional-dependencies" in dynamic
+        else {extra: _directed(own, poetry) for extra, own in static.extras.items()},
+        unknown=instead.unknown,
         notes=_notes_on_dynamic(dynamic, instead, faults.source),
+    )
+
+
+def _directed(requirements: tuple[Requirement, ...], poetry: Poetry | None) -> tuple[Requirement, ...]:
+    """Add the direct references that Poetry's table has for them."""
+    urls = poetry.sources if poetry is not None else {}
+    return tuple(
+        replace(own, url=urls[own.name]) if own.url is None and own.name in urls else own for own in requirements
     )
 
 
@@ -204,17 +224,12 @@ def _from_setuptools(document: _Document, tools: dict[str, Any], dynamic: frozen
     extras = said.extras if said else None
     missing = wanted - ({"dependencies"} if dependencies is not None else set())
     missing -= {"optional-dependencies"} if extras is not None else set()
-    for key in sorted(missing):
-        document.faults.add(
-            f"project.{key} is dynamic: only the build backend knows it, and this version of deep-lock does not ask the "
-            "backend of the project itself",
-            hint=f"Write project.{key} in the file, and take {key!r} out of project.dynamic.",
-        )
     return _Core(
         version=said.version if said else None,
         requires_python=said.requires_python if said else None,
         dependencies=dependencies or (),
         extras=extras or {},
+        unknown=frozenset(missing),
     )
 
 
@@ -281,7 +296,7 @@ def _read_extras(value: Any, lines: Lines, faults: Faults) -> dict[NormalizedNam
             if extra in spelled:
                 faults.add(f"{OPTIONAL}: {shown(spelled[extra])} and {shown(spelling)} are the same extra (PEP 685)")
             spelled[extra] = spelling
-            extras[extra] = read_requirement_list(wanted, f"{OPTIONAL}.{spelling}", lines, faults)
+            extras[extra] = read_requirement_list(wanted, f"{OPTIONAL}.{spelling}", lines, faults, direct=True)
     return extras
 
 

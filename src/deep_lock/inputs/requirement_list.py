@@ -3,34 +3,46 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded, RequirementInvalid
 from deep_lock.inputs.faults import Faults
 from deep_lock.inputs.text import shown
 from deep_lock.inputs.toml_text import Lines, line_of
+from deep_lock.model.direct import parse_reference
 from deep_lock.model.requirement import MAX_NAME_LENGTH, Origin, Requirement, parse_requirement
 
 MAX_REQUIREMENTS = 2000
 DIRECT_SOURCE_HINT = (
-    "deep-lock does not support direct sources (URLs, paths, version control) yet: require the project by name, "
-    "from an index or from a folder given to find-links."
+    "A direct reference (a URL, a path, version control) stands among the dependencies of the project, its extras and "
+    "groups, or in [tool.deep-lock.sources]; here a project is named, with its versions."
 )
 
 
-def read_requirement(text: str, origin: Origin) -> Requirement:
-    """Read one requirement by name.
+def read_requirement(text: str, origin: Origin, *, direct: bool = False) -> Requirement:
+    """Read one requirement by name; with ``direct`` also one by URL, whose credentials are dropped.
 
-    Raises RequirementInvalid, also for a direct URL, or LimitExceeded.
+    Raises RequirementInvalid, also for a direct URL where none may be, or LimitExceeded.
     """
     requirement = parse_requirement(text, origin)
-    if requirement.url is not None:
+    if requirement.url is None:
+        return requirement
+    if not direct:
         raise RequirementInvalid(f"{origin}: {requirement.name} is required from a URL", hint=DIRECT_SOURCE_HINT)
-    return requirement
+    try:
+        return replace(requirement, url=str(parse_reference(requirement.url)))
+    except RequirementInvalid as error:
+        raise RequirementInvalid(f"{origin}: {requirement.name}: {error.message}", hint=error.hint) from None
 
 
-def read_requirement_list(value: Any, place: str, lines: Lines, faults: Faults) -> tuple[Requirement, ...]:
-    """Read a list of requirement texts under the key ``place``; what is wrong with it goes to ``faults``."""
+def read_requirement_list(
+    value: Any, place: str, lines: Lines, faults: Faults, *, direct: bool = False
+) -> tuple[Requirement, ...]:
+    """Read a list of requirement texts under the key ``place``; what is wrong with it goes to ``faults``.
+
+    ``direct`` says whether direct references may stand in it.
+    """
     if not is_list_of_strings(value):
         faults.add(f"{place} must be a list of strings, not {described(value)}")
         return ()
@@ -39,7 +51,7 @@ def read_requirement_list(value: Any, place: str, lines: Lines, faults: Faults) 
     for text in value:
         origin = Origin(source=faults.source, place=place, line=line_of(lines.strings, text, place))
         with faults.collecting():
-            requirements.append(read_requirement(text, origin))
+            requirements.append(read_requirement(text, origin, direct=direct))
     return tuple(requirements)
 
 

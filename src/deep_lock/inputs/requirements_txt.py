@@ -16,6 +16,7 @@ from deep_lock.events import Warned
 from deep_lock.inputs.requirement_lines import LineInvalid, Option, logical_lines, split_options
 from deep_lock.inputs.requirement_list import DIRECT_SOURCE_HINT, read_name, read_requirement
 from deep_lock.inputs.text import deceiving, notes_on_characters, readable, shown
+from deep_lock.inputs.unnamed_lines import UnnamedLine, read_editable, read_unnamed
 from deep_lock.model.requirement import Origin, Requirement
 from deep_lock.model.resolution import ALL
 
@@ -50,6 +51,7 @@ class RequirementsFile(Struct, frozen=True, kw_only=True):
 
     source: str
     requirements: tuple[Requirement, ...] = ()
+    unnamed: tuple[UnnamedLine, ...] = ()
     constraints: tuple[Requirement, ...] = ()
     hashes: tuple[tuple[Requirement, tuple[str, ...]], ...] = ()
     """For each requirement or constraint that has any: "sha256:<hex>" and stronger, lower case."""
@@ -99,6 +101,7 @@ class _Reading(Struct, kw_only=True):
 
     opener: Callable[[str, str], str]
     requirements: list[Requirement] = field(default_factory=list)
+    unnamed: list[UnnamedLine] = field(default_factory=list)
     constraints: list[Requirement] = field(default_factory=list)
     hashes: list[tuple[Requirement, tuple[str, ...]]] = field(default_factory=list)
     index_options: list[IndexOption] = field(default_factory=list)
@@ -114,6 +117,7 @@ def _finished(source: str, reading: _Reading) -> RequirementsFile:
     return RequirementsFile(
         source=source,
         requirements=tuple(reading.requirements),
+        unnamed=tuple(reading.unnamed),
         constraints=tuple(reading.constraints),
         hashes=tuple(reading.hashes),
         index_options=tuple(reading.index_options),
@@ -153,16 +157,39 @@ def _read_line(text: str, origin: Origin, place: _Place, reading: _Reading) -> N
         _read_option(option, origin, place, reading)
 
 
-def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading) -> None:
-    if _VARIABLE.search(wanted):
+def _refuse_variables(text: str) -> None:
+    if _VARIABLE.search(text):
         raise LineInvalid(
             "takes a requirement from the environment",
             hint="Write the value itself: a lock must not depend on environment variables.",
         )
+
+
+def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading) -> None:
+    _refuse_variables(wanted)
     if _SCHEME.match(wanted) or (_PATH.match(wanted.partition(";")[0].strip()) and "@" not in wanted):
+        _take_unnamed(read_unnamed(wanted, options, origin), place, reading)
+        return
+    (reading.constraints if place.constraint else reading.requirements).append(
+        _read_named(wanted, options, origin, place, reading)
+    )
+    if len(reading.requirements) + len(reading.constraints) > MAX_ENTRIES:
+        raise LimitExceeded(f"{origin}: more than {MAX_ENTRIES} requirements")
+
+
+def _take_unnamed(line: UnnamedLine, place: _Place, reading: _Reading) -> None:
+    if place.constraint:
         raise LineInvalid("names a URL or a path", hint=DIRECT_SOURCE_HINT)
+    reading.unnamed.append(line)
+    if len(reading.unnamed) > MAX_ENTRIES:
+        raise LimitExceeded(f"{line.origin}: more than {MAX_ENTRIES} requirements")
+
+
+def _read_named(
+    wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading
+) -> Requirement:
     try:
-        requirement = read_requirement(wanted, origin)
+        requirement = read_requirement(wanted, origin, direct=not place.constraint)
     except RequirementInvalid as error:
         if place.is_included:
             raise LineInvalid("is not a requirement", hint=error.hint) from None
@@ -178,11 +205,9 @@ def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place
             _note_ignored(option, origin, reading)
         else:
             raise LineInvalid(f"has --{option.name} behind a requirement", hint="Give the option a line of its own.")
-    (reading.constraints if place.constraint else reading.requirements).append(requirement)
-    if len(reading.requirements) + len(reading.constraints) > MAX_ENTRIES:
-        raise LimitExceeded(f"{origin}: more than {MAX_ENTRIES} requirements")
     if digests:
         reading.hashes.append((requirement, tuple(digests)))
+    return requirement
 
 
 def _read_option(option: Option, origin: Origin, place: _Place, reading: _Reading) -> None:
@@ -193,7 +218,8 @@ def _read_option(option: Option, origin: Origin, place: _Place, reading: _Readin
         case "constraint":
             _include(option.value, place, origin, constraint=True, reading=reading)
         case "editable":
-            raise LineInvalid("is an editable requirement", hint=DIRECT_SOURCE_HINT)
+            _refuse_variables(option.value)
+            _take_unnamed(read_editable(option.value, origin), place, reading)
         case "hash":
             raise LineInvalid("has a hash without a requirement")
         case "no-binary":

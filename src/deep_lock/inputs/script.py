@@ -39,7 +39,7 @@ def read_script(text: str, source: str) -> Project:
     if not isinstance(settings, dict):
         faults.add(f"tool.deep-lock must be a table, not {described(settings)}")
         settings = {}
-    dependencies = read_requirement_list(table.get("dependencies", []), "dependencies", lines, faults)
+    dependencies = read_requirement_list(table.get("dependencies", []), "dependencies", lines, faults, direct=True)
     requires_python = read_python_specifier(table.get("requires-python"), "requires-python", faults)
     faults.raise_any()
     return Project(

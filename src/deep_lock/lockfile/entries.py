@@ -24,6 +24,7 @@ from deep_lock.lockfile.fields import (
     version_fault,
     wheel_fault,
 )
+from deep_lock.lockfile.sources import read_source
 from deep_lock.lockfile.tables import Table
 from deep_lock.model.build_system import Evidence
 from deep_lock.model.lock import (
@@ -31,15 +32,16 @@ from deep_lock.model.lock import (
     EnvironmentMember,
     HashOrigin,
     LockedBuild,
+    LockedDirectory,
     LockedFile,
     LockedHook,
     LockedPackage,
     LockedReference,
+    LockedVcs,
     Needed,
     RequiresFrom,
 )
 
-_UNTAKEN_SOURCES = ("vcs", "directory", "archive")
 _EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
 _HASH_ORIGINS: tuple[HashOrigin, ...] = get_args(HashOrigin)
 _NEEDED: tuple[Needed, ...] = get_args(Needed)
@@ -51,10 +53,12 @@ _ENDS: tuple[Ending, ...] = get_args(Ending)
 def read_package(table: Table) -> LockedPackage:
     """Read one ``[[packages]]`` entry."""
     name = table.text("name", name_fault)
-    version = table.text("version", version_fault)
-    for source in _UNTAKEN_SOURCES:
-        if table.table(source) is not None:
-            table.refuse(source, "is not taken: deep-lock locks releases from an index")
+    version = table.optional("version", version_fault)
+    source = read_source(table)
+    if version is None and source is None:
+        table.refuse("version", "is missing")
+    if version is not None and isinstance(source, LockedDirectory | LockedVcs):
+        table.refuse("version", "does not go with a source tree, whose version may change (PEP 751)")
     sdist = table.table("sdist")
     wheels = table.tables("wheels") or []
     tool = table.inner("tool")
@@ -66,8 +70,9 @@ def read_package(table: Table) -> LockedPackage:
         requires_python=table.optional("requires-python", specifier_fault),
         dependencies=tuple(map(_read_reference, table.tables("dependencies") or ())),
         index=table.optional_url("index"),
-        sdist=None if sdist is None else _read_file(sdist, name, version, sdist=True),
-        wheels=tuple(_read_file(wheel, name, version, sdist=False) for wheel in wheels),
+        source=source,
+        sdist=None if sdist is None else _read_file(sdist, name, version or "", sdist=True),
+        wheels=tuple(_read_file(wheel, name, version or "", sdist=False) for wheel in wheels),
         attestation_identities=tuple(map(_read_identity, table.tables("attestation-identities") or ())),
         also_build=marks.flag("also-build"),
         build=marks.optional("build", text_fault),
@@ -83,7 +88,9 @@ def read_package(table: Table) -> LockedPackage:
     tool.rest()
     table.rest()
     _refuse_twice(table, "wheels", [wheel.name for wheel in package.wheels])
-    if package.sdist is None and not package.wheels:
+    if source is not None and (sdist is not None or wheels or package.index is not None):
+        table.refuse("index" if package.index is not None else "", "does not go with a source that was named directly")
+    if source is None and package.sdist is None and not package.wheels:
         table.refuse("", "has neither an sdist nor a wheel")
     if package.index is None and any(file.url is not None for file in _files(package)):
         table.refuse("index", "is missing: only where every file has a path is there none")
@@ -103,7 +110,11 @@ def _refuse_twice(table: Table, key: str, names: list[str]) -> None:
 
 
 def _read_reference(table: Table) -> LockedReference:
-    reference = LockedReference(name=table.text("name", name_fault), version=table.optional("version", version_fault))
+    reference = LockedReference(
+        name=table.text("name", name_fault),
+        version=table.optional("version", version_fault),
+        source=read_source(table),
+    )
     table.rest()
     return reference
 
@@ -204,14 +215,18 @@ def _read_member(table: Table) -> EnvironmentMember:
 
 
 def _refuse_half_source(table: Table, build: LockedBuild) -> None:
-    """A record is of an sdist, with version and digest, or of the project; never of both or of neither."""
+    """A record is of an sdist, with version and digest, of the project, or of a source that was named directly."""
+    if build.hook is not None and build.needed != "project":
+        table.refuse("hook", "is told of the project only: everything else is built as a wheel")
+    if build.needed == "direct":
+        if build.source is None:
+            table.refuse("source", "is missing")
+        return
     if build.source is None and (build.sdist is None or build.version is None):
         table.refuse("sdist" if build.sdist is None else "version", "is missing")
     if build.source is not None and build.sdist is not None:
         table.refuse("sdist", "does not go with 'source': the project is built from its tree")
     if build.source is not None and build.cargo_lock is not None:
         table.refuse("cargo-lock", "does not go with 'source': it is told of sdists, whose bytes are locked")
-    if build.source is None and build.hook is not None:
-        table.refuse("hook", "stands only beside 'source': an sdist is built as a wheel")
     if (build.source is not None) != (build.needed == "project"):
         table.refuse("needed", "must be 'project' where 'source' stands, and only there")

@@ -29,6 +29,7 @@ MAX_WHEEL_TAGS = 1024
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
 _OPTION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _URL_CHARACTERS = re.compile(r"[!-\[\]-~]+")
 # The shape of nearly every URL: nothing to decode, nothing to hide. Taking a URL apart costs ten times as much.
@@ -165,14 +166,51 @@ def file_path_fault(text: str) -> str:
     return path_fault(text) or f"must be a relative path in normal form, not {quote(text)}"
 
 
+def folder_fault(text: str) -> str:
+    """A folder or a file beside the lock; "." is the folder of the lock itself."""
+    return "" if text == "." else file_path_fault(text)
+
+
+def commit_fault(text: str) -> str:
+    """The full id of a commit."""
+    return "" if _COMMIT.fullmatch(text) else "must be the full id of a commit, in lower-case hexadecimal digits"
+
+
+def repository_fault(url: str) -> str:
+    """The URL of a repository: http(s) without user-info, or ssh, whose user name is no secret."""
+    if not url.startswith("ssh://"):
+        fault = url_fault(url)
+        return "" if fault is None else fault[1]
+    try:
+        parts = urlsplit(url)
+        known = bool(parts.hostname and _URL_CHARACTERS.fullmatch(url)) and len(url) <= MAX_URL_LENGTH
+    except ValueError:
+        known = False
+    if not known:
+        return "is not a URL"
+    return "a URL in a lock must hold no password" if parts.password is not None else ""
+
+
 def inner_path_fault(text: str) -> str:
     """A path that stays inside the tree (``backend-path``, PEP 517)."""
     return f"{quote(text)} leaves the source tree" if ".." in text.split("/") else path_fault(text)
 
 
 def source_fault(text: str) -> str:
-    """The one source tree that is built: the project itself."""
-    return "" if text == "." else f"must be '.', the project itself, not {quote(text)}"
+    """A source tree that is built: "." is the project itself, else where a direct reference leads."""
+    place, _, inner = text.partition("#subdirectory=")
+    if place.startswith(("https://", "http://")):
+        fault = url_fault(place)
+        return fault[1] if fault is not None else inner and inner_path_fault(inner)
+    if place.startswith("git+"):
+        repository, _, commit = place.removeprefix("git+").rpartition("@")
+        path = repository.removeprefix("file:")
+        return (
+            (folder_fault(path) if path != repository else repository_fault(repository))
+            or commit_fault(commit)
+            or (inner and inner_path_fault(inner))
+        )
+    return folder_fault(place) or (inner and inner_path_fault(inner))
 
 
 def object_fault(text: str) -> str:

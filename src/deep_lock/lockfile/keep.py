@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from deep_lock.model.lock import REVISION, Lock, LockedBuild
+from deep_lock.model.lock import REVISION, Lock, LockedBuild, LockedPackage, source_text
 
 
 def keep_unknown(old: Lock, new: Lock) -> Lock:
@@ -13,17 +13,26 @@ def keep_unknown(old: Lock, new: Lock) -> Lock:
     if old.revision <= REVISION:
         return new
     targets = {target.name: target.unknown for target in old.targets}
-    packages = {(entry.name, entry.version): entry.unknown for entry in old.packages}
+    packages = {_entry_key(entry): entry.unknown for entry in old.packages}
+    trees = {tree.path: tree.unknown for tree in old.inputs.trees}
     builds = {_key(build): build.unknown for build in old.builds}
     return replace(
         new,
         revision=old.revision,
         unknown=old.unknown,
-        inputs=replace(new.inputs, unknown=old.inputs.unknown),
+        inputs=replace(
+            new.inputs,
+            unknown=old.inputs.unknown,
+            trees=tuple(replace(tree, unknown=trees.get(tree.path, ())) for tree in new.inputs.trees),
+        ),
         targets=tuple(replace(target, unknown=targets.get(target.name, ())) for target in new.targets),
-        packages=tuple(replace(entry, unknown=packages.get((entry.name, entry.version), ())) for entry in new.packages),
+        packages=tuple(replace(entry, unknown=packages.get(_entry_key(entry), ())) for entry in new.packages),
         builds=tuple(replace(build, unknown=builds.get(_key(build), ())) for build in new.builds),
     )
+
+
+def _entry_key(entry: LockedPackage) -> tuple[str, str | None, str]:
+    return entry.name, entry.version, source_text(entry.source)
 
 
 def _key(build: LockedBuild) -> tuple[str, str | None, str | None, str | None, tuple[str, ...]]:

@@ -16,11 +16,12 @@ from deep_lock.lockfile.register import (
     is_gate,
     key_of,
     meant,
+    needs_record,
     open_register,
     parsed,
     reached_entries,
 )
-from deep_lock.model.lock import Lock, LockedBuild, LockedPackage
+from deep_lock.model.lock import Lock, LockedArchive, LockedBuild, LockedPackage
 from deep_lock.model.target import Target
 
 
@@ -89,8 +90,9 @@ def _unlocked_builds(register: Register) -> Iterator[str]:
     if register.options.get("files") == "all" or register.options.get("build-scope") == "none":
         return
     for entry in register.lock.packages:
-        if entry.sdist is not None and key_of(entry) not in register.records:
-            yield f"{called(entry)} lists an sdist, and no record says how it is built"
+        if needs_record(entry) and key_of(entry) not in register.records:
+            what = "lists an sdist" if entry.source is None else "is a source tree"
+            yield f"{called(entry)} {what}, and no record says how it is built"
 
 
 def _records_of_nothing(register: Register) -> Iterator[str]:
@@ -103,6 +105,12 @@ def _records_of_nothing(register: Register) -> Iterator[str]:
 def _faults_of_record(build: LockedBuild, entry: LockedPackage | None) -> Iterator[str]:
     if entry is None:
         yield f"there is a record of the build of {called(build)}, which has no entry"
+    elif entry.source is not None:
+        own = entry.source
+        if isinstance(own, LockedArchive) and build.sdist != f"sha256:{own.sha256}":
+            yield f"the record of the build of {called(build)} was made from another archive than the one that is listed"
+        if build.needed != "direct":
+            yield f"the record of the build of {called(build)} is of a source that was named directly, and does not say so"
     elif entry.sdist is None:
         yield f"there is a record of the build of {called(build)}, whose entry lists no sdist"
     elif build.sdist != f"sha256:{entry.sdist.sha256}":
@@ -110,7 +118,7 @@ def _faults_of_record(build: LockedBuild, entry: LockedPackage | None) -> Iterat
 
 
 def _own_build(register: Register) -> Iterator[str]:
-    own = [build for build in register.lock.builds if build.source is not None]
+    own = [build for build in register.lock.builds if build.needed == "project"]
     recorded = any(build.hook is None for build in own)
     wanted = register.lock.inputs.build_requires is not None and register.options.get("build-scope") != "none"
     if wanted and not recorded:
@@ -155,4 +163,4 @@ def _twins(register: Register) -> Iterator[str]:
     for name, entries in register.versions.items():
         ungated = [entry for entry in entries if not is_gate(entry.marker)]
         if len(ungated) > 1 and any(entry.marker is None for entry in ungated):
-            yield f"{name} would be installed twice, as {' and '.join(entry.version for entry in ungated)}"
+            yield f"{name} would be installed twice, as {' and '.join(entry.version or called(entry) for entry in ungated)}"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from deep_lock.lockfile.register import Register, called, is_gate, key_of, parsed, uses_of
-from deep_lock.model.lock import BUILD_GROUP, LockedBuild, LockedPackage
+from deep_lock.lockfile.register import Register, called, is_gate, key_of, needs_record, parsed, record_key, uses_of
+from deep_lock.model.lock import BUILD_GROUP, LockedBuild, LockedPackage, source_text
 
 
 def untrue_marks(register: Register) -> Iterator[str]:
@@ -39,7 +39,8 @@ def _layer(entry: LockedPackage, *, used: bool) -> Iterator[str]:
 
 def _build_mark(entry: LockedPackage, register: Register) -> Iterator[str]:
     recorded = key_of(entry) in register.records
-    if entry.build is not None and entry.build != f"{entry.name}=={entry.version}":
+    own = f"{entry.name}=={entry.version}" if entry.source is None else f"{entry.name} @ {source_text(entry.source)}"
+    if entry.build is not None and entry.build != own:
         yield f"{called(entry)} names the build record of another release, {entry.build}"
     elif entry.build is not None and not recorded:
         yield f"{called(entry)} names a build record that is not there"
@@ -52,7 +53,7 @@ def _files(entry: LockedPackage, register: Register) -> Iterator[str]:
         yield f"{called(entry)} is marked sdist-only, and {'lists a wheel' if entry.wheels else 'lists no sdist'}"
     if entry.build_on and (entry.sdist_only or entry.sdist is None):
         yield f"{called(entry)} is marked build-on, and {'sdist-only' if entry.sdist_only else 'lists no sdist'}"
-    if entry.metadata is not None and entry.sdist is None:
+    if entry.metadata is not None and not needs_record(entry):
         yield f"{called(entry)} says how the metadata of its sdist is known, and lists no sdist"
     if entry.no_source and entry.sdist is not None:
         yield f"{called(entry)} is marked no-source, and lists an sdist"
@@ -82,7 +83,7 @@ def _direct(register: Register) -> Iterator[str]:
 
 def _added(build: LockedBuild, overlay: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     """What a record says the user added is what the inputs say, for each sdist; the project's own build has a table."""
-    wanted = overlay.get(build.name, ()) if build.source is None else ()
+    wanted = overlay.get(build.name, ()) if build.needed != "project" else ()
     if frozenset(parsed(build.requires_user)) != frozenset(parsed(wanted)):
         told = ", ".join(build.requires_user) or "nothing"
         yield f"the user added {told} to the build of {called(build)}, and {', '.join(wanted) or 'nothing'} by the inputs"
@@ -105,7 +106,7 @@ def _evidence(build: LockedBuild) -> Iterator[str]:
 
 
 def _needed(build: LockedBuild, register: Register) -> Iterator[str]:
-    entry = register.entries.get((build.name, build.version or ""))
+    entry = register.entries.get(record_key(build))
     if build.source is not None or entry is None:
         return
     if (build.needed == "always") != entry.sdist_only:

@@ -1,12 +1,12 @@
 """The laws that hold target by target: what is installed there, what is built there, and by what."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker
 
-from deep_lock.lockfile.register import Register, called, covers, is_gate, key_of, members, parsed
-from deep_lock.model.lock import LockedBuild, LockedPackage, LockedTarget
+from deep_lock.lockfile.register import Register, called, covers, is_gate, key_of, members, needs_record, parsed
+from deep_lock.model.lock import LockedArchive, LockedBuild, LockedPackage, LockedTarget
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.target import Target, UnevaluableMarker, holds, python_fits, rank
 
@@ -69,12 +69,12 @@ def everything(register: Register) -> Chosen:
 
 def _installed(register: Register, target: Target) -> Iterator[str]:
     for selection in (Chosen(), everything(register)):
-        versions: dict[str, str] = {}
+        entries: dict[str, LockedPackage] = {}
         for entry in present(register, target, selection):
-            if entry.name in versions:
-                both = f"{versions[entry.name]} and {entry.version}"
+            if entry.name in entries:
+                both = " and ".join(other.version or called(other) for other in (entries[entry.name], entry))
                 yield f"{entry.name} would be installed twice on {target.label}, as {both}"
-            versions[entry.name] = entry.version
+            entries[entry.name] = entry
             if not python_fits(entry.requires_python, target):
                 yield f"{called(entry)} does not admit the Python of target {target.label}"
             yield from _without_file(register, entry, target)
@@ -97,10 +97,13 @@ def _wanted(texts: tuple[str, ...], target: Target) -> Iterator[Requirement]:
             continue
 
 
-def _satisfied(requirement: Requirement, versions: dict[str, str]) -> bool:
+def _satisfied(requirement: Requirement, versions: Mapping[str, str | None]) -> bool:
     version = versions.get(requirement.name)
+    if version is None:
+        # a source tree states no version: it was compared when it was locked
+        return requirement.name in versions
     try:
-        return version is not None and requirement.specifier.contains(version, prereleases=True)
+        return requirement.specifier.contains(version, prereleases=True)
     except ValueError:
         # Thousands of digits in a specifier are refused by int() only when it is used.
         return False
@@ -108,10 +111,13 @@ def _satisfied(requirement: Requirement, versions: dict[str, str]) -> bool:
 
 def _without_file(register: Register, entry: LockedPackage, target: Target) -> Iterator[str]:
     """Say so where the target can take neither a wheel nor an sdist whose build is locked."""
-    if any(rank(tags_of(wheel.name), target) is not None for wheel in entry.wheels):
+    wheels = [wheel.name for wheel in entry.wheels]
+    if isinstance(entry.source, LockedArchive) and not needs_record(entry):
+        wheels = [(entry.source.url or entry.source.path or "").partition("?")[0].rpartition("/")[2]]
+    if any(rank(tags_of(wheel), target) is not None for wheel in wheels):
         return
     builds = register.records.get(key_of(entry), ())
-    if entry.sdist is None:
+    if not needs_record(entry):
         yield f"{called(entry)} has no file that fits {target.label}"
     elif register.options.get("build-scope") != "none" and not any(covers(build, target.label) for build in builds):
         yield f"{called(entry)} must be built on {target.label}, and no record says how"

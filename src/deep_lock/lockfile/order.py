@@ -16,7 +16,9 @@ from deep_lock.model.lock import (
     LockedInputs,
     LockedPackage,
     LockedReference,
+    LockedTree,
     OptionValue,
+    source_text,
 )
 
 DEFAULT_INDEX = "default"
@@ -49,9 +51,7 @@ def ordered(lock: Lock) -> Lock:
         options=tuple(sorted((key, _ordered_option(value)) for key, value in lock.options)),
         indexes=tuple(sorted(lock.indexes, key=lambda index: (index[0] != DEFAULT_INDEX, index))),
         targets=targets,
-        packages=tuple(
-            sorted(map(_ordered_package, lock.packages), key=lambda entry: (entry.name, _version(entry.version)))
-        ),
+        packages=tuple(sorted(map(_ordered_package, lock.packages), key=_package_key)),
         builds=tuple(sorted(map(_ordered_build, lock.builds), key=_build_key)),
     )
 
@@ -69,6 +69,13 @@ def _ordered_inputs(inputs: LockedInputs) -> LockedInputs:
         extra_build_requires=tuple(sorted((name, tuple(sorted(texts))) for name, texts in inputs.extra_build_requires)),
         config_settings=tuple(sorted((name, tuple(sorted(own))) for name, own in inputs.config_settings)),
         build_requires=_sorted_or_none(inputs.build_requires),
+        trees=tuple(sorted(map(_ordered_tree, inputs.trees), key=lambda tree: tree.path)),
+    )
+
+
+def _ordered_tree(tree: LockedTree) -> LockedTree:
+    return replace(
+        tree, requirements=_sorted_or_none(tree.requirements), build_requires=tuple(sorted(tree.build_requires))
     )
 
 
@@ -95,8 +102,13 @@ def _ordered_file(file: LockedFile) -> LockedFile:
     return replace(file, upload_time=_in_utc(file.upload_time))
 
 
-def _reference_key(reference: LockedReference) -> tuple[str, bool, Version]:
-    return reference.name, reference.version is not None, _version(reference.version or "0")
+def _reference_key(reference: LockedReference) -> tuple[str, bool, Version, str]:
+    version = reference.version
+    return reference.name, version is not None, _version(version or "0"), source_text(reference.source)
+
+
+def _package_key(entry: LockedPackage) -> tuple[str, bool, Version, str]:
+    return entry.name, entry.version is not None, _version(entry.version or "0"), source_text(entry.source)
 
 
 def _ordered_package(entry: LockedPackage) -> LockedPackage:

@@ -2,15 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from deep_lock.lockfile.fields import url_filename
 from deep_lock.lockfile.on_targets import everything, present, tags_of
 from deep_lock.lockfile.register import Register, covers, key_of, members, open_register
-from deep_lock.model.lock import Lock, LockedFile, LockedPackage
+from deep_lock.model.lock import Lock, LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.model.target import Target, rank
 
 
 def every_file(lock: Lock) -> tuple[LockedFile, ...]:
     """Return each file that the lock names, in the lock's order."""
     return tuple(file for entry in lock.packages for file in _files(entry))
+
+
+def source_trees(lock: Lock) -> tuple[LockedPackage, ...]:
+    """Return the entries that are no files: folders and commits."""
+    return tuple(entry for entry in lock.packages if isinstance(entry.source, LockedDirectory | LockedVcs))
 
 
 def picked_files(lock: Lock, targets: Iterable[Target], *, runtime: bool, build: bool) -> tuple[LockedFile, ...]:
@@ -30,12 +36,27 @@ def picked_files(lock: Lock, targets: Iterable[Target], *, runtime: bool, build:
     return tuple(file for file in every_file(lock) if file.sha256 in found)
 
 
+def _archive(entry: LockedPackage) -> LockedFile | None:
+    """Return the file of an entry that was named directly, if a file was named."""
+    source = entry.source
+    if not isinstance(source, LockedArchive):
+        return None
+    name = url_filename(source.url) if source.url is not None else (source.path or "").rpartition("/")[2]
+    return LockedFile(name=name, url=source.url, path=source.path, sha256=source.sha256, size=source.size)
+
+
 def _files(entry: LockedPackage) -> Sequence[LockedFile]:
+    archive = _archive(entry)
+    if archive is not None:
+        return (archive,)
     return entry.wheels if entry.sdist is None else (entry.sdist, *entry.wheels)
 
 
 def _taken(register: Register, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
     """Yield the wheels that fit, and the sdist where it is built or nothing else is there."""
+    archive = _archive(entry)
+    if archive is not None:
+        yield archive
     fitting = [wheel for wheel in entry.wheels if rank(tags_of(wheel.name), target) is not None]
     yield from fitting
     if entry.sdist is not None and (not fitting or _is_built(register, entry, target)):
@@ -55,5 +76,5 @@ def _of_builds(register: Register, target: Target) -> Iterator[LockedFile]:
             if entry is not None:
                 yield from _taken(register, entry, target)
     for entry in register.lock.packages:
-        if entry.sdist is not None and _is_built(register, entry, target):
-            yield entry.sdist
+        if _is_built(register, entry, target):
+            yield from (file for file in _files(entry) if file not in entry.wheels)

@@ -10,6 +10,7 @@ from deep_lock.events import Reporter, Warned, silent
 from deep_lock.lockfile.entries import read_build, read_package
 from deep_lock.lockfile.fields import (
     Check,
+    folder_fault,
     label_fault,
     marker_fault,
     name_fault,
@@ -21,6 +22,7 @@ from deep_lock.lockfile.fields import (
     text_fault,
 )
 from deep_lock.lockfile.order import ordered
+from deep_lock.lockfile.register import called
 from deep_lock.lockfile.tables import Reading, Table
 from deep_lock.lockfile.toml import parse_toml
 from deep_lock.model.build_system import ConfigSettings
@@ -34,7 +36,9 @@ from deep_lock.model.lock import (
     LockedInputs,
     LockedPackage,
     LockedTarget,
+    LockedTree,
     OptionValue,
+    source_text,
 )
 
 _UPGRADE = "upgrade deep-lock"
@@ -145,6 +149,17 @@ def _read_inputs(table: Table) -> LockedInputs:
         extra_build_requires=_read_lists(table.inner("extra-build-requires")),
         config_settings=_read_settings(table.inner("config-settings")),
         build_requires=table.maybe_texts("build-requires", requirement_fault),
+        trees=tuple(map(_read_tree, table.tables("trees") or ())),
+        unknown=table.rest(),
+    )
+
+
+def _read_tree(table: Table) -> LockedTree:
+    return LockedTree(
+        path=table.text("path", folder_fault),
+        requirements=table.maybe_texts("requirements", requirement_fault),
+        build_requires=table.texts("build-requires", requirement_fault),
+        requires_python=table.optional("requires-python", specifier_fault),
         unknown=table.rest(),
     )
 
@@ -214,12 +229,13 @@ def _read_targets(tool: Table) -> tuple[LockedTarget, ...]:
 
 
 def _read_packages(tables: list[Table]) -> tuple[LockedPackage, ...]:
-    packages: dict[tuple[str, object], LockedPackage] = {}
+    packages: dict[tuple[str, object, str], LockedPackage] = {}
     for table in tables:
         package = read_package(table)
-        key = package.name, parsed_version(package.version)
+        version = package.version
+        key = package.name, version and parsed_version(version), source_text(package.source)
         if key in packages:
-            table.refuse("", f"{package.name} {package.version} has an entry already")
+            table.refuse("", f"{called(package)} has an entry already")
         packages[key] = package
     return tuple(packages.values())
 

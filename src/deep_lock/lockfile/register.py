@@ -9,11 +9,20 @@ from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker
 
 from deep_lock.errors import DeepLockError
-from deep_lock.model.lock import BUILD_MARKER, EnvironmentMember, Lock, LockedBuild, LockedPackage, LockedReference
+from deep_lock.model.lock import (
+    BUILD_MARKER,
+    EnvironmentMember,
+    Lock,
+    LockedArchive,
+    LockedBuild,
+    LockedPackage,
+    LockedReference,
+    source_text,
+)
 from deep_lock.model.requirement import Requirement, parse_requirement
 
-Key = tuple[str, str]
-"""(name, version) of an entry."""
+Key = tuple[str, str, str]
+"""(name, version, source) of an entry; "" where it has none."""
 
 
 class Register(Struct, frozen=True, kw_only=True):
@@ -36,11 +45,11 @@ def open_register(lock: Lock) -> Register:
         versions.setdefault(entry.name, []).append(entry)
     records: dict[Key, list[LockedBuild]] = {}
     for build in lock.builds:
-        if build.source is None:
-            records.setdefault((build.name, build.version or ""), []).append(build)
+        if build.needed != "project":
+            records.setdefault((build.name, build.version or "", build.source or ""), []).append(build)
     return Register(
         lock=lock,
-        entries={(entry.name, entry.version): entry for entry in lock.packages},
+        entries={key_of(entry): entry for entry in lock.packages},
         versions={name: tuple(entries) for name, entries in versions.items()},
         records={key: tuple(builds) for key, builds in records.items()},
         labels=frozenset(target.name for target in lock.targets),
@@ -50,19 +59,33 @@ def open_register(lock: Lock) -> Register:
 
 def called(subject: LockedPackage | LockedBuild | EnvironmentMember) -> str:
     """Return how a message calls an entry, a record or a member."""
-    name = f"{subject.name} {subject.version}" if subject.version else subject.name
-    return f"{name} ({subject.hook})" if isinstance(subject, LockedBuild) and subject.hook else name
+    if isinstance(subject, LockedBuild) and subject.hook:
+        return f"{subject.name} {subject.version or ''}".rstrip() + f" ({subject.hook})"
+    if subject.version:
+        return f"{subject.name} {subject.version}"
+    source = source_text(subject.source) if isinstance(subject, LockedPackage) else ""
+    return f"{subject.name} @ {source}" if source else subject.name
 
 
 def key_of(subject: LockedPackage | EnvironmentMember) -> Key:
     """Return the key of the entry that is, or is meant."""
-    return subject.name, subject.version
+    source = source_text(subject.source) if isinstance(subject, LockedPackage) else ""
+    return subject.name, subject.version or "", source
+
+
+def record_key(build: LockedBuild) -> Key:
+    """Return the key of the entry that a record is of."""
+    return build.name, build.version or "", build.source or ""
 
 
 def meant(reference: LockedReference, register: Register) -> tuple[LockedPackage, ...]:
     """Return the entries that a reference fits: one, in a lock that is right."""
     entries = register.versions.get(reference.name, ())
-    return tuple(entry for entry in entries if reference.version in {None, entry.version})
+    source = source_text(reference.source)
+    if reference.version is None and not source:
+        return entries
+    wanted = (reference.version, source)
+    return tuple(entry for entry in entries if (entry.version, source_text(entry.source)) == wanted)
 
 
 def members(build: LockedBuild) -> tuple[EnvironmentMember, ...]:
@@ -88,7 +111,7 @@ def is_gate(marker: str | None) -> bool:
 
 def reached_entries(register: Register) -> frozenset[Key]:
     """Return the entries that a build brings in: of the project, of a runtime entry, and of what those bring in."""
-    queue = deque(build for build in register.lock.builds if build.source is not None)
+    queue = deque(build for build in register.lock.builds if build.needed == "project")
     for entry in register.lock.packages:
         if not is_gate(entry.marker):
             queue.extend(register.records.get(key_of(entry), ()))
@@ -126,3 +149,14 @@ def parsed(texts: Iterable[str]) -> list[Requirement]:
         with suppress(DeepLockError):
             requirements.append(parse_requirement(text))
     return requirements
+
+
+def needs_record(entry: LockedPackage) -> bool:
+    """Whether something of the entry is built where it is installed."""
+    match entry.source:
+        case None:
+            return entry.sdist is not None
+        case LockedArchive() as archive:
+            return not (archive.url or archive.path or "").partition("?")[0].endswith(".whl")
+        case _:
+            return True

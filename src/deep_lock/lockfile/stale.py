@@ -109,6 +109,7 @@ def _changed_inputs(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
     yield from _changed_requirements(old.build_constraints, new.build_constraints, _ruling("build constraint"))
     yield from _changed_additions(dict(old.extra_build_requires), dict(new.extra_build_requires))
     yield from _changed_settings(old, new)
+    yield from _changed_trees(old, new)
     if old.build_requires is None and new.build_requires is not None:
         yield "the project is now built itself, and its build is not locked"
     elif old.build_requires is not None and new.build_requires is None:
@@ -116,6 +117,22 @@ def _changed_inputs(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
     else:
         asking = _asking("the project's [build-system]")
         yield from _changed_requirements(old.build_requires or (), new.build_requires or (), asking)
+
+
+def _changed_trees(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
+    was, now = {tree.path: tree for tree in old.trees}, {tree.path: tree for tree in new.trees}
+    yield from _changed_names("folder", was, now)
+    for path in sorted(was.keys() & now.keys()):
+        before, after = was[path], now[path]
+        if not _same_python(before.requires_python, after.requires_python):
+            was_python, is_python = before.requires_python or _NOTHING, after.requires_python or _NOTHING
+            yield f"requires-python of {show(path)} changed from {show(was_python)} to {show(is_python)}"
+        if (before.requirements is None) != (after.requirements is None):
+            state = "only its backend knows" if after.requirements is None else "its own files say"
+            yield f"what {show(path)} asks for, {state} now"
+        yield from _changed_requirements(before.requirements or (), after.requirements or (), _asking(show(path)))
+        asking = _asking(f"the [build-system] of {show(path)}")
+        yield from _changed_requirements(before.build_requires, after.build_requires, asking)
 
 
 def _listed(texts: Iterable[str]) -> str:

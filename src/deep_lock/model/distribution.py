@@ -1,4 +1,8 @@
-"""Files that an index offers: wheels and source distributions ("sdist" in texts and keys)."""
+"""What a pin is installed from: files of an index, and what a direct reference names (PEP 610, PEP 751).
+
+Files of an index are wheels and source distributions ("sdist" in texts and keys); a direct reference names a directory,
+a commit of a repository, or an archive.
+"""
 
 from datetime import datetime
 
@@ -49,3 +53,75 @@ class Wheel(Struct, frozen=True, kw_only=True):
 
 
 Distribution = Wheel | SourceDistribution
+"""A file of an index."""
+
+
+class Directory(Struct, frozen=True, kw_only=True):
+    """A source tree on this machine."""
+
+    name: NormalizedName
+    path: str
+    """Seen from the folder of the lock, with "/"."""
+    editable: bool = False
+    subdirectory: str = ""
+
+
+class Vcs(Struct, frozen=True, kw_only=True):
+    """One commit of a git repository. Exactly one of ``url`` and ``path`` is set."""
+
+    name: NormalizedName
+    url: str | None
+    """Without credentials."""
+    path: str | None
+    requested_revision: str | None
+    """The branch, tag or commit that was asked for."""
+    commit_id: str
+    subdirectory: str = ""
+
+
+class Archive(Struct, frozen=True, kw_only=True):
+    """A file that was named by itself: a wheel, or an archive with a source tree."""
+
+    name: NormalizedName
+    file: Wheel | SourceDistribution
+    """As an index would offer it; ``index`` is empty. Its sha256 is known."""
+    place: str
+    """Its URL without credentials, or its path seen from the folder of the lock."""
+    is_path: bool
+    version: str | None
+    """What the file itself vouches for; None where only its tree says (PEP 751: a source tree has no version)."""
+    subdirectory: str = ""
+
+
+Direct = Directory | Vcs | Archive
+Installable = Distribution | Direct
+Buildable = SourceDistribution | Direct
+"""What has to be built, or may have to: an archive may turn out to be a wheel."""
+
+
+def source_of(file: Installable) -> str:
+    """Return where a direct reference leads, as one text; "" for a file of an index."""
+    match file:
+        case Directory():
+            start = file.path
+        case Vcs():
+            start = f"git+{file.url or f'file:{file.path}'}@{file.commit_id}"
+        case Archive():
+            start = file.place
+        case _:
+            return ""
+    return f"{start}#subdirectory={file.subdirectory}" if file.subdirectory else start
+
+
+def built_from(file: Installable) -> Buildable | None:
+    """Return what must be built in order to install this; None for a wheel."""
+    match file:
+        case Wheel() | Archive(file=Wheel()):
+            return None
+        case _:
+            return file
+
+
+def is_wheel(file: Installable) -> bool:
+    """Whether nothing has to be built."""
+    return built_from(file) is None

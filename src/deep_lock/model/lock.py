@@ -21,8 +21,9 @@ BUILD_MARKER = f"'{BUILD_GROUP}' in dependency_groups"
 """Gates build-only entries: no ordinary install selects an unlisted group."""
 
 HashOrigin = Literal["computed"]
-Needed = Literal["always", "targets", "forced", "scope", "project"]
-"""Why a release is built: no wheel at all, none for these targets, no-binary, build scope "all", the project itself."""
+Needed = Literal["always", "targets", "forced", "scope", "project", "direct"]
+"""Why a release is built: no wheel at all, none for these targets, no-binary, build scope "all", the project itself, a
+source tree that was named directly."""
 RequiresFrom = Literal["pyproject", "default", "user"]
 LockedHook = Literal["editable"]
 Ending = Literal["self-hosted"]
@@ -44,23 +45,72 @@ class LockedFile(Struct, frozen=True, kw_only=True):
     size: int | None = None
 
 
+class LockedDirectory(Struct, frozen=True, kw_only=True):
+    """``packages.directory``: a source tree beside the lock."""
+
+    path: str
+    editable: bool = False
+    subdirectory: str | None = None
+
+
+class LockedVcs(Struct, frozen=True, kw_only=True):
+    """``packages.vcs``: one commit of a git repository. Exactly one of ``url`` and ``path`` is set."""
+
+    url: str | None = None
+    path: str | None = None
+    requested_revision: str | None = None
+    commit_id: str
+    subdirectory: str | None = None
+
+
+class LockedArchive(Struct, frozen=True, kw_only=True):
+    """``packages.archive``: a file that was named by itself. Exactly one of ``url`` and ``path`` is set."""
+
+    url: str | None = None
+    path: str | None = None
+    size: int | None = None
+    sha256: str
+    subdirectory: str | None = None
+
+
+LockedSource = LockedDirectory | LockedVcs | LockedArchive
+
+
+def source_text(source: LockedSource | None) -> str:
+    """Return where a direct reference leads, as build records name it; "" for a release of an index."""
+    match source:
+        case None:
+            return ""
+        case LockedDirectory():
+            start = source.path
+        case LockedVcs():
+            start = f"git+{source.url or f'file:{source.path}'}@{source.commit_id}"
+        case LockedArchive():
+            start = source.url or source.path or ""
+    return f"{start}#subdirectory={source.subdirectory}" if source.subdirectory else start
+
+
 class LockedReference(Struct, frozen=True, kw_only=True):
-    """Names exactly one entry. ``version`` only where a name has more than one."""
+    """Names exactly one entry. ``version`` and ``source`` only where a name has more than one."""
 
     name: str
     version: str | None = None
+    source: LockedSource | None = None
 
 
 class LockedPackage(Struct, frozen=True, kw_only=True):
-    """One ``[[packages]]`` entry: a release, its files, and deep-lock's marks. (name, version) is unique."""
+    """One ``[[packages]]`` entry: a release, its files, and deep-lock's marks. (name, version, source) is unique."""
 
     name: str
-    version: str
+    version: str | None
+    """None for a source tree that was named directly (PEP 751)."""
     marker: str | None = None
     requires_python: str | None = None
     dependencies: tuple[LockedReference, ...] = ()
     index: str | None = None
-    """None only where no file came from an index: all have a path."""
+    """None only where no file came from an index: all have a path, or the entry has a source."""
+    source: LockedSource | None = None
+    """Written as ``vcs``, ``directory`` or ``archive``: then there are neither an index nor files."""
     sdist: LockedFile | None = None
     wheels: tuple[LockedFile, ...] = ()
     attestation_identities: tuple[tuple[tuple[str, str], ...], ...] = ()
@@ -72,7 +122,7 @@ class LockedPackage(Struct, frozen=True, kw_only=True):
     build_on: tuple[str, ...] = ()
     direct: bool = False
     build: str | None = None
-    """"name==version" of the build record of its sdist."""
+    """"name==version" of the build record of its sdist, "name @ source" of a direct reference."""
     metadata: Evidence | None = None
     """How an sdist's own Requires-Dist is known, where it was not plain metadata."""
     hash_origin: HashOrigin | None = None
@@ -95,9 +145,9 @@ class LockedBuild(Struct, frozen=True, kw_only=True):
 
     name: str
     version: str | None
-    """None for a project whose version is dynamic."""
+    """None for the project where its version is dynamic, and for a source tree that was named directly."""
     source: str | None = None
-    """"." for the project itself."""
+    """"." for the project itself; for a direct reference where it leads (`source_text`)."""
     hook: LockedHook | None = None
     """"editable" where it is the project's build as an editable installation; None is as a wheel, which comes first."""
     sdist: str | None = None
@@ -137,6 +187,18 @@ class LockedTarget(Struct, frozen=True, kw_only=True):
     unknown: tuple[tuple[str, str], ...] = ()
 
 
+class LockedTree(Struct, frozen=True, kw_only=True):
+    """A folder that the project names, as it described itself: where that changes, the lock is stale."""
+
+    path: str
+    """Seen from the folder of the lock."""
+    requirements: tuple[str, ...] | None
+    """None where only its backend knows them."""
+    build_requires: tuple[str, ...]
+    requires_python: str | None
+    unknown: tuple[tuple[str, str], ...] = ()
+
+
 class LockedInputs(Struct, frozen=True, kw_only=True):
     """What the lock was made from: sorted texts, compared by meaning, never by digest."""
 
@@ -153,6 +215,7 @@ class LockedInputs(Struct, frozen=True, kw_only=True):
     """By project: what its build backend is told, in every call of a hook. None is empty."""
     build_requires: tuple[str, ...] | None = None
     """The project's own ``[build-system] requires``; None where it is not built."""
+    trees: tuple[LockedTree, ...] = ()
     unknown: tuple[tuple[str, str], ...] = ()
 
 

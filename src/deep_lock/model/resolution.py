@@ -7,11 +7,13 @@ from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.model.distribution import Distribution, SourceDistribution
+from deep_lock.model.distribution import Buildable, Installable
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.target import Target
 
 ALL = ":all:"
+UNKNOWN_VERSION = Version("0")
+"""Of a source tree whose version nobody could tell."""
 
 Prereleases = Literal["if-necessary", "allow", "disallow"]
 ResolutionMode = Literal["highest", "lowest", "lowest-direct"]
@@ -41,7 +43,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
     name: NormalizedName
     version: Version
-    distribution: Distribution
+    distribution: Installable
 
 
 class Purpose(Struct, frozen=True, kw_only=True):
@@ -80,7 +82,7 @@ class Pin(Struct, frozen=True, kw_only=True):
 
     name: NormalizedName
     version: Version
-    distribution: Distribution
+    distribution: Installable
     extras: frozenset[NormalizedName] = frozenset()
     """The extras of it that somebody asked for."""
 
@@ -95,11 +97,12 @@ class Edge(Struct, frozen=True, kw_only=True):
 
 
 class BuildRequest(Struct, frozen=True, kw_only=True):
-    """What only a build backend can answer: the metadata of this sdist on this target."""
+    """What only a build backend can answer: the metadata of this source on this target."""
 
     name: NormalizedName
     version: Version
-    sdist: SourceDistribution
+    """UNKNOWN_VERSION where the backend is to tell it, too: of a tree whose version is dynamic."""
+    source: Buildable
     target: Target
 
 

@@ -12,8 +12,11 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.display import show
-from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
-from deep_lock.model.resolution import ALL, Selection
+from deep_lock.model.direct import parse_reference
+from deep_lock.model.distribution import Archive, Directory, Distribution, SourceDistribution, Vcs, Wheel
+from deep_lock.model.metadata import Metadata
+from deep_lock.model.requirement import Requirement
+from deep_lock.model.resolution import ALL, Candidate, Selection
 from deep_lock.model.target import Target, python_fits, rank
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz")
@@ -121,6 +124,35 @@ def choose(
     if sdist is not None and (best is None or sdists_first(sdist.name, selection)):
         return sdist
     return best
+
+
+def is_meant(requirement: Requirement, candidate: Candidate) -> bool:
+    """Whether a candidate is what a requirement's URL names; any is where it has none."""
+    if requirement.url is None:
+        return True
+    wanted = parse_reference(requirement.url)
+    match candidate.distribution:
+        case Directory() as own:
+            return wanted.identity == ("path", own.path, None, own.subdirectory)
+        case Vcs() as own:
+            return wanted.identity == ("git", own.url or own.path, own.requested_revision, own.subdirectory)
+        case Archive() as own:
+            return wanted.identity == ("path" if own.is_path else "archive", own.place, None, own.subdirectory)
+        case _:
+            return False
+
+
+def direct_refusal(candidate: Candidate, metadata: Metadata, target: Target) -> str:
+    """Return why the target cannot take what a direct reference names; empty where it can.
+
+    Rules for choosing among files do not hold: there is nothing to choose.
+    """
+    file = candidate.distribution
+    if not python_fits(metadata.requires_python, target):
+        return f"needs Python {metadata.requires_python}, and {target.label} has {target.python_full_version}"
+    if isinstance(file, Archive) and isinstance(file.file, Wheel) and ranked(file.file.tags, target) is None:
+        return f"its tags {file.file.tags} do not fit {target.label}"
+    return ""
 
 
 def suffix_rank(filename: str) -> int:

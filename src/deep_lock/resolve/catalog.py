@@ -40,6 +40,13 @@ class Catalog(Protocol):
         Asked for a candidate that is about to be pinned. Raises IndexFault or SafetyError.
         """
 
+    def direct(self, requirement: Requirement, target: Target, *, needs_version: bool) -> Candidate | BuildRequest:
+        """Return what a requirement with a URL names, or the request for a build where only its backend knows its version.
+
+        Without ``needs_version`` an unknown one is UNKNOWN_VERSION: nobody asks for any.
+        Its metadata are asked for as those of any other candidate. Raises DeepLockError.
+        """
+
     def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
         """Hint that what would satisfy these requirements, and metadata of these candidates, will be asked for soon.
 

@@ -43,8 +43,17 @@ def applicable(requirements: Iterable[Requirement], target: Target) -> tuple[Req
     return tuple(requirement for requirement in requirements if holds(requirement.marker, target))
 
 
-def dependencies(metadata: Metadata, target: Target, extra: NormalizedName = BASE) -> tuple[Requirement, ...]:
+def urls_first(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
+    """Put direct references in front: what they pin is not asked of an index by those behind them."""
+    return tuple(sorted(requirements, key=lambda requirement: requirement.url is None))
+
+
+def dependencies(
+    metadata: Metadata, target: Target, extra: NormalizedName = BASE, *, may_name_urls: bool = False
+) -> tuple[Requirement, ...]:
     """Return what the release asks for by itself (``extra`` BASE), or only because of one extra.
+
+    Only a folder of the user's own may name URLs: whatever a stranger's release points to is refused.
 
     Raises IneligibleError where a line cannot be read or its marker cannot be evaluated (dependency specifiers: then
     the release must not be used).
@@ -64,7 +73,7 @@ def dependencies(metadata: Metadata, target: Target, extra: NormalizedName = BAS
             raise IneligibleError(error.message) from None
         if requirement is None:
             continue
-        if requirement.url is not None:
+        if requirement.url is not None and not may_name_urls:
             raise IneligibleError(f"it asks for a direct URL, which a lock from indexes cannot hold: {line[:200]}")
         found.append(requirement)
-    return tuple(found)
+    return urls_first(found)

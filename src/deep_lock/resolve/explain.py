@@ -54,7 +54,9 @@ def explain(information: Collection[Information], problem: Problem, provider: Pr
         lines += [f"{_who(cause, problem)} asks for {_wanted(cause.requirement)}" for cause in own]
         constraints = provider.releases.constraints.get(name, [])
         lines += [f"{constraint.origin or 'a constraint'} allows only {constraint}" for constraint in constraints]
-        lines += _why_none(name, [cause.requirement for cause in own] + constraints, problem, provider)
+        asked = [cause.requirement for cause in own] + constraints
+        story = _why_not_named if any(requirement.url is not None for requirement in asked) else _why_none
+        lines += story(name, asked, problem, provider)
     head = f"no set of releases fits the {problem.purpose} on {problem.target.label}:"
     return Impossible(causes=causes, explanation="\n".join([head, *(f"  {line}" for line in lines)]))
 
@@ -67,6 +69,33 @@ def _unusable(information: Collection[Information]) -> list[tuple[str, str]]:
             if parent is not None and wish.reason
         }
     )
+
+
+def _why_not_named(
+    name: NormalizedName,
+    requirements: Sequence[Requirement],
+    problem: Problem,
+    provider: Provider,
+) -> list[str]:
+    """Say why what a direct reference names is not taken."""
+    urls = [requirement for requirement in requirements if requirement.url is not None]
+    reasons = [
+        provider.releases.named.refused[url]
+        for own in urls
+        if (url := own.url or "") in provider.releases.named.refused
+    ]
+    if reasons:
+        return [f"{name}: {show(reason)}" for reason in reasons]
+    if len({own.url for own in urls}) > 1:
+        return [f"{name} can come from one place only"]
+    candidate = provider.releases.named.known(urls[0])
+    if candidate is None:
+        return []
+    if (name, candidate.version) in problem.excluded:
+        return [f"{name} {candidate.version} is being built already: it cannot be needed to build itself"]
+    if all(provider.releases.fits(requirement.specifier, candidate.version) for requirement in requirements):
+        return []
+    return [f"{urls[0].url} is version {candidate.version}, which does not satisfy all of them"]
 
 
 def _why_none(

@@ -16,10 +16,13 @@ from packaging.version import Version
 from resolvelib.providers import AbstractProvider
 from resolvelib.structs import RequirementInformation
 
+from deep_lock.model.distribution import Directory, source_of
 from deep_lock.model.metadata import Metadata
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import BuildRequest, Candidate
+from deep_lock.resolve.candidates import is_meant
 from deep_lock.resolve.dependencies import BASE, IneligibleError, dependencies
+from deep_lock.resolve.named import BlockedError
 from deep_lock.resolve.releases import Releases, is_exact
 from deep_lock.resolve.walk import overridden
 
@@ -30,14 +33,6 @@ INELIGIBLE = canonicalize_name("!")
 PATIENCE = 2
 """How many candidates of a name are given up before the next ones are fetched ahead."""
 AHEAD = 16
-
-
-class BlockedError(Exception):
-    """Carries the build request out of resolvelib; never leaves this wing."""
-
-    def __init__(self, request: BuildRequest) -> None:
-        super().__init__(request.name)
-        self.request = request
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -75,7 +70,7 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         self.conflicts: dict[NormalizedName, int] = {}
         """How often a name took part in a conflict: decided earlier the more it did."""
         self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
-        self._wishes: dict[tuple[NormalizedName, Version, frozenset[NormalizedName]], tuple[Wish, ...]] = {}
+        self._wishes: dict[tuple[NormalizedName, Version, str, frozenset[NormalizedName]], tuple[Wish, ...]] = {}
         self._told: set[tuple[NormalizedName, Version]] = set()
 
     # -- what resolvelib asks
@@ -92,18 +87,19 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         candidates: Mapping[NormalizedName, Iterator[Choice]],
         information: Mapping[NormalizedName, Iterator[Information]],
         backtrack_causes: Sequence[Information],
-    ) -> tuple[bool, int, bool, bool, int, str]:
-        """Decide first what has the least choice: names in conflict, exact pins, bounded ones, then first come."""
+    ) -> tuple[bool, bool, int, bool, bool, int, str]:
+        """Decide first what has the least choice: URLs, exact pins, names in conflict, bounded ones, then first come."""
         del resolutions, candidates, backtrack_causes
-        exact = bounded = direct = False
+        named = exact = bounded = direct = False
         order = 1 << 30
         for asked, _parent in information[identifier]:
+            named = named or asked.requirement.url is not None
             direct = direct or asked.direct
             order = min(order, asked.order)
             specifier = asked.requirement.specifier
             exact = exact or is_exact(specifier)
             bounded = bounded or any(part.operator in {"<", "<=", "~=", "=="} for part in specifier)
-        return (not exact, -self.conflicts.get(identifier, 0), not bounded, not direct, order, identifier)
+        return (not named, not exact, -self.conflicts.get(identifier, 0), not bounded, not direct, order, identifier)
 
     def narrow_requirement_selection(
         self,
@@ -131,12 +127,18 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         incompatibilities: Mapping[NormalizedName, Iterator[Choice]],
     ) -> Callable[[], Iterator[Choice]]:
         wishes = list(requirements[identifier])
-        refused = {choice.candidate.version for choice in incompatibilities[identifier]}
+        given_up = [choice.candidate for choice in incompatibilities[identifier]]
+        refused = {candidate.version for candidate in given_up}
         extras = frozenset(extra for wish in wishes for extra in wish.requirement.extras)
         if any(wish.reason for wish in wishes):
             return lambda: iter(())
         specifiers = [wish.requirement.specifier for wish in wishes if wish.requirement.specifier]
         specifiers += [c.specifier for c in self.releases.constraints.get(identifier, ()) if c.specifier]
+        urls = [wish.requirement for wish in wishes if wish.requirement.url is not None]
+        if urls:
+            found = self.releases.named.candidate(urls, specifiers)
+            meant = [] if found is None or found in given_up else [Choice(candidate=found, extras=extras)]
+            return lambda: iter(meant)
         direct = any(wish.direct for wish in wishes)
 
         def matches() -> Iterator[Choice]:
@@ -163,11 +165,13 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         wanted = requirement.requirement
         if requirement.reason or not wanted.extras <= candidate.extras:
             return False
+        if not is_meant(wanted, candidate.candidate):
+            return False
         return not wanted.specifier or self.releases.fits(wanted.specifier, candidate.candidate.version)
 
     def get_dependencies(self, candidate: Choice) -> Iterable[Wish]:
         own = candidate.candidate
-        key = (own.name, own.version, candidate.extras)
+        key = (own.name, own.version, source_of(own.distribution), candidate.extras)
         if key not in self._wishes:
             self._wishes[key] = self._ask(own, candidate.extras)
         return self._wishes[key]
@@ -199,7 +203,8 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
             if extra in done:
                 continue
             done.add(extra)
-            for requirement in dependencies(metadata, self.problem.target, extra):
+            local = isinstance(own.distribution, Directory)
+            for requirement in dependencies(metadata, self.problem.target, extra, may_name_urls=local):
                 if requirement.name != own.name:
                     found.append(requirement)
                     continue

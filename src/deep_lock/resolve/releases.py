@@ -11,6 +11,7 @@ from deep_lock.model.resolution import Candidate, Problem
 from deep_lock.resolve.candidates import choose
 from deep_lock.resolve.catalog import Catalog
 from deep_lock.resolve.dependencies import applicable
+from deep_lock.resolve.named import Named
 
 
 def is_exact(specifier: SpecifierSet) -> bool:
@@ -30,6 +31,7 @@ class Releases:
         self.constraints: dict[NormalizedName, list[Requirement]] = {}
         for constraint in applicable(problem.constraints, problem.target):
             self.constraints.setdefault(constraint.name, []).append(constraint)
+        self.named = Named(problem, catalog)
         self._direct = {requirement.name for requirement in problem.requirements}
         self._usable: dict[tuple[NormalizedName, Version, bool], Candidate | None] = {}
         self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
@@ -84,8 +86,10 @@ class Releases:
                 yield candidate
 
     def first(self, requirement: Requirement) -> Candidate | None:
-        """Return the best candidate for a requirement and the problem's constraints alone."""
+        """Return the best candidate for a requirement and the problem's constraints alone. Raises BlockedError."""
         specifiers = [requirement.specifier, *(c.specifier for c in self.constraints.get(requirement.name, ()))]
+        if requirement.url is not None:
+            return self.named.candidate([requirement], specifiers)
         return next(self.candidates(requirement.name, specifiers, direct=requirement.name in self._direct), None)
 
     def _ordered(self, name: NormalizedName, *, direct: bool) -> Iterable[Version]:

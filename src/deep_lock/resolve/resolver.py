@@ -13,6 +13,7 @@ from deep_lock.deferred import Deferred
 from deep_lock.errors import Unsatisfiable
 from deep_lock.model.resolution import Blocked, Candidate, Impossible, Outcome, Problem
 from deep_lock.resolve.catalog import Catalog
+from deep_lock.resolve.named import BlockedError
 from deep_lock.resolve.releases import Releases
 from deep_lock.resolve.walk import roots, walk
 
@@ -30,14 +31,16 @@ def resolve(problem: Problem, catalog: Catalog) -> Outcome:
     catalog does; requirements that no release can meet are an answer (Impossible), not an error.
     """
     asked = roots(problem)
-    for requirement in asked:
-        if requirement.url is not None:
-            return Impossible(
-                causes=(), explanation=f"{requirement.origin or requirement}: direct URLs are not locked yet"
-            )
+    named = next((requirement for requirement in asked if requirement.url is not None), None)
+    if named is not None and problem.purpose.kind == "build":
+        story = f"{named.origin or 'a build'} asks for {named.name} by a direct URL, which no hash guards"
+        return Impossible(causes=(), explanation=story)
     releases = Releases(problem, catalog)
     catalog.prefetch(asked)
-    known = walk(problem, _preferred(releases), catalog, releases.first)
+    try:
+        known = walk(problem, _preferred(releases), catalog, releases.first)
+    except BlockedError as stop:
+        return Blocked(request=stop.request)
     if known is not None:
         return known
     found = search.search(asked, releases)

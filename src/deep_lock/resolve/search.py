@@ -14,7 +14,8 @@ from deep_lock.deferred import Deferred
 from deep_lock.errors import Unsatisfiable
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import Blocked, Candidate, Impossible
-from deep_lock.resolve.provider import BlockedError, Choice, Information, Provider, Wish
+from deep_lock.resolve.named import BlockedError
+from deep_lock.resolve.provider import Choice, Information, Provider, Wish
 from deep_lock.resolve.releases import Releases
 
 if TYPE_CHECKING:

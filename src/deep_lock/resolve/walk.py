@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 
 from packaging.utils import NormalizedName
 
+from deep_lock.model.distribution import Directory
 from deep_lock.model.metadata import Metadata
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import Blocked, BuildRequest, Candidate, Edge, Pin, Problem, Resolved
+from deep_lock.resolve.candidates import is_meant
 from deep_lock.resolve.catalog import Catalog
-from deep_lock.resolve.dependencies import BASE, IneligibleError, applicable, dependencies
+from deep_lock.resolve.dependencies import BASE, IneligibleError, applicable, dependencies, urls_first
 
 
 def overridden(requirements: tuple[Requirement, ...], problem: Problem) -> tuple[Requirement, ...]:
@@ -39,7 +41,7 @@ def overridden(requirements: tuple[Requirement, ...], problem: Problem) -> tuple
 
 def roots(problem: Problem) -> tuple[Requirement, ...]:
     """Return what the problem itself asks for on its target."""
-    return overridden(applicable(problem.requirements, problem.target), problem)
+    return urls_first(overridden(applicable(problem.requirements, problem.target), problem))
 
 
 def _edge_key(edge: Edge) -> tuple[str, str, str, str]:
@@ -70,7 +72,7 @@ def walk(
         for requirement in requirements:
             name = requirement.name
             candidate = pins.get(name) or choose(requirement)
-            if candidate is None or not requirement.specifier.contains(candidate.version, prereleases=True):
+            if candidate is None or not _meets(requirement, candidate):
                 return None
             pins[name] = candidate
             edges.append(Edge(parent=parent, parent_extra=parent_extra or None, child=name, requirement=requirement))
@@ -83,12 +85,17 @@ def walk(
                         return Blocked(request=found)
                     metadata[name] = found
                 try:
-                    asked = dependencies(metadata[name], problem.target, extra)
+                    own = isinstance(candidate.distribution, Directory)
+                    asked = dependencies(metadata[name], problem.target, extra, may_name_urls=own)
                 except IneligibleError:
                     return None
                 catalog.prefetch(asked)
                 queue.append((name, extra, overridden(asked, problem)))
     return Resolved(pins=tuple(_pin(pins[name], extras[name]) for name in sorted(extras)), edges=_sorted(edges))
+
+
+def _meets(requirement: Requirement, candidate: Candidate) -> bool:
+    return requirement.specifier.contains(candidate.version, prereleases=True) and is_meant(requirement, candidate)
 
 
 def _pin(candidate: Candidate, extras: set[NormalizedName]) -> Pin:
