@@ -5,7 +5,6 @@ made here stands in one folder of the run, and goes with it.
 """
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from hashlib import sha256
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from deep_lock.build.disposable import disposable_folder
 from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import HookFailed, HookRefused
 from deep_lock.graph import Built, BuiltKey, Subject, key_of_pin
@@ -111,8 +111,7 @@ class Workshop:
         ask: "Callable[[frontend.Call], _T]",
         limits: "sandbox.Limits | None" = None,
     ) -> _T:
-        with tempfile.TemporaryDirectory(dir=self._room(), prefix="hook-", ignore_cleanup_errors=True) as name:
-            folder = Path(name)
+        with disposable_folder("hook-", parent=self._room()) as folder:
             (folder / "scratch").mkdir()
             tree = self._tree(subject, folder / "tree")
             inner = tree.parent != folder / "tree"
@@ -133,8 +132,7 @@ class Workshop:
 
     def _room(self) -> Path:
         if self._folder is None:
-            made = tempfile.TemporaryDirectory(prefix="deep-lock-", ignore_cleanup_errors=True)
-            self._folder = Path(self._open.enter_context(made))
+            self._folder = self._open.enter_context(disposable_folder("deep-lock-"))
         return self._folder
 
     def _tree(self, subject: Subject, folder: Path) -> Path:

@@ -8,11 +8,13 @@ import json
 import stat
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
+from deep_lock.build.disposable import remove_folder
 from deep_lock.build.environment import Environment
 from deep_lock.build.sandbox import Command, Ended, Limits, run
 from deep_lock.deferred import Deferred
@@ -30,6 +32,8 @@ MAX_ANSWERS = 500
 MAX_RESULT_BYTES = 1024 * 1024
 MAX_METADATA_BYTES = 4 * 1024 * 1024
 _SHOWN_LINES = 12
+_PROCESSOR_TIME = 24
+"""SIGXCPU, on each system that has it."""
 _T = TypeVar("_T")
 
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
@@ -85,7 +89,7 @@ def read_metadata(call: Call) -> tuple[bytes, bool]:
         return caller.prepare_metadata_for_build_wheel(str(folder), settings, _allow_fallback=True)
 
     try:
-        name = _called(call, prepare)
+        name = _asked(call, prepare)
     except _HookAbsent:
         built = True
         name = _called(call, prepare_by_building)
@@ -136,7 +140,17 @@ class _HookAbsent(Exception):
 def _called(
     call: Call, ask: "Callable[[pyproject_hooks.BuildBackendHookCaller], _T]", *, writable: Sequence[Path] = ()
 ) -> _T:
-    """Call a hook and return what it returned, unchecked."""
+    """Call a hook that every backend has, or need not have, and return what it returned, unchecked."""
+    try:
+        return _asked(call, ask, writable=writable)
+    except _HookAbsent:
+        raise HookBadResult(f"{call.called}: its backend claims to lack a hook that it must have") from None
+
+
+def _asked(
+    call: Call, ask: "Callable[[pyproject_hooks.BuildBackendHookCaller], _T]", *, writable: Sequence[Path] = ()
+) -> _T:
+    """Call a hook and return what it returned, unchecked. Raises _HookAbsent beside all that is told of."""
     runner = _Runner(call, writable)
     try:
         caller = pyproject_hooks.BuildBackendHookCaller(
@@ -151,11 +165,11 @@ def _called(
     except pyproject_hooks.HookMissing:
         raise _HookAbsent from None
     except pyproject_hooks.BackendUnavailable as error:
-        reason = _last_lines(error.traceback or str(error))
+        reason = _last_lines(str(error.traceback or error))
         raise HookFailed(f"{call.called}: its backend {show(call.system.backend)} cannot be loaded\n{reason}") from None
     except pyproject_hooks.UnsupportedOperation as error:
-        raise HookFailed(f"{call.called}: its backend refuses\n{_last_lines(error.traceback)}") from None
-    except (KeyError, ValueError, TypeError, RecursionError, OSError) as error:
+        raise HookFailed(f"{call.called}: its backend refuses\n{_last_lines(str(error.traceback))}") from None
+    except (AttributeError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
         # what pyproject-hooks makes of a result file that its own half did not write
         raise HookBadResult(
             f"{call.called}: its backend left no answer that can be read ({type(error).__name__})"
@@ -194,8 +208,18 @@ class _Runner:
                 confined=call.confined,
             )
         )
+        _keep_files(control)
         _judge(call, ended)
         _judge_result(call, control / "output.json")
+
+
+def _keep_files(control: Path) -> None:
+    """Remove folders from where the answer lies: who made this one expects to be able to remove it. May do nothing."""
+    with suppress(OSError):
+        control.chmod(0o700)
+        for path in list(control.iterdir()):
+            if path.is_dir() and not path.is_symlink():
+                remove_folder(path)
 
 
 def _environ(call: Call) -> dict[str, str]:
@@ -224,6 +248,8 @@ def _judge(call: Call, ended: Ended) -> None:
     match ended.stopped:
         case "time":
             raise HookTimeout(f"{call.called}: its backend did not answer within {limits.wall_seconds:.0f} s\n{said}")
+        case _ if ended.code == -_PROCESSOR_TIME:
+            raise HookTimeout(f"{call.called}: its backend used {limits.cpu_seconds} s of processor time\n{said}")
         case "output":
             raise HookOutputLimit(f"{call.called}: its backend wrote more than {limits.output} bytes of output")
         case "space":
@@ -263,7 +289,13 @@ def _is_regular(path: Path) -> bool:
 
 def _plain_name(call: Call, name: Any, suffix: str) -> str:
     """Return the name of a result, if it is one: a hook could name any place."""
-    if not isinstance(name, str) or not name.endswith(suffix) or Path(name).name != name or "\\" in name:
+    if (
+        not isinstance(name, str)
+        or not name.endswith(suffix)
+        or not name.isprintable()
+        or Path(name).name != name
+        or "\\" in name
+    ):
         raise HookBadResult(f"{call.called}: its backend names {show(repr(name))[:100]} as its result")
     return name
 

@@ -179,7 +179,7 @@ def _find(folders: list[Path], series: tuple[int, bool]) -> Interpreter | None:
     for folder in folders:
         path = folder / name
         # a shim that starts nothing answers nothing, and the next folder may have a real one
-        interpreter = inspect_interpreter(path) if path.is_file() else None
+        interpreter = inspect_interpreter(path) if os.path.isfile(path) else None  # noqa: PTH113 - a closed folder has none
         if interpreter and (interpreter.minor, interpreter.free_threaded) == series:
             return interpreter
     return None

@@ -46,11 +46,14 @@ _ATTENDED = "chmod fchmod fchmodat fchmodat2 utimensat"
 _PRETENDED = (
     # Landlock covers none of these, nor of the ones above: a hook could open ~/.ssh to the world.
     "chown fchown lchown fchownat utime utimes futimesat "
-    "setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat "
     # One session and one process group for all that a hook starts: one signal reaches every one of them.
     "setsid setpgid"
 )
-_XATTR_READERS = "getxattr lgetxattr fgetxattr getxattrat listxattr llistxattr flistxattr listxattrat"
+# As on a file system that has none. To pretend would lose modes: cp -p sets them by an attribute where it can.
+_XATTRS = (
+    "getxattr lgetxattr fgetxattr getxattrat listxattr llistxattr flistxattr listxattrat "
+    "setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat"
+)
 _DENIED = (
     # the network, and sockets by path, which Landlock does not see
     "socket connect bind listen accept accept4 io_uring_setup io_uring_enter io_uring_register "
@@ -91,7 +94,7 @@ def _rules(landlock_abi: int) -> list[tuple[str, int, _When | None]]:
     rules: list[tuple[str, int, _When | None]] = []
     rules += [(name, NOTIFY, None) for name in _ATTENDED.split()]
     rules += [(name, PRETEND, None) for name in _PRETENDED.split()]
-    rules += [(name, _UNSUPPORTED, None) for name in _XATTR_READERS.split()]
+    rules += [(name, _UNSUPPORTED, None) for name in _XATTRS.split()]
     rules += [(name, _DENY, None) for name in _DENIED.split()]
     # A pair of stream sockets is a pipe. A datagram socket is not: it can be sent from to any path.
     rules += [

@@ -185,11 +185,14 @@ def supervise(
         become_child(settings, supervisor, output, ready.detach())
         return None
     ready.close()
-    failed, listener = hear(status)
-    attendant = None
-    if listener is not None:
-        names = settings["attended"][os.uname().machine]
-        attendant = sibling("attend")["attendant"](listener, names, settings["writable"])
-    stopped = "" if failed else watch(settings, child, output, wake, attendant)
-    code = sweep(child, -signal.SIGKILL, deep=settings["sweep"])
+    code, failed, stopped = -signal.SIGKILL, "", ""
+    try:
+        failed, listener = hear(status)
+        attendant = None
+        if listener is not None:
+            names = settings["attended"][os.uname().machine]
+            attendant = sibling("attend")["attendant"](listener, names, settings["writable"])
+        stopped = "" if failed else watch(settings, child, output, wake, attendant)
+    finally:  # whatever went wrong here: nothing of the hook may outlive it
+        code = sweep(child, code, deep=settings["sweep"])
     return {"failed": failed, "code": code, "stopped": stopped, "seconds": time.monotonic() - started}
