@@ -193,6 +193,14 @@ class HookBadResult(SafetyError):
     """What a build hook answered is not what its specification allows."""
 
 
+class NotLocked(SafetyError):
+    """A build that needs what the lock does not hold."""
+
+
+class WheelDiffers(SafetyError):
+    """A wheel that was built here and is not what the lock says of its release."""
+
+
 class ArchiveError(SafetyError):
     """Root of what can be wrong with a wheel or sdist file."""
 

@@ -43,7 +43,20 @@ class Pinned(Struct, frozen=True, kw_only=True):
     version: str
 
 
-Event = Warned | Fetching | Fetched | Solving | Pinned
+class Building(Struct, frozen=True, kw_only=True):
+    """The build of a wheel was started. ``what`` is "NAME VERSION"."""
+
+    what: str
+
+
+class BuildEnded(Struct, frozen=True, kw_only=True):
+    """A build ended, well or not; ``of`` builds are made in this run."""
+
+    what: str
+    of: int
+
+
+Event = Warned | Fetching | Fetched | Solving | Pinned | Building | BuildEnded
 
 
 class Reporter(Protocol):

@@ -6,7 +6,7 @@ one to their origin. A fault of one file does not stop the others; what was fetc
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from deep_lock.flags import FetchFlags
 from deep_lock.index.downloads import Downloads, Wanted, Way
 from deep_lock.index.once import Once, Workers
 from deep_lock.lockfile.picking import every_file, picked_files, source_trees
-from deep_lock.model.lock import Lock, LockedFile, source_text
+from deep_lock.model.lock import Lock, LockedFile, LockedTarget, source_text
 from deep_lock.model.target import Target
 from deep_lock.model.targets import make_target
 from deep_lock.network import open_downloads
@@ -53,15 +53,15 @@ def fetch(flags: FetchFlags, reporter: Reporter) -> FetchOutcome:
     if lock is None:
         raise UsageError(f"{flags.lock}: there is no lock", hint="make one: deep-lock lock")
     folder = flags.lock.parent.resolve()
-    wanted = [_wanted(file, folder) for file in _distinct(_asked_for(flags, lock))]
-    _make_ready(flags)
+    wanted = [wanted_file(file, folder) for file in distinct_files(_asked_for(flags, lock))]
+    make_ready(flags.destination, flags.surroundings.now.timestamp())
     downloads = open_downloads(flags, read_settings(folder), lock.indexes, reporter)
     with closing(downloads):
-        outcome = _put_all(wanted, flags.destination, downloads)
+        outcome = put_all(wanted, flags.destination, downloads)
     for entry in source_trees(lock):
         message = f"is a source tree and no file: {show(source_text(entry.source))}"
         reporter(Warned(code="fetch-tree", subject=entry.name, message=message))
-    _tell_others(flags.destination, every_file(lock), reporter)
+    tell_others(flags.destination, {file.name for file in every_file(lock)}, reporter)
     return outcome
 
 
@@ -85,15 +85,22 @@ def _targets(flags: FetchFlags, lock: Lock) -> list[Target]:
                 f"{flags.lock.name} has no target {show(label)}", hint=f"it has: {', '.join(known) or 'none'}"
             )
     chosen = [known[label] for label in dict.fromkeys(flags.targets)] if flags.targets else list(known.values())
-    made = [make_target(target.python, target.platform, host=None) for target in chosen]
-    for target, locked in zip(made, chosen, strict=True):
-        if target.label != locked.name:
-            raise LockInvalid(f"{flags.lock.name}: target {locked.name} is {target.label} by its python and platform")
-    return made
+    return [made_target(target, flags.lock.name) for target in chosen]
 
 
-def _distinct(files: Sequence[LockedFile]) -> list[LockedFile]:
-    """Return each file once. Some file systems tell no upper from lower case: names must differ by more than that."""
+def made_target(locked: LockedTarget, source: str) -> Target:
+    """Return a target of a lock in full. Raises LockInvalid where its name is another's, UsageError where it is none."""
+    target = make_target(locked.python, locked.platform, host=None)
+    if target.label != locked.name:
+        raise LockInvalid(f"{source}: target {locked.name} is {target.label} by its python and platform")
+    return target
+
+
+def distinct_files(files: Sequence[LockedFile]) -> list[LockedFile]:
+    """Return each file once. Raises LockInvalid where two of them cannot lie in one folder.
+
+    Some file systems tell no upper from lower case: names must differ by more than that.
+    """
     known: dict[str, LockedFile] = {}
     for file in files:
         first = known.setdefault(file.name.lower(), file)
@@ -109,7 +116,8 @@ def _told(file: LockedFile) -> str:
     return f"{file.name} (sha256 {file.sha256[:16]}..., from {show(file.url or file.path or '')})"
 
 
-def _wanted(file: LockedFile, folder: Path) -> Wanted:
+def wanted_file(file: LockedFile, folder: Path) -> Wanted:
+    """Return a file of the lock as something to be fetched; ``folder`` is the lock's."""
     local = None if file.path is None else folder / file.path
     return Wanted(name=file.name, url=file.url, local=local, sha256=file.sha256, size=file.size)
 
@@ -117,21 +125,23 @@ def _wanted(file: LockedFile, folder: Path) -> Wanted:
 # -- the folder
 
 
-def _make_ready(flags: FetchFlags) -> None:
-    """Make the folder, and take away what a killed run left in it: a run that is at work writes to its files."""
-    before = flags.surroundings.now.timestamp() - LEFT_SECONDS
+def make_ready(folder: Path, now: float) -> None:
+    """Make the folder, and take away what a killed run left in it: a run that is at work writes to its files.
+
+    ``now`` in seconds since 1970. Raises UsageError.
+    """
+    before = now - LEFT_SECONDS
     try:
-        flags.destination.mkdir(parents=True, exist_ok=True)
-        for path in flags.destination.iterdir():
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
             if is_temporary(path.name) and path.lstat().st_mtime < before:
                 path.unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(f"{flags.destination}: {error.strerror or error}") from None
+        raise UsageError(f"{folder}: {error.strerror or error}") from None
 
 
-def _tell_others(folder: Path, files: Sequence[LockedFile], reporter: Reporter) -> None:
-    """Say what else an installer would find there: it takes the newest release, locked or not."""
-    names = {file.name for file in files}
+def tell_others(folder: Path, names: Collection[str], reporter: Reporter) -> None:
+    """Say what an installer would find there besides these: it takes the newest release, locked or not."""
     others = sorted(
         path.name for path in folder.iterdir() if path.name.endswith(_DISTRIBUTIONS) and path.name not in names
     )
@@ -178,8 +188,11 @@ def _is_of_all(error: DeepLockError) -> bool:
     return not alone and (isinstance(error, NetworkError) or not isinstance(error, IndexFault))
 
 
-def _put_all(wanted: Sequence[Wanted], folder: Path, downloads: Downloads) -> FetchOutcome:
-    """Put all files, the largest first: the last one to end is then a small one."""
+def put_all(wanted: Sequence[Wanted], folder: Path, downloads: Downloads) -> FetchOutcome:
+    """Put all files into the folder, the largest first: the last one to end is then a small one.
+
+    Raises the gravest error, after all that can be had is there.
+    """
     largest_first = sorted(wanted, key=lambda file: -(file.size or 0))
     turn = _Round(downloads, folder)
     workers = Workers(min(WORKERS, len(wanted)))

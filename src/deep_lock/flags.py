@@ -111,3 +111,21 @@ class FetchFlags(Struct, frozen=True, kw_only=True):
     """Labels of the lock; none: all of them."""
     network: NetworkFlags = NetworkFlags()
     surroundings: Surroundings
+
+
+class WheelhouseFlags(Struct, frozen=True, kw_only=True):
+    """What `wheelhouse.make_wheelhouse` is asked for."""
+
+    lock: Path
+    destination: Path
+    target: str = ""
+    """A label of the lock; empty: the target that this machine is."""
+    fetched: tuple[Path, ...] = ()
+    """Folders in which files of the lock are looked for first, such as `fetch` makes."""
+    hooks: Hooks | None = None
+    trust_hooks: tuple[str, ...] = ()
+    interpreters: tuple[Path, ...] = ()
+    jobs: int = 1
+    """Builds at once."""
+    network: NetworkFlags = NetworkFlags()
+    surroundings: Surroundings

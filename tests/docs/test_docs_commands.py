@@ -108,8 +108,9 @@ def test_every_exit_code_is_documented() -> None:
         (["--help"], "  1    the answer needs you"),
         (["lock", "--help"], "  deep-lock lock --check "),
         (["fetch", "--help"], "  deep-lock fetch -d wheels --runtime "),
+        (["wheelhouse", "--help"], "  deep-lock wheelhouse -d wheels --offline --from files"),
     ],
-    ids=["deep-lock", "lock", "fetch"],
+    ids=["deep-lock", "lock", "fetch", "wheelhouse"],
 )
 def test_help_keeps_the_lines_of_its_examples(arguments: list[str], line: str) -> None:
     text = CliRunner().invoke(cli, arguments, prog_name="deep-lock").output
@@ -117,7 +118,7 @@ def test_help_keeps_the_lines_of_its_examples(arguments: list[str], line: str) -
     assert any(shown.startswith(f"  {line}") for shown in text.splitlines())
 
 
-@pytest.mark.parametrize("command", ["lock", "fetch"])
+@pytest.mark.parametrize("command", ["lock", "fetch", "wheelhouse"])
 def test_help_shows_every_option_once(command: str) -> None:
     text = CliRunner().invoke(cli, [command, "--help"], prog_name="deep-lock").output
     shown = re.findall(r"^  ((?:-\w, )?--[\w-]+(?:, --[\w-]+)*)", text, re.MULTILINE)

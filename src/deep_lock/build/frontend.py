@@ -6,9 +6,10 @@ checked to be what the hook may return; whatever else happens is one of four err
 
 import json
 import stat
+import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ from msgspec import Struct
 
 from deep_lock.build.disposable import remove_folder
 from deep_lock.build.environment import Environment
+from deep_lock.build.guarded_run import SHOWN_OUTPUT
 from deep_lock.build.sandbox import Command, Ended, Limits, run
 from deep_lock.deferred import Deferred
 from deep_lock.display import show
@@ -31,6 +33,7 @@ else:
 MAX_ANSWERS = 500
 MAX_RESULT_BYTES = 1024 * 1024
 MAX_METADATA_BYTES = 4 * 1024 * 1024
+LOG_BYTES = 1024 * 1024
 _SHOWN_LINES = 12
 _PROCESSOR_TIME = 24
 """SIGXCPU, on each system that has it."""
@@ -61,6 +64,10 @@ class Call(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     source_date_epoch: int = EPOCH
     config_settings: ConfigSettings = ()
+    heard: Callable[[str], None] | None = None
+    """Is told what the backend wrote, safe to show: the end of it, up to `LOG_BYTES`."""
+    given_up: threading.Event | None = None
+    """Ends the call, with HookFailed, when another thread sets it."""
 
 
 def requires_for_wheel(call: Call) -> tuple[str, ...]:
@@ -160,8 +167,8 @@ def _asked(
             runner=runner,
             python_executable=str(call.environment.python),
         )
-        with warnings.catch_warnings(action="ignore", category=pyproject_hooks.BuildBackendWarning):
-            return ask(caller)  # what a backend warns of is for who wrote the package
+        with quiet_backends():
+            return ask(caller)
     except pyproject_hooks.HookMissing:
         raise _HookAbsent from None
     except pyproject_hooks.BackendUnavailable as error:
@@ -174,6 +181,16 @@ def _asked(
         raise HookBadResult(
             f"{call.called}: its backend left no answer that can be read ({type(error).__name__})"
         ) from None
+
+
+@contextmanager
+def quiet_backends() -> Iterator[None]:
+    """Keep what a backend warns of to itself: it is for who wrote the package.
+
+    The filters of `warnings` are the process's own: who calls hooks in several threads puts this around all of them.
+    """
+    with warnings.catch_warnings(action="ignore", category=pyproject_hooks.BuildBackendWarning):
+        yield
 
 
 class _Runner:
@@ -206,9 +223,13 @@ class _Runner:
                 prefix=own.folder,
                 limits=call.limits,
                 confined=call.confined,
+                shown_output=SHOWN_OUTPUT if call.heard is None else LOG_BYTES,
+                given_up=call.given_up,
             )
         )
         _keep_files(control)
+        if call.heard is not None:
+            call.heard(ended.output)
         _judge(call, ended)
         _judge_result(call, control / "output.json")
 

@@ -6,6 +6,8 @@ terminal reaches it. Its output and its exit code are a stranger's words.
 
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +26,7 @@ from deep_lock.errors import HookFailed, HookRefused
 MIB = 1024 * 1024
 SHOWN_OUTPUT = 16 * 1024
 MAX_LINE = 2000
+_PAUSE = 0.25
 GRACE_SECONDS = 30
 """How long beyond the wall clock the supervisor may take to start, sweep and report."""
 
@@ -46,7 +49,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     memory: int = 4 * 1024 * MIB
     file_size: int = 256 * MIB
     open_files: int = 256
-    output: int = MIB
+    output: int = 16 * MIB
     folder: int = 2 * 1024 * MIB
 
 
@@ -71,13 +74,17 @@ class Command(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     confined: bool = True
     """False: time, output, limits, sweep and a clean environment all the same, but no Landlock and no filter."""
+    shown_output: int = SHOWN_OUTPUT
+    """Bytes of its output that are told, from its end."""
+    given_up: threading.Event | None = None
+    """Ends the run when it is set, by another thread."""
 
 
 class Ended(Struct, frozen=True, kw_only=True):
     """How a run ended.
 
-    ``code`` is negative for a signal. ``output`` is the tail of what was written to stdout and stderr, at most 16 KiB
-    of it, made safe to show line by line; a line may still be a command to a CI system (``::``, ``##vso[``), which is the
+    ``code`` is negative for a signal. ``output`` is the tail of what was written to stdout and stderr, at most
+    ``shown_output`` of it, made safe to show line by line; a line may still be a command to a CI system (``::``, ``##vso[``), which is the
     printer's to defuse. ``stopped`` says which limit ended the run, if one did.
     """
 
@@ -117,13 +124,13 @@ def _execute(command: Command, layers: frozenset[LayerName], own: Path, abi: int
     settings.write_bytes(msgspec.json.encode(_settings(command, layers, output, abi)))
     report = _supervised(command, [*_outer(command, layers, own), *_supervisor(command, settings)], complaint)
     if report is None:
-        said = show(_tail(complaint), MAX_LINE) or "no word of it"
+        said = show(_tail(complaint, SHOWN_OUTPUT), MAX_LINE) or "no word of it"
         raise HookFailed(f"the supervisor of a build hook ended early ({show(str(command.python))}): {said}")
     if report.failed:
         raise HookRefused(f"the sandbox could not be set up: {show(report.failed)}")
     if report.stopped == "abandoned":  # only when this very process was on its way out
         raise HookFailed("the build hook was given up")
-    text = "\n".join(show(line, MAX_LINE) for line in _tail(output).splitlines())
+    text = "\n".join(show(line, MAX_LINE) for line in _tail(output, command.shown_output).splitlines())
     return Ended(code=report.code, output=text, stopped=report.stopped, seconds=report.seconds)
 
 
@@ -190,17 +197,32 @@ def _supervised(command: Command, arguments: list[str], complaint: Path) -> _Rep
             env=dict(command.environ),
             start_new_session=True,
         )
+    answered = False
     try:
-        process.wait(command.limits.wall_seconds + GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        return None
+        answered = _waited(process, command)
     finally:
         _end(process)
-    if process.stdout is None:
+        if process.stdout is not None and not answered:
+            process.stdout.close()
+    if process.stdout is None or not answered:
         return None
     with process.stdout, suppress(msgspec.DecodeError):
         return msgspec.json.decode(process.stdout.read(64 * 1024), type=_Report)
     return None
+
+
+def _waited(process: subprocess.Popen[bytes], command: Command) -> bool:
+    """Wait until the supervisor ended; False where its time is over, or nobody wants its answer any more."""
+    until = time.monotonic() + command.limits.wall_seconds + GRACE_SECONDS
+    while time.monotonic() < until:
+        try:
+            process.wait(until - time.monotonic() if command.given_up is None else _PAUSE)
+        except subprocess.TimeoutExpired:
+            if command.given_up is not None and command.given_up.is_set():
+                return False
+        else:
+            return True
+    return False
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -214,9 +236,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _tail(path: Path) -> str:
+def _tail(path: Path, limit: int) -> str:
     with suppress(FileNotFoundError), path.open("rb") as file:
         size = file.seek(0, 2)
-        file.seek(max(0, size - SHOWN_OUTPUT))
-        return file.read(SHOWN_OUTPUT).decode("utf-8", "replace")
+        file.seek(max(0, size - limit))
+        return file.read(limit).decode("utf-8", "replace")
     return ""

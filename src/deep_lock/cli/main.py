@@ -13,6 +13,7 @@ from deep_lock.cli.fetch_command import fetch_command
 from deep_lock.cli.lock_command import lock_command
 from deep_lock.cli.printer import Printer
 from deep_lock.cli.surroundings import open_session
+from deep_lock.cli.wheelhouse_command import wheelhouse_command
 from deep_lock.errors import DeepLockError
 
 INTERRUPTED = 130
@@ -59,6 +60,7 @@ def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_pro
 
 cli.add_command(lock_command)
 cli.add_command(fetch_command)
+cli.add_command(wheelhouse_command)
 cli.add_command(cache_command)
 cli.add_command(doctor_command)
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.status import Status
 
 from deep_lock.display import show
-from deep_lock.events import Event, Fetched, Fetching, Solving
+from deep_lock.events import BuildEnded, Building, Event, Fetched, Fetching, Solving
 
 
 class Progress:
@@ -22,6 +22,9 @@ class Progress:
         self._fetched = 0
         self._bytes = 0
         self._subject = ""
+        self._building: list[str] = []
+        self._built = 0
+        self._builds = 0
 
     def __enter__(self) -> Self:
         self._status.start()
@@ -43,6 +46,12 @@ class Progress:
                     self._bytes += size
                 case Solving(subject=subject, target=target):
                     self._subject = f"{subject} on {target}"
+                case Building(what=what):
+                    self._building.append(what)
+                case BuildEnded(what=what, of=builds):
+                    self._building.remove(what)
+                    self._built += 1
+                    self._builds = builds
                 case _:
                     return
             self._status.update(self.line())
@@ -50,6 +59,10 @@ class Progress:
     def line(self) -> str:
         """Return the line as it stands, in rich's markup."""
         parts = [f"solving {show(self._subject)}"] if self._subject else []
+        if self._building:
+            parts.append(f"building {', '.join(show(name) for name in self._building)}")
+        if self._built:
+            parts.append(f"{self._built} of {self._builds} built")
         parts.append(f"{self._fetched} fetched, {self._bytes / 1e6:.1f} MB")
         if self._waiting:
             names = sorted(self._waiting)

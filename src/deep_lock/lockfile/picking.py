@@ -36,7 +36,7 @@ def picked_files(lock: Lock, targets: Iterable[Target], *, runtime: bool, build:
     return tuple(file for file in every_file(lock) if file.sha256 in found)
 
 
-def _archive(entry: LockedPackage) -> LockedFile | None:
+def archive_file(entry: LockedPackage) -> LockedFile | None:
     """Return the file of an entry that was named directly, if a file was named."""
     source = entry.source
     if not isinstance(source, LockedArchive):
@@ -46,7 +46,7 @@ def _archive(entry: LockedPackage) -> LockedFile | None:
 
 
 def _files(entry: LockedPackage) -> Sequence[LockedFile]:
-    archive = _archive(entry)
+    archive = archive_file(entry)
     if archive is not None:
         return (archive,)
     return entry.wheels if entry.sdist is None else (entry.sdist, *entry.wheels)
@@ -54,7 +54,7 @@ def _files(entry: LockedPackage) -> Sequence[LockedFile]:
 
 def _taken(register: Register, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
     """Yield the wheels that fit, and the sdist where it is built or nothing else is there."""
-    archive = _archive(entry)
+    archive = archive_file(entry)
     if archive is not None:
         yield archive
     fitting = [wheel for wheel in entry.wheels if rank(tags_of(wheel.name), target) is not None]
