@@ -23,7 +23,7 @@ from deep_lock.model.metadata import Metadata, check_name, parse_metadata
 from deep_lock.model.requirement import parse_requirement
 from deep_lock.model.resolution import Resolved
 from deep_lock.model.target import Target, holds
-from deep_lock.workshop import RUNNER_VERSION, Made, Workshop, called
+from deep_lock.workshop import RUNNER_VERSION, Made, Workshop, called, settings_key
 
 if TYPE_CHECKING:
     from deep_lock.build import frontend
@@ -64,10 +64,11 @@ class Backends:
         """
 
         def ask() -> bytes:
-            texts = self._workshop.call(subject, resolved, made, target=target, ask=frontend.requires_for_wheel)
+            hook = frontend.requires_for_editable if subject.hook == "editable" else frontend.requires_for_wheel
+            texts = self._workshop.call(subject, resolved, made, target=target, ask=hook)
             return msgspec.json.encode([text for text in texts if not _is_for_an_extra(text, target)])
 
-        key = self._key(subject, resolved, target, made, "get_requires_for_build_wheel")
+        key = self._key(subject, resolved, target, made, f"get_requires_for_build_{subject.hook}")
         try:
             texts = _decode_texts(self._remembered(key, ask))
         except (HookFailed, HookRefused) as error:
@@ -120,7 +121,7 @@ class Backends:
             return ""
         own = self._workshop.digest(resolved, target, made)
         confined = "confined" if self._machine.is_confined(subject.name) else "unconfined"
-        return f"{hook} {confined} {subject.facts.build_system.backend} {source} {own}"
+        return f"{hook} {confined} {subject.facts.build_system.backend} {source} {own}{settings_key(subject)}"
 
     def _failed(self, subject: Subject, error: DeepLockError) -> str:
         """Tell once what a backend said when it failed; returns the reason in a line."""

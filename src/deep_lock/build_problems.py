@@ -6,6 +6,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.graph import Preferences, Subject
+from deep_lock.model.build_system import HookAnswer
 from deep_lock.model.distribution import is_wheel, source_of
 from deep_lock.model.requirement import Origin, Requirement, parse_requirement
 from deep_lock.model.resolution import Pin, Resolved, Selection
@@ -27,8 +28,19 @@ def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requir
     system = subject.facts.build_system
     place = "build-system.requires" if system.requires_from == "pyproject" else "default build system"
     declared = (parse_requirement(text, Origin(source=source, place=place)) for text in system.requires)
-    asked = (parse_requirement(text, Origin(source=source, place="get_requires_for_build_wheel")) for text in extra)
+    hook = f"get_requires_for_build_{subject.hook}"
+    asked = (parse_requirement(text, Origin(source=source, place=hook)) for text in extra)
     return (*declared, *subject.added, *asked)
+
+
+def asks_otherwise(editable: HookAnswer, wheel: HookAnswer) -> bool:
+    """Whether an editable installation needs an environment of its own.
+
+    An answer that is empty cannot be told from that of a backend without the hook (PEP 660), and all that it asks for is
+    in the wheel's environment anyway.
+    """
+    asked = frozenset(map(parse_requirement, editable.requires or ()))
+    return bool(asked) and asked != frozenset(map(parse_requirement, wheel.requires or ()))
 
 
 def merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:

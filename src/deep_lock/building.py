@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import msgspec
 from msgspec import Struct
 from packaging.utils import canonicalize_name
 
@@ -98,6 +99,7 @@ def digests(site: Site) -> Mapping[Key, str]:
             f"epoch {_epoch(site, taken)}",
             f"confined {confined}",
             f"folder {taken.subdirectory}",
+            *([f"told {msgspec.json.encode(taken.config_settings).decode()}"] if taken.config_settings else []),
             *sorted(f"{' '.join(own)} {found[own]}" for own in taken.needed),
         ]
         found[key] = sha256("\n".join(parts).encode()).hexdigest()
@@ -238,6 +240,7 @@ class _Build:
                     output=OUTPUT_BYTES,
                 ),
                 source_date_epoch=_epoch(site, taken),
+                config_settings=taken.config_settings,
                 heard=self._said.append,
                 given_up=self._given_up,
             )

@@ -8,17 +8,26 @@ one fixpoint), and whenever one of its pins turned out to be on the chain of bui
 """
 
 from collections.abc import Mapping
+from typing import get_args
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.build_problems import build_requirements, merged, needs_build, remembered, versions_of, within
+from deep_lock.build_problems import (
+    asks_otherwise,
+    build_requirements,
+    merged,
+    needs_build,
+    remembered,
+    versions_of,
+    within,
+)
 from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, Unsatisfiable
 from deep_lock.events import Reporter, Solving
 from deep_lock.graph import Built, BuiltKey, Closure, Plan, Preferences, Sources, Subject, built_key, key_of_pin
-from deep_lock.model.build_system import HookAnswer
+from deep_lock.model.build_system import Hook, HookAnswer
 from deep_lock.model.distribution import Buildable, built_from
 from deep_lock.model.resolution import (
     Blocked,
@@ -72,11 +81,13 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
         walk.runtime = versions_of(resolved)
         if plan.project is not None and problem.selection.build_scope != "none":
             walk.run(walk.frame(plan.project, problem))
+            walk.add_editable(plan.project, problem)
         earlier = remembered(earlier, resolved)
         runtime.append((problem.target, resolved))
         walks.append(walk)
     builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.reached(resolved)]
-    return Closure(runtime=tuple(runtime), builds=tuple(builds))
+    unknown = sorted({reason for walk in walks for reason in walk.editable_unknown})
+    return Closure(runtime=tuple(runtime), builds=tuple(builds), editable_unknown=tuple(unknown))
 
 
 def close_build(
@@ -104,8 +115,9 @@ class _TargetWalk(Struct, kw_only=True):
     """Pins of build environments so far, over all targets: shared between the walks of one run."""
     runtime: Preferences = field(default_factory=dict)
     done: dict[BuiltKey, Built] = field(default_factory=dict)
-    hopeless: set[BuiltKey] = field(default_factory=set)
-    """Builds that could not be closed for their own sake."""
+    hopeless: dict[BuiltKey, str] = field(default_factory=dict)
+    """Builds that could not be closed for their own sake, and why."""
+    editable_unknown: list[str] = field(default_factory=list)
     stack: list[_Frame] = field(default_factory=list)
     solved: dict[tuple[object, ...], Resolved] = field(default_factory=dict)
     """Environments by what they are asked for: sdists that ask for the same share one."""
@@ -129,15 +141,33 @@ class _TargetWalk(Struct, kw_only=True):
         """Make the build problem of a subject, on the same target and by the same rules as another problem."""
         return _Frame(problem=self._problem(subject, like, ()), subject=subject)
 
+    def add_editable(self, project: Subject, like: Problem) -> None:
+        """Close the project's editable build too, and keep it where it needs an environment of its own.
+
+        A lock does not fail because of it: who installs the wheel does not need it.
+        """
+        wheel = self.done[project.key].answer
+        if wheel.evidence == "assumed":
+            return
+        subject = replace(project, hook="editable")
+        built = self.closed(subject, like)
+        if built is None:
+            self.editable_unknown.append(self.hopeless[subject.key])
+        elif built.answer.evidence == "assumed":
+            self.editable_unknown.append(built.answer.reason)
+        if built is not None and not asks_otherwise(built.answer, wheel):
+            del self.done[subject.key]
+
     def reached(self, runtime: Resolved) -> list[Built]:
         """Return what was built and is still needed: candidates that were given up leave records behind."""
         found: dict[BuiltKey, Built] = {}
         queue: list[Pin] = list(runtime.pins)
         if self.plan.project is not None:
-            own = self.done.get((self.plan.project.name, None))
-            if own is not None:
-                found[own.subject.name, None] = own
-                queue += own.final.pins
+            for hook in get_args(Hook):
+                own = self.done.get(replace(self.plan.project, hook=hook).key)
+                if own is not None:
+                    found[own.subject.key] = own
+                    queue += [*own.declared.pins, *own.final.pins]
         while queue:
             pin = queue.pop()
             key = key_of_pin(pin)
@@ -145,7 +175,7 @@ class _TargetWalk(Struct, kw_only=True):
             if built is not None and key not in found and built.subject.source == pin.distribution:
                 found[key] = built
                 queue += [*built.declared.pins, *built.final.pins]
-        return [found[key] for key in sorted(found, key=lambda key: (key[0], key[1] or ""))]
+        return [found[key] for key in sorted(found, key=lambda key: (key[0], key[1] or "", key[2]))]
 
     # -- one step each
 
@@ -192,7 +222,11 @@ class _TargetWalk(Struct, kw_only=True):
         self.stack.append(made)
 
     def _subject(self, source: Buildable) -> Subject:
-        return replace(self.sources.subject(source), added=self.plan.extra_build_requires.get(source.name, ()))
+        return replace(
+            self.sources.subject(source),
+            added=self.plan.extra_build_requires.get(source.name, ()),
+            config_settings=self.plan.config_settings.get(source.name, ()),
+        )
 
     # -- what only a backend knows
 
@@ -246,8 +280,8 @@ class _TargetWalk(Struct, kw_only=True):
         if key not in self.done and key not in self.hopeless:
             try:
                 self.run(self.frame(subject, replace(like, target=self.target)))
-            except ActionNeeded:
-                self.hopeless.add(key)
+            except ActionNeeded as error:
+                self.hopeless[key] = error.message
         return self.done.get(key)
 
     def _away(self, place: Target) -> "_TargetWalk":
@@ -371,7 +405,7 @@ class _TargetWalk(Struct, kw_only=True):
         )
 
     def _preferences(self, subject: Subject, target: Target) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
-        own = self.plan.build_hints.get((target.label, subject.name), {})
+        own = self.plan.build_hints.get((target.label, subject.name, subject.hook), {})
         if not self.plan.share:
             return merged(own)
         return merged(own, self.plan.shared.get(target.label, {}), self.runtime, self.used)

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.graph import Subject
-from deep_lock.model.build_system import HookAnswer
+from deep_lock.model.build_system import ConfigSettings, HookAnswer
 from deep_lock.model.lock import Lock, LockedBuild
 from deep_lock.model.requirement import parse_requirement
 from deep_lock.model.resolution import Resolved
@@ -17,12 +17,19 @@ class Earlier(Struct, frozen=True, kw_only=True):
     """Observed records by (name, version, label of a target)."""
 
     builds: Mapping[tuple[str, str | None, str], LockedBuild] = field(default_factory=dict)
+    settings: Mapping[str, ConfigSettings] = field(default_factory=dict)
+    """What backends were told then."""
 
     def answer(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer | None:
-        """Return the recorded answer; None unless the sdist, what it declares and the releases of that are the same."""
+        """Return the recorded answer; None where anything that it depends on is another now.
+
+        That is the sdist, what it declares, the releases of that, and what its backend is told.
+        """
         sdist = subject.sdist
         build = self.builds.get((subject.name, subject.version, target.label))
         if build is None or sdist is None or build.source is not None or build.sdist != f"sha256:{sdist.sha256}":
+            return None
+        if self.settings.get(subject.name, ()) != subject.config_settings:
             return None
         system = subject.facts.build_system
         if (build.backend, build.requires) != (system.backend, tuple(sorted(set(system.requires)))):
@@ -40,12 +47,13 @@ def earlier_of(old: Lock | None) -> Earlier:
         return Earlier()
     everywhere = tuple(target.name for target in old.targets)
     return Earlier(
+        settings=dict(old.inputs.config_settings),
         builds={
             (build.name, build.version, label): build
             for build in old.builds
             if build.evidence == "observed"
             for label in build.targets or everywhere
-        }
+        },
     )
 
 

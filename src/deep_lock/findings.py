@@ -15,6 +15,7 @@ from deep_lock.graph import Built, Closure
 from deep_lock.index_sources import IndexSources
 from deep_lock.model.distribution import SourceDistribution, Wheel, is_wheel, source_of
 from deep_lock.model.resolution import Pin, Selection
+from deep_lock.workshop import called
 
 _NOTES = {
     "build-requires-url": "its build requirements name a URL: what lies there can change, and no hash guards it",
@@ -23,18 +24,43 @@ _NOTES = {
 }
 """What sdists say of themselves that a reviewer should know. Other notes are for statistics."""
 
+_DOWNLOADERS = {
+    "puccinialin": "fetches a Rust tool chain when it runs",
+    "nodeenv": "fetches Node.js when it runs",
+    "hatch-jupyter-builder": "runs npm, which fetches packages of JavaScript",
+    "jupyter-packaging": "runs npm, which fetches packages of JavaScript",
+    "setuptools-npm": "runs npm, which fetches packages of JavaScript",
+    "setuptools-golang": "runs go get, which fetches modules of Go",
+    "setuptools-download": "fetches the files that setup.cfg names",
+    "hatch-openzim": "fetches the files that openzim.toml names",
+}
+"""Projects whose own code was read and fetches code while a build runs: puccinialin 0.1.14, nodeenv 1.12.0,
+hatch-jupyter-builder 0.10.0, jupyter-packaging 0.12.3, setuptools-npm 0.3, setuptools-golang 2.9.0,
+setuptools-download 1.1.0, hatch-openzim 0.3.0. Wheels that ship their tool (cmake, ninja, ziglang) are not among them;
+nor is what only runs cargo: its crates are told of by ``cargo-lock``.
+"""
 
-def tell(closure: Closure, sources: IndexSources, reporter: Reporter, *, added: Iterable[NormalizedName] = ()) -> None:
+
+def tell(
+    closure: Closure,
+    sources: IndexSources,
+    reporter: Reporter,
+    *,
+    added: Iterable[NormalizedName] = (),
+    settings: Iterable[NormalizedName] = (),
+) -> None:
     """Warn of everything in a closure that a person should know. Raises what the sources raise.
 
-    ``added`` are the projects to whose builds the user added requirements.
+    ``added`` are the projects to whose builds the user added requirements, ``settings`` those whose backends get some.
     """
     _tell_of_evidence(closure, reporter)
+    _tell_of_editable(closure, reporter)
     _tell_of_yanked(closure, reporter)
     _tell_of_assumed(closure, sources, reporter)
     _tell_of_status(closure, sources, reporter)
     _tell_of_notes(closure, sources, reporter)
-    _tell_of_unused(closure, added, reporter)
+    _tell_of_downloaders(closure, reporter)
+    _tell_of_unused(closure, added, settings, reporter)
     _tell_of_elsewhere(closure, reporter)
 
 
@@ -87,7 +113,7 @@ def _assumed(closure: Closure) -> list[tuple[str, str]]:
 
 
 def _called(built: Built) -> str:
-    return f"{built.subject.name} {built.subject.version or ''}".rstrip()
+    return called(built.subject)
 
 
 def _tell_of_evidence(closure: Closure, reporter: Reporter) -> None:
@@ -95,6 +121,13 @@ def _tell_of_evidence(closure: Closure, reporter: Reporter) -> None:
     for name, reason in _assumed(closure):
         message = f"only the declared build requirements are locked: {reason}"
         reporter(Warned(code="build-assumed", subject=name, message=message))
+
+
+def _tell_of_editable(closure: Closure, reporter: Reporter) -> None:
+    """The wheel's build is locked all the same: only who installs the project in editable mode lacks something."""
+    for reason in closure.editable_unknown:
+        message = f"its build as an editable installation is not locked: {reason}"
+        reporter(Warned(code="editable-not-locked", subject="the project", message=message))
 
 
 def _tell_of_yanked(closure: Closure, reporter: Reporter) -> None:
@@ -130,14 +163,34 @@ def _tell_of_status(closure: Closure, sources: IndexSources, reporter: Reporter)
 def _tell_of_notes(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
     """Tell what is odd about the sdists that will be built."""
     built = {_called(own): own.subject.source for own in closure.builds if own.subject.source is not None}
-    for called in sorted(built):
-        for note in sources.notes(built[called]):
+    for name in sorted(built):
+        for note in sources.notes(built[name]):
             if note in _NOTES:
-                reporter(Warned(code=note, subject=called, message=_NOTES[note]))
+                reporter(Warned(code=note, subject=name, message=_NOTES[note]))
 
 
-def _tell_of_unused(closure: Closure, added: Iterable[NormalizedName], reporter: Reporter) -> None:
-    """A name under extra-build-requires that nothing answers to is misspelt, or no longer needed."""
+def _tell_of_downloaders(closure: Closure, reporter: Reporter) -> None:
+    """No hash of a lock guards what code of a build fetches by itself."""
+    found = {
+        (_called(built), pin.name)
+        for built in closure.builds
+        for pin in (*built.declared.pins, *built.final.pins)
+        if pin.name in _DOWNLOADERS
+    }
+    for builder, name in sorted(found):
+        message = (
+            f"its build environment holds {name}, which {_DOWNLOADERS[name]}: this lock does not hold what it fetches"
+        )
+        reporter(Warned(code="downloader", subject=builder, message=message))
+
+
+def _tell_of_unused(
+    closure: Closure, added: Iterable[NormalizedName], settings: Iterable[NormalizedName], reporter: Reporter
+) -> None:
+    """A name in the configuration that nothing answers to is misspelt, or no longer needed."""
+    for name in sorted({*settings}.difference(own.subject.name for own in closure.builds)):
+        message = "config-settings are given for it, and it is not built"
+        reporter(Warned(code="config-settings-unused", subject=name, message=message))
     built = {own.subject.name for own in closure.builds if own.subject.source is not None}
     for name in sorted(set(added) - built):
         message = "extra-build-requires adds to its build, and no sdist of it is built"

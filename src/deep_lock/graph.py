@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.model.build_system import HookAnswer, SdistFacts
+from deep_lock.model.build_system import ConfigSettings, Hook, HookAnswer, SdistFacts
 from deep_lock.model.distribution import Buildable, SourceDistribution, source_of
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import BuildRequest, Pin, Problem, Resolved
@@ -15,9 +15,9 @@ from deep_lock.model.target import Target
 from deep_lock.resolve.catalog import Catalog
 
 Preferences = Mapping[NormalizedName, tuple[Version, ...]]
-BuiltKey = tuple[NormalizedName, str | None]
+BuiltKey = tuple[NormalizedName, str | None, Hook]
 """What is built on one target: a release by its version, a direct reference by "@" and where it leads, the project
-itself (None)."""
+itself (None); and as what."""
 
 
 class Subject(Struct, frozen=True, kw_only=True):
@@ -30,11 +30,15 @@ class Subject(Struct, frozen=True, kw_only=True):
     facts: SdistFacts
     added: tuple[Requirement, ...] = ()
     """What the user says its build needs beyond what it declares."""
+    config_settings: ConfigSettings = ()
+    """What the user tells its backend, in every call of a hook."""
+    hook: Hook = "wheel"
+    """As what it is built: only the project itself is ever installed in editable mode."""
 
     @property
     def key(self) -> BuiltKey:
         """What it is called among all that is built on a target."""
-        return built_key(self.name, self.version, self.source)
+        return built_key(self.name, self.version, self.source, self.hook)
 
     @property
     def sdist(self) -> SourceDistribution | None:
@@ -42,16 +46,16 @@ class Subject(Struct, frozen=True, kw_only=True):
         return self.source if isinstance(self.source, SourceDistribution) else None
 
 
-def built_key(name: NormalizedName, version: str | None, source: Buildable | None) -> BuiltKey:
+def built_key(name: NormalizedName, version: str | None, source: Buildable | None, hook: Hook = "wheel") -> BuiltKey:
     """Return what a build is called."""
     place = source_of(source) if source is not None else ""
-    return (name, f"@{place}" if place else version if source is not None else None)
+    return (name, f"@{place}" if place else version if source is not None else None, hook)
 
 
 def key_of_pin(pin: Pin) -> BuiltKey:
     """Return what the build of a pin would be called."""
     place = source_of(pin.distribution)
-    return (pin.name, f"@{place}" if place else str(pin.version))
+    return (pin.name, f"@{place}" if place else str(pin.version), "wheel")
 
 
 class Built(Struct, frozen=True, kw_only=True):
@@ -96,6 +100,9 @@ class Closure(Struct, frozen=True, kw_only=True):
 
     runtime: tuple[tuple[Target, Resolved], ...]
     builds: tuple[Built, ...]
+    """The project's own editable build is among them only where its hook asks for something else than for a wheel."""
+    editable_unknown: tuple[str, ...] = ()
+    """Why the project's editable build is not known, where it should be."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -108,11 +115,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Ask backends also where a rule proves what they would answer."""
     extra_build_requires: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
     """What the user adds to the declared build requirements of each sdist of a project."""
+    config_settings: Mapping[NormalizedName, ConfigSettings] = field(default_factory=dict)
+    """What the user tells the backend of each project."""
     share: bool = True
     """Prefer pins already made in build environments, so that one version serves as many as can share it."""
     runtime_hints: Mapping[str, Preferences] = field(default_factory=dict)
     """Earlier pins by target label."""
-    build_hints: Mapping[tuple[str, str], Preferences] = field(default_factory=dict)
-    """Earlier pins by (target label, name of what is built)."""
+    build_hints: Mapping[tuple[str, str, Hook], Preferences] = field(default_factory=dict)
+    """Earlier pins by (target label, name of what is built, as what)."""
     shared: Mapping[str, Preferences] = field(default_factory=dict)
     """By target label, versions that suit the most environments there: found by an earlier pass (sharing.py)."""

@@ -5,7 +5,7 @@ A guess costs at most a request too many: it never changes an answer.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -69,9 +69,14 @@ class IndexSources:
         backends: Backends | None = None,
         earlier: Earlier | None = None,
         added: Mapping[NormalizedName, tuple[Requirement, ...]] | None = None,
+        settings: Collection[NormalizedName] = (),
         direct: DirectSources,
     ) -> None:
-        """``added`` is what the user adds to builds: it weakens what sdists prove, and is otherwise the closure's."""
+        """Serve a run.
+
+        ``added`` is what the user adds to builds, ``settings`` are the projects whose backends get config settings:
+        both weaken what sdists prove, and are otherwise the closure's.
+        """
         self._client = client
         self._direct = direct
         self._cache = cache
@@ -82,6 +87,7 @@ class IndexSources:
         self._earlier = earlier or Earlier()
         self._observed: dict[str, Metadata] = {}
         self._added = added or {}
+        self._settings = frozenset(settings)
         self._facts: Once[str, SdistFacts] = Once()
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
         self._assumed_from: dict[tuple[NormalizedName, str], str] = {}
@@ -146,8 +152,10 @@ class IndexSources:
         )
 
     def _beside(self, name: NormalizedName, facts: SdistFacts) -> SdistFacts:
-        """Return what the sdist's own words are worth in an environment that the user added to."""
+        """Return what the sdist's own words are worth in an environment that the user added to, or gave settings."""
         added = self._added.get(name)
+        if name in self._settings:
+            facts = backend.told(facts)
         return backend.beside(facts, tuple(requirement.name for requirement in added)) if added else facts
 
     def _remembered(self, sdist: SourceDistribution) -> SdistFacts | None:
@@ -172,7 +180,7 @@ class IndexSources:
 
     def proven(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer:
         pins = {pin.name: pin.version for pin in environment.pins}
-        return backend.answer(subject.facts, None, target, environment=pins)
+        return backend.answer(subject.facts, None, target, environment=pins, hook=subject.hook)
 
     # -- backends
 

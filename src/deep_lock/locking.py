@@ -228,6 +228,7 @@ def _head(run: _Run) -> Lock:
             overrides=_texts(gathered.overrides),
             build_constraints=_texts(gathered.build_constraints),
             extra_build_requires=tuple((name, _texts(own)) for name, own in gathered.config.extra_build_requires or ()),
+            config_settings=gathered.config.config_settings or (),
             build_requires=tuple(sorted(set(system.requires))) if system is not None else None,
             trees=gathered.trees.inputs(requirement for _, own in gathered.parts for requirement in own),
         ),
@@ -285,6 +286,7 @@ def _make(run: _Run, network: Network, reporter: Reporter) -> Lock:
         backends=backends,
         earlier=earlier_of(run.old),
         added=plan.extra_build_requires,
+        settings=plan.config_settings.keys(),
         direct=direct,
     )
     with closing(workshop):
@@ -321,7 +323,7 @@ def _closed(run: _Run, plan: Plan, sources: IndexSources, reporter: Reporter) ->
     require_sources(closure, run.selection)
     if run.flags.rules.require_evidence or run.gathered.config.require_evidence:
         require_evidence(closure)
-    tell(closure, sources, reporter, added=plan.extra_build_requires)
+    tell(closure, sources, reporter, added=plan.extra_build_requires, settings=plan.config_settings)
     assembly = Assembly(
         closure=closure,
         problems=plan.runtime,

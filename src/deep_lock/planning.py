@@ -14,7 +14,7 @@ from packaging.version import Version
 from deep_lock.deferred import Deferred
 from deep_lock.flags import Flags
 from deep_lock.graph import Plan, Preferences, Subject
-from deep_lock.inputs.project import Project
+from deep_lock.model.build_system import Hook
 from deep_lock.model.lock import BUILD_MARKER, Lock
 from deep_lock.model.requirement import Requirement, parse_requirement
 from deep_lock.model.resolution import Problem, Selection
@@ -53,10 +53,11 @@ def plan_of(
     config = gathered.config
     return Plan(
         runtime=problems,
-        project=_project_subject(gathered.project, flags.inputs.folder),
+        project=_project_subject(gathered, flags.inputs.folder),
         build_constraints=gathered.build_constraints,
         observe_all=flags.rules.observe or bool(config.observe),
         extra_build_requires=dict(config.extra_build_requires or ()),
+        config_settings=dict(config.config_settings or ()),
         share=(flags.rules.build_resolution or config.build_resolution or "shared") == "shared",
         runtime_hints={label: _without(hints, moved) for label, hints in runtime_hints.items()},
         build_hints={
@@ -65,8 +66,10 @@ def plan_of(
     )
 
 
-def _project_subject(project: Project, folder: Path) -> Subject | None:
-    return None if project.build_system is None else project_build.project_subject(folder, project)
+def _project_subject(gathered: Gathered, folder: Path) -> Subject | None:
+    if gathered.project.build_system is None:
+        return None
+    return project_build.project_subject(folder, gathered.project, dict(gathered.config.config_settings or ()))
 
 
 def _without(hints: Preferences, moved: Mapping[NormalizedName, Requirement]) -> Preferences:
@@ -78,7 +81,9 @@ def _exact(pins: tuple[Requirement, ...]) -> Preferences:
     return {pin.name: tuple(Version(part.version) for part in pin.specifier if part.operator == "==") for pin in pins}
 
 
-def _hints(old: Lock, targets: tuple[Target, ...]) -> tuple[dict[str, Preferences], dict[tuple[str, str], Preferences]]:
+def _hints(
+    old: Lock, targets: tuple[Target, ...]
+) -> tuple[dict[str, Preferences], dict[tuple[str, str, Hook], Preferences]]:
     """Return the old lock's pins by target, and by target and what is built."""
     everything = {"extras": frozenset(old.extras), "dependency_groups": frozenset(old.dependency_groups)}
     runtime: dict[str, dict[NormalizedName, tuple[Version, ...]]] = {}
@@ -91,9 +96,9 @@ def _hints(old: Lock, targets: tuple[Target, ...]) -> tuple[dict[str, Preference
             if marker is None or marker.evaluate({**target.environment, **everything}, context="lock_file"):
                 own[canonicalize_name(package.name)] = (Version(package.version),)
     labels = [target.label for target in targets]
-    built: dict[tuple[str, str], Preferences] = {}
+    built: dict[tuple[str, str, Hook], Preferences] = {}
     for build in old.builds:
         pins = {canonicalize_name(member.name): (Version(member.version),) for member in build.packages}
         for label in build.targets or labels:
-            built[label, build.name] = pins
+            built[label, build.name, build.hook or "wheel"] = pins
     return dict(runtime), built

@@ -11,10 +11,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from deep_lock.build.disposable import disposable_folder
 from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import HookFailed, HookRefused
-from deep_lock.graph import Built, BuiltKey, Subject
+from deep_lock.graph import Built, BuiltKey, Subject, key_of_pin
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.machine import Machine
@@ -74,8 +76,9 @@ class Workshop:
     def digest(self, resolved: Resolved, target: Target, made: Made) -> str:
         """Return what tells this environment from every other: its files, and those of the builds below it."""
         parts = [f"{target.label} {target.python_full_version}"]
-        for _, file in self._files(resolved, made, target):
-            parts.append(f"{file.filename} {self._client.digest(file)}")
+        for pin, file in self._files(resolved, made, target):
+            told = "" if isinstance(file, Wheel) else settings_key(made[key_of_pin(pin)].subject)
+            parts.append(f"{file.filename} {self._client.digest(file)}{told}")
         return sha256("\n".join(sorted(parts)).encode()).hexdigest()
 
     def call(
@@ -122,6 +125,7 @@ class Workshop:
                     environment=own,
                     system_path=system_path,
                     confined=self._machine.is_confined(subject.name),
+                    config_settings=subject.config_settings,
                     limits=limits or sandbox.Limits(),
                 )
             )
@@ -158,7 +162,7 @@ class Workshop:
         if key not in self._environments:
             for pin, file in self._files(resolved, made, target):
                 if isinstance(file, SourceDistribution):
-                    self._build_wheel(made[pin.name, str(pin.version)], made, target)
+                    self._build_wheel(made[key_of_pin(pin)], made, target)
             self._environments[key] = self._filled(resolved, made, target)
         return self._environments[key]
 
@@ -185,7 +189,7 @@ class Workshop:
         file = self._stand_in(pin, target)
         if isinstance(file, Wheel):
             return self._client.kept_file(file), file.filename
-        built = self._known_wheel(made[pin.name, str(pin.version)], made, target)
+        built = self._known_wheel(made[key_of_pin(pin)], made, target)
         if built is None:
             raise HookFailed(f"{pin.name} {pin.version}: the wheel that was built of it is gone")
         return built
@@ -193,7 +197,7 @@ class Workshop:
     def _wheel_key(self, built: Built, made: Made, target: Target) -> str:
         sdist = built.subject.sdist
         own = self._client.digest(sdist) if sdist is not None else ""
-        return f"{own} {self.digest(built.final, target, made)}"
+        return f"{own} {self.digest(built.final, target, made)}{settings_key(built.subject)}"
 
     def _known_wheel(self, built: Built, made: Made, target: Target) -> tuple[Path, str] | None:
         record = self._cache.get_record(_WHEELS, self._wheel_key(built, made, target))
@@ -228,7 +232,7 @@ class Workshop:
         stack: list[tuple[Pin, bool]] = [(pin, False) for pin in resolved.pins]
         while stack:
             pin, ready = stack.pop()
-            key = (pin.name, str(pin.version))
+            key = key_of_pin(pin)
             if key in ordered:
                 continue
             file = self._stand_in(pin, target)
@@ -242,7 +246,13 @@ class Workshop:
 
 def called(subject: Subject) -> str:
     """Return the subject's name for messages."""
-    return f"{subject.name} {subject.version or ''}".rstrip()
+    editable = " (editable)" if subject.hook == "editable" else ""
+    return f"{subject.name} {subject.version or ''}".rstrip() + editable
+
+
+def settings_key(subject: Subject) -> str:
+    """Return the part of a key that tells config settings apart; nothing where there are none."""
+    return f" {msgspec.json.encode(subject.config_settings).decode()}" if subject.config_settings else ""
 
 
 def _copied(source: Path, target: Path) -> Path:

@@ -9,9 +9,11 @@ from build_archives import make_tar
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from deep_lock.build.backends.answer import answer, distribution_of
 from deep_lock.build.sdist_facts import read_sdist
 from deep_lock.errors import DeepLockError
 from deep_lock.model.build_system import SdistFacts
+from deep_lock.model.targets import make_target, read_host
 
 SAMPLE = canonicalize_name("sample")
 PLAIN = 'name = "sample"\nversion = "1.0"\ndescription = "s"\n'
@@ -206,3 +208,46 @@ def test_a_setting_of_any_type_is_read_or_refused(backend: str, key: str, projec
         with suppress(DeepLockError):  # refused in words is as good as read
             facts = read(backend, settings, files, project)
             assert facts.declared_hook is not None or facts.hook_reason, (key, odd)
+
+
+EDITABLES = "editables~=0.3"
+
+
+@pytest.mark.parametrize(
+    ("backend", "version", "more"),
+    [
+        (HATCH, "1.0.0", ()),
+        (HATCH, "1.21.1", ()),
+        (HATCH, "1.22.4", None),
+        (HATCH, "1.22.5", (EDITABLES,)),
+        (HATCH, "1.33.0", (EDITABLES,)),
+        ("pdm.backend", "2.3.0", ("editables",)),
+        ("pdm.backend", "2.3.2", None),
+        ("pdm.backend", "2.3.3", ()),
+        ("pdm.backend", "2.5.0", ()),
+        (FLIT, "3.12.0", ()),
+        ("poetry.core.masonry.api", "2.5.0", ()),
+        ("setuptools.build_meta", "84.2.1", ()),
+        ("setuptools.build_meta", "65.5.0", ()),
+        ("mesonpy", "0.22.1", ()),
+        ("maturin", "1.16.0", ()),
+        ("uv_build", "0.13.6", ()),
+        (SCIKIT, "1.1.2", ()),
+        (HATCH, "9.0", None),
+    ],
+)
+def test_what_an_editable_installation_asks_for_beyond_a_wheel(
+    backend: str, version: str, more: tuple[str, ...] | None
+) -> None:
+    name = distribution_of(backend)
+    assert name is not None
+    facts = read(backend, "", requires=name)
+    linux, pins = make_target("3.13", "x86_64-manylinux_2_28", host=read_host()), {name: Version(version)}
+    wheel = answer(facts, None, linux, environment=pins)
+    editable = answer(facts, None, linux, environment=pins, hook="editable")
+    if more is None:
+        assert (editable.requires, editable.evidence) == (None, "assumed")
+        assert f"{name} {version}" in editable.reason
+    else:
+        assert wheel.evidence == editable.evidence == "static"
+        assert editable.requires == (*(wheel.requires or ()), *more)

@@ -475,6 +475,38 @@ def test_a_build_that_fails_leaves_its_log_and_the_rest(chain: Yard) -> None:
     assert not (chain.folder / "requirements.txt").exists()
 
 
+TOLD = """\
+[project]
+name = "project"
+version = "1"
+dependencies = ["thing"]
+
+[tool.deep-lock.config-settings]
+thing = {{mode = {}}}
+"""
+TELLING = """
+import zipper
+def get_requires_for_build_wheel(settings=None):
+    return ["shared"] if settings["mode"] else []
+def build_wheel(folder, settings=None, metadata=None):
+    with open("thing.py", "w") as file:
+        file.write("MODE = {!r}".format(settings["mode"]))
+    return zipper.build_wheel(folder, settings, metadata)
+"""
+
+
+def test_a_backend_is_told_what_the_lock_says(open_yard: Any) -> None:
+    wrapped = {**sdist(thing="", own=TELLING), "backend": "own", "backend-path": ["."]}
+    made = open_yard(sdist(thing=""))
+    for mode in (["b", "a"], "fast"):
+        made.bench.write({"pyproject.toml": TOLD.format(json.dumps(mode))})
+        made.relock({**BASE, "thing 1.0": wrapped})
+        built = made.make()
+        assert (built.code, built.count("built")) == (0, 1), built.stderr
+        with zipfile.ZipFile(made.folder / "thing-1.0-py3-none-any.whl") as wheel:
+            assert wheel.read("thing.py").decode() == f"MODE = {mode!r}"
+
+
 def test_one_that_fails_ends_those_beside_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

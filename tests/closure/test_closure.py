@@ -186,6 +186,49 @@ def test_the_project_itself_is_built() -> None:
     assert environments(closed(world, "a", project=project)) == {"app": ["s 1.0", "t 1.0", "u 1.0"], "s": ["t 1.0"]}
 
 
+APP = BuildSystem(requires=("t",), backend="b")
+
+
+@pytest.mark.parametrize(
+    ("wheel", "editable", "expected"),
+    [
+        ((), (), [("wheel", ["t 1.0"])]),
+        (("u<2",), (), [("wheel", ["t 1.0", "u 1.0"])]),
+        ((), ("u",), [("wheel", ["t 1.0"]), ("editable", ["t 1.0", "u 2.0"])]),
+        (("u<2",), ("s",), [("wheel", ["t 1.0", "u 1.0"]), ("editable", ["s 1.0", "t 1.0", "u 1.0"])]),
+        (("u <2",), ("U<2",), [("wheel", ["t 1.0", "u 1.0"])]),
+    ],
+)
+def test_an_editable_build_has_a_closure_where_its_hook_asks_for_something_else(
+    wheel: tuple[str, ...], editable: tuple[str, ...], expected: list[tuple[str, list[str]]]
+) -> None:
+    world: dict[str, Any] = {"a": {"1.0": {}}, "t": {"1.0": {}}, "u": {"1.0": {}, "2.0": {}}, "s": {"1.0": source("t")}}
+    facts = SdistFacts(build_system=APP, metadata=None, declared_hook=wheel)
+    project = Subject(name=wishes("app")[0].name, version="1", source=None, facts=facts)
+    sources = WorldSources(world=world, editable=editable)
+    closure = close(plan("a", project=project), sources, silent)
+    found = [
+        (built.subject.hook, sorted(f"{pin.name} {pin.version}" for pin in built.final.pins))
+        for built in closure.builds
+        if built.subject.sdist is None
+    ]
+    assert sorted(found, reverse=True) == expected
+    assert closure.editable_unknown == ()
+    assert ("s" in environments(closure)) == ("s" in editable), "what an editable build is built with is built too"
+
+
+@pytest.mark.parametrize(
+    ("editable", "reason"), [(None, "nobody read it"), (("nowhere",), "nowhere"), (("t>=2",), "t>=2")]
+)
+def test_a_lock_does_not_fail_for_an_editable_build(editable: tuple[str, ...] | None, reason: str) -> None:
+    facts = SdistFacts(build_system=APP, metadata=None, declared_hook=())
+    project = Subject(name=wishes("app")[0].name, version="1", source=None, facts=facts)
+    sources = WorldSources(world={"a": {"1.0": {}}, "t": {"1.0": {}}}, editable=editable)
+    closure = close(plan("a", project=project, targets=(target(), target("3.11"))), sources, silent)
+    assert [built.subject.hook for built in closure.builds] == ["wheel", "wheel"]
+    assert reason in "".join(closure.editable_unknown)
+
+
 def test_what_the_user_adds_is_added_to_every_sdist_of_the_name_and_not_to_the_project() -> None:
     facts = SdistFacts(build_system=BuildSystem(requires=("s",), backend="b"), metadata=None, declared_hook=())
     app = Subject(name=wishes("app")[0].name, version=None, source=None, facts=facts)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deep_lock.errors import ConfigError
+from deep_lock.errors import ConfigError, LimitExceeded
 from deep_lock.inputs.config import Config, IndexSetting, read_config, read_config_file
 from deep_lock.inputs.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.model.direct import Reference
@@ -45,6 +45,13 @@ require-evidence = true
 Old_Lib = ["cython>=3"]
 "old.lib" = ["numpy; python_version < '3.13'"]
 idle = []
+
+[config-settings]
+Old_Lib = {"--global-option" = ["--fast", "--and", "--fast"], "é" = ""}
+idle = {}
+
+[config-settings."old.lib"]
+editable_mode = "strict"
 
 [[index]]
 name = "inner"
@@ -91,6 +98,9 @@ def test_every_key_is_read() -> None:
         "deep-lock.toml:31 [extra-build-requires.Old_Lib]",
         "deep-lock.toml:32 [extra-build-requires.old.lib]",
     ]
+    assert config.config_settings == (
+        ("old-lib", (("--global-option", ("--fast", "--and", "--fast")), ("editable_mode", "strict"), ("é", ""))),
+    )
     assert config.policy == {"new-package": "error"}
     assert "hunter2" not in repr(config)
     assert not [name for name in config.__struct_fields__ if getattr(config, name) is None]
@@ -99,7 +109,9 @@ def test_every_key_is_read() -> None:
 def test_both_places_say_the_same() -> None:
     table = "[tool.deep-lock]\n" + WHOLE.replace("[[index", "[[tool.deep-lock.index").replace(
         "[policy", "[tool.deep-lock.policy"
-    ).replace("[extra-build", "[tool.deep-lock.extra-build")
+    ).replace("[extra-build", "[tool.deep-lock.extra-build").replace(
+        "[config-settings", "[tool.deep-lock.config-settings"
+    )
     settings = tomllib.loads(table)["tool"]["deep-lock"]
     inside = read_config(settings, "deep-lock.toml", table)
     assert inside == read_config_file(WHOLE, "deep-lock.toml")
@@ -153,6 +165,31 @@ def test_nothing_set_is_none() -> None:
         ("[extra-build-requires]\na = ['b c']", "x.toml:2 [extra-build-requires.a]"),
         ("[extra-build-requires]\na = ['b @ https://files.example/b.whl']", "b is required from a URL"),
         ("extra-build-requires = { 'a b' = ['c'] }", "extra-build-requires: the name 'a b' is not a valid name"),
+        (
+            "config-settings = ['a']",
+            "config-settings must be a table of names with tables of settings, not a list",
+        ),
+        (
+            "[config-settings]\nb = {}\na = 'x'",
+            "x.toml:3 [config-settings]: 'a' must be a table of settings, not a string",
+        ),
+        (
+            "[config-settings.a]\nx = 'y'\nk = 1",
+            "x.toml:3 [config-settings.a]: 'k' must be a string or a list of strings, not a number",
+        ),
+        (
+            "[config-settings]\n\na = {k = [true]}",
+            "x.toml:3 [config-settings.a]: 'k' must be a string or a list of strings",
+        ),
+        ("[config-settings.a]\nk = {x = 'y'}", "'k' must be a string or a list of strings, not a table"),
+        ("[config-settings.a]\n'' = 'y'", "'' is no name of a setting"),
+        ('[config-settings.a]\nk = "x\\ny"', "'k' holds a line break or another control character"),
+        ('[config-settings.a]\nk = ["x", "\\u0085"]', "'k' holds a line break or another control character"),
+        ('[config-settings.a]\n"a\\tb" = "x"', "holds a line break or another control character"),
+        (f"[config-settings.a]\nk = '{'x' * 20000}'", "'k' is 20000 characters long; at most"),
+        ("[config-settings]\n'a b' = {k = 'v'}", "x.toml:2 [config-settings]: the name 'a b' is not a valid name"),
+        ("[config-settings]\na-b = {k = 'v'}\na_b = {k = 'v'}", "'k' stands under two spellings of the name"),
+        ("config-setting = {}", "did you mean 'config-settings'?"),
         ("extra-build-require = {}", "did you mean 'extra-build-requires'?"),
         ("sources = 1", "sources must be a table of names, not a number"),
         ("index = 'https://index.example'", "index must be an array of tables"),
@@ -191,6 +228,11 @@ def test_all_faults_at_once() -> None:
     message = caught.value.message
     assert "4 faults" in message
     assert "tool.deep-lock.package" in message
+
+
+def test_a_flood_of_settings_is_refused() -> None:
+    with pytest.raises(LimitExceeded, match=r"x\.toml:1 \[config-settings\.a\]: 1001 settings; at most 1000"):
+        read_config_file("[config-settings.a]\n" + "".join(f"k{number} = ''\n" for number in range(1001)), "x.toml")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ settings = st.sampled_from(
         "allow-wheel", "resolution", "prerelease", "exclude-newer", "exclude-newer-package", "exclude-newer-package.x",
         "fork-strategy", "hooks", "index", "sources", "sources.x", "find-links", "no-index", "index-strategy",
         "constraints", "overrides", "build-constraints", "package", "files", "build-resolution", "require-evidence",
-        "extra-build-requires", "extra-build-requires.x", "policy", "unknown",
+        "extra-build-requires", "extra-build-requires.x", "config-settings", "config-settings.x",
+        "config-settings.x.y", "policy", "unknown",
     ]
 )  # fmt: skip
 lines = st.sampled_from(

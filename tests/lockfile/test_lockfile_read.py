@@ -15,6 +15,7 @@ from deep_lock.lockfile import toml
 from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.keep import keep_unknown
 from deep_lock.lockfile.read import from_text
+from deep_lock.model.lock import LockedInputs
 
 LOCKS = Path(__file__).parents[2] / "fixtures" / "locks"
 BROKEN = LOCKS / "broken"
@@ -136,6 +137,74 @@ def test_a_newer_revision_is_told_and_its_keys_are_kept() -> None:
             "tool.deep-lock.builds[0].crates, tool.deep-lock.moods",
         )
     ]
+
+
+TOLD = to_text(
+    replace(
+        small_lock(replace(package("a"), direct=True)),
+        inputs=LockedInputs(
+            sources=("pyproject.toml",),
+            requirements=("a",),
+            config_settings=(("a", (("--opt", ("-b", "-a")), ("mode", ""))),),
+        ),
+    )
+)
+
+
+def test_config_settings_keep_the_order_of_a_list() -> None:
+    assert '[tool.deep-lock.inputs.config-settings.a]\n--opt = ["-b", "-a"]\nmode = ""\n' in TOLD
+    assert to_text(from_text(TOLD, "x")) == TOLD
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "fault"),
+    [
+        ("config-settings.a]", "config-settings.A_b]", ".A_b: must be a normalized name, not 'A_b'"),
+        ('mode = ""', "mode = 1", ".a.mode: must be a string, not an integer"),
+        ('mode = ""', 'mode = ["", 1]', ".a.mode[1]: must be a string, not an integer"),
+        ('mode = ""', 'mode = "a\\nb"', ".a.mode: holds control characters: a\\u{a}b"),
+        ('mode = ""', '"" = "x"', ".a: is no name of a setting"),
+        ('mode = ""', 'mode = ""\n[tool.deep-lock.inputs.config-settings.b]', ".b: is empty, and says nothing"),
+        ("config-settings.a]", "config-settings]", ".--opt: must be a normalized name, not '--opt'"),
+        (
+            '[tool.deep-lock.inputs.config-settings.a]\n--opt = ["-b", "-a"]\nmode = ""',
+            "[tool.deep-lock.inputs.config-settings]\na = 1",
+            ".a: must be a table, not an integer",
+        ),
+    ],
+)
+def test_config_settings_that_are_refused(was: str, now: str, fault: str) -> None:
+    with pytest.raises(LockInvalid) as caught:
+        from_text(TOLD.replace(was, now), "x")
+    assert caught.value.message == f"x: tool.deep-lock.inputs.config-settings{fault}"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "fault"),
+    [
+        (
+            'needed = "always"',
+            'hook = "editable"\nneeded = "always"',
+            ".hook: is told of the project only: everything else is built as a wheel",
+        ),
+        ('source = "."', 'source = "."\nhook = "wheel"', ".hook: must be one of 'editable', not 'wheel'"),
+        ('source = "."', 'source = "."\nhook = true', ".hook: must be a string, not a boolean"),
+    ],
+)
+def test_a_hook_is_told_of_the_project_only(was: str, now: str, fault: str) -> None:
+    with pytest.raises(LockInvalid) as caught:
+        from_text(_text("closed").replace(was, now, 1), "x")
+    place, _, rest = caught.value.message.partition("]")
+    assert place.startswith("x: tool.deep-lock.builds[")
+    assert rest == fault
+
+
+def test_two_editable_records_are_refused() -> None:
+    head, record, tail = _text("closed").rpartition('[[tool.deep-lock.builds]]\nname = "shop"')
+    editable = (record + tail).replace('source = "."', 'source = "."\nhook = "editable"')
+    assert from_text(head + record + tail + "\n" + editable, "x").builds[-1].hook == "editable"
+    with pytest.raises(LockInvalid, match="shop  has a record already"):
+        from_text(head + editable + "\n" + editable, "x")
 
 
 def test_a_rewrite_keeps_what_a_newer_revision_wrote() -> None:

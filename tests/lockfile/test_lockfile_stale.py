@@ -21,6 +21,7 @@ INPUTS = LockedInputs(
     overrides=("d==1",),
     build_constraints=("setuptools<81",),
     extra_build_requires=(("tool", ("cython<4,>=3",)),),
+    config_settings=(("tool", (("--opt", ("-b", "-a")), ("mode", "fast"))),),
 )
 OLD = replace(
     small_lock(replace(package("a"), direct=True), replace(package("b"), direct=True)),
@@ -66,6 +67,7 @@ SAME = [
     Asked(inputs=replace(INPUTS, requirements=('b [y , x] ;python_version<"4"', "A <2, >=1"))),
     Asked(inputs=replace(INPUTS, requirements=(*INPUTS.requirements, *INPUTS.requirements))),
     Asked(inputs=replace(INPUTS, extra_build_requires=(("tool", ("Cython >=3, <4",)), ("idle", ())))),
+    Asked(inputs=replace(INPUTS, config_settings=(("tool", (("mode", "fast"), ("--opt", ("-b", "-a")))),))),
     Asked(requires_python="<3.14, >=3.12"),
     Asked(options=tuple(reversed(OLD.options))),
     Asked(options=(("no-binary", ("y", "x")), *(pair for pair in OLD.options if pair[0] != "no-binary"))),
@@ -112,6 +114,18 @@ CHANGED = [
             "extra-build-requires of 'old' now asks for 'wheel'",
             "extra-build-requires of 'tool' now asks for 'cython' instead of 'cython<4,>=3'",
         ),
+    ),
+    (
+        Asked(inputs=replace(INPUTS, config_settings=(("old", (("k", ""),)), ("tool", (("--opt", ("-a", "-b")), ("mode", ("fast",))))))),
+        (
+            "config-settings of 'old': 'k' is new, with \"\"",
+            "config-settings of 'tool': '--opt' changed from [\"-b\", \"-a\"] to [\"-a\", \"-b\"]",
+            "config-settings of 'tool': 'mode' changed from \"fast\" to [\"fast\"]",
+        ),
+    ),
+    (
+        Asked(inputs=replace(INPUTS, config_settings=(("tool", (("mode", "fast"),)),))),
+        ("config-settings of 'tool': '--opt' is no longer set; it was [\"-b\", \"-a\"]",),
     ),
     (Asked(inputs=replace(INPUTS, build_requires=("hatchling",))), ("the project is now built itself, and its build is not locked",)),
     (Asked(requires_python=None), ("requires-python changed from >=3.12,<3.14 to nothing",)),

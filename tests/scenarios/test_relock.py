@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from scenario_server import Releases, release_files
 
+from deep_lock.build.sandbox import probe
 from deep_lock.cli.main import run
-from scenarios import Bench, bench, check_whole
+from scenarios import MINOR, Bench, bench, check_whole
 
 SETUPTOOLS: Releases = {"setuptools 80.9.0": {}}
 LIB: Releases = {"lib 1.0": {"requires": ["dep", "other"]}, "dep 1.0": {}, "other 1.0": {}}
@@ -451,3 +452,73 @@ def test_a_warm_run_asks_nothing_and_reads_no_sdist_again(made: Bench) -> None:
     assert (first.code, first.pins()) == (0, ["dep==1.0", "lib==1.0", "other==1.0", "setuptools==80.9.0", "src==1.0"])
     again = made.lock("-U")
     assert (again.code, again.text, again.asked) == (0, first.text, ())
+
+
+HATCHED: Releases = {"hatchling 1.33.0": {"requires": ["helper<2"]}, "helper 1.0": {}, "editables 0.4": {}}
+HATCHING = """\
+[project]
+name = "app"
+version = "1"
+dependencies = []
+
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+"""
+
+
+def test_an_editable_build_keeps_pins_of_its_own(made: Bench) -> None:
+    made.hold(HATCHED)
+    made.write({"pyproject.toml": HATCHING})
+    first = made.lock("-U", "--refresh")
+    assert [build.hook for build in first.lock.builds] == [None, "editable"]
+    made.hold({**HATCHED, "editables 0.5": {}, "helper 1.1": {}})
+    assert made.lock("--refresh").text == first.text
+    moved = made.lock("-P", "editables", "--refresh")
+    assert moved.pins() == ["editables==0.5", "hatchling==1.33.0", "helper==1.0"]
+    check_whole(made, moved)
+
+
+TOLD = """\
+[project]
+name = "app"
+version = "1"
+dependencies = ["thing"]
+
+[tool.deep-lock.config-settings]
+thing = {{want = {}}}
+"""
+ASKING: Releases = {
+    "thing 1.0": {
+        **SDIST,
+        "build": [],
+        "backend": "own",
+        "backend-path": ["."],
+        "tree": {"own.py": "def get_requires_for_build_wheel(settings=None):\n    return settings['want']\n"},
+    },
+    "dep 1.0": {},
+    "lib 1.0": {},
+}
+
+
+@pytest.mark.skipif(probe().level != "strong", reason="no strong sandbox on this machine")
+def test_an_answer_is_kept_only_for_what_the_backend_was_told(made: Bench) -> None:
+    made.hold(ASKING)
+    made.pythons, made.platforms, made.hooks = [MINOR], ["host"], "sandbox"
+    made.write({"pyproject.toml": TOLD.format(["lib"])})
+    first = made.lock("-U", "--refresh")
+    assert [(build.requires_dynamic, build.evidence) for build in first.lock.builds] == [(("lib",), "observed")]
+
+    made.hooks = "static"
+    assert made.lock("--refresh").text == first.text, "who cannot ask must not unlearn"
+
+    made.write({"pyproject.toml": TOLD.format(["dep"])})
+    stale = made.lock("--check")
+    assert (stale.code, stale.asked) == (1, ())
+    assert "config-settings of 'thing': 'want' changed from [\"lib\"] to [\"dep\"]" in stale.stderr
+    assert [build.evidence for build in made.lock("--refresh").lock.builds] == ["assumed"]
+
+    made.hooks = "sandbox"
+    again = made.lock("-U")
+    assert [build.requires_dynamic for build in again.lock.builds] == [("dep",)], "an answer of the cache was taken"
+    check_whole(made, again)

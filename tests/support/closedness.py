@@ -69,11 +69,17 @@ class _View:
             if self.evaluates(requirement, extra) and not (extra and self.evaluates(requirement, "")):
                 yield requirement
 
-    def records(self) -> dict[Key, LockedBuild]:
+    def here(self) -> list[LockedBuild]:
         here = [build for build in self.lock.builds if not build.targets or self.target.label in build.targets]
-        found = {(build.name, build.version or "", build.source or ""): build for build in here}
-        assert len(found) == len(here), "two records of one build"
-        return found
+        assert len({(build.name, build.version, build.source, build.hook) for build in here}) == len(here), (
+            "two records of one build"
+        )
+        return here
+
+    def records(self) -> dict[Key, LockedBuild]:
+        """Return what is built as a wheel."""
+        wheels = (build for build in self.here() if build.hook is None)
+        return {(build.name, build.version or "", build.source or ""): build for build in wheels}
 
     def file(self, entry: LockedPackage) -> str:
         """Return the name of the file that the target takes; empty where there is none."""
@@ -116,11 +122,15 @@ def _on(view: _View, scope: str, *, project: bool) -> Iterator[str]:
     entries = {key_of(entry): entry for entry in view.lock.packages}
     records = view.records()
     needed: set[Key] = {key_of(entry) for entry in installed}
-    for key, build in records.items():
+    for build in view.here():
+        key = (build.name, build.version or "", build.source or "")
         members = {member.name: entries[member.name, member.version, ""] for member in build.packages}
         declared = [*build.requires, *build.requires_user]
         asked = [*declared, *(build.requires_dynamic or ())]
-        what = f"build of {build.name} {build.version}"
+        what = f"build of {build.name} {build.version} {build.hook or ''}".rstrip()
+        wheel = records.get(key)
+        if build.hook is not None and (wheel is None or wheel.requires != build.requires):
+            yield f"{what}: its build as a wheel is not beside it, or is another"
         yield from _closed(what, members, asked, (), view)
         yield from _bounded(what, members.values(), inputs.build_constraints, view)
         needed |= {(member.name, member.version, "") for member in build.packages}

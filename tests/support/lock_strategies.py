@@ -174,6 +174,13 @@ _OPTIONS: Mapping[str, st.SearchStrategy[OptionValue]] = {
     "require-evidence": st.booleans(),
     "stages": st.integers(0, 2**63 - 1),
 }
+_SETTINGS = st.dictionaries(
+    st.sampled_from(_NAMES),
+    st.dictionaries(_TEXTS, _TEXTS | st.just("") | st.lists(_TEXTS, max_size=3).map(tuple), min_size=1, max_size=3).map(
+        lambda settings: tuple(settings.items())
+    ),
+    max_size=2,
+)
 
 
 @dataclass(kw_only=True)
@@ -309,6 +316,22 @@ def _reached(draft: _Draft, project: LockedBuild | None) -> set[tuple[str, str]]
     return reached
 
 
+def _editable(draft: _Draft, project: LockedBuild | None) -> LockedBuild | None:
+    """Draw the project's editable build: it asks for a member that the wheel declares, by another text."""
+    if project is None or not project.packages or not draft.pick(st.booleans()):
+        return None
+    labels = draft.labels()
+    return replace(
+        project,
+        hook="editable",
+        targets=draft.pick(st.sampled_from([(), labels[:1]])) if len(labels) > 1 else (),
+        requires_dynamic=(f"{project.packages[0].name}!=0",),
+        evidence="observed",
+        observed_on=labels[0],
+        declared_packages=draft.pick(st.sampled_from([None, project.packages])),
+    )
+
+
 def _referenced(entry: LockedPackage, packages: list[LockedPackage]) -> LockedPackage:
     """Give references their version where a name has several entries."""
     names = [each.name for each in packages]
@@ -364,7 +387,7 @@ def closed_locks(draw: st.DrawFn) -> Lock:
     builds = [build for build in draft.builds if (build.name, build.version) in keys]
     overlay = draw(_overlays(builds))
     builds = [_added_to(build, overlay.get(build.name, ())) for build in builds]
-    own = tuple(build for build in [project] if build is not None)
+    own = tuple(build for build in [project, _editable(draft, project)] if build is not None)
     direct = tuple(entry for entry in packages if entry.direct)
     chosen = draw(st.lists(st.sampled_from(sorted(_OPTIONS)), unique=True))
     extras = draw(st.lists(st.sampled_from(_NAMES), max_size=2, unique=True))
@@ -379,6 +402,7 @@ def closed_locks(draw: st.DrawFn) -> Lock:
             extras=tuple((name, tuple(f"{entry.name}>=0" for entry in direct[:2])) for name in extras),
             constraints=tuple(draw(st.lists(st.sampled_from(["x2<9", "b; os_name == 'nt'"]), max_size=2))),
             extra_build_requires=tuple(overlay.items()),
+            config_settings=tuple(draw(_SETTINGS).items()),
             build_requires=tuple(each.name for each in project.packages) if project is not None else None,
         ),
         options=tuple((key, draw(_OPTIONS[key])) for key in chosen),
@@ -429,6 +453,7 @@ def shuffled(lock: Lock, random: Random) -> Lock:
             requirements=mixed(lock.inputs.requirements),
             extras=mixed(lock.inputs.extras),
             extra_build_requires=tuple((name, mixed(own)) for name, own in mixed(lock.inputs.extra_build_requires)),
+            config_settings=tuple((name, mixed(own)) for name, own in mixed(lock.inputs.config_settings)),
         ),
         options=mixed(lock.options),
         indexes=mixed(lock.indexes),

@@ -23,7 +23,7 @@
 ``[[expect.builds]]``  ``of`` ("name==version", or "." for the project), ``packages``; and any of ``needed``,
                        ``evidence``, ``asked`` (requires-dynamic; "unknown" where the key must be absent), ``targets``,
                        ``requires``, ``user`` (requires-user), ``backend``, ``declared``, ``from``, ``ends``,
-                       ``on`` (observed-on), ``cargo-lock`` (a text: that of the sdist's own)
+                       ``on`` (observed-on), ``hook`` ("wheel" or "editable"), ``cargo-lock`` (a text: that of the sdist's own)
 
 Whatever is locked must be closed (closedness.py), read back, install the runtime set by packaging.pylock on each target,
 pass --check without a request, and be the same bytes when it is locked again.
@@ -448,11 +448,15 @@ def marks(entry: LockedPackage) -> list[str]:
 def check_builds(expected: Sequence[Mapping[str, Any]], lock: Lock) -> None:
     """Compare all build records, key by key as far as keys are given."""
     told = [told_build(build) for build in lock.builds]
-    wanted = sorted((_digested(table) for table in expected), key=lambda table: (table["of"], table.get("targets", [])))
-    found = sorted(told, key=lambda table: (table["of"], table["targets"]))
+    wanted = sorted((_digested(table) for table in expected), key=_record_order)
+    found = sorted(told, key=_record_order)
     assert [table["of"] for table in found] == [table["of"] for table in wanted]
     for own, table in zip(found, wanted, strict=True):
         assert {key: own[key] for key in table} == dict(table)
+
+
+def _record_order(table: Mapping[str, Any]) -> tuple[str, bool, list[str]]:
+    return table["of"], table.get("hook") == "editable", table.get("targets", [])
 
 
 def _here(value: Any) -> Any:
@@ -481,6 +485,7 @@ def told_build(build: LockedBuild) -> dict[str, Any]:
     declared = build.declared_packages
     return {
         "of": _called(build),
+        "hook": build.hook or "wheel",
         "packages": [f"{member.name}=={member.version}" for member in build.packages],
         "declared": None if declared is None else [f"{member.name}=={member.version}" for member in declared],
         "needed": build.needed,

@@ -21,7 +21,7 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.graph import Built, BuiltKey, Subject
+from deep_lock.graph import Built, BuiltKey, Subject, key_of_pin
 from deep_lock.model.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem, Evidence, HookAnswer, SdistFacts
 from deep_lock.model.distribution import Buildable, Distribution, SourceDistribution, Wheel
 from deep_lock.model.metadata import Metadata
@@ -113,6 +113,8 @@ class WorldSources:
     runs: Mapping[str, Target] = field(default_factory=dict)
     """Where backends may be asked: label of a target to the target that stands in for it. Empty: nowhere."""
     observed: dict[tuple[NormalizedName, Version], Metadata] = field(default_factory=dict)
+    editable: Sequence[str] | None = ()
+    """What every hook for editable installations asks for on top; None where no rule proves it."""
     ran: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     """Every run of a hook: what, on which target, in which environment."""
 
@@ -180,7 +182,12 @@ class WorldSources:
         del environment, target
         if subject.facts.declared_hook is None:
             return HookAnswer(requires=None, evidence="assumed")
-        return HookAnswer(requires=subject.facts.declared_hook, evidence="static")
+        more: Sequence[str] | None = ()
+        if subject.hook == "editable":
+            more = self.editable
+        if more is None:
+            return HookAnswer(requires=None, evidence="assumed", reason="nobody read it")
+        return HookAnswer(requires=(*subject.facts.declared_hook, *more), evidence="static")
 
     def place(self, name: NormalizedName, target: Target) -> Target | None:
         del name
@@ -208,7 +215,7 @@ class WorldSources:
 
     def _run(self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]) -> None:
         for pin in environment.pins:
-            if isinstance(pin.distribution, SourceDistribution) and (pin.name, str(pin.version)) not in made:
+            if isinstance(pin.distribution, SourceDistribution) and key_of_pin(pin) not in made:
                 raise LookupError(f"{pin.name} {pin.version} is in an environment, and nothing tells how it is built")
         called = f"{subject.name} {subject.version}"
         self.ran.append((called, target.label, tuple(f"{pin.name} {pin.version}" for pin in environment.pins)))

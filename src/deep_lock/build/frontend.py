@@ -22,7 +22,7 @@ from deep_lock.build.sandbox import Command, Ended, Limits, run
 from deep_lock.deferred import Deferred
 from deep_lock.display import show
 from deep_lock.errors import DeepLockError, HookBadResult, HookFailed, HookOutputLimit, HookTimeout, LimitExceeded
-from deep_lock.model.build_system import BuildSystem
+from deep_lock.model.build_system import BuildSystem, ConfigSettings
 from deep_lock.model.requirement import parse_requirement
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Call(Struct, frozen=True, kw_only=True):
     confined: bool = True
     limits: Limits = Limits()
     source_date_epoch: int = EPOCH
-    config_settings: tuple[tuple[str, str], ...] = ()
+    config_settings: ConfigSettings = ()
     heard: Callable[[str], None] | None = None
     """Is told what the backend wrote, safe to show: the end of it, up to `LOG_BYTES`."""
     given_up: threading.Event | None = None
@@ -87,7 +87,7 @@ def read_metadata(call: Call) -> tuple[bytes, bool]:
     """
     folder = _made(call.scratch / "metadata")
     built = False
-    settings = dict(call.config_settings) or None
+    settings = _settings(call)
 
     def prepare(caller: "pyproject_hooks.BuildBackendHookCaller") -> object:
         return caller.prepare_metadata_for_build_wheel(str(folder), settings, _allow_fallback=False)
@@ -109,7 +109,7 @@ def build_wheel(call: Call, folder: Path) -> Path:
 
     Raises as `requires_for_wheel`.
     """
-    settings = dict(call.config_settings) or None
+    settings = _settings(call)
     name = _called(call, lambda caller: caller.build_wheel(str(folder), settings), writable=(folder,))
     path = folder / _plain_name(call, name, ".whl")
     if not _is_regular(path):
@@ -118,7 +118,7 @@ def build_wheel(call: Call, folder: Path) -> Path:
 
 
 def _requires(call: Call, hook: str) -> tuple[str, ...]:
-    settings = dict(call.config_settings) or None
+    settings = _settings(call)
     answer = _called(call, lambda caller: getattr(caller, hook)(settings))
     if not isinstance(answer, list) or not all(isinstance(text, str) for text in answer):
         raise HookBadResult(f"{call.called}: {hook} returned {show(repr(answer))[:100]}, which is no list of texts")
@@ -132,6 +132,12 @@ def _requires(call: Call, hook: str) -> tuple[str, ...]:
         except DeepLockError as error:
             raise HookBadResult(f"{call.called}: {hook}: {error.message}") from None
     return tuple(text.strip() for text in answer)
+
+
+def _settings(call: Call) -> dict[str, str | list[str]] | None:
+    """Return ``config_settings`` as hooks get them (PEP 517): None where there are none."""
+    settings = {key: value if isinstance(value, str) else list(value) for key, value in call.config_settings}
+    return settings or None
 
 
 class _HookAbsent(Exception):

@@ -13,12 +13,14 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import ConfigError, UserError
+from deep_lock.inputs.config_settings import read_config_settings
 from deep_lock.inputs.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.inputs.faults import Faults
 from deep_lock.inputs.requirement_list import described, is_list_of_strings, read_name, read_requirement_list
 from deep_lock.inputs.source_tables import SourceSetting, read_source
 from deep_lock.inputs.text import shown
 from deep_lock.inputs.toml_text import Lines, read_toml
+from deep_lock.model.build_system import ConfigSettings
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import ALL, BuildScope, Prereleases, ResolutionMode
 
@@ -81,6 +83,8 @@ class Config(Struct, frozen=True, kw_only=True):
     build_constraints: tuple[Requirement, ...] | None = None
     extra_build_requires: tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...] | None = None
     """Per project, what its sdists need to be built and do not say. Sorted; none is empty."""
+    config_settings: tuple[tuple[NormalizedName, ConfigSettings], ...] | None = None
+    """Per project, what its build backend is told. Sorted; none is empty."""
     package: bool | None = None
     files: Files | None = None
     build_resolution: BuildResolution | None = None
@@ -232,6 +236,10 @@ def _requirements_by_name(value: Any, at: _At) -> tuple[tuple[NormalizedName, tu
     return tuple(sorted((name, requirements) for name, requirements in found.items() if requirements))
 
 
+def _config_settings(value: Any, at: _At) -> tuple[tuple[NormalizedName, ConfigSettings], ...]:
+    return read_config_settings(value, at.key, at.lines, at.faults)
+
+
 def _sources(value: Any, at: _At) -> tuple[tuple[NormalizedName, SourceSetting], ...]:
     if not isinstance(value, dict):
         raise _Mistyped(f"a table of names, not {described(value)}")
@@ -337,6 +345,7 @@ _READERS: Mapping[str, Callable[[Any, _At], Any]] = {
     "overrides": _requirements,
     "build-constraints": _requirements,
     "extra-build-requires": _requirements_by_name,
+    "config-settings": _config_settings,
     "package": _boolean,
     "files": _one_of(Files),
     "build-resolution": _one_of(BuildResolution),

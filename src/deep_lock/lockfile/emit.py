@@ -11,6 +11,7 @@ from deep_lock.lockfile.fields import requirement_fault
 from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.sources import place_text, source_text_of, url_text
 from deep_lock.lockfile.toml import key_text, moment_text, quoted, value_text
+from deep_lock.model.build_system import ConfigSettings
 from deep_lock.model.lock import (
     CREATED_BY,
     LOCK_VERSION,
@@ -114,8 +115,16 @@ def _inputs_lines(inputs: LockedInputs) -> list[str]:
         *_section("inputs.extras", _named_requirements(inputs.extras)),
         *_section("inputs.dependency-groups", _named_requirements(inputs.dependency_groups)),
         *_section("inputs.extra-build-requires", _named_requirements(inputs.extra_build_requires)),
+        *(line for name, own in inputs.config_settings for line in _settings_lines(name, own)),
         *(line for tree in inputs.trees for line in _tree_lines(tree)),
     ]
+
+
+def _settings_lines(name: str, settings: ConfigSettings) -> list[str]:
+    return _section(
+        f"inputs.config-settings.{key_text(name)}",
+        [f"{key_text(key)} = {value_text(value)}" for key, value in settings],
+    )
 
 
 def _tree_lines(tree: LockedTree) -> list[str]:
@@ -205,6 +214,7 @@ def _member_text(member: EnvironmentMember) -> str:
 def _build_lines(build: LockedBuild) -> list[str]:
     lines = ["", "[[tool.deep-lock.builds]]", *_text("name", build.name), *_text("version", build.version)]
     lines += _text("source", build.source)
+    lines += _text("hook", build.hook)
     lines += _text("sdist", build.sdist)
     lines += _text("cargo-lock", build.cargo_lock)
     lines += _text("needed", build.needed)

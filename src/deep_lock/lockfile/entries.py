@@ -34,6 +34,7 @@ from deep_lock.model.lock import (
     LockedBuild,
     LockedDirectory,
     LockedFile,
+    LockedHook,
     LockedPackage,
     LockedReference,
     LockedVcs,
@@ -45,6 +46,7 @@ _EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
 _HASH_ORIGINS: tuple[HashOrigin, ...] = get_args(HashOrigin)
 _NEEDED: tuple[Needed, ...] = get_args(Needed)
 _REQUIRES_FROM: tuple[RequiresFrom, ...] = get_args(RequiresFrom)
+_HOOKS: tuple[LockedHook, ...] = get_args(LockedHook)
 _ENDS: tuple[Ending, ...] = get_args(Ending)
 
 
@@ -173,6 +175,7 @@ def read_build(table: Table) -> LockedBuild:
         name=table.text("name", name_fault),
         version=table.optional("version", version_fault),
         source=table.optional("source", source_fault),
+        hook=table.choice("hook", _HOOKS),
         sdist=table.optional("sdist", prefixed_digest_fault),
         cargo_lock=table.optional("cargo-lock", prefixed_digest_fault),
         needed=table.chosen("needed", _NEEDED),
@@ -213,6 +216,8 @@ def _read_member(table: Table) -> EnvironmentMember:
 
 def _refuse_half_source(table: Table, build: LockedBuild) -> None:
     """A record is of an sdist, with version and digest, of the project, or of a source that was named directly."""
+    if build.hook is not None and build.needed != "project":
+        table.refuse("hook", "is told of the project only: everything else is built as a wheel")
     if build.needed == "direct":
         if build.source is None:
             table.refuse("source", "is missing")

@@ -35,5 +35,5 @@ def _entry_key(entry: LockedPackage) -> tuple[str, str | None, str]:
     return entry.name, entry.version, source_text(entry.source)
 
 
-def _key(build: LockedBuild) -> tuple[str, str | None, str | None, tuple[str, ...]]:
-    return build.name, build.version, build.source, tuple(sorted(build.targets))
+def _key(build: LockedBuild) -> tuple[str, str | None, str | None, str | None, tuple[str, ...]]:
+    return build.name, build.version, build.source, build.hook, tuple(sorted(build.targets))

@@ -4,19 +4,21 @@ Law: an entry is there because something brings it in, whatever is brought in is
 time stands outside the records.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from deep_lock.lockfile.marks import untrue_marks
 from deep_lock.lockfile.on_targets import untrue_on_targets
 from deep_lock.lockfile.register import (
     Register,
     called,
+    covers,
     installed_entries,
     is_gate,
     key_of,
     meant,
     needs_record,
     open_register,
+    parsed,
     reached_entries,
 )
 from deep_lock.model.lock import Lock, LockedArchive, LockedBuild, LockedPackage
@@ -116,12 +118,32 @@ def _faults_of_record(build: LockedBuild, entry: LockedPackage | None) -> Iterat
 
 
 def _own_build(register: Register) -> Iterator[str]:
-    recorded = any(build.needed == "project" for build in register.lock.builds)
+    own = [build for build in register.lock.builds if build.needed == "project"]
+    recorded = any(build.hook is None for build in own)
     wanted = register.lock.inputs.build_requires is not None and register.options.get("build-scope") != "none"
     if wanted and not recorded:
         yield "the project is built itself, and no record says how"
     if recorded and register.lock.inputs.build_requires is None:
         yield "there is a record of the project's own build, and the inputs know of none"
+    for build in own:
+        if build.hook is not None:
+            yield from _beside_the_wheel(build, [other for other in own if other.hook is None], register)
+
+
+def _beside_the_wheel(build: LockedBuild, wheels: Sequence[LockedBuild], register: Register) -> Iterator[str]:
+    """An editable build stands beside that of a wheel, from the same tree, and only because it asks for something else."""
+    for label in build.targets or sorted(register.labels):
+        wheel = next((other for other in wheels if covers(other, label)), None)
+        if wheel is None:
+            yield f"there is a record of the build of {called(build)} on {label}, and none of its build as a wheel"
+        elif (wheel.name, wheel.version, wheel.backend, wheel.backend_path, frozenset(parsed(wheel.requires))) != (
+            (build.name, build.version, build.backend, build.backend_path, frozenset(parsed(build.requires)))
+        ):
+            yield f"the build of {called(build)} declares something else than its build as a wheel"
+        elif not build.requires_dynamic or (
+            frozenset(parsed(build.requires_dynamic)) == frozenset(parsed(wheel.requires_dynamic or ()))
+        ):
+            yield f"the build of {called(build)} asks for nothing but its build as a wheel, and has a record of its own"
 
 
 def _unknown_labels(register: Register) -> Iterator[str]:

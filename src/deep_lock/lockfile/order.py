@@ -67,6 +67,7 @@ def _ordered_inputs(inputs: LockedInputs) -> LockedInputs:
         overrides=tuple(sorted(inputs.overrides)),
         build_constraints=tuple(sorted(inputs.build_constraints)),
         extra_build_requires=tuple(sorted((name, tuple(sorted(texts))) for name, texts in inputs.extra_build_requires)),
+        config_settings=tuple(sorted((name, tuple(sorted(own))) for name, own in inputs.config_settings)),
         build_requires=_sorted_or_none(inputs.build_requires),
         trees=tuple(sorted(map(_ordered_tree, inputs.trees), key=lambda tree: tree.path)),
     )
@@ -144,5 +145,6 @@ def _ordered_build(build: LockedBuild) -> LockedBuild:
     )
 
 
-def _build_key(build: LockedBuild) -> tuple[str, bool, Version, str, tuple[str, ...]]:
-    return build.name, build.version is not None, _version(build.version or "0"), build.source or "", build.targets
+def _build_key(build: LockedBuild) -> tuple[str, bool, Version, str, str, tuple[str, ...]]:
+    version = _version(build.version or "0")
+    return build.name, build.version is not None, version, build.source or "", build.hook or "", build.targets

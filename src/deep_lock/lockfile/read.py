@@ -25,6 +25,7 @@ from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.register import called
 from deep_lock.lockfile.tables import Reading, Table
 from deep_lock.lockfile.toml import parse_toml
+from deep_lock.model.build_system import ConfigSettings
 from deep_lock.model.lock import (
     BUILD_GROUP,
     LOCK_VERSION,
@@ -146,6 +147,7 @@ def _read_inputs(table: Table) -> LockedInputs:
         overrides=table.texts("overrides", requirement_fault),
         build_constraints=table.texts("build-constraints", requirement_fault),
         extra_build_requires=_read_lists(table.inner("extra-build-requires")),
+        config_settings=_read_settings(table.inner("config-settings")),
         build_requires=table.maybe_texts("build-requires", requirement_fault),
         trees=tuple(map(_read_tree, table.tables("trees") or ())),
         unknown=table.rest(),
@@ -174,6 +176,24 @@ def _read_lists(table: Table) -> tuple[tuple[str, tuple[str, ...]], ...]:
         _refuse_key(table, name, name_fault)
         lists.append((name, table.texts(name, requirement_fault)))
     return tuple(lists)
+
+
+def _read_settings(table: Table) -> tuple[tuple[str, ConfigSettings], ...]:
+    found: list[tuple[str, ConfigSettings]] = []
+    for name in table.names():
+        _refuse_key(table, name, name_fault)
+        own = table.inner(name)
+        keys = own.names()
+        if not keys:
+            table.refuse(name, "is empty, and says nothing")
+        for key in keys:
+            _refuse_key(own, key, _setting_fault)
+        found.append((name, tuple((key, own.setting(key, text_fault)) for key in keys)))
+    return tuple(found)
+
+
+def _setting_fault(text: str) -> str:
+    return text_fault(text) if text else "is no name of a setting"
 
 
 def _read_options(table: Table) -> tuple[tuple[str, OptionValue], ...]:
@@ -222,11 +242,11 @@ def _read_packages(tables: list[Table]) -> tuple[LockedPackage, ...]:
 
 def _read_builds(tool: Table) -> tuple[LockedBuild, ...]:
     builds: list[LockedBuild] = []
-    seen: set[tuple[str, str | None, str | None, str]] = set()
+    seen: set[tuple[str, str | None, str | None, str | None, str]] = set()
     for table in tool.tables("builds") or ():
         build = read_build(table)
         for label in build.targets or ("",):
-            key = build.name, build.version, build.source, label
+            key = build.name, build.version, build.source, build.hook, label
             if key in seen:
                 table.refuse(
                     "", f"{build.name} {build.version or ''} has a record{f' for {label}' if label else ''} already"

@@ -59,6 +59,8 @@ def open_register(lock: Lock) -> Register:
 
 def called(subject: LockedPackage | LockedBuild | EnvironmentMember) -> str:
     """Return how a message calls an entry, a record or a member."""
+    if isinstance(subject, LockedBuild) and subject.hook:
+        return f"{subject.name} {subject.version or ''}".rstrip() + f" ({subject.hook})"
     if subject.version:
         return f"{subject.name} {subject.version}"
     source = source_text(subject.source) if isinstance(subject, LockedPackage) else ""

@@ -108,6 +108,7 @@ def _changed_inputs(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
     yield from _changed_requirements(old.overrides, new.overrides, _ruling("override"))
     yield from _changed_requirements(old.build_constraints, new.build_constraints, _ruling("build constraint"))
     yield from _changed_additions(dict(old.extra_build_requires), dict(new.extra_build_requires))
+    yield from _changed_settings(old, new)
     yield from _changed_trees(old, new)
     if old.build_requires is None and new.build_requires is not None:
         yield "the project is now built itself, and its build is not locked"
@@ -148,6 +149,23 @@ def _changed_additions(old: Mapping[str, tuple[str, ...]], new: Mapping[str, tup
     for name in sorted(old.keys() | new.keys()):
         tell = _asking(f"extra-build-requires of {name!r}")
         yield from _changed_requirements(old.get(name, ()), new.get(name, ()), tell)
+
+
+def _changed_settings(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
+    """Values are told as they are: what a backend makes of them, and of their order, only it knows."""
+    was, now = _settings(old), _settings(new)
+    for name, key in sorted(was.keys() | now.keys()):
+        what = f"config-settings of {name!r}: '{show(key)}'"
+        if (name, key) not in was:
+            yield f"{what} is new, with {show(now[name, key])}"
+        elif (name, key) not in now:
+            yield f"{what} is no longer set; it was {show(was[name, key])}"
+        elif was[name, key] != now[name, key]:
+            yield f"{what} changed from {show(was[name, key])} to {show(now[name, key])}"
+
+
+def _settings(inputs: LockedInputs) -> dict[tuple[str, str], str]:
+    return {(name, key): value_text(value) for name, own in inputs.config_settings for key, value in own}
 
 
 def _changed_names(kind: str, old: Iterable[str], new: Iterable[str]) -> Iterator[str]:

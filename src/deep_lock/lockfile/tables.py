@@ -9,6 +9,7 @@ from deep_lock.display import quote, show
 from deep_lock.errors import DeepLockError, LockInvalid
 from deep_lock.lockfile.fields import Check, url_fault
 from deep_lock.lockfile.toml import value_text
+from deep_lock.model.build_system import SettingValue
 from deep_lock.model.lock import OptionValue
 
 MAX_INTEGER = 2**63 - 1
@@ -209,6 +210,12 @@ class Table:
         if value is None:
             self.refuse(key, "is missing")
         return value
+
+    def setting(self, key: str, check: Check) -> SettingValue:
+        """Take a string, or an array of strings in its order."""
+        if isinstance(self._content.get(key), list):
+            return self.sequence(key, check) or ()
+        return self.text(key, check)
 
     def rest(self) -> tuple[tuple[str, str], ...]:
         """Take what nobody asked for, as (key, TOML text). Refused, unless a later deep-lock wrote the file."""

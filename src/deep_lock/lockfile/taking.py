@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deep_lock.errors import NotLocked
 from deep_lock.lockfile.on_targets import everything, present, tags_of
 from deep_lock.lockfile.picking import archive_file
 from deep_lock.lockfile.register import Key, Register, called, covers, key_of, needs_record, open_register
+from deep_lock.model.build_system import ConfigSettings
 from deep_lock.model.lock import Lock, LockedArchive, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.model.target import Target, rank
 
@@ -39,6 +41,8 @@ class Sourced(Struct, frozen=True, kw_only=True):
     subdirectory: str = ""
     """Of the archive: what is built."""
     build: LockedBuild
+    config_settings: ConfigSettings = ()
+    """What its backend is told, in every call of a hook."""
 
     @property
     def key(self) -> Key:
@@ -125,7 +129,8 @@ def _taken(register: Register, key: Key, target: Target) -> Taken:
         )
     builds = [build for build in register.records.get(key, ()) if covers(build, target.label)]
     if builds:
-        return _sourced(builds[0], entry, entry.version)
+        settings = dict(register.lock.inputs.config_settings).get(entry.name, ())
+        return replace(_sourced(builds[0], entry, entry.version), config_settings=settings)
     archive = archive_file(entry)
     wheels = entry.wheels if archive is None or needs_record(entry) else (archive,)
     ranked = [

@@ -9,6 +9,9 @@ from deep_lock.model.metadata import Metadata
 Evidence = Literal["static", "observed", "assumed"]
 """static: proven without running code; observed: the hook ran; assumed: nobody was asked."""
 
+Hook = Literal["wheel", "editable"]
+"""What a build makes: a wheel, or an editable installation (PEP 660)."""
+
 MetadataSource = Literal["pkg-info", "project", "static", ""]
 """PKG-INFO 2.2+, the ``[project]`` table, or a static setup.cfg or setup.py; empty where only the backend knows."""
 
@@ -17,6 +20,11 @@ FACTS_VERSION = 2
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 LEGACY_REQUIRES = ("setuptools>=40.8.0",)
+
+
+SettingValue = str | tuple[str, ...]
+ConfigSettings = tuple[tuple[str, SettingValue], ...]
+"""What hooks get as ``config_settings`` (PEP 517): sorted by key. A list keeps its order: most are command lines."""
 
 
 class BuildSystem(Struct, frozen=True, kw_only=True):
@@ -30,7 +38,7 @@ class BuildSystem(Struct, frozen=True, kw_only=True):
 
 
 class HookAnswer(Struct, frozen=True, kw_only=True):
-    """What ``get_requires_for_build_wheel`` answers.
+    """What ``get_requires_for_build_wheel`` answers, or ``get_requires_for_build_editable``.
 
     ``requires`` is None where it is not known: then the evidence is ``assumed`` and only the declared list is locked.
     """

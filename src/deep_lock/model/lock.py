@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from deep_lock.model.build_system import Evidence
+from deep_lock.model.build_system import ConfigSettings, Evidence
 
 LOCK_VERSION = "1.0"
 CREATED_BY = "deep-lock"
@@ -25,6 +25,7 @@ Needed = Literal["always", "targets", "forced", "scope", "project", "direct"]
 """Why a release is built: no wheel at all, none for these targets, no-binary, build scope "all", the project itself, a
 source tree that was named directly."""
 RequiresFrom = Literal["pyproject", "default", "user"]
+LockedHook = Literal["editable"]
 Ending = Literal["self-hosted"]
 OptionValue = str | int | bool | datetime | tuple[str, ...]
 
@@ -147,6 +148,8 @@ class LockedBuild(Struct, frozen=True, kw_only=True):
     """None for the project where its version is dynamic, and for a source tree that was named directly."""
     source: str | None = None
     """"." for the project itself; for a direct reference where it leads (`source_text`)."""
+    hook: LockedHook | None = None
+    """"editable" where it is the project's build as an editable installation; None is as a wheel, which comes first."""
     sdist: str | None = None
     """"sha256:..." of the archive that the declarations were read from."""
     cargo_lock: str | None = None
@@ -208,6 +211,8 @@ class LockedInputs(Struct, frozen=True, kw_only=True):
     build_constraints: tuple[str, ...] = ()
     extra_build_requires: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """By project: what the user adds to the build requirements of its sdists."""
+    config_settings: tuple[tuple[str, ConfigSettings], ...] = ()
+    """By project: what its build backend is told, in every call of a hook. None is empty."""
     build_requires: tuple[str, ...] | None = None
     """The project's own ``[build-system] requires``; None where it is not built."""
     trees: tuple[LockedTree, ...] = ()

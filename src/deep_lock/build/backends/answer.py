@@ -6,7 +6,7 @@ from packaging.version import Version
 
 from deep_lock.build.backends import constant, flit, hatch, maturin, meson, pdm, scikit_build, setuptools
 from deep_lock.build.backends.rule import Declared, Environment, Rule, Source, unknown
-from deep_lock.model.build_system import HookAnswer, SdistFacts
+from deep_lock.model.build_system import Hook, HookAnswer, SdistFacts
 from deep_lock.model.target import Target
 
 _RULES = {
@@ -46,16 +46,31 @@ def beside(facts: SdistFacts, names: tuple[str, ...]) -> SdistFacts:
     plugin = setuptools.find_plugin(names) if facts.build_system.backend in setuptools.BACKENDS else ""
     if not plugin:
         return facts
+    return _doubted(
+        facts, f"{plugin}, which extra-build-requires adds, might be a plugin that asks setuptools for more"
+    )
+
+
+def told(facts: SdistFacts) -> SdistFacts:
+    """Return the facts as they hold where the user gives config settings: what a backend does by default is a guess."""
+    return _doubted(facts, "config-settings are given to its backend, and every rule speaks of a backend without")
+
+
+def _doubted(facts: SdistFacts, reason: str) -> SdistFacts:
     if facts.metadata_source == "static":
         facts = replace(facts, metadata=None, metadata_source="", guess=facts.metadata)
     if facts.declared_hook is None:
         return facts
-    reason = f"{plugin}, which extra-build-requires adds, might be a plugin that asks setuptools for more"
     return replace(facts, declared_hook=None, hook_reason=reason)
 
 
 def answer(
-    facts: SdistFacts, backend_version: Version | None, target: Target, *, environment: Environment
+    facts: SdistFacts,
+    backend_version: Version | None,
+    target: Target,
+    *,
+    environment: Environment,
+    hook: Hook = "wheel",
 ) -> HookAnswer:
     """Return the hook's answer on a target: ``static`` where a rule proves it, else ``assumed`` without a list.
 
@@ -70,7 +85,19 @@ def answer(
     if version is None:
         return unknown(f"the build environment holds no {rule.distribution}, the project of the backend")
     refusal = _unread(rule, version, facts)
-    return unknown(refusal) if refusal else rule.complete(facts.declared_hook, version, target, environment)
+    if refusal:
+        return unknown(refusal)
+    found = rule.complete(facts.declared_hook, version, target, environment)
+    return found if hook == "wheel" else _editable(rule, version, found)
+
+
+def _editable(rule: Rule, version: Version, wheel: HookAnswer) -> HookAnswer:
+    if wheel.requires is None or not rule.editable:
+        return wheel
+    for own in rule.editable:
+        if own.read.contains(version, prereleases=True):
+            return replace(wheel, requires=(*wheel.requires, *own.requires))
+    return unknown(f"nobody read what {rule.distribution} {version} asks for to install in editable mode")
 
 
 def _unread(rule: Rule, version: Version, facts: SdistFacts) -> str:

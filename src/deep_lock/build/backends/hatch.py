@@ -10,7 +10,7 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.build.backends.rule import Declared, Rule, Source
+from deep_lock.build.backends.rule import Declared, Editable, Rule, Source
 from deep_lock.build.pyproject_file import read_requirements, read_table, read_toml
 from deep_lock.build.python_source import parse_python
 from deep_lock.errors import PyprojectInvalid
@@ -161,6 +161,13 @@ def _declare_own(source: Source) -> Declared:
     return Declared(requires=source.project.requires_dist, reason="hatchling builds itself with its own dependencies")
 
 
+_EDITABLE = (
+    # read: build.py and ouroboros.py of 1.0.0, 1.4.1, 1.8.0, 1.12.2, 1.18.0, 1.19.1 and 1.21.1
+    Editable(read=SpecifierSet("<1.22")),
+    # read: those of 1.22.5, 1.27.0 and 1.33.0
+    Editable(read=SpecifierSet(">=1.22.5"), requires=("editables~=0.3",)),
+)
+
 RULES = (
     # read: build.py, builders/config.py, builders/hooks/*.py and metadata/core.py of 1.0.0, 1.4.1, 1.8.0, 1.12.2,
     # 1.27.0 and 1.33.0
@@ -169,6 +176,7 @@ RULES = (
         backends=frozenset({"hatchling.build"}),
         read=SpecifierSet(">=1.0,<2"),
         declare=_declare,
+        editable=_EDITABLE,
     ),
     # read: ouroboros.py of 1.12.2, 1.27.0 and 1.33.0
     Rule(
@@ -176,6 +184,7 @@ RULES = (
         backends=frozenset({"hatchling.ouroboros"}),
         read=SpecifierSet(">=1.12,<2"),
         declare=_declare_own,
+        editable=_EDITABLE,
         only_itself=True,
     ),
 )

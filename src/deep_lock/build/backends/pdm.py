@@ -5,7 +5,7 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from deep_lock.build.backends.rule import Declared, Rule, Source
+from deep_lock.build.backends.rule import Declared, Editable, Rule, Source
 from deep_lock.build.pyproject_file import read_table
 
 _SETUPTOOLS = "setuptools>=40.8.0"
@@ -34,6 +34,12 @@ RULES = (
         backends=frozenset({"pdm.backend"}),
         read=SpecifierSet(">=2.0,<3"),
         declare=_declare,
+        editable=(
+            # read: 2.0.0, 2.1.0, 2.2.1 and 2.3.0
+            Editable(read=SpecifierSet("<=2.3.0"), requires=("editables",)),
+            # read: 2.3.3 and 2.5.0
+            Editable(read=SpecifierSet(">=2.3.3")),
+        ),
     ),
     # read: pdm/backend/intree.py of 2.0.0 and 2.5.0
     Rule(
@@ -41,6 +47,7 @@ RULES = (
         backends=frozenset({"pdm.backend.intree"}),
         read=SpecifierSet(">=2.0,<3"),
         declare=_declare_own,
+        editable=(Editable(read=SpecifierSet(">=2.0"), requires=("editables",)),),
         only_itself=True,
     ),
     # read: pdm/pep517/api.py and metadata.py of 1.1.4, the last release

@@ -77,6 +77,13 @@ def unknown(reason: str) -> HookAnswer:
     return HookAnswer(requires=None, evidence="assumed", reason=reason)
 
 
+class Editable(Struct, frozen=True, kw_only=True):
+    """What the hook for editable installations (PEP 660) asks for beyond that for wheels."""
+
+    read: SpecifierSet
+    requires: tuple[str, ...] = ()
+
+
 class Rule(Struct, frozen=True, kw_only=True):
     """One backend. A rule speaks only for the versions whose code was read; the bounds are data, not good will."""
 
@@ -88,5 +95,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     """Versions of the distribution that the rule speaks for. A newer major version has to be read first."""
     declare: Declare
     complete: Complete = add_nothing
+    editable: tuple[Editable, ...] = ()
+    """Where it matters. Empty: every version that was read asks for the same as for a wheel, or has no such hook."""
     only_itself: bool = False
     """The backend serves no other project than the one it is part of."""
