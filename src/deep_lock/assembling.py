@@ -15,17 +15,15 @@ from packaging.version import Version
 
 from deep_lock.beside import path_of_url, seen_from
 from deep_lock.direct_entries import EntryKey, direct_of, entry_key, locked_source, vouched_version
-from deep_lock.graph import Built, Closure, Subject, key_of_pin
+from deep_lock.graph import Closure, key_of_pin
 from deep_lock.model.build_system import Evidence
 from deep_lock.model.distribution import (
-    Archive,
     Buildable,
     Direct,
     Directory,
     Distribution,
     Installable,
     SourceDistribution,
-    Vcs,
     Wheel,
     built_from,
     is_wheel,
@@ -33,14 +31,11 @@ from deep_lock.model.distribution import (
 )
 from deep_lock.model.lock import (
     BUILD_MARKER,
-    EnvironmentMember,
-    LockedBuild,
     LockedFile,
     LockedPackage,
     LockedReference,
-    Needed,
 )
-from deep_lock.model.resolution import ALL, Edge, Pin, Problem, Resolved, Selection
+from deep_lock.model.resolution import ALL, Pin, Problem, Resolved, Selection
 from deep_lock.model.target import Target
 from deep_lock.model.target_markers import Scope, with_scopes
 from deep_lock.reach import Part, reached
@@ -206,7 +201,7 @@ def _release(entry: _Entry, assembly: Assembly, written: _Written) -> LockedPack
     sdist = next(iter(sdists.values()), None)
     listed = sdist or (_best_sdist(files) if assembly.every_file else None)
     has_wheel = any(isinstance(file, Wheel) for file in files)
-    by_choice = _no_binary(entry.name, assembly.selection) or sdists_first(entry.name, assembly.selection)
+    by_choice = is_no_binary(entry.name, assembly.selection) or sdists_first(entry.name, assembly.selection)
     runtime = bool(entry.scopes)
     return LockedPackage(
         name=entry.name,
@@ -233,7 +228,8 @@ def _lacks_digest(wheels: Sequence[Wheel], sdist: SourceDistribution | None) -> 
     return any(wheel.sha256 is None for wheel in wheels) or (sdist is not None and sdist.sha256 is None)
 
 
-def _no_binary(name: str, selection: Selection) -> bool:
+def is_no_binary(name: str, selection: Selection) -> bool:
+    """Whether the user asked for the project as an sdist."""
     return name in selection.no_binary or ALL in selection.no_binary
 
 
@@ -291,118 +287,3 @@ def _marker(entry: _Entry, targets: Sequence[Target]) -> str | None:
         for scope in scopes:
             labels.setdefault(scope, set()).add(label)
     return with_scopes([(frozenset(own), scope) for scope, own in sorted(labels.items())], tuple(targets))
-
-
-# -- builds
-
-
-def builds(assembly: Assembly) -> tuple[LockedBuild, ...]:
-    """Return the build records; targets on which a record says the same are put together."""
-    alike: dict[tuple[object, ...], list[Built]] = {}
-    for built in assembly.closure.builds:
-        alike.setdefault(_content(built, assembly), []).append(built)
-    everywhere = len(assembly.targets)
-    return tuple(
-        _build(same, assembly, () if len(same) == everywhere else tuple(sorted(built.target.label for built in same)))
-        for same in alike.values()
-    )
-
-
-def _content(built: Built, assembly: Assembly) -> tuple[object, ...]:
-    """Return all that a record says, targets aside."""
-    return (
-        built.subject.name,
-        built.subject.version,
-        _source(built),
-        built.subject.hook,
-        built.answer,
-        _needed(built, assembly),
-        _members(built.final),
-        _members(built.declared),
-    )
-
-
-def _build(same: Sequence[Built], assembly: Assembly, labels: tuple[str, ...]) -> LockedBuild:
-    built = same[0]
-    subject, answer = built.subject, built.answer
-    system = subject.facts.build_system
-    final, declared = _members(built.final), _members(built.declared)
-    added = tuple(sorted({str(requirement) for requirement in subject.added}))
-    return LockedBuild(
-        name=subject.name,
-        version=_recorded_version(subject),
-        source=_source(built),
-        hook="editable" if subject.hook == "editable" else None,
-        sdist=_recorded_digest(subject, assembly),
-        cargo_lock=f"sha256:{subject.facts.cargo_lock}" if subject.facts.cargo_lock else None,
-        needed=_needed(built, assembly),
-        targets=labels,
-        backend=system.backend,
-        backend_path=system.backend_path,
-        requires=system.requires,
-        requires_user=added,
-        requires_from="user" if added and not system.requires else system.requires_from,
-        requires_dynamic=answer.requires,
-        conditional=answer.conditional,
-        evidence=answer.evidence,
-        observed_on=answer.observed_on or None,
-        packages=final,
-        declared_packages=declared if declared != final else None,
-        ends="self-hosted" if system.backend_path and not final else None,
-    )
-
-
-def _source(built: Built) -> str | None:
-    """Return where the source tree of a record is; None for an sdist of an index."""
-    source = built.subject.source
-    return "." if source is None else source_of(source) or None
-
-
-def _recorded_version(subject: Subject) -> str | None:
-    match subject.source:
-        case Directory() | Vcs():
-            return None
-        case Archive(version=version):
-            return version
-        case _:
-            return subject.version
-
-
-def _recorded_digest(subject: Subject, assembly: Assembly) -> str | None:
-    match subject.source:
-        case SourceDistribution() as sdist:
-            return f"sha256:{assembly.shelf.digest(sdist)}"
-        case Archive(file=file):
-            return f"sha256:{file.sha256}"
-        case _:
-            return None
-
-
-def _needed(built: Built, assembly: Assembly) -> Needed:
-    subject = built.subject
-    if subject.source is None:
-        return "project"
-    if subject.sdist is None:
-        return "direct"
-    files = assembly.shelf.files(subject.sdist.name, subject.sdist.version)
-    if not any(isinstance(file, Wheel) for file in files):
-        return "always"
-    if sdists_first(subject.sdist.name, assembly.selection):
-        return "scope"
-    if _no_binary(subject.sdist.name, assembly.selection):
-        return "forced"
-    return "targets"
-
-
-def _members(resolved: Resolved) -> tuple[EnvironmentMember, ...]:
-    below: dict[NormalizedName, set[str]] = {}
-    for edge in _inner(resolved.edges):
-        below.setdefault(edge[0], set()).add(edge[1])
-    return tuple(
-        EnvironmentMember(name=pin.name, version=str(pin.version), dependencies=tuple(sorted(below.get(pin.name, ()))))
-        for pin in resolved.pins
-    )
-
-
-def _inner(edges: Sequence[Edge]) -> list[tuple[NormalizedName, NormalizedName]]:
-    return [(edge.parent, edge.child) for edge in edges if edge.parent is not None and edge.parent != edge.child]

@@ -16,7 +16,7 @@ from packaging.pylock import Pylock
 from packaging.tags import Tag
 from worlds import INDEX, WorldSources, release_files, target, wishes
 
-from deep_lock.assembling import Assembly, builds, packages
+from deep_lock.assembling import Assembly, packages
 from deep_lock.closure import close
 from deep_lock.errors import BuildCycle, Unsatisfiable
 from deep_lock.events import silent
@@ -29,6 +29,7 @@ from deep_lock.model.lock import Lock, LockedInputs, LockedTarget
 from deep_lock.model.resolution import BuildScope, Problem, Selection
 from deep_lock.model.target import Target
 from deep_lock.model.target_markers import BASE, Scope, environment_marker, environments
+from deep_lock.recording import builds
 
 NAMES = ["a", "b", "c", "d"]
 VERSIONS = ["1.0", "2.0"]

@@ -1,0 +1,103 @@
+"""One run's inputs, settled, and the head of the lock that is made from them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from deep_lock.deferred import Deferred
+from deep_lock.events import Reporter
+from deep_lock.flags import Flags
+from deep_lock.model.lock import Lock, LockedInputs, LockedTarget
+from deep_lock.model.requirement import Requirement
+from deep_lock.model.resolution import Selection
+from deep_lock.model.target import Target
+from deep_lock.model.target_markers import environment_marker, environments
+from deep_lock.model.targets import read_host
+from deep_lock.network import index_settings, locked_indexes, locked_links
+from deep_lock.reading import Gathered, completed, gather, lock_path, read_lock
+from deep_lock.settings import options_of, selection_of, targets_of
+
+if TYPE_CHECKING:
+    from deep_lock import project_metadata
+else:
+    project_metadata = Deferred("deep_lock.project_metadata")
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """One run's inputs, settled."""
+
+    flags: Flags
+    path: Path
+    gathered: Gathered
+    old: Lock | None
+    selection: Selection
+    targets: tuple[Target, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where the lock stands: from there it sees what lies beside it."""
+        return self.path.parent.resolve()
+
+
+def settle(flags: Flags, reporter: Reporter) -> Run:
+    """Read the inputs, the earlier lock and the rules. Raises UserError."""
+    path = lock_path(flags.inputs)
+    gathered = gather(flags, reporter)
+    old = None if flags.upgrade.everything else read_lock(path, reporter)
+    if gathered.project.unknown and old is not None:
+        gathered = completed(gathered, project_metadata.from_lock(gathered.project, old), flags.inputs)
+    return Run(
+        flags=flags,
+        path=path,
+        gathered=gathered,
+        old=old,
+        selection=selection_of(flags, gathered, old),
+        targets=targets_of(flags, gathered, old, read_host()),
+    )
+
+
+def _texts(requirements: tuple[Requirement, ...]) -> tuple[str, ...]:
+    return tuple(sorted({str(requirement) for requirement in requirements}))
+
+
+def head_of(run: Run) -> Lock:
+    """Return the lock without its entries: what it is made from."""
+    gathered, project = run.gathered, run.gathered.project
+    named = {
+        kind: tuple(sorted((scope.name, _texts(own)) for scope, own in gathered.parts if scope.kind == kind))
+        for kind in ("extra", "group")
+    }
+    base = tuple(requirement for scope, own in gathered.parts if scope.kind == "base" for requirement in own)
+    system = project.build_system if run.selection.build_scope != "none" else None
+    settings = index_settings(run.flags, gathered.config)
+    return Lock(
+        environments=environments(run.targets, project.requires_python),
+        requires_python=project.requires_python,
+        extras=tuple(name for name, _ in named["extra"]),
+        dependency_groups=tuple(name for name, _ in named["group"]),
+        inputs=LockedInputs(
+            sources=gathered.sources,
+            requirements=_texts(base),
+            extras=named["extra"],
+            dependency_groups=named["group"],
+            constraints=_texts(gathered.constraints),
+            overrides=_texts(gathered.overrides),
+            build_constraints=_texts(gathered.build_constraints),
+            extra_build_requires=tuple((name, _texts(own)) for name, own in gathered.config.extra_build_requires or ()),
+            config_settings=gathered.config.config_settings or (),
+            build_requires=tuple(sorted(set(system.requires))) if system is not None else None,
+            trees=gathered.trees.inputs(requirement for _, own in gathered.parts for requirement in own),
+        ),
+        options=options_of(run.selection, run.flags.rules, gathered.config, locked_links(settings, run.folder)),
+        indexes=locked_indexes(settings),
+        targets=tuple(
+            LockedTarget(
+                name=target.label,
+                marker=environment_marker(target, run.targets),
+                python=target.python,
+                platform=target.platform,
+            )
+            for target in run.targets
+        ),
+    )
