@@ -16,6 +16,7 @@ from deep_lock.events import Reporter, silent
 from deep_lock.files import write_atomically
 from deep_lock.flags import Flags, UpgradeFlags
 from deep_lock.lockfile.emit import to_text
+from deep_lock.lockfile.keep import keep_unknown
 from deep_lock.lockfile.laws import check_closed
 from deep_lock.making import make_lock
 from deep_lock.model.lock import Lock
@@ -95,6 +96,8 @@ def lock(flags: Flags, reporter: Reporter) -> Outcome:
     network = open_network(flags, run.gathered.config, reporter)
     with closing(network):
         made = make_lock(run, network, reporter)
+    if run.old is not None:
+        made = keep_unknown(run.old, made)
     unlawful = check_closed(made, run.targets)
     if unlawful:
         raise LockInvalid("the new lock breaks its own laws; this is a fault of deep-lock:\n  " + "\n  ".join(unlawful))

@@ -522,3 +522,19 @@ def test_an_answer_is_kept_only_for_what_the_backend_was_told(made: Bench) -> No
     again = made.lock("-U")
     assert [build.requires_dynamic for build in again.lock.builds] == [("dep",)], "an answer of the cache was taken"
     check_whole(made, again)
+
+
+def test_what_a_newer_deep_lock_wrote_outlives_a_rewrite(made: Bench) -> None:
+    path = made.folder / "deep.lock"
+    text = path.read_text(encoding="utf-8").replace("revision = 0", "revision = 1")
+    path.write_text(
+        text.replace(
+            '\n[[packages]]\nname = "lib"', 'tool.deep-lock.reviewed = "alice"\n\n[[packages]]\nname = "lib"', 1
+        ),
+        encoding="utf-8",
+    )
+    made.ask("lib", "other")
+    ran = made.lock()
+    assert ran.code == 0
+    assert "revision = 1" in ran.text
+    assert 'tool.deep-lock.reviewed = "alice"' in ran.text
