@@ -23,6 +23,7 @@ FLOORS: dict[str, int] = {
     "resolve": 3,
     "build": 3,
     "lockfile": 3,
+    "exports": 3,
     "graph": 4,
     "build_problems": 4,
     "machine": 4,
@@ -53,6 +54,7 @@ FLOORS: dict[str, int] = {
     "settled": 5,
     "making": 5,
     "locking": 5,
+    "exporting": 5,
     "fetching": 5,
     "wheelhouse": 5,
     "cli": 6,
@@ -61,7 +63,7 @@ FLOORS: dict[str, int] = {
 }
 """Lower floors first. A room may import its own floor only where it is not a wing."""
 
-WINGS = {"inputs", "index", "resolve", "build", "lockfile"}
+WINGS = {"inputs", "index", "resolve", "build", "lockfile", "exports"}
 
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "httpx": (),

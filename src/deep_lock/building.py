@@ -22,11 +22,11 @@ from deep_lock.deferred import Deferred, load_all
 from deep_lock.display import show
 from deep_lock.errors import HookRefused, NotLocked, SafetyError
 from deep_lock.events import BuildEnded, Building, Reporter
-from deep_lock.lockfile.register import Key
 from deep_lock.lockfile.taking import LOCK_AGAIN, Published, Sourced, Taking
 from deep_lock.machine import Machine
 from deep_lock.model.build_system import BuildSystem
 from deep_lock.model.lock import LockedFile
+from deep_lock.model.register import Key
 from deep_lock.model.requirement import parse_requirement
 from deep_lock.model.target import Target, UnevaluableMarker, holds
 from deep_lock.workshop import BUILD_SECONDS, RUNNER_VERSION

@@ -13,8 +13,8 @@ from packaging.version import InvalidVersion, Version
 from deep_lock.display import show
 from deep_lock.errors import ArchiveBroken, MetadataInvalid, WheelDiffers
 from deep_lock.index.lazy_wheel import metadata_from_wheel
-from deep_lock.lockfile.on_targets import tags_of
 from deep_lock.lockfile.taking import LOCK_AGAIN
+from deep_lock.model.installed import tags_of
 from deep_lock.model.lock import LockedPackage
 from deep_lock.model.metadata import Metadata, check_name, parse_metadata
 from deep_lock.model.platforms import parse_platform

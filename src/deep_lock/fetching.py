@@ -20,9 +20,8 @@ from deep_lock.flags import FetchFlags
 from deep_lock.index.downloads import Downloads, Wanted, Way
 from deep_lock.index.once import Once, Workers
 from deep_lock.lockfile.picking import every_file, picked_files, source_trees
-from deep_lock.model.lock import Lock, LockedFile, LockedTarget, source_text
-from deep_lock.model.target import Target
-from deep_lock.model.targets import make_target
+from deep_lock.model.lock import Lock, LockedFile, source_text
+from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.network import open_downloads
 from deep_lock.reading import read_lock, read_settings
 
@@ -70,30 +69,11 @@ def fetch(flags: FetchFlags, reporter: Reporter) -> FetchOutcome:
 
 def _asked_for(flags: FetchFlags, lock: Lock) -> Sequence[LockedFile]:
     """Choose the files. Source trees and repositories (`directory`, `vcs`) are not files."""
-    targets = _targets(flags, lock)
+    targets = chosen_targets(lock, flags.targets, flags.lock.name)
     if not flags.runtime and not flags.build and not flags.targets:
         return every_file(lock)
     both = flags.runtime == flags.build
     return picked_files(lock, targets, runtime=flags.runtime or both, build=flags.build or both)
-
-
-def _targets(flags: FetchFlags, lock: Lock) -> list[Target]:
-    known = {target.name: target for target in lock.targets}
-    for label in flags.targets:
-        if label not in known:
-            raise UsageError(
-                f"{flags.lock.name} has no target {show(label)}", hint=f"it has: {', '.join(known) or 'none'}"
-            )
-    chosen = [known[label] for label in dict.fromkeys(flags.targets)] if flags.targets else list(known.values())
-    return [made_target(target, flags.lock.name) for target in chosen]
-
-
-def made_target(locked: LockedTarget, source: str) -> Target:
-    """Return a target of a lock in full. Raises LockInvalid where its name is another's, UsageError where it is none."""
-    target = make_target(locked.python, locked.platform, host=None)
-    if target.label != locked.name:
-        raise LockInvalid(f"{source}: target {locked.name} is {target.label} by its python and platform")
-    return target
 
 
 def distinct_files(files: Sequence[LockedFile]) -> list[LockedFile]:

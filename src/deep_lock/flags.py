@@ -129,3 +129,22 @@ class WheelhouseFlags(Struct, frozen=True, kw_only=True):
     """Builds at once."""
     network: NetworkFlags = NetworkFlags()
     surroundings: Surroundings
+
+
+class ExportFlags(Struct, frozen=True, kw_only=True):
+    """What `exporting.export` is asked for."""
+
+    lock: Path
+    format: str
+    """One of `exporting.FORMATS`."""
+    extras: tuple[str, ...] | Literal["all"] | None = None
+    """None: what the format takes by itself; () is none."""
+    groups: tuple[str, ...] | Literal["all"] | None = None
+    targets: tuple[str, ...] = ()
+    """Labels of the lock; none: all of them."""
+    build: str = ""
+    """One build environment instead of the run time: NAME or NAME==VERSION of what is built there."""
+    per_sdist: bool = False
+    """Build constraints: a file for each sdist, even where several could share one."""
+    index_options: bool = False
+    """Requirements: name the indexes in the file."""

@@ -14,9 +14,9 @@ from msgspec import Struct
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import replacing, write_atomically
-from deep_lock.lockfile.register import Key
 from deep_lock.lockfile.taking import Published, Sourced, Taking
 from deep_lock.model.lock import LockedFile
+from deep_lock.model.register import Key
 
 NOTES = "wheelhouse.json"
 REQUIREMENTS = "requirements.txt"

@@ -22,13 +22,14 @@ from msgspec import Struct
 from deep_lock.building import Site, build_wheels, digests, missing
 from deep_lock.errors import HookRefused, NotLocked, UsageError
 from deep_lock.events import Reporter
-from deep_lock.fetching import FetchOutcome, distinct_files, made_target, make_ready, put_all, tell_others, wanted_file
+from deep_lock.fetching import FetchOutcome, distinct_files, make_ready, put_all, tell_others, wanted_file
 from deep_lock.flags import FetchFlags, Flags, InputFlags, RuleFlags, WheelhouseFlags
 from deep_lock.index.downloads import Downloads, Wanted
 from deep_lock.lockfile.laws import check_closed
 from deep_lock.lockfile.taking import LOCK_AGAIN, Published, Sourced, Taking, take
 from deep_lock.machine import Machine
 from deep_lock.model.lock import Lock, LockedFile
+from deep_lock.model.locked_targets import made_target
 from deep_lock.model.requirement import parse_requirement
 from deep_lock.model.target import Target
 from deep_lock.model.targets import read_host, runs_on

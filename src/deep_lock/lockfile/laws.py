@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from deep_lock.lockfile.marks import untrue_marks
 from deep_lock.lockfile.on_targets import untrue_on_targets
-from deep_lock.lockfile.register import (
+from deep_lock.model.lock import Lock, LockedArchive, LockedBuild, LockedPackage
+from deep_lock.model.register import (
     Register,
     called,
     covers,
@@ -21,7 +22,6 @@ from deep_lock.lockfile.register import (
     parsed,
     reached_entries,
 )
-from deep_lock.model.lock import Lock, LockedArchive, LockedBuild, LockedPackage
 from deep_lock.model.target import Target
 
 

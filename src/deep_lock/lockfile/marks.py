@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from deep_lock.lockfile.register import Register, called, is_gate, key_of, needs_record, parsed, record_key, uses_of
 from deep_lock.model.lock import BUILD_GROUP, LockedBuild, LockedPackage, source_text
+from deep_lock.model.register import Register, called, is_gate, key_of, needs_record, parsed, record_key, uses_of
 
 
 def untrue_marks(register: Register) -> Iterator[str]:

@@ -2,20 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from msgspec import Struct
-from packaging.markers import InvalidMarker, Marker
-
-from deep_lock.lockfile.register import Register, called, covers, is_gate, key_of, members, needs_record, parsed
+from deep_lock.model.installed import Chosen, everything, holds_in_lock, present, tags_of
 from deep_lock.model.lock import LockedArchive, LockedBuild, LockedPackage, LockedTarget
+from deep_lock.model.register import Register, called, covers, key_of, members, needs_record, parsed
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.target import Target, UnevaluableMarker, holds, python_fits, rank
-
-
-class Chosen(Struct, frozen=True, kw_only=True):
-    """What a user selects at installation (PEP 751)."""
-
-    extras: frozenset[str] = frozenset()
-    groups: frozenset[str] = frozenset()
 
 
 def untrue_on_targets(register: Register, targets: tuple[Target, ...]) -> Iterator[str]:
@@ -29,42 +20,15 @@ def untrue_on_targets(register: Register, targets: tuple[Target, ...]) -> Iterat
 
 
 def _label(register: Register, locked: LockedTarget, target: Target, targets: tuple[Target, ...]) -> Iterator[str]:
-    if not _true(locked.marker, target):
+    if not holds_in_lock(locked.marker, target):
         yield f"the marker of target {target.label} does not hold on it"
     for other in targets:
         # Targets with one and the same environment (two levels of glibc) cannot be told apart by any marker.
-        if dict(other.environment) != dict(target.environment) and _true(locked.marker, other):
+        if dict(other.environment) != dict(target.environment) and holds_in_lock(locked.marker, other):
             yield f"the marker of target {target.label} holds on {other.label} too"
     environments = register.lock.environments
-    if environments and not any(_true(marker, target) for marker in environments):
+    if environments and not any(holds_in_lock(marker, target) for marker in environments):
         yield f"no environment of the lock admits target {target.label}"
-
-
-def _true(marker: str | None, target: Target, selection: Chosen | None = None) -> bool:
-    """Whether a marker of the lock holds; one that cannot be evaluated does not."""
-    if marker is None:
-        return True
-    chosen = selection or Chosen()
-    variables = {"extras": chosen.extras, "dependency_groups": chosen.groups}
-    try:
-        return Marker(marker).evaluate({**target.environment, **variables}, context="lock_file")
-    except (InvalidMarker, ValueError, RecursionError, *UnevaluableMarker):
-        return False
-
-
-def present(register: Register, target: Target, selection: Chosen) -> list[LockedPackage]:
-    """Return the entries that are installed at run time on a target with this selection."""
-    truth: dict[str | None, bool] = {}
-    for entry in register.lock.packages:
-        if entry.marker not in truth:
-            truth[entry.marker] = not is_gate(entry.marker) and _true(entry.marker, target, selection)
-    return [entry for entry in register.lock.packages if truth[entry.marker]]
-
-
-def everything(register: Register) -> Chosen:
-    """Return the selection of every extra and every group."""
-    lock = register.lock
-    return Chosen(extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups)))
 
 
 def _installed(register: Register, target: Target) -> Iterator[str]:
@@ -121,11 +85,6 @@ def _without_file(register: Register, entry: LockedPackage, target: Target) -> I
         yield f"{called(entry)} has no file that fits {target.label}"
     elif register.options.get("build-scope") != "none" and not any(covers(build, target.label) for build in builds):
         yield f"{called(entry)} must be built on {target.label}, and no record says how"
-
-
-def tags_of(wheel: str) -> str:
-    """Return the compressed tag set of a wheel's file name."""
-    return "-".join(wheel.removesuffix(".whl").split("-")[-3:])
 
 
 def _built(register: Register, target: Target) -> Iterator[str]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from deep_lock.lockfile.fields import url_filename
-from deep_lock.lockfile.on_targets import everything, present, tags_of
-from deep_lock.lockfile.register import Register, covers, key_of, members, open_register
+from deep_lock.model.installed import everything, present, tags_of
 from deep_lock.model.lock import Lock, LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
+from deep_lock.model.register import Register, covers, key_of, members, open_register
 from deep_lock.model.target import Target, rank
 
 

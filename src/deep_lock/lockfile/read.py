@@ -22,7 +22,6 @@ from deep_lock.lockfile.fields import (
     text_fault,
 )
 from deep_lock.lockfile.order import ordered
-from deep_lock.lockfile.register import called
 from deep_lock.lockfile.tables import Reading, Table
 from deep_lock.lockfile.toml import parse_toml
 from deep_lock.model.build_system import ConfigSettings
@@ -40,6 +39,7 @@ from deep_lock.model.lock import (
     OptionValue,
     source_text,
 )
+from deep_lock.model.register import called
 
 _UPGRADE = "upgrade deep-lock"
 

@@ -10,11 +10,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.errors import NotLocked
-from deep_lock.lockfile.on_targets import everything, present, tags_of
 from deep_lock.lockfile.picking import archive_file
-from deep_lock.lockfile.register import Key, Register, called, covers, key_of, needs_record, open_register
 from deep_lock.model.build_system import ConfigSettings
+from deep_lock.model.installed import everything, present, tags_of
 from deep_lock.model.lock import Lock, LockedArchive, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
+from deep_lock.model.register import Key, Register, called, covers, key_of, needs_record, open_register
 from deep_lock.model.target import Target, rank
 
 LOCK_AGAIN = "run deep-lock lock"

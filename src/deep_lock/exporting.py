@@ -1,0 +1,52 @@
+"""Opens a lock and hands what is asked of it to the form that is asked for.
+
+Law: nothing is resolved, and no index is asked; whether the lock fits its project is not looked at.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from deep_lock.deferred import Deferred
+from deep_lock.errors import UsageError
+from deep_lock.events import Reporter
+from deep_lock.exports.view import Exported, View, make_view
+from deep_lock.flags import ExportFlags
+from deep_lock.model.locked_targets import chosen_targets
+from deep_lock.reading import read_lock
+
+if TYPE_CHECKING:
+    from deep_lock.exports import dot
+else:
+    dot = Deferred("deep_lock.exports.dot")
+
+Writer = Callable[[View, ExportFlags], Exported]
+
+FORMATS: dict[str, Writer] = {
+    "dot": lambda view, _: dot.graph(view),
+}
+"""What `export -f` takes, and what makes it."""
+
+BARE = frozenset({"requirements", "hermeto"})
+"""Formats that know no extras and groups: without a flag they hold the project's own dependencies only."""
+
+
+def export(flags: ExportFlags, reporter: Reporter) -> Exported:
+    """Return the lock in the form that is asked for, unwritten. Raises LockInvalid, UsageError and TargetsAlike."""
+    lock = read_lock(flags.lock, reporter)
+    if lock is None:
+        raise UsageError(f"{flags.lock}: there is no lock", hint="make one: deep-lock lock")
+    view = make_view(
+        lock,
+        flags.lock.name,
+        chosen_targets(lock, flags.targets, flags.lock.name),
+        extras=_names(flags.extras, flags.format),
+        groups=_names(flags.groups, flags.format),
+    )
+    return FORMATS[flags.format](view, flags)
+
+
+def _names(asked: tuple[str, ...] | Literal["all"] | None, form: str) -> frozenset[str] | None:
+    """Return the extras, or groups, to be chosen; None is all."""
+    if asked == "all" or (asked is None and form not in BARE):
+        return None
+    return frozenset(asked or ())

@@ -1,0 +1,121 @@
+"""What of a lock is exported: its entries and build records, on some of its targets, for some extras and groups.
+
+Law: an export says exactly what the lock says of the chosen targets, and tells what its form has no place for.
+"""
+
+from msgspec import Struct
+from packaging.utils import canonicalize_name
+
+from deep_lock.errors import UsageError
+from deep_lock.model.installed import Chosen, everything, present
+from deep_lock.model.lock import Lock, LockedBuild, LockedPackage
+from deep_lock.model.register import Key, Register, covers, key_of, open_register
+from deep_lock.model.target import Target
+from deep_lock.model.target_markers import label_marker
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """A lock, and what of it is asked for."""
+
+    register: Register
+    source: str
+    """The lock's file name, for messages and for how an export is used."""
+    targets: tuple[Target, ...]
+    """Those that are asked for, in the lock's order."""
+    chosen: Chosen
+    """The extras and groups that are installed besides the project's own dependencies."""
+
+    @property
+    def lock(self) -> Lock:
+        return self.register.lock
+
+
+class Installed(Struct, frozen=True, kw_only=True):
+    """One entry of the run time, and where it is installed."""
+
+    entry: LockedPackage
+    labels: frozenset[str]
+    """Of the view's targets."""
+    marker: str | None
+    """Holds on exactly these of the view's targets, with no word of extras and groups; None on all of them."""
+
+
+class Exported(Struct, frozen=True, kw_only=True):
+    """A finished export."""
+
+    files: tuple[tuple[str, str], ...]
+    """(name, text): the names that the tools which read them expect. The first is the main one."""
+    usage: str
+    """One line: the exact command that uses it."""
+    losses: tuple[str, ...] = ()
+    """What the lock says and this form does not, a sentence each."""
+
+
+def make_view(
+    lock: Lock,
+    source: str,
+    targets: tuple[Target, ...],
+    *,
+    extras: frozenset[str] | None,
+    groups: frozenset[str] | None,
+) -> View:
+    """Return the view of a lock; None is all extras, or all groups. Raises UsageError on one that it does not have."""
+    register = open_register(lock)
+    every = everything(register)
+    return View(
+        register=register,
+        source=source,
+        targets=targets,
+        chosen=Chosen(
+            extras=_known("extra", extras, every.extras, source), groups=_known("group", groups, every.groups, source)
+        ),
+    )
+
+
+def _known(kind: str, asked: frozenset[str] | None, there: frozenset[str], source: str) -> frozenset[str]:
+    names = there if asked is None else frozenset(canonicalize_name(name) for name in asked)
+    for name in sorted(names - there):
+        raise UsageError(f"{source} has no {kind} {name!r}", hint=f"it has: {', '.join(sorted(there)) or 'none'}")
+    return names
+
+
+def installed(view: View) -> tuple[Installed, ...]:
+    """Return what the run time holds on the view's targets, in the lock's order.
+
+    Raises TargetsAlike where targets that no marker tells apart need different entries.
+    """
+    labels: dict[Key, set[str]] = {}
+    for target in view.targets:
+        for entry in present(view.register, target, view.chosen):
+            labels.setdefault(key_of(entry), set()).add(target.label)
+    return tuple(
+        Installed(entry=entry, labels=frozenset(own), marker=label_marker(frozenset(own), view.targets))
+        for entry in view.lock.packages
+        if (own := labels.get(key_of(entry)))
+    )
+
+
+def builds_of(view: View) -> tuple[LockedBuild, ...]:
+    """Return the records of all that is built on a target of the view, to full depth, in the lock's order.
+
+    The project's own are among them. What only extras and groups bring in that are not chosen is not.
+    """
+    register = view.register
+    found: set[int] = set()
+    for target in view.targets:
+        waiting = [build for build in view.lock.builds if build.needed == "project" and covers(build, target.label)]
+        for entry in present(register, target, view.chosen):
+            waiting += _covering(register, key_of(entry), target)
+        seen: set[int] = set()
+        while waiting:
+            build = waiting.pop()
+            if id(build) not in seen:
+                seen.add(id(build))
+                for member in build.packages:
+                    waiting += _covering(register, key_of(member), target)
+        found |= seen
+    return tuple(build for build in view.lock.builds if id(build) in found)
+
+
+def _covering(register: Register, key: Key, target: Target) -> list[LockedBuild]:
+    return [build for build in register.records.get(key, ()) if covers(build, target.label)]
