@@ -24,6 +24,15 @@ class Deferred:
         return getattr(importlib.import_module(self._name), attribute)
 
 
+class DeferredCommand(Deferred):
+    """Stands for what one command is made of. Another command never needs it, so `load_all` there leaves it out."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str) -> None:
+        self._name = name  # and not among the names
+
+
 def load_all() -> None:
     """Load every deferred module that was named so far, and those that they name."""
     done = 0

@@ -10,7 +10,7 @@ import click
 from deep_lock.cli.lock_options import FILE, OUTPUT, option
 from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
-from deep_lock.deferred import Deferred
+from deep_lock.deferred import DeferredCommand
 from deep_lock.errors import UsageError
 from deep_lock.files import write_atomically
 from deep_lock.flags import ExportFlags
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deep_lock import exporting
     from deep_lock.exports.view import Exported
 else:
-    exporting = Deferred("deep_lock.exporting")
+    exporting = DeferredCommand("deep_lock.exporting")
 
 HELP = """\
 Write what deep.lock holds in the form that another tool reads and enforces.

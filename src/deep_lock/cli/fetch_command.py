@@ -10,14 +10,14 @@ import click
 from deep_lock.cli.lock_options import FILE, OFFLINE, OUTPUT, TLS, option
 from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
-from deep_lock.deferred import Deferred
+from deep_lock.deferred import DeferredCommand
 from deep_lock.flags import FetchFlags, NetworkFlags
 
 if TYPE_CHECKING:
     from deep_lock import fetching
     from deep_lock.index.downloads import Way
 else:
-    fetching = Deferred("deep_lock.fetching")
+    fetching = DeferredCommand("deep_lock.fetching")
 
 HELP = """\
 Download every file that deep.lock names into a folder, each checked against its sha256.

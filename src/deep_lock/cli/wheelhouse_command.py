@@ -12,13 +12,13 @@ from deep_lock.cli.fetch_command import NETWORK
 from deep_lock.cli.lock_options import FILE, OUTPUT, option
 from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
-from deep_lock.deferred import Deferred
+from deep_lock.deferred import DeferredCommand
 from deep_lock.flags import NetworkFlags, WheelhouseFlags
 
 if TYPE_CHECKING:
     from deep_lock import wheelhouse
 else:
-    wheelhouse = Deferred("deep_lock.wheelhouse")
+    wheelhouse = DeferredCommand("deep_lock.wheelhouse")
 
 HELP = """\
 Fill a folder with all wheels that one target of deep.lock installs; build those that are not published.
