@@ -96,8 +96,8 @@ def test_every_key_is_read() -> None:
         ("old-lib", ["cython>=3", 'numpy; python_version < "3.13"'])
     ]
     assert [str(one.origin) for _, own in config.extra_build_requires or () for one in own] == [
-        "deep-lock.toml:31 [extra-build-requires.Old_Lib]",
-        "deep-lock.toml:32 [extra-build-requires.old.lib]",
+        "deep-lock.toml:32 [extra-build-requires.Old_Lib]",
+        "deep-lock.toml:33 [extra-build-requires.old.lib]",
     ]
     assert config.config_settings == (
         ("old-lib", (("--global-option", ("--fast", "--and", "--fast")), ("editable_mode", "strict"), ("é", ""))),
