@@ -21,6 +21,8 @@ class InputFlags(Struct, frozen=True, kw_only=True):
     folder: Path
     output: Path | None = None
     script: Path | None = None
+    from_lock: Path | None = None
+    """Another tool's lock, whose runtime pins are taken."""
     requirements: tuple[Path, ...] = ()
     constraints: tuple[Path, ...] = ()
     overrides: tuple[Path, ...] = ()

@@ -31,15 +31,17 @@ from deep_lock.inputs.pyproject import read_pyproject
 from deep_lock.inputs.text import Opener, decode
 from deep_lock.inputs.toml_text import read_toml
 from deep_lock.local_trees import LocalTrees
+from deep_lock.model.foreign import ForeignLock
 from deep_lock.model.lock import Lock
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.target_markers import BASE, Scope
 from deep_lock.reach import Part
 
 if TYPE_CHECKING:
-    from deep_lock.inputs import requirements_txt, script, setup_cfg
+    from deep_lock.inputs import foreign_locks, requirements_txt, script, setup_cfg
     from deep_lock.lockfile import read
 else:
+    foreign_locks = Deferred("deep_lock.inputs.foreign_locks")
     requirements_txt = Deferred("deep_lock.inputs.requirements_txt")
     script = Deferred("deep_lock.inputs.script")
     setup_cfg = Deferred("deep_lock.inputs.setup_cfg")
@@ -62,6 +64,8 @@ class Gathered(Struct, frozen=True, kw_only=True):
     constraints: tuple[Requirement, ...] = ()
     overrides: tuple[Requirement, ...] = ()
     build_constraints: tuple[Requirement, ...] = ()
+    foreign: ForeignLock | None = None
+    """Another tool's lock, which decides the runtime part."""
     trees: LocalTrees
     """Folders that the project names."""
     no_binary: frozenset[str] = frozenset()
@@ -93,11 +97,16 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
     for note in (*project.notes, *(note for file in files for note in file.notes), *_unused_options(files)):
         reporter(note)
     config = own_config or read_config(project.settings, project.source)
+    path = _from_lock(inputs, config)
+    foreign = _foreign(path, inputs.folder) if path is not None else None
+    if path is not None and foreign is not None:
+        project, sources = given_project(project, foreign), (_shown(path, inputs.folder),)
     trees = LocalTrees(lock_path(inputs).parent.resolve(), _base(inputs), config)
     return Gathered(
         project=project,
         config=config,
         parts=() if project.unknown else _parts(project, files, inputs, config, trees),
+        foreign=foreign,
         trees=trees,
         sources=sources,
         constraints=(
@@ -161,9 +170,46 @@ def _project(
         script_text = read_text(setup_py, ProjectInvalid) if setup_py.is_file() else None
         text = read_text(legacy, ProjectInvalid)
         return setup_cfg.read_setup_cfg(text, legacy.name, setup_py=script_text, package=package), (), (legacy.name,)
+    if inputs.from_lock is not None:
+        return Project(source=inputs.from_lock.name), (), ()
     raise ProjectInvalid(
         f"{inputs.folder}: no pyproject.toml and no setup.cfg",
         hint="name a folder with --project, or a requirements file with -r",
+    )
+
+
+def _from_lock(inputs: InputFlags, config: Config) -> Path | None:
+    """Return the lock of another tool that is to be deepened, if there is one. Raises UsageError."""
+    if inputs.script is not None or inputs.requirements:
+        if inputs.from_lock is not None:
+            raise UsageError("--from does not go together with --script and -r")
+        return None
+    if inputs.from_lock is not None:
+        return inputs.from_lock
+    return inputs.folder / config.from_lock if config.from_lock is not None else None
+
+
+def _foreign(path: Path, folder: Path) -> ForeignLock:
+    """Read another tool's lock. Raises LockInvalid and UsageError."""
+    beside = path.with_name("pyproject.toml")
+    project = read_text(beside, ProjectInvalid) if beside.is_file() else None
+    try:
+        text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such lock") from None
+    return foreign_locks.read_foreign(text, _shown(path, folder), project=project, opener=_opener(path, folder))
+
+
+def given_project(project: Project, foreign: ForeignLock) -> Project:
+    """Return the project with what is selectable in another tool's lock, and nothing that it asks for by itself."""
+    return replace(
+        project,
+        requires_python=foreign.requires_python or project.requires_python,
+        dependencies=(),
+        extras=tuple((name, ()) for name in foreign.extras),
+        groups=tuple((name, ()) for name in foreign.groups),
+        broken_groups=(),
+        unknown=frozenset(),
     )
 
 

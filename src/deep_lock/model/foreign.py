@@ -71,6 +71,8 @@ class ForeignPin(Struct, frozen=True, kw_only=True):
     needs: tuple[Need, ...] = ()
     direct: bool = False
     """Whether the project itself asks for it, where the lock tells."""
+    extras: frozenset[NormalizedName] = frozenset()
+    """Of it, that the project itself asks for, where a lock that is no graph tells."""
     files: tuple[ForeignFile, ...] = ()
     """All that it lists; empty where it names none."""
     sha256s: frozenset[str] = frozenset()
