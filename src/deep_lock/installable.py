@@ -17,6 +17,7 @@ from deep_lock.errors import UsageError
 from deep_lock.exports.losses import is_tree, lost_to_pip
 from deep_lock.exports.view import Exported, View
 from deep_lock.flags import ExportFlags
+from deep_lock.model.target import Target
 
 if TYPE_CHECKING:
     from deep_lock.exports import pylock, requirements
@@ -48,7 +49,7 @@ def plain_lock(view: View, flags: ExportFlags) -> Exported:
             here = pylock.moved(here, _from(place.parent, flags.lock.parent))
     trees = any(is_tree(member.entry) for member in made.members)
     command = "uv pip sync" if trees else "pip install -r"
-    head = (*_head(view, made.about), f"{command} {show(place.name)}")
+    head = (*_head(view, made.about, made.targets), f"{command} {show(place.name)}")
     return Exported(
         files=((made.name, emit.to_pylock(here, head)),),
         usage=f"{command} {_shown(place, flags)}",
@@ -61,7 +62,7 @@ def requirement_lines(view: View, flags: ExportFlags) -> Exported:
     made = requirements.requirements(view, flags.build)
     place = _place(flags, REQUIREMENTS)
     command = "uv pip install -r" if made.needs_uv else "pip install --require-hashes -r"
-    head = [*_head(view, made.about), f"{command} {show(place.name)}"]
+    head = [*_head(view, made.about, made.targets), f"{command} {show(place.name)}"]
     if made.has_paths:
         head.append(f"Run it in the folder of {show(view.source)}: places are seen from there.")
     losses = made.losses
@@ -77,8 +78,8 @@ def requirement_lines(view: View, flags: ExportFlags) -> Exported:
     return Exported(files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(place, flags)}", losses=losses)
 
 
-def _head(view: View, about: str) -> tuple[str, str]:
-    source, labels = show(view.source), ", ".join(target.label for target in view.targets)
+def _head(view: View, about: str, targets: tuple[Target, ...]) -> tuple[str, str]:
+    source, labels = show(view.source), ", ".join(target.label for target in targets)
     return f"Made by deep-lock from {source}: {about}. Do not edit: export again.", f"For {labels}."
 
 

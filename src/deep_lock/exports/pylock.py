@@ -46,6 +46,8 @@ class Plain(Struct, frozen=True, kw_only=True):
     """The file name that installers know it by."""
     about: str
     """What it holds, for its head."""
+    targets: tuple[Target, ...]
+    """On which it is right."""
     members: tuple[Installed, ...]
     losses: tuple[str, ...]
 
@@ -80,6 +82,7 @@ def run_time(view: View, left: Open) -> Plain:
         ),
         name="pylock.toml",
         about="what is installed at run time",
+        targets=view.targets,
         members=members,
         losses=lost_builds(view, members),
     )
@@ -168,6 +171,7 @@ def build_environment(view: View, asked: str) -> Plain:
         ),
         name=f"pylock.build-{own.name}.toml",
         about=f"what {own.called} is built with",
+        targets=own.targets,
         members=own.members,
         losses=(*own.losses, *lost_builds(view, own.members)),
     )

@@ -17,6 +17,7 @@ from deep_lock.exports.view import Installed, View, installed
 from deep_lock.model.installed import taken_files
 from deep_lock.model.lock import LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.model.register import called
+from deep_lock.model.target import Target
 
 DEFAULT_INDEX = "default"
 _BRACES = str.maketrans({"{": "%7B", "}": "%7D"})
@@ -27,6 +28,8 @@ class Listed(Struct, frozen=True, kw_only=True):
 
     about: str
     """What it holds, for its head."""
+    targets: tuple[Target, ...]
+    """On which it is right."""
     lines: tuple[str, ...]
     folders: tuple[str, ...]
     """In which releases of it lie, for --find-links: seen from the lock's folder."""
@@ -44,8 +47,10 @@ def requirements(view: View, build: str) -> Listed:
     """
     own = environment(view, build) if build else None
     members = own.members if own is not None else installed(view)
+    targets = own.targets if own is not None else view.targets
     return Listed(
         about=f"what {own.called} is built with" if own is not None else _about(view),
+        targets=targets,
         lines=tuple(line for member in members for line in _lines(view, member)),
         folders=_folders(view, members),
         has_paths=any(member.entry.source is not None and member.entry.source.path for member in members),
@@ -54,7 +59,7 @@ def requirements(view: View, build: str) -> Listed:
             *(own.losses if own is not None else ()),
             *lost_builds(view, members),
             *lost_to_pip(members),
-            *_losses(view, members),
+            *_losses(targets, members),
         ),
     )
 
@@ -146,8 +151,8 @@ def _folders(view: View, members: tuple[Installed, ...]) -> tuple[str, ...]:
 # -- losses
 
 
-def _losses(view: View, members: tuple[Installed, ...]) -> Iterator[str]:
-    labels = ", ".join(target.label for target in view.targets)
+def _losses(targets: tuple[Target, ...], members: tuple[Installed, ...]) -> Iterator[str]:
+    labels = ", ".join(target.label for target in targets)
     yield f"environments: the markers are right on {labels}, and on another platform or Python they say nothing"
     indexes = {member.entry.index for member in members if member.entry.index is not None}
     if len(indexes) > 1:
