@@ -49,7 +49,7 @@ def plain_lock(view: View, flags: ExportFlags) -> Exported:
             here = pylock.moved(here, _from(place.parent, flags.lock.parent))
     trees = any(is_tree(member.entry) for member in made.members)
     command = "uv pip sync" if trees else "pip install -r"
-    head = (*_head(view, made.about, made.targets), f"{command} {show(place.name)}")
+    head = (*_head(view, made.about, made.targets), f"{command} {_quoted(place.name)}")
     return Exported(
         files=((made.name, emit.to_pylock(here, head)),),
         usage=f"{command} {_shown(place, flags)}",
@@ -62,7 +62,7 @@ def requirement_lines(view: View, flags: ExportFlags) -> Exported:
     made = requirements.requirements(view, flags.build)
     place = _place(flags, REQUIREMENTS)
     command = "uv pip install -r" if made.needs_uv else "pip install --require-hashes -r"
-    head = [*_head(view, made.about, made.targets), f"{command} {show(place.name)}"]
+    head = [*_head(view, made.about, made.targets), f"{command} {_quoted(place.name)}"]
     if made.has_paths:
         head.append(f"Run it in the folder of {show(view.source)}: places are seen from there.")
     losses = made.losses
@@ -107,5 +107,9 @@ def _from(folder: Path, lock_folder: Path) -> str:
 
 
 def _shown(place: Path, flags: ExportFlags) -> str:
-    text = show(place.name if flags.output is None and flags.folder is None else str(place))
+    return _quoted(place.name if flags.output is None and flags.folder is None else str(place))
+
+
+def _quoted(path: str) -> str:
+    text = show(path)
     return f'"{text}"' if " " in text else text
