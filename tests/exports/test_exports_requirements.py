@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lock_strategies import closed_locks, in_folder, package, small_lock
+from lock_strategies import closed_locks, in_folder, locked_target, package, small_lock, wheel
 from msgspec.structs import replace
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
@@ -133,6 +133,26 @@ def test_the_text_is_this() -> None:
     assert " ; " not in text, "one target needs no marker"
     assert made.usage == f'pip install --require-hashes -r "{Path("need/our reqs.txt")}"'
     assert exported(CLOSED, targets=(WINDOWS,), output=Path("need/our reqs.txt")) == made
+
+
+def test_a_file_for_another_target_is_not_taken_for_a_line_that_does_not_hold_there(tmp_path: Path) -> None:
+    """The base wants it on Windows, an extra on Linux too: its Linux wheel stands in the lock."""
+    platforms = {"win_amd64": "x86_64-windows", "manylinux_2_28_x86_64": "x86_64-manylinux_2_28"}
+    targets = [make_target("3.13", platform, host=None) for platform in (*platforms.values(), "arm64-macos_14")]
+    windows, linux = (wheel("lib", "1.0", f"cp313-cp313-{tag}") for tag in platforms)
+    lib = replace(
+        package("lib"), direct=True, wheels=(windows, linux), marker="sys_platform == 'win32' or 'more' in extras"
+    )
+    lock = replace(small_lock(lib), extras=("more",), targets=tuple(map(locked_target, targets)))
+    path = written(tmp_path, lock)
+    for extras, wanted in (((), {windows.sha256}), ("all", {windows.sha256, linux.sha256})):
+        ((_, digests),) = read(exported(path, extras=extras).files[0][1])
+        assert digests == wanted
+    labels = tuple(target.label for target in targets[:2])
+    both = ExportFlags(lock=path, format="pylock", extras="all", targets=labels)
+    for flags, files in ((replace(both, extras=()), [windows.name]), (both, [linux.name, windows.name])):
+        text = tomllib.loads(export(flags, silent).files[0][1])
+        assert [file["name"] for file in text["packages"][0]["wheels"]] == files
 
 
 LOSSES: Mapping[str, tuple[Mapping[str, Any], list[str]]] = {
