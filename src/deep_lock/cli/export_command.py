@@ -28,7 +28,7 @@ The lock is read as it is: nothing is resolved and no index is asked. One file g
 a folder, -d. How the result is used, and what its form has no place for, is said on stderr.
 
 \b
-  deep-lock export -f pylock -o pylock.toml                a lock that pip, uv and pdm install from
+  deep-lock export -f pylock -o pylock.toml                a lock that pip and uv install from
   deep-lock export -f requirements -o requirements.txt     the same with --hash, for pip install --require-hashes
   deep-lock export -f dot -o deep-lock.dot                 the layers as a picture
 """
