@@ -11,21 +11,31 @@ from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.exports.view import Exported, View, make_view
 from deep_lock.flags import ExportFlags
-from deep_lock.installable import plain_lock, requirement_lines
+from deep_lock.installable import placed, plain_lock, requirement_lines
 from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.reading import read_lock
 
 if TYPE_CHECKING:
-    from deep_lock.exports import dot
+    from deep_lock import network
+    from deep_lock.exports import cyclonedx, dot, json_document, mermaid, spdx
 else:
+    cyclonedx = Deferred("deep_lock.exports.cyclonedx")
     dot = Deferred("deep_lock.exports.dot")
+    network = Deferred("deep_lock.network")
+    spdx = Deferred("deep_lock.exports.spdx")
+    json_document = Deferred("deep_lock.exports.json_document")
+    mermaid = Deferred("deep_lock.exports.mermaid")
 
 Writer = Callable[[View, ExportFlags], Exported]
 
 FORMATS: dict[str, Writer] = {
-    "dot": lambda view, _: dot.graph(view),
+    "cyclonedx": lambda view, flags: placed(cyclonedx.bom(view, network.public_index()), flags),
+    "dot": lambda view, flags: placed(dot.graph(view), flags),
+    "json": lambda view, flags: placed(json_document.document(view), flags),
+    "mermaid": lambda view, flags: placed(mermaid.flowchart(view), flags),
     "pylock": plain_lock,
     "requirements": requirement_lines,
+    "spdx": lambda view, flags: placed(spdx.document(view, network.public_index()), flags),
 }
 """What `export -f` takes, and what makes it."""
 

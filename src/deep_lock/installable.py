@@ -10,6 +10,8 @@ import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from deep_lock.beside import seen_from
 from deep_lock.deferred import Deferred
 from deep_lock.display import show
@@ -81,6 +83,12 @@ def requirement_lines(view: View, flags: ExportFlags) -> Exported:
 def _head(view: View, about: str, targets: tuple[Target, ...]) -> tuple[str, str]:
     source, labels = show(view.source), ", ".join(target.label for target in targets)
     return f"Made by deep-lock from {source}: {about}. Do not edit: export again.", f"For {labels}."
+
+
+def placed(exported: Exported, flags: ExportFlags) -> Exported:
+    """Return an export whose usage says where its main file will stand, in the place of {file}."""
+    shown = _shown(_place(flags, exported.files[0][0]), flags)
+    return replace(exported, usage=exported.usage.replace("{file}", shown))
 
 
 def _place(flags: ExportFlags, name: str) -> Path:

@@ -36,11 +36,7 @@ EPILOG = (
     "Each option is also DEEP_LOCK_ and its long name. Exit code 2: a lock that cannot be read, or a name it has not."
 )
 
-FORMATS = (
-    "dot",
-    "pylock",
-    "requirements",
-)
+FORMATS = ("pylock", "requirements", "cyclonedx", "spdx", "json", "dot", "mermaid")
 
 WHAT = (
     option("-f", "--format", type=click.Choice(FORMATS), required=True, help="The form to write."),

@@ -59,7 +59,9 @@ def read_pylock(text: str, source: str) -> ForeignLock:
 
 def _is_project(package: Package) -> bool:
     """Whether it is the folder of the lock: what ``pip lock .`` writes first is the project, and no pin."""
-    return package.directory is not None and package.directory.path in {".", "./"} and not package.directory.subdirectory
+    return (
+        package.directory is not None and package.directory.path in {".", "./"} and not package.directory.subdirectory
+    )
 
 
 def _groups(lock: Pylock) -> tuple[NormalizedName, ...]:

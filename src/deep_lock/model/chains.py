@@ -1,6 +1,7 @@
 """What brings an entry of a lock in: chains from what the project asks for, across build levels.
 
-Law: a chain is a shortest one, and the first of these in the lock's order; equal locks have equal chains.
+Law: of all chains the one with the fewest builds is told, of these a shortest one, and the first of these in the lock's
+order; equal locks have equal chains.
 """
 
 from collections import deque
@@ -37,6 +38,11 @@ class Chains(Struct, frozen=True, kw_only=True):
     nearest: Mapping[Key, Node]
     """The place of each entry that is nearest to the project."""
 
+    def level(self, key: Key) -> int | None:
+        """Return how many builds stand above an entry: 0 at run time; None where nothing brings it in."""
+        node = self.nearest.get(key)
+        return sum(step.kind == "build" for step in self.to(node)) if node is not None else None
+
     def to(self, node: Node) -> Chain:
         """Return the way from the project to a place, the place included."""
         steps = [node]
@@ -71,17 +77,22 @@ def find_chains(register: Register) -> Chains:
     for place, build in enumerate(register.lock.builds):
         if build.needed != "project":
             records.setdefault((build.name, build.version or "", build.source or ""), []).append(place)
-    before: dict[Node, Node | None] = dict.fromkeys(_roots(register))
+    before: dict[Node, Node | None] = {}
     nearest: dict[Key, Node] = {}
-    queue = deque(before)
-    while queue:
-        node = queue.popleft()
+    level: deque[tuple[Node, Node | None]] = deque((root, None) for root in _roots(register))
+    deeper: deque[tuple[Node, Node | None]] = deque(item for item in level if item[0].kind == "build")
+    level = deque(item for item in level if item[0].kind != "build")
+    while level or deeper:
+        if not level:
+            level, deeper = deeper, deque()
+        node, above = level.popleft()
+        if node in before:
+            continue
+        before[node] = above
         if node.kind != "build":
             nearest.setdefault(node.key, node)
         for below in _below(register, node, records):
-            if below not in before:
-                before[below] = node
-                queue.append(below)
+            (deeper if below.kind == "build" else level).append((below, node))
     return Chains(register=register, before=before, nearest=nearest)
 
 
