@@ -161,7 +161,9 @@ def _notes(found: RequirementsFile, told: Told) -> list[ForeignNote]:
     pinned = {wish.name for wish in found.requirements}
     notes += [
         ForeignNote(
-            code="foreign-unpinned", subject=name, message=f"{found.source} leaves it out as unsafe, though it is needed"
+            code="foreign-unpinned",
+            subject=name,
+            message=f"{found.source} leaves it out as unsafe, though it is needed",
         )
         for name in told.unpinned
         if name not in pinned

@@ -131,7 +131,9 @@ def _python(command: list[str]) -> tuple[str, ...]:
 def _platform(command: list[str]) -> tuple[str, ...]:
     said = _option(command, ("--python-platform",)) or ""
     machine, dash, system = said.partition("-")
-    name = _PLATFORMS.get(said) or (said.replace("manylinux2014", "manylinux_2_17") if machine and dash and system else "")
+    name = _PLATFORMS.get(said) or (
+        said.replace("manylinux2014", "manylinux_2_17") if machine and dash and system else ""
+    )
     try:
         return (parse_platform(name).name,) if name else ()
     except UsageError:

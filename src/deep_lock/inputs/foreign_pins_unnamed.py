@@ -22,7 +22,9 @@ from deep_lock.model.foreign import ForeignNote
 _HINT = "Write NAME @ URL (or NAME @ ./path)."
 
 
-def name_unnamed(line: UnnamedLine, opener: Callable[[str, str], str]) -> tuple[NormalizedName | None, ForeignNote | None]:
+def name_unnamed(
+    line: UnnamedLine, opener: Callable[[str, str], str]
+) -> tuple[NormalizedName | None, ForeignNote | None]:
     """Tell whose project a line names: its name, or no name and a note where it is the locked project itself.
 
     Raises LockInvalid where nothing tells it.

@@ -3,8 +3,13 @@
 from pathlib import PurePosixPath
 
 from msgspec import Struct
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, NormalizedName
-from packaging.utils import parse_sdist_filename, parse_wheel_filename
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    NormalizedName,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 from packaging.version import Version
 
 from deep_lock.inputs.foreign_values import MAX_FILES, Value, note_without_sha256, read_file
