@@ -43,6 +43,8 @@ FLOORS: dict[str, int] = {
     "wheel_folder": 4,
     "flags": 5,
     "given_pins": 5,
+    "given_reading": 5,
+    "opening": 5,
     "given_targets": 5,
     "given_findings": 5,
     "index_sources": 5,

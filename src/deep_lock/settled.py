@@ -86,6 +86,7 @@ def head_of(run: Run) -> Lock:
         dependency_groups=tuple(name for name, _ in named["group"]),
         inputs=LockedInputs(
             sources=gathered.sources,
+            pinned=gathered.foreign is not None,
             requirements=_texts(base),
             extras=named["extra"],
             dependency_groups=named["group"],

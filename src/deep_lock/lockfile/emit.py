@@ -103,6 +103,7 @@ def _section(name: str, lines: list[str]) -> list[str]:
 
 def _inputs_lines(inputs: LockedInputs) -> list[str]:
     lines = _list("sources", inputs.sources)
+    lines += ["pinned = true"] if inputs.pinned else []
     lines += _rows("requirements", _requirements(inputs.requirements))
     lines += _rows("constraints", _requirements(inputs.constraints))
     lines += _rows("overrides", _requirements(inputs.overrides))
