@@ -65,6 +65,7 @@ def read_pins(text: str, source: str, opener: Callable[[str, str], str]) -> Fore
     return ForeignLock(
         kind=kind,
         source=source,
+        requires_python=told.requires_python,
         pythons=told.pythons,
         platforms=told.platforms,
         one_environment=_is_of_one(found, told, kind),
