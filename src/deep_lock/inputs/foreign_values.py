@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 from packaging.markers import Marker
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
@@ -100,6 +101,16 @@ class Value(Struct, frozen=True, kw_only=True):
         for number, item in enumerate(self.raw):
             yield Value(raw=item, source=self.source, place=f"{self.place}[{number}]")
 
+    def rows(self, key: str, limit: int = MAX_PINS) -> Iterator["Value"]:
+        """Give the items of the array under a key; none where the key is missing."""
+        found = self.find(key)
+        return found.items(limit) if found is not None else iter(())
+
+    def fields(self, key: str) -> Iterator[tuple[str, "Value"]]:
+        """Give the keys of the table under a key with what stands under them; none where the key is missing."""
+        found = self.find(key)
+        return found.entries() if found is not None else iter(())
+
     def name(self, what: str) -> NormalizedName:
         """Return the value as a normalized name."""
         return self.as_name(self.text(), what)
@@ -121,6 +132,19 @@ class Value(Struct, frozen=True, kw_only=True):
             pass
         raise self.invalid(f"is {shown(text)}, which is no version")
 
+    def specifiers(self) -> SpecifierSet:
+        """Return the value as a set of version specifiers."""
+        try:
+            if len(self.text()) <= MAX_VERSION_LENGTH:
+                return SpecifierSet(self.text())
+        except (InvalidSpecifier, ValueError):
+            pass
+        raise self.invalid(f"is {shown(self.text())}, which is no version specifier")
+
+    def specifier(self) -> str | None:
+        """Return a text that is a set of version specifiers; None where it is empty."""
+        return str(self.text()) if str(self.specifiers()) else None
+
     def marker(self, text: str | None = None) -> Marker | None:
         """Return the value (or a text made from it) as an environment marker; None where it is empty."""
         condition = self.text() if text is None else text
@@ -140,8 +164,12 @@ class Value(Struct, frozen=True, kw_only=True):
 
     def index(self) -> str:
         """Return the URL of an index without a login."""
+        return self.indexed(self.text())
+
+    def indexed(self, url: str) -> str:
+        """Return the URL of an index that is named here, without a login."""
         try:
-            return parse_reference(self.text()).place
+            return parse_reference(url).place
         except RequirementInvalid as error:
             raise self.invalid(f"cannot be used: {error.message}", error.hint) from None
 
