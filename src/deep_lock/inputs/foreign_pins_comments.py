@@ -8,7 +8,6 @@ from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import UsageError
-from deep_lock.inputs.requirement_lines import MAX_LOGICAL_LINE
 from deep_lock.model.platforms import parse_platform
 
 _HEAD_LINES = 30
@@ -20,11 +19,9 @@ _PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,199})\s*(?:\[|==|@|;|\\|$)")
 _ASKED = re.compile(r"(?:^|[\s,])-r\s|\((?:pyproject\.toml|setup\.py|setup\.cfg)\)")
 _UNSAFE = "# The following packages are considered to be unsafe in a requirements file"
 _UNSAFE_NAME = re.compile(r"# ([A-Za-z0-9][A-Za-z0-9._-]{0,199})")
-_EGG = re.compile(
-    r"(?:(?:-e|--editable)[ =])?\s*(?P<url>(?:git\+|https?:)[^\s#]+)#(?P<before>[^\s#]*?)egg=(?P<name>[A-Za-z0-9._-]+)"
-    r"(?P<extras>\[[A-Za-z0-9._,-]*\])?(?P<after>[^\s#]*)(?P<rest>\s.*)?"
-)
-_NAMED_ABOVE = re.compile(r"# Editable .{0,200}\(([A-Za-z0-9][A-Za-z0-9._-]*)===?[^()\s]+\)")
+_WITH_FRAGMENT = re.compile(r"(?:(?:-e|--editable)[ =])?\s*((?:git\+|https?:)[^\s#]+)#(\S+)(\s.*)?")
+_EGG = re.compile(r"egg=([A-Za-z0-9._-]+)(\[[A-Za-z0-9._,-]*\])?")
+_NAMED_ABOVE = re.compile(r"# Editable .{0,200}\(([A-Za-z0-9][A-Za-z0-9._-]{0,199})===?[^()\s]+\)")
 # as uv and Poetry export it, and pip takes it not
 _WITH_MARKER = re.compile(r"-e ([^\s#;\[]+)\s+(;.*)")
 _FOLDER = re.compile(r"-e (/|[A-Za-z]:[\\/])(.*)")
@@ -72,10 +69,8 @@ def named_lines(text: str) -> str:
     """
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        if len(line) > MAX_LOGICAL_LINE:
-            continue
-        if "egg=" in line and (egg := _EGG.fullmatch(line.strip())):
-            lines[number] = _named(egg)
+        if "egg=" in line and (found := _WITH_FRAGMENT.fullmatch(line.strip())):
+            lines[number] = _named(found, line)
         elif found := _WITH_MARKER.fullmatch(line):
             lines[number] = f"{found[1]}#editable=true {found[2]}"
         elif number and line.startswith("-e ") and (above := _NAMED_ABOVE.match(lines[number - 1])):
@@ -86,10 +81,15 @@ def named_lines(text: str) -> str:
     return "\n".join(lines)
 
 
-def _named(egg: re.Match[str]) -> str:
-    parts = [part for part in (egg["before"] + "&" + egg["after"]).split("&") if part]
-    fragment = "#" + "&".join(parts) if parts else ""
-    return f"{egg['name']}{egg['extras'] or ''} @ {egg['url']}{fragment}{egg['rest'] or ''}"
+def _named(found: re.Match[str], line: str) -> str:
+    """Return the line with the name of its fragment in front; as it is where the fragment has none."""
+    parts = found[2].split("&")
+    egg = next((name for part in parts if (name := _EGG.fullmatch(part))), None)
+    if egg is None:
+        return line
+    others = [part for part in parts if part != egg[0]]
+    fragment = "#" + "&".join(others) if others else ""
+    return f"{egg[1]}{egg[2] or ''} @ {found[1]}{fragment}{found[3] or ''}"
 
 
 def read_comments(text: str) -> Told:
