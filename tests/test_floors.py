@@ -61,6 +61,7 @@ FLOORS: dict[str, int] = {
     "making": 5,
     "locking": 5,
     "exporting": 5,
+    "installable": 5,
     "fetching": 5,
     "wheelhouse": 5,
     "cli": 6,

@@ -11,6 +11,7 @@ from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.exports.view import Exported, View, make_view
 from deep_lock.flags import ExportFlags
+from deep_lock.installable import plain_lock, requirement_lines
 from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.reading import read_lock
 
@@ -23,6 +24,8 @@ Writer = Callable[[View, ExportFlags], Exported]
 
 FORMATS: dict[str, Writer] = {
     "dot": lambda view, _: dot.graph(view),
+    "pylock": plain_lock,
+    "requirements": requirement_lines,
 }
 """What `export -f` takes, and what makes it."""
 

@@ -150,3 +150,7 @@ class ExportFlags(Struct, frozen=True, kw_only=True):
     """Build constraints: a file for each sdist, even where several could share one."""
     index_options: bool = False
     """Requirements: name the indexes in the file."""
+    output: Path | None = None
+    """Where the one file will be written; without it and ``folder``: to stdout."""
+    folder: Path | None = None
+    """Where the files will be written, under the names that tools expect."""
