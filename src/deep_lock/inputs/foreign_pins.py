@@ -23,6 +23,8 @@ from deep_lock.model.target_markers import BASE
 
 MAX_VERSION_LENGTH = 200
 
+_Direct = set[tuple[str, int | None, NormalizedName]]
+
 
 def read_pins(text: str, source: str, opener: Callable[[str, str], str]) -> ForeignLock:
     """Read a requirements file of which every line is pinned, with the files that it includes.
@@ -41,7 +43,7 @@ def read_pins(text: str, source: str, opener: Callable[[str, str], str]) -> Fore
         raise LockInvalid(error.message, hint=error.hint) from None
     told = read_comments(text)
     notes: list[ForeignNote] = []
-    direct = {(source, line, name) for line, name in told.direct}
+    direct: _Direct = {(source, line, name) for line, name in told.direct}
     hashes = dict(found.hashes)
     pins = [_read_pin(wish, direct, hashes, notes) for wish in found.requirements]
     for line in found.unnamed:
@@ -63,6 +65,7 @@ def read_pins(text: str, source: str, opener: Callable[[str, str], str]) -> Fore
     return ForeignLock(
         kind=kind,
         source=source,
+        requires_python=told.requires_python,
         pythons=told.pythons,
         platforms=told.platforms,
         one_environment=_is_of_one(found, told, kind),
@@ -73,7 +76,7 @@ def read_pins(text: str, source: str, opener: Callable[[str, str], str]) -> Fore
 
 def _read_pin(
     wish: Requirement,
-    direct: set[tuple[str, int | None, NormalizedName]],
+    direct: _Direct,
     hashes: dict[Requirement, tuple[str, ...]],
     notes: list[ForeignNote],
 ) -> ForeignPin:

@@ -8,7 +8,6 @@ from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import UsageError
-from deep_lock.inputs.requirement_lines import MAX_LOGICAL_LINE
 from deep_lock.model.platforms import parse_platform
 
 _HEAD_LINES = 30
@@ -20,11 +19,11 @@ _PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,199})\s*(?:\[|==|@|;|\\|$)")
 _ASKED = re.compile(r"(?:^|[\s,])-r\s|\((?:pyproject\.toml|setup\.py|setup\.cfg)\)")
 _UNSAFE = "# The following packages are considered to be unsafe in a requirements file"
 _UNSAFE_NAME = re.compile(r"# ([A-Za-z0-9][A-Za-z0-9._-]{0,199})")
-_EGG = re.compile(
-    r"(?:(?:-e|--editable)[ =])?\s*(?P<url>(?:git\+|https?:)[^\s#]+)#(?P<before>[^\s#]*?)egg=(?P<name>[A-Za-z0-9._-]+)"
-    r"(?P<extras>\[[A-Za-z0-9._,-]*\])?(?P<after>[^\s#]*)(?P<rest>\s.*)?"
-)
-_NAMED_ABOVE = re.compile(r"# Editable .{0,200}\(([A-Za-z0-9][A-Za-z0-9._-]*)===?[^()\s]+\)")
+_WITH_FRAGMENT = re.compile(r"(?:(?:-e|--editable)[ =])?\s*((?:git\+|https?:)[^\s#]+)#(\S+)(\s.*)?")
+_EGG = re.compile(r"egg=([A-Za-z0-9._-]+)(\[[A-Za-z0-9._,-]*\])?")
+_NAMED_ABOVE = re.compile(r"# Editable .{0,200}\(([A-Za-z0-9][A-Za-z0-9._-]{0,199})===?[^()\s]+\)")
+# as uv and Poetry export it, and pip takes it not
+_WITH_MARKER = re.compile(r"-e ([^\s#;\[]+)\s+(;.*)")
 _FOLDER = re.compile(r"-e (/|[A-Za-z]:[\\/])(.*)")
 
 # As uv names platforms: what it takes each for.
@@ -47,6 +46,8 @@ _PLATFORMS = {
 class Told(Struct, frozen=True, kw_only=True):
     """What comments tell of a file."""
 
+    requires_python: str | None = None
+    """Of a file for every environment."""
     pythons: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     is_compiled: bool = False
@@ -62,13 +63,16 @@ class Told(Struct, frozen=True, kw_only=True):
 
 
 def named_lines(text: str) -> str:
-    """Write a direct reference whose name stands beside it as NAME @ URL; every line keeps its number."""
+    """Write a direct reference whose name stands beside it as NAME @ URL, and an editable with a marker as a path.
+
+    Every line keeps its number.
+    """
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        if len(line) > MAX_LOGICAL_LINE:
-            continue
-        if "egg=" in line and (egg := _EGG.fullmatch(line.strip())):
-            lines[number] = _named(egg)
+        if "egg=" in line and (found := _WITH_FRAGMENT.fullmatch(line.strip())):
+            lines[number] = _named(found, line)
+        elif found := _WITH_MARKER.fullmatch(line):
+            lines[number] = f"{found[1]}#editable=true {found[2]}"
         elif number and line.startswith("-e ") and (above := _NAMED_ABOVE.match(lines[number - 1])):
             folder = _FOLDER.fullmatch(line.rstrip())
             if folder is not None:
@@ -77,10 +81,15 @@ def named_lines(text: str) -> str:
     return "\n".join(lines)
 
 
-def _named(egg: re.Match[str]) -> str:
-    parts = [part for part in (egg["before"] + "&" + egg["after"]).split("&") if part]
-    fragment = "#" + "&".join(parts) if parts else ""
-    return f"{egg['name']}{egg['extras'] or ''} @ {egg['url']}{fragment}{egg['rest'] or ''}"
+def _named(found: re.Match[str], line: str) -> str:
+    """Return the line with the name of its fragment in front; as it is where the fragment has none."""
+    parts = found[2].split("&")
+    egg = next((name for part in parts if (name := _EGG.fullmatch(part))), None)
+    if egg is None:
+        return line
+    others = [part for part in parts if part != egg[0]]
+    fragment = "#" + "&".join(others) if others else ""
+    return f"{egg[1]}{egg[2] or ''} @ {found[1]}{fragment}{found[3] or ''}"
 
 
 def read_comments(text: str) -> Told:
@@ -90,11 +99,15 @@ def read_comments(text: str) -> Told:
     with_python = next((found[1] for line in lines[:_HEAD_LINES] if (found := _WITH_PYTHON.search(line))), None)
     direct, has_via = _asked(lines)
     is_compiled = bool(command) or with_python is not None
+    is_universal = bool(command) and ("--universal" in command or command[:2] == ["uv", "export"])
+    python = with_python or _python(command)
     return Told(
-        pythons=(with_python,) if with_python else _python(command),
+        # a universal file is for this Python and all later ones
+        requires_python=f">={python}" if python and is_universal else None,
+        pythons=(python,) if python and not is_universal else (),
         platforms=_platform(command),
         is_compiled=is_compiled,
-        is_universal=bool(command) and ("--universal" in command or command[:2] == ["uv", "export"]),
+        is_universal=is_universal,
         is_annotated=is_compiled or has_via,
         direct=direct,
         unpinned=_unpinned(lines),
@@ -116,16 +129,16 @@ def _command(lines: list[str]) -> list[str]:
 
 
 def _option(command: list[str], names: tuple[str, ...]) -> str | None:
-    for word, following in zip(command, [*command[1:], ""], strict=True):
+    for word, following in zip(command, [*command, ""][1:], strict=True):
         key, equals, value = word.partition("=")
         if key in names:
             return value if equals else following
     return None
 
 
-def _python(command: list[str]) -> tuple[str, ...]:
+def _python(command: list[str]) -> str | None:
     minor = _MINOR.fullmatch(_option(command, _PYTHON_OPTIONS) or "")
-    return (minor[1],) if minor else ()
+    return minor[1] if minor else None
 
 
 def _platform(command: list[str]) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ def _read_pin(
             _note(
                 "foreign-unpinned",
                 name,
-                f"{entry.source} names it without a version ({entry.place}): it was not needed where the lock was made",
+                f"{entry.source} names it without a version ({entry.place}), as what is not needed where it was made: left out",
             )
         )
         return None

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from msgspec.structs import replace
+from packaging.markers import Marker
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -44,7 +45,14 @@ def with_edges(packages: list[LockedPackage], asked: PoetryProject) -> Placed:
             *((Scope(kind="group", name=name), wanted) for name, wanted in asked.groups),
         )
     ]
-    pins = [replace(package.pin, needs=tuple(_needs(package, packages, places))) for package in packages]
+    pins = [
+        replace(
+            package.pin,
+            needs=tuple(_needs(package, packages, places)),
+            fits=_fits(package.value) if len(places[package.pin.name]) > 1 else None,
+        )
+        for package in packages
+    ]
     groups = tuple(sorted(name for name, _ in asked.groups))
     return Placed(pins=tuple(pins), groups=groups, roots=tuple(roots), notes=tuple(notes))
 
@@ -132,15 +140,25 @@ def _edges(
         )
 
 
+def _fits(package: Value) -> Marker | None:
+    """Read on which Pythons a version can be installed: the solving looks at it too."""
+    pythons = package.get("python-versions")
+    return pythons.marker(_python_marker(pythons))
+
+
+def _python_marker(pythons: Value) -> str:
+    try:
+        return to_python_marker(pythons.text())
+    except (RequirementInvalid, LimitExceeded) as error:
+        raise pythons.invalid(f"cannot be read: {error.message}") from None
+
+
 def _condition(table: Value) -> str:
     """Return the marker of a dependency, with its Pythons."""
     markers, python = table.find("markers"), table.find("python")
     texts = [] if markers is None else [markers.text()]
     if python is not None:
-        try:
-            texts.append(to_python_marker(python.text()))
-        except RequirementInvalid as error:
-            raise python.invalid(f"cannot be read: {error.message}") from None
+        texts.append(_python_marker(python))
     return " and ".join(f"({text})" for text in texts if text.strip())
 
 

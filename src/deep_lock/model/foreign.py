@@ -72,6 +72,8 @@ class ForeignPin(Struct, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
     """Of a lock that lists conditions with each pin; empty in a graph."""
     needs: tuple[Need, ...] = ()
+    fits: Marker | None = None
+    """Where it can be taken at all, of a pin that edges offer among others."""
     direct: bool = False
     """Whether the project itself asks for it, where the lock tells."""
     extras: frozenset[NormalizedName] = frozenset()
@@ -139,7 +141,11 @@ def _selected(marker: Marker, scope: Scope, environment: Mapping[str, str]) -> b
 
 def _reached(lock: ForeignLock, needs: tuple[Need, ...], environment: Mapping[str, str]) -> frozenset[int]:
     """Return the places of all pins that these edges bring in."""
-    barred: frozenset[int] = frozenset()
+    barred = frozenset(
+        place
+        for place, pin in enumerate(lock.pins)
+        if pin.fits is not None and not pin.fits.evaluate(dict(environment), context="metadata")
+    )
     while True:
         places, followed = _followed(lock, needs, environment, barred)
         refused = _refused(lock, followed) - barred
