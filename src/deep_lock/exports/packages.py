@@ -144,7 +144,7 @@ def purl_of(entry: LockedPackage, public_index: str) -> str:
 def facts(described: Described) -> list[tuple[str, str]]:
     """Return what the lock says of an entry and SBOMs have no field for, as (name, value), sorted."""
     entry = described.entry
-    found = [("role", described.role)]
+    found: list[tuple[str, str]] = [("role", described.role)]
     found += [("sdist-only", "true")] if entry.sdist_only else []
     found += [("build-on", label) for label in entry.build_on]
     found += [("requires-python", entry.requires_python)] if entry.requires_python else []
