@@ -15,13 +15,15 @@ from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.reading import read_lock
 
 if TYPE_CHECKING:
-    from deep_lock.exports import dot
+    from deep_lock.exports import build_constraints, dot
 else:
+    build_constraints = Deferred("deep_lock.exports.build_constraints")
     dot = Deferred("deep_lock.exports.dot")
 
 Writer = Callable[[View, ExportFlags], Exported]
 
 FORMATS: dict[str, Writer] = {
+    "build-constraints": lambda view, flags: build_constraints.constraints(view, per_sdist=flags.per_sdist),
     "dot": lambda view, _: dot.graph(view),
 }
 """What `export -f` takes, and what makes it."""

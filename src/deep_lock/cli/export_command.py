@@ -28,13 +28,17 @@ The lock is read as it is: nothing is resolved and no index is asked. One file g
 a folder, -d. How the result is used, and what its form has no place for, is said on stderr.
 
 \b
+  deep-lock export -f build-constraints -d .               what builds are pinned to, for pip and uv
   deep-lock export -f dot -o deep-lock.dot                 the layers as a picture
 """
 EPILOG = (
     "Each option is also DEEP_LOCK_ and its long name. Exit code 2: a lock that cannot be read, or a name it has not."
 )
 
-FORMATS = ("dot",)
+FORMATS = (
+    "build-constraints",
+    "dot",
+)
 
 WHAT = (
     option("-f", "--format", type=click.Choice(FORMATS), required=True, help="The form to write."),
