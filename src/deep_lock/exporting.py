@@ -15,16 +15,18 @@ from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.reading import read_lock
 
 if TYPE_CHECKING:
-    from deep_lock.exports import build_constraints, dot
+    from deep_lock.exports import build_constraints, dot, hermeto
 else:
     build_constraints = Deferred("deep_lock.exports.build_constraints")
     dot = Deferred("deep_lock.exports.dot")
+    hermeto = Deferred("deep_lock.exports.hermeto")
 
 Writer = Callable[[View, ExportFlags], Exported]
 
 FORMATS: dict[str, Writer] = {
     "build-constraints": lambda view, flags: build_constraints.constraints(view, per_sdist=flags.per_sdist),
     "dot": lambda view, _: dot.graph(view),
+    "hermeto": lambda view, flags: hermeto.hermeto(view, name_index=flags.index_options),
 }
 """What `export -f` takes, and what makes it."""
 

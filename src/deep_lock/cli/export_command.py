@@ -30,6 +30,7 @@ a folder, -d. How the result is used, and what its form has no place for, is sai
 \b
   deep-lock export -f build-constraints -d .               what builds are pinned to, for pip and uv
   deep-lock export -f dot -o deep-lock.dot                 the layers as a picture
+  deep-lock export -f hermeto -d .                         requirements files for builds without a network
 """
 EPILOG = (
     "Each option is also DEEP_LOCK_ and its long name. Exit code 2: a lock that cannot be read, or a name it has not."
@@ -38,6 +39,7 @@ EPILOG = (
 FORMATS = (
     "build-constraints",
     "dot",
+    "hermeto",
 )
 
 WHAT = (

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from shlex import quote
 
 from deep_lock.exports.build_sets import BuildFile, BuildSet, build_files, build_sets, file_lines
-from deep_lock.exports.view import Exported, View
+from deep_lock.exports.view import Exported, View, builds_of
 from deep_lock.model.lock import LockedBuild
 from deep_lock.model.register import called
 
@@ -30,7 +30,7 @@ def constraints(view: View, *, per_sdist: bool) -> Exported:
         files=tuple(
             (name, file_text(view, file, "Build constraints")) for name, file in zip(names, files, strict=True)
         ),
-        usage=_usage(view, dict(zip(names, files, strict=True))),
+        usage=_usage(dict(zip(names, files, strict=True))),
         losses=tuple(_losses(view, sets, fewest=fewest)),
     )
 
@@ -50,11 +50,11 @@ def _own_names(sets: Iterable[BuildSet]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def file_text(view: View, file: BuildFile, title: str) -> str:
+def file_text(view: View, file: BuildFile, title: str, options: Iterable[str] = ()) -> str:
     """Return one file, with what it is for at its head."""
     head = [f"# {title} of {view.source}, which deep-lock export made, for:"]
     head += [f"#   {_told(own)}" for own in file.sets] or ["#   nothing: nothing is built"]
-    return "\n".join([*head, *file_lines(view, file.pins), ""])
+    return "\n".join([*head, *options, *file_lines(view, file.pins), ""])
 
 
 def _told(own: BuildSet) -> str:
@@ -69,29 +69,28 @@ def requirement_of(build: LockedBuild) -> str:
     return f"{build.name}=={build.version}" if build.source is None else build.name
 
 
-def _usage(view: View, files: dict[str, BuildFile]) -> str:
+def _usage(files: dict[str, BuildFile]) -> str:
+    asked = {name: [own for own in file.sets if own.direct and not own.quarrel] for name, file in files.items()}
     installed = {
-        name: [requirement_of(own.build) for own in file.sets if not _is_project(own)] for name, file in files.items()
+        name: [requirement_of(own.build) for own in sets if not _is_project(own)] for name, sets in asked.items()
     }
-    taking = {name: names for name, names in installed.items() if names}
-    if len(taking) == 1:
-        commands = [f"{PIP} --build-constraint {quote(next(iter(taking)))}"]
-    else:
-        start = "pip install --no-deps -c requirements.txt --build-constraint"
-        commands = [f"{start} {quote(name)} {' '.join(map(quote, names))}" for name, names in taking.items()]
-        commands += [PIP] if taking or not any(map(_is_project, _all(files))) else []
-    for name, file in files.items():
-        if any(own.build.hook is None and _is_project(own) for own in file.sets):
+    commands = _installing({name: names for name, names in installed.items() if names})
+    for name, sets in asked.items():
+        if any(_is_project(own) and own.build.hook is None for own in sets):
             place = quote(name)
             commands.append(
                 f"PIP_BUILD_CONSTRAINT={place} python -m build --wheel --dependency-constraints-txt {place}"
             )
-    return " && ".join(commands)
+    return " && ".join(commands or [PIP])
 
 
-def _all(files: dict[str, BuildFile]) -> Iterator[BuildSet]:
-    for file in files.values():
-        yield from file.sets
+def _installing(taking: dict[str, list[str]]) -> list[str]:
+    """Return the commands that install what must be built, and then the rest: pip takes one file for all of a command."""
+    if len(taking) < 2:
+        return [f"{PIP} --build-constraint {quote(name)}" for name in taking]
+    start = "pip install --no-deps -c requirements.txt --build-constraint"
+    commands = [f"{start} {quote(name)} {' '.join(map(quote, names))}" for name, names in taking.items()]
+    return [*commands, PIP]
 
 
 def _is_project(own: BuildSet) -> bool:
@@ -99,24 +98,24 @@ def _is_project(own: BuildSet) -> bool:
 
 
 def _losses(view: View, sets: tuple[BuildSet, ...], *, fewest: bool) -> Iterator[str]:
-    yield from lost_settings(view, sets)
     for own in sets:
         if own.quarrel:
             yield (
                 f"{called(own.build)}: no one file serves all of its builds, so pip and uv cannot build it at once, "
-                f"and `deep-lock wheelhouse` can: {own.quarrel}"
+                f"and deep-lock wheelhouse can: {own.quarrel}"
             )
+    yield from lost_settings(view)
     if not fewest:
-        yield "files: there may be fewer that would do; the search for them was given up"
+        yield "files: perhaps fewer would do; the search for them was given up"
     if sets:
         yield "uv: a backend that asks for what is not pinned here is not stopped; pip stops it"
 
 
-def lost_settings(view: View, sets: tuple[BuildSet, ...]) -> Iterator[str]:
+def lost_settings(view: View) -> Iterator[str]:
     """Say what the user told builds that pins cannot say."""
     settings = dict(view.lock.inputs.config_settings)
-    for own in sets:
-        if own.build.requires_user:
-            yield f"extra build requirements: {called(own.build)} asks for {', '.join(own.build.requires_user)} only here"
-        if settings.get(own.build.name):
-            yield f"config settings of {own.build.name}: give them to the installer, --config-settings"
+    builds = builds_of(view)
+    for what, added in sorted({(called(build), build.requires_user) for build in builds if build.requires_user}):
+        yield f"extra build requirements of {what}: only the lock asks for {', '.join(added)}"
+    for name in sorted({build.name for build in builds if settings.get(build.name)}):
+        yield f"config settings of {name}: give them to the installer, --config-settings"

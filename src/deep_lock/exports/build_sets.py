@@ -16,7 +16,7 @@ from deep_lock.exports.grouping import group
 from deep_lock.exports.pins import files_on, pin_lines
 from deep_lock.exports.view import View
 from deep_lock.model.installed import present
-from deep_lock.model.lock import LockedBuild
+from deep_lock.model.lock import LockedBuild, LockedFile, LockedPackage
 from deep_lock.model.register import Key, called, covers, key_of, record_key
 from deep_lock.model.target_markers import enlarge, label_marker
 
@@ -34,6 +34,8 @@ class BuildSet(Struct, frozen=True, kw_only=True):
     pins: frozenset[Pin]
     below: tuple[str, ...]
     """What is built for it, as messages call it."""
+    direct: bool
+    """Whether an installer is asked for it, and does not only need it to build something else."""
     quarrel: str = ""
     """Why no one file serves all of its builds: then the pins are those of its own environment only."""
 
@@ -67,13 +69,14 @@ def build_sets(view: View, *, each: bool) -> tuple[BuildSet, ...]:
     for build in view.lock.builds:
         records.setdefault(_subject(build), []).append(build)
     labels = _direct(view)
+    direct = frozenset(labels)
     made: dict[Subject, BuildSet] = {}
     waiting = list(labels)
     while waiting:
         subject = waiting.pop()
         own = [(label, build) for label in labels[subject] for build in records[subject] if covers(build, label)]
         walk = _walk(view, own)
-        made[subject] = _made(own, walk, _quarrel(walk))
+        made[subject] = _made(own, walk, direct=subject in direct)
         if each or made[subject].quarrel:
             for below, there in walk.built.items():
                 if not there <= labels.setdefault(below, set()):
@@ -119,12 +122,14 @@ def _walk(view: View, roots: list[tuple[str, LockedBuild]]) -> _Walk:
     return _Walk(pinned=pinned, built=built, names=tuple(sorted(names.values())))
 
 
-def _made(own: list[tuple[str, LockedBuild]], walk: _Walk, quarrel: str) -> BuildSet:
+def _made(own: list[tuple[str, LockedBuild]], walk: _Walk, *, direct: bool) -> BuildSet:
+    quarrel = _quarrel(walk)
     shallow = {(label, member.name, member.version) for label, build in own for member in build.packages}
     return BuildSet(
         build=own[0][1],
         pins=frozenset(shallow if quarrel else walk.pinned),
         below=walk.names,
+        direct=direct,
         quarrel=quarrel,
     )
 
@@ -176,27 +181,35 @@ def file_lines(view: View, pins: frozenset[Pin]) -> list[str]:
     Where nothing is pinned by that name, its markers may say anything. Raises NotLocked on a pin that has no entry, and
     TargetsAlike where targets that no marker tells apart need different versions.
     """
-    labels: dict[tuple[str, str], set[str]] = {}
+    found = pinned(view, pins)
+    versions: dict[str, list[frozenset[str]]] = {}
+    for entry, labels in found:
+        versions.setdefault(entry.name, []).append(labels)
+    return [
+        line
+        for entry, labels in found
+        for line in pin_lines(entry, _marker(view, labels, versions[entry.name]), pinned_files(view, entry, labels))
+    ]
+
+
+def pinned(view: View, pins: Iterable[Pin]) -> list[tuple[LockedPackage, frozenset[str]]]:
+    """Return the entries that are pinned, and on which targets, in the lock's order. Raises NotLocked."""
+    labels: dict[Key, set[str]] = {}
     for label, name, version in pins:
-        labels.setdefault((name, version), set()).add(label)
-    missing = sorted((name, version) for name, version in labels if (name, version, "") not in view.register.entries)
-    if missing:
-        name, version = missing[0]
+        labels.setdefault((name, version, ""), set()).add(label)
+    for name, version, _ in sorted(labels.keys() - view.register.entries.keys()):
         raise NotLocked(f"a build uses {name} {version}, which has no entry in the lock", hint="run deep-lock lock")
-    lines: list[str] = []
-    for entry in view.lock.packages:
-        own = labels.get((entry.name, entry.version or "")) if entry.source is None else None
-        if own is not None:
-            others = {found: there for (name, found), there in labels.items() if name == entry.name}
-            taken = [target for target in view.targets if target.label in own]
-            lines += pin_lines(entry, _marker(view, own, others.values()), files_on(view.register, entry, taken))
-    return lines
+    return [(entry, frozenset(labels[key_of(entry)])) for entry in view.lock.packages if key_of(entry) in labels]
 
 
-def _marker(view: View, own: set[str], versions: Iterable[set[str]]) -> str | None:
-    concerned = set().union(*versions)
-    declared = tuple(target for target in view.targets if target.label in concerned)
+def pinned_files(view: View, entry: LockedPackage, labels: frozenset[str]) -> list[LockedFile]:
+    """Return the files of a release that may be taken on these targets."""
+    return files_on(view.register, entry, [target for target in view.targets if target.label in labels])
+
+
+def _marker(view: View, own: frozenset[str], versions: Iterable[frozenset[str]]) -> str | None:
+    concerned = frozenset[str]().union(*versions)
     try:
-        return label_marker(frozenset(own), declared)
+        return label_marker(own, tuple(target for target in view.targets if target.label in concerned))
     except TargetsAlike as error:
         raise TargetsAlike(error.message, hint="export for one of them: --target LABEL") from None
