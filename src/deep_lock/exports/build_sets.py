@@ -178,8 +178,8 @@ def _versions(view: View, pins: frozenset[Pin]) -> dict[tuple[str, str], frozens
 def file_lines(view: View, pins: frozenset[Pin]) -> list[str]:
     """Return the lines that pin these, in the lock's order; a marker only where a name has several versions.
 
-    Where nothing is pinned by that name, its markers may say anything. Raises NotLocked on a pin that has no entry, and
-    TargetsAlike where targets that no marker tells apart need different versions.
+    Raises NotLocked on a pin that has no entry, and TargetsAlike where targets that no marker tells apart need
+    different versions.
     """
     found = pinned(view, pins)
     versions: dict[str, list[frozenset[str]]] = {}
@@ -207,9 +207,13 @@ def pinned_files(view: View, entry: LockedPackage, labels: frozenset[str]) -> li
     return files_on(view.register, entry, [target for target in view.targets if target.label in labels])
 
 
-def _marker(view: View, own: frozenset[str], versions: Iterable[frozenset[str]]) -> str | None:
-    concerned = frozenset[str]().union(*versions)
+def _marker(view: View, own: frozenset[str], versions: list[frozenset[str]]) -> str | None:
+    """Say where one of several versions of a name holds: on its targets, and at most on such as need none of them."""
+    if len(versions) == 1:
+        return None
+    needing = frozenset[str]().union(*versions)
+    alike = enlarge(needing, view.targets) - needing
     try:
-        return label_marker(own, tuple(target for target in view.targets if target.label in concerned))
+        return label_marker(own, tuple(target for target in view.targets if target.label not in alike))
     except TargetsAlike as error:
         raise TargetsAlike(error.message, hint="export for one of them: --target LABEL") from None
