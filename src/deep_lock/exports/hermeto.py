@@ -10,6 +10,7 @@ filter lets all pass. Each file with build requirements is one of build constrai
 import json
 from collections.abc import Iterator
 from shlex import quote
+from urllib.parse import quote as percent_encoded
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -90,7 +91,9 @@ def _lines(view: View, own: Installed) -> _Lines:
 
 
 def _with_folder(url: str, inner: str | None) -> str:
-    return f"{url}#subdirectory={inner}" if inner else url
+    # pip fills in ${NAME} from the environment wherever it stands
+    whole = f"{url}#subdirectory={percent_encoded(inner)}" if inner else url
+    return whole.replace("{", "%7B").replace("}", "%7D")
 
 
 # -- usage
