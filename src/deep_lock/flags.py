@@ -21,6 +21,8 @@ class InputFlags(Struct, frozen=True, kw_only=True):
     folder: Path
     output: Path | None = None
     script: Path | None = None
+    from_lock: Path | None = None
+    """Another tool's lock, whose runtime pins are taken."""
     requirements: tuple[Path, ...] = ()
     constraints: tuple[Path, ...] = ()
     overrides: tuple[Path, ...] = ()
@@ -148,3 +150,7 @@ class ExportFlags(Struct, frozen=True, kw_only=True):
     """Build constraints: a file for each sdist, even where several could share one."""
     index_options: bool = False
     """Requirements: name the indexes in the file."""
+    output: Path | None = None
+    """Where the one file will be written; without it and ``folder``: to stdout."""
+    folder: Path | None = None
+    """Where the files will be written, under the names that tools expect."""

@@ -21,6 +21,7 @@ from deep_lock.direct_sources import DirectSources
 from deep_lock.earlier import Earlier
 from deep_lock.errors import DeepLockError, HookRefused
 from deep_lock.events import Reporter
+from deep_lock.given_files import GivenFiles
 from deep_lock.graph import Built, BuiltKey, Subject
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
@@ -71,6 +72,7 @@ class IndexSources:
         added: Mapping[NormalizedName, tuple[Requirement, ...]] | None = None,
         settings: Collection[NormalizedName] = (),
         direct: DirectSources,
+        given: GivenFiles | None = None,
     ) -> None:
         """Serve a run.
 
@@ -79,6 +81,7 @@ class IndexSources:
         """
         self._client = client
         self._direct = direct
+        self._given = given or GivenFiles(None)
         self._cache = cache
         self._selection = selection
         self._target = target
@@ -106,7 +109,7 @@ class IndexSources:
         return self._client.knows(name)
 
     def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
-        return self._client.files(name, version)
+        return self._given.kept(name, version, self._client.files(name, version))
 
     def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
         file = candidate.distribution

@@ -15,6 +15,7 @@ from deep_lock.errors import LockInvalid, Stale, UsageError
 from deep_lock.events import Reporter, silent
 from deep_lock.files import write_atomically
 from deep_lock.flags import Flags, UpgradeFlags
+from deep_lock.given_files import GivenFiles
 from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.keep import keep_unknown
 from deep_lock.lockfile.laws import check_closed
@@ -70,7 +71,8 @@ def _reasons(run: Run) -> tuple[str, ...]:
         return ("there is no lock",)
     head = head_of(run)
     same = {target.name for target in run.old.targets} == {target.label for target in run.targets}
-    return stale.stale_reasons(
+    moved = GivenFiles(run.gathered.foreign).moved(run.old)
+    reasons = stale.stale_reasons(
         run.old,
         inputs=head.inputs,
         options=head.options,
@@ -81,6 +83,7 @@ def _reasons(run: Run) -> tuple[str, ...]:
         groups=head.dependency_groups,
         full_targets=run.targets if same else (),
     )
+    return (*reasons, *moved)
 
 
 def lock(flags: Flags, reporter: Reporter) -> Outcome:

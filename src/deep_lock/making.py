@@ -14,6 +14,7 @@ from deep_lock.earlier import earlier_of
 from deep_lock.errors import HookRefused
 from deep_lock.events import Reporter, Warned
 from deep_lock.findings import require_evidence, require_sources, tell
+from deep_lock.given_files import GivenFiles
 from deep_lock.graph import Closure, Plan
 from deep_lock.index_sources import IndexSources
 from deep_lock.machine import Machine
@@ -24,14 +25,16 @@ from deep_lock.planning import plan_of
 from deep_lock.reading import completed
 from deep_lock.recording import builds
 from deep_lock.settings import hook_policy_of
-from deep_lock.settled import Run, head_of
+from deep_lock.settled import Run, head_of, with_targets
 from deep_lock.sharing import releases, sharable
 from deep_lock.workshop import Workshop
 
 if TYPE_CHECKING:
-    from deep_lock import project_metadata
+    from deep_lock import given_findings, given_targets, project_metadata
     from deep_lock.index import vcs
 else:
+    given_findings = Deferred("deep_lock.given_findings")
+    given_targets = Deferred("deep_lock.given_targets")
     project_metadata = Deferred("deep_lock.project_metadata")
     vcs = Deferred("deep_lock.index.vcs")
 
@@ -60,7 +63,8 @@ def make_lock(run: Run, network: Network, reporter: Reporter) -> Lock:
         folder_of=run.gathered.trees.folder,
         checkout=direct.checkout,
     )
-    plan = plan_of(run.flags, run.gathered, run.old, selection=run.selection, targets=run.targets)
+    plan = _plan(run)
+    given = GivenFiles(run.gathered.foreign)
     backends = Backends(
         workshop=workshop,
         machine=machine,
@@ -79,12 +83,32 @@ def make_lock(run: Run, network: Network, reporter: Reporter) -> Lock:
         added=plan.extra_build_requires,
         settings=plan.config_settings.keys(),
         direct=direct,
+        given=given,
     )
     with closing(workshop):
+        if run.gathered.foreign is not None:
+            run = _fitting(run, plan, sources, reporter)
+            made = _closed(run, _plan(run), sources, reporter)
+            given.check(made)
+            return made
         if run.gathered.project.unknown:
             run = _asked(run, plan, sources=sources, backends=backends, reporter=reporter)
-            plan = plan_of(run.flags, run.gathered, run.old, selection=run.selection, targets=run.targets)
+            plan = _plan(run)
         return _closed(run, plan, sources, reporter)
+
+
+def _plan(run: Run) -> Plan:
+    return plan_of(run.flags, run.gathered, run.old, selection=run.selection, targets=run.targets)
+
+
+def _fitting(run: Run, plan: Plan, sources: IndexSources, reporter: Reporter) -> Run:
+    """Leave out default targets that cannot take what another tool's lock pins."""
+    foreign = run.gathered.foreign
+    if foreign is None:
+        return run
+    declared = given_targets.are_declared(run.flags, run.gathered.config)
+    left = given_targets.fitting(foreign, plan.runtime, sources, reporter, declared=declared)
+    return run if left == run.targets else with_targets(run, left)
 
 
 def _asked(run: Run, plan: Plan, *, sources: IndexSources, backends: Backends, reporter: Reporter) -> Run:
@@ -114,6 +138,15 @@ def _closed(run: Run, plan: Plan, sources: IndexSources, reporter: Reporter) -> 
     require_sources(closure, run.selection)
     if run.flags.rules.require_evidence or run.gathered.config.require_evidence:
         require_evidence(closure)
+    if run.gathered.foreign is not None:
+        given_findings.tell_given(
+            run.gathered.foreign,
+            closure,
+            plan.runtime,
+            sources,
+            reporter,
+            indexes=[url for _, url in head_of(run).indexes],
+        )
     tell(closure, sources, reporter, added=plan.extra_build_requires, settings=plan.config_settings)
     assembly = Assembly(
         closure=closure,

@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from deep_lock.deferred import Deferred
+from deep_lock.errors import UsageError
 from deep_lock.flags import Flags
 from deep_lock.graph import Plan, Preferences, Subject
 from deep_lock.model.build_system import Hook
@@ -22,8 +23,9 @@ from deep_lock.model.target import Target
 from deep_lock.reading import Gathered
 
 if TYPE_CHECKING:
-    from deep_lock import project_build
+    from deep_lock import given_pins, project_build
 else:
+    given_pins = Deferred("deep_lock.given_pins")
     project_build = Deferred("deep_lock.project_build")
 
 
@@ -40,6 +42,9 @@ def plan_of(
     runtime_hints, build_hints = _hints(old, targets) if old is not None else ({}, {})
     pins = tuple(requirement for requirement in moved.values() if requirement.specifier)
     in_runtime = {name for hints in runtime_hints.values() for name in hints} | {own.name for own in wanted}
+    foreign, trees, scopes = gathered.foreign, gathered.trees, [scope for scope, _ in gathered.parts]
+    if foreign is not None:
+        _refuse_moves(moved, in_runtime, foreign.source)
     problems = tuple(
         Problem(
             requirements=wanted,
@@ -47,6 +52,7 @@ def plan_of(
             constraints=(*gathered.constraints, *(pin for pin in pins if pin.name in in_runtime)),
             overrides=gathered.overrides,
             selection=selection,
+            given=given_pins.given_on(foreign, scopes, target, trees) if foreign is not None else None,
         )
         for target in targets
     )
@@ -64,6 +70,12 @@ def plan_of(
             key: {**_without(hints, moved), **_exact(pins)} for key, hints in build_hints.items() if not upgrade.builds
         },
     )
+
+
+def _refuse_moves(moved: Mapping[NormalizedName, Requirement], in_runtime: set[NormalizedName], source: str) -> None:
+    """Refuse -P on what another tool's lock decides: build environments would move, and the run time would not."""
+    for name in sorted(in_runtime.intersection(moved)):
+        raise UsageError(f"-P {name}: {source} pins it at run time", hint="move it there, then run this again")
 
 
 def _project_subject(gathered: Gathered, folder: Path) -> Subject | None:

@@ -19,6 +19,8 @@ def reached_by(
     requirements: tuple[Requirement, ...], problem: Problem, resolved: Resolved
 ) -> frozenset[NormalizedName]:
     """Return the names that one part alone would install on the problem's target."""
+    if problem.given is not None:
+        return frozenset(requirement.name for requirement in applicable(requirements, problem.target))
     below: dict[tuple[NormalizedName | None, NormalizedName], list[Requirement]] = {}
     for edge in resolved.edges:
         below.setdefault((edge.parent, edge.parent_extra or BASE), []).append(edge.requirement)

@@ -16,24 +16,24 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.deferred import Deferred
 from deep_lock.errors import (
     ConfigError,
-    LimitExceeded,
     LockInvalid,
     ProjectInvalid,
     RequirementsInvalid,
     UsageError,
-    UserError,
 )
 from deep_lock.events import Reporter, Warned
 from deep_lock.flags import Flags, InputFlags
+from deep_lock.given_reading import foreign_path, given_project, informed, read_given
 from deep_lock.inputs.config import Config, read_config, read_config_file
 from deep_lock.inputs.project import Project
 from deep_lock.inputs.pyproject import read_pyproject
-from deep_lock.inputs.text import Opener, decode
 from deep_lock.inputs.toml_text import read_toml
 from deep_lock.local_trees import LocalTrees
+from deep_lock.model.foreign import ForeignLock
 from deep_lock.model.lock import Lock
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.target_markers import BASE, Scope
+from deep_lock.opening import MAX_LOCK_BYTES, opener_of, read_text, shown_path
 from deep_lock.reach import Part
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ else:
     setup_cfg = Deferred("deep_lock.inputs.setup_cfg")
     read = Deferred("deep_lock.lockfile.read")
 
-MAX_INPUT_BYTES = 8 * 1024 * 1024
-MAX_LOCK_BYTES = 64 * 1024 * 1024
 LOCK_NAME = "deep.lock"
 DEFAULT_GROUPS = ("dev",)
 
@@ -62,27 +60,12 @@ class Gathered(Struct, frozen=True, kw_only=True):
     constraints: tuple[Requirement, ...] = ()
     overrides: tuple[Requirement, ...] = ()
     build_constraints: tuple[Requirement, ...] = ()
+    foreign: ForeignLock | None = None
+    """Another tool's lock, which decides the runtime part."""
     trees: LocalTrees
     """Folders that the project names."""
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
-
-
-def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) -> str:
-    """Read a text file of the user's, as UTF-8.
-
-    Raises FileNotFoundError, LimitExceeded, and ``error`` for what cannot be read or is no UTF-8.
-    """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(limit + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as fault:
-        raise error(f"{path}: {fault.strerror or fault}") from None
-    if len(raw) > limit:
-        raise LimitExceeded(f"{path}: more than {limit} bytes")
-    return decode(raw, path.name, error)
 
 
 def gather(flags: Flags, reporter: Reporter) -> Gathered:
@@ -93,11 +76,17 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
     for note in (*project.notes, *(note for file in files for note in file.notes), *_unused_options(files)):
         reporter(note)
     config = own_config or read_config(project.settings, project.source)
+    path = foreign_path(inputs, config)
+    foreign = read_given(path, inputs.folder) if path is not None else None
+    if path is not None and foreign is not None:
+        foreign = informed(foreign, project)
+        project, sources = given_project(project, foreign), (shown_path(path, inputs.folder),)
     trees = LocalTrees(lock_path(inputs).parent.resolve(), _base(inputs), config)
     return Gathered(
         project=project,
         config=config,
         parts=() if project.unknown else _parts(project, files, inputs, config, trees),
+        foreign=foreign,
         trees=trees,
         sources=sources,
         constraints=(
@@ -142,7 +131,7 @@ def _project(
         return script.read_script(read_text(inputs.script, ProjectInvalid), name), (), (name,)
     if inputs.requirements:
         files = tuple(_requirements_file(path, inputs.folder) for path in inputs.requirements)
-        names = tuple(_shown(path, inputs.folder) for path in inputs.requirements)
+        names = tuple(shown_path(path, inputs.folder) for path in inputs.requirements)
         return Project(source=names[0]), files, names
     pyproject, legacy = inputs.folder / "pyproject.toml", inputs.folder / "setup.cfg"
     if pyproject.is_file():
@@ -150,7 +139,7 @@ def _project(
             read_pyproject(
                 read_text(pyproject, ProjectInvalid),
                 pyproject.name,
-                opener=_opener(pyproject, inputs.folder),
+                opener=opener_of(pyproject, inputs.folder),
                 package=package,
             ),
             (),
@@ -161,38 +150,18 @@ def _project(
         script_text = read_text(setup_py, ProjectInvalid) if setup_py.is_file() else None
         text = read_text(legacy, ProjectInvalid)
         return setup_cfg.read_setup_cfg(text, legacy.name, setup_py=script_text, package=package), (), (legacy.name,)
+    if inputs.from_lock is not None:
+        return Project(source=inputs.from_lock.name), (), ()
     raise ProjectInvalid(
         f"{inputs.folder}: no pyproject.toml and no setup.cfg",
         hint="name a folder with --project, or a requirements file with -r",
     )
 
 
-def _shown(path: Path, folder: Path) -> str:
-    """Return the path as the lock may hold it: relative to the project, never a place on this machine."""
-    try:
-        return path.resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
-        return path.name
-
-
 def _requirements_file(path: Path, folder: Path) -> requirements_txt.RequirementsFile:
     return requirements_txt.read_requirements(
-        read_text(path, RequirementsInvalid), _shown(path, folder), _opener(path, folder)
+        read_text(path, RequirementsInvalid), shown_path(path, folder), opener_of(path, folder)
     )
-
-
-def _opener(first: Path, folder: Path) -> Opener:
-    """Return what opens the files that a requirements file names: beside it or in the project, nowhere else."""
-    roots = (first.resolve().parent, folder.resolve())
-
-    def open_included(including: str, relative: str) -> str:
-        base = next((root for root in roots if (root / including).is_file()), roots[0])
-        path = ((base / including).parent / relative).resolve()
-        if "://" in relative or not any(path.is_relative_to(root) for root in roots):
-            raise RequirementsInvalid(f"{including}: a file outside the project is not read")
-        return read_text(path, RequirementsInvalid)
-
-    return open_included
 
 
 def _listed(paths: Sequence[Path], folder: Path) -> tuple[Requirement, ...]:

@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from deep_lock.errors import UsageError
 from deep_lock.flags import Flags, RuleFlags
+from deep_lock.given_targets import admitted, are_declared, hints_of
 from deep_lock.inputs.config import Config
 from deep_lock.inputs.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.machine import HookPolicy
@@ -149,14 +150,16 @@ def targets_of(flags: Flags, gathered: Gathered, old: Lock | None, host: HostFac
     Defaults follow the calendar, a lock must not: where the targets are not declared, those of the old lock stay.
     Raises UsageError.
     """
-    rules, config = flags.rules, gathered.config
+    rules, config, foreign = flags.rules, gathered.config, gathered.foreign
     requires = gathered.project.requires_python
+    hints = hints_of(foreign)
     kept = _kept_targets(old, requires) if old is not None and not flags.upgrade.everything else {}
     pythons = rules.pythons or config.python_versions
     platforms = rules.platforms or config.platforms
     if not pythons and not platforms and kept:
         pairs = list(kept)
     else:
+        pythons, platforms = pythons or hints.pythons, platforms or hints.platforms
         pairs = _product(pythons, platforms, requires, flags.surroundings.now.date(), host)
     targets = {target.label: target for target in (make_target(*pair, host=host) for pair in pairs)}
     if not targets:
@@ -164,6 +167,9 @@ def targets_of(flags: Flags, gathered: Gathered, old: Lock | None, host: HostFac
             f"requires-python {requires!r} admits no Python that deep-lock knows",
             hint="declare the targets: [tool.deep-lock] python-versions",
         )
+    if foreign is not None:
+        inside = admitted(foreign, tuple(targets.values()), declared=are_declared(flags, config))
+        targets = {target.label: target for target in inside}
     oldest_first = (rules.fork_strategy or config.fork_strategy) == "fewest"
     return tuple(sorted(targets.values(), key=_python_key, reverse=not oldest_first))
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deep_lock.deferred import Deferred
 from deep_lock.events import Reporter
@@ -19,8 +20,9 @@ from deep_lock.reading import Gathered, completed, gather, lock_path, read_lock
 from deep_lock.settings import options_of, selection_of, targets_of
 
 if TYPE_CHECKING:
-    from deep_lock import project_metadata
+    from deep_lock import given_pins, project_metadata
 else:
+    given_pins = Deferred("deep_lock.given_pins")
     project_metadata = Deferred("deep_lock.project_metadata")
 
 
@@ -47,14 +49,20 @@ def settle(flags: Flags, reporter: Reporter) -> Run:
     old = None if flags.upgrade.everything else read_lock(path, reporter)
     if gathered.project.unknown and old is not None:
         gathered = completed(gathered, project_metadata.from_lock(gathered.project, old), flags.inputs)
-    return Run(
-        flags=flags,
-        path=path,
-        gathered=gathered,
-        old=old,
-        selection=selection_of(flags, gathered, old),
-        targets=targets_of(flags, gathered, old, read_host()),
+    selection = selection_of(flags, gathered, old)
+    targets = targets_of(flags, gathered, old, read_host())
+    return with_targets(
+        Run(flags=flags, path=path, gathered=gathered, old=old, selection=selection, targets=targets), targets
     )
+
+
+def with_targets(run: Run, targets: tuple[Target, ...]) -> Run:
+    """Return the run for these targets: what another tool's lock asks for is told target by target."""
+    gathered, foreign = run.gathered, run.gathered.foreign
+    if foreign is not None:
+        scopes = [scope for scope, _ in gathered.parts]
+        gathered = replace(gathered, parts=given_pins.given_parts(foreign, scopes, targets, gathered.trees))
+    return replace(run, gathered=gathered, targets=targets)
 
 
 def _texts(requirements: tuple[Requirement, ...]) -> tuple[str, ...]:
@@ -78,6 +86,7 @@ def head_of(run: Run) -> Lock:
         dependency_groups=tuple(name for name, _ in named["group"]),
         inputs=LockedInputs(
             sources=gathered.sources,
+            pinned=gathered.foreign is not None,
             requirements=_texts(base),
             extras=named["extra"],
             dependency_groups=named["group"],

@@ -13,7 +13,7 @@ from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Fetched, Fetching, Reporter, Solving, Warned
 from deep_lock.flags import Flags
 from deep_lock.locking import Outcome, lock
-from deep_lock.reading import MAX_INPUT_BYTES
+from deep_lock.opening import MAX_INPUT_BYTES
 from scenarios import bench
 
 PROJECT = '[project]\nname = "app"\nversion = "1"\ndependencies = []\n'

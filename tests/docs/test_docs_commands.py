@@ -38,8 +38,15 @@ def _options(command: click.Command) -> dict[frozenset[str], click.Option]:
 
 
 def _documented(heading: str) -> dict[frozenset[str], list[str]]:
+    """Return the rows of a section by the names of their options, those of a section that it refers to among them."""
+    section = CLI.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    same = re.search(r"^It takes every option of `(deep-lock [a-z ]+)` but ([^.]+)\.$", section, re.MULTILINE)
+    left_out = set(CODE.findall(same[2])) if same else set()
+    shared = {
+        names: row for names, row in (_documented(f"`{same[1]}`") if same else {}).items() if not names & left_out
+    }
     rows = _tables(heading)
-    return {frozenset(text for text in CODE.findall(row[0]) if text.startswith("-")): row for row in rows}
+    return shared | {frozenset(text for text in CODE.findall(row[0]) if text.startswith("-")): row for row in rows}
 
 
 def test_every_command_is_documented() -> None:

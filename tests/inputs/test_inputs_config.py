@@ -17,6 +17,7 @@ platforms = ["x86_64-manylinux_2_28", "host"]
 extras = "all"
 groups = ["Dev_Tools"]
 default-groups = []
+from-lock = "locks/uv.lock"
 build-scope = "all"
 no-binary = ":all:"
 only-binary = ["NumPy"]
@@ -90,13 +91,13 @@ def test_every_key_is_read() -> None:
         IndexSetting(name="inner", url="https://user:hunter2@index.example/simple/", explicit=True),
         IndexSetting(name="main", url="https://index.example/simple/", default=True),
     )
-    assert [str(one.origin) for one in config.constraints or ()] == ["deep-lock.toml:22 [constraints]"]
+    assert [str(one.origin) for one in config.constraints or ()] == ["deep-lock.toml:23 [constraints]"]
     assert [(name, list(map(str, own))) for name, own in config.extra_build_requires or ()] == [
         ("old-lib", ["cython>=3", 'numpy; python_version < "3.13"'])
     ]
     assert [str(one.origin) for _, own in config.extra_build_requires or () for one in own] == [
-        "deep-lock.toml:31 [extra-build-requires.Old_Lib]",
-        "deep-lock.toml:32 [extra-build-requires.old.lib]",
+        "deep-lock.toml:32 [extra-build-requires.Old_Lib]",
+        "deep-lock.toml:33 [extra-build-requires.old.lib]",
     ]
     assert config.config_settings == (
         ("old-lib", (("--global-option", ("--fast", "--and", "--fast")), ("editable_mode", "strict"), ("é", ""))),
@@ -115,7 +116,7 @@ def test_both_places_say_the_same() -> None:
     settings = tomllib.loads(table)["tool"]["deep-lock"]
     inside = read_config(settings, "deep-lock.toml", table)
     assert inside == read_config_file(WHOLE, "deep-lock.toml")
-    assert [str(one.origin) for one in inside.constraints or ()] == ["deep-lock.toml:23 [tool.deep-lock.constraints]"]
+    assert [str(one.origin) for one in inside.constraints or ()] == ["deep-lock.toml:24 [tool.deep-lock.constraints]"]
 
 
 def test_nothing_set_is_none() -> None:

@@ -28,6 +28,8 @@ The lock is read as it is: nothing is resolved and no index is asked. One file g
 a folder, -d. How the result is used, and what its form has no place for, is said on stderr.
 
 \b
+  deep-lock export -f pylock -o pylock.toml                a lock that pip and uv install from
+  deep-lock export -f requirements -o requirements.txt     the same with --hash, for pip install --require-hashes
   deep-lock export -f build-constraints -d .               what builds are pinned to, for pip and uv
   deep-lock export -f dot -o deep-lock.dot                 the layers as a picture
   deep-lock export -f hermeto -d .                         requirements files for builds without a network
@@ -37,9 +39,15 @@ EPILOG = (
 )
 
 FORMATS = (
+    "pylock",
+    "requirements",
     "build-constraints",
-    "dot",
     "hermeto",
+    "cyclonedx",
+    "spdx",
+    "json",
+    "dot",
+    "mermaid",
 )
 
 WHAT = (
@@ -115,6 +123,8 @@ def export_command(session: Session, /, **values: Any) -> None:
     session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
     if values["output"] is not None and values["folder"] is not None:
         raise UsageError("-o and -d do not go together")
+    if values["output"] is not None and values["output"].resolve() == values["lock"].resolve():
+        raise UsageError(f"{values['output']}: is the lock itself", hint="name another file: -o FILE")
     flags = ExportFlags(
         lock=values["lock"],
         format=values["format"],
@@ -124,6 +134,8 @@ def export_command(session: Session, /, **values: Any) -> None:
         build=values["build"],
         per_sdist=values["per_sdist"],
         index_options=values["index_options"],
+        output=values["output"],
+        folder=values["folder"],
     )
     with session.reporting() as reporter:
         exported = exporting.export(flags, reporter)

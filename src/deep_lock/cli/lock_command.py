@@ -45,6 +45,11 @@ def _pick(values: dict[str, Any], kind: type[Struct]) -> dict[str, Any]:
 @click.pass_obj
 def lock_command(session: Session, /, **values: Any) -> None:
     """Turn flags into what `locking` takes, and its outcome into words."""
+    run_lock(session, values, again="deep-lock lock, with the same flags")
+
+
+def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
+    """Make, or check, a lock. ``again`` is the command that makes it anew."""
     session = said_again(session, quiet=values.pop("quiet"), verbose=values.pop("verbose"))
     if values.pop("all_extras") and values["extras"]:
         raise UsageError("--all-extras and --extra do not go together")
@@ -62,7 +67,7 @@ def lock_command(session: Session, /, **values: Any) -> None:
         if reasons:
             raise Stale(
                 f"{path.name} is stale:\n" + "\n".join(f"  {reason}" for reason in reasons),
-                hint="run deep-lock lock, with the same flags",
+                hint=f"run {again}",
             )
         session.printer.say(f"{path.name} is up to date")
         return

@@ -18,43 +18,20 @@ def option(*names: str, **settings: Any) -> Option:
     return click.option(*names, envvar=f"DEEP_LOCK_{flag[2:].replace('-', '_').upper()}", **settings)
 
 
-INPUTS = (
-    option(
-        "--project",
-        "folder",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        default=Path(),
-        show_default="the current folder",
-        help="Folder with the pyproject.toml (or setup.cfg).",
-    ),
-    option(
-        "-o",
-        "--output",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Where to write the lock.  [default: deep.lock beside pyproject.toml]",
-    ),
-    option("--script", type=FILE, help="Lock the inline metadata of a script (PEP 723), to SCRIPT.deep.lock."),
-    option(
-        "-r",
-        "--requirements",
-        type=FILE,
-        multiple=True,
-        help="Lock a requirements file instead of pyproject.toml. Repeatable.",
-    ),
-    option("-c", "--constraints", type=FILE, multiple=True, help="Narrow versions by a requirements file. Repeatable."),
-    option(
-        "--overrides",
-        type=FILE,
-        multiple=True,
-        help="Put these requirements in the place of whatever anyone asks of the same names. Repeatable.",
-    ),
-    option(
-        "-b",
-        "--build-constraints",
-        type=FILE,
-        multiple=True,
-        help="Narrow versions in build environments only. Repeatable.",
-    ),
+LOCK_FILE = option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the lock.  [default: deep.lock beside pyproject.toml]",
+)
+BUILD_CONSTRAINTS = option(
+    "-b",
+    "--build-constraints",
+    type=FILE,
+    multiple=True,
+    help="Narrow versions in build environments only. Repeatable.",
+)
+SELECTED = (
     option(
         "--extra",
         "extras",
@@ -83,6 +60,41 @@ INPUTS = (
         help="Leave out the default groups: 'dev', or those that [tool.deep-lock] default-groups names.",
     ),
 )
+INPUTS = (
+    option(
+        "--project",
+        "folder",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=Path(),
+        show_default="the current folder",
+        help="Folder with the pyproject.toml (or setup.cfg).",
+    ),
+    LOCK_FILE,
+    option(
+        "--from",
+        "from_lock",
+        type=FILE,
+        help="Take the runtime pins of another tool's lock as they are, and lock what builds them: see deep-lock deepen.",
+    ),
+    option("--script", type=FILE, help="Lock the inline metadata of a script (PEP 723), to SCRIPT.deep.lock."),
+    option(
+        "-r",
+        "--requirements",
+        type=FILE,
+        multiple=True,
+        help="Lock a requirements file instead of pyproject.toml. Repeatable.",
+    ),
+    option("-c", "--constraints", type=FILE, multiple=True, help="Narrow versions by a requirements file. Repeatable."),
+    option(
+        "--overrides",
+        type=FILE,
+        multiple=True,
+        help="Put these requirements in the place of whatever anyone asks of the same names. Repeatable.",
+    ),
+    BUILD_CONSTRAINTS,
+    *SELECTED,
+)
+DEEPENED = (LOCK_FILE, BUILD_CONSTRAINTS, *SELECTED)
 TARGETS = (
     option(
         "--python-version",
@@ -264,8 +276,7 @@ CHECKS = (
     option("--check-exists", is_flag=True, help="Write nothing; exit 1 if there is no lock."),
     option("--dry-run", is_flag=True, help="Resolve and report, but write nothing."),
 )
-SECTIONS = (
-    ("What is locked", INPUTS),
+_COMMON = (
     ("Targets, which are Pythons on platforms", TARGETS),
     ("Releases", RELEASES),
     ("Builds", BUILDS),
@@ -274,3 +285,5 @@ SECTIONS = (
     ("What is done", CHECKS),
     ("What is said", OUTPUT),
 )
+SECTIONS = (("What is locked", INPUTS), *_COMMON)
+DEEPEN_SECTIONS = (("What is locked", DEEPENED), *_COMMON)

@@ -8,6 +8,7 @@ import click
 
 from deep_lock import __version__
 from deep_lock.cli.cache_command import cache_command
+from deep_lock.cli.deepen_command import deepen_command
 from deep_lock.cli.doctor_command import doctor_command
 from deep_lock.cli.export_command import export_command
 from deep_lock.cli.fetch_command import fetch_command
@@ -60,6 +61,8 @@ def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_pro
 
 
 cli.add_command(lock_command)
+cli.add_command(deepen_command)
+cli.add_command(export_command)
 cli.add_command(export_command)
 cli.add_command(fetch_command)
 cli.add_command(wheelhouse_command)

@@ -77,7 +77,7 @@ def _usage(files: dict[str, BuildFile]) -> str:
     commands = _installing({name: names for name, names in installed.items() if names})
     for name, sets in asked.items():
         if any(_is_project(own) and own.build.hook is None for own in sets):
-            place = quote(name)
+            place = f"{{{name}}}"
             commands.append(
                 f"PIP_BUILD_CONSTRAINT={place} python -m build --wheel --dependency-constraints-txt {place}"
             )
@@ -87,9 +87,9 @@ def _usage(files: dict[str, BuildFile]) -> str:
 def _installing(taking: dict[str, list[str]]) -> list[str]:
     """Return the commands that install what must be built, and then the rest: pip takes one file for all of a command."""
     if len(taking) < 2:
-        return [f"{PIP} --build-constraint {quote(name)}" for name in taking]
+        return [f"{PIP} --build-constraint {{{name}}}" for name in taking]
     start = "pip install --no-deps -c requirements.txt --build-constraint"
-    commands = [f"{start} {quote(name)} {' '.join(map(quote, names))}" for name, names in taking.items()]
+    commands = [f"{start} {{{name}}} {' '.join(map(quote, names))}" for name, names in taking.items()]
     return [*commands, PIP]
 
 

@@ -52,6 +52,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """Settings of one file. None: not set there. Field names are the keys with ``_`` for ``-``."""
 
     source: str
+    from_lock: str | None = None
+    """Another tool's lock, whose runtime pins are taken: a path beside the file."""
     python_versions: tuple[str, ...] | None = None
     platforms: tuple[str, ...] | None = None
     extras: Names | Literal["all"] | None = None
@@ -207,6 +209,12 @@ def _hooks(value: Any, at: _At) -> str:
     return _one_of(Hooks)(value, at)
 
 
+def _path(value: Any, _at: _At) -> str:
+    if not isinstance(value, str) or not value or value.startswith(("/", "~")) or "\\" in value or ":" in value:
+        raise _Mistyped(f"a relative path with '/', not {shown(value) if isinstance(value, str) else described(value)}")
+    return value
+
+
 def _limit(value: Any, _at: _At) -> ExcludeNewer:
     return read_exclude_newer(value)
 
@@ -319,6 +327,7 @@ def _table(value: Any, _at: _At) -> Mapping[str, Any]:
 
 
 _READERS: Mapping[str, Callable[[Any, _At], Any]] = {
+    "from-lock": _path,
     "python-versions": _strings,
     "platforms": _strings,
     "extras": _names_or_all,

@@ -47,12 +47,12 @@ class Lines(Struct, frozen=True, kw_only=True):
     keys: Spots
 
 
-def read_toml(text: str, source: str, error: type[UserError]) -> tuple[dict[str, Any], Lines]:
-    """Parse a TOML text of the user's.
+def read_toml(text: str, source: str, error: type[UserError], *, limit: int = MAX_TOML) -> tuple[dict[str, Any], Lines]:
+    """Parse a TOML text of the user's, of at most ``limit`` characters.
 
     Raises ``error``, with the line where it is known, or LimitExceeded.
     """
-    text = readable(text, source, error, MAX_TOML)
+    text = readable(text, source, error, limit)
     lines = _walk(text.replace("\r\n", "\n"), source, error)
     try:
         return tomllib.loads(text), lines

@@ -35,7 +35,30 @@ def to_text(lock: Lock) -> str:
     Raises LockInvalid on what cannot be written, and UrlForbidden on a URL that must not be: above all credentials.
     """
     lock = ordered(lock)
-    lines = [HEADER, f"lock-version = {quoted(LOCK_VERSION)}"]
+    lines = [HEADER, *_top_lines(lock), *_tool_lines(lock)]
+    for package in lock.packages:
+        lines += [*_package_lines(package), *_mark_lines(package)]
+    for build in lock.builds:
+        lines += _build_lines(build)
+    lines.append("")
+    return "\n".join(lines)
+
+
+def to_pylock(lock: Lock, comment: Iterable[str]) -> str:
+    """Return the lock as a plain PEP 751 file, in canonical order: no ``tool`` table, no build record, no mark.
+
+    ``comment`` holds the lines of its head, each fit to be shown. Raises as `to_text`.
+    """
+    lock = ordered(lock)
+    lines = [*(f"# {line}" for line in comment), *_top_lines(lock)]
+    for package in lock.packages:
+        lines += _package_lines(package)
+    lines.append("")
+    return "\n".join(lines)
+
+
+def _top_lines(lock: Lock) -> list[str]:
+    lines = [f"lock-version = {quoted(LOCK_VERSION)}"]
     lines += _rows("environments", map(quoted, lock.environments))
     lines += _text("requires-python", lock.requires_python)
     lines += [f"extras = {value_text(lock.extras)}", f"dependency-groups = {value_text(lock.dependency_groups)}"]
@@ -44,13 +67,7 @@ def to_text(lock: Lock) -> str:
     if not lock.packages:
         # The key is required, and an array of tables with no tables cannot be said otherwise.
         lines.append("packages = []")
-    lines += _tool_lines(lock)
-    for package in lock.packages:
-        lines += _package_lines(package)
-    for build in lock.builds:
-        lines += _build_lines(build)
-    lines.append("")
-    return "\n".join(lines)
+    return lines
 
 
 def _text(key: str, value: str | None) -> list[str]:
@@ -103,6 +120,7 @@ def _section(name: str, lines: list[str]) -> list[str]:
 
 def _inputs_lines(inputs: LockedInputs) -> list[str]:
     lines = _list("sources", inputs.sources)
+    lines += ["pinned = true"] if inputs.pinned else []
     lines += _rows("requirements", _requirements(inputs.requirements))
     lines += _rows("constraints", _requirements(inputs.constraints))
     lines += _rows("overrides", _requirements(inputs.overrides))
@@ -168,9 +186,12 @@ def _package_lines(package: LockedPackage) -> list[str]:
     lines += _rows("wheels", map(_file_text, package.wheels))
     if package.attestation_identities:
         lines.append(f"attestation-identities = {value_text([dict(each) for each in package.attestation_identities])}")
-    marks = [(key, value_text(value)) for key, value in _marks(package) if value]
-    lines += [f"tool.deep-lock.{key_text(key)} = {text}" for key, text in sorted([*marks, *package.unknown])]
     return lines
+
+
+def _mark_lines(package: LockedPackage) -> list[str]:
+    marks = [(key, value_text(value)) for key, value in _marks(package) if value]
+    return [f"tool.deep-lock.{key_text(key)} = {text}" for key, text in sorted([*marks, *package.unknown])]
 
 
 def _marks(package: LockedPackage) -> list[tuple[str, str | bool | tuple[str, ...] | None]]:

@@ -17,6 +17,7 @@ from deep_lock.model.register import (
     is_gate,
     key_of,
     meant,
+    named_in,
     needs_record,
     open_register,
     parsed,
@@ -79,7 +80,9 @@ def _orphans(register: Register) -> Iterator[str]:
     for entry in gated:
         if key_of(entry) not in reached:
             yield f"{called(entry)} is build-only, and no build uses it"
-    installed = installed_entries(register, (entry for entry in ungated if entry.direct))
+    inputs = register.lock.inputs
+    pinned = named_in(inputs) if inputs.pinned else frozenset()
+    installed = installed_entries(register, (entry for entry in ungated if entry.direct or entry.name in pinned))
     for entry in ungated:
         if key_of(entry) not in installed:
             yield f"{called(entry)} is installed, and nothing that the project asks for depends on it"

@@ -3,7 +3,17 @@
 from collections.abc import Iterator, Mapping
 
 from deep_lock.model.lock import BUILD_GROUP, LockedBuild, LockedPackage, source_text
-from deep_lock.model.register import Register, called, is_gate, key_of, needs_record, parsed, record_key, uses_of
+from deep_lock.model.register import (
+    Register,
+    called,
+    is_gate,
+    key_of,
+    named_in,
+    needs_record,
+    parsed,
+    record_key,
+    uses_of,
+)
 
 
 def untrue_marks(register: Register) -> Iterator[str]:
@@ -63,8 +73,7 @@ def _files(entry: LockedPackage, register: Register) -> Iterator[str]:
 
 def _direct(register: Register) -> Iterator[str]:
     inputs = register.lock.inputs
-    chosen = [texts for _, texts in (*inputs.extras, *inputs.dependency_groups)]
-    named = {requirement.name for texts in (inputs.requirements, *chosen) for requirement in parsed(texts)}
+    named = named_in(inputs)
     overridden = {requirement.name for requirement in parsed(inputs.overrides)}
     certain = {
         requirement.name
@@ -74,7 +83,7 @@ def _direct(register: Register) -> Iterator[str]:
     for entry in register.lock.packages:
         if entry.direct and entry.name not in named:
             yield f"{called(entry)} is marked direct, and the project does not ask for it"
-        if not entry.direct and entry.name in certain and not is_gate(entry.marker):
+        if not inputs.pinned and not entry.direct and entry.name in certain and not is_gate(entry.marker):
             yield f"{called(entry)} is asked for by the project, without the mark direct"
     for name in sorted(certain):
         if all(is_gate(entry.marker) for entry in register.versions.get(name, ())):

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from deep_lock.lockfile.fields import url_filename
-from deep_lock.model.installed import everything, present, tags_of
+from deep_lock.model.installed import everything, is_built, present, taken_files
 from deep_lock.model.lock import Lock, LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.model.register import Register, covers, key_of, members, open_register
-from deep_lock.model.target import Target, rank
+from deep_lock.model.target import Target
 
 
 def every_file(lock: Lock) -> tuple[LockedFile, ...]:
@@ -53,18 +53,10 @@ def _files(entry: LockedPackage) -> Sequence[LockedFile]:
 
 
 def _taken(register: Register, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
-    """Yield the wheels that fit, and the sdist where it is built or nothing else is there."""
     archive = archive_file(entry)
     if archive is not None:
         yield archive
-    fitting = [wheel for wheel in entry.wheels if rank(tags_of(wheel.name), target) is not None]
-    yield from fitting
-    if entry.sdist is not None and (not fitting or _is_built(register, entry, target)):
-        yield entry.sdist
-
-
-def _is_built(register: Register, entry: LockedPackage, target: Target) -> bool:
-    return any(covers(build, target.label) for build in register.records.get(key_of(entry), ()))
+    yield from taken_files(register, entry, target)
 
 
 def _of_builds(register: Register, target: Target) -> Iterator[LockedFile]:
@@ -76,5 +68,5 @@ def _of_builds(register: Register, target: Target) -> Iterator[LockedFile]:
             if entry is not None:
                 yield from _taken(register, entry, target)
     for entry in register.lock.packages:
-        if _is_built(register, entry, target):
+        if is_built(register, entry, target):
             yield from (file for file in _files(entry) if file not in entry.wheels)

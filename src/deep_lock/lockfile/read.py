@@ -140,6 +140,7 @@ def _tell_newer(reading: Reading, revision: int, report: Reporter) -> None:
 def _read_inputs(table: Table) -> LockedInputs:
     return LockedInputs(
         sources=table.texts("sources", path_fault),
+        pinned=table.flag("pinned"),
         requirements=table.texts("requirements", requirement_fault),
         extras=_read_lists(table.inner("extras")),
         dependency_groups=_read_lists(table.inner("dependency-groups")),

@@ -49,13 +49,14 @@ def stale_reasons(
         default_groups=default_groups,
     )
     reasons = (
-        *_changed(ordered(old), ordered(new)),
+        *changed_settings(ordered(old), ordered(new)),
         *(f"the lock contradicts itself: {untruth}" for untruth in check_closed(old, full_targets)),
     )
     return tuple(dict.fromkeys(reasons))
 
 
-def _changed(old: Lock, new: Lock) -> Iterator[str]:
+def changed_settings(old: Lock, new: Lock) -> Iterator[str]:
+    """Yield a sentence for each thing that two locks, both in order, were made from or for, and that differs."""
     if not _same_python(old.requires_python, new.requires_python):
         was, now = old.requires_python or _NOTHING, new.requires_python or _NOTHING
         yield f"requires-python changed from {show(was)} to {show(now)}"

@@ -38,6 +38,9 @@ class Need(Struct, frozen=True, kw_only=True):
 
     child: int
     """The place of a pin in the lock's pins."""
+    others: tuple[int, ...] = ()
+    """Pins of the same name that would do as well, the next best first: of a lock whose edges only give a range of
+    versions. Taken is the first one that every edge admits which is followed to that name."""
     extras: frozenset[NormalizedName] = frozenset()
     """Of the child, brought in too."""
     marker: Marker | None = None
@@ -69,8 +72,12 @@ class ForeignPin(Struct, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
     """Of a lock that lists conditions with each pin; empty in a graph."""
     needs: tuple[Need, ...] = ()
+    fits: Marker | None = None
+    """Where it can be taken at all, of a pin that edges offer among others."""
     direct: bool = False
     """Whether the project itself asks for it, where the lock tells."""
+    extras: frozenset[NormalizedName] = frozenset()
+    """Of it, that the project itself asks for, where a lock that is no graph tells."""
     files: tuple[ForeignFile, ...] = ()
     """All that it lists; empty where it names none."""
     sha256s: frozenset[str] = frozenset()
@@ -134,14 +141,47 @@ def _selected(marker: Marker, scope: Scope, environment: Mapping[str, str]) -> b
 
 def _reached(lock: ForeignLock, needs: tuple[Need, ...], environment: Mapping[str, str]) -> frozenset[int]:
     """Return the places of all pins that these edges bring in."""
+    barred = frozenset(
+        place
+        for place, pin in enumerate(lock.pins)
+        if pin.fits is not None and not pin.fits.evaluate(dict(environment), context="metadata")
+    )
+    while True:
+        places, followed = _followed(lock, needs, environment, barred)
+        refused = _refused(lock, followed) - barred
+        if not refused:
+            return places
+        barred |= refused
+
+
+def _followed(
+    lock: ForeignLock, needs: tuple[Need, ...], environment: Mapping[str, str], barred: frozenset[int]
+) -> tuple[frozenset[int], list[Need]]:
+    """Walk the edges whose markers hold; return the places that they lead to, and the edges."""
     waiting = list(needs)
     seen: set[tuple[int, NormalizedName | None]] = set()
+    followed: list[Need] = []
     while waiting:
         need = waiting.pop()
         if need.marker is not None and not need.marker.evaluate(dict(environment), context="metadata"):
             continue
+        followed.append(need)
+        child = next((place for place in (need.child, *need.others) if place not in barred), need.child)
         for extra in (None, *need.extras):
-            if (need.child, extra) not in seen:
-                seen.add((need.child, extra))
-                waiting += [below for below in lock.pins[need.child].needs if below.of_extra == extra]
-    return frozenset(place for place, _ in seen)
+            if (child, extra) not in seen:
+                seen.add((child, extra))
+                waiting += [below for below in lock.pins[child].needs if below.of_extra == extra]
+    return frozenset(place for place, _ in seen), followed
+
+
+def _refused(lock: ForeignLock, followed: list[Need]) -> frozenset[int]:
+    """Return the places that one edge offers among others, and another edge to the same name does not admit."""
+    admitted: dict[NormalizedName, frozenset[int]] = {}
+    offered: set[int] = set()
+    for need in followed:
+        choice = frozenset((need.child, *need.others))
+        name = lock.pins[need.child].name
+        admitted[name] = admitted.get(name, choice) & choice
+        if need.others:
+            offered |= choice
+    return frozenset(place for place in offered if (kept := admitted[lock.pins[place].name]) and place not in kept)

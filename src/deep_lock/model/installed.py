@@ -1,11 +1,13 @@
 """What a lock installs on a target, by the selection of extras and groups that an installer is given (PEP 751)."""
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker
 
-from deep_lock.model.lock import LockedPackage
-from deep_lock.model.register import Register, is_gate
-from deep_lock.model.target import Target, UnevaluableMarker
+from deep_lock.model.lock import LockedFile, LockedPackage
+from deep_lock.model.register import Register, covers, is_gate, key_of
+from deep_lock.model.target import Target, UnevaluableMarker, rank
 
 
 class Chosen(Struct, frozen=True, kw_only=True):
@@ -45,3 +47,16 @@ def everything(register: Register) -> Chosen:
 def tags_of(wheel: str) -> str:
     """Return the compressed tag set of a wheel's file name."""
     return "-".join(wheel.removesuffix(".whl").split("-")[-3:])
+
+
+def is_built(register: Register, entry: LockedPackage, target: Target) -> bool:
+    """Whether a record says that the entry is built on the target."""
+    return any(covers(build, target.label) for build in register.records.get(key_of(entry), ()))
+
+
+def taken_files(register: Register, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
+    """Yield the wheels of a release that fit the target, and its sdist where it is built or nothing else is there."""
+    fitting = [wheel for wheel in entry.wheels if rank(tags_of(wheel.name), target) is not None]
+    yield from fitting
+    if entry.sdist is not None and (not fitting or is_built(register, entry, target)):
+        yield entry.sdist

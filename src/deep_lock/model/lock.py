@@ -203,6 +203,8 @@ class LockedInputs(Struct, frozen=True, kw_only=True):
     """What the lock was made from: sorted texts, compared by meaning, never by digest."""
 
     sources: tuple[str, ...] = ()
+    pinned: bool = False
+    """Whether the lists below are the runtime pins of another tool's lock, not what the project asks for."""
     requirements: tuple[str, ...] = ()
     extras: tuple[tuple[str, tuple[str, ...]], ...] = ()
     dependency_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()

@@ -15,6 +15,7 @@ from deep_lock.model.lock import (
     Lock,
     LockedArchive,
     LockedBuild,
+    LockedInputs,
     LockedPackage,
     LockedReference,
     source_text,
@@ -140,6 +141,12 @@ def installed_entries(register: Register, roots: Iterable[LockedPackage]) -> fro
 def uses_of(register: Register) -> frozenset[Key]:
     """Return the keys of all members of all build environments."""
     return frozenset(key_of(member) for build in register.lock.builds for member in members(build))
+
+
+def named_in(inputs: LockedInputs) -> frozenset[str]:
+    """Return the projects that the inputs name, for the base, an extra or a group."""
+    chosen = [texts for _, texts in (*inputs.extras, *inputs.dependency_groups)]
+    return frozenset(requirement.name for texts in (inputs.requirements, *chosen) for requirement in parsed(texts))
 
 
 def parsed(texts: Iterable[str]) -> list[Requirement]:

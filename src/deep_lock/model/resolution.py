@@ -60,6 +60,16 @@ class Purpose(Struct, frozen=True, kw_only=True):
 RUNTIME = Purpose(kind="runtime")
 
 
+class Given(Struct, frozen=True, kw_only=True):
+    """A pin that another tool's lock decided, as a requirement on exactly this: ``==`` its version, or a URL."""
+
+    requirement: Requirement
+    version: Version | None
+    """None of a direct reference, where the lock does not say it."""
+    direct: bool = False
+    """Whether the project itself asks for it, as far as that lock tells."""
+
+
 class Problem(Struct, frozen=True, kw_only=True):
     """Requirements to be met together on one target."""
 
@@ -75,6 +85,8 @@ class Problem(Struct, frozen=True, kw_only=True):
     excluded: frozenset[tuple[NormalizedName, Version]] = frozenset()
     """Candidates that cannot be used here: on the chain of builds that is under way."""
     selection: Selection = field(default_factory=Selection)
+    given: tuple[Given, ...] | None = None
+    """The answer, where another tool's lock decided it: these pins, and no others."""
 
 
 class Pin(Struct, frozen=True, kw_only=True):

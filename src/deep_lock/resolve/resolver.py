@@ -18,8 +18,9 @@ from deep_lock.resolve.releases import Releases
 from deep_lock.resolve.walk import roots, walk
 
 if TYPE_CHECKING:
-    from deep_lock.resolve import search
+    from deep_lock.resolve import given, search
 else:
+    given = Deferred("deep_lock.resolve.given")
     search = Deferred("deep_lock.resolve.search")
 
 
@@ -30,6 +31,8 @@ def resolve(problem: Problem, catalog: Catalog) -> Outcome:
     problems have no conflict, and then that is the answer. Raises IndexFault and SafetyError as the
     catalog does; requirements that no release can meet are an answer (Impossible), not an error.
     """
+    if problem.given is not None:
+        return given.adopt(problem, problem.given, catalog)
     asked = roots(problem)
     named = next((requirement for requirement in asked if requirement.url is not None), None)
     if named is not None and problem.purpose.kind == "build":

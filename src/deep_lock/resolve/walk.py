@@ -44,7 +44,8 @@ def roots(problem: Problem) -> tuple[Requirement, ...]:
     return urls_first(overridden(applicable(problem.requirements, problem.target), problem))
 
 
-def _edge_key(edge: Edge) -> tuple[str, str, str, str]:
+def edge_key(edge: Edge) -> tuple[str, str, str, str]:
+    """Return what edges are sorted by."""
     return (edge.parent or "", edge.parent_extra or "", edge.child, str(edge.requirement))
 
 
@@ -108,4 +109,4 @@ def _pin(candidate: Candidate, extras: set[NormalizedName]) -> Pin:
 
 
 def _sorted(edges: list[Edge]) -> tuple[Edge, ...]:
-    return tuple(sorted(edges, key=_edge_key))
+    return tuple(sorted(edges, key=edge_key))

@@ -1,0 +1,96 @@
+"""The lock as a CycloneDX 1.6 document, through the CycloneDX project's own library.
+
+An entry is a component. One that only builds need has the scope "excluded": it is not part of what runs. A component of
+several files has no hash of its own; each file is an external reference with its own.
+"""
+
+from uuid import UUID
+
+from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
+from cyclonedx.model.bom import Bom, BomMetaData
+from cyclonedx.model.bom_ref import BomRef
+from cyclonedx.model.component import Component, ComponentScope, ComponentType
+from cyclonedx.model.dependency import Dependency
+from cyclonedx.output.json import JsonV1Dot6
+from packageurl import PackageURL
+
+from deep_lock.exports.packages import Described, Inventory, facts, files_of, inventory
+from deep_lock.exports.view import Exported, View
+from deep_lock.model.lock import LockedArchive, LockedFile
+
+PREFIX = "deep-lock:"
+_SCOPES = {
+    "runtime": ComponentScope.REQUIRED,
+    "optional": ComponentScope.OPTIONAL,
+    "build-only": ComponentScope.EXCLUDED,
+}
+_ROOT = "project"
+
+
+def bom(view: View, public_index: str) -> Exported:
+    """Return the document. ``public_index`` is the one that a package URL means by itself."""
+    found = inventory(view, public_index)
+    made = Bom(
+        serial_number=UUID(str(found.identity)),
+        metadata=BomMetaData(
+            component=Component(name=found.name, type=ComponentType.APPLICATION, bom_ref=_ROOT),
+            timestamp=found.created,
+        ),
+        components=[_component(each) for each in found.packages],
+        dependencies=_dependencies(found),
+    )
+    return Exported(
+        files=(("deep-lock.cdx.json", JsonV1Dot6(made).output_as_string(indent=2) + "\n"),),
+        usage="cyclonedx validate --input-file {file}, or: grype sbom:{file}",
+        losses=("which entries a target takes: markers stand in properties, which scanners do not evaluate",),
+    )
+
+
+def _component(each: Described) -> Component:
+    files = files_of(each.entry)
+    hashes = [_hash(files[0].sha256)] if len(files) == 1 else []
+    if isinstance(each.entry.source, LockedArchive):
+        hashes = [_hash(each.entry.source.sha256)]
+    return Component(
+        name=each.entry.name,
+        version=each.entry.version,
+        type=ComponentType.LIBRARY,
+        bom_ref=each.ref,
+        scope=_SCOPES[each.role],
+        purl=PackageURL.from_string(each.purl),
+        hashes=hashes,
+        external_references=[_reference(file) for file in files],
+        properties=[Property(name=f"{PREFIX}{name}", value=value) for name, value in facts(each)],
+    )
+
+
+def _hash(sha256: str) -> HashType:
+    return HashType(alg=HashAlgorithm.SHA_256, content=sha256)
+
+
+def _reference(file: LockedFile) -> ExternalReference:
+    return ExternalReference(
+        type=ExternalReferenceType.DISTRIBUTION,
+        url=XsUri(file.url or file.path or file.name),
+        comment=file.name,
+        hashes=[_hash(file.sha256)],
+    )
+
+
+def _dependencies(found: Inventory) -> list[Dependency]:
+    """Return who needs whom, to run or to be built."""
+    refs = {each.key: each.ref for each in found.packages}
+    below: dict[str, set[str]] = {_ROOT: {refs[key] for key in found.direct}}
+    for each in found.packages:
+        below.setdefault(each.ref, set())
+    for above, child in found.runtime:
+        below[refs[above]].add(refs[child])
+    for built, member in found.build:
+        if built is None:
+            below[_ROOT].add(refs[member])
+        elif built in refs and refs[built] != refs[member]:
+            below[refs[built]].add(refs[member])
+    return [
+        Dependency(ref=BomRef(ref), dependencies=[Dependency(ref=BomRef(child)) for child in sorted(children)])
+        for ref, children in sorted(below.items())
+    ]

@@ -1,0 +1,68 @@
+"""Opens another tool's lock, with what the project beside it tells."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+
+from deep_lock.deferred import Deferred
+from deep_lock.errors import LockInvalid, ProjectInvalid, UsageError
+from deep_lock.flags import InputFlags
+from deep_lock.inputs.config import Config
+from deep_lock.inputs.project import Project
+from deep_lock.model.foreign import ForeignLock
+from deep_lock.opening import MAX_LOCK_BYTES, opener_of, read_text, shown_path
+
+if TYPE_CHECKING:
+    from deep_lock.inputs import foreign_locks
+else:
+    foreign_locks = Deferred("deep_lock.inputs.foreign_locks")
+
+
+def foreign_path(inputs: InputFlags, config: Config) -> Path | None:
+    """Return the lock of another tool that is to be deepened, if there is one. Raises UsageError."""
+    if inputs.script is not None or inputs.requirements:
+        if inputs.from_lock is not None:
+            raise UsageError("--from does not go together with --script and -r")
+        return None
+    if inputs.from_lock is not None:
+        return inputs.from_lock
+    return inputs.folder / config.from_lock if config.from_lock is not None else None
+
+
+def read_given(path: Path, folder: Path) -> ForeignLock:
+    """Read another tool's lock. Raises LockInvalid and UsageError."""
+    beside = path.with_name("pyproject.toml")
+    project = read_text(beside, ProjectInvalid) if beside.is_file() else None
+    try:
+        text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such lock") from None
+    return foreign_locks.read_foreign(text, shown_path(path, folder), project=project, opener=opener_of(path, folder))
+
+
+def informed(foreign: ForeignLock, project: Project) -> ForeignLock:
+    """Return the lock with what the project beside it tells: what it asks for by itself, and with which extras."""
+    wanted: dict[NormalizedName, frozenset[NormalizedName]] = {}
+    named = (*project.extras, *project.groups)
+    for requirement in (*project.dependencies, *(requirement for _, own in named for requirement in own)):
+        wanted[requirement.name] = wanted.get(requirement.name, frozenset()) | requirement.extras
+    pins = tuple(
+        replace(pin, direct=True, extras=pin.extras | wanted[pin.name]) if pin.name in wanted else pin
+        for pin in foreign.pins
+    )
+    return replace(foreign, pins=pins)
+
+
+def given_project(project: Project, foreign: ForeignLock) -> Project:
+    """Return the project with what is selectable in another tool's lock, and nothing that it asks for by itself."""
+    return replace(
+        project,
+        requires_python=foreign.requires_python or project.requires_python,
+        dependencies=(),
+        extras=tuple((name, ()) for name in foreign.extras),
+        groups=tuple((name, ()) for name in foreign.groups),
+        broken_groups=(),
+        unknown=frozenset(),
+    )

@@ -1,0 +1,125 @@
+"""The exports that an installer takes, `pylock` and `requirements`, as the files that stand where they are asked for.
+
+Both name what lies in folders by relative paths. A lock's are seen from the lock itself, wherever it stands (PEP 751):
+they are rewritten for the folder it is written into. Those of a requirements file are seen from where the installer is
+run: they stay seen from the folder of deep.lock, and the head of the file says so.
+"""
+
+import os
+import posixpath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from deep_lock.beside import seen_from
+from deep_lock.deferred import Deferred
+from deep_lock.display import show
+from deep_lock.errors import UsageError
+from deep_lock.exports.losses import is_tree, lost_to_pip
+from deep_lock.exports.view import Exported, View
+from deep_lock.flags import ExportFlags
+from deep_lock.model.target import Target
+
+if TYPE_CHECKING:
+    from deep_lock.exports import pylock, requirements
+    from deep_lock.lockfile import emit
+else:
+    emit = Deferred("deep_lock.lockfile.emit")
+    pylock = Deferred("deep_lock.exports.pylock")
+    requirements = Deferred("deep_lock.exports.requirements")
+
+REQUIREMENTS = "requirements.txt"
+
+
+def plain_lock(view: View, flags: ExportFlags) -> Exported:
+    """Return a plain PEP 751 lock. Raises UsageError, TargetsAlike, NotLocked and ConfigError (another drive)."""
+    if flags.build:
+        made = pylock.build_environment(view, flags.build)
+    else:
+        made = pylock.run_time(view, pylock.Open(extras=flags.extras is None, groups=flags.groups is None))
+    place = _place(flags, made.name)
+    _refuse_name(place)
+    here, losses = made.lock, made.losses
+    if pylock.has_paths(here):
+        if flags.output is None and flags.folder is None:
+            losses = (
+                *losses,
+                f"places: the paths in it are seen from the folder of {show(view.source)}; keep it there",
+            )
+        else:
+            here = pylock.moved(here, _from(place.parent, flags.lock.parent))
+    trees = any(is_tree(member.entry) for member in made.members)
+    command = "uv pip sync" if trees else "pip install -r"
+    head = (*_head(view, made.about, made.targets), f"{command} {_quoted(place.name)}")
+    return Exported(
+        files=((made.name, emit.to_pylock(here, head)),),
+        usage=f"{command} {_shown(place, flags)}",
+        losses=(*losses, *lost_to_pip(made.members)),
+    )
+
+
+def requirement_lines(view: View, flags: ExportFlags) -> Exported:
+    """Return a requirements file with hashes. Raises UsageError, TargetsAlike, NotLocked and ConfigError."""
+    made = requirements.requirements(view, flags.build)
+    place = _place(flags, REQUIREMENTS)
+    command = "uv pip install -r" if made.needs_uv else "pip install --require-hashes -r"
+    head = [*_head(view, made.about, made.targets), f"{command} {_quoted(place.name)}"]
+    if made.has_paths:
+        head.append(f"Run it in the folder of {show(view.source)}: places are seen from there.")
+    losses = made.losses
+    options: tuple[str, ...] = ()
+    if flags.index_options:
+        seen = _from(place.parent, flags.lock.parent) if made.folders else "."
+        options = requirements.index_options(
+            view, tuple(posixpath.normpath(posixpath.join(seen, folder)) for folder in made.folders)
+        )
+    elif made.folders:
+        losses = (*losses, f"places: give --find-links for {', '.join(made.folders)}, or export with --index-options")
+    lines = [*(f"# {line}" for line in head), *options, *made.lines, ""]
+    return Exported(files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(place, flags)}", losses=losses)
+
+
+def _head(view: View, about: str, targets: tuple[Target, ...]) -> tuple[str, str]:
+    source, labels = show(view.source), ", ".join(target.label for target in targets)
+    return f"Made by deep-lock from {source}: {about}. Do not edit: export again.", f"For {labels}."
+
+
+def placed(exported: Exported, flags: ExportFlags) -> Exported:
+    """Return an export whose usage says where its files will stand: in the place of {NAME}, the main one of {file}."""
+    usage = exported.usage.replace("{file}", f"{{{exported.files[0][0]}}}")
+    for name, _ in exported.files:
+        usage = usage.replace(f"{{{name}}}", _shown(_place(flags, name), flags))
+    return replace(exported, usage=usage)
+
+
+def _place(flags: ExportFlags, name: str) -> Path:
+    """Return where the file will stand; stdout is taken to lead into the folder of the lock."""
+    if flags.output is not None:
+        return flags.output
+    return (flags.folder if flags.folder is not None else flags.lock.parent) / name
+
+
+def _refuse_name(place: Path) -> None:
+    """An installer knows such a lock by its name, and takes any other for a requirements file (PEP 751)."""
+    prefix, _, rest = place.name.partition(".")
+    middle, dot, suffix = rest.rpartition(".")
+    if (prefix, suffix) == ("pylock", "toml") and "." not in middle and bool(middle) == bool(dot):
+        return
+    raise UsageError(
+        f"{place.name}: no installer takes a lock of this name", hint="call it pylock.toml or pylock.NAME.toml"
+    )
+
+
+def _from(folder: Path, lock_folder: Path) -> str:
+    """Return the lock's folder as seen from another. Raises ConfigError where that cannot be said."""
+    return seen_from(Path(os.path.realpath(folder)), Path(os.path.realpath(lock_folder)))
+
+
+def _shown(place: Path, flags: ExportFlags) -> str:
+    return _quoted(place.name if flags.output is None and flags.folder is None else str(place))
+
+
+def _quoted(path: str) -> str:
+    text = show(path)
+    return f'"{text}"' if " " in text else text
