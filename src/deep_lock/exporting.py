@@ -23,10 +23,10 @@ else:
     cyclonedx = Deferred("deep_lock.exports.cyclonedx")
     dot = Deferred("deep_lock.exports.dot")
     hermeto = Deferred("deep_lock.exports.hermeto")
-    network = Deferred("deep_lock.network")
-    spdx = Deferred("deep_lock.exports.spdx")
     json_document = Deferred("deep_lock.exports.json_document")
     mermaid = Deferred("deep_lock.exports.mermaid")
+    spdx = Deferred("deep_lock.exports.spdx")
+    network = Deferred("deep_lock.network")
 
 Writer = Callable[[View, ExportFlags], Exported]
 
@@ -36,12 +36,12 @@ FORMATS: dict[str, Writer] = {
     ),
     "cyclonedx": lambda view, flags: placed(cyclonedx.bom(view, network.public_index()), flags),
     "dot": lambda view, flags: placed(dot.graph(view), flags),
+    "hermeto": lambda view, flags: hermeto.hermeto(view, name_index=flags.index_options),
     "json": lambda view, flags: placed(json_document.document(view), flags),
     "mermaid": lambda view, flags: placed(mermaid.flowchart(view), flags),
     "pylock": plain_lock,
     "requirements": requirement_lines,
     "spdx": lambda view, flags: placed(spdx.document(view, network.public_index()), flags),
-    "hermeto": lambda view, flags: hermeto.hermeto(view, name_index=flags.index_options),
 }
 """What `export -f` takes, and what makes it."""
 
