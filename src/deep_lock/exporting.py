@@ -4,6 +4,7 @@ Law: nothing is resolved, and no index is asked; whether the lock fits its proje
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from deep_lock.deferred import Deferred
@@ -11,7 +12,7 @@ from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.exports.view import Exported, View, make_view
 from deep_lock.flags import ExportFlags
-from deep_lock.installable import placed, plain_lock, requirement_lines
+from deep_lock.installable import place_of, placed, plain_lock, requirement_lines
 from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.reading import read_lock
 
@@ -31,8 +32,8 @@ else:
 Writer = Callable[[View, ExportFlags], Exported]
 
 FORMATS: dict[str, Writer] = {
-    "build-constraints": lambda view, flags: placed(
-        build_constraints.constraints(view, per_sdist=flags.per_sdist), flags
+    "build-constraints": lambda view, flags: build_constraints.constraints(
+        view, per_sdist=flags.per_sdist, place=partial(place_of, flags)
     ),
     "cyclonedx": lambda view, flags: placed(cyclonedx.bom(view, network.public_index()), flags),
     "dot": lambda view, flags: placed(dot.graph(view), flags),

@@ -86,11 +86,14 @@ def _head(view: View, about: str, targets: tuple[Target, ...]) -> tuple[str, str
 
 
 def placed(exported: Exported, flags: ExportFlags) -> Exported:
-    """Return an export whose usage says where its files will stand: in the place of {NAME}, the main one of {file}."""
-    usage = exported.usage.replace("{file}", f"{{{exported.files[0][0]}}}")
-    for name, _ in exported.files:
-        usage = usage.replace(f"{{{name}}}", _shown(_place(flags, name), flags))
-    return replace(exported, usage=usage)
+    """Return an export whose usage says where its main file will stand, in the place of {file}."""
+    shown = _shown(_place(flags, exported.files[0][0]), flags)
+    return replace(exported, usage=exported.usage.replace("{file}", shown))
+
+
+def place_of(flags: ExportFlags, name: str) -> str:
+    """Return where a file of an export will stand, as one would name it from here."""
+    return name if flags.output is None and flags.folder is None else str(_place(flags, name))
 
 
 def _place(flags: ExportFlags, name: str) -> Path:

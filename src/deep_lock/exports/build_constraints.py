@@ -5,7 +5,7 @@ both refuse other bytes; both hand the file down to builds inside a build. ``pyt
 PIP_BUILD_CONSTRAINT names it too.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from shlex import quote
 
 from deep_lock.exports.build_sets import BuildFile, BuildSet, build_files, build_sets, file_lines
@@ -17,8 +17,10 @@ STEM = "build-constraints"
 PIP = "pip install --require-hashes -r requirements.txt"
 
 
-def constraints(view: View, *, per_sdist: bool) -> Exported:
+def constraints(view: View, *, per_sdist: bool, place: Callable[[str], str] = str) -> Exported:
     """Return one file where one will do, else the fewest; with ``per_sdist`` one for each thing that is built.
+
+    ``place`` tells where a file of a name will stand.
 
     Raises NotLocked and TargetsAlike.
     """
@@ -30,7 +32,7 @@ def constraints(view: View, *, per_sdist: bool) -> Exported:
         files=tuple(
             (name, file_text(view, file, "Build constraints")) for name, file in zip(names, files, strict=True)
         ),
-        usage=_usage(dict(zip(names, files, strict=True))),
+        usage=_usage(dict(zip(map(place, names), files, strict=True))),
         losses=tuple(_losses(view, sets, fewest=fewest)),
     )
 
@@ -77,7 +79,7 @@ def _usage(files: dict[str, BuildFile]) -> str:
     commands = _installing({name: names for name, names in installed.items() if names})
     for name, sets in asked.items():
         if any(_is_project(own) and own.build.hook is None for own in sets):
-            place = f"{{{name}}}"
+            place = quote(name)
             commands.append(
                 f"PIP_BUILD_CONSTRAINT={place} python -m build --wheel --dependency-constraints-txt {place}"
             )
@@ -87,9 +89,9 @@ def _usage(files: dict[str, BuildFile]) -> str:
 def _installing(taking: dict[str, list[str]]) -> list[str]:
     """Return the commands that install what must be built, and then the rest: pip takes one file for all of a command."""
     if len(taking) < 2:
-        return [f"{PIP} --build-constraint {{{name}}}" for name in taking]
+        return [f"{PIP} --build-constraint {quote(name)}" for name in taking]
     start = "pip install --no-deps -c requirements.txt --build-constraint"
-    commands = [f"{start} {{{name}}} {' '.join(map(quote, names))}" for name, names in taking.items()]
+    commands = [f"{start} {quote(name)} {' '.join(map(quote, names))}" for name, names in taking.items()]
     return [*commands, PIP]
 
 
