@@ -3,7 +3,7 @@
 from deep_lock.model.changes import Weight
 from deep_lock.reviews.review import HEADINGS, QUIET, Review, told, way, where
 
-MAX_VERSIONS = 60
+MAX_VERSIONS = 20
 """Lines of plain version changes: beyond that they are counted."""
 _COLORS: dict[Weight, str] = {"danger": "31;1", "look": "33;1", "version": "36", "quiet": "2"}
 _SIGNS: dict[Weight, str] = {"danger": "!", "look": "?", "version": "-", "quiet": " "}
