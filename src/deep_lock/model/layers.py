@@ -83,10 +83,6 @@ class Layers(Struct, frozen=True, kw_only=True, eq=False):
     parents: Mapping[Key, tuple[Edge, ...]]
     """Edges by child, of all environments."""
 
-    @property
-    def builds(self) -> tuple[Environment, ...]:
-        return self.environments[1:]
-
 
 def open_layers(register: Register, targets: Sequence[Target], chosen: Chosen) -> Layers:
     """Return the graph of what a lock installs and builds on these targets, for these extras and groups.
@@ -178,9 +174,7 @@ def _records(register: Register, masks: Masks) -> dict[Key, list[tuple[int, Lock
     """Return the records by what is built, each with its place in the lock and the targets that it covers."""
     found: dict[Key, list[tuple[int, LockedBuild, int]]] = {}
     for place, build in enumerate(register.lock.builds):
-        covered = (
-            masks.bits(frozenset(build.targets)) if build.targets else masks.everywhere
-        )
+        covered = masks.bits(frozenset(build.targets)) if build.targets else masks.everywhere
         found.setdefault(_subject(build), []).append((place, build, covered))
     return found
 
