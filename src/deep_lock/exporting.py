@@ -4,6 +4,7 @@ Law: nothing is resolved, and no index is asked; whether the lock fits its proje
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from deep_lock.deferred import Deferred
@@ -11,26 +12,32 @@ from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.exports.view import Exported, View, make_view
 from deep_lock.flags import ExportFlags
-from deep_lock.installable import placed, plain_lock, requirement_lines
+from deep_lock.installable import place_of, placed, plain_lock, requirement_lines
 from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.reading import read_lock
 
 if TYPE_CHECKING:
     from deep_lock import network
-    from deep_lock.exports import cyclonedx, dot, json_document, mermaid, spdx
+    from deep_lock.exports import build_constraints, cyclonedx, dot, hermeto, json_document, mermaid, spdx
 else:
+    build_constraints = Deferred("deep_lock.exports.build_constraints")
     cyclonedx = Deferred("deep_lock.exports.cyclonedx")
     dot = Deferred("deep_lock.exports.dot")
-    network = Deferred("deep_lock.network")
-    spdx = Deferred("deep_lock.exports.spdx")
+    hermeto = Deferred("deep_lock.exports.hermeto")
     json_document = Deferred("deep_lock.exports.json_document")
     mermaid = Deferred("deep_lock.exports.mermaid")
+    spdx = Deferred("deep_lock.exports.spdx")
+    network = Deferred("deep_lock.network")
 
 Writer = Callable[[View, ExportFlags], Exported]
 
 FORMATS: dict[str, Writer] = {
+    "build-constraints": lambda view, flags: build_constraints.constraints(
+        view, per_sdist=flags.per_sdist, place=partial(place_of, flags)
+    ),
     "cyclonedx": lambda view, flags: placed(cyclonedx.bom(view, network.public_index()), flags),
     "dot": lambda view, flags: placed(dot.graph(view), flags),
+    "hermeto": lambda view, flags: hermeto.hermeto(view, name_index=flags.index_options),
     "json": lambda view, flags: placed(json_document.document(view), flags),
     "mermaid": lambda view, flags: placed(mermaid.flowchart(view), flags),
     "pylock": plain_lock,

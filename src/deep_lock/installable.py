@@ -91,6 +91,11 @@ def placed(exported: Exported, flags: ExportFlags) -> Exported:
     return replace(exported, usage=exported.usage.replace("{file}", shown))
 
 
+def place_of(flags: ExportFlags, name: str) -> str:
+    """Return where a file of an export will stand, as one would name it from here."""
+    return name if flags.output is None and flags.folder is None else str(_place(flags, name))
+
+
 def _place(flags: ExportFlags, name: str) -> Path:
     """Return where the file will stand; stdout is taken to lead into the folder of the lock."""
     if flags.output is not None:

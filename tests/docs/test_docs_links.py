@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 LINK = re.compile(r"(?<!`)\[[^\]\n]+\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -39,7 +39,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_map_names_every_page() -> None:
     named = {link.partition("#")[0] for link in _links(ROOT / "docs" / "index.md")}
-    assert named == {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    folder = ROOT / "docs"
+    assert named == {page.relative_to(folder).as_posix() for page in folder.rglob("*.md")} - {"index.md"}
 
 
 def test_the_readme_leads_to_the_map() -> None:

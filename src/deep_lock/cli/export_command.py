@@ -30,13 +30,25 @@ a folder, -d. How the result is used, and what its form has no place for, is sai
 \b
   deep-lock export -f pylock -o pylock.toml                a lock that pip and uv install from
   deep-lock export -f requirements -o requirements.txt     the same with --hash, for pip install --require-hashes
+  deep-lock export -f build-constraints -d .               what builds are pinned to, for pip and uv
   deep-lock export -f dot -o deep-lock.dot                 the layers as a picture
+  deep-lock export -f hermeto -d .                         requirements files for builds without a network
 """
 EPILOG = (
     "Each option is also DEEP_LOCK_ and its long name. Exit code 2: a lock that cannot be read, or a name it has not."
 )
 
-FORMATS = ("pylock", "requirements", "cyclonedx", "spdx", "json", "dot", "mermaid")
+FORMATS = (
+    "pylock",
+    "requirements",
+    "build-constraints",
+    "hermeto",
+    "cyclonedx",
+    "spdx",
+    "json",
+    "dot",
+    "mermaid",
+)
 
 WHAT = (
     option("-f", "--format", type=click.Choice(FORMATS), required=True, help="The form to write."),

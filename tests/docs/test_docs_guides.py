@@ -1,0 +1,220 @@
+"""Every command in docs/guides is run, in the page's order, on a project of its own: against a local index, with real tools.
+
+A guide's commands stand in blocks of `sh`, in `run:` and `script:` of YAML, and in `RUN` of a Dockerfile. What they need from
+elsewhere is there: pip, uv and build of this environment, Poetry and PDM where they can be had, and a `hermeto` that checks
+what it is told, since Hermeto itself is an image for containers.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from live_index import unreachable
+from scenario_server import Releases, ScenarioServer
+
+from deep_lock.build.sandbox import probe
+from scenarios import MINOR
+
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
+ZIPPER = (Path(__file__).parents[2] / "fixtures" / "building" / "zipper.py").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+HOOKS = "sandbox" if probe().level == "strong" else "trust"
+
+PROJECT = f"""\
+[project]
+name = "letters"
+version = "1.0"
+requires-python = "=={MINOR}.*"
+dependencies = ["app-lib"]
+
+[build-system]
+requires = ["zipper"]
+build-backend = "zipper"
+
+[tool.deep-lock]
+allow-wheel = ["zipper", "shared"]
+
+[tool.poetry]
+packages = [{{include = "letters.py"}}]
+
+[[tool.poetry.source]]
+name = "local"
+url = "{{url}}"
+priority = "primary"
+
+[[tool.pdm.source]]
+name = "pypi"
+url = "{{url}}"
+verify_ssl = false
+"""
+RELEASES: Releases = {
+    "zipper 1.0": {"modules": {"zipper.py": ZIPPER}},
+    "shared 2.0": {"modules": {"shared.py": ""}},
+    "app-lib 1.0": {
+        "wheels": [],
+        "sdist": True,
+        "build": ["zipper", "maker"],
+        "backend": "zipper",
+        "requires": ["shared>=1"],
+        "tree": {"zipper.json": json.dumps({"uses": ["maker"]}), "app_lib.py": "import shared\n"},
+    },
+    "maker 3.0": {
+        "wheels": [],
+        "sdist": True,
+        "build": ["zipper"],
+        "backend": "zipper",
+        "tree": {"zipper.json": "{}", "maker.py": ""},
+    },
+}
+HERMETO = """\
+import json, pathlib, sys
+assert sys.argv[1:6] == ["fetch-deps", "--source", ".", "--output", "hermeto-output"], sys.argv
+package = json.loads(sys.argv[6])
+assert package["type"] == "pip" and package["binary"]
+for name in package["requirements_files"] + package["requirements_build_files"]:
+    assert "--hash=sha256:" in pathlib.Path(name).read_text(), name
+"""
+OTHERS = {"poetry": ("poetry", ()), "pdm": ("pdm", ("hishel<2", "unearth<0.18"))}
+"""Tools that are not of this environment: what is installed for each."""
+
+
+def _commands(page: str) -> list[str]:
+    """Return the commands of a page as shell scripts, in order."""
+    found: list[str] = []
+    for language, body in BLOCK.findall(page):
+        if language == "sh":
+            found.append(body)
+        elif language == "yaml":
+            found += re.findall(r"^ *- run: (.+)$", body, re.MULTILINE)
+            for script in re.findall(r"^ *script:\n((?: +- .+\n)+)", body, re.MULTILINE):
+                found += re.findall(r"^ *- (.+)$", script, re.MULTILINE)
+        elif language == "dockerfile":
+            found += re.findall(r"^RUN (.+)$", body, re.MULTILINE)
+        else:
+            assert language == "toml", f"a block of {language} is of no kind that is run"
+    return found
+
+
+def _script(folder: Path, name: str, text: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> Iterator[Mapping[str, str]]:
+    """Give an environment of its own that has deep-lock installed, a project, and an index that knows what it needs."""
+    home, project = tmp_path / "home", tmp_path / "project"
+    home.mkdir()
+    project.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    programs = tmp_path / "venv" / "bin"
+    own = sysconfig.get_paths(vars={"base": str(tmp_path / "venv"), "platbase": str(tmp_path / "venv")})["purelib"]
+    here = sysconfig.get_paths()["purelib"]
+    Path(own, "shared.pth").write_text(f"import site; site.addsitedir({here!r})\n", encoding="utf-8")
+    (tmp_path / "hermeto.py").write_text(HERMETO, encoding="utf-8")
+    _script(programs, "pip", 'exec python -m pip "$@"')
+    _script(programs, "deep-lock", 'exec python -m deep_lock "$@"')
+    _script(programs, "hermeto", f'exec python {tmp_path / "hermeto.py"} "$@"')
+    with ScenarioServer() as server:
+        server.hold(RELEASES)
+        (project / "pyproject.toml").write_text(PROJECT.replace("{url}", server.url), encoding="utf-8")
+        (project / "PKG-INFO").write_text("Metadata-Version: 2.2\nName: letters\nVersion: 1.0\n", encoding="utf-8")
+        (project / "letters.py").write_text("import app_lib\n", encoding="utf-8")
+        yield {
+            "PATH": os.pathsep.join((str(programs), str(Path(sys.executable).parent), "/usr/bin", "/bin")),
+            "HOME": str(home),
+            "VIRTUAL_ENV": str(tmp_path / "venv"),
+            "PIP_INDEX_URL": server.url,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_CACHE_DIR": "1",
+            "UV_DEFAULT_INDEX": server.url,
+            "UV_NO_CONFIG": "1",
+            "UV_CACHE_DIR": str(tmp_path / "uv"),
+            "UV_PYTHON": str(programs / "python"),
+            "UV_PYTHON_DOWNLOADS": "never",
+            "DEEP_LOCK_DEFAULT_INDEX": server.url,
+            "DEEP_LOCK_CACHE_DIR": str(tmp_path / "cache"),
+            "DEEP_LOCK_PYTHON_VERSION": "host",
+            "DEEP_LOCK_PLATFORM": "host",
+            "DEEP_LOCK_HOOKS": HOOKS,
+            "SOURCE_DATE_EPOCH": "1700000000",  # the test backend wants it
+        }
+
+
+def _with_tool(name: str, environ: Mapping[str, str], folder: Path) -> Mapping[str, str]:
+    """Return the environment with a tool on PATH that is not of this one."""
+    if shutil.which(name) is None:
+        reason = unreachable()
+        if reason:
+            pytest.skip(f"{name} is not installed, and {reason}")
+        project, more = OTHERS[name]
+        uv = shutil.which("uv", path=environ["PATH"])
+        assert uv is not None
+        command = [uv, "tool", "install", "-q", project, *(f"--with={text}" for text in more)]
+        places = {"UV_TOOL_DIR": str(folder / "tools"), "UV_TOOL_BIN_DIR": str(folder / "programs")}
+        subprocess.run(command, check=True, env={**os.environ, **places})
+    tools = [str(folder / "programs")] if shutil.which(name) is None else [str(Path(shutil.which(name) or "").parent)]
+    return {
+        **environ,
+        "PATH": os.pathsep.join((environ["PATH"], *tools)),
+        "POETRY_VIRTUALENVS_CREATE": "false",
+        "POETRY_CACHE_DIR": str(folder / "poetry"),
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+        "PDM_CHECK_UPDATE": "0",
+        "PDM_USE_VENV": "0",
+        "PDM_IGNORE_ACTIVE_VENV": "1",
+        "PDM_PYTHON": sys.executable,
+        "PDM_CACHE_DIR": str(folder / "pdm"),
+    }
+
+
+def _run(page: Path, environ: Mapping[str, str], folder: Path) -> None:
+    commands = _commands(page.read_text(encoding="utf-8"))
+    assert commands, f"{page.name} has no command"
+    for command in commands:
+        # in an image, folders stand at the root
+        text = re.sub(r"(?<=[ =])/(fetched|wheels)\b", r"\1", command)
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=folder,
+            env=dict(environ),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, f"{page.name}: {command}\n{ran.stdout}\n{ran.stderr}"
+
+
+def _prepare(page: str, environ: Mapping[str, str], folder: Path) -> None:
+    """Make what a page says is there already: a lock that was committed."""
+    if page in {"docker", "github-actions", "gitlab"}:
+        subprocess.run(["deep-lock", "-q", "lock"], cwd=folder, env=dict(environ), check=True)
+
+
+@pytest.mark.parametrize("page", ["pip", "uv", "hermeto", "docker", "github-actions", "gitlab"])
+def test_every_command_of_a_guide_works(page: str, environ: Mapping[str, str], tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    _prepare(page, environ, project)
+    _run(GUIDES / f"{page}.md", environ, project)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("page", sorted(OTHERS))
+def test_every_command_of_a_guide_with_another_tool_works(
+    page: str, environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    _run(GUIDES / f"{page}.md", _with_tool(page, environ, tmp_path), tmp_path / "project")
+
+
+def test_no_guide_is_left_out() -> None:
+    tested = {"pip", "uv", "hermeto", "docker", "github-actions", "gitlab", *OTHERS}
+    assert {path.stem for path in GUIDES.glob("*.md")} == tested
