@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ class Picture:
 
 
 def _unquoted(text: str) -> str:
-    return text.replace('\\"', '"').replace("\\\\", "\\").replace("&amp;", "&")
+    return unescape(text.replace('\\"', '"').replace("\\\\", "\\"))
 
 
 def read_dot(text: str) -> Picture:

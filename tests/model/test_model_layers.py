@@ -58,7 +58,7 @@ def _agrees(lock: Lock, targets: tuple[Target, ...], chosen: Chosen) -> None:
     assert {places[id(made.record)]: (made.level, made.labels) for made in builds} == {
         place: (
             min(own.records[place] for own in told.values() if place in own.records),
-            {label for label, own in told.items() if place in own.records},
+            frozenset(label for label, own in told.items() if place in own.records),
         )
         for place in {place for own in told.values() for place in own.records}
     }
@@ -209,7 +209,7 @@ def test_an_edge_says_what_asks_for_it_and_where() -> None:
         ),
     )
     layers = _open(lock, TARGETS)
-    everywhere = {target.label for target in TARGETS}
+    everywhere = frozenset(target.label for target in TARGETS)
     assert [(edge.child[0], edge.requirements, edge.labels) for edge in layers.edges] == [
         ("a", ("a>0", "a<9; sys_platform == 'linux'"), everywhere),
         ("x", ("X>=1", "x<9; sys_platform == 'win32'"), everywhere),
@@ -229,8 +229,36 @@ def test_references_choose_among_versions() -> None:
     )
     layers = _open(lock, TARGETS[:2])
     assert [(edge.child[1], edge.labels) for edge in layers.edges if edge.child[0] == "n"] == [
-        ("1", {TARGETS[0].label}), ("2", {TARGETS[1].label}),
+        ("1", frozenset({TARGETS[0].label})), ("2", frozenset({TARGETS[1].label})),
     ]  # fmt: skip
+
+
+def test_the_lowest_level_is_that_of_any_target() -> None:
+    tool = replace(package("x"), marker="sys_platform == 'win32'", direct=True, also_build=True)
+    lock = small_lock(
+        _direct("a"), tool, _tool("y"), builds=(_built("a", "x"), _built("x", "y", targets=(LINUX.label,)))
+    )
+    lock = replace(lock, targets=tuple(map(locked_target, TARGETS[:2])))
+    assert _levels(_open(lock, TARGETS[:2])) == {"a": 0, "x": 0, "y": 2}
+    assert _levels(_open(lock, (LINUX,))) == {"a": 0, "x": 1, "y": 2}
+    assert _levels(_open(lock, TARGETS[1:2])) == {"a": 0, "x": 0}
+    _agrees(lock, TARGETS[:2], Chosen())
+
+
+def test_no_chain_changes_its_target_on_the_way() -> None:
+    """The first way to m is through a, which is on another target than c."""
+    systems = {"a": "linux", "b": "win32", "c": "win32"}
+    a, b, c = (
+        replace(package(name, "1.0", *needs), marker=f"sys_platform == '{systems[name]}'", direct=name != "c")
+        for name, needs in (("a", "m"), ("b", "m"), ("c", ""))
+    )
+    lock = small_lock(a, b, c, package("m", "1.0", "n"), package("n", "1.0", "c"))
+    lock = replace(lock, targets=tuple(map(locked_target, TARGETS[:2])))
+    layers = _open(lock, TARGETS[:2])
+    assert _words(chain(nearest(layers)["c", "1.0", ""])) == [
+        ". runtime b", "b runtime m", "m runtime n", "n runtime c",
+    ]  # fmt: skip
+    _agrees(lock, TARGETS[:2], Chosen())
 
 
 def test_circles_that_nothing_asks_for_hang_on_the_project() -> None:
