@@ -79,7 +79,7 @@ WINGS = {"inputs", "index", "resolve", "build", "lockfile", "exports", "reviews"
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "httpx": (),
     "httpcore": ("index/transport.py", "index/sockets.py", "index/connections.py"),
-    "subprocess": ("build/", "index/vcs.py"),
+    "subprocess": ("build/", "index/vcs.py", "index/revisions.py"),
     "venv": ("build/",),
     "installer": ("build/",),
     "resolvelib": ("resolve/",),
