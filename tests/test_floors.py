@@ -63,6 +63,7 @@ FLOORS: dict[str, int] = {
     "locking": 5,
     "exporting": 5,
     "comparing": 5,
+    "verifying": 5,
     "explaining": 5,
     "given_locks": 5,
     "installable": 5,

@@ -154,3 +154,13 @@ class ExportFlags(Struct, frozen=True, kw_only=True):
     """Where the one file will be written; without it and ``folder``: to stdout."""
     folder: Path | None = None
     """Where the files will be written, under the names that tools expect."""
+
+
+class VerifyFlags(Struct, frozen=True, kw_only=True):
+    """What `verifying.verify` is asked for, and `outdating.outdated`."""
+
+    lock: Path
+    deep: bool = False
+    """Fetch every file, and derive the lock's words from their bytes once more."""
+    network: NetworkFlags = NetworkFlags()
+    surroundings: Surroundings

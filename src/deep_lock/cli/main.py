@@ -16,6 +16,7 @@ from deep_lock.cli.fetch_command import fetch_command
 from deep_lock.cli.lock_command import lock_command
 from deep_lock.cli.printer import Printer
 from deep_lock.cli.surroundings import open_session
+from deep_lock.cli.verify_command import verify_command
 from deep_lock.cli.wheelhouse_command import wheelhouse_command
 from deep_lock.cli.why_command import tree_command, why_command
 from deep_lock.errors import DeepLockError
@@ -66,6 +67,7 @@ cli.add_command(lock_command)
 cli.add_command(deepen_command)
 cli.add_command(diff_command)
 cli.add_command(export_command)
+cli.add_command(verify_command)
 cli.add_command(why_command)
 cli.add_command(tree_command)
 cli.add_command(export_command)
