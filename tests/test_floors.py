@@ -64,6 +64,7 @@ FLOORS: dict[str, int] = {
     "exporting": 5,
     "comparing": 5,
     "verifying": 5,
+    "outdating": 5,
     "explaining": 5,
     "given_locks": 5,
     "installable": 5,

@@ -14,6 +14,7 @@ from deep_lock.cli.doctor_command import doctor_command
 from deep_lock.cli.export_command import export_command
 from deep_lock.cli.fetch_command import fetch_command
 from deep_lock.cli.lock_command import lock_command
+from deep_lock.cli.outdated_command import outdated_command
 from deep_lock.cli.printer import Printer
 from deep_lock.cli.surroundings import open_session
 from deep_lock.cli.verify_command import verify_command
@@ -68,6 +69,7 @@ cli.add_command(deepen_command)
 cli.add_command(diff_command)
 cli.add_command(export_command)
 cli.add_command(verify_command)
+cli.add_command(outdated_command)
 cli.add_command(why_command)
 cli.add_command(tree_command)
 cli.add_command(export_command)

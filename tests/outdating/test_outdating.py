@@ -1,0 +1,126 @@
+"""`deep-lock outdated`, through the front door."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenario_server import Releases
+
+from deep_lock.cli.main import run
+from scenarios import LINUX, WINDOWS, Bench, bench
+
+OLD: Releases = {
+    "app-lib 1.0": {"requires": ["shared<3"]},
+    "shared 2.0": {},
+    "native 1.0": {
+        "wheels": ["cp313-cp313-win_amd64"],
+        "sdist": True,
+        "build": ["maker<4"],
+        "backend": "flit_core.buildapi",
+    },
+    "other 1.0": {"wheels": [], "sdist": True, "build": ["maker"], "backend": "flit_core.buildapi"},
+    "maker 3.0": {"requires": ["inner"]},
+    "inner 1.0": {},
+}
+NEW: Releases = {
+    **OLD,
+    "app-lib 1.1": {"requires": ["shared<3"]},
+    "app-lib 2.0rc1": {},
+    "shared 3.0": {},
+    "maker 4.0": {"requires": ["inner"]},
+    "inner 1.5": {"requires-python": "<3"},
+    "native 1.1": {"wheels": ["cp313-cp313-win_amd64"]},
+}
+
+
+class Outdating:
+    def __init__(self, made: Bench) -> None:
+        self.bench = made
+        made.platforms = (LINUX, WINDOWS)
+        made.write(
+            {
+                "pyproject.toml": '[project]\nname = "app"\nversion = "1"\n'
+                'dependencies = ["app-lib<2", "native", "other", "shared"]\n'
+            }
+        )
+        locked = made.lock()
+        assert locked.code == 0, locked.stderr
+
+    def run(self, *flags: str) -> tuple[int, str, str]:
+        self.bench.capture.readouterr()
+        code = run(["outdated", "--lock", str(self.bench.folder / "deep.lock"), *flags])
+        told = self.bench.capture.readouterr()
+        return code, told.out, told.err
+
+    def rows(self, *flags: str) -> list[dict[str, Any]]:
+        document = json.loads(self.run("--output-format", "json", *flags)[1])
+        assert (document["schema"], document["version"]) == ("deep-lock/outdated", 1)
+        rows: list[dict[str, Any]] = document["outdated"]
+        return rows
+
+
+@pytest.fixture
+def outdating(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Outdating]:
+    with bench(tmp_path, capsys, monkeypatch, OLD) as made:
+        yield Outdating(made)
+
+
+def test_nothing_is_outdated_where_nothing_is_newer(outdating: Outdating) -> None:
+    assert outdating.rows() == []
+    code, out, said = outdating.run("--exit-code")
+    assert (code, out) == (0, "")
+    assert "nothing is outdated" in said
+
+
+def test_newer_releases_by_environment(outdating: Outdating) -> None:
+    outdating.bench.hold(NEW)
+    rows = outdating.rows()
+    told = [(row["scope"], row["build"], row["name"], row["version"], row["newest"]) for row in rows]
+    assert told == [
+        ("runtime", "", "app-lib", "1.0", "1.1"),
+        ("runtime", "", "native", "1.0", "1.1"),
+        ("runtime", "", "shared", "2.0", "3.0"),
+        ("build", "native 1.0", "maker", "3.0", "4.0"),
+        ("build", "other 1.0", "maker", "3.0", "4.0"),
+    ], "a pre-release, and one for no target, are no news"
+    by_name = {(row["name"], row["build"]): row for row in rows}
+    assert by_name["native", ""]["targets"] == [f"cp313-{WINDOWS}"]
+    assert by_name["app-lib", ""]["targets"] == []
+    assert not by_name["maker", "native 1.0"]["admitted"]
+    assert by_name["maker", "other 1.0"]["admitted"]
+    assert by_name["maker", "other 1.0"]["command"] == "deep-lock lock -P maker==4.0"
+    assert all(row["direct"] for row in rows)
+
+
+def test_one_scope_and_the_text(outdating: Outdating) -> None:
+    outdating.bench.hold(NEW)
+    assert {row["scope"] for row in outdating.rows("--build")} == {"build"}
+    assert {row["scope"] for row in outdating.rows("--runtime")} == {"runtime"}
+    code, out, said = outdating.run("--exit-code")
+    assert code == 1
+    assert out.splitlines()[:2] == ["run time", "  app-lib  1.0 -> 1.1"]
+    assert "build of native 1.0\n  maker    3.0 -> 4.0  (kept back by what is asked for)" in out
+    assert "5 of the lock's uses" in said
+
+
+def test_the_locks_own_rules_hold(outdating: Outdating) -> None:
+    assert outdating.bench.lock("--prerelease", "allow", "--exclude-newer", "2024-06-01").code == 0
+    late = {key: {**release, "uploaded": "2024-07-01T00:00:00Z"} for key, release in NEW.items() if key not in OLD}
+    outdating.bench.hold({**OLD, **late, "shared 2.9rc1": {}})
+    assert [(row["name"], row["newest"]) for row in outdating.rows("--runtime")] == [("shared", "2.9rc1")]
+
+
+def test_the_command_that_is_told_moves_it_and_nothing_else(outdating: Outdating) -> None:
+    outdating.bench.hold(NEW)
+    before = outdating.bench.lock("--dry-run").lock
+    row = next(row for row in outdating.rows("--runtime") if row["name"] == "app-lib")
+    ended = outdating.bench.lock("--refresh", *row["command"].split(" ")[2:])
+    assert ended.code == 0
+    moved = {(entry.name, entry.version) for entry in ended.lock.packages} ^ {
+        (entry.name, entry.version) for entry in before.packages
+    }
+    assert moved == {("app-lib", "1.0"), ("app-lib", "1.1")}
