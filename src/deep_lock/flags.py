@@ -62,6 +62,8 @@ class UpgradeFlags(Struct, frozen=True, kw_only=True):
     everything: bool = False
     packages: tuple[str, ...] = ()
     """NAME or NAME==VERSION."""
+    in_builds: tuple[str, ...] = ()
+    """Projects: ``packages`` are given up in their build environments only; none: everywhere."""
     builds: bool = False
 
 
