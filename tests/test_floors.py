@@ -64,6 +64,8 @@ FLOORS: dict[str, int] = {
     "exporting": 5,
     "comparing": 5,
     "verifying": 5,
+    "merging": 5,
+    "git_setup": 5,
     "outdating": 5,
     "explaining": 5,
     "given_locks": 5,
@@ -81,7 +83,7 @@ WINGS = {"inputs", "index", "resolve", "build", "lockfile", "exports", "reviews"
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "httpx": (),
     "httpcore": ("index/transport.py", "index/sockets.py", "index/connections.py"),
-    "subprocess": ("build/", "index/vcs.py", "index/revisions.py"),
+    "subprocess": ("build/", "index/vcs.py", "index/revisions.py", "index/git_settings.py"),
     "venv": ("build/",),
     "installer": ("build/",),
     "resolvelib": ("resolve/",),

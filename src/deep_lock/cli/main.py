@@ -13,6 +13,12 @@ from deep_lock.cli.diff_command import diff_command
 from deep_lock.cli.doctor_command import doctor_command
 from deep_lock.cli.export_command import export_command
 from deep_lock.cli.fetch_command import fetch_command
+from deep_lock.cli.git_command import (
+    completion_command,
+    git_merge_command,
+    git_setup_command,
+    git_textconv_command,
+)
 from deep_lock.cli.lock_command import lock_command
 from deep_lock.cli.outdated_command import outdated_command
 from deep_lock.cli.printer import Printer
@@ -71,6 +77,10 @@ cli.add_command(export_command)
 cli.add_command(verify_command)
 cli.add_command(outdated_command)
 cli.add_command(why_command)
+cli.add_command(git_setup_command)
+cli.add_command(git_merge_command)
+cli.add_command(git_textconv_command)
+cli.add_command(completion_command)
 cli.add_command(tree_command)
 cli.add_command(export_command)
 cli.add_command(fetch_command)
