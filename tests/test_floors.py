@@ -62,6 +62,7 @@ FLOORS: dict[str, int] = {
     "locking": 5,
     "exporting": 5,
     "installable": 5,
+    "policing": 5,
     "fetching": 5,
     "wheelhouse": 5,
     "cli": 6,

@@ -13,6 +13,7 @@ from deep_lock.cli.doctor_command import doctor_command
 from deep_lock.cli.export_command import export_command
 from deep_lock.cli.fetch_command import fetch_command
 from deep_lock.cli.lock_command import lock_command
+from deep_lock.cli.policy_command import policy_command
 from deep_lock.cli.printer import Printer
 from deep_lock.cli.surroundings import open_session
 from deep_lock.cli.wheelhouse_command import wheelhouse_command
@@ -29,7 +30,7 @@ Start with: deep-lock lock
 \b
 Exit codes:
   0    done
-  1    the answer needs you: the lock is stale, or no set of releases fits
+  1    the answer needs you: the lock is stale or breaks the policy, or no set of releases fits
   2    wrong usage, configuration or input, or a lock that cannot be read
   3    network or index trouble: try again
   4    refused for safety: a hash that differs, an unsafe archive, evidence that is missing
@@ -64,6 +65,7 @@ cli.add_command(lock_command)
 cli.add_command(deepen_command)
 cli.add_command(export_command)
 cli.add_command(export_command)
+cli.add_command(policy_command)
 cli.add_command(fetch_command)
 cli.add_command(wheelhouse_command)
 cli.add_command(cache_command)
