@@ -63,10 +63,8 @@ def _foreign_hosts(lock: Lock, policy: Policy) -> Iterator[Remark]:
             where = f"; that looks like {alike[0]}" if alike else ""
             more = f" and {len(whats) - 1} more" if len(whats) > 1 else ""
             told = f"{whats[0]}{more} {'come' if more else 'comes'} from {host}"
-            usual = (
-                "" if policy.hosts is not None else f", other files of its index from {' and '.join(sorted(allowed))}"
-            )
-            hint = "" if policy.hosts is not None else 'if that is right, say so: hosts = ["..."]'
+            usual = f", and its index uses {' and '.join(sorted(allowed))}" if policy.hosts is None else ""
+            hint = 'if that is right, say so in the policy: hosts = ["..."]' if policy.hosts is None else ""
             yield remark_on("foreign-host", entry, told + usual + where, hint=hint)
 
 
