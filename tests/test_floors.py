@@ -24,6 +24,7 @@ FLOORS: dict[str, int] = {
     "build": 3,
     "lockfile": 3,
     "exports": 3,
+    "reviews": 3,
     "graph": 4,
     "given_files": 4,
     "build_problems": 4,
@@ -61,6 +62,9 @@ FLOORS: dict[str, int] = {
     "making": 5,
     "locking": 5,
     "exporting": 5,
+    "comparing": 5,
+    "explaining": 5,
+    "given_locks": 5,
     "installable": 5,
     "policing": 5,
     "fetching": 5,
@@ -71,12 +75,12 @@ FLOORS: dict[str, int] = {
 }
 """Lower floors first. A room may import its own floor only where it is not a wing."""
 
-WINGS = {"inputs", "index", "resolve", "build", "lockfile", "exports"}
+WINGS = {"inputs", "index", "resolve", "build", "lockfile", "exports", "reviews"}
 
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "httpx": (),
     "httpcore": ("index/transport.py", "index/sockets.py", "index/connections.py"),
-    "subprocess": ("build/", "index/vcs.py"),
+    "subprocess": ("build/", "index/vcs.py", "index/revisions.py"),
     "venv": ("build/",),
     "installer": ("build/",),
     "resolvelib": ("resolve/",),

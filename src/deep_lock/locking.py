@@ -69,7 +69,7 @@ def check_lock(flags: Flags, *, existence_only: bool = False) -> tuple[Path, tup
         return path, ()
     reasons, policy = _reasons(run), run.gathered.config.policy
     if not reasons and policy is not None:
-        policing.hold(run.old, policy, now=flags.surroundings.now)
+        policing.hold(run.old, policy, path.name, now=flags.surroundings.now)
     return path, reasons
 
 

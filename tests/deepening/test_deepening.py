@@ -316,3 +316,27 @@ def test_two_releases_on_one_target_do_not_fit(deepening: Deepening) -> None:
     assert code == 1
     assert "pylock.toml holds shared twice" in told
     assert "--extra" in told
+
+
+# -- round trip
+
+
+def test_what_is_exported_as_pylock_and_deepened_is_the_same_lock(deepening: Deepening) -> None:
+    deepening.bench.platforms = (LINUX, WINDOWS)
+    deepening.write(
+        '[project]\nname = "app"\nversion = "1"\ndependencies = ["app-lib<2"]\n'
+        '[project.optional-dependencies]\ntint = ["colours"]\n'
+        '[build-system]\nrequires = ["flit_core<3.9"]\nbuild-backend = "flit_core.buildapi"\n',
+        "pyproject.toml",
+    )
+    assert deepening.bench.lock().code == 0
+    first, folder = deepening.lock, deepening.bench.folder
+    place = folder / "pylock.toml"
+    assert run(["export", "-f", "pylock", "--lock", str(deepening.path), "-o", str(place)]) == 0
+    deepening.path.unlink()
+    code, told, _ = deepening.deepen()
+    assert code == 0, told
+    second = deepening.lock
+    assert second.packages == first.packages
+    assert second.builds == first.builds
+    assert (second.targets, second.environments, second.extras) == (first.targets, first.environments, first.extras)

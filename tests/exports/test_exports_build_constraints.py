@@ -259,6 +259,16 @@ def test_where_builds_disagree_the_files_are_named_by_number_and_used_one_by_one
     assert len(each.usage.split(" && ")) == 4
 
 
+def test_only_what_is_installed_is_installed_by_the_command() -> None:
+    """Of what is built on the way to that there is a file, but no requirement."""
+    view = world(built("a 1.0", "maker 3.0"), built("maker 3.0", "helper 1.0", build_only=True), tools=["helper 1.0"])
+    exported = constraints(view, per_sdist=True)
+    assert [name for name, _ in exported.files] == ["build-constraints-a-1.0.txt", "build-constraints-maker-3.0.txt"]
+    assert exported.usage == (
+        "pip install --require-hashes -r requirements.txt --build-constraint build-constraints-a-1.0.txt"
+    )
+
+
 def test_builds_inside_a_build_decide_too() -> None:
     """Two environments that agree, and one of a member that does not agree with the other's."""
     view = world(

@@ -71,8 +71,7 @@ class Shop:
     def export(self, form: str) -> list[str]:
         """Write an export into the project's folder; return the commands that it tells to use."""
         self.bench.capture.readouterr()
-        folder = self.bench.folder
-        assert run(["export", "-f", form, "--lock", str(folder / "deep.lock"), "-d", str(folder)]) == 0
+        assert run(["export", "-f", form, "-d", "."]) == 0
         (use,) = (line for line in self.bench.capture.readouterr().err.splitlines() if line.startswith("use: "))
         return use.removeprefix("use: ").split(" && ")
 
@@ -124,6 +123,7 @@ def refused(ended: subprocess.CompletedProcess[str], *words: str) -> None:
 def shop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     with bench(tmp_path, capsys, monkeypatch, OLD) as made:
         made.pythons, made.platforms, made.hooks = [MINOR], ["host"], HOOKS
+        monkeypatch.chdir(made.folder)
         venv.create(tmp_path / "venv", symlinks=True)
         yield Shop(bench=made, place=tmp_path)
 

@@ -1,165 +1,220 @@
-"""`export -f dot`, `mermaid` and `json`: the whole lock is there, in layers, and text from outside stays text."""
+"""`export -f dot` and `mermaid`: the whole graph is there, in layers, and text from outside stays text."""
 
-import json
 import re
+from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 
-import jsonschema
 import pytest
+from brute_layers import tell
 from hypothesis import given
 from lock_strategies import closed_locks
 from msgspec.structs import replace
 
-from deep_lock.exports import dot, json_document, mermaid
-from deep_lock.exports.drawing import PROJECT, draw
+from deep_lock.exports import dot, mermaid
 from deep_lock.exports.view import View, make_view
 from deep_lock.lockfile.read import from_text
-from deep_lock.model.chains import find_chains
 from deep_lock.model.lock import Lock
 from deep_lock.model.locked_targets import chosen_targets
-from deep_lock.model.register import is_gate, key_of, members
+from deep_lock.model.register import called, key_of
 
-ROOT = Path(__file__).parents[2]
-LOCKS = ROOT / "fixtures" / "locks"
-SCHEMA = json.loads((ROOT / "docs" / "export-json.schema.json").read_text(encoding="utf-8"))
-NODE = re.compile(r'^    (n\d+) \[label="((?:[^"\\]|\\.)*)", ([^\]]*)\];$')
-EDGE = re.compile(r"^  (n\d+) -> (n\d+)( \[style=dashed\])?;$")
-BOX = re.compile(r'^    (n\d+)\["([^"]*)"\]$')
-LINK = re.compile(r"^  (n\d+) (-->|-\.->) (n\d+)$")
-
-
-def _view(lock: Lock, *labels: str) -> View:
-    return make_view(lock, "deep.lock", chosen_targets(lock, labels, "deep.lock"), extras=None, groups=None)
+LOCKS = Path(__file__).parents[2] / "fixtures" / "locks"
+NAMES = ("closed.lock", "example.lock", "small.lock", "newer-revision.lock")
+STRING = r'"((?:[^"\\]|\\.)*)"'
+ID = "[a-z][a-z0-9_]*"
 
 
 def _lock(name: str) -> Lock:
     return from_text((LOCKS / name).read_text(encoding="utf-8"), name)
 
 
-def _edges(lock: Lock) -> set[tuple[str, str, str]]:
-    """Return who needs whom, told from the lock's tables alone: (name above, name below, kind)."""
-    found = set()
-    runtime = {entry.name for entry in lock.packages if not is_gate(entry.marker)}
-    for entry in lock.packages:
-        if entry.name in runtime and not entry.build_only:
-            found |= {("", entry.name, "runtime")} if entry.direct else set()
-            found |= {(entry.name, reference.name, "runtime") for reference in entry.dependencies}
-    for build in lock.builds:
-        needed = {name for member in members(build) for name in member.dependencies}
-        above = "" if build.needed == "project" else build.name
-        found |= {(above, member.name, "build") for member in members(build) if member.name not in needed}
-        found |= {
-            (member.name, name, "build")
-            for member in members(build)
-            for name in member.dependencies
-            if name != member.name
+def _view(lock: Lock, *labels: str, bare: bool = False) -> View:
+    chosen = frozenset[str]() if bare else None
+    return make_view(lock, "deep.lock", chosen_targets(lock, labels, "deep.lock"), extras=chosen, groups=chosen)
+
+
+@dataclass(kw_only=True)
+class Picture:
+    """What a reader that knows only these few statements sees; another one is refused."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    """The label of the cluster that a box stands in; "" is none."""
+    marks: dict[str, str] = field(default_factory=dict)
+    arrows: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def named(self) -> set[tuple[str, str, str]]:
+        """The arrows between labels, the legend left out."""
+        return {
+            (self.labels[one], self.labels[two], kind)
+            for one, two, kind in self.arrows
+            if not one.startswith("legend_")
         }
-    return found
+
+    def boxes(self) -> dict[str, tuple[str, str]]:
+        """(group, mark) by label, the legend left out."""
+        return {
+            label: (self.groups[own], self.marks[own])
+            for own, label in self.labels.items()
+            if not own.startswith("legend_")
+        }
 
 
-@pytest.mark.parametrize("name", ["closed.lock", "small.lock"])
-def test_every_entry_and_every_edge_is_drawn(name: str) -> None:
+def _unquoted(text: str) -> str:
+    return unescape(text.replace('\\"', '"').replace("\\\\", "\\"))
+
+
+def read_dot(text: str) -> Picture:
+    """Read what `dot.graph` writes, a statement a line."""
+    picture, group = Picture(), ""
+    shapes = {"box": "", "hexagon": "built", "octagon": "sdist-only", "doubleoctagon": "project", "plaintext": ""}
+    kinds = {"": "runtime", " [style=dashed]": "build", ' [style=dashed, color="#8a94a6"]': "inside"}
+    first, *lines, last = text.splitlines()
+    assert (first, last) == ("digraph deep_lock {", "}")
+    for line in map(str.strip, lines):
+        if found := re.fullmatch(rf"subgraph cluster_(\w+) \{{|(\}})|label={STRING};", line):
+            group = "" if found[2] else found[3] or group
+        elif found := re.fullmatch(
+            rf"({ID}) \[label={STRING}(?:, tooltip={STRING})?, shape=(\w+), [^\]\"]*(?:{STRING})?\];", line
+        ):
+            assert found[1] not in picture.labels
+            picture.labels[found[1]] = _unquoted(found[2])
+            picture.groups[found[1]], picture.marks[found[1]] = group, shapes[found[4]]
+        elif found := re.fullmatch(rf"({ID}) -> ({ID})( \[[^\]]*\])?;", line):
+            picture.arrows.append((found[1], found[2], kinds[found[3] or ""]))
+        else:
+            assert line in {"rankdir=LR;", 'node [style=filled, fontname="sans-serif"];'}
+    return picture
+
+
+def read_mermaid(text: str) -> Picture:
+    """Read what `mermaid.flowchart` writes, a statement a line."""
+    picture, group = Picture(), ""
+    shapes = {"[": "", "{{": "built", "[[": "sdist-only", "([": "project"}
+    first, *lines = text.splitlines()
+    assert first == "flowchart LR"
+    classes: dict[str, str] = {}
+    for line in map(str.strip, lines):
+        if found := re.fullmatch(r'subgraph (\w+)\["([\w ,#;]*)"\]|(end)', line):
+            group = "" if found[3] else found[2]
+        elif found := re.fullmatch(rf'({ID})(\[\[|\{{\{{|\(\[|\[)"([^"]*)"(?:\]\]|\}}\}}|\]\)|\])', line):
+            assert found[1] not in picture.labels
+            picture.labels[found[1]] = re.sub(r"#(\d+);", lambda code: chr(int(code[1])), found[3])
+            picture.groups[found[1]], picture.marks[found[1]] = group, shapes[found[2]]
+        elif found := re.fullmatch(rf"({ID}) (-->|-\.->) ({ID})", line):
+            picture.arrows.append((found[1], found[3], "runtime" if found[2] == "-->" else "build"))
+        elif found := re.fullmatch(rf"class ({ID}) (\w+)", line):
+            classes[found[1]] = found[2]
+        else:
+            assert re.fullmatch(r"classDef (built|sdistonly) fill:#\w{6},stroke:#\w{6}", line), line
+    assert classes == {
+        own: mark.replace("-", "") for own, mark in picture.marks.items() if mark in {"built", "sdist-only"}
+    }
+    return picture
+
+
+def _pictures(view: View) -> tuple[Picture, Picture]:
+    plain, flow = read_dot(dot.graph(view).files[0][1]), read_mermaid(mermaid.flowchart(view).files[0][1])
+    for picture in (plain, flow):
+        assert {own for one, two, _ in picture.arrows for own in (one, two)} <= set(picture.labels)
+        assert len(set(picture.arrows)) == len(picture.arrows)
+    return plain, flow
+
+
+def _shows(view: View) -> None:
+    """Hold both pictures to what brute force tells of the lock."""
+    told = [tell(view.lock, target, view.chosen.extras, view.chosen.groups) for target in view.targets]
+    words = {key_of(entry): called(entry) for entry in view.lock.packages}
+    lines = {line[:3] for own in told for line in own.lines}
+    shadowed = {(one, two, "inside") for one, two, kind in lines if kind == "runtime"}
+    plain, flow = _pictures(view)
+    project = plain.labels["project"]
+    wanted = {(words[one] if one else project, words[two], kind) for one, two, kind in lines - shadowed}
+    assert plain.named() == wanted
+    assert flow.named() == {(one, two, "build" if kind == "inside" else kind) for one, two, kind in wanted}
+    boxes = {project: ("", "project")}
+    for entry in view.lock.packages:
+        key = key_of(entry)
+        if levels := [own.levels[key] for own in told if key in own.levels]:
+            group = f"builds, level {min(levels)}" if min(levels) else "run time"
+            mark = "built" if any(key in own.built for own in told) else ""
+            boxes[words[key]] = (group, "sdist-only" if entry.sdist_only else mark)
+    assert plain.boxes() == flow.boxes() == boxes
+
+
+@pytest.mark.parametrize("bare", [False, True], ids=["all", "bare"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_entry_and_every_edge_is_drawn(name: str, *, bare: bool) -> None:
     lock = _lock(name)
-    text = dot.graph(_view(lock)).files[0][1]
-    nodes = {match[1]: match[2] for line in text.splitlines() if (match := NODE.match(line))}
-    edges = {
-        (nodes[match[1]].split(" ")[0], nodes[match[2]].split(" ")[0], "build" if match[3] else "runtime")
-        for line in text.splitlines()
-        if (match := EDGE.match(line))
-    }
-    project = nodes["n0"].split(" ")[0]
-    assert len(nodes) == len(lock.packages) + 1
-    assert edges == {(above or project, below, kind) for above, below, kind in _edges(lock)}
-
-
-@pytest.mark.parametrize("name", ["closed.lock", "small.lock"])
-def test_both_pictures_show_the_same(name: str) -> None:
-    view = _view(_lock(name))
-    plain, flow = dot.graph(view).files[0][1], mermaid.flowchart(view).files[0][1]
-    links = [match for line in flow.splitlines() if (match := LINK.match(line))]
-    edges = [match for line in plain.splitlines() if (match := EDGE.match(line))]
-    assert [(one[1], one[2], bool(one[3])) for one in edges] == [(one[1], one[3], one[2] == "-.->") for one in links]
-    boxes = {match[1] for line in flow.splitlines() if (match := BOX.match(line))}
-    nodes = {match[1] for line in plain.splitlines() if (match := NODE.match(line))}
-    assert boxes == nodes
-    assert flow.count("subgraph") == flow.count("\n  end")
+    _shows(_view(lock, bare=bare))
+    for target in lock.targets:
+        _shows(_view(lock, target.name, bare=bare))
 
 
 @given(closed_locks())
-def test_layers_are_the_fewest_builds(lock: Lock) -> None:
-    """Against Bellman-Ford over the lock's tables: what is installed is 0, what builds an entry one more than it."""
-    view = _view(lock)
-    levels = {key_of(entry): 0 for entry in lock.packages if not is_gate(entry.marker)}
-    for _ in lock.packages:
-        for build in lock.builds:
-            key = (build.name, build.version or "", build.source or "")
-            above = 0 if build.needed == "project" else levels.get(key)
-            for member in members(build) if above is not None else ():
-                own = levels.get(key_of(member))
-                levels[key_of(member)] = (above or 0) + 1 if own is None else min(own, (above or 0) + 1)
-    chains = find_chains(view.register)
-    for box in draw(view).boxes:
-        if box.key != PROJECT:
-            assert box.level == levels[box.key]
-            assert chains.chain(box.key)[-1] == box.label
+def test_any_lock_is_drawn_whole(lock: Lock) -> None:
+    _shows(_view(lock))
 
 
-@given(closed_locks())
-def test_the_json_document_fits_its_schema_and_says_what_the_lock_says(lock: Lock) -> None:
-    text = json_document.document(_view(lock)).files[0][1]
-    document = json.loads(text)
-    jsonschema.validate(document, SCHEMA)
-    assert text == json_document.document(_view(lock)).files[0][1]
-    assert [(own["name"], own["version"]) for own in document["packages"]] == [
-        (entry.name, entry.version) for entry in lock.packages
-    ]
-    roles = {(own["name"], own["version"]): own["role"] for own in document["packages"]}
-    for entry in lock.packages:
-        expected = "build-only" if entry.build_only else "both" if entry.also_build else "runtime"
-        assert roles[entry.name, entry.version] == expected
-    digests = {file["sha256"] for own in document["packages"] for file in (*own["wheels"], own["sdist"]) if file}
-    assert digests == {
-        file.sha256 for entry in lock.packages for file in (*entry.wheels, entry.sdist) if file is not None
-    }
-    assert len(document["builds"]) == len(lock.builds)
+def test_versions_of_a_name_stand_apart() -> None:
+    plain, _ = _pictures(_view(_lock("closed.lock")))
+    assert {label for label in plain.labels.values() if label.startswith(("numpydemo ", "setuptools "))} == {
+        "numpydemo 2.4.0", "numpydemo 2.5.0", "setuptools 80.9.0", "setuptools 84.2.1",
+    }  # fmt: skip
+    assert ("scipydemo 1.2.0", "numpydemo 2.4.0", "build") in plain.named()
+    assert plain.labels["project"] == "shop"
 
 
-def test_every_key_of_the_schema_is_documented() -> None:
-    page = (ROOT / "docs" / "export-json.md").read_text(encoding="utf-8")
-    keys: set[str] = set()
-
-    def collect(node: object) -> None:
-        if isinstance(node, dict):
-            keys.update(node.get("properties", {}))
-            for below in node.values():
-                collect(below)
-
-    collect(SCHEMA)
-    assert {key for key in keys if f"`{key}`" not in page} == set()
+def test_the_legend_names_every_shape_and_arrow() -> None:
+    plain, flow = _pictures(_view(_lock("closed.lock")))
+    for picture, kinds in ((plain, ["runtime", "build", "inside"]), (flow, ["runtime", "build"])):
+        legend = {own: mark for own, mark in picture.marks.items() if picture.groups[own] == "legend"}
+        assert {mark for own, mark in legend.items() if own.startswith("legend_box")} == {"", "built", "sdist-only"}
+        assert [kind for one, _, kind in picture.arrows if one.startswith("legend_")] == kinds
 
 
-HOSTILE = 'a"];evil\\ <script>\n|#'
+def test_ids_outlive_other_entries() -> None:
+    lock = _lock("closed.lock")
+    every, some = (dot.graph(_view(lock, bare=bare)).files[0][1].splitlines() for bare in (False, True))
+    assert "  project -> p_docopt_0_6_2;" in set(every) & set(some)
+
+
+def test_ids_that_would_be_the_same_are_told_apart() -> None:
+    lock = _lock("small.lock")
+    twin = replace(lock.packages[0], name="hostile-1", version="0")
+    _, flow = _pictures(_view(replace(lock, packages=(*lock.packages, twin))))
+    assert {own: label for own, label in flow.labels.items() if "hostile" in own} == {
+        "p_hostile_1_0": "hostile 1.0", "p_hostile_1_0__2": "hostile-1 0",
+    }  # fmt: skip
+
+
+HOSTILE = 'a"];evil\\ <script>&lt;\n|#35;%%{init}%% ```end\\N é\u202e\\'
+SHOWN = 'hostile a"];evil\\ <script>&lt;\\u{a}|#35;%%{init}%% ```end\\N é\\u{202e}\\'
 
 
 def test_labels_from_outside_stay_labels() -> None:
-
     lock = _lock("small.lock")
-    first = replace(lock.packages[0], version=HOSTILE)
-    view = _view(replace(lock, packages=(first, *lock.packages[1:])))
-    plain = dot.graph(view).files[0][1]
-    assert '\\"];evil\\\\ <script> |#"' in plain
+    entry, record = (replace(own, version=HOSTILE) for own in (lock.packages[0], lock.builds[0]))
+    view = _view(replace(lock, packages=(entry, *lock.packages[1:]), builds=(record,)))
+    for picture in _pictures(view):
+        assert SHOWN in picture.labels.values()
+        assert (SHOWN, "setuptools 84.2.1", "build") in picture.named()
     flow = mermaid.flowchart(view).files[0][1]
-    assert "a#34;#93;#59;evil#92; #60;script#62;#10;#124;#35;" in flow
+    assert flow.isascii()
+    assert not re.search(r"[`%<>\\]", flow.replace("-->", "").replace("-.->", ""))
 
 
-def test_a_picture_that_mermaid_would_refuse_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mermaid, "MAX_EDGES", 1)
-    assert "maxEdges" in mermaid.flowchart(_view(_lock("closed.lock"))).losses[-1]
+@pytest.mark.parametrize(("limit", "told"), [("MAX_EDGES", "19 arrows and"), ("MAX_TEXT", "than Mermaid draws")])
+def test_a_picture_that_mermaid_would_refuse_is_told_of(limit: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = _view(_lock("closed.lock"))
+    text = mermaid.flowchart(view).files[0][1]
+    size = {"MAX_EDGES": text.count("->"), "MAX_TEXT": len(text)}[limit]
+    monkeypatch.setattr(mermaid, limit, size)
+    assert len(mermaid.flowchart(view).losses) == 1
+    monkeypatch.setattr(mermaid, limit, size - 1)
+    assert told in mermaid.flowchart(view).losses[1]
 
 
-def test_one_target_shows_less() -> None:
-    lock = _lock("closed.lock")
-    some = {box.key for box in draw(_view(lock, lock.targets[0].name)).boxes}
-    every = {box.key for target in lock.targets for box in draw(_view(lock, target.name)).boxes}
-    assert every == {box.key for box in draw(_view(lock)).boxes}
-    assert len(some) < len(every)
+def test_equal_locks_give_equal_bytes() -> None:
+    for write in (dot.graph, mermaid.flowchart):
+        assert write(_view(_lock("closed.lock"))) == write(_view(_lock("closed.lock")))

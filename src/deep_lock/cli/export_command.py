@@ -96,7 +96,11 @@ WHAT = (
         metavar="LABEL",
         help="Only what this target of the lock needs. Repeatable.  [default: all targets]",
     ),
-    option("--index-options", is_flag=True, help="Requirements: name the lock's indexes in the file (--index-url)."),
+    option(
+        "--index-options",
+        is_flag=True,
+        help="Requirements, Hermeto: name the lock's indexes in the file (--index-url).",
+    ),
 )
 WHERE = (
     option(

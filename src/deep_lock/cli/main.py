@@ -9,6 +9,7 @@ import click
 from deep_lock import __version__
 from deep_lock.cli.cache_command import cache_command
 from deep_lock.cli.deepen_command import deepen_command
+from deep_lock.cli.diff_command import diff_command
 from deep_lock.cli.doctor_command import doctor_command
 from deep_lock.cli.export_command import export_command
 from deep_lock.cli.fetch_command import fetch_command
@@ -17,6 +18,7 @@ from deep_lock.cli.policy_command import policy_command
 from deep_lock.cli.printer import Printer
 from deep_lock.cli.surroundings import open_session
 from deep_lock.cli.wheelhouse_command import wheelhouse_command
+from deep_lock.cli.why_command import tree_command, why_command
 from deep_lock.errors import DeepLockError
 
 INTERRUPTED = 130
@@ -63,7 +65,10 @@ def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_pro
 
 cli.add_command(lock_command)
 cli.add_command(deepen_command)
+cli.add_command(diff_command)
 cli.add_command(export_command)
+cli.add_command(why_command)
+cli.add_command(tree_command)
 cli.add_command(export_command)
 cli.add_command(policy_command)
 cli.add_command(fetch_command)
@@ -84,7 +89,7 @@ def run(arguments: list[str]) -> int:
     """Run one command; return its exit code."""
     printer = Printer()
     try:
-        cli.main(arguments, prog_name="deep-lock", standalone_mode=False)
+        ended = cli.main(arguments, prog_name="deep-lock", standalone_mode=False)
     except DeepLockError as error:
         printer.error(error)
         if "-vv" in arguments or arguments.count("-v") > 1:
@@ -98,4 +103,4 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         printer.say("interrupted")
         return INTERRUPTED
-    return 0
+    return ended if isinstance(ended, int) else 0  # the code of click's Exit

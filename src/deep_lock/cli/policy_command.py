@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec import to_builtins
 
 from deep_lock.cli.lock_options import FILE, OUTPUT, option
 from deep_lock.cli.sections import Section, sectioned
@@ -17,11 +15,11 @@ from deep_lock.errors import PolicyBroken
 from deep_lock.flags import PolicyFlags
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from deep_lock import policing
-    from deep_lock.model.review import Finding
+    from deep_lock.policing import Judged
+    from deep_lock.reviews import findings
 else:
+    findings = DeferredCommand("deep_lock.reviews.findings")
     policing = DeferredCommand("deep_lock.policing")
 
 HELP = """\
@@ -38,7 +36,9 @@ finding, and no error, does so with --strict. Without a policy the default rules
 """
 EPILOG = "Each option is also DEEP_LOCK_ and its long name. Exit code 2: a lock or a policy that cannot be read."
 FORMATS = ("text", "json", "github")
-VERSION = 1
+SCHEMA = "deep-lock/policy"
+LOUD = {False: ("error",), True: ("error", "finding")}
+"""Severities that end with 1, by --strict."""
 
 WHAT = (
     option(
@@ -79,47 +79,25 @@ def policy_command(session: Session, /, **values: Any) -> None:
         lock=values["lock"], policy=values["policy"], against=values["against"], now=session.surroundings.now
     )
     with session.reporting() as reporter:
-        findings = policing.police(flags, reporter)
-    session.printer.data(_WRITERS[values["output_format"]](findings, values["lock"].name))
-    counted = _counted(findings)
-    loud = {"error", "finding"} if values["strict"] else {"error"}
-    if any(finding.severity in loud for finding in findings):
-        hints = dict.fromkeys(finding.hint for finding in findings if finding.severity in loud and finding.hint)
-        raise PolicyBroken(f"{values['lock'].name} breaks the policy: {counted}", hint=" ".join(hints))
-    session.printer.say(f"{values['lock'].name} keeps the policy" + (f": {counted}" if findings else ""))
+        judged = policing.police(flags, reporter)
+    session.printer.data(_written(judged, values["output_format"], values["lock"]))
+    name, counts = values["lock"].name, findings.counted(judged.findings)
+    if any(finding.severity in LOUD[values["strict"]] for finding in judged.findings):
+        raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=_hint(judged))
+    session.printer.say(f"{name} keeps the policy" + (f": {counts}" if counts else ""))
 
 
-def _counted(findings: Sequence[Finding]) -> str:
-    counts = [
-        (sum(finding.severity == severity for finding in findings), severity)
-        for severity in ("error", "finding", "note")
-    ]
-    return ", ".join(f"{count} {severity}{'s' if count != 1 else ''}" for count, severity in counts if count)
+def _hint(judged: Judged) -> str:
+    """Return what would help, where that is one thing."""
+    hints = {finding.hint for finding in judged.findings if finding.severity == "error"}
+    return hints.pop() if len(hints) == 1 else ""
 
 
-def _text(findings: Sequence[Finding], _lock: str) -> str:
-    return "".join(f"{finding.severity} {policing.line(finding)}\n" for finding in findings)
-
-
-def _json(findings: Sequence[Finding], lock: str) -> str:
-    document = {"version": VERSION, "lock": lock, "findings": [to_builtins(finding) for finding in findings]}
-    return json.dumps(document, indent=2) + "\n"
-
-
-_COMMANDS = {"error": "error", "finding": "warning", "note": "notice"}
-
-
-def _github(findings: Sequence[Finding], lock: str) -> str:
-    """Workflow commands: in a message %, CR and LF are escaped, in a property : and , too."""
-    return "".join(
-        f"::{_COMMANDS[finding.severity]} file={_escaped(lock, ':,')},title={_escaped(finding.code, ':,')}"
-        f"::{_escaped(policing.line(finding))}\n"
-        for finding in findings
-    )
-
-
-def _escaped(text: str, more: str = "") -> str:
-    return "".join(f"%{ord(letter):02X}" if letter in f"%\r\n{more}" else letter for letter in text)
-
-
-_WRITERS = {"text": _text, "json": _json, "github": _github}
+def _written(judged: Judged, form: str, lock: Path) -> str:
+    match form:
+        case "json":
+            return findings.json_document(judged.findings, lock.name, SCHEMA)
+        case "github":
+            return findings.github(judged.findings, lock.as_posix(), judged.lines)
+        case _:
+            return findings.text(judged.findings)

@@ -1,14 +1,20 @@
 """The layers of a lock as a directed graph for Graphviz (DOT)."""
 
-from deep_lock.exports.drawing import Box, Drawing, draw, layer_name
+from deep_lock.display import show
+from deep_lock.exports.drawing import ARROWS, MEANINGS, PROJECT, Box, Drawing, draw, layer_name
 from deep_lock.exports.view import Exported, View
+from deep_lock.model.layer_edges import EdgeKind
 
-_STYLES = {
-    "": 'fillcolor="#eef2f7"',
-    "built": 'fillcolor="#fde7c2", penwidth=2',
-    "sdist-only": 'fillcolor="#f9c9c4", penwidth=2',
+_BOXES = {
+    "": 'shape=box, fillcolor="#eef2f7"',
+    "built": 'shape=hexagon, fillcolor="#fde7c2"',
+    "sdist-only": 'shape=octagon, fillcolor="#f9c9c4"',
 }
-_LEGEND = (("installs a wheel", ""), ("built on some target", "built"), ("sdist only: runs its own code", "sdist-only"))
+_ARROWS: dict[EdgeKind, str] = {
+    "runtime": "",
+    "build": " [style=dashed]",
+    "inside": ' [style=dashed, color="#8a94a6"]',
+}
 
 
 def graph(view: View) -> Exported:
@@ -16,37 +22,46 @@ def graph(view: View) -> Exported:
     return Exported(
         files=(("deep-lock.dot", _text(draw(view))),),
         usage="dot -Tsvg -O {file}",
-        losses=("files, hashes, markers and targets are not in a picture",),
+        losses=("files, hashes, markers and indexes are not in a picture",),
     )
 
 
 def _text(drawing: Drawing) -> str:
-    ids = {box.key: f"n{place}" for place, box in enumerate(drawing.boxes)}
     lines = [
         "digraph deep_lock {",
         "  rankdir=LR;",
-        '  node [shape=box, style="rounded,filled", fontname="sans-serif"];',
+        '  node [style=filled, fontname="sans-serif"];',
+        f'  {PROJECT} [label={_quoted(drawing.project)}, shape=doubleoctagon, fillcolor="#ffffff"];',
     ]
     for level in drawing.levels:
         lines += [f"  subgraph cluster_{level} {{", f"    label={_quoted(layer_name(level))};"]
-        lines += [f"    {ids[box.key]} {_box(box)};" for box in drawing.boxes if box.level == level]
+        lines += [f"    {box.id} {_box(box)};" for box in drawing.boxes if box.level == level]
         lines.append("  }")
-    for arrow in drawing.arrows:
-        dashed = " [style=dashed]" if arrow.kind == "build" else ""
-        lines.append(f"  {ids[arrow.above]} -> {ids[arrow.below]}{dashed};")
-    lines += ["  subgraph cluster_legend {", '    label="legend; a dashed arrow: needed to build";']
+    lines += [f"  {arrow.above} -> {arrow.below}{_ARROWS[arrow.kind]};" for arrow in drawing.arrows]
+    return "\n".join([*lines, *_legend(), "}", ""])
+
+
+def _legend() -> list[str]:
+    """Return a cluster that stands apart: its names begin as no id does."""
+    lines = ["  subgraph cluster_legend {", '    label="legend";']
     lines += [
-        f"    legend{place} [label={_quoted(text)}, {_STYLES[mark]}];" for place, (text, mark) in enumerate(_LEGEND)
+        f"    legend_box_{place} [label={_quoted(meaning)}, {_BOXES[mark]}];"
+        for place, (mark, meaning) in enumerate(MEANINGS)
     ]
-    return "\n".join([*lines, "  }", "}", ""])
+    for place, (kind, meaning) in enumerate(ARROWS):
+        lines += [
+            f"    legend_from_{place} [label={_quoted(f'A {meaning}')}, shape=plaintext, style=solid];",
+            f'    legend_to_{place} [label="B", shape=plaintext, style=solid];',
+            f"    legend_from_{place} -> legend_to_{place}{_ARROWS[kind]};",
+        ]
+    return [*lines, "  }"]
 
 
 def _box(box: Box) -> str:
-    return f"[label={_quoted(box.label)}, {_STYLES[box.mark]}]"
+    return f"[label={_quoted(box.label)}, tooltip={_quoted(box.note)}, {_BOXES[box.mark]}]"
 
 
 def _quoted(text: str) -> str:
-    """Return a quoted string of DOT: a backslash begins an escape there, and a line break would end nothing."""
-    plain = "".join(character if character.isprintable() else " " for character in text)
-    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
+    """Return a quoted string of DOT. In labels a backslash begins an escape, and "&" an entity of HTML."""
+    escaped = show(text).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

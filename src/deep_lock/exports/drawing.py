@@ -1,40 +1,65 @@
-"""What a picture of a lock shows: entries in layers, and who brings in whom. The forms draw it."""
+"""What a picture of a lock shows: entries in layers, and who brings in whom. The forms draw it.
 
+Law: a picture shows the graph of `model.layers` and no other; its names are letters, digits and "_" in any form.
+"""
+
+import re
 from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
 
-from deep_lock.exports.view import View, builds_of, installed
-from deep_lock.model.chains import find_chains
-from deep_lock.model.lock import LockedBuild, LockedPackage
-from deep_lock.model.register import Key, Register, called, key_of, meant, members, record_key
+from deep_lock.exports.view import View
+from deep_lock.model.layer_edges import EdgeKind
+from deep_lock.model.layers import ROOT, Edge, Layers, Node, open_layers
+from deep_lock.model.register import Key, called
 
-PROJECT: Key = ("", "", "")
-"""Stands for the project itself."""
+Mark = Literal["", "built", "sdist-only"]
+"""Nothing; built on some of the targets, though there are wheels; no wheel at all."""
+
+MEANINGS: tuple[tuple[Mark, str], ...] = (
+    ("", "installs a wheel"),
+    ("built", "built on some target"),
+    ("sdist-only", "has no wheel at all"),
+)
+"""The legend of the boxes."""
+ARROWS: tuple[tuple[EdgeKind, str], ...] = (
+    ("runtime", "needs at run time"),
+    ("build", "needs to be built"),
+    ("inside", "needs in a build environment"),
+)
+"""The legend of the arrows: how "A", on the left, stands to "B"."""
+PROJECT = "project"
+"""The id of the project."""
+_LONGEST_ID = 60
 
 
 class Box(Struct, frozen=True, kw_only=True):
     """One entry, in its layer: 0 is the run time, 1 what builds it, and so on down."""
 
+    id: str
+    """Made of its name and version: another entry that comes or goes does not change it."""
     key: Key
     label: str
     level: int
-    mark: Literal["", "sdist-only", "built"] = ""
-    """"sdist-only": its own code runs wherever it is installed; "built": on some target."""
+    mark: Mark
+    note: str
+    """Where it is installed, built with, and built, where that is not the same on all targets."""
 
 
-class Arrow(Struct, frozen=True, kw_only=True, order=True):
-    """``above`` needs ``below``: to run, or to be built."""
+class Arrow(Struct, frozen=True, kw_only=True):
+    """``above`` needs ``below``; ids."""
 
-    above: Key
-    below: Key
-    kind: Literal["runtime", "build"]
+    above: str
+    below: str
+    kind: EdgeKind
 
 
 class Drawing(Struct, frozen=True, kw_only=True):
-    """Boxes and arrows, both sorted."""
+    """Boxes in the lock's order, arrows from the top down."""
 
+    project: str
+    """What the project is called, as far as the lock knows."""
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
 
@@ -48,53 +73,56 @@ def layer_name(level: int) -> str:
     return "run time" if level == 0 else f"builds, level {level}"
 
 
+def project_name(layers: Layers) -> str:
+    """Return what the project is called: only the record of its own build knows."""
+    own = (build.name for build in layers.register.lock.builds if build.needed == "project")
+    return next(own, "the project")
+
+
 def draw(view: View) -> Drawing:
     """Return what is installed and built on the view's targets, for its extras and groups."""
-    register, builds = view.register, builds_of(view)
-    shown = {key_of(own.entry) for own in installed(view)}
-    shown |= {key_of(member) for build in builds for member in members(build)}
-    chains = find_chains(register)
-    built = {record_key(build) for build in builds}
-    boxes = [
-        Box(key=key, label=called(entry), level=chains.level(key) or 0, mark=_mark(entry, built))
-        for key, entry in sorted(register.entries.items())
-        if key in shown
-    ]
-    own = [build for build in builds if build.needed == "project"]
-    name = own[0].name if own else "the project"
-    arrows = [*_runtime_arrows(register, shown), *_build_arrows(builds, shown)]
-    boxes.insert(0, Box(key=PROJECT, label=name, level=0, mark="built" if own else ""))
-    return Drawing(boxes=tuple(boxes), arrows=tuple(sorted(set(arrows))))
+    layers = open_layers(view.register, view.targets, view.chosen)
+    ids = _ids(layers)
+    boxes = tuple(
+        Box(
+            id=ids[key],
+            key=key,
+            label=called(node.entry),
+            level=node.level,
+            mark="sdist-only" if node.entry.sdist_only else "built" if node.built else "",
+            note="; ".join(_notes(node, frozenset(layers.labels))),
+        )
+        for key, node in layers.nodes.items()
+    )
+    return Drawing(project=project_name(layers), boxes=boxes, arrows=_arrows(layers, ids))
 
 
-def _mark(entry: LockedPackage, built: set[Key]) -> Literal["", "sdist-only", "built"]:
-    if entry.sdist_only:
-        return "sdist-only"
-    return "built" if key_of(entry) in built else ""
+def _ids(layers: Layers) -> dict[Key, str]:
+    ids = {ROOT: PROJECT}
+    taken = {PROJECT}
+    for key, node in layers.nodes.items():
+        # the letter in front keeps words of the forms ("end", "node") and digits from being read as such
+        stem = "p_" + re.sub("[^a-z0-9]+", "_", called(node.entry).lower()).strip("_")[:_LONGEST_ID]
+        name, number = stem, 1
+        while name in taken:
+            number += 1
+            name = f"{stem}__{number}"
+        taken.add(name)
+        ids[key] = name
+    return ids
 
 
-def _runtime_arrows(register: Register, shown: set[Key]) -> Iterator[Arrow]:
-    for key in sorted(shown):
-        entry = register.entries.get(key)
-        if entry is None or entry.build_only:
-            continue
-        if entry.direct:
-            yield Arrow(above=PROJECT, below=key, kind="runtime")
-        for reference in entry.dependencies:
-            for child in meant(reference, register):
-                if key_of(child) in shown and not child.build_only:
-                    yield Arrow(above=key, below=key_of(child), kind="runtime")
+def _notes(node: Node, everywhere: frozenset[str]) -> Iterator[str]:
+    for what, labels in (("run time", node.runtime), ("in builds", node.used), ("built", node.built)):
+        if labels:
+            yield f"{what}: {'all targets' if labels == everywhere else ', '.join(sorted(labels))}"
 
 
-def _build_arrows(builds: tuple[LockedBuild, ...], shown: set[Key]) -> Iterator[Arrow]:
-    """Edges inside an environment are of its builds too: a member that another one needs hangs below that one."""
-    for build in builds:
-        above = PROJECT if build.needed == "project" else record_key(build)
-        inside = {member.name: key_of(member) for member in members(build)}
-        needed = {name for member in members(build) for name in member.dependencies}
-        for member in members(build):
-            if member.name not in needed and (above == PROJECT or above in shown):
-                yield Arrow(above=above, below=key_of(member), kind="build")
-            for name in member.dependencies:
-                if name in inside and inside[name] != key_of(member):
-                    yield Arrow(above=key_of(member), below=inside[name], kind="build")
+def _arrows(layers: Layers, ids: dict[Key, str]) -> tuple[Arrow, ...]:
+    """Return each arrow once. A dependency that holds at run time is drawn so, and not for the builds where it holds too."""
+    installed = {(edge.parent, edge.child) for edge in layers.edges if edge.kind == "runtime"}
+    drawn: dict[tuple[Key, Key, EdgeKind], Edge] = {}
+    for edge in layers.edges:
+        if edge.kind != "inside" or (edge.parent, edge.child) not in installed:
+            drawn.setdefault((edge.parent, edge.child, edge.kind), edge)
+    return tuple(Arrow(above=ids[edge.parent], below=ids[edge.child], kind=edge.kind) for edge in drawn.values())

@@ -3,110 +3,175 @@
 Law: keys are only added within a version. What is empty is there and empty; what is unknown is null.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
-from deep_lock.exports.view import Exported, View, builds_of, installed
-from deep_lock.model.chains import Chains, find_chains
-from deep_lock.model.lock import EnvironmentMember, LockedBuild, LockedFile, LockedPackage, LockedReference, source_text
-from deep_lock.model.register import called, key_of, members
+from deep_lock.exports.view import Exported, View
+from deep_lock.model.installed import tags_of
+from deep_lock.model.layers import ROOT, Edge, Environment, Layers, Node, Step, chain, nearest, open_layers
+from deep_lock.model.lock import EnvironmentMember, LockedBuild, LockedFile, LockedReference, source_text
+from deep_lock.model.register import Key, called
+from deep_lock.model.target import rank
 
 SCHEMA = "deep-lock/export"
 VERSION = 1
 
 
+class _Subject(Struct, frozen=True, kw_only=True):
+    """What every part of the document is made from."""
+
+    view: View
+    layers: Layers
+
+    def ordered(self, labels: Collection[str]) -> list[str]:
+        return [label for label in self.layers.labels if label in labels]
+
+
 def document(view: View) -> Exported:
     """Return the document."""
-    found = _document(view)
-    text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
+    subject = _Subject(view=view, layers=open_layers(view.register, view.targets, view.chosen))
+    text = msgspec.json.format(msgspec.json.encode(_document(subject)), indent=2).decode() + "\n"
     return Exported(
         files=(("deep-lock.json", text),),
         usage="jq '.packages[] | select(.role == \"build-only\") | .name' {file}",
+        losses=("what the lock was made from (inputs) is not in the document",),
     )
 
 
-def _document(view: View) -> dict[str, Any]:
-    lock, builds = view.lock, builds_of(view)
-    labels = {key_of(own.entry): sorted(own.labels) for own in installed(view)}
-    used = {key_of(member) for build in builds for member in members(build)}
-    chains = find_chains(view.register)
+def _document(subject: _Subject) -> dict[str, Any]:
+    view, layers = subject.view, subject.layers
+    lock, steps = view.lock, nearest(layers)
+    own = next((build for build in lock.builds if build.needed == "project"), None)
     return {
         "schema": SCHEMA,
         "version": VERSION,
         "lock": view.source,
+        "project": own.name if own is not None else None,
         "requires-python": lock.requires_python,
         "extras": sorted(view.chosen.extras),
         "dependency-groups": sorted(view.chosen.groups),
+        "options": {key: _moment(value) if isinstance(value, datetime) else value for key, value in lock.options},
         "indexes": dict(lock.indexes),
         "targets": [
-            {"name": own.name, "python": own.python, "platform": own.platform, "marker": own.marker}
-            for own in lock.targets
-            if own.name in {target.label for target in view.targets}
+            {"name": target.name, "python": target.python, "platform": target.platform, "marker": target.marker}
+            for target in lock.targets
+            if target.name in layers.labels
         ],
-        "packages": [
-            _package(entry, labels.get(key_of(entry), []), chains, used=key_of(entry) in used)
-            for entry in lock.packages
-            if key_of(entry) in labels or key_of(entry) in used
-        ],
-        "builds": [_build(build) for build in builds],
+        "packages": [_package(subject, node, steps[key]) for key, node in layers.nodes.items()],
+        "edges": [_edge(subject, edge) for edge in layers.edges],
+        "builds": [_build(subject, made, made.record) for made in layers.environments if made.record is not None],
     }
 
 
-def _package(entry: LockedPackage, labels: list[str], chains: Chains, *, used: bool) -> dict[str, Any]:
+def identify(key: Key) -> str:
+    """Return how the document names an entry: "name==version", "name @ source", or with both."""
+    name, version, source = key
+    return (f"{name}=={version}" if version else name) + (f" @ {source}" if source else "")
+
+
+def _package(subject: _Subject, node: Node, step: Step) -> dict[str, Any]:
+    entry = node.entry
     return {
+        "id": identify(node.key),
         "name": entry.name,
         "version": entry.version,
-        "role": "build-only" if not labels else "both" if used else "runtime",
-        "level": chains.level(key_of(entry)),
-        "chain": list(chains.chain(key_of(entry))),
-        "targets": labels,
+        "role": "build-only" if not node.runtime else "both" if node.used else "runtime",
+        "level": node.level,
+        "chain": _words(subject, chain(step)),
+        "targets": subject.ordered(node.runtime),
+        "used-in-builds": subject.ordered(node.used),
+        "built": subject.ordered(node.built),
         "marker": None if entry.build_only else entry.marker,
         "requires-python": entry.requires_python,
         "direct": entry.direct,
         "sdist-only": entry.sdist_only,
         "build-on": list(entry.build_on),
+        "no-source": entry.no_source,
+        "metadata": entry.metadata,
+        "hash-origin": entry.hash_origin,
         "index": entry.index,
         "source": source_text(entry.source) or None,
+        "attestation-identities": [dict(identity) for identity in entry.attestation_identities],
         "dependencies": [_reference(reference) for reference in entry.dependencies],
-        "sdist": _file(entry.sdist) if entry.sdist is not None else None,
-        "wheels": [_file(wheel) for wheel in entry.wheels],
+        "sdist": _file(entry.sdist, subject.ordered(node.built)) if entry.sdist is not None else None,
+        "wheels": [_file(wheel, _fitting(subject, wheel)) for wheel in entry.wheels],
     }
+
+
+def _words(subject: _Subject, edges: tuple[Edge, ...]) -> list[str]:
+    """Return a chain in words: what is built gives way to its build."""
+    words: list[str] = []
+    for edge in edges:
+        if edge.kind == "build" and edge.environment.record is not None:
+            words[-1:] = [f"build of {called(edge.environment.record)}"]
+        words.append(called(subject.layers.nodes[edge.child].entry))
+    return words
 
 
 def _reference(reference: LockedReference) -> Mapping[str, str | None]:
     return {"name": reference.name, "version": reference.version, "source": source_text(reference.source) or None}
 
 
-def _file(file: LockedFile) -> dict[str, Any]:
+def _fitting(subject: _Subject, wheel: LockedFile) -> list[str]:
+    tags = tags_of(wheel.name)
+    return [target.label for target in subject.view.targets if rank(tags, target) is not None]
+
+
+def _file(file: LockedFile, labels: list[str]) -> dict[str, Any]:
     return {
         "name": file.name,
         "url": file.url,
         "path": file.path,
         "sha256": file.sha256,
         "size": file.size,
-        "upload-time": file.upload_time.isoformat().replace("+00:00", "Z") if file.upload_time is not None else None,
+        "upload-time": _moment(file.upload_time) if file.upload_time is not None else None,
+        "targets": labels,
     }
 
 
-def _build(build: LockedBuild) -> dict[str, Any]:
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _edge(subject: _Subject, edge: Edge) -> dict[str, Any]:
+    return {
+        "from": identify(edge.parent) if edge.parent != ROOT else None,
+        "to": identify(edge.child),
+        "kind": edge.kind,
+        # the run time is the first environment of the graph, and no build
+        "build": edge.environment.place - 1 if edge.environment.record is not None else None,
+        "targets": subject.ordered(edge.labels),
+        "requirements": list(edge.requirements),
+        "declared-only": edge.declared_only,
+    }
+
+
+def _build(subject: _Subject, made: Environment, build: LockedBuild) -> dict[str, Any]:
     return {
         "of": called(build),
+        "package": identify(made.subject) if made.subject != ROOT else None,
         "name": build.name,
         "version": build.version,
         "source": build.source,
         "hook": build.hook or "wheel",
         "needed": build.needed,
-        "targets": list(build.targets),
+        "level": made.level,
+        "targets": subject.ordered(made.labels),
         "sdist": build.sdist,
         "backend": build.backend,
         "backend-path": list(build.backend_path),
         "requires": list(build.requires),
         "requires-user": list(build.requires_user),
+        "requires-from": build.requires_from,
         "requires-dynamic": None if build.requires_dynamic is None else list(build.requires_dynamic),
+        "conditional": build.conditional or None,
         "evidence": build.evidence,
         "observed-on": build.observed_on,
+        "ends": build.ends,
         "cargo-lock": build.cargo_lock,
         "packages": [_member(member) for member in build.packages],
         "declared-packages": None

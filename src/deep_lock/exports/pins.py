@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from deep_lock.model.installed import tags_of
+from deep_lock.model.installed import is_built, tags_of
 from deep_lock.model.lock import LockedFile, LockedPackage
-from deep_lock.model.register import Register, covers, key_of
+from deep_lock.model.register import Register
 from deep_lock.model.target import Target, rank
 
 
@@ -24,14 +24,9 @@ def files_on(register: Register, entry: LockedPackage, targets: Iterable[Target]
     """Return the files of a release that these targets take: where a record holds its sdist, elsewhere what fits."""
     found: dict[str, LockedFile] = {}
     for target in targets:
-        own = [entry.sdist] if is_built_on(register, entry, target) else [w for w in entry.wheels if _fits(w, target)]
+        own = [entry.sdist] if is_built(register, entry, target) else [w for w in entry.wheels if _fits(w, target)]
         found |= {file.name: file for file in own if file is not None}
     return list(found.values())
-
-
-def is_built_on(register: Register, entry: LockedPackage, target: Target) -> bool:
-    """Whether a record says that a release is built on a target."""
-    return any(covers(build, target.label) for build in register.records.get(key_of(entry), ()))
 
 
 def _fits(wheel: LockedFile, target: Target) -> bool:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from deep_lock.errors import UsageError
 from deep_lock.exports.environment import environment
 from deep_lock.exports.losses import is_tree, lost_builds, lost_to_pip
+from deep_lock.exports.pins import hashed
 from deep_lock.exports.view import Installed, View, installed
 from deep_lock.model.installed import taken_files
 from deep_lock.model.lock import LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
@@ -88,13 +89,10 @@ def _lines(view: View, member: Installed) -> Iterator[str]:
     """Yield the lines of one requirement: what, where, and the sha256 of each file that may be taken for it."""
     entry = member.entry
     what = f"{entry.name}=={entry.version}" if entry.source is None else f"{entry.name} @ {_place(entry)}"
-    parts = [f"{what} ; {member.marker}" if member.marker is not None else what]
-    digests = sorted({file.sha256 for file in _taken(view, member)})
+    digests = {file.sha256 for file in _taken(view, member)}
     if isinstance(entry.source, LockedArchive):
-        digests = [entry.source.sha256]
-    parts += [f"    --hash=sha256:{digest}" for digest in digests]
-    yield from (f"{part} \\" for part in parts[:-1])
-    yield parts[-1]
+        digests = {entry.source.sha256}
+    yield from hashed(what, member.marker, digests)
 
 
 def _taken(view: View, member: Installed) -> set[LockedFile]:

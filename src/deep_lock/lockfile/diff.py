@@ -7,6 +7,7 @@ told once, at its highest rank.
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from msgspec.structs import replace
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.lockfile.build_changes import build_changes
@@ -32,13 +33,26 @@ def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[C
     before, after = open_register(ordered(old)), open_register(ordered(new))
     chains = find_chains(after)
     return [
-        *(Change(code="settings-changed", name="", message=told) for told in changed_settings(before.lock, after.lock)),
+        *_settings(before.lock, after.lock),
         *build_changes(before, after, chains),
         *file_changes(before, after),
         *_names(before, after, chains),
         *_versions(before, after, now),
         *_quiet(before, after),
     ]
+
+
+def _settings(before: Lock, after: Lock) -> Iterator[Change]:
+    """What the locks were made from and for. Pins of another tool's lock are told as the versions that they are."""
+    if not before.targets or not after.targets:
+        return  # one of them is another tool's lock, which has no such settings
+    if before.inputs.pinned or after.inputs.pinned:
+        before, after = (
+            replace(lock, inputs=replace(lock.inputs, requirements=(), extras=(), dependency_groups=()))
+            for lock in (before, after)
+        )
+    for told in changed_settings(before, after):
+        yield Change(code="settings-changed", name="", message=told)
 
 
 def _told_once(every: list[Change]) -> list[Change]:

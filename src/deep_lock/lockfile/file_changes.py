@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from deep_lock.model.changes import Change
 from deep_lock.model.likeness import is_alike
 from deep_lock.model.lock import LockedArchive, LockedFile, LockedPackage, LockedVcs
-from deep_lock.model.register import Register, called, key_of
+from deep_lock.model.register import Register, key_of
 
 MAX_NAMES = 5
 
@@ -15,15 +15,33 @@ def file_changes(before: Register, after: Register) -> Iterator[Change]:
     """Yield other bytes, other hosts, other indexes and other publishers."""
     yield from _hashes(before, after)
     yield from _hosts(before, after)
+    yield from _indexes(before, after)
     for name in sorted(before.versions.keys() & after.versions.keys()):
-        was = {entry.index for entry in before.versions[name] if entry.index is not None}
-        for entry in after.versions[name]:
-            if entry.index is not None and was and entry.index not in was:
-                message = f"{called(entry)} comes from {entry.index}, not from {' or '.join(sorted(was))}"
-                yield Change(
-                    code="index-changed", name=name, was=" ".join(sorted(was)), now=entry.index, message=message
-                )
         yield from _publishers(before.versions[name], after.versions[name])
+
+
+def _indexes(before: Register, after: Register) -> Iterator[Change]:
+    """Projects that come from another index, told once for all that moved alike."""
+    moved: dict[tuple[str, str], list[str]] = {}
+    for name in sorted(before.versions.keys() & after.versions.keys()):
+        was = {entry.index.rstrip("/") for entry in before.versions[name] if entry.index is not None}
+        for entry in after.versions[name]:
+            if entry.index is not None and was and entry.index.rstrip("/") not in was:
+                moved.setdefault((" or ".join(sorted(was)), entry.index), []).append(name)
+    for (old, new), names in sorted(moved.items()):
+        told = list(dict.fromkeys(names))
+        yield Change(
+            code="index-changed",
+            name=told[0] if len(told) == 1 else "",
+            was=old,
+            now=new,
+            message=f"{_listed(told)} comes from {new}, not from {old}",
+        )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return f"{', '.join(names[:MAX_NAMES])}{more}"
 
 
 def files_of(entry: LockedPackage) -> tuple[LockedFile, ...]:
@@ -63,8 +81,7 @@ def _hosts(before: Register, after: Register) -> Iterator[Change]:
     for host, names in sorted(_host_uses(after).items()):
         if host not in known:
             alike = sorted(other for other in known if is_alike(host, other))
-            more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-            message = f"files of {', '.join(names[:MAX_NAMES])}{more} come from {host}, which is new"
+            message = f"files of {_listed(names)} come from {host}, which is new"
             if alike:
                 message += f"; it looks like {alike[0]}"
             yield Change(code="host-new", name=names[0] if len(names) == 1 else "", now=host, message=message)

@@ -12,7 +12,7 @@ from deep_lock.lockfile.file_changes import files_of
 from deep_lock.lockfile.look_alike import well_known
 from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.policy_runs import run_remarks
-from deep_lock.lockfile.policy_sources import source_remarks
+from deep_lock.lockfile.policy_sources import host_and_port, source_remarks
 from deep_lock.lockfile.remarks import Remark, remark_on
 from deep_lock.model.chains import Chains, find_chains
 from deep_lock.model.lock import Lock, LockedDirectory, LockedPackage
@@ -32,7 +32,7 @@ def judge(lock: Lock, policy: Policy, *, now: datetime, old: Lock | None = None)
         *run_remarks(register, chains, policy),
         *_ages(register, chains, policy, now),
         *_look_alikes(register, chains),
-        *(_against(register, old, now) if old is not None else ()),
+        *(_against(register, old, policy, now) if old is not None else ()),
     ]
     found = {*_settled(remarks, policy, now), *_of_exceptions(remarks, policy, now, against=old is not None)}
     return tuple(sorted(found, key=_rank))
@@ -146,10 +146,14 @@ def _look_alikes(register: Register, chains: Chains) -> Iterator[Remark]:
             yield Remark(code="look-alike", name=name, subject=name, message=message, chain=chains.chain(key_of(entry)))
 
 
-def _against(register: Register, old: Lock, now: datetime) -> Iterator[Remark]:
+def _against(register: Register, old: Lock, policy: Policy, now: datetime) -> Iterator[Remark]:
     """What changed against an earlier lock, each fact by itself: a rule may be off where a louder one is too."""
+    hosts, indexes = policy.hosts or frozenset(), policy.indexes or frozenset()
     for change in every_change(old, register.lock, now=now):
-        if change.code in AGAINST:
+        allowed = (change.code == "host-new" and host_and_port(change.now) in hosts) or (
+            change.code == "index-changed" and change.now in indexes
+        )
+        if change.code in AGAINST and not allowed:
             yield Remark(
                 code=change.code,
                 name=change.name,

@@ -35,6 +35,8 @@ class Chains(Struct, frozen=True, kw_only=True):
     register: Register
     before: Mapping[Node, Node | None]
     """In the order in which they are reached. None: the project itself stands before it."""
+    parents: Mapping[Node, tuple[Node | None, ...]]
+    """All places before each one, the nearest first."""
     nearest: Mapping[Key, Node]
     """The place of each entry that is nearest to the project."""
 
@@ -78,6 +80,7 @@ def find_chains(register: Register) -> Chains:
         if build.needed != "project":
             records.setdefault((build.name, build.version or "", build.source or ""), []).append(place)
     before: dict[Node, Node | None] = {}
+    parents: dict[Node, list[Node | None]] = {}
     nearest: dict[Key, Node] = {}
     level: deque[tuple[Node, Node | None]] = deque((root, None) for root in _roots(register))
     deeper: deque[tuple[Node, Node | None]] = deque(item for item in level if item[0].kind == "build")
@@ -86,6 +89,7 @@ def find_chains(register: Register) -> Chains:
         if not level:
             level, deeper = deeper, deque()
         node, above = level.popleft()
+        parents.setdefault(node, []).append(above)
         if node in before:
             continue
         before[node] = above
@@ -93,7 +97,8 @@ def find_chains(register: Register) -> Chains:
             nearest.setdefault(node.key, node)
         for below in _below(register, node, records):
             (deeper if below.kind == "build" else level).append((below, node))
-    return Chains(register=register, before=before, nearest=nearest)
+    every = {node: tuple(dict.fromkeys(above)) for node, above in parents.items()}
+    return Chains(register=register, before=before, parents=every, nearest=nearest)
 
 
 def _roots(register: Register) -> Iterator[Node]:

@@ -49,6 +49,7 @@ RULES: dict[str, tuple[Level, str]] = {
     "source-changed": ("finding", ""),
     "provenance-lost": ("finding", ""),
     "package-new": ("finding", ""),
+    "settings-changed": ("note", ""),
     "downgraded": ("note", ""),
 }
 """By code: its level where nothing else is said, and what it finds; "" is a code of `model.changes`, said there."""

@@ -1,0 +1,85 @@
+"""Opens two locks, files or revisions of one, and says what differs.
+
+Law: nothing is resolved, no index is asked, and nothing is written.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from deep_lock.deferred import Deferred
+from deep_lock.errors import LockInvalid, UsageError
+from deep_lock.events import Reporter
+from deep_lock.flags import Surroundings
+from deep_lock.lockfile.diff import changes
+from deep_lock.lockfile.places import lines_of
+from deep_lock.lockfile.read import from_text
+from deep_lock.model.lock import Lock
+from deep_lock.opening import MAX_LOCK_BYTES, read_text
+from deep_lock.reviews.review import Review
+
+if TYPE_CHECKING:
+    from deep_lock import given_locks
+    from deep_lock.index import revisions
+else:
+    given_locks = Deferred("deep_lock.given_locks")
+    revisions = Deferred("deep_lock.index.revisions")
+
+HEAD = "HEAD"
+
+
+class Side(Struct, frozen=True, kw_only=True):
+    """One of the two locks."""
+
+    called: str
+    path: str
+    text: str
+    lock: Lock
+
+
+def compare(old: str, new: str, lock: Path, surroundings: Surroundings, reporter: Reporter) -> Review:
+    """Return what differs. OLD and NEW name files, or revisions of ``lock``; "" is HEAD, and what stands in the work tree.
+
+    Raises UsageError and LockInvalid.
+    """
+    before = _side(old or HEAD, lock, surroundings, reporter)
+    after = _side(new, lock, surroundings, reporter) if new else _file(lock, reporter)
+    return Review(
+        old=before.called,
+        new=after.called,
+        path=after.path,
+        changes=changes(before.lock, after.lock, now=surroundings.now),
+        lines=lines_of(after.text),
+    )
+
+
+def _side(name: str, lock: Path, surroundings: Surroundings, reporter: Reporter) -> Side:
+    """Read a file of this name; where there is none, the lock as a revision has it."""
+    path = Path(name)
+    if path.is_file():
+        return _file(path, reporter)
+    text = revisions.file_at(lock, name, surroundings.environ)
+    if text is None:
+        raise UsageError(
+            f"{name}: is no file, and no revision of git that holds {lock.name}",
+            hint="name two files, or revisions such as HEAD~1 and main",
+        )
+    called = f"{lock.name} at {name}"
+    return Side(called=called, path=lock.as_posix(), text=text, lock=_read(text, lock.name, path.parent, reporter))
+
+
+def _file(path: Path, reporter: Reporter) -> Side:
+    try:
+        text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no lock", hint="make one: deep-lock lock") from None
+    lock = _read(text, path.name, path.parent, reporter)
+    return Side(called=str(path), path=path.as_posix(), text=text, lock=lock)
+
+
+def _read(text: str, name: str, folder: Path, reporter: Reporter) -> Lock:
+    """Read a deep lock, or the pins of another tool's lock: a lock without builds."""
+    if "\n[tool.deep-lock]\n" in text or name.endswith("deep.lock"):
+        return from_text(text, name, reporter)
+    return given_locks.lock_of(text, name, folder)
