@@ -69,10 +69,9 @@ wsproto xgboost xlrd xlsxwriter xmltodict xxhash yarl ydb zipp zope-interface zs
 
 NEIGHBOURS = frozenset(
     """
-aiofile azure-cosmos beautifulsoup bpython cchardet dataset docker-py fastai frozendict futures google-adk google-api
-googlemaps gsutil httpcore2 identity jsonpath jsonpath-rw jupyterhub markdown2 msgpack-python nest-asyncio2
-opentelemetry-instrumentation-wsgi psycopg2 pymssql pymupdfb scrypt tensorflowjs tree-sitter-c unicorn uri-template
-websocket willow
+aiofile beautifulsoup bpython cchardet dataset docker-py fastai frozendict futures gsutil httpcore2 identity
+jsonpath jupyterhub markdown2 msgpack-python nest-asyncio2 opentelemetry-instrumentation-wsgi psycopg2 pymssql
+pymupdfb scrypt tensorflowjs unicorn uri-template websocket willow
 """.split()  # noqa: SIM905 -- as above
 )
 """Normalized names that look like those above, and are as old and as honest."""
