@@ -282,6 +282,23 @@ def test_one_lock_has_one_answer(lock: Lock) -> None:
     assert not [one for one in judge(lock, policy, now=NOW, old=lock) if one.code in AGAINST]
 
 
+def test_a_finding_says_what_brings_it_in_and_where() -> None:
+    lock = with_build(members=("nodeenv", "setuptools"), targets=("cp313-x86_64-manylinux_2_28",), needed="targets")
+    (build,) = (one for one in judge(lock, Policy(), now=NOW) if one.code == "downloader")
+    assert (build.chain, build.targets) == (("old 1.0",), ("cp313-x86_64-manylinux_2_28",))
+    (entry,) = judge(DEEP, Policy(max_depth=1), now=NOW)
+    assert entry.chain == ("build of old 1.0", "build of middle 1.0", "bottom 1.0")
+
+
+def test_the_build_of_the_project_is_judged_too() -> None:
+    own = build_of("app", "setuptools", needed="project", source=".", sdist=None, backend_path=(".",))
+    found = judge(small_lock(backend(), builds=(own,)), Policy(backends=frozenset({"setuptools.build_meta"})), now=NOW)
+    assert [(one.code, one.subject, one.chain) for one in found] == [
+        ("backend", "app 1.0", ()),
+        ("backend-path", "app 1.0", ()),
+    ]
+
+
 # -- exceptions
 
 

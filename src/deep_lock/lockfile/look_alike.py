@@ -4,7 +4,7 @@ Law: an alarm that is mostly wrong is not read. A pattern stands here only becau
 shorter a name, the more names lie near it by chance, so a short one must be nearer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 
@@ -22,7 +22,7 @@ _AFFIXES = ("python", "py")
 
 def well_known(name: str) -> str | None:
     """Return the well-known name that a normalized name may be taken for; None where there is none, or it is one."""
-    if name in KNOWN_NAMES or name in NEIGHBOURS or len(name) > MAX_LENGTH:
+    if len(name) > MAX_LENGTH or name in KNOWN_NAMES or name in NEIGHBOURS:
         return None
     known = _known()
     for shape in _shapes(name):
@@ -72,7 +72,7 @@ def _known() -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=1)
-def _near() -> Mapping[str, tuple[str, ...]]:
+def _near() -> Mapping[str, Sequence[str]]:
     """Well-known names by what is left of them without some letters.
 
     Two names within a distance of n share what is left of each without at most n letters.
@@ -81,7 +81,7 @@ def _near() -> Mapping[str, tuple[str, ...]]:
     for name in KNOWN_NAMES:
         for piece in _pieces(name):
             found.setdefault(piece, []).append(name)
-    return {piece: tuple(names) for piece, names in found.items()}
+    return found
 
 
 def _pieces(name: str) -> set[str]:

@@ -30,11 +30,11 @@ def judge(lock: Lock, policy: Policy, *, now: datetime, old: Lock | None = None)
     remarks = [
         *source_remarks(register.lock, policy),
         *run_remarks(register, chains, policy),
-        *_ages(register, chains, policy, now),
-        *_look_alikes(register, chains),
+        *_ages(register, policy, now),
+        *_look_alikes(register),
         *(_against(register, old, policy, now) if old is not None else ()),
     ]
-    found = {*_settled(remarks, policy, now), *_of_exceptions(remarks, policy, now, against=old is not None)}
+    found = {*_settled(remarks, chains, policy, now), *_of_exceptions(remarks, policy, now, against=old is not None)}
     return tuple(sorted(found, key=_rank))
 
 
@@ -42,7 +42,7 @@ def _rank(finding: Finding) -> tuple[object, ...]:
     return _LOUDNESS[finding.severity], finding.code, finding.subject, finding.message, finding.targets, finding.chain
 
 
-def _settled(remarks: list[Remark], policy: Policy, now: datetime) -> Iterator[Finding]:
+def _settled(remarks: list[Remark], chains: Chains, policy: Policy, now: datetime) -> Iterator[Finding]:
     """Give each remark its severity, or leave it out where its rule is off."""
     held = [exemption for exemption in policy.exceptions if not _is_over(exemption, now)]
     for remark in remarks:
@@ -59,7 +59,7 @@ def _settled(remarks: list[Remark], policy: Policy, now: datetime) -> Iterator[F
             subject=remark.subject,
             message=message,
             hint=remark.hint if level != "note" else "",
-            chain=remark.chain,
+            chain=remark.chain or (chains.chain(remark.key) if remark.key is not None else ()),
             targets=remark.targets,
         )
 
@@ -91,13 +91,12 @@ def _covers(exemption: Exemption, remark: Remark) -> bool:
     )
 
 
-def _ages(register: Register, chains: Chains, policy: Policy, now: datetime) -> Iterator[Remark]:
+def _ages(register: Register, policy: Policy, now: datetime) -> Iterator[Remark]:
     used = uses_of(register)
     for entry in register.lock.packages:
         least = _least_age(policy, installed=not is_gate(entry.marker), builds=key_of(entry) in used)
         if not least or entry.name in policy.ageless or isinstance(entry.source, LockedDirectory):
             continue
-        chain = chains.chain(key_of(entry))
         times = {file.name: file.upload_time for file in files_of(entry)}
         unknown = [name for name, time in times.items() if time is None]
         if unknown or not times:
@@ -105,11 +104,11 @@ def _ages(register: Register, chains: Chains, policy: Policy, now: datetime) -> 
             more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
             message = f"it is not known when {what}{more} {'were' if more else 'was'} uploaded"
             hint = f'if its source gives no times: min-age = {{exempt = ["{entry.name}"], ...}}'
-            yield remark_on("no-upload-time", entry, message, hint=hint, chain=chain)
+            yield remark_on("no-upload-time", entry, message, hint=hint)
         newest = max((time for time in times.values() if time is not None), default=None)
         if newest is not None and now - newest < least:
             message = f"{_old(now - newest)}, and should be {_days(least)} old"
-            yield remark_on("too-new", entry, message, chain=chain)
+            yield remark_on("too-new", entry, message)
 
 
 def _least_age(policy: Policy, *, installed: bool, builds: bool) -> timedelta:
@@ -137,13 +136,14 @@ def _days(age: timedelta) -> str:
     return f"{days} day{'s' if days != 1 else ''}"
 
 
-def _look_alikes(register: Register, chains: Chains) -> Iterator[Remark]:
+def _look_alikes(register: Register) -> Iterator[Remark]:
     for name in sorted(register.versions):
         known = well_known(name)
         if known is not None:
-            entry = register.versions[name][0]
             message = f"its name looks like {known}, which is well known, and it is another project"
-            yield Remark(code="look-alike", name=name, subject=name, message=message, chain=chains.chain(key_of(entry)))
+            yield Remark(
+                code="look-alike", name=name, subject=name, message=message, key=key_of(register.versions[name][0])
+            )
 
 
 def _against(register: Register, old: Lock, policy: Policy, now: datetime) -> Iterator[Remark]:

@@ -14,24 +14,19 @@ def run_remarks(register: Register, chains: Chains, policy: Policy) -> Iterator[
     """Yield what the rules about builds find."""
     yield from _built_at_run_time(register)
     for build in register.lock.builds:
-        chain = _chain(build, chains)
-        yield from _backend(build, policy, chain)
-        yield from _evidence(build, chain)
+        yield from _backend(build, policy)
+        yield from _evidence(build)
         if build.cargo_lock is not None:
             message = "its build compiles the crates of a Cargo.lock of its own, and this lock does not hold them"
-            yield remark_on("cargo-lock", build, message, chain=chain, targets=build.targets)
+            yield remark_on("cargo-lock", build, message)
         for name in sorted({member.name for member in members(build)} & DOWNLOADERS.keys()):
             message = f"its build environment holds {name}, which {DOWNLOADERS[name]}: no lock holds what it fetches"
-            yield remark_on("downloader", build, message, chain=chain, targets=build.targets)
+            yield remark_on("downloader", build, message)
     for entry in register.lock.packages:
         if entry.metadata == "assumed":
             message = "only its build backend knows its dependencies, and they are assumed"
-            yield remark_on("assumed", entry, message, chain=chains.chain(key_of(entry)))
+            yield remark_on("assumed", entry, message)
     yield from _too_deep(register, chains, policy)
-
-
-def _chain(build: LockedBuild, chains: Chains) -> tuple[str, ...]:
-    return () if build.needed == "project" else chains.chain(record_key(build))
 
 
 def _built_at_run_time(register: Register) -> Iterator[Remark]:
@@ -55,24 +50,24 @@ def _built_at_run_time(register: Register) -> Iterator[Remark]:
             yield remark_on("built-at-run-time", entry, told)
 
 
-def _backend(build: LockedBuild, policy: Policy, chain: tuple[str, ...]) -> Iterator[Remark]:
+def _backend(build: LockedBuild, policy: Policy) -> Iterator[Remark]:
     if build.backend_path:
         message = f"is built by {build.backend}, a backend of its own, out of {', '.join(build.backend_path)}"
-        yield remark_on("backend-path", build, message, chain=chain, targets=build.targets)
+        yield remark_on("backend-path", build, message)
     if policy.backends is None:
         return
     if build.backend_path:
         message = f"is built by {build.backend} of its own sources: no name of a backend says what that does"
-        yield remark_on("backend", build, message, chain=chain, targets=build.targets)
+        yield remark_on("backend", build, message)
     elif build.backend not in policy.backends:
         message = f"is built by {build.backend}, which is not one of the policy's backends"
-        yield remark_on("backend", build, message, chain=chain, targets=build.targets)
+        yield remark_on("backend", build, message)
 
 
-def _evidence(build: LockedBuild, chain: tuple[str, ...]) -> Iterator[Remark]:
+def _evidence(build: LockedBuild) -> Iterator[Remark]:
     if build.evidence == "assumed":
         message = f"only the build requirements that it declares are locked; what {build.backend} adds is assumed"
-        yield remark_on("assumed", build, message, chain=chain, targets=build.targets)
+        yield remark_on("assumed", build, message)
 
 
 def _too_deep(register: Register, chains: Chains, policy: Policy) -> Iterator[Remark]:
@@ -82,4 +77,4 @@ def _too_deep(register: Register, chains: Chains, policy: Policy) -> Iterator[Re
         level = chains.level(key_of(entry))
         if level is not None and level > policy.max_depth:
             told = f"stands below {level} builds, and {policy.max_depth} are allowed"
-            yield remark_on("too-deep", entry, told, chain=chains.chain(key_of(entry)))
+            yield remark_on("too-deep", entry, told)

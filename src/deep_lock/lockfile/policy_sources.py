@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from deep_lock.lockfile.file_changes import files_of
@@ -31,11 +32,16 @@ def source_remarks(lock: Lock, policy: Policy) -> Iterator[Remark]:
 
 def host_and_port(url: str) -> str:
     """Return the host of a URL, with its port where it is not the scheme's; "" where it has none."""
+    return _host_of("/".join(url.split("/", 3)[:3]))
+
+
+@lru_cache(maxsize=256)
+def _host_of(origin: str) -> str:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(origin)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        return url
+        return origin
     return host if port is None or port == {"http": 80, "https": 443}.get(parts.scheme) else f"{host}:{port}"
 
 

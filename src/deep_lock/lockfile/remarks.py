@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from deep_lock.model.lock import LockedBuild, LockedPackage
-from deep_lock.model.register import called
+from deep_lock.model.register import Key, called, key_of, record_key
 
 
 class Remark(Struct, frozen=True, kw_only=True):
@@ -16,20 +16,23 @@ class Remark(Struct, frozen=True, kw_only=True):
     subject: str
     message: str
     hint: str = ""
+    key: Key | None = None
+    """Of the entry that it is about: what brings it in is looked for once it is known that somebody will be told."""
     chain: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
 
 
 def remark_on(
-    code: str,
-    subject: LockedPackage | LockedBuild,
-    message: str,
-    *,
-    hint: str = "",
-    chain: tuple[str, ...] = (),
-    targets: tuple[str, ...] = (),
+    code: str, subject: LockedPackage | LockedBuild, message: str, *, hint: str = "", targets: tuple[str, ...] = ()
 ) -> Remark:
-    """Return a remark on an entry, or on a build."""
+    """Return a remark on an entry, or on a build: its own targets are then those of the remark."""
+    key: Key | None = None
+    if isinstance(subject, LockedPackage):
+        key = key_of(subject)
+    else:
+        targets = subject.targets
+        if subject.needed != "project":
+            key = record_key(subject)
     return Remark(
         code=code,
         name=subject.name,
@@ -37,6 +40,6 @@ def remark_on(
         subject=called(subject),
         message=message,
         hint=hint,
-        chain=chain,
+        key=key,
         targets=targets,
     )
