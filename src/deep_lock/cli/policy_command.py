@@ -48,10 +48,11 @@ WHAT = (
         show_default="deep.lock in the current folder",
         help="The lock to look at.",
     ),
-    option("--against", type=FILE, help="The lock of before: rules about what is new hold too."),
+    option("--against", type=FILE, metavar="FILE", help="The lock of before: rules about what is new hold too."),
     option(
         "--policy",
         type=FILE,
+        metavar="FILE",
         help="A TOML file with the keys of [tool.deep-lock.policy] at its top."
         "  [default: deep-lock.toml or pyproject.toml beside the lock]",
     ),

@@ -16,6 +16,8 @@ ONE_LETTER = 6
 ONE_LETTER_OF_A_PART = 4
 TWO = 2
 TWO_LETTERS = 10
+LONG = 24
+"""Of longer names only one letter is looked at: there are too many ways to leave out two."""
 MAX_LENGTH = 60
 _AFFIXES = ("python", "py")
 
@@ -88,6 +90,6 @@ def _pieces(name: str) -> set[str]:
     """Return what is left of a name without none, one, and of a long one without two of its letters."""
     ends = range(len(name))
     pieces = {name, *(name[:one] + name[one + 1 :] for one in ends)}
-    if len(name) >= TWO_LETTERS:
+    if TWO_LETTERS <= len(name) <= LONG:
         pieces.update(name[:one] + name[one + 1 : two] + name[two + 1 :] for one, two in combinations(ends, 2))
     return pieces
