@@ -61,6 +61,7 @@ HONEST = [
     "orjson",
     "rtoml",
     "h3",
+    "py-redis",
     "tree-sitter-json",
 ]
 

@@ -9,14 +9,33 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from lock_strategies import INDEX, closed_locks, in_folder, package, sdist, small_lock, wheel
+from lock_strategies import (
+    INDEX,
+    WHEN,
+    WINDOWS,
+    closed_locks,
+    in_folder,
+    locked_target,
+    package,
+    sdist,
+    small_lock,
+    wheel,
+)
 from msgspec.structs import replace
 
 from deep_lock.cli.main import run
 from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.policy import judge
 from deep_lock.model.changes import CODES
-from deep_lock.model.lock import BUILD_MARKER, EnvironmentMember, Lock, LockedArchive, LockedBuild, LockedPackage
+from deep_lock.model.lock import (
+    BUILD_MARKER,
+    EnvironmentMember,
+    Lock,
+    LockedArchive,
+    LockedBuild,
+    LockedDirectory,
+    LockedPackage,
+)
 from deep_lock.model.policy import AGAINST, RULES, Exemption, Policy
 from deep_lock.model.review import Finding
 
@@ -97,6 +116,16 @@ def case(code: str, lock: Lock, *subjects: str, says: str = "", severity: str = 
     return Case(code, lock, subjects, says, Policy(**rest), severity, old)
 
 
+def late(days: int) -> LockedPackage:
+    entry = direct("app")
+    file = sdist("app", "1.0")
+    return replace(entry, sdist=replace(file, upload_time=WHEN + timedelta(days=days)))
+
+
+MANY_FILES = elsewhere(
+    replace(direct("many"), wheels=tuple(wheel("many", "1.0", f"cp313-cp313-x{place}") for place in range(5))),
+    "https://mirror.example",
+)
 TWO_HOSTS = small_lock(direct("app"), elsewhere(direct("lib"), "https://files.examp1e"), package("more"))
 ARCHIVE = LockedArchive(url="https://code.example/lib.zip", sha256="ab" * 32)
 DIRECT = small_lock(direct("app"), replace(direct("lib"), index=None, wheels=(), source=ARCHIVE))
@@ -116,6 +145,10 @@ CASES = [
     ),
     case("foreign-host", small_lock(direct("app"), elsewhere(direct("lib"), "https://index.example"), package("b"))),
     case("foreign-host", small_lock(direct("app"), in_folder(direct("lib"), "links"))),
+    # entries count for more than files: one entry with many does not make its host the usual one
+    case("foreign-host", small_lock(direct("app"), package("lib"), MANY_FILES), "many 1.0"),
+    case("foreign-host", replace(small_lock(package("app"), MANY_FILES), options=(("find-links", ("https://mirror.example/x",)),)), "app 1.0"),
+    case("foreign-host", replace(TWO_HOSTS, options=(("find-links", ("https://files.examp1e/x", "links")),))),
     # the standard port is no other host; another one is
     case("foreign-host", small_lock(direct("app"), elsewhere(direct("lib"), "https://files.example:443"))),
     case(
@@ -149,6 +182,14 @@ CASES = [
         small_lock(built()),
         "old 1.0",
         says="no build of it is locked",
+        severity="error",
+        levels={"built-at-run-time": "error"},
+    ),
+    case(
+        "built-at-run-time",
+        replace(with_build(targets=("cp313-x86_64-windows",)), targets=(*PLAIN.targets, locked_target(WINDOWS))),
+        "old 1.0",
+        says="where no wheel fits",
         severity="error",
         levels={"built-at-run-time": "error"},
     ),
@@ -206,6 +247,10 @@ CASES = [
     case("no-upload-time", small_lock(aged(direct("app"), None)), "app 1.0", severity="error", min_age=timedelta(days=4)),
     case("no-upload-time", DIRECT, "lib 1.0", severity="error", min_age=timedelta(days=4)),
     case("no-upload-time", DIRECT, min_age=timedelta(days=4), ageless=frozenset({"lib"})),
+    case("no-upload-time", small_lock(replace(DIRECT.packages[1], source=LockedDirectory(path="lib"))), min_age=timedelta(days=4)),
+    case("late-file", small_lock(late(15)), "app 1.0", says="app-1.0.tar.gz was uploaded 15 days after app-1.0-py3"),
+    case("late-file", small_lock(late(14))),
+    case("late-file", small_lock(aged(late(15), None))),
     case("look-alike", small_lock(direct("reqeusts")), "reqeusts", says="looks like requests"),
     case("look-alike", small_lock(direct("requests"))),
     case("look-alike", with_build(members=("setuptoo1s",)), "setuptoo1s", says="looks like setuptools"),

@@ -54,10 +54,8 @@ def _apart(one: list[str], other: list[str]) -> tuple[str, str]:
 
 
 def _shapes(name: str) -> Iterator[str]:
-    """What a name may be read as: without separators, with letters for digits, in the singular, without an affix."""
+    """What a name may be read as: without separators, with letters for digits, without an affix."""
     yield _plain(name)
-    yield _plain(name).removesuffix("s") if len(name) > ONE_LETTER else _plain(name)
-    yield _plain(f"{name}s") if len(name) >= ONE_LETTER else _plain(name)
     for affix in _AFFIXES:
         for bare in (name.removeprefix(f"{affix}-"), name.removesuffix(f"-{affix}")):
             if bare != name and len(bare) >= ONE_LETTER:

@@ -16,7 +16,7 @@ from deep_lock.lockfile.policy_sources import host_and_port, source_remarks
 from deep_lock.lockfile.remarks import Remark, remark_on
 from deep_lock.model.chains import Chains, find_chains
 from deep_lock.model.lock import Lock, LockedDirectory, LockedPackage
-from deep_lock.model.policy import AGAINST, WEEK, Exemption, Policy
+from deep_lock.model.policy import AGAINST, LATE, WEEK, Exemption, Policy
 from deep_lock.model.register import Register, is_gate, key_of, open_register, uses_of
 from deep_lock.model.review import Finding
 
@@ -31,6 +31,7 @@ def judge(lock: Lock, policy: Policy, *, now: datetime, old: Lock | None = None)
         *source_remarks(register.lock, policy),
         *run_remarks(register, chains, policy),
         *_ages(register, policy, now),
+        *_late_files(register.lock),
         *_look_alikes(register),
         *(_against(register, old, policy, now) if old is not None else ()),
     ]
@@ -134,6 +135,14 @@ def _days(age: timedelta) -> str:
         return f"{hours} hour{'s' if hours != 1 else ''}"
     days = hours // 24
     return f"{days} day{'s' if days != 1 else ''}"
+
+
+def _late_files(lock: Lock) -> Iterator[Remark]:
+    for entry in lock.packages:
+        times = sorted((file.upload_time, file.name) for file in files_of(entry) if file.upload_time is not None)
+        if times and times[-1][0] - times[0][0] > LATE:
+            message = f"{times[-1][1]} was uploaded {_days(times[-1][0] - times[0][0])} after {times[0][1]}"
+            yield remark_on("late-file", entry, message)
 
 
 def _look_alikes(register: Register) -> Iterator[Remark]:

@@ -14,6 +14,8 @@ Level = Literal["error", "finding", "note", "off"]
 """How loud a rule is: the severities of a finding, and "off"."""
 
 WEEK = timedelta(days=7)
+LATE = timedelta(days=14)
+"""After so long a time nobody builds a release for one more platform, and indexes begin to refuse it."""
 
 RULES: dict[str, tuple[Level, str]] = {
     # where files come from, and what they are
@@ -34,6 +36,7 @@ RULES: dict[str, tuple[Level, str]] = {
     # who made it, and when
     "too-new": ("finding", "A file was uploaded less time ago than it should have been."),
     "no-upload-time": ("off", "It is not known when a file was uploaded."),
+    "late-file": ("finding", "A file was added to a release more than 14 days after its first."),
     "look-alike": ("finding", "A name looks like a well-known one, and is another."),
     # against an earlier lock: the codes of `model.changes`
     "hash-changed": ("error", ""),
