@@ -62,6 +62,8 @@ class UpgradeFlags(Struct, frozen=True, kw_only=True):
     everything: bool = False
     packages: tuple[str, ...] = ()
     """NAME or NAME==VERSION."""
+    in_builds: tuple[str, ...] = ()
+    """Projects: ``packages`` are given up in their build environments only; none: everywhere."""
     builds: bool = False
 
 
@@ -166,3 +168,13 @@ class PolicyFlags(Struct, frozen=True, kw_only=True):
     """The lock of before."""
     now: datetime
     """Aware, UTC."""
+
+
+class VerifyFlags(Struct, frozen=True, kw_only=True):
+    """What `verifying.verify` is asked for, and `outdating.outdated`."""
+
+    lock: Path
+    deep: bool = False
+    """Fetch every file, and derive the lock's words from their bytes once more."""
+    network: NetworkFlags = NetworkFlags()
+    surroundings: Surroundings

@@ -21,7 +21,7 @@ from deep_lock.model.policy import Policy
 from deep_lock.model.review import Finding
 from deep_lock.opening import MAX_LOCK_BYTES, read_text
 from deep_lock.reading import read_settings
-from deep_lock.reviews.findings import line
+from deep_lock.reviews.findings import finding_line
 
 MAX_TOLD = 25
 
@@ -47,7 +47,7 @@ def hold(lock: Lock, policy: Policy, name: str, *, now: datetime) -> None:
     """Raise PolicyBroken, with every error that the policy finds in the lock; ``name`` is what the lock is called."""
     errors = [finding for finding in judge(lock, policy, now=now) if finding.severity == "error"]
     if errors:
-        told = [line(finding) for finding in errors[:MAX_TOLD]]
+        told = [finding_line(finding) for finding in errors[:MAX_TOLD]]
         if len(errors) > MAX_TOLD:
             told.append(f"and {len(errors) - MAX_TOLD} more")
         raise PolicyBroken(

@@ -57,10 +57,10 @@ def test_every_edge_into_an_entry_is_a_way_in_and_every_way_is_made_of_edges(loc
             assert chain[-1] == called(entry)
             for above, below in itertools.pairwise(chain):
                 assert (above, below) in edges or below.startswith("build of "), (above, below)
-        above = {one for one, other in edges if other == called(entry) and not one.startswith("build of ")}
+        askers = {one for one, other in edges if other == called(entry) and not one.startswith("build of ")}
         told = {chain[-2] for chain in (*found.runtime, *found.builds) if len(chain) > 1}
         reached = {called(register.entries[key]) for key in chains.nearest}
-        assert above & reached <= told
+        assert askers & reached <= told
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])

@@ -13,10 +13,18 @@ from deep_lock.cli.diff_command import diff_command
 from deep_lock.cli.doctor_command import doctor_command
 from deep_lock.cli.export_command import export_command
 from deep_lock.cli.fetch_command import fetch_command
+from deep_lock.cli.git_command import (
+    completion_command,
+    git_merge_command,
+    git_setup_command,
+    git_textconv_command,
+)
 from deep_lock.cli.lock_command import lock_command
+from deep_lock.cli.outdated_command import outdated_command
 from deep_lock.cli.policy_command import policy_command
 from deep_lock.cli.printer import Printer
 from deep_lock.cli.surroundings import open_session
+from deep_lock.cli.verify_command import verify_command
 from deep_lock.cli.wheelhouse_command import wheelhouse_command
 from deep_lock.cli.why_command import tree_command, why_command
 from deep_lock.errors import DeepLockError
@@ -67,7 +75,13 @@ cli.add_command(lock_command)
 cli.add_command(deepen_command)
 cli.add_command(diff_command)
 cli.add_command(export_command)
+cli.add_command(verify_command)
+cli.add_command(outdated_command)
 cli.add_command(why_command)
+cli.add_command(git_setup_command)
+cli.add_command(git_merge_command)
+cli.add_command(git_textconv_command)
+cli.add_command(completion_command)
 cli.add_command(tree_command)
 cli.add_command(export_command)
 cli.add_command(policy_command)

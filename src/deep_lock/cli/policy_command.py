@@ -36,7 +36,6 @@ finding, and no error, does so with --strict. Without a policy the default rules
 """
 EPILOG = "Each option is also DEEP_LOCK_ and its long name. Exit code 2: a lock or a policy that cannot be read."
 FORMATS = ("text", "json", "github")
-SCHEMA = "deep-lock/policy"
 LOUD = {False: ("error",), True: ("error", "finding")}
 """Severities that end with 1, by --strict."""
 
@@ -85,7 +84,7 @@ def policy_command(session: Session, /, **values: Any) -> None:
     name, counts = values["lock"].name, findings.counted(judged.findings)
     if any(finding.severity in LOUD[values["strict"]] for finding in judged.findings):
         raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=_hint(judged))
-    session.printer.say(f"{name} keeps the policy" + (f": {counts}" if counts else ""))
+    session.printer.say(f"{name} keeps the policy: {counts}")
 
 
 def _hint(judged: Judged) -> str:
@@ -97,8 +96,8 @@ def _hint(judged: Judged) -> str:
 def _written(judged: Judged, form: str, lock: Path) -> str:
     match form:
         case "json":
-            return findings.json_document(judged.findings, lock.name, SCHEMA)
+            return findings.findings_json(judged.findings)
         case "github":
-            return findings.github(judged.findings, lock.as_posix(), judged.lines)
+            return findings.findings_github(judged.findings, lock.as_posix(), judged.lines)
         case _:
-            return findings.text(judged.findings)
+            return findings.findings_lines(judged.findings)

@@ -1,0 +1,91 @@
+"""`deep-lock outdated`: a lock in; what has newer releases out, by environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deep_lock.cli.lock_options import FILE, NETWORK, OUTPUT, option
+from deep_lock.cli.sections import Section, sectioned
+from deep_lock.cli.surroundings import Session, said_again
+from deep_lock.deferred import DeferredCommand
+from deep_lock.flags import NetworkFlags, VerifyFlags
+
+if TYPE_CHECKING:
+    from deep_lock import outdating
+    from deep_lock.outdating import Outdated
+    from deep_lock.reviews import outdated
+else:
+    outdating = DeferredCommand("deep_lock.outdating")
+    outdated = DeferredCommand("deep_lock.reviews.outdated")
+
+FOUND = 1
+HELP = """\
+Say which releases of a lock have newer ones: at run time, and in each build environment by itself.
+
+The lock's own rules hold (pre-releases, exclude-newer, binaries). Nothing is resolved: what others ask for may keep a newer
+release out. To move one: deep-lock lock -P NAME==VERSION.
+
+\b
+  deep-lock outdated
+  deep-lock outdated --build                only build environments
+  deep-lock outdated --output-format json   for bots: with the command that moves each
+"""
+EPILOG = "Each option is also DEEP_LOCK_ and its long name. Exit codes: 0; with --exit-code 1 where something is outdated; 3 index trouble."
+WHAT = (
+    option(
+        "--lock",
+        type=FILE,
+        default=Path("deep.lock"),
+        show_default="deep.lock in the current folder",
+        help="The lock to read.",
+    ),
+    option("--runtime", is_flag=True, help="Only what is installed at run time."),
+    option("--build", is_flag=True, help="Only build environments. With --runtime: both."),
+    option("--exit-code", is_flag=True, help="End with 1 where something is outdated."),
+    option(
+        "--output-format",
+        type=click.Choice(("text", "json")),
+        default="text",
+        show_default=True,
+        help="text, or json for bots.",
+    ),
+)
+SECTIONS: tuple[Section, ...] = (("What is told", WHAT), ("Indexes and network", NETWORK), ("What is said", OUTPUT))
+
+
+@sectioned("outdated", SECTIONS, help=HELP, epilog=EPILOG, short_help="Say what has newer releases.")
+@click.pass_obj
+def outdated_command(session: Session, /, **values: Any) -> None:
+    """Ask, and write the table."""
+    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
+    flags = VerifyFlags(
+        lock=values["lock"],
+        network=NetworkFlags(**{name: values[name] for name in NetworkFlags.__struct_fields__ if name in values}),
+        surroundings=session.surroundings,
+    )
+    with session.reporting() as reporter:
+        found = outdating.outdated(flags, reporter)
+    both = values["runtime"] == values["build"]
+    rows = [_row(own) for own in found if both or values[own.scope]]
+    written = outdated.outdated_json(rows) if values["output_format"] == "json" else outdated.outdated_text(rows)
+    session.printer.data(written)
+    session.printer.say(f"{len(rows)} of the lock's uses have a newer release" if rows else "nothing is outdated")
+    if rows and values["exit_code"]:
+        raise click.exceptions.Exit(FOUND)
+
+
+def _row(own: Outdated) -> dict[str, Any]:
+    return {
+        "name": own.name,
+        "version": own.version,
+        "newest": own.newest,
+        "scope": own.scope,
+        "build": own.build,
+        "direct": own.direct,
+        "admitted": own.admitted,
+        "targets": list(own.targets),
+        "command": own.command,
+    }

@@ -1,0 +1,101 @@
+"""`deep-lock verify`: a lock in; what the index says otherwise now out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deep_lock.cli.lock_options import FILE, NETWORK, OUTPUT, option
+from deep_lock.cli.sections import Section, sectioned
+from deep_lock.cli.surroundings import Session, said_again
+from deep_lock.deferred import DeferredCommand
+from deep_lock.flags import NetworkFlags, VerifyFlags
+
+if TYPE_CHECKING:
+    from deep_lock import verifying
+    from deep_lock.model.review import Finding
+    from deep_lock.reviews import findings
+else:
+    findings = DeferredCommand("deep_lock.reviews.findings")
+    verifying = DeferredCommand("deep_lock.verifying")
+
+FOUND = 1
+CHANGED = 4
+HELP = """\
+Ask the index again about a lock: what is yanked, gone or changed, which files and wheels came later, what is archived.
+
+The lock's own indexes are asked, unless options or the settings beside it name others. Nothing is resolved or written.
+
+\b
+  deep-lock verify                          pages, and the metadata of the wheels that are taken
+  deep-lock verify --deep                   every byte: each file is fetched, and the lock's words are derived again
+  deep-lock verify --output-format json
+"""
+EPILOG = """\
+Each option is also DEEP_LOCK_ and its long name. Exit codes: 0 nothing found, or notes only; 1 findings; 3 the index could not
+be asked; 4 other bytes than were locked.
+"""
+WHAT = (
+    option(
+        "--lock",
+        type=FILE,
+        default=Path("deep.lock"),
+        show_default="deep.lock in the current folder",
+        help="The lock to read.",
+    ),
+    option("--deep", is_flag=True, help="Fetch every file, and derive records and edges from their bytes once more."),
+    option(
+        "--fail-on",
+        type=click.Choice(("error", "finding", "note")),
+        default="finding",
+        show_default=True,
+        help="The least that ends the command with 1.",
+    ),
+    option(
+        "--output-format",
+        type=click.Choice(("text", "json")),
+        default="text",
+        show_default=True,
+        help="text, or json for bots.",
+    ),
+)
+SECTIONS: tuple[Section, ...] = (
+    ("What is looked at", WHAT),
+    ("Indexes and network", NETWORK),
+    ("What is said", OUTPUT),
+)
+_LEVELS = ("error", "finding", "note")
+
+
+@sectioned("verify", SECTIONS, help=HELP, epilog=EPILOG, short_help="Ask the index again about deep.lock.")
+@click.pass_obj
+def verify_command(session: Session, /, **values: Any) -> None:
+    """Ask, and write what was found."""
+    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
+    flags = VerifyFlags(
+        lock=values["lock"],
+        deep=values["deep"],
+        network=NetworkFlags(**{name: values[name] for name in NetworkFlags.__struct_fields__ if name in values}),
+        surroundings=session.surroundings,
+    )
+    with session.reporting() as reporter:
+        verified = verifying.verify(flags, reporter)
+    if values["output_format"] == "json":
+        session.printer.data(findings.findings_json(verified.findings))
+    else:
+        session.printer.data(findings.findings_text(verified.findings, color=True))
+    session.printer.say(
+        f"verified {verified.releases} releases, {verified.files} files: {findings.counted(verified.findings)}"
+    )
+    code = _exit_code(verified.findings, values["fail_on"])
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def _exit_code(found: tuple[Finding, ...], fail_on: str) -> int:
+    if any(finding.code == "hash-changed" for finding in found):
+        return CHANGED
+    counted = _LEVELS[: _LEVELS.index(fail_on) + 1]
+    return FOUND if any(finding.severity in counted for finding in found) else 0

@@ -1,0 +1,121 @@
+"""An entry of a lock, held against what the index has of its release now.
+
+Law: pure. A published file never changes: other bytes under its name are an error, everything else is for a person.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+
+from deep_lock.display import show
+from deep_lock.model.distribution import Distribution, Wheel
+from deep_lock.model.lock import LockedBuild, LockedFile, LockedPackage
+from deep_lock.model.register import called
+from deep_lock.model.review import Finding
+from deep_lock.model.target import Target, rank
+
+LATE = timedelta(days=14)
+"""So long after the first file of a release another one is late: the public index takes none after that."""
+MAX_NAMES = 5
+
+
+def against_index(
+    entry: LockedPackage, files: Sequence[Distribution], builds: Iterable[LockedBuild], targets: Sequence[Target]
+) -> Iterator[Finding]:
+    """Yield what is not as it was. ``files`` are those that the index has of the release; ``builds`` are its records."""
+    now = {file.filename: file for file in files}
+    locked = locked_files(entry)
+    if not files:
+        message = "the release is gone: the index has no file of it any more"
+        yield Finding(code="release-gone", severity="finding", subject=called(entry), message=message)
+        return
+    yield from _gone(entry, [file for file in locked if file.name not in now])
+    for file in locked:
+        if file.name in now:
+            yield from _same_bytes(entry, file, now[file.name])
+    yield from _yanked(entry, [now[file.name] for file in locked if file.name in now])
+    yield from _elsewhere(entry, [now[file.name] for file in locked if file.name in now])
+    yield from _late(entry, files)
+    yield from _wheels(entry, files, builds, targets)
+
+
+def locked_files(entry: LockedPackage) -> tuple[LockedFile, ...]:
+    """Return the files of an entry, the sdist last."""
+    return (*entry.wheels, *((entry.sdist,) if entry.sdist is not None else ()))
+
+
+def _gone(entry: LockedPackage, files: Sequence[LockedFile]) -> Iterator[Finding]:
+    if files:
+        message = f"the index has no {_listed(file.name for file in files)} any more"
+        yield Finding(code="file-gone", severity="finding", subject=called(entry), message=message)
+
+
+def _same_bytes(entry: LockedPackage, file: LockedFile, now: Distribution) -> Iterator[Finding]:
+    if now.sha256 is not None and now.sha256 != file.sha256:
+        yield Finding(
+            code="hash-changed",
+            severity="error",
+            subject=called(entry),
+            message=f"{show(file.name)} has sha256 {now.sha256} on the index, and {file.sha256} in the lock",
+            hint="published files do not change: do not install it before you know why",
+        )
+    if file.url is not None and now.url != file.url:
+        message = f"{show(file.name)} lies at {show(now.url)} now"
+        yield Finding(code="url-changed", severity="note", subject=called(entry), message=message)
+
+
+def _yanked(entry: LockedPackage, files: Sequence[Distribution]) -> Iterator[Finding]:
+    """PEP 592: a reason may be empty."""
+    reasons: dict[str, list[str]] = {}
+    for file in files:
+        if file.yanked is not None:
+            reasons.setdefault(file.yanked, []).append(file.filename)
+    for reason, names in sorted(reasons.items()):
+        what = "it" if len(names) == len(files) else _listed(names)
+        told = f": {show(reason)}" if reason else ", and nobody says why"
+        hint = f"take another version: deep-lock lock -P {entry.name}"
+        yield Finding(
+            code="yanked", severity="finding", subject=called(entry), message=f"{what} is yanked{told}", hint=hint
+        )
+
+
+def _elsewhere(entry: LockedPackage, files: Sequence[Distribution]) -> Iterator[Finding]:
+    others = sorted({file.index for file in files if entry.index is not None and file.index != entry.index})
+    if others:
+        message = f"comes from {show(', '.join(others))} now, and from {show(entry.index or '')} by the lock"
+        yield Finding(code="index-changed", severity="finding", subject=called(entry), message=message)
+
+
+def _late(entry: LockedPackage, files: Sequence[Distribution]) -> Iterator[Finding]:
+    times = [file.upload_time for file in files if file.upload_time is not None]
+    late = [file.filename for file in files if file.upload_time is not None and file.upload_time > min(times) + LATE]
+    if late:
+        message = f"{_listed(late)} was added more than {LATE.days} days after the first file of the release"
+        yield Finding(code="late-file", severity="note", subject=called(entry), message=message)
+
+
+def _wheels(
+    entry: LockedPackage, files: Sequence[Distribution], builds: Iterable[LockedBuild], targets: Sequence[Target]
+) -> Iterator[Finding]:
+    """Say where a wheel would do what a build does."""
+    known = {file.name for file in entry.wheels}
+    new = [file for file in files if isinstance(file, Wheel) and file.filename not in known and file.yanked is None]
+    for build in builds:
+        if build.needed not in {"always", "targets"}:
+            continue
+        own = [target for target in targets if not build.targets or target.label in build.targets]
+        labels = tuple(target.label for target in own if any(rank(file.tags, target) is not None for file in new))
+        if labels:
+            yield Finding(
+                code="wheel-appeared",
+                severity="finding",
+                subject=called(entry),
+                message="is built from source, and the index has a wheel now",
+                hint=f"lock again to take it: deep-lock lock -P {entry.name}",
+                targets=labels,
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = sorted(names)
+    more = f" and {len(every) - MAX_NAMES} more" if len(every) > MAX_NAMES else ""
+    return show(", ".join(every[:MAX_NAMES]), limit=1000) + more
