@@ -70,6 +70,7 @@ FLOORS: dict[str, int] = {
     "explaining": 5,
     "given_locks": 5,
     "installable": 5,
+    "policing": 5,
     "fetching": 5,
     "wheelhouse": 5,
     "cli": 6,
