@@ -40,8 +40,8 @@ NEW: Releases = {
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(closed_locks())
 def test_exactly_the_direct_entries_are_found(lock: Lock) -> None:
-    found = [(match["depName"], match["currentValue"]) for match in MATCH.finditer(to_text(lock))]
-    assert found == [(entry.name, entry.version) for entry in lock.packages if entry.direct]
+    found = sorted((match["depName"], match["currentValue"]) for match in MATCH.finditer(to_text(lock)))
+    assert found == sorted((entry.name, entry.version) for entry in lock.packages if entry.direct)
 
 
 def test_the_manager_reads_locks_and_no_other_file() -> None:
