@@ -16,6 +16,7 @@ from deep_lock.cli.fetch_command import fetch_command
 from deep_lock.cli.lock_command import lock_command
 from deep_lock.cli.outdated_command import outdated_command
 from deep_lock.cli.printer import Printer
+from deep_lock.cli.report_command import report_command
 from deep_lock.cli.surroundings import open_session
 from deep_lock.cli.verify_command import verify_command
 from deep_lock.cli.wheelhouse_command import wheelhouse_command
@@ -73,6 +74,7 @@ cli.add_command(outdated_command)
 cli.add_command(why_command)
 cli.add_command(tree_command)
 cli.add_command(export_command)
+cli.add_command(report_command)
 cli.add_command(fetch_command)
 cli.add_command(wheelhouse_command)
 cli.add_command(cache_command)
