@@ -8,7 +8,7 @@
   const SOME = 8; // of a long list that are shown at first
   const PROJECT = -1;
   const MARKS = { "": "○", built: "◐", "sdist-only": "●" };
-  const MEANINGS = { "": "wheels everywhere", built: "built on some targets", "sdist-only": "no wheel at all" };
+  const MEANINGS = { "": "installs a wheel", built: "built on some target", "sdist-only": "no wheel at all" };
   const KINDS = { runtime: "needs at run time", build: "needs to be built", inside: "needs in a build environment" };
   const ROLES = { runtime: "run time", "build-only": "build-only", both: "run time and builds" };
   const EVIDENCE = {
@@ -20,6 +20,7 @@
     always: "no wheel exists", targets: "no wheel for these targets", forced: "no-binary", scope: "build scope all",
     project: "the project itself", direct: "a source tree that was named directly",
   };
+  const collator = new Intl.Collator("en", { numeric: true });
   const byId = (id) => document.getElementById(id);
   const several = (count, one, many) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
@@ -104,6 +105,14 @@
     return found.reverse();
   }
 
+  // How many edges stand between an entry and the top of its layer.
+  function rankOf(place) {
+    const found = waysTo.get(place);
+    let rank = 0;
+    for (let at = found.length ? found[0] : -1; at !== -1 && edges[steps[at][0]][2] !== "build"; at = steps[at][1]) rank += 1;
+    return rank;
+  }
+
   // -- the head
 
   function head() {
@@ -126,6 +135,12 @@
     ];
     byId("counts").append(...numbers.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value.toLocaleString("en")))));
     byId("code-body").append(...code());
+    const text = (value) => (Array.isArray(value) ? value.join(", ") : String(value));
+    byId("settings-body").append(facts([
+      ...Object.entries(data.indexes).map(([name, url]) => [`index ${name}`, make("code", {}, url)]),
+      ...Object.entries(data.options).map(([name, value]) => [name, text(value)]),
+      ...targets.map((own) => [own.name, make("code", {}, own.marker)]),
+    ]));
   }
 
   function code() {
@@ -160,13 +175,15 @@
 
   function layers() {
     const levels = [...new Set(packages.map((own) => own.level))].sort((one, two) => one - two);
-    const sorted = [...packages.keys()].sort((one, two) => packages[one].name.localeCompare(packages[two].name, "en") || one - two);
+    const few = packages.length <= FEW;
+    const ranks = packages.map((_, place) => (few ? rankOf(place) : 0));
+    const sorted = [...packages.keys()].sort((one, two) => ranks[one] - ranks[two] || collator.compare(packages[one].name, packages[two].name) || one - two);
     const room = byId("layers");
-    room.classList.toggle("few", packages.length <= FEW);
-    room.append(layer("The project", [PROJECT], "project"));
+    room.classList.toggle("few", few);
+    room.append(layer("The project", [PROJECT], "project", []));
     for (const level of levels) {
       const own = sorted.filter((place) => packages[place].level === level);
-      room.append(layer(level === 0 ? "Run time" : `Builds, level ${level}`, own, String(level)));
+      room.append(layer(level === 0 ? "Run time" : `Builds, level ${level}`, own, String(level), ranks));
     }
     byId("legend").append(
       ...Object.entries(MEANINGS).map(([mark, meaning]) => make("li", {}, `${MARKS[mark]} ${meaning}`)),
@@ -177,11 +194,16 @@
       }));
   }
 
-  function layer(name, places, id) {
-    const list = make("ul", { role: "toolbar", "aria-labelledby": `layer-${id}`, "aria-describedby": "graph-help" }, places.map((place) => make("li", { role: "none" }, chip(place))));
+  // Each rank begins a line of its own, so that arrows lead down.
+  function layer(name, places, id, ranks) {
+    const items = places.flatMap((place, at) => {
+      const item = make("li", { role: "none" }, chip(place));
+      return at && ranks[place] !== ranks[places[at - 1]] ? [make("li", { role: "none", class: "break" }), item] : [item];
+    });
+    const list = make("ul", { role: "toolbar", "aria-labelledby": `layer-${id}`, "aria-describedby": "graph-help" }, items);
     list.addEventListener("keydown", moved);
     if (places.length) chips.get(places[0]).tabIndex = 0;
-    return make("section", { class: "layer" }, make("h3", { id: `layer-${id}` }, name, make("span", { class: "quiet count" }, id === "project" ? "" : ` · ${places.length.toLocaleString("en")}`)), list);
+    return make("section", { class: "layer" }, make("h2", { id: `layer-${id}` }, name, make("span", { class: "quiet count" }, id === "project" ? "" : ` · ${places.length.toLocaleString("en")}`)), list);
   }
 
   function chip(place) {
@@ -311,7 +333,6 @@
     ["role", (own) => ROLES[own.role]], ["files", (own) => MEANINGS[markOf(own)]], ["built on", (own) => own.built.length],
     ["sha256", (own) => (filesOf(own)[0] || { sha256: "" }).sha256],
   ];
-  const collator = new Intl.Collator("en", { numeric: true });
   const rows = new Map();
   let order = { column: 0, down: false };
 
@@ -422,17 +443,27 @@
     aside.scrollTop = 0;
     document.body.classList.add("split");
     mark();
-    history.replaceState(null, "", `#${encodeURIComponent(place === PROJECT ? "" : packages[place].id)}`);
+    address(place === PROJECT ? "" : `#${encodeURIComponent(packages[place].id)}`);
     aside.querySelector("h2").focus({ preventScroll: true });
   }
 
   function close() {
+    const was = chosen;
     byId("details").hidden = true;
     document.body.classList.remove("split");
     chosen = null;
     mark();
-    history.replaceState(null, "", location.pathname + location.search);
-    if (back && back.isConnected && back !== document.body) back.focus();
+    address("");
+    (back && back.isConnected && back !== document.body ? back : chips.get(was)).focus();
+  }
+
+  // A page inside a page may be forbidden to change its address, and some browsers count how often.
+  function address(fragment) {
+    try {
+      history.replaceState(null, "", location.pathname + location.search + fragment);
+    } catch {
+      // the address is a convenience
+    }
   }
 
   function mark() {
