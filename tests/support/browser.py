@@ -78,6 +78,8 @@ class Page:
         """Go there, and wait until it is loaded."""
         self.events.clear()
         loader = self.call("Page.navigate", url=url).get("loaderId")
+        if loader is None:
+            return  # another place in the same page
         until = monotonic() + PATIENCE
         while not any(_is_load(event, loader) for event in self.events):
             self.events.append(self._message(until))

@@ -330,7 +330,7 @@
 
   const COLUMNS = [
     ["name", (own) => own.name], ["version", (own) => own.version || ""], ["layer", (own) => own.level],
-    ["role", (own) => ROLES[own.role]], ["files", (own) => MEANINGS[markOf(own)]], ["built on", (own) => own.built.length],
+    ["role", (own) => ROLES[own.role]], ["builds", (own) => MEANINGS[markOf(own)]], ["built on", (own) => own.built.length],
     ["sha256", (own) => (filesOf(own)[0] || { sha256: "" }).sha256],
   ];
   const rows = new Map();

@@ -270,10 +270,7 @@ def nearest(layers: Layers) -> Mapping[Key, Step]:
 
 
 def ways_in(layers: Layers) -> tuple[Step, ...]:
-    """Return the end of a shortest chain that ends with each edge, as `nearest` chooses it; shortest chains first.
-
-    An edge that no chain leads over, because no target is common to it, has none.
-    """
+    """Return the end of a chain that ends with each edge, as `nearest` chooses it; the fewest builds first, then the shortest."""
     found: dict[Edge, Step] = {}
     for step in _steps(layers):
         found.setdefault(step.edge, step)
