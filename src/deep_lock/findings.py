@@ -14,6 +14,7 @@ from deep_lock.events import Reporter, Warned
 from deep_lock.graph import Built, Closure
 from deep_lock.index_sources import IndexSources
 from deep_lock.model.distribution import SourceDistribution, Wheel, is_wheel, source_of
+from deep_lock.model.downloaders import DOWNLOADERS
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import Pin, Selection
 from deep_lock.workshop import called
@@ -24,22 +25,6 @@ _NOTES = {
     "case-clash": "its sdist holds file names that differ from those of its build configuration in case only",
 }
 """What sdists say of themselves that a reviewer should know. Other notes are for statistics."""
-
-_DOWNLOADERS = {
-    "puccinialin": "fetches a Rust tool chain when it runs",
-    "nodeenv": "fetches Node.js when it runs",
-    "hatch-jupyter-builder": "runs npm, which fetches packages of JavaScript",
-    "jupyter-packaging": "runs npm, which fetches packages of JavaScript",
-    "setuptools-npm": "runs npm, which fetches packages of JavaScript",
-    "setuptools-golang": "runs go get, which fetches modules of Go",
-    "setuptools-download": "fetches the files that setup.cfg names",
-    "hatch-openzim": "fetches the files that openzim.toml names",
-}
-"""Projects whose own code was read and fetches code while a build runs: puccinialin 0.1.14, nodeenv 1.12.0,
-hatch-jupyter-builder 0.10.0, jupyter-packaging 0.12.3, setuptools-npm 0.3, setuptools-golang 2.9.0,
-setuptools-download 1.1.0, hatch-openzim 0.3.0. Wheels that ship their tool (cmake, ninja, ziglang) are not among them;
-nor is what only runs cargo: its crates are told of by ``cargo-lock``.
-"""
 
 
 def tell(
@@ -199,11 +184,11 @@ def _tell_of_downloaders(closure: Closure, reporter: Reporter) -> None:
         (_called(built), pin.name)
         for built in closure.builds
         for pin in (*built.declared.pins, *built.final.pins)
-        if pin.name in _DOWNLOADERS
+        if pin.name in DOWNLOADERS
     }
     for builder, name in sorted(found):
         message = (
-            f"its build environment holds {name}, which {_DOWNLOADERS[name]}: this lock does not hold what it fetches"
+            f"its build environment holds {name}, which {DOWNLOADERS[name]}: this lock does not hold what it fetches"
         )
         reporter(Warned(code="downloader", subject=builder, message=message))
 

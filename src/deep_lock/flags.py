@@ -158,6 +158,18 @@ class ExportFlags(Struct, frozen=True, kw_only=True):
     """Where the files will be written, under the names that tools expect."""
 
 
+class PolicyFlags(Struct, frozen=True, kw_only=True):
+    """What `policing.police` is asked for."""
+
+    lock: Path
+    policy: Path | None = None
+    """A file that holds a policy; without it the configuration beside the lock is asked."""
+    against: Path | None = None
+    """The lock of before."""
+    now: datetime
+    """Aware, UTC."""
+
+
 class VerifyFlags(Struct, frozen=True, kw_only=True):
     """What `verifying.verify` is asked for, and `outdating.outdated`."""
 

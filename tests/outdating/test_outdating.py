@@ -1,4 +1,4 @@
-"""`deep-lock outdated`, through the front door."""
+"""`deep-lock outdated`, and the moves that follow from it, through the front door."""
 
 import json
 from collections.abc import Iterator
@@ -169,3 +169,43 @@ def test_a_build_entry_that_nothing_admits_is_an_error_that_names_who(outdating:
     ended = own.lock("-P", "app-lib==1.0", "-P", "nowhere==1")
     assert ended.code == 1
     assert "this lock does not use nowhere" in ended.stderr
+
+
+# -- a bot that moved only the version
+
+
+def _by_hand(own: Bench, name: str, was: str, now: str) -> str:
+    path = own.folder / "deep.lock"
+    text = path.read_text(encoding="utf-8")
+    head = f'name = "{name}"\nversion = "'
+    assert f'{head}{was}"' in text
+    path.write_text(text.replace(f'{head}{was}"', f'{head}{now}"'), encoding="utf-8")
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_version_that_was_moved_by_hand_is_told_with_what_to_run(outdating: Outdating) -> None:
+    own = outdating.bench
+    own.hold(NEW)
+    moved = _by_hand(own, "app-lib", "1.0", "1.1")
+    for flags in ((), ("--check",), ("-P", "shared")):
+        ended = own.lock("--refresh", *flags)
+        assert ended.code == 2
+        assert "only versions were moved in it: app-lib from 1.0 to 1.1" in ended.stderr
+        assert "run deep-lock lock -P app-lib==1.1" in ended.stderr
+        assert ended.text == moved
+    ended = own.lock("--refresh", "-P", "app-lib==1.1")
+    assert ended.code == 0
+    assert "app-lib==1.1" in ended.pins()
+    assert "shared==2.0" in ended.pins(), "earlier pins hold"
+    assert own.lock("--check").code == 0
+
+
+def test_a_lock_that_is_broken_otherwise_is_not_mistaken_for_it(outdating: Outdating) -> None:
+    own = outdating.bench
+    path = own.folder / "deep.lock"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('lock-version = "1.0"', 'lock-version = "9.0"'), encoding="utf-8"
+    )
+    ended = own.lock("-P", "app-lib==1.1")
+    assert ended.code == 2
+    assert "lock-version" in ended.stderr

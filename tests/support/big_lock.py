@@ -1,8 +1,7 @@
 """A lock of many entries: a third at run time, of which some are built, and two layers of builds below them."""
 
-from msgspec.structs import replace
-
 from lock_strategies import INDEX, LINUX, OLDER, WINDOWS, locked_target, package, sdist, wheel
+from msgspec.structs import replace
 
 from deep_lock.model.lock import (
     BUILD_MARKER,
@@ -22,7 +21,9 @@ def _name(layer: str, place: int) -> str:
     return f"{layer}-{WORDS[place % 10]}-{place}"
 
 
-def _built(entry: LockedPackage, members: list[LockedPackage], *, everywhere: bool) -> tuple[LockedPackage, LockedBuild]:
+def _built(
+    entry: LockedPackage, members: list[LockedPackage], *, everywhere: bool
+) -> tuple[LockedPackage, LockedBuild]:
     version = str(entry.version)
     source = sdist(entry.name, version)
     entry = replace(

@@ -127,9 +127,7 @@ class Page:
     def requests(self) -> list[str]:
         """Return the addresses that were asked for so far."""
         return [
-            event["params"]["request"]["url"]
-            for event in self.events
-            if event["method"] == "Network.requestWillBeSent"
+            event["params"]["request"]["url"] for event in self.events if event["method"] == "Network.requestWillBeSent"
         ]
 
     def picture(self, width: int, height: int, *, dark: bool = False) -> bytes:
@@ -142,9 +140,7 @@ class Page:
         """Give the window a size, and a colour scheme."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
 
 def _is_load(event: dict[str, Any], loader: str | None) -> bool:
