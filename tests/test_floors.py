@@ -62,6 +62,7 @@ FLOORS: dict[str, int] = {
     "making": 5,
     "locking": 5,
     "exporting": 5,
+    "reporting": 5,
     "comparing": 5,
     "verifying": 5,
     "merging": 5,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from deep_lock.lockfile.read import from_text
 from deep_lock.model.installed import Chosen, everything
-from deep_lock.model.layers import ROOT, Edge, Layers, above, below, chain, nearest, open_layers
+from deep_lock.model.layers import ROOT, Edge, Layers, above, below, chain, nearest, open_layers, ways_in
 from deep_lock.model.lock import BUILD_MARKER, EnvironmentMember, Lock, LockedBuild, LockedPackage, LockedReference
 from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.model.register import open_register
@@ -77,6 +77,14 @@ def _hangs_together(layers: Layers) -> None:
         assert frozenset.intersection(*(edge.labels for edge in edges)) >= end.labels > frozenset()
         for one, two in pairwise(edges):
             assert two in below(layers, one)
+    ways = ways_in(layers)
+    assert Counter(way.edge for way in ways) == Counter(layers.edges), "each edge ends one way"
+    first = {way.edge.child: way for way in reversed(ways)}
+    assert {key: chain(way) for key, way in first.items()} == {key: chain(end) for key, end in ends.items()}
+    for way in ways:
+        assert chain(way)[0].parent == ROOT
+        assert frozenset.intersection(*(edge.labels for edge in chain(way))) >= way.labels > frozenset()
+        assert all(two in below(layers, one) for one, two in pairwise(chain(way)))
     for edge in layers.edges:
         assert all(edge in above(layers, other) for other in below(layers, edge))
         assert all(edge in below(layers, other) for other in above(layers, edge))

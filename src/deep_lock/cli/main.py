@@ -23,6 +23,7 @@ from deep_lock.cli.lock_command import lock_command
 from deep_lock.cli.outdated_command import outdated_command
 from deep_lock.cli.policy_command import policy_command
 from deep_lock.cli.printer import Printer
+from deep_lock.cli.report_command import report_command
 from deep_lock.cli.surroundings import open_session
 from deep_lock.cli.verify_command import verify_command
 from deep_lock.cli.wheelhouse_command import wheelhouse_command
@@ -83,6 +84,7 @@ cli.add_command(git_merge_command)
 cli.add_command(git_textconv_command)
 cli.add_command(completion_command)
 cli.add_command(tree_command)
+cli.add_command(report_command)
 cli.add_command(policy_command)
 cli.add_command(fetch_command)
 cli.add_command(wheelhouse_command)

@@ -34,8 +34,8 @@ class _Subject(Struct, frozen=True, kw_only=True):
 
 def document(view: View) -> Exported:
     """Return the document."""
-    subject = _Subject(view=view, layers=open_layers(view.register, view.targets, view.chosen))
-    text = msgspec.json.format(msgspec.json.encode(_document(subject)), indent=2).decode() + "\n"
+    found = describe(view, open_layers(view.register, view.targets, view.chosen))
+    text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
     return Exported(
         files=(("deep-lock.json", text),),
         usage="jq '.packages[] | select(.role == \"build-only\") | .name' {file}",
@@ -43,8 +43,9 @@ def document(view: View) -> Exported:
     )
 
 
-def _document(subject: _Subject) -> dict[str, Any]:
-    view, layers = subject.view, subject.layers
+def describe(view: View, layers: Layers) -> dict[str, Any]:
+    """Return the document as values: ``layers`` is the graph of the view."""
+    subject = _Subject(view=view, layers=layers)
     lock, steps = view.lock, nearest(layers)
     own = next((build for build in lock.builds if build.needed == "project"), None)
     return {

@@ -4,7 +4,7 @@ Law: every entry that is installed or built with there is a node and hangs on th
 edge says in which environment it holds, on which targets, and nothing is walked twice for a target.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -264,6 +264,21 @@ def nearest(layers: Layers) -> Mapping[Key, Step]:
     least from its beginning to its end.
     """
     found: dict[Key, Step] = {}
+    for step in _steps(layers):
+        found.setdefault(step.edge.child, step)
+    return found
+
+
+def ways_in(layers: Layers) -> tuple[Step, ...]:
+    """Return the end of a chain that ends with each edge, as `nearest` chooses it; the fewest builds first, then the shortest."""
+    found: dict[Edge, Step] = {}
+    for step in _steps(layers):
+        found.setdefault(step.edge, step)
+    return tuple(found.values())
+
+
+def _steps(layers: Layers) -> Iterator[Step]:
+    """Walk down from the project. A place is left once for each target, but every edge that leads to it is told."""
     seen: dict[tuple[Key, int], frozenset[str]] = {}
     level: list[tuple[Edge, Step | None]] = [(edge, None) for edge in layers.children.get(ROOT, ())]
     deeper = [start for start in level if start[0].kind == "build"]
@@ -273,17 +288,19 @@ def nearest(layers: Layers) -> Mapping[Key, Step]:
             level, deeper = deeper, []
         following: list[tuple[Edge, Step | None]] = []
         for edge, before in level:
-            state = (edge.child, edge.environment.place)
-            labels = (edge.labels if before is None else edge.labels & before.labels) - seen.get(state, frozenset())
+            labels = edge.labels if before is None else edge.labels & before.labels
             if not labels:
                 continue
-            seen[state] = seen.get(state, frozenset()) | labels
-            step = Step(edge=edge, labels=labels, before=before)
-            found.setdefault(edge.child, step)
+            state = (edge.child, edge.environment.place)
+            fresh = labels - seen.get(state, frozenset())
+            step = Step(edge=edge, labels=fresh or labels, before=before)
+            yield step
+            if not fresh:
+                continue
+            seen[state] = seen.get(state, frozenset()) | fresh
             for other in below(layers, edge):
                 (deeper if other.kind == "build" else following).append((other, step))
         level = following
-    return found
 
 
 def chain(step: Step) -> tuple[Edge, ...]:
