@@ -3,7 +3,7 @@
 Law: its pins, hashes and conditions are kept exactly; deep-lock adds what builds them and nothing else.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
@@ -11,7 +11,7 @@ from packaging.utils import NormalizedName
 
 from deep_lock.errors import LockInvalid, Unsatisfiable
 from deep_lock.local_trees import LocalTrees
-from deep_lock.model.foreign import ForeignLock, ForeignPin, installed_pins
+from deep_lock.model.foreign import ForeignLock, ForeignPin, installed_pins, is_followed, selected_names
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import Given
 from deep_lock.model.target import Target, UnevaluableMarker
@@ -28,7 +28,7 @@ def given_parts(
     """
     labels: dict[tuple[Scope, int], set[str]] = {}
     for target in targets:
-        for place, own in _installed(lock, target).items():
+        for place, own in _installed(lock, target, scopes).items():
             for scope in own.intersection(scopes):
                 labels.setdefault((scope, place), set()).add(target.label)
     return tuple(
@@ -51,14 +51,14 @@ def given_on(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees: 
     """
     wanted = frozenset(scopes)
     found: dict[NormalizedName, tuple[ForeignPin, frozenset[Scope]]] = {}
-    for place, own in _installed(lock, target).items():
+    for place, own in _installed(lock, target, wanted).items():
         pin = lock.pins[place]
         if not own & wanted:
             continue
         if pin.name in found:
             raise _two(lock, target, found[pin.name], (pin, own))
         found[pin.name] = (pin, own)
-    asked = _extras(lock, target)
+    asked = _extras(lock, target, wanted)
     return tuple(
         Given(
             requirement=_requirement(pin, trees, None, asked.get(name, frozenset())),
@@ -69,9 +69,9 @@ def given_on(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees: 
     )
 
 
-def _installed(lock: ForeignLock, target: Target) -> dict[int, frozenset[Scope]]:
+def _installed(lock: ForeignLock, target: Target, chosen: Collection[Scope]) -> dict[int, frozenset[Scope]]:
     try:
-        return installed_pins(lock, target.environment)
+        return installed_pins(lock, target.environment, chosen)
     except UnevaluableMarker as error:
         raise LockInvalid(f"{lock.source}: a marker in it cannot be evaluated on {target.label}: {error}") from None
 
@@ -95,14 +95,15 @@ def _requirement(
     return trees.named(made) if pin.url is not None else made
 
 
-def _extras(lock: ForeignLock, target: Target) -> dict[NormalizedName, frozenset[NormalizedName]]:
+def _extras(
+    lock: ForeignLock, target: Target, chosen: Collection[Scope]
+) -> dict[NormalizedName, frozenset[NormalizedName]]:
     """Return the extras that the lock says are asked for by the project itself: what pins ask for, they say."""
     found: dict[NormalizedName, frozenset[NormalizedName]] = {pin.name: pin.extras for pin in lock.pins if pin.extras}
-    selectors = dict(lock.selectors)
+    selected = selected_names(lock, target.environment, chosen)
     for scope, needs in lock.roots:
-        environment = {**target.environment, "extra": selectors.get(scope, "")}
-        for need in needs:
-            if need.extras and (need.marker is None or need.marker.evaluate(environment, context="metadata")):
+        for need in needs if scope in chosen else ():
+            if need.extras and is_followed(need, target.environment, selected):
                 name = lock.pins[need.child].name
                 found[name] = found.get(name, frozenset()) | need.extras
     return found
