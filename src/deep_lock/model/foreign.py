@@ -123,16 +123,18 @@ def installed_pins(
 ) -> dict[int, frozenset[Scope]]:
     """Return the places of the pins that are installed in an environment, with the scopes that install each.
 
-    What a scope installs may depend on the others that are ``chosen`` with it (extras that conflict); None is each scope
-    chosen beside the project itself, and no other.
+    What a scope installs may depend on the others that are ``chosen`` with it (extras that conflict), and only these are
+    told. None is every scope, each chosen beside the project itself and no other.
     Raises packaging's UndefinedEnvironmentName or UndefinedComparison on a marker that cannot be evaluated.
     """
     found: dict[int, set[Scope]] = {}
     for place, pin in enumerate(lock.pins):
         for condition in pin.conditions:
-            if _selected(lock, condition, environment):
+            if (chosen is None or condition.scope in chosen) and _selected(lock, condition, environment):
                 found.setdefault(place, set()).add(condition.scope)
     for scope, needs in lock.roots:
+        if chosen is not None and scope not in chosen:
+            continue
         selected = selected_names(lock, environment, (BASE, scope) if chosen is None else chosen)
         for place in _reached(lock, needs, environment, selected):
             found.setdefault(place, set()).add(scope)
