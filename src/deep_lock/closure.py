@@ -201,7 +201,12 @@ class _TargetWalk(Struct, kw_only=True):
 
     def _key(self, frame: _Frame) -> tuple[object, ...]:
         texts = tuple(sorted({str(requirement) for requirement in frame.problem.requirements}))
-        return (texts, frame.problem.excluded)
+        # what an earlier lock pinned there must not move because another build, which asks for the same, is to move
+        return (
+            texts,
+            frame.problem.excluded,
+            merged(self._hints(frame.subject, self.target)) if frame.subject is not None else (),
+        )
 
     def _descend(self, frame: _Frame) -> None:
         pin = frame.waiting.pop()
@@ -404,8 +409,12 @@ class _TargetWalk(Struct, kw_only=True):
             selection=replace(like.selection, resolution="highest"),
         )
 
+    def _hints(self, subject: Subject, target: Target) -> Preferences:
+        """Return what an earlier lock pinned in this environment."""
+        return self.plan.build_hints.get((target.label, subject.name, subject.hook), {})
+
     def _preferences(self, subject: Subject, target: Target) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
-        own = self.plan.build_hints.get((target.label, subject.name, subject.hook), {})
+        own = self._hints(subject, target)
         if not self.plan.share:
             return merged(own)
         return merged(own, self.plan.shared.get(target.label, {}), self.runtime, self.used)

@@ -13,6 +13,7 @@ from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.events import Reporter
 from deep_lock.flags import Surroundings
 from deep_lock.lockfile.diff import changes
+from deep_lock.lockfile.places import lines_of
 from deep_lock.lockfile.read import from_text
 from deep_lock.model.lock import Lock
 from deep_lock.opening import MAX_LOCK_BYTES, read_text
@@ -49,7 +50,7 @@ def compare(old: str, new: str, lock: Path, surroundings: Surroundings, reporter
         new=after.called,
         path=after.path,
         changes=changes(before.lock, after.lock, now=surroundings.now),
-        lines=_lines(after.text),
+        lines=lines_of(after.text),
     )
 
 
@@ -82,16 +83,3 @@ def _read(text: str, name: str, folder: Path, reporter: Reporter) -> Lock:
     if "\n[tool.deep-lock]\n" in text or name.endswith("deep.lock"):
         return from_text(text, name, reporter)
     return given_locks.lock_of(text, name, folder)
-
-
-def _lines(text: str) -> dict[str, int]:
-    """Return the line of each entry's name, from 1; of several entries of one name, the first."""
-    found: dict[str, int] = {}
-    entry = False
-    for number, line in enumerate(text.splitlines(), 1):
-        if line == "[[packages]]":
-            entry = True
-        elif entry and line.startswith('name = "'):
-            found.setdefault(line.removeprefix('name = "').rstrip('"'), number)
-            entry = False
-    return found

@@ -15,7 +15,8 @@
     │   ├── Unsatisfiable                  no set of releases fits
     │   ├── BuildCycle                     a release that needs itself to be built
     │   ├── TargetsAlike                   no marker tells two targets apart that differ
-    │   └── Stale                          the lock does not fit its inputs
+    │   ├── Stale                          the lock does not fit its inputs
+    │   └── PolicyBroken                   the lock is not what the project's policy wants
     ├── IndexFault                     3   network or index trouble: a CI may try again
     │   ├── NetworkError                   no (whole) answer
     │   │   └── NotFound                   404 for a file that a page promised
@@ -107,6 +108,10 @@ class TargetsAlike(ActionNeeded):
 
 class Stale(ActionNeeded):
     """The lock no longer fits its inputs."""
+
+
+class PolicyBroken(ActionNeeded):
+    """The lock is not what the project's policy wants of it."""
 
 
 class IndexFault(DeepLockError):

@@ -5,7 +5,7 @@ Law: only what will be locked is told of. What was looked at on the way and give
 
 from collections.abc import Iterable, Iterator
 
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from deep_lock.display import show
@@ -14,6 +14,8 @@ from deep_lock.events import Reporter, Warned
 from deep_lock.graph import Built, Closure
 from deep_lock.index_sources import IndexSources
 from deep_lock.model.distribution import SourceDistribution, Wheel, is_wheel, source_of
+from deep_lock.model.downloaders import DOWNLOADERS
+from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import Pin, Selection
 from deep_lock.workshop import called
 
@@ -23,22 +25,6 @@ _NOTES = {
     "case-clash": "its sdist holds file names that differ from those of its build configuration in case only",
 }
 """What sdists say of themselves that a reviewer should know. Other notes are for statistics."""
-
-_DOWNLOADERS = {
-    "puccinialin": "fetches a Rust tool chain when it runs",
-    "nodeenv": "fetches Node.js when it runs",
-    "hatch-jupyter-builder": "runs npm, which fetches packages of JavaScript",
-    "jupyter-packaging": "runs npm, which fetches packages of JavaScript",
-    "setuptools-npm": "runs npm, which fetches packages of JavaScript",
-    "setuptools-golang": "runs go get, which fetches modules of Go",
-    "setuptools-download": "fetches the files that setup.cfg names",
-    "hatch-openzim": "fetches the files that openzim.toml names",
-}
-"""Projects whose own code was read and fetches code while a build runs: puccinialin 0.1.14, nodeenv 1.12.0,
-hatch-jupyter-builder 0.10.0, jupyter-packaging 0.12.3, setuptools-npm 0.3, setuptools-golang 2.9.0,
-setuptools-download 1.1.0, hatch-openzim 0.3.0. Wheels that ship their tool (cmake, ninja, ziglang) are not among them;
-nor is what only runs cargo: its crates are told of by ``cargo-lock``.
-"""
 
 
 def tell(
@@ -94,6 +80,29 @@ def require_evidence(closure: Closure) -> None:
             f"what these backends ask for is assumed, not known:\n{listed}",
             hint="pin versions that are proven or that have wheels, or drop --require-evidence",
         )
+
+
+def require_moved(closure: Closure, asked: Iterable[Requirement], in_builds: Iterable[str]) -> None:
+    """Refuse a closure in which no environment took what -P NAME==VERSION names. Raises Unsatisfiable."""
+    only = frozenset(map(canonicalize_name, in_builds))
+    runtime = {} if only else {pin.name: pin.version for _, resolved in closure.runtime for pin in resolved.pins}
+    builds = [built for built in closure.builds if not only or built.subject.name in only]
+    for requirement in asked:
+        uses = [(built, pin) for built in builds for pin in built.final.pins if pin.name == requirement.name]
+        taken = [pin.version for _, pin in uses] + [runtime[name] for name in (requirement.name,) if name in runtime]
+        if any(requirement.specifier.contains(version, prereleases=True) for version in taken):
+            continue
+        told = sorted(
+            {f"  the build of {_called(built)} takes {pin.version}{_since(built, pin)}" for built, pin in uses}
+        )
+        where = f"the build of {', '.join(sorted(only))}" if only else "this lock"
+        told = told or [f"  {where} does not use {requirement.name}"]
+        raise Unsatisfiable(f"-P {requirement}: nothing took it\n" + "\n".join(told), hint="name a version that fits")
+
+
+def _since(built: Built, pin: Pin) -> str:
+    asked = sorted({str(edge.requirement) for edge in built.final.edges if edge.child == pin.name})
+    return f": it asks for {' and '.join(asked)}" if asked else ""
 
 
 def _pins(closure: Closure) -> Iterator[Pin]:
@@ -175,11 +184,11 @@ def _tell_of_downloaders(closure: Closure, reporter: Reporter) -> None:
         (_called(built), pin.name)
         for built in closure.builds
         for pin in (*built.declared.pins, *built.final.pins)
-        if pin.name in _DOWNLOADERS
+        if pin.name in DOWNLOADERS
     }
     for builder, name in sorted(found):
         message = (
-            f"its build environment holds {name}, which {_DOWNLOADERS[name]}: this lock does not hold what it fetches"
+            f"its build environment holds {name}, which {DOWNLOADERS[name]}: this lock does not hold what it fetches"
         )
         reporter(Warned(code="downloader", subject=builder, message=message))
 

@@ -62,6 +62,8 @@ class UpgradeFlags(Struct, frozen=True, kw_only=True):
     everything: bool = False
     packages: tuple[str, ...] = ()
     """NAME or NAME==VERSION."""
+    in_builds: tuple[str, ...] = ()
+    """Projects: ``packages`` are given up in their build environments only; none: everywhere."""
     builds: bool = False
 
 
@@ -154,6 +156,18 @@ class ExportFlags(Struct, frozen=True, kw_only=True):
     """Where the one file will be written; without it and ``folder``: to stdout."""
     folder: Path | None = None
     """Where the files will be written, under the names that tools expect."""
+
+
+class PolicyFlags(Struct, frozen=True, kw_only=True):
+    """What `policing.police` is asked for."""
+
+    lock: Path
+    policy: Path | None = None
+    """A file that holds a policy; without it the configuration beside the lock is asked."""
+    against: Path | None = None
+    """The lock of before."""
+    now: datetime
+    """Aware, UTC."""
 
 
 class VerifyFlags(Struct, frozen=True, kw_only=True):

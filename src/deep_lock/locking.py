@@ -28,9 +28,11 @@ from deep_lock.settled import Run, head_of, settle
 if TYPE_CHECKING:
     import filelock
 
+    from deep_lock import policing
     from deep_lock.lockfile import stale
 else:
     filelock = Deferred("filelock")
+    policing = Deferred("deep_lock.policing")
     stale = Deferred("deep_lock.lockfile.stale")
 
 WAIT_SECONDS = 30
@@ -55,7 +57,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 def check_lock(flags: Flags, *, existence_only: bool = False) -> tuple[Path, tuple[str, ...]]:
     """Return why the lock is stale, a sentence each; nothing where it is up to date. Asks no index.
 
-    Raises LockInvalid and UserError.
+    Raises UserError, and PolicyBroken where the lock is up to date and breaks the policy of the configuration.
     """
     path = lock_path(flags.inputs)
     if not path.is_file():
@@ -63,7 +65,12 @@ def check_lock(flags: Flags, *, existence_only: bool = False) -> tuple[Path, tup
     if existence_only:
         return path, ()
     run = settle(flags, silent)
-    return path, _reasons(run) if run.old is not None else ()
+    if run.old is None:
+        return path, ()
+    reasons, policy = _reasons(run), run.gathered.config.policy
+    if not reasons and policy is not None:
+        policing.hold(run.old, policy, path.name, now=flags.surroundings.now)
+    return path, reasons
 
 
 def _reasons(run: Run) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from deep_lock.direct_sources import DirectSources, earlier_pins
 from deep_lock.earlier import earlier_of
 from deep_lock.errors import HookRefused
 from deep_lock.events import Reporter, Warned
-from deep_lock.findings import require_evidence, require_sources, tell
+from deep_lock.findings import require_evidence, require_moved, require_sources, tell
 from deep_lock.given_files import GivenFiles
 from deep_lock.graph import Closure, Plan
 from deep_lock.index_sources import IndexSources
@@ -136,6 +136,9 @@ def _asked(run: Run, plan: Plan, *, sources: IndexSources, backends: Backends, r
 def _closed(run: Run, plan: Plan, sources: IndexSources, reporter: Reporter) -> Lock:
     closure = _shared(plan, sources, reporter)
     require_sources(closure, run.selection)
+    upgrade = run.flags.upgrade
+    named = (parse_requirement(text) for text in upgrade.packages)
+    require_moved(closure, (requirement for requirement in named if requirement.specifier), upgrade.in_builds)
     if run.flags.rules.require_evidence or run.gathered.config.require_evidence:
         require_evidence(closure)
     if run.gathered.foreign is not None:

@@ -41,15 +41,20 @@ def plan_of(
     wanted = tuple(requirement for _, own in gathered.parts for requirement in own)
     runtime_hints, build_hints = _hints(old, targets) if old is not None else ({}, {})
     pins = tuple(requirement for requirement in moved.values() if requirement.specifier)
+    in_builds = frozenset(map(canonicalize_name, upgrade.in_builds))
+    in_runtime_moved = moved if not in_builds else {}
     in_runtime = {name for hints in runtime_hints.values() for name in hints} | {own.name for own in wanted}
     foreign, trees, scopes = gathered.foreign, gathered.trees, [scope for scope, _ in gathered.parts]
     if foreign is not None:
-        _refuse_moves(moved, in_runtime, foreign.source)
+        _refuse_moves(in_runtime_moved, in_runtime, foreign.source)
     problems = tuple(
         Problem(
             requirements=wanted,
             target=target,
-            constraints=(*gathered.constraints, *(pin for pin in pins if pin.name in in_runtime)),
+            constraints=(
+                *gathered.constraints,
+                *(pin for pin in pins if pin.name in in_runtime and pin.name in in_runtime_moved),
+            ),
             overrides=gathered.overrides,
             selection=selection,
             given=given_pins.given_on(foreign, scopes, target, trees) if foreign is not None else None,
@@ -65,9 +70,11 @@ def plan_of(
         extra_build_requires=dict(config.extra_build_requires or ()),
         config_settings=dict(config.config_settings or ()),
         share=(flags.rules.build_resolution or config.build_resolution or "shared") == "shared",
-        runtime_hints={label: _without(hints, moved) for label, hints in runtime_hints.items()},
+        runtime_hints={label: _without(hints, in_runtime_moved) for label, hints in runtime_hints.items()},
         build_hints={
-            key: {**_without(hints, moved), **_exact(pins)} for key, hints in build_hints.items() if not upgrade.builds
+            key: {**_without(hints, moved), **_exact(pins)} if not in_builds or key[1] in in_builds else hints
+            for key, hints in build_hints.items()
+            if not upgrade.builds
         },
     )
 

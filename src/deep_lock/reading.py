@@ -5,7 +5,7 @@ The readers in `inputs/` take text; here is where files are opened, and where pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.deferred import Deferred
+from deep_lock.display import show
 from deep_lock.errors import (
     ConfigError,
     LockInvalid,
@@ -38,14 +39,16 @@ from deep_lock.reach import Part
 
 if TYPE_CHECKING:
     from deep_lock.inputs import requirements_txt, script, setup_cfg
-    from deep_lock.lockfile import read
+    from deep_lock.lockfile import moved, read
 else:
     requirements_txt = Deferred("deep_lock.inputs.requirements_txt")
     script = Deferred("deep_lock.inputs.script")
     setup_cfg = Deferred("deep_lock.inputs.setup_cfg")
+    moved = Deferred("deep_lock.lockfile.moved")
     read = Deferred("deep_lock.lockfile.read")
 
 LOCK_NAME = "deep.lock"
+MAX_MOVED = 5
 DEFAULT_GROUPS = ("dev",)
 
 
@@ -250,11 +253,29 @@ def _refuse_unknown(
             raise UsageError(f"{project.source} has no {kind} {name!r}", hint=f"there is: {there or 'none'}")
 
 
-def read_lock(path: Path, reporter: Reporter) -> Lock | None:
-    """Read the lock that is there; None where there is none. Raises LockInvalid."""
+def read_lock(path: Path, reporter: Reporter, *, moving: Collection[str] = ()) -> Lock | None:
+    """Read the lock that is there; None where there is none.
+
+    ``moving`` are projects that are about to be moved: where somebody moved their versions in the file already, and nothing
+    else, the lock is read as it was before. Raises LockInvalid.
+    """
     if not path.is_file():
         return None
-    return read.from_text(read_text(path, LockInvalid, MAX_LOCK_BYTES), path.name, reporter)
+    text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
+    try:
+        return read.from_text(text, path.name, reporter)
+    except LockInvalid:
+        by_hand = moved.moved_versions(text, path.name)
+        if not by_hand:
+            raise
+        if {own.name for own in by_hand} <= frozenset(moving):
+            return read.from_text(moved.restored(text, by_hand), path.name, reporter)
+        told = ", ".join(f"{show(own.name)} from {own.was} to {show(own.now)}" for own in by_hand[:MAX_MOVED])
+        again = " ".join(f"-P {own.name}=={own.now}" for own in by_hand[:MAX_MOVED])
+        raise LockInvalid(
+            f"{path.name}: only versions were moved in it: {told}; the files are still those of before",
+            hint=f"run deep-lock lock {show(again)}",
+        ) from None
 
 
 def lock_path(inputs: InputFlags) -> Path:

@@ -10,7 +10,7 @@ from deep_lock.deferred import Deferred
 from deep_lock.events import Reporter
 from deep_lock.flags import Flags
 from deep_lock.model.lock import Lock, LockedInputs, LockedTarget
-from deep_lock.model.requirement import Requirement
+from deep_lock.model.requirement import Requirement, parse_requirement
 from deep_lock.model.resolution import Selection
 from deep_lock.model.target import Target
 from deep_lock.model.target_markers import environment_marker, environments
@@ -46,7 +46,8 @@ def settle(flags: Flags, reporter: Reporter) -> Run:
     """Read the inputs, the earlier lock and the rules. Raises UserError."""
     path = lock_path(flags.inputs)
     gathered = gather(flags, reporter)
-    old = None if flags.upgrade.everything else read_lock(path, reporter)
+    moving = [parse_requirement(text).name for text in flags.upgrade.packages]
+    old = None if flags.upgrade.everything else read_lock(path, reporter, moving=moving)
     if gathered.project.unknown and old is not None:
         gathered = completed(gathered, project_metadata.from_lock(gathered.project, old), flags.inputs)
     selection = selection_of(flags, gathered, old)

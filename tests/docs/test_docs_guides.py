@@ -12,15 +12,16 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 from live_index import unreachable
 from scenario_server import Releases, ScenarioServer
 
 from deep_lock.build.sandbox import probe
-from scenarios import MINOR
+from scenarios import MINOR, git
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 ZIPPER = (Path(__file__).parents[2] / "fixtures" / "building" / "zipper.py").read_text(encoding="utf-8")
@@ -213,6 +214,67 @@ def test_every_command_of_a_guide_with_another_tool_works(
     page: str, environ: Mapping[str, str], tmp_path: Path
 ) -> None:
     _run(GUIDES / f"{page}.md", _with_tool(page, environ, tmp_path), tmp_path / "project")
+
+
+CI = GUIDES.parent / "ci"
+
+
+def _action() -> list[str]:
+    """Return the steps of the composite action, with the defaults of its inputs; it compares with HEAD."""
+    document = yaml.safe_load((CI / "github-action" / "action.yml").read_text(encoding="utf-8"))
+    values = {name: str(own["default"]) for name, own in document["inputs"].items()} | {"compare-with": "HEAD"}
+    assert document["runs"]["using"] == "composite"
+    return [_filled(step["run"], "${{ inputs.%s }}", values) for step in document["runs"]["steps"]]
+
+
+def _component() -> list[str]:
+    """Return the script of the GitLab component, with the defaults of its inputs."""
+    spec, jobs = yaml.safe_load_all((CI / "gitlab" / "deep-lock.yml").read_text(encoding="utf-8"))
+    values = {name: str(own["default"]) for name, own in spec["spec"]["inputs"].items()}
+    return [_filled(line, "$[[ inputs.%s ]]", values) for line in jobs["deep-lock"]["script"]]
+
+
+def _hooks() -> list[str]:
+    """Return what pre-commit runs."""
+    hooks = yaml.safe_load((GUIDES.parents[1] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    assert {hook["id"] for hook in hooks} == {"deep-lock-check", "deep-lock-lock"}
+    for hook in hooks:
+        assert hook["language"] == "python"
+        assert re.search(hook["files"], "inner/deep.lock")
+        assert not re.search(hook["files"], "deep.lock.txt")
+    return [hook["entry"] for hook in hooks]
+
+
+def _filled(text: str, form: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(form % name, value)
+    assert form[:3] not in text, f"{text}: of no input"
+    return text
+
+
+@pytest.mark.parametrize("commands", [_action, _component, _hooks])
+def test_every_command_for_ci_works(
+    commands: Callable[[], list[str]], environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    project, summary = tmp_path / "project", tmp_path / "summary.md"
+    _prepare("github-actions", environ, project)
+    git(project, "init", "--quiet")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message=one")
+    own = {**environ, "GITHUB_STEP_SUMMARY": str(summary), "CI_MERGE_REQUEST_DIFF_BASE_SHA": "HEAD"}
+    for command in commands():
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=project,
+            env=own,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
+    told = [path for path in (summary, project / "deep-lock.md") if path.is_file()]
+    assert all("Nothing differs." in path.read_text(encoding="utf-8") for path in told)
+    assert len(told) == (0 if commands is _hooks else 1)
 
 
 def test_no_guide_is_left_out() -> None:

@@ -10,6 +10,7 @@ from deep_lock.errors import ConfigError, LimitExceeded
 from deep_lock.inputs.config import Config, IndexSetting, read_config, read_config_file
 from deep_lock.inputs.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.model.direct import Reference
+from deep_lock.model.policy import Policy
 
 WHOLE = """\
 python-versions = ["3.12", "3.13t"]
@@ -65,7 +66,7 @@ url = "https://index.example/simple/"
 default = true
 
 [policy]
-new-package = "error"
+package-new = "error"
 """
 
 
@@ -102,7 +103,7 @@ def test_every_key_is_read() -> None:
     assert config.config_settings == (
         ("old-lib", (("--global-option", ("--fast", "--and", "--fast")), ("editable_mode", "strict"), ("é", ""))),
     )
-    assert config.policy == {"new-package": "error"}
+    assert config.policy == Policy(levels={"package-new": "error"})
     assert "hunter2" not in repr(config)
     assert not [name for name in config.__struct_fields__ if getattr(config, name) is None]
 

@@ -1,4 +1,4 @@
-"""`deep-lock outdated`, through the front door."""
+"""`deep-lock outdated`, and the moves that follow from it, through the front door."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from scenario_server import Releases
 
 from deep_lock.cli.main import run
-from scenarios import LINUX, WINDOWS, Bench, bench
+from scenarios import LINUX, WINDOWS, Bench, Run, bench
 
 OLD: Releases = {
     "app-lib 1.0": {"requires": ["shared<3"]},
@@ -124,3 +124,88 @@ def test_the_command_that_is_told_moves_it_and_nothing_else(outdating: Outdating
         (entry.name, entry.version) for entry in before.packages
     }
     assert moved == {("app-lib", "1.0"), ("app-lib", "1.1")}
+
+
+# -- moving one build entry
+
+
+BUILDS: Releases = {
+    **{key: release for key, release in OLD.items() if not key.startswith("native")},
+    "native 1.0": {"wheels": [], "sdist": True, "build": ["maker"], "backend": "flit_core.buildapi"},
+    "maker 3.5": {"requires": ["inner"]},
+    "inner 1.6": {},
+}
+
+
+def _environments(ended: Run) -> dict[str, list[str]]:
+    return {build.name: [f"{own.name} {own.version}" for own in build.packages] for build in ended.lock.builds}
+
+
+def test_a_build_entry_moves_in_all_environments_that_admit_it_or_in_one(outdating: Outdating) -> None:
+    own = outdating.bench
+    own.hold({**OLD, "native 1.0": BUILDS["native 1.0"]})
+    assert own.lock("--refresh", "--upgrade").code == 0
+    own.hold(BUILDS)
+    one = own.lock("--refresh", "-P", "maker==3.5", "--in-build", "native", "--dry-run")
+    assert one.code == 0
+    assert own.lock("-P", "maker==3.5", "--in-build", "native").code == 0
+    assert _environments(own.lock("--check")) == {
+        "native": ["inner 1.0", "maker 3.5"],
+        "other": ["inner 1.0", "maker 3.0"],
+    }
+    ended = own.lock("-P", "maker==3.5")
+    assert _environments(ended) == {"native": ["inner 1.0", "maker 3.5"], "other": ["inner 1.0", "maker 3.5"]}
+
+
+def test_a_build_entry_that_nothing_admits_is_an_error_that_names_who(outdating: Outdating) -> None:
+    own = outdating.bench
+    before = own.lock("--check").text
+    own.hold({**OLD, "maker 4.0": {"requires": ["inner"]}})
+    ended = own.lock("--refresh", "-P", "maker==4.0", "--in-build", "native")
+    assert ended.code == 1
+    assert "-P maker==4.0: nothing took it" in ended.stderr
+    assert "the build of native 1.0 takes 3.0: it asks for maker<4" in ended.stderr
+    assert ended.text == before
+    ended = own.lock("-P", "app-lib==1.0", "-P", "nowhere==1")
+    assert ended.code == 1
+    assert "this lock does not use nowhere" in ended.stderr
+
+
+# -- a bot that moved only the version
+
+
+def _by_hand(own: Bench, name: str, was: str, now: str) -> str:
+    path = own.folder / "deep.lock"
+    text = path.read_text(encoding="utf-8")
+    head = f'name = "{name}"\nversion = "'
+    assert f'{head}{was}"' in text
+    path.write_text(text.replace(f'{head}{was}"', f'{head}{now}"'), encoding="utf-8")
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_version_that_was_moved_by_hand_is_told_with_what_to_run(outdating: Outdating) -> None:
+    own = outdating.bench
+    own.hold(NEW)
+    moved = _by_hand(own, "app-lib", "1.0", "1.1")
+    for flags in ((), ("--check",), ("-P", "shared")):
+        ended = own.lock("--refresh", *flags)
+        assert ended.code == 2
+        assert "only versions were moved in it: app-lib from 1.0 to 1.1" in ended.stderr
+        assert "run deep-lock lock -P app-lib==1.1" in ended.stderr
+        assert ended.text == moved
+    ended = own.lock("--refresh", "-P", "app-lib==1.1")
+    assert ended.code == 0
+    assert "app-lib==1.1" in ended.pins()
+    assert "shared==2.0" in ended.pins(), "earlier pins hold"
+    assert own.lock("--check").code == 0
+
+
+def test_a_lock_that_is_broken_otherwise_is_not_mistaken_for_it(outdating: Outdating) -> None:
+    own = outdating.bench
+    path = own.folder / "deep.lock"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('lock-version = "1.0"', 'lock-version = "9.0"'), encoding="utf-8"
+    )
+    ended = own.lock("-P", "app-lib==1.1")
+    assert ended.code == 2
+    assert "lock-version" in ended.stderr

@@ -57,7 +57,10 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
         inputs=InputFlags(**_pick(values, InputFlags)),
         rules=RuleFlags(**_pick(values, RuleFlags)),
         upgrade=UpgradeFlags(
-            everything=values["upgrade"], packages=values["upgrade_package"], builds=values["upgrade_build"]
+            everything=values["upgrade"],
+            packages=values["upgrade_package"],
+            in_builds=values["in_builds"],
+            builds=values["upgrade_build"],
         ),
         network=NetworkFlags(**_pick(values, NetworkFlags)),
         surroundings=session.surroundings,

@@ -209,6 +209,13 @@ UPGRADES = (
         metavar="NAME[==V]",
         help="Give up the pin of one project, in build environments too, or move it to V. Repeatable.",
     ),
+    option(
+        "--in-build",
+        "in_builds",
+        multiple=True,
+        metavar="NAME",
+        help="With -P: in the build environment of this project only. Repeatable.",
+    ),
     option("--upgrade-build", is_flag=True, help="Give up the pins of build environments."),
 )
 OFFLINE = option("--offline", is_flag=True, help="Use the cache only; exit 3 and name what it lacks.")

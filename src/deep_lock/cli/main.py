@@ -13,8 +13,15 @@ from deep_lock.cli.diff_command import diff_command
 from deep_lock.cli.doctor_command import doctor_command
 from deep_lock.cli.export_command import export_command
 from deep_lock.cli.fetch_command import fetch_command
+from deep_lock.cli.git_command import (
+    completion_command,
+    git_merge_command,
+    git_setup_command,
+    git_textconv_command,
+)
 from deep_lock.cli.lock_command import lock_command
 from deep_lock.cli.outdated_command import outdated_command
+from deep_lock.cli.policy_command import policy_command
 from deep_lock.cli.printer import Printer
 from deep_lock.cli.surroundings import open_session
 from deep_lock.cli.verify_command import verify_command
@@ -33,7 +40,7 @@ Start with: deep-lock lock
 \b
 Exit codes:
   0    done
-  1    the answer needs you: the lock is stale, or no set of releases fits
+  1    the answer needs you: the lock is stale or breaks the policy, or no set of releases fits
   2    wrong usage, configuration or input, or a lock that cannot be read
   3    network or index trouble: try again
   4    refused for safety: a hash that differs, an unsafe archive, evidence that is missing
@@ -71,8 +78,13 @@ cli.add_command(export_command)
 cli.add_command(verify_command)
 cli.add_command(outdated_command)
 cli.add_command(why_command)
+cli.add_command(git_setup_command)
+cli.add_command(git_merge_command)
+cli.add_command(git_textconv_command)
+cli.add_command(completion_command)
 cli.add_command(tree_command)
 cli.add_command(export_command)
+cli.add_command(policy_command)
 cli.add_command(fetch_command)
 cli.add_command(wheelhouse_command)
 cli.add_command(cache_command)

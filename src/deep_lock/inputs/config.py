@@ -16,11 +16,13 @@ from deep_lock.errors import ConfigError, UserError
 from deep_lock.inputs.config_settings import read_config_settings
 from deep_lock.inputs.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.inputs.faults import Faults
+from deep_lock.inputs.policy import read_policy
 from deep_lock.inputs.requirement_list import described, is_list_of_strings, read_name, read_requirement_list
 from deep_lock.inputs.source_tables import SourceSetting, read_source
 from deep_lock.inputs.text import shown
 from deep_lock.inputs.toml_text import Lines, read_toml
 from deep_lock.model.build_system import ConfigSettings
+from deep_lock.model.policy import Policy
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import ALL, BuildScope, Prereleases, ResolutionMode
 
@@ -91,8 +93,8 @@ class Config(Struct, frozen=True, kw_only=True):
     files: Files | None = None
     build_resolution: BuildResolution | None = None
     require_evidence: bool | None = None
-    policy: Mapping[str, Any] | None = None
-    """As written: the policy room reads it."""
+    policy: Policy | None = None
+    """What is wanted of the lock."""
 
 
 def read_config(settings: Mapping[str, Any], source: str, text: str = "") -> Config:
@@ -320,10 +322,10 @@ def _is_web_url(text: str) -> bool:
         return False
 
 
-def _table(value: Any, _at: _At) -> Mapping[str, Any]:
+def _policy(value: Any, at: _At) -> Policy:
     if not isinstance(value, dict):
         raise _Mistyped(f"a table, not {described(value)}")
-    return value
+    return read_policy(value, at.key, at.faults)
 
 
 _READERS: Mapping[str, Callable[[Any, _At], Any]] = {
@@ -359,5 +361,5 @@ _READERS: Mapping[str, Callable[[Any, _At], Any]] = {
     "files": _one_of(Files),
     "build-resolution": _one_of(BuildResolution),
     "require-evidence": _boolean,
-    "policy": _table,
+    "policy": _policy,
 }

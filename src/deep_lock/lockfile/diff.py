@@ -24,9 +24,15 @@ DAY_SECONDS = 86400
 
 def changes(old: Lock, new: Lock, *, now: datetime | None = None) -> tuple[Change, ...]:
     """Return what differs, most important first. ``now`` (aware) is for ages of releases; without it none are told."""
+    found = _told_once(every_change(old, new, now=now))
+    return tuple(sorted(found, key=lambda change: (change.rank, change.name, change.code, change.message)))
+
+
+def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[Change]:
+    """Return what differs, also what `changes` leaves out because the same fact is told louder. Not sorted."""
     before, after = open_register(ordered(old)), open_register(ordered(new))
     chains = find_chains(after)
-    found = [
+    return [
         *_settings(before.lock, after.lock),
         *build_changes(before, after, chains),
         *file_changes(before, after),
@@ -34,7 +40,6 @@ def changes(old: Lock, new: Lock, *, now: datetime | None = None) -> tuple[Chang
         *_versions(before, after, now),
         *_quiet(before, after),
     ]
-    return tuple(sorted(_told_once(found), key=lambda change: (change.rank, change.name, change.code, change.message)))
 
 
 def _settings(before: Lock, after: Lock) -> Iterator[Change]:
@@ -50,9 +55,8 @@ def _settings(before: Lock, after: Lock) -> Iterator[Change]:
         yield Change(code="settings-changed", name="", message=told)
 
 
-def _told_once(found: Iterable[Change]) -> list[Change]:
+def _told_once(every: list[Change]) -> list[Change]:
     """Leave out that a project is new where it is told that its code runs, and that its version moved where it is new."""
-    every = list(found)
     louder = {change.name for change in every if change.code in {"build-new", "build-dep-new", "became-sdist-only"}}
     return [change for change in every if change.code != "package-new" or change.name not in louder]
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from deep_lock.model.changes import Change
+from deep_lock.model.likeness import is_alike
 from deep_lock.model.lock import LockedArchive, LockedFile, LockedPackage, LockedVcs
 from deep_lock.model.register import Register, key_of
 
@@ -74,7 +75,7 @@ def _other_bytes(entry: LockedPackage, what: str, was: str, now: str) -> Change:
 
 def _hosts(before: Register, after: Register) -> Iterator[Change]:
     """Hosts that the old lock has no file and no index of, each with the entries that use it."""
-    known = set(_host_uses(before)) | {_host(url) for _, url in before.lock.indexes}
+    known = set(_host_uses(before)) | {host_of(url) for _, url in before.lock.indexes}
     if not known:
         return
     for host, names in sorted(_host_uses(after).items()):
@@ -92,47 +93,19 @@ def _host_uses(register: Register) -> Mapping[str, list[str]]:
         urls = [file.url for file in files_of(entry) if file.url is not None]
         if isinstance(entry.source, LockedArchive | LockedVcs) and entry.source.url is not None:
             urls.append(entry.source.url)
-        for host in dict.fromkeys(map(_host, urls)):
+        for host in dict.fromkeys(map(host_of, urls)):
             uses.setdefault(host, []).append(key_of(entry)[0])
     return {host: list(dict.fromkeys(names)) for host, names in uses.items()}
 
 
-def _host(url: str) -> str:
-    """Return scheme and host: http where https was is another host."""
+def host_of(url: str) -> str:
+    """Return scheme, host and port of a URL: http where https was is another host."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return url
     return f"{parts.scheme}://{host}{f':{port}' if port is not None else ''}"
-
-
-def is_alike(one: str, other: str) -> bool:
-    """Whether two names differ by at most two letters, or by letters that look like others."""
-    if _folded(one) == _folded(other):
-        return True
-    return abs(len(one) - len(other)) <= 2 and 0 < _distance(one, other) <= 2
-
-
-_SIGHT = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "_": "-", ".": "-"})
-
-
-def _folded(name: str) -> str:
-    return name.lower().translate(_SIGHT).replace("rn", "m").replace("vv", "w")
-
-
-def _distance(one: str, other: str) -> int:
-    """The edit distance with swaps of neighbours (Damerau, optimal string alignment)."""
-    rows = [list(range(len(other) + 1))]
-    for place, letter in enumerate(one, 1):
-        row = [place]
-        for column, against in enumerate(other, 1):
-            cost = min(rows[-1][column] + 1, row[-1] + 1, rows[-1][column - 1] + (letter != against))
-            if place > 1 and column > 1 and letter == other[column - 2] and one[place - 2] == against:
-                cost = min(cost, rows[-2][column - 2] + 1)
-            row.append(cost)
-        rows.append(row)
-    return rows[-1][-1]
 
 
 def _publishers(was: tuple[LockedPackage, ...], now: tuple[LockedPackage, ...]) -> Iterator[Change]:

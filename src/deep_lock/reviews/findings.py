@@ -1,14 +1,16 @@
-"""Findings for people and for programs: a line each, the gravest first."""
+"""Findings for people and for programs, the gravest first: in lines, as JSON, as workflow commands of GitHub."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from deep_lock.display import show
-from deep_lock.model.review import Finding
+from deep_lock.model.review import Finding, Severity
 
+MAX_LINE = 1000
 _COLORS = {"error": "31;1", "finding": "33;1", "note": "2"}
+_COMMANDS: Mapping[Severity, str] = {"error": "error", "finding": "warning", "note": "notice"}
 
 
 def findings_text(findings: Sequence[Finding], *, color: bool) -> str:
@@ -49,3 +51,33 @@ def counted(findings: Sequence[Finding]) -> str:
         if (count := counts[severity])
     ]
     return ", ".join(words) or "nothing found"
+
+
+def finding_line(finding: Finding) -> str:
+    """Return a finding on one line, fit to be shown, without its severity."""
+    where = f" [{', '.join(finding.targets)}]" if finding.targets else ""
+    # a chain of one is the subject itself
+    way = f" ({' > '.join(finding.chain)})" if len(finding.chain) > 1 else ""
+    return show(f"{finding.code}: {finding.subject}: {finding.message}{where}{way}", limit=MAX_LINE)
+
+
+def findings_lines(findings: Iterable[Finding]) -> str:
+    """Return one line for each finding, its severity first."""
+    return "".join(f"{finding.severity} {finding_line(finding)}\n" for finding in findings)
+
+
+def findings_github(findings: Iterable[Finding], path: str, lines: Mapping[str, int]) -> str:
+    """Return workflow commands, a line each, that stand beside the line of the entry in the lock at ``path``."""
+    return "".join(
+        f"::{_COMMANDS[finding.severity]} file={_property(path)},line={lines.get(finding.subject.partition(' ')[0], 1)},"
+        f"title={_property(finding.code)}::{_data(finding_line(finding))}\n"
+        for finding in findings
+    )
+
+
+def _data(value: str) -> str:
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _data(value).replace(":", "%3A").replace(",", "%2C")

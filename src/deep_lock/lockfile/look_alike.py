@@ -1,0 +1,93 @@
+"""Names that look like well-known ones: what a typing error, a careless eye or a helpful machine installs instead.
+
+Law: an alarm that is mostly wrong is not read. A pattern stands here only because real locks hardly ever show it: the
+shorter a name, the more names lie near it by chance, so a short one must be nearer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import combinations
+
+from deep_lock.model.known_names import KNOWN_NAMES, NEIGHBOURS
+from deep_lock.model.likeness import distance, folded
+
+ONE_LETTER = 6
+"""Names of fewer letters are near each other by chance."""
+ONE_LETTER_OF_A_PART = 4
+TWO = 2
+TWO_LETTERS = 10
+LONG = 24
+"""Of longer names only one letter is looked at: there are too many ways to leave out two."""
+MAX_LENGTH = 60
+_AFFIXES = ("python", "py")
+
+
+def well_known(name: str) -> str | None:
+    """Return the well-known name that a normalized name may be taken for; None where there is none, or it is one."""
+    if len(name) > MAX_LENGTH or name in KNOWN_NAMES or name in NEIGHBOURS:
+        return None
+    known = _known()
+    for shape in _shapes(name):
+        if shape in known:
+            return known[shape]
+    near = {other for piece in _pieces(name) for other in _near().get(piece, ())}
+    return min((other for other in near if _is_near(name, other)), default=None)
+
+
+def _is_near(name: str, other: str) -> bool:
+    """Whether what differs, whole words that both share left away, differs by few letters of enough."""
+    one, two = _apart(name.split("-"), other.split("-"))
+    length = min(len(one), len(two))
+    apart = distance(one, two)
+    if apart == 1:
+        return length >= ONE_LETTER or (length >= ONE_LETTER_OF_A_PART and one != name)
+    return apart == TWO and length >= TWO_LETTERS and name.count("-") == other.count("-")
+
+
+def _apart(one: list[str], other: list[str]) -> tuple[str, str]:
+    """Return two names without the words that both begin and end with."""
+    while one and other and one[0] == other[0]:
+        one, other = one[1:], other[1:]
+    while one and other and one[-1] == other[-1]:
+        one, other = one[:-1], other[:-1]
+    return "-".join(one), "-".join(other)
+
+
+def _shapes(name: str) -> Iterator[str]:
+    """What a name may be read as: without separators, with letters for digits, without an affix."""
+    yield _plain(name)
+    for affix in _AFFIXES:
+        for bare in (name.removeprefix(f"{affix}-"), name.removesuffix(f"-{affix}")):
+            if bare != name and len(bare) >= ONE_LETTER:
+                yield _plain(bare)
+
+
+def _plain(name: str) -> str:
+    return folded(name).replace("-", "")
+
+
+@lru_cache(maxsize=1)
+def _known() -> Mapping[str, str]:
+    return {_plain(name): name for name in sorted(KNOWN_NAMES, reverse=True)}
+
+
+@lru_cache(maxsize=1)
+def _near() -> Mapping[str, Sequence[str]]:
+    """Well-known names by what is left of them without some letters.
+
+    Two names within a distance of n share what is left of each without at most n letters.
+    """
+    found: dict[str, list[str]] = {}
+    for name in KNOWN_NAMES:
+        for piece in _pieces(name):
+            found.setdefault(piece, []).append(name)
+    return found
+
+
+def _pieces(name: str) -> set[str]:
+    """Return what is left of a name without none, one, and of a long one without two of its letters."""
+    ends = range(len(name))
+    pieces = {name, *(name[:one] + name[one + 1 :] for one in ends)}
+    if TWO_LETTERS <= len(name) <= LONG:
+        pieces.update(name[:one] + name[one + 1 : two] + name[two + 1 :] for one, two in combinations(ends, 2))
+    return pieces

@@ -1,0 +1,70 @@
+"""Opens a lock and a policy, and holds the one against the other.
+
+Law: nothing is resolved, and no index is asked.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from deep_lock.errors import ConfigError, LockInvalid, PolicyBroken, UsageError
+from deep_lock.events import Reporter
+from deep_lock.flags import PolicyFlags
+from deep_lock.inputs.policy import read_policy_file
+from deep_lock.lockfile.places import lines_of
+from deep_lock.lockfile.policy import judge
+from deep_lock.lockfile.read import from_text
+from deep_lock.model.lock import Lock
+from deep_lock.model.policy import Policy
+from deep_lock.model.review import Finding
+from deep_lock.opening import MAX_LOCK_BYTES, read_text
+from deep_lock.reading import read_settings
+from deep_lock.reviews.findings import finding_line
+
+MAX_TOLD = 25
+
+
+class Judged(Struct, frozen=True, kw_only=True):
+    """What a policy finds in a lock."""
+
+    findings: tuple[Finding, ...]
+    """Errors first."""
+    lines: Mapping[str, int]
+    """The line of each entry's name in the lock, from 1."""
+
+
+def police(flags: PolicyFlags, reporter: Reporter) -> Judged:
+    """Hold a lock against a policy, and against the lock of before where it is named. Raises UserError."""
+    policy = _policy(flags)
+    lock, text = _lock(flags.lock, reporter)
+    old = _lock(flags.against, reporter)[0] if flags.against is not None else None
+    return Judged(findings=judge(lock, policy, now=flags.now, old=old), lines=lines_of(text))
+
+
+def hold(lock: Lock, policy: Policy, name: str, *, now: datetime) -> None:
+    """Raise PolicyBroken, with every error that the policy finds in the lock; ``name`` is what the lock is called."""
+    errors = [finding for finding in judge(lock, policy, now=now) if finding.severity == "error"]
+    if errors:
+        told = [finding_line(finding) for finding in errors[:MAX_TOLD]]
+        if len(errors) > MAX_TOLD:
+            told.append(f"and {len(errors) - MAX_TOLD} more")
+        raise PolicyBroken(
+            f"{name} breaks the policy:\n" + "\n".join(f"  {text}" for text in told),
+            hint="deep-lock policy tells all that it finds",
+        )
+
+
+def _lock(path: Path, reporter: Reporter) -> tuple[Lock, str]:
+    try:
+        text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no lock", hint="make one: deep-lock lock") from None
+    return from_text(text, path.name, reporter), text
+
+
+def _policy(flags: PolicyFlags) -> Policy:
+    if flags.policy is not None:
+        return read_policy_file(read_text(flags.policy, ConfigError), flags.policy.name)
+    return read_settings(flags.lock.parent).policy or Policy()
