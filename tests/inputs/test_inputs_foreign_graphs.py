@@ -213,9 +213,7 @@ def _selected(lock: Pylock, target: Target, extras: list[str], groups: list[str]
         extras=extras,
         dependency_groups=groups,
     )
-    return {
-        f"{package.name}=={0 if package.archive else package.version or 0}" for package, _ in found
-    }
+    return {f"{package.name}=={0 if package.archive else package.version or 0}" for package, _ in found}
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
