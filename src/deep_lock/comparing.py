@@ -14,9 +14,12 @@ from deep_lock.events import Reporter
 from deep_lock.flags import Surroundings
 from deep_lock.lockfile.diff import changes
 from deep_lock.lockfile.places import lines_of
+from deep_lock.lockfile.policy import judge
 from deep_lock.lockfile.read import from_text
 from deep_lock.model.lock import Lock
+from deep_lock.model.review import Finding
 from deep_lock.opening import MAX_LOCK_BYTES, read_text
+from deep_lock.reading import read_settings
 from deep_lock.reviews.review import Review
 
 if TYPE_CHECKING:
@@ -51,7 +54,17 @@ def compare(old: str, new: str, lock: Path, surroundings: Surroundings, reporter
         path=after.path,
         changes=changes(before.lock, after.lock, now=surroundings.now),
         lines=lines_of(after.text),
+        findings=_policed(before, after, surroundings),
     )
+
+
+def _policed(before: Side, after: Side, surroundings: Surroundings) -> tuple[Finding, ...]:
+    """Return what the policy of the project finds in the new lock, where one is configured."""
+    policy = read_settings(Path(after.path).parent).policy
+    if policy is None or not after.lock.targets:
+        return ()
+    old = before.lock if before.lock.targets else None  # another tool's lock has nothing to hold a build against
+    return judge(after.lock, policy, now=surroundings.now, old=old)
 
 
 def _side(name: str, lock: Path, surroundings: Surroundings, reporter: Reporter) -> Side:

@@ -38,6 +38,7 @@ from deep_lock.model.lock import (
 )
 from deep_lock.model.policy import AGAINST, RULES, Exemption, Policy
 from deep_lock.model.review import Finding
+from deep_lock.reviews.findings import findings_github
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "locks"
@@ -494,6 +495,12 @@ def test_a_lock_cannot_write_workflow_commands(folder: Folder) -> None:
     _, out, _ = folder.run("--output-format", "github")
     assert out.count("\n") == 1
     assert "100%250A::error::x" in out
+
+
+def test_a_path_cannot_end_the_property_that_it_stands_in() -> None:
+    finding = Finding(code="backend", severity="note", subject="lib 1.0", message="x")
+    text = findings_github([finding], "C:/a,title=b/deep.lock", {"lib": 7})
+    assert text == "::notice file=C%3A/a%2Ctitle=b/deep.lock,line=7,title=backend::backend: lib 1.0: x\n"
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,15 @@ def test_every_code_is_documented_as_it_is() -> None:
     }
     for code, (rank, weight, meaning) in CODES.items():
         assert (code, str(rank), weight, meaning) in rows
+
+
+@pytest.mark.parametrize("pair", ["sdist-only"], indirect=True)
+def test_the_policy_of_the_project_is_told_first_in_every_form(pair: Pair) -> None:
+    (pair.bench.folder / "deep-lock.toml").write_text(
+        '[policy]\nbackends = ["setuptools.build_meta"]\n', encoding="utf-8"
+    )
+    (finding,) = [own for own in json.loads(pair.diff("--format", "json")[1])["policy"] if own["severity"] == "error"]
+    assert finding["subject"].startswith("lib")
+    assert pair.diff()[1].startswith("Policy (")
+    for form in ("text", "markdown", "github"):
+        assert "lib 1.1" in pair.diff("--format", form)[1]

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from deep_lock.exports.view import Exported, View
+from deep_lock.exports.ways import words
 from deep_lock.model.installed import tags_of
 from deep_lock.model.layers import ROOT, Edge, Environment, Layers, Node, Step, chain, nearest, open_layers
 from deep_lock.model.lock import EnvironmentMember, LockedBuild, LockedFile, LockedReference, source_text
@@ -81,7 +82,7 @@ def _package(subject: _Subject, node: Node, step: Step) -> dict[str, Any]:
         "version": entry.version,
         "role": "build-only" if not node.runtime else "both" if node.used else "runtime",
         "level": node.level,
-        "chain": _words(subject, chain(step)),
+        "chain": list(words(subject.layers, chain(step))),
         "targets": subject.ordered(node.runtime),
         "used-in-builds": subject.ordered(node.used),
         "built": subject.ordered(node.built),
@@ -100,16 +101,6 @@ def _package(subject: _Subject, node: Node, step: Step) -> dict[str, Any]:
         "sdist": _file(entry.sdist, subject.ordered(node.built)) if entry.sdist is not None else None,
         "wheels": [_file(wheel, _fitting(subject, wheel)) for wheel in entry.wheels],
     }
-
-
-def _words(subject: _Subject, edges: tuple[Edge, ...]) -> list[str]:
-    """Return a chain in words: what is built gives way to its build."""
-    words: list[str] = []
-    for edge in edges:
-        if edge.kind == "build" and edge.environment.record is not None:
-            words[-1:] = [f"build of {called(edge.environment.record)}"]
-        words.append(called(subject.layers.nodes[edge.child].entry))
-    return words
 
 
 def _reference(reference: LockedReference) -> Mapping[str, str | None]:

@@ -13,7 +13,8 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from msgspec import Struct
 
 from deep_lock.exports.view import View, builds_of, installed
-from deep_lock.model.chains import find_chains
+from deep_lock.exports.ways import words
+from deep_lock.model.layers import chain, nearest, open_layers
 from deep_lock.model.lock import (
     LockedArchive,
     LockedBuild,
@@ -75,14 +76,15 @@ def inventory(view: View, public_index: str) -> Inventory:
     labels = {key_of(own.entry): own.labels for own in installed(view)}
     bare = _without_selection(view)
     used = {key_of(member) for build in builds for member in members(build)}
-    chains = find_chains(register)
+    layers = open_layers(register, view.targets, view.chosen)
+    steps = nearest(layers)
     packages = tuple(
         Described(
             key=key,
             entry=entry,
             purl=purl_of(entry, public_index),
             role="build-only" if key not in labels else "runtime" if key in bare else "optional",
-            chain=chains.chain(key),
+            chain=words(layers, chain(steps[key])) if key in steps else (),
             labels=tuple(sorted(labels.get(key, ()))),
             builds=tuple(build for build in builds if build.needed != "project" and record_key(build) == key),
         )

@@ -108,15 +108,16 @@ def _more_targets(
 
 def _same_build(name: str, was: tuple[LockedBuild, ...], now: tuple[LockedBuild, ...]) -> Iterator[Change]:
     """What is built in both locks: by what, and what it asks for."""
+    before, after = sorted({_backend(build) for build in was}), sorted({_backend(build) for build in now})
     old, new = was[0], now[0]
-    if (old.backend, old.backend_path) != (new.backend, new.backend_path):
+    if set(after) - set(before):
         yield Change(
             code="backend-changed",
             name=name,
-            was=_backend(old),
-            now=_backend(new),
-            message=f"is built by {_backend(new)}, not by {_backend(old)}",
-            targets=new.targets,
+            was=" and ".join(before),
+            now=" and ".join(after),
+            message=f"is built by {' and '.join(after)}, before by {' and '.join(before)}",
+            targets=tuple(sorted({label for build in now if _backend(build) not in before for label in build.targets})),
         )
     gone, come = _asked(was) - _asked(now), _asked(now) - _asked(was)
     if gone or come:
@@ -129,9 +130,9 @@ def _same_build(name: str, was: tuple[LockedBuild, ...], now: tuple[LockedBuild,
             now=", ".join(sorted(come)),
             message=f"the build of {called(new)} {', '.join(told)}",
         )
-    if new.evidence == "assumed" and old.evidence != "assumed":
+    if any(build.evidence == "assumed" for build in now) and all(build.evidence != "assumed" for build in was):
         message = f"what the backend of {called(new)} asks for was {old.evidence}, and is assumed"
-        yield Change(code="evidence-lowered", name=name, was=old.evidence, now=new.evidence, message=message)
+        yield Change(code="evidence-lowered", name=name, was=old.evidence, now="assumed", message=message)
 
 
 def _backend(build: LockedBuild) -> str:

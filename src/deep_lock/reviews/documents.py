@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from deep_lock.model.changes import CODES, Change, Weight
+from deep_lock.reviews.findings import finding_row, findings_github
 from deep_lock.reviews.review import Review, meaning, told, way, where
 
 SCHEMA = "deep-lock/diff"
@@ -25,6 +26,7 @@ def json_document(review: Review) -> str:
             "new": review.new,
             "counts": {weight: len(review.of(weight)) for weight in _LEVELS},
             "changes": [_change(change) for change in review.changes],
+            "policy": [finding_row(finding) for finding in review.findings],
         }
     )
 
@@ -89,7 +91,8 @@ def github(review: Review) -> str:
         for change in changes:
             place = f"file={_property(review.path)},line={review.line(change)},title={_property(change.code)}"
             lines.append(f"::{command} {place}::{_data(_whole(change))}")
-    return "\n".join([*lines, ""]) if lines else ""
+    told = "\n".join([*lines, ""]) if lines else ""
+    return told + findings_github(review.findings, review.path, review.lines)
 
 
 def _whole(change: Change) -> str:

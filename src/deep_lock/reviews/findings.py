@@ -27,19 +27,21 @@ def findings_text(findings: Sequence[Finding], *, color: bool) -> str:
 
 def findings_json(findings: Sequence[Finding]) -> str:
     """Return the findings as a list; keys are only added."""
-    rows = [
-        {
-            "code": finding.code,
-            "severity": finding.severity,
-            "subject": finding.subject,
-            "message": finding.message,
-            "hint": finding.hint,
-            "chain": list(finding.chain),
-            "targets": list(finding.targets),
-        }
-        for finding in findings
-    ]
+    rows = [finding_row(finding) for finding in findings]
     return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode() + "\n"
+
+
+def finding_row(finding: Finding) -> dict[str, str | list[str]]:
+    """Return a finding as documents hold it."""
+    return {
+        "code": finding.code,
+        "severity": finding.severity,
+        "subject": finding.subject,
+        "message": finding.message,
+        "hint": finding.hint,
+        "chain": list(finding.chain),
+        "targets": list(finding.targets),
+    }
 
 
 def counted(findings: Sequence[Finding]) -> str:

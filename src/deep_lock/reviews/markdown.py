@@ -3,6 +3,7 @@
 import re
 
 from deep_lock.model.changes import Change, Weight
+from deep_lock.reviews.findings import finding_line
 from deep_lock.reviews.review import HEADINGS, QUIET, Review, told, way, where
 
 _SIGNIFICANT = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&])")
@@ -11,6 +12,9 @@ _SIGNIFICANT = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&])")
 def markdown(review: Review) -> str:
     """Return the comparison."""
     lines = [f"### deep.lock: {_escaped(review.old)} to {_escaped(review.new)}", ""]
+    if review.findings:
+        lines += [f"#### Policy ({len(review.findings)})", ""]
+        lines += [*(f"- {_escaped(finding_line(finding))}" for finding in review.findings), ""]
     if not review.changes:
         return "\n".join([*lines, "Nothing differs.", ""])
     for weight in ("danger", "look"):

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from deep_lock.display import show
 from deep_lock.model.changes import CODES, Change, Weight
+from deep_lock.model.review import Finding
 
 HEADINGS: Mapping[Weight, str] = {
     "danger": "Stop and look",
@@ -31,6 +32,8 @@ class Review(Struct, frozen=True, kw_only=True):
     path: str = "deep.lock"
     """The file that the comparison is about, as annotations name it."""
     changes: tuple[Change, ...]
+    findings: tuple[Finding, ...] = ()
+    """What the policy of the project finds in the new lock."""
     lines: Mapping[str, int] = {}
     """The line of each entry's name in the new file, from 1."""
 

@@ -1,6 +1,7 @@
 """A comparison for a terminal: what matters first, and the noise counted."""
 
 from deep_lock.model.changes import Weight
+from deep_lock.reviews.findings import finding_line
 from deep_lock.reviews.review import HEADINGS, QUIET, Review, told, way, where
 
 MAX_VERSIONS = 20
@@ -11,7 +12,8 @@ _SIGNS: dict[Weight, str] = {"danger": "!", "look": "?", "version": "-", "quiet"
 
 def text(review: Review, *, color: bool = False) -> str:
     """Return the comparison, a line for each change; nothing where nothing differs."""
-    lines: list[str] = []
+    lines = [f"Policy ({len(review.findings)})"] if review.findings else []
+    lines += [f"  {finding_line(finding)}" for finding in review.findings]
     for weight in ("danger", "look", "version"):
         lines += _section(review, weight, color=color)
     quiet = [f"{count} {QUIET[code]}" for code, count in review.counts.items() if code in QUIET]
