@@ -18,6 +18,11 @@ from deep_lock.model.target import Target, UnevaluableMarker
 from deep_lock.model.target_markers import Scope, enlarge, label_marker
 from deep_lock.reach import Part
 
+_TOGETHER = (
+    "a target of deep.lock has one release of each project: name the extras and groups that go together, with --extra"
+    " and --group"
+)
+
 
 def given_parts(
     lock: ForeignLock, scopes: Sequence[Scope], targets: tuple[Target, ...], trees: LocalTrees
@@ -47,9 +52,11 @@ def given_parts(
 def given_on(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees: LocalTrees) -> tuple[Given, ...]:
     """Return the pins that one target takes, sorted by name.
 
-    Raises Unsatisfiable where two scopes need different releases of one project, LockInvalid and RequirementInvalid.
+    Raises Unsatisfiable where two scopes exclude each other or need different releases of one project, LockInvalid and
+    RequirementInvalid.
     """
     wanted = frozenset(scopes)
+    _refuse_conflicts(lock, wanted)
     found: dict[NormalizedName, tuple[ForeignPin, frozenset[Scope]]] = {}
     for place, own in _installed(lock, target, wanted).items():
         pin = lock.pins[place]
@@ -109,6 +116,14 @@ def _extras(
     return found
 
 
+def _refuse_conflicts(lock: ForeignLock, chosen: frozenset[Scope]) -> None:
+    for conflict in lock.conflicts:
+        both = sorted(conflict & chosen)
+        if len(both) > 1:
+            told = " and ".join(f"{scope.kind} {scope.name!r}" if scope.name else "the project" for scope in both)
+            raise Unsatisfiable(f"{lock.source} says that {told} exclude each other", hint=_TOGETHER)
+
+
 def _two(lock: ForeignLock, target: Target, *pins: tuple[ForeignPin, frozenset[Scope]]) -> Unsatisfiable:
     told = " and ".join(
         f"{pin.version or pin.url} for {', '.join(scope.name or 'the project' for scope in sorted(scopes))}"
@@ -116,6 +131,5 @@ def _two(lock: ForeignLock, target: Target, *pins: tuple[ForeignPin, frozenset[S
     )
     return Unsatisfiable(
         f"{lock.source} holds {pins[0][0].name} twice for {target.label}: {told}",
-        hint="a target of deep.lock has one release of each project: name the extras and groups that go together,"
-        " with --extra and --group",
+        hint=_TOGETHER,
     )

@@ -53,6 +53,11 @@ def test_an_extra_that_conflicts_changes_what_the_project_itself_installs() -> N
     assert {str(lock.pins[place].version) for place in found if lock.pins[place].name == "click"} == {"8.5.1"}
 
 
+def test_what_excludes_what_is_told() -> None:
+    pairs = [("extra new", "extra old"), ("extra mix", "extra new"), ("group g1", "group g2"), ("group g2", "group g3")]
+    assert {*_read("uv-conflicts").conflicts} == {frozenset(map(_scope, pair)) for pair in pairs}
+
+
 def test_no_scopes_chosen_is_each_beside_the_project() -> None:
     lock, target = _read("uv-conflicts"), make_target("3.12", "x86_64-manylinux_2_28", host=None)
     alone = installed_pins(lock, target.environment)

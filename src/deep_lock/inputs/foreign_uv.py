@@ -12,6 +12,7 @@ from deep_lock.inputs.foreign_uv_graph import (
     UvPlaces,
     marker_texts,
     read_package,
+    uv_conflicts,
     uv_roots,
     uv_scopes,
     uv_selectors,
@@ -56,6 +57,7 @@ def read_uv_lock(text: str, source: str) -> ForeignLock:
         pins=pins,
         roots=tuple(scopes.items()),
         selectors=uv_selectors(roots, scopes) if places.conflicting else (),
+        conflicts=tuple(uv_conflicts(lock, roots)),
         notes=tuple(_notes(pins, source)),
     )
 

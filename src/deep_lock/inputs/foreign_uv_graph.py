@@ -241,6 +241,24 @@ def uv_selectors(roots: list[UvPackage], scopes: Asked) -> tuple[tuple[Scope, fr
     )
 
 
+def uv_conflicts(lock: Value, roots: list[UvPackage]) -> Iterator[frozenset[Scope]]:
+    """Give the sets of scopes that exclude each other. What excludes extras of other packages, edges say."""
+    names = {root.name for root in roots}
+    for conflict in lock.rows("conflicts"):
+        own = frozenset(
+            _conflicting(item) for item in conflict.items() if item.get("package").name("the package") in names
+        )
+        if len(own) > 1:
+            yield own
+
+
+def _conflicting(item: Value) -> Scope:
+    extra, group = item.find("extra"), item.find("group")
+    if extra is not None:
+        return Scope(kind="extra", name=extra.name("the extra"))
+    return Scope(kind="group", name=group.name("the group")) if group is not None else BASE
+
+
 def _selector(kind: str, package: UvPackage, name: str) -> str:
     """Return uv's name for a project, an extra or a group of it in markers: what conflicts is told apart by it."""
     return f"{kind}-{len(package.name)}-{package.name}" + (f"-{name}" if name else "")

@@ -114,6 +114,8 @@ class ForeignLock(Struct, frozen=True, kw_only=True):
     """Groups of conditions that are selected with the project itself, and with an extra (PEP 751)."""
     selectors: tuple[tuple[Scope, frozenset[str]], ...] = ()
     """What is on in the markers of edges where a scope is chosen (uv's conflicting extras)."""
+    conflicts: tuple[frozenset[Scope], ...] = ()
+    """Scopes of which no two can be chosen together."""
     notes: tuple[ForeignNote, ...] = ()
     """What the lock says and its pins do not, and what it does not say although it matters."""
 
