@@ -11,7 +11,7 @@ from fault_late_imports import MARK
 from scenario_server import Releases
 
 from deep_lock.build import sandbox
-from scenarios import MINOR, Bench, bench
+from scenarios import LINUX, MINOR, Bench, bench
 
 FENCE = Path(__file__).parents[1] / "support" / "fault_late_imports.py"
 ZIPPER = (Path(__file__).parents[2] / "fixtures" / "building" / "zipper.py").read_text(encoding="utf-8")
@@ -67,3 +67,18 @@ def test_commands_import_nothing_late(
         assert late(own, "wheelhouse", *arguments) == []
         assert (tmp_path / "house" / "thing-1.0-py3-none-any.whl").is_file()
         assert own.server.log
+
+
+def test_commands_that_ask_the_index_about_a_lock_import_nothing_late(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capfd, monkeypatch, RELEASES) as own:
+        own.ask("thing", "lib")
+        assert own.lock().code == 0
+        pins = own.folder / "requirements.txt"
+        assert late(own, "verify", "--deep") == []
+        assert late(own, "outdated") == []
+        pins.write_text("lib==1.0\nthing==1.0\n", encoding="utf-8")
+        targets = ["--python-version=3.13", f"--platform={LINUX}"]
+        assert late(own, "cache", "clean") == []
+        assert late(own, "deepen", str(pins), "--default-index", own.server.url, "--hooks=static", *targets) == []

@@ -11,14 +11,13 @@ from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
 from deep_lock.deferred import DeferredCommand
 from deep_lock.flags import NetworkFlags, VerifyFlags
+from deep_lock.reviews import outdated  # not later: by then an index has answered
 
 if TYPE_CHECKING:
     from deep_lock import outdating
     from deep_lock.outdating import Outdated
-    from deep_lock.reviews import outdated
 else:
     outdating = DeferredCommand("deep_lock.outdating")
-    outdated = DeferredCommand("deep_lock.reviews.outdated")
 
 FOUND = 1
 HELP = """\

@@ -11,13 +11,12 @@ from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
 from deep_lock.deferred import DeferredCommand
 from deep_lock.flags import NetworkFlags, VerifyFlags
+from deep_lock.reviews import findings  # not later: by then a stranger's archive was opened
 
 if TYPE_CHECKING:
     from deep_lock import verifying
     from deep_lock.model.review import Finding
-    from deep_lock.reviews import findings
 else:
-    findings = DeferredCommand("deep_lock.reviews.findings")
     verifying = DeferredCommand("deep_lock.verifying")
 
 FOUND = 1
