@@ -68,6 +68,7 @@ FLOORS: dict[str, int] = {
     "merging": 5,
     "git_setup": 5,
     "outdating": 5,
+    "upgrades": 5,
     "explaining": 5,
     "given_locks": 5,
     "installable": 5,

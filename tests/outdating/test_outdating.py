@@ -209,3 +209,41 @@ def test_a_lock_that_is_broken_otherwise_is_not_mistaken_for_it(outdating: Outda
     ended = own.lock("-P", "app-lib==1.1")
     assert ended.code == 2
     assert "lock-version" in ended.stderr
+
+
+# -- documents of bots
+
+
+def test_what_outdated_wrote_is_what_lock_moves(outdating: Outdating, tmp_path: Path) -> None:
+    own, document = outdating.bench, tmp_path / "outdated.json"
+    own.hold(NEW)
+    rows = [row for row in outdating.rows() if row["name"] in {"app-lib", "maker"}]
+    document.write_text(json.dumps({"schema": "deep-lock/outdated", "version": 1, "outdated": rows}), encoding="utf-8")
+    ended = own.lock("--refresh", "--upgrade-from", str(document))
+    assert ended.code == 0, ended.stderr
+    assert "app-lib==1.1" in ended.pins(builds=False)
+    assert "shared==2.0" in ended.pins(builds=False)
+    assert _environments(ended) == {"native": ["inner 1.0", "maker 3.0"], "other": ["inner 1.0", "maker 4.0"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[]", "Expected `object`"),
+        ('{"schema": "deep-lock/outdated", "version": 2, "outdated": []}', "$.version"),
+        (
+            '{"schema": "deep-lock/outdated", "version": 1, "outdated": [{"name": "a", "newest": "x y"}]}',
+            "is no version",
+        ),
+        (
+            '{"schema": "deep-lock/outdated", "version": 1, "outdated": [{"name": "a", "newest": "1"}, {"name": "A", "newest": "2"}]}',
+            "a is to be moved to 1 and to 2",
+        ),
+    ],
+)
+def test_a_document_that_is_none_is_wrong_usage(text: str, told: str, outdating: Outdating, tmp_path: Path) -> None:
+    document = tmp_path / "outdated.json"
+    document.write_text(text, encoding="utf-8")
+    ended = outdating.bench.lock("--upgrade-from", str(document))
+    assert ended.code == 2
+    assert told in ended.stderr

@@ -1,6 +1,6 @@
 """`deep-lock lock`: flags in, `deep.lock` out, a table for people on stderr."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import Struct
@@ -9,9 +9,15 @@ from deep_lock.cli.lock_options import SECTIONS
 from deep_lock.cli.sections import sectioned
 from deep_lock.cli.summary import summary
 from deep_lock.cli.surroundings import Session, said_again
+from deep_lock.deferred import DeferredCommand
 from deep_lock.errors import Stale, UsageError
 from deep_lock.flags import Flags, InputFlags, NetworkFlags, RuleFlags, UpgradeFlags
 from deep_lock.locking import check_lock, lock, write_lock
+
+if TYPE_CHECKING:
+    from deep_lock import upgrades
+else:
+    upgrades = DeferredCommand("deep_lock.upgrades")
 
 HELP = """\
 Resolve what the project runs on, and what builds it, to full depth; write deep.lock.
@@ -56,12 +62,7 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
     flags = Flags(
         inputs=InputFlags(**_pick(values, InputFlags)),
         rules=RuleFlags(**_pick(values, RuleFlags)),
-        upgrade=UpgradeFlags(
-            everything=values["upgrade"],
-            packages=values["upgrade_package"],
-            in_builds=values["in_builds"],
-            builds=values["upgrade_build"],
-        ),
+        upgrade=_upgrade(values),
         network=NetworkFlags(**_pick(values, NetworkFlags)),
         surroundings=session.surroundings,
     )
@@ -84,3 +85,13 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
     else:
         session.printer.say(f"{outcome.path.name} is up to date")
     session.printer.say(summary(outcome.lock))
+
+
+def _upgrade(values: dict[str, Any]) -> UpgradeFlags:
+    moved = upgrades.read_upgrades(values["upgrade_from"]) if values["upgrade_from"] is not None else ()
+    return UpgradeFlags(
+        everything=values["upgrade"],
+        packages=(*values["upgrade_package"], *moved),
+        in_builds=values["in_builds"],
+        builds=values["upgrade_build"],
+    )

@@ -230,6 +230,11 @@ UPGRADES = (
         metavar="NAME",
         help="With -P: in the build environment of this project only. Repeatable.",
     ),
+    option(
+        "--upgrade-from",
+        type=FILE,
+        help="Move what a document of deep-lock outdated names, as with -P: JSON, from which a bot left out the rest.",
+    ),
     option("--upgrade-build", is_flag=True, help="Give up the pins of build environments."),
 )
 OFFLINE = option("--offline", is_flag=True, help="Use the cache only; exit 3 and name what it lacks.")
