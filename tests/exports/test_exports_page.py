@@ -313,7 +313,9 @@ def test_a_person_with_a_mouse(tab: Page, tmp_path: Path) -> None:
         assert f"{member.name} {member.version}" in told
     tab.click("#details .record button")
     assert tab.ask(HEADING) == "tool-wind-0 2.0"
-    chains = tab.ask("[...document.querySelectorAll('.chains li')].map(own => own.textContent.replaceAll('›', '>'))")
+    chains = tab.ask(
+        "[...document.querySelectorAll('.chains li')].map(own => own.textContent.replaceAll('\\u203a', '>'))"
+    )
     assert chains[0] == "the project > build of app-wind-0 1.0.0 > tool-wind-0 2.0"
     assert len(chains) > 1
     assert tab.ask("location.hash") == "#tool-wind-0%3D%3D2.0"

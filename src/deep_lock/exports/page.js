@@ -127,7 +127,7 @@
       ["entries", packages.length],
       ["at run time", count((own) => own.role !== "build-only")],
       ["build-only", count((own) => own.role === "build-only")],
-      ["build layers", Math.max(0, ...packages.map((own) => own.level))],
+      ["levels of builds", builds.reduce((most, build) => Math.max(most, build.level), 0)],
       ["build records", builds.length],
       ["no wheel at all", count((own) => own["sdist-only"])],
       ["built on some", count((own) => markOf(own) === "built")],
