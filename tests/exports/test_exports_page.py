@@ -367,6 +367,11 @@ def test_search_and_filters_of_a_thousand_entries(tab: Page, tmp_path: Path) -> 
     assert tab.ask("document.getElementById('nothing').offsetParent !== null") is True
     assert chosen() == 1_000
     tab.click("[aria-label^='base-']")
+    # the list is narrower now, and longer: what was chosen is still in sight
+    top, bottom, height = tab.ask(
+        "(box => [box.top, box.bottom, innerHeight])(document.querySelector('[aria-current=true]').getBoundingClientRect())"
+    )
+    assert 0 <= top < bottom <= height
     assert tab.ask("document.querySelectorAll('#arrows > path.on').length") > 1
     _quiet(tab)
 
