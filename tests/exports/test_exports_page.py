@@ -399,6 +399,9 @@ def test_a_person_with_a_keyboard(tab: Page, tmp_path: Path) -> None:
     tab.press("Enter")
     assert tab.ask(HEADING) == second.partition(",")[0]
     assert tab.ask("document.activeElement.tagName") == "H2"
+    tab.press("Tab")
+    tab.press("Enter")
+    assert tab.ask(HEADING) == "the project"
     tab.press("Escape")
     assert (tab.ask("document.getElementById('details').hidden"), tab.ask(FOCUS)) == (True, second)
     tab.press("ArrowLeft")
