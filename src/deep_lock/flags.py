@@ -73,6 +73,8 @@ class NetworkFlags(Struct, frozen=True, kw_only=True):
     default_index: str | None = None
     indexes: tuple[str, ...] = ()
     """URL or NAME=URL, first asked first."""
+    only_named: bool = False
+    """Ask no index but those: without a default one, not the public one either."""
     index_strategy: Literal["first-index", "unsafe-best-match"] | None = None
     find_links: tuple[str, ...] = ()
     no_index: bool = False

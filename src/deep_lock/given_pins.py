@@ -3,7 +3,7 @@
 Law: its pins, hashes and conditions are kept exactly; deep-lock adds what builds them and nothing else.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
@@ -11,12 +11,17 @@ from packaging.utils import NormalizedName
 
 from deep_lock.errors import LockInvalid, Unsatisfiable
 from deep_lock.local_trees import LocalTrees
-from deep_lock.model.foreign import ForeignLock, ForeignPin, installed_pins
+from deep_lock.model.foreign import ForeignLock, ForeignPin, installed_pins, is_followed, selected_names
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.resolution import Given
 from deep_lock.model.target import Target, UnevaluableMarker
 from deep_lock.model.target_markers import Scope, enlarge, label_marker
 from deep_lock.reach import Part
+
+_TOGETHER = (
+    "a target of deep.lock has one release of each project: name the extras and groups that go together, with --extra"
+    " and --group"
+)
 
 
 def given_parts(
@@ -28,7 +33,7 @@ def given_parts(
     """
     labels: dict[tuple[Scope, int], set[str]] = {}
     for target in targets:
-        for place, own in _installed(lock, target).items():
+        for place, own in _installed(lock, target, scopes).items():
             for scope in own.intersection(scopes):
                 labels.setdefault((scope, place), set()).add(target.label)
     return tuple(
@@ -47,18 +52,20 @@ def given_parts(
 def given_on(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees: LocalTrees) -> tuple[Given, ...]:
     """Return the pins that one target takes, sorted by name.
 
-    Raises Unsatisfiable where two scopes need different releases of one project, LockInvalid and RequirementInvalid.
+    Raises Unsatisfiable where two scopes exclude each other or need different releases of one project, LockInvalid and
+    RequirementInvalid.
     """
     wanted = frozenset(scopes)
+    _refuse_conflicts(lock, wanted)
     found: dict[NormalizedName, tuple[ForeignPin, frozenset[Scope]]] = {}
-    for place, own in _installed(lock, target).items():
+    for place, own in _installed(lock, target, wanted).items():
         pin = lock.pins[place]
         if not own & wanted:
             continue
         if pin.name in found:
             raise _two(lock, target, found[pin.name], (pin, own))
         found[pin.name] = (pin, own)
-    asked = _extras(lock, target)
+    asked = _extras(lock, target, wanted)
     return tuple(
         Given(
             requirement=_requirement(pin, trees, None, asked.get(name, frozenset())),
@@ -69,9 +76,9 @@ def given_on(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees: 
     )
 
 
-def _installed(lock: ForeignLock, target: Target) -> dict[int, frozenset[Scope]]:
+def _installed(lock: ForeignLock, target: Target, chosen: Collection[Scope]) -> dict[int, frozenset[Scope]]:
     try:
-        return installed_pins(lock, target.environment)
+        return installed_pins(lock, target.environment, chosen)
     except UnevaluableMarker as error:
         raise LockInvalid(f"{lock.source}: a marker in it cannot be evaluated on {target.label}: {error}") from None
 
@@ -95,17 +102,26 @@ def _requirement(
     return trees.named(made) if pin.url is not None else made
 
 
-def _extras(lock: ForeignLock, target: Target) -> dict[NormalizedName, frozenset[NormalizedName]]:
+def _extras(
+    lock: ForeignLock, target: Target, chosen: Collection[Scope]
+) -> dict[NormalizedName, frozenset[NormalizedName]]:
     """Return the extras that the lock says are asked for by the project itself: what pins ask for, they say."""
     found: dict[NormalizedName, frozenset[NormalizedName]] = {pin.name: pin.extras for pin in lock.pins if pin.extras}
-    selectors = dict(lock.selectors)
+    selected = selected_names(lock, target.environment, chosen)
     for scope, needs in lock.roots:
-        environment = {**target.environment, "extra": selectors.get(scope, "")}
-        for need in needs:
-            if need.extras and (need.marker is None or need.marker.evaluate(environment, context="metadata")):
+        for need in needs if scope in chosen else ():
+            if need.extras and is_followed(need, target.environment, selected):
                 name = lock.pins[need.child].name
                 found[name] = found.get(name, frozenset()) | need.extras
     return found
+
+
+def _refuse_conflicts(lock: ForeignLock, chosen: frozenset[Scope]) -> None:
+    for conflict in lock.conflicts:
+        both = sorted(conflict & chosen)
+        if len(both) > 1:
+            told = " and ".join(f"{scope.kind} {scope.name!r}" if scope.name else "the project" for scope in both)
+            raise Unsatisfiable(f"{lock.source} says that {told} exclude each other", hint=_TOGETHER)
 
 
 def _two(lock: ForeignLock, target: Target, *pins: tuple[ForeignPin, frozenset[Scope]]) -> Unsatisfiable:
@@ -115,6 +131,5 @@ def _two(lock: ForeignLock, target: Target, *pins: tuple[ForeignPin, frozenset[S
     )
     return Unsatisfiable(
         f"{lock.source} holds {pins[0][0].name} twice for {target.label}: {told}",
-        hint="a target of deep.lock has one release of each project: name the extras and groups that go together,"
-        " with --extra and --group",
+        hint=_TOGETHER,
     )

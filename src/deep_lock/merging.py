@@ -85,7 +85,7 @@ def _locked_again(merged: Merged, sides: Sides, surroundings: Surroundings, repo
             f"{sides.place.name} does not fit the project as it is now (its files, or options that were given by hand)",
             hint=AGAIN,
         )
-    return to_text(replace(made_lock, unknown=merged.lock.unknown))
+    return to_text(replace(made_lock, indexes=merged.lock.indexes, unknown=merged.lock.unknown))
 
 
 def _pins(merged: Merged) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def _named_urls(network: NetworkFlags, config: Config) -> dict[str, str]:
     urls = _said_urls(network, config)
     if urls is None:
         return {}
-    return urls if DEFAULT in urls else {**urls, DEFAULT: public_index()}
+    return urls if DEFAULT in urls or network.only_named else {**urls, DEFAULT: public_index()}
 
 
 def _said_urls(network: NetworkFlags, config: Config) -> dict[str, str] | None:

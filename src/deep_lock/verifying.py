@@ -75,12 +75,18 @@ def verify(flags: VerifyFlags, reporter: Reporter) -> Verified:
 
 
 def indexes_of(lock: Lock, network: NetworkFlags, *, configured: bool) -> NetworkFlags:
-    """Return the flags with the lock's own indexes, where neither the flags nor the settings name any."""
-    if configured or network.default_index or network.indexes or network.no_index:
+    """Return the flags with the lock's own indexes, where neither the flags nor the settings name any.
+
+    They are asked under names of our own: a login from the environment belongs to a name that a person gave a URL to, and
+    must not follow it to a URL that only the lock gives.
+    """
+    if configured or network.default_index or network.indexes or network.no_index or not lock.indexes:
         return network
     urls = dict(lock.indexes)
-    default = urls.pop("default", None)
-    return replace(network, default_index=default, indexes=tuple(f"{name}={url}" for name, url in urls.items()))
+    last = [url for name, url in urls.items() if name == "default"]
+    first = [url for name, url in urls.items() if name != "default"]
+    named = tuple(f"of-the-lock-{place}={url}" for place, url in enumerate((*first, *last), 1))
+    return replace(network, indexes=named, only_named=True)
 
 
 def _laws(lock: Lock, targets: tuple[Target, ...]) -> Iterator[Finding]:

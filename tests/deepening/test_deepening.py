@@ -318,6 +318,54 @@ def test_two_releases_on_one_target_do_not_fit(deepening: Deepening) -> None:
     assert "--extra" in told
 
 
+UV = """
+version = 1
+conflicts = [[{ package = "app", extra = "old" }, { package = "app", extra = "new" }]]
+[[package]]
+name = "app"
+version = "1"
+source = { virtual = "." }
+dependencies = [{ name = "app-lib" }]
+[package.optional-dependencies]
+old = [{ name = "colours" }]
+new = [{ name = "shared" }]
+[[package]]
+name = "app-lib"
+version = "1.0"
+source = { registry = "https://index.example/simple" }
+dependencies = [{ name = "native", marker = "extra == 'extra-3-app-old'" }]
+wheels = [{ url = "{file:app_lib-1.0-py3-none-any.whl}", hash = "sha256:{sha256:app_lib-1.0-py3-none-any.whl}" }]
+[[package]]
+name = "colours"
+version = "1.0"
+source = { registry = "https://index.example/simple" }
+wheels = [{ url = "{file:colours-1.0-py3-none-any.whl}", hash = "sha256:{sha256:colours-1.0-py3-none-any.whl}" }]
+[[package]]
+name = "native"
+version = "1.0"
+source = { registry = "https://index.example/simple" }
+sdist = { url = "{file:native-1.0.tar.gz}", hash = "sha256:{sha256:native-1.0.tar.gz}" }
+[[package]]
+name = "shared"
+version = "2.0"
+source = { registry = "https://index.example/simple" }
+wheels = [{ url = "{file:shared-2.0-py3-none-any.whl}", hash = "sha256:{sha256:shared-2.0-py3-none-any.whl}" }]
+"""
+
+
+def test_extras_that_exclude_each_other_are_locked_apart_and_decide_what_the_project_takes(
+    deepening: Deepening,
+) -> None:
+    deepening.write(UV, "uv.lock")
+    code, told, _ = deepening.deepen(name="uv.lock")
+    assert code == 1
+    assert "uv.lock says that extra 'new' and extra 'old' exclude each other" in told
+    code, told, _ = deepening.deepen("--extra", "new", name="uv.lock")
+    assert (code, _pins(deepening.lock)) == (0, ["app-lib==1.0", "shared==2.0"]), told
+    code, told, _ = deepening.deepen("--extra", "old", name="uv.lock")
+    assert (code, _pins(deepening.lock)) == (0, ["app-lib==1.0", "colours==1.0", "native==1.0"]), told
+
+
 # -- round trip
 
 

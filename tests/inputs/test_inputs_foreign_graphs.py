@@ -128,14 +128,19 @@ groups = ["default"]
         ("linux", {"x86_64-manylinux_2_28", "aarch64-manylinux_2_28"}),
         ("manylinux_2_17_x86_64", {"x86_64-manylinux_2_28"}),
         ("macos_arm64", {"arm64-macos_14"}),
+        ("macos_14_0_arm64", {"arm64-macos_14"}),
+        ("musllinux_1_2_aarch64", {"aarch64-manylinux_2_28"}),
+        ("manylinux_2_17_ppc64le", set()),
+        ("alpine", {"x86_64-manylinux_2_28", "aarch64-manylinux_2_28"}),
         ("windows_amd64", {"x86_64-windows"}),
+        ("windows_arm64", {"arm64-windows"}),
     ],
 )
 def test_platforms_of_pdm(platform: str, fits: set[str]) -> None:
 
     lock = read_pdm_lock(PDM.format(platform=platform), "pdm.lock")
     (text,) = lock.environments
-    every = {"x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "arm64-macos_14", "x86_64-windows"}
+    every = {"x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "arm64-macos_14", "x86_64-windows", "arm64-windows"}
     assert {
         own for own in every if Marker(text).evaluate(dict(make_target("3.12", own, host=None).environment))
     } == fits
@@ -208,7 +213,7 @@ def _selected(lock: Pylock, target: Target, extras: list[str], groups: list[str]
         extras=extras,
         dependency_groups=groups,
     )
-    return {f"{package.name}=={package.version or 0}" for package, _ in found}
+    return {f"{package.name}=={0 if package.archive else package.version or 0}" for package, _ in found}
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -226,6 +231,33 @@ def test_a_pylock_means_what_packaging_selects_from_it(lock: Lock) -> None:
             assert _installed(read, target.environment, Scope(kind="group", name=name)) == _selected(
                 own, target, [], [name]
             )
+
+
+def test_default_groups_of_a_pylock_are_with_the_project_and_with_its_extras() -> None:
+    """PDM 2.29.3 puts the project's own dependencies into a group that is on by default."""
+    text = (FIXTURES / "pdm-pylock" / "pylock.toml").read_text(encoding="utf-8")
+    read, own = read_pylock(text, "pylock.toml"), Pylock.from_dict(tomllib.loads(text))
+    assert (read.extras, read.groups, read.default_groups) == (("cli",), ("dev",), ("default",))
+    for name in ("3.11 x86_64-manylinux_2_28", "3.12 arm64-macos_14", "3.13 x86_64-windows"):
+        target = make_target(*name.split(), host=None)
+        base = _installed(read, target.environment, BASE)
+        assert "certifi==2026.10.18" in base
+        assert base == _selected(own, target, [], ["default"])
+        assert _installed(read, target.environment, Scope(kind="extra", name="cli")) == _selected(
+            own, target, ["cli"], ["default"]
+        )
+        assert _installed(read, target.environment, Scope(kind="group", name="dev")) == _selected(
+            own, target, [], ["dev"]
+        )
+
+
+def test_names_of_extras_are_compared_as_pdm_writes_them() -> None:
+    lock = read_pdm_lock(
+        PDM.format(platform="linux").replace('["default"]', '["default", "my-cli"]'),
+        "pdm.lock",
+        project='[project]\nname = "app"\n[project.optional-dependencies]\n"My_Cli" = ["a"]\n',
+    )
+    assert (lock.extras, lock.groups) == (("my-cli",), ())
 
 
 WORDS = st.sampled_from(["[", "]", '"', "=", "{", "}", "sha256:", "\n[[package]]\n", "-1", "'", "name", "\\", "é", "0"])

@@ -196,3 +196,21 @@ def test_exit_codes_by_what_is_to_fail(verifying: Verifying) -> None:
     assert verifying.verify()[0] == 3
     verifying.path.unlink()
     assert verifying.verify()[0] == 2
+
+
+def test_a_login_does_not_follow_an_index_to_where_only_the_lock_says_it_is(
+    verifying: Verifying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DEFAULT", "INNER"):
+        monkeypatch.setenv(f"DEEP_LOCK_INDEX_{name}_USERNAME", "user")
+        monkeypatch.setenv(f"DEEP_LOCK_INDEX_{name}_PASSWORD", "secret")
+    server = verifying.bench.server
+    verifying.edit(f'default = "{server.url}"', f'default = "{server.url}"\ninner = "{server.url}"')
+    before = len(server.log)
+    assert verifying.verify()[0] == 0
+    assert len(server.log) > before
+    assert not [request for request in server.log[before:] if "authorization" in request.headers]
+    assert verifying.verify("--default-index", server.url)[0] == 0
+    assert [request for request in server.log if "authorization" in request.headers], (
+        "a URL that was named has its login"
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from deep_lock.cli.lock_options import FILE, OUTPUT, option
+from deep_lock.cli.lock_options import OUTPUT, THE_LOCK, option
 from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
 from deep_lock.deferred import DeferredCommand
@@ -52,13 +52,7 @@ FORMATS = (
 
 WHAT = (
     option("-f", "--format", type=click.Choice(FORMATS), required=True, help="The form to write."),
-    option(
-        "--lock",
-        type=FILE,
-        default=Path("deep.lock"),
-        show_default="deep.lock in the current folder",
-        help="The lock to read.",
-    ),
+    THE_LOCK,
     click.option(
         "--build",
         envvar="DEEP_LOCK_EXPORT_BUILD",  # DEEP_LOCK_BUILD is a flag of `fetch`

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deep_lock.cli.lock_options import FILE, OFFLINE, OUTPUT, TLS, option
+from deep_lock.cli.lock_options import OFFLINE, OUTPUT, THE_LOCK, TLS, option
 from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
 from deep_lock.deferred import DeferredCommand
@@ -47,13 +47,7 @@ FILES = (
         metavar="DIR",
         help="Folder to put the files into; it is made if need be.",
     ),
-    option(
-        "--lock",
-        type=FILE,
-        default=Path("deep.lock"),
-        show_default="deep.lock in the current folder",
-        help="The lock to read.",
-    ),
+    THE_LOCK,
     option("--runtime", is_flag=True, help="Only what is installed at run time. With --build: both."),
     option("--build", is_flag=True, help="Only what build environments hold, and the sdists that are built."),
     option(

@@ -18,6 +18,20 @@ def option(*names: str, **settings: Any) -> Option:
     return click.option(*names, envvar=f"DEEP_LOCK_{flag[2:].replace('-', '_').upper()}", **settings)
 
 
+THE_LOCK = option(
+    "--lock",
+    type=FILE,
+    default=Path("deep.lock"),
+    show_default="deep.lock in the current folder",
+    help="The lock to read.",
+)
+OUTPUT_FORMAT = option(
+    "--output-format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="text, or json for bots.",
+)
 LOCK_FILE = option(
     "-o",
     "--output",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deep_lock.cli.lock_options import FILE, NETWORK, OUTPUT, option
+from deep_lock.cli.lock_options import NETWORK, OUTPUT, OUTPUT_FORMAT, THE_LOCK, option
 from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
 from deep_lock.deferred import DeferredCommand
@@ -35,23 +34,11 @@ release out. To move one: deep-lock lock -P NAME==VERSION.
 """
 EPILOG = "Each option is also DEEP_LOCK_ and its long name. Exit codes: 0; with --exit-code 1 where something is outdated; 3 index trouble."
 WHAT = (
-    option(
-        "--lock",
-        type=FILE,
-        default=Path("deep.lock"),
-        show_default="deep.lock in the current folder",
-        help="The lock to read.",
-    ),
+    THE_LOCK,
     option("--runtime", is_flag=True, help="Only what is installed at run time."),
     option("--build", is_flag=True, help="Only build environments. With --runtime: both."),
     option("--exit-code", is_flag=True, help="End with 1 where something is outdated."),
-    option(
-        "--output-format",
-        type=click.Choice(("text", "json")),
-        default="text",
-        show_default=True,
-        help="text, or json for bots.",
-    ),
+    OUTPUT_FORMAT,
 )
 SECTIONS: tuple[Section, ...] = (("What is told", WHAT), ("Indexes and network", NETWORK), ("What is said", OUTPUT))
 

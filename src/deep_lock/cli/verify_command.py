@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from deep_lock.cli.lock_options import FILE, NETWORK, OUTPUT, option
+from deep_lock.cli.lock_options import NETWORK, OUTPUT, OUTPUT_FORMAT, THE_LOCK, option
 from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
 from deep_lock.deferred import DeferredCommand
@@ -38,13 +37,7 @@ Each option is also DEEP_LOCK_ and its long name. Exit codes: 0 nothing found, o
 be asked; 4 other bytes than were locked.
 """
 WHAT = (
-    option(
-        "--lock",
-        type=FILE,
-        default=Path("deep.lock"),
-        show_default="deep.lock in the current folder",
-        help="The lock to read.",
-    ),
+    THE_LOCK,
     option("--deep", is_flag=True, help="Fetch every file, and derive records and edges from their bytes once more."),
     option(
         "--fail-on",
@@ -53,13 +46,7 @@ WHAT = (
         show_default=True,
         help="The least that ends the command with 1.",
     ),
-    option(
-        "--output-format",
-        type=click.Choice(("text", "json")),
-        default="text",
-        show_default=True,
-        help="text, or json for bots.",
-    ),
+    OUTPUT_FORMAT,
 )
 SECTIONS: tuple[Section, ...] = (
     ("What is looked at", WHAT),

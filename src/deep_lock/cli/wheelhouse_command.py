@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deep_lock.cli.fetch_command import NETWORK
-from deep_lock.cli.lock_options import FILE, OUTPUT, option
+from deep_lock.cli.lock_options import FILE, OUTPUT, THE_LOCK, option
 from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
 from deep_lock.deferred import DeferredCommand
@@ -50,13 +50,7 @@ FILES = (
         metavar="DIR",
         help="Folder of the wheels; it is made if need be.",
     ),
-    option(
-        "--lock",
-        type=FILE,
-        default=Path("deep.lock"),
-        show_default="deep.lock in the current folder",
-        help="The lock to read.",
-    ),
+    THE_LOCK,
     option("--target", metavar="LABEL", default="", help="The target of the lock.  [default: the one that runs here]"),
     option(
         "--from",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from deep_lock.cli.lock_options import FILE, OUTPUT, option
+from deep_lock.cli.lock_options import OUTPUT, OUTPUT_FORMAT, THE_LOCK, option
 from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
 from deep_lock.deferred import DeferredCommand
@@ -40,26 +39,13 @@ What was shown in full once is one line, marked (*), after that.
   deep-lock tree --build --invert setuptools
 """
 EPILOG = "Each option is also DEEP_LOCK_ and its long name. Exit code 2: no such lock, entry or target."
-LOCK = option(
-    "--lock",
-    type=FILE,
-    default=Path("deep.lock"),
-    show_default="deep.lock in the current folder",
-    help="The lock to read.",
-)
 WHY = (
-    LOCK,
+    THE_LOCK,
     option("--all", "all_of_them", is_flag=True, help="Tell every way in, not only the ten shortest of each kind."),
-    option(
-        "--output-format",
-        type=click.Choice(("text", "json")),
-        default="text",
-        show_default=True,
-        help="text, or json for bots.",
-    ),
+    OUTPUT_FORMAT,
 )
 TREE = (
-    LOCK,
+    THE_LOCK,
     option("--build", "builds", is_flag=True, help="Show builds too, with their environments below them."),
     option("--depth", type=click.IntRange(min=0), metavar="N", help="Show so many levels.  [default: all]"),
     option("--target", "label", metavar="LABEL", default="", help="Show what is there on this target of the lock."),

@@ -4,10 +4,11 @@ With the strategy "inherit_metadata" (PDM's default) each package says its group
 PDM's own resolution over pyproject.toml tells them, so that such a lock is refused.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import LockInvalid
 from deep_lock.inputs.foreign_values import MAX_FILES, MAX_LOCK, Value, note_without_sha256, read_file, sha256_of
@@ -18,11 +19,22 @@ from deep_lock.model.target_markers import BASE, Scope
 
 _DEFAULT = "default"
 _KNOWN = "4."
-_SYSTEMS = {
-    "linux": "sys_platform == 'linux'",
-    "windows": "sys_platform == 'win32'",
-    "macos": "sys_platform == 'darwin'",
+_PLATFORM = re.compile(r"(?P<system>[a-z]+)(?:_[0-9]{1,3}_[0-9]{1,3})?(?:_(?P<machine>[a-z][a-z0-9_]{1,20}))?")
+_SYSTEMS: Mapping[str, str] = {
+    "linux": "linux",
+    "manylinux": "linux",
+    "musllinux": "linux",
+    "alpine": "linux",
+    "macos": "darwin",
+    "windows": "win32",
 }
+_MACHINES: Mapping[str, Mapping[str, str]] = {
+    # as PDM names them, and as they name themselves
+    "linux": {"x86": "i686"},
+    "darwin": {},
+    "win32": {"amd64": "AMD64", "arm64": "ARM64"},
+}
+_IMPLEMENTATIONS = frozenset(("cpython", "pypy", "pyston"))
 
 
 def read_pdm_lock(text: str, source: str, project: str | None = None) -> ForeignLock:
@@ -66,7 +78,7 @@ def _extras(project: str | None, source: str) -> frozenset[str]:
     tables, _ = read_toml(project, f"pyproject.toml beside {source}", LockInvalid)
     own = tables.get("project")
     optional = own.get("optional-dependencies") if isinstance(own, dict) else None
-    return frozenset(map(str, optional)) if isinstance(optional, dict) else frozenset()
+    return frozenset(map(canonicalize_name, optional)) if isinstance(optional, dict) else frozenset()
 
 
 def _requires_python(metadata: Value) -> str | None:
@@ -80,11 +92,13 @@ def _requires_python(metadata: Value) -> str | None:
 def _environments(metadata: Value) -> Iterator[str]:
     for target in metadata.rows("targets"):
         clauses = []
-        python, platform = target.find("requires_python"), target.find("platform")
+        python, platform, implementation = map(target.find, ("requires_python", "platform", "implementation"))
         if python is not None:
             clauses += [f"python_full_version {part.operator} '{part.version}'" for part in python.specifiers()]
         if platform is not None:
             clauses += _platform(platform)
+        if implementation is not None and implementation.text() in _IMPLEMENTATIONS:
+            clauses.append(f"implementation_name == '{implementation.text()}'")
         if not clauses:
             return
         text = " and ".join(clauses)
@@ -93,24 +107,14 @@ def _environments(metadata: Value) -> Iterator[str]:
 
 
 def _platform(value: Value) -> list[str]:
-    """Return what a name of PDM's means: "linux", "manylinux_2_28_x86_64", "macos_arm64", "windows_amd64"."""
-    name = value.text()
-    for start, marker in (
-        ("linux", _SYSTEMS["linux"]),
-        ("manylinux", _SYSTEMS["linux"]),
-        ("musllinux", _SYSTEMS["linux"]),
-        ("macos", _SYSTEMS["macos"]),
-        ("windows", _SYSTEMS["windows"]),
-        ("win", _SYSTEMS["windows"]),
-    ):
-        if name.startswith(start):
-            machine = next(
-                (own for own in ("x86_64", "aarch64", "arm64", "amd64", "armv7l", "i686", "x86") if name.endswith(own)),
-                "",
-            )
-            spelled = {"amd64": "AMD64"}.get(machine, machine) if start.startswith("win") else machine
-            return [marker, *([f"platform_machine == '{spelled}'"] if machine else [])]
-    raise value.invalid("is a platform that is not known")
+    """Return what a name of PDM's means: "linux", "manylinux_2_28_x86_64", "macos_14_0_arm64", "windows_amd64"."""
+    found = _PLATFORM.fullmatch(value.text())
+    system = _SYSTEMS.get(found["system"]) if found is not None else None
+    if found is None or system is None:
+        raise value.invalid("is a platform that is not known")
+    machine = found["machine"]
+    spelled = [f"platform_machine == '{_MACHINES[system].get(machine, machine)}'"] if machine is not None else []
+    return [f"sys_platform == '{system}'", *spelled]
 
 
 def _pins(packages: list[Value], extras: frozenset[str]) -> Iterator[ForeignPin]:
@@ -151,7 +155,8 @@ def _pin(value: Value, extras: frozenset[str]) -> ForeignPin:
 def _scope(group: Value, extras: frozenset[str]) -> Scope:
     if group.text() == _DEFAULT:
         return BASE
-    return Scope(kind="extra" if group.text() in extras else "group", name=group.name("the group"))
+    name = group.name("the group")
+    return Scope(kind="extra" if name in extras else "group", name=name)
 
 
 def _files(value: Value) -> Iterator[ForeignFile]:

@@ -50,6 +50,7 @@ def read_pylock(text: str, source: str) -> ForeignLock:
         one_environment=not environments and lock.get("created-by").raw in _ONE_ENVIRONMENT,
         extras=tuple(sorted(map(canonicalize_name, parsed.extras or ()))),
         groups=_groups(parsed),
+        default_groups=_default_groups(parsed),
         pins=pins,
         notes=tuple(
             note_without_sha256(str(pin.name), source) for pin in pins if any(file.sha256 is None for file in pin.files)
@@ -65,7 +66,12 @@ def _is_project(package: Package) -> bool:
 
 
 def _groups(lock: Pylock) -> tuple[NormalizedName, ...]:
-    return tuple(sorted(map(canonicalize_name, (*(lock.dependency_groups or ()), *(lock.default_groups or ())))))
+    """Return the groups that one can ask for and does not have without asking."""
+    return tuple(sorted({*map(canonicalize_name, lock.dependency_groups or ())} - {*_default_groups(lock)}))
+
+
+def _default_groups(lock: Pylock) -> tuple[NormalizedName, ...]:
+    return tuple(sorted({*map(canonicalize_name, lock.default_groups or ())}))
 
 
 def _scopes(lock: Pylock) -> tuple[Scope, ...]:

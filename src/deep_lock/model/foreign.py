@@ -3,7 +3,7 @@
 Readers in `inputs/` make these records from text; nothing here or there asks an index. What a form cannot say stays empty.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.model.requirement import Origin
-from deep_lock.model.target_markers import Scope
+from deep_lock.model.target_markers import BASE, Scope
 
 ForeignKind = Literal[
     "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "requirements.txt", "pip freeze"
@@ -44,7 +44,9 @@ class Need(Struct, frozen=True, kw_only=True):
     extras: frozenset[NormalizedName] = frozenset()
     """Of the child, brought in too."""
     marker: Marker | None = None
-    """Evaluated with the selected scope's `selectors` text as ``extra``."""
+    """Evaluated as in lock files (PEP 751), with the selectors that are on as ``extras``."""
+    selects: frozenset[str] = frozenset()
+    """Selectors that are on where the edge is followed."""
     of_extra: NormalizedName | None = None
     """The extra of the pin that has the edge; None: the pin by itself."""
 
@@ -108,38 +110,80 @@ class ForeignLock(Struct, frozen=True, kw_only=True):
     pins: tuple[ForeignPin, ...]
     roots: tuple[tuple[Scope, tuple[Need, ...]], ...] = ()
     """Of a lock that is a graph: what each scope asks for."""
-    selectors: tuple[tuple[Scope, str], ...] = ()
-    """What stands for a selected scope as ``extra`` in the markers of edges (uv's conflicting extras)."""
+    default_groups: tuple[NormalizedName, ...] = ()
+    """Groups of conditions that are selected with the project itself, and with an extra (PEP 751)."""
+    selectors: tuple[tuple[Scope, frozenset[str]], ...] = ()
+    """What is on in the markers of edges where a scope is chosen (uv's conflicting extras)."""
+    conflicts: tuple[frozenset[Scope], ...] = ()
+    """Scopes of which no two can be chosen together."""
     notes: tuple[ForeignNote, ...] = ()
     """What the lock says and its pins do not, and what it does not say although it matters."""
 
 
-def installed_pins(lock: ForeignLock, environment: Mapping[str, str]) -> dict[int, frozenset[Scope]]:
+def installed_pins(
+    lock: ForeignLock, environment: Mapping[str, str], chosen: Collection[Scope] | None = None
+) -> dict[int, frozenset[Scope]]:
     """Return the places of the pins that are installed in an environment, with the scopes that install each.
 
+    What a scope installs may depend on the others that are ``chosen`` with it (extras that conflict), and only these are
+    told. None is every scope, each chosen beside the project itself and no other.
     Raises packaging's UndefinedEnvironmentName or UndefinedComparison on a marker that cannot be evaluated.
     """
     found: dict[int, set[Scope]] = {}
     for place, pin in enumerate(lock.pins):
         for condition in pin.conditions:
-            if condition.marker is None or _selected(condition.marker, condition.scope, environment):
+            if (chosen is None or condition.scope in chosen) and _selected(lock, condition, environment):
                 found.setdefault(place, set()).add(condition.scope)
-    selectors = dict(lock.selectors)
     for scope, needs in lock.roots:
-        for place in _reached(lock, needs, {**environment, "extra": selectors.get(scope, "")}):
+        if chosen is not None and scope not in chosen:
+            continue
+        selected = selected_names(lock, environment, (BASE, scope) if chosen is None else chosen)
+        for place in _reached(lock, needs, environment, selected):
             found.setdefault(place, set()).add(scope)
     return {place: frozenset(scopes) for place, scopes in sorted(found.items())}
 
 
-def _selected(marker: Marker, scope: Scope, environment: Mapping[str, str]) -> bool:
+def selected_names(lock: ForeignLock, environment: Mapping[str, str], chosen: Collection[Scope]) -> frozenset[str]:
+    """Return the selectors that are on in an environment: those of the chosen scopes, and of the edges that they follow.
+
+    An edge that selects is judged as if what it selects were on already: uv writes such edges so.
+    """
+    selected = frozenset[str]().union(*(names for scope, names in lock.selectors if scope in chosen))
+    if not lock.selectors:
+        return selected
+    waiting = [need for scope, needs in lock.roots if scope in chosen for need in needs]
+    seen: set[tuple[int, NormalizedName | None]] = set()
+    # in the order of the lock, first near and then far, as uv goes: what is on early decides what is met later
+    for need in waiting:
+        if not is_followed(need, environment, selected | need.selects):
+            continue
+        selected |= need.selects
+        for extra in (None, *sorted(need.extras)):
+            if (need.child, extra) not in seen:
+                seen.add((need.child, extra))
+                waiting += [below for below in lock.pins[need.child].needs if below.of_extra == extra]
+    return selected
+
+
+def is_followed(need: Need, environment: Mapping[str, str], selected: frozenset[str]) -> bool:
+    """Whether the marker of an edge holds. Raises as `installed_pins`."""
+    return need.marker is None or need.marker.evaluate({**environment, "extras": selected}, context="lock_file")
+
+
+def _selected(lock: ForeignLock, condition: Condition, environment: Mapping[str, str]) -> bool:
+    """Whether the marker of a condition holds with its scope selected, and no other."""
+    scope = condition.scope
+    groups = (scope.name,) if scope.kind == "group" else lock.default_groups
     selected = {
         "extras": frozenset((scope.name,)) if scope.kind == "extra" else frozenset[str](),
-        "dependency_groups": frozenset((scope.name,)) if scope.kind == "group" else frozenset[str](),
+        "dependency_groups": frozenset[str](groups),
     }
-    return marker.evaluate({**environment, **selected}, context="lock_file")
+    return condition.marker is None or condition.marker.evaluate({**environment, **selected}, context="lock_file")
 
 
-def _reached(lock: ForeignLock, needs: tuple[Need, ...], environment: Mapping[str, str]) -> frozenset[int]:
+def _reached(
+    lock: ForeignLock, needs: tuple[Need, ...], environment: Mapping[str, str], selected: frozenset[str]
+) -> frozenset[int]:
     """Return the places of all pins that these edges bring in."""
     barred = frozenset(
         place
@@ -147,7 +191,7 @@ def _reached(lock: ForeignLock, needs: tuple[Need, ...], environment: Mapping[st
         if pin.fits is not None and not pin.fits.evaluate(dict(environment), context="metadata")
     )
     while True:
-        places, followed = _followed(lock, needs, environment, barred)
+        places, followed = _followed(lock, needs, environment, selected, barred)
         refused = _refused(lock, followed) - barred
         if not refused:
             return places
@@ -155,7 +199,11 @@ def _reached(lock: ForeignLock, needs: tuple[Need, ...], environment: Mapping[st
 
 
 def _followed(
-    lock: ForeignLock, needs: tuple[Need, ...], environment: Mapping[str, str], barred: frozenset[int]
+    lock: ForeignLock,
+    needs: tuple[Need, ...],
+    environment: Mapping[str, str],
+    selected: frozenset[str],
+    barred: frozenset[int],
 ) -> tuple[frozenset[int], list[Need]]:
     """Walk the edges whose markers hold; return the places that they lead to, and the edges."""
     waiting = list(needs)
@@ -163,7 +211,7 @@ def _followed(
     followed: list[Need] = []
     while waiting:
         need = waiting.pop()
-        if need.marker is not None and not need.marker.evaluate(dict(environment), context="metadata"):
+        if not is_followed(need, environment, selected):
             continue
         followed.append(need)
         child = next((place for place in (need.child, *need.others) if place not in barred), need.child)
