@@ -314,7 +314,7 @@ def test_a_person_with_a_mouse(tab: Page, tmp_path: Path) -> None:
     tab.click("#details .record button")
     assert tab.ask(HEADING) == "tool-wind-0 2.0"
     chains = tab.ask(
-        "[...document.querySelectorAll('.chains li')].map(own => own.textContent.replaceAll('\u203a', '>'))"
+        "[...document.querySelectorAll('.chains li')].map(own => own.textContent.replaceAll('\\u203a', '>'))"
     )
     assert chains[0] == "the project > build of app-wind-0 1.0.0 > tool-wind-0 2.0"
     assert len(chains) > 1
@@ -367,6 +367,11 @@ def test_search_and_filters_of_a_thousand_entries(tab: Page, tmp_path: Path) -> 
     assert tab.ask("document.getElementById('nothing').offsetParent !== null") is True
     assert chosen() == 1_000
     tab.click("[aria-label^='base-']")
+    # the list is narrower now, and longer: what was chosen is still in sight
+    top, bottom, height = tab.ask(
+        "(box => [box.top, box.bottom, innerHeight])(document.querySelector('[aria-current=true]').getBoundingClientRect())"
+    )
+    assert 0 <= top < bottom <= height
     assert tab.ask("document.querySelectorAll('#arrows > path.on').length") > 1
     _quiet(tab)
 
@@ -394,6 +399,9 @@ def test_a_person_with_a_keyboard(tab: Page, tmp_path: Path) -> None:
     tab.press("Enter")
     assert tab.ask(HEADING) == second.partition(",")[0]
     assert tab.ask("document.activeElement.tagName") == "H2"
+    tab.press("Tab")
+    tab.press("Enter")
+    assert tab.ask(HEADING) == "the project"
     tab.press("Escape")
     assert (tab.ask("document.getElementById('details').hidden"), tab.ask(FOCUS)) == (True, second)
     tab.press("ArrowLeft")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deep_lock.cli.lock_options import FILE, OUTPUT, option
+from deep_lock.cli.lock_options import OUTPUT, THE_LOCK, option
 from deep_lock.cli.sections import Section, sectioned
 from deep_lock.cli.surroundings import Session, said_again
 from deep_lock.deferred import DeferredCommand
@@ -30,13 +30,7 @@ The page needs no network and no other file, and the lock is read as it is: noth
 EPILOG = "Each option is also DEEP_LOCK_ and its long name. Exit code 2: a lock that cannot be read."
 
 WHAT = (
-    option(
-        "--lock",
-        type=FILE,
-        default=Path("deep.lock"),
-        show_default="deep.lock in the current folder",
-        help="The lock to read.",
-    ),
+    THE_LOCK,
     option(
         "-o",
         "--output",

@@ -127,7 +127,7 @@
       ["entries", packages.length],
       ["at run time", count((own) => own.role !== "build-only")],
       ["build-only", count((own) => own.role === "build-only")],
-      ["build layers", Math.max(0, ...packages.map((own) => own.level))],
+      ["levels of builds", builds.reduce((most, build) => Math.max(most, build.level), 0)],
       ["build records", builds.length],
       ["no wheel at all", count((own) => own["sdist-only"])],
       ["built on some", count((own) => markOf(own) === "built")],
@@ -445,6 +445,13 @@
     mark();
     address(place === PROJECT ? "" : `#${encodeURIComponent(packages[place].id)}`);
     aside.querySelector("h2").focus({ preventScroll: true });
+    reveal(place);
+  }
+
+  // Beside the details the entries stand elsewhere than before.
+  function reveal(place) {
+    const own = byId("graph").hidden ? rows.get(place) : chips.get(place);
+    if (own) own.scrollIntoView({ block: "nearest" });
   }
 
   function close() {
@@ -628,10 +635,7 @@
       return;
     }
     const place = packages.findIndex((own) => own.id === wanted);
-    if (wanted && place >= 0 && place !== chosen) {
-      choose(place);
-      chips.get(place).scrollIntoView({ block: "center" });
-    }
+    if (wanted && place >= 0 && place !== chosen) choose(place);
   }
 
   head();
