@@ -7,7 +7,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.deferred import Deferred
-from deep_lock.events import Reporter
+from deep_lock.display import show
+from deep_lock.events import Reporter, Warned
 from deep_lock.flags import Flags
 from deep_lock.model.lock import Lock, LockedInputs, LockedTarget
 from deep_lock.model.requirement import Requirement, parse_requirement
@@ -50,6 +51,12 @@ def settle(flags: Flags, reporter: Reporter) -> Run:
     old = None if flags.upgrade.everything else read_lock(path, reporter, moving=moving)
     if gathered.project.unknown and old is not None:
         gathered = completed(gathered, project_metadata.from_lock(gathered.project, old), flags.inputs)
+    if old is not None and old.inputs.pinned and gathered.foreign is None:
+        made_from = ", ".join(old.inputs.sources)
+        message = (
+            f"was made from {show(made_from)}, and this run resolves the project anew: deep-lock deepen keeps to that"
+        )
+        reporter(Warned(code="was-deepened", subject=path.name, message=message))
     selection = selection_of(flags, gathered, old)
     targets = targets_of(flags, gathered, old, read_host())
     return with_targets(

@@ -366,6 +366,16 @@ def test_extras_that_exclude_each_other_are_locked_apart_and_decide_what_the_pro
     assert (code, _pins(deepening.lock)) == (0, ["app-lib==1.0", "colours==1.0", "native==1.0"]), told
 
 
+def test_a_plain_lock_over_a_deepened_one_says_so(deepening: Deepening) -> None:
+    deepening.write(PYLOCK)
+    assert deepening.deepen()[0] == 0
+    deepening.bench.ask("shared")
+    ended = deepening.bench.lock()
+    assert ended.code == 0
+    assert "deep.lock: was made from pylock.toml, and this run resolves the project anew" in ended.stderr
+    assert "was made from pylock.toml" not in deepening.bench.lock().stderr
+
+
 # -- round trip
 
 
