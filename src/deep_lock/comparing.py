@@ -14,7 +14,6 @@ from deep_lock.events import Reporter
 from deep_lock.flags import Surroundings
 from deep_lock.lockfile.diff import changes
 from deep_lock.lockfile.places import lines_of
-from deep_lock.lockfile.policy import judge
 from deep_lock.lockfile.read import from_text
 from deep_lock.model.lock import Lock
 from deep_lock.model.review import Finding
@@ -25,8 +24,10 @@ from deep_lock.reviews.review import Review
 if TYPE_CHECKING:
     from deep_lock import given_locks
     from deep_lock.index import revisions
+    from deep_lock.lockfile import policy as policy_rules
 else:
     given_locks = Deferred("deep_lock.given_locks")
+    policy_rules = Deferred("deep_lock.lockfile.policy")
     revisions = Deferred("deep_lock.index.revisions")
 
 HEAD = "HEAD"
@@ -64,7 +65,7 @@ def _policed(before: Side, after: Side, surroundings: Surroundings) -> tuple[Fin
     if policy is None or not after.lock.targets:
         return ()
     old = before.lock if before.lock.targets else None  # another tool's lock has nothing to hold a build against
-    return judge(after.lock, policy, now=surroundings.now, old=old)
+    return policy_rules.judge(after.lock, policy, now=surroundings.now, old=old)
 
 
 def _side(name: str, lock: Path, surroundings: Surroundings, reporter: Reporter) -> Side:

@@ -96,6 +96,9 @@ def main() -> NoReturn:
     """Run the command line and exit."""
     if hasattr(sys, "set_lazy_imports"):  # PEP 810: nothing of ours may be imported late
         sys.set_lazy_imports("none")
+    gc.set_threshold(
+        50_000, 20, 100
+    )  # a lock is thousands of small tables: nothing of them is garbage while it is read
     gc.freeze()  # what was imported stays to the end: no collection, and least of all the one at exit, need look at it
     sys.exit(run(sys.argv[1:]))
 

@@ -1,6 +1,6 @@
 """What differs in the builds of two locks: what runs, where, by which backend, and in which environment."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from packaging.version import InvalidVersion, Version
 
@@ -15,12 +15,12 @@ RecordName = tuple[str, str]
 MAX_BUILDS = 3
 
 
-def build_changes(before: Register, after: Register, chains: Chains) -> Iterator[Change]:
+def build_changes(before: Register, after: Register, chains: Callable[[], Chains]) -> Iterator[Change]:
     """Yield what differs in what runs when something is built."""
     was, now = _records(before), _records(after)
     yield from _new_members(before, after, chains)
     for name, hook in sorted(now.keys() - was.keys()):
-        yield from _new_build(name, now[name, hook], before, after, chains)
+        yield from _new_build(name, now[name, hook], before, after, chains())
     for key in sorted(was.keys() & now.keys()):
         yield from _more_targets(key, was[key], now[key], before, after)
         yield from _same_build(key[0], was[key], now[key])
@@ -34,7 +34,7 @@ def _records(register: Register) -> dict[RecordName, tuple[LockedBuild, ...]]:
     return {key: tuple(builds) for key, builds in found.items()}
 
 
-def _new_members(before: Register, after: Register, chains: Chains) -> Iterator[Change]:
+def _new_members(before: Register, after: Register, chains: Callable[[], Chains]) -> Iterator[Change]:
     """Projects that run while something is built, and that the old lock does not hold at all."""
     builds: dict[str, list[int]] = {}
     for place, build in enumerate(after.lock.builds):
@@ -48,7 +48,7 @@ def _new_members(before: Register, after: Register, chains: Chains) -> Iterator[
             name=name,
             now=" and ".join(versions),
             message=f"{' and '.join(versions)} runs during {_listed(using)}",
-            chain=_way(after, chains, name, builds[name]),
+            chain=_way(after, chains(), name, builds[name]),
             targets=_targets(using, after),
         )
 

@@ -4,8 +4,9 @@ Law: pure; the same two locks have the same changes in the same order, and a loc
 told once, at its highest rank.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import cache
 
 from msgspec.structs import replace
 from packaging.version import InvalidVersion, Version
@@ -31,7 +32,7 @@ def changes(old: Lock, new: Lock, *, now: datetime | None = None) -> tuple[Chang
 def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[Change]:
     """Return what differs, also what `changes` leaves out because the same fact is told louder. Not sorted."""
     before, after = open_register(ordered(old)), open_register(ordered(new))
-    chains = find_chains(after)
+    chains = cache(lambda: find_chains(after))  # most comparisons have nothing to explain
     return [
         *_settings(before.lock, after.lock),
         *build_changes(before, after, chains),
@@ -69,7 +70,7 @@ def _installed(register: Register) -> dict[str, list[LockedPackage]]:
     return entries
 
 
-def _names(before: Register, after: Register, chains: Chains) -> Iterator[Change]:
+def _names(before: Register, after: Register, chains: Callable[[], Chains]) -> Iterator[Change]:
     """Projects that came, went, or moved between the run time and the builds."""
     was, now = _installed(before), _installed(after)
     for name in sorted(now.keys() - before.versions.keys()):
@@ -79,7 +80,7 @@ def _names(before: Register, after: Register, chains: Chains) -> Iterator[Change
             name=name,
             now=_versions_text(now[name]),
             message=f"{_versions_text(now[name])} is new at run time",
-            chain=chains.chain(key_of(entry)),
+            chain=chains().chain(key_of(entry)),
         )
     for name in sorted(before.versions.keys() - after.versions.keys()):
         was_text = _versions_text(before.versions[name])
@@ -94,7 +95,7 @@ def _names(before: Register, after: Register, chains: Chains) -> Iterator[Change
                 was=told[0],
                 now=told[1],
                 message=f"was {told[0]}, is {told[1]}",
-                chain=chains.chain(key_of(after.versions[name][-1])),
+                chain=chains().chain(key_of(after.versions[name][-1])),
             )
 
 

@@ -1,6 +1,7 @@
 """What differs in where the files of two locks come from, and what is in them."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from deep_lock.model.changes import Change
@@ -100,6 +101,12 @@ def _host_uses(register: Register) -> Mapping[str, list[str]]:
 
 def host_of(url: str) -> str:
     """Return scheme, host and port of a URL: http where https was is another host."""
+    end = url.find("/", len("https://"))
+    return _origin(url[:end] if end > 0 else url)
+
+
+@lru_cache(maxsize=1024)
+def _origin(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
