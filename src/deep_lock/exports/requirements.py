@@ -15,7 +15,7 @@ from deep_lock.exports.environment import environment
 from deep_lock.exports.losses import is_tree, lost_builds, lost_to_pip
 from deep_lock.exports.pins import hashed
 from deep_lock.exports.view import Installed, View, installed
-from deep_lock.model.installed import taken_files
+from deep_lock.model.installed import is_built, taken_files
 from deep_lock.model.lock import LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.model.register import called
 from deep_lock.model.target import Target
@@ -100,7 +100,7 @@ def _taken(view: View, member: Installed) -> set[LockedFile]:
         file
         for target in view.targets
         if target.label in member.labels
-        for file in taken_files(view.register, member.entry, target)
+        for file in _on_target(view, member.entry, target)
     }
 
 
@@ -162,3 +162,10 @@ def _losses(targets: tuple[Target, ...], members: tuple[Installed, ...]) -> Iter
     ]
     if editable:
         yield f"editable installation: of {', '.join(editable)}"
+
+
+def _on_target(view: View, entry: LockedPackage, target: Target) -> tuple[LockedFile, ...]:
+    """Return what the target takes. A record decides, as in `wheelhouse`: what is locked as built is not taken as a wheel."""
+    if entry.sdist is not None and is_built(view.register, entry, target):
+        return (entry.sdist,)
+    return tuple(taken_files(view.register, entry, target))
