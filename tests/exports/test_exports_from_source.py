@@ -13,15 +13,14 @@ RELEASES = {
 }
 
 
-@pytest.mark.parametrize(("scope", "taken", "left"), [("all", "tar.gz", "whl"), ("needed", "whl", "tar.gz")])
+@pytest.mark.parametrize("case", [("all", "tar.gz", "whl"), ("needed", "whl", "tar.gz")])
 def test_the_scope_decides_which_bytes_are_admitted(
-    scope: str,
-    taken: str,
-    left: str,
+    case: tuple[str, str, str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    scope, taken, left = case
     with bench(tmp_path, capsys, monkeypatch, RELEASES) as own:
         own.ask("thing")
         assert own.lock("--build-scope", scope, "--allow-wheel", "tool").code == 0
