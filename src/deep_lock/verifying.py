@@ -129,7 +129,7 @@ class _Walk:
         self, entry: LockedPackage, files: Iterable[Distribution], builds: Iterable[LockedBuild]
     ) -> Iterator[Finding]:
         """What metadata and bytes say. An unsafe or changed file is a finding, not the end of the run."""
-        every: list[Metadata] = []
+        every: list[Metadata | None] = []
         taken = taken_wheels(entry, self._targets)
         for file in files:
             try:
@@ -147,15 +147,17 @@ class _Walk:
                 yield _refused(entry, "hash-changed", error)
             except (SafetyError, NotFound) as error:
                 yield _refused(entry, "file-unfit", error)
-        if self._deep and not entry.build_only:
-            yield from edge_findings(entry, every, self._register)
+        known = [metadata for metadata in every if metadata is not None]
+        if self._deep and not entry.build_only and len(known) == len(every):
+            yield from edge_findings(entry, known, self._register)
 
     def _sdist(
-        self, file: SourceDistribution, builds: Iterable[LockedBuild], every: list[Metadata]
+        self, file: SourceDistribution, builds: Iterable[LockedBuild], every: list[Metadata | None]
     ) -> Iterator[Finding]:
+        """Hold an sdist against the records of its builds. What it does not prove, only its backend could tell."""
         with self._client.open_sdist(file) as archive:
             facts = sdist_facts.read_sdist(archive, filename=file.filename, name=file.name, version=file.version)
-        every += [known for known in (facts.metadata or facts.guess,) if known is not None]
+        every.append(facts.metadata)
         for build in builds:
             yield from record_findings(build, facts)
 

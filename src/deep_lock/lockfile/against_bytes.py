@@ -5,6 +5,8 @@ Law: pure. What the bytes do not bear out was not written by deep-lock, or not f
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from deep_lock.display import show
 from deep_lock.errors import DeepLockError
 from deep_lock.model.build_system import SdistFacts
@@ -66,13 +68,20 @@ def edge_findings(entry: LockedPackage, every: Iterable[Metadata], register: Reg
             if child.version is not None and not _meets(child.version, asked[reference.name]):
                 message = f"depends on {called(child)}, which nothing that its files ask for admits"
                 yield Finding(code="edge-unmet", severity="error", subject=called(entry), message=message, hint=HINT)
-    pythons = {metadata.requires_python or None for metadata in known}
-    if entry.requires_python not in pythons | {None}:
-        told = " or ".join(sorted(text or "nothing" for text in pythons))
-        message = (
-            f"requires-python is {show(entry.requires_python or 'nothing')} in the lock, and {show(told)} in its files"
-        )
+    pythons = [metadata.requires_python for metadata in known]
+    locked = entry.requires_python
+    if locked and not any(_same_pythons(locked, text) for text in pythons):
+        told = " or ".join(sorted({text or "nothing" for text in pythons}))
+        message = f"requires-python is {show(locked)} in the lock, and {show(told)} in its files"
         yield Finding(code="python-differs", severity="error", subject=called(entry), message=message, hint=HINT)
+
+
+def _same_pythons(one: str, other: str | None) -> bool:
+    """Return whether two Requires-Python admit the same: order and blanks of the specifiers say nothing."""
+    try:
+        return SpecifierSet(one) == SpecifierSet(other or "")
+    except InvalidSpecifier:
+        return one == other
 
 
 def _meets(version: str, asked: Iterable[Requirement]) -> bool:
