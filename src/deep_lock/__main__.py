@@ -7,7 +7,7 @@ if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()}:  #
     # python -m puts the current folder first: nothing of a stranger's checkout may be imported from here on
     del sys.path[0]
 
-from deep_lock.cli.main import main
+from deep_lock.cli.start import main
 
 if __name__ == "__main__":
     main()

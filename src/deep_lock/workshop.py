@@ -4,7 +4,6 @@ Law: an environment holds the wheels of one resolution and nothing else, each ch
 made here stands in one folder of the run, and goes with it.
 """
 
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from hashlib import sha256
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from deep_lock.build.disposable import disposable_folder
 from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import HookFailed, HookRefused
 from deep_lock.graph import Built, BuiltKey, Subject, key_of_pin
@@ -26,8 +24,12 @@ from deep_lock.model.target import Target
 from deep_lock.resolve.candidates import choose
 
 if TYPE_CHECKING:
-    from deep_lock.build import environment, frontend, sandbox, unpack
+    import shutil
+
+    from deep_lock.build import disposable, environment, frontend, sandbox, unpack
 else:
+    shutil = Deferred("shutil")
+    disposable = Deferred("deep_lock.build.disposable")
     environment = Deferred("deep_lock.build.environment")
     frontend = Deferred("deep_lock.build.frontend")
     sandbox = Deferred("deep_lock.build.sandbox")
@@ -111,7 +113,7 @@ class Workshop:
         ask: "Callable[[frontend.Call], _T]",
         limits: "sandbox.Limits | None" = None,
     ) -> _T:
-        with disposable_folder("hook-", parent=self._room()) as folder:
+        with disposable.disposable_folder("hook-", parent=self._room()) as folder:
             (folder / "scratch").mkdir()
             tree = self._tree(subject, folder / "tree")
             inner = tree.parent != folder / "tree"
@@ -132,7 +134,7 @@ class Workshop:
 
     def _room(self) -> Path:
         if self._folder is None:
-            self._folder = self._open.enter_context(disposable_folder("deep-lock-"))
+            self._folder = self._open.enter_context(disposable.disposable_folder("deep-lock-"))
         return self._folder
 
     def _tree(self, subject: Subject, folder: Path) -> Path:

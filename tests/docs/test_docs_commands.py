@@ -26,11 +26,20 @@ def _tables(heading: str) -> list[list[str]]:
 
 
 def _commands(group: click.Group, path: str = "deep-lock") -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from _commands(command, f"{path} {name}")
         else:
             yield f"{path} {name}", command
+
+
+def _command(name: str) -> click.Command:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return command
 
 
 def _options(command: click.Command) -> dict[frozenset[str], click.Option]:
@@ -62,7 +71,7 @@ def test_every_option_is_documented_and_nothing_else() -> None:
 
 
 def test_every_variable_is_documented_and_works() -> None:
-    lock = cli.commands["lock"]
+    lock = _command("lock")
     for path, command in _commands(cli):
         for names, option in _options(command).items():
             assert CODE.findall(_documented(f"`{path}`")[names][1]) == [option.envvar]
@@ -94,7 +103,7 @@ def test_the_keys_of_options_are_known_to_the_configuration() -> None:
 
 def test_choices_are_documented() -> None:
     rows = {**_documented("`deep-lock lock`"), **_documented("Options before the command")}
-    for names, option in {**_options(cli.commands["lock"]), **_options(cli)}.items():
+    for names, option in {**_options(_command("lock")), **_options(cli)}.items():
         if isinstance(option.type, click.Choice):
             assert set(option.type.choices) <= set(CODE.findall(rows[names][3])), names
 
@@ -130,8 +139,8 @@ def test_help_shows_every_option_once(command: str) -> None:
     text = CliRunner().invoke(cli, [command, "--help"], prog_name="deep-lock").output
     shown = re.findall(r"^  ((?:-\w, )?--[\w-]+(?:, --[\w-]+)*)", text, re.MULTILINE)
     names = sorted(frozenset(line.split(", ")) for line in shown if "--help" not in line)
-    assert len(names) == len(_options(cli.commands[command]))
-    assert set(names) == set(_options(cli.commands[command]))
+    assert len(names) == len(_options(_command(command)))
+    assert set(names) == set(_options(_command(command)))
 
 
 def test_the_readme_has_two_commands() -> None:

@@ -266,7 +266,7 @@ def test_a_lock_that_somebody_else_changes_meanwhile(tmp_path: Path, *, before: 
 
 def test_a_lock_that_another_run_holds_for_long(tmp_path: Path) -> None:
     own = desk(tmp_path)
-    code = "from deep_lock import locking; from deep_lock.cli.main import main; locking.WAIT_SECONDS = 0.2; main()"
+    code = "from deep_lock import locking; from deep_lock.cli.start import main; locking.WAIT_SECONDS = 0.2; main()"
     with FaultServer() as server, _held(own.lock, own.cache):
         ended = own.make_lock(people(server), before=("-c", code))
     assert ended.code == 2

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from deep_lock.cli.main import main
+from deep_lock.cli.start import main
 from deep_lock.index import fetcher, retries
 from deep_lock.index.connections import TransportSettings
 

@@ -1,37 +1,14 @@
-"""The entry point: commands, exit codes, and the last line of defence against tracebacks."""
-
-import gc
-import sys
-from typing import NoReturn
+"""The command line: the options before the command, exit codes, and the last line of defence against tracebacks."""
 
 import click
 
 from deep_lock import __version__
-from deep_lock.cli.cache_command import cache_command
-from deep_lock.cli.deepen_command import deepen_command
-from deep_lock.cli.diff_command import diff_command
-from deep_lock.cli.doctor_command import doctor_command
-from deep_lock.cli.export_command import export_command
-from deep_lock.cli.fetch_command import fetch_command
-from deep_lock.cli.git_command import (
-    completion_command,
-    git_merge_command,
-    git_setup_command,
-    git_textconv_command,
-)
-from deep_lock.cli.lock_command import lock_command
-from deep_lock.cli.outdated_command import outdated_command
-from deep_lock.cli.policy_command import policy_command
+from deep_lock.cli.commands import Commands
 from deep_lock.cli.printer import Printer
-from deep_lock.cli.report_command import report_command
 from deep_lock.cli.surroundings import open_session
-from deep_lock.cli.verify_command import verify_command
-from deep_lock.cli.wheelhouse_command import wheelhouse_command
-from deep_lock.cli.why_command import tree_command, why_command
 from deep_lock.errors import DeepLockError
 
 INTERRUPTED = 130
-
 
 HELP = """\
 Lock what a Python project runs on, and everything that builds it, to full depth, with hashes.
@@ -51,6 +28,7 @@ EPILOG = "Each option of a command is also DEEP_LOCK_ and its long name, and mos
 
 
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DEEP_LOCK"},
     help=HELP,
     epilog=EPILOG,
@@ -70,37 +48,6 @@ EPILOG = "Each option of a command is also DEEP_LOCK_ and its long name, and mos
 def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_progress: bool) -> None:
     """Read the surroundings once for every command."""
     context.obj = open_session(verbosity=-1 if quiet else verbose, color=color, progress=not no_progress)
-
-
-cli.add_command(lock_command)
-cli.add_command(deepen_command)
-cli.add_command(diff_command)
-cli.add_command(export_command)
-cli.add_command(verify_command)
-cli.add_command(outdated_command)
-cli.add_command(why_command)
-cli.add_command(git_setup_command)
-cli.add_command(git_merge_command)
-cli.add_command(git_textconv_command)
-cli.add_command(completion_command)
-cli.add_command(tree_command)
-cli.add_command(report_command)
-cli.add_command(policy_command)
-cli.add_command(fetch_command)
-cli.add_command(wheelhouse_command)
-cli.add_command(cache_command)
-cli.add_command(doctor_command)
-
-
-def main() -> NoReturn:
-    """Run the command line and exit."""
-    if hasattr(sys, "set_lazy_imports"):  # PEP 810: nothing of ours may be imported late
-        sys.set_lazy_imports("none")
-    gc.set_threshold(
-        50_000, 20, 100
-    )  # a lock is thousands of small tables: nothing of them is garbage while it is read
-    gc.freeze()  # what was imported stays to the end: no collection, and least of all the one at exit, need look at it
-    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:

@@ -5,16 +5,22 @@ in whole (one rename, or a second name of a whole one). Where the cache cannot b
 """
 
 import os
-import shutil
 import stat
-import tempfile
 from contextlib import suppress
 from hashlib import file_digest
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from deep_lock.deferred import Deferred
 from deep_lock.errors import CacheInvalid, HashMismatch
 from deep_lock.files import temporary_beside
+
+if TYPE_CHECKING:
+    import shutil
+    import tempfile
+else:
+    shutil = Deferred("shutil")
+    tempfile = Deferred("tempfile")
 
 
 class KeptFiles:
