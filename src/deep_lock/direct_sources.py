@@ -4,7 +4,7 @@ Law: what is found is pinned to its bytes (a commit, a sha256) before anything i
 it stands. A pin of the earlier lock holds as long as the reference is the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -86,8 +86,14 @@ class DirectSources:
     """Serves the part of `closure.Sources` that is about direct references."""
 
     def __init__(
-        self, *, client: IndexClient, repositories: "Repositories", trees: LocalTrees, earlier: EarlierPins
+        self,
+        *,
+        client: IndexClient,
+        repositories: Callable[[], "Repositories"],
+        trees: LocalTrees,
+        earlier: EarlierPins,
     ) -> None:
+        """``repositories`` gives the same ones at each call; it is called where the first commit is asked for."""
         self._client = client
         self._repositories = repositories
         self._trees = trees
@@ -196,7 +202,7 @@ class DirectSources:
     def _commit(self, wanted: Reference, name: NormalizedName) -> _Found:
         place = self._remote(wanted.place) if wanted.is_path else wanted.place
         kept = self._earlier.commits.get((wanted.place, wanted.revision))
-        commit = kept or self._repositories.commit_of(place, wanted.revision)
+        commit = kept or self._repositories().commit_of(place, wanted.revision)
         file = Vcs(
             name=name,
             url=None if wanted.is_path else wanted.place,
@@ -206,7 +212,7 @@ class DirectSources:
             subdirectory=wanted.subdirectory,
         )
         where = source_of(file)
-        with self._repositories.archive(place, commit, wanted.revision) as packed:
+        with self._repositories().archive(place, commit, wanted.revision) as packed:
             members = source_tree.read_members(packed, "tree.tar.gz", inside=wanted.subdirectory)
         _refuse_empty(members.names, where)
         return _Found(file=file, tree=project_tree.read_tree(members, where, name=name))
@@ -237,7 +243,7 @@ class DirectSources:
     def checkout(self, commit: Vcs, folder: Path) -> Path:
         """Put a commit with its history and tags into a new folder. Raises IndexFault and UsageError."""
         place = commit.url or self._remote(commit.path or "")
-        return self._repositories.checkout(place, commit.commit_id, commit.requested_revision, folder)
+        return self._repositories().checkout(place, commit.commit_id, commit.requested_revision, folder)
 
 
 def _key(file: Direct) -> tuple[NormalizedName, str]:

@@ -1,6 +1,7 @@
 """The body of a lock: sources, closure and assembly of one run, tied together."""
 
 from contextlib import closing
+from functools import cache
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -49,8 +50,8 @@ def make_lock(run: Run, network: Network, reporter: Reporter) -> Lock:
     surroundings = run.flags.surroundings
     direct = DirectSources(
         client=network.client,
-        repositories=vcs.Repositories(
-            surroundings.cache_folder, surroundings.environ, offline=run.flags.network.offline
+        repositories=cache(
+            lambda: vcs.Repositories(surroundings.cache_folder, surroundings.environ, offline=run.flags.network.offline)
         ),
         trees=run.gathered.trees,
         earlier=earlier_pins(run.old, without=moved),
