@@ -21,14 +21,15 @@ from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.against_bytes import edge_findings, record_findings, sidecar_findings
 from deep_lock.lockfile.against_index import against_index
 from deep_lock.lockfile.laws import check_closed
+from deep_lock.model.build_system import SdistFacts
 from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
-from deep_lock.model.installed import tags_of
+from deep_lock.model.installed import best_wheel, everything, holds_in_lock, is_built
 from deep_lock.model.lock import Lock, LockedBuild, LockedPackage
 from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.model.metadata import Metadata
 from deep_lock.model.register import Register, called, key_of, open_register
 from deep_lock.model.review import Finding
-from deep_lock.model.target import Target, rank
+from deep_lock.model.target import Target
 from deep_lock.network import open_network
 from deep_lock.reading import read_lock, read_settings
 
@@ -129,48 +130,50 @@ class _Walk:
         self, entry: LockedPackage, files: Iterable[Distribution], builds: Iterable[LockedBuild]
     ) -> Iterator[Finding]:
         """What metadata and bytes say. An unsafe or changed file is a finding, not the end of the run."""
-        every: list[Metadata | None] = []
+        known: list[Metadata] = []
+        unproven = False
         taken = taken_wheels(entry, self._targets)
         for file in files:
             try:
                 match file:
                     case Wheel() if self._deep or file.filename in taken:
                         sidecar = self._client.wheel_metadata(file)
-                        every.append(sidecar)
+                        known.append(sidecar)
                         inside = self._client.wheel_metadata(_without_sidecar(file))
                         yield from sidecar_findings(entry, file.filename, sidecar, inside)
                         if self._deep:
                             self._client.kept_file(file)
                     case SourceDistribution() if self._deep:
-                        yield from self._sdist(file, builds, every)
+                        facts = self._facts(file)
+                        known += [facts.metadata] if facts.metadata is not None else []
+                        unproven = facts.metadata is None and self._is_sdist_taken(entry)
+                        for build in builds:
+                            yield from record_findings(build, facts)
             except HashMismatch as error:
                 yield _refused(entry, "hash-changed", error)
             except (SafetyError, NotFound) as error:
                 yield _refused(entry, "file-unfit", error)
-        known = [metadata for metadata in every if metadata is not None]
-        if self._deep and not entry.build_only and len(known) == len(every):
+        if self._deep and not entry.build_only and not unproven:
             yield from edge_findings(entry, known, self._register)
 
-    def _sdist(
-        self, file: SourceDistribution, builds: Iterable[LockedBuild], every: list[Metadata | None]
-    ) -> Iterator[Finding]:
-        """Hold an sdist against the records of its builds. What it does not prove, only its backend could tell."""
+    def _facts(self, file: SourceDistribution) -> SdistFacts:
         with self._client.open_sdist(file) as archive:
-            facts = sdist_facts.read_sdist(archive, filename=file.filename, name=file.name, version=file.version)
-        every.append(facts.metadata)
-        for build in builds:
-            yield from record_findings(build, facts)
+            return sdist_facts.read_sdist(archive, filename=file.filename, name=file.name, version=file.version)
+
+    def _is_sdist_taken(self, entry: LockedPackage) -> bool:
+        """Whether some target installs the entry from its sdist: its edges are then what the backend told there."""
+        register, chosen = self._register, everything(self._register)
+        return any(
+            is_built(register, entry, target) or best_wheel(entry.wheels, target) is None
+            for target in self._targets
+            if holds_in_lock(entry.marker, target, chosen)
+        )
 
 
 def taken_wheels(entry: LockedPackage, targets: Iterable[Target]) -> frozenset[str]:
     """Return the wheel that each target would take."""
-    found: set[str] = set()
-    for target in targets:
-        ranked = [
-            (place, wheel.name) for wheel in entry.wheels if (place := rank(tags_of(wheel.name), target)) is not None
-        ]
-        found |= {min(ranked)[1]} if ranked else set()
-    return frozenset(found)
+    best = (best_wheel(entry.wheels, target) for target in targets)
+    return frozenset(wheel.name for wheel in best if wheel is not None)
 
 
 def _without_sidecar(wheel: Wheel) -> Wheel:

@@ -176,6 +176,44 @@ def test_an_edited_lock_is_found_by_deriving_it_again(case: str, verifying: Veri
     assert finding in found
 
 
+BACKEND_KNOWS = {"sdist": True, "metadata-version": "2.1", "build": ["flit_core"], "backend": "own", "backend-path": ["."], "tree": {"own.py": ""}}  # fmt: skip
+UNPROVEN: Releases = {
+    "app-lib 1.0": {"requires": ["built", "unbuilt", "shared"]},
+    "built 1.0": {**BACKEND_KNOWS, "wheels": ["cp313-cp313-win_amd64"], "requires": ["shared"]},
+    "unbuilt 1.0": {**BACKEND_KNOWS, "requires": ["shared"]},
+    "shared 2.0": {"requires-python": ">= 3.8"},
+    "flit_core 3.9": {},
+}
+
+
+@pytest.fixture
+def unproven(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Verifying]:
+    """A lock that lists every sdist."""
+    with bench(tmp_path, capsys, monkeypatch, UNPROVEN) as made:
+        own = Verifying(made)
+        with (made.folder / "pyproject.toml").open("a", encoding="utf-8") as file:
+            file.write('\n[tool.deep-lock]\nfiles = "all"\n')
+        assert made.lock().code == 0
+        yield own
+
+
+@pytest.mark.parametrize(("name", "invented"), [("built", False), ("unbuilt", True)])
+def test_edges_of_a_build_are_the_backends_to_tell(name: str, *, invented: bool, unproven: Verifying) -> None:
+    """What an sdist does not prove says nothing against an edge, unless every target takes a wheel anyway."""
+    head = f'name = "{name}"\nversion = "1.0"\ndependencies = [\n'
+    unproven.edit(head, head + '    {name = "app-lib"},\n')
+    assert (("error", "edge-invented", f"{name} 1.0") in unproven.found("--deep")[1]) is invented
+
+
+@pytest.mark.parametrize(("locked", "differs"), [(">=3.8", False), (">=3.7", True), (">=3.8,<4", True)])  # fmt: skip
+def test_requires_python_is_compared_by_what_it_admits(locked: str, *, differs: bool, unproven: Verifying) -> None:
+    """An index page may spell it otherwise than the metadata."""
+    unproven.edit('requires-python = ">= 3.8"', f'requires-python = "{locked}"')
+    assert (("error", "python-differs", SHARED) in unproven.found("--deep")[1]) is differs
+
+
 def test_deep_finds_bytes_that_the_index_lies_about(verifying: Verifying) -> None:
     """The page promises the old digest, and serves other bytes."""
     truth = verifying.bench.server.known["native-1.0.tar.gz"]

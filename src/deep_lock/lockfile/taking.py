@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from deep_lock.errors import NotLocked
 from deep_lock.lockfile.picking import archive_file
 from deep_lock.model.build_system import ConfigSettings
-from deep_lock.model.installed import everything, present, tags_of
+from deep_lock.model.installed import best_wheel, everything, present
 from deep_lock.model.lock import Lock, LockedArchive, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.model.register import Key, Register, called, covers, key_of, needs_record, open_register
-from deep_lock.model.target import Target, rank
+from deep_lock.model.target import Target
 
 LOCK_AGAIN = "run deep-lock lock"
 
@@ -133,11 +133,9 @@ def _taken(register: Register, key: Key, target: Target) -> Taken:
         return replace(_sourced(builds[0], entry, entry.version), config_settings=settings)
     archive = archive_file(entry)
     wheels = entry.wheels if archive is None or needs_record(entry) else (archive,)
-    ranked = [
-        (place, wheel.name, wheel) for wheel in wheels if (place := rank(tags_of(wheel.name), target)) is not None
-    ]
-    if ranked:
-        return Published(entry=entry, version=entry.version, wheel=min(ranked, key=lambda item: item[:2])[2])
+    wheel = best_wheel(wheels, target)
+    if wheel is not None:
+        return Published(entry=entry, version=entry.version, wheel=wheel)
     raise _without_file(register, entry, target)
 
 

@@ -1,6 +1,6 @@
 """What a lock installs on a target, by the selection of extras and groups that an installer is given (PEP 751)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker
@@ -47,6 +47,14 @@ def everything(register: Register) -> Chosen:
 def tags_of(wheel: str) -> str:
     """Return the compressed tag set of a wheel's file name."""
     return "-".join(wheel.removesuffix(".whl").split("-")[-3:])
+
+
+def best_wheel(wheels: Iterable[LockedFile], target: Target) -> LockedFile | None:
+    """Return the wheel that an installer takes on the target: the lowest rank, by name among equals. None: none fits."""
+    ranked = [
+        (place, wheel.name, wheel) for wheel in wheels if (place := rank(tags_of(wheel.name), target)) is not None
+    ]
+    return min(ranked, key=lambda item: item[:2])[2] if ranked else None
 
 
 def is_built(register: Register, entry: LockedPackage, target: Target) -> bool:
