@@ -17,7 +17,7 @@ from deep_lock.lockfile.places import lines_of
 from deep_lock.lockfile.read import from_text
 from deep_lock.model.lock import Lock
 from deep_lock.model.review import Finding
-from deep_lock.opening import MAX_LOCK_BYTES, read_text
+from deep_lock.opening import MAX_LOCK_BYTES, missing_lock, read_text
 from deep_lock.reading import read_settings
 from deep_lock.reviews.review import Review
 
@@ -80,20 +80,19 @@ def _side(name: str, lock: Path, surroundings: Surroundings, reporter: Reporter)
             hint="name two files, or revisions such as HEAD~1 and main",
         )
     called = f"{lock.name} at {name}"
-    return Side(called=called, path=lock.as_posix(), text=text, lock=_read(text, lock.name, path.parent, reporter))
+    return Side(called=called, path=lock.as_posix(), text=text, lock=_read(text, lock, reporter))
 
 
 def _file(path: Path, reporter: Reporter) -> Side:
     try:
         text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
     except FileNotFoundError:
-        raise UsageError(f"{path}: there is no lock", hint="make one: deep-lock lock") from None
-    lock = _read(text, path.name, path.parent, reporter)
-    return Side(called=str(path), path=path.as_posix(), text=text, lock=lock)
+        raise missing_lock(path) from None
+    return Side(called=str(path), path=path.as_posix(), text=text, lock=_read(text, path, reporter))
 
 
-def _read(text: str, name: str, folder: Path, reporter: Reporter) -> Lock:
+def _read(text: str, path: Path, reporter: Reporter) -> Lock:
     """Read a deep lock, or the pins of another tool's lock: a lock without builds."""
-    if "\n[tool.deep-lock]\n" in text or name.endswith("deep.lock"):
-        return from_text(text, name, reporter)
-    return given_locks.lock_of(text, name, folder)
+    if "\n[tool.deep-lock]\n" in text or path.name.endswith("deep.lock"):
+        return from_text(text, path.name, reporter)
+    return given_locks.lock_of(text, path)

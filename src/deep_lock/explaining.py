@@ -14,7 +14,7 @@ from deep_lock.model.lock import LockedPackage
 from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.model.register import Register, open_register
 from deep_lock.model.target import Target
-from deep_lock.reading import read_lock
+from deep_lock.reading import require_lock
 from deep_lock.reviews.tree import Shape, inverted_text, tree_text
 from deep_lock.reviews.why import Ways, ways, why_text
 
@@ -25,9 +25,7 @@ ALL_WAYS = 1_000_000
 
 def open_lock(path: Path, reporter: Reporter) -> Register:
     """Open a lock. Raises UsageError where there is none, and LockInvalid."""
-    lock = read_lock(path, reporter)
-    if lock is None:
-        raise UsageError(f"{path}: there is no lock", hint="make one: deep-lock lock")
+    lock = require_lock(path, reporter)
     return open_register(lock)
 
 

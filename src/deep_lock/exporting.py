@@ -8,13 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from deep_lock.deferred import Deferred
-from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.exports.view import Exported, View, make_view
 from deep_lock.flags import ExportFlags
 from deep_lock.installable import place_of, placed, plain_lock, requirement_lines
 from deep_lock.model.locked_targets import chosen_targets
-from deep_lock.reading import read_lock
+from deep_lock.reading import require_lock
 
 if TYPE_CHECKING:
     from deep_lock import network
@@ -52,9 +51,7 @@ BARE = frozenset({"requirements", "hermeto"})
 
 def export(flags: ExportFlags, reporter: Reporter) -> Exported:
     """Return the lock in the form that is asked for, unwritten. Raises LockInvalid, UsageError and TargetsAlike."""
-    lock = read_lock(flags.lock, reporter)
-    if lock is None:
-        raise UsageError(f"{flags.lock}: there is no lock", hint="make one: deep-lock lock")
+    lock = require_lock(flags.lock, reporter)
     view = make_view(
         lock,
         flags.lock.name,

@@ -23,7 +23,7 @@ from deep_lock.lockfile.picking import every_file, picked_files, source_trees
 from deep_lock.model.lock import Lock, LockedFile, source_text
 from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.network import open_downloads
-from deep_lock.reading import read_lock, read_settings
+from deep_lock.reading import read_settings, require_lock
 
 WORKERS = 16
 """Connections at once: files are large, and a server is not ours alone."""
@@ -48,9 +48,7 @@ def fetch(flags: FetchFlags, reporter: Reporter) -> FetchOutcome:
     Raises LockInvalid and UsageError before anything is fetched; IndexFault and SafetyError, the gravest one, after all
     that can be fetched is there.
     """
-    lock = read_lock(flags.lock, reporter)
-    if lock is None:
-        raise UsageError(f"{flags.lock}: there is no lock", hint="make one: deep-lock lock")
+    lock = require_lock(flags.lock, reporter)
     folder = flags.lock.parent.resolve()
     wanted = [wanted_file(file, folder) for file in distinct_files(_asked_for(flags, lock))]
     make_ready(flags.destination, flags.surroundings.now.timestamp())

@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
-from deep_lock.inputs.foreign_locks import read_foreign
+from deep_lock.given_reading import parse_given
 from deep_lock.model.foreign import ForeignPin
 from deep_lock.model.lock import Lock, LockedFile, LockedInputs, LockedPackage
-from deep_lock.opening import opener_of
 
 
-def lock_of(text: str, name: str, folder: Path) -> Lock:
-    """Return the pins of a lock as entries; files that it gives no sha256 are left out. Raises LockInvalid."""
-    project = folder / "pyproject.toml"
-    known = project.read_text(encoding="utf-8", errors="replace") if project.is_file() else None
-    foreign = read_foreign(text, name, project=known, opener=opener_of(folder / name, folder))
+def lock_of(text: str, path: Path) -> Lock:
+    """Return the pins of a lock as entries; files that it gives no sha256 are left out. Raises UserError.
+
+    ``text`` is what stands at ``path``, or stood there in another revision.
+    """
+    foreign = parse_given(text, path, path.parent)
     entries = {(pin.name, str(pin.version)): _entry(pin) for pin in foreign.pins}
     return Lock(
-        inputs=LockedInputs(sources=(name,), pinned=True),
+        inputs=LockedInputs(sources=(path.name,), pinned=True),
         requires_python=foreign.requires_python,
         packages=tuple(entries[key] for key in sorted(entries)),
     )

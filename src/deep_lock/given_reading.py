@@ -33,12 +33,17 @@ def foreign_path(inputs: InputFlags, config: Config) -> Path | None:
 
 def read_given(path: Path, folder: Path) -> ForeignLock:
     """Read another tool's lock. Raises LockInvalid and UsageError."""
-    beside = path.with_name("pyproject.toml")
-    project = read_text(beside, ProjectInvalid) if beside.is_file() else None
     try:
         text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such lock") from None
+    return parse_given(text, path, folder)
+
+
+def parse_given(text: str, path: Path, folder: Path) -> ForeignLock:
+    """Read the text of another tool's lock, with the project beside ``path`` as it is now. Raises UserError."""
+    beside = path.with_name("pyproject.toml")
+    project = read_text(beside, ProjectInvalid) if beside.is_file() else None
     return foreign_locks.read_foreign(text, shown_path(path, folder), project=project, opener=opener_of(path, folder))
 
 

@@ -4,7 +4,6 @@ Law: the result is a lock that keeps its own laws and fits its inputs, or a conf
 each.
 """
 
-import tempfile
 from pathlib import Path
 
 from msgspec import Struct
@@ -12,7 +11,7 @@ from msgspec.structs import replace
 
 from deep_lock.errors import ActionNeeded, DeepLockError, LockInvalid
 from deep_lock.events import Reporter
-from deep_lock.files import TEMPORARY_PREFIX, write_atomically
+from deep_lock.files import temporary_beside, write_atomically
 from deep_lock.flags import Flags, InputFlags, NetworkFlags, Surroundings, UpgradeFlags
 from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.laws import check_closed
@@ -22,9 +21,9 @@ from deep_lock.locking import lock
 from deep_lock.model.lock import Lock
 from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.model.register import is_gate
+from deep_lock.network import indexes_of
 from deep_lock.opening import MAX_LOCK_BYTES, read_text
 from deep_lock.reading import read_settings
-from deep_lock.verifying import indexes_of
 
 AGAIN = "merge the project's own files first, then run deep-lock lock"
 
@@ -58,10 +57,9 @@ def _read(path: Path, name: str, reporter: Reporter) -> Lock:
 
 def _locked_again(merged: Merged, sides: Sides, surroundings: Surroundings, reporter: Reporter) -> str:
     """Resolve once more, with what both sides pinned, and of what both changed the newer one."""
-    folder = sides.place.resolve().parent
+    place = temporary_beside(sides.place.resolve())
+    folder = place.parent
     config = read_settings(folder)
-    with tempfile.NamedTemporaryFile(prefix=TEMPORARY_PREFIX, suffix=".lock", dir=folder, delete=False) as made:
-        place = Path(made.name)
     try:
         write_atomically(place, to_text(merged.lock).encode(), durable=False)
         flags = Flags(

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.beside import path_of_url, seen_from
@@ -19,6 +20,7 @@ from deep_lock.index.downloads import Downloads
 from deep_lock.index.settings import Fetcher, IndexSettings, IndexSource
 from deep_lock.index.urls import without_user_info
 from deep_lock.inputs.config import Config
+from deep_lock.model.lock import Lock
 
 DEFAULT = "default"
 
@@ -42,6 +44,21 @@ def public_index() -> str:
     constant: str = importlib.import_module("distlib.index").DEFAULT_INDEX
     origin = urlsplit(constant)
     return f"{origin.scheme}://{origin.netloc}/simple/"
+
+
+def indexes_of(lock: Lock, network: NetworkFlags, *, configured: bool) -> NetworkFlags:
+    """Return the flags with the lock's own indexes, where neither the flags nor the settings name any.
+
+    They are asked under names of our own: a login from the environment belongs to a name that a person gave a URL to, and
+    must not follow it to a URL that only the lock gives.
+    """
+    if configured or network.default_index or network.indexes or network.no_index or not lock.indexes:
+        return network
+    urls = dict(lock.indexes)
+    last = [url for name, url in urls.items() if name == DEFAULT]
+    first = [url for name, url in urls.items() if name != DEFAULT]
+    named = tuple(f"of-the-lock-{place}={url}" for place, url in enumerate((*first, *last), 1))
+    return replace(network, indexes=named, only_named=True)
 
 
 def _named_urls(network: NetworkFlags, config: Config) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from deep_lock.errors import LimitExceeded, RequirementsInvalid, UserError
+from deep_lock.errors import LimitExceeded, RequirementsInvalid, UsageError, UserError
 from deep_lock.inputs.text import Opener, decode
 
 MAX_INPUT_BYTES = 8 * 1024 * 1024
@@ -24,6 +24,11 @@ def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) 
     if len(raw) > limit:
         raise LimitExceeded(f"{path}: more than {limit} bytes")
     return decode(raw, path.name, error)
+
+
+def missing_lock(path: Path) -> UsageError:
+    """Return the error of a command that needs a deep.lock and finds none."""
+    return UsageError(f"{path}: there is no lock", hint="make one: deep-lock lock")
 
 
 def shown_path(path: Path, folder: Path) -> str:

@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.flags import Flags, InputFlags, VerifyFlags
 from deep_lock.index.client import IndexClient
@@ -24,10 +23,9 @@ from deep_lock.model.locked_targets import chosen_targets
 from deep_lock.model.register import called, covers, open_register, parsed
 from deep_lock.model.resolution import BuildScope, Prereleases, Selection
 from deep_lock.model.target import Target
-from deep_lock.network import open_network
-from deep_lock.reading import read_lock, read_settings
+from deep_lock.network import indexes_of, open_network
+from deep_lock.reading import read_settings, require_lock
 from deep_lock.resolve.candidates import choose
-from deep_lock.verifying import indexes_of
 
 Scope = Literal["runtime", "build"]
 
@@ -56,9 +54,7 @@ class Outdated(Struct, frozen=True, kw_only=True):
 
 def outdated(flags: VerifyFlags, reporter: Reporter) -> tuple[Outdated, ...]:
     """Return what has a newer release, run time first, sorted by name. Raises UsageError, LockInvalid and IndexFault."""
-    lock = read_lock(flags.lock, reporter)
-    if lock is None:
-        raise UsageError(f"{flags.lock}: there is no lock", hint="make one: deep-lock lock")
+    lock = require_lock(flags.lock, reporter)
     folder = flags.lock.parent.resolve()
     config = read_settings(folder)
     network = indexes_of(lock, flags.network, configured=bool(config.index or config.no_index))

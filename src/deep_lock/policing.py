@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from deep_lock.errors import ConfigError, LockInvalid, PolicyBroken, UsageError
+from deep_lock.errors import ConfigError, LockInvalid, PolicyBroken
 from deep_lock.events import Reporter
 from deep_lock.flags import PolicyFlags
 from deep_lock.inputs.policy import read_policy_file
@@ -19,7 +19,7 @@ from deep_lock.lockfile.read import from_text
 from deep_lock.model.lock import Lock
 from deep_lock.model.policy import Policy
 from deep_lock.model.review import Finding
-from deep_lock.opening import MAX_LOCK_BYTES, read_text
+from deep_lock.opening import MAX_LOCK_BYTES, missing_lock, read_text
 from deep_lock.reading import read_settings
 from deep_lock.reviews.findings import finding_line
 
@@ -60,7 +60,7 @@ def _lock(path: Path, reporter: Reporter) -> tuple[Lock, str]:
     try:
         text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
     except FileNotFoundError:
-        raise UsageError(f"{path}: there is no lock", hint="make one: deep-lock lock") from None
+        raise missing_lock(path) from None
     return from_text(text, path.name, reporter), text
 
 

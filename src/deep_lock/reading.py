@@ -34,7 +34,7 @@ from deep_lock.model.foreign import ForeignLock
 from deep_lock.model.lock import Lock
 from deep_lock.model.requirement import Requirement
 from deep_lock.model.target_markers import BASE, Scope
-from deep_lock.opening import MAX_LOCK_BYTES, opener_of, read_text, shown_path
+from deep_lock.opening import MAX_LOCK_BYTES, missing_lock, opener_of, read_text, shown_path
 from deep_lock.reach import Part
 
 if TYPE_CHECKING:
@@ -251,6 +251,14 @@ def _refuse_unknown(
         if name not in known:
             there = ", ".join(sorted(known))
             raise UsageError(f"{project.source} has no {kind} {name!r}", hint=f"there is: {there or 'none'}")
+
+
+def require_lock(path: Path, reporter: Reporter) -> Lock:
+    """Read the lock. Raises UsageError where there is none, and LockInvalid."""
+    lock = read_lock(path, reporter)
+    if lock is None:
+        raise missing_lock(path)
+    return lock
 
 
 def read_lock(path: Path, reporter: Reporter, *, moving: Collection[str] = ()) -> Lock | None:

@@ -5,18 +5,15 @@ Law: nothing is resolved, no index is asked, and nothing is written.
 
 from pathlib import Path
 
-from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.exports.page import page
 from deep_lock.exports.view import make_view
 from deep_lock.model.locked_targets import chosen_targets
-from deep_lock.reading import read_lock
+from deep_lock.reading import require_lock
 
 
 def report(path: Path, reporter: Reporter) -> str:
     """Return the page, on all targets, with all extras and groups. Raises LockInvalid, UsageError and TargetsAlike."""
-    lock = read_lock(path, reporter)
-    if lock is None:
-        raise UsageError(f"{path}: there is no lock", hint="make one: deep-lock lock")
+    lock = require_lock(path, reporter)
     targets = chosen_targets(lock, (), path.name)
     return page(make_view(lock, path.name, targets, extras=None, groups=None)).files[0][1]

@@ -14,9 +14,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from deep_lock.deferred import Deferred
-from deep_lock.errors import HashMismatch, NotFound, SafetyError, UsageError
+from deep_lock.errors import HashMismatch, NotFound, SafetyError
 from deep_lock.events import Reporter
-from deep_lock.flags import Flags, InputFlags, NetworkFlags, VerifyFlags
+from deep_lock.flags import Flags, InputFlags, VerifyFlags
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.against_bytes import edge_findings, record_findings, sidecar_findings
 from deep_lock.lockfile.against_index import against_index
@@ -30,8 +30,8 @@ from deep_lock.model.metadata import Metadata
 from deep_lock.model.register import Register, called, key_of, open_register
 from deep_lock.model.review import Finding
 from deep_lock.model.target import Target
-from deep_lock.network import open_network
-from deep_lock.reading import read_lock, read_settings
+from deep_lock.network import indexes_of, open_network
+from deep_lock.reading import read_settings, require_lock
 
 if TYPE_CHECKING:
     from deep_lock.build import sdist_facts
@@ -51,9 +51,7 @@ class Verified(Struct, frozen=True, kw_only=True):
 
 def verify(flags: VerifyFlags, reporter: Reporter) -> Verified:
     """Hold a lock against the indexes as they are now. Raises UsageError, LockInvalid and IndexFault."""
-    lock = read_lock(flags.lock, reporter)
-    if lock is None:
-        raise UsageError(f"{flags.lock}: there is no lock", hint="make one: deep-lock lock")
+    lock = require_lock(flags.lock, reporter)
     folder = flags.lock.parent.resolve()
     targets = chosen_targets(lock, (), flags.lock.name)
     config = read_settings(folder)
@@ -73,21 +71,6 @@ def verify(flags: VerifyFlags, reporter: Reporter) -> Verified:
     )
     files = sum(len(entry.wheels) + (entry.sdist is not None) for entry in released)
     return Verified(findings=tuple(ordered), releases=len(released), files=files)
-
-
-def indexes_of(lock: Lock, network: NetworkFlags, *, configured: bool) -> NetworkFlags:
-    """Return the flags with the lock's own indexes, where neither the flags nor the settings name any.
-
-    They are asked under names of our own: a login from the environment belongs to a name that a person gave a URL to, and
-    must not follow it to a URL that only the lock gives.
-    """
-    if configured or network.default_index or network.indexes or network.no_index or not lock.indexes:
-        return network
-    urls = dict(lock.indexes)
-    last = [url for name, url in urls.items() if name == "default"]
-    first = [url for name, url in urls.items() if name != "default"]
-    named = tuple(f"of-the-lock-{place}={url}" for place, url in enumerate((*first, *last), 1))
-    return replace(network, indexes=named, only_named=True)
 
 
 def _laws(lock: Lock, targets: tuple[Target, ...]) -> Iterator[Finding]:

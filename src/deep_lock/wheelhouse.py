@@ -34,7 +34,7 @@ from deep_lock.model.requirement import parse_requirement
 from deep_lock.model.target import Target
 from deep_lock.model.targets import read_host, runs_on
 from deep_lock.network import open_downloads
-from deep_lock.reading import read_lock, read_settings
+from deep_lock.reading import read_settings, require_lock
 from deep_lock.settings import hook_policy_of
 from deep_lock.wheel_folder import WheelFolder
 
@@ -59,9 +59,7 @@ def make_wheelhouse(flags: WheelhouseFlags, reporter: Reporter) -> WheelhouseOut
     Raises UsageError and LockInvalid; NotLocked, WheelDiffers and other SafetyErrors; IndexFault for files that cannot be
     had. What is finished stays.
     """
-    lock = read_lock(flags.lock, reporter)
-    if lock is None:
-        raise UsageError(f"{flags.lock}: there is no lock", hint="make one: deep-lock lock")
+    lock = require_lock(flags.lock, reporter)
     machine = _machine(flags, lock, reporter)
     target = _target(flags, lock, machine)
     _refuse_open(lock, target, flags.lock.name)
