@@ -164,7 +164,7 @@ ATTACKS: dict[str, Attack] = {
         "seccomp",
         code="""
         import ctypes
-        if ctypes.CDLL(None, use_errno=True).unshare(0x04000000 if os.geteuid() == 0 else 0x10000000):
+        if ctypes.CDLL(None, use_errno=True).unshare(0x10000000):  # CLONE_NEWUSER
             raise OSError(ctypes.get_errno(), 'unshare')
         """,
     ),
