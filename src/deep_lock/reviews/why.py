@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from deep_lock.display import show
-from deep_lock.model.chains import Chain, Chains, Node, words
+from deep_lock.model.chains import Chain, Chains, words
 from deep_lock.model.lock import LockedPackage
+from deep_lock.model.places import Node
 from deep_lock.model.register import Key, called, key_of
 
 
