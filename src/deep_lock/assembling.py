@@ -15,6 +15,7 @@ from packaging.version import Version
 
 from deep_lock.beside import path_of_url, seen_from
 from deep_lock.direct_entries import EntryKey, direct_of, entry_key, locked_source, vouched_version
+from deep_lock.display import show
 from deep_lock.graph import Closure, key_of_pin
 from deep_lock.model.build_system import Evidence
 from deep_lock.model.distribution import (
@@ -50,6 +51,9 @@ class Shelf(Protocol):
 
     def digest(self, file: Distribution) -> str:
         """Return the sha256 of a file: the promised one, else that of its bytes."""
+
+    def license(self, file: Distribution) -> str | None:
+        """Return the licence expression of a file's own metadata; None where they have none."""
 
     def metadata_evidence(self, sdist: Buildable) -> Evidence | None:
         """Return how the sdist's (or tree's) own metadata is known; None where it is plain metadata."""
@@ -219,6 +223,8 @@ def _release(entry: _Entry, assembly: Assembly, written: _Written) -> LockedPack
         direct=entry.direct,
         build=f"{entry.name}=={entry.version}" if entry.recorded else None,
         metadata=assembly.shelf.metadata_evidence(sdist) if sdist is not None else None,
+        license=assembly.shelf.license(taken),
+        yanked=next((show(file.yanked) for file in uses.values() if file.yanked is not None), None),
         hash_origin="computed" if _lacks_digest(wheels, listed) else None,
         no_source=_no_source(entry, assembly.selection),
     )

@@ -117,14 +117,17 @@ class IndexSources:
             return self._client.wheel_metadata(file)
         if not isinstance(file, SourceDistribution):
             return self._direct.metadata(file, target)
-        known = (
-            self._observed.get(file.filename)
-            or self._assumed.get((file.name, file.version))
-            or self.facts(file).metadata
-        )
+        known = self._known_metadata(file)
         if known is not None:
             return known
         return BuildRequest(name=file.name, version=file.version, source=file, target=target)
+
+    def _known_metadata(self, sdist: SourceDistribution) -> Metadata | None:
+        return (
+            self._observed.get(sdist.filename)
+            or self._assumed.get((sdist.name, sdist.version))
+            or self.facts(sdist).metadata
+        )
 
     def direct(self, requirement: Requirement, target: Target, *, needs_version: bool) -> Candidate | BuildRequest:
         return self._direct.candidate(requirement, target, needs_version=needs_version)
@@ -250,6 +253,12 @@ class IndexSources:
 
     def digest(self, file: Distribution) -> str:
         return self._client.digest(file)
+
+    def license(self, file: Distribution) -> str | None:
+        if isinstance(file, Wheel):
+            return self._client.wheel_metadata(file).license
+        known = self._known_metadata(file) or self.facts(file).guess
+        return None if known is None else known.license
 
     def metadata_evidence(self, sdist: Buildable) -> Evidence | None:
         if not isinstance(sdist, SourceDistribution):

@@ -14,6 +14,7 @@ A release is a table; all keys are optional:
 ``folder``           the sdist's top folder; default NAME-VERSION
 ``modules``          path to text: files of the wheels, besides their metadata
 ``requires-python``, ``yanked`` (true or the reason), ``uploaded`` (RFC 3339; "" for none)
+``license``          the License-Expression of every file
 ``weak``             the index promises no sha256
 ``comment``          a text in the description of wheels: other bytes that mean the same
 ``metadata``         raw core metadata in place of the made one
@@ -56,6 +57,7 @@ KEYS = frozenset(
         "requires-python",
         "yanked",
         "uploaded",
+        "license",
         "weak",
         "comment",
         "metadata",
@@ -122,6 +124,7 @@ def metadata_text(name: str, version: str, requires: Iterable[str], release: Rel
     ]
     if "requires-python" in release:
         lines.append(f"Requires-Python: {release['requires-python']}")
+    lines += [f"License-Expression: {release['license']}"] if "license" in release else []
     lines += [f"Dynamic: {text}" for text in release.get("dynamic", ()) if of_sdist]
     lines += [f"Requires-Dist: {text}" for text in requires]
     if "comment" in release and not of_sdist:

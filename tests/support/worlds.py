@@ -228,6 +228,9 @@ class WorldSources:
             raise LookupError(file.filename)
         return file.sha256
 
+    def license(self, file: Distribution) -> str | None:
+        return "MIT" if len(file.filename) % 2 else None
+
     def metadata_evidence(self, sdist: Buildable) -> Evidence | None:
         assert isinstance(sdist, SourceDistribution), "this world has no direct references"
         if (sdist.name, sdist.version) in self.observed:

@@ -34,7 +34,7 @@ else:
     lazy_wheel = Deferred("deep_lock.index.lazy_wheel")
     tempfile = Deferred("tempfile")
 
-_KIND = "metadata"
+_KIND = "metadata-2"
 _MAX_RANGE_BYTES = 2 * MAX_METADATA_BYTES
 """A range is METADATA, or the wheel's central directory. Also how much of a whole wheel is taken where a server
 answers a range with the whole file: more is streamed to disk instead."""

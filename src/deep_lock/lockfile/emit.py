@@ -190,7 +190,7 @@ def _package_lines(package: LockedPackage) -> list[str]:
 
 
 def _mark_lines(package: LockedPackage) -> list[str]:
-    marks = [(key, value_text(value)) for key, value in _marks(package) if value]
+    marks = [(key, value_text(value)) for key, value in _marks(package) if value not in {None, False, ()}]
     return [f"tool.deep-lock.{key_text(key)} = {text}" for key, text in sorted([*marks, *package.unknown])]
 
 
@@ -202,9 +202,11 @@ def _marks(package: LockedPackage) -> list[tuple[str, str | bool | tuple[str, ..
         ("build-only", package.build_only),
         ("direct", package.direct),
         ("hash-origin", package.hash_origin),
+        ("license", package.license),
         ("metadata", package.metadata),
         ("no-source", package.no_source),
         ("sdist-only", package.sdist_only),
+        ("yanked", package.yanked),
     ]
 
 

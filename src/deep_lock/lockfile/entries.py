@@ -11,6 +11,7 @@ from deep_lock.lockfile.fields import (
     filename_fault,
     inner_path_fault,
     label_fault,
+    license_fault,
     marker_fault,
     name_fault,
     object_fault,
@@ -80,9 +81,11 @@ def read_package(table: Table) -> LockedPackage:
         build_only=marks.flag("build-only"),
         direct=marks.flag("direct"),
         hash_origin=marks.choice("hash-origin", _HASH_ORIGINS),
+        license=marks.optional("license", license_fault),
         metadata=marks.choice("metadata", _EVIDENCE),
         no_source=marks.flag("no-source"),
         sdist_only=marks.flag("sdist-only"),
+        yanked=marks.optional("yanked", text_fault),
         unknown=marks.rest(),
     )
     tool.rest()

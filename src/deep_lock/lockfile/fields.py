@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from deep_lock.display import quote, show
 from deep_lock.errors import DeepLockError, LockInvalid, UrlForbidden
+from deep_lock.model.metadata import LICENSE_EXPRESSION
 from deep_lock.model.requirement import MAX_NAME_LENGTH, MAX_REQUIREMENT_LENGTH, parse_requirement
 
 Check = Callable[[str], str]
@@ -148,6 +149,11 @@ def text_fault(text: str) -> str:
     if len(text) > MAX_REQUIREMENT_LENGTH:
         return f"is {len(text)} characters long; at most {MAX_REQUIREMENT_LENGTH} are taken"
     return f"holds control characters: {show(text)}" if _CONTROLS.search(text) else ""
+
+
+def license_fault(text: str) -> str:
+    """An SPDX expression, by its characters."""
+    return "" if LICENSE_EXPRESSION.fullmatch(text) else f"must be an SPDX expression, not {quote(text)}"
 
 
 def path_fault(text: str) -> str:

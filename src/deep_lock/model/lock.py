@@ -125,6 +125,10 @@ class LockedPackage(Struct, frozen=True, kw_only=True):
     """"name==version" of the build record of its sdist, "name @ source" of a direct reference."""
     metadata: Evidence | None = None
     """How an sdist's own Requires-Dist is known, where it was not plain metadata."""
+    license: str | None = None
+    """The SPDX expression that the release states of itself (PEP 639); None where it states none in this form."""
+    yanked: str | None = None
+    """The reason, which may be empty, where a file was yanked when it was locked (PEP 592); None where none was."""
     hash_origin: HashOrigin | None = None
     """Set where the index gave no sha256 and the bytes were hashed here."""
     no_source: bool = False

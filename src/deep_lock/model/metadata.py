@@ -17,6 +17,8 @@ MAX_REQUIRES_DIST = 5000
 # line ends (U+2028, form feed) or lines would see fields that they do not.
 _LINE_END = re.compile("\r\n|\r|\n")
 _FIELD = re.compile("[!-9;-~]+:")
+LICENSE_EXPRESSION = re.compile(r"[A-Za-z0-9.+() :-]{1,500}")
+"""What an SPDX expression is made of. Whether it is one, is for who judges it: a lock says what the release says."""
 _METADATA_VERSION = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?")
 _NEWEST_MAJOR = 2
 
@@ -30,6 +32,8 @@ class Metadata(Struct, frozen=True, kw_only=True):
     requires_dist: tuple[str, ...] = ()
     requires_python: str | None = None
     provides_extra: tuple[str, ...] = ()
+    license: str | None = None
+    """The License-Expression (PEP 639), as written; None also where it is none by its characters."""
     dynamic: frozenset[str] = frozenset()
     """Lower-case field names that the file declares Dynamic."""
 
@@ -82,6 +86,7 @@ def parse_metadata(raw: bytes, where: str) -> Metadata:
         requires_dist=tuple(many["requires-dist"]),
         requires_python=single.get("requires-python") or None,
         provides_extra=tuple(canonicalize_name(extra) for extra in many["provides-extra"]),
+        license=_license(single.get("license-expression", "")),
         dynamic=frozenset(field.lower() for field in many["dynamic"]),
     )
 
@@ -93,6 +98,10 @@ def _name(text: str, where: str) -> NormalizedName:
         return canonicalize_name(text, validate=True)
     except InvalidName:
         raise MetadataInvalid(f"{where}: {text!r} is not a project name") from None
+
+
+def _license(text: str) -> str | None:
+    return text if LICENSE_EXPRESSION.fullmatch(text) else None
 
 
 def _numbers(version: str) -> tuple[int | None, int]:
