@@ -91,6 +91,10 @@ def with_build(*more: LockedPackage, members: tuple[str, ...] = ("setuptools",),
     return small_lock(built(), *map(backend, members), *more, builds=(build_of("old", *members, **fields),))
 
 
+def licensed(app: str | None, lib: str | None) -> Lock:
+    return small_lock(replace(direct("app", "lib"), license=app), replace(package("lib"), license=lib))
+
+
 PLAIN = small_lock(direct("app", "lib"), package("lib"))
 DEEP = small_lock(
     built(),
@@ -255,7 +259,28 @@ CASES = [
     case("look-alike", small_lock(direct("reqeusts")), "reqeusts", says="looks like requests"),
     case("look-alike", small_lock(direct("requests"))),
     case("look-alike", with_build(members=("setuptoo1s",)), "setuptoo1s", says="looks like setuptools"),
+    case("yanked", small_lock(replace(direct("app"), yanked="it is broken")), "app 1.0", says="it is broken"),
+    case("yanked", with_build(), says=""),
+    case("yanked", small_lock(built(), replace(backend(), yanked=""), builds=(build_of(),)), "setuptools 1.0"),
+    case("license", licensed("MIT", "gpl-3.0-only OR mit"), licenses=frozenset({"MIT"})),
+    case("license", licensed("MIT", "GPL-3.0-only AND MIT"), "lib 1.0", says="GPL-3.0-only AND MIT", licenses=frozenset({"MIT"})),
+    case("license", licensed("MIT", "GPL-3.0-only")),
+    # what only builds is not passed on, and what is not known is told by another rule
+    case("license", small_lock(built(), replace(backend(), license="MIT"), builds=(build_of(),)), licenses=frozenset({"0BSD"})),
+    case("license-unknown", licensed(None, "all of it")),
+    case("license-unknown", licensed(None, "all of it"), "app 1.0", "lib 1.0", says="all of it is no SPDX", severity="finding", licenses=frozenset({"MIT"})),
+    case("license-unknown", licensed("MIT", "MIT"), licenses=frozenset({"MIT"})),
+    case("license-unknown", licensed(None, "MIT"), licenses=frozenset({"MIT"}), levels={"license-unknown": "off"}),
     # against the lock of before
+    case("license-changed", licensed("MIT", "0BSD"), "lib", says="was MIT, and is 0BSD", old=licensed("MIT", "MIT")),
+    case("license-changed", licensed("MIT", None), "lib", says="none that is stated", old=licensed("MIT", "MIT")),
+    case("license-changed", licensed("MIT", "MIT"), old=licensed("MIT", None)),
+    # a lock of before the time of licences
+    case("license-changed", licensed(None, None), old=licensed("MIT", "MIT")),
+    # it went into the build layer, and nobody is given it any more
+    case("license-changed", with_build(), old=small_lock(replace(direct("setuptools"), license="MIT"), replace(direct("x"), license="MIT"))),
+    case("yanked-new", small_lock(replace(direct("app"), yanked="")), "app", old=small_lock(direct("app"))),
+    case("yanked-new", small_lock(replace(direct("app"), yanked="")), old=small_lock(replace(direct("app"), yanked="x"))),
     case("package-new", small_lock(direct("app"), direct("lib")), "lib", old=small_lock(direct("app"))),
     case("package-new", small_lock(direct("app")), old=small_lock(direct("app"))),
     # a rule holds by itself, also where `diff` tells the same fact under a louder code

@@ -11,12 +11,14 @@ from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.bom_ref import BomRef
 from cyclonedx.model.component import Component, ComponentScope, ComponentType
 from cyclonedx.model.dependency import Dependency
+from cyclonedx.model.license import LicenseAcknowledgement, LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from deep_lock.exports.packages import Described, Inventory, facts, files_of, inventory
 from deep_lock.exports.view import Exported, View
 from deep_lock.model.lock import LockedArchive, LockedFile
+from deep_lock.model.spdx_expression import canonical_license
 
 PREFIX = "deep-lock:"
 _SCOPES = {
@@ -59,9 +61,14 @@ def _component(each: Described) -> Component:
         scope=_SCOPES[each.role],
         purl=PackageURL.from_string(each.purl),
         hashes=hashes,
+        licenses=_licenses(canonical_license(each.entry.license)),
         external_references=[_reference(file) for file in files],
         properties=[Property(name=f"{PREFIX}{name}", value=value) for name, value in facts(each)],
     )
+
+
+def _licenses(expression: str | None) -> list[LicenseExpression]:
+    return [LicenseExpression(value=expression, acknowledgement=LicenseAcknowledgement.DECLARED)] if expression else []
 
 
 def _hash(sha256: str) -> HashType:

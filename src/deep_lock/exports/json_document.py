@@ -93,6 +93,8 @@ def _package(subject: _Subject, node: Node, step: Step) -> dict[str, Any]:
         "sdist-only": entry.sdist_only,
         "build-on": list(entry.build_on),
         "no-source": entry.no_source,
+        "license": entry.license,
+        "yanked": entry.yanked,
         "metadata": entry.metadata,
         "hash-origin": entry.hash_origin,
         "index": entry.index,

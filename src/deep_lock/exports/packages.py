@@ -149,6 +149,7 @@ def facts(described: Described) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = [("role", described.role)]
     found += [("sdist-only", "true")] if entry.sdist_only else []
     found += [("build-on", label) for label in entry.build_on]
+    found += [("yanked", entry.yanked or "true")] if entry.yanked is not None else []
     found += [("requires-python", entry.requires_python)] if entry.requires_python else []
     found += [("marker", entry.marker)] if entry.marker and not entry.build_only else []
     found += [("brought-in-by", " > ".join(described.chain))] if described.chain else []

@@ -514,6 +514,8 @@
     const mark = markOf(own);
     const found = [make("li", {}, ROLES[own.role]), make("li", {}, own.level ? `layer: builds, level ${own.level}` : "layer: run time"), make("li", { class: mark }, `${MARKS[mark]} ${MEANINGS[mark]}`)];
     if (own.direct) found.push(make("li", {}, "the project asks for it"));
+    if (own.license) found.push(make("li", {}, `licence: ${own.license}`));
+    if (own.yanked !== null) found.push(make("li", { class: "sdist-only" }, own.yanked ? `yanked: ${own.yanked}` : "yanked"));
     if (own["no-source"]) found.push(make("li", {}, "allowed as a wheel"));
     if (own["hash-origin"]) found.push(make("li", {}, "the index gave no hash: computed"));
     return make("ul", { class: "marks", "aria-label": "Marks" }, found);

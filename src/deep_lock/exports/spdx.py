@@ -12,6 +12,7 @@ from deep_lock.exports.packages import Described, Inventory, facts, files_of, in
 from deep_lock.exports.view import Exported, View
 from deep_lock.model.lock import LockedArchive, LockedVcs
 from deep_lock.model.register import Key
+from deep_lock.model.spdx_expression import canonical_license
 
 _NOTHING = "NOASSERTION"
 _ROOT = "SPDXRef-project"
@@ -74,7 +75,7 @@ def _package(each: Described, identifier: str) -> dict[str, Any]:
         "downloadLocation": _place(each),
         "filesAnalyzed": False,
         "licenseConcluded": _NOTHING,
-        "licenseDeclared": _NOTHING,
+        "licenseDeclared": canonical_license(entry.license) or _NOTHING,
         "copyrightText": _NOTHING,
         "primaryPackagePurpose": "LIBRARY",
         "externalRefs": [

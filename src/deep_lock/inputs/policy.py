@@ -7,9 +7,10 @@ it says is worse than none.
 import difflib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
+from deep_lock.deferred import Deferred
 from deep_lock.errors import ConfigError
 from deep_lock.inputs.exclude_newer import read_exclude_newer
 from deep_lock.inputs.faults import Faults
@@ -18,17 +19,20 @@ from deep_lock.inputs.text import deceiving, shown
 from deep_lock.inputs.toml_text import read_toml
 from deep_lock.model.policy import RULES, Exemption, Level, Policy
 
+if TYPE_CHECKING:
+    from packaging import licenses
+else:
+    licenses = Deferred("packaging.licenses")
+
 MAX_REASON = 500
 MAX_DEPTH = 1000
 
 _LEVELS: tuple[str, ...] = get_args(Level)
 _ELSEWHERE: Mapping[str, str] = {
-    "yanked": "the lock does not say what is yanked; deep-lock verify asks the index",
-    "no-yanked": "the lock does not say what is yanked; deep-lock verify asks the index",
-    "licences": "the lock holds no licences",
-    "licenses": "the lock holds no licences",
+    "no-yanked": 'write yanked = "error"',
+    "licences": "write licenses",
 }
-"""What one may look for here, and why it is not here."""
+"""What one may look for here, and how it is called."""
 
 
 def read_policy_file(text: str, source: str) -> Policy:
@@ -137,6 +141,23 @@ def _max_depth(value: Any) -> dict[str, Any]:
     return {"max_depth": value}
 
 
+def _licenses(value: Any) -> dict[str, Any]:
+    return {"licenses": frozenset(_license(text) for text in _strings(value))}
+
+
+def _license(text: str) -> str:
+    try:
+        expression: str = licenses.canonicalize_license_expression(text)
+    except licenses.InvalidLicenseExpression:
+        raise ConfigError(
+            f"{shown(text)} is no SPDX licence identifier",
+            hint='Write it as the SPDX licence list does, as in "MIT" or "Apache-2.0".',
+        ) from None
+    if {"AND", "OR", "("} & set(expression.split()) or "(" in expression:
+        raise ConfigError(f"{shown(text)} is an expression; name each licence by itself")
+    return expression
+
+
 def _exceptions(value: Any, place: str, faults: Faults) -> tuple[Exemption, ...]:
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise ConfigError(f"must be an array of tables, not {described(value)}")
@@ -197,6 +218,7 @@ _READERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "backends": _backends,
     "min-age": _min_age,
     "max-depth": _max_depth,
+    "licenses": _licenses,
 }
 SETTINGS = (*_READERS, "exceptions")
 KEYS = frozenset((*SETTINGS, *RULES))

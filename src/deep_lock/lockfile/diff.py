@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from deep_lock.lockfile.build_changes import build_changes
 from deep_lock.lockfile.file_changes import file_changes
 from deep_lock.lockfile.order import ordered
+from deep_lock.lockfile.release_changes import release_changes
 from deep_lock.lockfile.stale import changed_settings
 from deep_lock.model.chains import Chains, find_chains
 from deep_lock.model.changes import Change
@@ -39,6 +40,7 @@ def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[C
         *file_changes(before, after),
         *_names(before, after, chains),
         *_versions(before, after, now),
+        *release_changes(before, after),
         *_quiet(before, after),
     ]
 

@@ -11,6 +11,7 @@ from deep_lock.lockfile.diff import every_change
 from deep_lock.lockfile.file_changes import files_of
 from deep_lock.lockfile.look_alike import well_known
 from deep_lock.lockfile.order import ordered
+from deep_lock.lockfile.policy_releases import release_remarks
 from deep_lock.lockfile.policy_runs import run_remarks
 from deep_lock.lockfile.policy_sources import host_and_port, source_remarks
 from deep_lock.lockfile.remarks import Remark, remark_on
@@ -29,6 +30,7 @@ def judge(lock: Lock, policy: Policy, *, now: datetime, old: Lock | None = None)
     chains = find_chains(register)
     remarks = [
         *source_remarks(register.lock, policy),
+        *release_remarks(register, policy),
         *run_remarks(register, chains, policy),
         *_ages(register, policy, now),
         *_late_files(register.lock),

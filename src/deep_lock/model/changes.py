@@ -20,6 +20,8 @@ CODES: dict[str, tuple[int, Weight, str]] = {
     "role-changed": (7, "look", "A project moved between the run time and the builds."),
     "source-changed": (7, "look", "A project comes from a release, a path or a repository, and it did not before."),
     "provenance-lost": (7, "look", "Somebody else vouches for a release than for the one before, or nobody."),
+    "yanked-new": (7, "look", "A release was yanked that was not, or a yanked one was taken."),
+    "license-changed": (8, "look", "What is installed is under another licence than before, or states none any more."),
     "package-new": (8, "look", "A project is new at run time."),
     "settings-changed": (9, "look", "The lock was made by other settings, for other targets, or from other inputs."),
     "downgraded": (10, "version", "An older version than before."),

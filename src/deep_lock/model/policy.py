@@ -38,6 +38,10 @@ RULES: dict[str, tuple[Level, str]] = {
     "no-upload-time": ("off", "It is not known when a file was uploaded."),
     "late-file": ("finding", "A file was added to a release more than 14 days after its first."),
     "look-alike": ("finding", "A name looks like a well-known one, and is another."),
+    "yanked": ("finding", "A release was yanked when it was locked."),
+    # what it may be used for
+    "license": ("error", "What is installed has a licence that the allowed ones do not meet."),
+    "license-unknown": ("off", "What is installed states no licence expression."),
     # against an earlier lock: the codes of `model.changes`
     "hash-changed": ("error", ""),
     "host-new": ("error", ""),
@@ -50,6 +54,8 @@ RULES: dict[str, tuple[Level, str]] = {
     "evidence-lowered": ("finding", ""),
     "role-changed": ("finding", ""),
     "source-changed": ("finding", ""),
+    "yanked-new": ("finding", ""),
+    "license-changed": ("finding", ""),
     "provenance-lost": ("finding", ""),
     "package-new": ("finding", ""),
     "settings-changed": ("note", ""),
@@ -89,6 +95,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     ageless: frozenset[str] = frozenset()
     """Projects of which no upload time is asked."""
     max_depth: int | None = None
+    licenses: frozenset[str] | None = None
+    """SPDX identifiers, canonical, each with its exception where it has one: "A WITH B"."""
     levels: Mapping[str, Level] = {}
     exceptions: tuple[Exemption, ...] = ()
 
@@ -99,4 +107,6 @@ class Policy(Struct, frozen=True, kw_only=True):
             return said
         if code in {"too-new", "no-upload-time"} and (self.min_age is not None or self.min_age_build is not None):
             return "error"
+        if code == "license-unknown" and self.licenses is not None:
+            return "finding"
         return RULES[code][0]

@@ -30,6 +30,7 @@ def _entry(entry: LockedPackage) -> Iterator[str]:
         )
         if holds
     ]
+    marks += ["yanked"] if entry.yanked is not None else []
     marker = f" ; {entry.marker}" if entry.marker and not entry.build_only else ""
     told = f" [{', '.join(marks)}]" if marks else ""
     yield f"{called(entry)}{told}{marker}"
