@@ -18,7 +18,7 @@ from deep_lock.errors import HashMismatch, NotFound, SafetyError
 from deep_lock.events import Reporter
 from deep_lock.flags import Flags, InputFlags, VerifyFlags
 from deep_lock.index.client import IndexClient
-from deep_lock.lockfile.against_bytes import edge_findings, record_findings, sidecar_findings
+from deep_lock.lockfile.against_bytes import metadata_findings, record_findings, sidecar_findings
 from deep_lock.lockfile.against_index import against_index
 from deep_lock.lockfile.laws import check_closed
 from deep_lock.model.build_system import SdistFacts
@@ -137,7 +137,7 @@ class _Walk:
             except (SafetyError, NotFound) as error:
                 yield _refused(entry, "file-unfit", error)
         if self._deep and not entry.build_only and not unproven:
-            yield from edge_findings(entry, known, self._register)
+            yield from metadata_findings(entry, known, self._register)
 
     def _facts(self, file: SourceDistribution) -> SdistFacts:
         with self._client.open_sdist(file) as archive:

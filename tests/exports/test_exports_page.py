@@ -297,6 +297,8 @@ FOCUS = "document.activeElement.closest('.chip')?.getAttribute('aria-label') ?? 
 @needs_browser
 def test_a_person_with_a_mouse(tab: Page, tmp_path: Path) -> None:
     lock = big_lock(30)
+    said = {"app-wind-0": {"license": "MIT OR 0BSD", "yanked": "it is broken"}}
+    lock = replace(lock, packages=tuple(replace(entry, **said.get(entry.name, {})) for entry in lock.packages))
     _open(tab, tmp_path, lock)
     assert len(tab.ask(SEEN)) == 31  # and the project
     assert tab.ask("document.querySelectorAll('#arrows > path').length") > 30
@@ -307,7 +309,16 @@ def test_a_person_with_a_mouse(tab: Page, tmp_path: Path) -> None:
     (entry,) = [own for own in lock.packages if own.name == "app-wind-0"]
     (build,) = [own for own in lock.builds if own.name == "app-wind-0"]
     assert entry.sdist is not None
-    for wanted in (entry.sdist.sha256, entry.sdist.url, build.backend, *build.requires, "no wheel exists", "observed"):
+    for wanted in (
+        entry.sdist.sha256,
+        entry.sdist.url,
+        build.backend,
+        *build.requires,
+        "no wheel exists",
+        "observed",
+        "licence: MIT OR 0BSD",
+        "yanked: it is broken",
+    ):
         assert wanted in told
     for member in build.packages:
         assert f"{member.name} {member.version}" in told
@@ -321,6 +332,8 @@ def test_a_person_with_a_mouse(tab: Page, tmp_path: Path) -> None:
     assert tab.ask("location.hash") == "#tool-wind-0%3D%3D2.0"
     tab.click("#tab-table")
     assert tab.ask("[...document.querySelectorAll('#rows tr')].filter(own => own.offsetParent).length") == 30
+    licences = tab.ask("[...document.querySelectorAll('#rows tr')].map(own => own.children[6].textContent)")
+    assert licences.count("MIT OR 0BSD") == 1
     tab.click("#heads th:nth-child(3) button")
     tab.click("#heads th:nth-child(3) button")
     assert tab.ask("document.querySelector('#heads th:nth-child(3)').getAttribute('aria-sort')") == "descending"

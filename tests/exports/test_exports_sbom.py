@@ -118,6 +118,25 @@ def test_build_only_is_excluded_and_files_have_their_hashes(name: str) -> None:
         assert ("hashes" in own) == (len(digests) == 1)
 
 
+def test_licences_that_are_expressions_are_declared_and_what_was_yanked_is_told() -> None:
+    lock = _lock(NAMES[0])
+    said = ("mit or 0BSD", "all of it", None)
+    entries = tuple(replace(entry, license=text) for entry, text in zip(lock.packages, said, strict=False))
+    lock = replace(
+        lock, packages=(replace(entries[0], yanked="broken"), replace(entries[1], yanked=""), *lock.packages[2:])
+    )
+    components = {own["bom-ref"]: own for own in _bom(lock)["components"]}
+    packages = {own["name"]: own for own in _spdx(lock)["packages"]}
+    first, second = (components[_ref(entry)] for entry in lock.packages[:2])
+    assert first["licenses"] == [{"expression": "MIT OR 0BSD", "acknowledgement": "declared"}]
+    assert "licenses" not in second
+    assert packages[lock.packages[0].name]["licenseDeclared"] == "MIT OR 0BSD"
+    assert packages[lock.packages[1].name]["licenseDeclared"] == "NOASSERTION"
+    told = [{(one["name"], one["value"]) for one in own["properties"]} for own in (first, second)]
+    assert ("deep-lock:yanked", "broken") in told[0]
+    assert ("deep-lock:yanked", "true") in told[1]
+
+
 def test_an_entry_that_only_an_extra_brings_is_optional() -> None:
     lock = _lock("closed.lock")
     named = [

@@ -442,6 +442,8 @@ def marks(entry: LockedPackage) -> list[str]:
     found += [f"build-on={label}" for label in entry.build_on]
     found += [f"metadata={entry.metadata}"] if entry.metadata else []
     found += [f"hash-origin={entry.hash_origin}"] if entry.hash_origin else []
+    found += [f"license={entry.license}"] if entry.license is not None else []
+    found += [f"yanked={entry.yanked}"] if entry.yanked is not None else []
     return sorted(found)
 
 

@@ -21,7 +21,7 @@ RELEASES: Releases = {
         "build": ["maker"],
         "backend": "flit_core.buildapi",
     },
-    "shared 2.0": {},
+    "shared 2.0": {"license": "MIT"},
     "maker 3.0": {"wheels": [], "sdist": True, "build": ["flit_core"], "backend": "flit_core.buildapi"},
     "flit_core 3.9": {},
 }
@@ -160,6 +160,7 @@ def test_a_gone_file_is_told_by_its_name(verifying: Verifying) -> None:
 
 DEEP: Mapping[str, tuple[str, str, tuple[str, str, str]]] = {
     "an edge of nobody": ('    {name = "native"},\n', '    {name = "native"},\n    {name = "flit-core"},\n', ("error", "edge-invented", "app-lib 1.0")),
+    "another licence": ('license = "MIT"', 'license = "0BSD"', ("error", "license-differs", SHARED)),
     "another backend": ('backend = "flit_core.buildapi"', 'backend = "evil.backend"', ("error", "record-differs", "maker 3.0")),
     "another requirement": ('    "maker",\n', '    "flit_core",\n', ("error", "record-differs", NATIVE)),
     "another list of a record": ('    "flit_core",\n', '    "flit_core>=3",\n', ("error", "record-differs", "maker 3.0")),

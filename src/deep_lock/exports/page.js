@@ -331,6 +331,7 @@
   const COLUMNS = [
     ["name", (own) => own.name], ["version", (own) => own.version || ""], ["layer", (own) => own.level],
     ["role", (own) => ROLES[own.role]], ["builds", (own) => MEANINGS[markOf(own)]], ["built on", (own) => own.built.length],
+    ["licence", (own) => own.license || ""],
     ["sha256", (own) => (filesOf(own)[0] || { sha256: "" }).sha256],
   ];
   const rows = new Map();
@@ -349,7 +350,7 @@
       make("th", { scope: "row" }, make("button", { type: "button", class: "link", onclick: () => choose(place) }, own.name)),
       make("td", {}, own.version || "–"), make("td", { class: "number" }, own.level), make("td", {}, ROLES[own.role]),
       make("td", {}, `${MARKS[mark]} ${MEANINGS[mark]}`), make("td", { class: "number" }, own.built.length),
-      make("td", { class: "hashes" }));
+      make("td", {}, own.license || "–"), make("td", { class: "hashes" }));
   }
 
   function hashes() {

@@ -47,14 +47,23 @@ def _meaning(texts: Iterable[str]) -> frozenset[object]:
     return frozenset(found)
 
 
-def edge_findings(entry: LockedPackage, every: Iterable[Metadata], register: Register) -> Iterator[Finding]:
-    """Yield edges that no metadata of the release has, and entries that an edge should lead to and does not.
-
-    ``every`` is the metadata of each file that some target takes.
-    """
+def metadata_findings(entry: LockedPackage, every: Iterable[Metadata], register: Register) -> Iterator[Finding]:
+    """Yield what an entry says otherwise than its files. ``every`` is the metadata of each file that some target takes."""
     known = list(every)
     if not known:
         return
+    yield from _edges(entry, known, register)
+    pythons = [metadata.requires_python for metadata in known]
+    locked = entry.requires_python
+    if locked and not any(_same_pythons(locked, text) for text in pythons):
+        yield _differs("python-differs", entry, "requires-python", locked, pythons)
+    licenses = [metadata.license for metadata in known]
+    if entry.license is not None and entry.license not in licenses:
+        yield _differs("license-differs", entry, "the licence", entry.license, licenses)
+
+
+def _edges(entry: LockedPackage, known: Iterable[Metadata], register: Register) -> Iterator[Finding]:
+    """Yield edges that no metadata of the release has, and those to a release that nothing asks for."""
     asked: dict[str, list[Requirement]] = {}
     for metadata in known:
         for requirement in parsed(metadata.requires_dist):
@@ -68,12 +77,12 @@ def edge_findings(entry: LockedPackage, every: Iterable[Metadata], register: Reg
             if child.version is not None and not _meets(child.version, asked[reference.name]):
                 message = f"depends on {called(child)}, which nothing that its files ask for admits"
                 yield Finding(code="edge-unmet", severity="error", subject=called(entry), message=message, hint=HINT)
-    pythons = [metadata.requires_python for metadata in known]
-    locked = entry.requires_python
-    if locked and not any(_same_pythons(locked, text) for text in pythons):
-        told = " or ".join(sorted({text or "nothing" for text in pythons}))
-        message = f"requires-python is {show(locked)} in the lock, and {show(told)} in its files"
-        yield Finding(code="python-differs", severity="error", subject=called(entry), message=message, hint=HINT)
+
+
+def _differs(code: str, entry: LockedPackage, what: str, locked: str, inside: Iterable[str | None]) -> Finding:
+    told = " or ".join(sorted({text or "nothing" for text in inside}))
+    message = f"{what} is {show(locked)} in the lock, and {show(told)} in its files"
+    return Finding(code=code, severity="error", subject=called(entry), message=message, hint=HINT)
 
 
 def _same_pythons(one: str, other: str | None) -> bool:
