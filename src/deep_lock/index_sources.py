@@ -257,7 +257,7 @@ class IndexSources:
     def license(self, file: Distribution) -> str | None:
         if isinstance(file, Wheel):
             return self._client.wheel_metadata(file).license
-        known = self._known_metadata(file) or self.facts(file).guess
+        known = self._known_metadata(file)
         return None if known is None else known.license
 
     def metadata_evidence(self, sdist: Buildable) -> Evidence | None:

@@ -278,7 +278,7 @@ CASES = [
     # a lock of before the time of licences
     case("license-changed", licensed(None, None), old=licensed("MIT", "MIT")),
     # it went into the build layer, and nobody is given it any more
-    case("license-changed", with_build(), old=small_lock(replace(direct("setuptools"), license="MIT"), replace(direct("x"), license="MIT"))),
+    case("license-changed", small_lock(built(), replace(backend(), license="0BSD"), builds=(build_of(),)), old=small_lock(replace(direct("setuptools"), license="MIT"))),
     case("yanked-new", small_lock(replace(direct("app"), yanked="")), "app", old=small_lock(direct("app"))),
     case("yanked-new", small_lock(replace(direct("app"), yanked="")), old=small_lock(replace(direct("app"), yanked="x"))),
     case("package-new", small_lock(direct("app"), direct("lib")), "lib", old=small_lock(direct("app"))),
