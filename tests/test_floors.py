@@ -69,6 +69,7 @@ FLOORS: dict[str, int] = {
     "git_setup": 5,
     "outdating": 5,
     "upgrades": 5,
+    "index_from": 5,
     "explaining": 5,
     "given_locks": 5,
     "installable": 5,

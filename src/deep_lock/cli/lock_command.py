@@ -8,15 +8,16 @@ from msgspec import Struct
 from deep_lock.cli.lock_options import SECTIONS
 from deep_lock.cli.sections import sectioned
 from deep_lock.cli.summary import summary
-from deep_lock.cli.surroundings import Session, said_again
+from deep_lock.cli.surroundings import Session, said_again, settings_folders
 from deep_lock.deferred import DeferredCommand
 from deep_lock.errors import Stale, UsageError
 from deep_lock.flags import Flags, InputFlags, NetworkFlags, RuleFlags, UpgradeFlags
 from deep_lock.locking import check_lock, lock, write_lock
 
 if TYPE_CHECKING:
-    from deep_lock import upgrades
+    from deep_lock import index_from, upgrades
 else:
+    index_from = DeferredCommand("deep_lock.index_from")
     upgrades = DeferredCommand("deep_lock.upgrades")
 
 HELP = """\
@@ -63,7 +64,7 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
         inputs=InputFlags(**_pick(values, InputFlags)),
         rules=RuleFlags(**_pick(values, RuleFlags)),
         upgrade=_upgrade(values),
-        network=NetworkFlags(**_pick(values, NetworkFlags)),
+        network=_network(session, values),
         surroundings=session.surroundings,
     )
     if values["check"] or values["check_exists"]:
@@ -85,6 +86,23 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
     else:
         session.printer.say(f"{outcome.path.name} is up to date")
     session.printer.say(summary(outcome.lock))
+
+
+def _network(session: Session, values: dict[str, Any]) -> NetworkFlags:
+    network = NetworkFlags(**_pick(values, NetworkFlags))
+    if values["index_from"] is None:
+        return network
+    tool = values["index_from"]
+    network, left_out = index_from.with_indexes_from(
+        tool,
+        network,
+        project=values["folder"],
+        settings=settings_folders(tool),
+        environ=session.surroundings.environ,
+    )
+    for line in left_out:
+        session.printer.warn(f"--index-from {tool}", line)
+    return network
 
 
 def _upgrade(values: dict[str, Any]) -> UpgradeFlags:

@@ -292,6 +292,11 @@ OUTPUT = (
     option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
     option("-v", "--verbose", count=True, help="Say more; -vv shows the traceback of an error."),
 )
+INDEX_FROM = option(
+    "--index-from",
+    type=click.Choice(["pip", "uv"]),
+    help="Ask the indexes too that this tool is set up for, by its variables and configuration files.",
+)
 CHECKS = (
     option(
         "--check",
@@ -307,7 +312,7 @@ _COMMON = (
     ("Releases", RELEASES),
     ("Builds", BUILDS),
     ("Earlier pins", UPGRADES),
-    ("Indexes and network", NETWORK),
+    ("Indexes and network", (*NETWORK[:2], INDEX_FROM, *NETWORK[2:])),
     ("What is done", CHECKS),
     ("What is said", OUTPUT),
 )

@@ -38,6 +38,13 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     return Path(own) if own else Path(platformdirs.user_cache_dir("deep-lock", appauthor=False))
 
 
+def settings_folders(tool: str) -> list[Path]:
+    """Return where another tool keeps its settings, as the platform has it: the user's folder before the machine's."""
+    user = platformdirs.user_config_dir(tool, appauthor=False, roaming=True)
+    machine = platformdirs.site_config_dir(tool, appauthor=False, multipath=True)
+    return [Path(user), *map(Path, machine.split(os.pathsep)), *([Path("/etc")] if os.name == "posix" else [])]
+
+
 def read_surroundings(environ: Mapping[str, str]) -> Surroundings:
     """Read what the library below must not read by itself."""
     return Surroundings(
@@ -91,7 +98,7 @@ def open_session(*, verbosity: int, color: str, progress: bool) -> Session:
     printer = Printer(verbosity=verbosity, color=_color(color, environ))
     unused = [name for name in FOREIGN_INDEX_SETTINGS if environ.get(name)]
     if unused:
-        printer.say(f"note: {', '.join(unused)} set and not used: deep-lock reads its own settings only", level=1)
+        printer.say(f"note: {', '.join(unused)} set and not used, unless --index-from names their tool", level=1)
     return Session(
         printer=printer,
         surroundings=read_surroundings(environ),
