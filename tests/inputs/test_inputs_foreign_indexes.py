@@ -44,6 +44,7 @@ def test_a_file_that_is_none_of_pips() -> None:
     [
         ({}, [], ForeignIndexes()),
         ({"UV_DEFAULT_INDEX": f"own={A}", "UV_INDEX": f"b={B} {C}"}, [], ForeignIndexes(default=A, indexes=(f"b={B}", C))),
+        ({"UV_DEFAULT_INDEX": A}, [{"index": [{"url": B, "default": True}]}], ForeignIndexes(default=A)),
         ({"UV_INDEX_URL": A, "UV_EXTRA_INDEX_URL": B}, [{"index-url": C}], ForeignIndexes(default=A, indexes=(B,))),
         ({}, [{"index": [{"name": "b", "url": B}, {"url": A, "default": True}, {"url": C}]}], ForeignIndexes(default=A, indexes=(f"b={B}", C))),
         ({}, [{"index-url": A, "extra-index-url": [B]}, {"index-url": C, "find-links": ["x"]}], ForeignIndexes(default=A, indexes=(B,), find_links=("x",))),
