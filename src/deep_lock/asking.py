@@ -154,7 +154,8 @@ def _fixed(subject: Subject) -> str:
 def _read(raw: bytes, subject: Subject) -> Metadata:
     where = f"the metadata that the backend of {called(subject)} tells"
     metadata = parse_metadata(raw, where)
-    check_name(metadata, subject.name, where)
+    if not subject.unnamed:
+        check_name(metadata, subject.name, where)
     if subject.version is not None and not _same(metadata.version, subject.version):
         raise MetadataInvalid(f"{where}: is that of version {show(metadata.version)}")
     return metadata

@@ -32,6 +32,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     """What the user says its build needs beyond what it declares."""
     config_settings: ConfigSettings = ()
     """What the user tells its backend, in every call of a hook."""
+    unnamed: bool = False
+    """Whether only its backend knows its name, and ``name`` stands for it."""
     hook: Hook = "wheel"
     """As what it is built: only the project itself is ever installed in editable mode."""
 

@@ -35,6 +35,7 @@ def project_subject(
         name=name,
         version=project.version,
         source=None,
+        unnamed=project.name is None,
         facts=told(facts) if own else facts,
         config_settings=own,
     )

@@ -11,7 +11,7 @@ from deep_lock.asking import Backends
 from deep_lock.closure import close_build
 from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Reporter
-from deep_lock.graph import Plan, Sources, Subject
+from deep_lock.graph import Plan, Sources
 from deep_lock.inputs.project import Named, Project
 from deep_lock.model.lock import Lock
 from deep_lock.model.metadata import Metadata
@@ -19,6 +19,7 @@ from deep_lock.model.requirement import Origin, Requirement, parse_requirement
 from deep_lock.model.resolution import Problem
 
 BACKEND = "build backend"
+_BRACKETS = re.compile(r"\([^()]*\)")
 _EXTRA = re.compile(
     r"""(?P<before>.*?)(?:(?P<and>\s+and\s+)|^)extra == ["'](?P<name>[^"']+)["'](?:\s+and\s+(?P<after>.*))?"""
 )
@@ -27,6 +28,9 @@ _EXTRA = re.compile(
 def from_lock(project: Project, old: Lock) -> Project:
     """Return the project with its dynamic dependencies as a lock recorded them: for a comparison without running code."""
     origin = Origin(source="deep.lock", place="inputs")
+    name = next((NormalizedName(build.name) for build in old.builds if build.needed == "project"), None)
+    if project.name is None:
+        project = replace(project, name=name)
     extras = tuple((NormalizedName(name), _parsed(texts, origin)) for name, texts in old.inputs.extras)
     return _completed(project, _parsed(old.inputs.requirements, origin), extras)
 
@@ -39,15 +43,17 @@ def from_backend(
     Raises ActionNeeded where its build environment cannot be closed, SafetyError and IndexFault.
     """
     subject = plan.project
+    if subject is not None and subject.facts.metadata is not None:
+        return _with(project, subject.facts.metadata)  # its files prove it: nothing need run
     place = None if subject is None else sources.place(subject.name, problem.target)
     if subject is None or place is None:
         return None
     built, made = close_build(plan, subject, replace(problem, target=place), sources, reporter)
     metadata = backends.metadata(built, made)
-    return None if metadata is None else _with(project, subject, metadata)
+    return None if metadata is None else _with(replace(project, name=metadata.name), metadata)
 
 
-def _with(project: Project, subject: Subject, metadata: Metadata) -> Project:
+def _with(project: Project, metadata: Metadata) -> Project:
     origin = Origin(source=project.source, place=BACKEND)
     base: list[Requirement] = []
     extras: dict[NormalizedName, list[Requirement]] = {
@@ -55,7 +61,7 @@ def _with(project: Project, subject: Subject, metadata: Metadata) -> Project:
     }
     for requirement in _parsed(metadata.requires_dist, origin):
         extra, rest = _split(requirement, project)
-        if requirement.name == subject.name:
+        if requirement.name == metadata.name:
             raise ProjectInvalid(f"{project.source}: its backend says that it depends on itself: {requirement}")
         if extra is None:
             base.append(requirement)
@@ -82,10 +88,16 @@ def _split(requirement: Requirement, project: Project) -> tuple[NormalizedName |
         return None, requirement.marker
     match = _EXTRA.fullmatch(text)
     rest = "" if match is None else " and ".join(filter(None, (match["before"].strip(), match["after"])))
-    outside = re.sub(r"\([^()]*\)", "", rest)
+    outside = _outside_brackets(rest)
     if match is None or "extra" in rest or "(" in outside or " or " in outside:
         raise ProjectInvalid(
             f"{project.source}: its backend tells a marker that cannot be sorted by extra: {requirement}",
             hint="write the dependencies in pyproject.toml",
         )
     return canonicalize_name(match["name"]), Marker(rest) if rest else None
+
+
+def _outside_brackets(text: str) -> str:
+    while (without := _BRACKETS.sub("", text)) != text:
+        text = without
+    return text

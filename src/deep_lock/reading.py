@@ -136,7 +136,7 @@ def _project(
         files = tuple(_requirements_file(path, inputs.folder) for path in inputs.requirements)
         names = tuple(shown_path(path, inputs.folder) for path in inputs.requirements)
         return Project(source=names[0]), files, names
-    pyproject, legacy = inputs.folder / "pyproject.toml", inputs.folder / "setup.cfg"
+    pyproject, legacy, setup_py = (inputs.folder / name for name in ("pyproject.toml", "setup.cfg", "setup.py"))
     if pyproject.is_file():
         return (
             read_pyproject(
@@ -149,14 +149,20 @@ def _project(
             (pyproject.name,),
         )
     if legacy.is_file():
-        setup_py = inputs.folder / "setup.py"
         script_text = read_text(setup_py, ProjectInvalid) if setup_py.is_file() else None
         text = read_text(legacy, ProjectInvalid)
-        return setup_cfg.read_setup_cfg(text, legacy.name, setup_py=script_text, package=package), (), (legacy.name,)
+        if script_text is None or setup_cfg.describes_a_project(text):
+            return (
+                setup_cfg.read_setup_cfg(text, legacy.name, setup_py=script_text, package=package),
+                (),
+                (legacy.name,),
+            )
+    if setup_py.is_file():
+        return setup_cfg.read_setup_py(setup_py.name, package=package), (), (setup_py.name,)
     if inputs.from_lock is not None:
         return Project(source=inputs.from_lock.name), (), ()
     raise ProjectInvalid(
-        f"{inputs.folder}: no pyproject.toml and no setup.cfg",
+        f"{inputs.folder}: no pyproject.toml, setup.cfg or setup.py",
         hint="name a folder with --project, or a requirements file with -r",
     )
 

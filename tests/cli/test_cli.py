@@ -102,7 +102,7 @@ def test_a_file_of_any_size_is_not_read(folder: Path, capfd: pytest.CaptureFixtu
 
 def test_no_project_at_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["lock", "--project", str(tmp_path)]) == 2
-    assert "no pyproject.toml and no setup.cfg" in capfd.readouterr().err
+    assert "no pyproject.toml, setup.cfg or setup.py" in capfd.readouterr().err
 
 
 def test_a_project_that_asks_for_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -285,6 +285,16 @@ def test_a_setup_cfg_beside_a_bare_build_system() -> None:
     assert project.build_system is not None
 
 
+@pytest.mark.parametrize("text", ["", "[tool.mypy]\nstrict = true", "[build-system]\nrequires=['setuptools']"])
+def test_a_setup_py_beside_settings_of_linters_is_the_project(text: str) -> None:
+    folder = Folder(setup_DOT_py="setup(install_requires=['b'])")
+    project = read_pyproject(text, "pyproject.toml", opener=folder)
+    assert project.unknown == {"dependencies", "optional-dependencies"}
+    assert project.build_system is not None
+    with pytest.raises(ProjectInvalid, match="there is no build backend to ask"):
+        read_pyproject(text, "pyproject.toml", opener=folder, package=False)
+
+
 def test_a_setup_py_beside_groups_alone_is_noted() -> None:
     folder = Folder(setup_DOT_py="setup(install_requires=['b'])")
     project = read_pyproject("[dependency-groups]\ndev=['c']", "pyproject.toml", opener=folder)

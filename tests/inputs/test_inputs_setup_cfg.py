@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deep_lock.errors import ProjectInvalid
 from deep_lock.inputs.ini import read_ini
-from deep_lock.inputs.setup_cfg import read_setup_cfg
+from deep_lock.inputs.setup_cfg import read_setup_cfg, read_setup_py
 from deep_lock.model.build_system import LEGACY_REQUIRES
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "inputs"
@@ -58,18 +58,41 @@ def test_a_setup_py_without_a_say_changes_nothing() -> None:
         ("[options]\ninstall_requires =\n  ok\n  not ok", None, "setup.cfg:4 [options.install_requires]"),
         ("[options]\npython_requires = soon", None, "options.python_requires 'soon'"),
         ("[options]\n[options.extras_require]\nA_b = x\na-b = y", None, "'a-b' stands twice"),
-        (
-            "[options]\ninstall_requires = a",
-            "setup(install_requires=[])",
-            "options.install_requires: setup.py has a say",
-        ),
-        ("[options]\ninstall_requires = a", "setup(**more)", "options.extras_require: setup.py has a say"),
     ],
 )
 def test_faults(text: str, setup_py: str | None, says: str) -> None:
     with pytest.raises(ProjectInvalid) as caught:
         read_setup_cfg(text, "setup.cfg", setup_py=setup_py)
     assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("setup_py", "unknown"),
+    [
+        (None, set()),
+        ("setup()", set()),
+        ("setup(install_requires=[])", {"dependencies"}),
+        ("setup(extras_require={})", {"optional-dependencies"}),
+        ("setup(**more)", {"dependencies", "optional-dependencies"}),
+    ],
+)
+def test_what_setup_py_has_a_say_in_is_its_backends_to_tell(setup_py: str | None, unknown: set[str]) -> None:
+    text = "[options]\ninstall_requires = a"
+    project = read_setup_cfg(text, "setup.cfg", setup_py=setup_py)
+    assert project.unknown == unknown
+    assert (project.build_system is not None) == bool(unknown)
+    if unknown:
+        with pytest.raises(ProjectInvalid, match="the project is not a package"):
+            read_setup_cfg(text, "setup.cfg", setup_py=setup_py, package=False)
+
+
+def test_a_setup_py_alone_is_a_project_of_its_backend() -> None:
+    project = read_setup_py("setup.py")
+    assert project.unknown == {"dependencies", "optional-dependencies"}
+    assert project.build_system is not None
+    assert project.build_system.requires_from == "default"
+    with pytest.raises(ProjectInvalid, match="is not a package"):
+        read_setup_py("setup.py", package=False)
 
 
 scraps = st.sampled_from(

@@ -8,8 +8,9 @@ from scenario_server import Releases, release_files
 
 from deep_lock.build.sandbox import probe
 from deep_lock.cli.main import run
-from scenarios import MINOR, Bench, bench, check_whole
+from scenarios import MINOR, Bench, bench, check_whole, laid, load
 
+SCENARIOS = Path(__file__).parents[2] / "fixtures" / "scenarios"
 SETUPTOOLS: Releases = {"setuptools 80.9.0": {}}
 LIB: Releases = {"lib 1.0": {"requires": ["dep", "other"]}, "dep 1.0": {}, "other 1.0": {}}
 NEWER: Releases = {
@@ -538,3 +539,23 @@ def test_what_a_newer_deep_lock_wrote_outlives_a_rewrite(made: Bench) -> None:
     assert ran.code == 0
     assert "revision = 1" in ran.text
     assert 'tool.deep-lock.reviewed = "alice"' in ran.text
+
+
+@pytest.mark.skipif(probe().level != "strong", reason="no strong sandbox here")
+def test_a_project_that_cannot_be_asked_here_stays_what_the_lock_says(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with laid(load(SCENARIOS / "project-setup-py.toml"), tmp_path, capfd, monkeypatch) as made:
+        first = made.lock()
+        assert first.code == 0
+        made.hold({**made.told, "lib 1.1": {}})
+        made.hooks = "static"
+        moved = made.lock("-P", "lib", "--refresh")
+        assert moved.code == 0
+        assert "cannot be asked here: taken from the lock as it was" in moved.stderr
+        assert moved.pins(builds=False) == ["lib==1.1", "other==1.0"]
+        assert [build.name for build in moved.lock.builds] == ["app"]
+        refused = made.lock("-U")
+        assert refused.code == 4
+        assert "cannot be asked here" in refused.stderr
+        assert refused.text == moved.text

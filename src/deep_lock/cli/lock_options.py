@@ -81,7 +81,7 @@ INPUTS = (
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         default=Path(),
         show_default="the current folder",
-        help="Folder with the pyproject.toml (or setup.cfg).",
+        help="Folder with the pyproject.toml (or setup.cfg, or setup.py).",
     ),
     LOCK_FILE,
     option(

@@ -24,7 +24,7 @@ from deep_lock.inputs.groups import RawGroups, expand_groups, read_groups
 from deep_lock.inputs.project import Named, Project
 from deep_lock.inputs.requirement_list import described, is_list_of_strings, read_name, read_requirement_list
 from deep_lock.inputs.self_reference import expand_self_references
-from deep_lock.inputs.setup_cfg import SETUP_PY_HINT
+from deep_lock.inputs.setup_cfg import unknown_fields
 from deep_lock.inputs.specifiers import read_python_specifier
 from deep_lock.inputs.text import Opener, notes_on_characters, shown
 from deep_lock.inputs.toml_text import Lines, read_toml
@@ -85,12 +85,14 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
     raw_groups = _read_all_groups(document, poetry)
     if package is None:
         package = _wants_package(settings, poetry)
+    if package is None and core.unknown and "project" not in table:
+        package = True  # it is described by its setup.py alone, and that is a part of its build
     build_system, build_requires = read_build_system(table, lines, document.faults, package=package)
     if build_system is None:
         for key in sorted(core.unknown):
             document.faults.add(
                 f"project.{key} is dynamic, and there is no build backend to ask: the project is not a package",
-                hint=f"Write project.{key} in the file, and take {key!r} out of project.dynamic.",
+                hint=f"Write project.{key} in the file; what is written is not in project.dynamic.",
             )
     document.faults.raise_any()
     notes: list[Warned] = []
@@ -137,18 +139,16 @@ def _read_core(document: _Document, tools: dict[str, Any], poetry: Poetry | None
 
 
 def _read_without_table(document: _Document, tools: dict[str, Any]) -> _Core:
-    """No ``[project]`` and no Poetry: setup.cfg may describe the project, or there are groups alone."""
+    """No ``[project]`` and no Poetry: setup.cfg and setup.py may describe the project, or there are groups alone."""
     said = _setuptools(document, tools, frozenset())
-    if said is not None and said.has_setup_cfg:
-        for what, known in (("dependencies", said.dependencies), ("extras", said.extras)):
-            if known is None:
-                document.faults.add(f"the {what} of the project are up to setup.py, which is code", hint=SETUP_PY_HINT)
+    if said is not None and (said.has_setup_cfg or (said.has_setup_py and GROUPS not in document.table)):
         return _Core(
             name=said.name,
             version=said.version,
             requires_python=said.requires_python,
             dependencies=said.dependencies or (),
             extras=said.extras or {},
+            unknown=unknown_fields(said.dependencies, said.extras),
         )
     if GROUPS not in document.table:
         document.faults.add("describes no project: no [project] table", hint=_NO_PROJECT_HINT)

@@ -23,9 +23,7 @@ from deep_lock.model.requirement import Origin, Requirement
 
 MAX_SETUP_CFG = 1024 * 1024
 
-SETUP_PY_HINT = (
-    "Write a [project] table with the dependencies in pyproject.toml: deep-lock runs no code to read a project."
-)
+SETUP_PY_HINT = "Write a [project] table with the dependencies in pyproject.toml, or let the project be a package."
 
 _DIRECTIVE = re.compile(r"\s*(attr|file)\s*:")
 
@@ -47,15 +45,13 @@ def read_setup_cfg(text: str, source: str, *, setup_py: str | None = None, packa
     Raises ProjectInvalid with all faults, or LimitExceeded.
     """
     said = read_setup_cfg_tables(text, source, setup_py)
-    faults = Faults(source, ProjectInvalid)
-    name, dependencies, extras = said.name, said.dependencies, said.extras
-    if dependencies is None:
-        faults.add("options.install_requires: setup.py has a say in it, and setup.py is code", hint=SETUP_PY_HINT)
-    if extras is None:
-        faults.add("options.extras_require: setup.py has a say in it, and setup.py is code", hint=SETUP_PY_HINT)
-    faults.raise_any()
-    dependencies, extras = dependencies or (), extras or {}
-    build_system, build_requires = default_build(source) if package else (None, ())
+    name, dependencies, extras = said.name, said.dependencies or (), said.extras or {}
+    unknown = unknown_fields(said.dependencies, said.extras)
+    if unknown and package is False:
+        raise ProjectInvalid(
+            f"{source}: setup.py has a say in the {_listed(unknown)}, and the project is not a package"
+        )
+    build_system, build_requires = default_build(source) if package or unknown else (None, ())
     return Project(
         source=source,
         name=name,
@@ -63,10 +59,40 @@ def read_setup_cfg(text: str, source: str, *, setup_py: str | None = None, packa
         requires_python=said.requires_python,
         dependencies=_expand(dependencies, name, extras),
         extras=tuple((extra, _expand(asked, name, extras, inside=extra)) for extra, asked in extras.items()),
+        unknown=unknown,
         build_system=build_system,
         build_requires=build_requires,
         notes=notes_on_characters(text, source),
     )
+
+
+def read_setup_py(source: str, *, package: bool | None = None) -> Project:
+    """Return a project of which only a setup.py tells: its backend knows the rest. Raises ProjectInvalid."""
+    if package is False:
+        raise ProjectInvalid(f"{source} alone describes the project, and it is not a package", hint=SETUP_PY_HINT)
+    build_system, build_requires = default_build(source)
+    return Project(
+        source=source,
+        unknown=unknown_fields(None, None),
+        build_system=build_system,
+        build_requires=build_requires,
+        notes=(),
+    )
+
+
+def describes_a_project(text: str) -> bool:
+    """Whether a setup.cfg says something of a project: many hold only the settings of linters."""
+    return any(section in text for section in ("[metadata]", "[options]", "[options.extras_require]"))
+
+
+def unknown_fields(dependencies: object, extras: object) -> frozenset[str]:
+    """Return what only the build backend can tell: None is what no file says."""
+    known = (("dependencies", dependencies), ("optional-dependencies", extras))
+    return frozenset(field for field, value in known if value is None)
+
+
+def _listed(fields: frozenset[str]) -> str:
+    return " and ".join(sorted(fields))
 
 
 def read_setup_cfg_tables(text: str, source: str, setup_py: str | None) -> SetupCfg:

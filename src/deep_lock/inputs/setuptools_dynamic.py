@@ -13,7 +13,7 @@ from deep_lock.errors import ProjectInvalid
 from deep_lock.inputs.faults import Faults
 from deep_lock.inputs.requirement_list import is_list_of_strings, read_name
 from deep_lock.inputs.requirements_txt import include_requirements
-from deep_lock.inputs.setup_cfg import SetupCfg, read_setup_cfg_tables
+from deep_lock.inputs.setup_cfg import SetupCfg, describes_a_project, read_setup_cfg_tables
 from deep_lock.inputs.text import Opener, shown
 from deep_lock.model.requirement import Requirement
 
@@ -86,7 +86,7 @@ def _open_beside(source: str, name: str, opener: Opener) -> str | None:
 
 def _read_setup_cfg(source: str, setup_py: str | None, opener: Opener) -> SetupCfg | None:
     text = _open_beside(source, SETUP_CFG, opener)
-    if text is None or not any(section in text for section in ("[metadata]", "[options]", "[options.extras_require]")):
+    if text is None or not describes_a_project(text):
         # many projects keep only the settings of linters there
         return None
     return read_setup_cfg_tables(text, SETUP_CFG, setup_py)
