@@ -14,11 +14,10 @@ from deep_lock.events import Reporter
 from deep_lock.flags import Surroundings
 from deep_lock.lockfile.diff import changes
 from deep_lock.lockfile.places import lines_of
-from deep_lock.lockfile.read import from_text
 from deep_lock.model.lock import Lock
 from deep_lock.model.review import Finding
 from deep_lock.opening import MAX_LOCK_BYTES, missing_lock, read_text
-from deep_lock.reading import read_settings
+from deep_lock.reading import parse_lock, read_settings
 from deep_lock.reviews.review import Review
 
 if TYPE_CHECKING:
@@ -94,5 +93,5 @@ def _file(path: Path, reporter: Reporter) -> Side:
 def _read(text: str, path: Path, reporter: Reporter) -> Lock:
     """Read a deep lock, or the pins of another tool's lock: a lock without builds."""
     if "\n[tool.deep-lock]\n" in text or path.name.endswith("deep.lock"):
-        return from_text(text, path.name, reporter)
+        return parse_lock(text, path.name, reporter)
     return given_locks.lock_of(text, path)

@@ -15,12 +15,11 @@ from deep_lock.flags import PolicyFlags
 from deep_lock.inputs.policy import read_policy_file
 from deep_lock.lockfile.places import lines_of
 from deep_lock.lockfile.policy import judge
-from deep_lock.lockfile.read import from_text
 from deep_lock.model.lock import Lock
 from deep_lock.model.policy import Policy
 from deep_lock.model.review import Finding
 from deep_lock.opening import MAX_LOCK_BYTES, missing_lock, read_text
-from deep_lock.reading import read_settings
+from deep_lock.reading import parse_lock, read_settings
 from deep_lock.reviews.findings import finding_line
 
 MAX_TOLD = 25
@@ -61,7 +60,7 @@ def _lock(path: Path, reporter: Reporter) -> tuple[Lock, str]:
         text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
     except FileNotFoundError:
         raise missing_lock(path) from None
-    return from_text(text, path.name, reporter), text
+    return parse_lock(text, path.name, reporter), text
 
 
 def _policy(flags: PolicyFlags) -> Policy:

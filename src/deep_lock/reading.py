@@ -275,19 +275,23 @@ def read_lock(path: Path, reporter: Reporter, *, moving: Collection[str] = ()) -
     """
     if not path.is_file():
         return None
-    text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
+    return parse_lock(read_text(path, LockInvalid, MAX_LOCK_BYTES), path.name, reporter, moving=moving)
+
+
+def parse_lock(text: str, name: str, reporter: Reporter, *, moving: Collection[str] = ()) -> Lock:
+    """Read the text of a lock, as `read_lock` does. Raises LockInvalid; where a bot moved only versions, with the remedy."""
     try:
-        return read.from_text(text, path.name, reporter)
+        return read.from_text(text, name, reporter)
     except LockInvalid:
-        by_hand = moved.moved_versions(text, path.name)
+        by_hand = moved.moved_versions(text, name)
         if not by_hand:
             raise
         if {own.name for own in by_hand} <= frozenset(moving):
-            return read.from_text(moved.restored(text, by_hand), path.name, reporter)
+            return read.from_text(moved.restored(text, by_hand), name, reporter)
         told = ", ".join(f"{show(own.name)} from {own.was} to {show(own.now)}" for own in by_hand[:MAX_MOVED])
         again = " ".join(f"-P {own.name}=={own.now}" for own in by_hand[:MAX_MOVED])
         raise LockInvalid(
-            f"{path.name}: only versions were moved in it: {told}; the files are still those of before",
+            f"{name}: only versions were moved in it: {told}; the files are still those of before",
             hint=f"run deep-lock lock {show(again)}",
         ) from None
 

@@ -21,6 +21,10 @@ def build_changes(before: Register, after: Register, chains: Callable[[], Chains
     yield from _new_members(before, after, chains)
     for name, hook in sorted(now.keys() - was.keys()):
         yield from _new_build(name, now[name, hook], before, after, chains())
+    if after.lock.targets:  # another tool's lock has no records to miss
+        yield from (
+            _gone_build(key[0], was[key], after) for key in sorted(was.keys() - now.keys()) if key[0] in after.versions
+        )
     for key in sorted(was.keys() & now.keys()):
         yield from _more_targets(key, was[key], now[key], before, after)
         yield from _same_build(key[0], was[key], now[key])
@@ -81,6 +85,17 @@ def _new_build(
         chain=words(after, chains.to(node)) if node is not None else (),
         targets=_targets(builds, after),
     )
+
+
+def _gone_build(name: str, builds: tuple[LockedBuild, ...], after: Register) -> Change:
+    version = builds[0].version or ""
+    bare = any(not entry.wheels for entry in after.versions[name])
+    what = (
+        "no record says any more how it is built, and it lists no wheel"
+        if bare
+        else "is not built any more: it has wheels"
+    )
+    return Change(code="build-gone", name=name, was=version, message=what)
 
 
 def _assumed(build: LockedBuild) -> str:

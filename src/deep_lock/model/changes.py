@@ -23,6 +23,7 @@ CODES: dict[str, tuple[int, Weight, str]] = {
     "yanked-new": (7, "look", "A release was yanked that was not, or a yanked one was taken."),
     "license-changed": (8, "look", "What is installed is under another licence than before, or states none any more."),
     "package-new": (8, "look", "A project is new at run time."),
+    "build-gone": (9, "look", "Something that is still there has no build record any more."),
     "settings-changed": (9, "look", "The lock was made by other settings, for other targets, or from other inputs."),
     "downgraded": (10, "version", "An older version than before."),
     "version-changed": (11, "version", "A newer version than before."),

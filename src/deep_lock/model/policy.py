@@ -58,6 +58,7 @@ RULES: dict[str, tuple[Level, str]] = {
     "license-changed": ("finding", ""),
     "provenance-lost": ("finding", ""),
     "package-new": ("finding", ""),
+    "build-gone": ("note", ""),
     "settings-changed": ("note", ""),
     "downgraded": ("note", ""),
 }
