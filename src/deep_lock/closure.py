@@ -39,6 +39,7 @@ from deep_lock.model.resolution import (
     Resolved,
 )
 from deep_lock.model.target import Target
+from deep_lock.resolve.releases import Choices
 from deep_lock.resolve.resolver import resolve
 
 MAX_DEPTH = 200
@@ -119,6 +120,7 @@ class _TargetWalk(Struct, kw_only=True):
     """Builds that could not be closed for their own sake, and why."""
     editable_unknown: list[str] = field(default_factory=list)
     stack: list[_Frame] = field(default_factory=list)
+    choices: Choices = field(default_factory=Choices)
     solved: dict[tuple[object, ...], Resolved] = field(default_factory=dict)
     """Environments by what they are asked for: sdists that ask for the same share one."""
 
@@ -185,7 +187,7 @@ class _TargetWalk(Struct, kw_only=True):
         if frame.subject is not None and key in self.solved:
             frame.resolved = self.solved[key]
         else:
-            match resolve(frame.problem, self.sources):
+            match resolve(frame.problem, self.sources, self.choices):
                 case Blocked(request=request):
                     self._learn(frame, request)
                     return

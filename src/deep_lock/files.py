@@ -1,6 +1,7 @@
 """Files that are whole or not there: a kill, a full disk or a second process never leaves half of one."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,16 +10,30 @@ from typing import BinaryIO
 TEMPORARY_PREFIX = ".deep-lock-"
 TEMPORARY_SUFFIX = ".tmp"
 
+_DEVICES = Path("/dev")
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace ``path`` by ``data``, or leave it as it was and raise OSError.
 
+    A pipe or a device such as /dev/null is written to: whoever may replace it would take it from everybody else.
     ``durable`` waits for the disk: for the lock, not for a cache.
     """
+    if _is_stream(path):
+        path.write_bytes(data)
+        return
     with replacing(path, durable=durable) as file:
         file.write(data)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether the path is a pipe or a character device. A link is followed in /dev alone: a checkout may hold any."""
+    try:
+        mode = (path.stat() if path.parent == _DEVICES else path.lstat()).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.model.requirement import Requirement
-from deep_lock.model.resolution import Candidate, Problem
+from deep_lock.model.resolution import Candidate, Problem, Selection
+from deep_lock.model.target import Target
 from deep_lock.resolve.candidates import choose
 from deep_lock.resolve.catalog import Catalog
 from deep_lock.resolve.dependencies import applicable
@@ -21,10 +22,24 @@ def is_exact(specifier: SpecifierSet) -> bool:
     )
 
 
-class Releases:
-    """One problem's choice. Holds memory of the problem only: the Catalog holds the world's."""
+_Taken = dict[tuple[NormalizedName, Version, bool], Candidate | None]
 
-    def __init__(self, problem: Problem, catalog: Catalog) -> None:
+
+class Choices:
+    """What a target takes of each release, by the rules of a selection: the same in every problem of one Catalog."""
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[Target, Selection], _Taken] = {}
+
+    def of(self, problem: Problem) -> _Taken:
+        """Return what is known so far, to be added to."""
+        return self._taken.setdefault((problem.target, problem.selection), {})
+
+
+class Releases:
+    """One problem's choice. Of other problems it remembers only what holds for all of them; the Catalog holds the world's."""
+
+    def __init__(self, problem: Problem, catalog: Catalog, choices: Choices | None = None) -> None:
         self.problem = problem
         self.catalog = catalog
         self.preferences = dict(problem.preferences)
@@ -33,7 +48,7 @@ class Releases:
             self.constraints.setdefault(constraint.name, []).append(constraint)
         self.named = Named(problem, catalog)
         self._direct = {requirement.name for requirement in problem.requirements}
-        self._usable: dict[tuple[NormalizedName, Version, bool], Candidate | None] = {}
+        self._usable = (choices or Choices()).of(problem)
         self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
         """By identity of the specifier, which is kept alive here: its hash costs more than the answer."""
 

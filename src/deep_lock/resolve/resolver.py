@@ -14,7 +14,7 @@ from deep_lock.errors import Unsatisfiable
 from deep_lock.model.resolution import Blocked, Candidate, Impossible, Outcome, Problem
 from deep_lock.resolve.catalog import Catalog
 from deep_lock.resolve.named import BlockedError
-from deep_lock.resolve.releases import Releases
+from deep_lock.resolve.releases import Choices, Releases
 from deep_lock.resolve.walk import roots, walk
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ else:
     search = Deferred("deep_lock.resolve.search")
 
 
-def resolve(problem: Problem, catalog: Catalog) -> Outcome:
+def resolve(problem: Problem, catalog: Catalog, choices: Choices | None = None) -> Outcome:
     """Find a pin for every name that the problem reaches on its target.
 
     Pins at hand (the problem's preferences), and the best of every other name, are tried first, in one walk: most
@@ -38,7 +38,7 @@ def resolve(problem: Problem, catalog: Catalog) -> Outcome:
     if named is not None and problem.purpose.kind == "build":
         story = f"{named.origin or 'a build'} asks for {named.name} by a direct URL, which no hash guards"
         return Impossible(causes=(), explanation=story)
-    releases = Releases(problem, catalog)
+    releases = Releases(problem, catalog, choices)
     catalog.prefetch(asked)
     try:
         known = walk(problem, _preferred(releases), catalog, releases.first)
