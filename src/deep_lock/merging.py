@@ -16,6 +16,7 @@ from deep_lock.flags import Flags, InputFlags, NetworkFlags, Surroundings, Upgra
 from deep_lock.lockfile.emit import to_text
 from deep_lock.lockfile.laws import check_closed
 from deep_lock.lockfile.merge import Merged, merge
+from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.read import from_text
 from deep_lock.locking import lock
 from deep_lock.model.lock import Lock
@@ -68,7 +69,7 @@ def _locked_again(merged: Merged, sides: Sides, surroundings: Surroundings, repo
             network=indexes_of(merged.lock, NetworkFlags(), configured=bool(config.index or config.no_index)),
             surroundings=surroundings,
         )
-        made_lock = lock(flags, reporter).lock
+        made_lock = ordered(lock(flags, reporter).lock)
     except DeepLockError as error:
         raise ActionNeeded(
             f"both branches changed {', '.join(merged.both)}, and it cannot be locked again: {error.message}",
@@ -76,9 +77,8 @@ def _locked_again(merged: Merged, sides: Sides, surroundings: Surroundings, repo
         ) from None
     finally:
         place.unlink(missing_ok=True)
-    if (made_lock.inputs, made_lock.options, made_lock.targets) != (
-        (merged.lock.inputs, merged.lock.options, merged.lock.targets)
-    ):
+    head = ordered(merged.lock)
+    if (made_lock.inputs, made_lock.options, made_lock.targets) != (head.inputs, head.options, head.targets):
         raise ActionNeeded(
             f"{sides.place.name} does not fit the project as it is now (its files, or options that were given by hand)",
             hint=AGAIN,

@@ -19,7 +19,7 @@ from deep_lock.lockfile.read import from_text
 from deep_lock.model.lock import Lock
 from scenarios import LINUX, Bench, bench, git
 
-PROJECT = '[project]\nname = "app"\nversion = "1"\ndependencies = [\n{}]\n\n[tool.deep-lock]\npython-versions = ["3.13"]\nplatforms = ["{}"]\n'
+PROJECT = '[project]\nname = "app"\nversion = "1"\ndependencies = [\n{}]\n\n[tool.deep-lock]\npython-versions = ["3.12", "3.13"]\nplatforms = ["x86_64-windows", "{}"]\n'
 RELEASES: Releases = {
     "alpha 1.0": {},
     "beta 1.0": {"requires": ["shared"]},
