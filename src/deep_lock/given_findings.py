@@ -1,6 +1,6 @@
 """What another tool's lock did not say, and a reader of the deep lock should know."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from deep_lock.display import show
 from deep_lock.events import Reporter, Warned
@@ -29,7 +29,7 @@ def tell_given(
     """
     for note in lock.notes:
         reporter(Warned(code=note.code, subject=f"{lock.source}: {note.subject}", message=note.message))
-    for subject, message in _unmet(lock, closure, problems, catalog).items():
+    for subject, message in _unmet(lock, closure, problems, catalog):
         reporter(Warned(code="foreign-unmet", subject=subject, message=message))
     for code, message in (
         ("foreign-no-hash", _without_hash(lock)),
@@ -40,16 +40,16 @@ def tell_given(
             reporter(Warned(code=code, subject=lock.source, message=message))
 
 
-def _unmet(lock: ForeignLock, closure: Closure, problems: Iterable[Problem], catalog: Catalog) -> Mapping[str, str]:
+def _unmet(lock: ForeignLock, closure: Closure, problems: Iterable[Problem], catalog: Catalog) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for problem, (target, resolved) in zip(problems, closure.runtime, strict=True):
         for own in unmet(problem, resolved, catalog):
             asked = f"asks for {own.requirement}" if own.requirement is not None else "asks for what cannot be read"
             key = (f"{own.pin.name} {own.pin.version}", f"{asked}; {show(own.reason)}")
             found.setdefault(key, []).append(target.label)
-    return {
-        subject: f"{told} in {lock.source}, on {_listed(labels)}" for (subject, told), labels in sorted(found.items())
-    }
+    return [
+        (subject, f"{told} in {lock.source}, on {_listed(labels)}") for (subject, told), labels in sorted(found.items())
+    ]
 
 
 def _without_hash(lock: ForeignLock) -> str:

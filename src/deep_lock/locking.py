@@ -17,10 +17,11 @@ from deep_lock.files import write_atomically
 from deep_lock.flags import Flags, UpgradeFlags
 from deep_lock.given_files import GivenFiles
 from deep_lock.lockfile.emit import to_text
-from deep_lock.lockfile.keep import keep_unknown
+from deep_lock.lockfile.keep import keep_unknown, require_same_bytes
 from deep_lock.lockfile.laws import check_closed
 from deep_lock.making import make_lock
 from deep_lock.model.lock import Lock
+from deep_lock.model.requirement import parse_requirement
 from deep_lock.network import open_network
 from deep_lock.reading import lock_path
 from deep_lock.settled import Run, head_of, settle
@@ -108,6 +109,8 @@ def lock(flags: Flags, reporter: Reporter) -> Outcome:
         made = make_lock(run, network, reporter)
     if run.old is not None:
         made = keep_unknown(run.old, made)
+        moved_names = {parse_requirement(text).name for text in flags.upgrade.packages}
+        require_same_bytes(run.old, made, moved_names)
     unlawful = check_closed(made, run.targets)
     if unlawful:
         raise LockInvalid("the new lock breaks its own laws; this is a fault of deep-lock:\n  " + "\n  ".join(unlawful))

@@ -24,22 +24,20 @@ class _Document(msgspec.Struct):
 
 
 def read_upgrades(path: Path) -> tuple[str, ...]:
-    """Return NAME==VERSION for each row of the document that is admitted where it is used, once each.
+    """Return NAME==VERSION for each project of which a row of the document is admitted where it is used.
 
-    A bot leaves out the rows that it does not want. Raises UsageError that names the place.
+    Where rows of a project name several versions, for several targets or builds, it is the NAME alone: each takes the newest
+    that it can. A bot leaves out the rows that it does not want. Raises UsageError that names the place.
     """
     try:
         document = msgspec.json.decode(read_text(path, UsageError).encode(), type=_Document)
     except msgspec.MsgspecError as error:
         raise UsageError(f"{path}: {error}", hint="it is made by deep-lock outdated --output-format json") from None
-    found: dict[str, str] = {}
+    found: dict[str, set[str]] = {}
     for row in document.outdated:
-        if not row.admitted:
-            continue
-        name = canonicalize_name(row.name)
-        if found.setdefault(name, _version(row.newest, path)) != _version(row.newest, path):
-            raise UsageError(f"{path}: {name} is to be moved to {found[name]} and to {row.newest}")
-    return tuple(f"{name}=={version}" for name, version in found.items())
+        if row.admitted:
+            found.setdefault(canonicalize_name(row.name), set()).add(_version(row.newest, path))
+    return tuple(f"{name}=={next(iter(versions))}" if len(versions) == 1 else name for name, versions in found.items())
 
 
 def _version(text: str, path: Path) -> str:

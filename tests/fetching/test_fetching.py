@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -272,7 +273,11 @@ def test_more_bytes_than_locked_are_not_read(full: Depot) -> None:
     assert name not in full.names()
 
 
-def test_a_size_that_is_not_the_files_is_refused(full: Depot) -> None:
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_size_that_is_not_the_files_is_refused(full: Depot, *, cached: bool) -> None:
+    if cached:
+        assert full.fetch().code == 0
+        shutil.rmtree(full.folder)
     name = "shared-2.0-py3-none-any.whl"
     size = len(full.truth(name))
     text = full.lock.read_text(encoding="utf-8")
@@ -282,7 +287,8 @@ def test_a_size_that_is_not_the_files_is_refused(full: Depot) -> None:
         line.replace(f"size = {size},", f"size = {size + 1},") if digest in line else line for line in text.splitlines()
     ]
     full.lock.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    full.forget()
+    if not cached:
+        full.forget()
     ended = full.fetch()
     assert ended.code == 4
     assert f"but {size + 1} were promised" in ended.stderr

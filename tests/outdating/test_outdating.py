@@ -9,6 +9,7 @@ import pytest
 from scenario_server import Releases
 
 from deep_lock.cli.main import run
+from deep_lock.upgrades import read_upgrades
 from scenarios import LINUX, WINDOWS, Bench, Run, bench
 
 OLD: Releases = {
@@ -226,6 +227,13 @@ def test_what_outdated_wrote_is_what_lock_moves(outdating: Outdating, tmp_path: 
     assert _environments(ended) == {"native": ["inner 1.0", "maker 3.0"], "other": ["inner 1.0", "maker 4.0"]}
 
 
+def test_rows_of_one_project_with_several_versions_move_it_to_what_each_can_take(tmp_path: Path) -> None:
+    document = tmp_path / "outdated.json"
+    rows = '[{"name": "a", "newest": "1"}, {"name": "A", "newest": "2"}, {"name": "b", "newest": "3"}, {"name": "b", "newest": "3"}]'
+    document.write_text(f'{{"schema": "deep-lock/outdated", "version": 1, "outdated": {rows}}}', encoding="utf-8")
+    assert read_upgrades(document) == ("a", "b==3")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -234,10 +242,6 @@ def test_what_outdated_wrote_is_what_lock_moves(outdating: Outdating, tmp_path: 
         (
             '{"schema": "deep-lock/outdated", "version": 1, "outdated": [{"name": "a", "newest": "x y"}]}',
             "is no version",
-        ),
-        (
-            '{"schema": "deep-lock/outdated", "version": 1, "outdated": [{"name": "a", "newest": "1"}, {"name": "A", "newest": "2"}]}',
-            "a is to be moved to 1 and to 2",
         ),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from lock_strategies import closed_locks
+from msgspec.structs import replace
 
 from deep_lock.cli.main import run
 from deep_lock.lockfile.diff import changes
@@ -140,3 +141,22 @@ def test_the_tree_of_one_target_and_its_depth(capsys: pytest.CaptureFixture[str]
     top = _run(capsys, "tree", "--lock", str(CLOSED), "--depth", "0")[1].splitlines()
     assert top == [line for line in top if not line.startswith((" ", "│", "├", "└"))]
     assert {line.split(" ")[0] for line in top} == {entry.name for entry in lock.packages if entry.direct}
+
+
+def test_locks_that_are_not_equal_differ() -> None:
+    """Also where nothing that has a name of its own differs."""
+    lock = _lock()
+    entry = next(entry for entry in lock.packages if entry.wheels)
+    larger = replace(entry, wheels=(replace(entry.wheels[0], size=1), *entry.wheels[1:]))
+    other = replace(lock, packages=tuple(larger if own is entry else own for own in lock.packages))
+    assert [change.code for change in changes(lock, other)] == ["details-changed"]
+    assert changes(lock, replace(other, targets=())) == (), "another tool's lock has no such details"
+
+
+def test_a_build_record_of_the_project_that_is_gone_is_told() -> None:
+    lock = _lock()
+    own = next(build for build in lock.builds if build.needed == "project")
+    both = replace(lock, builds=(*lock.builds, replace(own, hook="editable")))
+    (change,) = changes(both, lock)
+    assert change.code == "build-gone"
+    assert "as an editable installation" in change.message

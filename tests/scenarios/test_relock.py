@@ -559,3 +559,17 @@ def test_a_project_that_cannot_be_asked_here_stays_what_the_lock_says(
         assert refused.code == 4
         assert "cannot be asked here" in refused.stderr
         assert refused.text == moved.text
+
+
+def test_other_bytes_under_a_kept_release_are_refused(made: Bench) -> None:
+    """Not those of a release that the user moves, and not those of another version."""
+    before = made.lock().text
+    made.hold({**NEWER, "lib 1.0": {"requires": ["dep", "other"], "comment": "built anew"}})
+    refused = made.lock("-P", "dep", "--refresh")
+    assert refused.code == 4
+    assert "lib-1.0-py3-none-any.whl: sha256" in refused.stderr
+    assert "deep-lock lock -P lib" in refused.stderr
+    assert refused.text == before
+    taken = made.lock("-P", "dep", "-P", "lib==1.0", "--refresh")
+    assert taken.code == 0
+    assert taken.pins() == ["dep==1.1", "lib==1.0", "other==1.0"]

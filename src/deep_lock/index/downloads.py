@@ -61,6 +61,7 @@ class Downloads:
                 return "copied"
             kept = self._kept.get(wanted.sha256)
             if kept is not None:
+                _refuse_size(wanted, kept.stat().st_size)
                 _share(kept, path, wanted)
                 return "kept"
             self._download(wanted, path)

@@ -23,7 +23,7 @@ def build_changes(before: Register, after: Register, chains: Callable[[], Chains
         yield from _new_build(name, now[name, hook], before, after, chains())
     if after.lock.targets:  # another tool's lock has no records to miss
         yield from (
-            _gone_build(key[0], was[key], after) for key in sorted(was.keys() - now.keys()) if key[0] in after.versions
+            _gone_build(key[0], was[key], after) for key in sorted(was.keys() - now.keys()) if _stays(key[0], after)
         )
     for key in sorted(was.keys() & now.keys()):
         yield from _more_targets(key, was[key], now[key], before, after)
@@ -87,9 +87,18 @@ def _new_build(
     )
 
 
+def _stays(name: str, after: Register) -> bool:
+    """Whether there is an entry of this name still, or the project itself is built under it."""
+    return name in after.versions or any(build.name == name for build in after.lock.builds)
+
+
 def _gone_build(name: str, builds: tuple[LockedBuild, ...], after: Register) -> Change:
     version = builds[0].version or ""
-    bare = any(not entry.wheels for entry in after.versions[name])
+    entries = after.versions.get(name, ())
+    if not entries:
+        what = f"no record says any more how the project is built{' as an editable installation' if builds[0].hook else ''}"
+        return Change(code="build-gone", name=name, was=version, message=what)
+    bare = any(not entry.wheels for entry in entries)
     what = (
         "no record says any more how it is built, and it lists no wheel"
         if bare
@@ -137,7 +146,7 @@ def _same_build(name: str, was: tuple[LockedBuild, ...], now: tuple[LockedBuild,
     gone, come = _asked(was) - _asked(now), _asked(now) - _asked(was)
     if gone or come:
         told = [f"asks for {', '.join(sorted(come))}"] if come else []
-        told += [f"no longer for {', '.join(sorted(gone))}"] if gone else []
+        told += [f"{'' if come else 'asks '}no longer for {', '.join(sorted(gone))}"] if gone else []
         yield Change(
             code="requires-changed",
             name=name,

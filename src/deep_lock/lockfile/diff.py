@@ -26,7 +26,7 @@ DAY_SECONDS = 86400
 
 def changes(old: Lock, new: Lock, *, now: datetime | None = None) -> tuple[Change, ...]:
     """Return what differs, most important first. ``now`` (aware) is for ages of releases; without it none are told."""
-    found = _told_once(every_change(old, new, now=now))
+    found = _told_once(every_change(old, new, now=now)) or list(_rest(old, new))
     return tuple(sorted(found, key=lambda change: (change.rank, change.name, change.code, change.message)))
 
 
@@ -43,6 +43,13 @@ def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[C
         *release_changes(before, after),
         *_quiet(before, after),
     ]
+
+
+def _rest(old: Lock, new: Lock) -> Iterator[Change]:
+    """Say that locks differ where nothing else says it: a size, a time, a marker of the lock. No change means equal."""
+    if old.targets and new.targets and ordered(old) != ordered(new):
+        message = "details of entries, files or records differ: git diff shows them"
+        yield Change(code="details-changed", name="", message=message)
 
 
 def _settings(before: Lock, after: Lock) -> Iterator[Change]:

@@ -1,7 +1,11 @@
-"""What a later deep-lock wrote outlives a rewrite by this one."""
+"""What outlives a rewrite: what a later deep-lock wrote, and the bytes of a release that is kept."""
+
+from collections.abc import Collection
 
 from msgspec.structs import replace
 
+from deep_lock.errors import HashMismatch
+from deep_lock.lockfile.file_changes import files_of
 from deep_lock.model.lock import REVISION, Lock, LockedBuild, LockedPackage, source_text
 
 
@@ -29,6 +33,23 @@ def keep_unknown(old: Lock, new: Lock) -> Lock:
         packages=tuple(replace(entry, unknown=packages.get(_entry_key(entry), ())) for entry in new.packages),
         builds=tuple(replace(build, unknown=builds.get(_key(build), ())) for build in new.builds),
     )
+
+
+def require_same_bytes(old: Lock, new: Lock, moved: Collection[str]) -> None:
+    """Refuse a lock that has other bytes under a version and file name of the old one: published files never change.
+
+    ``moved`` are projects that the user gives up the pins of. Files of folders may be built anew. Raises HashMismatch.
+    """
+    before = {_entry_key(entry): entry for entry in old.packages if entry.name not in moved}
+    for entry in new.packages:
+        was = before.get(_entry_key(entry))
+        known = {file.name: file.sha256 for file in files_of(was) if file.url is not None} if was is not None else {}
+        for file in files_of(entry):
+            if file.url is not None and known.get(file.name, file.sha256) != file.sha256:
+                raise HashMismatch(
+                    f"{file.name}: sha256 {known[file.name]} is locked, and its index promises {file.sha256} now",
+                    hint=f"deep-lock verify says what the index has; deep-lock lock -P {entry.name} takes the other bytes",
+                )
 
 
 def _entry_key(entry: LockedPackage) -> tuple[str, str | None, str]:

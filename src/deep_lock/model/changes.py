@@ -31,6 +31,7 @@ CODES: dict[str, tuple[int, Weight, str]] = {
     "files-changed": (20, "quiet", "Other files of the same release are listed."),
     "edges-changed": (20, "quiet", "A release is said to need other projects."),
     "marker-changed": (20, "quiet", "An entry is installed elsewhere, or for other extras and groups."),
+    "details-changed": (20, "quiet", "Nothing else differs, and the locks are not equal: a size, a time, a mark."),
     "record-changed": (20, "quiet", "A build environment holds other versions of the same projects."),
 }
 """By code: its rank (1 is read first), its weight, and what it means."""
