@@ -413,7 +413,11 @@ class _TargetWalk(Struct, kw_only=True):
 
     def _hints(self, subject: Subject, target: Target) -> Preferences:
         """Return what an earlier lock pinned in this environment."""
-        return self.plan.build_hints.get((target.label, subject.name, subject.hook), {})
+        known = self.plan.build_hints
+        here = known.get((target.label, subject.name, subject.hook))
+        if here is None:  # an editable build that asks for nothing else has no record of its own
+            here = known.get((target.label, subject.name, "wheel"))
+        return self.plan.build_moves if here is None else here
 
     def _preferences(self, subject: Subject, target: Target) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
         own = self._hints(subject, target)

@@ -125,5 +125,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Earlier pins by target label."""
     build_hints: Mapping[tuple[str, str, Hook], Preferences] = field(default_factory=dict)
     """Earlier pins by (target label, name of what is built, as what)."""
+    build_moves: Preferences = field(default_factory=dict)
+    """What -P NAME==VERSION wants in builds of which no earlier lock tells."""
     shared: Mapping[str, Preferences] = field(default_factory=dict)
     """By target label, versions that suit the most environments there: found by an earlier pass (sharing.py)."""

@@ -53,7 +53,7 @@ def plan_of(
             target=target,
             constraints=(
                 *gathered.constraints,
-                *(pin for pin in pins if pin.name in in_runtime and pin.name in in_runtime_moved),
+                *(pin for pin in pins if pin.name in in_runtime_moved),
             ),
             overrides=gathered.overrides,
             selection=selection,
@@ -71,6 +71,7 @@ def plan_of(
         config_settings=dict(config.config_settings or ()),
         share=(flags.rules.build_resolution or config.build_resolution or "shared") == "shared",
         runtime_hints={label: _without(hints, in_runtime_moved) for label, hints in runtime_hints.items()},
+        build_moves=_exact(pins) if not in_builds else {},
         build_hints={
             key: {**_without(hints, moved), **_exact(pins)} if not in_builds or key[1] in in_builds else hints
             for key, hints in build_hints.items()

@@ -573,3 +573,16 @@ def test_other_bytes_under_a_kept_release_are_refused(made: Bench) -> None:
     taken = made.lock("-P", "dep", "-P", "lib==1.0", "--refresh")
     assert taken.code == 0
     assert taken.pins() == ["dep==1.1", "lib==1.0", "other==1.0"]
+
+
+@pytest.mark.parametrize("flags", [(), ("-U",)], ids=["no lock", "-U"])
+def test_a_version_can_be_named_where_no_lock_tells_who_uses_it(made: Bench, flags: tuple[str, ...]) -> None:
+    made.hold(NEWER)
+    made.ask("lib", "tool")
+    if not flags:
+        (made.folder / "deep.lock").unlink()
+    ran = made.lock("--refresh", *flags, "-P", "dep==1.0", "-P", "setuptools==80.9.0", "-P", "cython==3.0")
+    assert ran.code == 0, ran.stderr
+    assert ran.pins(builds=False) == ["dep==1.0", "lib==1.1", "other==1.1", "tool==1.0"]
+    (build,) = ran.lock.builds
+    assert [f"{own.name} {own.version}" for own in build.packages] == ["cython 3.0", "setuptools 80.9.0"]
