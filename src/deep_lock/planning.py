@@ -37,7 +37,7 @@ def plan_of(
     Raises RequirementInvalid (``-P``) and PyprojectInvalid.
     """
     upgrade = flags.upgrade
-    moved = {requirement.name: requirement for requirement in map(parse_requirement, upgrade.packages)}
+    moved = _moved(upgrade.packages)
     wanted = tuple(requirement for _, own in gathered.parts for requirement in own)
     runtime_hints, build_hints = _hints(old, targets) if old is not None else ({}, {})
     pins = tuple(requirement for requirement in moved.values() if requirement.specifier)
@@ -78,6 +78,16 @@ def plan_of(
             if not upgrade.builds
         },
     )
+
+
+def _moved(packages: tuple[str, ...]) -> dict[NormalizedName, Requirement]:
+    """Return what -P names, by name. Raises RequirementInvalid, and UsageError for a name with two versions."""
+    moved: dict[NormalizedName, Requirement] = {}
+    for requirement in map(parse_requirement, packages):
+        known = moved.setdefault(requirement.name, requirement)
+        if known.specifier != requirement.specifier:
+            raise UsageError(f"-P names {requirement.name} twice, as {known} and as {requirement}")
+    return moved
 
 
 def _refuse_moves(moved: Mapping[NormalizedName, Requirement], in_runtime: set[NormalizedName], source: str) -> None:

@@ -586,3 +586,9 @@ def test_a_version_can_be_named_where_no_lock_tells_who_uses_it(made: Bench, fla
     assert ran.pins(builds=False) == ["dep==1.0", "lib==1.1", "other==1.1", "tool==1.0"]
     (build,) = ran.lock.builds
     assert [f"{own.name} {own.version}" for own in build.packages] == ["cython 3.0", "setuptools 80.9.0"]
+
+
+def test_two_versions_of_one_project_are_wrong_usage(made: Bench) -> None:
+    ran = made.lock("-P", "dep==1.0", "-P", "Dep==1.1")
+    assert ran.code == 2
+    assert "-P names dep twice, as dep==1.0 and as dep==1.1" in ran.stderr.replace("Dep==", "dep==")
