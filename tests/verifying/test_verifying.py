@@ -128,6 +128,8 @@ CASES: Mapping[str, tuple[Callable[[Verifying], None], int, tuple[str, str, str]
     "late": (_late, 1, ("note", "late-file", NATIVE)),
     "status": (lambda own: own.bench.server.status.update(shared={"status": "archived", "reason": "moved"}), 1, ("finding", "project-status", "shared")),
     "moved": (lambda own: own.edit("/files/shared-2.0", "/other/shared-2.0"), 0, ("note", "url-changed", SHARED)),
+    "time": (lambda own: own.edit("2024-05-06T07:08:09Z", "2019-05-06T07:08:09Z"), 1, ("error", "file-differs", "app-lib 1.0")),
+    "size": (lambda own: own.edit("size = ", "size = 1"), 1, ("error", "file-differs", "app-lib 1.0")),
     "law": (lambda own: own.edit("tool.deep-lock.build-only = true\n", ""), 1, ("error", "lock-law", "the lock")),
 }  # fmt: skip
 
@@ -216,10 +218,10 @@ def test_requires_python_is_compared_by_what_it_admits(locked: str, *, differs: 
 
 
 def test_deep_finds_bytes_that_the_index_lies_about(verifying: Verifying) -> None:
-    """The page promises the old digest, and serves other bytes."""
+    """The page promises the old digest, and serves other bytes, as many."""
     truth = verifying.bench.server.known["native-1.0.tar.gz"]
     run(["cache", "clean"])
-    verifying.change("native-1.0.tar.gz", content=truth.content + b"\0", sha256=truth.digest)
+    verifying.change("native-1.0.tar.gz", content=truth.content[:-1] + b"!", sha256=truth.digest)
     assert verifying.found()[0] == 0
     code, found = verifying.found("--deep")
     assert code == 4

@@ -58,6 +58,10 @@ def _same_bytes(entry: LockedPackage, file: LockedFile, now: Distribution) -> It
             message=f"{show(file.name)} has sha256 {now.sha256} on the index, and {file.sha256} in the lock",
             hint="published files do not change: do not install it before you know why",
         )
+    for what, locked, told in (("size", file.size, now.size), ("upload time", file.upload_time, now.upload_time)):
+        if None not in {locked, told} and locked != told:
+            message = f"the {what} of {show(file.name)} is {told} on the index, and {locked} in the lock"
+            yield Finding(code="file-differs", severity="error", subject=called(entry), message=message)
     if file.url is not None and now.url != file.url:
         message = f"{show(file.name)} lies at {show(now.url)} now"
         yield Finding(code="url-changed", severity="note", subject=called(entry), message=message)
