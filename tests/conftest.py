@@ -1,13 +1,9 @@
-"""Makes tests/support importable, and keeps Hypothesis quick and the same everywhere."""
-
-import sys
-from pathlib import Path
+"""Keeps Hypothesis quick and the same everywhere, and lets pytest explain the assertions of the support package."""
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("scenarios", "closedness", "live_index")
-sys.path.insert(0, str(Path(__file__).parent / "support"))
+pytest.register_assert_rewrite("tests.support.scenarios", "tests.support.closedness", "tests.support.live_index")
 
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")

@@ -1,13 +1,32 @@
-"""`python -m deep_lock`. In a folder that you do not trust, use `python -I -m deep_lock`: see docs/cli.md."""
+"""Where the process begins: `deep-lock`, and `python -m deep_lock`.
+
+In a folder that you do not trust, use `python -I -m deep_lock`: see docs/cli.md.
+"""
 
 import os
 import sys
 
-if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()}:  # noqa: PTH109 - pathlib is not imported before this
-    # python -m puts the current folder first: nothing of a stranger's checkout may be imported from here on
+if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()} and __name__ == "__main__":  # noqa: PTH109 - pathlib is not imported before this
+    # python -m puts the current folder first: no file of a stranger's checkout may be imported from here on
     del sys.path[0]
 
-from deep_lock.cli.start import main
+import atexit
+import gc
+from typing import NoReturn
+
+from deep_lock.cli import main as command_line
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    if hasattr(sys, "set_lazy_imports"):  # PEP 810: no module of ours may be imported late
+        sys.set_lazy_imports("none")
+    # A run makes many objects and few reference cycles: a collector that runs rarely loses nothing, and its run over
+    # everything when the process ends would find nothing.
+    gc.set_threshold(50_000, 20, 100)
+    atexit.register(gc.freeze)
+    sys.exit(command_line.run(sys.argv[1:]))
+
 
 if __name__ == "__main__":
     main()

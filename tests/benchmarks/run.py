@@ -26,7 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
-from bench_cases import UV_COMPILE, Case, State, Tool, generated_cases, recorded_cases
+
+from tests.benchmarks.bench_cases import UV_COMPILE, Case, State, Tool, generated_cases, recorded_cases
 
 HEAD = (
     "| project | state | ours | against | wall x | CPU x | memory x | limit "

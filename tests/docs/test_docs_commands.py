@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from deep_lock import errors
 from deep_lock.cli.main import INTERRUPTED, cli
-from deep_lock.inputs.config import read_config
+from deep_lock.config.config import read_config
 
 ROOT = Path(__file__).parents[2]
 CLI = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")

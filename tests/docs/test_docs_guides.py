@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from live_index import unreachable
-from scenario_server import Releases, ScenarioServer
 
-from deep_lock.build.sandbox import probe
-from scenarios import MINOR, git
+from deep_lock.builds.sandbox.sandbox import probe
+from tests.support.live_index import unreachable
+from tests.support.scenario_server import Releases, ScenarioServer
+from tests.support.scenarios import MINOR, git
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 ZIPPER = (Path(__file__).parents[2] / "fixtures" / "building" / "zipper.py").read_text(encoding="utf-8")

@@ -50,10 +50,10 @@ def _holding(words: list[str]) -> list[str]:
 
 def test_the_scan_sees_the_repository() -> None:
     names = {path.relative_to(ROOT).as_posix() for path in _files()}
-    assert {"README.md", "pyproject.toml", "docs/cli.md", "src/deep_lock/locking.py", ".ci/run"} <= names
+    assert {"README.md", "pyproject.toml", "docs/cli.md", "src/deep_lock/locking/lock.py", ".ci/run"} <= names
 
 
-@pytest.mark.parametrize("word", ["deep_lock.locking", "index.example"])
+@pytest.mark.parametrize("word", ["deep_lock.locking.lock", "index.example"])
 def test_the_scan_finds_what_is_there(word: str) -> None:
     assert _holding([word])
 

@@ -6,10 +6,9 @@ from typing import get_args
 
 import pytest
 
-from deep_lock.inputs.policy import KEYS, SETTINGS, read_policy_file
-from deep_lock.model.changes import CODES
-from deep_lock.model.policy import AGAINST, RULES, Exemption, Level
-from deep_lock.model.review import Finding, Severity
+from deep_lock.config.policy import KEYS, SETTINGS, read_policy_file
+from deep_lock.models.changes import CODES, Finding, Severity
+from deep_lock.models.policy import AGAINST, RULES, Exemption, Level
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
 

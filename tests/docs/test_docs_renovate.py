@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from lock_strategies import closed_locks
-from scenario_server import Releases
 
-from deep_lock.lockfile.emit import to_text
-from deep_lock.model.lock import Lock
-from scenarios import LINUX, bench, git
+from deep_lock.lockfile.writer import to_text
+from deep_lock.models.lock import Lock
+from tests.support.lock_strategies import closed_locks
+from tests.support.scenario_server import Releases
+from tests.support.scenarios import LINUX, bench, git
 
 CONFIG = Path(__file__).parents[2] / "fixtures" / "renovate" / "renovate.json"
 MANAGER = json.loads(CONFIG.read_text(encoding="utf-8"))["customManagers"][0]

@@ -13,13 +13,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import deep_lock
-from deep_lock.build.backends import answer
+from deep_lock.config import config
 from deep_lock.events import Event
-from deep_lock.inputs import config
-from deep_lock.lockfile.emit import to_text
-from deep_lock.lockfile.laws import check_closed
-from deep_lock.lockfile.read import from_text
-from deep_lock.model.targets import DEFAULT_PLATFORMS, make_target
+from deep_lock.lockfile.invariants import check_closed
+from deep_lock.lockfile.reader import from_text
+from deep_lock.lockfile.writer import to_text
+from deep_lock.sdist.backends import answer
+from deep_lock.targets.factory import DEFAULT_PLATFORMS, make_target
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(deep_lock.__file__).parent
@@ -138,7 +138,7 @@ def test_the_readme_shows_parts_of_that_lock() -> None:
 
 def _written_keys() -> set[str]:
     """Return every key of a lock, as the writer spells it: the first argument of its line makers, and of its marks."""
-    tree = ast.parse((SOURCE / "lockfile" / "emit.py").read_text(encoding="utf-8"))
+    tree = ast.parse((SOURCE / "lockfile" / "writer.py").read_text(encoding="utf-8"))
     makers = {"_text", "_list", "_rows", "_rows_or_empty"}
     keys: set[str] = set()
     for node in ast.walk(tree):
@@ -157,10 +157,10 @@ def test_every_key_of_a_lock_is_documented() -> None:
     assert keys - documented == set()
 
 
-# -- the house
+# -- the architecture
 
 
-def test_every_room_is_documented() -> None:
-    rooms = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
-    documented = {row[1].strip("`").rstrip("/") for row in _rows(_section("house.md", "The house"))[1:]}
-    assert documented == {room for room in rooms if not room.startswith("__")}
+def test_every_package_is_documented() -> None:
+    packages = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    documented = {row[0].strip("`").rstrip("/") for row in _rows(_section("architecture.md", "The packages"))[1:]}
+    assert documented == {package for package in packages if not package.startswith("__")}

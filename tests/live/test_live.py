@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_index import LiveBench, Shelf, no_network, open_fetcher, unreachable
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from deep_lock.model.lock import Lock, LockedBuild
-from scenarios import LINUX, key_of, marks, told_build
+from deep_lock.models.lock import Lock, LockedBuild
+from tests.support.live_index import LiveBench, Shelf, no_network, open_fetcher, unreachable
+from tests.support.scenarios import LINUX, key_of, marks, told_build
 
 pytestmark = pytest.mark.live
 

@@ -1,9 +1,8 @@
 """A lock of many entries: a third at run time, of which some are built, and two layers of builds below them."""
 
-from lock_strategies import INDEX, LINUX, OLDER, WINDOWS, locked_target, package, sdist, wheel
 from msgspec.structs import replace
 
-from deep_lock.model.lock import (
+from deep_lock.models.lock import (
     BUILD_MARKER,
     EnvironmentMember,
     Lock,
@@ -12,6 +11,7 @@ from deep_lock.model.lock import (
     LockedPackage,
     LockedReference,
 )
+from tests.support.lock_strategies import INDEX, LINUX, OLDER, WINDOWS, locked_target, package, sdist, wheel
 
 TARGETS = (LINUX, WINDOWS, OLDER)
 WORDS = ("wind", "river", "stone", "cloud", "ember", "moss", "north", "salt", "fern", "lake")

@@ -6,7 +6,8 @@ from itertools import product
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from worlds import World
+
+from tests.support.worlds import World
 
 Answer = dict[str, Version]
 

@@ -7,8 +7,8 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from deep_lock.model.lock import EnvironmentMember, Lock, LockedBuild, LockedPackage, source_text
-from deep_lock.model.target import Target
+from deep_lock.models.lock import EnvironmentMember, Lock, LockedBuild, LockedPackage, source_text
+from deep_lock.targets.target import Target
 
 Key = tuple[str, str, str]
 Line = tuple[Key | None, Key, str, int | None]

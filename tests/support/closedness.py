@@ -14,8 +14,8 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from deep_lock.model.lock import BUILD_MARKER, Lock, LockedBuild, LockedPackage, source_text
-from deep_lock.model.target import Target
+from deep_lock.models.lock import BUILD_MARKER, Lock, LockedBuild, LockedPackage, source_text
+from deep_lock.targets.target import Target
 
 Key = tuple[str, str, str]
 """Name, version and source; "" where there is none."""

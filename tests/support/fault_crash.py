@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from deep_lock.cli.main import run
-from deep_lock.index import fetcher
+from deep_lock.network import client
 
 EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.chmod", "os.utime", "os.truncate", "os.link", "os.symlink"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-LOADED = (fetcher.__name__,)  # imported here, so that no child has to
+LOADED = (client.__name__,)  # imported here, so that no child has to
 
 
 class Killer:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from deep_lock.cli.start import main
+from deep_lock.__main__ import main
 
 
 class Filling:

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from deep_lock.cli.main import run
-from deep_lock.index import answers
+from deep_lock.network import responses
 
 MARK = "LATE-IMPORTS "
 
@@ -32,13 +32,13 @@ class Fence:
 def main() -> int:
     """Run, then tell."""
     fence = Fence()
-    judge = answers.judge
+    judge = responses.judge
 
-    def judging(answer: answers.Answer) -> None:
+    def judging(answer: responses.Answer) -> None:
         fence.is_up = True
         judge(answer)
 
-    vars(answers).update(judge=judging)
+    vars(responses).update(judge=judging)
     sys.addaudithook(fence.hear)
     code = run(sys.argv[1:])
     fence.is_up = False

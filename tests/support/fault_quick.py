@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from deep_lock.cli.start import main
-from deep_lock.index import fetcher, retries
-from deep_lock.index.connections import TransportSettings
+from deep_lock.__main__ import main
+from deep_lock.network import client, retries
+from deep_lock.network.transport import TransportSettings
 
 vars(retries).update(SHORTEST_WAIT=0.01, LONGEST_WAIT=0.02)
-vars(fetcher).update(TransportSettings=partial(TransportSettings, connect_timeout=0.5, read_timeout=0.5))
+vars(client).update(TransportSettings=partial(TransportSettings, connect_timeout=0.5, read_timeout=0.5))
 
 if __name__ == "__main__":
     main()

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fault_server import FaultServer, reply
+from tests.support.fault_server import FaultServer, reply
 
 SOURCE = Path(__file__).parents[2] / "src"
 JSON = ("Content-Type", "application/vnd.pypi.simple.v1+json")

@@ -19,21 +19,21 @@ from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
-from closedness import faults
 from packaging.pylock import Pylock
 
 from deep_lock.cli.main import run
 from deep_lock.errors import DeepLockError
 from deep_lock.events import silent
-from deep_lock.index.fetcher import open_transport
 from deep_lock.index.settings import Answer, Fetcher
-from deep_lock.index.urls import without_user_info
-from deep_lock.lockfile.read import from_text
-from deep_lock.model.lock import Lock, LockedFile
-from deep_lock.model.target import Target
-from deep_lock.model.targets import make_target
-from deep_lock.network import public_index
-from scenarios import PLAIN, installed, selected
+from deep_lock.lockfile.reader import from_text
+from deep_lock.models.lock import Lock, LockedFile
+from deep_lock.network.client import open_transport
+from deep_lock.network.public_index import public_index
+from deep_lock.network.urls import without_user_info
+from deep_lock.targets.factory import make_target
+from deep_lock.targets.target import Target
+from tests.support.closedness import faults
+from tests.support.scenarios import PLAIN, installed, selected
 
 PROBED = "docopt"
 """A project of one release since 2014: its page is small."""

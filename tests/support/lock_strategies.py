@@ -10,8 +10,8 @@ from typing import TypeVar, get_args
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deep_lock.model.build_system import Evidence
-from deep_lock.model.lock import (
+from deep_lock.models.build_system import Evidence
+from deep_lock.models.lock import (
     BUILD_MARKER,
     EnvironmentMember,
     Lock,
@@ -23,7 +23,7 @@ from deep_lock.model.lock import (
     LockedTarget,
     OptionValue,
 )
-from deep_lock.model.target import Target
+from deep_lock.targets.target import Target
 
 INDEX = "https://index.example/simple/"
 WHEN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

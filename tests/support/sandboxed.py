@@ -15,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from deep_lock.build.guarded_run import INNER_LAYERS, Command, Ended, LayerName, Limits, execute
+from deep_lock.builds.sandbox.run import INNER_LAYERS, Command, Ended, LayerName, Limits, execute
 
 GOT = "got it"
 

@@ -31,8 +31,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from index_server import File, IndexServer
 from packaging.utils import canonicalize_name
+
+from tests.support.index_server import File, IndexServer
 
 UPLOADED = "2024-05-06T07:08:09.000000Z"
 Release = Mapping[str, Any]

@@ -43,17 +43,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from closedness import faults, installed_entries
 from packaging.pylock import Package, Pylock
 from packaging.tags import Tag
-from scenario_server import Release, Releases, ScenarioServer, release_files, sdist_requires, wheel_requires
 
 from deep_lock.cli.main import run
-from deep_lock.lockfile.read import from_text
-from deep_lock.model.build_system import LEGACY_REQUIRES
-from deep_lock.model.lock import Lock, LockedBuild, LockedPackage, source_text
-from deep_lock.model.target import Target
-from deep_lock.model.targets import make_target, read_host
+from deep_lock.lockfile.reader import from_text
+from deep_lock.models.build_system import LEGACY_REQUIRES
+from deep_lock.models.lock import Lock, LockedBuild, LockedPackage, source_text
+from deep_lock.targets.factory import make_target, read_host
+from deep_lock.targets.target import Target
+from tests.support.closedness import faults, installed_entries
+from tests.support.scenario_server import (
+    Release,
+    Releases,
+    ScenarioServer,
+    release_files,
+    sdist_requires,
+    wheel_requires,
+)
 
 MINOR = f"3.{sys.version_info.minor}"
 HERE = make_target(MINOR, "host", host=read_host()).label

@@ -21,13 +21,13 @@ from typing import Any
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.graph import Built, BuiltKey, Subject, key_of_pin
-from deep_lock.model.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem, Evidence, HookAnswer, SdistFacts
-from deep_lock.model.distribution import Buildable, Distribution, SourceDistribution, Wheel
-from deep_lock.model.metadata import Metadata
-from deep_lock.model.requirement import Requirement, parse_requirement
-from deep_lock.model.resolution import BuildRequest, Candidate, Resolved
-from deep_lock.model.target import Target
+from deep_lock.closure.model import Built, BuiltKey, Subject, key_of_pin
+from deep_lock.models.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem, Evidence, HookAnswer, SdistFacts
+from deep_lock.models.distribution import Buildable, Distribution, SourceDistribution, Wheel
+from deep_lock.models.metadata import Metadata
+from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.resolution import BuildRequest, Candidate, Resolved
+from deep_lock.targets.target import Target
 
 World = Mapping[str, Mapping[str, Mapping[str, Any]]]
 INDEX = "https://index.example/simple/"

@@ -1,1 +1,8 @@
-"""The command line: the only place that reads the environment, and the only owner of the terminal."""
+"""The command line: the only package that reads the process environment and writes to the terminal."""
+
+from deep_lock.lazy import load_at_first_use
+
+__all__ = ["main"]
+
+load_at_first_use(__name__, "user_folders")
+load_at_first_use(__name__, "main", "progress", in_load_all=False)

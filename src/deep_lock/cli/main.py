@@ -1,12 +1,69 @@
 """The command line: the options before the command, exit codes, and the last line of defence against tracebacks."""
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
 import click
 
 from deep_lock import __version__
-from deep_lock.cli.commands import Commands
-from deep_lock.cli.printer import Printer
-from deep_lock.cli.surroundings import open_session
+from deep_lock.cli.commands import (
+    cache,
+    deepen,
+    diff,
+    doctor,
+    export,
+    fetch,
+    git,
+    lock,
+    outdated,
+    policy,
+    report,
+    verify,
+    wheelhouse,
+    why,
+)
+from deep_lock.cli.context import open_session
+from deep_lock.cli.output import Printer
 from deep_lock.errors import DeepLockError
+
+_BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
+    {
+        "cache": lambda: cache.cache_command,
+        "completion": lambda: git.completion_command,
+        "deepen": lambda: deepen.deepen_command,
+        "diff": lambda: diff.diff_command,
+        "doctor": lambda: doctor.doctor_command,
+        "export": lambda: export.export_command,
+        "fetch": lambda: fetch.fetch_command,
+        "git-merge": lambda: git.git_merge_command,
+        "git-setup": lambda: git.git_setup_command,
+        "git-textconv": lambda: git.git_textconv_command,
+        "lock": lambda: lock.lock_command,
+        "outdated": lambda: outdated.outdated_command,
+        "policy": lambda: policy.policy_command,
+        "report": lambda: report.report_command,
+        "tree": lambda: why.tree_command,
+        "verify": lambda: verify.verify_command,
+        "wheelhouse": lambda: wheelhouse.wheelhouse_command,
+        "why": lambda: why.why_command,
+    }
+)
+
+
+class Commands(click.Group):
+    """The group of all commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """Return every name, for the help and for completion."""
+        return sorted(_BY_NAME)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command; None where there is none, and then click knows every name to suggest one."""
+        for name in (cmd_name,) if cmd_name in _BY_NAME else _BY_NAME:
+            if name not in self.commands:
+                self.add_command(_BY_NAME[name](), name)
+        return super().get_command(ctx, cmd_name)
+
 
 INTERRUPTED = 130
 
@@ -47,7 +104,7 @@ EPILOG = "Each option of a command is also DEEP_LOCK_ and its long name, and mos
 @click.pass_context
 def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_progress: bool) -> None:
     """Read the surroundings once for every command."""
-    context.obj = open_session(verbosity=-1 if quiet else verbose, color=color, progress=not no_progress)
+    context.obj = open_session(verbosity=-1 if quiet else verbose, color=color, show_progress=not no_progress)
 
 
 def run(arguments: list[str]) -> int:

@@ -7,8 +7,8 @@ from typing import Self
 from rich.console import Console
 from rich.status import Status
 
-from deep_lock.display import show
 from deep_lock.events import BuildEnded, Building, Event, Fetched, Fetching, Solving
+from deep_lock.sanitize import show
 
 
 class Progress:

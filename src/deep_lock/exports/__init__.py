@@ -1,1 +1,20 @@
-"""What a lock holds, in the forms that other tools read and enforce."""
+"""A lock in the formats that other tools read and enforce."""
+
+from deep_lock.lazy import load_at_first_use
+
+__all__ = [
+    "build_constraints",
+    "cyclonedx",
+    "diagram",
+    "hermeto",
+    "json_document",
+    "page",
+    "pylock",
+    "requirements",
+    "spdx",
+    "view",
+]
+
+load_at_first_use(
+    __name__, "build_constraints", "cyclonedx", "diagram", "hermeto", "json_document", "pylock", "requirements", "spdx"
+)

@@ -10,8 +10,8 @@ from shlex import quote
 
 from deep_lock.exports.build_sets import BuildFile, BuildSet, build_files, build_sets, file_lines
 from deep_lock.exports.view import Exported, View, builds_of
-from deep_lock.model.lock import LockedBuild
-from deep_lock.model.register import called
+from deep_lock.lockfile.index import called
+from deep_lock.models.lock import LockedBuild
 
 STEM = "build-constraints"
 PIP = "pip install --require-hashes -r requirements.txt"

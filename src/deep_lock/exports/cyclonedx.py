@@ -15,10 +15,10 @@ from cyclonedx.model.license import LicenseAcknowledgement, LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from deep_lock.exports.packages import Described, Inventory, facts, files_of, inventory
+from deep_lock.exports.sbom import Described, Inventory, facts, files_of, inventory
 from deep_lock.exports.view import Exported, View
-from deep_lock.model.lock import LockedArchive, LockedFile
-from deep_lock.model.spdx_expression import canonical_license
+from deep_lock.models.licenses import canonical_license
+from deep_lock.models.lock import LockedArchive, LockedFile
 
 PREFIX = "deep-lock:"
 _SCOPES = {

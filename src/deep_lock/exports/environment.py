@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 from packaging.utils import canonicalize_name
 
-from deep_lock.display import quote
 from deep_lock.errors import NotLocked, TargetsAlike, UsageError
 from deep_lock.exports.view import Installed, View
-from deep_lock.model.lock import EnvironmentMember, LockedBuild
-from deep_lock.model.register import Key, Register, called, covers, key_of, record_key
-from deep_lock.model.target import Target
-from deep_lock.model.target_markers import label_marker
+from deep_lock.lockfile.index import Key, Register, called, covers, key_of, record_key
+from deep_lock.models.lock import EnvironmentMember, LockedBuild
+from deep_lock.sanitize import quote
+from deep_lock.targets.markers import label_marker
+from deep_lock.targets.target import Target
 
 
 class Environment(Struct, frozen=True, kw_only=True):

@@ -17,10 +17,9 @@ from msgspec import Struct
 
 from deep_lock.exports.build_constraints import file_text, lost_settings, numbered
 from deep_lock.exports.build_sets import BuildFile, build_files, build_sets, pinned, pinned_files
-from deep_lock.exports.pins import hashed, pin_lines
-from deep_lock.exports.view import Exported, Installed, View, installed
-from deep_lock.model.lock import LockedArchive, LockedFile, LockedVcs
-from deep_lock.model.register import called
+from deep_lock.exports.view import Exported, Installed, View, hashed, installed, pin_lines
+from deep_lock.lockfile.index import called
+from deep_lock.models.lock import LockedArchive, LockedFile, LockedVcs
 
 RUNTIME, COMMITS, BUILD = "requirements.txt", "requirements-git.txt", "requirements-build"
 DEFAULT_INDEX = "default"

@@ -10,13 +10,23 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from deep_lock.analysis.graph import (
+    ROOT,
+    Edge,
+    Environment,
+    Layers,
+    Node,
+    Step,
+    chain,
+    nearest,
+    open_layers,
+    path_words,
+)
 from deep_lock.exports.view import Exported, View
-from deep_lock.exports.ways import words
-from deep_lock.model.installed import tags_of
-from deep_lock.model.layers import ROOT, Edge, Environment, Layers, Node, Step, chain, nearest, open_layers
-from deep_lock.model.lock import EnvironmentMember, LockedBuild, LockedFile, LockedReference, source_text
-from deep_lock.model.register import Key, called
-from deep_lock.model.target import rank
+from deep_lock.lockfile.index import Key, called
+from deep_lock.lockfile.selection import tags_of
+from deep_lock.models.lock import EnvironmentMember, LockedBuild, LockedFile, LockedReference, source_text
+from deep_lock.targets.target import rank
 
 SCHEMA = "deep-lock/export"
 VERSION = 1
@@ -83,7 +93,7 @@ def _package(subject: _Subject, node: Node, step: Step) -> dict[str, Any]:
         "version": entry.version,
         "role": "build-only" if not node.runtime else "both" if node.used else "runtime",
         "level": node.level,
-        "chain": list(words(subject.layers, chain(step))),
+        "chain": list(path_words(subject.layers, chain(step))),
         "targets": subject.ordered(node.runtime),
         "used-in-builds": subject.ordered(node.used),
         "built": subject.ordered(node.built),

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from deep_lock.display import show
+from deep_lock.analysis.graph import ROOT, Layers, Step, open_layers, ways_in
 from deep_lock.exports.json_document import describe, identify
 from deep_lock.exports.view import Exported, View
-from deep_lock.model.layers import ROOT, Layers, Step, open_layers, ways_in
-from deep_lock.model.lock import LockedArchive
+from deep_lock.models.lock import LockedArchive
+from deep_lock.sanitize import show
 
 LONGEST = 2_000
 """Characters of one text: URLs are longer than what a message shows."""

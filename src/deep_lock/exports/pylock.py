@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from deep_lock.errors import NotLocked
 from deep_lock.exports.environment import environment
-from deep_lock.exports.losses import lost_builds
-from deep_lock.exports.view import Installed, View
-from deep_lock.model.installed import Chosen, everything, present, taken_files
-from deep_lock.model.lock import (
+from deep_lock.exports.view import Installed, View, lost_builds
+from deep_lock.lockfile.index import Key, called, is_gate, key_of, meant
+from deep_lock.lockfile.selection import Chosen, everything, present, taken_files
+from deep_lock.models.lock import (
     Lock,
     LockedArchive,
     LockedDirectory,
@@ -26,9 +26,8 @@ from deep_lock.model.lock import (
     LockedSource,
     LockedVcs,
 )
-from deep_lock.model.register import Key, called, is_gate, key_of, meant
-from deep_lock.model.target import Target
-from deep_lock.model.target_markers import BASE, Scope, environments, with_scopes
+from deep_lock.targets.markers import BASE, Scope, environments, with_scopes
+from deep_lock.targets.target import Target
 
 
 class Open(Struct, frozen=True, kw_only=True):

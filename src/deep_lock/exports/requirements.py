@@ -12,13 +12,11 @@ from msgspec import Struct
 
 from deep_lock.errors import UsageError
 from deep_lock.exports.environment import environment
-from deep_lock.exports.losses import is_tree, lost_builds, lost_to_pip
-from deep_lock.exports.pins import hashed
-from deep_lock.exports.view import Installed, View, installed
-from deep_lock.model.installed import is_built, taken_files
-from deep_lock.model.lock import LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
-from deep_lock.model.register import called
-from deep_lock.model.target import Target
+from deep_lock.exports.view import Installed, View, hashed, installed, is_tree, lost_builds, lost_to_pip
+from deep_lock.lockfile.index import called
+from deep_lock.lockfile.selection import is_built, taken_files
+from deep_lock.models.lock import LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
+from deep_lock.targets.target import Target
 
 DEFAULT_INDEX = "default"
 _BRACES = str.maketrans({"{": "%7B", "}": "%7D"})

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from deep_lock.exports.packages import Described, Inventory, facts, files_of, inventory
+from deep_lock.exports.sbom import Described, Inventory, facts, files_of, inventory
 from deep_lock.exports.view import Exported, View
-from deep_lock.model.lock import LockedArchive, LockedVcs
-from deep_lock.model.register import Key
-from deep_lock.model.spdx_expression import canonical_license
+from deep_lock.lockfile.index import Key
+from deep_lock.models.licenses import canonical_license
+from deep_lock.models.lock import LockedArchive, LockedVcs
 
 _NOTHING = "NOASSERTION"
 _ROOT = "SPDXRef-project"

@@ -3,15 +3,17 @@
 Law: an export says exactly what the lock says of the chosen targets, and tells what its form has no place for.
 """
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 from packaging.utils import canonicalize_name
 
 from deep_lock.errors import UsageError
-from deep_lock.model.installed import Chosen, everything, present
-from deep_lock.model.lock import Lock, LockedBuild, LockedPackage
-from deep_lock.model.register import Key, Register, covers, key_of, open_register
-from deep_lock.model.target import Target
-from deep_lock.model.target_markers import label_marker
+from deep_lock.lockfile.index import Key, Register, called, covers, key_of, needs_record, open_register
+from deep_lock.lockfile.selection import Chosen, everything, is_built, present, tags_of, taken_files
+from deep_lock.models.lock import Lock, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
+from deep_lock.targets.markers import label_marker
+from deep_lock.targets.target import Target, rank
 
 
 class View(Struct, frozen=True, kw_only=True):
@@ -119,3 +121,69 @@ def builds_of(view: View) -> tuple[LockedBuild, ...]:
 
 def _covering(register: Register, key: Key, target: Target) -> list[LockedBuild]:
     return [build for build in register.records.get(key, ()) if covers(build, target.label)]
+
+
+NAMED = 5
+"""So many names are told one by one."""
+
+
+def is_tree(entry: LockedPackage) -> bool:
+    """Whether the entry is a source tree, of which no sha256 tells what is in it."""
+    return isinstance(entry.source, LockedDirectory | LockedVcs)
+
+
+def lost_builds(view: View, own: Iterable[Installed]) -> tuple[str, ...]:
+    """Say what an installer builds itself, with build requirements that a list of what is installed does not hold."""
+    built = [called(each.entry) for each in own if _is_built(view, each)]
+    if not built:
+        return ()
+    told = "an installer takes the newest for that, if it is not told: deep-lock export -f build-constraints"
+    return (f"build requirements: {_counted(built)} built from source, and {told}",)
+
+
+def _is_built(view: View, own: Installed) -> bool:
+    entry = own.entry
+    if entry.source is not None:
+        return needs_record(entry)
+    return entry.sdist is not None and any(
+        entry.sdist in taken_files(view.register, entry, target)
+        for target in view.targets
+        if target.label in own.labels
+    )
+
+
+def lost_to_pip(own: Iterable[Installed]) -> tuple[str, ...]:
+    """Say what makes pip refuse a file in which anything has a hash: that all of it must have one."""
+    trees = [called(each.entry) for each in own if is_tree(each.entry)]
+    return (f"pip: {_counted(trees)} without a sha256, beside which pip takes none; uv does",) if trees else ()
+
+
+def _counted(names: list[str]) -> str:
+    shown = ", ".join(names[:NAMED])
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{shown}{more} {'is' if len(names) == 1 else 'are'}"
+
+
+def pin_lines(entry: LockedPackage, marker: str | None, files: Iterable[LockedFile]) -> list[str]:
+    """Return the lines that pin a release of an index; each but the last ends in a backslash."""
+    return hashed(f"{entry.name}=={entry.version}", marker, (file.sha256 for file in files))
+
+
+def hashed(requirement: str, marker: str | None, digests: Iterable[str]) -> list[str]:
+    """Return the lines of a requirement with its sha256 digests, sorted."""
+    first = f"{requirement} ; {marker}" if marker else requirement
+    parts = [first, *(f"    --hash=sha256:{digest}" for digest in sorted(set(digests)))]
+    return [*(f"{part} \\" for part in parts[:-1]), parts[-1]]
+
+
+def files_on(register: Register, entry: LockedPackage, targets: Iterable[Target]) -> list[LockedFile]:
+    """Return the files of a release that these targets take: where a record holds its sdist, elsewhere what fits."""
+    found: dict[str, LockedFile] = {}
+    for target in targets:
+        own = [entry.sdist] if is_built(register, entry, target) else [w for w in entry.wheels if _fits(w, target)]
+        found |= {file.name: file for file in own if file is not None}
+    return list(found.values())
+
+
+def _fits(wheel: LockedFile, target: Target) -> bool:
+    return rank(tags_of(wheel.name), target) is not None

@@ -1,0 +1,7 @@
+"""The simple repository API (PEP 503, PEP 691, PEP 658): project pages, metadata, files, and their cache."""
+
+from deep_lock.lazy import load_at_first_use
+
+__all__ = ["cache", "client", "download", "lazy_wheel", "settings", "workers"]
+
+load_at_first_use(__name__, "html", "lazy_wheel", "simple")

@@ -7,12 +7,11 @@ fresh is answered in the calling thread; the prefetch methods return at once and
 from collections.abc import Callable, Sequence
 from hashlib import file_digest
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import (
     CacheInvalid,
     DeepLockError,
@@ -24,21 +23,17 @@ from deep_lock.errors import (
 )
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
+from deep_lock.index.file_cache import KeptFiles
 from deep_lock.index.find_links import FindLinks
-from deep_lock.index.kept_files import KeptFiles
 from deep_lock.index.listing import Listing
-from deep_lock.index.once import Network, Once, Workers
 from deep_lock.index.pages import Pages
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher, IndexSettings
-from deep_lock.index.urls import shown_url
 from deep_lock.index.wheel_metadata import WheelMetadata, disagreement
-from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
-from deep_lock.model.metadata import Metadata
-
-if TYPE_CHECKING:
-    import tempfile
-else:
-    tempfile = Deferred("tempfile")
+from deep_lock.index.workers import Network, Once, Workers
+from deep_lock.lazy import load_all, tempfile
+from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
+from deep_lock.models.metadata import Metadata
+from deep_lock.network.urls import shown_url
 
 _DIGESTS = "digests"
 

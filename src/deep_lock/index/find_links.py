@@ -1,31 +1,23 @@
 """--find-links: a folder, or one HTML page, with the files of any number of projects."""
 
-import os
 import threading
 from collections.abc import Sequence
 from hashlib import file_digest
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.deferred import Deferred
 from deep_lock.errors import ConfigError, IndexInvalid
+from deep_lock.index import html
 from deep_lock.index.cache import Cache
-from deep_lock.index.entries import Entry, FileUrls, Notes, group_entries
-from deep_lock.index.filenames import DISTRIBUTION_SUFFIXES, FileNames, FileSkipped
+from deep_lock.index.entries import DISTRIBUTION_SUFFIXES, Entry, FileNames, FileSkipped, FileUrls, Notes, group_entries
 from deep_lock.index.listing import FileRecord, Group, Listing, pack_listing, parse_version
-from deep_lock.index.once import Network, Once
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS
-from deep_lock.index.urls import shown_url, without_user_info
-
-if TYPE_CHECKING:
-    from deep_lock.index import anchors
-else:
-    anchors = Deferred("deep_lock.index.anchors")
+from deep_lock.index.workers import Network, Once
+from deep_lock.models.direct_url import path_of
+from deep_lock.network.urls import shown_url, without_user_info
 
 _DIGESTS = "file-digests"
 _FLAT_PAGES = "flat-pages"
@@ -128,23 +120,6 @@ class FindLinks:
         return page
 
 
-def path_of(place: str) -> Path:
-    """Return the folder that a path or a file: URL names."""
-    if not is_file_url(place):
-        return Path(place)
-    parts = urlsplit(place)
-    path = unquote(parts.path, errors="surrogateescape")
-    if os.name == "nt":
-        # file:///C:/wheels, file://server/share/wheels
-        path = f"//{parts.netloc}{path}" if parts.netloc not in {"", "localhost"} else path.lstrip("/")
-    return Path(path)
-
-
-def is_file_url(place: str) -> bool:
-    """Whether this is a file: URL."""
-    return place[:5].lower() == "file:"
-
-
 def _files_in(folder: Path) -> tuple[Path, ...]:
     try:
         folder = folder.absolute()
@@ -155,7 +130,7 @@ def _files_in(folder: Path) -> tuple[Path, ...]:
 
 
 def _flat_page(body: bytes, url: str) -> _FlatPage:
-    page = anchors.read_anchors(body, url)
+    page = html.read_anchors(body, url)
     if not page.has_files:
         raise IndexInvalid(f"{shown_url(url)}: a --find-links page without a single link to a file")
     return _FlatPage(base=page.base, entries=tuple(page.entries))

@@ -13,14 +13,8 @@ from typing import BinaryIO
 from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.errors import (
-    ArchiveAmbiguous,
-    ArchiveBroken,
-    ArchiveTooBig,
-    NameMismatch,
-    NetworkError,
-)
-from deep_lock.index.zip_records import (
+from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, NameMismatch, NetworkError
+from deep_lock.index.zip_reader import (
     HAS_DESCRIPTOR,
     LOCAL_SIZE,
     Directory,
@@ -30,7 +24,7 @@ from deep_lock.index.zip_records import (
     read_members,
     shown_name,
 )
-from deep_lock.model.metadata import MAX_METADATA_BYTES
+from deep_lock.models.metadata import MAX_METADATA_BYTES
 
 TAIL_BYTES = 32 * 1024
 """The first request. Of 17 well-known wheels it was the only one for 9 (with 20 KiB for 6, with 64 KiB for 13)."""

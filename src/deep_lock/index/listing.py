@@ -24,7 +24,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.events import Warned
-from deep_lock.model.distribution import Distribution, SourceDistribution, Wheel
+from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
 
 
 class FileRecord(msgspec.Struct, array_like=True, gc=False, frozen=True):

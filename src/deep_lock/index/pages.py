@@ -3,23 +3,17 @@
 import re
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
-from deep_lock.deferred import Deferred
 from deep_lock.errors import IndexInvalid, NetworkError
 from deep_lock.events import Reporter
+from deep_lock.index import simple
 from deep_lock.index.cache import MAX_PAGE_SECONDS, Cache, CachedPage
 from deep_lock.index.listing import Listing
-from deep_lock.index.once import Network, Once
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS, Answer, IndexSettings, IndexSource
-
-if TYPE_CHECKING:
-    from deep_lock.index import simple
-else:
-    simple = Deferred("deep_lock.index.simple")
+from deep_lock.index.workers import Network, Once
 
 QUIET_CODES = frozenset({"VersionInvalid", "FilenameInvalid"})
 """Notes that are not reported: old releases with odd names are everywhere, and no user can mend them."""

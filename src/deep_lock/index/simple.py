@@ -5,25 +5,18 @@ Specifications: PEP 503 (HTML), PEP 691 (JSON), 592 (yanked), 629 (versions of t
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.deferred import Deferred
-from deep_lock.display import show
 from deep_lock.errors import IndexInvalid, NameMismatch
 from deep_lock.events import Warned
-from deep_lock.index.entries import Entry, FileUrls, Notes, group_entries
-from deep_lock.index.filenames import FileNames
+from deep_lock.index import html
+from deep_lock.index.entries import Entry, FileNames, FileUrls, Notes, group_entries
 from deep_lock.index.listing import Listing, pack_listing
-from deep_lock.index.urls import shown_url
-
-if TYPE_CHECKING:
-    from deep_lock.index import anchors
-else:
-    anchors = Deferred("deep_lock.index.anchors")
+from deep_lock.network.urls import shown_url
+from deep_lock.sanitize import show
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"  # PEP 691
 KNOWN_API = (1, 4)
@@ -146,7 +139,7 @@ def _filename(raw: msgspec.Raw) -> str:
 
 
 def _read_html(body: bytes, url: str) -> _Read:
-    page = anchors.read_anchors(body, url)
+    page = html.read_anchors(body, url)
     if page.api_version is None and not page.has_files:
         raise IndexInvalid(
             f"{shown_url(url)}: an HTML page without a single link to a file, and not marked as a package index's",

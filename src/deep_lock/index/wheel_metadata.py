@@ -10,29 +10,21 @@ from collections.abc import Callable
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from packaging.version import InvalidVersion, Version
 
-from deep_lock.deferred import Deferred, load_all
 from deep_lock.errors import HashMismatch, IndexInvalid, LimitExceeded, MetadataInvalid, NetworkError, NotFound
 from deep_lock.events import Reporter, Warned
+from deep_lock.index import lazy_wheel
 from deep_lock.index.cache import Cache
-from deep_lock.index.once import Network, Once
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
-from deep_lock.index.urls import shown_url
-from deep_lock.model.distribution import Distribution, Wheel
-from deep_lock.model.metadata import MAX_METADATA_BYTES, Metadata, check_name, parse_metadata
-
-if TYPE_CHECKING:
-    import tempfile
-
-    from deep_lock.index import lazy_wheel
-else:
-    lazy_wheel = Deferred("deep_lock.index.lazy_wheel")
-    tempfile = Deferred("tempfile")
+from deep_lock.index.workers import Network, Once
+from deep_lock.lazy import load_all, tempfile
+from deep_lock.models.distribution import Distribution, Wheel
+from deep_lock.models.metadata import MAX_METADATA_BYTES, Metadata, check_name, parse_metadata
+from deep_lock.network.urls import shown_url
 
 _KIND = "metadata-2"
 _MAX_RANGE_BYTES = 2 * MAX_METADATA_BYTES

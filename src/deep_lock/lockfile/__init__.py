@@ -1,0 +1,7 @@
+"""The format of `deep.lock`: reading, writing, and what must hold in every lock."""
+
+from deep_lock.lazy import load_at_first_use
+
+__all__ = ["index", "invariants", "paths", "reader", "rewrite", "selection", "staleness", "targets", "writer"]
+
+load_at_first_use(__name__, "reader", "rewrite", "staleness", "writer")

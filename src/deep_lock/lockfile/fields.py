@@ -13,10 +13,10 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, is_normalized_name
 from packaging.version import InvalidVersion, Version
 
-from deep_lock.display import quote, show
 from deep_lock.errors import DeepLockError, LockInvalid, UrlForbidden
-from deep_lock.model.metadata import LICENSE_EXPRESSION
-from deep_lock.model.requirement import MAX_NAME_LENGTH, MAX_REQUIREMENT_LENGTH, parse_requirement
+from deep_lock.models.metadata import LICENSE_EXPRESSION
+from deep_lock.models.requirement import MAX_NAME_LENGTH, MAX_REQUIREMENT_LENGTH, parse_requirement
+from deep_lock.sanitize import quote, show
 
 Check = Callable[[str], str]
 

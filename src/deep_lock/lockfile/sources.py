@@ -11,8 +11,8 @@ from deep_lock.lockfile.fields import (
     url_fault,
 )
 from deep_lock.lockfile.tables import Table
-from deep_lock.lockfile.toml import quoted
-from deep_lock.model.lock import LockedArchive, LockedDirectory, LockedSource, LockedVcs
+from deep_lock.models.lock import LockedArchive, LockedDirectory, LockedSource, LockedVcs
+from deep_lock.parsing.toml import quoted
 
 KINDS = ("archive", "directory", "vcs")
 

@@ -5,12 +5,12 @@ from typing import NoReturn, TypeVar
 
 from msgspec import Struct, field
 
-from deep_lock.display import quote, show
 from deep_lock.errors import DeepLockError, LockInvalid
 from deep_lock.lockfile.fields import Check, url_fault
-from deep_lock.lockfile.toml import value_text
-from deep_lock.model.build_system import SettingValue
-from deep_lock.model.lock import OptionValue
+from deep_lock.models.build_system import SettingValue
+from deep_lock.models.lock import OptionValue
+from deep_lock.parsing.toml import value_text
+from deep_lock.sanitize import quote, show
 
 MAX_INTEGER = 2**63 - 1
 """TOML's own bound."""

@@ -1,0 +1,121 @@
+"""Names that look like well-known ones: what a typing error, a careless eye or a helpful machine installs instead.
+
+Law: an alarm that is mostly wrong is not read. A pattern stands here only because real locks hardly ever show it: the
+shorter a name, the more names lie near it by chance, so a short one must be nearer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import combinations
+
+from deep_lock.analysis.popular_projects import KNOWN_NAMES, NEIGHBOURS
+
+_SIGHT = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "_": "-", ".": "-"})
+
+
+def is_alike(one: str, other: str) -> bool:
+    """Whether two names differ by at most two letters, or by letters that look like others."""
+    if folded(one) == folded(other):
+        return True
+    return abs(len(one) - len(other)) <= 2 and 0 < distance(one, other) <= 2
+
+
+def folded(name: str) -> str:
+    """Return a name as a careless eye sees it: two names that fold to one look alike."""
+    return name.lower().translate(_SIGHT).replace("rn", "m").replace("vv", "w")
+
+
+def distance(one: str, other: str) -> int:
+    """Return the edit distance with swaps of neighbours (Damerau, optimal string alignment)."""
+    rows = [list(range(len(other) + 1))]
+    for place, letter in enumerate(one, 1):
+        row = [place]
+        for column, against in enumerate(other, 1):
+            cost = min(rows[-1][column] + 1, row[-1] + 1, rows[-1][column - 1] + (letter != against))
+            if place > 1 and column > 1 and letter == other[column - 2] and one[place - 2] == against:
+                cost = min(cost, rows[-2][column - 2] + 1)
+            row.append(cost)
+        rows.append(row)
+    return rows[-1][-1]
+
+
+ONE_LETTER = 6
+"""Names of fewer letters are near each other by chance."""
+ONE_LETTER_OF_A_PART = 4
+TWO = 2
+TWO_LETTERS = 10
+LONG = 24
+"""Of longer names only one letter is looked at: there are too many ways to leave out two."""
+MAX_LENGTH = 60
+_AFFIXES = ("python", "py")
+
+
+def well_known(name: str) -> str | None:
+    """Return the well-known name that a normalized name may be taken for; None where there is none, or it is one."""
+    if len(name) > MAX_LENGTH or name in KNOWN_NAMES or name in NEIGHBOURS:
+        return None
+    known = _known()
+    for shape in _shapes(name):
+        if shape in known:
+            return known[shape]
+    near = {other for piece in _pieces(name) for other in _near().get(piece, ())}
+    return min((other for other in near if _is_near(name, other)), default=None)
+
+
+def _is_near(name: str, other: str) -> bool:
+    """Whether what differs, whole words that both share left away, differs by few letters of enough."""
+    one, two = _apart(name.split("-"), other.split("-"))
+    length = min(len(one), len(two))
+    apart = distance(one, two)
+    if apart == 1:
+        return length >= ONE_LETTER or (length >= ONE_LETTER_OF_A_PART and one != name)
+    return apart == TWO and length >= TWO_LETTERS and name.count("-") == other.count("-")
+
+
+def _apart(one: list[str], other: list[str]) -> tuple[str, str]:
+    """Return two names without the words that both begin and end with."""
+    while one and other and one[0] == other[0]:
+        one, other = one[1:], other[1:]
+    while one and other and one[-1] == other[-1]:
+        one, other = one[:-1], other[:-1]
+    return "-".join(one), "-".join(other)
+
+
+def _shapes(name: str) -> Iterator[str]:
+    """What a name may be read as: without separators, with letters for digits, without an affix."""
+    yield _plain(name)
+    for affix in _AFFIXES:
+        for bare in (name.removeprefix(f"{affix}-"), name.removesuffix(f"-{affix}")):
+            if bare != name and len(bare) >= ONE_LETTER:
+                yield _plain(bare)
+
+
+def _plain(name: str) -> str:
+    return folded(name).replace("-", "")
+
+
+@lru_cache(maxsize=1)
+def _known() -> Mapping[str, str]:
+    return {_plain(name): name for name in sorted(KNOWN_NAMES, reverse=True)}
+
+
+@lru_cache(maxsize=1)
+def _near() -> Mapping[str, Sequence[str]]:
+    """Well-known names by what is left of them without some letters.
+
+    Two names within a distance of n share what is left of each without at most n letters.
+    """
+    found: dict[str, list[str]] = {}
+    for name in KNOWN_NAMES:
+        for piece in _pieces(name):
+            found.setdefault(piece, []).append(name)
+    return found
+
+
+def _pieces(name: str) -> set[str]:
+    """Return what is left of a name without none, one, and of a long one without two of its letters."""
+    ends = range(len(name))
+    pieces = {name, *(name[:one] + name[one + 1 :] for one in ends)}
+    if TWO_LETTERS <= len(name) <= LONG:
+        pieces.update(name[:one] + name[one + 1 : two] + name[two + 1 :] for one, two in combinations(ends, 2))
+    return pieces

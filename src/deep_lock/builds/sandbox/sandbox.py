@@ -1,0 +1,157 @@
+"""The sandbox that build hooks run in: what it can do on this machine, and the run itself.
+
+Law: it fails closed. A hook runs confined only where every promise was tried and held (`probe`), and a step of the
+confinement that fails ends the run before a stranger's first line.
+"""
+
+import functools
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from deep_lock.builds.sandbox.bubblewrap import find_bubblewrap
+from deep_lock.builds.sandbox.landlock import landlock_abi
+from deep_lock.builds.sandbox.run import INNER_LAYERS, UNCONFINED, Command, Ended, LayerName, Limits, execute
+from deep_lock.errors import DeepLockError, HookRefused
+
+__all__ = ["Ability", "Command", "Ended", "Layer", "Level", "Limits", "probe", "run"]
+
+Level = Literal["strong", "partial", "none"]
+
+_PROBE = Path(__file__).with_name("probe.py")
+_MEMORY = 1024 * 1024 * 1024
+_STOPS: dict[LayerName, tuple[str, ...]] = {
+    "landlock": ("reads", "writes"),
+    "seccomp": ("opens_to_the_world", "connects", "leaves", "signals"),
+    "limits": ("takes_memory",),
+    "bubblewrap": ("reads", "writes", "opens_to_the_world", "signals"),
+}
+"""Which layer, alone, must stop which attempt of the probe. (Of signals the filter stops those that Landlock does not.)"""
+_ATTEMPTS = frozenset(attempt for attempts in _STOPS.values() for attempt in attempts)
+_ENABLE_LANDLOCK = (
+    "needs Linux 5.13 or newer with Landlock enabled (see `lsm=` of the kernel's command line), "
+    "and a container whose seccomp profile allows its system calls"
+)
+_ENABLE_NAMESPACES = (
+    "optional: bubblewrap needs unprivileged user namespaces, which Ubuntu 24.04 and most containers deny"
+)
+
+
+class Layer(Struct, frozen=True, kw_only=True):
+    """One means of confinement: whether it works here, and why or why not; then also what would help."""
+
+    name: str
+    works: bool
+    reason: str
+
+
+class Ability(Struct, frozen=True, kw_only=True):
+    """What the sandbox can do here. Hooks run confined only at level "strong"."""
+
+    level: Level
+    layers: tuple[Layer, ...]
+
+
+def is_possible() -> bool:
+    """Whether a strong sandbox may be had here, told without a trial: `run` still tries before it runs anything."""
+    return landlock_abi() > 0 or find_bubblewrap() is not None
+
+
+@functools.cache
+def probe() -> Ability:
+    """Try the sandbox for real, in child processes; once for each process. Never raises."""
+    layers = (
+        _landlock(),
+        _tried("seccomp", "the kernel takes a system call filter"),
+        _tried("limits", "a process can be limited"),
+        _bubblewrap(),
+    )
+    works = {layer.name for layer in layers if layer.works}
+    strong = {"seccomp", "limits"} <= works and works & {"landlock", "bubblewrap"}
+    if strong and _breaches(_usable(layers), tuple(_ATTEMPTS)):
+        strong = set()
+    level: Level = "strong" if strong else "partial" if works else "none"
+    return Ability(level=level, layers=layers)
+
+
+def _usable(layers: Iterable[Layer]) -> frozenset[LayerName]:
+    """Return the layers that a confined run is made of: all, but for those of the outer two that do not work."""
+    lacking = {layer.name for layer in layers if not layer.works}
+    wanted: frozenset[LayerName] = INNER_LAYERS | {"bubblewrap"}
+    return frozenset(name for name in wanted if name not in lacking)
+
+
+def run(command: Command) -> Ended:
+    """Run a command and return how it ended. Whatever it started is dead by then.
+
+    Raises HookRefused if it is to be confined and this machine cannot do that, HookFailed if the interpreter cannot be
+    started. Never OSError.
+    """
+    if not command.confined:
+        return execute(command, UNCONFINED)
+    ability = probe()
+    if ability.level != "strong":
+        lacking = "; ".join(f"{layer.name}: {layer.reason}" for layer in ability.layers if not layer.works)
+        raise HookRefused(
+            f"a build hook would have to run, and there is no sandbox here to run it in ({lacking})",
+            hint="run deep-lock on Linux 5.13 or newer; `deep-lock doctor` shows what is lacking",
+        )
+    return execute(command, _usable(ability.layers))
+
+
+def _landlock() -> Layer:
+    abi = landlock_abi()
+    if abi > 0:
+        return _tried("landlock", f"ABI {abi}")
+    reason = f"the kernel says: {os.strerror(-abi)}" if abi else "this is not Linux"
+    return Layer(name="landlock", works=False, reason=f"{reason}; {_ENABLE_LANDLOCK}")
+
+
+def _bubblewrap() -> Layer:
+    program = find_bubblewrap()
+    if program is None:
+        return Layer(name="bubblewrap", works=False, reason="not installed; optional, as a layer around the others")
+    layer = _tried("bubblewrap", str(program))
+    return layer if layer.works else replace(layer, reason=f"{layer.reason}; {_ENABLE_NAMESPACES}")
+
+
+def _tried(name: LayerName, found: str) -> Layer:
+    """Try a layer without the others, so that it is known which one fails."""
+    broken = _breaches(frozenset({name, "sweep"}), _STOPS[name])
+    return Layer(name=name, works=not broken, reason=broken or found)
+
+
+def _breaches(layers: frozenset[LayerName], attempts: tuple[str, ...]) -> str:
+    """Return which of the attempts the probe got through with in those layers, or what kept it from trying."""
+    try:
+        said = _probe(layers)
+    except (DeepLockError, OSError, ValueError) as error:
+        return str(error)
+    through = [attempt for attempt in attempts if said.get(attempt) != "0"]
+    return f"does not stop what it should: {', '.join(through)}" if through else ""
+
+
+def _probe(layers: frozenset[LayerName]) -> dict[str, str]:
+    with tempfile.TemporaryDirectory(prefix="deep-lock-probe-", ignore_cleanup_errors=True) as name:
+        outside, inside = Path(name) / "outside", Path(name) / "inside"
+        outside.write_text("secret")
+        outside.chmod(0o600)
+        inside.mkdir()
+        command = Command(
+            python=Path(sys.executable),
+            arguments=(str(_PROBE), *[str(outside)] * 3, str(os.getpid()), str(2 * _MEMORY)),
+            cwd=inside,
+            environ={"LANG": "C.UTF-8"},
+            readable=(_PROBE, *(Path(prefix) for prefix in {sys.base_prefix, sys.base_exec_prefix})),
+            writable=(inside,),
+            limits=Limits(wall_seconds=20, memory=_MEMORY),
+        )
+        ended = execute(command, layers)
+    lines = [line.partition(" ") for line in ended.output.splitlines()]
+    return {attempt: outcome for attempt, _, outcome in lines}

@@ -1,0 +1,148 @@
+"""Writes an sdist to the disk, for a build hook that may look at all of it.
+
+Law: what `read_members` refuses is refused here, by the same judge, and no path is ever opened or made through a link:
+while files are written there is none. Links are made last, and only those that the judge of the whole archive found to
+stay inside. Nothing is made outside the folder; modes are 0644 or 0755 (less the umask), never setuid.
+
+A hard link becomes a copy. Where the system has no symbolic links, one to a file becomes a copy and any other is
+refused. Times are kept, since make and ninja compare them, unless they are before 1980 (a wheel is a zip archive, and
+those begin there) or later than now, as seen in the time of the file just written; then they are `PLAIN_TIME`.
+"""
+
+import os
+import posixpath
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from msgspec import Struct, field
+
+from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, ArchiveUnsafe
+from deep_lock.sdist import decompress
+from deep_lock.sdist.decompress import MIB
+from deep_lock.sdist.member_rules import shown_name
+from deep_lock.sdist.source_tree import Content, archive_faults, make_judge, walk_source
+from deep_lock.sdist.tar_members import Member
+
+PLAIN_TIME = 315_532_800
+"""1980-01-01 00:00:00 UTC, the first second of a zip archive: of what has no sane time. Fit for SOURCE_DATE_EPOCH."""
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+# Names that Windows takes for a device or a stream, or shortens: another file than the archive says, or none.
+_ODD_ON_WINDOWS = re.compile(
+    r'[<>:"|?*]|[. ]\Z|\A(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9])(?:\..*)?\Z', re.IGNORECASE
+)
+
+
+class _Writer(Struct):
+    """What was made below the folder so far."""
+
+    where: str
+    folder: Path
+    made: set[str] = field(default_factory=set)
+    """Folders that are there; all paths are relative to ``folder``."""
+    written: set[str] = field(default_factory=set)
+    copied: int = 0
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder and those above it, each by its own name."""
+        waiting = []
+        while path and path not in self.made:
+            waiting.append(path)
+            path = path.rpartition("/")[0]
+        for new in reversed(waiting):
+            (self.folder / self._fit(new)).mkdir(mode=0o755)
+            self.made.add(new)
+
+    def write(self, path: str, member: Member, content: Iterator[bytes]) -> None:
+        """Write a regular file; of two of one name the last stays, as with every reader of tar."""
+        self.make_folder(posixpath.dirname(path))
+        place = self.folder / self._fit(path)
+        if path in self.written:
+            place.unlink()
+        with os.fdopen(os.open(place, _NEW, 0o755 if member.executable else 0o644), "wb") as file:
+            self.written.add(path)
+            file.writelines(content)
+            file.flush()
+            now = os.fstat(file.fileno()).st_mtime
+        time = member.modified if PLAIN_TIME <= member.modified <= now else PLAIN_TIME
+        os.utime(place, (time, time))
+
+    def copy(self, original: str, path: str) -> None:
+        """Write a file once more, under another name. Copies count: a link is short, what it stands for is not."""
+        self.make_folder(posixpath.dirname(path))
+        source, place = self.folder / original, self.folder / self._fit(path)
+        facts = source.stat()
+        self.copied += facts.st_size
+        if self.copied > decompress.MAX_DECOMPRESSED:
+            raise ArchiveTooBig(f"{self.where}: its links stand for more than {decompress.MAX_DECOMPRESSED // MIB} MiB")
+        with source.open("rb") as file, os.fdopen(os.open(place, _NEW, facts.st_mode & 0o755), "wb") as new:
+            shutil.copyfileobj(file, new)
+        os.utime(place, (facts.st_mtime, facts.st_mtime))
+
+    def link(self, path: str, target: str) -> None:
+        """Make a symbolic link that was judged, or what comes nearest to it."""
+        self.make_folder(posixpath.dirname(path))
+        place = self.folder / self._fit(path)
+        try:
+            place.symlink_to(target)
+        except FileExistsError:
+            raise
+        except (OSError, NotImplementedError):
+            # Windows: only an administrator may, or in developer mode
+            original = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+            if original not in self.written:
+                raise ArchiveUnsafe(
+                    f"{self.where}: the link {shown_name(path)} cannot be made: this system does not let us"
+                ) from None
+            self.copy(original, path)
+
+    def _fit(self, path: str) -> str:
+        if os.name == "nt" and _ODD_ON_WINDOWS.search(posixpath.basename(path)):
+            raise ArchiveUnsafe(f"{self.where}: {shown_name(path)} is no name of a file on this system")
+        return path
+
+
+@contextmanager
+def _disk_faults(where: str, path: str) -> Iterator[None]:
+    """Say what the disk did not take."""
+    try:
+        yield
+    except FileExistsError:
+        raise ArchiveAmbiguous(f"{where}: two of its names are one on this disk: {shown_name(path)}") from None
+    except (OSError, UnicodeError) as error:
+        cause = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise ArchiveBroken(f"{where}: {shown_name(path)} cannot be written here: {cause}") from None
+
+
+def unpack(file: BinaryIO, filename: str, folder: Path) -> Path:
+    """Write an sdist (a seekable binary file) below an empty folder and return its one top folder.
+
+    Raises ArchiveError in one of its four kinds, or LimitExceeded, also where the disk does not take it (a name that is
+    too long for it, no room); what was written until then is left, for the caller to remove with the folder.
+    """
+    judge = make_judge(filename)
+    writer = _Writer(where=filename, folder=folder)
+    with archive_faults(filename):
+        for path, member, content in walk_source(file, filename, judge):
+            if member.kind in {"file", "folder"} and judge.top:
+                with _disk_faults(filename, path):
+                    _write(writer, posixpath.join(judge.top, path), member, content)
+        for path in judge.hardlinks:
+            with _disk_faults(filename, path):
+                writer.copy(f"{judge.top}/{judge.original(path)}", f"{judge.top}/{path}")
+        for path, target in judge.links.items():
+            with _disk_faults(filename, path):
+                writer.link(f"{judge.top}/{path}", target)
+    return folder / judge.top
+
+
+def _write(writer: _Writer, path: str, member: Member, content: Content) -> None:
+    if member.kind == "folder":
+        writer.make_folder(path.rstrip("/"))
+    else:
+        writer.write(path, member, content())

@@ -1,0 +1,39 @@
+"""The commands, one module each."""
+
+from deep_lock.lazy import load_at_first_use
+
+__all__ = [
+    "cache",
+    "deepen",
+    "diff",
+    "doctor",
+    "export",
+    "fetch",
+    "git",
+    "lock",
+    "outdated",
+    "policy",
+    "report",
+    "verify",
+    "wheelhouse",
+    "why",
+]
+
+load_at_first_use(
+    __name__,
+    "cache",
+    "deepen",
+    "diff",
+    "doctor",
+    "export",
+    "fetch",
+    "git",
+    "lock",
+    "outdated",
+    "policy",
+    "report",
+    "verify",
+    "wheelhouse",
+    "why",
+    in_load_all=False,
+)

@@ -1,0 +1,39 @@
+"""`deep-lock cache`: where the cache is, and how to empty it. Everything in it can be fetched again."""
+
+import click
+
+from deep_lock.cli.context import Session
+from deep_lock.index.cache import Cache
+
+PRUNE_SECONDS = 24 * 60 * 60
+
+
+@click.group("cache", short_help="Show or empty the cache.")
+def cache_command() -> None:
+    """Show or empty the cache of pages, metadata and facts. Everything in it can be fetched again."""
+
+
+@cache_command.command("dir")
+@click.pass_obj
+def cache_dir(session: Session) -> None:
+    """Print the cache folder."""
+    session.printer.data(f"{session.surroundings.cache_folder}\n")
+
+
+@cache_command.command("clean")
+@click.pass_obj
+def cache_clean(session: Session) -> None:
+    """Remove everything in the cache."""
+    with session.reporting() as reporter:
+        files, size = Cache(session.surroundings.cache_folder, reporter).clean()
+    session.printer.say(f"removed {files} files, {size / 1e6:.1f} MB")
+
+
+@cache_command.command("prune")
+@click.pass_obj
+def cache_prune(session: Session) -> None:
+    """Remove what a killed run left behind."""
+    now = session.surroundings.now.timestamp()
+    with session.reporting() as reporter:
+        files = Cache(session.surroundings.cache_folder, reporter).prune(now - PRUNE_SECONDS)
+    session.printer.say(f"removed {files} files")

@@ -1,0 +1,74 @@
+"""`deep-lock outdated`: a lock in; what has newer releases out, by environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.options import NETWORK, OUTPUT, OUTPUT_FORMAT, THE_LOCK, Section, option, sectioned
+from deep_lock.config.options import NetworkFlags, VerifyFlags
+from deep_lock.operations import outdated as outdated_module
+from deep_lock.reports import outdated
+
+if TYPE_CHECKING:
+    from deep_lock.operations.outdated import Outdated
+
+
+FOUND = 1
+HELP = """\
+Say which releases of a lock have newer ones: at run time, and in each build environment by itself.
+
+The lock's own rules hold (pre-releases, exclude-newer, binaries). Nothing is resolved: what others ask for may keep a newer
+release out. To move one: deep-lock lock -P NAME==VERSION.
+
+\b
+  deep-lock outdated
+  deep-lock outdated --build                only build environments
+  deep-lock outdated --output-format json   for bots: with the command that moves each
+"""
+EPILOG = "Each option is also DEEP_LOCK_ and its long name. Exit codes: 0; with --exit-code 1 where something is outdated; 3 index trouble."
+WHAT = (
+    THE_LOCK,
+    option("--runtime", is_flag=True, help="Only what is installed at run time."),
+    option("--build", is_flag=True, help="Only build environments. With --runtime: both."),
+    option("--exit-code", is_flag=True, help="End with 1 where something is outdated."),
+    OUTPUT_FORMAT,
+)
+SECTIONS: tuple[Section, ...] = (("What is told", WHAT), ("Indexes and network", NETWORK), ("What is said", OUTPUT))
+
+
+@sectioned("outdated", SECTIONS, help=HELP, epilog=EPILOG, short_help="Say what has newer releases.")
+@click.pass_obj
+def outdated_command(session: Session, /, **values: Any) -> None:
+    """Ask, and write the table."""
+    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
+    flags = VerifyFlags(
+        lock=values["lock"],
+        network=NetworkFlags(**{name: values[name] for name in NetworkFlags.__struct_fields__ if name in values}),
+        surroundings=session.surroundings,
+    )
+    with session.reporting() as reporter:
+        found = outdated_module.outdated(flags, reporter)
+    both = values["runtime"] == values["build"]
+    rows = [_row(own) for own in found if both or values[own.scope]]
+    written = outdated.outdated_json(rows) if values["output_format"] == "json" else outdated.outdated_text(rows)
+    session.printer.data(written)
+    session.printer.say(f"{len(rows)} of the lock's uses have a newer release" if rows else "nothing is outdated")
+    if rows and values["exit_code"]:
+        raise click.exceptions.Exit(FOUND)
+
+
+def _row(own: Outdated) -> dict[str, Any]:
+    return {
+        "name": own.name,
+        "version": own.version,
+        "newest": own.newest,
+        "scope": own.scope,
+        "build": own.build,
+        "direct": own.direct,
+        "admitted": own.admitted,
+        "targets": list(own.targets),
+        "command": own.command,
+    }

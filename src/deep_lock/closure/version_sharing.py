@@ -1,0 +1,70 @@
+"""One version for as many build environments as can share it, two only where two of them really disagree.
+
+Environments are resolved one after another, so the first ones cannot know what the later ones allow. This file looks at a
+finished closure and says which versions would have suited more of them; the closure is then made once more with those as
+preferences, and kept if it names fewer releases.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from deep_lock.closure.model import Closure, Preferences
+from deep_lock.models.distribution import source_of
+
+
+class _Use(Struct, frozen=True, kw_only=True):
+    """One environment's (or the runtime's) use of a name: what it took, and what it would accept."""
+
+    version: Version
+    accepts: tuple[SpecifierSet, ...] = ()
+    movable: bool = True
+
+    def suits(self, version: Version) -> bool:
+        if not self.movable:
+            return version == self.version
+        return all(specifier.contains(version, prereleases=True) for specifier in self.accepts)
+
+
+def _uses(closure: Closure) -> Mapping[str, dict[NormalizedName, list[_Use]]]:
+    found: dict[str, dict[NormalizedName, list[_Use]]] = {target.label: {} for target, _ in closure.runtime}
+    for target, resolved in closure.runtime:
+        for pin in (pin for pin in resolved.pins if not source_of(pin.distribution)):
+            use = _Use(version=pin.version, movable=False)
+            found[target.label].setdefault(pin.name, []).append(use)
+    for built in closure.builds:
+        asked: dict[NormalizedName, list[SpecifierSet]] = {}
+        for edge in built.final.edges:
+            asked.setdefault(edge.child, []).append(edge.requirement.specifier)
+        for pin in built.final.pins:
+            use = _Use(version=pin.version, accepts=tuple(asked.get(pin.name, ())))
+            found[built.target.label].setdefault(pin.name, []).append(use)
+    return found
+
+
+def sharable(closure: Closure) -> dict[str, Preferences]:
+    """Return, by target, the versions that suit the most environments, where some could move to one of them."""
+    found: dict[str, Preferences] = {}
+    for label, uses in _uses(closure).items():
+        preferences: dict[NormalizedName, tuple[Version, ...]] = {}
+        for name, own in uses.items():
+            versions = {use.version for use in own}
+            if len(versions) < 2 or not any(
+                use.movable and use.suits(version) for use in own for version in versions - {use.version}
+            ):
+                continue
+            suited = {version: (sum(use.suits(version) for use in own), version) for version in versions}
+            preferences[name] = tuple(sorted(versions, key=suited.__getitem__, reverse=True))
+        if preferences:
+            found[label] = preferences
+    return found
+
+
+def releases(closure: Closure) -> int:
+    """Count the different releases that a closure names."""
+    pins = [pin for _, resolved in closure.runtime for pin in resolved.pins]
+    pins += [pin for built in closure.builds for pin in built.final.pins]
+    return len({(pin.name, pin.version, source_of(pin.distribution)) for pin in pins})

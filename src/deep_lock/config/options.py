@@ -1,0 +1,182 @@
+"""What the command line (or a library user) asks of `locking.lock`, before the configuration is laid under it.
+
+None and empty mean: not said. The environment, the clock and the folders come in here too, so that nothing below reads them.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct, field
+
+from deep_lock.models.resolution import BuildScope, Prereleases, ResolutionMode
+
+Hooks = Literal["static", "sandbox", "trust"]
+
+
+class InputFlags(Struct, frozen=True, kw_only=True):
+    """What is locked."""
+
+    folder: Path
+    output: Path | None = None
+    script: Path | None = None
+    from_lock: Path | None = None
+    """Another tool's lock, whose runtime pins are taken."""
+    requirements: tuple[Path, ...] = ()
+    constraints: tuple[Path, ...] = ()
+    overrides: tuple[Path, ...] = ()
+    build_constraints: tuple[Path, ...] = ()
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    only_groups: tuple[str, ...] = ()
+    no_default_groups: bool = False
+
+
+class RuleFlags(Struct, frozen=True, kw_only=True):
+    """Which releases and files may be chosen, and for which targets."""
+
+    pythons: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    fork_strategy: Literal["newest", "fewest"] | None = None
+    resolution: ResolutionMode | None = None
+    prereleases: Prereleases | None = None
+    exclude_newer: str | None = None
+    exclude_newer_package: tuple[str, ...] = ()
+    no_binary: tuple[str, ...] = ()
+    only_binary: tuple[str, ...] = ()
+    build_scope: BuildScope | None = None
+    allow_wheel: tuple[str, ...] = ()
+    build_resolution: Literal["shared", "highest"] | None = None
+    hooks: Hooks | None = None
+    trust_hooks: tuple[str, ...] = ()
+    """Projects whose backend may run unconfined."""
+    observe: bool = False
+    interpreters: tuple[Path, ...] = ()
+    require_evidence: bool = False
+
+
+class UpgradeFlags(Struct, frozen=True, kw_only=True):
+    """Which earlier pins are given up."""
+
+    everything: bool = False
+    packages: tuple[str, ...] = ()
+    """NAME or NAME==VERSION."""
+    in_builds: tuple[str, ...] = ()
+    """Projects: ``packages`` are given up in their build environments only; none: everywhere."""
+    builds: bool = False
+
+
+class NetworkFlags(Struct, frozen=True, kw_only=True):
+    """Where files come from, and how they are fetched."""
+
+    default_index: str | None = None
+    indexes: tuple[str, ...] = ()
+    """URL or NAME=URL, first asked first."""
+    only_named: bool = False
+    """Ask no index but those: without a default one, not the public one either."""
+    index_strategy: Literal["first-index", "unsafe-best-match"] | None = None
+    find_links: tuple[str, ...] = ()
+    no_index: bool = False
+    offline: bool = False
+    refresh: bool = False
+    refresh_packages: tuple[str, ...] = ()
+    ca_file: str | None = None
+    insecure_hosts: tuple[str, ...] = ()
+
+
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """The machine, as the command line saw it."""
+
+    cache_folder: Path
+    now: datetime
+    """Aware, UTC."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    home: Path | None = None
+
+
+class Flags(Struct, frozen=True, kw_only=True):
+    """All of it."""
+
+    inputs: InputFlags
+    rules: RuleFlags = RuleFlags()
+    upgrade: UpgradeFlags = UpgradeFlags()
+    network: NetworkFlags = NetworkFlags()
+    surroundings: Surroundings
+
+
+class FetchFlags(Struct, frozen=True, kw_only=True):
+    """What `fetching.fetch` is asked for."""
+
+    lock: Path
+    destination: Path
+    runtime: bool = False
+    build: bool = False
+    """Neither or both of the two: run time and builds."""
+    targets: tuple[str, ...] = ()
+    """Labels of the lock; none: all of them."""
+    network: NetworkFlags = NetworkFlags()
+    surroundings: Surroundings
+
+
+class WheelhouseFlags(Struct, frozen=True, kw_only=True):
+    """What `wheelhouse.make_wheelhouse` is asked for."""
+
+    lock: Path
+    destination: Path
+    target: str = ""
+    """A label of the lock; empty: the target that this machine is."""
+    fetched: tuple[Path, ...] = ()
+    """Folders in which files of the lock are looked for first, such as `fetch` makes."""
+    hooks: Hooks | None = None
+    trust_hooks: tuple[str, ...] = ()
+    interpreters: tuple[Path, ...] = ()
+    jobs: int = 1
+    """Builds at once."""
+    network: NetworkFlags = NetworkFlags()
+    surroundings: Surroundings
+
+
+class ExportFlags(Struct, frozen=True, kw_only=True):
+    """What `exporting.export` is asked for."""
+
+    lock: Path
+    format: str
+    """One of `exporting.FORMATS`."""
+    extras: tuple[str, ...] | Literal["all"] | None = None
+    """None: what the format takes by itself; () is none."""
+    groups: tuple[str, ...] | Literal["all"] | None = None
+    targets: tuple[str, ...] = ()
+    """Labels of the lock; none: all of them."""
+    build: str = ""
+    """One build environment instead of the run time: NAME or NAME==VERSION of what is built there."""
+    per_sdist: bool = False
+    """Build constraints: a file for each sdist, even where several could share one."""
+    index_options: bool = False
+    """Requirements: name the indexes in the file."""
+    output: Path | None = None
+    """Where the one file will be written; without it and ``folder``: to stdout."""
+    folder: Path | None = None
+    """Where the files will be written, under the names that tools expect."""
+
+
+class PolicyFlags(Struct, frozen=True, kw_only=True):
+    """What `policing.police` is asked for."""
+
+    lock: Path
+    policy: Path | None = None
+    """A file that holds a policy; without it the configuration beside the lock is asked."""
+    against: Path | None = None
+    """The lock of before."""
+    now: datetime
+    """Aware, UTC."""
+
+
+class VerifyFlags(Struct, frozen=True, kw_only=True):
+    """What `verifying.verify` is asked for, and `outdating.outdated`."""
+
+    lock: Path
+    deep: bool = False
+    """Fetch every file, and derive the lock's words from their bytes once more."""
+    network: NetworkFlags = NetworkFlags()
+    surroundings: Surroundings

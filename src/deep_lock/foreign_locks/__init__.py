@@ -1,0 +1,20 @@
+"""Lockfiles and index settings of other tools."""
+
+from deep_lock.lazy import load_at_first_use
+
+__all__ = ["index_settings", "load"]
+
+load_at_first_use(__name__, "detect")
+
+load_at_first_use(
+    __name__,
+    "index_settings",
+    "pdm",
+    "pipfile",
+    "poetry",
+    "poetry_legacy",
+    "pylock",
+    "requirements_txt",
+    "uv",
+    in_load_all=False,
+)

@@ -1,0 +1,69 @@
+"""Any lock of another tool: which reader takes it is told by its name, and where that tells nothing, by its content."""
+
+import re
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Literal
+
+from deep_lock.errors import LockInvalid
+from deep_lock.foreign_locks import pdm, pipfile, poetry, pylock, requirements_txt, uv
+from deep_lock.foreign_locks.reader import MAX_LOCK
+from deep_lock.models.foreign_lock import ForeignLock
+from deep_lock.parsing.text import readable
+
+_Form = Literal["uv", "poetry", "pdm", "pipfile", "pylock", "pins"]
+
+_NAMES: dict[str, _Form] = {
+    "uv.lock": "uv",
+    "poetry.lock": "poetry",
+    "pdm.lock": "pdm",
+    "pipfile.lock": "pipfile",
+    "pylock.toml": "pylock",
+}
+_PYLOCK = re.compile(r"pylock\.[^.]+\.toml")
+# Lines that only one form has, asked in this order: pdm's and Poetry's locks say lock_version and lock-version too.
+_MARKS: tuple[tuple[_Form, re.Pattern[str]], ...] = (
+    ("poetry", re.compile(r"^content-hash\s*=", re.MULTILINE)),
+    ("pdm", re.compile(r"^content_hash\s*=", re.MULTILINE)),
+    ("pipfile", re.compile(r'^\s*"pipfile-spec"\s*:', re.MULTILINE)),
+    ("pylock", re.compile(r"^lock-version\s*=", re.MULTILINE)),
+    ("uv", re.compile(r"^version = [0-9]+$", re.MULTILINE)),
+    ("pins", re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}(?:\[[^\]\n]*\])?(?:==| @ )\S", re.MULTILINE)),
+)
+_TAKEN = "uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml, pylock.NAME.toml and pinned requirements (*.txt)"
+
+
+def read_foreign(text: str, source: str, *, project: str | None, opener: Callable[[str, str], str]) -> ForeignLock:
+    """Read a lock of another tool.
+
+    ``project`` is the text of the pyproject.toml beside it, if there is one; ``opener`` opens what a requirements file
+    includes. Raises LockInvalid where the form is not known, and what the form's reader raises.
+    """
+    match _form(text, source):
+        case "uv":
+            return uv.read_uv_lock(text, source)
+        case "poetry":
+            return poetry.read_poetry_lock(text, source, project)
+        case "pdm":
+            return pdm.read_pdm_lock(text, source, project)
+        case "pipfile":
+            return pipfile.read_pipfile_lock(text, source)
+        case "pylock":
+            return pylock.read_pylock(text, source)
+        case "pins":
+            return requirements_txt.read_pins(text, source, opener)
+
+
+def _form(text: str, source: str) -> _Form:
+    name = PurePosixPath(source.replace("\\", "/")).name.lower()
+    if name in _NAMES:
+        return _NAMES[name]
+    if _PYLOCK.fullmatch(name):
+        return "pylock"
+    if name.endswith(".txt"):
+        return "pins"
+    text = readable(text, source, LockInvalid, MAX_LOCK)
+    for form, mark in _MARKS:
+        if mark.search(text):
+            return form
+    raise LockInvalid(f"{source}: is no lock that is known", hint=f"Taken are {_TAKEN}.")

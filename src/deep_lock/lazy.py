@@ -1,0 +1,69 @@
+"""Modules that are loaded at first use, so that a run loads only what it uses.
+
+The face of a package (its ``__init__.py``) names them: ``load_at_first_use(__name__, "explain")``. Other code imports
+them as usual, ``from deep_lock.resolver import explain``, and uses them as ``explain.NAME``. Type checkers and the
+import contract see an ordinary import.
+"""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+_names: list[str] = []
+
+
+class _LazyModule:
+    """Stands for a module. The first attribute loads it; the locks of the import system make that safe between threads."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        object.__setattr__(self, "_name", name)
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        setattr(importlib.import_module(self._name), attribute, value)
+
+
+def load_at_first_use(package: str, *modules: str, in_load_all: bool = True) -> None:
+    """Let these modules of a package be loaded at first use. ``package`` is the caller's ``__name__``.
+
+    ``in_load_all`` is false for what no code from outside can follow: the work of one command, and what it writes with.
+    """
+    for module in modules:
+        name = f"{package}.{module}"
+        setattr(sys.modules[package], module, _LazyModule(name))
+        if in_load_all:
+            _names.append(name)
+
+
+def load_all() -> None:
+    """Load every module that was named so far, and those that they name: to be called before code of others runs."""
+    done = 0
+    while done < len(_names):
+        importlib.import_module(_names[done])
+        done += 1
+
+
+if TYPE_CHECKING:
+    import ipaddress
+    import shutil
+    import socket
+    import tempfile
+
+    import filelock
+else:
+    _names.extend(("filelock", "ipaddress", "shutil", "socket", "tempfile"))
+    filelock, ipaddress, shutil, socket, tempfile = map(_LazyModule, _names)
+
+__all__ = [
+    "filelock",
+    "ipaddress",
+    "load_all",
+    "load_at_first_use",
+    "shutil",
+    "socket",
+    "tempfile",
+]

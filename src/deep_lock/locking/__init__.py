@@ -1,0 +1,7 @@
+"""The use case: from a project to its lock."""
+
+from deep_lock.lazy import load_at_first_use
+
+__all__ = ["indexes", "lock", "read_inputs", "settings"]
+
+load_at_first_use(__name__, "imported_lock", "indexes", "project_build", "warnings")

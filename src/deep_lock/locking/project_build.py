@@ -1,0 +1,137 @@
+"""The project itself as something to be built: its configuration is read from its folder, and nothing of it runs."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+from packaging.markers import Marker
+from packaging.utils import NormalizedName, canonicalize_name
+
+from deep_lock.builds.backend_answers import Backends
+from deep_lock.closure.closure import close_build
+from deep_lock.closure.model import Plan, Sources, Subject
+from deep_lock.errors import ProjectInvalid
+from deep_lock.events import Reporter
+from deep_lock.models.build_system import ConfigSettings
+from deep_lock.models.lock import Lock
+from deep_lock.models.metadata import Metadata
+from deep_lock.models.requirement import Origin, Requirement, parse_requirement
+from deep_lock.models.resolution import Problem
+from deep_lock.project.local_trees import read_files
+from deep_lock.project.project import Named, Project
+from deep_lock.sdist.backends.answer import told
+from deep_lock.sdist.project_tree import read_project_tree
+
+UNNAMED = canonicalize_name("project")
+
+
+def project_subject(
+    folder: Path, project: Project, settings: Mapping[NormalizedName, ConfigSettings]
+) -> Subject | None:
+    """Return the build subject of the project; None where it is virtual. Raises PyprojectInvalid."""
+    if project.build_system is None:
+        return None
+    files = dict(read_files(folder))
+    name: NormalizedName = project.name or UNNAMED
+    facts = read_project_tree(
+        files,
+        names=frozenset(files) | frozenset(path.name for path in folder.iterdir() if path.is_file()),
+        name=name,
+        version=project.version,
+        build_system=project.build_system,
+    )
+    own = settings.get(name, ())
+    return Subject(
+        name=name,
+        version=project.version,
+        source=None,
+        unnamed=project.name is None,
+        facts=told(facts) if own else facts,
+        config_settings=own,
+    )
+
+
+BACKEND = "build backend"
+_BRACKETS = re.compile(r"\([^()]*\)")
+_EXTRA = re.compile(
+    r"""(?P<before>.*?)(?:(?P<and>\s+and\s+)|^)extra == ["'](?P<name>[^"']+)["'](?:\s+and\s+(?P<after>.*))?"""
+)
+
+
+def from_lock(project: Project, old: Lock) -> Project:
+    """Return the project with its dynamic dependencies as a lock recorded them: for a comparison without running code."""
+    origin = Origin(source="deep.lock", place="inputs")
+    name = next((NormalizedName(build.name) for build in old.builds if build.needed == "project"), None)
+    if project.name is None:
+        project = replace(project, name=name)
+    extras = tuple((NormalizedName(name), _parsed(texts, origin)) for name, texts in old.inputs.extras)
+    return _completed(project, _parsed(old.inputs.requirements, origin), extras)
+
+
+def from_backend(
+    project: Project, plan: Plan, problem: Problem, *, sources: Sources, backends: Backends, reporter: Reporter
+) -> Project | None:
+    """Return the project with the dependencies that its own backend tells; None where it cannot be asked.
+
+    Raises ActionNeeded where its build environment cannot be closed, SafetyError and IndexFault.
+    """
+    subject = plan.project
+    if subject is not None and subject.facts.metadata is not None:
+        return _with(project, subject.facts.metadata)  # its files prove it: nothing need run
+    place = None if subject is None else sources.place(subject.name, problem.target)
+    if subject is None or place is None:
+        return None
+    built, made = close_build(plan, subject, replace(problem, target=place), sources, reporter)
+    metadata = backends.metadata(built, made)
+    return None if metadata is None else _with(replace(project, name=metadata.name), metadata)
+
+
+def _with(project: Project, metadata: Metadata) -> Project:
+    origin = Origin(source=project.source, place=BACKEND)
+    base: list[Requirement] = []
+    extras: dict[NormalizedName, list[Requirement]] = {
+        canonicalize_name(extra): [] for extra in metadata.provides_extra
+    }
+    for requirement in _parsed(metadata.requires_dist, origin):
+        extra, rest = _split(requirement, project)
+        if requirement.name == metadata.name:
+            raise ProjectInvalid(f"{project.source}: its backend says that it depends on itself: {requirement}")
+        if extra is None:
+            base.append(requirement)
+        else:
+            extras.setdefault(extra, []).append(replace(requirement, marker=rest))
+    return _completed(project, tuple(base), tuple((name, tuple(own)) for name, own in sorted(extras.items())))
+
+
+def _completed(project: Project, dependencies: tuple[Requirement, ...], extras: Named) -> Project:
+    """Fill in what is dynamic; what the file says itself stays."""
+    if "dependencies" in project.unknown:
+        project = replace(project, dependencies=dependencies)
+    return replace(project, extras=extras) if "optional-dependencies" in project.unknown else project
+
+
+def _parsed(texts: Iterable[str], origin: Origin) -> tuple[Requirement, ...]:
+    return tuple(parse_requirement(text, origin) for text in texts)
+
+
+def _split(requirement: Requirement, project: Project) -> tuple[NormalizedName | None, Marker | None]:
+    """Take ``extra == "x"`` out of a marker, where backends put it: alone, or at one end of an "and"."""
+    text = str(requirement.marker) if requirement.marker is not None else ""
+    if "extra" not in text:
+        return None, requirement.marker
+    match = _EXTRA.fullmatch(text)
+    rest = "" if match is None else " and ".join(filter(None, (match["before"].strip(), match["after"])))
+    outside = _outside_brackets(rest)
+    if match is None or "extra" in rest or "(" in outside or " or " in outside:
+        raise ProjectInvalid(
+            f"{project.source}: its backend tells a marker that cannot be sorted by extra: {requirement}",
+            hint="write the dependencies in pyproject.toml",
+        )
+    return canonicalize_name(match["name"]), Marker(rest) if rest else None
+
+
+def _outside_brackets(text: str) -> str:
+    while (without := _BRACKETS.sub("", text)) != text:
+        text = without
+    return text

@@ -1,0 +1,20 @@
+"""Records that all packages share. No I/O."""
+
+from deep_lock.lazy import load_at_first_use
+
+__all__ = [
+    "build_system",
+    "changes",
+    "direct_url",
+    "distribution",
+    "downloading_packages",
+    "foreign_lock",
+    "licenses",
+    "lock",
+    "metadata",
+    "policy",
+    "requirement",
+    "resolution",
+]
+
+load_at_first_use(__name__, "licenses")

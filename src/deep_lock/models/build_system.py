@@ -1,0 +1,76 @@
+"""How a source distribution says it is built, and how we know what its backend would answer."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from deep_lock.models.metadata import Metadata
+
+Evidence = Literal["static", "observed", "assumed"]
+"""static: proven without running code; observed: the hook ran; assumed: nobody was asked."""
+
+Hook = Literal["wheel", "editable"]
+"""What a build makes: a wheel, or an editable installation (PEP 660)."""
+
+MetadataSource = Literal["pkg-info", "project", "static", ""]
+"""PKG-INFO 2.2+, the ``[project]`` table, or a static setup.cfg or setup.py; empty where only the backend knows."""
+
+FACTS_VERSION = 3
+"""Part of every cache key of `SdistFacts`: counted up when a rule of build/ changes what they say."""
+
+LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
+LEGACY_REQUIRES = ("setuptools>=40.8.0",)
+
+
+SettingValue = str | tuple[str, ...]
+ConfigSettings = tuple[tuple[str, SettingValue], ...]
+"""What hooks get as ``config_settings`` (PEP 517): sorted by key. A list keeps its order: most are command lines."""
+
+
+class BuildSystem(Struct, frozen=True, kw_only=True):
+    """The ``[build-system]`` table (PEP 518, PEP 517), or what stands in for a missing one."""
+
+    requires: tuple[str, ...]
+    """As written in the file: duplicates and order kept."""
+    backend: str
+    backend_path: tuple[str, ...] = ()
+    requires_from: Literal["pyproject", "default", "user"] = "pyproject"
+
+
+class HookAnswer(Struct, frozen=True, kw_only=True):
+    """What ``get_requires_for_build_wheel`` answers, or ``get_requires_for_build_editable``.
+
+    ``requires`` is None where it is not known: then the evidence is ``assumed`` and only the declared list is locked.
+    """
+
+    requires: tuple[str, ...] | None
+    evidence: Evidence
+    conditional: str = ""
+    """"PATH" where the answer holds for an empty search path: a machine that has the tool needs less."""
+    reason: str = ""
+    """Why, in one sentence: shown when the evidence is not enough for the user."""
+    observed_on: str = ""
+    """The label of the target that it was observed on; empty where the evidence is another."""
+
+
+class SdistFacts(Struct, frozen=True, kw_only=True):
+    """All that is read out of an sdist without unpacking or running it. Depends on its bytes alone: cached by sha256."""
+
+    build_system: BuildSystem
+    metadata: Metadata | None
+    """Runtime metadata that the sdist proves; None where only its backend knows."""
+    metadata_source: MetadataSource = ""
+    guess: Metadata | None = None
+    """Best guess where ``metadata`` is None: egg-info requires.txt, else an old PKG-INFO."""
+    declared_hook: tuple[str, ...] | None = None
+    """What the backend's configuration in the sdist makes its hook ask for; None where that cannot be read."""
+    hook_reason: str = ""
+    """Why ``declared_hook`` is None, or by what it is proven."""
+    hook_since: str = ""
+    """The lowest version of the backend that reads its configuration as ``declared_hook`` says; empty for any."""
+    self_hosted: str = ""
+    """The sdist's own version, where it is its own backend (``backend-path``): then that version decides."""
+    cargo_lock: str = ""
+    """sha256 of the Cargo.lock that pins the Rust crates of its build; empty where it has none."""
+    notes: tuple[str, ...] = ()
+    """Findings for reviewers: "legacy-name", "odd-member-name", "build-requires-url", ..."""

@@ -1,0 +1,193 @@
+"""Direct references: a requirement's URL taken apart (dependency specifiers, PEP 610), and written in one form.
+
+Law: equal references have equal texts, and no text holds a secret or a path from the root of this machine once it was
+put in place (`beside.anchored`). A path is written relative, with "/": "./packages/lib", "../other".
+"""
+
+import os
+import posixpath
+import re
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from deep_lock.errors import RequirementInvalid
+
+ReferenceKind = Literal["path", "git", "archive", "workspace"]
+
+WHEEL_SUFFIX = ".whl"
+ARCHIVE_SUFFIXES = (WHEEL_SUFFIX, ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_GIT = frozenset(("git+https", "git+http", "git+ssh", "git+file"))
+_WEB = frozenset(("https", "http"))
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
+_HINT = (
+    "Taken are https:// and file: URLs of archives, paths, and git+https://, git+ssh:// and git+file: URLs; "
+    "a revision is a branch, a tag or a whole commit."
+)
+
+
+class Reference(Struct, frozen=True, kw_only=True):
+    """What a URL or a table of the configuration names."""
+
+    kind: ReferenceKind
+    place: str = ""
+    """A path (of a folder, or of an archive); the URL of a repository without "git+", or its path; the URL of a file."""
+    is_path: bool = False
+    """Whether ``place`` is a path of this machine: always for kind "path", for git only of git+file."""
+    revision: str | None = None
+    subdirectory: str = ""
+    sha256: str | None = None
+    editable: bool = False
+
+    @property
+    def identity(self) -> tuple[str, str, str | None, str]:
+        """What tells two references apart: how it is installed and what guards it does not."""
+        return (self.kind, self.place, self.revision, self.subdirectory)
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether a file is named, by what its name ends in."""
+        return self.kind == "archive" or (self.kind == "path" and self.place.lower().endswith(ARCHIVE_SUFFIXES))
+
+    def __str__(self) -> str:
+        place = quoted_path(self.place) if self.is_path else self.place
+        start = ("git+file:" if self.is_path else "git+") if self.kind == "git" else ""
+        revision = f"@{self.revision}" if self.revision is not None else ""
+        fragment = {
+            **({"editable": "true"} if self.editable else {}),
+            **({"sha256": self.sha256} if self.sha256 else {}),
+            **({"subdirectory": self.subdirectory} if self.subdirectory else {}),
+        }
+        end = f"#{urlencode(fragment, safe='/')}" if fragment else ""
+        return f"{start}{place}{revision}{end}"
+
+
+def quoted_path(path: str) -> str:
+    """Return a path as the reference of a URL: it begins with a dot or a slash, and holds no blank."""
+    text = quote(path, safe="/+~", errors="surrogateescape")
+    return text if text.startswith(("/", "./", "../")) or text in {".", ".."} else f"./{text}"
+
+
+def inner_folder(text: str) -> str:
+    """Return a folder inside a tree in normal form; "" is the tree itself. Raises RequirementInvalid."""
+    parts = [part for part in text.split("/") if part not in {"", "."}]
+    if text.startswith("/") or "\\" in text or ":" in text or ".." in parts or not text.isprintable():
+        raise RequirementInvalid("its subdirectory does not stay inside the tree")
+    return "/".join(parts)
+
+
+def checked_revision(text: str | None) -> str | None:
+    """Return a revision that is safe to hand to git. Raises RequirementInvalid."""
+    if text is not None and (not _REVISION.fullmatch(text) or ".." in text or text.endswith((".lock", "/", "."))):
+        raise RequirementInvalid("its revision is none that is taken", hint=_HINT)
+    return text
+
+
+def parse_reference(url: str) -> Reference:
+    """Take the URL of a requirement, or a path, apart.
+
+    What is wrong is said without the URL, which may hold a secret. User-info is dropped, but for the name of an SSH user.
+    Raises RequirementInvalid.
+    """
+    try:
+        return _parse(url)
+    except ValueError:
+        raise RequirementInvalid("it names something that is no URL", hint=_HINT) from None
+
+
+def _parse(url: str) -> Reference:
+    if not url.isprintable() or url.startswith("-"):
+        raise RequirementInvalid("it names something that is no URL", hint=_HINT)
+    place, _, fragment = url.partition("#")
+    wanted = dict(parse_qsl(fragment, keep_blank_values=True))
+    found = _placed(place)
+    known = replace(
+        found,
+        subdirectory=inner_folder(wanted.get("subdirectory", "")),
+        sha256=_digest(wanted.get("sha256")),
+        editable=wanted.get("editable") == "true",
+    )
+    if known.kind == "git" and (known.sha256 or known.editable):
+        raise RequirementInvalid("a repository has no sha256 and is not installed as editable", hint=_HINT)
+    return known
+
+
+def _placed(place: str) -> Reference:
+    """Tell what stands before the fragment."""
+    match = _SCHEME.match(place)
+    scheme = match[0][:-1].lower() if match else ""
+    if scheme in _GIT:
+        return _git(scheme, place[len(scheme) + 1 :])
+    if scheme in _WEB:
+        return Reference(kind="archive", place=_web(place))
+    if scheme == "file":
+        return Reference(kind="path", place=_file_path(place[5:]), is_path=True)
+    if scheme:
+        raise RequirementInvalid(f"it names a URL of a kind that is not taken, {scheme[:20]!r}", hint=_HINT)
+    return Reference(kind="path", place=_plain_path(unquote(place, errors="surrogateescape")), is_path=True)
+
+
+def _digest(text: str | None) -> str | None:
+    if text is not None and not _DIGEST.fullmatch(text.lower()):
+        raise RequirementInvalid("its sha256 is not 64 hexadecimal digits")
+    return None if text is None else text.lower()
+
+
+def _git(scheme: str, rest: str) -> Reference:
+    head, revision = rest, None
+    before, at, after = rest.rpartition("@")
+    # an "@" in front of the host is a user's, not a revision's
+    if at and "/" in before.removeprefix("//"):
+        head, revision = before, checked_revision(after)
+    if scheme == "git+file":
+        return Reference(kind="git", place=_file_path(head), is_path=True, revision=revision)
+    return Reference(kind="git", place=_web(f"{scheme.removeprefix('git+')}:{head}"), revision=revision)
+
+
+def _file_path(rest: str) -> str:
+    """The path of a file: URL (RFC 8089), without a host; a relative one is taken too, as other tools write it."""
+    if rest.startswith("//"):
+        host, slash, path = rest[2:].partition("/")
+        if host not in {"", "localhost"}:
+            raise RequirementInvalid("it names a file on another machine", hint=_HINT)
+        rest = slash + path
+    path = unquote(rest, errors="surrogateescape")
+    if not path:
+        raise RequirementInvalid("it names no path", hint=_HINT)
+    return _plain_path(path[1:] if re.match(r"/[A-Za-z]:/", path) else path)
+
+
+def _plain_path(path: str) -> str:
+    """Return the path without steps that lead nowhere: "./a" is "a"."""
+    return posixpath.normpath(path.replace("\\", "/")) if path else "."
+
+
+def _web(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0:
+        raise RequirementInvalid("it names a URL without a host", hint=_HINT)
+    user = f"{parts.username}@" if parts.scheme == "ssh" and parts.username else ""
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, f"{user}{host}", parts.path, parts.query, ""))
+
+
+def path_of(place: str) -> Path:
+    """Return the folder that a path or a file: URL names."""
+    if not is_file_url(place):
+        return Path(place)
+    parts = urlsplit(place)
+    path = unquote(parts.path, errors="surrogateescape")
+    if os.name == "nt":
+        # file:///C:/wheels, file://server/share/wheels
+        path = f"//{parts.netloc}{path}" if parts.netloc not in {"", "localhost"} else path.lstrip("/")
+    return Path(path)
+
+
+def is_file_url(place: str) -> bool:
+    """Whether this is a file: URL."""
+    return place[:5].lower() == "file:"

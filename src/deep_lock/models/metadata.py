@@ -1,0 +1,125 @@
+"""Core metadata: the few fields that decide a resolution, and when an sdist's may be trusted (PEP 643, PEP 808).
+
+METADATA, PKG-INFO and the PEP 658 file are all read here. The body (the description) is never looked at.
+"""
+
+import re
+
+from msgspec import Struct
+from packaging.utils import InvalidName, NormalizedName, canonicalize_name
+
+from deep_lock.errors import LimitExceeded, MetadataInvalid, NameMismatch
+from deep_lock.models.requirement import MAX_NAME_LENGTH
+
+MAX_METADATA_BYTES = 4 * 1024 * 1024
+MAX_REQUIRES_DIST = 5000
+# What ends a line and what begins a field, for `email.parser`, by which installers read metadata. One that took more
+# line ends (U+2028, form feed) or lines would see fields that they do not.
+_LINE_END = re.compile("\r\n|\r|\n")
+_FIELD = re.compile("[!-9;-~]+:")
+LICENSE_EXPRESSION = re.compile(r"[A-Za-z0-9.+() :-]{1,500}")
+"""What an SPDX expression is made of. Whether it is one, is for who judges it: a lock says what the release says."""
+_METADATA_VERSION = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?")
+_NEWEST_MAJOR = 2
+
+
+class Metadata(Struct, frozen=True, kw_only=True):
+    """What a resolver needs of core metadata. ``requires_dist`` keeps the texts: most are never needed as objects."""
+
+    name: NormalizedName
+    version: str
+    metadata_version: str = "2.1"
+    requires_dist: tuple[str, ...] = ()
+    requires_python: str | None = None
+    provides_extra: tuple[str, ...] = ()
+    license: str | None = None
+    """The License-Expression (PEP 639), as written; None also where it is none by its characters."""
+    dynamic: frozenset[str] = frozenset()
+    """Lower-case field names that the file declares Dynamic."""
+
+
+def _headers(text: str) -> list[tuple[str, str]]:
+    """Header fields in order, names in lower case, folded lines joined (RFC 822; packaging keeps the newline)."""
+    fields: list[tuple[str, list[str]]] = []
+    for line in _LINE_END.split(text):
+        if line.startswith((" ", "\t")):
+            if fields:
+                fields[-1][1].append(line.strip())
+            continue
+        if not _FIELD.match(line):
+            break  # the empty line before the body, or a body without one
+        name, _, value = line.partition(":")
+        fields.append((name.lower(), [value.strip()]))
+    return [(name, " ".join(part for part in parts if part)) for name, parts in fields]
+
+
+def parse_metadata(raw: bytes, where: str) -> Metadata:
+    """Read core metadata; ``where`` names the file in messages.
+
+    Raises MetadataInvalid (no or two names, a name that is none, an unknown major version) or LimitExceeded.
+    """
+    if len(raw) > MAX_METADATA_BYTES:
+        raise LimitExceeded(f"{where}: {len(raw)} bytes of metadata; at most {MAX_METADATA_BYTES} are taken")
+    single: dict[str, str] = {}
+    many: dict[str, list[str]] = {"requires-dist": [], "provides-extra": [], "dynamic": []}
+    for name, value in _headers(raw.decode("utf-8-sig", errors="replace")):
+        if name in many:
+            many[name].append(value)
+        elif name in single and name in {"name", "version", "metadata-version"}:
+            raise MetadataInvalid(f"{where}: the field {name.title()!r} stands twice")
+        else:
+            single.setdefault(name, value)
+    if not single.get("name") or not single.get("version"):
+        raise MetadataInvalid(f"{where}: metadata without Name or Version")
+    version = single.get("metadata-version", "1.0")
+    major, _ = _numbers(version)
+    if major is None or major > _NEWEST_MAJOR:
+        # Core metadata: a tool MUST refuse a newer major version, and only a major one.
+        raise MetadataInvalid(f"{where}: Metadata-Version {version[:40]!r} is not known")
+    for name, values in many.items():
+        if len(values) > MAX_REQUIRES_DIST:
+            raise LimitExceeded(f"{where}: {len(values)} {name.title()} fields; at most {MAX_REQUIRES_DIST} are taken")
+    return Metadata(
+        name=_name(single["name"], where),
+        version=single["version"],
+        metadata_version=version,
+        requires_dist=tuple(many["requires-dist"]),
+        requires_python=single.get("requires-python") or None,
+        provides_extra=tuple(canonicalize_name(extra) for extra in many["provides-extra"]),
+        license=_license(single.get("license-expression", "")),
+        dynamic=frozenset(field.lower() for field in many["dynamic"]),
+    )
+
+
+def _name(text: str, where: str) -> NormalizedName:
+    if len(text) > MAX_NAME_LENGTH:
+        raise LimitExceeded(f"{where}: a name of {len(text)} characters; at most {MAX_NAME_LENGTH} are taken")
+    try:
+        return canonicalize_name(text, validate=True)
+    except InvalidName:
+        raise MetadataInvalid(f"{where}: {text!r} is not a project name") from None
+
+
+def _license(text: str) -> str | None:
+    return text if LICENSE_EXPRESSION.fullmatch(text) else None
+
+
+def _numbers(version: str) -> tuple[int | None, int]:
+    """Major and minor of a Metadata-Version; None where it is not one."""
+    match = _METADATA_VERSION.fullmatch(version)
+    return (None, 0) if match is None else (int(match[1]), int(match[2] or 0))
+
+
+def check_name(metadata: Metadata, name: NormalizedName, where: str) -> None:
+    """Raise NameMismatch where the metadata is another project's."""
+    if metadata.name != name:
+        raise NameMismatch(f"{where}: holds the metadata of {metadata.name!r}, not of {name!r}")
+
+
+def is_static(metadata: Metadata, field: str = "requires-dist") -> bool:
+    """Whether an sdist's PKG-INFO vouches for a field (PEP 643).
+
+    Below 2.2 nothing is vouched for. PEP 808 allows a Dynamic field to carry values: they are then a lower bound only.
+    """
+    major, minor = _numbers(metadata.metadata_version)
+    return major is not None and (major, minor) >= (2, 2) and field not in metadata.dynamic

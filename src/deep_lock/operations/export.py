@@ -1,0 +1,166 @@
+"""Opens a lock and hands what is asked of it to the form that is asked for.
+
+Law: nothing is resolved, and no index is asked; whether the lock fits its project is not looked at.
+"""
+
+import os
+import posixpath
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from msgspec.structs import replace
+
+from deep_lock.config.options import ExportFlags
+from deep_lock.errors import UsageError
+from deep_lock.events import Reporter
+from deep_lock.exports import build_constraints, cyclonedx, diagram, hermeto, json_document, pylock, requirements, spdx
+from deep_lock.exports import diagram as diagram_module
+from deep_lock.exports.view import Exported, View, is_tree, lost_to_pip, make_view
+from deep_lock.lockfile import writer
+from deep_lock.lockfile.paths import seen_from
+from deep_lock.lockfile.targets import chosen_targets
+from deep_lock.locking.read_inputs import require_lock
+from deep_lock.network import public_index
+from deep_lock.sanitize import show
+from deep_lock.targets.target import Target
+
+REQUIREMENTS = "requirements.txt"
+
+
+def plain_lock(view: View, flags: ExportFlags) -> Exported:
+    """Return a plain PEP 751 lock. Raises UsageError, TargetsAlike, NotLocked and ConfigError (another drive)."""
+    if flags.build:
+        made = pylock.build_environment(view, flags.build)
+    else:
+        made = pylock.run_time(view, pylock.Open(extras=flags.extras is None, groups=flags.groups is None))
+    place = _place(flags, made.name)
+    _refuse_name(place)
+    here, losses = made.lock, made.losses
+    if pylock.has_paths(here):
+        if flags.output is None and flags.folder is None:
+            losses = (
+                *losses,
+                f"places: the paths in it are seen from the folder of {show(view.source)}; keep it there",
+            )
+        else:
+            here = pylock.moved(here, _from(place.parent, flags.lock.parent))
+    trees = any(is_tree(member.entry) for member in made.members)
+    command = "uv pip sync" if trees else "pip install -r"
+    head = (*_head(view, made.about, made.targets), f"{command} {_quoted(place.name)}")
+    return Exported(
+        files=((made.name, writer.to_pylock(here, head)),),
+        usage=f"{command} {_shown(place, flags)}",
+        losses=(*losses, *lost_to_pip(made.members)),
+    )
+
+
+def requirement_lines(view: View, flags: ExportFlags) -> Exported:
+    """Return a requirements file with hashes. Raises UsageError, TargetsAlike, NotLocked and ConfigError."""
+    made = requirements.requirements(view, flags.build)
+    place = _place(flags, REQUIREMENTS)
+    command = "uv pip install -r" if made.needs_uv else "pip install --require-hashes -r"
+    head = [*_head(view, made.about, made.targets), f"{command} {_quoted(place.name)}"]
+    if made.has_paths:
+        head.append(f"Run it in the folder of {show(view.source)}: places are seen from there.")
+    losses = made.losses
+    options: tuple[str, ...] = ()
+    if flags.index_options:
+        seen = _from(place.parent, flags.lock.parent) if made.folders else "."
+        options = requirements.index_options(
+            view, tuple(posixpath.normpath(posixpath.join(seen, folder)) for folder in made.folders)
+        )
+    elif made.folders:
+        losses = (*losses, f"places: give --find-links for {', '.join(made.folders)}, or export with --index-options")
+    lines = [*(f"# {line}" for line in head), *options, *made.lines, ""]
+    return Exported(files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(place, flags)}", losses=losses)
+
+
+def _head(view: View, about: str, targets: tuple[Target, ...]) -> tuple[str, str]:
+    source, labels = show(view.source), ", ".join(target.label for target in targets)
+    return f"Made by deep-lock from {source}: {about}. Do not edit: export again.", f"For {labels}."
+
+
+def placed(exported: Exported, flags: ExportFlags) -> Exported:
+    """Return an export whose usage says where its main file will stand, in the place of {file}."""
+    shown = _shown(_place(flags, exported.files[0][0]), flags)
+    return replace(exported, usage=exported.usage.replace("{file}", shown))
+
+
+def place_of(flags: ExportFlags, name: str) -> str:
+    """Return where a file of an export will stand, as one would name it from here."""
+    return name if flags.output is None and flags.folder is None else str(_place(flags, name))
+
+
+def _place(flags: ExportFlags, name: str) -> Path:
+    """Return where the file will stand; stdout is taken to lead into the folder of the lock."""
+    if flags.output is not None:
+        return flags.output
+    return (flags.folder if flags.folder is not None else flags.lock.parent) / name
+
+
+def _refuse_name(place: Path) -> None:
+    """An installer knows such a lock by its name, and takes any other for a requirements file (PEP 751)."""
+    prefix, _, rest = place.name.partition(".")
+    middle, dot, suffix = rest.rpartition(".")
+    if (prefix, suffix) == ("pylock", "toml") and "." not in middle and bool(middle) == bool(dot):
+        return
+    raise UsageError(
+        f"{place.name}: no installer takes a lock of this name", hint="call it pylock.toml or pylock.NAME.toml"
+    )
+
+
+def _from(folder: Path, lock_folder: Path) -> str:
+    """Return the lock's folder as seen from another. Raises ConfigError where that cannot be said."""
+    return seen_from(Path(os.path.realpath(folder)), Path(os.path.realpath(lock_folder)))
+
+
+def _shown(place: Path, flags: ExportFlags) -> str:
+    return _quoted(place.name if flags.output is None and flags.folder is None else str(place))
+
+
+def _quoted(path: str) -> str:
+    text = show(path)
+    return f'"{text}"' if " " in text else text
+
+
+Writer = Callable[[View, ExportFlags], Exported]
+
+FORMATS: dict[str, Writer] = {
+    "build-constraints": lambda view, flags: build_constraints.constraints(
+        view, per_sdist=flags.per_sdist, place=partial(place_of, flags)
+    ),
+    "cyclonedx": lambda view, flags: placed(cyclonedx.bom(view, public_index.public_index()), flags),
+    "dot": lambda view, flags: placed(diagram.graph(view), flags),
+    "hermeto": lambda view, flags: hermeto.hermeto(view, name_index=flags.index_options),
+    "json": lambda view, flags: placed(json_document.document(view), flags),
+    "mermaid": lambda view, flags: placed(diagram_module.flowchart(view), flags),
+    "pylock": plain_lock,
+    "requirements": requirement_lines,
+    "spdx": lambda view, flags: placed(spdx.document(view, public_index.public_index()), flags),
+}
+"""What `export -f` takes, and what makes it."""
+
+BARE = frozenset({"requirements", "hermeto"})
+"""Formats that know no extras and groups: without a flag they hold the project's own dependencies only."""
+
+
+def export(flags: ExportFlags, reporter: Reporter) -> Exported:
+    """Return the lock in the form that is asked for, unwritten. Raises LockInvalid, UsageError and TargetsAlike."""
+    lock = require_lock(flags.lock, reporter)
+    view = make_view(
+        lock,
+        flags.lock.name,
+        chosen_targets(lock, flags.targets, flags.lock.name),
+        extras=_names(flags.extras, flags.format),
+        groups=_names(flags.groups, flags.format),
+    )
+    return FORMATS[flags.format](view, flags)
+
+
+def _names(asked: tuple[str, ...] | Literal["all"] | None, form: str) -> frozenset[str] | None:
+    """Return the extras, or groups, to be chosen; None is all."""
+    if asked == "all" or (asked is None and form not in BARE):
+        return None
+    return frozenset(asked or ())

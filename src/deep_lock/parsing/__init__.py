@@ -1,0 +1,3 @@
+"""Readers of text from outside, bounded before they parse, that name the place of a fault."""
+
+__all__ = ["faults", "ini", "requirements", "text", "toml"]

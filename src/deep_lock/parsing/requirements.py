@@ -1,0 +1,132 @@
+"""Lists of requirements as TOML files hold them: every fault is collected, every requirement knows its line."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import NormalizedName, canonicalize_name
+
+from deep_lock.errors import LimitExceeded, RequirementInvalid
+from deep_lock.models.direct_url import parse_reference
+from deep_lock.models.requirement import MAX_NAME_LENGTH, Origin, Requirement, parse_requirement
+from deep_lock.parsing.faults import Faults
+from deep_lock.parsing.text import shown
+from deep_lock.parsing.toml import Lines, line_of
+
+MAX_REQUIREMENTS = 2000
+DIRECT_SOURCE_HINT = (
+    "A direct reference (a URL, a path, version control) stands among the dependencies of the project, its extras and "
+    "groups, or in [tool.deep-lock.sources]; here a project is named, with its versions."
+)
+
+
+def read_requirement(text: str, origin: Origin, *, direct: bool = False) -> Requirement:
+    """Read one requirement by name; with ``direct`` also one by URL, whose credentials are dropped.
+
+    Raises RequirementInvalid, also for a direct URL where none may be, or LimitExceeded.
+    """
+    requirement = parse_requirement(text, origin)
+    if requirement.url is None:
+        return requirement
+    if not direct:
+        raise RequirementInvalid(f"{origin}: {requirement.name} is required from a URL", hint=DIRECT_SOURCE_HINT)
+    try:
+        return replace(requirement, url=str(parse_reference(requirement.url)))
+    except RequirementInvalid as error:
+        raise RequirementInvalid(f"{origin}: {requirement.name}: {error.message}", hint=error.hint) from None
+
+
+def read_requirement_list(
+    value: Any, place: str, lines: Lines, faults: Faults, *, direct: bool = False
+) -> tuple[Requirement, ...]:
+    """Read a list of requirement texts under the key ``place``; what is wrong with it goes to ``faults``.
+
+    ``direct`` says whether direct references may stand in it.
+    """
+    if not is_list_of_strings(value):
+        faults.add(f"{place} must be a list of strings, not {described(value)}")
+        return ()
+    check_count(len(value), f"{faults.source}: {place}")
+    requirements: list[Requirement] = []
+    for text in value:
+        origin = Origin(source=faults.source, place=place, line=line_of(lines.strings, text, place))
+        with faults.collecting():
+            requirements.append(read_requirement(text, origin, direct=direct))
+    return tuple(requirements)
+
+
+def read_name(text: str, what: str) -> NormalizedName:
+    """Normalise the name of a project, an extra or a group; ``what`` says which.
+
+    Raises RequirementInvalid.
+    """
+    if len(text) <= MAX_NAME_LENGTH:
+        try:
+            return canonicalize_name(text, validate=True)
+        except ValueError:
+            pass
+    raise RequirementInvalid(
+        f"{what} {shown(text)} is not a valid name",
+        hint="A name has ASCII letters, digits, '.', '-' and '_', and begins and ends with a letter or a digit.",
+    )
+
+
+def check_count(count: int, what: str) -> None:
+    """Raise LimitExceeded where one list asks for more than deep-lock takes."""
+    if count > MAX_REQUIREMENTS:
+        raise LimitExceeded(f"{what}: {count} requirements; at most {MAX_REQUIREMENTS} are taken")
+
+
+def is_list_of_strings(value: Any) -> bool:
+    """Whether a TOML value is an array of strings (a string is not: it would be read letter by letter)."""
+    return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(item, str) for item in value)
+
+
+def described(value: Any) -> str:
+    """What a TOML value is, in the words of TOML."""
+    match value:
+        case bool():
+            return "a boolean"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case dict():
+            return "a table"
+        case list():
+            strange = next((described(item) for item in value if not isinstance(item, str)), None)
+            return "a list" if strange is None else f"a list that holds {strange}"
+        case _:
+            return "a date or time"
+
+
+MAX_SPECIFIER_LENGTH = 500
+"""Also keeps numbers short enough for int(), which packaging would call only when the specifier is asked."""
+
+
+def is_specifier(text: str) -> bool:
+    """Whether the text is a specifier set, and not a monstrous one."""
+    if len(text) > MAX_SPECIFIER_LENGTH:
+        return False
+    try:
+        SpecifierSet(text)
+    except (InvalidSpecifier, ValueError, RecursionError):
+        return False
+    return True
+
+
+def read_python_specifier(value: Any, place: str, faults: Faults) -> str | None:
+    """Read a requires-python value; what is wrong goes to ``faults``."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        faults.add(f"{place} must be a string, not {described(value)}")
+        return None
+    if not is_specifier(value.strip()):
+        faults.add(
+            f"{place} {shown(value)} is not a valid version specifier",
+            hint='Version specifiers (PEP 440) look like ">=3.11" or ">=3.9,<4".',
+        )
+        return None
+    return value.strip() or None

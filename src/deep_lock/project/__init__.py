@@ -1,0 +1,18 @@
+"""What the user wrote: project files, requirements files, scripts."""
+
+from deep_lock.lazy import load_at_first_use
+
+__all__ = [
+    "dependency_groups",
+    "files",
+    "local_trees",
+    "poetry",
+    "poetry_constraints",
+    "project",
+    "pyproject",
+    "requirements_txt",
+    "script",
+    "setuptools",
+]
+
+load_at_first_use(__name__, "poetry", "requirements_txt", "script", "setuptools")

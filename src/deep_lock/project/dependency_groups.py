@@ -1,0 +1,131 @@
+"""Dependency groups (PEP 735): includes expanded in place, a broken group broken only for who selects it.
+
+packaging has a resolver for these. It is not used here, since it forgets where a requirement was written and expands
+without bound: thirty groups that each include the next twice would fill the memory. A test holds the two to one answer.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+from packaging.utils import NormalizedName
+
+from deep_lock.errors import ProjectInvalid, UserError
+from deep_lock.models.requirement import Origin, Requirement
+from deep_lock.parsing.faults import Faults
+from deep_lock.parsing.requirements import check_count, described, read_name, read_requirement
+from deep_lock.parsing.text import shown
+from deep_lock.parsing.toml import Lines, line_of
+
+PLACE = "dependency-groups"
+
+
+class Include(Struct, frozen=True, kw_only=True):
+    """``{include-group = "name"}``."""
+
+    group: NormalizedName
+
+
+Items = tuple[Requirement | Include, ...]
+RawGroups = Mapping[NormalizedName, Items | str]
+"""Each group as written, or the reason why it cannot be read."""
+
+Expanded = tuple[
+    tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...],
+    tuple[tuple[NormalizedName, str], ...],
+]
+
+
+def read_groups(table: Any, lines: Lines, faults: Faults) -> RawGroups:
+    """Read the ``[dependency-groups]`` table. Only names that cannot be told apart are faults of the file."""
+    if not isinstance(table, dict):
+        faults.add(f"{PLACE} must be a table, not {described(table)}")
+        return {}
+    groups: dict[NormalizedName, Items | str] = {}
+    spelled: dict[NormalizedName, str] = {}
+    for spelling, value in table.items():
+        with faults.collecting(PLACE):
+            name = read_name(spelling, "the group")
+            if name in spelled:
+                faults.add(f"{PLACE}: {shown(spelled[name])} and {shown(spelling)} are the same group")
+                continue
+            spelled[name] = spelling
+            groups[name] = _read_group(value, f"{PLACE}.{spelling}", lines, faults.source)
+    return groups
+
+
+def expand_groups(groups: RawGroups) -> Expanded:
+    """Put included groups in place. Returns (groups, broken groups with the reason).
+
+    Raises LimitExceeded where includes multiply beyond reason.
+    """
+    whole: list[tuple[NormalizedName, tuple[Requirement, ...]]] = []
+    broken: list[tuple[NormalizedName, str]] = []
+    for name in groups:
+        try:
+            whole.append((name, _expand(name, groups)))
+        except UserError as error:
+            broken.append((name, error.message))
+    return tuple(whole), tuple(broken)
+
+
+def _read_group(value: Any, place: str, lines: Lines, source: str) -> Items | str:
+    if not isinstance(value, list):
+        return f"{source}: {place} must be a list, not {described(value)}"
+    check_count(len(value), f"{source}: {place}")
+    try:
+        return tuple(_read_item(item, place, lines, source) for item in value)
+    except UserError as error:
+        return error.message
+
+
+def _read_item(item: Any, place: str, lines: Lines, source: str) -> Requirement | Include:
+    match item:
+        case str():
+            origin = Origin(source=source, place=place, line=line_of(lines.strings, item, place))
+            return read_requirement(item, origin, direct=True)
+        case {"include-group": str(included)} if len(item) == 1:
+            return Include(group=read_name(included, f"{source}: {place} includes"))
+        case dict():
+            keys = ", ".join(shown(key) for key in item)
+            raise ProjectInvalid(
+                f'{source}: {place} holds a table with {keys or "no key"}; only include-group = "NAME" is known'
+            )
+        case _:
+            raise ProjectInvalid(f"{source}: {place} must hold strings and includes, not {described(item)}")
+
+
+def _expand(name: NormalizedName, groups: RawGroups) -> tuple[Requirement, ...]:
+    """Walk the includes without recursion; ``path`` is the chain that is open, for the cycle's message."""
+    found: list[Requirement] = []
+    path: list[NormalizedName] = []
+    pending: list[Requirement | Include | None] = [Include(group=name)]
+    steps = 0
+    while pending:
+        item = pending.pop()
+        match item:
+            case None:
+                path.pop()
+            case Requirement():
+                found.append(item)
+            case Include(group=group):
+                steps += 1
+                check_count(steps + len(found), f"dependency group {name} with its includes")
+                if group in path:
+                    chain = " -> ".join([*path[path.index(group) :], group])
+                    raise ProjectInvalid(f"dependency group {name} includes itself: {chain}")
+                path.append(group)
+                pending.append(None)
+                pending.extend(reversed(_items(group, path, groups)))
+    check_count(len(found), f"dependency group {name} with its includes")
+    return tuple(found)
+
+
+def _items(group: NormalizedName, path: list[NormalizedName], groups: RawGroups) -> Items:
+    items = groups.get(group)
+    if items is None:
+        chain = " -> ".join(path)
+        raise ProjectInvalid(f"dependency group {group} is included ({chain}), but there is no such group")
+    if isinstance(items, str):
+        raise ProjectInvalid(items)
+    return items

@@ -1,0 +1,53 @@
+"""Opens files of the user's, and says how messages and the lock may call them."""
+
+from pathlib import Path
+
+from deep_lock.errors import LimitExceeded, RequirementsInvalid, UsageError, UserError
+from deep_lock.parsing.text import Opener, decode
+
+MAX_INPUT_BYTES = 8 * 1024 * 1024
+MAX_LOCK_BYTES = 64 * 1024 * 1024
+
+
+def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) -> str:
+    """Read a text file of the user's, as UTF-8.
+
+    Raises FileNotFoundError, LimitExceeded, and ``error`` for what cannot be read or is no UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as fault:
+        raise error(f"{path}: {fault.strerror or fault}") from None
+    if len(raw) > limit:
+        raise LimitExceeded(f"{path}: more than {limit} bytes")
+    return decode(raw, path.name, error)
+
+
+def missing_lock(path: Path) -> UsageError:
+    """Return the error of a command that needs a deep.lock and finds none."""
+    return UsageError(f"{path}: there is no lock", hint="make one: deep-lock lock")
+
+
+def shown_path(path: Path, folder: Path) -> str:
+    """Return the path as the lock may hold it: relative to the project, never a place on this machine."""
+    try:
+        return path.resolve().relative_to(folder.resolve()).as_posix()
+    except ValueError:
+        return path.name
+
+
+def opener_of(first: Path, folder: Path) -> Opener:
+    """Return what opens the files that a requirements file names: beside it or in the project, nowhere else."""
+    roots = (first.resolve().parent, folder.resolve())
+
+    def open_included(including: str, relative: str) -> str:
+        base = next((root for root in roots if (root / including).is_file()), roots[0])
+        path = ((base / including).parent / relative).resolve()
+        if "://" in relative or not any(path.is_relative_to(root) for root in roots):
+            raise RequirementsInvalid(f"{including}: a file outside the project is not read")
+        return read_text(path, RequirementsInvalid)
+
+    return open_included

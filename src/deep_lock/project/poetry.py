@@ -1,0 +1,340 @@
+"""Poetry's own tables: main dependencies, extras, groups, in PEP 508 terms.
+
+A value that deep-lock cannot honour exactly (a named index) is a fault that names the key: a lock made
+without it would quietly be another project's.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import and_
+from typing import Any
+
+from msgspec import Struct, field
+from packaging.markers import InvalidMarker, Marker
+from packaging.utils import NormalizedName
+
+from deep_lock.config.config import read_reference
+from deep_lock.errors import ConfigError, RequirementInvalid, UserError
+from deep_lock.events import Warned
+from deep_lock.models.requirement import MAX_REQUIREMENT_LENGTH, Origin, Requirement
+from deep_lock.parsing.faults import Faults
+from deep_lock.parsing.requirements import check_count, described, is_list_of_strings, read_name
+from deep_lock.parsing.text import shown
+from deep_lock.parsing.toml import Lines, line_of
+from deep_lock.project.dependency_groups import Include, Items, RawGroups
+from deep_lock.project.poetry_constraints import to_python_marker, to_python_specifier, to_specifier
+
+PLACE = "tool.poetry"
+MAIN = f"{PLACE}.dependencies"
+
+_DIRECT = ("git", "path", "url", "file")
+_KNOWN = frozenset(
+    (
+        "version",
+        "python",
+        "platform",
+        "markers",
+        "extras",
+        "optional",
+        "allow-prereleases",
+        "source",
+        "develop",
+        "rev",
+        "tag",
+        "branch",
+        "subdirectory",
+        *_DIRECT,
+    )
+)
+_SOURCE_HINT = 'Say it to deep-lock in its own table: [tool.deep-lock.sources] NAME = { index = "..." }.'
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """One requirement, and whether only an extra brings it in."""
+
+    requirement: Requirement
+    optional: bool
+    prereleases: bool
+
+
+class Poetry(Struct, frozen=True, kw_only=True):
+    """What ``[tool.poetry]`` says, self-references left as they are."""
+
+    name: NormalizedName | None = None
+    version: str | None = None
+    requires_python: str | None = None
+    dependencies: tuple[Requirement, ...] = ()
+    extras: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
+    groups: RawGroups = field(default_factory=dict)
+    sources: Mapping[NormalizedName, str] = field(default_factory=dict)
+    """Direct references of the main dependencies."""
+    prerelease_names: frozenset[NormalizedName] = frozenset()
+    package_mode: bool = True
+    notes: tuple[Warned, ...] = ()
+
+
+def read_poetry(table: Any, lines: Lines, faults: Faults) -> Poetry:
+    """Read the ``[tool.poetry]`` table; what is wrong goes to ``faults``.
+
+    Beside a ``[project]`` table it only adds what PEP 508 cannot say, direct references among it.
+    """
+    if not isinstance(table, dict):
+        faults.add(f"{PLACE} must be a table, not {described(table)}")
+        return Poetry()
+    reading = _Reading(lines=lines, faults=faults)
+    wishes = _read_main(table.get("dependencies", {}), reading)
+    version = table.get("version")
+    return Poetry(
+        name=_read_project_name(table.get("name"), faults),
+        version=version if isinstance(version, str) and version not in {"", "0", "0.0.0"} else None,
+        requires_python=_read_python(table, faults),
+        dependencies=tuple(wish.requirement for wish in wishes if not wish.optional),
+        extras=_read_extras(table.get("extras", {}), wishes, reading),
+        groups=_read_groups(table, reading),
+        sources={wish.requirement.name: url for wish in wishes if (url := wish.requirement.url) is not None},
+        prerelease_names=frozenset(reading.prereleases),
+        package_mode=table.get("package-mode", True) is not False,
+        notes=tuple(reading.notes),
+    )
+
+
+class _Reading(Struct, kw_only=True):
+    """What the parts of one reading share."""
+
+    lines: Lines
+    faults: Faults
+    prereleases: set[NormalizedName] = field(default_factory=set)
+    notes: list[Warned] = field(default_factory=list)
+
+
+def _read_project_name(value: Any, faults: Faults) -> NormalizedName | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        faults.add(f"{PLACE}.name must be a string, not {described(value)}")
+        return None
+    with faults.collecting(PLACE):
+        return read_name(value, "the project name")
+    return None
+
+
+def _read_python(table: dict[str, Any], faults: Faults) -> str | None:
+    main = table.get("dependencies")
+    value = main.get("python") if isinstance(main, dict) else None
+    if isinstance(value, dict):
+        value = value.get("version")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        faults.add(f"{MAIN}.python must be a string, not {described(value)}")
+        return None
+    with faults.collecting(f"{MAIN}.python"):
+        return to_python_specifier(value) or None
+    return None
+
+
+def _read_main(value: Any, reading: _Reading) -> list[Wish]:
+    if not isinstance(value, dict):
+        reading.faults.add(f"{MAIN} must be a table, not {described(value)}")
+        return []
+    wishes: list[Wish] = []
+    for name, wanted in value.items():
+        if name.lower() == "python":
+            continue
+        with reading.faults.collecting():
+            wishes.extend(_read_dependency(name, wanted, MAIN, reading))
+    check_count(len(wishes), f"{reading.faults.source}: {MAIN}")
+    return wishes
+
+
+def _read_extras(value: Any, wishes: list[Wish], reading: _Reading) -> Mapping[NormalizedName, tuple[Requirement, ...]]:
+    """Read ``[tool.poetry.extras]``: names of dependencies, most of them optional ones."""
+    place = f"{PLACE}.extras"
+    if not isinstance(value, dict):
+        reading.faults.add(f"{place} must be a table, not {described(value)}")
+        return {}
+    extras: dict[NormalizedName, tuple[Requirement, ...]] = {}
+    for spelling, names in value.items():
+        with reading.faults.collecting(place):
+            extra = read_name(spelling, "the extra")
+            if extra in extras:
+                reading.faults.add(f"{place}: {shown(spelling)} stands twice after normalisation")
+            if not is_list_of_strings(names):
+                reading.faults.add(f"{place}.{spelling} must be a list of strings, not {described(names)}")
+                continue
+            check_count(len(names), f"{reading.faults.source}: {place}.{spelling}")
+            extras[extra] = _members(f"{place}.{spelling}", names, wishes, reading)
+    return extras
+
+
+def _members(place: str, names: list[str], wishes: list[Wish], reading: _Reading) -> tuple[Requirement, ...]:
+    found: list[Requirement] = []
+    for spelling in names:
+        name = read_name(spelling, "the dependency")
+        asked = [wish.requirement for wish in wishes if wish.requirement.name == name]
+        found.extend(asked)
+        if not asked:
+            reading.notes.append(
+                Warned(
+                    code="unknown-extra-member",
+                    subject=f"{reading.faults.source} [{place}]",
+                    message=f"{shown(spelling)} is not among the dependencies of [{MAIN}]",
+                )
+            )
+    return tuple(found)
+
+
+def _read_groups(table: dict[str, Any], reading: _Reading) -> RawGroups:
+    """Read ``group.NAME.dependencies`` and the older ``dev-dependencies``, which is the group "dev"."""
+    groups: dict[NormalizedName, Items | str] = {}
+    tables = table.get("group", {})
+    if not isinstance(tables, dict):
+        reading.faults.add(f"{PLACE}.group must be a table, not {described(tables)}")
+        tables = {}
+    for spelling, group in tables.items():
+        with reading.faults.collecting(f"{PLACE}.group"):
+            name = read_name(spelling, "the group")
+            if name in groups:
+                reading.faults.add(f"{PLACE}.group: {shown(spelling)} stands twice after normalisation")
+            groups[name] = _lazily(_read_group, group, f"{PLACE}.group.{spelling}", reading)
+    if "dev-dependencies" in table:
+        dev = _lazily(_read_members, table["dev-dependencies"], f"{PLACE}.dev-dependencies", reading)
+        dev_name = read_name("dev", "the group")
+        earlier = groups.get(dev_name, ())
+        groups[dev_name] = earlier if isinstance(earlier, str) else dev if isinstance(dev, str) else earlier + dev
+    return groups
+
+
+def _lazily(read: Callable[[Any, str, _Reading], Items], value: Any, place: str, reading: _Reading) -> Items | str:
+    """A group that cannot be read is a fault for who selects it only, as PEP 735 wants it of its own groups."""
+    try:
+        return read(value, place, reading)
+    except UserError as error:
+        return f"{error.message}. {error.hint}" if error.hint else error.message
+
+
+def _read_group(group: Any, place: str, reading: _Reading) -> Items:
+    if not isinstance(group, dict):
+        raise RequirementInvalid(f"{reading.faults.source}: {place} must be a table, not {described(group)}")
+    items = _read_members(group.get("dependencies", {}), f"{place}.dependencies", reading)
+    included = group.get("include-groups", [])
+    if not is_list_of_strings(included):
+        raise RequirementInvalid(
+            f"{reading.faults.source}: {place}.include-groups must be a list of strings, not {described(included)}"
+        )
+    return (*items, *(Include(group=read_name(name, f"{place} includes")) for name in included))
+
+
+def _read_members(value: Any, place: str, reading: _Reading) -> Items:
+    if not isinstance(value, dict):
+        raise RequirementInvalid(f"{reading.faults.source}: {place} must be a table, not {described(value)}")
+    check_count(len(value), f"{reading.faults.source}: {place}")
+    return tuple(
+        wish.requirement
+        for name, wanted in value.items()
+        if name.lower() != "python"
+        for wish in _read_dependency(name, wanted, place, reading)
+    )
+
+
+def _read_dependency(spelling: str, value: Any, place: str, reading: _Reading) -> list[Wish]:
+    """Read one dependency: a constraint, a table, or a list of tables of which each holds somewhere else."""
+    origin = Origin(source=reading.faults.source, place=place, line=line_of(reading.lines.keys, spelling, place))
+    try:
+        name = read_name(spelling, "the dependency")
+        tables = value if isinstance(value, list) else [value]
+        wishes = [_read_wish(name, {"version": one} if isinstance(one, str) else one, origin) for one in tables]
+    except RequirementInvalid as error:
+        raise RequirementInvalid(f"{origin}: {spelling}: {error.message}", hint=error.hint) from None
+    reading.prereleases.update(wish.requirement.name for wish in wishes if wish.prereleases)
+    return wishes
+
+
+def _read_wish(name: NormalizedName, table: Any, origin: Origin) -> Wish:
+    if not isinstance(table, dict):
+        raise RequirementInvalid(f"must be a constraint or a table, not {described(table)}")
+    if "source" in table:
+        raise RequirementInvalid(
+            "the key 'source' names an index of Poetry, which deep-lock does not use", hint=_SOURCE_HINT
+        )
+    for key in sorted(set(table) - _KNOWN):
+        raise RequirementInvalid(f"the key {shown(key)} is not known")
+    requirement = Requirement(
+        name=name,
+        extras=_read_dependency_extras(table.get("extras", [])),
+        specifier=to_specifier(_text(table, "version") or "*"),
+        marker=_read_marker(table),
+        url=_read_direct(table),
+        origin=origin,
+    )
+    return Wish(
+        requirement=requirement,
+        optional=table.get("optional", False) is True,
+        prereleases=table.get("allow-prereleases", False) is True,
+    )
+
+
+def _read_direct(table: dict[str, Any]) -> str | None:
+    """Read a path, a repository or a URL; "develop" is Poetry's word for editable."""
+    said = sorted(set(_DIRECT) & set(table))
+    if not said:
+        return None
+    if len(said) > 1:
+        raise RequirementInvalid(f"has {' and '.join(said)}: a project comes from one place")
+    kind = "path" if said[0] == "file" else said[0]
+    entry = {**table, kind: table[said[0]], "editable": table.get("develop", False)}
+    try:
+        return str(read_reference(entry, kind))
+    except ConfigError as error:
+        raise RequirementInvalid(error.message, hint=error.hint) from None
+
+
+def _text(table: dict[str, Any], key: str) -> str:
+    value = table.get(key, "")
+    if not isinstance(value, str):
+        raise RequirementInvalid(f"the key {key!r} must be a string, not {described(value)}")
+    return value
+
+
+def _read_dependency_extras(value: Any) -> frozenset[NormalizedName]:
+    if not is_list_of_strings(value):
+        raise RequirementInvalid(f"the key 'extras' must be a list of strings, not {described(value)}")
+    return frozenset(read_name(extra, "the extra") for extra in value)
+
+
+def _read_marker(table: dict[str, Any]) -> Marker | None:
+    """All conditions of one dependency, joined by ``and``."""
+    texts = [_text(table, "markers")]
+    if python := _text(table, "python"):
+        texts.append(to_python_marker(python))
+    if platform := _text(table, "platform"):
+        texts.append(_platform_marker(platform))
+    markers = [_marker(text) for text in texts if text.strip()]
+    return reduce(and_, markers) if markers else None
+
+
+def _marker(text: str) -> Marker:
+    if len(text) > MAX_REQUIREMENT_LENGTH:
+        raise RequirementInvalid(f"a marker of {len(text)} characters; at most {MAX_REQUIREMENT_LENGTH} are taken")
+    try:
+        return Marker(text)
+    except (InvalidMarker, ValueError, RecursionError):
+        raise RequirementInvalid(f"{shown(text)} is not a valid environment marker") from None
+
+
+def _platform_marker(text: str) -> str:
+    """``linux``, ``!=win32``, ``linux || darwin``, ``!=win32,!=cygwin``: values of sys.platform."""
+    alternatives = [
+        " and ".join(_platform_comparison(one) for one in part.split(","))
+        for part in text.replace("||", "|").split("|")
+    ]
+    return " or ".join(alternatives)
+
+
+def _platform_comparison(text: str) -> str:
+    wanted = text.strip()
+    operator = "!=" if wanted.startswith("!=") else "=="
+    value = wanted.removeprefix("!=").removeprefix("==").removeprefix("=").strip()
+    if not value.isascii() or not value.replace("_", "").replace("-", "").isalnum():
+        raise RequirementInvalid(f"the key 'platform' has {shown(text)}, which is no value of sys.platform")
+    return f'sys_platform {operator} "{value}"'

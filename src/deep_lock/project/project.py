@@ -1,0 +1,106 @@
+"""A project as its own files describe it: what it needs, and how it is built."""
+
+from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import and_
+from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+from packaging.markers import Marker
+from packaging.utils import NormalizedName
+
+from deep_lock.errors import LimitExceeded
+from deep_lock.events import Warned
+from deep_lock.models.build_system import BuildSystem
+from deep_lock.models.requirement import Requirement
+from deep_lock.parsing.requirements import check_count
+
+Named = tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]
+"""Lists of requirements under names: extras, dependency groups."""
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    """One project, read from one file (and from files that this one names).
+
+    Every requirement knows where it was written. None of them names the project itself: what it asks of its own extras
+    stands in their place, under the markers on the way.
+    """
+
+    source: str
+    """The file's name, for messages."""
+    name: NormalizedName | None = None
+    """None for a file that only has dependency groups, and for a script."""
+    version: str | None = None
+    """None where only the build backend knows it."""
+    requires_python: str | None = None
+    """A valid specifier set, as written."""
+    dependencies: tuple[Requirement, ...] = ()
+    extras: Named = ()
+    groups: Named = ()
+    """PEP 735, with includes expanded in place."""
+    broken_groups: tuple[tuple[NormalizedName, str], ...] = ()
+    """Groups that cannot be read, with the reason: a fault only for who selects one (PEP 735)."""
+    unknown: frozenset[str] = frozenset()
+    """Which of "dependencies" and "optional-dependencies" are dynamic, and known to the build backend only (PEP 621)."""
+    build_system: BuildSystem | None = None
+    """None for a virtual project: nothing is built."""
+    build_requires: tuple[Requirement, ...] = ()
+    """``build_system.requires`` with their origins."""
+    prerelease_names: frozenset[NormalizedName] = frozenset()
+    """Names for which the file allows pre-releases (Poetry's allow-prereleases)."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The raw ``[tool.deep-lock]`` table."""
+    notes: tuple[Warned, ...] = ()
+    """What is no fault, and yet worth telling."""
+
+
+Markers = tuple[Marker, ...]
+
+MAX_NESTED_MARKERS = 50
+
+
+def expand_self_references(
+    requirements: tuple[Requirement, ...],
+    name: NormalizedName | None,
+    extras: Mapping[NormalizedName, tuple[Requirement, ...]],
+    *,
+    inside: NormalizedName | None = None,
+    base: tuple[Requirement, ...] = (),
+    on_unknown: Callable[[Requirement, NormalizedName], None],
+) -> tuple[Requirement, ...]:
+    """Replace each requirement on ``name`` by what it asks for, in place, under the markers on the way.
+
+    ``inside`` is the extra that the list itself defines. ``base`` is what the bare name asks for: the project's
+    dependencies, where the list does not belong to the project anyway (a dependency group).
+    Raises LimitExceeded where nested extras multiply beyond reason.
+    """
+    if not any(requirement.name == name for requirement in requirements):
+        return requirements
+    found: list[Requirement] = []
+    reached: dict[NormalizedName | None, list[frozenset[Marker]]] = {inside: [frozenset()]} if inside else {}
+    pending: list[tuple[Requirement, Markers]] = [(requirement, ()) for requirement in reversed(requirements)]
+    steps = 0
+    while pending:
+        steps += 1
+        check_count(steps, f"{name}: extras that require each other")
+        requirement, outer = pending.pop()
+        marker = requirement.marker
+        markers = outer if marker is None or marker in outer else (*outer, marker)
+        if len(markers) > MAX_NESTED_MARKERS:
+            raise LimitExceeded(f"{name}: extras nested more than {MAX_NESTED_MARKERS} deep, each with a marker")
+        held = frozenset(markers)
+        if requirement.name != name:
+            found.append(replace(requirement, marker=reduce(and_, markers) if markers else None))
+            continue
+        for extra in (*sorted(requirement.extras, reverse=True), None):
+            if extra is not None and extra not in extras:
+                on_unknown(requirement, extra)
+                continue
+            # Reached before under weaker markers: nothing new, and the end of every cycle.
+            if any(earlier <= held for earlier in reached.get(extra, [])):
+                continue
+            reached.setdefault(extra, []).append(held)
+            asked = base if extra is None else extras[extra]
+            pending.extend((child, markers) for child in reversed(asked))
+    return tuple(found)

@@ -1,0 +1,357 @@
+"""pyproject.toml of the user's own project: ``[project]`` (PEP 621), groups (PEP 735), Poetry's tables, the build system.
+
+Whatever only a build backend knows is not guessed: it is read where a file says it plainly, else it is a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
+
+from deep_lock.errors import ProjectInvalid
+from deep_lock.events import Warned
+from deep_lock.models.build_system import LEGACY_BACKEND
+from deep_lock.models.requirement import Requirement
+from deep_lock.parsing.faults import Faults
+from deep_lock.parsing.requirements import (
+    described,
+    is_list_of_strings,
+    read_name,
+    read_python_specifier,
+    read_requirement_list,
+)
+from deep_lock.parsing.text import Opener, notes_on_characters, shown
+from deep_lock.parsing.toml import Lines, read_toml
+from deep_lock.project import poetry as poetry_table
+from deep_lock.project import setuptools
+from deep_lock.project.build_system import read_build_system
+from deep_lock.project.dependency_groups import PLACE as GROUPS
+from deep_lock.project.dependency_groups import RawGroups, expand_groups, read_groups
+from deep_lock.project.project import Named, Project, expand_self_references
+from deep_lock.project.setuptools import unknown_fields
+
+if TYPE_CHECKING:
+    from deep_lock.project.poetry import Poetry
+    from deep_lock.project.setuptools import Dynamic
+
+
+_PLACES = (
+    ("poetry", "source"),
+    ("uv", "index"),
+    ("uv", "index-url"),
+    ("uv", "extra-index-url"),
+    ("uv", "find-links"),
+    ("uv", "sources"),
+    ("uv", "override-dependencies"),
+    ("uv", "constraint-dependencies"),
+    ("pdm", "source"),
+)
+
+
+def notes_on_foreign_settings(tools: dict[str, Any], source: str) -> tuple[Warned, ...]:
+    """One note for each setting of another tool that would change what is resolved, and is not used."""
+    return tuple(
+        Warned(
+            code="foreign-setting-unused",
+            subject=f"{source} [tool.{tool}.{key}]",
+            message="is another tool's setting and is not used: say it in [tool.deep-lock] where deep-lock should know",
+        )
+        for tool, key in _PLACES
+        if isinstance(table := tools.get(tool), dict) and table.get(key)
+    )
+
+
+OPTIONAL = "project.optional-dependencies"
+
+_NO_PROJECT_HINT = (
+    "Write a [project] table with name, version and dependencies, or [dependency-groups], "
+    "or give a requirements file with -r."
+)
+
+
+class _Core(Struct, frozen=True, kw_only=True):
+    """The runtime side, self-references left as they are."""
+
+    name: NormalizedName | None = None
+    version: str | None = None
+    requires_python: str | None = None
+    dependencies: tuple[Requirement, ...] = ()
+    extras: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+    notes: tuple[Warned, ...] = ()
+
+
+class _Document(Struct, frozen=True, kw_only=True):
+    """One file while it is read."""
+
+    table: dict[str, Any]
+    lines: Lines
+    faults: Faults
+    opener: Opener | None
+
+
+def read_pyproject(text: str, source: str, *, opener: Opener | None = None, package: bool | None = None) -> Project:
+    """Read a pyproject.toml.
+
+    ``opener`` opens what the file names: setup.cfg and requirement files of setuptools' dynamic fields. Without it those
+    fields are faults. ``package`` overrules the file on whether the project is built (``deep-lock.toml`` may say so).
+    Raises ProjectInvalid with all faults of the file, or LimitExceeded.
+    """
+    table, lines = read_toml(text, source, ProjectInvalid)
+    document = _Document(table=table, lines=lines, faults=Faults(source, ProjectInvalid), opener=opener)
+    tools = _subtable(table, "tool", document.faults)
+    settings = _subtable(tools, "deep-lock", document.faults, "tool.")
+    poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults) if "poetry" in tools else None
+    core = _read_core(document, tools, poetry)
+    raw_groups = _read_all_groups(document, poetry)
+    if package is None:
+        package = _wants_package(settings, poetry)
+    if package is None and core.unknown and "project" not in table:
+        package = True  # it is described by its setup.py alone, and that is a part of its build
+    build_system, build_requires = read_build_system(table, lines, document.faults, package=package)
+    if build_system is None:
+        for key in sorted(core.unknown):
+            document.faults.add(
+                f"project.{key} is dynamic, and there is no build backend to ask: the project is not a package",
+                hint=f"Write project.{key} in the file; what is written is not in project.dynamic.",
+            )
+    document.faults.raise_any()
+    notes: list[Warned] = []
+    extras, dependencies, groups, broken = _expand(core, raw_groups, source, notes)
+    return Project(
+        source=source,
+        name=core.name,
+        version=core.version,
+        requires_python=core.requires_python,
+        dependencies=dependencies,
+        extras=extras,
+        unknown=core.unknown,
+        groups=groups,
+        broken_groups=broken,
+        build_system=build_system,
+        build_requires=build_requires,
+        prerelease_names=poetry.prerelease_names if poetry else frozenset(),
+        settings=settings,
+        notes=(*core.notes, *notes, *notes_on_foreign_settings(tools, source), *notes_on_characters(text, source)),
+    )
+
+
+def _subtable(table: dict[str, Any], key: str, faults: Faults, parent: str = "") -> dict[str, Any]:
+    value = table.get(key, {})
+    if isinstance(value, dict):
+        return value
+    faults.add(f"{parent}{key} must be a table, not {described(value)}")
+    return {}
+
+
+def _wants_package(settings: dict[str, Any], poetry: Poetry | None) -> bool | None:
+    said = settings.get("package")
+    if isinstance(said, bool):
+        return said
+    return False if poetry is not None and not poetry.package_mode else None
+
+
+def _read_core(document: _Document, tools: dict[str, Any], poetry: Poetry | None) -> _Core:
+    if "project" in document.table:
+        return _read_project_table(document, tools, poetry)
+    if poetry is not None:
+        return _from_poetry(poetry)
+    return _read_without_table(document, tools)
+
+
+def _read_without_table(document: _Document, tools: dict[str, Any]) -> _Core:
+    """No ``[project]`` and no Poetry: setup.cfg and setup.py may describe the project, or there are groups alone."""
+    said = _setuptools(document, tools, frozenset())
+    if said is not None and (said.has_setup_cfg or (said.has_setup_py and GROUPS not in document.table)):
+        return _Core(
+            name=said.name,
+            version=said.version,
+            requires_python=said.requires_python,
+            dependencies=said.dependencies or (),
+            extras=said.extras or {},
+            unknown=unknown_fields(said.dependencies, said.extras),
+        )
+    if GROUPS not in document.table:
+        document.faults.add("describes no project: no [project] table", hint=_NO_PROJECT_HINT)
+    if said is not None and said.has_setup_py:
+        message = "describes a project whose dependencies only code knows: they are not locked, the groups alone are"
+        return _Core(notes=(Warned(code="setup-py-unread", subject=setuptools.SETUP_PY, message=message),))
+    return _Core()
+
+
+def _from_poetry(poetry: Poetry) -> _Core:
+    return _Core(
+        name=poetry.name,
+        version=poetry.version,
+        requires_python=poetry.requires_python,
+        dependencies=poetry.dependencies,
+        extras=poetry.extras,
+        notes=poetry.notes,
+    )
+
+
+def _read_project_table(document: _Document, tools: dict[str, Any], poetry: Poetry | None) -> _Core:
+    faults = document.faults
+    table = document.table["project"]
+    if not isinstance(table, dict):
+        faults.add(f"project must be a table, not {described(table)}")
+        return _Core()
+    dynamic = _read_dynamic(table.get("dynamic", []), faults)
+    is_poetrys = poetry is not None and "poetry" in _backend(document)
+    instead = _from_poetry(poetry) if poetry and is_poetrys else _from_setuptools(document, tools, dynamic)
+    name = _read_project_name(table, faults)
+    static = _Core(
+        name=name,
+        version=_read_version(table.get("version"), faults),
+        requires_python=read_python_specifier(table.get("requires-python"), "project.requires-python", faults),
+        dependencies=read_requirement_list(
+            table.get("dependencies", []), "project.dependencies", document.lines, faults, direct=True
+        ),
+        extras=_read_extras(table.get("optional-dependencies", {}), document.lines, faults),
+    )
+    return _Core(
+        name=name,
+        version=instead.version if "version" in dynamic else static.version,
+        requires_python=instead.requires_python if "requires-python" in dynamic else static.requires_python,
+        dependencies=instead.dependencies if "dependencies" in dynamic else _directed(static.dependencies, poetry),
+        extras=instead.extras
+        if "optional-dependencies" in dynamic
+        else {extra: _directed(own, poetry) for extra, own in static.extras.items()},
+        unknown=instead.unknown,
+        notes=_notes_on_dynamic(dynamic, instead, faults.source),
+    )
+
+
+def _directed(requirements: tuple[Requirement, ...], poetry: Poetry | None) -> tuple[Requirement, ...]:
+    """Add the direct references that Poetry's table has for them."""
+    urls = poetry.sources if poetry is not None else {}
+    return tuple(
+        replace(own, url=urls[own.name]) if own.url is None and own.name in urls else own for own in requirements
+    )
+
+
+def _notes_on_dynamic(dynamic: frozenset[str], instead: _Core, source: str) -> tuple[Warned, ...]:
+    if "requires-python" not in dynamic or instead.requires_python is not None:
+        return ()
+    message = "is dynamic: only the build backend knows it, so deep-lock goes on as if every Python were admitted"
+    return (Warned(code="requires-python-dynamic", subject=f"{source} [project.requires-python]", message=message),)
+
+
+def _from_setuptools(document: _Document, tools: dict[str, Any], dynamic: frozenset[str]) -> _Core:
+    """What setuptools' own files say of the dynamic fields; what nothing says is a fault where it matters."""
+    wanted = dynamic & {"dependencies", "optional-dependencies"}
+    said = _setuptools(document, tools, dynamic) if wanted or "requires-python" in dynamic else None
+    dependencies = said.dependencies if said else None
+    extras = said.extras if said else None
+    missing = wanted - ({"dependencies"} if dependencies is not None else set())
+    missing -= {"optional-dependencies"} if extras is not None else set()
+    return _Core(
+        version=said.version if said else None,
+        requires_python=said.requires_python if said else None,
+        dependencies=dependencies or (),
+        extras=extras or {},
+        unknown=frozenset(missing),
+    )
+
+
+def _setuptools(document: _Document, tools: dict[str, Any], dynamic: frozenset[str]) -> Dynamic | None:
+    """Ask setuptools' files, if setuptools builds the project and the caller opens files."""
+    if document.opener is None or not _backend(document).startswith("setuptools.build_meta"):
+        return None
+    return setuptools.read_setuptools_dynamic(tools.get("setuptools"), dynamic, document.faults, document.opener)
+
+
+def _backend(document: _Document) -> str:
+    """The backend as far as it can be told before faults are found in its table."""
+    build = document.table.get("build-system")
+    backend = build.get("build-backend", LEGACY_BACKEND) if isinstance(build, dict) else LEGACY_BACKEND
+    return backend if isinstance(backend, str) else ""
+
+
+def _read_dynamic(value: Any, faults: Faults) -> frozenset[str]:
+    if not is_list_of_strings(value):
+        faults.add(f"project.dynamic must be a list of strings, not {described(value)}")
+        return frozenset()
+    if "name" in value:
+        faults.add("project.dynamic must not hold 'name': a name is never dynamic (PEP 621)")
+    return frozenset(value)
+
+
+def _read_project_name(table: dict[str, Any], faults: Faults) -> NormalizedName | None:
+    value = table.get("name")
+    if value is None:
+        faults.add("project.name is missing", hint='Write name = "..." in the [project] table.')
+        return None
+    if not isinstance(value, str):
+        faults.add(f"project.name must be a string, not {described(value)}")
+        return None
+    with faults.collecting():
+        return read_name(value, "project.name")
+    return None
+
+
+def _read_version(value: Any, faults: Faults) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        faults.add(f"project.version must be a string, not {described(value)}")
+        return None
+    try:
+        return str(Version(value[:200]))
+    except (InvalidVersion, ValueError):
+        faults.add(f"project.version {shown(value)} is not a valid version (PEP 440)")
+        return None
+
+
+def _read_extras(value: Any, lines: Lines, faults: Faults) -> dict[NormalizedName, tuple[Requirement, ...]]:
+    if not isinstance(value, dict):
+        faults.add(f"{OPTIONAL} must be a table, not {described(value)}")
+        return {}
+    extras: dict[NormalizedName, tuple[Requirement, ...]] = {}
+    spelled: dict[NormalizedName, str] = {}
+    for spelling, wanted in value.items():
+        with faults.collecting(OPTIONAL):
+            extra = read_name(spelling, "the extra")
+            if extra in spelled:
+                faults.add(f"{OPTIONAL}: {shown(spelled[extra])} and {shown(spelling)} are the same extra (PEP 685)")
+            spelled[extra] = spelling
+            extras[extra] = read_requirement_list(wanted, f"{OPTIONAL}.{spelling}", lines, faults, direct=True)
+    return extras
+
+
+def _read_all_groups(document: _Document, poetry: Poetry | None) -> RawGroups:
+    """Groups of the standard table; of Poetry's, those that it does not name."""
+    groups: dict[NormalizedName, Any] = dict(poetry.groups) if poetry else {}
+    if GROUPS in document.table:
+        groups.update(read_groups(document.table[GROUPS], document.lines, document.faults))
+    return groups
+
+
+def _expand(
+    core: _Core, raw_groups: RawGroups, source: str, notes: list[Warned]
+) -> tuple[Named, tuple[Requirement, ...], Named, tuple[tuple[NormalizedName, str], ...]]:
+    """Put what the project asks of itself in its place: (extras, dependencies, groups, broken groups)."""
+
+    def on_unknown(asker: Requirement, extra: NormalizedName) -> None:
+        message = f"the project requires its own extra {extra!r}, which it does not have"
+        notes.append(Warned(code="unknown-extra", subject=str(asker.origin or source), message=message))
+
+    dependencies = expand_self_references(core.dependencies, core.name, core.extras, on_unknown=on_unknown)
+    extras = tuple(
+        (extra, expand_self_references(asked, core.name, core.extras, inside=extra, on_unknown=on_unknown))
+        for extra, asked in core.extras.items()
+    )
+    whole, broken = expand_groups(raw_groups)
+    groups = tuple(
+        (
+            group,
+            expand_self_references(asked, core.name, core.extras, base=core.dependencies, on_unknown=on_unknown),
+        )
+        for group, asked in whole
+    )
+    return extras, dependencies, groups, broken

@@ -1,0 +1,374 @@
+"""Requirement files in pip's format, with the files that they include.
+
+What such a file may not do here: reach a URL or an absolute path, read the environment, choose an index, quote an
+included file in a message. A wrong ``-r`` may point at any file of the machine; its text is not ours to show.
+"""
+
+import posixpath
+import re
+from collections.abc import Callable
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+from packaging.markers import InvalidMarker, Marker
+from packaging.utils import NormalizedName
+
+from deep_lock.errors import HashWeak, LimitExceeded, RequirementInvalid, RequirementsInvalid
+from deep_lock.events import Warned
+from deep_lock.models.direct_url import Reference, parse_reference
+from deep_lock.models.requirement import MAX_REQUIREMENT_LENGTH, Origin, Requirement
+from deep_lock.models.resolution import ALL
+from deep_lock.parsing.requirements import DIRECT_SOURCE_HINT, read_name, read_requirement
+from deep_lock.parsing.text import deceiving, notes_on_characters, readable, shown
+from deep_lock.project.requirements_lexer import LineInvalid, Option, logical_lines, split_options
+
+_LINE = re.compile(r"([^\[\]]+)(?:\[([^\[\]]*)\])?(#[^\[\]]*)?")
+
+
+class UnnamedLine(Struct, frozen=True, kw_only=True):
+    """A line that names a path or a URL and no project: whose it is, the thing itself says."""
+
+    reference: Reference
+    """Paths are as written."""
+    extras: frozenset[NormalizedName]
+    marker: Marker | None
+    origin: Origin
+
+
+def read_unnamed(wanted: str, options: tuple[Option, ...], origin: Origin) -> UnnamedLine:
+    """Read a path or a URL, with extras in brackets and a marker behind it. Raises LineInvalid."""
+    text, semicolon, condition = wanted.partition(" ;") if " ;" in wanted else wanted.partition(";")
+    found = _LINE.fullmatch(text.strip())
+    if found is None or options or len(wanted) > MAX_REQUIREMENT_LENGTH:
+        raise LineInvalid("names a URL or a path with something odd behind it", hint="Write NAME @ URL.")
+    place, extras, fragment = found[1], found[2] or "", found[3] or ""
+    try:
+        return UnnamedLine(
+            reference=parse_reference(place + fragment),
+            extras=frozenset(read_name(extra.strip(), "the extra") for extra in extras.split(",") if extra.strip()),
+            marker=Marker(condition) if semicolon else None,
+            origin=origin,
+        )
+    except (InvalidMarker, ValueError, RecursionError):
+        raise LineInvalid("has a marker that is none") from None
+    except RequirementInvalid as error:
+        raise LineInvalid(f"names a URL or a path: {error.message}", hint=error.hint) from None
+
+
+def read_editable(value: str, origin: Origin) -> UnnamedLine:
+    """Read the value of ``-e``. Raises LineInvalid."""
+    line = read_unnamed(value, (), origin)
+    if line.reference.kind != "path" or line.reference.is_archive:
+        raise LineInvalid("is editable, and no folder", hint="Only a folder of this machine is installed as editable.")
+    return replace(line, reference=replace(line.reference, editable=True))
+
+
+MAX_FILE = 16 * 1024 * 1024
+MAX_INCLUSIONS = 200
+MAX_DEPTH = 40
+MAX_ENTRIES = 20_000
+
+_DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
+_INDEX_OPTIONS = frozenset(("index-url", "extra-index-url", "find-links", "trusted-host", "no-index"))
+_IGNORED = frozenset(
+    ("prefer-binary", "use-feature", "no-require-hashes", "config-settings", "all-releases", "only-final")
+)
+_VARIABLE = re.compile(r"\$\{[A-Za-z0-9_]+\}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_PATH = re.compile(r"[.~/\\]|[A-Za-z]:[\\/]|.*[/\\]|.*\.(whl|zip|tar\.gz|tgz|tar\.bz2|tar\.xz)$", re.IGNORECASE)
+
+
+class IndexOption(Struct, frozen=True, kw_only=True):
+    """An index setting found in a file: told, never obeyed. ``value`` may hold a password."""
+
+    option: str
+    value: str
+    origin: Origin
+
+    def __repr__(self) -> str:
+        return f"IndexOption({self.option!r}, {self.origin})"
+
+
+class RequirementsFile(Struct, frozen=True, kw_only=True):
+    """What a requirement file and all that it includes say, in order."""
+
+    source: str
+    requirements: tuple[Requirement, ...] = ()
+    unnamed: tuple[UnnamedLine, ...] = ()
+    constraints: tuple[Requirement, ...] = ()
+    hashes: tuple[tuple[Requirement, tuple[str, ...]], ...] = ()
+    """For each requirement or constraint that has any: "sha256:<hex>" and stronger, lower case."""
+    index_options: tuple[IndexOption, ...] = ()
+    no_binary: frozenset[str] = frozenset()
+    """Normalized names, or ":all:"."""
+    only_binary: frozenset[str] = frozenset()
+    pre: bool = False
+    require_hashes: bool = False
+    files: tuple[str, ...] = ()
+    """Names of all files that were read, the first one first."""
+    notes: tuple[Warned, ...] = ()
+
+
+def read_requirements(text: str, source: str, opener: Callable[[str, str], str]) -> RequirementsFile:
+    """Read a requirement file.
+
+    ``opener(including, relative)`` returns the text of an included file; see deep_lock.parsing.text.Opener.
+    Raises RequirementsInvalid (with what the first faulty line has wrong), HashWeak, or LimitExceeded.
+    """
+    reading = _Reading(opener=opener)
+    _read_file(text, _Place(source=source), reading)
+    return _finished(source, reading)
+
+
+def include_requirements(including: str, relative: str, opener: Callable[[str, str], str]) -> RequirementsFile:
+    """Read the requirement file that another kind of file names. Raises as read_requirements."""
+    reading = _Reading(opener=opener)
+    _include(relative, _Place(source=including), None, constraint=False, reading=reading)
+    return _finished(relative, reading)
+
+
+class _Place(Struct, frozen=True, kw_only=True):
+    """Where the reader is: a file, and the chain of files that led to it."""
+
+    source: str
+    chain: tuple[str, ...] = ()
+    constraint: bool = False
+
+    @property
+    def is_included(self) -> bool:
+        return bool(self.chain)
+
+
+class _Reading(Struct, kw_only=True):
+    """What grows while the files are read."""
+
+    opener: Callable[[str, str], str]
+    requirements: list[Requirement] = field(default_factory=list)
+    unnamed: list[UnnamedLine] = field(default_factory=list)
+    constraints: list[Requirement] = field(default_factory=list)
+    hashes: list[tuple[Requirement, tuple[str, ...]]] = field(default_factory=list)
+    index_options: list[IndexOption] = field(default_factory=list)
+    no_binary: set[str] = field(default_factory=set)
+    only_binary: set[str] = field(default_factory=set)
+    pre: bool = False
+    require_hashes: bool = False
+    files: list[str] = field(default_factory=list)
+    notes: list[Warned] = field(default_factory=list)
+
+
+def _finished(source: str, reading: _Reading) -> RequirementsFile:
+    return RequirementsFile(
+        source=source,
+        requirements=tuple(reading.requirements),
+        unnamed=tuple(reading.unnamed),
+        constraints=tuple(reading.constraints),
+        hashes=tuple(reading.hashes),
+        index_options=tuple(reading.index_options),
+        no_binary=frozenset(reading.no_binary),
+        only_binary=frozenset(reading.only_binary),
+        pre=reading.pre,
+        require_hashes=reading.require_hashes,
+        files=tuple(dict.fromkeys(reading.files)),
+        notes=tuple(reading.notes),
+    )
+
+
+def _read_file(text: str, place: _Place, reading: _Reading) -> None:
+    text = readable(text, place.source, RequirementsInvalid, MAX_FILE)
+    reading.files.append(place.source)
+    if len(reading.files) > MAX_INCLUSIONS:
+        raise LimitExceeded(f"{place.source}: more than {MAX_INCLUSIONS} included files")
+    reading.notes.extend(notes_on_characters(text, place.source))
+    for line in logical_lines(text, place.source):
+        origin = Origin(source=place.source, line=line.number)
+        try:
+            _read_line(line.text, origin, place, reading)
+        except LineInvalid as error:
+            quoted = "" if place.is_included else f" ({shown(line.text)})"
+            raise RequirementsInvalid(f"{origin}: the line{quoted} {error.message}", hint=error.hint) from None
+
+
+def _read_line(text: str, origin: Origin, place: _Place, reading: _Reading) -> None:
+    if code := deceiving(text):
+        # outside a comment no such character is needed: it can only make a line look like another one
+        raise LineInvalid(f"holds {code}, which hides or reorders text (bidi-in-input)", hint="Remove the character.")
+    wanted, options = split_options(text)
+    if wanted:
+        _read_wanted(wanted, options, origin, place, reading)
+        return
+    for option in options:
+        _read_option(option, origin, place, reading)
+
+
+def _refuse_variables(text: str) -> None:
+    if _VARIABLE.search(text):
+        raise LineInvalid(
+            "takes a requirement from the environment",
+            hint="Write the value itself: a lock must not depend on environment variables.",
+        )
+
+
+def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading) -> None:
+    _refuse_variables(wanted)
+    if _SCHEME.match(wanted) or (_PATH.match(wanted.partition(";")[0].strip()) and "@" not in wanted):
+        _take_unnamed(read_unnamed(wanted, options, origin), place, reading)
+        return
+    (reading.constraints if place.constraint else reading.requirements).append(
+        _read_named(wanted, options, origin, place, reading)
+    )
+    if len(reading.requirements) + len(reading.constraints) > MAX_ENTRIES:
+        raise LimitExceeded(f"{origin}: more than {MAX_ENTRIES} requirements")
+
+
+def _take_unnamed(line: UnnamedLine, place: _Place, reading: _Reading) -> None:
+    if place.constraint:
+        raise LineInvalid("names a URL or a path", hint=DIRECT_SOURCE_HINT)
+    reading.unnamed.append(line)
+    if len(reading.unnamed) > MAX_ENTRIES:
+        raise LimitExceeded(f"{line.origin}: more than {MAX_ENTRIES} requirements")
+
+
+def _read_named(
+    wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading
+) -> Requirement:
+    try:
+        requirement = read_requirement(wanted, origin, direct=not place.constraint)
+    except RequirementInvalid as error:
+        if place.is_included:
+            raise LineInvalid("is not a requirement", hint=error.hint) from None
+        reason = error.message.removeprefix(f"{origin}: ").rpartition("valid requirement: ")[2]
+        raise RequirementsInvalid(
+            f"{origin}: {shown(wanted)} is not a requirement: {reason}", hint=error.hint
+        ) from None
+    digests: list[str] = []
+    for option in options:
+        if option.name == "hash":
+            digests.append(_read_hash(option.value, origin))
+        elif option.name in _IGNORED:
+            _note_ignored(option, origin, reading)
+        else:
+            raise LineInvalid(f"has --{option.name} behind a requirement", hint="Give the option a line of its own.")
+    if digests:
+        reading.hashes.append((requirement, tuple(digests)))
+    return requirement
+
+
+def _read_option(option: Option, origin: Origin, place: _Place, reading: _Reading) -> None:
+    match option.name:
+        case "requirement":
+            # pip: what a constraint file includes by -r is required, not constrained
+            _include(option.value, place, origin, constraint=False, reading=reading)
+        case "constraint":
+            _include(option.value, place, origin, constraint=True, reading=reading)
+        case "editable":
+            _refuse_variables(option.value)
+            _take_unnamed(read_editable(option.value, origin), place, reading)
+        case "hash":
+            raise LineInvalid("has a hash without a requirement")
+        case "no-binary":
+            _read_formats(option.value, reading.no_binary, reading.only_binary)
+        case "only-binary":
+            _read_formats(option.value, reading.only_binary, reading.no_binary)
+        case "pre":
+            reading.pre = True
+        case "require-hashes":
+            reading.require_hashes = True
+        case name if name in _INDEX_OPTIONS:
+            reading.index_options.append(IndexOption(option=name, value=option.value, origin=origin))
+            reading.notes.append(
+                Warned(
+                    code="index-option-in-file",
+                    subject=str(origin),
+                    message=f"--{name} is not obeyed: name indexes to deep-lock itself ([[tool.deep-lock.index]], --index)",
+                )
+            )
+        case _:
+            _note_ignored(option, origin, reading)
+
+
+def _note_ignored(option: Option, origin: Origin, reading: _Reading) -> None:
+    reading.notes.append(
+        Warned(code="option-ignored", subject=str(origin), message=f"--{option.name} means nothing to a lock; ignored")
+    )
+
+
+def _read_formats(value: str, these: set[str], others: set[str]) -> None:
+    """``:all:``, ``:none:`` or names: later ones win, and no name is in both sets, as in pip."""
+    for item in filter(None, value.split(",")):
+        if item == ":none:":
+            these.clear()
+        elif item == ALL:
+            others.clear()
+            these.clear()
+            these.add(ALL)
+        else:
+            name = _format_name(item)
+            others.discard(name)
+            these.add(name)
+
+
+def _format_name(item: str) -> NormalizedName:
+    try:
+        return read_name(item.strip(), "the project")
+    except RequirementInvalid as error:
+        raise LineInvalid("has a list of names with something else in it", hint=error.hint) from None
+
+
+def _read_hash(value: str, origin: Origin) -> str:
+    """Check one ``algorithm:digest``. Raises HashWeak for less than sha256."""
+    algorithm, _, digest = value.lower().partition(":")
+    if algorithm not in _DIGEST_LENGTHS:
+        raise HashWeak(
+            f"{origin}: a hash of a kind that is not taken; sha256 and stronger are",
+            hint="Ask the index for sha256, or compute it from the file (pip hash).",
+        )
+    if len(digest) != _DIGEST_LENGTHS[algorithm] or not re.fullmatch(r"[0-9a-f]+", digest):
+        raise LineInvalid(f"has a {algorithm} that is not {_DIGEST_LENGTHS[algorithm]} hexadecimal digits")
+    return f"{algorithm}:{digest}"
+
+
+def _include(relative: str, place: _Place, origin: Origin | None, *, constraint: bool, reading: _Reading) -> None:
+    where = str(origin or place.source)
+    name = _joined(place.source, relative, where)
+    chain = (*place.chain, place.source)
+    if name in chain:
+        circle = " -> ".join([*chain[chain.index(name) :], name])
+        raise RequirementsInvalid(f"{where}: files include each other in a circle: {circle}")
+    if len(chain) > MAX_DEPTH:
+        raise LimitExceeded(f"{where}: files include each other more than {MAX_DEPTH} deep")
+    text = _opened(relative, place.source, where, reading.opener)
+    _read_file(text, _Place(source=name, chain=chain, constraint=constraint), reading)
+
+
+def _joined(including: str, relative: str, where: str) -> str:
+    """The included file's name, seen from where the first one's name is seen from."""
+    if (
+        _SCHEME.match(relative)
+        or relative.startswith(("/", "\\", "~"))
+        or "\\" in relative
+        or _VARIABLE.search(relative)
+    ):
+        raise RequirementsInvalid(
+            f"{where}: includes a URL or an absolute path",
+            hint="Only relative paths inside the project may be included, with '/' between folders.",
+        )
+    if not relative.isprintable():
+        raise RequirementsInvalid(f"{where}: includes a file whose name cannot be printed")
+    name = posixpath.normpath(posixpath.join(posixpath.dirname(including.replace("\\", "/")), relative))
+    if name.split("/", 1)[0] == ".." and not including.startswith(".."):
+        raise RequirementsInvalid(
+            f"{where}: includes a file outside the project",
+            hint="Only relative paths inside the project may be included.",
+        )
+    return name
+
+
+def _opened(relative: str, including: str, where: str, opener: Callable[[str, str], str]) -> str:
+    try:
+        return opener(including, relative)
+    except FileNotFoundError:
+        raise RequirementsInvalid(f"{where}: includes {shown(relative)}, which is not there") from None
+    except (OSError, UnicodeError) as error:
+        raise RequirementsInvalid(
+            f"{where}: includes {shown(relative)}, which cannot be read ({type(error).__name__})"
+        ) from None

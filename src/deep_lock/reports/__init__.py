@@ -1,0 +1,7 @@
+"""Findings and differences as text, Markdown, JSON and SARIF."""
+
+from deep_lock.lazy import load_at_first_use
+
+__all__ = ["diff", "findings", "machine", "outdated", "why"]
+
+load_at_first_use(__name__, "diff", "machine", in_load_all=False)

@@ -1,0 +1,181 @@
+"""Which file of a release a target would take, and why each other one is refused.
+
+Law: a refusal keeps its reason. `choose` is asked for thousands of releases and returns no reasons; `refusals` is asked
+only when there is a story to tell, and finds the reasons again.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+
+from msgspec import Struct
+from packaging.utils import NormalizedName
+
+from deep_lock.models.direct_url import parse_reference
+from deep_lock.models.distribution import Archive, Directory, Distribution, SourceDistribution, Vcs, Wheel
+from deep_lock.models.metadata import Metadata
+from deep_lock.models.requirement import Requirement
+from deep_lock.models.resolution import ALL, Candidate, Selection
+from deep_lock.sanitize import show
+from deep_lock.targets.target import Target, python_fits, rank
+
+SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz")
+"""Best first: PEP 625 names only the first."""
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """One file that the target does not take."""
+
+    filename: str
+    reason: str
+
+
+def _named(names: frozenset[str], name: str) -> bool:
+    return name in names or ALL in names
+
+
+def _limit(selection: Selection, name: NormalizedName) -> datetime | None:
+    for own, limit in selection.exclude_newer_package:
+        if own == name:
+            return limit
+    return selection.exclude_newer
+
+
+def wheels_allowed(name: NormalizedName, selection: Selection) -> bool:
+    """Whether a wheel of the project may be taken at all.
+
+    Under build scope "all" a wheel is a last resort: the closure then says that the release has no source.
+    """
+    return not _named(selection.no_binary, name) or name in selection.only_binary
+
+
+def sdists_allowed(name: NormalizedName, selection: Selection) -> bool:
+    """Whether an sdist of the project may be taken at all."""
+    return not _named(selection.only_binary, name) or name in selection.no_binary
+
+
+def sdists_first(name: NormalizedName, selection: Selection) -> bool:
+    """Whether the project is to be built even where a wheel would fit."""
+    return selection.build_scope == "all" and name not in selection.allow_wheel
+
+
+def _too_new(file: Distribution, selection: Selection) -> str:
+    limit = _limit(selection, file.name)
+    if limit is None:
+        return ""
+    if file.upload_time is None:  # fail closed: an index that strips times must not defeat a cool-down
+        return "the index gives no upload time, and exclude-newer is set"
+    if file.upload_time >= limit:
+        return f"uploaded {file.upload_time:%Y-%m-%dT%H:%M:%SZ}, after exclude-newer"
+    return ""
+
+
+def _wrong_kind(file: Distribution, target: Target, selection: Selection) -> str:
+    if isinstance(file, SourceDistribution):
+        return "" if sdists_allowed(file.name, selection) else "an sdist, and only-binary is set"
+    if not wheels_allowed(file.name, selection):
+        return "a wheel, and no-binary is set"
+    if ranked(file.tags, target) is None:
+        return f"its tags {file.tags} do not fit {target.label}"
+    return ""
+
+
+def _refusal(file: Distribution, target: Target, selection: Selection, *, yanked_ok: bool) -> str:
+    """Return why the file is not taken; empty where it may be. Cheapest questions first."""
+    if file.yanked is not None and not yanked_ok:
+        return f"yanked: {file.yanked}" if file.yanked else "yanked"
+    if not python_fits(file.requires_python, target):
+        return f"needs Python {file.requires_python}, and {target.label} has {target.python_full_version}"
+    return _too_new(file, selection) or _wrong_kind(file, target, selection)
+
+
+@lru_cache(maxsize=1 << 16)
+def ranked(tags: str, target: Target) -> int | None:
+    """`rank`, remembered: the same few tag sets come back for every release of a project."""
+    return rank(tags, target)
+
+
+def _build_number(wheel: Wheel) -> tuple[int, str]:
+    digits = wheel.build[: len(wheel.build) - len(wheel.build.lstrip("0123456789"))]
+    return (int(digits) if digits else -1, wheel.build[len(digits) :])
+
+
+def choose(
+    files: Sequence[Distribution], target: Target, selection: Selection, *, yanked_ok: bool = False
+) -> Distribution | None:
+    """Return the file that the target takes of one release: the best wheel, else an sdist; None where nothing fits.
+
+    ``yanked_ok``: PEP 592 allows a yanked file to an exact pin and to what is locked already.
+    """
+    best: Wheel | None = None
+    best_key: tuple[int, int, str] = (0, 0, "")
+    sdist: SourceDistribution | None = None
+    for file in files:
+        if _refusal(file, target, selection, yanked_ok=yanked_ok):
+            continue
+        if isinstance(file, SourceDistribution):
+            if sdist is None or suffix_rank(file.filename) < suffix_rank(sdist.filename):
+                sdist = file
+            continue
+        number, rest = _build_number(file)
+        key = (-(ranked(file.tags, target) or 0), number, rest)
+        if best is None or key > best_key:
+            best, best_key = file, key
+    if sdist is not None and (best is None or sdists_first(sdist.name, selection)):
+        return sdist
+    return best
+
+
+def is_meant(requirement: Requirement, candidate: Candidate) -> bool:
+    """Whether a candidate is what a requirement's URL names; any is where it has none."""
+    if requirement.url is None:
+        return True
+    wanted = parse_reference(requirement.url)
+    match candidate.distribution:
+        case Directory() as own:
+            return wanted.identity == ("path", own.path, None, own.subdirectory)
+        case Vcs() as own:
+            return wanted.identity == ("git", own.url or own.path, own.requested_revision, own.subdirectory)
+        case Archive() as own:
+            return wanted.identity == ("path" if own.is_path else "archive", own.place, None, own.subdirectory)
+        case _:
+            return False
+
+
+def direct_refusal(candidate: Candidate, metadata: Metadata, target: Target) -> str:
+    """Return why the target cannot take what a direct reference names; empty where it can.
+
+    Rules for choosing among files do not hold: there is nothing to choose.
+    """
+    file = candidate.distribution
+    if not python_fits(metadata.requires_python, target):
+        return f"needs Python {metadata.requires_python}, and {target.label} has {target.python_full_version}"
+    if isinstance(file, Archive) and isinstance(file.file, Wheel) and ranked(file.file.tags, target) is None:
+        return f"its tags {file.file.tags} do not fit {target.label}"
+    return ""
+
+
+def suffix_rank(filename: str) -> int:
+    """Return the place of an sdist's suffix in SDIST_SUFFIXES: lower is better."""
+    for place, suffix in enumerate(SDIST_SUFFIXES):
+        if filename.endswith(suffix):
+            return place
+    return len(SDIST_SUFFIXES)
+
+
+def fitting_wheels(
+    files: Sequence[Distribution], target: Target, selection: Selection, *, yanked_ok: bool = False
+) -> tuple[Wheel, ...]:
+    """Return every wheel of a release that the target could take: an installer may see only some of them."""
+    return tuple(
+        file for file in files if isinstance(file, Wheel) and not _refusal(file, target, selection, yanked_ok=yanked_ok)
+    )
+
+
+def refusals(
+    files: Sequence[Distribution], target: Target, selection: Selection, *, yanked_ok: bool = False
+) -> tuple[Refusal, ...]:
+    """Return why each file that the target does not take is refused."""
+    found = ((file.filename, _refusal(file, target, selection, yanked_ok=yanked_ok)) for file in files)
+    # an index wrote the yank reason and Requires-Python: one line, whatever they hold
+    return tuple(Refusal(filename=filename, reason=show(reason)) for filename, reason in found if reason)

@@ -1,0 +1,191 @@
+"""Which releases of a project could be pinned in one problem, best first, answered from the Catalog."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from deep_lock.models.requirement import Requirement
+from deep_lock.models.resolution import UNKNOWN_VERSION, BuildRequest, Candidate, Problem, Selection
+from deep_lock.resolver.candidates import choose, direct_refusal, is_meant
+from deep_lock.resolver.catalog import Catalog
+from deep_lock.resolver.dependencies import applicable
+from deep_lock.targets.target import Target
+
+
+class BlockedError(Exception):
+    """Carries a build request out of a search; never leaves this wing."""
+
+    def __init__(self, request: BuildRequest) -> None:
+        super().__init__(request.name)
+        self.request = request
+
+
+class Named:
+    """One problem's direct references."""
+
+    def __init__(self, problem: Problem, catalog: Catalog) -> None:
+        self._problem = problem
+        self._catalog = catalog
+        self._candidates: dict[str, Candidate | None] = {}
+        self.refused: dict[str, str] = {}
+        """Why what a URL names cannot be taken on the target, by the URL."""
+
+    def candidate(self, requirements: Sequence[Requirement], specifiers: Sequence[SpecifierSet]) -> Candidate | None:
+        """Return the one candidate that all the URLs name, if they do and it satisfies the specifiers.
+
+        Raises BlockedError where only a backend knows its metadata, or its version, which a specifier is about.
+        """
+        candidate = self._look(min(requirements, key=_editable_first), needs_version=any(specifiers))
+        if (
+            candidate is None
+            or (candidate.name, candidate.version) in self._problem.excluded
+            or not all(is_meant(requirement, candidate) for requirement in requirements)
+            or not all(specifier.contains(candidate.version, prereleases=True) for specifier in specifiers)
+        ):
+            return None
+        return candidate
+
+    def known(self, requirement: Requirement) -> Candidate | None:
+        """Return what a URL was found to name; None where it was not asked, or cannot be taken."""
+        return self._candidates.get(requirement.url or "")
+
+    def _look(self, requirement: Requirement, *, needs_version: bool) -> Candidate | None:
+        url = requirement.url or ""
+        known = self._candidates.get(url)
+        if url not in self._candidates or (needs_version and known is not None and known.version == UNKNOWN_VERSION):
+            target = self._problem.target
+            found = self._catalog.direct(requirement, target, needs_version=needs_version)
+            if isinstance(found, BuildRequest):
+                raise BlockedError(found)
+            metadata = self._catalog.metadata(found, target)
+            if isinstance(metadata, BuildRequest):
+                raise BlockedError(metadata)
+            refusal = direct_refusal(found, metadata, target)
+            if refusal:
+                self.refused[url] = refusal
+            self._candidates[url] = None if refusal else found
+        return self._candidates[url]
+
+
+def _editable_first(requirement: Requirement) -> tuple[bool, str]:
+    url = requirement.url or ""
+    return ("editable=true" not in url.partition("#")[2], url)
+
+
+def is_exact(specifier: SpecifierSet) -> bool:
+    """Whether a specifier names one release: ``==V`` without a wildcard, or ``===V``."""
+    return any(
+        part.operator == "===" or (part.operator == "==" and not part.version.endswith(".*")) for part in specifier
+    )
+
+
+_Taken = dict[tuple[NormalizedName, Version, bool], Candidate | None]
+
+
+class Choices:
+    """What a target takes of each release, by the rules of a selection: the same in every problem of one Catalog."""
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[Target, Selection], _Taken] = {}
+
+    def of(self, problem: Problem) -> _Taken:
+        """Return what is known so far, to be added to."""
+        return self._taken.setdefault((problem.target, problem.selection), {})
+
+
+class Releases:
+    """One problem's choice. Of other problems it remembers only what holds for all of them; the Catalog holds the world's."""
+
+    def __init__(self, problem: Problem, catalog: Catalog, choices: Choices | None = None) -> None:
+        self.problem = problem
+        self.catalog = catalog
+        self.preferences = dict(problem.preferences)
+        self.constraints: dict[NormalizedName, list[Requirement]] = {}
+        for constraint in applicable(problem.constraints, problem.target):
+            self.constraints.setdefault(constraint.name, []).append(constraint)
+        self.named = Named(problem, catalog)
+        self._direct = {requirement.name for requirement in problem.requirements}
+        self._usable = (choices or Choices()).of(problem)
+        self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
+        """By identity of the specifier, which is kept alive here: its hash costs more than the answer."""
+
+    def fits(self, specifier: SpecifierSet, version: Version) -> bool:
+        """Whether a version satisfies a specifier, pre-releases aside: those are a matter of the whole set."""
+        known = self._fits.get(id(specifier))
+        if known is None:
+            known = self._fits[id(specifier)] = (specifier, {})
+        answers = known[1]
+        answer = answers.get(version)
+        if answer is None:
+            answer = answers[version] = specifier.contains(version, prereleases=True)
+        return answer
+
+    def candidates(
+        self, name: NormalizedName, specifiers: Sequence[SpecifierSet], *, direct: bool
+    ) -> Iterator[Candidate]:
+        """Yield what could be pinned, best first: preferred versions, final ones, then pre-releases if admitted.
+
+        PEP 440: a pre-release counts only where no final release satisfies *all* that is asked of the name, or where
+        a specifier names one; even then final releases come first.
+        """
+        yanked_ok = any(is_exact(specifier) for specifier in specifiers)
+        preferred = self.preferences.get(name, ())
+        for version in preferred:
+            candidate = self._fitting(name, version, specifiers, yanked_ok=True)
+            if candidate is not None:
+                yield candidate
+        selection = self.problem.selection
+        mode = "allow" if name in selection.prerelease_names else selection.prereleases
+        withheld: list[Version] = []
+        finals = False
+        for version in self._ordered(name, direct=direct):
+            if version in preferred:
+                finals = finals or not version.is_prerelease
+                continue
+            if version.is_prerelease and mode != "allow":
+                withheld.append(version)
+                continue
+            candidate = self._fitting(name, version, specifiers, yanked_ok=yanked_ok)
+            if candidate is not None:
+                finals = True
+                yield candidate
+        named = any(specifier.prereleases for specifier in specifiers)
+        if mode == "disallow" or (finals and not named):
+            return
+        for version in withheld:
+            candidate = self._fitting(name, version, specifiers, yanked_ok=yanked_ok)
+            if candidate is not None:
+                yield candidate
+
+    def first(self, requirement: Requirement) -> Candidate | None:
+        """Return the best candidate for a requirement and the problem's constraints alone. Raises BlockedError."""
+        specifiers = [requirement.specifier, *(c.specifier for c in self.constraints.get(requirement.name, ()))]
+        if requirement.url is not None:
+            return self.named.candidate([requirement], specifiers)
+        return next(self.candidates(requirement.name, specifiers, direct=requirement.name in self._direct), None)
+
+    def _ordered(self, name: NormalizedName, *, direct: bool) -> Iterable[Version]:
+        versions = self.catalog.versions(name)
+        mode = self.problem.selection.resolution
+        lowest = mode == "lowest" or (mode == "lowest-direct" and direct)
+        return reversed(versions) if lowest else versions
+
+    def _fitting(
+        self, name: NormalizedName, version: Version, specifiers: Sequence[SpecifierSet], *, yanked_ok: bool
+    ) -> Candidate | None:
+        if (name, version) in self.problem.excluded:
+            return None
+        if not all(self.fits(specifier, version) for specifier in specifiers):
+            return None
+        return self.usable(name, version, yanked_ok=yanked_ok)
+
+    def usable(self, name: NormalizedName, version: Version, *, yanked_ok: bool) -> Candidate | None:
+        """Return the release with the file that the target takes, or None."""
+        key = (name, version, yanked_ok)
+        if key not in self._usable:
+            files = self.catalog.files(name, version)
+            file = choose(files, self.problem.target, self.problem.selection, yanked_ok=yanked_ok)
+            self._usable[key] = None if file is None else Candidate(name=name, version=version, distribution=file)
+        return self._usable[key]

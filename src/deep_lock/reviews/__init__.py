@@ -1,1 +1,0 @@
-"""Changes and findings in the forms in which people and programs look at them."""

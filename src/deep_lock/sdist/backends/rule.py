@@ -1,0 +1,97 @@
+"""What a rule about a backend is, and what it looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from packaging.specifiers import SpecifierSet
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+from deep_lock.models.build_system import BuildSystem, HookAnswer
+from deep_lock.models.metadata import Metadata
+from deep_lock.sdist import setup_cfg, setup_py
+from deep_lock.sdist.setuptools_options import SetuptoolsOptions, merge_options
+from deep_lock.targets.target import Target
+
+if TYPE_CHECKING:
+    from deep_lock.sdist.source_tree import Members
+
+
+@dataclass(frozen=True, kw_only=True)  # no slots: cached_property needs a __dict__
+class Source:
+    """An sdist as far as static rules look at it."""
+
+    name: NormalizedName
+    version: Version
+    members: Members
+    pyproject: Mapping[str, Any]
+    build_system: BuildSystem
+    project: Metadata | None
+    """The metadata that the ``[project]`` table proves."""
+
+    @cached_property
+    def options(self) -> SetuptoolsOptions:
+        """What setup.py and setup.cfg say together; a missing setup.py is a bare ``setup()``."""
+        files = self.members.files
+        script = setup_py.read_setup_py(files["setup.py"]) if "setup.py" in files else SetuptoolsOptions()
+        config = setup_cfg.read_setup_cfg(files["setup.cfg"], files) if "setup.cfg" in files else SetuptoolsOptions()
+        return merge_options(script, config)
+
+
+class Declared(Struct, frozen=True, kw_only=True):
+    """What the configuration in the sdist makes the hook ask for; None where that cannot be read."""
+
+    requires: tuple[str, ...] | None
+    reason: str
+    since: str = ""
+    """The lowest version of the backend that reads its configuration so."""
+
+
+Environment = Mapping[NormalizedName, Version]
+Declare = Callable[[Source], Declared]
+Complete = Callable[[tuple[str, ...], Version, Target, Environment], HookAnswer]
+
+
+def add_nothing(declared: tuple[str, ...], version: Version, target: Target, environment: Environment) -> HookAnswer:
+    """The answer depends on the configuration alone."""
+    del version, target, environment
+    return proven(declared)
+
+
+def proven(requires: tuple[str, ...], reason: str = "", *, conditional: str = "") -> HookAnswer:
+    """Return an answer that needed no code to run."""
+    return HookAnswer(requires=requires, evidence="static", conditional=conditional, reason=reason)
+
+
+def unknown(reason: str) -> HookAnswer:
+    """Return the answer that nobody knows."""
+    return HookAnswer(requires=None, evidence="assumed", reason=reason)
+
+
+class Editable(Struct, frozen=True, kw_only=True):
+    """What the hook for editable installations (PEP 660) asks for beyond that for wheels."""
+
+    read: SpecifierSet
+    requires: tuple[str, ...] = ()
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """One backend. A rule speaks only for the versions whose code was read; the bounds are data, not good will."""
+
+    distribution: NormalizedName
+    """The project whose version decides."""
+    backends: frozenset[str]
+    """Values of build-backend."""
+    read: SpecifierSet
+    """Versions of the distribution that the rule speaks for. A newer major version has to be read first."""
+    declare: Declare
+    complete: Complete = add_nothing
+    editable: tuple[Editable, ...] = ()
+    """Where it matters. Empty: every version that was read asks for the same as for a wheel, or has no such hook."""
+    only_itself: bool = False
+    """The backend serves no other project than the one it is part of."""

@@ -1,0 +1,232 @@
+"""All that an sdist says about its build and its dependencies, without unpacking or running anything of it.
+
+The ladder for runtime metadata, best first: PKG-INFO of 2.2 and up that vouches for Requires-Dist (PEP 643); the
+``[project]`` table with nothing left to the backend; setup.py and setup.cfg where they are proven literal. Below that
+there is only a guess, and only the backend knows.
+"""
+
+from typing import BinaryIO
+
+from msgspec.structs import replace
+from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
+
+from deep_lock.errors import MetadataInvalid
+from deep_lock.models.build_system import MetadataSource, SdistFacts
+from deep_lock.models.metadata import Metadata, check_name, is_static, parse_metadata
+from deep_lock.sdist.backends import setuptools
+from deep_lock.sdist.backends.answer import declare
+from deep_lock.sdist.backends.rule import Source
+from deep_lock.sdist.pyproject import (
+    guess_project,
+    read_build_system,
+    read_project,
+    read_requirements,
+    read_table,
+    read_toml,
+)
+from deep_lock.sdist.setuptools_options import EXTRAS, INSTALL, options_requires_dist, parse_requires_txt, split_lines
+from deep_lock.sdist.source_tree import Members, read_members
+
+_NOTED_FILES = {"Cargo.toml": "cargo-toml", "meson.build": "meson-build"}
+_RUST_TOOLS = frozenset({"maturin", "setuptools-rust"})
+
+
+def read_sdist(file: BinaryIO, *, filename: str, name: NormalizedName, version: Version) -> SdistFacts:
+    """Read an sdist, a seekable binary file whose hash was checked before, and judge it.
+
+    Raises ArchiveError, LimitExceeded, PyprojectInvalid, UrlForbidden, MetadataInvalid (another version) or
+    NameMismatch (another project).
+    """
+    members = read_members(file, filename)
+    release = f"{name} {version} ({filename})"
+    return judge_members(members, name=name, version=version, filename=filename, release=release)
+
+
+def judge_members(
+    members: Members, *, name: NormalizedName, version: Version, release: str, filename: str = ""
+) -> SdistFacts:
+    """Judge what was read of a source tree; ``release`` names it in messages, ``filename`` is that of an sdist.
+
+    Raises as `read_sdist`.
+    """
+    where = f"pyproject.toml of {release}"
+    pyproject = read_toml(members.files["pyproject.toml"], where) if "pyproject.toml" in members.files else {}
+    build_system, build_notes = read_build_system(pyproject, where)
+    pkg_info = _pkg_info(members, name, version, release)
+    source = Source(
+        name=name,
+        version=version,
+        members=members,
+        pyproject=pyproject,
+        build_system=build_system,
+        project=read_project(pyproject, name, str(version)),
+    )
+    metadata, metadata_source = _climb(source, pkg_info)
+    declared, self_hosted = declare(source)
+    return SdistFacts(
+        build_system=build_system,
+        metadata=metadata,
+        metadata_source=metadata_source,
+        guess=None if metadata is not None else _guess(source, pkg_info),
+        declared_hook=declared.requires,
+        hook_reason=declared.reason,
+        hook_since=declared.since,
+        self_hosted=str(version) if self_hosted else "",
+        cargo_lock=_cargo_lock(source),
+        notes=tuple(sorted({*members.notes, *build_notes, *_notes(source, filename, pkg_info)})),
+    )
+
+
+def _pkg_info(members: Members, name: NormalizedName, version: Version, release: str) -> Metadata | None:
+    raw = members.files.get("PKG-INFO")
+    if raw is None:
+        return None
+    where = f"PKG-INFO of {release}"
+    metadata = parse_metadata(raw, where)
+    check_name(metadata, name, where)
+    try:
+        same = Version(metadata.version) == version
+    except InvalidVersion:
+        return metadata  # a text from before PEP 440: noted, and nothing to compare
+    if not same:
+        # pip drops such a release too: what would be installed is not what was chosen
+        raise MetadataInvalid(f"{where}: holds the metadata of version {metadata.version[:100]}")
+    return metadata
+
+
+def _climb(source: Source, pkg_info: Metadata | None) -> tuple[Metadata | None, MetadataSource]:
+    if pkg_info is not None and is_static(pkg_info):
+        return pkg_info, "pkg-info"
+    if source.project is not None:
+        project = source.project
+        if project.requires_python is None and pkg_info is not None:
+            project = replace(project, requires_python=pkg_info.requires_python)
+        return project, "project"
+    static = _static(source, pkg_info)
+    return static, "static" if static is not None else ""
+
+
+def _static(source: Source, pkg_info: Metadata | None) -> Metadata | None:
+    """Return what setup.py, setup.cfg and ``[tool.setuptools.dynamic]`` prove, where setuptools is the backend."""
+    if source.build_system.backend not in setuptools.BACKENDS or source.build_system.backend_path:
+        return None
+    if setuptools.find_plugin((*source.build_system.requires, *source.options.setup_requires)):
+        return None
+    install, extras = _static_dependencies(source), _static_extras(source)
+    found = options_requires_dist(install, extras) if install is not None and extras is not None else None
+    if found is None:
+        return None
+    known_python = pkg_info.requires_python if pkg_info is not None else None
+    return Metadata(
+        name=source.name,
+        version=str(source.version),
+        metadata_version="2.2",
+        requires_dist=found[0],
+        provides_extra=tuple(map(NormalizedName, found[1])),
+        requires_python=_static_python(source) or known_python,
+    )
+
+
+def _static_dependencies(source: Source) -> tuple[str, ...] | None:
+    project = read_table(source.pyproject, "project")
+    if project and "dependencies" not in _dynamic(project):
+        return _listed(project.get("dependencies", []))
+    directive = read_table(source.pyproject, "tool", "setuptools", "dynamic").get("dependencies")
+    if project and directive is not None:
+        return _directive(directive, source.members)
+    return None if INSTALL in source.options.unproven else source.options.install_requires
+
+
+def _static_extras(source: Source) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
+    project = read_table(source.pyproject, "project")
+    table = read_table(source.pyproject, "tool", "setuptools", "dynamic", "optional-dependencies")
+    if not project or ("optional-dependencies" in _dynamic(project) and not table):
+        return None if EXTRAS in source.options.unproven else source.options.extras_require
+    found = []
+    listed = "optional-dependencies" not in _dynamic(project)
+    for extra, value in (read_table(project, "optional-dependencies") if listed else table).items():
+        texts = _listed(value) if listed else _directive(value, source.members)
+        if texts is None:
+            return None
+        found.append((extra, texts))
+    return tuple(found)
+
+
+def _static_python(source: Source) -> str | None:
+    listed = read_table(source.pyproject, "project").get("requires-python")
+    return listed if isinstance(listed, str) and listed else source.options.python_requires or None
+
+
+def _dynamic(project: dict[str, object]) -> list[object]:
+    listed = project.get("dynamic")
+    return listed if isinstance(listed, list) else []
+
+
+def _listed(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        return None
+    return tuple(value)
+
+
+def _directive(value: object, members: Members) -> tuple[str, ...] | None:
+    """Follow ``{file = ...}``: setuptools joins the files and takes each line for a requirement."""
+    paths = value.get("file") if isinstance(value, dict) else None
+    paths = [paths] if isinstance(paths, str) else paths
+    if not isinstance(paths, list) or not all(isinstance(path, str) and path in members.files for path in paths):
+        return None
+    return split_lines("\n".join(members.files[path].decode("utf-8", "replace") for path in paths))
+
+
+def _guess(source: Source, pkg_info: Metadata | None) -> Metadata | None:
+    """Return the best guess: what setuptools wrote when the sdist was made, else what else is listed."""
+    version = str(source.version)
+    for path in sorted(source.members.files):
+        if path.endswith(".egg-info/requires.txt") and _is_own(path, source.name):
+            found = parse_requires_txt(source.members.files[path], source.name, version)
+            if found is not None:
+                known = pkg_info.requires_python if pkg_info is not None else None
+                return replace(found, requires_python=known)
+    if pkg_info is not None and pkg_info.requires_dist:
+        return pkg_info
+    return guess_project(source.pyproject, source.name, version) or pkg_info
+
+
+def _is_own(path: str, name: NormalizedName) -> bool:
+    """Whether an egg-info folder is the project's own (vendored ones lie about too)."""
+    folder = path.split("/")[-2].removesuffix(".egg-info")
+    return folder.replace("_", "-").replace(".", "-").lower() == name
+
+
+def _cargo_lock(source: Source) -> str:
+    """Return the digest of the Cargo.lock nearest to the top.
+
+    Below the top only where a tool for Rust builds the sdist: elsewhere it would be somebody's test data.
+    """
+    locks = source.members.cargo_locks
+    if "Cargo.lock" in locks or not locks:
+        return locks.get("Cargo.lock", "")
+    asked = read_requirements(source.build_system.requires) or ()
+    if not _RUST_TOOLS.intersection(requirement.name for requirement in asked):
+        return ""
+    return locks[min(locks, key=lambda path: (path.count("/"), path))]
+
+
+def _notes(source: Source, filename: str, pkg_info: Metadata | None) -> set[str]:
+    notes = {note for path, note in _NOTED_FILES.items() if path in source.members.names}
+    normal = f"{source.name.replace('-', '_')}-{source.version}.tar.gz"
+    if filename and filename != normal:
+        notes.add("legacy-name")
+    if source.build_system.backend_path:
+        notes.add("in-tree-backend")
+    if pkg_info is not None and not _is_version(pkg_info.version):
+        notes.add("legacy-version")
+    return notes
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True

@@ -1,0 +1,170 @@
+"""The few files of an sdist that say how it is built, read out of the archive as it streams by.
+
+Law: nothing is unpacked, and every member is judged (`member_judge`). One pass: a gzip stream cannot be asked twice
+cheaply, so small files that a static rule may want later are kept at once.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
+from typing import BinaryIO
+
+from msgspec import Struct, field
+
+from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveError, LimitExceeded
+from deep_lock.sdist.decompress import MIB, PlainStream
+from deep_lock.sdist.member_rules import Judge, Kinds, deciding_limit, is_cargo_lock
+from deep_lock.sdist.tar_members import Member, TarWalk
+from deep_lock.sdist.zip_members import walk_zip
+
+Content = Callable[[], Iterator[bytes]]
+
+
+@contextmanager
+def archive_faults(filename: str) -> Iterator[None]:
+    """Let nothing out but ArchiveError in one of its four kinds and LimitExceeded."""
+    try:
+        yield
+    except (ArchiveError, LimitExceeded):
+        raise
+    except (ValueError, EOFError, OSError, RuntimeError, NotImplementedError, OverflowError, MemoryError) as error:
+        raise ArchiveBroken(f"{filename}: cannot be read ({type(error).__name__})") from None
+
+
+def make_judge(filename: str) -> Judge:
+    """Return a judge who has seen nothing."""
+    return Judge(where=filename, kinds=Kinds(where=filename))
+
+
+def walk_source(file: BinaryIO, filename: str, judge: Judge) -> Iterator[tuple[str, Member, Content]]:
+    """Yield the path below the top folder, the member, and what gives its bytes; the judge has passed it.
+
+    ``file`` is seekable. Every byte is looked at once, so checksums are checked. To be run within `archive_faults`.
+    """
+    kind = _kind_of(filename)
+    if kind == "zip":
+        for member, content in walk_zip(file, filename):
+            yield judge.add(member), member, content
+    else:
+        _refuse_polyglot(file, filename)
+        walk = TarWalk(PlainStream(file, kind, filename), filename)
+        for member in walk:
+            yield judge.add(member), member, partial(walk.chunks, member.size)
+    judge.finish()
+
+
+def _kind_of(filename: str) -> str:
+    name = filename.lower()
+    for kind, suffixes in {
+        "gz": (".tar.gz", ".tgz"),
+        "zip": (".zip",),
+        "bz2": (".tar.bz2", ".tbz"),
+        "xz": (".tar.xz", ".txz"),
+    }.items():
+        if name.endswith(suffixes):
+            return kind
+    raise ArchiveBroken(f"{filename}: not the name of a source distribution")
+
+
+_END_RECORD = b"PK\x05\x06"
+
+
+def _refuse_polyglot(file: BinaryIO, where: str) -> None:
+    """Refuse a tar file whose last bytes are the end record of a zip archive: other tools would read that one."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 22 - 0xFFFF))
+    tail = file.read()
+    at = tail.rfind(_END_RECORD)
+    if at >= 0 and len(tail) - at >= 22 and at + 22 + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
+        raise ArchiveAmbiguous(f"{where}: is a zip archive too: two readers would see two contents")
+
+
+_HELPFUL = re.compile(
+    r"(?:[^/]+\.(?:txt|in|py)|CMakeLists\.txt"  # what `file:` names; build hooks; CMake's wanted version
+    r"|src/[^/]+\.py"
+    r"|(?:[^/]+/)?[^/]*requirements?[^/]*/[^/]+\.(?:txt|in)"
+    r"|(?:[^/]+/){1,4}(?:__init__|version|_version|__version__)\.py)\Z",
+)
+_HELPFUL_LIMIT = 256 * 1024
+_HELPFUL_COUNT = 512
+_HELPFUL_TOTAL = 8 * MIB
+
+
+class Members(Struct, frozen=True, kw_only=True):
+    """What was kept of an archive. All paths are relative to its one top folder, with "/"."""
+
+    top: str
+    """The name of the top folder, as written."""
+    files: Mapping[str, bytes]
+    names: frozenset[str]
+    """Every regular file; for questions of existence."""
+    cargo_locks: Mapping[str, str] = {}
+    """sha256 of each Cargo.lock at the top or up to three folders below, by path."""
+    notes: tuple[str, ...] = ()
+
+
+class _Kept(Struct):
+    """The files kept so far."""
+
+    where: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+    """Helpful files of two contents."""
+    cargo_locks: dict[str, str] = field(default_factory=dict)
+    helpful_total: int = 0
+    helpful_count: int = 0
+
+    def wants(self, path: str, size: int) -> bool:
+        """Whether to keep a regular file."""
+        if deciding_limit(path) is not None or is_cargo_lock(path):
+            return True
+        if (
+            size > _HELPFUL_LIMIT
+            or self.helpful_count >= _HELPFUL_COUNT
+            or self.helpful_total + size > _HELPFUL_TOTAL
+            or not _HELPFUL.match(path)
+        ):
+            return False
+        self.helpful_count += 1
+        self.helpful_total += size
+        return True
+
+    def keep(self, path: str, data: bytes) -> None:
+        """Keep the bytes of a wanted file, the digest of a Cargo.lock; of a merely helpful one that is there twice, keep none."""
+        if is_cargo_lock(path):
+            self.cargo_locks[path] = sha256(data).hexdigest()
+            return
+        if path in self.doubtful or self.files.setdefault(path, data) != data:
+            self.files.pop(path, None)
+            self.doubtful.add(path)
+
+
+def _within(path: str, folder: str) -> str:
+    """Return the path as seen from a folder; "" where it is not inside."""
+    if not folder:
+        return path
+    return path.removeprefix(f"{folder}/") if path.startswith(f"{folder}/") else ""
+
+
+def read_members(file: BinaryIO, filename: str, *, inside: str = "") -> Members:
+    """Read the deciding and the merely helpful files of an sdist (a seekable binary file), without unpacking it.
+
+    ``inside`` is the folder of it that counts, "" for all; then paths are as seen from there.
+    Every byte is looked at once: checksums are checked and the limits of the module hold. Raises ArchiveError in one
+    of its four kinds, or LimitExceeded.
+    """
+    judge, kept = make_judge(filename), _Kept(where=filename)
+    with archive_faults(filename):
+        for place, member, content in walk_source(file, filename, judge):
+            path = _within(place, inside)
+            if path and member.kind == "file" and kept.wants(path, member.size):
+                kept.keep(path, b"".join(content()))
+    return Members(
+        top=judge.top,
+        files=kept.files,
+        names=frozenset(name for place in judge.names if (name := _within(place, inside))),
+        cargo_locks=kept.cargo_locks,
+        notes=tuple(sorted(judge.notes)),
+    )

@@ -1,0 +1,265 @@
+"""Markers as labels: the text that holds on exactly some of the declared targets, and on none of the others.
+
+What it says of machines that were not declared does not matter: a lock's ``environments`` turn those away. Every text
+is evaluated on every declared target before it is handed out (the house law: a marker must be exact).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Literal
+
+from msgspec import Struct
+from packaging.markers import InvalidMarker, Marker
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from deep_lock.errors import TargetsAlike
+from deep_lock.targets.marker_minimizer import (
+    Grid,
+    Literals,
+    Python,
+    conjunction,
+    cover,
+    grid,
+    platform_of,
+    python_axis,
+    say,
+)
+from deep_lock.targets.target import Target
+
+
+class MarkerInexact(AssertionError):
+    """A marker does not say what it was made to say: a bug here, and no fault of any input."""
+
+
+class Scope(Struct, frozen=True, kw_only=True, order=True):
+    """What an entry of the lock is for: the project itself, an extra of it, or a dependency group."""
+
+    kind: Literal["base", "extra", "group"]
+    name: str = ""
+    """Normalized; empty for base."""
+
+
+BASE = Scope(kind="base")
+
+Part = tuple[frozenset[str], Scope]
+"""The labels of targets on which a scope wants an entry."""
+
+
+def enlarge(chosen: Iterable[str], declared: tuple[Target, ...]) -> frozenset[str]:
+    """Add to the chosen labels those of declared targets that no marker tells from one of them.
+
+    Such are a free-threaded build and the ordinary one, glibc and musl, two levels of glibc or of macOS.
+    """
+    wanted = frozenset(chosen)
+    table = grid(declared)
+    cells = _bits(wanted, declared, table)
+    return frozenset(target.label for target, cell in zip(declared, table.cells, strict=True) if cell & cells)
+
+
+def label_marker(chosen: frozenset[str], declared: tuple[Target, ...]) -> str | None:
+    """Write the marker that holds on the chosen targets and on no other declared one; None where all are chosen.
+
+    Raises TargetsAlike where a target outside has the same markers as one inside: a caller that can live with the
+    larger set passes ``enlarge(chosen, declared)``. Raises ValueError on no label or one that is not declared.
+    """
+    return with_scopes([(chosen, BASE)], declared)
+
+
+def with_scopes(parts: Sequence[Part], declared: tuple[Target, ...]) -> str | None:
+    """Write the marker of an entry that several scopes want, each on its own targets (PEP 751 extras and groups).
+
+    It holds on a target where base is there, or a scope that is there was selected. None where base is everywhere.
+
+    Raises TargetsAlike and ValueError as `label_marker`.
+    """
+    return _with_scopes(frozenset(parts), declared)
+
+
+@lru_cache(maxsize=4096)
+def _with_scopes(parts: frozenset[Part], declared: tuple[Target, ...]) -> str | None:
+    wanted: dict[Scope, frozenset[str]] = {}
+    for labels, scope in parts:
+        wanted[scope] = wanted.get(scope, frozenset()) | labels
+    if not any(wanted.values()) or not frozenset[str]().union(*wanted.values()) <= {
+        target.label for target in declared
+    }:
+        raise ValueError("a marker needs labels, all of declared targets")
+    for labels in wanted.values():
+        _refuse_twins(labels, declared)
+    alternatives = _alternatives(wanted, declared)
+    text = None if alternatives is None else " or ".join(alternatives)
+    _verify(text, wanted, declared)
+    return text
+
+
+def _refuse_twins(labels: frozenset[str], declared: tuple[Target, ...]) -> None:
+    more = sorted(enlarge(labels, declared) - labels)
+    if more:
+        like = next(target for target in declared if target.label == more[0])
+        here = next(t.label for t in declared if t.label in labels and more[0] in enlarge([t.label], declared))
+        raise TargetsAlike(
+            f"{here} and {like.label} need different entries, and no marker tells one from the other",
+            hint="Declare one of the two targets only, or lock for them in two files.",
+        )
+
+
+def _bits(labels: frozenset[str], declared: tuple[Target, ...], table: Grid) -> int:
+    bits = 0
+    for target, cell in zip(declared, table.cells, strict=True):
+        if target.label in labels:
+            bits |= cell
+    return bits
+
+
+def _alternatives(wanted: Mapping[Scope, frozenset[str]], declared: tuple[Target, ...]) -> list[str] | None:
+    """The ``or`` parts of a marker; None where it always holds. Where base holds, the other scopes may say anything."""
+    table = grid(declared)
+    everywhere = _bits(frozenset(target.label for target in declared), declared, table)
+    base = _bits(wanted.get(BASE, frozenset()), declared, table)
+    if base == everywhere:
+        return None
+    alternatives = list(say(cover(base, everywhere & ~base, table.terms)))
+    scopes: dict[int, list[str]] = {}
+    for scope in sorted(wanted):
+        needed = _bits(wanted[scope], declared, table) & ~base
+        if needed:
+            scopes.setdefault(needed, []).append(_selected(scope))
+    for needed, selected in scopes.items():
+        forbidden = everywhere & ~base & ~needed
+        if forbidden:
+            places = say(cover(needed, forbidden, table.terms))
+            alternatives.append(f"{_either(selected)} and {_either(places)}")
+        else:
+            alternatives.extend(selected)
+    return alternatives
+
+
+def _selected(scope: Scope) -> str:
+    return f"'{scope.name}' in {'extras' if scope.kind == 'extra' else 'dependency_groups'}"
+
+
+def _either(alternatives: Sequence[str]) -> str:
+    return alternatives[0] if len(alternatives) == 1 else f"({' or '.join(alternatives)})"
+
+
+def _verify(text: str | None, wanted: Mapping[Scope, frozenset[str]], declared: tuple[Target, ...]) -> None:
+    """Evaluate the text as an installer would: nothing selected, everything, and each scope alone.
+
+    An entry is wanted by one scope or another, never by two together, so that these are enough.
+    """
+    marker = _parse(text)
+    scopes = sorted(scope for scope in wanted if scope != BASE)
+    for target in declared:
+        always = target.label in wanted.get(BASE, frozenset())
+        for selected in ([], scopes, *([scope] for scope in scopes)):
+            expected = always or any(target.label in wanted[scope] for scope in selected)
+            if _evaluate(marker, target, selected) != expected:
+                raise MarkerInexact(f"{text!r} on {target.label} with {selected}")
+
+
+def _parse(text: str | None) -> Marker | None:
+    try:
+        return None if text is None else Marker(text)
+    except InvalidMarker as error:
+        raise MarkerInexact(f"{text!r}: {error}") from None
+
+
+def _evaluate(marker: Marker | None, target: Target, selected: Sequence[Scope]) -> bool:
+    if marker is None:
+        return True
+    chosen = {
+        "extras": frozenset(scope.name for scope in selected if scope.kind == "extra"),
+        "dependency_groups": frozenset(scope.name for scope in selected if scope.kind == "group"),
+    }
+    return marker.evaluate({**target.environment, **chosen}, context="lock_file")
+
+
+def environment_marker(target: Target, declared: tuple[Target, ...]) -> str:
+    """Write the marker that names a target: its machine and system, and its Python where several are declared.
+
+    It holds on no other declared target, but on those that no marker tells from it (see `enlarge`).
+    """
+    named = _python_name(target, declared) if len(python_axis(declared)) > 1 else ()
+    text = conjunction((*_platform_name(platform_of(target)), *named))
+    marker, alike = _parse(text), enlarge([target.label], declared)
+    for other in declared:
+        if _evaluate(marker, other, ()) != (other.label in alike):
+            raise MarkerInexact(f"{text!r} on {other.label}")
+    return text
+
+
+def _platform_name(platform: tuple[str, str]) -> Literals:
+    machine, system = platform
+    return f"platform_machine == '{machine}'", f"sys_platform == '{system}'"
+
+
+def _python_name(target: Target, declared: tuple[Target, ...]) -> Literals:
+    """A minor version is all its micro versions but those that are declared beside it."""
+    axis = python_axis(declared)
+    here = next(python for python in axis if python.full_version == target.python_full_version)
+    if here.exact:
+        return (f"python_full_version == '{here.full_version}'",)
+    siblings = (python.full_version for python in axis if python.minor == here.minor and python != here)
+    return (f"python_version == '{here.minor}'", *(f"python_full_version != '{version}'" for version in siblings))
+
+
+def environments(declared: tuple[Target, ...], requires_python: str | None = None) -> tuple[str, ...]:
+    """Write the ``environments`` of a lock (PEP 751): one for each platform, in declared order, where Pythons allow.
+
+    Each declared target is in one, and no other Python minor version or platform is: a lock is exact for its targets
+    and for nothing else. What ``requires_python``, the lock's own key, already keeps out is not said again.
+    """
+    admitted = _admitted_minors(requires_python)
+    texts: dict[str, None] = {}
+    for platform in dict.fromkeys(map(platform_of, declared)):
+        axis = python_axis(target for target in declared if platform_of(target) == platform)
+        for clause in _python_clauses(axis, admitted):
+            texts[conjunction((*_platform_name(platform), *clause))] = None
+    markers = [_parse(text) for text in texts]
+    for target in declared:
+        if not any(_evaluate(marker, target, ()) for marker in markers):
+            raise MarkerInexact(f"{target.label} is in none of {tuple(texts)}")
+    return tuple(texts)
+
+
+def _minor(text: str) -> int:
+    return int(text.split(".")[1])
+
+
+def _python_clauses(axis: tuple[Python, ...], admitted: frozenset[int]) -> list[Literals]:
+    whole = sorted({_minor(python.minor) for python in axis if not python.exact})
+    single = [python for python in axis if python.exact and _minor(python.minor) not in whole]
+    if not single and admitted <= set(whole):
+        return [()]
+    runs: list[list[int]] = []
+    for minor in whole:
+        if runs and minor == runs[-1][-1] + 1:
+            runs[-1].append(minor)
+        else:
+            runs.append([minor])
+    clauses = [_run(run[0], run[-1], admitted) for run in runs]
+    return [*clauses, *((f"python_full_version == '{python.full_version}'",) for python in single)]
+
+
+def _run(first: int, last: int, admitted: frozenset[int]) -> Literals:
+    """The bounds of a run of minor versions that are not there already."""
+    if first == last:
+        return (f"python_version == '3.{first}'",)
+    low = (f"python_version >= '3.{first}'",) if any(minor < first for minor in admitted) else ()
+    high = (f"python_version <= '3.{last}'",) if any(minor > last for minor in admitted) else ()
+    return (*low, *high)
+
+
+_BEFORE, _AFTER = -1, 99  # stand for Python 2 and Python 4 among the minor versions of 3
+
+
+def _admitted_minors(requires_python: str | None) -> frozenset[int]:
+    """The minor versions of Python 3 of which requires-python admits any."""
+    try:
+        specifier = SpecifierSet(requires_python or "")
+        samples: dict[int, tuple[str, ...]] = {minor: (f"3.{minor}.0", f"3.{minor}.99") for minor in range(40)}
+        samples |= {_BEFORE: ("2.7.18",), _AFTER: ("4.0.0",)}
+        return frozenset(minor for minor, versions in samples.items() if any(map(specifier.contains, versions)))
+    except (InvalidSpecifier, ValueError):
+        # it keeps nothing out, so everything is said
+        return frozenset((_BEFORE, *range(40), _AFTER))

@@ -1,0 +1,206 @@
+"""The command line: exit codes, streams, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deep_lock import __version__
+from deep_lock.cli.context import FOREIGN_INDEX_SETTINGS
+from deep_lock.cli.main import run
+from deep_lock.cli.progress import Progress
+from deep_lock.config.options import Flags
+from deep_lock.errors import ProjectInvalid
+from deep_lock.events import Fetched, Fetching, Reporter, Solving, Warned
+from deep_lock.locking.lock import Outcome, lock
+from deep_lock.project.files import MAX_INPUT_BYTES
+from tests.support.scenarios import bench
+
+PROJECT = '[project]\nname = "app"\nversion = "1"\ndependencies = []\n'
+TARGET = ["--python-version", "3.13", "--platform", "x86_64-windows"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DEEP_LOCK_CACHE_DIR", str(tmp_path / "cache"))
+    own = tmp_path / "project"
+    own.mkdir()
+    (own / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
+    return own
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--version"], __version__),
+        (["--help"], "Exit codes"),
+        (["lock", "--help"], "--build-scope"),
+        (["cache", "-h"], "prune"),
+    ],
+)
+def test_help_is_data(arguments: list[str], text: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 0
+    out, err = capfd.readouterr()
+    assert text in out
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["lokc"], "No such command"),
+        (["lock", "--nope"], "No such option"),
+        (["lock", "--resolution", "newest"], "'newest' is not one of"),
+        (["lock", "--project", "nowhere"], "nowhere"),
+        (["lock", "--all-extras", "--extra", "x"], "--all-extras and --extra do not go together"),
+        (["lock", "--python-version", "2.7"], "'2.7' is not a Python version"),
+        (["lock", "--platform", "amiga"], "amiga"),
+        (["lock", "--exclude-newer", "yesterday"], "yesterday"),
+        (["lock", "--group", "nope"], "has no dependency group 'nope'"),
+        (["lock", "--script", "pyproject.toml", "-r", "pyproject.toml"], "do not go together"),
+        (["lock", "--no-index", "--default-index", "https://index.example/simple/"], "--no-index does not go together"),
+    ],
+)
+def test_wrong_usage_is_2(
+    folder: Path, arguments: list[str], text: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert run(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert text in err
+    assert "Traceback" not in err
+    assert not (folder / "deep.lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        ({"pyproject.toml": "[project\n"}, "pyproject.toml"),
+        ({"pyproject.toml": PROJECT + "[tool.deep-lock]\nresolutoin = 'lowest'\n"}, "did you mean 'resolution'?"),
+        ({"pyproject.toml": PROJECT.replace("[]", '["a b c"]')}, "'a b c' is not a valid requirement"),
+        ({"deep-lock.toml": "hooks = 'trust'\n"}, "is not taken from a file"),
+        ({"deep.lock": "lock-version = 1\n"}, "deep.lock"),
+        ({"deep.lock": "\udcff"}, "deep.lock"),
+        ({"pyproject.toml": "\udcff"}, "pyproject.toml"),
+    ],
+)
+def test_unreadable_input_is_2(
+    folder: Path, files: dict[str, str], text: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, content in files.items():
+        (folder / name).write_bytes(content.encode(errors="surrogateescape"))
+    assert run(["lock", "--project", str(folder), *TARGET]) == 2
+    assert text in capfd.readouterr().err
+
+
+def test_a_file_of_any_size_is_not_read(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "deep-lock.toml").write_text("#" * (MAX_INPUT_BYTES + 1), encoding="utf-8")
+    assert run(["lock", "--project", str(folder), *TARGET]) == 4
+    assert f"more than {MAX_INPUT_BYTES} bytes" in capfd.readouterr().err
+
+
+def test_no_project_at_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["lock", "--project", str(tmp_path)]) == 2
+    assert "no pyproject.toml, setup.cfg or setup.py" in capfd.readouterr().err
+
+
+def test_a_project_that_asks_for_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["lock", "--project", str(folder), "--no-index", *TARGET]) == 0
+    assert "nothing but wheels is installed" in capfd.readouterr().err
+    assert run(["lock", "--project", str(folder), "--no-index", "--check", *TARGET]) == 0
+    assert run(["-q", "lock", "--project", str(folder), "--no-index", *TARGET]) == 0
+    assert "up to date" in capfd.readouterr().err
+
+
+def test_quiet_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["-q", "lock", "--project", str(folder), "--no-index", *TARGET]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_flags_from_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DEEP_LOCK_LOCK_NO_INDEX", "1")
+    monkeypatch.setenv("DEEP_LOCK_LOCK_RESOLUTION", "lowest")
+    assert run(["lock", "--project", str(folder), *TARGET]) == 0, capfd.readouterr().err
+    assert 'resolution = "lowest"' in (folder / "deep.lock").read_text(encoding="utf-8")
+
+
+def test_index_settings_of_other_tools_are_told_of_and_not_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in FOREIGN_INDEX_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example/simple/")
+    assert run(["-v", "lock", "--project", str(folder), "--no-index", *TARGET]) == 0
+    assert "PIP_INDEX_URL set and not used" in capfd.readouterr().err
+    assert "index.example" not in (folder / "deep.lock").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("asked", ["lib==1.0", "lib"])
+def test_names_from_outside_cannot_write_to_the_terminal(
+    asked: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = {"lib 1.0": {"yanked": "a\x1b[31mhole\nerror: forged\u202e"}}
+    with bench(tmp_path, capfd, monkeypatch, releases) as made:
+        made.ask(asked)
+        ran = made.lock()
+    assert "hole" in ran.stderr
+    assert "\x1b[31m" not in ran.stderr
+    assert "\u202e" not in ran.stderr
+    assert "\nerror: forged" not in ran.stderr
+
+
+def test_tracebacks_only_for_who_asks(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text("[project\n", encoding="utf-8")
+    with pytest.raises(ProjectInvalid, match=r"pyproject\.toml"):
+        run(["-vv", "lock", "--project", str(folder)])
+
+
+def test_the_live_line_tells_what_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(color=False) as live:
+        live(Solving(subject="build of [red]odd 1.0", target="cp313"))
+        assert live.line() == r"solving build of \[red]odd 1.0 on cp313; 0 fetched, 0.0 MB"
+        for what in ("one", "two", "three\x1b[2J", "two"):
+            live(Fetching(what=what))
+        assert live.line().endswith(r"; waiting for one, three\u{1b}\[2J and 1 more")
+        live(Fetched(what="three\x1b[2J", size=2_500_000))
+        live(Fetched(what="one"))
+        live(Warned(code="x", subject="y", message="z"))
+        assert live.line().endswith("; 2 fetched, 2.5 MB; waiting for two")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "\x1b[2J" not in err
+
+
+def test_the_cache_commands(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    del folder
+    assert run(["cache", "dir"]) == 0
+    assert capfd.readouterr().out == f"{tmp_path / 'cache'}\n"
+    assert run(["cache", "clean"]) == 0
+    assert run(["cache", "prune"]) == 0
+    assert capfd.readouterr().out == ""
+
+
+def test_another_writer_is_not_overwritten(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capfd, monkeypatch, {"lib 1.0": {}}) as made:
+        made.ask("lib")
+        monkeypatch.setattr(
+            "deep_lock.cli.commands.lock.lock", _writes_meanwhile(made.folder / "deep.lock", "somebody else's")
+        )
+        ran = made.lock()
+    assert ran.code == 1
+    assert "another program wrote it meanwhile" in ran.stderr
+    assert ran.text == "somebody else's"
+
+
+def _writes_meanwhile(path: Path, text: str) -> Callable[[Flags, Reporter], Outcome]:
+    def slow(flags: Flags, reporter: Reporter) -> Outcome:
+        outcome = lock(flags, reporter)
+        path.write_text(text, encoding="utf-8")
+        return outcome
+
+    return slow

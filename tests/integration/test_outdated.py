@@ -1,0 +1,253 @@
+"""`deep-lock outdated`, and the moves that follow from it, through the front door."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deep_lock.cli.main import run
+from deep_lock.operations.outdated import read_upgrades
+from tests.support.scenario_server import Releases
+from tests.support.scenarios import LINUX, WINDOWS, Bench, Run, bench
+
+OLD: Releases = {
+    "app-lib 1.0": {"requires": ["shared<3"]},
+    "shared 2.0": {},
+    "native 1.0": {
+        "wheels": ["cp313-cp313-win_amd64"],
+        "sdist": True,
+        "build": ["maker<4"],
+        "backend": "flit_core.buildapi",
+    },
+    "other 1.0": {"wheels": [], "sdist": True, "build": ["maker"], "backend": "flit_core.buildapi"},
+    "maker 3.0": {"requires": ["inner"]},
+    "inner 1.0": {},
+}
+NEW: Releases = {
+    **OLD,
+    "app-lib 1.1": {"requires": ["shared<3"]},
+    "app-lib 2.0rc1": {},
+    "shared 3.0": {},
+    "maker 4.0": {"requires": ["inner"]},
+    "inner 1.5": {"requires-python": "<3"},
+    "native 1.1": {"wheels": ["cp313-cp313-win_amd64"]},
+}
+
+
+class Outdating:
+    def __init__(self, made: Bench) -> None:
+        self.bench = made
+        made.platforms = (LINUX, WINDOWS)
+        made.write(
+            {
+                "pyproject.toml": '[project]\nname = "app"\nversion = "1"\n'
+                'dependencies = ["app-lib<2", "native", "other", "shared"]\n'
+            }
+        )
+        locked = made.lock()
+        assert locked.code == 0, locked.stderr
+
+    def run(self, *flags: str) -> tuple[int, str, str]:
+        self.bench.capture.readouterr()
+        code = run(["outdated", "--lock", str(self.bench.folder / "deep.lock"), *flags])
+        told = self.bench.capture.readouterr()
+        return code, told.out, told.err
+
+    def rows(self, *flags: str) -> list[dict[str, Any]]:
+        document = json.loads(self.run("--output-format", "json", *flags)[1])
+        assert (document["schema"], document["version"]) == ("deep-lock/outdated", 1)
+        rows: list[dict[str, Any]] = document["outdated"]
+        return rows
+
+
+@pytest.fixture
+def outdating(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Outdating]:
+    with bench(tmp_path, capsys, monkeypatch, OLD) as made:
+        yield Outdating(made)
+
+
+def test_nothing_is_outdated_where_nothing_is_newer(outdating: Outdating) -> None:
+    assert outdating.rows() == []
+    code, out, said = outdating.run("--exit-code")
+    assert (code, out) == (0, "")
+    assert "nothing is outdated" in said
+
+
+def test_newer_releases_by_environment(outdating: Outdating) -> None:
+    outdating.bench.hold(NEW)
+    rows = outdating.rows()
+    told = [(row["scope"], row["build"], row["name"], row["version"], row["newest"]) for row in rows]
+    assert told == [
+        ("runtime", "", "app-lib", "1.0", "1.1"),
+        ("runtime", "", "native", "1.0", "1.1"),
+        ("runtime", "", "shared", "2.0", "3.0"),
+        ("build", "native 1.0", "maker", "3.0", "4.0"),
+        ("build", "other 1.0", "maker", "3.0", "4.0"),
+    ], "a pre-release, and one for no target, are no news"
+    by_name = {(row["name"], row["build"]): row for row in rows}
+    assert by_name["native", ""]["targets"] == [f"cp313-{WINDOWS}"]
+    assert by_name["app-lib", ""]["targets"] == []
+    assert not by_name["maker", "native 1.0"]["admitted"]
+    assert by_name["maker", "other 1.0"]["admitted"]
+    assert by_name["maker", "other 1.0"]["command"] == "deep-lock lock -P maker==4.0"
+    assert all(row["direct"] for row in rows)
+
+
+def test_one_scope_and_the_text(outdating: Outdating) -> None:
+    outdating.bench.hold(NEW)
+    assert {row["scope"] for row in outdating.rows("--build")} == {"build"}
+    assert {row["scope"] for row in outdating.rows("--runtime")} == {"runtime"}
+    code, out, said = outdating.run("--exit-code")
+    assert code == 1
+    assert out.splitlines()[:2] == ["run time", "  app-lib  1.0 -> 1.1"]
+    assert "build of native 1.0\n  maker    3.0 -> 4.0  (kept back by what is asked for)" in out
+    assert "5 of the lock's uses" in said
+
+
+def test_the_locks_own_rules_hold(outdating: Outdating) -> None:
+    assert outdating.bench.lock("--prerelease", "allow", "--exclude-newer", "2024-06-01").code == 0
+    late = {key: {**release, "uploaded": "2024-07-01T00:00:00Z"} for key, release in NEW.items() if key not in OLD}
+    outdating.bench.hold({**OLD, **late, "shared 2.9rc1": {}})
+    assert [(row["name"], row["newest"]) for row in outdating.rows("--runtime")] == [("shared", "2.9rc1")]
+
+
+def test_the_command_that_is_told_moves_it_and_nothing_else(outdating: Outdating) -> None:
+    outdating.bench.hold(NEW)
+    before = outdating.bench.lock("--dry-run").lock
+    row = next(row for row in outdating.rows("--runtime") if row["name"] == "app-lib")
+    ended = outdating.bench.lock("--refresh", *row["command"].split(" ")[2:])
+    assert ended.code == 0
+    moved = {(entry.name, entry.version) for entry in ended.lock.packages} ^ {
+        (entry.name, entry.version) for entry in before.packages
+    }
+    assert moved == {("app-lib", "1.0"), ("app-lib", "1.1")}
+
+
+# -- moving one build entry
+
+
+BUILDS: Releases = {
+    **{key: release for key, release in OLD.items() if not key.startswith("native")},
+    "native 1.0": {"wheels": [], "sdist": True, "build": ["maker"], "backend": "flit_core.buildapi"},
+    "maker 3.5": {"requires": ["inner"]},
+    "inner 1.6": {},
+}
+
+
+def _environments(ended: Run) -> dict[str, list[str]]:
+    return {build.name: [f"{own.name} {own.version}" for own in build.packages] for build in ended.lock.builds}
+
+
+def test_a_build_entry_moves_in_all_environments_that_admit_it_or_in_one(outdating: Outdating) -> None:
+    own = outdating.bench
+    own.hold({**OLD, "native 1.0": BUILDS["native 1.0"]})
+    assert own.lock("--refresh", "--upgrade").code == 0
+    own.hold(BUILDS)
+    one = own.lock("--refresh", "-P", "maker==3.5", "--in-build", "native", "--dry-run")
+    assert one.code == 0
+    assert own.lock("-P", "maker==3.5", "--in-build", "native").code == 0
+    assert _environments(own.lock("--check")) == {
+        "native": ["inner 1.0", "maker 3.5"],
+        "other": ["inner 1.0", "maker 3.0"],
+    }
+    ended = own.lock("-P", "maker==3.5")
+    assert _environments(ended) == {"native": ["inner 1.0", "maker 3.5"], "other": ["inner 1.0", "maker 3.5"]}
+
+
+def test_a_build_entry_that_nothing_admits_is_an_error_that_names_who(outdating: Outdating) -> None:
+    own = outdating.bench
+    before = own.lock("--check").text
+    own.hold({**OLD, "maker 4.0": {"requires": ["inner"]}})
+    ended = own.lock("--refresh", "-P", "maker==4.0", "--in-build", "native")
+    assert ended.code == 1
+    assert "-P maker==4.0: nothing took it" in ended.stderr
+    assert "the build of native 1.0 takes 3.0: it asks for maker<4" in ended.stderr
+    assert ended.text == before
+    ended = own.lock("-P", "app-lib==1.0", "-P", "nowhere==1")
+    assert ended.code == 1
+    assert "this lock does not use nowhere" in ended.stderr
+
+
+# -- a bot that moved only the version
+
+
+def _by_hand(own: Bench, name: str, was: str, now: str) -> str:
+    path = own.folder / "deep.lock"
+    text = path.read_text(encoding="utf-8")
+    head = f'name = "{name}"\nversion = "'
+    assert f'{head}{was}"' in text
+    path.write_text(text.replace(f'{head}{was}"', f'{head}{now}"'), encoding="utf-8")
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_version_that_was_moved_by_hand_is_told_with_what_to_run(outdating: Outdating) -> None:
+    own = outdating.bench
+    own.hold(NEW)
+    moved = _by_hand(own, "app-lib", "1.0", "1.1")
+    for flags in ((), ("--check",), ("-P", "shared")):
+        ended = own.lock("--refresh", *flags)
+        assert ended.code == 2
+        assert "only versions were moved in it: app-lib from 1.0 to 1.1" in ended.stderr
+        assert "run deep-lock lock -P app-lib==1.1" in ended.stderr
+        assert ended.text == moved
+    ended = own.lock("--refresh", "-P", "app-lib==1.1")
+    assert ended.code == 0
+    assert "app-lib==1.1" in ended.pins()
+    assert "shared==2.0" in ended.pins(), "earlier pins hold"
+    assert own.lock("--check").code == 0
+
+
+def test_a_lock_that_is_broken_otherwise_is_not_mistaken_for_it(outdating: Outdating) -> None:
+    own = outdating.bench
+    path = own.folder / "deep.lock"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('lock-version = "1.0"', 'lock-version = "9.0"'), encoding="utf-8"
+    )
+    ended = own.lock("-P", "app-lib==1.1")
+    assert ended.code == 2
+    assert "lock-version" in ended.stderr
+
+
+# -- documents of bots
+
+
+def test_what_outdated_wrote_is_what_lock_moves(outdating: Outdating, tmp_path: Path) -> None:
+    own, document = outdating.bench, tmp_path / "outdated.json"
+    own.hold(NEW)
+    rows = [row for row in outdating.rows() if row["name"] in {"app-lib", "maker"}]
+    document.write_text(json.dumps({"schema": "deep-lock/outdated", "version": 1, "outdated": rows}), encoding="utf-8")
+    ended = own.lock("--refresh", "--upgrade-from", str(document))
+    assert ended.code == 0, ended.stderr
+    assert "app-lib==1.1" in ended.pins(builds=False)
+    assert "shared==2.0" in ended.pins(builds=False)
+    assert _environments(ended) == {"native": ["inner 1.0", "maker 3.0"], "other": ["inner 1.0", "maker 4.0"]}
+
+
+def test_rows_of_one_project_with_several_versions_move_it_to_what_each_can_take(tmp_path: Path) -> None:
+    document = tmp_path / "outdated.json"
+    rows = '[{"name": "a", "newest": "1"}, {"name": "A", "newest": "2"}, {"name": "b", "newest": "3"}, {"name": "b", "newest": "3"}]'
+    document.write_text(f'{{"schema": "deep-lock/outdated", "version": 1, "outdated": {rows}}}', encoding="utf-8")
+    assert read_upgrades(document) == ("a", "b==3")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[]", "Expected `object`"),
+        ('{"schema": "deep-lock/outdated", "version": 2, "outdated": []}', "$.version"),
+        (
+            '{"schema": "deep-lock/outdated", "version": 1, "outdated": [{"name": "a", "newest": "x y"}]}',
+            "is no version",
+        ),
+    ],
+)
+def test_a_document_that_is_none_is_wrong_usage(text: str, told: str, outdating: Outdating, tmp_path: Path) -> None:
+    document = tmp_path / "outdated.json"
+    document.write_text(text, encoding="utf-8")
+    ended = outdating.bench.lock("--upgrade-from", str(document))
+    assert ended.code == 2
+    assert told in ended.stderr

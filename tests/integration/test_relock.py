@@ -1,0 +1,594 @@
+"""What the second run does: keeps pins, gives up what it is told to, asks for nothing it has, says why a lock is stale."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deep_lock.builds.sandbox.sandbox import probe
+from deep_lock.cli.main import run
+from tests.support.scenario_server import Releases, release_files
+from tests.support.scenarios import MINOR, Bench, bench, check_whole, laid, load
+
+SCENARIOS = Path(__file__).parents[2] / "fixtures" / "scenarios"
+SETUPTOOLS: Releases = {"setuptools 80.9.0": {}}
+LIB: Releases = {"lib 1.0": {"requires": ["dep", "other"]}, "dep 1.0": {}, "other 1.0": {}}
+NEWER: Releases = {
+    **LIB,
+    "lib 1.1": {"requires": ["dep", "other"]},
+    "dep 1.1": {},
+    "other 1.1": {},
+    "tool 1.0": {"wheels": [], "sdist": True, "build": ["setuptools", "cython"], "backend": "setuptools.build_meta"},
+    "cython 3.0": {},
+    "cython 3.1": {},
+    "setuptools 81.0.0": {},
+    **SETUPTOOLS,
+}
+SDIST = {"wheels": [], "sdist": True}
+
+
+@pytest.fixture
+def made(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    with bench(tmp_path, capfd, monkeypatch, LIB) as own:
+        own.ask("lib")
+        assert own.lock().code == 0
+        yield own
+
+
+def test_pins_are_kept_where_newer_releases_appear(made: Bench) -> None:
+    made.hold(NEWER)
+    made.ask("lib", "tool")
+    ran = made.lock("--refresh")
+    assert ran.code == 0
+    assert ran.pins(builds=False) == ["dep==1.0", "lib==1.0", "other==1.0", "tool==1.0"]
+    check_whole(made, ran)
+
+
+def test_upgrade_gives_up_all_pins(made: Bench) -> None:
+    made.hold(NEWER)
+    ran = made.lock("-U", "--refresh")
+    assert ran.pins() == ["dep==1.1", "lib==1.1", "other==1.1"]
+    check_whole(made, ran)
+
+
+@pytest.mark.parametrize(
+    ("flag", "pins"),
+    [
+        ("dep", ["dep==1.1", "lib==1.0", "other==1.0"]),
+        ("Dep", ["dep==1.1", "lib==1.0", "other==1.0"]),
+        ("lib", ["dep==1.0", "lib==1.1", "other==1.0"]),
+        ("other==1.1", ["dep==1.0", "lib==1.0", "other==1.1"]),
+        ("other==1.0", ["dep==1.0", "lib==1.0", "other==1.0"]),
+        ("unheard-of", ["dep==1.0", "lib==1.0", "other==1.0"]),
+    ],
+)
+def test_upgrade_of_one_package_moves_what_it_must(made: Bench, flag: str, pins: list[str]) -> None:
+    made.hold(NEWER)
+    ran = made.lock("-P", flag, "--refresh")
+    assert ran.code == 0, ran.stderr
+    assert ran.pins() == pins
+
+
+def test_upgrade_of_one_package_takes_along_what_it_needs(made: Bench) -> None:
+    made.hold({**NEWER, "lib 1.1": {"requires": ["dep>=1.1", "other"]}})
+    assert made.lock("-P", "lib", "--refresh").pins() == ["dep==1.1", "lib==1.1", "other==1.0"]
+
+
+def test_a_version_that_does_not_exist_is_said(made: Bench) -> None:
+    before = made.lock().text
+    ran = made.lock("-P", "lib==9")
+    assert ran.code == 1
+    assert "no version of lib satisfies" in ran.stderr
+    assert ran.text == before
+
+
+def test_build_pins_are_kept_and_given_up_apart(made: Bench) -> None:
+    old: Releases = {key: release for key, release in NEWER.items() if key not in {"cython 3.1", "setuptools 81.0.0"}}
+    made.hold(old)
+    made.ask("tool")
+    assert made.lock("-U", "--refresh").pins() == ["cython==3.0", "setuptools==80.9.0", "tool==1.0"]
+    made.hold(NEWER)
+    kept = made.lock("--refresh")
+    assert kept.pins() == ["cython==3.0", "setuptools==80.9.0", "tool==1.0"]
+    one = made.lock("-P", "cython")
+    assert one.pins() == ["cython==3.1", "setuptools==80.9.0", "tool==1.0"]
+    exact = made.lock("-P", "cython==3.0")
+    assert exact.pins() == ["cython==3.0", "setuptools==80.9.0", "tool==1.0"]
+    every = made.lock("--upgrade-build")
+    assert every.pins() == ["cython==3.1", "setuptools==81.0.0", "tool==1.0"]
+    check_whole(made, every)
+
+
+def test_a_yanked_pin_is_kept_and_told_of(made: Bench) -> None:
+    made.hold({**NEWER, "dep 1.0": {"yanked": "a hole"}})
+    ran = made.lock("--refresh")
+    assert "dep==1.0" in ran.pins()
+    assert "dep 1.0: it is yanked: a hole" in ran.stderr
+
+
+def test_order_of_inputs_is_no_matter(made: Bench) -> None:
+    made.hold(NEWER)
+    made.ask("lib", "tool", "cython>=3", "dep<2")
+    first = made.lock("-U", "--refresh")
+    made.ask("dep<2", "cython>=3", "tool", "lib")
+    assert made.lock("--check").code == 0
+    assert made.lock("-U").text == first.text
+    made.ask("dep  < 2", "Cython >=3", "TOOL", "lib")
+    assert made.lock("--check").code == 0
+    assert made.lock("-U").text == first.text
+
+
+def test_order_of_flags_is_no_matter(made: Bench) -> None:
+    made.pythons, made.platforms = ("3.12", "3.13"), ("x86_64-windows", "x86_64-manylinux_2_28")
+    first = made.lock("--no-binary", "a", "--no-binary", "b")
+    made.pythons, made.platforms = ("3.13", "3.12"), ("x86_64-manylinux_2_28", "x86_64-windows")
+    second = made.lock("-U", "--no-binary", "b", "--no-binary", "a")
+    assert second.text == first.text
+
+
+def test_a_second_run_asks_for_nothing_and_writes_nothing(made: Bench) -> None:
+    path = made.folder / "deep.lock"
+    before = path.stat().st_mtime_ns
+    ran = made.lock()
+    assert ran.asked == ()
+    assert "deep.lock is up to date" in ran.stderr
+    assert path.stat().st_mtime_ns == before
+
+
+def test_dry_run_writes_nothing(made: Bench) -> None:
+    before = made.lock().text
+    made.ask("lib", "dep")
+    ran = made.lock("--dry-run")
+    assert (ran.code, ran.text) == (0, before)
+    assert "deep.lock would change" in ran.stderr
+
+
+# -- --check
+
+
+@pytest.mark.parametrize(
+    ("requirements", "reason"),
+    [
+        (["lib", "dep"], "pyproject.toml now asks for 'dep'"),
+        ([], "pyproject.toml no longer asks for 'lib'"),
+        (["lib>=1"], "pyproject.toml now asks for 'lib>=1' instead of 'lib'"),
+    ],
+)
+def test_check_says_which_input_changed(made: Bench, requirements: list[str], reason: str) -> None:
+    made.ask(*requirements)
+    ran = made.lock("--check")
+    assert (ran.code, ran.asked) == (1, ())
+    assert reason in ran.stderr
+    assert "hint: run deep-lock lock, with the same flags" in ran.stderr
+
+
+ADDING = """\
+[project]
+name = "app"
+version = "1"
+dependencies = ["tool"]
+
+[tool.deep-lock.extra-build-requires]
+tool = {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("added", "code", "reason"),
+    [
+        (["dep==1.0"], 0, "up to date"),
+        (["Dep == 1.0", "dep==1.0"], 0, "up to date"),
+        (["dep"], 1, "extra-build-requires of 'tool' now asks for 'dep' instead of 'dep==1.0'"),
+        (["dep==1.0", "other"], 1, "extra-build-requires of 'tool' now asks for 'other'"),
+        ([], 1, "extra-build-requires of 'tool' no longer asks for 'dep==1.0'"),
+    ],
+)
+def test_check_says_which_addition_to_a_build_changed(made: Bench, added: list[str], code: int, reason: str) -> None:
+    made.hold(NEWER)
+    made.write({"pyproject.toml": ADDING.format(["dep==1.0"])})
+    first = made.lock("-U", "--refresh")
+    assert "dep==1.0" in first.pins()
+    made.write({"pyproject.toml": ADDING.format(added)})
+    ran = made.lock("--check")
+    assert (ran.code, ran.asked) == (code, ())
+    assert reason in ran.stderr
+    again = made.lock()
+    check_whole(made, again)
+    assert (again.text == first.text) == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (["--resolution", "lowest"], 'option resolution changed from "highest" to "lowest"'),
+        (["--build-scope", "none"], 'option build-scope changed from "needed" to "none"'),
+        (["--python-version", "3.12"], "target 'cp312-x86_64-manylinux_2_28' was added"),
+        (["--index", "corp=https://index.example/simple/"], "index 'corp' was added"),
+        (["--exclude-newer", "2024-01-01"], "option exclude-newer is new"),
+    ],
+)
+def test_check_says_which_rule_changed(made: Bench, flags: list[str], reason: str) -> None:
+    ran = made.lock("--check", *flags)
+    assert (ran.code, ran.asked) == (1, ())
+    assert reason in ran.stderr
+
+
+def test_check_without_a_lock(made: Bench) -> None:
+    (made.folder / "deep.lock").unlink()
+    for flag in ("--check", "--locked", "--check-exists"):
+        ran = made.lock(flag)
+        assert (ran.code, ran.asked) == (1, ())
+        assert "there is no lock" in ran.stderr
+
+
+def test_check_exists_does_not_look_inside(made: Bench) -> None:
+    (made.folder / "deep.lock").write_text("no lock at all", encoding="utf-8")
+    assert made.lock("--check-exists").code == 0
+    ran = made.lock("--check")
+    assert ran.code == 2
+    assert "deep.lock" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("tool.deep-lock.sdist-only = true\n", "", "tool 1.0"),
+        ("tool.deep-lock.build-only = true\n", "", "setuptools 80.9.0"),
+        ("tool.deep-lock.direct = true\n", "", "tool 1.0"),
+        ("marker = \"'deep-lock-build' in dependency_groups\"\n", "", "setuptools 80.9.0"),
+        ('    {name = "setuptools", version = "80.9.0"},\n', "", "setuptools"),
+    ],
+)
+def test_check_sees_a_mark_that_was_edited_by_hand(made: Bench, old: str, new: str, reason: str) -> None:
+    made.hold({"tool 1.0": {**SDIST}, **SETUPTOOLS})
+    made.ask("tool")
+    text = made.lock("-U", "--refresh").text
+    assert old in text
+    (made.folder / "deep.lock").write_text(text.replace(old, new), encoding="utf-8")
+    ran = made.lock("--check")
+    assert (ran.code, ran.asked) == (1, ()), ran.stderr
+    assert reason in ran.stderr
+    again = made.lock()
+    assert (again.code, again.text) == (0, text)
+
+
+def test_check_sees_that_a_record_was_removed(made: Bench) -> None:
+    made.hold({"tool 1.0": {**SDIST}, **SETUPTOOLS})
+    made.ask("tool")
+    text = made.lock("-U", "--refresh").text
+    (made.folder / "deep.lock").write_text(text[: text.index("[[tool.deep-lock.builds]]")], encoding="utf-8")
+    ran = made.lock("--check")
+    assert (ran.code, ran.asked) == (1, ())
+    assert "tool 1.0 lists an sdist, and no record says how it is built" in ran.stderr
+    assert made.lock().text == text
+
+
+# -- --offline
+
+
+def test_offline_makes_the_same_lock_from_the_cache(made: Bench) -> None:
+    made.hold({"tool 1.0": {**SDIST}, **SETUPTOOLS})
+    made.ask("tool")
+    text = made.lock("-U", "--refresh").text
+    (made.folder / "deep.lock").unlink()
+    ran = made.lock("--offline")
+    assert (ran.code, ran.asked) == (0, ()), ran.stderr
+    assert ran.text == text
+
+
+def test_offline_names_what_the_cache_lacks(made: Bench) -> None:
+    made.ask("lib", "tool")
+    before = (made.folder / "deep.lock").read_text(encoding="utf-8")
+    ran = made.lock("--offline")
+    assert (ran.code, ran.asked) == (3, ())
+    assert "tool" in ran.stderr
+    assert "not in the cache" in ran.stderr
+    assert ran.text == before
+
+
+# -- folders of files
+
+
+@pytest.fixture
+def linked(made: Bench) -> Bench:
+    """Lay a release into a folder outside the project, and ask for it."""
+    folder = made.folder.parent / "out" / "wheels"
+    folder.mkdir(parents=True)
+    for file in release_files("local 1.0", {}):
+        (folder / file.filename).write_bytes(file.content)
+    made.told = {**made.told, "local 1.0": {}}
+    made.ask("lib", "local")
+    return made
+
+
+@pytest.mark.parametrize("place", ["../out/wheels", "{folder}/../out/wheels", "file://{folder}/../out/wheels"])
+def test_a_folder_is_named_as_seen_from_the_lock(linked: Bench, place: str) -> None:
+    ran = linked.lock("--find-links", place)
+    assert ran.code == 0, ran.stderr
+    assert 'path = "../out/wheels/local-1.0-py3-none-any.whl"' in ran.text
+    assert dict(ran.lock.options)["find-links"] == ("../out/wheels",)
+    assert str(linked.folder.parent) not in ran.text
+    check_whole(linked, ran)
+    assert linked.lock("--offline", "-U", "--find-links", place).text == ran.text
+
+
+def test_a_lock_elsewhere_sees_the_folder_from_there(linked: Bench) -> None:
+    output = linked.folder.parent / "out" / "deep.lock"
+    ran = linked.lock("--find-links", "../out/wheels", "--output", str(output), output="../out/deep.lock")
+    assert ran.code == 0, ran.stderr
+    assert 'path = "wheels/local-1.0-py3-none-any.whl"' in ran.text
+    assert dict(ran.lock.options)["find-links"] == ("wheels",)
+
+
+def test_a_release_may_have_files_in_a_folder_and_on_an_index(linked: Bench) -> None:
+    linked.hold({**LIB, "local 1.0": {"wheels": ["cp313-cp313-manylinux_2_17_x86_64"]}})
+    ran = linked.lock("--find-links", "../out/wheels", "--refresh")
+    (entry,) = (entry for entry in ran.lock.packages if entry.name == "local")
+    assert entry.index == linked.server.url
+    assert [file.path is None for file in entry.wheels] == [True, False]
+
+
+def test_check_says_that_folders_changed(linked: Bench) -> None:
+    assert linked.lock("--find-links", "../out/wheels").code == 0
+    ran = linked.lock("--check")
+    assert (ran.code, ran.asked) == (1, ())
+    assert 'option find-links is no longer set; it was ["../out/wheels"]' in ran.stderr
+    ran = linked.lock("--check", "--find-links", "wheels")
+    assert 'option find-links changed from ["../out/wheels"] to ["wheels"]' in ran.stderr
+
+
+# -- other inputs
+
+
+def test_a_script_has_a_lock_of_its_own(made: Bench) -> None:
+    made.write({"run.py": '# /// script\n# requires-python = ">=3.12"\n# dependencies = ["lib"]\n# ///\nprint()\n'})
+    ran = made.lock("--script", str(made.folder / "run.py"), output="run.py.deep.lock")
+    assert ran.code == 0, ran.stderr
+    assert ran.pins() == ["dep==1.0", "lib==1.0", "other==1.0"]
+    assert ran.lock.inputs.sources == ("run.py",)
+    check_whole(made, ran)
+
+
+def test_a_requirements_file_with_constraints(made: Bench) -> None:
+    made.hold(NEWER)
+    made.write(
+        {
+            "requirements.in": "-r more.in\n-c limits.txt\nlib  # a comment\n",
+            "more.in": "tool ; sys_platform == 'linux'\n",
+            "limits.txt": "dep<1.1\n",
+        }
+    )
+    (made.folder / "deep.lock").unlink()
+    ran = made.lock("-r", str(made.folder / "requirements.in"), "--refresh")
+    assert ran.code == 0, ran.stderr
+    assert ran.pins(builds=False) == ["dep==1.0", "lib==1.1", "other==1.1", "tool==1.0"]
+    assert ran.lock.inputs.sources == ("requirements.in",)
+    check_whole(made, ran)
+
+
+def test_deep_lock_toml_wins_over_the_table(made: Bench) -> None:
+    made.write(
+        {
+            "pyproject.toml": '[project]\nname = "app"\nversion = "1"\ndependencies = ["lib"]\n'
+            '[tool.deep-lock]\nresolution = "lowest"\n',
+            "deep-lock.toml": 'prerelease = "allow"\n',
+        }
+    )
+    options = dict(made.lock().lock.options)
+    assert (options["resolution"], options["prereleases"]) == ("highest", "allow")
+
+
+def test_an_age_is_counted_from_the_run_that_first_locked_with_it(made: Bench) -> None:
+    first = made.lock("--exclude-newer", "P7D")
+    assert first.code == 0
+    again = made.lock("--exclude-newer", "P7D")
+    assert (again.text, again.asked) == (first.text, ())
+    assert made.lock("--check", "--exclude-newer", "P7D").code == 0
+
+
+# -- what fails leaves what was there
+
+
+def test_nothing_is_written_where_the_index_fails(made: Bench) -> None:
+    made.server.statuses["/simple/broken/"] = 500
+    before = made.lock().text
+    made.ask("broken")
+    ran = made.lock()
+    assert ran.code == 3
+    assert ran.text == before
+    assert sorted(path.name for path in made.folder.iterdir()) == ["deep.lock", "pyproject.toml"]
+
+
+def test_a_refusal_of_the_first_index_is_not_passed_over(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capfd, monkeypatch, {"lib 9.0": {}}, indexes={"corp": {"lib 1.0": {}}}) as own:
+        own.named = ["corp"]
+        own.ask("lib")
+        own.servers["corp"].statuses["/simple/lib/"] = 403
+        ran = own.lock()
+        assert ran.code == 3
+        assert ran.text == ""
+        assert not [path for path in ran.asked if path.startswith("/simple/lib/")]
+
+
+def test_a_wheel_appears_and_the_release_is_no_longer_built(made: Bench) -> None:
+    made.hold({"tool 1.0": {**SDIST}, **SETUPTOOLS})
+    made.ask("tool")
+    assert made.lock("-U", "--refresh").lock.builds
+    made.hold({"tool 1.0": {"sdist": True}, **SETUPTOOLS})
+    ran = made.lock("--refresh")
+    assert ran.pins() == ["tool==1.0"]
+    assert not ran.lock.builds
+    check_whole(made, ran)
+
+
+def test_a_name_that_no_index_knows_is_not_asked_about_again(made: Bench) -> None:
+    made.ask("lib", "late")
+    assert made.lock("-U").asked == ("/simple/late/",)
+    made.hold({**LIB, "late 1.0": {}})
+    for flags in (("-U",), ("-U", "--offline"), ("-U", "--refresh-package", "lib")):
+        ran = made.lock(*flags)
+        assert ran.code == 1
+        assert "no configured index knows late" in ran.stderr
+        assert "/simple/late/" not in ran.asked
+    ran = made.lock("-U", "--refresh-package", "late")
+    assert (ran.code, ran.asked[0]) == (0, "/simple/late/"), ran.stderr
+    assert "late==1.0" in ran.pins()
+    assert made.lock("-U").asked == ()
+
+
+def test_cache_clean_forgets_what_no_index_knows(made: Bench) -> None:
+    made.ask("late")
+    assert made.lock("-U").code == 1
+    made.hold({**LIB, "late 1.0": {}})
+    assert run(["cache", "clean"]) == 0
+    assert made.lock("-U").pins() == ["late==1.0"]
+
+
+def test_a_warm_run_asks_nothing_and_reads_no_sdist_again(made: Bench) -> None:
+    made.hold({**LIB, "src 1.0": SDIST, **SETUPTOOLS})
+    made.ask("lib", "src")
+    first = made.lock("-U", "--refresh")
+    assert (first.code, first.pins()) == (0, ["dep==1.0", "lib==1.0", "other==1.0", "setuptools==80.9.0", "src==1.0"])
+    again = made.lock("-U")
+    assert (again.code, again.text, again.asked) == (0, first.text, ())
+
+
+HATCHED: Releases = {"hatchling 1.33.0": {"requires": ["helper<2"]}, "helper 1.0": {}, "editables 0.4": {}}
+HATCHING = """\
+[project]
+name = "app"
+version = "1"
+dependencies = []
+
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+"""
+
+
+def test_an_editable_build_keeps_pins_of_its_own(made: Bench) -> None:
+    made.hold(HATCHED)
+    made.write({"pyproject.toml": HATCHING})
+    first = made.lock("-U", "--refresh")
+    assert [build.hook for build in first.lock.builds] == [None, "editable"]
+    made.hold({**HATCHED, "editables 0.5": {}, "helper 1.1": {}})
+    assert made.lock("--refresh").text == first.text
+    moved = made.lock("-P", "editables", "--refresh")
+    assert moved.pins() == ["editables==0.5", "hatchling==1.33.0", "helper==1.0"]
+    check_whole(made, moved)
+
+
+TOLD = """\
+[project]
+name = "app"
+version = "1"
+dependencies = ["thing"]
+
+[tool.deep-lock.config-settings]
+thing = {{want = {}}}
+"""
+ASKING: Releases = {
+    "thing 1.0": {
+        **SDIST,
+        "build": [],
+        "backend": "own",
+        "backend-path": ["."],
+        "tree": {"own.py": "def get_requires_for_build_wheel(settings=None):\n    return settings['want']\n"},
+    },
+    "dep 1.0": {},
+    "lib 1.0": {},
+}
+
+
+@pytest.mark.skipif(probe().level != "strong", reason="no strong sandbox on this machine")
+def test_an_answer_is_kept_only_for_what_the_backend_was_told(made: Bench) -> None:
+    made.hold(ASKING)
+    made.pythons, made.platforms, made.hooks = [MINOR], ["host"], "sandbox"
+    made.write({"pyproject.toml": TOLD.format(["lib"])})
+    first = made.lock("-U", "--refresh")
+    assert [(build.requires_dynamic, build.evidence) for build in first.lock.builds] == [(("lib",), "observed")]
+
+    made.hooks = "static"
+    assert made.lock("--refresh").text == first.text, "who cannot ask must not unlearn"
+
+    made.write({"pyproject.toml": TOLD.format(["dep"])})
+    stale = made.lock("--check")
+    assert (stale.code, stale.asked) == (1, ())
+    assert "config-settings of 'thing': 'want' changed from [\"lib\"] to [\"dep\"]" in stale.stderr
+    assert [build.evidence for build in made.lock("--refresh").lock.builds] == ["assumed"]
+
+    made.hooks = "sandbox"
+    again = made.lock("-U")
+    assert [build.requires_dynamic for build in again.lock.builds] == [("dep",)], "an answer of the cache was taken"
+    check_whole(made, again)
+
+
+def test_what_a_newer_deep_lock_wrote_outlives_a_rewrite(made: Bench) -> None:
+    path = made.folder / "deep.lock"
+    text = path.read_text(encoding="utf-8").replace("revision = 0", "revision = 1")
+    path.write_text(
+        text.replace(
+            '\n[[packages]]\nname = "lib"', 'tool.deep-lock.reviewed = "alice"\n\n[[packages]]\nname = "lib"', 1
+        ),
+        encoding="utf-8",
+    )
+    made.ask("lib", "other")
+    ran = made.lock()
+    assert ran.code == 0
+    assert "revision = 1" in ran.text
+    assert 'tool.deep-lock.reviewed = "alice"' in ran.text
+
+
+@pytest.mark.skipif(probe().level != "strong", reason="no strong sandbox here")
+def test_a_project_that_cannot_be_asked_here_stays_what_the_lock_says(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with laid(load(SCENARIOS / "project-setup-py.toml"), tmp_path, capfd, monkeypatch) as made:
+        first = made.lock()
+        assert first.code == 0
+        made.hold({**made.told, "lib 1.1": {}})
+        made.hooks = "static"
+        moved = made.lock("-P", "lib", "--refresh")
+        assert moved.code == 0
+        assert "cannot be asked here: taken from the lock as it was" in moved.stderr
+        assert moved.pins(builds=False) == ["lib==1.1", "other==1.0"]
+        assert [build.name for build in moved.lock.builds] == ["app"]
+        refused = made.lock("-U")
+        assert refused.code == 4
+        assert "cannot be asked here" in refused.stderr
+        assert refused.text == moved.text
+
+
+def test_other_bytes_under_a_kept_release_are_refused(made: Bench) -> None:
+    """Not those of a release that the user moves, and not those of another version."""
+    before = made.lock().text
+    made.hold({**NEWER, "lib 1.0": {"requires": ["dep", "other"], "comment": "built anew"}})
+    refused = made.lock("-P", "dep", "--refresh")
+    assert refused.code == 4
+    assert "lib-1.0-py3-none-any.whl: sha256" in refused.stderr
+    assert "deep-lock lock -P lib" in refused.stderr
+    assert refused.text == before
+    taken = made.lock("-P", "dep", "-P", "lib==1.0", "--refresh")
+    assert taken.code == 0
+    assert taken.pins() == ["dep==1.1", "lib==1.0", "other==1.0"]
+
+
+@pytest.mark.parametrize("flags", [(), ("-U",)], ids=["no lock", "-U"])
+def test_a_version_can_be_named_where_no_lock_tells_who_uses_it(made: Bench, flags: tuple[str, ...]) -> None:
+    made.hold(NEWER)
+    made.ask("lib", "tool")
+    if not flags:
+        (made.folder / "deep.lock").unlink()
+    ran = made.lock("--refresh", *flags, "-P", "dep==1.0", "-P", "setuptools==80.9.0", "-P", "cython==3.0")
+    assert ran.code == 0, ran.stderr
+    assert ran.pins(builds=False) == ["dep==1.0", "lib==1.1", "other==1.1", "tool==1.0"]
+    (build,) = ran.lock.builds
+    assert [f"{own.name} {own.version}" for own in build.packages] == ["cython 3.0", "setuptools 80.9.0"]
+
+
+def test_two_versions_of_one_project_are_wrong_usage(made: Bench) -> None:
+    ran = made.lock("-P", "dep==1.0", "-P", "Dep==1.1")
+    assert ran.code == 2
+    assert "-P names dep twice, as dep==1.0 and as dep==1.1" in ran.stderr.replace("Dep==", "dep==")

@@ -1,0 +1,95 @@
+"""Laws of the resolver, on small random worlds, judged by brute force."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packaging.version import Version
+
+from deep_lock.models.resolution import Impossible, Problem, Resolved
+from deep_lock.resolver.resolver import resolve
+from tests.support.brute_force import answers, closed
+from tests.support.worlds import World, WorldSources, target, wishes
+
+NAMES = ["a", "b", "c", "d"]
+VERSIONS = ["1.0", "2.0", "3.0"]
+
+
+@st.composite
+def requirement(draw: st.DrawFn) -> str:
+    name = draw(st.sampled_from(NAMES))
+    extra = draw(st.sampled_from(["", "", "", "[x]"]))
+    operator = draw(st.sampled_from(["", "", ">=", "<", "==", "!="]))
+    version = draw(st.sampled_from(VERSIONS)) if operator else ""
+    return f"{name}{extra}{operator}{version}"
+
+
+@st.composite
+def release(draw: st.DrawFn) -> dict[str, Any]:
+    plain = draw(st.lists(requirement(), max_size=2))
+    extra = draw(st.lists(requirement(), max_size=1))
+    return {"requires": [*plain, *(f"{text}; extra == 'x'" for text in extra)]}
+
+
+def without_self(world: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Drop what a release asks of itself: only its extras may, and that is tested elsewhere."""
+    for name, releases in world.items():
+        for own in releases.values():
+            own["requires"] = [text for text in own["requires"] if not text.startswith(name)]
+    return world
+
+
+worlds = st.fixed_dictionaries(
+    {name: st.dictionaries(st.sampled_from(VERSIONS), release(), max_size=3) for name in NAMES}
+).map(without_self)
+roots = st.lists(requirement(), min_size=1, max_size=3)
+
+
+@settings(max_examples=300)
+@given(world=worlds, asked=roots)
+def test_finds_an_answer_exactly_where_there_is_one(world: dict[str, Any], asked: list[str]) -> None:
+    outcome = resolve(Problem(requirements=wishes(*asked), target=target()), WorldSources(world=world))
+    possible = list(answers(world, asked))
+    if isinstance(outcome, Impossible):
+        assert not possible
+        assert outcome.explanation
+        return
+    assert isinstance(outcome, Resolved)
+    found: dict[str, Version] = {pin.name: pin.version for pin in outcome.pins}
+    assert closed(world, asked, found)
+    assert found in possible
+
+
+@settings(max_examples=100)
+@given(world=worlds, asked=roots)
+def test_the_order_of_wishes_does_not_matter_to_being_solvable(world: dict[str, Any], asked: list[str]) -> None:
+    forth = resolve(Problem(requirements=wishes(*asked), target=target()), WorldSources(world=world))
+    back = resolve(Problem(requirements=wishes(*reversed(asked)), target=target()), WorldSources(world=world))
+    assert type(forth) is type(back)
+
+
+@settings(max_examples=100)
+@given(world=worlds, asked=roots)
+def test_an_answer_as_preference_gives_the_answer(world: dict[str, Any], asked: list[str]) -> None:
+    sources = WorldSources(world=world)
+    first = resolve(Problem(requirements=wishes(*asked), target=target()), sources)
+    if not isinstance(first, Resolved):
+        return
+    kept = tuple((pin.name, (pin.version,)) for pin in first.pins)
+    again = resolve(Problem(requirements=wishes(*asked), target=target(), preferences=kept), sources)
+    assert again == first
+
+
+@settings(max_examples=100)
+@given(world=worlds, asked=roots)
+def test_a_newer_release_that_nobody_needs_changes_nothing(world: dict[str, Any], asked: list[str]) -> None:
+    before = resolve(Problem(requirements=wishes(*asked), target=target()), WorldSources(world=world))
+    more = {**world, "unneeded": {"9.0": {"requires": ["a==99"]}}}
+    after = resolve(Problem(requirements=wishes(*asked), target=target()), WorldSources(world=more))
+    assert after == before
+
+
+def test_the_oracle_can_say_no() -> None:
+    world: World = {"a": {"1.0": {"requires": ["b>=2"]}}, "b": {"1.0": {}}}
+    assert list(answers(world, ["a"])) == []
+    assert not closed(world, ["a"], {"a": Version("1.0")})

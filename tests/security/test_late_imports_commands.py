@@ -1,0 +1,84 @@
+"""Every command that touches a stranger's bytes has imported everything before the first answer is read (threats: import law)."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deep_lock.builds.sandbox import sandbox
+from tests.support.fault_late_imports import MARK
+from tests.support.scenario_server import Releases
+from tests.support.scenarios import LINUX, MINOR, Bench, bench
+
+FENCE = Path(__file__).parents[1] / "support" / "fault_late_imports.py"
+ZIPPER = (Path(__file__).parents[2] / "fixtures" / "building" / "zipper.py").read_text(encoding="utf-8")
+RELEASES: Releases = {
+    "thing 1.0": {
+        "wheels": [],
+        "sdist": True,
+        "build": ["zipper"],
+        "backend": "zipper",
+        "dynamic": ["Requires-Dist"],
+        "tree": {"zipper.json": json.dumps({"asks": ["tool"]}), "thing.py": ""},
+    },
+    "zipper 1.0": {"modules": {"zipper.py": ZIPPER}},
+    "tool 1.0": {},
+    "lib 1.0": {},
+}
+
+
+def late(own: Bench, *arguments: str) -> list[str]:
+    """Run a command behind the fence, and return what it imported late."""
+    done = subprocess.run(
+        [sys.executable, "-I", str(FENCE), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
+        cwd=own.folder,
+    )
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith(MARK)]
+    found: list[str] = json.loads(said[0].removeprefix(MARK))
+    return found
+
+
+def test_commands_import_nothing_late(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sandbox.probe().level != "strong":
+        pytest.skip("no strong sandbox on this machine: no hook would run")
+    with bench(tmp_path, capfd, monkeypatch, RELEASES) as own:
+        own.pythons, own.platforms, own.hooks = [MINOR], ["host"], "sandbox"
+        own.ask("thing", "lib")
+        assert late(own, "lock", *own.flags()) == []
+        text = (own.folder / "deep.lock").read_text(encoding="utf-8")
+        assert 'evidence = "observed"' in text
+        assert 'tool.deep-lock.metadata = "observed"' in text
+        own.server.log.clear()
+        assert late(own, "fetch", "-d", str(tmp_path / "files"), "--lock", str(own.folder / "deep.lock")) == []
+        assert own.server.log
+        own.server.log.clear()
+        arguments = ("-d", str(tmp_path / "house"), "--lock", str(own.folder / "deep.lock"), "--hooks=sandbox")
+        monkeypatch.setenv("DEEP_LOCK_CACHE_DIR", str(tmp_path / "another-cache"))
+        assert late(own, "wheelhouse", *arguments) == []
+        assert (tmp_path / "house" / "thing-1.0-py3-none-any.whl").is_file()
+        assert own.server.log
+
+
+def test_commands_that_ask_the_index_about_a_lock_import_nothing_late(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capfd, monkeypatch, RELEASES) as own:
+        own.ask("thing", "lib")
+        assert own.lock().code == 0
+        pins = own.folder / "requirements.txt"
+        assert late(own, "verify", "--deep") == []
+        assert late(own, "outdated") == []
+        pins.write_text("lib==1.0\nthing==1.0\n", encoding="utf-8")
+        targets = ["--python-version=3.13", f"--platform={LINUX}"]
+        assert late(own, "cache", "clean") == []
+        assert late(own, "deepen", str(pins), "--default-index", own.server.url, "--hooks=static", *targets) == []

@@ -1,0 +1,157 @@
+"""Each attack of the table is stopped, and succeeds where the layers that stop it are taken away: it can fail."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import deep_lock
+from deep_lock.builds.sandbox.landlock import landlock_abi
+from deep_lock.builds.sandbox.run import INNER_LAYERS, LayerName, execute
+from deep_lock.builds.sandbox.sandbox import probe, run
+from tests.support import sandboxed
+from tests.support.sandboxed import ATTACKS, Bench, bench
+
+pytestmark = pytest.mark.skipif(probe().level != "strong", reason=f"no strong sandbox here: {probe().layers}")
+
+BUBBLEWRAP = next(layer for layer in probe().layers if layer.name == "bubblewrap")
+
+
+def _may_make_namespaces() -> bool:
+    """Whether this machine lets a process without capabilities make a user namespace; some systems forbid it."""
+    code = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x10000000) != 0)"
+    return subprocess.run([sys.executable, "-I", "-S", "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def place() -> Iterator[Bench]:
+    with bench() as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_is_stopped(place: Bench, name: str) -> None:
+    assert not place.attack(name)
+
+
+@pytest.mark.skipif(not BUBBLEWRAP.works, reason=f"bubblewrap: {BUBBLEWRAP.reason}")
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_is_stopped_in_bubblewrap(place: Bench, name: str) -> None:
+    assert not place.attack(name, INNER_LAYERS | {"bubblewrap"})
+
+
+@pytest.mark.skipif(not BUBBLEWRAP.works, reason=f"bubblewrap: {BUBBLEWRAP.reason}")
+@pytest.mark.parametrize("name", ["read netrc", "write bashrc", "read the parent's environment", "signal the parent"])
+def test_bubblewrap_alone_stops_these(place: Bench, name: str) -> None:
+    assert not place.attack(name, frozenset({"bubblewrap"}))
+
+
+@pytest.mark.skipif(not BUBBLEWRAP.works, reason=f"bubblewrap: {BUBBLEWRAP.reason}")
+def test_only_bubblewrap_hides_that_a_file_is_there(place: Bench) -> None:
+    code = "import os; print(os.path.exists(it['home'] + '/.netrc'))"
+    assert place.run(code).output == "True"
+    assert place.run(code, INNER_LAYERS | {"bubblewrap"}).output == "False"
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_succeeds_without_its_layers(place: Bench, name: str) -> None:
+    if name == "make a namespace" and not _may_make_namespaces():
+        pytest.skip("this machine lets nobody make a user namespace")
+    assert place.attack(name, INNER_LAYERS - set(ATTACKS[name].stopped_by))
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [(name, layer) for name, attack in ATTACKS.items() for layer in attack.stopped_by if len(attack.stopped_by) > 1],
+)
+def test_each_of_two_layers_stops_it_alone(place: Bench, name: str, layer: LayerName) -> None:
+    if layer == "capabilities" and os.geteuid() != 0:
+        pytest.skip("only root has capabilities to give up")
+    if layer == "landlock" and landlock_abi() < ATTACKS[name].abi:
+        pytest.skip(f"Landlock's ABI here is {landlock_abi()}, and {ATTACKS[name].abi} stops this")
+    assert not place.attack(name, frozenset({layer}))
+
+
+@pytest.mark.parametrize("abi", range(1, 7))
+@pytest.mark.parametrize("name", ["read netrc", "tcp", "signal the parent", "abstract unix socket", "truncate netrc"])
+def test_older_kernels_are_covered_by_the_filter(place: Bench, name: str, abi: int) -> None:
+    if abi > landlock_abi():
+        pytest.skip(f"Landlock's ABI here is {landlock_abi()}")
+    assert not place.attack(name, abi=abi)
+
+
+def test_truncating_by_opening_for_reading_needs_the_filter_before_abi_3(place: Bench) -> None:
+    victim = place.home / "readable"
+    code = f"import os; os.open({str(victim)!r}, os.O_RDONLY | os.O_TRUNC)"
+    sizes = []
+    for layers in (INNER_LAYERS, INNER_LAYERS - {"seccomp"}):
+        victim.write_text("here")
+        command = place.command(code)
+        command = msgspec.structs.replace(command, readable=(*command.readable, victim))
+        execute(command, layers, abi=2)
+        sizes.append(victim.stat().st_size)
+    assert sizes == [4, 0]
+
+
+@pytest.mark.parametrize("layers", [INNER_LAYERS, None], ids=["inner", "front door"])
+def test_the_environment_is_the_command_s(
+    place: Bench, monkeypatch: pytest.MonkeyPatch, layers: frozenset[LayerName] | None
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "secret")
+    command = place.command("import os; print(sorted(os.environ.items()) == sorted(json.loads(sys.argv[2]).items()))")
+    command = msgspec.structs.replace(command, arguments=(*command.arguments, json.dumps(dict(command.environ))))
+    assert (run(command) if layers is None else execute(command, layers)).output == "True"
+
+
+def test_no_descriptor_of_the_parent_is_open(place: Bench) -> None:
+    code = """
+        import os
+        for number in range(256):
+            try:
+                os.fstat(number)
+            except OSError:
+                continue
+            print(number)
+    """
+    with place.script.with_name("kept").open("w") as kept:
+        os.set_inheritable(kept.fileno(), True)  # noqa: FBT003 - its only argument
+        assert place.run(code).output.splitlines() == ["0", "1", "2"]
+
+
+def test_there_is_no_terminal(place: Bench) -> None:
+    ended = place.run("""
+        import os
+        print(os.read(0, 10), os.isatty(0), os.isatty(1))
+        try:
+            print(os.open("/dev/tty", os.O_RDWR))
+        except OSError as error:
+            print("refused")
+    """)
+    assert ended.output.splitlines() == ["b'' False False", "refused"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_an_unprivileged_user_is_guarded_too() -> None:
+    become = shutil.which("setpriv")
+    if become is None:
+        pytest.skip("setpriv is not here")
+    user = [become, "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+    roots = {Path(module.__file__ or "").parents[up] for module, up in ((deep_lock, 1), (msgspec, 1), (sandboxed, 0))}
+    environ = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(map(str, roots)), "PYTHONDONTWRITEBYTECODE": "1"}
+    for python in (sys.executable, "/usr/bin/python3"):  # root's own Python is often closed to others
+        asked = [*user, python, "-c", "import sys, sandboxed; open(sys.executable)"]
+        if subprocess.run(asked, env=environ, capture_output=True, check=False, cwd="/").returncode == 0:
+            break
+    else:
+        pytest.skip("another user cannot read a Python that fits, or deep-lock")
+    tried = subprocess.run([*user, python, sandboxed.__file__], env=environ, capture_output=True, check=True, cwd="/")
+    found = json.loads(tried.stdout)
+    assert {name for name, (inside, _) in found.items() if inside} == set()
+    failed = {name for name, (_, outside) in found.items() if not outside}
+    assert failed == (set() if _may_make_namespaces() else {"make a namespace"})

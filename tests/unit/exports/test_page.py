@@ -1,0 +1,439 @@
+"""`deep-lock report`: one page with all that the lock says, text from outside as data only, and a browser that uses it."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from msgspec.structs import replace
+
+from deep_lock.analysis.graph import open_layers
+from deep_lock.cli.main import cli
+from deep_lock.errors import UsageError
+from deep_lock.events import silent
+from deep_lock.exports.json_document import describe
+from deep_lock.exports.page import page
+from deep_lock.exports.view import View, make_view
+from deep_lock.lockfile.invariants import check_closed
+from deep_lock.lockfile.reader import from_text
+from deep_lock.lockfile.targets import chosen_targets
+from deep_lock.models.lock import Lock, LockedArchive
+from deep_lock.operations.report import report
+from tests.support.big_lock import big_lock
+from tests.support.browser import VARIABLE, Page, find_browser, open_browser
+from tests.support.lock_strategies import closed_locks, package, small_lock
+
+ROOT = Path(__file__).parents[3]
+LOCKS = ROOT / "fixtures" / "locks"
+PARTS = ROOT / "src" / "deep_lock" / "exports"
+NAMES = ("closed.lock", "example.lock", "small.lock", "newer-revision.lock")
+LARGEST = 2_500
+"""Bytes of the page for each entry, with what the page itself has."""
+
+
+def _view(lock: Lock, source: str = "deep.lock") -> View:
+    return make_view(lock, source, chosen_targets(lock, (), source), extras=None, groups=None)
+
+
+def _named(name: str) -> View:
+    return _view(from_text((LOCKS / name).read_text(encoding="utf-8"), name), name)
+
+
+def _text(view: View) -> str:
+    made = page(view)
+    assert [name for name, _ in made.files] == ["deep-lock.html"]
+    assert made == page(view)
+    return made.files[0][1]
+
+
+class Outline(HTMLParser):
+    """Every element of a page, with its attributes and the text that is right inside it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self._open: list[int] = []
+        self.feed(text)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.texts.append("")
+        if tag not in {"meta", "input", "link", "br"}:
+            self._open.append(len(self.elements) - 1)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.elements[self._open.pop()][0] == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.texts[self._open[-1]] += data
+
+    def all(self, tag: str) -> list[tuple[dict[str, str | None], str]]:
+        return [(own, text) for (name, own), text in zip(self.elements, self.texts, strict=True) if name == tag]
+
+
+def _data(text: str) -> Any:
+    (own,) = [body for attributes, body in Outline(text).all("script") if attributes.get("type") == "application/json"]
+    return json.loads(own)
+
+
+def test_the_page_is_whole_and_its_policy_names_its_own_parts_only() -> None:
+    text = _text(_named("example.lock"))
+    outline = Outline(text)
+    (style,) = [body for _, body in outline.all("style")]
+    data, script = outline.all("script")
+    assert (data[0], script[0]) == ({"type": "application/json", "id": "data"}, {})
+    (policy,) = [own["content"] for own, _ in outline.all("meta") if own.get("http-equiv") == "Content-Security-Policy"]
+    assert dict(part.strip().split(" ", 1) for part in str(policy).split(";")) == {
+        "default-src": "'none'",
+        "script-src": f"'sha256-{_digest(script[1])}'",
+        "style-src": f"'sha256-{_digest(style)}'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "'none'",
+    }
+    assert outline.elements[2] == ("meta", {"charset": "utf-8"})  # before anything that is not ASCII
+    for tag, own in outline.elements:
+        assert tag not in {"link", "img", "iframe", "object", "embed", "form", "base", "a"} or own["href"] == "#entries"
+        assert not {"src", "style", "srcdoc", "action"} & own.keys()
+        assert not [name for name in own if name.startswith("on")]
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def test_what_is_named_is_there_and_every_field_has_a_label() -> None:
+    outline = Outline(_text(_named("example.lock")))
+    ids = [own["id"] for _, own in outline.elements if "id" in own]
+    assert len(ids) == len(set(ids))
+    for _, own in outline.elements:
+        for key in ("aria-controls", "aria-labelledby", "aria-describedby", "for"):
+            assert set(str(own.get(key) or "").split()) <= set(ids)
+    source = (PARTS / "page.html").read_text(encoding="utf-8")
+    for found in re.finditer(r"<(?:input|select)\b", source):
+        before = source[: found.start()]
+        assert before.rfind("<label") > before.rfind("</label>")
+    script = (PARTS / "page.js").read_text(encoding="utf-8")
+    assert set(re.findall(r'byId\("([a-z-]+)"\)', script)) <= set(ids)
+
+
+def test_the_script_knows_no_way_to_write_markup_or_to_ask_a_network() -> None:
+    script = (PARTS / "page.js").read_text(encoding="utf-8")
+    assert script.startswith('\n"use strict";\n')
+    assert re.findall(r"https?:[^\"]*", script) == ["http://www.w3.org/2000/svg"]
+    for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval", "Function(", "fetch", "import"):
+        assert word not in script
+    for name in ("page.js", "page.css"):
+        assert "<" + "/" not in (PARTS / name).read_text(encoding="utf-8")
+        assert "<!--" not in (PARTS / name).read_text(encoding="utf-8")
+
+
+def _words(data: Any, end: int) -> list[str]:
+    """Return a chain as the page tells it."""
+    chain: list[Any] = []
+    at = end
+    while at != -1:
+        place, at = data["steps"][at]
+        chain.insert(0, data["edges"][place])
+    assert chain[0][0] == -1
+    words: list[str] = []
+    for above, below in pairwise([[None, -1], *chain]):
+        assert above[1] == below[0]
+    for _, child, kind, build, _, _ in chain:
+        if kind == "build":
+            words[-1:] = [f"build of {data['builds'][build]['of']}"]
+        own = data["packages"][child]
+        words.append(f"{own['name']} {own['version']}")
+    return words
+
+
+def _holds(view: View) -> None:
+    """Hold the page's data to the JSON document, chains among them."""
+    data, told = _data(_text(view)), describe(view, open_layers(view.register, view.targets, view.chosen))
+    labels = [target["name"] for target in data["targets"]]
+    assert labels == [target.label for target in view.targets]
+    assert [own["id"] for own in data["packages"]] == [own["id"] for own in told["packages"]]
+    first: dict[int, int] = {}
+    ended: list[int] = []
+    for end in data["ways"]:
+        edge = data["steps"][end][0]
+        ended.append(edge)
+        first.setdefault(data["edges"][edge][1], end)
+    assert len(ended) == len(set(ended))
+    for place, (own, wanted) in enumerate(zip(data["packages"], told["packages"], strict=True)):
+        assert _words(data, first[place]) == wanted["chain"]
+        for key in ("targets", "used-in-builds", "built"):
+            assert [labels[at] for at in own[key]] == wanted[key]
+        hashes = [file["sha256"] for file in (*own["wheels"], *([own["sdist"]] if own["sdist"] else []))]
+        assert hashes == [file.sha256 for file in _files(view, wanted["id"])]
+    names = [None, *(own["id"] for own in data["packages"])]
+    assert [(names[above + 1], names[below + 1], kind) for above, below, kind, *_ in data["edges"]] == [
+        (edge["from"], edge["to"], edge["kind"]) for edge in told["edges"]
+    ]
+    for build, wanted in zip(data["builds"], told["builds"], strict=True):
+        assert (None if build["package"] is None else names[build["package"] + 1]) == wanted["package"]
+        for member in build["packages"]:
+            assert names[member["package"] + 1] == f"{member['name']}=={member['version']}"
+
+
+def _files(view: View, identity: str) -> Iterator[Any]:
+    (entry,) = [own for own in view.lock.packages if f"{own.name}=={own.version}" == identity]
+    yield from entry.wheels
+    if entry.sdist is not None:
+        yield entry.sdist
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_says_what_the_lock_says(name: str) -> None:
+    _holds(_named(name))
+
+
+@given(closed_locks())
+def test_the_page_says_what_any_lock_says(lock: Lock) -> None:
+    _holds(_view(lock))
+
+
+def test_hostile_text_is_data_and_is_seen() -> None:
+    hostile = "</script><script>alert(1)</script><!--<script>\u202e&quot;${x}$style\u2028"
+    entry = package("hostile")
+    archive = LockedArchive(url=f"https://user:secret@files.example/{hostile}", sha256="a" * 64)
+    entry = replace(
+        entry, index=hostile, requires_python=hostile, wheels=(replace(entry.wheels[0], name=hostile),), direct=True
+    )
+    named = replace(package("named"), source=archive, index=None, wheels=(), direct=True)
+    lock = replace(small_lock(entry, named), indexes=(("default", "https://index.example/simple/"), (hostile, hostile)))
+    text = _text(_view(lock, f"{hostile}.lock"))
+    outline = Outline(text)
+    assert [own.get("type") for own, _ in outline.all("script")] == ["application/json", None]
+    assert not re.search("[\u202e\u2028]|secret|alert\\(1\\)<", text)
+    data = _data(text)
+    shown = hostile.replace("\u202e", r"\u{202e}").replace("\u2028", r"\u{2028}")
+    assert outline.all("title")[0][1] == f"{shown}.lock: deep-lock report"
+    assert data["packages"][0]["index"] == data["packages"][0]["wheels"][0]["name"] == shown
+    assert data["indexes"][shown] == shown
+    assert data["packages"][1]["source"] == f"https://***@files.example/{shown}"
+    assert data["packages"][1]["source-sha256"] == "a" * 64
+
+
+def test_a_page_of_a_thousand_entries_stays_small() -> None:
+    lock = big_lock(1_000)
+    assert len(lock.packages) == 1_000
+    assert check_closed(lock) == ()
+    assert len(_text(_view(lock)).encode()) < 1_000 * LARGEST
+
+
+# -- the command
+
+
+def test_the_command_writes_the_page_and_nothing_else(tmp_path: Path) -> None:
+    place = tmp_path / "page.html"
+    told = CliRunner().invoke(cli, ["report", "--lock", str(LOCKS / "example.lock"), "-o", str(place)])
+    assert (told.exit_code, told.stdout) == (0, "")
+    assert place.read_bytes().decode() == _text(_named("example.lock"))
+    assert [own.name for own in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    lock = tmp_path / "small.lock"
+    lock.write_bytes((LOCKS / "small.lock").read_bytes())
+    for arguments, wanted in (
+        (["--lock", str(lock), "-o", str(lock)], "is the lock itself"),
+        (["--lock", str(tmp_path / "other.lock"), "-o", str(tmp_path / "a.html")], "does not exist"),
+        (["--lock", str(lock), "-o", str(tmp_path / "none" / "a.html")], "cannot be written"),
+    ):
+        told = CliRunner().invoke(cli, ["report", *arguments])
+        assert told.exit_code != 0
+        assert wanted in f"{told.exception} {told.stderr}"
+    assert lock.read_bytes() == (LOCKS / "small.lock").read_bytes()
+    assert [own.name for own in tmp_path.iterdir()] == ["small.lock"]
+    with pytest.raises(UsageError, match="there is no lock"):
+        report(tmp_path / "deep.lock", silent)
+
+
+# -- in a browser
+
+BROWSER = find_browser()
+needs_browser = pytest.mark.skipif(BROWSER is None, reason=f"no Chromium on PATH, and none in {VARIABLE}")
+
+
+@pytest.fixture
+def tab(tmp_path: Path) -> Iterator[Page]:
+    """Yield a tab of a fresh browser."""
+    with open_browser(str(BROWSER), tmp_path) as own:
+        own.window(1280, 900)
+        yield own
+
+
+def _open(tab: Page, folder: Path, lock: Lock, fragment: str = "") -> None:
+    place = folder / "report.html"
+    place.write_bytes(_text(_view(lock)).encode())
+    tab.open(place.as_uri() + fragment)
+
+
+def _quiet(tab: Page) -> None:
+    """Nothing failed, the policy refused nothing, and nothing but the page was asked for."""
+    assert tab.faults() == []
+    assert [url for url in tab.requests() if not url.partition("#")[0].endswith("/report.html")] == []
+
+
+SEEN = "[...document.querySelectorAll('#layers .chip')].filter(own => own.offsetParent).map(own => own.textContent)"
+HEADING = "document.querySelector('#details h2')?.textContent"
+FOCUS = "document.activeElement.closest('.chip')?.getAttribute('aria-label') ?? document.activeElement.id"
+
+
+@needs_browser
+def test_a_person_with_a_mouse(tab: Page, tmp_path: Path) -> None:
+    lock = big_lock(30)
+    said = {"app-wind-0": {"license": "MIT OR 0BSD", "yanked": "it is broken"}}
+    lock = replace(lock, packages=tuple(replace(entry, **said.get(entry.name, {})) for entry in lock.packages))
+    _open(tab, tmp_path, lock)
+    assert len(tab.ask(SEEN)) == 31  # and the project
+    assert tab.ask("document.querySelectorAll('#arrows > path').length") > 30
+    assert tab.ask("document.querySelector('#details').hidden") is True
+    tab.click("[aria-label^='app-wind-0 ']")
+    assert tab.ask(HEADING) == "app-wind-0 1.0.0"
+    told = tab.ask("document.querySelector('#details').innerText")
+    (entry,) = [own for own in lock.packages if own.name == "app-wind-0"]
+    (build,) = [own for own in lock.builds if own.name == "app-wind-0"]
+    assert entry.sdist is not None
+    for wanted in (
+        entry.sdist.sha256,
+        entry.sdist.url,
+        build.backend,
+        *build.requires,
+        "no wheel exists",
+        "observed",
+        "licence: MIT OR 0BSD",
+        "yanked: it is broken",
+    ):
+        assert wanted in told
+    for member in build.packages:
+        assert f"{member.name} {member.version}" in told
+    tab.click("#details .record button")
+    assert tab.ask(HEADING) == "tool-wind-0 2.0"
+    chains = tab.ask(
+        "[...document.querySelectorAll('.chains li')].map(own => own.textContent.replaceAll('\\u203a', '>'))"
+    )
+    assert chains[0] == "the project > build of app-wind-0 1.0.0 > tool-wind-0 2.0"
+    assert len(chains) > 1
+    assert tab.ask("location.hash") == "#tool-wind-0%3D%3D2.0"
+    tab.click("#tab-table")
+    assert tab.ask("[...document.querySelectorAll('#rows tr')].filter(own => own.offsetParent).length") == 30
+    licences = tab.ask("[...document.querySelectorAll('#rows tr')].map(own => own.children[6].textContent)")
+    assert licences.count("MIT OR 0BSD") == 1
+    tab.click("#heads th:nth-child(3) button")
+    tab.click("#heads th:nth-child(3) button")
+    assert tab.ask("document.querySelector('#heads th:nth-child(3)').getAttribute('aria-sort')") == "descending"
+    layers = tab.ask("[...document.querySelectorAll('#rows tr')].map(own => Number(own.children[2].textContent))")
+    assert layers == sorted(layers, reverse=True)
+    tab.click("#hashes")
+    told = tab.ask("document.querySelector('#rows').textContent")
+    for own in lock.packages:
+        for file in (*own.wheels, *([own.sdist] if own.sdist else [])):
+            assert file.sha256 in told
+    _quiet(tab)
+
+
+@needs_browser
+def test_search_and_filters_of_a_thousand_entries(tab: Page, tmp_path: Path) -> None:
+    lock = big_lock(1_000)
+    _open(tab, tmp_path, lock)
+    assert len(tab.ask(SEEN)) == 1_001
+    assert tab.ask("document.querySelectorAll('#arrows > path').length") == 0
+
+    def chosen(**fields: str) -> int:
+        tab.click("#clear")
+        for name, value in fields.items():
+            tab.ask(
+                f"(() => {{ const own = document.getElementById('{name}'); own.value = {json.dumps(value)};"
+                " own.dispatchEvent(new Event('input')); own.dispatchEvent(new Event('change')); })()"
+            )
+        count = len(tab.ask(SEEN)) - 1
+        assert tab.ask("[...document.querySelectorAll('#rows tr')].filter(own => !own.hidden).length") == count
+        said = tab.ask("document.getElementById('shown').textContent")
+        assert said == ("1,000 entries" if count == 1_000 else f"{count} of 1,000 entries")
+        return count
+
+    assert chosen(role="build-only") == sum(own.build_only for own in lock.packages)
+    assert chosen(mark="sdist-only") == sum(own.sdist_only for own in lock.packages)
+    assert chosen(mark="code") == sum(own.sdist_only or bool(own.build_on) for own in lock.packages)
+    windows = next(place for place, own in enumerate(lock.targets) if "windows" in own.name)
+    assert chosen(mark="code", target=str(windows)) == sum(own.sdist_only for own in lock.packages)
+    assert chosen(evidence="observed") == sum(own.evidence == "observed" for own in lock.builds)
+    assert chosen(search="TOOL-wind 2.0") == 1
+    assert chosen(search=lock.packages[500].wheels[0].sha256[:20] if lock.packages[500].wheels else "app-wind-0") == 1
+    assert chosen(search="setuptools.build_meta") == len(lock.builds)
+    assert chosen(search="no such thing") == 0
+    assert tab.ask("document.getElementById('nothing').offsetParent !== null") is True
+    assert chosen() == 1_000
+    tab.click("[aria-label^='base-']")
+    # the list is narrower now, and longer: what was chosen is still in sight
+    top, bottom, height = tab.ask(
+        "(box => [box.top, box.bottom, innerHeight])(document.querySelector('[aria-current=true]').getBoundingClientRect())"
+    )
+    assert 0 <= top < bottom <= height
+    assert tab.ask("document.querySelectorAll('#arrows > path.on').length") > 1
+    _quiet(tab)
+
+
+@needs_browser
+def test_a_person_with_a_keyboard(tab: Page, tmp_path: Path) -> None:
+    _open(tab, tmp_path, big_lock(30))
+    tab.press("/")
+    assert tab.ask(FOCUS) == "search"
+    tab.write("tool-")
+    assert all(text.startswith(("○tool-", "◐tool-", "●tool-", "the project")) for text in tab.ask(SEEN))
+    tab.press("Escape")
+    assert (tab.ask("document.getElementById('search').value"), tab.ask(FOCUS)) == ("", "search")
+    visited = [tab.ask(FOCUS)]
+    while not visited[-1].startswith("the project"):
+        tab.press("Tab")
+        visited.append(tab.ask(FOCUS))
+    assert visited[1:-1] == ["role", "mark", "evidence", "target", "clear", "tab-graph"]
+    tab.press("Tab")
+    first = tab.ask(FOCUS)
+    assert "run time" in first
+    tab.press("ArrowRight")
+    second = tab.ask(FOCUS)
+    assert second != first
+    tab.press("Enter")
+    assert tab.ask(HEADING) == second.partition(",")[0]
+    assert tab.ask("document.activeElement.tagName") == "H2"
+    tab.press("Tab")
+    tab.press("Enter")
+    assert tab.ask(HEADING) == "the project"
+    tab.press("Escape")
+    assert (tab.ask("document.getElementById('details').hidden"), tab.ask(FOCUS)) == (True, second)
+    tab.press("ArrowLeft")
+    assert tab.ask(FOCUS) == first
+    tab.press("ArrowUp")
+    assert tab.ask(FOCUS).startswith("the project")
+    tab.press("ArrowDown")
+    assert tab.ask(FOCUS) == first
+    _quiet(tab)
+
+
+@needs_browser
+def test_an_address_names_an_entry_and_nothing_else(tab: Page, tmp_path: Path) -> None:
+    _open(tab, tmp_path, big_lock(30), "#tool-wind-0==2.0")
+    assert tab.ask(HEADING) == "tool-wind-0 2.0"
+    tab.ask("location.hash = '#app-wind-0==1.0.0'")
+    assert tab.ask(HEADING) == "app-wind-0 1.0.0"
+    for fragment in ("", "#nothing==1.0", "#%E0%A4%A", "#<img%20src=x>", "#__proto__"):
+        tab.open("about:blank")
+        _open(tab, tmp_path, big_lock(20), fragment)
+        assert tab.ask("document.getElementById('details').hidden") is True
+        _quiet(tab)

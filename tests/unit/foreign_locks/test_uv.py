@@ -1,0 +1,154 @@
+"""uv.lock where it is hard: extras that conflict, members without a package, edges back to the project, scripts.
+
+The recorded locks were made by uv 0.13.9; expected.json is what its own `export --frozen` lists with one extra or group
+chosen beside the project. A source tree has no version in it: it is written as version 0.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deep_lock.errors import LimitExceeded, LockInvalid
+from deep_lock.foreign_locks.uv import read_uv_lock
+from deep_lock.models.foreign_lock import ForeignLock, installed_pins
+from deep_lock.targets.factory import make_target
+from deep_lock.targets.markers import BASE, Scope
+from deep_lock.targets.target import Target
+
+FIXTURES = Path(__file__).parents[3] / "fixtures" / "foreign"
+CASES = ("uv-conflicts", "uv-member-asks-root", "uv-script", "uv-workspace")
+
+
+def _read(case: str) -> ForeignLock:
+    return read_uv_lock((FIXTURES / case / "uv.lock").read_text(encoding="utf-8"), "uv.lock")
+
+
+def _scope(text: str) -> Scope:
+    kind, _, name = text.partition(" ")
+    return Scope(kind="group" if kind == "group" else "extra", name=name) if text else BASE
+
+
+def _installed(lock: ForeignLock, target: Target, *chosen: Scope) -> set[str]:
+    found = installed_pins(lock, target.environment, chosen)
+    return {f"{lock.pins[place].name}=={lock.pins[place].version or 0}" for place in found}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_installed_is_what_uv_says(case: str) -> None:
+    lock = _read(case)
+    expected = json.loads((FIXTURES / case / "expected.json").read_text(encoding="utf-8"))
+    assert len(expected) == 4
+    for environment, scopes in expected.items():
+        target = make_target(*environment.split(), host=None)
+        assert {*scopes} == {"", *(f"extra {own}" for own in lock.extras), *(f"group {own}" for own in lock.groups)}
+        for scope, pins in scopes.items():
+            assert _installed(lock, target, BASE, _scope(scope)) == {*pins}, (environment, scope)
+
+
+def test_an_extra_that_conflicts_changes_what_the_project_itself_installs() -> None:
+    lock, target = _read("uv-conflicts"), make_target("3.12", "x86_64-manylinux_2_28", host=None)
+    assert "click==8.0.4" in _installed(lock, target, BASE)
+    found = installed_pins(lock, target.environment, (BASE, Scope(kind="extra", name="new")))
+    assert {str(lock.pins[place].version) for place in found if lock.pins[place].name == "click"} == {"8.5.1"}
+
+
+def test_what_excludes_what_is_told() -> None:
+    pairs = [("extra new", "extra old"), ("extra mix", "extra new"), ("group g1", "group g2"), ("group g2", "group g3")]
+    assert {*_read("uv-conflicts").conflicts} == {frozenset(map(_scope, pair)) for pair in pairs}
+
+
+def test_no_scopes_chosen_is_each_beside_the_project() -> None:
+    lock, target = _read("uv-conflicts"), make_target("3.12", "x86_64-manylinux_2_28", host=None)
+    alone = installed_pins(lock, target.environment)
+    for scope, _ in lock.roots:
+        together = installed_pins(lock, target.environment, (BASE, scope))
+        assert {place for place, own in alone.items() if scope in own} == {
+            place for place, own in together.items() if scope in own
+        }
+
+
+def test_members_that_are_no_packages_are_no_pins_and_what_they_ask_for_is() -> None:
+    lock = _read("uv-workspace")
+    assert {str(pin.name): pin.url for pin in lock.pins if pin.url} == {"m2": "./packages/m2#editable=true"}
+    assert {pin.name for pin in lock.pins if pin.direct} >= {"click", "m2", "zipp", "iniconfig", "pluggy"}
+
+
+def test_extras_and_groups_that_ask_for_nothing_are_there() -> None:
+    lock = _read("uv-member-asks-root")
+    assert set(lock.extras) == {"empty", "m", "x"}
+
+
+PIN = '[[package]]\nname = "x"\nversion = "1"\nsource = {{ registry = "https://user:pass@index.example/simple" }}\n{more}\n'
+ROOT = 'version = 1\n[[package]]\nname = "app"\nversion = "1"\nsource = { virtual = "." }\n'
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://files.example/a/x-1%2Bcpu-py3-none-any.whl", "x-1+cpu-py3-none-any.whl"),
+        ("https://files.example/a/x-1%252Bcpu-py3-none-any.whl#a", "x-1%2Bcpu-py3-none-any.whl"),
+        ("https://files.example/a/..%2Fx-1.whl", None),
+        ("https://files.example/a/", None),
+        ("https://[files.example/x-1.whl", None),
+    ],
+)
+def test_names_of_files_are_decoded_once(url: str, name: str | None) -> None:
+    text = ROOT + PIN.format(more=f'wheels = [{{ url = "{url}", hash = "sha256:{"0" * 64}" }}]')
+    if name is None:
+        with pytest.raises(LockInvalid, match=r"uv\.lock: package\[1\]\.wheels\[0\]"):
+            read_uv_lock(text, "uv.lock")
+    else:
+        (pin,) = read_uv_lock(text, "uv.lock").pins
+        assert [file.name for file in pin.files] == [name]
+        assert pin.index == "https://index.example/simple"
+
+
+def test_other_digests_are_noted() -> None:
+    lock = read_uv_lock(
+        ROOT + PIN.format(more=f'wheels = [{{ url = "https://files.example/x.whl", hash = "sha512:{"0" * 128}" }}]'),
+        "uv.lock",
+    )
+    assert ([file.sha256 for file in lock.pins[0].files], [note.code for note in lock.notes]) == (
+        [None],
+        ["foreign-no-sha256"],
+    )
+
+
+@pytest.mark.parametrize("version", ["true", "1.0", '"1"', "2"])
+def test_other_versions_of_the_format_are_refused(version: str) -> None:
+    with pytest.raises(LockInvalid, match="known is 1"):
+        read_uv_lock(f"version = {version}\n", "uv.lock")
+
+
+def test_locks_of_before_the_format_was_settled_are_refused_with_the_remedy() -> None:
+    with pytest.raises(LockInvalid) as caught:
+        read_uv_lock('version = 1\n[[distribution]]\nname = "x"\n', "uv.lock")
+    assert "uv lock" in (caught.value.hint or "")
+
+
+def _members(count: int) -> str:
+    """Write members without a package, each of which asks for the next in two ways."""
+    packages = [
+        f'[[package]]\nname = "m{number}"\nversion = "1"\nsource = {{ virtual = "m{number}" }}\n'
+        f'dependencies = [{{ name = "m{number + 1}", extra = ["e"] }}]\n[package.optional-dependencies]\n'
+        f'e = [{{ name = "m{number + 1}", extra = ["e"] }}]\n'
+        for number in range(count)
+    ]
+    last = f'[[package]]\nname = "m{count}"\nversion = "1"\nsource = {{ virtual = "last" }}\n'
+    return 'version = 1\n[manifest]\nmembers = ["m0"]\n' + "".join(packages) + last
+
+
+@pytest.mark.parametrize("count", [40, 400])
+def test_members_that_multiply_are_refused(count: int) -> None:
+    with pytest.raises(LimitExceeded, match=r"uv\.lock: package"):
+        read_uv_lock(_members(count), "uv.lock")
+
+
+def test_members_that_ask_for_each_other_are_followed_once() -> None:
+    text = _members(3).replace(
+        'source = { virtual = "last" }',
+        'source = { virtual = "last" }\ndependencies = [{ name = "m0" }, { name = "x" }]',
+    )
+    (pin,) = read_uv_lock(text + PIN.format(more=""), "uv.lock").pins
+    assert pin.direct
