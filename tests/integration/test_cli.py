@@ -9,7 +9,7 @@ from deep_lock import __version__
 from deep_lock.cli.context import FOREIGN_INDEX_SETTINGS
 from deep_lock.cli.main import run
 from deep_lock.cli.progress import Progress
-from deep_lock.config.options import Flags
+from deep_lock.config.options import LockOptions
 from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Fetched, Fetching, Reporter, Solving, Warned
 from deep_lock.locking.lock import Outcome, lock
@@ -197,8 +197,8 @@ def test_another_writer_is_not_overwritten(
     assert ran.text == "somebody else's"
 
 
-def _writes_meanwhile(path: Path, text: str) -> Callable[[Flags, Reporter], Outcome]:
-    def slow(flags: Flags, reporter: Reporter) -> Outcome:
+def _writes_meanwhile(path: Path, text: str) -> Callable[[LockOptions, Reporter], Outcome]:
+    def slow(flags: LockOptions, reporter: Reporter) -> Outcome:
         outcome = lock(flags, reporter)
         path.write_text(text, encoding="utf-8")
         return outcome

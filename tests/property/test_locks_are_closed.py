@@ -20,7 +20,7 @@ from deep_lock.events import silent
 from deep_lock.lockfile.invariants import check_closed
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.writer import to_text
-from deep_lock.locking.assemble import Assembly, builds, packages
+from deep_lock.locking.assemble import AssemblyInput, builds, packages
 from deep_lock.models.build_system import LEGACY_REQUIRES
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget
 from deep_lock.models.resolution import BuildScope, Problem, Selection
@@ -110,7 +110,7 @@ class Asked:
 
 def lock_of(asked: Asked, closure: Closure, sources: WorldSources) -> Lock:
     parts = ((BASE, wishes(*asked.base)), (Scope(kind="extra", name="e"), wishes(*asked.extra)))
-    assembly = Assembly(
+    assembly = AssemblyInput(
         closure=closure,
         problems=asked.problems,
         parts=parts,

@@ -32,9 +32,9 @@ class Fence:
 def main() -> int:
     """Run, then tell."""
     fence = Fence()
-    judge = responses.judge
+    judge = responses.raise_for_status
 
-    def judging(answer: responses.Answer) -> None:
+    def judging(answer: responses.StreamedResponse) -> None:
         fence.is_up = True
         judge(answer)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.analysis.graph import Chains, words
-from deep_lock.lockfile.index import Register, called, members, parsed
+from deep_lock.lockfile.index import LockIndex, called, members, parsed
 from deep_lock.models.changes import Change
 from deep_lock.models.lock import LockedBuild
 
@@ -15,7 +15,7 @@ RecordName = tuple[str, str]
 MAX_BUILDS = 3
 
 
-def build_changes(before: Register, after: Register, chains: Callable[[], Chains]) -> Iterator[Change]:
+def build_changes(before: LockIndex, after: LockIndex, chains: Callable[[], Chains]) -> Iterator[Change]:
     """Yield what differs in what runs when something is built."""
     was, now = _records(before), _records(after)
     yield from _new_members(before, after, chains)
@@ -31,14 +31,14 @@ def build_changes(before: Register, after: Register, chains: Callable[[], Chains
     yield from _moved_members(before, after)
 
 
-def _records(register: Register) -> dict[RecordName, tuple[LockedBuild, ...]]:
+def _records(register: LockIndex) -> dict[RecordName, tuple[LockedBuild, ...]]:
     found: dict[RecordName, list[LockedBuild]] = {}
     for build in register.lock.builds:
         found.setdefault((build.name, build.hook or ""), []).append(build)
     return {key: tuple(builds) for key, builds in found.items()}
 
 
-def _new_members(before: Register, after: Register, chains: Callable[[], Chains]) -> Iterator[Change]:
+def _new_members(before: LockIndex, after: LockIndex, chains: Callable[[], Chains]) -> Iterator[Change]:
     """Projects that run while something is built, and that the old lock does not hold at all."""
     builds: dict[str, list[int]] = {}
     for place, build in enumerate(after.lock.builds):
@@ -57,7 +57,7 @@ def _new_members(before: Register, after: Register, chains: Callable[[], Chains]
         )
 
 
-def _way(after: Register, chains: Chains, name: str, places: Iterable[int]) -> tuple[str, ...]:
+def _way(after: LockIndex, chains: Chains, name: str, places: Iterable[int]) -> tuple[str, ...]:
     """Return the shortest chain that ends at the project as a member of one of these builds."""
     wanted = frozenset(places)
     nodes = (node for node in chains.before if node.kind == "member" and node.key[0] == name and node.build in wanted)
@@ -66,7 +66,7 @@ def _way(after: Register, chains: Chains, name: str, places: Iterable[int]) -> t
 
 
 def _new_build(
-    name: str, builds: tuple[LockedBuild, ...], before: Register, after: Register, chains: Chains
+    name: str, builds: tuple[LockedBuild, ...], before: LockIndex, after: LockIndex, chains: Chains
 ) -> Iterator[Change]:
     build = builds[0]
     entries = [entry for entry in after.versions.get(name, ()) if entry.sdist_only]
@@ -87,12 +87,12 @@ def _new_build(
     )
 
 
-def _stays(name: str, after: Register) -> bool:
+def _stays(name: str, after: LockIndex) -> bool:
     """Whether there is an entry of this name still, or the project itself is built under it."""
     return name in after.versions or any(build.name == name for build in after.lock.builds)
 
 
-def _gone_build(name: str, builds: tuple[LockedBuild, ...], after: Register) -> Change:
+def _gone_build(name: str, builds: tuple[LockedBuild, ...], after: LockIndex) -> Change:
     version = builds[0].version or ""
     entries = after.versions.get(name, ())
     if not entries:
@@ -112,7 +112,7 @@ def _assumed(build: LockedBuild) -> str:
 
 
 def _more_targets(
-    key: RecordName, was: tuple[LockedBuild, ...], now: tuple[LockedBuild, ...], before: Register, after: Register
+    key: RecordName, was: tuple[LockedBuild, ...], now: tuple[LockedBuild, ...], before: LockIndex, after: LockIndex
 ) -> Iterator[Change]:
     had, has = _labels(was, before), _labels(now, after)
     more = sorted((has - had) & before.labels)
@@ -170,7 +170,7 @@ def _asked(builds: Iterable[LockedBuild]) -> frozenset[str]:
     return frozenset(str(requirement) for requirement in parsed(texts))
 
 
-def _moved_members(before: Register, after: Register) -> Iterator[Change]:
+def _moved_members(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     """Versions that moved inside build environments, told once for all environments in which they moved alike."""
     moved: dict[tuple[str, str, str], list[str]] = {}
     total: dict[str, int] = {}
@@ -188,7 +188,7 @@ def _moved_members(before: Register, after: Register) -> Iterator[Change]:
         yield Change(code=code, name=name, was=old, now=new, message=f"{old} to {new} {where}")
 
 
-def _environments(register: Register) -> dict[RecordName, dict[str, frozenset[str]]]:
+def _environments(register: LockIndex) -> dict[RecordName, dict[str, frozenset[str]]]:
     found: dict[RecordName, dict[str, frozenset[str]]] = {}
     for build in register.lock.builds:
         own = found.setdefault((build.name, build.hook or ""), {})
@@ -219,14 +219,14 @@ def _listed(builds: list[LockedBuild]) -> str:
     return f"the build of {', '.join(told[:MAX_BUILDS])}{more}"
 
 
-def _labels(builds: Iterable[LockedBuild], register: Register) -> frozenset[str]:
+def _labels(builds: Iterable[LockedBuild], register: LockIndex) -> frozenset[str]:
     found: set[str] = set()
     for build in builds:
         found |= set(build.targets) or register.labels
     return frozenset(found)
 
 
-def _targets(builds: Iterable[LockedBuild], register: Register) -> tuple[str, ...]:
+def _targets(builds: Iterable[LockedBuild], register: LockIndex) -> tuple[str, ...]:
     """Return the labels that the builds are for; () where that is all of the lock's."""
     labels = _labels(builds, register)
     return () if labels == register.labels else tuple(sorted(labels))

@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 from deep_lock.analysis.build_diff import build_changes
 from deep_lock.analysis.graph import Chains, find_chains
 from deep_lock.analysis.typosquatting import is_alike
-from deep_lock.lockfile.index import Register, files_of, is_gate, key_of, open_register, uses_of
+from deep_lock.lockfile.index import LockIndex, files_of, is_gate, key_of, open_register, uses_of
 from deep_lock.lockfile.staleness import changed_settings
 from deep_lock.lockfile.writer import ordered
 from deep_lock.models.changes import Change
@@ -24,7 +24,7 @@ from deep_lock.models.lock import Lock, LockedArchive, LockedPackage, LockedVcs,
 MAX_NAMES = 5
 
 
-def file_changes(before: Register, after: Register) -> Iterator[Change]:
+def file_changes(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     """Yield other bytes, other hosts, other indexes and other publishers."""
     yield from _hashes(before, after)
     yield from _hosts(before, after)
@@ -33,7 +33,7 @@ def file_changes(before: Register, after: Register) -> Iterator[Change]:
         yield from _publishers(before.versions[name], after.versions[name])
 
 
-def _indexes(before: Register, after: Register) -> Iterator[Change]:
+def _indexes(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     """Projects that come from another index, told once for all that moved alike."""
     moved: dict[tuple[str, str], list[str]] = {}
     for name in sorted(before.versions.keys() & after.versions.keys()):
@@ -57,7 +57,7 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:MAX_NAMES])}{more}"
 
 
-def _hashes(before: Register, after: Register) -> Iterator[Change]:
+def _hashes(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     for key in sorted(before.entries.keys() & after.entries.keys()):
         was, now = before.entries[key], after.entries[key]
         old = {file.name: file.sha256 for file in files_of(was)}
@@ -81,7 +81,7 @@ def _other_bytes(entry: LockedPackage, what: str, was: str, now: str) -> Change:
     )
 
 
-def _hosts(before: Register, after: Register) -> Iterator[Change]:
+def _hosts(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     """Hosts that the old lock has no file and no index of, each with the entries that use it."""
     known = set(_host_uses(before)) | {host_of(url) for _, url in before.lock.indexes}
     if not known:
@@ -95,7 +95,7 @@ def _hosts(before: Register, after: Register) -> Iterator[Change]:
             yield Change(code="host-new", name=names[0] if len(names) == 1 else "", now=host, message=message)
 
 
-def _host_uses(register: Register) -> Mapping[str, list[str]]:
+def _host_uses(register: LockIndex) -> Mapping[str, list[str]]:
     uses: dict[str, list[str]] = {}
     for entry in register.lock.packages:
         urls = [file.url for file in files_of(entry) if file.url is not None]
@@ -136,7 +136,7 @@ def _publisher_identity(identity: tuple[tuple[str, str], ...]) -> str:
     return ", ".join(f"{key} {value}" for key, value in identity)
 
 
-def release_changes(before: Register, after: Register) -> Iterator[Change]:
+def release_changes(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     """Yield other licences at run time, and yanked releases. A lock that states no licence at all has none to compare."""
     states = any(entry.license for entry in after.lock.packages)
     for name in sorted(before.versions.keys() & after.versions.keys()):
@@ -163,7 +163,7 @@ def release_changes(before: Register, after: Register) -> Iterator[Change]:
             )
 
 
-def _licenses(register: Register, name: str) -> tuple[str, ...]:
+def _licenses(register: LockIndex, name: str) -> tuple[str, ...]:
     """Return the licences of a project at run time."""
     entries = register.versions[name]
     return tuple(sorted({entry.license for entry in entries if entry.license and not is_gate(entry.marker)}))
@@ -219,7 +219,7 @@ def _told_once(every: list[Change]) -> list[Change]:
     return [change for change in every if change.code != "package-new" or change.name not in louder]
 
 
-def _installed(register: Register) -> dict[str, list[LockedPackage]]:
+def _installed(register: LockIndex) -> dict[str, list[LockedPackage]]:
     entries: dict[str, list[LockedPackage]] = {}
     for entry in register.lock.packages:
         if not is_gate(entry.marker):
@@ -227,7 +227,7 @@ def _installed(register: Register) -> dict[str, list[LockedPackage]]:
     return entries
 
 
-def _names(before: Register, after: Register, chains: Callable[[], Chains]) -> Iterator[Change]:
+def _names(before: LockIndex, after: LockIndex, chains: Callable[[], Chains]) -> Iterator[Change]:
     """Projects that came, went, or moved between the run time and the builds."""
     was, now = _installed(before), _installed(after)
     for name in sorted(now.keys() - before.versions.keys()):
@@ -260,7 +260,7 @@ def _roles(installed: bool, used: bool) -> str:  # noqa: FBT001 -- two facts of 
     return "installed and used by builds" if installed and used else "installed" if installed else "build-only"
 
 
-def _versions(before: Register, after: Register, now: datetime | None) -> Iterator[Change]:
+def _versions(before: LockIndex, after: LockIndex, now: datetime | None) -> Iterator[Change]:
     """Run-time versions that moved. Those of build environments are told by environment."""
     was, here = _installed(before), _installed(after)
     for name in sorted(was.keys() & here.keys()):
@@ -319,7 +319,7 @@ def _age(entries: Iterable[LockedPackage], now: datetime | None) -> str:
     return f", published {'today' if days <= 0 else '1 day ago' if days == 1 else f'{days} days ago'}"
 
 
-def _quiet(before: Register, after: Register) -> Iterator[Change]:
+def _quiet(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     """Details of releases that are in both."""
     for key in sorted(before.entries.keys() & after.entries.keys()):
         was, now = before.entries[key], after.entries[key]

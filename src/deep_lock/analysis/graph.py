@@ -10,8 +10,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from deep_lock.lockfile.index import Key, Register, called, covers, is_gate, key_of, meant, members, parsed, record_key
-from deep_lock.lockfile.selection import Chosen, everything, present
+from deep_lock.lockfile.index import Key, LockIndex, called, covers, is_gate, key_of, meant, members, parsed, record_key
+from deep_lock.lockfile.selection import Selection, full_selection, installed_packages
 from deep_lock.models.lock import EnvironmentMember, LockedBuild, LockedInputs, LockedPackage
 from deep_lock.models.requirement import Requirement
 from deep_lock.targets.target import Target, UnevaluableMarker, holds
@@ -61,7 +61,9 @@ class DrawnEdge(Struct, frozen=True, kw_only=True):
     declared_only: bool = False
 
 
-def runtime_edges(register: Register, masks: Masks, chosen: Chosen, runtime: Mapping[Key, int]) -> Iterator[DrawnEdge]:
+def runtime_edges(
+    register: LockIndex, masks: Masks, chosen: Selection, runtime: Mapping[Key, int]
+) -> Iterator[DrawnEdge]:
     """Yield what the project asks for, then the dependencies, in the lock's order."""
     needs: dict[Key, dict[Key, int]] = {}
     for key, bits in runtime.items():
@@ -81,7 +83,7 @@ def runtime_edges(register: Register, masks: Masks, chosen: Chosen, runtime: Map
             yield DrawnEdge(parent=key, child=child, kind="runtime", bits=bits)
 
 
-def _asked_by_project(inputs: LockedInputs, chosen: Chosen) -> Iterator[str]:
+def _asked_by_project(inputs: LockedInputs, chosen: Selection) -> Iterator[str]:
     yield from inputs.requirements
     for names, tables in ((chosen.extras, inputs.extras), (chosen.groups, inputs.dependency_groups)):
         for name, texts in tables:
@@ -89,7 +91,7 @@ def _asked_by_project(inputs: LockedInputs, chosen: Chosen) -> Iterator[str]:
                 yield from texts
 
 
-def build_edges(register: Register, masks: Masks, build: LockedBuild, bits: int) -> Iterator[DrawnEdge]:
+def build_edges(register: LockIndex, masks: Masks, build: LockedBuild, bits: int) -> Iterator[DrawnEdge]:
     """Yield what a build asks for, then the dependencies inside its environment: of the final stage, then of the declared."""
     texts = _texts((*build.requires, *build.requires_user, *(build.requires_dynamic or ())), masks)
     seen: set[tuple[Key | None, Key]] = set()
@@ -112,7 +114,7 @@ def _declared(edge: DrawnEdge) -> DrawnEdge:
 
 
 def _stage_edges(
-    register: Register, members: Sequence[EnvironmentMember], texts: Mapping[str, Texts], bits: int
+    register: LockIndex, members: Sequence[EnvironmentMember], texts: Mapping[str, Texts], bits: int
 ) -> Iterator[DrawnEdge]:
     inside = {member.name: key_of(member) for member in members if key_of(member) in register.entries}
     needs = {
@@ -238,7 +240,7 @@ class Edge(Struct, frozen=True, kw_only=True, eq=False):
 class Layers(Struct, frozen=True, kw_only=True, eq=False):
     """Nodes in the lock's order, and edges: those of the run time first, then by build record, from the top down."""
 
-    register: Register
+    register: LockIndex
     labels: tuple[str, ...]
     """Of the chosen targets."""
     nodes: Mapping[Key, Node]
@@ -251,7 +253,7 @@ class Layers(Struct, frozen=True, kw_only=True, eq=False):
     """Edges by child, of all environments."""
 
 
-def open_layers(register: Register, targets: Sequence[Target], chosen: Chosen) -> Layers:
+def open_layers(register: LockIndex, targets: Sequence[Target], chosen: Selection) -> Layers:
     """Return the graph of what a lock installs and builds on these targets, for these extras and groups.
 
     Linear in the edges, times the depth at most. A member that has no entry (in a lock that is not closed) is left out.
@@ -284,11 +286,11 @@ def open_layers(register: Register, targets: Sequence[Target], chosen: Chosen) -
     )
 
 
-def _installed(register: Register, targets: Sequence[Target], chosen: Chosen) -> dict[Key, int]:
+def _installed(register: LockIndex, targets: Sequence[Target], chosen: Selection) -> dict[Key, int]:
     """Return the run time, with the targets as bits, in the lock's order."""
     found: dict[Key, int] = {}
     for place, target in enumerate(targets):
-        for entry in present(register, target, chosen):
+        for entry in installed_packages(register, target, chosen):
             key = key_of(entry)
             found[key] = found.get(key, 0) | 1 << place
     return {key: found[key] for key in register.entries if key in found}
@@ -305,7 +307,7 @@ class _Reach(Struct, kw_only=True):
     """By the record's place in the lock: its targets, and its level."""
 
 
-def _reach(register: Register, masks: Masks, runtime: Mapping[Key, int]) -> _Reach:
+def _reach(register: LockIndex, masks: Masks, runtime: Mapping[Key, int]) -> _Reach:
     """Walk level by level: each entry is taken once for each target, on the lowest level that reaches it there."""
     records = _records(register, masks)
     frontier = {ROOT: masks.everywhere, **runtime}
@@ -327,7 +329,7 @@ def _reach(register: Register, masks: Masks, runtime: Mapping[Key, int]) -> _Rea
     return found
 
 
-def _enter(register: Register, build: LockedBuild, bits: int, found: _Reach, following: dict[Key, int]) -> None:
+def _enter(register: LockIndex, build: LockedBuild, bits: int, found: _Reach, following: dict[Key, int]) -> None:
     for member in members(build):
         key = key_of(member)
         if key in register.entries:
@@ -337,7 +339,7 @@ def _enter(register: Register, build: LockedBuild, bits: int, found: _Reach, fol
                 following[key] = following.get(key, 0) | fresh
 
 
-def _records(register: Register, masks: Masks) -> dict[Key, list[tuple[int, LockedBuild, int]]]:
+def _records(register: LockIndex, masks: Masks) -> dict[Key, list[tuple[int, LockedBuild, int]]]:
     """Return the records by what is built, each with its place in the lock and the targets that it covers."""
     found: dict[Key, list[tuple[int, LockedBuild, int]]] = {}
     for place, build in enumerate(register.lock.builds):
@@ -350,7 +352,7 @@ def _subject(build: LockedBuild) -> Key:
     return ROOT if build.needed == "project" else (build.name, build.version or "", build.source or "")
 
 
-def _environments(register: Register, masks: Masks, reach: _Reach) -> tuple[Environment, ...]:
+def _environments(register: LockIndex, masks: Masks, reach: _Reach) -> tuple[Environment, ...]:
     run_time = Environment(place=0, record=None, subject=ROOT, level=0, labels=masks.labels(masks.everywhere))
     found = [run_time]
     for place in sorted(reach.builds):
@@ -363,9 +365,9 @@ def _environments(register: Register, masks: Masks, reach: _Reach) -> tuple[Envi
 
 
 def _edges(
-    register: Register,
+    register: LockIndex,
     masks: Masks,
-    chosen: Chosen,
+    chosen: Selection,
     runtime: Mapping[Key, int],
     environments: tuple[Environment, ...],
 ) -> Iterable[Edge]:
@@ -496,7 +498,7 @@ class PositionNode(Struct, frozen=True, kw_only=True):
 class Places(Struct, frozen=True, kw_only=True, eq=False):
     """The places of a lock, on one target or on any."""
 
-    register: Register
+    register: LockIndex
     installed: Mapping[Key, LockedPackage]
     """What the run time holds."""
     own_builds: tuple[int, ...]
@@ -505,7 +507,7 @@ class Places(Struct, frozen=True, kw_only=True, eq=False):
     """The records of entries, by their place in the lock."""
 
 
-def open_places(register: Register, *, target: Target | None = None, builds: bool = True) -> Places:
+def open_places(register: LockIndex, *, target: Target | None = None, builds: bool = True) -> Places:
     """Return the places of a lock that are there on a target, with every extra and group; None: on any.
 
     Without ``builds`` only the run time.
@@ -514,7 +516,7 @@ def open_places(register: Register, *, target: Target | None = None, builds: boo
     if target is None:
         runtime = [entry for entry in lock.packages if not is_gate(entry.marker)]
     else:
-        runtime = present(register, target, everything(register))
+        runtime = installed_packages(register, target, full_selection(register))
     own: list[int] = []
     records: dict[Key, list[int]] = {}
     for place, build in enumerate(lock.builds if builds else ()):
@@ -594,7 +596,7 @@ Chain = tuple[PositionNode, ...]
 class Chains(Struct, frozen=True, kw_only=True):
     """Every place of a lock, with the one before it on a shortest way from the project."""
 
-    register: Register
+    register: LockIndex
     before: Mapping[PositionNode, PositionNode | None]
     """In the order in which they are reached. None: the project itself stands before it."""
     parents: Mapping[PositionNode, tuple[PositionNode | None, ...]]
@@ -620,7 +622,7 @@ class Chains(Struct, frozen=True, kw_only=True):
         return words(self.register, self.to(node)) if node is not None else ()
 
 
-def words(register: Register, chain: Chain) -> tuple[str, ...]:
+def words(register: LockIndex, chain: Chain) -> tuple[str, ...]:
     """Return a chain in words: "NAME VERSION", and "build of NAME VERSION" in the place of what is built."""
     found: list[str] = []
     for place, node in enumerate(chain):
@@ -635,7 +637,7 @@ def words(register: Register, chain: Chain) -> tuple[str, ...]:
     return tuple(found)
 
 
-def find_chains(register: Register) -> Chains:
+def find_chains(register: LockIndex) -> Chains:
     """Walk a lock from the project down, breadth first, by whatever edges it has. Linear in the edges."""
     places = open_places(register)
     before: dict[PositionNode, PositionNode | None] = {}

@@ -18,7 +18,7 @@ from deep_lock.analysis.policy_rules import (
     source_remarks,
 )
 from deep_lock.analysis.typosquatting import well_known
-from deep_lock.lockfile.index import Register, files_of, is_gate, key_of, open_register, uses_of
+from deep_lock.lockfile.index import LockIndex, files_of, is_gate, key_of, open_register, uses_of
 from deep_lock.lockfile.writer import ordered
 from deep_lock.models.changes import Finding
 from deep_lock.models.lock import Lock, LockedDirectory, LockedPackage
@@ -97,7 +97,7 @@ def _covers(exemption: Exemption, remark: Remark) -> bool:
     )
 
 
-def _ages(register: Register, policy: Policy, now: datetime) -> Iterator[Remark]:
+def _ages(register: LockIndex, policy: Policy, now: datetime) -> Iterator[Remark]:
     used = uses_of(register)
     for entry in register.lock.packages:
         least = _least_age(policy, installed=not is_gate(entry.marker), builds=key_of(entry) in used)
@@ -150,7 +150,7 @@ def _late_files(lock: Lock) -> Iterator[Remark]:
             yield remark_on("late-file", entry, message)
 
 
-def _look_alikes(register: Register) -> Iterator[Remark]:
+def _look_alikes(register: LockIndex) -> Iterator[Remark]:
     for name in sorted(register.versions):
         known = well_known(name)
         if known is not None:
@@ -160,7 +160,7 @@ def _look_alikes(register: Register) -> Iterator[Remark]:
             )
 
 
-def _against(register: Register, old: Lock, policy: Policy, now: datetime) -> Iterator[Remark]:
+def _against(register: LockIndex, old: Lock, policy: Policy, now: datetime) -> Iterator[Remark]:
     """What changed against an earlier lock, each fact by itself: a rule may be off where a louder one is too."""
     hosts, indexes = policy.hosts or frozenset(), policy.indexes or frozenset()
     for change in every_change(old, register.lock, now=now):

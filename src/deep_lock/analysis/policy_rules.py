@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from deep_lock.analysis.graph import Chains
 from deep_lock.analysis.typosquatting import is_alike
-from deep_lock.lockfile.index import Key, Register, called, files_of, is_gate, key_of, members, record_key
+from deep_lock.lockfile.index import Key, LockIndex, called, files_of, is_gate, key_of, members, record_key
 from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.licenses import canonical_license, is_met
 from deep_lock.models.lock import Lock, LockedArchive, LockedBuild, LockedPackage, LockedVcs
@@ -55,7 +55,7 @@ def remark_on(
     )
 
 
-def release_remarks(register: Register, policy: Policy) -> Iterator[Remark]:
+def release_remarks(register: LockIndex, policy: Policy) -> Iterator[Remark]:
     """Yield what the rules about licences and yanked releases find."""
     for entry in register.lock.packages:
         if not is_gate(entry.marker):  # what only builds use is not part of what is passed on
@@ -75,7 +75,7 @@ def _licenses(entry: LockedPackage, allowed: frozenset[str] | None) -> Iterator[
         yield remark_on("license", entry, f"its licence is {expression}, which the allowed ones do not meet")
 
 
-def run_remarks(register: Register, chains: Chains, policy: Policy) -> Iterator[Remark]:
+def run_remarks(register: LockIndex, chains: Chains, policy: Policy) -> Iterator[Remark]:
     """Yield what the rules about builds find."""
     yield from _built_at_run_time(register)
     for build in register.lock.builds:
@@ -94,7 +94,7 @@ def run_remarks(register: Register, chains: Chains, policy: Policy) -> Iterator[
     yield from _too_deep(register, chains, policy)
 
 
-def _built_at_run_time(register: Register) -> Iterator[Remark]:
+def _built_at_run_time(register: LockIndex) -> Iterator[Remark]:
     labels: dict[Key, set[str]] = {}
     built: set[Key] = set()
     for build in register.lock.builds:
@@ -135,7 +135,7 @@ def _evidence(build: LockedBuild) -> Iterator[Remark]:
         yield remark_on("assumed", build, message)
 
 
-def _too_deep(register: Register, chains: Chains, policy: Policy) -> Iterator[Remark]:
+def _too_deep(register: LockIndex, chains: Chains, policy: Policy) -> Iterator[Remark]:
     if policy.max_depth is None:
         return
     for entry in register.lock.packages:

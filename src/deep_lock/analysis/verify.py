@@ -9,7 +9,7 @@ from datetime import timedelta
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from deep_lock.errors import DeepLockError
-from deep_lock.lockfile.index import Register, called, meant, parsed
+from deep_lock.lockfile.index import LockIndex, called, meant, parsed
 from deep_lock.models.build_system import SdistFacts
 from deep_lock.models.changes import Finding
 from deep_lock.models.distribution import Distribution, Wheel
@@ -162,7 +162,7 @@ def _meaning(texts: Iterable[str]) -> frozenset[object]:
     return frozenset(found)
 
 
-def metadata_findings(entry: LockedPackage, every: Iterable[Metadata], register: Register) -> Iterator[Finding]:
+def metadata_findings(entry: LockedPackage, every: Iterable[Metadata], register: LockIndex) -> Iterator[Finding]:
     """Yield what an entry says otherwise than its files. ``every`` is the metadata of each file that some target takes."""
     known = list(every)
     if not known:
@@ -177,7 +177,7 @@ def metadata_findings(entry: LockedPackage, every: Iterable[Metadata], register:
         yield _differs("license-differs", entry, "the licence", entry.license, licenses)
 
 
-def _edges(entry: LockedPackage, known: Iterable[Metadata], register: Register) -> Iterator[Finding]:
+def _edges(entry: LockedPackage, known: Iterable[Metadata], register: LockIndex) -> Iterator[Finding]:
     """Yield edges that no metadata of the release has, and those to a release that nothing asks for."""
     asked: dict[str, list[Requirement]] = {}
     for metadata in known:

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.builds import hooks
-from deep_lock.builds.context import RUNNER_VERSION, Made, Workshop, called, settings_key
+from deep_lock.builds.context import RUNNER_VERSION, BuildContext, Made, called, settings_key
 from deep_lock.builds.host import Machine
 from deep_lock.closure.model import Built, Subject
 from deep_lock.errors import DeepLockError, HookFailed, HookRefused, MetadataInvalid
@@ -29,11 +29,11 @@ _ANSWERED, _FAILED = b"+", b"-"
 _decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
-class Backends:
+class HookRunner:
     """Every backend that a run may ask."""
 
     def __init__(
-        self, *, workshop: Workshop, machine: Machine, cache: Cache, reporter: Reporter, afresh: bool = False
+        self, *, workshop: BuildContext, machine: Machine, cache: Cache, reporter: Reporter, afresh: bool = False
     ) -> None:
         """``afresh``: what was answered before is not good enough."""
         self._afresh = afresh

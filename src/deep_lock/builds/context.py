@@ -36,7 +36,7 @@ Made = Mapping[BuiltKey, Built]
 """What was closed on a target so far: how each sdist there is built."""
 
 
-class Workshop:
+class BuildContext:
     """Makes environments and trees for one run. Closed, it leaves nothing but the cache."""
 
     def __init__(
@@ -103,7 +103,7 @@ class Workshop:
         ask: "Callable[[hooks.Call], _T]",
         limits: "sandbox.Limits | None" = None,
     ) -> _T:
-        with temp_dirs.disposable_folder("hook-", parent=self._room()) as folder:
+        with temp_dirs.disposable_folder("hook-", parent=self._work_dir()) as folder:
             (folder / "scratch").mkdir()
             tree = self._tree(subject, folder / "tree")
             inner = tree.parent != folder / "tree"
@@ -112,7 +112,7 @@ class Workshop:
                     called=called(subject),
                     system=subject.facts.build_system,
                     tree=tree,
-                    around=folder / "tree" if inner else None,
+                    archive_root=folder / "tree" if inner else None,
                     scratch=folder / "scratch",
                     environment=own,
                     system_path=system_path,
@@ -122,7 +122,7 @@ class Workshop:
                 )
             )
 
-    def _room(self) -> Path:
+    def _work_dir(self) -> Path:
         if self._folder is None:
             self._folder = self._open.enter_context(temp_dirs.disposable_folder("deep-lock-"))
         return self._folder
@@ -164,7 +164,7 @@ class Workshop:
             raise HookRefused(f"no interpreter for {target.label} is on this machine")
         wheels = [self._wheel(pin, made, target) for pin in resolved.pins]
         self._count += 1
-        folder = self._room() / f"environment-{self._count}"
+        folder = self._work_dir() / f"environment-{self._count}"
         own: environment.Environment = environment.make_environment(folder, interpreter, wheels)
         return own
 

@@ -49,7 +49,7 @@ class Call(Struct, frozen=True, kw_only=True):
     system: BuildSystem
     tree: Path
     """A copy of the source tree that the hook may write to."""
-    around: Path | None = None
+    archive_root: Path | None = None
     """The whole copy where the tree is a folder in it: read only, for what a backend looks for above (``.git``)."""
     scratch: Path
     """An empty folder: home, temporary files and results of the hook."""
@@ -59,9 +59,9 @@ class Call(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     source_date_epoch: int = EPOCH
     config_settings: ConfigSettings = ()
-    heard: Callable[[str], None] | None = None
+    on_output: Callable[[str], None] | None = None
     """Is told what the backend wrote, safe to show: the end of it, up to `LOG_BYTES`."""
-    given_up: threading.Event | None = None
+    cancelled: threading.Event | None = None
     """Ends the call, with HookFailed, when another thread sets it."""
 
 
@@ -211,20 +211,20 @@ class _Runner:
                     own.folder,
                     *own.interpreter.base,
                     script.parent,
-                    *((call.around,) if call.around is not None else ()),
+                    *((call.archive_root,) if call.archive_root is not None else ()),
                 ),
                 writable=(call.tree, call.scratch, control, *self._writable),
                 search_path=(own.site_packages,),
                 prefix=own.folder,
                 limits=call.limits,
                 confined=call.confined,
-                shown_output=SHOWN_OUTPUT if call.heard is None else LOG_BYTES,
-                given_up=call.given_up,
+                shown_output=SHOWN_OUTPUT if call.on_output is None else LOG_BYTES,
+                cancelled=call.cancelled,
             )
         )
         _keep_files(control)
-        if call.heard is not None:
-            call.heard(ended.output)
+        if call.on_output is not None:
+            call.on_output(ended.output)
         _judge(call, ended)
         _judge_result(call, control / "output.json")
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from deep_lock.cli import progress, user_folders
 from deep_lock.cli.output import ColorMode, Printer
-from deep_lock.config.options import Surroundings
+from deep_lock.config.options import RunContext
 from deep_lock.events import Event, Reporter, Warned
 
 FOREIGN_INDEX_SETTINGS = (
@@ -25,9 +25,9 @@ FOREIGN_INDEX_SETTINGS = (
 )
 
 
-def read_surroundings(environ: Mapping[str, str]) -> Surroundings:
+def read_surroundings(environ: Mapping[str, str]) -> RunContext:
     """Read what the library below must not read by itself."""
-    return Surroundings(
+    return RunContext(
         cache_folder=Path(own) if (own := environ.get("DEEP_LOCK_CACHE_DIR")) else user_folders.cache_folder(),
         now=datetime.now(UTC),
         environ=dict(environ),
@@ -44,7 +44,7 @@ class Session(Struct, frozen=True, kw_only=True):
     """What every command shares."""
 
     printer: Printer
-    surroundings: Surroundings
+    surroundings: RunContext
     progress: bool
     verbosity: int
 
@@ -80,7 +80,7 @@ def open_session(*, verbosity: int, color: str, show_progress: bool) -> Session:
     printer = Printer(verbosity=verbosity, color=_color(color, environ))
     unused = [name for name in FOREIGN_INDEX_SETTINGS if environ.get(name)]
     if unused:
-        printer.say(f"note: {', '.join(unused)} set and not used, unless --index-from names their tool", level=1)
+        printer.info(f"note: {', '.join(unused)} set and not used, unless --index-from names their tool", level=1)
     return Session(
         printer=printer,
         surroundings=read_surroundings(environ),
@@ -89,7 +89,7 @@ def open_session(*, verbosity: int, color: str, show_progress: bool) -> Session:
     )
 
 
-def said_again(session: Session, *, quiet: bool, verbose: int) -> Session:
+def with_verbosity(session: Session, *, quiet: bool, verbose: int) -> Session:
     """Return the session as -q and -v behind the command want it."""
     if not quiet and not verbose:
         return session

@@ -123,6 +123,6 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        printer.say("interrupted")
+        printer.info("interrupted")
         return INTERRUPTED
     return ended if isinstance(ended, int) else 0  # the code of click's Exit

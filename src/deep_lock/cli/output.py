@@ -25,7 +25,7 @@ class Printer:
         """Write a result to stdout."""
         click.echo(text, color=self._color, nl=False)
 
-    def say(self, text: str, *, level: int = 0) -> None:
+    def info(self, text: str, *, level: int = 0) -> None:
         """Tell a person, if the verbosity reaches the level."""
         if self.verbosity >= level:
             click.echo(text, err=True, color=self._color)

@@ -11,7 +11,7 @@ from deep_lock.resolver.dependencies import BASE, applicable
 from deep_lock.resolver.walk import overridden
 from deep_lock.targets.markers import Scope
 
-Part = tuple[Scope, tuple[Requirement, ...]]
+RequirementScope = tuple[Scope, tuple[Requirement, ...]]
 """One selectable part of the project with what it asks for: its dependencies, one extra, or one dependency group."""
 
 
@@ -37,7 +37,9 @@ def reached_by(
     return frozenset(name for name, _ in seen)
 
 
-def reached(parts: Sequence[Part], problem: Problem, resolved: Resolved) -> dict[NormalizedName, tuple[Scope, ...]]:
+def scopes_by_pin(
+    parts: Sequence[RequirementScope], problem: Problem, resolved: Resolved
+) -> dict[NormalizedName, tuple[Scope, ...]]:
     """Return, for each pinned name, the scopes that reach it, in the order given."""
     found: dict[NormalizedName, list[Scope]] = {}
     for scope, requirements in parts:

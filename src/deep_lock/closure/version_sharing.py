@@ -45,7 +45,7 @@ def _uses(closure: Closure) -> Mapping[str, dict[NormalizedName, list[_Use]]]:
     return found
 
 
-def sharable(closure: Closure) -> dict[str, Preferences]:
+def shared_preferences(closure: Closure) -> dict[str, Preferences]:
     """Return, by target, the versions that suit the most environments, where some could move to one of them."""
     found: dict[str, Preferences] = {}
     for label, uses in _uses(closure).items():

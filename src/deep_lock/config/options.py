@@ -15,7 +15,7 @@ from deep_lock.models.resolution import BuildScope, Prereleases, ResolutionMode
 Hooks = Literal["static", "sandbox", "trust"]
 
 
-class InputFlags(Struct, frozen=True, kw_only=True):
+class InputOptions(Struct, frozen=True, kw_only=True):
     """What is locked."""
 
     folder: Path
@@ -33,7 +33,7 @@ class InputFlags(Struct, frozen=True, kw_only=True):
     no_default_groups: bool = False
 
 
-class RuleFlags(Struct, frozen=True, kw_only=True):
+class ResolveOptions(Struct, frozen=True, kw_only=True):
     """Which releases and files may be chosen, and for which targets."""
 
     pythons: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class RuleFlags(Struct, frozen=True, kw_only=True):
     require_evidence: bool = False
 
 
-class UpgradeFlags(Struct, frozen=True, kw_only=True):
+class UpgradeOptions(Struct, frozen=True, kw_only=True):
     """Which earlier pins are given up."""
 
     everything: bool = False
@@ -67,7 +67,7 @@ class UpgradeFlags(Struct, frozen=True, kw_only=True):
     builds: bool = False
 
 
-class NetworkFlags(Struct, frozen=True, kw_only=True):
+class NetworkOptions(Struct, frozen=True, kw_only=True):
     """Where files come from, and how they are fetched."""
 
     default_index: str | None = None
@@ -85,7 +85,7 @@ class NetworkFlags(Struct, frozen=True, kw_only=True):
     insecure_hosts: tuple[str, ...] = ()
 
 
-class Surroundings(Struct, frozen=True, kw_only=True):
+class RunContext(Struct, frozen=True, kw_only=True):
     """The machine, as the command line saw it."""
 
     cache_folder: Path
@@ -95,17 +95,17 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     home: Path | None = None
 
 
-class Flags(Struct, frozen=True, kw_only=True):
+class LockOptions(Struct, frozen=True, kw_only=True):
     """All of it."""
 
-    inputs: InputFlags
-    rules: RuleFlags = RuleFlags()
-    upgrade: UpgradeFlags = UpgradeFlags()
-    network: NetworkFlags = NetworkFlags()
-    surroundings: Surroundings
+    inputs: InputOptions
+    rules: ResolveOptions = ResolveOptions()
+    upgrade: UpgradeOptions = UpgradeOptions()
+    network: NetworkOptions = NetworkOptions()
+    surroundings: RunContext
 
 
-class FetchFlags(Struct, frozen=True, kw_only=True):
+class FetchOptions(Struct, frozen=True, kw_only=True):
     """What `fetching.fetch` is asked for."""
 
     lock: Path
@@ -115,11 +115,11 @@ class FetchFlags(Struct, frozen=True, kw_only=True):
     """Neither or both of the two: run time and builds."""
     targets: tuple[str, ...] = ()
     """Labels of the lock; none: all of them."""
-    network: NetworkFlags = NetworkFlags()
-    surroundings: Surroundings
+    network: NetworkOptions = NetworkOptions()
+    surroundings: RunContext
 
 
-class WheelhouseFlags(Struct, frozen=True, kw_only=True):
+class WheelhouseOptions(Struct, frozen=True, kw_only=True):
     """What `wheelhouse.make_wheelhouse` is asked for."""
 
     lock: Path
@@ -133,11 +133,11 @@ class WheelhouseFlags(Struct, frozen=True, kw_only=True):
     interpreters: tuple[Path, ...] = ()
     jobs: int = 1
     """Builds at once."""
-    network: NetworkFlags = NetworkFlags()
-    surroundings: Surroundings
+    network: NetworkOptions = NetworkOptions()
+    surroundings: RunContext
 
 
-class ExportFlags(Struct, frozen=True, kw_only=True):
+class ExportOptions(Struct, frozen=True, kw_only=True):
     """What `exporting.export` is asked for."""
 
     lock: Path
@@ -160,7 +160,7 @@ class ExportFlags(Struct, frozen=True, kw_only=True):
     """Where the files will be written, under the names that tools expect."""
 
 
-class PolicyFlags(Struct, frozen=True, kw_only=True):
+class PolicyOptions(Struct, frozen=True, kw_only=True):
     """What `policing.police` is asked for."""
 
     lock: Path
@@ -172,11 +172,11 @@ class PolicyFlags(Struct, frozen=True, kw_only=True):
     """Aware, UTC."""
 
 
-class VerifyFlags(Struct, frozen=True, kw_only=True):
+class VerifyOptions(Struct, frozen=True, kw_only=True):
     """What `verifying.verify` is asked for, and `outdating.outdated`."""
 
     lock: Path
     deep: bool = False
     """Fetch every file, and derive the lock's words from their bytes once more."""
-    network: NetworkFlags = NetworkFlags()
-    surroundings: Surroundings
+    network: NetworkOptions = NetworkOptions()
+    surroundings: RunContext

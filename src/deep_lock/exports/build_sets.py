@@ -14,7 +14,7 @@ from msgspec import Struct
 from deep_lock.errors import NotLocked, TargetsAlike
 from deep_lock.exports.view import View, files_on, pin_lines
 from deep_lock.lockfile.index import Key, called, covers, key_of, record_key
-from deep_lock.lockfile.selection import present
+from deep_lock.lockfile.selection import installed_packages
 from deep_lock.models.lock import LockedBuild, LockedFile, LockedPackage
 from deep_lock.targets.markers import enlarge, label_marker
 
@@ -199,7 +199,7 @@ def _direct(view: View) -> dict[Subject, set[str]]:
     """Return what an installer builds by itself, and on which targets."""
     labels: dict[Subject, set[str]] = {}
     for target in view.targets:
-        installed = {key_of(entry) for entry in present(view.register, target, view.chosen)}
+        installed = {key_of(entry) for entry in installed_packages(view.register, target, view.chosen)}
         for build in view.lock.builds:
             if covers(build, target.label) and (build.needed == "project" or record_key(build) in installed):
                 labels.setdefault(_subject(build), set()).add(target.label)

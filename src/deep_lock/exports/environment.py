@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from deep_lock.errors import NotLocked, TargetsAlike, UsageError
 from deep_lock.exports.view import Installed, View
-from deep_lock.lockfile.index import Key, Register, called, covers, key_of, record_key
+from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, record_key
 from deep_lock.models.lock import EnvironmentMember, LockedBuild
 from deep_lock.sanitize import quote
 from deep_lock.targets.markers import label_marker
@@ -99,7 +99,7 @@ def _known(member: EnvironmentMember, versions: Mapping[str, Key]) -> frozenset[
     return frozenset(versions[name] for name in member.dependencies if name in versions)
 
 
-def _refuse_unlocked(labels: Mapping[Key, object], register: Register, what: str) -> None:
+def _refuse_unlocked(labels: Mapping[Key, object], register: LockIndex, what: str) -> None:
     for name, version, _ in sorted(labels.keys() - register.entries.keys()):
         raise NotLocked(
             f"the build of {what} uses {name} {version}, which has no entry in the lock", hint="run deep-lock lock"

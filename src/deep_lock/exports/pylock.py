@@ -14,7 +14,7 @@ from deep_lock.errors import NotLocked
 from deep_lock.exports.environment import environment
 from deep_lock.exports.view import Installed, View, lost_builds
 from deep_lock.lockfile.index import Key, called, is_gate, key_of, meant
-from deep_lock.lockfile.selection import Chosen, everything, present, taken_files
+from deep_lock.lockfile.selection import Selection, full_selection, installed_packages, taken_files
 from deep_lock.models.lock import (
     Lock,
     LockedArchive,
@@ -99,7 +99,7 @@ def _environments(view: View, targets: tuple[Target, ...]) -> tuple[str, ...]:
 
 
 def _as_locked(view: View) -> Iterator[_Part]:
-    labels = _labels(view, Chosen(extras=view.chosen.extras, groups=view.chosen.groups))
+    labels = _labels(view, Selection(extras=view.chosen.extras, groups=view.chosen.groups))
     for entry in view.lock.packages:
         if not is_gate(entry.marker):
             own = frozenset(labels.get(key_of(entry), ()))
@@ -108,17 +108,17 @@ def _as_locked(view: View) -> Iterator[_Part]:
 
 def _chosen(view: View, left: Open) -> Iterator[_Part]:
     """Yield what is there with what was chosen, and with what may still be; markers say on which of the targets."""
-    every = everything(view.register)
-    fixed = Chosen(
+    every = full_selection(view.register)
+    fixed = Selection(
         extras=frozenset() if left.extras else view.chosen.extras,
         groups=frozenset() if left.groups else view.chosen.groups,
     )
     wanted = {BASE: _labels(view, fixed)}
     for name in sorted(every.extras) if left.extras else ():
-        more = Chosen(extras=fixed.extras | {name}, groups=fixed.groups)
+        more = Selection(extras=fixed.extras | {name}, groups=fixed.groups)
         wanted[Scope(kind="extra", name=name)] = _labels(view, more)
     for name in sorted(every.groups) if left.groups else ():
-        more = Chosen(extras=fixed.extras, groups=fixed.groups | {name})
+        more = Selection(extras=fixed.extras, groups=fixed.groups | {name})
         wanted[Scope(kind="group", name=name)] = _labels(view, more)
     for entry in view.lock.packages:
         scopes = [
@@ -133,11 +133,11 @@ def _chosen(view: View, left: Open) -> Iterator[_Part]:
             )
 
 
-def _labels(view: View, selection: Chosen) -> dict[Key, set[str]]:
+def _labels(view: View, selection: Selection) -> dict[Key, set[str]]:
     """Return the targets of each entry that is there with this selection."""
     labels: dict[Key, set[str]] = {}
     for target in view.targets:
-        for entry in present(view.register, target, selection):
+        for entry in installed_packages(view.register, target, selection):
             labels.setdefault(key_of(entry), set()).add(target.label)
     return labels
 

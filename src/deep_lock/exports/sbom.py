@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from deep_lock.analysis.graph import chain, nearest, open_layers, path_words
 from deep_lock.exports.view import View, builds_of, installed
-from deep_lock.lockfile.index import Key, Register, called, key_of, meant, members, record_key
+from deep_lock.lockfile.index import Key, LockIndex, called, key_of, meant, members, record_key
 from deep_lock.models.lock import LockedArchive, LockedBuild, LockedFile, LockedPackage, LockedVcs, source_text
 
 Role = Literal["runtime", "optional", "build-only"]
@@ -104,7 +104,7 @@ def _without_selection(view: View) -> set[Key]:
     return {key_of(own.entry) for own in installed(lean)}
 
 
-def _runtime(register: Register, shown: set[Key]) -> Iterator[tuple[Key, Key]]:
+def _runtime(register: LockIndex, shown: set[Key]) -> Iterator[tuple[Key, Key]]:
     for key in sorted(shown):
         for reference in register.entries[key].dependencies:
             for child in meant(reference, register):

@@ -9,8 +9,8 @@ from msgspec import Struct
 from packaging.utils import canonicalize_name
 
 from deep_lock.errors import UsageError
-from deep_lock.lockfile.index import Key, Register, called, covers, key_of, needs_record, open_register
-from deep_lock.lockfile.selection import Chosen, everything, is_built, present, tags_of, taken_files
+from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, needs_record, open_register
+from deep_lock.lockfile.selection import Selection, full_selection, installed_packages, is_built, tags_of, taken_files
 from deep_lock.models.lock import Lock, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.targets.markers import label_marker
 from deep_lock.targets.target import Target, rank
@@ -19,12 +19,12 @@ from deep_lock.targets.target import Target, rank
 class View(Struct, frozen=True, kw_only=True):
     """A lock, and what of it is asked for."""
 
-    register: Register
+    register: LockIndex
     source: str
     """The lock's file name, for messages and for how an export is used."""
     targets: tuple[Target, ...]
     """Those that are asked for, in the lock's order."""
-    chosen: Chosen
+    chosen: Selection
     """The extras and groups that are installed besides the project's own dependencies."""
 
     @property
@@ -63,12 +63,12 @@ def make_view(
 ) -> View:
     """Return the view of a lock; None is all extras, or all groups. Raises UsageError on one that it does not have."""
     register = open_register(lock)
-    every = everything(register)
+    every = full_selection(register)
     return View(
         register=register,
         source=source,
         targets=targets,
-        chosen=Chosen(
+        chosen=Selection(
             extras=_known("extra", extras, every.extras, source), groups=_known("group", groups, every.groups, source)
         ),
     )
@@ -88,7 +88,7 @@ def installed(view: View) -> tuple[Installed, ...]:
     """
     labels: dict[Key, set[str]] = {}
     for target in view.targets:
-        for entry in present(view.register, target, view.chosen):
+        for entry in installed_packages(view.register, target, view.chosen):
             labels.setdefault(key_of(entry), set()).add(target.label)
     return tuple(
         Installed(entry=entry, labels=frozenset(own), marker=label_marker(frozenset(own), view.targets))
@@ -106,7 +106,7 @@ def builds_of(view: View) -> tuple[LockedBuild, ...]:
     found: set[int] = set()
     for target in view.targets:
         waiting = [build for build in view.lock.builds if build.needed == "project" and covers(build, target.label)]
-        for entry in present(register, target, view.chosen):
+        for entry in installed_packages(register, target, view.chosen):
             waiting += _covering(register, key_of(entry), target)
         seen: set[int] = set()
         while waiting:
@@ -119,7 +119,7 @@ def builds_of(view: View) -> tuple[LockedBuild, ...]:
     return tuple(build for build in view.lock.builds if id(build) in found)
 
 
-def _covering(register: Register, key: Key, target: Target) -> list[LockedBuild]:
+def _covering(register: LockIndex, key: Key, target: Target) -> list[LockedBuild]:
     return [build for build in register.records.get(key, ()) if covers(build, target.label)]
 
 
@@ -176,7 +176,7 @@ def hashed(requirement: str, marker: str | None, digests: Iterable[str]) -> list
     return [*(f"{part} \\" for part in parts[:-1]), parts[-1]]
 
 
-def files_on(register: Register, entry: LockedPackage, targets: Iterable[Target]) -> list[LockedFile]:
+def files_on(register: LockIndex, entry: LockedPackage, targets: Iterable[Target]) -> list[LockedFile]:
     """Return the files of a release that these targets take: where a record holds its sdist, elsewhere what fits."""
     found: dict[str, LockedFile] = {}
     for target in targets:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deep_lock.config.options import NetworkFlags
+from deep_lock.config.options import NetworkOptions
 from deep_lock.errors import ConfigError
 from deep_lock.parsing.ini import read_ini
 from deep_lock.parsing.toml import read_toml
@@ -106,12 +106,12 @@ def _tables(value: object) -> list[Mapping[str, Any]]:
 
 def with_indexes_from(
     tool: Literal["pip", "uv"],
-    network: NetworkFlags,
+    network: NetworkOptions,
     *,
     project: Path,
     settings: Sequence[Path],
     environ: Mapping[str, str],
-) -> tuple[NetworkFlags, tuple[str, ...]]:
+) -> tuple[NetworkOptions, tuple[str, ...]]:
     """Return the flags with the tool's indexes behind their own, and what could not be taken, a line each.
 
     ``project`` is its folder; ``settings`` are the folders of the tool's own settings, the user's before the machine's.
@@ -124,7 +124,7 @@ def with_indexes_from(
     return _joined(network, found), found.left_out
 
 
-def _joined(network: NetworkFlags, found: ForeignIndexes) -> NetworkFlags:
+def _joined(network: NetworkOptions, found: ForeignIndexes) -> NetworkOptions:
     links = tuple(link if "://" in link else str(Path(link).absolute()) for link in found.find_links)
     return replace(
         network,

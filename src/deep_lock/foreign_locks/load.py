@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from deep_lock.config.config import Config
-from deep_lock.config.options import InputFlags
+from deep_lock.config.options import InputOptions
 from deep_lock.errors import LockInvalid, ProjectInvalid, UsageError
 from deep_lock.foreign_locks import detect
 from deep_lock.models.foreign_lock import ForeignLock
@@ -14,7 +14,7 @@ from deep_lock.project.files import MAX_LOCK_BYTES, opener_of, read_text, shown_
 from deep_lock.project.project import Project
 
 
-def foreign_path(inputs: InputFlags, config: Config) -> Path | None:
+def foreign_path(inputs: InputOptions, config: Config) -> Path | None:
     """Return the lock of another tool that is to be deepened, if there is one. Raises UsageError."""
     if inputs.script is not None or inputs.requirements:
         if inputs.from_lock is not None:

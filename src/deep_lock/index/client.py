@@ -29,7 +29,7 @@ from deep_lock.index.listing import Listing
 from deep_lock.index.pages import Pages
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher, IndexSettings
 from deep_lock.index.wheel_metadata import WheelMetadata, disagreement
-from deep_lock.index.workers import Network, Once, Workers
+from deep_lock.index.workers import LazyFetcher, OnceMap, Workers
 from deep_lock.lazy import load_all, tempfile
 from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.models.metadata import Metadata
@@ -47,12 +47,12 @@ class IndexClient:
         self._settings = settings
         self._cache = cache
         self._reporter = reporter
-        self._network = Network(make_fetcher, offline=settings.offline)
+        self._network = LazyFetcher(make_fetcher, offline=settings.offline)
         self._workers = Workers(settings.workers)
         self._pages = Pages(settings, cache, self._network, reporter)
         self._find_links = FindLinks(settings.find_links, cache, self._network)
-        self._projects: Once[NormalizedName, _Project] = Once()
-        self._digests: Once[str, str] = Once()
+        self._projects: OnceMap[NormalizedName, _Project] = OnceMap()
+        self._digests: OnceMap[str, str] = OnceMap()
         self._kept = KeptFiles(cache.files_folder)
         self._metadata = WheelMetadata(cache, self._network, self._find_links.local_path, reporter)
 

@@ -16,7 +16,7 @@ from deep_lock.errors import HashMismatch, LimitExceeded, NetworkError, NotFound
 from deep_lock.files import replacing, temporary_beside
 from deep_lock.index.file_cache import KeptFiles, may_be_shared
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher
-from deep_lock.index.workers import Network
+from deep_lock.index.workers import LazyFetcher
 from deep_lock.sanitize import show
 
 MAX_PROMISED_BYTES = 16 * 1024 * 1024 * 1024
@@ -45,7 +45,7 @@ class Downloads:
     """Puts files into folders. May be used by several threads; ``make_fetcher`` is called at the first download."""
 
     def __init__(self, files_folder: Path, make_fetcher: Callable[[], Fetcher], *, offline: bool) -> None:
-        self._network = Network(make_fetcher, offline=offline)
+        self._network = LazyFetcher(make_fetcher, offline=offline)
         self._kept = KeptFiles(files_folder)
 
     def put(self, wanted: Wanted, path: Path) -> Way:

@@ -15,7 +15,7 @@ from deep_lock.index.cache import Cache
 from deep_lock.index.entries import DISTRIBUTION_SUFFIXES, Entry, FileNames, FileSkipped, FileUrls, Notes, group_entries
 from deep_lock.index.listing import FileRecord, Group, Listing, pack_listing, parse_version
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS
-from deep_lock.index.workers import Network, Once
+from deep_lock.index.workers import LazyFetcher, OnceMap
 from deep_lock.models.direct_url import path_of
 from deep_lock.network.urls import shown_url, without_user_info
 
@@ -31,12 +31,12 @@ class _FlatPage(Struct, frozen=True, kw_only=True):
 class FindLinks:
     """Gives the listings of a project in the places of --find-links. Folders and pages are read once in a run."""
 
-    def __init__(self, places: Sequence[str], cache: Cache, network: Network) -> None:
+    def __init__(self, places: Sequence[str], cache: Cache, network: LazyFetcher) -> None:
         self._places = tuple(places)
         self._cache = cache
         self._network = network
-        self._folders: Once[str, tuple[Path, ...]] = Once()
-        self._flat_pages: Once[str, _FlatPage] = Once()
+        self._folders: OnceMap[str, tuple[Path, ...]] = OnceMap()
+        self._flat_pages: OnceMap[str, _FlatPage] = OnceMap()
         self._local: dict[str, Path] = {}
         self._lock = threading.Lock()
 

@@ -1,14 +1,14 @@
 """The compact form of a project page: what the cache keeps, and what a run reads versions and files from.
 
 The page is laid out so that a run pays for what it looks at and for nothing else: a header with the version texts,
-newest first, then the files of each version as a stretch of its own, decoded when that version is asked for.
+newest first, then the files of each version as a chunk of its own, decoded when that version is asked for.
 A popular project has thousands of versions and ten thousand files; a run looks at a handful.
 
 ::
 
     4 bytes   length of the header, big-endian
     header    msgpack: see _Header
-    stretches msgpack, one for each version: a list of FileRecord
+    chunks msgpack, one for each version: a list of FileRecord
 """
 
 import struct
@@ -47,7 +47,7 @@ class _Header(msgspec.Struct, array_like=True):
     texts: list[str]
     """The versions in normal form, newest first, no two equal."""
     ends: list[int]
-    """Where the stretch of each version ends, counted from the end of the header."""
+    """Where the chunk of each version ends, counted from the end of the header."""
 
 
 _LENGTH = struct.Struct(">I")
@@ -67,17 +67,17 @@ def pack_listing(groups: Iterable[Group], *, status: str | None = None, notes: I
     """Lay out files that are grouped by version."""
     texts: list[str] = []
     ends: list[int] = []
-    stretches: list[bytes] = []
+    chunks: list[bytes] = []
     end = 0
     newest_first = sorted(groups, key=itemgetter(0), reverse=True)
     for _, same in groupby(newest_first, key=itemgetter(0)):
         spellings = list(same)
-        stretch = _encode([record for _, records in spellings for record in records])
-        end += len(stretch)
+        chunk = _encode([record for _, records in spellings for record in records])
+        end += len(chunk)
         # Which spelling stands for a version must not depend on the order of the page.
         texts.append(min(str(version) for version, _ in spellings))
         ends.append(end)
-        stretches.append(stretch)
+        chunks.append(chunk)
     header = _encode(
         _Header(
             status=status,
@@ -86,7 +86,7 @@ def pack_listing(groups: Iterable[Group], *, status: str | None = None, notes: I
             ends=ends,
         )
     )
-    return b"".join((_LENGTH.pack(len(header)), header, *stretches))
+    return b"".join((_LENGTH.pack(len(header)), header, *chunks))
 
 
 class Listing:
@@ -136,8 +136,8 @@ class Listing:
 
     def _read(self, position: int, version: Version) -> tuple[Distribution, ...]:
         begin = self._ends[position - 1] if position else 0
-        stretch = memoryview(self.data)[self._start + begin : self._start + self._ends[position]]
-        records = sorted(_decode_files(stretch), key=lambda record: record.filename)
+        chunk = memoryview(self.data)[self._start + begin : self._start + self._ends[position]]
+        records = sorted(_decode_files(chunk), key=lambda record: record.filename)
         return tuple(self._distribution(record, version) for record in records)
 
     def _distribution(self, record: FileRecord, version: Version) -> Distribution:

@@ -13,7 +13,7 @@ from deep_lock.index import simple
 from deep_lock.index.cache import MAX_PAGE_SECONDS, Cache, CachedPage
 from deep_lock.index.listing import Listing
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS, Answer, IndexSettings, IndexSource
-from deep_lock.index.workers import Network, Once
+from deep_lock.index.workers import LazyFetcher, OnceMap
 
 QUIET_CODES = frozenset({"VersionInvalid", "FilenameInvalid"})
 """Notes that are not reported: old releases with odd names are everywhere, and no user can mend them."""
@@ -24,12 +24,12 @@ _MAX_AGE = re.compile(r"\bmax-age\s*=\s*\"?(\d{1,12})")
 class Pages:
     """Gives the listing of a project on one index."""
 
-    def __init__(self, settings: IndexSettings, cache: Cache, network: Network, reporter: Reporter) -> None:
+    def __init__(self, settings: IndexSettings, cache: Cache, network: LazyFetcher, reporter: Reporter) -> None:
         self._settings = settings
         self._cache = cache
         self._network = network
         self._reporter = reporter
-        self._pages: Once[tuple[str, NormalizedName], Listing | None] = Once()
+        self._pages: OnceMap[tuple[str, NormalizedName], Listing | None] = OnceMap()
         self._reported: set[tuple[str, str, str]] = set()
 
     def page(self, source: IndexSource, name: NormalizedName) -> Listing | None:

@@ -20,7 +20,7 @@ from deep_lock.events import Reporter, Warned
 from deep_lock.index import lazy_wheel
 from deep_lock.index.cache import Cache
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
-from deep_lock.index.workers import Network, Once
+from deep_lock.index.workers import LazyFetcher, OnceMap
 from deep_lock.lazy import load_all, tempfile
 from deep_lock.models.distribution import Distribution, Wheel
 from deep_lock.models.metadata import MAX_METADATA_BYTES, Metadata, check_name, parse_metadata
@@ -47,14 +47,14 @@ class WheelMetadata:
     """Gives the metadata of wheels. Each is fetched once, for all wheels that share it."""
 
     def __init__(
-        self, cache: Cache, network: Network, local_path: Callable[[str], Path | None], reporter: Reporter
+        self, cache: Cache, network: LazyFetcher, local_path: Callable[[str], Path | None], reporter: Reporter
     ) -> None:
         """``local_path`` tells which URLs are files of this machine."""
         self._cache = cache
         self._network = network
         self._local_path = local_path
         self._reporter = reporter
-        self._known: Once[str, Metadata] = Once()
+        self._known: OnceMap[str, Metadata] = OnceMap()
         self._notes: dict[str, Warned] = {}
         self._rangeless: set[str] = set()
 

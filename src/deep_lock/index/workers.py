@@ -20,7 +20,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Once(Generic[K, V]):
+class OnceMap(Generic[K, V]):
     """A memo for threads: each value is worked out once, errors included."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class Workers:
                 task()
 
 
-class Network:
+class LazyFetcher:
     """The way to the network, opened at the first real request: a run that needs none does not pay for its import."""
 
     def __init__(self, make_fetcher: Callable[[], Fetcher], *, offline: bool) -> None:

@@ -27,7 +27,7 @@ Key = tuple[str, str, str]
 """(name, version, source) of an entry; "" where it has none."""
 
 
-class Register(Struct, frozen=True, kw_only=True):
+class LockIndex(Struct, frozen=True, kw_only=True):
     """The entries and records of a lock by what they are called."""
 
     lock: Lock
@@ -40,7 +40,7 @@ class Register(Struct, frozen=True, kw_only=True):
     options: Mapping[str, object]
 
 
-def open_register(lock: Lock) -> Register:
+def open_register(lock: Lock) -> LockIndex:
     """Index a lock."""
     versions: dict[str, list[LockedPackage]] = {}
     for entry in lock.packages:
@@ -49,7 +49,7 @@ def open_register(lock: Lock) -> Register:
     for build in lock.builds:
         if build.needed != "project":
             records.setdefault((build.name, build.version or "", build.source or ""), []).append(build)
-    return Register(
+    return LockIndex(
         lock=lock,
         entries={key_of(entry): entry for entry in lock.packages},
         versions={name: tuple(entries) for name, entries in versions.items()},
@@ -80,7 +80,7 @@ def record_key(build: LockedBuild) -> Key:
     return build.name, build.version or "", build.source or ""
 
 
-def meant(reference: LockedReference, register: Register) -> tuple[LockedPackage, ...]:
+def meant(reference: LockedReference, register: LockIndex) -> tuple[LockedPackage, ...]:
     """Return the entries that a reference fits: one, in a lock that is right."""
     entries = register.versions.get(reference.name, ())
     source = source_text(reference.source)
@@ -111,7 +111,7 @@ def is_gate(marker: str | None) -> bool:
         return False
 
 
-def reached_entries(register: Register) -> frozenset[Key]:
+def reached_entries(register: LockIndex) -> frozenset[Key]:
     """Return the entries that a build brings in: of the project, of a runtime entry, and of what those bring in."""
     queue = deque(build for build in register.lock.builds if build.needed == "project")
     for entry in register.lock.packages:
@@ -126,7 +126,7 @@ def reached_entries(register: Register) -> frozenset[Key]:
     return frozenset(reached)
 
 
-def installed_entries(register: Register, roots: Iterable[LockedPackage]) -> frozenset[Key]:
+def installed_entries(register: LockIndex, roots: Iterable[LockedPackage]) -> frozenset[Key]:
     """Return the entries that the roots reach by the edges of ``dependencies``."""
     queue = deque(roots)
     reached: set[Key] = set()
@@ -139,7 +139,7 @@ def installed_entries(register: Register, roots: Iterable[LockedPackage]) -> fro
     return frozenset(reached)
 
 
-def uses_of(register: Register) -> frozenset[Key]:
+def uses_of(register: LockIndex) -> frozenset[Key]:
     """Return the keys of all members of all build environments."""
     return frozenset(key_of(member) for build in register.lock.builds for member in members(build))
 

@@ -7,7 +7,7 @@ time stands outside the records.
 from collections.abc import Iterator, Mapping, Sequence
 
 from deep_lock.lockfile.index import (
-    Register,
+    LockIndex,
     called,
     covers,
     installed_entries,
@@ -23,7 +23,7 @@ from deep_lock.lockfile.index import (
     record_key,
     uses_of,
 )
-from deep_lock.lockfile.selection import Chosen, everything, holds_in_lock, present, tags_of
+from deep_lock.lockfile.selection import Selection, full_selection, holds_in_lock, installed_packages, tags_of
 from deep_lock.models.lock import (
     BUILD_GROUP,
     Lock,
@@ -37,7 +37,7 @@ from deep_lock.models.requirement import Requirement
 from deep_lock.targets.target import Target, UnevaluableMarker, holds, python_fits, rank
 
 
-def untrue_marks(register: Register) -> Iterator[str]:
+def untrue_marks(register: LockIndex) -> Iterator[str]:
     """Yield a sentence for each mark that is not so, or is missing."""
     used = uses_of(register)
     for entry in register.lock.packages:
@@ -68,7 +68,7 @@ def _layer(entry: LockedPackage, *, used: bool) -> Iterator[str]:
         yield f"{called(entry)} is used by a build and installed too, without the mark also-build"
 
 
-def _build_mark(entry: LockedPackage, register: Register) -> Iterator[str]:
+def _build_mark(entry: LockedPackage, register: LockIndex) -> Iterator[str]:
     recorded = key_of(entry) in register.records
     own = f"{entry.name}=={entry.version}" if entry.source is None else f"{entry.name} @ {source_text(entry.source)}"
     if entry.build is not None and entry.build != own:
@@ -79,7 +79,7 @@ def _build_mark(entry: LockedPackage, register: Register) -> Iterator[str]:
         yield f"{called(entry)} has a build record and does not name it"
 
 
-def _files(entry: LockedPackage, register: Register) -> Iterator[str]:
+def _files(entry: LockedPackage, register: LockIndex) -> Iterator[str]:
     if entry.sdist_only and (entry.wheels or entry.sdist is None):
         yield f"{called(entry)} is marked sdist-only, and {'lists a wheel' if entry.wheels else 'lists no sdist'}"
     if entry.build_on and (entry.sdist_only or entry.sdist is None):
@@ -92,7 +92,7 @@ def _files(entry: LockedPackage, register: Register) -> Iterator[str]:
         yield f"{called(entry)} is marked no-source, which only the build scope 'all' knows"
 
 
-def _direct(register: Register) -> Iterator[str]:
+def _direct(register: LockIndex) -> Iterator[str]:
     inputs = register.lock.inputs
     named = named_in(inputs)
     overridden = {requirement.name for requirement in parsed(inputs.overrides)}
@@ -135,7 +135,7 @@ def _evidence(build: LockedBuild) -> Iterator[str]:
         yield f"the build of {called(build)} is marked self-hosted, and uses other packages or no backend of its own"
 
 
-def _needed(build: LockedBuild, register: Register) -> Iterator[str]:
+def _needed(build: LockedBuild, register: LockIndex) -> Iterator[str]:
     entry = register.entries.get(record_key(build))
     if build.source is not None or entry is None:
         return
@@ -147,7 +147,7 @@ def _needed(build: LockedBuild, register: Register) -> Iterator[str]:
         yield f"{called(entry)} is built on {', '.join(missing)}, and not marked build-on there"
 
 
-def untrue_on_targets(register: Register, targets: tuple[Target, ...]) -> Iterator[str]:
+def untrue_on_targets(register: LockIndex, targets: tuple[Target, ...]) -> Iterator[str]:
     """Yield a sentence for each law that is broken on one of the targets."""
     locked = {target.name: target for target in register.lock.targets}
     for target in targets:
@@ -157,7 +157,7 @@ def untrue_on_targets(register: Register, targets: tuple[Target, ...]) -> Iterat
             yield from _built(register, target)
 
 
-def _label(register: Register, locked: LockedTarget, target: Target, targets: tuple[Target, ...]) -> Iterator[str]:
+def _label(register: LockIndex, locked: LockedTarget, target: Target, targets: tuple[Target, ...]) -> Iterator[str]:
     if not holds_in_lock(locked.marker, target):
         yield f"the marker of target {target.label} does not hold on it"
     for other in targets:
@@ -169,10 +169,10 @@ def _label(register: Register, locked: LockedTarget, target: Target, targets: tu
         yield f"no environment of the lock admits target {target.label}"
 
 
-def _installed(register: Register, target: Target) -> Iterator[str]:
-    for selection in (Chosen(), everything(register)):
+def _installed(register: LockIndex, target: Target) -> Iterator[str]:
+    for selection in (Selection(), full_selection(register)):
         entries: dict[str, LockedPackage] = {}
-        for entry in present(register, target, selection):
+        for entry in installed_packages(register, target, selection):
             if entry.name in entries:
                 both = " and ".join(other.version or called(other) for other in (entries[entry.name], entry))
                 yield f"{entry.name} would be installed twice on {target.label}, as {both}"
@@ -181,7 +181,7 @@ def _installed(register: Register, target: Target) -> Iterator[str]:
                 yield f"{called(entry)} does not admit the Python of target {target.label}"
             yield from _without_file(register, entry, target)
     # A marker selects extras and groups too, and what the project itself asks for needs neither.
-    bare = {entry.name: entry.version for entry in present(register, target, Chosen())}
+    bare = {entry.name: entry.version for entry in installed_packages(register, target, Selection())}
     overridden = {requirement.name for requirement in parsed(register.lock.inputs.overrides)}
     for requirement in _wanted(register.lock.inputs.requirements, target):
         if requirement.name not in overridden and not _satisfied(requirement, bare):
@@ -211,7 +211,7 @@ def _satisfied(requirement: Requirement, versions: Mapping[str, str | None]) -> 
         return False
 
 
-def _without_file(register: Register, entry: LockedPackage, target: Target) -> Iterator[str]:
+def _without_file(register: LockIndex, entry: LockedPackage, target: Target) -> Iterator[str]:
     """Say so where the target can take neither a wheel nor an sdist whose build is locked."""
     wheels = [wheel.name for wheel in entry.wheels]
     if isinstance(entry.source, LockedArchive) and not needs_record(entry):
@@ -225,13 +225,13 @@ def _without_file(register: Register, entry: LockedPackage, target: Target) -> I
         yield f"{called(entry)} must be built on {target.label}, and no record says how"
 
 
-def _built(register: Register, target: Target) -> Iterator[str]:
+def _built(register: LockIndex, target: Target) -> Iterator[str]:
     for build in register.lock.builds:
         if covers(build, target.label):
             yield from _environment(register, build, target)
 
 
-def _environment(register: Register, build: LockedBuild, target: Target) -> Iterator[str]:
+def _environment(register: LockIndex, build: LockedBuild, target: Target) -> Iterator[str]:
     for member in members(build):
         entry = register.entries.get(key_of(member))
         if entry is not None:
@@ -264,7 +264,7 @@ def check_closed(lock: Lock, targets: tuple[Target, ...] = ()) -> tuple[str, ...
     return tuple(dict.fromkeys(found))
 
 
-def _loose_references(register: Register) -> Iterator[str]:
+def _loose_references(register: LockIndex) -> Iterator[str]:
     for entry in register.lock.packages:
         for reference in entry.dependencies:
             wanted = f"{reference.name} {reference.version}" if reference.version else reference.name
@@ -277,7 +277,7 @@ def _loose_references(register: Register) -> Iterator[str]:
                     yield f"{called(entry)} depends on {wanted}, which has {count} entries: the version is missing"
 
 
-def _loose_members(register: Register) -> Iterator[str]:
+def _loose_members(register: LockIndex) -> Iterator[str]:
     for build in register.lock.builds:
         for stage in (build.packages, build.declared_packages or ()):
             names = {member.name for member in stage}
@@ -289,7 +289,7 @@ def _loose_members(register: Register) -> Iterator[str]:
                         yield f"the build of {called(build)} lacks {name}, which {called(member)} depends on"
 
 
-def _orphans(register: Register) -> Iterator[str]:
+def _orphans(register: LockIndex) -> Iterator[str]:
     gated = [entry for entry in register.lock.packages if is_gate(entry.marker)]
     ungated = [entry for entry in register.lock.packages if not is_gate(entry.marker)]
     reached = reached_entries(register)
@@ -304,7 +304,7 @@ def _orphans(register: Register) -> Iterator[str]:
             yield f"{called(entry)} is installed, and nothing that the project asks for depends on it"
 
 
-def _unlocked_builds(register: Register) -> Iterator[str]:
+def _unlocked_builds(register: LockIndex) -> Iterator[str]:
     """Where every file of a release is listed, or the runtime part only, an sdist need not have a record."""
     if register.options.get("files") == "all" or register.options.get("build-scope") == "none":
         return
@@ -314,7 +314,7 @@ def _unlocked_builds(register: Register) -> Iterator[str]:
             yield f"{called(entry)} {what}, and no record says how it is built"
 
 
-def _records_of_nothing(register: Register) -> Iterator[str]:
+def _records_of_nothing(register: LockIndex) -> Iterator[str]:
     for key, builds in register.records.items():
         entry = register.entries.get(key)
         for build in builds:
@@ -336,7 +336,7 @@ def _faults_of_record(build: LockedBuild, entry: LockedPackage | None) -> Iterat
         yield f"the record of the build of {called(build)} was made from another sdist than the one that is listed"
 
 
-def _own_build(register: Register) -> Iterator[str]:
+def _own_build(register: LockIndex) -> Iterator[str]:
     own = [build for build in register.lock.builds if build.needed == "project"]
     recorded = any(build.hook is None for build in own)
     wanted = register.lock.inputs.build_requires is not None and register.options.get("build-scope") != "none"
@@ -349,7 +349,7 @@ def _own_build(register: Register) -> Iterator[str]:
             yield from _beside_the_wheel(build, [other for other in own if other.hook is None], register)
 
 
-def _beside_the_wheel(build: LockedBuild, wheels: Sequence[LockedBuild], register: Register) -> Iterator[str]:
+def _beside_the_wheel(build: LockedBuild, wheels: Sequence[LockedBuild], register: LockIndex) -> Iterator[str]:
     """An editable build stands beside that of a wheel, from the same tree, and only because it asks for something else."""
     for label in build.targets or sorted(register.labels):
         wheel = next((other for other in wheels if covers(other, label)), None)
@@ -365,7 +365,7 @@ def _beside_the_wheel(build: LockedBuild, wheels: Sequence[LockedBuild], registe
             yield f"the build of {called(build)} asks for nothing but its build as a wheel, and has a record of its own"
 
 
-def _unknown_labels(register: Register) -> Iterator[str]:
+def _unknown_labels(register: LockIndex) -> Iterator[str]:
     for entry in register.lock.packages:
         for label in entry.build_on:
             if label not in register.labels:
@@ -377,7 +377,7 @@ def _unknown_labels(register: Register) -> Iterator[str]:
                 yield f"the record of the build of {called(build)} names {label}, which is not a target of the lock"
 
 
-def _twins(register: Register) -> Iterator[str]:
+def _twins(register: LockIndex) -> Iterator[str]:
     """Two entries of one name where one of them always holds: wrong on any target, so no target is needed to see it."""
     for name, entries in register.versions.items():
         ungated = [entry for entry in entries if not is_gate(entry.marker)]

@@ -11,7 +11,7 @@ from deep_lock.errors import NotLocked
 from deep_lock.lockfile.fields import url_filename
 from deep_lock.lockfile.index import (
     Key,
-    Register,
+    LockIndex,
     called,
     covers,
     is_gate,
@@ -33,18 +33,18 @@ from deep_lock.models.lock import (
 from deep_lock.targets.target import Target, UnevaluableMarker, rank
 
 
-class Chosen(Struct, frozen=True, kw_only=True):
+class Selection(Struct, frozen=True, kw_only=True):
     """What a user selects at installation (PEP 751)."""
 
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
 
 
-def holds_in_lock(marker: str | None, target: Target, selection: Chosen | None = None) -> bool:
+def holds_in_lock(marker: str | None, target: Target, selection: Selection | None = None) -> bool:
     """Whether a marker of the lock holds; one that cannot be evaluated does not."""
     if marker is None:
         return True
-    chosen = selection or Chosen()
+    chosen = selection or Selection()
     variables = {"extras": chosen.extras, "dependency_groups": chosen.groups}
     try:
         return Marker(marker).evaluate({**target.environment, **variables}, context="lock_file")
@@ -52,7 +52,7 @@ def holds_in_lock(marker: str | None, target: Target, selection: Chosen | None =
         return False
 
 
-def present(register: Register, target: Target, selection: Chosen) -> list[LockedPackage]:
+def installed_packages(register: LockIndex, target: Target, selection: Selection) -> list[LockedPackage]:
     """Return the entries that are installed at run time on a target with this selection."""
     truth: dict[str | None, bool] = {}
     for entry in register.lock.packages:
@@ -61,10 +61,10 @@ def present(register: Register, target: Target, selection: Chosen) -> list[Locke
     return [entry for entry in register.lock.packages if truth[entry.marker]]
 
 
-def everything(register: Register) -> Chosen:
+def full_selection(register: LockIndex) -> Selection:
     """Return the selection of every extra and every group."""
     lock = register.lock
-    return Chosen(extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups)))
+    return Selection(extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups)))
 
 
 def tags_of(wheel: str) -> str:
@@ -80,12 +80,12 @@ def best_wheel(wheels: Iterable[LockedFile], target: Target) -> LockedFile | Non
     return min(ranked, key=lambda item: item[:2])[2] if ranked else None
 
 
-def is_built(register: Register, entry: LockedPackage, target: Target) -> bool:
+def is_built(register: LockIndex, entry: LockedPackage, target: Target) -> bool:
     """Whether a record says that the entry is built on the target."""
     return any(covers(build, target.label) for build in register.records.get(key_of(entry), ()))
 
 
-def taken_files(register: Register, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
+def taken_files(register: LockIndex, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
     """Yield the wheels of a release that fit the target, and its sdist where it is built or nothing else is there."""
     fitting = [wheel for wheel in entry.wheels if rank(tags_of(wheel.name), target) is not None]
     yield from fitting
@@ -113,7 +113,7 @@ def picked_files(lock: Lock, targets: Iterable[Target], *, runtime: bool, build:
     found: dict[str, LockedFile] = {}
     for target in targets:
         if runtime:
-            entries = present(register, target, everything(register))
+            entries = installed_packages(register, target, full_selection(register))
             found.update((file.sha256, file) for entry in entries for file in _picked_files(register, entry, target))
         if build:
             found.update((file.sha256, file) for file in _of_builds(register, target))
@@ -136,14 +136,14 @@ def _files(entry: LockedPackage) -> Sequence[LockedFile]:
     return entry.wheels if entry.sdist is None else (entry.sdist, *entry.wheels)
 
 
-def _picked_files(register: Register, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
+def _picked_files(register: LockIndex, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
     archive = archive_file(entry)
     if archive is not None:
         yield archive
     yield from taken_files(register, entry, target)
 
 
-def _of_builds(register: Register, target: Target) -> Iterator[LockedFile]:
+def _of_builds(register: LockIndex, target: Target) -> Iterator[LockedFile]:
     for build in register.lock.builds:
         if not covers(build, target.label):
             continue
@@ -159,7 +159,7 @@ def _of_builds(register: Register, target: Target) -> Iterator[LockedFile]:
 LOCK_AGAIN = "run deep-lock lock"
 
 
-class Published(Struct, frozen=True, kw_only=True):
+class WheelArtifact(Struct, frozen=True, kw_only=True):
     """A release that is taken as a wheel of the lock."""
 
     entry: LockedPackage
@@ -171,7 +171,7 @@ class Published(Struct, frozen=True, kw_only=True):
         return key_of(self.entry)
 
 
-class Sourced(Struct, frozen=True, kw_only=True):
+class BuiltArtifact(Struct, frozen=True, kw_only=True):
     """A release that is built, and its record."""
 
     entry: LockedPackage
@@ -197,19 +197,19 @@ class Sourced(Struct, frozen=True, kw_only=True):
         return tuple(key_of(member) for member in self.build.packages)
 
 
-Taken = Published | Sourced
+Artifact = WheelArtifact | BuiltArtifact
 
 
-class Taking(Struct, frozen=True, kw_only=True):
+class InstallPlan(Struct, frozen=True, kw_only=True):
     """All that a target takes, of the run time and of every build that this needs."""
 
-    ordered: Mapping[Key, Taken]
+    ordered: Mapping[Key, Artifact]
     """Each release after those that its build needs."""
     runtime: frozenset[Key]
 
     @property
-    def published(self) -> tuple[Published, ...]:
-        return tuple(taken for taken in self.ordered.values() if isinstance(taken, Published))
+    def published(self) -> tuple[WheelArtifact, ...]:
+        return tuple(taken for taken in self.ordered.values() if isinstance(taken, WheelArtifact))
 
     @property
     def versions(self) -> Mapping[str, str]:
@@ -221,18 +221,18 @@ class Taking(Struct, frozen=True, kw_only=True):
         return {self.ordered[key].entry.name: self.ordered[key].version for key in keys}
 
     @property
-    def sourced(self) -> tuple[Sourced, ...]:
-        return tuple(taken for taken in self.ordered.values() if isinstance(taken, Sourced))
+    def sourced(self) -> tuple[BuiltArtifact, ...]:
+        return tuple(taken for taken in self.ordered.values() if isinstance(taken, BuiltArtifact))
 
 
-def take(lock: Lock, target: Target) -> Taking:
+def take(lock: Lock, target: Target) -> InstallPlan:
     """Say what the target takes, with every extra and group. The project's own build is not part of it.
 
     Raises NotLocked where the lock does not say how something is had, or builds need each other.
     """
     register = open_register(lock)
-    runtime = [key_of(entry) for entry in present(register, target, everything(register))]
-    found: dict[Key, Taken] = {}
+    runtime = [key_of(entry) for entry in installed_packages(register, target, full_selection(register))]
+    found: dict[Key, Artifact] = {}
     waiting = list(runtime)
     while waiting:
         key = waiting.pop()
@@ -245,14 +245,14 @@ def take(lock: Lock, target: Target) -> Taking:
     except CycleError as error:
         names = " -> ".join(called(found[key].entry) for key in reversed(error.args[1]))
         raise NotLocked(f"these builds need each other: {names}", hint=LOCK_AGAIN) from None
-    return Taking(ordered={key: found[key] for key in order}, runtime=frozenset(runtime))
+    return InstallPlan(ordered={key: found[key] for key in order}, runtime=frozenset(runtime))
 
 
-def _needed(taken: Taken) -> tuple[Key, ...]:
-    return taken.needed if isinstance(taken, Sourced) else ()
+def _needed(taken: Artifact) -> tuple[Key, ...]:
+    return taken.needed if isinstance(taken, BuiltArtifact) else ()
 
 
-def _taken(register: Register, key: Key, target: Target) -> Taken:
+def _taken(register: LockIndex, key: Key, target: Target) -> Artifact:
     entry = register.entries.get(key)
     if entry is None:
         raise NotLocked(f"a build uses {key[0]} {key[1]}, which has no entry in the lock", hint=LOCK_AGAIN)
@@ -274,11 +274,11 @@ def _taken(register: Register, key: Key, target: Target) -> Taken:
     wheels = entry.wheels if archive is None or needs_record(entry) else (archive,)
     wheel = best_wheel(wheels, target)
     if wheel is not None:
-        return Published(entry=entry, version=entry.version, wheel=wheel)
+        return WheelArtifact(entry=entry, version=entry.version, wheel=wheel)
     raise _without_file(register, entry, target)
 
 
-def _without_file(register: Register, entry: LockedPackage, target: Target) -> NotLocked:
+def _without_file(register: LockIndex, entry: LockedPackage, target: Target) -> NotLocked:
     if not needs_record(entry):
         return NotLocked(f"{called(entry)} has no file that fits {target.label}", hint=LOCK_AGAIN)
     unlocked = register.options.get("build-scope") == "none"
@@ -288,7 +288,7 @@ def _without_file(register: Register, entry: LockedPackage, target: Target) -> N
     )
 
 
-def _sourced(build: LockedBuild, entry: LockedPackage, version: str) -> Sourced:
+def _sourced(build: LockedBuild, entry: LockedPackage, version: str) -> BuiltArtifact:
     archive = archive_file(entry)
     sdist = entry.sdist if archive is None else archive
     if sdist is None:
@@ -299,4 +299,4 @@ def _sourced(build: LockedBuild, entry: LockedPackage, version: str) -> Sourced:
             hint=LOCK_AGAIN,
         )
     inner = entry.source.subdirectory if isinstance(entry.source, LockedArchive) else None
-    return Sourced(entry=entry, version=version, sdist=sdist, subdirectory=inner or "", build=build)
+    return BuiltArtifact(entry=entry, version=version, sdist=sdist, subdirectory=inner or "", build=build)

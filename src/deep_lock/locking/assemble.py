@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.closure.model import Built, Closure, Subject, key_of_pin
-from deep_lock.closure.scopes import Part, reached
+from deep_lock.closure.scopes import RequirementScope, scopes_by_pin
 from deep_lock.lockfile.paths import path_of_url, seen_from
 from deep_lock.models.build_system import Evidence
 from deep_lock.models.distribution import (
@@ -97,7 +97,7 @@ def locked_source(file: Direct) -> LockedSource:
             )
 
 
-class Shelf(Protocol):
+class FileCatalog(Protocol):
     """What the assembly asks of the index: every file of a release, and digests where the index has none."""
 
     def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
@@ -130,13 +130,13 @@ class _Entry(Struct, kw_only=True):
     direct: bool = False
 
 
-class Assembly(Struct, frozen=True, kw_only=True):
+class AssemblyInput(Struct, frozen=True, kw_only=True):
     """What is needed to write a closure down. ``problems`` are the runtime problems, in target order."""
 
     closure: Closure
     problems: tuple[Problem, ...]
-    parts: tuple[Part, ...]
-    shelf: Shelf
+    parts: tuple[RequirementScope, ...]
+    shelf: FileCatalog
     selection: Selection
     folder: Path
     """Where the lock will stand, absolute: files in folders are named as seen from there."""
@@ -148,10 +148,10 @@ class Assembly(Struct, frozen=True, kw_only=True):
         return tuple(problem.target for problem in self.problems)
 
 
-def packages(assembly: Assembly) -> tuple[LockedPackage, ...]:
+def packages(assembly: AssemblyInput) -> tuple[LockedPackage, ...]:
     """Return every entry of the lock, sorted."""
     entries = _entries(assembly)
-    written = _Written(entries=entries, several=_several(entries))
+    written = _References(entries=entries, several=_several(entries))
     keys = sorted(entries)
     return tuple(_package(entries[key], assembly, written) for key in keys)
 
@@ -162,10 +162,10 @@ def _several(entries: Mapping[EntryKey, _Entry]) -> frozenset[NormalizedName]:
     return frozenset(name for name in names if names.count(name) > 1)
 
 
-def _entries(assembly: Assembly) -> dict[EntryKey, _Entry]:
+def _entries(assembly: AssemblyInput) -> dict[EntryKey, _Entry]:
     entries: dict[EntryKey, _Entry] = {}
     for (target, resolved), problem in zip(assembly.closure.runtime, assembly.problems, strict=True):
-        scopes = reached(assembly.parts, problem, resolved)
+        scopes = scopes_by_pin(assembly.parts, problem, resolved)
         for pin, entry in _entered(entries, resolved, target):
             entry.scopes[target.label] = scopes[pin.name]
         keys = _keys(resolved)
@@ -205,7 +205,7 @@ def _add_children(
             entries[keys[edge.parent]].children.add(keys[edge.child])
 
 
-class _Written(Struct, frozen=True, kw_only=True):
+class _References(Struct, frozen=True, kw_only=True):
     """What references between entries are made from."""
 
     entries: Mapping[EntryKey, _Entry]
@@ -227,12 +227,12 @@ class _Written(Struct, frozen=True, kw_only=True):
         )
 
 
-def _package(entry: _Entry, assembly: Assembly, written: _Written) -> LockedPackage:
+def _package(entry: _Entry, assembly: AssemblyInput, written: _References) -> LockedPackage:
     direct = direct_of(entry.pin.distribution)
     return _release(entry, assembly, written) if direct is None else _named(entry, direct, assembly, written)
 
 
-def _named(entry: _Entry, file: Direct, assembly: Assembly, written: _Written) -> LockedPackage:
+def _named(entry: _Entry, file: Direct, assembly: AssemblyInput, written: _References) -> LockedPackage:
     """Return the entry of a direct reference."""
     source = built_from(file)
     edited = any(isinstance(own, Directory) and own.editable for own in entry.taken.values())
@@ -249,7 +249,7 @@ def _named(entry: _Entry, file: Direct, assembly: Assembly, written: _Written) -
     )
 
 
-def _release(entry: _Entry, assembly: Assembly, written: _Written) -> LockedPackage:
+def _release(entry: _Entry, assembly: AssemblyInput, written: _References) -> LockedPackage:
     targets = assembly.targets
     files = assembly.shelf.files(entry.name, entry.version)
     uses = {label: own for label, own in entry.taken.items() if isinstance(own, Wheel | SourceDistribution)}
@@ -329,7 +329,7 @@ def _index_of(files: Sequence[Distribution]) -> str | None:
     return next((file.index for file in files if path_of_url(file.url) is None), None)
 
 
-def _locked(file: Distribution, assembly: Assembly) -> LockedFile:
+def _locked(file: Distribution, assembly: AssemblyInput) -> LockedFile:
     path = path_of_url(file.url)
     return LockedFile(
         name=file.filename,
@@ -349,7 +349,7 @@ def _marker(entry: _Entry, targets: Sequence[Target]) -> str | None:
     return with_scopes([(frozenset(own), scope) for scope, own in sorted(labels.items())], tuple(targets))
 
 
-def builds(assembly: Assembly) -> tuple[LockedBuild, ...]:
+def builds(assembly: AssemblyInput) -> tuple[LockedBuild, ...]:
     """Return the build records; targets on which a record says the same are put together."""
     alike: dict[tuple[object, ...], list[Built]] = {}
     for built in assembly.closure.builds:
@@ -361,7 +361,7 @@ def builds(assembly: Assembly) -> tuple[LockedBuild, ...]:
     )
 
 
-def _content(built: Built, assembly: Assembly) -> tuple[object, ...]:
+def _content(built: Built, assembly: AssemblyInput) -> tuple[object, ...]:
     """Return all that a record says, targets aside."""
     return (
         built.subject.name,
@@ -375,7 +375,7 @@ def _content(built: Built, assembly: Assembly) -> tuple[object, ...]:
     )
 
 
-def _build(same: Sequence[Built], assembly: Assembly, labels: tuple[str, ...]) -> LockedBuild:
+def _build(same: Sequence[Built], assembly: AssemblyInput, labels: tuple[str, ...]) -> LockedBuild:
     built = same[0]
     subject, answer = built.subject, built.answer
     system = subject.facts.build_system
@@ -421,7 +421,7 @@ def _recorded_version(subject: Subject) -> str | None:
             return subject.version
 
 
-def _recorded_digest(subject: Subject, assembly: Assembly) -> str | None:
+def _recorded_digest(subject: Subject, assembly: AssemblyInput) -> str | None:
     match subject.source:
         case SourceDistribution() as sdist:
             return f"sha256:{assembly.shelf.digest(sdist)}"
@@ -431,7 +431,7 @@ def _recorded_digest(subject: Subject, assembly: Assembly) -> str | None:
             return None
 
 
-def _needed(built: Built, assembly: Assembly) -> Needed:
+def _needed(built: Built, assembly: AssemblyInput) -> Needed:
     subject = built.subject
     if subject.source is None:
         return "project"

@@ -14,16 +14,16 @@ from msgspec import structs
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.builds.backend_answers import Backends
+from deep_lock.builds.backend_answers import HookRunner
 from deep_lock.closure.model import Built, BuiltKey, Subject
 from deep_lock.errors import DeepLockError, HookRefused
 from deep_lock.events import Reporter
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
-from deep_lock.index.workers import Once
+from deep_lock.index.workers import OnceMap
 from deep_lock.locking.direct_sources import DirectSources
-from deep_lock.locking.imported_lock import GivenFiles
-from deep_lock.locking.previous_lock import Earlier
+from deep_lock.locking.imported_lock import ImportedHashes
+from deep_lock.locking.previous_lock import PreviousAnswers
 from deep_lock.models.build_system import FACTS_VERSION, Evidence, HookAnswer, SdistFacts
 from deep_lock.models.distribution import (
     Archive,
@@ -60,12 +60,12 @@ class IndexSources:
         selection: Selection,
         target: Target,
         reporter: Reporter,
-        backends: Backends | None = None,
-        earlier: Earlier | None = None,
+        backends: HookRunner | None = None,
+        earlier: PreviousAnswers | None = None,
         added: Mapping[NormalizedName, tuple[Requirement, ...]] | None = None,
         settings: Collection[NormalizedName] = (),
         direct: DirectSources,
-        given: GivenFiles | None = None,
+        given: ImportedHashes | None = None,
     ) -> None:
         """Serve a run.
 
@@ -74,17 +74,17 @@ class IndexSources:
         """
         self._client = client
         self._direct = direct
-        self._given = given or GivenFiles(None)
+        self._given = given or ImportedHashes(None)
         self._cache = cache
         self._selection = selection
         self._target = target
         self._reporter = reporter
         self._backends = backends
-        self._earlier = earlier or Earlier()
+        self._earlier = earlier or PreviousAnswers()
         self._observed: dict[str, Metadata] = {}
         self._added = added or {}
         self._settings = frozenset(settings)
-        self._facts: Once[str, SdistFacts] = Once()
+        self._facts: OnceMap[str, SdistFacts] = OnceMap()
         self._assumed: dict[tuple[NormalizedName, Version], Metadata] = {}
         self._assumed_from: dict[tuple[NormalizedName, str], str] = {}
         self._lock = threading.Lock()
@@ -154,7 +154,7 @@ class IndexSources:
         """Return what the sdist's own words are worth in an environment that the user added to, or gave settings."""
         added = self._added.get(name)
         if name in self._settings:
-            facts = backend.told(facts)
+            facts = backend.with_config_settings(facts)
         return backend.beside(facts, tuple(requirement.name for requirement in added)) if added else facts
 
     def _remembered(self, sdist: SourceDistribution) -> SdistFacts | None:

@@ -11,19 +11,19 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.closure.scopes import Part
+from deep_lock.closure.scopes import RequirementScope
 from deep_lock.config.config import Config
-from deep_lock.config.options import Flags
+from deep_lock.config.options import LockOptions
 from deep_lock.errors import HashMismatch, LockInvalid, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.models.distribution import Distribution
 from deep_lock.models.foreign_lock import ForeignLock, ForeignPin, installed_pins, is_followed, selected_names
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import Given, Problem
+from deep_lock.models.resolution import FixedPins, Problem
 from deep_lock.project.local_trees import LocalTrees
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.resolver.fixed_pins import misfit
+from deep_lock.resolver.fixed_pins import unsupported_reason
 from deep_lock.sanitize import show
 from deep_lock.targets.factory import HOST
 from deep_lock.targets.markers import Scope, enlarge, label_marker
@@ -37,7 +37,7 @@ _TOGETHER = (
 
 def given_parts(
     lock: ForeignLock, scopes: Sequence[Scope], targets: tuple[Target, ...], trees: LocalTrees
-) -> tuple[Part, ...]:
+) -> tuple[RequirementScope, ...]:
     """Return what each scope installs, as requirements with markers that are exact on the targets.
 
     Raises LockInvalid and RequirementInvalid.
@@ -60,7 +60,7 @@ def given_parts(
     )
 
 
-def given_on(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees: LocalTrees) -> tuple[Given, ...]:
+def given_on(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees: LocalTrees) -> tuple[FixedPins, ...]:
     """Return the pins that one target takes, sorted by name.
 
     Raises Unsatisfiable where two scopes exclude each other or need different releases of one project, LockInvalid and
@@ -78,7 +78,7 @@ def given_on(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees: 
         found[pin.name] = (pin, own)
     asked = _extras(lock, target, wanted)
     return tuple(
-        Given(
+        FixedPins(
             requirement=_requirement(pin, trees, None, asked.get(name, frozenset())),
             version=pin.version,
             direct=pin.direct,
@@ -164,7 +164,7 @@ def hints_of(lock: ForeignLock | None) -> Hints:
     return Hints(pythons=lock.pythons or here, platforms=lock.platforms or here)
 
 
-def are_declared(flags: Flags, config: Config) -> bool:
+def are_declared(flags: LockOptions, config: Config) -> bool:
     """Whether somebody named the targets."""
     return bool(flags.rules.pythons or flags.rules.platforms or config.python_versions or config.platforms)
 
@@ -198,7 +198,7 @@ def fitting(
 
     Raises Unsatisfiable where a declared target cannot, or none can; IndexFault and HashMismatch.
     """
-    stories = {problem.target: misfit(problem, problem.given or (), catalog) for problem in problems}
+    stories = {problem.target: unsupported_reason(problem, problem.given or (), catalog) for problem in problems}
     left = tuple(target for target, story in stories.items() if not story)
     for target, story in stories.items():
         if not story:
@@ -213,7 +213,7 @@ def fitting(
 _HINT = "the index, or the lock, was changed: find out which before you install anything of it"
 
 
-class GivenFiles:
+class ImportedHashes:
     """The files that a lock vouches for, by release."""
 
     def __init__(self, lock: ForeignLock | None) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.config.config import Config
-from deep_lock.config.options import FetchFlags, Flags, NetworkFlags, Surroundings
+from deep_lock.config.options import FetchOptions, LockOptions, NetworkOptions, RunContext
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.index.cache import Cache
@@ -35,7 +35,7 @@ class Network(Struct, frozen=True, kw_only=True):
         self.client.close()
 
 
-def indexes_of(lock: Lock, network: NetworkFlags, *, configured: bool) -> NetworkFlags:
+def indexes_of(lock: Lock, network: NetworkOptions, *, configured: bool) -> NetworkOptions:
     """Return the flags with the lock's own indexes, where neither the flags nor the settings name any.
 
     They are asked under names of our own: a login from the environment belongs to a name that a person gave a URL to, and
@@ -50,7 +50,7 @@ def indexes_of(lock: Lock, network: NetworkFlags, *, configured: bool) -> Networ
     return replace(network, indexes=named, only_named=True)
 
 
-def _named_urls(network: NetworkFlags, config: Config) -> dict[str, str]:
+def _named_urls(network: NetworkOptions, config: Config) -> dict[str, str]:
     """Return the indexes that are asked, by name: those that were said, and without a default one the public one."""
     urls = _said_urls(network, config)
     if urls is None:
@@ -58,7 +58,7 @@ def _named_urls(network: NetworkFlags, config: Config) -> dict[str, str]:
     return urls if DEFAULT in urls or network.only_named else {**urls, DEFAULT: public_index.public_index()}
 
 
-def _said_urls(network: NetworkFlags, config: Config) -> dict[str, str] | None:
+def _said_urls(network: NetworkOptions, config: Config) -> dict[str, str] | None:
     """Return the indexes by name, first asked first, the default one last, as written (user-info included).
 
     None where no index may be asked.
@@ -82,7 +82,7 @@ def _said_urls(network: NetworkFlags, config: Config) -> dict[str, str] | None:
     return {name: url if url.endswith("/") else f"{url}/" for name, url in urls.items()}
 
 
-def index_settings(flags: Flags, config: Config) -> IndexSettings:
+def index_settings(flags: LockOptions, config: Config) -> IndexSettings:
     """Return which indexes are asked for what, without credentials. Raises ConfigError and UsageError."""
     explicit = {setting.name for setting in config.index or () if setting.explicit and not setting.default}
     standard = {setting.name: DEFAULT for setting in config.index or () if setting.default}
@@ -140,7 +140,7 @@ def locked_links(settings: IndexSettings, folder: Path) -> tuple[str, ...]:
     )
 
 
-def open_network(flags: Flags, config: Config, reporter: Reporter) -> Network:
+def open_network(flags: LockOptions, config: Config, reporter: Reporter) -> Network:
     """Open the cache, and make ready to ask the indexes. Nothing is asked yet. Raises CacheInvalid and ConfigError."""
     settings = index_settings(flags, config)
     cache = Cache(flags.surroundings.cache_folder, reporter)
@@ -149,7 +149,7 @@ def open_network(flags: Flags, config: Config, reporter: Reporter) -> Network:
 
 
 def open_downloads(
-    flags: FetchFlags, config: Config, locked: Iterable[tuple[str, str]], reporter: Reporter
+    flags: FetchOptions, config: Config, locked: Iterable[tuple[str, str]], reporter: Reporter
 ) -> Downloads:
     """Make ready to fetch files that a lock names. No index is asked; each is only where a login belongs.
 
@@ -166,7 +166,7 @@ def open_downloads(
 
 
 def _fetcher_maker(
-    urls: Mapping[str, str], network: NetworkFlags, surroundings: Surroundings, reporter: Reporter
+    urls: Mapping[str, str], network: NetworkOptions, surroundings: RunContext, reporter: Reporter
 ) -> Callable[[], Fetcher]:
     environ = surroundings.environ
 
@@ -185,7 +185,7 @@ def _fetcher_maker(
     return make_fetcher
 
 
-def _netrc(surroundings: Surroundings) -> Path | None:
+def _netrc(surroundings: RunContext) -> Path | None:
     named = surroundings.environ.get("NETRC")
     if named:
         return Path(named)

@@ -5,11 +5,11 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deep_lock.config.options import Flags
+from deep_lock.config.options import LockOptions
 from deep_lock.events import Reporter, Warned
 from deep_lock.locking import imported_lock, project_build
 from deep_lock.locking.indexes import index_settings, locked_indexes, locked_links
-from deep_lock.locking.read_inputs import Gathered, completed, gather, lock_path, read_lock
+from deep_lock.locking.read_inputs import ProjectInputs, lock_path, read_inputs, read_lock, with_dynamic_metadata
 from deep_lock.locking.settings import options_of, selection_of, targets_of
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget
 from deep_lock.models.requirement import Requirement, parse_requirement
@@ -20,12 +20,12 @@ from deep_lock.targets.markers import environment_marker, environments
 from deep_lock.targets.target import Target
 
 
-class Run(Struct, frozen=True, kw_only=True):
+class LockRequest(Struct, frozen=True, kw_only=True):
     """One run's inputs, settled."""
 
-    flags: Flags
+    flags: LockOptions
     path: Path
-    gathered: Gathered
+    gathered: ProjectInputs
     old: Lock | None
     selection: Selection
     targets: tuple[Target, ...]
@@ -36,14 +36,14 @@ class Run(Struct, frozen=True, kw_only=True):
         return self.path.parent.resolve()
 
 
-def settle(flags: Flags, reporter: Reporter) -> Run:
+def resolve_inputs(flags: LockOptions, reporter: Reporter) -> LockRequest:
     """Read the inputs, the earlier lock and the rules. Raises UserError."""
     path = lock_path(flags.inputs)
-    gathered = gather(flags, reporter)
+    gathered = read_inputs(flags, reporter)
     moving = [parse_requirement(text).name for text in flags.upgrade.packages]
     old = None if flags.upgrade.everything else read_lock(path, reporter, moving=moving)
     if gathered.project.unknown and old is not None:
-        gathered = completed(gathered, project_build.from_lock(gathered.project, old), flags.inputs)
+        gathered = with_dynamic_metadata(gathered, project_build.from_lock(gathered.project, old), flags.inputs)
     if old is not None and old.inputs.pinned and gathered.foreign is None:
         made_from = ", ".join(old.inputs.sources)
         message = (
@@ -53,11 +53,11 @@ def settle(flags: Flags, reporter: Reporter) -> Run:
     selection = selection_of(flags, gathered, old)
     targets = targets_of(flags, gathered, old, read_host())
     return with_targets(
-        Run(flags=flags, path=path, gathered=gathered, old=old, selection=selection, targets=targets), targets
+        LockRequest(flags=flags, path=path, gathered=gathered, old=old, selection=selection, targets=targets), targets
     )
 
 
-def with_targets(run: Run, targets: tuple[Target, ...]) -> Run:
+def with_targets(run: LockRequest, targets: tuple[Target, ...]) -> LockRequest:
     """Return the run for these targets: what another tool's lock asks for is told target by target."""
     gathered, foreign = run.gathered, run.gathered.foreign
     if foreign is not None:
@@ -70,7 +70,7 @@ def _texts(requirements: tuple[Requirement, ...]) -> tuple[str, ...]:
     return tuple(sorted({str(requirement) for requirement in requirements}))
 
 
-def head_of(run: Run) -> Lock:
+def head_of(run: LockRequest) -> Lock:
     """Return the lock without its entries: what it is made from."""
     gathered, project = run.gathered, run.gathered.project
     named = {

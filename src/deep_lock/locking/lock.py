@@ -11,13 +11,13 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deep_lock.builds.backend_answers import Backends
-from deep_lock.builds.context import Workshop
+from deep_lock.builds.backend_answers import HookRunner
+from deep_lock.builds.context import BuildContext
 from deep_lock.builds.host import Machine
 from deep_lock.closure.closure import close
 from deep_lock.closure.model import Closure, Plan
-from deep_lock.closure.version_sharing import releases, sharable
-from deep_lock.config.options import Flags, UpgradeFlags
+from deep_lock.closure.version_sharing import releases, shared_preferences
+from deep_lock.config.options import LockOptions, UpgradeOptions
 from deep_lock.errors import HookRefused, LockInvalid, Stale, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import write_atomically
@@ -27,24 +27,24 @@ from deep_lock.lockfile.invariants import check_closed
 from deep_lock.lockfile.rewrite import keep_unknown, require_same_bytes
 from deep_lock.lockfile.writer import to_text
 from deep_lock.locking import imported_lock, project_build, warnings
-from deep_lock.locking.assemble import Assembly, builds, packages
+from deep_lock.locking.assemble import AssemblyInput, builds, packages
 from deep_lock.locking.catalog import IndexSources
 from deep_lock.locking.direct_sources import DirectSources, earlier_pins
-from deep_lock.locking.imported_lock import GivenFiles
+from deep_lock.locking.imported_lock import ImportedHashes
 from deep_lock.locking.indexes import Network, open_network
-from deep_lock.locking.inputs import Run, head_of, settle, with_targets
+from deep_lock.locking.inputs import LockRequest, head_of, resolve_inputs, with_targets
 from deep_lock.locking.plan import plan_of
 from deep_lock.locking.policy_gate import hold
 from deep_lock.locking.previous_lock import earlier_of
-from deep_lock.locking.read_inputs import completed, lock_path
+from deep_lock.locking.read_inputs import lock_path, with_dynamic_metadata
 from deep_lock.locking.settings import hook_policy_of
-from deep_lock.locking.warnings import require_evidence, require_moved, require_sources, tell
+from deep_lock.locking.warnings import require_evidence, require_moved, require_sources, warn
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import parse_requirement
 from deep_lock.network import git
 
 
-def make_lock(run: Run, network: Network, reporter: Reporter) -> Lock:
+def build_lock(run: LockRequest, network: Network, reporter: Reporter) -> Lock:
     """Resolve everything to full depth, and assemble the lock.
 
     Raises ActionNeeded, IndexFault and SafetyError.
@@ -60,7 +60,7 @@ def make_lock(run: Run, network: Network, reporter: Reporter) -> Lock:
         trees=run.gathered.trees,
         earlier=earlier_pins(run.old, without=moved),
     )
-    workshop = Workshop(
+    workshop = BuildContext(
         machine=machine,
         client=network.client,
         cache=network.cache,
@@ -69,8 +69,8 @@ def make_lock(run: Run, network: Network, reporter: Reporter) -> Lock:
         checkout=direct.checkout,
     )
     plan = _plan(run)
-    given = GivenFiles(run.gathered.foreign)
-    backends = Backends(
+    given = ImportedHashes(run.gathered.foreign)
+    backends = HookRunner(
         workshop=workshop,
         machine=machine,
         cache=network.cache,
@@ -102,11 +102,11 @@ def make_lock(run: Run, network: Network, reporter: Reporter) -> Lock:
         return _closed(run, plan, sources, reporter)
 
 
-def _plan(run: Run) -> Plan:
+def _plan(run: LockRequest) -> Plan:
     return plan_of(run.flags, run.gathered, run.old, selection=run.selection, targets=run.targets)
 
 
-def _fitting(run: Run, plan: Plan, sources: IndexSources, reporter: Reporter) -> Run:
+def _fitting(run: LockRequest, plan: Plan, sources: IndexSources, reporter: Reporter) -> LockRequest:
     """Leave out default targets that cannot take what another tool's lock pins."""
     foreign = run.gathered.foreign
     if foreign is None:
@@ -116,7 +116,9 @@ def _fitting(run: Run, plan: Plan, sources: IndexSources, reporter: Reporter) ->
     return run if left == run.targets else with_targets(run, left)
 
 
-def _asked(run: Run, plan: Plan, *, sources: IndexSources, backends: Backends, reporter: Reporter) -> Run:
+def _asked(
+    run: LockRequest, plan: Plan, *, sources: IndexSources, backends: HookRunner, reporter: Reporter
+) -> LockRequest:
     """Complete the project by what its own backend tells; where it cannot be asked, by what the old lock says.
 
     Raises HookRefused where neither can be.
@@ -135,10 +137,10 @@ def _asked(run: Run, plan: Plan, *, sources: IndexSources, backends: Backends, r
         message = f"{said}: taken from the lock as it was"
         reporter(Warned(code="project-not-asked", subject=project.source, message=message))
         return run
-    return replace(run, gathered=completed(run.gathered, known, run.flags.inputs))
+    return replace(run, gathered=with_dynamic_metadata(run.gathered, known, run.flags.inputs))
 
 
-def _closed(run: Run, plan: Plan, sources: IndexSources, reporter: Reporter) -> Lock:
+def _closed(run: LockRequest, plan: Plan, sources: IndexSources, reporter: Reporter) -> Lock:
     closure = _shared(plan, sources, reporter)
     require_sources(closure, run.selection)
     upgrade = run.flags.upgrade
@@ -155,8 +157,8 @@ def _closed(run: Run, plan: Plan, sources: IndexSources, reporter: Reporter) -> 
             reporter,
             indexes=[url for _, url in head_of(run).indexes],
         )
-    tell(closure, sources, reporter, added=plan.extra_build_requires, settings=plan.config_settings)
-    assembly = Assembly(
+    warn(closure, sources, reporter, added=plan.extra_build_requires, settings=plan.config_settings)
+    assembly = AssemblyInput(
         closure=closure,
         problems=plan.runtime,
         parts=run.gathered.parts,
@@ -171,7 +173,7 @@ def _closed(run: Run, plan: Plan, sources: IndexSources, reporter: Reporter) -> 
 def _shared(plan: Plan, sources: IndexSources, reporter: Reporter) -> Closure:
     """Close once; close again where environments could share more, and keep what names fewer releases."""
     closure = close(plan, sources, reporter)
-    preferences = sharable(closure) if plan.share else {}
+    preferences = shared_preferences(closure) if plan.share else {}
     if not preferences:
         return closure
     again = close(replace(plan, shared=preferences), sources, reporter)
@@ -197,7 +199,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
         return self.text != self.before
 
 
-def check_lock(flags: Flags, *, existence_only: bool = False) -> tuple[Path, tuple[str, ...]]:
+def check_lock(flags: LockOptions, *, existence_only: bool = False) -> tuple[Path, tuple[str, ...]]:
     """Return why the lock is stale, a sentence each; nothing where it is up to date. Asks no index.
 
     Raises UserError, and PolicyBroken where the lock is up to date and breaks the policy of the configuration.
@@ -207,7 +209,7 @@ def check_lock(flags: Flags, *, existence_only: bool = False) -> tuple[Path, tup
         return path, ("there is no lock",)
     if existence_only:
         return path, ()
-    run = settle(flags, silent)
+    run = resolve_inputs(flags, silent)
     if run.old is None:
         return path, ()
     reasons, policy = _reasons(run), run.gathered.config.policy
@@ -216,12 +218,12 @@ def check_lock(flags: Flags, *, existence_only: bool = False) -> tuple[Path, tup
     return path, reasons
 
 
-def _reasons(run: Run) -> tuple[str, ...]:
+def _reasons(run: LockRequest) -> tuple[str, ...]:
     if run.old is None:
         return ("there is no lock",)
     head = head_of(run)
     same = {target.name for target in run.old.targets} == {target.label for target in run.targets}
-    moved = GivenFiles(run.gathered.foreign).moved(run.old)
+    moved = ImportedHashes(run.gathered.foreign).moved(run.old)
     reasons = staleness.stale_reasons(
         run.old,
         inputs=head.inputs,
@@ -236,19 +238,19 @@ def _reasons(run: Run) -> tuple[str, ...]:
     return (*reasons, *moved)
 
 
-def lock(flags: Flags, reporter: Reporter) -> Outcome:
+def lock(flags: LockOptions, reporter: Reporter) -> Outcome:
     """Resolve everything and return the lock, unwritten. An up-to-date lock is returned as it is, without an index.
 
     Raises UserError, ActionNeeded, IndexFault and SafetyError.
     """
-    run = settle(flags, reporter)
+    run = resolve_inputs(flags, reporter)
     before = run.path.read_bytes().decode("utf-8", errors="replace") if run.path.is_file() else None
     guard = guard_of(run.path, flags.surroundings.cache_folder)
     if run.old is not None and _may_stand(run) and not _reasons(run):
         return Outcome(path=run.path, lock=run.old, text=before or "", before=before, guard=guard)
     network = open_network(flags, run.gathered.config, reporter)
     with closing(network):
-        made = make_lock(run, network, reporter)
+        made = build_lock(run, network, reporter)
     if run.old is not None:
         made = keep_unknown(run.old, made)
         moved_names = {parse_requirement(text).name for text in flags.upgrade.packages}
@@ -259,10 +261,10 @@ def lock(flags: Flags, reporter: Reporter) -> Outcome:
     return Outcome(path=run.path, lock=made, text=to_text(made), before=before, guard=guard)
 
 
-def _may_stand(run: Run) -> bool:
+def _may_stand(run: LockRequest) -> bool:
     """Whether an earlier lock may stand as it is: nothing is to be moved, and no backend has to be asked to know that."""
     flags, unknown = run.flags, run.gathered.project.unknown
-    return flags.upgrade == UpgradeFlags() and not flags.network.refresh and not unknown
+    return flags.upgrade == UpgradeOptions() and not flags.network.refresh and not unknown
 
 
 def write_lock(outcome: Outcome) -> None:

@@ -11,10 +11,10 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from deep_lock.closure.model import Plan, Preferences, Subject
-from deep_lock.config.options import Flags
+from deep_lock.config.options import LockOptions
 from deep_lock.errors import UsageError
 from deep_lock.locking import imported_lock, project_build
-from deep_lock.locking.read_inputs import Gathered
+from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.models.build_system import Hook
 from deep_lock.models.lock import BUILD_MARKER, Lock
 from deep_lock.models.requirement import Requirement, parse_requirement
@@ -23,7 +23,7 @@ from deep_lock.targets.target import Target
 
 
 def plan_of(
-    flags: Flags, gathered: Gathered, old: Lock | None, *, selection: Selection, targets: tuple[Target, ...]
+    flags: LockOptions, gathered: ProjectInputs, old: Lock | None, *, selection: Selection, targets: tuple[Target, ...]
 ) -> Plan:
     """Return what is to be closed: a runtime problem for each target, the project's own build, and earlier pins.
 
@@ -89,7 +89,7 @@ def _refuse_moves(moved: Mapping[NormalizedName, Requirement], in_runtime: set[N
         raise UsageError(f"-P {name}: {source} pins it at run time", hint="move it there, then run this again")
 
 
-def _project_subject(gathered: Gathered, folder: Path) -> Subject | None:
+def _project_subject(gathered: ProjectInputs, folder: Path) -> Subject | None:
     if gathered.project.build_system is None:
         return None
     return project_build.project_subject(folder, gathered.project, dict(gathered.config.config_settings or ()))

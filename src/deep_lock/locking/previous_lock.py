@@ -13,7 +13,7 @@ from deep_lock.models.resolution import Resolved
 from deep_lock.targets.target import Target
 
 
-class Earlier(Struct, frozen=True, kw_only=True):
+class PreviousAnswers(Struct, frozen=True, kw_only=True):
     """Observed records by (name, version, label of a target)."""
 
     builds: Mapping[tuple[str, str | None, str], LockedBuild] = field(default_factory=dict)
@@ -41,12 +41,12 @@ class Earlier(Struct, frozen=True, kw_only=True):
         return HookAnswer(requires=build.requires_dynamic, evidence="observed", observed_on=build.observed_on or "")
 
 
-def earlier_of(old: Lock | None) -> Earlier:
+def earlier_of(old: Lock | None) -> PreviousAnswers:
     """Return what a lock holds of observations."""
     if old is None:
-        return Earlier()
+        return PreviousAnswers()
     everywhere = tuple(target.name for target in old.targets)
-    return Earlier(
+    return PreviousAnswers(
         settings=dict(old.inputs.config_settings),
         builds={
             (build.name, build.version, label): build

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.builds.backend_answers import Backends
+from deep_lock.builds.backend_answers import HookRunner
 from deep_lock.closure.closure import close_build
 from deep_lock.closure.model import Plan, Sources, Subject
 from deep_lock.errors import ProjectInvalid
@@ -20,7 +20,7 @@ from deep_lock.models.requirement import Origin, Requirement, parse_requirement
 from deep_lock.models.resolution import Problem
 from deep_lock.project.local_trees import read_files
 from deep_lock.project.project import Named, Project
-from deep_lock.sdist.backends.answer import told
+from deep_lock.sdist.backends.answer import with_config_settings
 from deep_lock.sdist.project_tree import read_project_tree
 
 UNNAMED = canonicalize_name("project")
@@ -47,7 +47,7 @@ def project_subject(
         version=project.version,
         source=None,
         unnamed=project.name is None,
-        facts=told(facts) if own else facts,
+        facts=with_config_settings(facts) if own else facts,
         config_settings=own,
     )
 
@@ -70,7 +70,7 @@ def from_lock(project: Project, old: Lock) -> Project:
 
 
 def from_backend(
-    project: Project, plan: Plan, problem: Problem, *, sources: Sources, backends: Backends, reporter: Reporter
+    project: Project, plan: Plan, problem: Problem, *, sources: Sources, backends: HookRunner, reporter: Reporter
 ) -> Project | None:
     """Return the project with the dependencies that its own backend tells; None where it cannot be asked.
 

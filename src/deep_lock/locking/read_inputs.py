@@ -13,9 +13,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.closure.scopes import Part
+from deep_lock.closure.scopes import RequirementScope
 from deep_lock.config.config import Config, read_config, read_config_file
-from deep_lock.config.options import Flags, InputFlags
+from deep_lock.config.options import InputOptions, LockOptions
 from deep_lock.errors import ConfigError, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.foreign_locks.load import foreign_path, given_project, informed, read_given
@@ -37,12 +37,12 @@ MAX_MOVED = 5
 DEFAULT_GROUPS = ("dev",)
 
 
-class Gathered(Struct, frozen=True, kw_only=True):
+class ProjectInputs(Struct, frozen=True, kw_only=True):
     """All that the user wrote, read."""
 
     project: Project
     config: Config
-    parts: tuple[Part, ...]
+    parts: tuple[RequirementScope, ...]
     """What each selectable part of the project asks for; the base comes first, if it is locked."""
     sources: tuple[str, ...]
     constraints: tuple[Requirement, ...] = ()
@@ -56,7 +56,7 @@ class Gathered(Struct, frozen=True, kw_only=True):
     only_binary: frozenset[str] = frozenset()
 
 
-def gather(flags: Flags, reporter: Reporter) -> Gathered:
+def read_inputs(flags: LockOptions, reporter: Reporter) -> ProjectInputs:
     """Read every input that the flags name. Raises UserError."""
     inputs = flags.inputs
     own_config = _own_config(inputs.folder)
@@ -70,7 +70,7 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
         foreign = informed(foreign, project)
         project, sources = given_project(project, foreign), (shown_path(path, inputs.folder),)
     trees = LocalTrees(lock_path(inputs).parent.resolve(), _base(inputs), config)
-    return Gathered(
+    return ProjectInputs(
         project=project,
         config=config,
         parts=() if project.unknown else _parts(project, files, inputs, config, trees),
@@ -89,7 +89,7 @@ def gather(flags: Flags, reporter: Reporter) -> Gathered:
     )
 
 
-def completed(gathered: Gathered, project: Project, inputs: InputFlags) -> Gathered:
+def with_dynamic_metadata(gathered: ProjectInputs, project: Project, inputs: InputOptions) -> ProjectInputs:
     """Return what was read, with the project as its own backend, or an earlier lock, completes it. Raises UsageError."""
     return replace(gathered, project=project, parts=_parts(project, (), inputs, gathered.config, gathered.trees))
 
@@ -109,7 +109,7 @@ def read_settings(folder: Path) -> Config:
 
 
 def _project(
-    inputs: InputFlags, own_config: Config | None
+    inputs: InputOptions, own_config: Config | None
 ) -> tuple[Project, tuple[requirements_txt.RequirementsFile, ...], tuple[str, ...]]:
     package = own_config.package if own_config is not None else None
     if inputs.script is not None:
@@ -180,7 +180,7 @@ def _unused_options(files: Sequence[requirements_txt.RequirementsFile]) -> Itera
             )
 
 
-def _base(inputs: InputFlags) -> Path:
+def _base(inputs: InputOptions) -> Path:
     """Return the folder that paths in the inputs are relative to."""
     return (inputs.script.parent if inputs.script is not None else inputs.folder).resolve()
 
@@ -188,12 +188,12 @@ def _base(inputs: InputFlags) -> Path:
 def _parts(
     project: Project,
     files: tuple[requirements_txt.RequirementsFile, ...],
-    inputs: InputFlags,
+    inputs: InputOptions,
     config: Config,
     trees: LocalTrees,
-) -> tuple[Part, ...]:
+) -> tuple[RequirementScope, ...]:
     dependencies = (*project.dependencies, *(requirement for file in files for requirement in file.requirements))
-    parts: list[Part] = []
+    parts: list[RequirementScope] = []
     if not inputs.only_groups:
         parts.append((BASE, dependencies))
         parts += _extras(project, inputs.extras or _named(config.extras))
@@ -206,21 +206,21 @@ def _named(names: Sequence[str] | Literal["all"] | None) -> Sequence[str] | None
     return None if names == "all" else names
 
 
-def _left_out(inputs: InputFlags, config: Config) -> frozenset[str]:
+def _left_out(inputs: InputOptions, config: Config) -> frozenset[str]:
     if not inputs.no_default_groups:
         return frozenset()
     default = _named(config.default_groups)
     return frozenset(default if default is not None else DEFAULT_GROUPS)
 
 
-def _extras(project: Project, wanted: Sequence[str] | None) -> list[Part]:
+def _extras(project: Project, wanted: Sequence[str] | None) -> list[RequirementScope]:
     known = dict(project.extras)
     names = sorted(known if wanted is None else {canonicalize_name(name) for name in wanted})
     _refuse_unknown("extra", names, known, project)
     return [(Scope(kind="extra", name=name), known[name]) for name in names]
 
 
-def _groups(project: Project, wanted: Sequence[str] | None, left_out: frozenset[str]) -> list[Part]:
+def _groups(project: Project, wanted: Sequence[str] | None, left_out: frozenset[str]) -> list[RequirementScope]:
     """PEP 735: a broken group is a fault only for who selects it; by default all are selected."""
     known, broken = dict(project.groups), dict(project.broken_groups)
     every = {name for name in (*known, *broken) if name not in left_out}
@@ -281,7 +281,7 @@ def parse_lock(text: str, name: str, reporter: Reporter, *, moving: Collection[s
         ) from None
 
 
-def lock_path(inputs: InputFlags) -> Path:
+def lock_path(inputs: InputOptions) -> Path:
     """Return where the lock stands: SCRIPT.deep.lock beside a script, else deep.lock in the project."""
     if inputs.output is not None:
         return inputs.output

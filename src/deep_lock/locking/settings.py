@@ -13,10 +13,10 @@ from packaging.version import Version
 from deep_lock.builds.host import HookPolicy
 from deep_lock.config.config import Config
 from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
-from deep_lock.config.options import Flags, RuleFlags
+from deep_lock.config.options import LockOptions, ResolveOptions
 from deep_lock.errors import UsageError
 from deep_lock.locking.imported_lock import admitted, are_declared, hints_of
-from deep_lock.locking.read_inputs import Gathered
+from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.models.lock import Lock, OptionValue
 from deep_lock.models.resolution import ALL, Selection
 from deep_lock.targets.factory import DEFAULT_PLATFORMS, HOST, HostFacts, default_pythons, make_target
@@ -30,7 +30,7 @@ def normalized(names: Iterable[str]) -> frozenset[str]:
     return frozenset(name if name == ALL else canonicalize_name(name) for name in names)
 
 
-def selection_of(flags: Flags, gathered: Gathered, old: Lock | None) -> Selection:
+def selection_of(flags: LockOptions, gathered: ProjectInputs, old: Lock | None) -> Selection:
     """Return which releases and files may be chosen. Raises UsageError."""
     rules, config = flags.rules, gathered.config
     return Selection(
@@ -46,7 +46,7 @@ def selection_of(flags: Flags, gathered: Gathered, old: Lock | None) -> Selectio
     )
 
 
-def _limit(flags: Flags, config: Config, old: Lock | None) -> datetime | None:
+def _limit(flags: LockOptions, config: Config, old: Lock | None) -> datetime | None:
     """Return exclude-newer as a time. An age is counted from the run that first locked with it, until an upgrade."""
     flag = flags.rules.exclude_newer
     asked = read_exclude_newer(flag) if flag else config.exclude_newer
@@ -68,7 +68,7 @@ def _instant(limit: ExcludeNewer, now: datetime, kept: datetime | None) -> datet
 
 
 def _package_limits(
-    flags: Flags, config: Config, old: Lock | None
+    flags: LockOptions, config: Config, old: Lock | None
 ) -> tuple[tuple[NormalizedName, datetime | None], ...]:
     asked = dict(config.exclude_newer_package or ())
     for text in flags.rules.exclude_newer_package:
@@ -94,7 +94,7 @@ def _kept_limits(old: Lock) -> dict[str, datetime]:
     return {name: datetime.fromisoformat(moment) for name, _, moment in pairs if moment != NO_LIMIT}
 
 
-def hook_policy_of(flags: Flags, config: Config) -> HookPolicy:
+def hook_policy_of(flags: LockOptions, config: Config) -> HookPolicy:
     """Return whose code may run. Trust comes from the command line only."""
     hooks = flags.rules.hooks or config.hooks or "sandbox"
     return HookPolicy(
@@ -107,7 +107,7 @@ def hook_policy_of(flags: Flags, config: Config) -> HookPolicy:
 
 
 def options_of(
-    selection: Selection, rules: RuleFlags, config: Config, links: Iterable[str] = ()
+    selection: Selection, rules: ResolveOptions, config: Config, links: Iterable[str] = ()
 ) -> tuple[tuple[str, OptionValue], ...]:
     """Return the settings that change the answer, as the lock holds them, sorted by key.
 
@@ -143,7 +143,7 @@ def options_of(
     return tuple(sorted(options.items()))
 
 
-def targets_of(flags: Flags, gathered: Gathered, old: Lock | None, host: HostFacts) -> tuple[Target, ...]:
+def targets_of(flags: LockOptions, gathered: ProjectInputs, old: Lock | None, host: HostFacts) -> tuple[Target, ...]:
     """Return the declared targets in the order in which they are resolved.
 
     Newest Python first gives each Python the newest version it can have; oldest first gives one version for all.

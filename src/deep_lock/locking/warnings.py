@@ -19,7 +19,7 @@ from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Pin, Problem, Selection
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.resolver.fixed_pins import unmet
+from deep_lock.resolver.fixed_pins import unmet_requirements
 from deep_lock.sanitize import show
 
 _NOTES = {
@@ -30,7 +30,7 @@ _NOTES = {
 """What sdists say of themselves that a reviewer should know. Other notes are for statistics."""
 
 
-def tell(
+def warn(
     closure: Closure,
     sources: IndexSources,
     reporter: Reporter,
@@ -255,7 +255,7 @@ def tell_given(
 def _unmet(lock: ForeignLock, closure: Closure, problems: Iterable[Problem], catalog: Catalog) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for problem, (target, resolved) in zip(problems, closure.runtime, strict=True):
-        for own in unmet(problem, resolved, catalog):
+        for own in unmet_requirements(problem, resolved, catalog):
             asked = f"asks for {own.requirement}" if own.requirement is not None else "asks for what cannot be read"
             key = (f"{own.pin.name} {own.pin.version}", f"{asked}; {show(own.reason)}")
             found.setdefault(key, []).append(target.label)

@@ -60,7 +60,7 @@ class Purpose(Struct, frozen=True, kw_only=True):
 RUNTIME = Purpose(kind="runtime")
 
 
-class Given(Struct, frozen=True, kw_only=True):
+class FixedPins(Struct, frozen=True, kw_only=True):
     """A pin that another tool's lock decided, as a requirement on exactly this: ``==`` its version, or a URL."""
 
     requirement: Requirement
@@ -85,7 +85,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     excluded: frozenset[tuple[NormalizedName, Version]] = frozenset()
     """Candidates that cannot be used here: on the chain of builds that is under way."""
     selection: Selection = field(default_factory=Selection)
-    given: tuple[Given, ...] | None = None
+    given: tuple[FixedPins, ...] | None = None
     """The answer, where another tool's lock decided it: these pins, and no others."""
 
 

@@ -39,7 +39,7 @@ class Secret:
         return hash(self._text)
 
 
-class Grant(Struct, frozen=True, kw_only=True):
+class Login(Struct, frozen=True, kw_only=True):
     """A login and where it counts. ``path`` tells two indexes of one origin apart."""
 
     origin: Origin
@@ -51,7 +51,7 @@ class Grant(Struct, frozen=True, kw_only=True):
 class Credentials(Struct, frozen=True, kw_only=True):
     """All logins of a run."""
 
-    grants: tuple[Grant, ...] = ()
+    grants: tuple[Login, ...] = ()
 
 
 NO_CREDENTIALS = Credentials()
@@ -91,7 +91,7 @@ def gather_credentials(
         if hosts is not None and (login is None or not login[1]):
             login = _from_netrc(hosts, url.host, login) or login
         if login is not None:
-            grants.append(Grant(origin=url.origin, path=url.path, authorization=_basic(*login)))
+            grants.append(Login(origin=url.origin, path=url.path, authorization=_basic(*login)))
     return Credentials(grants=tuple(grants))
 
 

@@ -27,31 +27,41 @@ from deep_lock.network.auth import authorization_for, gather_credentials
 from deep_lock.network.proxies import proxies_from, proxy_for
 from deep_lock.network.responses import (
     REDIRECTS,
-    Answer,
     Response,
+    StreamedResponse,
     TryFailedError,
     drain,
     empty,
-    judge,
+    raise_for_status,
     read_headers,
     read_whole,
     save,
 )
-from deep_lock.network.retries import Patience
+from deep_lock.network.retries import RetryBudget
 from deep_lock.network.transport import (
     FAULTS,
     SLOWEST_BYTES,
     SLOWEST_SECONDS,
     Connections,
-    Line,
-    OverdueError,
+    DeadlineBackend,
+    DeadlineExceeded,
+    DeadlineStream,
     TooSlowError,
     TransportSettings,
-    Wire,
     translate,
     zone_of_peer,
 )
-from deep_lock.network.urls import Origin, Url, Zone, follow, read_url, shown_text, shown_url, subject_of, zone_of_host
+from deep_lock.network.urls import (
+    AddressScope,
+    Origin,
+    Url,
+    follow,
+    read_url,
+    shown_text,
+    shown_url,
+    subject_of,
+    zone_of_host,
+)
 
 __all__ = ["FILE_DEADLINE", "PAGE_DEADLINE", "Response", "Transport", "TransportSettings", "proxies_from"]
 
@@ -72,7 +82,7 @@ _uniform = random.SystemRandom().uniform
 T = TypeVar("T")
 
 
-class _Ask(Struct, frozen=True, kw_only=True):
+class _Request(Struct, frozen=True, kw_only=True):
     """What a caller wants; ``headers`` by lower-case name."""
 
     start: Url
@@ -127,9 +137,9 @@ class Transport:
         """
         own = {name.lower(): value for name, value in headers.items()}
         own.setdefault("accept-encoding", "identity" if "range" in own else "gzip")
-        ask = _Ask(start=read_url(url), headers=own, limit=limit, deadline=deadline)
+        ask = _Request(start=read_url(url), headers=own, limit=limit, deadline=deadline)
         with self._reported(ask.start) as sizes:
-            response = self._insist(ask, read_whole)
+            response = self._with_retries(ask, read_whole)
             sizes.append(len(response.body))
         return response
 
@@ -146,8 +156,8 @@ class Transport:
         digest = ""
         with self._reported(start) as sizes:
             for headers in (own, {**own, "cache-control": "no-cache"}):
-                ask = _Ask(start=start, headers=headers, limit=limit, deadline=deadline)
-                digest, size = self._insist(ask, partial(save, file=file))
+                ask = _Request(start=start, headers=headers, limit=limit, deadline=deadline)
+                digest, size = self._with_retries(ask, partial(save, file=file))
                 if sha256 is None or digest == sha256.lower():
                     sizes.append(size)
                     return digest, size
@@ -173,27 +183,27 @@ class Transport:
         finally:
             self._reporter(Fetched(what=what, size=sum(sizes)))
 
-    def _insist(self, ask: _Ask, read: Callable[[Answer], T]) -> T:
-        """Try until there is an answer or no patience is left."""
-        patience = Patience(tries=self._settings.tries, jitter=self._jitter)
+    def _with_retries(self, ask: _Request, read: Callable[[StreamedResponse], T]) -> T:
+        """Try until there is an answer or no budget is left."""
+        budget = RetryBudget(tries=self._settings.tries, jitter=self._jitter)
         while True:
             if self._closing.is_set():
                 raise NetworkError(f"{ask.where}: not fetched, since this run is stopping")
             try:
-                with self._admitted(ask.start.origin):
+                with self._host_slot(ask.start.origin):
                     return self._try_once(ask, read)
             except TryFailedError as failure:
                 if failure.is_stale:
                     continue
-                wait = patience.wait_after_failure(failure.wish)
+                wait = budget.wait_after_failure(failure.retry_after)
                 if wait is None:
-                    raise _out_of_patience(ask, patience, failure) from None
-                if failure.wish is not None:
+                    raise _out_of_budget(ask, budget, failure) from None
+                if failure.retry_after is not None:
                     self._busy.setdefault(ask.start.origin, _BusyHost()).open_at = self._clock() + wait
             self._sleep(wait)
 
     @contextmanager
-    def _admitted(self, origin: Origin) -> Iterator[None]:
+    def _host_slot(self, origin: Origin) -> Iterator[None]:
         """Hold back from a host that said it is busy: few at a time, and none before the moment it named."""
         busy = self._busy.get(origin)
         if busy is None:
@@ -205,12 +215,12 @@ class Transport:
                 self._sleep(wait)
             yield
 
-    def _try_once(self, ask: _Ask, read: Callable[[Answer], T]) -> T:
+    def _try_once(self, ask: _Request, read: Callable[[StreamedResponse], T]) -> T:
         line = self._connections.line()
         line.begin(self._clock() + ask.deadline)
         try:
-            return self._walk(line, ask, read)
-        except OverdueError:
+            return self._follow_redirects(line, ask, read)
+        except DeadlineExceeded:
             raise _overdue(ask) from None
         except TooSlowError:
             cause = f"fewer than {SLOWEST_BYTES} bytes in {SLOWEST_SECONDS:.0f} seconds"
@@ -220,18 +230,18 @@ class Transport:
                 raise _overdue(ask) from None
             raise translate(fault, ask.where, is_stale=not (line.connected or line.answered)) from None
 
-    def _walk(self, line: Line, ask: _Ask, read: Callable[[Answer], T]) -> T:
+    def _follow_redirects(self, line: DeadlineBackend, ask: _Request, read: Callable[[StreamedResponse], T]) -> T:
         """Ask, and follow redirects by hand (RFC 9110, 15.4)."""
         at, headers = ask.start, ask.headers
         authorization = authorization_for(self._settings.credentials, at)
         zone = zone_of_host(at.host)
         for _ in range(MAX_REDIRECTS + 1):
             own = headers if authorization is None else {**headers, "authorization": authorization.reveal()}
-            with self._exchange(line, at, own, ask.limit) as (answer, wire):
+            with self._send(line, at, own, ask.limit) as (answer, wire):
                 if answer.status not in REDIRECTS:
-                    judge(answer)
+                    raise_for_status(answer)
                     return read(answer)
-                if at is ask.start and zone is Zone.PUBLIC and self._is_direct(at):
+                if at is ask.start and zone is AddressScope.PUBLIC and self._is_direct(at):
                     zone = zone_of_peer(wire)
                 target = _read_location(answer, zone)
                 drain(answer)
@@ -246,7 +256,9 @@ class Transport:
         return proxy_for(self._settings.proxies, url) is None
 
     @contextmanager
-    def _exchange(self, line: Line, url: Url, headers: Mapping[str, str], limit: int) -> Iterator[tuple[Answer, Wire]]:
+    def _send(
+        self, line: DeadlineBackend, url: Url, headers: Mapping[str, str], limit: int
+    ) -> Iterator[tuple[StreamedResponse, DeadlineStream]]:
         """One request and its answer. Afterwards the connection is free again, or closed if bytes are left on it."""
         line.start_answer()
         fields = [(b"Host", url.authority.encode("ascii")), self._user_agent]
@@ -261,9 +273,9 @@ class Transport:
         )
         request = httpcore.Request(b"GET", target, headers=fields, extensions=self._extensions)
         response = self._connections.pool(line, url).handle_request(request)
-        wire: Wire = response.extensions["network_stream"]
+        wire: DeadlineStream = response.extensions["network_stream"]
         try:
-            answer = Answer(
+            answer = StreamedResponse(
                 status=response.status,
                 url=url,
                 headers=read_headers(response.headers, shown_url(str(url))),
@@ -273,28 +285,28 @@ class Transport:
             )
             yield answer, wire
             if line.has_surplus(answer.length):
-                wire.spoil()
+                wire.mark_unusable()
         finally:
             response.close()
 
 
-def _read_location(answer: Answer, zone: Zone) -> Url:
+def _read_location(answer: StreamedResponse, zone: AddressScope) -> Url:
     location = answer.headers.get("location")
     if location is None:
         raise NetworkError(f"{answer.where}: HTTP {answer.status} without a Location")
     return follow(location, at=answer.url, zone=zone)
 
 
-def _overdue(ask: _Ask) -> NetworkError:
+def _overdue(ask: _Request) -> NetworkError:
     return NetworkError(f"{ask.where}: no whole answer within {ask.deadline:.0f} seconds")
 
 
-def _out_of_patience(ask: _Ask, patience: Patience, failure: TryFailedError) -> NetworkError:
-    tries = patience.failed + patience.told
+def _out_of_budget(ask: _Request, budget: RetryBudget, failure: TryFailedError) -> NetworkError:
+    tries = budget.failed + budget.server_waits
     message = f"{ask.where}: {failure.cause} (tried {tries} {'time' if tries == 1 else 'times'})"
-    if failure.wish is None:
+    if failure.retry_after is None:
         return NetworkError(message)
-    return NetworkError(f"{message}; the server asks to wait {failure.wish:.0f} seconds", hint="try again later")
+    return NetworkError(f"{message}; the server asks to wait {failure.retry_after:.0f} seconds", hint="try again later")
 
 
 def open_transport(

@@ -94,17 +94,17 @@ class Response(Struct, frozen=True, kw_only=True):
 
 
 class TryFailedError(Exception):
-    """One try failed in a way that another may not. ``wish`` is the wait in seconds that the server asked for."""
+    """One try failed in a way that another may not. ``retry_after`` is the wait in seconds that the server asked for."""
 
-    def __init__(self, cause: str, *, wish: float | None = None, is_stale: bool = False) -> None:
+    def __init__(self, cause: str, *, retry_after: float | None = None, is_stale: bool = False) -> None:
         super().__init__(cause)
         self.cause = cause
-        self.wish = wish
+        self.retry_after = retry_after
         self.is_stale = is_stale
         """Whether a kept-alive connection had ended before it could be used: no fault of the server's."""
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class StreamedResponse(Struct, frozen=True, kw_only=True):
     """Status and headers of one exchange, and its body as it comes."""
 
     status: int
@@ -143,7 +143,7 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]], where: str) -> Mapping[str,
     return headers
 
 
-def judge(answer: Answer) -> None:
+def raise_for_status(answer: StreamedResponse) -> None:
     """Let pass what `Response` may hold. Raises TryFailedError (429, 5xx), AccessDenied (401, 403) or NetworkError."""
     status = answer.status
     if status in {200, 404} or (status == 206 and "range" in answer.asked):
@@ -152,8 +152,8 @@ def judge(answer: Answer) -> None:
         return
     if status == 429 or 500 <= status <= 599:
         headers = answer.headers
-        wish = read_retry_after(headers.get("retry-after"), headers.get("date"))
-        raise TryFailedError(f"HTTP {status}", wish=wish)
+        retry_after = read_retry_after(headers.get("retry-after"), headers.get("date"))
+        raise TryFailedError(f"HTTP {status}", retry_after=retry_after)
     if status in {401, 403}:
         raise AccessDenied(
             f"{answer.where}: access denied (HTTP {status})",
@@ -166,7 +166,7 @@ def judge(answer: Answer) -> None:
     raise NetworkError(f"{answer.where}: HTTP {status}")
 
 
-def read_whole(answer: Answer) -> Response:
+def read_whole(answer: StreamedResponse) -> Response:
     """The answer with its body in memory, decoded."""
     body = b""
     if answer.status in {404, 304}:
@@ -183,7 +183,7 @@ def read_whole(answer: Answer) -> Response:
     return Response(status=answer.status, url=str(answer.url), headers=answer.headers, body=body)
 
 
-def save(answer: Answer, file: BinaryIO) -> tuple[str, int]:
+def save(answer: StreamedResponse, file: BinaryIO) -> tuple[str, int]:
     """Write the body as it comes into an emptied file; its sha256 and size. Raises NotFound."""
     if answer.status == 404:
         drain(answer)
@@ -205,7 +205,7 @@ def empty(file: BinaryIO) -> None:
     file.truncate()
 
 
-def drain(answer: Answer) -> None:
+def drain(answer: StreamedResponse) -> None:
     """Read a small body that nobody needs, so that the connection can serve again; leave a large one."""
     left = MAX_DRAINED
     if answer.length is not None and answer.length > left:
@@ -216,7 +216,7 @@ def drain(answer: Answer) -> None:
             return
 
 
-def _check_length(answer: Answer) -> None:
+def _check_length(answer: StreamedResponse) -> None:
     """Refuse a body that says beforehand that it is too large."""
     if answer.length is None or answer.length <= answer.limit:
         return

@@ -1,7 +1,7 @@
 """When to ask again, and how long to wait before it. Pure.
 
-Law: a GET may be repeated, but never for ever. Our own waits are few and jittered; a server's wish (Retry-After) is
-obeyed within bounds, and a wish beyond them ends the matter at once.
+Law: a GET may be repeated, but never for ever. Our own waits are few and jittered; a server's retry_after (Retry-After) is
+obeyed within bounds, and a retry_after beyond them ends the matter at once.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from msgspec import Struct
 
 SHORTEST_WAIT = 0.5
 LONGEST_WAIT = 8.0
-LONGEST_TOLD_WAIT = 60.0
-TOTAL_TOLD_WAIT = 300.0
-MAX_TOLD_WAITS = 10
+LONGEST_SERVER_WAIT = 60.0
+TOTAL_SERVER_WAIT = 300.0
+MAX_SERVER_WAITS = 10
 
 
 def read_retry_after(value: str | None, date: str | None) -> float | None:
@@ -39,7 +39,7 @@ def _read_date(text: str) -> float | None:
         return None
 
 
-class Patience(Struct, kw_only=True):
+class RetryBudget(Struct, kw_only=True):
     """What is left of one request's tries and waits."""
 
     tries: int
@@ -47,28 +47,28 @@ class Patience(Struct, kw_only=True):
     jitter: Callable[[float, float], float]
     """A number between the two given."""
     failed: int = 0
-    told: int = 0
-    told_seconds: float = 0.0
+    server_waits: int = 0
+    server_wait_seconds: float = 0.0
 
-    def wait_after_failure(self, wish: float | None) -> float | None:
+    def wait_after_failure(self, retry_after: float | None) -> float | None:
         """The seconds to wait before the next try; None where there shall be none.
 
-        ``wish`` is what the server asked for, None where it asked for nothing.
+        ``retry_after`` is what the server asked for, None where it asked for nothing.
         """
-        if wish is not None:
-            return self._wait_as_told(wish)
+        if retry_after is not None:
+            return self._wait_as_asked(retry_after)
         self.failed += 1
         if self.failed >= self.tries:
             return None
         longest = min(LONGEST_WAIT, SHORTEST_WAIT * 4.0**self.failed)
         return self.jitter(SHORTEST_WAIT, longest)
 
-    def _wait_as_told(self, wish: float) -> float | None:
-        self.told += 1
-        left = TOTAL_TOLD_WAIT - self.told_seconds
-        if self.told > MAX_TOLD_WAITS or wish > left:
+    def _wait_as_asked(self, retry_after: float) -> float | None:
+        self.server_waits += 1
+        left = TOTAL_SERVER_WAIT - self.server_wait_seconds
+        if self.server_waits > MAX_SERVER_WAITS or retry_after > left:
             return None
         # At least a little: "Retry-After: 0" from a busy server must not become a storm.
-        wait = max(SHORTEST_WAIT, min(wish, LONGEST_TOLD_WAIT))
-        self.told_seconds += wait
+        wait = max(SHORTEST_WAIT, min(retry_after, LONGEST_SERVER_WAIT))
+        self.server_wait_seconds += wait
         return wait

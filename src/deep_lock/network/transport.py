@@ -17,7 +17,7 @@ from deep_lock.errors import ConfigError, NetworkError, UrlForbidden
 from deep_lock.network.auth import NO_CREDENTIALS, Credentials
 from deep_lock.network.proxies import NO_PROXIES, Proxies, Proxy, proxy_for
 from deep_lock.network.responses import TryFailedError
-from deep_lock.network.urls import Url, Zone, may_reach, shown_text, zone_of_address
+from deep_lock.network.urls import AddressScope, Url, may_reach, shown_text, zone_of_address
 
 
 class Addresses:
@@ -41,7 +41,7 @@ SLOWEST_BYTES = 30 * 1024
 SLOWEST_SECONDS = 30.0
 
 
-class OverdueError(Exception):
+class DeadlineExceeded(Exception):
     """The deadline of the request has passed."""
 
 
@@ -83,7 +83,7 @@ class Streams:
             stream.close()
 
 
-class Line(httpcore.SyncBackend):
+class DeadlineBackend(httpcore.SyncBackend):
     """All sockets of one thread, with the state of the one request that is under way on them."""
 
     def __init__(self, clock: Callable[[], float], addresses: Addresses, streams: Streams) -> None:
@@ -97,7 +97,7 @@ class Line(httpcore.SyncBackend):
         self._received = 0
         self._tail = b""
         self.pools: dict[object, httpcore.ConnectionPool] = {}
-        self.zone: Zone | None = None
+        self.zone: AddressScope | None = None
         """Where a redirect came from, whose target's address is still to be judged."""
         self.connected = False
         """Whether the request in hand had to open a connection (else it used one that stood idle)."""
@@ -121,7 +121,7 @@ class Line(httpcore.SyncBackend):
         """The given timeout, cut down to what the deadline leaves. Raises OverdueError where that is nothing."""
         left = self._until - self._clock()
         if left <= 0:
-            raise OverdueError
+            raise DeadlineExceeded
         return left if timeout is None else min(left, timeout)
 
     def note(self, data: bytes) -> None:
@@ -173,7 +173,7 @@ class Line(httpcore.SyncBackend):
         self.connected = True
         stream = self._connect(host, port, timeout, local_address, socket_options)
         self.keep(stream)
-        wire = Wire(stream, self)
+        wire = DeadlineStream(stream, self)
         if self.zone is not None and not may_reach(self.zone, zone_of_peer(stream)):
             wire.close()
             raise UrlForbidden(f"{host}: a redirect to a name whose address does not belong to the public internet")
@@ -206,15 +206,15 @@ class Line(httpcore.SyncBackend):
         return super().connect_tcp(addresses[-1], port, self.left(timeout), local_address, socket_options)
 
 
-class Wire(httpcore.NetworkStream):
+class DeadlineStream(httpcore.NetworkStream):
     """One connection of a Line."""
 
-    def __init__(self, stream: httpcore.NetworkStream, line: Line) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, line: DeadlineBackend) -> None:
         self._stream = stream
         self._line = line
         self._spoiled = False
 
-    def spoil(self) -> None:
+    def mark_unusable(self) -> None:
         """Let this connection serve no further request."""
         self._spoiled = True
 
@@ -245,7 +245,7 @@ class Wire(httpcore.NetworkStream):
         self._line.forget(self._stream)
         self._line.keep(stream)
         self._line.start_answer()
-        return Wire(stream, self._line)
+        return DeadlineStream(stream, self._line)
 
     def get_extra_info(self, info: str) -> Any:
         """As httpcore defines it. An idle connection that is readable is one that the library closes."""
@@ -254,12 +254,12 @@ class Wire(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def zone_of_peer(stream: httpcore.NetworkStream) -> Zone:
+def zone_of_peer(stream: httpcore.NetworkStream) -> AddressScope:
     """The zone of the other end of a connection."""
     with suppress(OSError, ValueError, TypeError, IndexError):
         host = stream.get_extra_info("server_addr")[0]
         return zone_of_address(ipaddress.ip_address(str(host).partition("%")[0]))
-    return Zone.PUBLIC
+    return AddressScope.PUBLIC
 
 
 FAULTS = (
@@ -310,14 +310,14 @@ class Connections:
         self._pools: list[httpcore.ConnectionPool] = []
         self._contexts: dict[bool, ssl.SSLContext] = {}
 
-    def line(self) -> Line:
+    def line(self) -> DeadlineBackend:
         """The sockets of this thread."""
-        line: Line | None = getattr(self._local, "line", None)
+        line: DeadlineBackend | None = getattr(self._local, "line", None)
         if line is None:
-            line = self._local.line = Line(self._clock, self._addresses, self._streams)
+            line = self._local.line = DeadlineBackend(self._clock, self._addresses, self._streams)
         return line
 
-    def pool(self, line: Line, url: Url) -> httpcore.ConnectionPool:
+    def pool(self, line: DeadlineBackend, url: Url) -> httpcore.ConnectionPool:
         """The pool of this thread that serves a URL. Raises ConfigError for a bad ``ca_file``."""
         proxy = proxy_for(self._settings.proxies, url)
         checked = None if url.scheme == "http" else not self._is_insecure(url)

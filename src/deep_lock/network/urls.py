@@ -31,7 +31,7 @@ Origin = tuple[str, str, int]
 """Scheme, host, port: what credentials and own headers belong to (RFC 6454)."""
 
 
-class Zone(Enum):
+class AddressScope(Enum):
     """How far an address is seen from."""
 
     PUBLIC = "public"
@@ -113,7 +113,7 @@ def _read_host(host: str, text: str) -> str:
     raise UrlForbidden(f"{shown_url(text)}: not a host name: {shown_text(host)!r}")
 
 
-def follow(location: str, *, at: Url, zone: Zone) -> Url:
+def follow(location: str, *, at: Url, zone: AddressScope) -> Url:
     """Where a redirect leads from ``at``, on a journey that began in ``zone``.
 
     Raises UrlForbidden for a step from https to http, for another scheme, for user-info, and for an address that
@@ -138,29 +138,29 @@ def follow(location: str, *, at: Url, zone: Zone) -> Url:
     return url
 
 
-def may_reach(start: Zone, end: Zone) -> bool:
+def may_reach(start: AddressScope, end: AddressScope) -> bool:
     """Whether a redirect from one zone may lead to another.
 
     An index in a company's network may name its neighbours, one on this machine both. Nobody is led to link-local
     addresses, where clouds keep the credentials of the machine.
     """
-    return end in {Zone.PUBLIC, start} or (start is Zone.LOOPBACK and end is Zone.PRIVATE)
+    return end in {AddressScope.PUBLIC, start} or (start is AddressScope.LOOPBACK and end is AddressScope.PRIVATE)
 
 
-def zone_of_host(host: str) -> Zone:
+def zone_of_host(host: str) -> AddressScope:
     """The zone of a host that is written as an address or as localhost; PUBLIC for any other name. No DNS."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
-        return Zone.LOOPBACK
+        return AddressScope.LOOPBACK
     with suppress(ValueError):
         return zone_of_address(ipaddress.ip_address(name))
     with suppress(OSError, ValueError):
         # Resolvers take 127.1, 0x7f.1 and 2130706433 for addresses too.
         return zone_of_address(ipaddress.IPv4Address(socket.inet_aton(name)))
-    return Zone.PUBLIC
+    return AddressScope.PUBLIC
 
 
-def zone_of_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Zone:
+def zone_of_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> AddressScope:
     """The zone of an address; where IPv6 only wraps an IPv4 address, of that."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
@@ -169,10 +169,10 @@ def zone_of_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Z
         if inner is not None:
             return zone_of_address(inner)
     if address.is_loopback or address.is_unspecified:
-        return Zone.LOOPBACK
+        return AddressScope.LOOPBACK
     if address.is_link_local or address.is_multicast:
-        return Zone.LINK_LOCAL
-    return Zone.PUBLIC if address.is_global else Zone.PRIVATE
+        return AddressScope.LINK_LOCAL
+    return AddressScope.PUBLIC if address.is_global else AddressScope.PRIVATE
 
 
 def without_user_info(url: str) -> str:

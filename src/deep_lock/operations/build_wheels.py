@@ -27,7 +27,7 @@ from deep_lock.events import BuildEnded, Building, Reporter
 from deep_lock.index.lazy_wheel import metadata_from_wheel
 from deep_lock.lazy import load_all
 from deep_lock.lockfile.index import Key
-from deep_lock.lockfile.selection import LOCK_AGAIN, Published, Sourced, Taking, tags_of
+from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, tags_of
 from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.lock import LockedFile, LockedPackage
 from deep_lock.models.metadata import Metadata, check_name, parse_metadata
@@ -192,20 +192,20 @@ class Store(Protocol):
     def file(self, file: LockedFile) -> Path:
         """Return where a file of the lock stands, whole and checked."""
 
-    def wheel(self, taken: Sourced) -> Path | None:
+    def wheel(self, taken: BuiltArtifact) -> Path | None:
         """Return the wheel that was built of a release, by this run or an earlier one; its name is its own."""
 
-    def keep(self, taken: Sourced, wheel: Path) -> None:
+    def keep(self, taken: BuiltArtifact, wheel: Path) -> None:
         """Keep a wheel that was built and judged."""
 
-    def log(self, taken: Sourced, text: str) -> Path:
+    def log(self, taken: BuiltArtifact, text: str) -> Path:
         """Keep what a failed build said, and return where."""
 
 
 class Site(Struct, frozen=True, kw_only=True):
     """What all builds of a run share."""
 
-    taking: Taking
+    taking: InstallPlan
     target: Target
     targets: tuple[Target, ...]
     """All targets of the lock."""
@@ -222,7 +222,7 @@ def digests(site: Site) -> Mapping[Key, str]:
     """Return what tells each build from every other: its sdist, its environment to full depth, the target, how it runs."""
     found: dict[Key, str] = {}
     for key, taken in site.taking.ordered.items():
-        if isinstance(taken, Published):
+        if isinstance(taken, WheelArtifact):
             found[key] = taken.wheel.sha256
             continue
         confined = site.machine.is_confined(canonicalize_name(taken.entry.name))
@@ -240,12 +240,12 @@ def digests(site: Site) -> Mapping[Key, str]:
     return found
 
 
-def missing(site: Site) -> tuple[Sourced, ...]:
+def missing(site: Site) -> tuple[BuiltArtifact, ...]:
     """Return what has to be built, the deepest first."""
     return tuple(taken for taken in site.taking.sourced if site.store.wheel(taken) is None)
 
 
-def build_wheels(site: Site, waiting: Sequence[Sourced], *, jobs: int) -> None:
+def build_wheels(site: Site, waiting: Sequence[BuiltArtifact], *, jobs: int) -> None:
     """Build what is missing, up to ``jobs`` at once, then hold every built wheel against the lock.
 
     Raises SafetyError of the first build that fails; the others are given up, and what is finished stays.
@@ -262,7 +262,7 @@ def build_wheels(site: Site, waiting: Sequence[Sourced], *, jobs: int) -> None:
             judge_company(metadata, _expected(site, taken), versions, f"at run time on {site.target.label}")
 
 
-def _refuse_unrunnable(site: Site, waiting: Sequence[Sourced]) -> None:
+def _refuse_unrunnable(site: Site, waiting: Sequence[BuiltArtifact]) -> None:
     for taken in waiting:
         if not site.machine.may_run(canonicalize_name(taken.entry.name)):
             raise HookRefused(
@@ -271,17 +271,17 @@ def _refuse_unrunnable(site: Site, waiting: Sequence[Sourced]) -> None:
             )
 
 
-def _build_all(site: Site, waiting: Sequence[Sourced], jobs: int) -> None:
+def _build_all(site: Site, waiting: Sequence[BuiltArtifact], jobs: int) -> None:
     tasks = {taken.key: taken for taken in waiting}
     graph = TopologicalSorter({key: [own for own in taken.needed if own in tasks] for key, taken in tasks.items()})
     graph.prepare()
-    given_up = threading.Event()
+    cancelled = threading.Event()
     running: dict[Future[None], Key] = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
             while graph.is_active():
                 for key in graph.get_ready():
-                    build = _Build(site, tasks[key], given_up)
+                    build = _Build(site, tasks[key], cancelled)
                     running[pool.submit(build.run, of=len(tasks))] = key
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -289,7 +289,7 @@ def _build_all(site: Site, waiting: Sequence[Sourced], jobs: int) -> None:
                     future.result()
                     graph.done(key)
         except BaseException:
-            given_up.set()
+            cancelled.set()
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -297,16 +297,16 @@ def _build_all(site: Site, waiting: Sequence[Sourced], jobs: int) -> None:
 class _Build:
     """One sdist on its way to a wheel."""
 
-    def __init__(self, site: Site, taken: Sourced, given_up: threading.Event) -> None:
+    def __init__(self, site: Site, taken: BuiltArtifact, cancelled: threading.Event) -> None:
         self._site = site
         self._taken = taken
-        self._given_up = given_up
+        self._cancelled = cancelled
         self._said: list[str] = []
 
     def run(self, *, of: int) -> None:
         """Build the wheel, judge and keep it. Raises SafetyError, with the log's place where the backend is at fault."""
         site, taken = self._site, self._taken
-        if self._given_up.is_set():
+        if self._cancelled.is_set():
             return
         site.reporter(Building(what=taken.called))
         try:
@@ -314,7 +314,7 @@ class _Build:
                 self._run(room.resolve())
         except SafetyError as error:
             said = "\n".join(self._said)
-            if not said.strip() or self._given_up.is_set():
+            if not said.strip() or self._cancelled.is_set():
                 raise
             place = site.store.log(taken, said)
             hint = error.hint or (CRATES if taken.build.cargo_lock else "")
@@ -337,7 +337,7 @@ class _Build:
         versions = self._versions()
         wheels = []
         for member in members:
-            if isinstance(member, Published):
+            if isinstance(member, WheelArtifact):
                 wheels.append((site.store.file(member.wheel), member.wheel.name))
                 continue
             wheel, expected = _stored(site, member), _expected(site, member)
@@ -362,7 +362,7 @@ class _Build:
                     backend_path=taken.build.backend_path,
                 ),
                 tree=tree / taken.subdirectory,
-                around=tree if taken.subdirectory else None,
+                archive_root=tree if taken.subdirectory else None,
                 scratch=scratch,
                 environment=own,
                 system_path=True,
@@ -375,8 +375,8 @@ class _Build:
                 ),
                 source_date_epoch=_epoch(site, taken),
                 config_settings=taken.config_settings,
-                heard=self._said.append,
-                given_up=self._given_up,
+                on_output=self._said.append,
+                cancelled=self._cancelled,
             )
         )
 
@@ -409,20 +409,20 @@ class _Build:
         return frozenset(extra for requirement in asked if requirement.name == name for extra in requirement.extras)
 
 
-def _stored(site: Site, taken: Sourced) -> Path:
+def _stored(site: Site, taken: BuiltArtifact) -> Path:
     wheel = site.store.wheel(taken)
     if wheel is None:
         raise NotLocked(f"the wheel that was built of {taken.called} is gone", hint="run it again")
     return wheel
 
 
-def _expected(site: Site, taken: Sourced) -> Expected:
+def _expected(site: Site, taken: BuiltArtifact) -> Expected:
     return Expected(
         entry=taken.entry, version=taken.version, target=site.target, targets=site.targets, overridden=site.overridden
     )
 
 
-def _epoch(site: Site, taken: Sourced) -> int:
+def _epoch(site: Site, taken: BuiltArtifact) -> int:
     """Return the time that goes into archives: what the user set, else when the sdist was uploaded."""
     if site.source_date_epoch is not None:
         return site.source_date_epoch

@@ -10,7 +10,7 @@ from msgspec import Struct
 from deep_lock.analysis import policy as policy_rules
 from deep_lock.analysis.diff import changes
 from deep_lock.analysis.positions import lines_of
-from deep_lock.config.options import Surroundings
+from deep_lock.config.options import RunContext
 from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.events import Reporter
 from deep_lock.foreign_locks.load import parse_given
@@ -34,7 +34,7 @@ class Side(Struct, frozen=True, kw_only=True):
     lock: Lock
 
 
-def compare(old: str, new: str, lock: Path, surroundings: Surroundings, reporter: Reporter) -> Review:
+def compare(old: str, new: str, lock: Path, surroundings: RunContext, reporter: Reporter) -> Review:
     """Return what differs. OLD and NEW name files, or revisions of ``lock``; "" is HEAD, and what stands in the work tree.
 
     Raises UsageError and LockInvalid.
@@ -51,7 +51,7 @@ def compare(old: str, new: str, lock: Path, surroundings: Surroundings, reporter
     )
 
 
-def _policed(before: Side, after: Side, surroundings: Surroundings) -> tuple[Finding, ...]:
+def _policed(before: Side, after: Side, surroundings: RunContext) -> tuple[Finding, ...]:
     """Return what the policy of the project finds in the new lock, where one is configured."""
     policy = read_settings(Path(after.path).parent).policy
     if policy is None or not after.lock.targets:
@@ -60,7 +60,7 @@ def _policed(before: Side, after: Side, surroundings: Surroundings) -> tuple[Fin
     return policy_rules.judge(after.lock, policy, now=surroundings.now, old=old)
 
 
-def _side(name: str, lock: Path, surroundings: Surroundings, reporter: Reporter) -> Side:
+def _side(name: str, lock: Path, surroundings: RunContext, reporter: Reporter) -> Side:
     """Read a file of this name; where there is none, the lock as a revision has it."""
     path = Path(name)
     if path.is_file():

@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from deep_lock.config.options import ExportFlags
+from deep_lock.config.options import ExportOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.exports import build_constraints, cyclonedx, diagram, hermeto, json_document, pylock, requirements, spdx
@@ -29,7 +29,7 @@ from deep_lock.targets.target import Target
 REQUIREMENTS = "requirements.txt"
 
 
-def plain_lock(view: View, flags: ExportFlags) -> Exported:
+def plain_lock(view: View, flags: ExportOptions) -> Exported:
     """Return a plain PEP 751 lock. Raises UsageError, TargetsAlike, NotLocked and ConfigError (another drive)."""
     if flags.build:
         made = pylock.build_environment(view, flags.build)
@@ -56,7 +56,7 @@ def plain_lock(view: View, flags: ExportFlags) -> Exported:
     )
 
 
-def requirement_lines(view: View, flags: ExportFlags) -> Exported:
+def requirement_lines(view: View, flags: ExportOptions) -> Exported:
     """Return a requirements file with hashes. Raises UsageError, TargetsAlike, NotLocked and ConfigError."""
     made = requirements.requirements(view, flags.build)
     place = _place(flags, REQUIREMENTS)
@@ -82,18 +82,18 @@ def _head(view: View, about: str, targets: tuple[Target, ...]) -> tuple[str, str
     return f"Made by deep-lock from {source}: {about}. Do not edit: export again.", f"For {labels}."
 
 
-def placed(exported: Exported, flags: ExportFlags) -> Exported:
+def placed(exported: Exported, flags: ExportOptions) -> Exported:
     """Return an export whose usage says where its main file will stand, in the place of {file}."""
     shown = _shown(_place(flags, exported.files[0][0]), flags)
     return replace(exported, usage=exported.usage.replace("{file}", shown))
 
 
-def place_of(flags: ExportFlags, name: str) -> str:
+def place_of(flags: ExportOptions, name: str) -> str:
     """Return where a file of an export will stand, as one would name it from here."""
     return name if flags.output is None and flags.folder is None else str(_place(flags, name))
 
 
-def _place(flags: ExportFlags, name: str) -> Path:
+def _place(flags: ExportOptions, name: str) -> Path:
     """Return where the file will stand; stdout is taken to lead into the folder of the lock."""
     if flags.output is not None:
         return flags.output
@@ -116,7 +116,7 @@ def _from(folder: Path, lock_folder: Path) -> str:
     return seen_from(Path(os.path.realpath(folder)), Path(os.path.realpath(lock_folder)))
 
 
-def _shown(place: Path, flags: ExportFlags) -> str:
+def _shown(place: Path, flags: ExportOptions) -> str:
     return _quoted(place.name if flags.output is None and flags.folder is None else str(place))
 
 
@@ -125,7 +125,7 @@ def _quoted(path: str) -> str:
     return f'"{text}"' if " " in text else text
 
 
-Writer = Callable[[View, ExportFlags], Exported]
+Writer = Callable[[View, ExportOptions], Exported]
 
 FORMATS: dict[str, Writer] = {
     "build-constraints": lambda view, flags: build_constraints.constraints(
@@ -146,7 +146,7 @@ BARE = frozenset({"requirements", "hermeto"})
 """Formats that know no extras and groups: without a flag they hold the project's own dependencies only."""
 
 
-def export(flags: ExportFlags, reporter: Reporter) -> Exported:
+def export(flags: ExportOptions, reporter: Reporter) -> Exported:
     """Return the lock in the form that is asked for, unwritten. Raises LockInvalid, UsageError and TargetsAlike."""
     lock = require_lock(flags.lock, reporter)
     view = make_view(

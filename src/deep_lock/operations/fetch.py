@@ -12,12 +12,12 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from deep_lock.config.options import FetchFlags
+from deep_lock.config.options import FetchOptions
 from deep_lock.errors import DeepLockError, IndexFault, LockInvalid, NetworkError, NotFound, SafetyError, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import is_temporary
 from deep_lock.index.download import Downloads, Wanted, Way
-from deep_lock.index.workers import Once, Workers
+from deep_lock.index.workers import OnceMap, Workers
 from deep_lock.lockfile.selection import every_file, picked_files, source_trees
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.indexes import open_downloads
@@ -42,7 +42,7 @@ class FetchOutcome(Struct, frozen=True, kw_only=True):
     sizes: dict[Way, int] = field(default_factory=dict)
 
 
-def fetch(flags: FetchFlags, reporter: Reporter) -> FetchOutcome:
+def fetch(flags: FetchOptions, reporter: Reporter) -> FetchOutcome:
     """Put every file that is asked for into the folder.
 
     Raises LockInvalid and UsageError before anything is fetched; IndexFault and SafetyError, the gravest one, after all
@@ -65,7 +65,7 @@ def fetch(flags: FetchFlags, reporter: Reporter) -> FetchOutcome:
 # -- what is asked for
 
 
-def _asked_for(flags: FetchFlags, lock: Lock) -> Sequence[LockedFile]:
+def _asked_for(flags: FetchOptions, lock: Lock) -> Sequence[LockedFile]:
     """Choose the files. Source trees and repositories (`directory`, `vcs`) are not files."""
     targets = chosen_targets(lock, flags.targets, flags.lock.name)
     if not flags.runtime and not flags.build and not flags.targets:
@@ -143,7 +143,7 @@ class _Round:
         self._downloads = downloads
         self._folder = folder
         self._stopped = threading.Event()
-        self._done: Once[str, Way | DeepLockError | None] = Once()
+        self._done: OnceMap[str, Way | DeepLockError | None] = OnceMap()
 
     def do(self, wanted: Wanted) -> Way | DeepLockError | None:
         """Return how the file came, or why it did not; None where it was not tried any more."""

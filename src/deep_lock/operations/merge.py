@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.analysis.merge import Merged, merge
-from deep_lock.config.options import Flags, InputFlags, NetworkFlags, Surroundings, UpgradeFlags
+from deep_lock.config.options import InputOptions, LockOptions, NetworkOptions, RunContext, UpgradeOptions
 from deep_lock.errors import ActionNeeded, DeepLockError, LockInvalid
 from deep_lock.events import Reporter
 from deep_lock.files import temporary_beside, write_atomically
@@ -38,7 +38,7 @@ class Sides(Struct, frozen=True, kw_only=True):
     """The lock in the work tree."""
 
 
-def merged_text(sides: Sides, surroundings: Surroundings, reporter: Reporter) -> str:
+def merged_text(sides: Sides, surroundings: RunContext, reporter: Reporter) -> str:
     """Return the merged lock. Raises ActionNeeded where a person has to decide, LockInvalid, and what locking raises."""
     merged = merge(*(_read(path, sides.place.name, reporter) for path in (sides.base, sides.ours, sides.theirs)))
     if merged.settings:
@@ -55,17 +55,17 @@ def _read(path: Path, name: str, reporter: Reporter) -> Lock:
     return from_text(read_text(path, LockInvalid, MAX_LOCK_BYTES), name, reporter)
 
 
-def _locked_again(merged: Merged, sides: Sides, surroundings: Surroundings, reporter: Reporter) -> str:
+def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, reporter: Reporter) -> str:
     """Resolve once more, with what both sides pinned, and of what both changed the newer one."""
     place = temporary_beside(sides.place.resolve())
     folder = place.parent
     config = read_settings(folder)
     try:
         write_atomically(place, to_text(merged.lock).encode(), durable=False)
-        flags = Flags(
-            inputs=InputFlags(folder=folder, output=place),
-            upgrade=UpgradeFlags(packages=_pins(merged)),
-            network=indexes_of(merged.lock, NetworkFlags(), configured=bool(config.index or config.no_index)),
+        flags = LockOptions(
+            inputs=InputOptions(folder=folder, output=place),
+            upgrade=UpgradeOptions(packages=_pins(merged)),
+            network=indexes_of(merged.lock, NetworkOptions(), configured=bool(config.index or config.no_index)),
             surroundings=surroundings,
         )
         made_lock = ordered(lock(flags, reporter).lock)

@@ -16,12 +16,12 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from deep_lock.config.options import Flags, InputFlags, VerifyFlags
+from deep_lock.config.options import InputOptions, LockOptions, VerifyOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import called, covers, open_register, parsed
-from deep_lock.lockfile.selection import everything, present
+from deep_lock.lockfile.selection import full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.indexes import indexes_of, open_network
 from deep_lock.locking.read_inputs import read_settings, require_lock
@@ -56,14 +56,14 @@ class Outdated(Struct, frozen=True, kw_only=True):
         return f"deep-lock lock -P {self.name}=={self.newest}"
 
 
-def outdated(flags: VerifyFlags, reporter: Reporter) -> tuple[Outdated, ...]:
+def outdated(flags: VerifyOptions, reporter: Reporter) -> tuple[Outdated, ...]:
     """Return what has a newer release, run time first, sorted by name. Raises UsageError, LockInvalid and IndexFault."""
     lock = require_lock(flags.lock, reporter)
     folder = flags.lock.parent.resolve()
     config = read_settings(folder)
     network = indexes_of(lock, flags.network, configured=bool(config.index or config.no_index))
-    own = Flags(
-        inputs=InputFlags(folder=folder),
+    own = LockOptions(
+        inputs=InputOptions(folder=folder),
         network=replace(network, refresh=not network.offline),
         surroundings=flags.surroundings,
     )
@@ -130,7 +130,7 @@ def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator
     there: dict[tuple[str, str], list[Target]] = {}
     direct = set()
     for target in targets:
-        for entry in present(register, target, everything(register)):
+        for entry in installed_packages(register, target, full_selection(register)):
             if entry.source is None and entry.version is not None:
                 there.setdefault((entry.name, entry.version), []).append(target)
                 direct |= {entry.name} if entry.direct else set()

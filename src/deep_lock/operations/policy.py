@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from deep_lock.analysis.policy import judge
 from deep_lock.analysis.positions import lines_of
-from deep_lock.config.options import PolicyFlags
+from deep_lock.config.options import PolicyOptions
 from deep_lock.config.policy import read_policy_file
 from deep_lock.errors import ConfigError, LockInvalid
 from deep_lock.events import Reporter
@@ -30,7 +30,7 @@ class Judged(Struct, frozen=True, kw_only=True):
     """The line of each entry's name in the lock, from 1."""
 
 
-def police(flags: PolicyFlags, reporter: Reporter) -> Judged:
+def police(flags: PolicyOptions, reporter: Reporter) -> Judged:
     """Hold a lock against a policy, and against the lock of before where it is named. Raises UserError."""
     policy = _policy(flags)
     lock, text = _lock(flags.lock, reporter)
@@ -46,7 +46,7 @@ def _lock(path: Path, reporter: Reporter) -> tuple[Lock, str]:
     return parse_lock(text, path.name, reporter), text
 
 
-def _policy(flags: PolicyFlags) -> Policy:
+def _policy(flags: PolicyOptions) -> Policy:
     if flags.policy is not None:
         return read_policy_file(read_text(flags.policy, ConfigError), flags.policy.name)
     return read_settings(flags.lock.parent).policy or Policy()

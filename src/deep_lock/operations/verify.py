@@ -13,13 +13,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from deep_lock.analysis.verify import against_index, metadata_findings, record_findings, sidecar_findings
-from deep_lock.config.options import Flags, InputFlags, VerifyFlags
+from deep_lock.config.options import InputOptions, LockOptions, VerifyOptions
 from deep_lock.errors import HashMismatch, NotFound, SafetyError
 from deep_lock.events import Reporter
 from deep_lock.index.client import IndexClient
-from deep_lock.lockfile.index import Register, called, key_of, open_register
+from deep_lock.lockfile.index import LockIndex, called, key_of, open_register
 from deep_lock.lockfile.invariants import check_closed
-from deep_lock.lockfile.selection import best_wheel, everything, holds_in_lock, is_built
+from deep_lock.lockfile.selection import best_wheel, full_selection, holds_in_lock, is_built
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.indexes import indexes_of, open_network
 from deep_lock.locking.read_inputs import read_settings, require_lock
@@ -42,7 +42,7 @@ class Verified(Struct, frozen=True, kw_only=True):
     files: int
 
 
-def verify(flags: VerifyFlags, reporter: Reporter) -> Verified:
+def verify(flags: VerifyOptions, reporter: Reporter) -> Verified:
     """Hold a lock against the indexes as they are now. Raises UsageError, LockInvalid and IndexFault."""
     lock = require_lock(flags.lock, reporter)
     folder = flags.lock.parent.resolve()
@@ -50,7 +50,7 @@ def verify(flags: VerifyFlags, reporter: Reporter) -> Verified:
     config = read_settings(folder)
     network = indexes_of(lock, flags.network, configured=bool(config.index or config.no_index))
     asked_now = replace(network, refresh=not network.offline)  # a page of ten minutes ago is not what is there now
-    own = Flags(inputs=InputFlags(folder=folder), network=asked_now, surroundings=flags.surroundings)
+    own = LockOptions(inputs=InputOptions(folder=folder), network=asked_now, surroundings=flags.surroundings)
     register = open_register(lock)
     released = [entry for entry in lock.packages if entry.source is None and entry.version is not None]
     with closing(open_network(own, config, reporter)) as opened:
@@ -74,7 +74,7 @@ def _laws(lock: Lock, targets: tuple[Target, ...]) -> Iterator[Finding]:
 class _Walk:
     """One lock, looked at entry by entry."""
 
-    def __init__(self, register: Register, targets: tuple[Target, ...], client: IndexClient, *, deep: bool) -> None:
+    def __init__(self, register: LockIndex, targets: tuple[Target, ...], client: IndexClient, *, deep: bool) -> None:
         self._register = register
         self._targets = targets
         self._client = client
@@ -138,7 +138,7 @@ class _Walk:
 
     def _is_sdist_taken(self, entry: LockedPackage) -> bool:
         """Whether some target installs the entry from its sdist: its edges are then what the backend told there."""
-        register, chosen = self._register, everything(self._register)
+        register, chosen = self._register, full_selection(self._register)
         return any(
             is_built(register, entry, target) or best_wheel(entry.wheels, target) is None
             for target in self._targets

@@ -23,14 +23,14 @@ import msgspec
 from msgspec import Struct
 
 from deep_lock.builds.host import Machine
-from deep_lock.config.options import FetchFlags, Flags, InputFlags, RuleFlags, WheelhouseFlags
+from deep_lock.config.options import FetchOptions, InputOptions, LockOptions, ResolveOptions, WheelhouseOptions
 from deep_lock.errors import HookRefused, NotLocked, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import replacing, write_atomically
 from deep_lock.index.download import Downloads, Wanted
 from deep_lock.lockfile.index import Key
 from deep_lock.lockfile.invariants import check_closed
-from deep_lock.lockfile.selection import LOCK_AGAIN, Published, Sourced, Taking, take
+from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, take
 from deep_lock.lockfile.targets import made_target
 from deep_lock.locking.indexes import open_downloads
 from deep_lock.locking.read_inputs import read_settings, require_lock
@@ -66,7 +66,7 @@ class _Notes(Struct, frozen=True, kw_only=True, rename="kebab"):
 class WheelFolder:
     """The wheelhouse on the disk: `building.Store`."""
 
-    def __init__(self, folder: Path, taking: Taking, find: Callable[[LockedFile], Path]) -> None:
+    def __init__(self, folder: Path, taking: InstallPlan, find: Callable[[LockedFile], Path]) -> None:
         """``find`` says where a file of the lock was put aside."""
         self._folder = folder
         self._taking = taking
@@ -100,7 +100,7 @@ class WheelFolder:
         """Return where a file of the lock was put aside."""
         return self._find(file)
 
-    def wheel(self, taken: Sourced) -> Path | None:
+    def wheel(self, taken: BuiltArtifact) -> Path | None:
         """Return the wheel of a release if it is there as it was built; one that is now of the other kind is moved."""
         digest = self._digests[taken.key]
         if digest in self._checked:
@@ -118,7 +118,7 @@ class WheelFolder:
                 return right
         return None
 
-    def keep(self, taken: Sourced, wheel: Path) -> None:
+    def keep(self, taken: BuiltArtifact, wheel: Path) -> None:
         """Put a new wheel into its place, and then note it. Raises UsageError where the folder cannot be written."""
         place, digest = self._place(taken, wheel.name), self._digests[taken.key]
         sha256 = hashlib.sha256()
@@ -136,7 +136,7 @@ class WheelFolder:
         except OSError as error:
             raise UsageError(f"{place}: cannot be written: {error.strerror or error}") from None
 
-    def log(self, taken: Sourced, text: str) -> Path:
+    def log(self, taken: BuiltArtifact, text: str) -> Path:
         """Keep what a failed build said."""
         path = self._log_place(taken)
         try:
@@ -151,7 +151,7 @@ class WheelFolder:
         lines = []
         for key in sorted(self._taking.runtime):
             taken = self._taking.ordered[key]
-            sha256 = taken.wheel.sha256 if isinstance(taken, Published) else self._notes[self._digests[key]].sha256
+            sha256 = taken.wheel.sha256 if isinstance(taken, WheelArtifact) else self._notes[self._digests[key]].sha256
             lines.append(f"{taken.entry.name}=={taken.version} --hash=sha256:{sha256}\n")
         data = "".join(lines).encode()
         path = self._folder / REQUIREMENTS
@@ -161,10 +161,10 @@ class WheelFolder:
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
 
-    def _place(self, taken: Sourced, name: str) -> Path:
+    def _place(self, taken: BuiltArtifact, name: str) -> Path:
         return (self._folder if taken.key in self._taking.runtime else self._folder / BUILD_FOLDER) / name
 
-    def _log_place(self, taken: Sourced) -> Path:
+    def _log_place(self, taken: BuiltArtifact) -> Path:
         return self._folder / LOG_FOLDER / f"{taken.entry.name}-{taken.version}.log"
 
     def _write_notes(self) -> None:
@@ -204,7 +204,7 @@ class WheelhouseOutcome(Struct, frozen=True, kw_only=True):
     """Built by an earlier run."""
 
 
-def make_wheelhouse(flags: WheelhouseFlags, reporter: Reporter) -> WheelhouseOutcome:
+def make_wheelhouse(flags: WheelhouseOptions, reporter: Reporter) -> WheelhouseOutcome:
     """Fill the folder for one target.
 
     Raises UsageError and LockInvalid; NotLocked, WheelDiffers and other SafetyErrors; IndexFault for files that cannot be
@@ -222,18 +222,18 @@ def make_wheelhouse(flags: WheelhouseFlags, reporter: Reporter) -> WheelhouseOut
         return _fill(flags, lock, machine=machine, target=target, taking=taking, supply=supply, reporter=reporter)
 
 
-def _machine(flags: WheelhouseFlags, lock: Lock, reporter: Reporter) -> Machine:
+def _machine(flags: WheelhouseOptions, lock: Lock, reporter: Reporter) -> Machine:
     folder = flags.lock.parent.resolve()
-    asked = Flags(
-        inputs=InputFlags(folder=folder),
-        rules=RuleFlags(hooks=flags.hooks, trust_hooks=flags.trust_hooks, interpreters=flags.interpreters),
+    asked = LockOptions(
+        inputs=InputOptions(folder=folder),
+        rules=ResolveOptions(hooks=flags.hooks, trust_hooks=flags.trust_hooks, interpreters=flags.interpreters),
         surroundings=flags.surroundings,
     )
     targets = [made_target(target, flags.lock.name) for target in lock.targets]
     return Machine(hook_policy_of(asked, read_settings(folder)), targets, reporter)
 
 
-def _target(flags: WheelhouseFlags, lock: Lock, machine: Machine) -> Target:
+def _target(flags: WheelhouseOptions, lock: Lock, machine: Machine) -> Target:
     """Return the target that is asked for, or the one that this machine is. Raises UsageError where that is none or many."""
     targets = {target.name: made_target(target, flags.lock.name) for target in lock.targets}
     known = ", ".join(targets) or "none"
@@ -269,20 +269,20 @@ def _refuse_open(lock: Lock, target: Target, source: str) -> None:
         raise NotLocked(f"{source} is not closed:\n  {lines}", hint=LOCK_AGAIN)
 
 
-def _open_downloads(flags: WheelhouseFlags, lock: Lock, reporter: Reporter) -> Downloads:
-    asked = FetchFlags(
+def _open_downloads(flags: WheelhouseOptions, lock: Lock, reporter: Reporter) -> Downloads:
+    asked = FetchOptions(
         lock=flags.lock, destination=flags.destination, network=flags.network, surroundings=flags.surroundings
     )
     return open_downloads(asked, read_settings(flags.lock.parent.resolve()), lock.indexes, reporter)
 
 
 def _fill(
-    flags: WheelhouseFlags,
+    flags: WheelhouseOptions,
     lock: Lock,
     *,
     machine: Machine,
     target: Target,
-    taking: Taking,
+    taking: InstallPlan,
     supply: "_Supply",
     reporter: Reporter,
 ) -> WheelhouseOutcome:
@@ -319,7 +319,7 @@ def _fill(
     )
 
 
-def _epoch(flags: WheelhouseFlags) -> int | None:
+def _epoch(flags: WheelhouseOptions) -> int | None:
     text = flags.surroundings.environ.get("SOURCE_DATE_EPOCH", "")
     if not text:
         return None
@@ -328,18 +328,18 @@ def _epoch(flags: WheelhouseFlags) -> int | None:
     return int(text)
 
 
-def _build_files(waiting: Sequence[Sourced], taking: Taking) -> Iterable[LockedFile]:
+def _build_files(waiting: Sequence[BuiltArtifact], taking: InstallPlan) -> Iterable[LockedFile]:
     """Return the sdists that are built now, and the wheels of their environments."""
     for taken in waiting:
         yield taken.sdist
         members = (taking.ordered[key] for key in taken.needed)
-        yield from (member.wheel for member in members if isinstance(member, Published))
+        yield from (member.wheel for member in members if isinstance(member, WheelArtifact))
 
 
 class _Supply:
     """Files of the lock: from folders that the user names, from the cache, or from where they are published."""
 
-    def __init__(self, flags: WheelhouseFlags, downloads: Downloads, room: Path) -> None:
+    def __init__(self, flags: WheelhouseOptions, downloads: Downloads, room: Path) -> None:
         self._fetched = flags.fetched
         self._base = flags.lock.parent.resolve()
         self._downloads = downloads

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from deep_lock.analysis.graph import find_chains
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
-from deep_lock.lockfile.index import Register, open_register
+from deep_lock.lockfile.index import LockIndex, open_register
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import require_lock
 from deep_lock.models.lock import LockedPackage
@@ -22,7 +22,7 @@ MAX_WAYS = 10
 ALL_WAYS = 1_000_000
 
 
-def open_lock(path: Path, reporter: Reporter) -> Register:
+def open_lock(path: Path, reporter: Reporter) -> LockIndex:
     """Open a lock. Raises UsageError where there is none, and LockInvalid."""
     lock = require_lock(path, reporter)
     return open_register(lock)
@@ -35,7 +35,7 @@ def why(path: Path, wanted: str, reporter: Reporter) -> tuple[Ways, ...]:
     return tuple(ways(entry, chains) for entry in entries_of(register, wanted, path.name))
 
 
-def entries_of(register: Register, wanted: str, source: str) -> tuple[LockedPackage, ...]:
+def entries_of(register: LockIndex, wanted: str, source: str) -> tuple[LockedPackage, ...]:
     """Return the entries of NAME or NAME==VERSION. Raises UsageError where there is none."""
     text, _, version = wanted.partition("==")
     name = canonicalize_name(text.strip())
@@ -49,7 +49,7 @@ def entries_of(register: Register, wanted: str, source: str) -> tuple[LockedPack
     raise UsageError(f"{source} has no entry {name}", hint=_near(name, register))
 
 
-def _near(name: str, register: Register) -> str:
+def _near(name: str, register: LockIndex) -> str:
     alike = sorted(other for other in register.versions if name in other or other in name)
     return f"it has: {', '.join(alike[:5])}" if alike else ""
 
@@ -69,10 +69,10 @@ def tree(
     return inverted_text(register, shape, names)
 
 
-def _target(register: Register, label: str, source: str) -> Target:
+def _target(register: LockIndex, label: str, source: str) -> Target:
     return chosen_targets(register.lock, (label,), source)[0]
 
 
-def told(every: tuple[Ways, ...], *, all_of_them: bool) -> str:
+def why_report(every: tuple[Ways, ...], *, all_of_them: bool) -> str:
     """Return the ways as text."""
     return why_text(every, limit=ALL_WAYS if all_of_them else MAX_WAYS)

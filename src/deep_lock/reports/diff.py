@@ -64,7 +64,7 @@ def where(change: Change) -> str:
     return ", ".join(change.targets)
 
 
-def told(change: Change) -> str:
+def change_text(change: Change) -> str:
     """Return what is said of a change: the project, and what is the case."""
     return f"{show(change.name)}: {show(change.message, limit=600)}" if change.name else show(change.message, limit=600)
 
@@ -99,7 +99,7 @@ def _section(review: Review, weight: Weight, *, color: bool) -> list[str]:
     lines = [_painted(f"{HEADINGS[weight]} ({len(changes)})", weight, color=color)]
     shown = changes[:MAX_VERSIONS] if weight == "version" else changes
     for change in shown:
-        lines.append(f"  {_painted(_SIGNS[weight], weight, color=color)} {told(change)}  [{change.code}]")
+        lines.append(f"  {_painted(_SIGNS[weight], weight, color=color)} {change_text(change)}  [{change.code}]")
         lines += [f"      by {way(change)}"] if change.chain and weight != "version" else []
         lines += [f"      on {where(change)}"] if change.targets and weight != "version" else []
     if len(shown) < len(changes):
@@ -137,8 +137,8 @@ def _entry(entry: LockedPackage) -> Iterator[str]:
     ]
     marks += ["yanked"] if entry.yanked is not None else []
     marker = f" ; {entry.marker}" if entry.marker and not entry.build_only else ""
-    told = f" [{', '.join(marks)}]" if marks else ""
-    yield f"{called(entry)}{told}{marker}"
+    shown = f" [{', '.join(marks)}]" if marks else ""
+    yield f"{called(entry)}{shown}{marker}"
     for file in (*entry.wheels, *((entry.sdist,) if entry.sdist is not None else ())):
         yield f"    {file.name} {file.sha256[:16]}"
 
@@ -182,7 +182,7 @@ def _folded(review: Review, weight: Weight) -> list[str]:
 
 
 def _item(change: Change) -> str:
-    parts = [f"- **{change.code}** {_escaped(told(change))}"]
+    parts = [f"- **{change.code}** {_escaped(change_text(change))}"]
     parts += [f"  - by {_escaped(way(change))}"] if change.chain else []
     parts += [f"  - on {_escaped(where(change))}"] if change.targets else []
     return "\n".join(parts)

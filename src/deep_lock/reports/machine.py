@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from deep_lock.models.changes import CODES, Change, Weight
-from deep_lock.reports.diff import Review, meaning, told, way, where
+from deep_lock.reports.diff import Review, change_text, meaning, way, where
 from deep_lock.reports.findings import finding_row, findings_github
 
 SCHEMA = "deep-lock/diff"
@@ -91,12 +91,12 @@ def github(review: Review) -> str:
         for change in changes:
             place = f"file={_property(review.path)},line={review.line(change)},title={_property(change.code)}"
             lines.append(f"::{command} {place}::{_data(_whole(change))}")
-    told = "\n".join([*lines, ""]) if lines else ""
-    return told + findings_github(review.findings, review.path, review.lines)
+    change_text = "\n".join([*lines, ""]) if lines else ""
+    return change_text + findings_github(review.findings, review.path, review.lines)
 
 
 def _whole(change: Change) -> str:
-    parts = [told(change)]
+    parts = [change_text(change)]
     parts += [f"by {way(change)}"] if change.chain else []
     parts += [f"on {where(change)}"] if change.targets else []
     return "; ".join(parts)

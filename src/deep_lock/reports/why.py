@@ -10,7 +10,7 @@ from functools import partial
 from msgspec import Struct
 
 from deep_lock.analysis.graph import Chain, Chains, Places, PositionNode, open_places, positions_below, roots, words
-from deep_lock.lockfile.index import Key, Register, called, key_of
+from deep_lock.lockfile.index import Key, LockIndex, called, key_of
 from deep_lock.models.lock import LockedPackage
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
@@ -85,13 +85,13 @@ class Shape(Struct, frozen=True, kw_only=True):
     """Only what is there on this target; None: on any."""
 
 
-def tree_text(register: Register, shape: Shape) -> str:
+def tree_text(register: LockIndex, shape: Shape) -> str:
     """Return the tree from the project down."""
     places = open_places(register, target=shape.target, builds=shape.builds)
     return _drawn(list(roots(places)), partial(positions_below, places), _labels(places, shape), shape.depth)
 
 
-def inverted_text(register: Register, shape: Shape, names: Iterable[str]) -> str:
+def inverted_text(register: LockIndex, shape: Shape, names: Iterable[str]) -> str:
     """Return the tree from some entries up to the project: who needs them."""
     places = open_places(register, target=shape.target, builds=shape.builds)
     wanted = frozenset(names)

@@ -1,7 +1,7 @@
 """A problem whose answer was given beforehand: the pins of another tool's lock, taken as they are.
 
 Law: nothing is chosen but the file that the target takes, and nothing is added. What a pin asks for and the pins do not
-meet is no error here, for another tool may have been told to ignore it: `unmet` names it.
+meet is no error here, for another tool may have been told to ignore it: `unmet_requirements` names it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from deep_lock.models.resolution import (
     BuildRequest,
     Candidate,
     Edge,
-    Given,
+    FixedPins,
     Impossible,
     Outcome,
     Pin,
@@ -27,7 +27,7 @@ from deep_lock.models.resolution import (
 from deep_lock.resolver.candidates import is_meant, refusals
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.dependencies import BASE, IneligibleError, dependencies
-from deep_lock.resolver.releases import BlockedError, Releases
+from deep_lock.resolver.releases import BuildRequired, Releases
 from deep_lock.resolver.walk import edge_key
 
 
@@ -40,7 +40,7 @@ class Unmet(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def adopt(problem: Problem, given: tuple[Given, ...], catalog: Catalog) -> Outcome:
+def apply_pins(problem: Problem, given: tuple[FixedPins, ...], catalog: Catalog) -> Outcome:
     """Return the given pins, with the edges between them. Raises IndexFault and SafetyError as the catalog does."""
     releases = Releases(problem, catalog)
     catalog.prefetch([own.requirement for own in given])
@@ -49,7 +49,7 @@ def adopt(problem: Problem, given: tuple[Given, ...], catalog: Catalog) -> Outco
         name = own.requirement.name
         try:
             found = candidate_of(own, releases)
-        except BlockedError as stop:
+        except BuildRequired as stop:
             return Blocked(request=stop.request)
         if found is None or (name, found.version) in problem.excluded:
             return Impossible(causes=(), explanation=_story(own, releases))
@@ -63,7 +63,7 @@ def adopt(problem: Problem, given: tuple[Given, ...], catalog: Catalog) -> Outco
     return _joined(problem, given, candidates, metadata)
 
 
-def misfit(problem: Problem, given: tuple[Given, ...], catalog: Catalog) -> str:
+def unsupported_reason(problem: Problem, given: tuple[FixedPins, ...], catalog: Catalog) -> str:
     """Return why the target cannot take all of the given releases, as the index lists them; "" where it can.
 
     What URLs name is not looked at. Raises IndexFault and SafetyError.
@@ -76,7 +76,7 @@ def misfit(problem: Problem, given: tuple[Given, ...], catalog: Catalog) -> str:
     return ""
 
 
-def candidate_of(given: Given, releases: Releases) -> Candidate | None:
+def candidate_of(given: FixedPins, releases: Releases) -> Candidate | None:
     """Return the given release with the file that the target takes; None where none fits.
 
     Raises BlockedError where only a backend knows what is given.
@@ -87,7 +87,7 @@ def candidate_of(given: Given, releases: Releases) -> Candidate | None:
     return None if given.version is None else releases.usable(requirement.name, given.version, yanked_ok=True)
 
 
-def _story(given: Given, releases: Releases) -> str:
+def _story(given: FixedPins, releases: Releases) -> str:
     problem, requirement = releases.problem, given.requirement
     head = f"{requirement.origin or 'a lock'} pins {requirement}, which {problem.target.label} cannot take"
     if requirement.url is not None:
@@ -103,7 +103,7 @@ def _story(given: Given, releases: Releases) -> str:
 
 def _joined(
     problem: Problem,
-    given: tuple[Given, ...],
+    given: tuple[FixedPins, ...],
     candidates: Mapping[NormalizedName, Candidate],
     metadata: Mapping[NormalizedName, Metadata],
 ) -> Resolved:
@@ -152,7 +152,7 @@ def _meets(requirement: Requirement, candidate: Candidate) -> bool:
     return requirement.specifier.contains(candidate.version, prereleases=True) and is_meant(requirement, candidate)
 
 
-def unmet(problem: Problem, resolved: Resolved, catalog: Catalog) -> Iterator[Unmet]:
+def unmet_requirements(problem: Problem, resolved: Resolved, catalog: Catalog) -> Iterator[Unmet]:
     """Yield what the pins of an adopted answer ask for and do not get, sorted by pin."""
     candidates = {
         pin.name: Candidate(name=pin.name, version=pin.version, distribution=pin.distribution) for pin in resolved.pins

@@ -22,19 +22,19 @@ from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildRequest, Candidate
 from deep_lock.resolver.candidates import is_meant
 from deep_lock.resolver.dependencies import BASE, IneligibleError, dependencies
-from deep_lock.resolver.releases import BlockedError, Releases, is_exact
+from deep_lock.resolver.releases import BuildRequired, Releases, is_exact
 from deep_lock.resolver.walk import overridden
 
 INELIGIBLE = canonicalize_name("!")
 """Child of a release that cannot be used: no project has this name, and no candidate satisfies a Wish for it."""
 
 
-PATIENCE = 2
+PREFETCH_AFTER = 2
 """How many candidates of a name are given up before the next ones are fetched ahead."""
 AHEAD = 16
 
 
-class Wish(Struct, frozen=True, kw_only=True):
+class ResolverRequirement(Struct, frozen=True, kw_only=True):
     """A requirement as resolvelib sees it. ``reason`` is set where the asker cannot be used at all."""
 
     requirement: Requirement
@@ -43,23 +43,23 @@ class Wish(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Choice(Struct, frozen=True, kw_only=True, eq=False):
+class ResolverCandidate(Struct, frozen=True, kw_only=True, eq=False):
     """A candidate with the extras that are asked of it. Equal by release, whatever the extras."""
 
     candidate: Candidate
     extras: frozenset[NormalizedName] = frozenset()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Choice) and other.candidate == self.candidate
+        return isinstance(other, ResolverCandidate) and other.candidate == self.candidate
 
     def __hash__(self) -> int:
         return hash(self.candidate)
 
 
-Information = RequirementInformation[Wish, Choice]
+Information = RequirementInformation[ResolverRequirement, ResolverCandidate]
 
 
-class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
+class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, NormalizedName]):
     """One problem's answers."""
 
     def __init__(self, releases: Releases) -> None:
@@ -69,21 +69,23 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         self.conflicts: dict[NormalizedName, int] = {}
         """How often a name took part in a conflict: decided earlier the more it did."""
         self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
-        self._wishes: dict[tuple[NormalizedName, Version, str, frozenset[NormalizedName]], tuple[Wish, ...]] = {}
+        self._wishes: dict[
+            tuple[NormalizedName, Version, str, frozenset[NormalizedName]], tuple[ResolverRequirement, ...]
+        ] = {}
         self._told: set[tuple[NormalizedName, Version]] = set()
 
     # -- what resolvelib asks
 
-    def identify(self, requirement_or_candidate: Wish | Choice) -> NormalizedName:
-        if isinstance(requirement_or_candidate, Wish):
+    def identify(self, requirement_or_candidate: ResolverRequirement | ResolverCandidate) -> NormalizedName:
+        if isinstance(requirement_or_candidate, ResolverRequirement):
             return requirement_or_candidate.requirement.name
         return requirement_or_candidate.candidate.name
 
     def get_preference(
         self,
         identifier: NormalizedName,
-        resolutions: Mapping[NormalizedName, Choice],
-        candidates: Mapping[NormalizedName, Iterator[Choice]],
+        resolutions: Mapping[NormalizedName, ResolverCandidate],
+        candidates: Mapping[NormalizedName, Iterator[ResolverCandidate]],
         information: Mapping[NormalizedName, Iterator[Information]],
         backtrack_causes: Sequence[Information],
     ) -> tuple[bool, bool, int, bool, bool, int, str]:
@@ -103,8 +105,8 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
     def narrow_requirement_selection(
         self,
         identifiers: Iterable[NormalizedName],
-        resolutions: Mapping[NormalizedName, Choice],
-        candidates: Mapping[NormalizedName, Iterator[Choice]],
+        resolutions: Mapping[NormalizedName, ResolverCandidate],
+        candidates: Mapping[NormalizedName, Iterator[ResolverCandidate]],
         information: Mapping[NormalizedName, Iterator[Information]],
         backtrack_causes: Sequence[Information],
     ) -> Iterable[NormalizedName]:
@@ -122,9 +124,9 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
     def find_matches(
         self,
         identifier: NormalizedName,
-        requirements: Mapping[NormalizedName, Iterator[Wish]],
-        incompatibilities: Mapping[NormalizedName, Iterator[Choice]],
-    ) -> Callable[[], Iterator[Choice]]:
+        requirements: Mapping[NormalizedName, Iterator[ResolverRequirement]],
+        incompatibilities: Mapping[NormalizedName, Iterator[ResolverCandidate]],
+    ) -> Callable[[], Iterator[ResolverCandidate]]:
         wishes = list(requirements[identifier])
         given_up = [choice.candidate for choice in incompatibilities[identifier]]
         refused = {candidate.version for candidate in given_up}
@@ -136,23 +138,23 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
         urls = [wish.requirement for wish in wishes if wish.requirement.url is not None]
         if urls:
             found = self.releases.named.candidate(urls, specifiers)
-            meant = [] if found is None or found in given_up else [Choice(candidate=found, extras=extras)]
+            meant = [] if found is None or found in given_up else [ResolverCandidate(candidate=found, extras=extras)]
             return lambda: iter(meant)
         direct = any(wish.direct for wish in wishes)
 
-        def matches() -> Iterator[Choice]:
+        def matches() -> Iterator[ResolverCandidate]:
             offered = (
                 c for c in self.releases.candidates(identifier, specifiers, direct=direct) if c.version not in refused
             )
             for candidate in self._announced(offered, given_up=len(refused)):
-                yield Choice(candidate=candidate, extras=extras)
+                yield ResolverCandidate(candidate=candidate, extras=extras)
 
         return matches
 
     def _announced(self, offered: Iterator[Candidate], *, given_up: int) -> Iterator[Candidate]:
         """Pass candidates on; once a few were given up, tell the catalog of the next ones before they are asked for."""
         for place, candidate in enumerate(offered, given_up):
-            if place >= PATIENCE and (candidate.name, candidate.version) not in self._told:
+            if place >= PREFETCH_AFTER and (candidate.name, candidate.version) not in self._told:
                 ahead = [candidate, *islice(offered, AHEAD)]
                 self._told.update((other.name, other.version) for other in ahead)
                 self.catalog.prefetch((), ahead)
@@ -160,7 +162,7 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
                 continue
             yield candidate
 
-    def is_satisfied_by(self, requirement: Wish, candidate: Choice) -> bool:
+    def is_satisfied_by(self, requirement: ResolverRequirement, candidate: ResolverCandidate) -> bool:
         wanted = requirement.requirement
         if requirement.reason or not wanted.extras <= candidate.extras:
             return False
@@ -168,7 +170,7 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
             return False
         return not wanted.specifier or self.releases.fits(wanted.specifier, candidate.candidate.version)
 
-    def get_dependencies(self, candidate: Choice) -> Iterable[Wish]:
+    def get_dependencies(self, candidate: ResolverCandidate) -> Iterable[ResolverRequirement]:
         own = candidate.candidate
         key = (own.name, own.version, source_of(own.distribution), candidate.extras)
         if key not in self._wishes:
@@ -177,18 +179,18 @@ class Provider(AbstractProvider[Wish, Choice, NormalizedName]):
 
     # -- how it is answered
 
-    def _ask(self, own: Candidate, extras: frozenset[NormalizedName]) -> tuple[Wish, ...]:
+    def _ask(self, own: Candidate, extras: frozenset[NormalizedName]) -> tuple[ResolverRequirement, ...]:
         metadata = self.catalog.metadata(own, self.problem.target)
         if isinstance(metadata, BuildRequest):
-            raise BlockedError(metadata)
+            raise BuildRequired(metadata)
         try:
             asked = self._requirements(own, metadata, extras)
         except IneligibleError as error:
             self.ineligible[own.name, own.version] = str(error)
-            return (Wish(requirement=Requirement(name=INELIGIBLE), reason=str(error)),)
+            return (ResolverRequirement(requirement=Requirement(name=INELIGIBLE), reason=str(error)),)
         self.catalog.prefetch(asked)
         return tuple(
-            Wish(requirement=requirement, order=1 + len(self._wishes))
+            ResolverRequirement(requirement=requirement, order=1 + len(self._wishes))
             for requirement in overridden(tuple(asked), self.problem)
         )
 

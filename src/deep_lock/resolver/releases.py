@@ -14,7 +14,7 @@ from deep_lock.resolver.dependencies import applicable
 from deep_lock.targets.target import Target
 
 
-class BlockedError(Exception):
+class BuildRequired(Exception):
     """Carries a build request out of a search; never leaves this wing."""
 
     def __init__(self, request: BuildRequest) -> None:
@@ -22,7 +22,7 @@ class BlockedError(Exception):
         self.request = request
 
 
-class Named:
+class DirectCandidates:
     """One problem's direct references."""
 
     def __init__(self, problem: Problem, catalog: Catalog) -> None:
@@ -58,10 +58,10 @@ class Named:
             target = self._problem.target
             found = self._catalog.direct(requirement, target, needs_version=needs_version)
             if isinstance(found, BuildRequest):
-                raise BlockedError(found)
+                raise BuildRequired(found)
             metadata = self._catalog.metadata(found, target)
             if isinstance(metadata, BuildRequest):
-                raise BlockedError(metadata)
+                raise BuildRequired(metadata)
             refusal = direct_refusal(found, metadata, target)
             if refusal:
                 self.refused[url] = refusal
@@ -105,7 +105,7 @@ class Releases:
         self.constraints: dict[NormalizedName, list[Requirement]] = {}
         for constraint in applicable(problem.constraints, problem.target):
             self.constraints.setdefault(constraint.name, []).append(constraint)
-        self.named = Named(problem, catalog)
+        self.named = DirectCandidates(problem, catalog)
         self._direct = {requirement.name for requirement in problem.requirements}
         self._usable = (choices or Choices()).of(problem)
         self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}

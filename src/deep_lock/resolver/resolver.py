@@ -12,7 +12,7 @@ from deep_lock.errors import Unsatisfiable
 from deep_lock.models.resolution import Blocked, Candidate, Impossible, Outcome, Problem
 from deep_lock.resolver import fixed_pins, search
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.resolver.releases import BlockedError, Choices, Releases
+from deep_lock.resolver.releases import BuildRequired, Choices, Releases
 from deep_lock.resolver.walk import roots, walk
 
 
@@ -24,7 +24,7 @@ def resolve(problem: Problem, catalog: Catalog, choices: Choices | None = None) 
     catalog does; requirements that no release can meet are an answer (Impossible), not an error.
     """
     if problem.given is not None:
-        return fixed_pins.adopt(problem, problem.given, catalog)
+        return fixed_pins.apply_pins(problem, problem.given, catalog)
     asked = roots(problem)
     named = next((requirement for requirement in asked if requirement.url is not None), None)
     if named is not None and problem.purpose.kind == "build":
@@ -34,7 +34,7 @@ def resolve(problem: Problem, catalog: Catalog, choices: Choices | None = None) 
     catalog.prefetch(asked)
     try:
         known = walk(problem, _preferred(releases), catalog, releases.first)
-    except BlockedError as stop:
+    except BuildRequired as stop:
         return Blocked(request=stop.request)
     if known is not None:
         return known

@@ -13,14 +13,14 @@ from deep_lock.errors import Unsatisfiable
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Blocked, Candidate, Impossible
 from deep_lock.resolver import explain
-from deep_lock.resolver.provider import Choice, Information, Provider, Wish
-from deep_lock.resolver.releases import BlockedError, Releases
+from deep_lock.resolver.provider import Information, Provider, ResolverCandidate, ResolverRequirement
+from deep_lock.resolver.releases import BuildRequired, Releases
 
 MAX_ROUNDS = 50_000
 """Pins and back-tracks before giving up: far more than any real project was seen to need."""
 
 
-class _Watch(BaseReporter[Wish, Choice, NormalizedName]):
+class _Watch(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedName]):
     """Counts whose wishes collide, so that the provider decides those names earlier the next time.
 
     Not what they collide on: to try other versions of that cannot help while both askers stand.
@@ -40,11 +40,11 @@ def search(
     """Return a pin for each name that is needed, and perhaps for more. Raises Unsatisfiable when it takes too long."""
     problem = releases.problem
     provider = Provider(releases)
-    wishes = [Wish(requirement=requirement, direct=True, order=0) for requirement in asked]
+    wishes = [ResolverRequirement(requirement=requirement, direct=True, order=0) for requirement in asked]
     try:
         # not Resolver: the graph that it draws afterwards recurses without end where a pin was pinned again on a circle
         state = Resolution(provider, _Watch(provider)).resolve(wishes, max_rounds=MAX_ROUNDS)
-    except BlockedError as stop:
+    except BuildRequired as stop:
         return Blocked(request=stop.request)
     except ResolutionImpossible as error:
         return explain.explain(error.causes, problem, provider)

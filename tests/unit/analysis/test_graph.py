@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from deep_lock.analysis.graph import ROOT, Edge, Layers, above, below, chain, nearest, open_layers, ways_in
 from deep_lock.lockfile.index import open_register
 from deep_lock.lockfile.reader import from_text
-from deep_lock.lockfile.selection import Chosen, everything
+from deep_lock.lockfile.selection import Selection, full_selection
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import BUILD_MARKER, EnvironmentMember, Lock, LockedBuild, LockedPackage, LockedReference
 from deep_lock.targets.target import Target
@@ -35,9 +35,9 @@ def _lock(name: str) -> Lock:
     return from_text((LOCKS / name).read_text(encoding="utf-8"), name)
 
 
-def _open(lock: Lock, targets: tuple[Target, ...], chosen: Chosen | None = None) -> Layers:
+def _open(lock: Lock, targets: tuple[Target, ...], chosen: Selection | None = None) -> Layers:
     register = open_register(lock)
-    return open_layers(register, targets, everything(register) if chosen is None else chosen)
+    return open_layers(register, targets, full_selection(register) if chosen is None else chosen)
 
 
 def _line(layers: Layers, edge: Edge) -> Line:
@@ -47,7 +47,7 @@ def _line(layers: Layers, edge: Edge) -> Line:
     return (None if edge.parent == ROOT else edge.parent, edge.child, edge.kind, place)
 
 
-def _agrees(lock: Lock, targets: tuple[Target, ...], chosen: Chosen) -> None:
+def _agrees(lock: Lock, targets: tuple[Target, ...], chosen: Selection) -> None:
     """Hold the graph to what brute force tells of each target."""
     layers = _open(lock, targets, chosen)
     told = {target.label: tell(lock, target, chosen.extras, chosen.groups) for target in targets}
@@ -100,10 +100,10 @@ def _hangs_together(layers: Layers) -> None:
 
 
 @pytest.mark.parametrize("name", ["closed.lock", "example.lock", "small.lock", "newer-revision.lock"])
-@pytest.mark.parametrize("chosen", [None, Chosen()], ids=["all", "bare"])
-def test_the_graph_of_a_lock_is_what_brute_force_tells(name: str, chosen: Chosen | None) -> None:
+@pytest.mark.parametrize("chosen", [None, Selection()], ids=["all", "bare"])
+def test_the_graph_of_a_lock_is_what_brute_force_tells(name: str, chosen: Selection | None) -> None:
     lock = _lock(name)
-    wanted = everything(open_register(lock)) if chosen is None else chosen
+    wanted = full_selection(open_register(lock)) if chosen is None else chosen
     for labels in [(), *((target.name,) for target in lock.targets)]:
         _agrees(lock, chosen_targets(lock, labels, name), wanted)
 
@@ -119,7 +119,7 @@ def test_no_edge_is_lost_and_levels_are_the_lowest(lock: Lock, data: st.DataObje
             packages=tuple(replace(entry, direct=False) for entry in lock.packages),
             builds=tuple(replace(build, requires=(), requires_dynamic=None) for build in lock.builds),
         )
-    _agrees(lock, some, Chosen())
+    _agrees(lock, some, Selection())
 
 
 def _built(name: str, *names: str, needs: dict[str, tuple[str, ...]] | None = None, **more: object) -> LockedBuild:
@@ -180,8 +180,8 @@ def test_what_only_an_extra_runs_is_a_build_tool_without_it() -> None:
     tool = replace(package("x"), marker="'e' in extras", direct=True, also_build=True)
     lock = replace(small_lock(_direct("a"), tool, builds=(_built("a", "x"),)), extras=("e",))
     register = open_register(lock)
-    assert _levels(open_layers(register, (LINUX,), everything(register))) == {"a": 0, "x": 0}
-    without = open_layers(register, (LINUX,), Chosen())
+    assert _levels(open_layers(register, (LINUX,), full_selection(register))) == {"a": 0, "x": 0}
+    without = open_layers(register, (LINUX,), Selection())
     assert _levels(without) == {"a": 0, "x": 1}
     assert _words(without.edges) == [". runtime a", "a build x"]
 
@@ -259,7 +259,7 @@ def test_the_lowest_level_is_that_of_any_target() -> None:
     assert _levels(_open(lock, TARGETS[:2])) == {"a": 0, "x": 0, "y": 2}
     assert _levels(_open(lock, (LINUX,))) == {"a": 0, "x": 1, "y": 2}
     assert _levels(_open(lock, TARGETS[1:2])) == {"a": 0, "x": 0}
-    _agrees(lock, TARGETS[:2], Chosen())
+    _agrees(lock, TARGETS[:2], Selection())
 
 
 def test_no_chain_changes_its_target_on_the_way() -> None:
@@ -275,7 +275,7 @@ def test_no_chain_changes_its_target_on_the_way() -> None:
     assert _words(chain(nearest(layers)["c", "1.0", ""])) == [
         ". runtime b", "b runtime m", "m runtime n", "n runtime c",
     ]  # fmt: skip
-    _agrees(lock, TARGETS[:2], Chosen())
+    _agrees(lock, TARGETS[:2], Selection())
 
 
 def test_circles_that_nothing_asks_for_hang_on_the_project() -> None:

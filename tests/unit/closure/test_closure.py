@@ -7,8 +7,8 @@ from packaging.version import Version
 
 from deep_lock.closure.closure import MAX_DEPTH, close
 from deep_lock.closure.model import Closure, Plan, Subject
-from deep_lock.closure.scopes import reached
-from deep_lock.closure.version_sharing import releases, sharable
+from deep_lock.closure.scopes import scopes_by_pin
+from deep_lock.closure.version_sharing import releases, shared_preferences
 from deep_lock.errors import BuildCycle, LimitExceeded, Unsatisfiable
 from deep_lock.events import Warned, silent
 from deep_lock.models.build_system import BuildSystem, HookAnswer, SdistFacts
@@ -266,7 +266,7 @@ def test_sharing_finds_the_version_that_suits_most() -> None:
     }
     closure = closed(world, "a", "b", "c", share=False)
     assert environments(closure) == {"a": ["t 3.0"], "b": ["t 1.0"], "c": ["t 2.0"]}
-    found = sharable(closure)
+    found = shared_preferences(closure)
     assert [str(version) for version in found["cp312-linux"][wishes("t")[0].name]] == ["1.0", "2.0", "3.0"]
     again = closed(world, "a", "b", "c", shared=found)
     assert set(map(tuple, environments(again).values())) == {("t 1.0",)}
@@ -275,13 +275,13 @@ def test_sharing_finds_the_version_that_suits_most() -> None:
 
 def test_sharing_leaves_alone_what_really_disagrees() -> None:
     world: dict[str, Any] = {"a": {"1.0": source("t>=2")}, "b": {"1.0": source("t<2")}, "t": {"1.0": {}, "2.0": {}}}
-    assert sharable(closed(world, "a", "b", share=False)) == {}
+    assert shared_preferences(closed(world, "a", "b", share=False)) == {}
 
 
 def test_a_runtime_pin_does_not_move_for_a_build() -> None:
     world: dict[str, Any] = {"a": {"1.0": source("t<2")}, "t": {"1.0": {}, "2.0": {}}}
     closure = closed(world, "a", "t")
-    assert sharable(closure) == {}
+    assert shared_preferences(closure) == {}
 
 
 def test_a_runtime_pin_counts_for_its_own_version_only() -> None:
@@ -292,7 +292,7 @@ def test_a_runtime_pin_counts_for_its_own_version_only() -> None:
         "c": {"1.0": source("t!=2")},
         "t": versions,
     }
-    found = sharable(closed(world, "a", "b", "c", "t<3", share=False))
+    found = shared_preferences(closed(world, "a", "b", "c", "t<3", share=False))
     assert [str(version) for version in found["cp312-linux"][wishes("t")[0].name]] == ["2.0", "3.0"]
 
 
@@ -310,7 +310,7 @@ def test_which_part_of_the_project_reaches_what() -> None:
     (_, resolved), *_ = close(Plan(runtime=(problem,)), WorldSources(world=world), silent).runtime
     fast = Scope(kind="extra", name="fast")
     parts = ((BASE, wishes("a")), (fast, wishes("d; sys_platform == 'linux'", "never; sys_platform == 'win32'")))
-    assert reached(parts, problem, resolved) == {
+    assert scopes_by_pin(parts, problem, resolved) == {
         "a": (BASE, fast),
         "b": (BASE, fast),
         "c": (fast,),

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from packaging.pylock import Pylock, is_valid_pylock_path
 from packaging.tags import Tag
 
-from deep_lock.config.options import ExportFlags
+from deep_lock.config.options import ExportOptions
 from deep_lock.errors import TargetsAlike, UsageError
 from deep_lock.events import silent
 from deep_lock.exports.view import Exported
@@ -50,7 +50,7 @@ Names = tuple[str, ...] | Literal["all"] | None
 
 
 def exported(lock: Path, **flags: Any) -> Exported:
-    return export(ExportFlags(lock=lock, format="pylock", **flags), silent)
+    return export(ExportOptions(lock=lock, format="pylock", **flags), silent)
 
 
 def read(text: str) -> Pylock:

@@ -14,7 +14,7 @@ from packaging.pylock import Pylock
 from packaging.requirements import Requirement
 from packaging.tags import Tag
 
-from deep_lock.config.options import ExportFlags
+from deep_lock.config.options import ExportOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import silent
 from deep_lock.exports.view import Exported
@@ -31,7 +31,7 @@ COMMIT, DIGEST = "a" * 40, "b" * 64
 
 
 def exported(lock: Path, **flags: Any) -> Exported:
-    return export(ExportFlags(lock=lock, format="requirements", **flags), silent)
+    return export(ExportOptions(lock=lock, format="requirements", **flags), silent)
 
 
 def written(folder: Path, lock: Lock) -> Path:
@@ -149,7 +149,7 @@ def test_a_file_for_another_target_is_not_taken_for_a_line_that_does_not_hold_th
         ((_, digests),) = read(exported(path, extras=extras).files[0][1])
         assert digests == wanted
     labels = tuple(target.label for target in targets[:2])
-    both = ExportFlags(lock=path, format="pylock", extras="all", targets=labels)
+    both = ExportOptions(lock=path, format="pylock", extras="all", targets=labels)
     for flags, files in ((replace(both, extras=()), [windows.name]), (both, [linux.name, windows.name])):
         text = tomllib.loads(export(flags, silent).files[0][1])
         assert [file["name"] for file in text["packages"][0]["wheels"]] == files

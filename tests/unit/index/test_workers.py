@@ -6,11 +6,11 @@ import time
 import pytest
 
 from deep_lock.errors import NetworkError, NotCached
-from deep_lock.index.workers import Network, Once, Workers
+from deep_lock.index.workers import LazyFetcher, OnceMap, Workers
 
 
 def test_a_value_is_worked_out_once_for_many_threads() -> None:
-    once: Once[str, int] = Once()
+    once: OnceMap[str, int] = OnceMap()
     calls: list[int] = []
     gate = threading.Event()
 
@@ -32,7 +32,7 @@ def test_a_value_is_worked_out_once_for_many_threads() -> None:
 
 
 def test_an_error_is_kept_for_who_asks() -> None:
-    once: Once[str, int] = Once()
+    once: OnceMap[str, int] = OnceMap()
     calls: list[int] = []
 
     def work() -> int:
@@ -47,7 +47,7 @@ def test_an_error_is_kept_for_who_asks() -> None:
 
 
 def test_an_interrupt_goes_on_and_leaves_nobody_waiting() -> None:
-    once: Once[str, int] = Once()
+    once: OnceMap[str, int] = OnceMap()
 
     def work() -> int:
         raise KeyboardInterrupt
@@ -59,7 +59,7 @@ def test_an_interrupt_goes_on_and_leaves_nobody_waiting() -> None:
 
 
 def test_who_asks_does_not_wait_for_the_queue() -> None:
-    once: Once[str, str] = Once()
+    once: OnceMap[str, str] = OnceMap()
     workers = Workers(1)
     gate = threading.Event()
     workers.submit(lambda: gate.wait(5))
@@ -129,7 +129,7 @@ def test_offline_reaches_nothing_and_says_what_is_missing() -> None:
     def refuse() -> None:
         raise AssertionError
 
-    network = Network(refuse, offline=True)  # type: ignore[arg-type]  # it must not be called at all
+    network = LazyFetcher(refuse, offline=True)  # type: ignore[arg-type]  # it must not be called at all
     with pytest.raises(NotCached, match="the page of foo is not in the cache"):
         network.reach("the page of foo")
     network.close()
@@ -139,7 +139,7 @@ def test_a_closed_network_opens_no_fetcher() -> None:
     def refuse() -> None:
         raise AssertionError
 
-    network = Network(refuse, offline=False)  # type: ignore[arg-type]  # it must not be called at all
+    network = LazyFetcher(refuse, offline=False)  # type: ignore[arg-type]  # it must not be called at all
     network.close()
     with pytest.raises(NetworkError, match="the page of foo: not fetched, since this run is stopping"):
         network.reach("the page of foo")

@@ -9,10 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from deep_lock.config.config import read_config
-from deep_lock.config.options import Flags, InputFlags, NetworkFlags, RuleFlags, Surroundings
+from deep_lock.config.options import InputOptions, LockOptions, NetworkOptions, ResolveOptions, RunContext
 from deep_lock.errors import ConfigError, UsageError
 from deep_lock.locking.indexes import index_settings, locked_indexes, locked_links
-from deep_lock.locking.read_inputs import Gathered
+from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.locking.settings import normalized, options_of, selection_of, targets_of
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget
 from deep_lock.models.resolution import Selection
@@ -32,18 +32,18 @@ HOST = HostFacts(
 DEFAULT = "https://index.example/simple/"
 
 
-def flags(rules: RuleFlags | None = None, network: NetworkFlags | None = None) -> Flags:
-    return Flags(
-        inputs=InputFlags(folder=Path("/project")),
-        rules=rules or RuleFlags(),
-        network=network or NetworkFlags(),
-        surroundings=Surroundings(cache_folder=Path("/cache"), now=NOW),
+def flags(rules: ResolveOptions | None = None, network: NetworkOptions | None = None) -> LockOptions:
+    return LockOptions(
+        inputs=InputOptions(folder=Path("/project")),
+        rules=rules or ResolveOptions(),
+        network=network or NetworkOptions(),
+        surroundings=RunContext(cache_folder=Path("/cache"), now=NOW),
     )
 
 
-def gathered(table: Mapping[str, Any] | None = None, requires_python: str | None = None, **more: Any) -> Gathered:
+def gathered(table: Mapping[str, Any] | None = None, requires_python: str | None = None, **more: Any) -> ProjectInputs:
     config = read_config(table or {}, "pyproject.toml")
-    return Gathered(
+    return ProjectInputs(
         project=Project(source="pyproject.toml", requires_python=requires_python),
         config=config,
         parts=(),
@@ -89,13 +89,13 @@ def old_lock(**options: Any) -> Lock:
     ],
 )
 def test_the_rules_of_a_run(table: dict[str, Any], rules: dict[str, Any], field: str, value: Any) -> None:
-    assert getattr(selection_of(flags(RuleFlags(**rules)), gathered(table), None), field) == value
+    assert getattr(selection_of(flags(ResolveOptions(**rules)), gathered(table), None), field) == value
 
 
 def test_an_age_stays_what_it_was_when_it_was_locked() -> None:
     kept = datetime(2026, 1, 1, tzinfo=UTC)
     old = old_lock(exclude_newer=kept, exclude_newer_package=("a=2026-02-01T00:00:00+00:00", "b=false"))
-    rules = RuleFlags(exclude_newer="P7D", exclude_newer_package=("a=P1D", "b=P1D"))
+    rules = ResolveOptions(exclude_newer="P7D", exclude_newer_package=("a=P1D", "b=P1D"))
     selection = selection_of(flags(rules), gathered(), old)
     assert selection.exclude_newer == kept
     assert dict(selection.exclude_newer_package) == {
@@ -107,7 +107,7 @@ def test_an_age_stays_what_it_was_when_it_was_locked() -> None:
 @pytest.mark.parametrize("text", ["lib", "lib:2024-01-01"])
 def test_a_limit_for_a_package_needs_a_name_and_a_time(text: str) -> None:
     with pytest.raises(UsageError, match="NAME=DATE"):
-        selection_of(flags(RuleFlags(exclude_newer_package=(text,))), gathered(), None)
+        selection_of(flags(ResolveOptions(exclude_newer_package=(text,))), gathered(), None)
 
 
 def test_names_are_normalized() -> None:
@@ -117,8 +117,8 @@ def test_names_are_normalized() -> None:
 def test_only_what_changes_the_answer_is_an_option() -> None:
     plain = {"build-scope": "needed", "prereleases": "if-necessary", "resolution": "highest"}
     config = gathered().config
-    assert dict(options_of(Selection(), RuleFlags(), config)) == plain
-    rules = RuleFlags(fork_strategy="fewest", build_resolution="highest")
+    assert dict(options_of(Selection(), ResolveOptions(), config)) == plain
+    rules = ResolveOptions(fork_strategy="fewest", build_resolution="highest")
     selection = Selection(no_binary=frozenset({"b", "a"}), exclude_newer=NOW)
     assert dict(options_of(selection, rules, config)) == plain | {
         "fork-strategy": "fewest",
@@ -167,7 +167,7 @@ def test_only_what_changes_the_answer_is_an_option() -> None:
 def test_the_targets_of_a_run(
     table: dict[str, Any], rules: dict[str, Any], requires_python: str | None, labels: list[str]
 ) -> None:
-    found = targets_of(flags(RuleFlags(**rules)), gathered(table, requires_python), None, HOST)
+    found = targets_of(flags(ResolveOptions(**rules)), gathered(table, requires_python), None, HOST)
     assert [target.label for target in found] == labels
 
 
@@ -185,7 +185,7 @@ def test_default_targets_stay_what_the_lock_says() -> None:
 CORP = "https://corp.example/simple/"
 
 
-def indexes(network: NetworkFlags, table: Mapping[str, Any] | None = None) -> list[tuple[str, str, bool]]:
+def indexes(network: NetworkOptions, table: Mapping[str, Any] | None = None) -> list[tuple[str, str, bool]]:
     found = index_settings(flags(network=network), read_config(table or {}, "pyproject.toml"))
     return [(source.name, source.url, source.explicit) for source in found.sources]
 
@@ -225,11 +225,11 @@ def indexes(network: NetworkFlags, table: Mapping[str, Any] | None = None) -> li
 def test_which_indexes_are_asked(
     network: dict[str, Any], table: dict[str, Any], expected: list[tuple[str, str, bool]]
 ) -> None:
-    assert indexes(NetworkFlags(**network), table) == expected
+    assert indexes(NetworkOptions(**network), table) == expected
 
 
 def test_without_any_word_the_public_index_is_asked() -> None:
-    assert indexes(NetworkFlags()) == [("default", public_index(), False)]
+    assert indexes(NetworkOptions()) == [("default", public_index(), False)]
 
 
 def test_a_name_may_be_sent_to_the_default_index_by_its_own_name() -> None:
@@ -239,32 +239,32 @@ def test_a_name_may_be_sent_to_the_default_index_by_its_own_name() -> None:
 
 def test_faults_in_what_was_asked() -> None:
     with pytest.raises(UsageError, match="--no-index"):
-        indexes(NetworkFlags(no_index=True, default_index=DEFAULT))
+        indexes(NetworkOptions(no_index=True, default_index=DEFAULT))
     with pytest.raises(ConfigError, match="not defined"):
-        indexes(NetworkFlags(default_index=DEFAULT), {"sources": {"lib": {"index": "corp"}}})
+        indexes(NetworkOptions(default_index=DEFAULT), {"sources": {"lib": {"index": "corp"}}})
 
 
 def test_the_lock_tells_of_indexes_without_credentials() -> None:
-    network = NetworkFlags(default_index="https://u:p@index.example/simple/", indexes=(f"z={CORP}", f"b={CORP}"))
+    network = NetworkOptions(default_index="https://u:p@index.example/simple/", indexes=(f"z={CORP}", f"b={CORP}"))
     found = locked_indexes(index_settings(flags(network=network), gathered().config))
     assert found == (("default", DEFAULT), ("b", CORP), ("z", CORP))
 
 
 def test_folders_of_files_are_taken_from_the_project() -> None:
-    network = NetworkFlags(find_links=("wheels", "https://files.example/links.html"), no_index=True)
+    network = NetworkOptions(find_links=("wheels", "https://files.example/links.html"), no_index=True)
     found = index_settings(flags(network=network), gathered().config).find_links
     assert found == (str(Path("/project/wheels").resolve()), "https://files.example/links.html")
 
 
 def test_the_lock_sees_folders_from_where_it_stands() -> None:
     links = ("wheels", ".", "../a b", Path("/else/x").absolute().as_uri(), "https://u:p@files.example/links.html")
-    settings = index_settings(flags(network=NetworkFlags(find_links=links)), gathered().config)
+    settings = index_settings(flags(network=NetworkOptions(find_links=links)), gathered().config)
     expected = ("wheels", ".", "../a b", "../else/x", "https://files.example/links.html")
     assert locked_links(settings, Path("/project").resolve()) == expected
 
 
 def test_a_folder_that_no_lock_can_name_is_refused() -> None:
-    settings = index_settings(flags(network=NetworkFlags(find_links=("~x",))), gathered().config)
+    settings = index_settings(flags(network=NetworkOptions(find_links=("~x",))), gathered().config)
     with pytest.raises(ConfigError, match="must be a relative path"):
         locked_links(settings, Path("/project").resolve())
 
@@ -273,7 +273,7 @@ def test_a_folder_behind_a_symbolic_link_keeps_its_name(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "links").symlink_to(tmp_path / "real", target_is_directory=True)
-    network = NetworkFlags(find_links=("links",))
-    own = replace(flags(network=network), inputs=InputFlags(folder=tmp_path / "project"))
+    network = NetworkOptions(find_links=("links",))
+    own = replace(flags(network=network), inputs=InputOptions(folder=tmp_path / "project"))
     settings = index_settings(own, gathered().config)
     assert locked_links(settings, (tmp_path / "project").resolve()) == ("links",)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deep_lock.network.retries import LONGEST_WAIT, SHORTEST_WAIT, TOTAL_TOLD_WAIT, Patience, read_retry_after
+from deep_lock.network.retries import LONGEST_WAIT, SHORTEST_WAIT, TOTAL_SERVER_WAIT, RetryBudget, read_retry_after
 
 DATE = "Sun, 06 Nov 2044 08:49:37 GMT"
 
@@ -46,7 +46,7 @@ def test_own_tries(tries: int) -> None:
         bounds.append((low, high))
         return high
 
-    patience = Patience(tries=tries, jitter=jitter)
+    patience = RetryBudget(tries=tries, jitter=jitter)
     waits = [patience.wait_after_failure(None) for _ in range(tries)]
     assert waits[-1] is None
     assert None not in waits[:-1]
@@ -55,11 +55,11 @@ def test_own_tries(tries: int) -> None:
 
 @given(st.lists(st.one_of(st.none(), st.floats(0, 1e6)), max_size=60))
 def test_patience_ends(wishes: list[float | None]) -> None:
-    patience = Patience(tries=3, jitter=lambda low, _: low)
+    patience = RetryBudget(tries=3, jitter=lambda low, _: low)
     waits = [patience.wait_after_failure(wish) for wish in wishes]
     told = [wait for wish, wait in zip(wishes, waits, strict=True) if wish is not None and wait is not None]
     own = [wait for wish, wait in zip(wishes, waits, strict=True) if wish is None and wait is not None]
-    assert sum(told) <= TOTAL_TOLD_WAIT + SHORTEST_WAIT
+    assert sum(told) <= TOTAL_SERVER_WAIT + SHORTEST_WAIT
     assert len(told) <= 10
     assert len(own) <= 2
     assert all(wait >= SHORTEST_WAIT for wait in told + own)

@@ -13,14 +13,14 @@ from deep_lock.network.transport import (
     SLOWEST_BYTES,
     SLOWEST_SECONDS,
     Addresses,
-    Line,
-    OverdueError,
+    DeadlineBackend,
+    DeadlineExceeded,
+    DeadlineStream,
     Streams,
     TooSlowError,
-    Wire,
     zone_of_peer,
 )
-from deep_lock.network.urls import Zone
+from deep_lock.network.urls import AddressScope
 
 
 class Clock:
@@ -48,7 +48,7 @@ class Pipe(httpcore.NetworkStream):
         return {"server_addr": self.peer, "is_readable": False}[info]
 
 
-def reads(wire: Wire, clock: Clock, *, until: Callable[[], bool]) -> None:
+def reads(wire: DeadlineStream, clock: Clock, *, until: Callable[[], bool]) -> None:
     for _ in range(100_000):
         if until():
             return
@@ -58,10 +58,10 @@ def reads(wire: Wire, clock: Clock, *, until: Callable[[], bool]) -> None:
 
 def test_single_bytes_do_not_go_past_the_deadline() -> None:
     clock = Clock()
-    line = Line(clock, Addresses(), Streams())
+    line = DeadlineBackend(clock, Addresses(), Streams())
     line.begin(clock.now + 25)
-    wire = Wire(Pipe(clock, 0.5, b"a"), line)
-    with pytest.raises((OverdueError, httpcore.ReadTimeout)):
+    wire = DeadlineStream(Pipe(clock, 0.5, b"a"), line)
+    with pytest.raises((DeadlineExceeded, httpcore.ReadTimeout)):
         reads(wire, clock, until=lambda: False)
     assert line.is_overdue()
     assert clock.now == pytest.approx(125, abs=0.5)
@@ -69,19 +69,19 @@ def test_single_bytes_do_not_go_past_the_deadline() -> None:
 
 def test_one_long_wait_is_cut_to_the_deadline() -> None:
     clock = Clock()
-    line = Line(clock, Addresses(), Streams())
+    line = DeadlineBackend(clock, Addresses(), Streams())
     line.begin(clock.now + 5)
     with pytest.raises(httpcore.ReadTimeout):
-        Wire(Pipe(clock, 50, b"a"), line).read(1, 20.0)
+        DeadlineStream(Pipe(clock, 50, b"a"), line).read(1, 20.0)
     assert clock.now == 105
 
 
 def test_too_slow_for_too_long() -> None:
     clock = Clock()
-    line = Line(clock, Addresses(), Streams())
+    line = DeadlineBackend(clock, Addresses(), Streams())
     line.begin(clock.now + 900)
     line.start_answer()
-    wire = Wire(Pipe(clock, 1.0, bytes(900)), line)
+    wire = DeadlineStream(Pipe(clock, 1.0, bytes(900)), line)
     with pytest.raises(TooSlowError):
         reads(wire, clock, until=lambda: False)
     assert clock.now == pytest.approx(100 + 1 + SLOWEST_SECONDS, abs=1)
@@ -89,30 +89,30 @@ def test_too_slow_for_too_long() -> None:
 
 def test_just_fast_enough() -> None:
     clock = Clock()
-    line = Line(clock, Addresses(), Streams())
+    line = DeadlineBackend(clock, Addresses(), Streams())
     line.begin(clock.now + 900)
     line.start_answer()
-    wire = Wire(Pipe(clock, 1.0, bytes(SLOWEST_BYTES // 30)), line)
+    wire = DeadlineStream(Pipe(clock, 1.0, bytes(SLOWEST_BYTES // 30)), line)
     reads(wire, clock, until=lambda: clock.now > 900)
 
 
 def test_a_connection_is_not_opened_after_the_deadline() -> None:
     clock = Clock()
-    line = Line(clock, Addresses(), Streams())
+    line = DeadlineBackend(clock, Addresses(), Streams())
     line.begin(clock.now)
-    with pytest.raises(OverdueError):
+    with pytest.raises(DeadlineExceeded):
         line.connect_tcp("127.0.0.1", 1, timeout=10)
 
 
 def test_a_redirect_to_a_name_with_a_private_address() -> None:
     clock = Clock()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        line = Line(clock, Addresses(), Streams())
+        line = DeadlineBackend(clock, Addresses(), Streams())
         line.begin(clock.now + 10)
-        line.zone = Zone.PUBLIC
+        line.zone = AddressScope.PUBLIC
         with pytest.raises(UrlForbidden, match="public internet"):
             line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
-        line.zone = Zone.LOOPBACK
+        line.zone = AddressScope.LOOPBACK
         line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10).close()
 
 
@@ -120,7 +120,7 @@ def test_a_connection_that_nobody_holds_is_open_until_all_are_closed() -> None:
     """As one whose pool was closed, and forgot it, while it was being made."""
     clock, streams = Clock(), Streams()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        line = Line(clock, Addresses(), streams)
+        line = DeadlineBackend(clock, Addresses(), streams)
         line.begin(clock.now + 10)
         line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
         with listener.accept()[0] as peer:
@@ -135,12 +135,12 @@ def test_a_connection_that_nobody_holds_is_open_until_all_are_closed() -> None:
 def test_a_connection_that_comes_too_late_for_its_handshake_is_closed() -> None:
     clock = Clock()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        line = Line(clock, Addresses(), Streams())
+        line = DeadlineBackend(clock, Addresses(), Streams())
         line.begin(clock.now + 10)
         wire = line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
         clock.now += 10
         with listener.accept()[0] as peer:
-            with pytest.raises(OverdueError):
+            with pytest.raises(DeadlineExceeded):
                 wire.start_tls(ssl.create_default_context(), "127.0.0.1", timeout=10)
             peer.settimeout(10)
             assert peer.recv(1) == b""
@@ -161,7 +161,7 @@ def test_a_connection_that_comes_too_late_for_its_handshake_is_closed() -> None:
     ],
 )
 def test_surplus(chunks: list[bytes], length: int | None, *, surplus: bool) -> None:
-    line = Line(Clock(), Addresses(), Streams())
+    line = DeadlineBackend(Clock(), Addresses(), Streams())
     line.start_answer()
     for chunk in chunks:
         line.note(chunk)
@@ -170,22 +170,22 @@ def test_surplus(chunks: list[bytes], length: int | None, *, surplus: bool) -> N
 
 def test_a_spoiled_connection_looks_ended() -> None:
     clock = Clock()
-    wire = Wire(Pipe(clock, 0, b""), Line(clock, Addresses(), Streams()))
+    wire = DeadlineStream(Pipe(clock, 0, b""), DeadlineBackend(clock, Addresses(), Streams()))
     assert not wire.get_extra_info("is_readable")
-    wire.spoil()
+    wire.mark_unusable()
     assert wire.get_extra_info("is_readable")
 
 
 @pytest.mark.parametrize(
     ("peer", "zone"),
     [
-        (("203.0.113.1", 1), Zone.PRIVATE),
-        (("8.8.8.8", 1), Zone.PUBLIC),
-        (("fe80::1%eth0", 1, 0, 2), Zone.LINK_LOCAL),
-        (("::1", 1, 0, 0), Zone.LOOPBACK),
-        (None, Zone.PUBLIC),
-        (("no address", 1), Zone.PUBLIC),
+        (("203.0.113.1", 1), AddressScope.PRIVATE),
+        (("8.8.8.8", 1), AddressScope.PUBLIC),
+        (("fe80::1%eth0", 1, 0, 2), AddressScope.LINK_LOCAL),
+        (("::1", 1, 0, 0), AddressScope.LOOPBACK),
+        (None, AddressScope.PUBLIC),
+        (("no address", 1), AddressScope.PUBLIC),
     ],
 )
-def test_zone_of_a_peer(peer: object, zone: Zone) -> None:
+def test_zone_of_a_peer(peer: object, zone: AddressScope) -> None:
     assert zone_of_peer(Pipe(Clock(), 0, b"", peer)) is zone

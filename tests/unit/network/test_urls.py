@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from deep_lock.errors import UrlForbidden
 from deep_lock.network.urls import (
-    Zone,
+    AddressScope,
     follow,
     read_url,
     shown_text,
@@ -76,7 +76,12 @@ def test_a_url_that_is_taken_stays_what_it_is(text: str) -> None:
     assert read_url(str(url)) == url
 
 
-PUBLIC, PRIVATE, LOOPBACK, LINK_LOCAL = Zone.PUBLIC, Zone.PRIVATE, Zone.LOOPBACK, Zone.LINK_LOCAL
+PUBLIC, PRIVATE, LOOPBACK, LINK_LOCAL = (
+    AddressScope.PUBLIC,
+    AddressScope.PRIVATE,
+    AddressScope.LOOPBACK,
+    AddressScope.LINK_LOCAL,
+)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +112,7 @@ PUBLIC, PRIVATE, LOOPBACK, LINK_LOCAL = Zone.PUBLIC, Zone.PRIVATE, Zone.LOOPBACK
         ("224.0.0.1", LINK_LOCAL),
     ],
 )
-def test_zones(host: str, zone: Zone) -> None:
+def test_zones(host: str, zone: AddressScope) -> None:
     assert zone_of_host(host) is zone
 
 
@@ -120,7 +125,7 @@ def test_zones(host: str, zone: Zone) -> None:
         (LINK_LOCAL, {PUBLIC, LINK_LOCAL}),
     ],
 )
-def test_where_redirects_may_lead(zone: Zone, reached: set[Zone]) -> None:
+def test_where_redirects_may_lead(zone: AddressScope, reached: set[AddressScope]) -> None:
     start = read_url("http://index.example/simple/")
     hosts = {PUBLIC: "files.example", PRIVATE: "10.0.0.1", LOOPBACK: "[::1]", LINK_LOCAL: "169.254.169.254"}
     for end, host in hosts.items():

@@ -76,7 +76,7 @@ class Command(Struct, frozen=True, kw_only=True):
     """False: time, output, limits, sweep and a clean environment all the same, but no Landlock and no filter."""
     shown_output: int = SHOWN_OUTPUT
     """Bytes of its output that are told, from its end."""
-    given_up: threading.Event | None = None
+    cancelled: threading.Event | None = None
     """Ends the run when it is set, by another thread."""
 
 
@@ -216,9 +216,9 @@ def _waited(process: subprocess.Popen[bytes], command: Command) -> bool:
     until = time.monotonic() + command.limits.wall_seconds + GRACE_SECONDS
     while time.monotonic() < until:
         try:
-            process.wait(until - time.monotonic() if command.given_up is None else _PAUSE)
+            process.wait(until - time.monotonic() if command.cancelled is None else _PAUSE)
         except subprocess.TimeoutExpired:
-            if command.given_up is not None and command.given_up.is_set():
+            if command.cancelled is not None and command.cancelled.is_set():
                 return False
         else:
             return True

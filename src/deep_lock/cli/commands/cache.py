@@ -26,7 +26,7 @@ def cache_clean(session: Session) -> None:
     """Remove everything in the cache."""
     with session.reporting() as reporter:
         files, size = Cache(session.surroundings.cache_folder, reporter).clean()
-    session.printer.say(f"removed {files} files, {size / 1e6:.1f} MB")
+    session.printer.info(f"removed {files} files, {size / 1e6:.1f} MB")
 
 
 @cache_command.command("prune")
@@ -36,4 +36,4 @@ def cache_prune(session: Session) -> None:
     now = session.surroundings.now.timestamp()
     with session.reporting() as reporter:
         files = Cache(session.surroundings.cache_folder, reporter).prune(now - PRUNE_SECONDS)
-    session.printer.say(f"removed {files} files")
+    session.printer.info(f"removed {files} files")

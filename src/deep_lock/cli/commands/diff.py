@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import OUTPUT, Section, option, sectioned
 from deep_lock.operations import diff
 from deep_lock.reports import diff as diff_module
@@ -60,12 +60,12 @@ SECTIONS: tuple[Section, ...] = (("What is compared", WHAT), ("What is said", OU
 @click.pass_obj
 def diff_command(session: Session, /, *, old: str, new: str, **values: Any) -> None:
     """Compare, and write the form that is asked for."""
-    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
+    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
     with session.reporting() as reporter:
         review = diff.compare(old, new, values["lock"], session.surroundings, reporter)
     session.printer.data(_written(review, values["form"]))
     if not review.changes:
-        session.printer.say("nothing differs")
+        session.printer.info("nothing differs")
     elif values["exit_code"]:
         raise click.exceptions.Exit(DIFFERS)
 

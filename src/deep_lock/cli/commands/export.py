@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import OUTPUT, THE_LOCK, Section, option, sectioned
-from deep_lock.config.options import ExportFlags
+from deep_lock.config.options import ExportOptions
 from deep_lock.errors import UsageError
 from deep_lock.files import write_atomically
 from deep_lock.operations import export
@@ -115,12 +115,12 @@ SECTIONS: tuple[Section, ...] = (("What is written", WHAT), ("Where to", WHERE),
 @click.pass_obj
 def export_command(session: Session, /, **values: Any) -> None:
     """Turn flags into what `exporting` takes, and write what it makes."""
-    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
+    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
     if values["output"] is not None and values["folder"] is not None:
         raise UsageError("-o and -d do not go together")
     if values["output"] is not None and values["output"].resolve() == values["lock"].resolve():
         raise UsageError(f"{values['output']}: is the lock itself", hint="name another file: -o FILE")
-    flags = ExportFlags(
+    flags = ExportOptions(
         lock=values["lock"],
         format=values["format"],
         extras=_named(values, "extras", "extra"),
@@ -136,8 +136,8 @@ def export_command(session: Session, /, **values: Any) -> None:
         exported = export.export(flags, reporter)
     _write(session, exported, values["output"], values["folder"])
     for loss in exported.losses:
-        session.printer.say(f"lost: {loss}")
-    session.printer.say(f"use: {exported.usage}")
+        session.printer.info(f"lost: {loss}")
+    session.printer.info(f"use: {exported.usage}")
 
 
 def _named(values: dict[str, Any], key: str, one: str) -> tuple[str, ...] | Literal["all"] | None:

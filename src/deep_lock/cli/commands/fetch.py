@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import OFFLINE, OUTPUT, THE_LOCK, TLS, Section, option, sectioned
-from deep_lock.config.options import FetchFlags, NetworkFlags
+from deep_lock.config.options import FetchOptions, NetworkOptions
 from deep_lock.operations import fetch
 
 if TYPE_CHECKING:
@@ -87,14 +87,14 @@ WAYS: dict[Way, str] = {
 @click.pass_obj
 def fetch_command(session: Session, /, **values: Any) -> None:
     """Turn flags into what `fetching` takes, and its outcome into a table."""
-    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
-    flags = FetchFlags(
+    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
+    flags = FetchOptions(
         lock=values["lock"],
         destination=values["destination"],
         runtime=values["runtime"],
         build=values["build"],
         targets=values["targets"],
-        network=NetworkFlags(
+        network=NetworkOptions(
             default_index=values["default_index"],
             indexes=values["indexes"],
             offline=values["offline"],
@@ -105,7 +105,7 @@ def fetch_command(session: Session, /, **values: Any) -> None:
     )
     with session.reporting() as reporter:
         outcome = fetch.fetch(flags, reporter)
-    session.printer.say(_table(outcome, flags.destination))
+    session.printer.info(_table(outcome, flags.destination))
 
 
 def _table(outcome: fetch.FetchOutcome, folder: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import FILE, OUTPUT, Section, option, sectioned
 from deep_lock.errors import DeepLockError, UsageError
 from deep_lock.files import write_atomically
@@ -42,7 +42,7 @@ SETUP_SECTIONS: tuple[Section, ...] = (("What is done", SETUP), ("What is said",
 @click.pass_obj
 def git_setup_command(session: Session, /, **values: Any) -> None:
     """Write the attributes and the settings."""
-    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
+    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
     if values["undo"] and values["check"]:
         raise UsageError("--undo and --check do not go together")
     done = git.set_up(
@@ -53,9 +53,9 @@ def git_setup_command(session: Session, /, **values: Any) -> None:
         check=values["check"],
     )
     for line in done.changed:
-        session.printer.say(f"{'missing: ' if values['check'] else ''}{line}")
+        session.printer.info(f"{'missing: ' if values['check'] else ''}{line}")
     if not done.changed:
-        session.printer.say("nothing to do: it is set up" if not values["undo"] else "nothing to do")
+        session.printer.info("nothing to do: it is set up" if not values["undo"] else "nothing to do")
     elif values["check"]:
         raise click.exceptions.Exit(MISSING)
 

@@ -6,9 +6,9 @@ import click
 from msgspec import Struct
 
 from deep_lock.cli import user_folders
-from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import SECTIONS, sectioned
-from deep_lock.config.options import Flags, InputFlags, NetworkFlags, RuleFlags, UpgradeFlags
+from deep_lock.config.options import InputOptions, LockOptions, NetworkOptions, ResolveOptions, UpgradeOptions
 from deep_lock.errors import Stale, UsageError
 from deep_lock.foreign_locks import index_settings
 from deep_lock.locking.lock import check_lock, lock, write_lock
@@ -104,12 +104,12 @@ def lock_command(session: Session, /, **values: Any) -> None:
 
 def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
     """Make, or check, a lock. ``again`` is the command that makes it anew."""
-    session = said_again(session, quiet=values.pop("quiet"), verbose=values.pop("verbose"))
+    session = with_verbosity(session, quiet=values.pop("quiet"), verbose=values.pop("verbose"))
     if values.pop("all_extras") and values["extras"]:
         raise UsageError("--all-extras and --extra do not go together")
-    flags = Flags(
-        inputs=InputFlags(**_pick(values, InputFlags)),
-        rules=RuleFlags(**_pick(values, RuleFlags)),
+    flags = LockOptions(
+        inputs=InputOptions(**_pick(values, InputOptions)),
+        rules=ResolveOptions(**_pick(values, ResolveOptions)),
         upgrade=_upgrade(values),
         network=_network(session, values),
         surroundings=session.surroundings,
@@ -121,22 +121,22 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
                 f"{path.name} is stale:\n" + "\n".join(f"  {reason}" for reason in reasons),
                 hint=f"run {again}",
             )
-        session.printer.say(f"{path.name} is up to date")
+        session.printer.info(f"{path.name} is up to date")
         return
     with session.reporting() as reporter:
         outcome = lock(flags, reporter)
     if values["dry_run"]:
-        session.printer.say(f"{outcome.path.name} would {'change' if outcome.changed else 'stay as it is'}")
+        session.printer.info(f"{outcome.path.name} would {'change' if outcome.changed else 'stay as it is'}")
     elif outcome.changed:
         write_lock(outcome)
-        session.printer.say(f"wrote {outcome.path.name}")
+        session.printer.info(f"wrote {outcome.path.name}")
     else:
-        session.printer.say(f"{outcome.path.name} is up to date")
-    session.printer.say(summary(outcome.lock))
+        session.printer.info(f"{outcome.path.name} is up to date")
+    session.printer.info(summary(outcome.lock))
 
 
-def _network(session: Session, values: dict[str, Any]) -> NetworkFlags:
-    network = NetworkFlags(**_pick(values, NetworkFlags))
+def _network(session: Session, values: dict[str, Any]) -> NetworkOptions:
+    network = NetworkOptions(**_pick(values, NetworkOptions))
     if values["index_from"] is None:
         return network
     tool = values["index_from"]
@@ -152,9 +152,9 @@ def _network(session: Session, values: dict[str, Any]) -> NetworkFlags:
     return network
 
 
-def _upgrade(values: dict[str, Any]) -> UpgradeFlags:
+def _upgrade(values: dict[str, Any]) -> UpgradeOptions:
     moved = outdated.read_upgrades(values["upgrade_from"]) if values["upgrade_from"] is not None else ()
-    return UpgradeFlags(
+    return UpgradeOptions(
         everything=values["upgrade"],
         packages=(*values["upgrade_package"], *moved),
         in_builds=values["in_builds"],

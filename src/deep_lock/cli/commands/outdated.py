@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import NETWORK, OUTPUT, OUTPUT_FORMAT, THE_LOCK, Section, option, sectioned
-from deep_lock.config.options import NetworkFlags, VerifyFlags
+from deep_lock.config.options import NetworkOptions, VerifyOptions
 from deep_lock.operations import outdated as outdated_module
 from deep_lock.reports import outdated
 
@@ -43,10 +43,10 @@ SECTIONS: tuple[Section, ...] = (("What is told", WHAT), ("Indexes and network",
 @click.pass_obj
 def outdated_command(session: Session, /, **values: Any) -> None:
     """Ask, and write the table."""
-    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
-    flags = VerifyFlags(
+    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
+    flags = VerifyOptions(
         lock=values["lock"],
-        network=NetworkFlags(**{name: values[name] for name in NetworkFlags.__struct_fields__ if name in values}),
+        network=NetworkOptions(**{name: values[name] for name in NetworkOptions.__struct_fields__ if name in values}),
         surroundings=session.surroundings,
     )
     with session.reporting() as reporter:
@@ -55,7 +55,7 @@ def outdated_command(session: Session, /, **values: Any) -> None:
     rows = [_row(own) for own in found if both or values[own.scope]]
     written = outdated.outdated_json(rows) if values["output_format"] == "json" else outdated.outdated_text(rows)
     session.printer.data(written)
-    session.printer.say(f"{len(rows)} of the lock's uses have a newer release" if rows else "nothing is outdated")
+    session.printer.info(f"{len(rows)} of the lock's uses have a newer release" if rows else "nothing is outdated")
     if rows and values["exit_code"]:
         raise click.exceptions.Exit(FOUND)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import FILE, OUTPUT, Section, option, sectioned
-from deep_lock.config.options import PolicyFlags
+from deep_lock.config.options import PolicyOptions
 from deep_lock.errors import PolicyBroken
 from deep_lock.operations import policy
 from deep_lock.reports import findings
@@ -70,8 +70,8 @@ SECTIONS: tuple[Section, ...] = (("What is looked at", WHAT), ("What is said", S
 @click.pass_obj
 def policy_command(session: Session, /, **values: Any) -> None:
     """Turn flags into what `policing` takes, and its findings into lines."""
-    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
-    flags = PolicyFlags(
+    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
+    flags = PolicyOptions(
         lock=values["lock"], policy=values["policy"], against=values["against"], now=session.surroundings.now
     )
     with session.reporting() as reporter:
@@ -80,7 +80,7 @@ def policy_command(session: Session, /, **values: Any) -> None:
     name, counts = values["lock"].name, findings.counted(judged.findings)
     if any(finding.severity in LOUD[values["strict"]] for finding in judged.findings):
         raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=_hint(judged))
-    session.printer.say(f"{name} keeps the policy: {counts}")
+    session.printer.info(f"{name} keeps the policy: {counts}")
 
 
 def _hint(judged: Judged) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import OUTPUT, THE_LOCK, Section, option, sectioned
 from deep_lock.errors import UsageError
 from deep_lock.files import write_atomically
@@ -40,7 +40,7 @@ SECTIONS: tuple[Section, ...] = (("What is written", WHAT), ("What is said", OUT
 @click.pass_obj
 def report_command(session: Session, /, *, lock: Path, output: Path, **values: Any) -> None:
     """Make the page, and write it."""
-    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
+    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
     if output.resolve() == lock.resolve():
         raise UsageError(f"{output}: is the lock itself", hint="name another file: -o FILE.html")
     with session.reporting() as reporter:
@@ -49,4 +49,4 @@ def report_command(session: Session, /, *, lock: Path, output: Path, **values: A
         write_atomically(output, text.encode())
     except OSError as error:
         raise UsageError(f"{output}: cannot be written: {error.strerror or error}") from None
-    session.printer.say(f"wrote {output}: open it in a browser")
+    session.printer.info(f"wrote {output}: open it in a browser")

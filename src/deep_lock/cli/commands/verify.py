@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import NETWORK, OUTPUT, OUTPUT_FORMAT, THE_LOCK, Section, option, sectioned
-from deep_lock.config.options import NetworkFlags, VerifyFlags
+from deep_lock.config.options import NetworkOptions, VerifyOptions
 from deep_lock.operations import verify
 from deep_lock.reports import findings
 
@@ -56,11 +56,11 @@ _LEVELS = ("error", "finding", "note")
 @click.pass_obj
 def verify_command(session: Session, /, **values: Any) -> None:
     """Ask, and write what was found."""
-    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
-    flags = VerifyFlags(
+    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
+    flags = VerifyOptions(
         lock=values["lock"],
         deep=values["deep"],
-        network=NetworkFlags(**{name: values[name] for name in NetworkFlags.__struct_fields__ if name in values}),
+        network=NetworkOptions(**{name: values[name] for name in NetworkOptions.__struct_fields__ if name in values}),
         surroundings=session.surroundings,
     )
     with session.reporting() as reporter:
@@ -69,7 +69,7 @@ def verify_command(session: Session, /, **values: Any) -> None:
         session.printer.data(findings.findings_json(verified.findings))
     else:
         session.printer.data(findings.findings_text(verified.findings, color=True))
-    session.printer.say(
+    session.printer.info(
         f"verified {verified.releases} releases, {verified.files} files: {findings.counted(verified.findings)}"
     )
     code = _exit_code(verified.findings, values["fail_on"])

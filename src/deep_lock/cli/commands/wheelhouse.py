@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from deep_lock.cli.commands.fetch import NETWORK
-from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import FILE, OUTPUT, THE_LOCK, Section, option, sectioned
-from deep_lock.config.options import NetworkFlags, WheelhouseFlags
+from deep_lock.config.options import NetworkOptions, WheelhouseOptions
 from deep_lock.operations import wheelhouse
 
 HELP = """\
@@ -95,8 +95,8 @@ SECTIONS: tuple[Section, ...] = (
 @click.pass_obj
 def wheelhouse_command(session: Session, /, **values: Any) -> None:
     """Turn flags into what `wheelhouse` takes, and its outcome into a table."""
-    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
-    flags = WheelhouseFlags(
+    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
+    flags = WheelhouseOptions(
         lock=values["lock"],
         destination=values["destination"],
         target=values["target"],
@@ -105,7 +105,7 @@ def wheelhouse_command(session: Session, /, **values: Any) -> None:
         trust_hooks=values["trust_hooks"],
         interpreters=values["interpreters"],
         jobs=values["jobs"],
-        network=NetworkFlags(
+        network=NetworkOptions(
             default_index=values["default_index"],
             indexes=values["indexes"],
             offline=values["offline"],
@@ -116,7 +116,7 @@ def wheelhouse_command(session: Session, /, **values: Any) -> None:
     )
     with session.reporting() as reporter:
         outcome = wheelhouse.make_wheelhouse(flags, reporter)
-    session.printer.say(_table(outcome, flags.destination))
+    session.printer.info(_table(outcome, flags.destination))
 
 
 def _table(outcome: wheelhouse.WheelhouseOutcome, folder: Path) -> str:

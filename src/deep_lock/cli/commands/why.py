@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from deep_lock.cli.context import Session, said_again
+from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import OUTPUT, OUTPUT_FORMAT, THE_LOCK, Section, option, sectioned
 from deep_lock.operations import why
 
@@ -57,13 +57,13 @@ TREE_SECTIONS: tuple[Section, ...] = (("What is shown", TREE), ("What is said", 
 @click.pass_obj
 def why_command(session: Session, /, *, name: str, **values: Any) -> None:
     """Tell every way in."""
-    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
+    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
     with session.reporting() as reporter:
         every = why.why(values["lock"], name, reporter)
     if values["output_format"] == "json":
         session.printer.data(msgspec.json.format(msgspec.json.encode([_json(own) for own in every])).decode() + "\n")
     else:
-        session.printer.data(why.told(every, all_of_them=values["all_of_them"]))
+        session.printer.data(why.why_report(every, all_of_them=values["all_of_them"]))
 
 
 def _json(ways: Ways) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _json(ways: Ways) -> dict[str, Any]:
 @click.pass_obj
 def tree_command(session: Session, /, **values: Any) -> None:
     """Draw it."""
-    session = said_again(session, quiet=values["quiet"], verbose=values["verbose"])
+    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
     with session.reporting() as reporter:
         drawn = why.tree(
             values["lock"],

@@ -51,7 +51,7 @@ def beside(facts: SdistFacts, names: tuple[str, ...]) -> SdistFacts:
     )
 
 
-def told(facts: SdistFacts) -> SdistFacts:
+def with_config_settings(facts: SdistFacts) -> SdistFacts:
     """Return the facts as they hold where the user gives config settings: what a backend does by default is a guess."""
     return _doubted(facts, "config-settings are given to its backend, and every rule speaks of a backend without")
 
