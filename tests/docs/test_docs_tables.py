@@ -65,7 +65,7 @@ def test_the_example_of_a_configuration_is_read() -> None:
 def test_every_backend_is_documented_with_its_versions() -> None:
     written = {
         frozenset(re.findall(r"`([^`]+)`", backends)): (name, SpecifierSet(versions.strip("`")), "†" in backends)
-        for backends, name, versions in _rows(_section("closure.md", "Backends that were read"))[1:]
+        for backends, name, versions in _rows(_section("closure.md", "Backends with a static rule"))[1:]
     }
     rules = {rule.backends: (rule.distribution, rule.read, rule.only_itself) for rule in answer._RULES.values()}
     assert written == rules
