@@ -1,4 +1,4 @@
-"""docs/cli.md names every command, option, variable and exit code, and nothing else; the README's commands are real."""
+"""docs/cli.md lists every command, option, variable and exit code, and no others. The README's commands exist."""
 
 import re
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def _options(command: click.Command) -> dict[frozenset[str], click.Option]:
 
 
 def _documented(heading: str) -> dict[frozenset[str], list[str]]:
-    """Return the rows of a section by the names of their options, those of a section that it refers to among them."""
+    """Return the rows of a section by the names of their options, with the rows of a section that it refers to."""
     section = CLI.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     same = re.search(r"^It takes every option of `(deep-lock [a-z ]+)` but ([^.]+)\.$", section, re.MULTILINE)
     left_out = set(CODE.findall(same[2])) if same else set()
@@ -89,8 +89,8 @@ def test_every_variable_is_documented_and_works() -> None:
 def test_variables_of_the_options_before_the_command() -> None:
     for names, row in _documented("Options before the command").items():
         long = next(name for name in names if name.startswith("--"))
-        wanted = [] if long == "--version" else [f"DEEP_LOCK_{long[2:].replace('-', '_').upper()}"]
-        assert CODE.findall(row[1]) == wanted
+        expected = [] if long == "--version" else [f"DEEP_LOCK_{long[2:].replace('-', '_').upper()}"]
+        assert CODE.findall(row[1]) == expected
 
 
 def test_the_keys_of_options_are_known_to_the_configuration() -> None:
@@ -111,8 +111,8 @@ def test_choices_are_documented() -> None:
 def test_every_exit_code_is_documented() -> None:
     def codes(kind: type[errors.DeepLockError]) -> Iterator[int]:
         yield kind.exit_code
-        for below in kind.__subclasses__():
-            yield from codes(below)
+        for subclass in kind.__subclasses__():
+            yield from codes(subclass)
 
     written = {int(row[0]) for row in _tables("Exit codes")}
     assert written == {0, *codes(errors.DeepLockError), INTERRUPTED}

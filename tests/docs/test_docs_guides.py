@@ -1,8 +1,8 @@
-"""Every command in docs/guides is run, in the page's order, on a project of its own: against a local index, with real tools.
+"""Every command in docs/guides runs in the order of its page, on a new project, with a local index and real tools.
 
-A guide's commands stand in blocks of `sh`, in `run:` and `script:` of YAML, and in `RUN` of a Dockerfile. What they need from
-elsewhere is there: pip, uv and build of this environment, Poetry and PDM where they can be had, and a `hermeto` that checks
-what it is told, since Hermeto itself is an image for containers.
+The commands are in `sh` blocks, in `run:` and `script:` of YAML, and in `RUN` of a Dockerfile. The tools are pip, uv and build
+from this environment, and Poetry and PDM if they are available. Hermeto is a container image, so a script that checks its
+arguments replaces it.
 """
 
 import json
@@ -83,7 +83,7 @@ for name in package["requirements_files"] + package["requirements_build_files"]:
     assert "--hash=sha256:" in pathlib.Path(name).read_text(), name
 """
 OTHERS = {"poetry": ("poetry", ()), "pdm": ("pdm", ("hishel<2", "unearth<0.18"))}
-"""Tools that are not of this environment: what is installed for each."""
+"""Tools that this environment does not have, each with the requirements to install."""
 
 
 def _commands(page: str) -> list[str]:
@@ -99,7 +99,7 @@ def _commands(page: str) -> list[str]:
         elif language == "dockerfile":
             found += re.findall(r"^RUN (.+)$", body, re.MULTILINE)
         else:
-            assert language == "toml", f"a block of {language} is of no kind that is run"
+            assert language == "toml", f"no rule for code blocks of {language}"
     return found
 
 
@@ -111,7 +111,7 @@ def _script(folder: Path, name: str, text: str) -> None:
 
 @pytest.fixture
 def environ(tmp_path: Path) -> Iterator[Mapping[str, str]]:
-    """Give an environment of its own that has deep-lock installed, a project, and an index that knows what it needs."""
+    """Provide the variables of an environment with deep-lock, a project, and an index with its requirements."""
     home, project = tmp_path / "home", tmp_path / "project"
     home.mkdir()
     project.mkdir()
@@ -147,12 +147,12 @@ def environ(tmp_path: Path) -> Iterator[Mapping[str, str]]:
             "DEEP_LOCK_PYTHON_VERSION": "host",
             "DEEP_LOCK_PLATFORM": "host",
             "DEEP_LOCK_HOOKS": HOOKS,
-            "SOURCE_DATE_EPOCH": "1700000000",  # the test backend wants it
+            "SOURCE_DATE_EPOCH": "1700000000",  # the test backend requires it
         }
 
 
 def _with_tool(name: str, environ: Mapping[str, str], folder: Path) -> Mapping[str, str]:
-    """Return the environment with a tool on PATH that is not of this one."""
+    """Return the environment with one of `OTHERS` on its PATH."""
     if shutil.which(name) is None:
         reason = unreachable()
         if reason:
@@ -161,8 +161,8 @@ def _with_tool(name: str, environ: Mapping[str, str], folder: Path) -> Mapping[s
         uv = shutil.which("uv", path=environ["PATH"])
         assert uv is not None
         command = [uv, "tool", "install", "-q", project, *(f"--with={text}" for text in more)]
-        places = {"UV_TOOL_DIR": str(folder / "tools"), "UV_TOOL_BIN_DIR": str(folder / "programs")}
-        subprocess.run(command, check=True, env={**os.environ, **places})
+        folders = {"UV_TOOL_DIR": str(folder / "tools"), "UV_TOOL_BIN_DIR": str(folder / "programs")}
+        subprocess.run(command, check=True, env={**os.environ, **folders})
     tools = [str(folder / "programs")] if shutil.which(name) is None else [str(Path(shutil.which(name) or "").parent)]
     return {
         **environ,
@@ -182,7 +182,7 @@ def _run(page: Path, environ: Mapping[str, str], folder: Path) -> None:
     commands = _commands(page.read_text(encoding="utf-8"))
     assert commands, f"{page.name} has no command"
     for command in commands:
-        # in an image, folders stand at the root
+        # in an image, the folders are at the root
         text = re.sub(r"(?<=[ =])/(fetched|wheels)\b", r"\1", command)
         ran = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text],
@@ -220,7 +220,7 @@ CI = GUIDES.parent / "ci"
 
 
 def _action() -> list[str]:
-    """Return the steps of the composite action, with the defaults of its inputs; it compares with HEAD."""
+    """Return the commands of the composite action, with the defaults of its inputs and HEAD to compare with."""
     document = yaml.safe_load((CI / "github-action" / "action.yml").read_text(encoding="utf-8"))
     values = {name: str(own["default"]) for name, own in document["inputs"].items()} | {"compare-with": "HEAD"}
     assert document["runs"]["using"] == "composite"
@@ -235,7 +235,7 @@ def _component() -> list[str]:
 
 
 def _hooks() -> list[str]:
-    """Return what pre-commit runs."""
+    """Return the commands of the pre-commit hooks."""
     hooks = yaml.safe_load((GUIDES.parents[1] / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
     assert {hook["id"] for hook in hooks} == {"deep-lock-check", "deep-lock-lock"}
     for hook in hooks:
@@ -248,7 +248,7 @@ def _hooks() -> list[str]:
 def _filled(text: str, form: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         text = text.replace(form % name, value)
-    assert form[:3] not in text, f"{text}: of no input"
+    assert form[:3] not in text, f"{text}: unknown input"
     return text
 
 
@@ -272,9 +272,9 @@ def test_every_command_for_ci_works(
             check=False,
         )
         assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
-    told = [path for path in (summary, project / "deep-lock.md") if path.is_file()]
-    assert all("Nothing differs." in path.read_text(encoding="utf-8") for path in told)
-    assert len(told) == (0 if commands is _hooks else 1)
+    written = [path for path in (summary, project / "deep-lock.md") if path.is_file()]
+    assert all("Nothing differs." in path.read_text(encoding="utf-8") for path in written)
+    assert len(written) == (0 if commands is _hooks else 1)
 
 
 def test_no_guide_is_left_out() -> None:

@@ -1,4 +1,4 @@
-"""Every link between the documents leads somewhere, and every document can be reached."""
+"""Every link between the documents has a target, and the map links to every document."""
 
 import re
 from pathlib import Path
@@ -28,20 +28,20 @@ def _anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_have_a_target(page: Path) -> None:
     for link in _links(page):
-        assert "://" not in link, f"{link}: documents stand on their own"
+        assert "://" not in link, f"{link}: links to other sites are not allowed"
         name, _, anchor = link.partition("#")
         to = (page.parent / name).resolve() if name else page
-        assert to.is_file(), f"{page.name}: {link} leads nowhere"
+        assert to.is_file(), f"{page.name}: {link}: no such file"
         assert not anchor or anchor in _anchors(to), f"{page.name}: {link}: no such heading"
 
 
-def test_the_map_names_every_page() -> None:
+def test_the_map_links_to_every_page() -> None:
     named = {link.partition("#")[0] for link in _links(ROOT / "docs" / "index.md")}
     folder = ROOT / "docs"
     assert named == {page.relative_to(folder).as_posix() for page in folder.rglob("*.md")} - {"index.md"}
 
 
-def test_the_readme_leads_to_the_map() -> None:
+def test_the_readme_links_to_the_map() -> None:
     assert "docs/index.md" in _links(ROOT / "README.md")

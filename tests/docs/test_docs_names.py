@@ -1,4 +1,4 @@
-"""No address of a package registry and no place on somebody's machine stands in this repository."""
+"""The repository contains no address of a package registry and no path of a developer's machine."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ MADE_HERE = {"deep.lock", "deep.lock.lck"}
 
 
 def _files() -> list[Path]:
-    """Return what belongs to the repository: what git would take; without git, the folders that hold it."""
+    """Return the files of the repository: those that git does not ignore, or without git those of its folders."""
     if shutil.which("git") and (ROOT / ".git").exists():
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -30,17 +30,17 @@ def _files() -> list[Path]:
 
 
 def _registry_hosts() -> list[str]:
-    """Return the names to look for, in pieces: this file must not hold them either."""
+    """Return the names to search for, in parts: this file must not contain them either."""
     host = urlsplit(DEFAULT_INDEX).hostname
     assert host is not None
     return [host, "python" + "hosted.", "pypi" + ".python", "pypi" + ".io"]
 
 
-def _places() -> list[str]:
+def _paths() -> list[str]:
     return [str(ROOT), *(f"/{name}/" for name in ("wo" + "rk", "ro" + "ot", "Us" + "ers")), "/" + "tmp/bash"]
 
 
-def _holding(words: list[str]) -> list[str]:
+def _containing(words: list[str]) -> list[str]:
     found = []
     for path in _files():
         content = path.read_bytes()
@@ -48,19 +48,19 @@ def _holding(words: list[str]) -> list[str]:
     return found
 
 
-def test_the_scan_sees_the_repository() -> None:
+def test_the_scan_covers_the_repository() -> None:
     names = {path.relative_to(ROOT).as_posix() for path in _files()}
     assert {"README.md", "pyproject.toml", "docs/cli.md", "src/deep_lock/locking/lock.py", ".ci/run"} <= names
 
 
 @pytest.mark.parametrize("word", ["deep_lock.locking.lock", "index.example"])
-def test_the_scan_finds_what_is_there(word: str) -> None:
-    assert _holding([word])
+def test_the_scan_finds_words(word: str) -> None:
+    assert _containing([word])
 
 
 def test_no_registry_is_named() -> None:
-    assert _holding(_registry_hosts()) == []
+    assert _containing(_registry_hosts()) == []
 
 
-def test_no_place_on_a_machine_is_named() -> None:
-    assert _holding(_places()) == []
+def test_no_path_of_a_machine_is_named() -> None:
+    assert _containing(_paths()) == []

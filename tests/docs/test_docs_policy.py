@@ -1,4 +1,4 @@
-"""docs/policy.md names every key of a policy, with its level and what it means, and nothing else."""
+"""docs/policy.md lists every key of a policy with its level and meaning, and no others."""
 
 import re
 from pathlib import Path

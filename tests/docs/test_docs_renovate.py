@@ -1,6 +1,6 @@
-"""Renovate's configuration in fixtures/renovate finds what the project asks for itself in a lock, and nothing else.
+"""Renovate's configuration in fixtures/renovate finds the direct dependencies in a lock, and no other packages.
 
-Renovate itself is run where DEEP_LOCK_RENOVATE names its program: `npm install renovate` takes minutes.
+Renovate itself runs only if DEEP_LOCK_RENOVATE names its program, because `npm install renovate` takes minutes.
 """
 
 import json
@@ -39,7 +39,7 @@ NEW: Releases = {
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(closed_locks())
-def test_exactly_the_direct_entries_are_found(lock: Lock) -> None:
+def test_exactly_the_direct_dependencies_are_found(lock: Lock) -> None:
     found = sorted((match["depName"], match["currentValue"]) for match in MATCH.finditer(to_text(lock)))
     assert found == sorted((entry.name, entry.version) for entry in lock.packages if entry.direct)
 
@@ -56,7 +56,7 @@ def test_the_manager_reads_locks_and_no_other_file() -> None:
     not os.environ.get("DEEP_LOCK_RENOVATE"),
     reason="DEEP_LOCK_RENOVATE does not name the program (npm install renovate)",
 )
-def test_renovate_proposes_the_direct_updates_and_none_of_the_others(
+def test_renovate_proposes_updates_of_direct_dependencies_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with bench(tmp_path, capsys, monkeypatch, OLD) as made:
@@ -89,8 +89,8 @@ def test_renovate_proposes_the_direct_updates_and_none_of_the_others(
             check=True,
         )
     lines = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
-    (told,) = [line["config"] for line in lines if line["msg"] == "packageFiles with updates"]
-    (file,) = told["regex"]
+    (updates,) = [line["config"] for line in lines if line["msg"] == "packageFiles with updates"]
+    (file,) = updates["regex"]
     assert {(own["depName"], own["updates"][0]["newValue"]) for own in file["deps"]} == {
         ("alpha-lib", "1.1"),
         ("native", "1.2"),

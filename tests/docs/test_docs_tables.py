@@ -1,4 +1,4 @@
-"""The tables of the documents say what the code says."""
+"""The tables of the documentation match the code."""
 
 import ast
 import re
@@ -137,13 +137,13 @@ def test_the_readme_shows_parts_of_that_lock() -> None:
 
 
 def _written_keys() -> set[str]:
-    """Return every key of a lock, as the writer spells it: the first argument of its line makers, and of its marks."""
+    """Return every key that the writer has: the first arguments of its helpers and the first items of its mark tuples."""
     tree = ast.parse((SOURCE / "lockfile" / "writer.py").read_text(encoding="utf-8"))
-    makers = {"_text", "_list", "_rows", "_rows_or_empty"}
+    helpers = {"_text", "_list", "_rows", "_rows_or_empty"}
     keys: set[str] = set()
     for node in ast.walk(tree):
         match node:
-            case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(key)), *_]) if name in makers:
+            case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(key)), *_]) if name in helpers:
                 keys.add(key)
             case ast.Tuple(elts=[ast.Constant(value=str(key)), ast.Attribute()]):
                 keys.add(key)
@@ -152,7 +152,7 @@ def _written_keys() -> set[str]:
 
 def test_every_key_of_a_lock_is_documented() -> None:
     keys = _written_keys()
-    assert len(keys) > 30, "the writer is built otherwise: this test must follow"
+    assert len(keys) > 30, "the writer has changed: change this test, too"
     documented = set(re.findall(r"`([a-z-]+)`", _page("lock-format.md")))
     assert keys - documented == set()
 
