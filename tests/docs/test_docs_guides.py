@@ -272,9 +272,9 @@ def test_every_command_for_ci_works(
             check=False,
         )
         assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
-    written = [path for path in (summary, project / "deep-lock.md") if path.is_file()]
-    assert all("Nothing differs." in path.read_text(encoding="utf-8") for path in written)
-    assert len(written) == (0 if commands is _hooks else 1)
+    told = [path for path in (summary, project / "deep-lock.md") if path.is_file()]
+    assert all("Nothing differs." in path.read_text(encoding="utf-8") for path in told)
+    assert len(told) == (0 if commands is _hooks else 1)
 
 
 def test_no_guide_is_left_out() -> None:
