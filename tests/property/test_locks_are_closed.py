@@ -114,7 +114,7 @@ def lock_of(asked: Asked, closure: Closure, sources: WorldSources) -> Lock:
         closure=closure,
         problems=asked.problems,
         parts=parts,
-        shelf=sources,
+        files=sources,
         selection=asked.problems[0].selection,
         folder=Path("/project"),
     )

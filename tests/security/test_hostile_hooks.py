@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from deep_lock.builds import hooks
-from deep_lock.builds.environment import Environment, make_environment
 from deep_lock.builds.hooks import Call
 from deep_lock.builds.interpreters import inspect_interpreter
 from deep_lock.builds.sandbox.sandbox import Limits, probe
 from deep_lock.builds.temp_dirs import disposable_folder, remove_folder
+from deep_lock.builds.virtual_environment import VirtualEnvironment, make_environment
 from deep_lock.errors import DeepLockError, HookBadResult, HookFailed, HookOutputLimit, HookTimeout, LimitExceeded
 from deep_lock.models.build_system import BuildSystem
 
@@ -24,7 +24,7 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def environment() -> Iterator[Environment]:
+def environment() -> Iterator[VirtualEnvironment]:
     found = inspect_interpreter(Path(sys.executable))
     assert found is not None
     with disposable_folder("deep-lock-test-") as folder:
@@ -32,7 +32,7 @@ def environment() -> Iterator[Environment]:
 
 
 def call_of(
-    folder: Path, environment: Environment, backend: str, limits: Limits, files: dict[str, str] | None = None
+    folder: Path, environment: VirtualEnvironment, backend: str, limits: Limits, files: dict[str, str] | None = None
 ) -> Call:
     tree, scratch = folder / "tree", folder / "scratch"
     tree.mkdir()
@@ -88,7 +88,7 @@ MISBEHAVING: dict[str, tuple[str, Limits, type[DeepLockError], str]] = {
 
 
 @pytest.mark.parametrize("name", MISBEHAVING)
-def test_a_backend_that_misbehaves(tmp_path: Path, environment: Environment, name: str) -> None:
+def test_a_backend_that_misbehaves(tmp_path: Path, environment: VirtualEnvironment, name: str) -> None:
     body, limits, kind, text = MISBEHAVING[name]
     code = body if "import" in name else hook(body)
     with pytest.raises(kind) as caught:
@@ -102,7 +102,7 @@ def test_a_backend_that_misbehaves(tmp_path: Path, environment: Environment, nam
 
 
 @pytest.mark.parametrize("backend", ["nowhere", "backend:missing.thing", "backend.deeper"])
-def test_a_backend_that_is_not_there(tmp_path: Path, environment: Environment, backend: str) -> None:
+def test_a_backend_that_is_not_there(tmp_path: Path, environment: VirtualEnvironment, backend: str) -> None:
     call = call_of(tmp_path, environment, "", Limits())
     tree = BuildSystem(requires=(), backend=backend, backend_path=(".",))
     with pytest.raises(HookFailed):
@@ -111,7 +111,7 @@ def test_a_backend_that_is_not_there(tmp_path: Path, environment: Environment, b
         )
 
 
-def test_modules_of_the_tree_shadow_nothing_of_ours(tmp_path: Path, environment: Environment) -> None:
+def test_modules_of_the_tree_shadow_nothing_of_ours(tmp_path: Path, environment: VirtualEnvironment) -> None:
     shadow = "raise SystemExit('shadowed')\n"
     names = ("json", "os", "runpy", "socket", "ctypes", "tomllib", "sitecustomize", "usercustomize", "pyproject_hooks")
     files = {f"{name}.py": shadow for name in names} | {"encodings/__init__.py": shadow, "deep_lock/__init__.py": ""}
@@ -154,14 +154,14 @@ FAULTS_LEFT = {
 
 
 @pytest.mark.parametrize("name", [*LEFT, *FAULTS_LEFT])
-def test_what_is_left_as_the_result(tmp_path: Path, environment: Environment, name: str) -> None:
+def test_what_is_left_as_the_result(tmp_path: Path, environment: VirtualEnvironment, name: str) -> None:
     body = f"path = os.path.join(sys.argv[-1], 'output.json')\n{ {**LEFT, **FAULTS_LEFT}[name] }\nos._exit(0)"
     with pytest.raises(HookBadResult if name in LEFT else (HookBadResult, HookFailed)) as caught:
         hooks.requires_for_wheel(call_of(tmp_path, environment, hook(body), Limits()))
     assert "root:" not in caught.value.message
 
 
-def test_a_result_that_is_replaced_by_a_child(tmp_path: Path, environment: Environment) -> None:
+def test_a_result_that_is_replaced_by_a_child(tmp_path: Path, environment: VirtualEnvironment) -> None:
     """Whatever the answer is then: nobody is left to change it once it is looked at."""
     body = """\
 if os.fork() == 0:
@@ -227,7 +227,7 @@ return 'x.dist-info'""",
 
 
 @pytest.mark.parametrize("name", METADATA)
-def test_metadata(tmp_path: Path, environment: Environment, name: str) -> None:
+def test_metadata(tmp_path: Path, environment: VirtualEnvironment, name: str) -> None:
     body, kind = METADATA[name]
     if name == "a closed file" and os.geteuid() == 0:
         pytest.skip("nothing is closed to root")
@@ -248,7 +248,7 @@ WHEELS = {
 
 
 @pytest.mark.parametrize("name", WHEELS)
-def test_wheels(tmp_path: Path, environment: Environment, name: str) -> None:
+def test_wheels(tmp_path: Path, environment: VirtualEnvironment, name: str) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     with pytest.raises(HookBadResult):
@@ -256,7 +256,7 @@ def test_wheels(tmp_path: Path, environment: Environment, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a link", "a pipe", "no archive"])
-def test_metadata_by_a_wheel(tmp_path: Path, environment: Environment, name: str) -> None:
+def test_metadata_by_a_wheel(tmp_path: Path, environment: VirtualEnvironment, name: str) -> None:
     """Without the hook for metadata a wheel is built, and unpacked by pyproject-hooks, inside the sandbox."""
     body = WHEELS.get(name, "open(folder + '/x.whl', 'w').close()\nreturn 'x.whl'")
     with pytest.raises((HookFailed, HookTimeout)):
@@ -276,7 +276,7 @@ RESISTING: dict[str, str] = {
 @pytest.mark.parametrize("name", RESISTING)
 @pytest.mark.parametrize("place", ["os.getcwd()", "os.environ['HOME']", "sys.argv[-1]"])
 def test_folders_are_removed(
-    tmp_path: Path, environment: Environment, monkeypatch: pytest.MonkeyPatch, name: str, place: str
+    tmp_path: Path, environment: VirtualEnvironment, monkeypatch: pytest.MonkeyPatch, name: str, place: str
 ) -> None:
     body = f"os.chdir({place})\n{RESISTING[name]}\nreturn ['answered']"
     with disposable_folder("around-", parent=tmp_path) as around:

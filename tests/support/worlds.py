@@ -18,12 +18,20 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.closure.model import Built, BuiltKey, Subject, key_of_pin
-from deep_lock.models.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem, Evidence, HookAnswer, SdistFacts
-from deep_lock.models.distribution import Buildable, Distribution, SourceDistribution, Wheel
+from deep_lock.closure.model import Builds, Built, HookElsewhere, Subject, key_of_pin
+from deep_lock.models.build_system import (
+    LEGACY_BACKEND,
+    LEGACY_REQUIRES,
+    BuildSystem,
+    HookAnswer,
+    KnownMetadata,
+    SdistFacts,
+)
+from deep_lock.models.distribution import Buildable, Distribution, Installable, SourceDistribution, Wheel
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement, parse_requirement
 from deep_lock.models.resolution import BuildRequest, Candidate, Resolved
@@ -104,7 +112,7 @@ def _origin(filename: str) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class WorldSources:
-    """Serves `closure.Sources` and `assembling.Shelf`; counts what it was asked."""
+    """Implements `closure.model.Sources` and `assemble.FileCatalog`; counts what it was asked."""
 
     world: World
     assumed: dict[tuple[NormalizedName, Version], Metadata] = field(default_factory=dict)
@@ -112,6 +120,10 @@ class WorldSources:
     asked: int = 0
     runs: Mapping[str, Target] = field(default_factory=dict)
     """Where backends may be asked: label of a target to the target that stands in for it. Empty: nowhere."""
+    observe_all: bool = False
+    """Call hooks also where a rule proves the answer."""
+    added: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
+    """What the user adds to builds."""
     observed: dict[tuple[NormalizedName, Version], Metadata] = field(default_factory=dict)
     editable: Sequence[str] | None = ()
     """What every hook for editable installations asks for on top; None where no rule proves it."""
@@ -140,8 +152,11 @@ class WorldSources:
         file = candidate.distribution
         if isinstance(file, SourceDistribution) and release.get("dynamic"):
             key = (candidate.name, candidate.version)
+            runs_on = self.runs.get(target.label)
+            if runs_on is None and key not in self.observed:
+                self.assumed[key] = Metadata(name=file.name, version=str(file.version))
             known = self.observed.get(key) or self.assumed.get(key)
-            return known or BuildRequest(name=file.name, version=file.version, source=file, target=target)
+            return known or BuildRequest(name=file.name, version=file.version, source=file, target=runs_on or target)
         return self.written(candidate.name, candidate.version)
 
     def written(self, name: str, version: Version) -> Metadata:
@@ -153,9 +168,15 @@ class WorldSources:
     def direct(self, requirement: Requirement, target: Target, *, needs_version: bool) -> Candidate | BuildRequest:
         raise LookupError(f"{requirement} on {target.label}, {needs_version}: this world has no direct references")
 
-    def subject(self, source: Buildable) -> Subject:
+    def inspect(self, source: Buildable) -> Subject:
         assert isinstance(source, SourceDistribution), "this world has no direct references"
-        return Subject(name=source.name, version=str(source.version), source=source, facts=self.facts(source))
+        return Subject(
+            name=source.name,
+            version=str(source.version),
+            source=source,
+            facts=self.facts(source),
+            added=self.added.get(source.name, ()),
+        )
 
     def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
         del requirements, candidates
@@ -189,50 +210,49 @@ class WorldSources:
             return HookAnswer(requires=None, evidence="assumed", reason="nobody read it")
         return HookAnswer(requires=(*subject.facts.declared_hook, *more), evidence="static")
 
-    def place(self, name: NormalizedName, target: Target) -> Target | None:
-        del name
-        return self.runs.get(target.label)
+    def build_requirements(
+        self, subject: Subject, environment: Resolved, target: Target, builds: Builds
+    ) -> HookAnswer | HookElsewhere:
+        proven = self.proven(subject, environment, target)
+        runs_on = self.runs.get(target.label)
+        if runs_on is None or (proven.evidence == "static" and not self.observe_all):
+            return proven
+        if runs_on != target:
+            return HookElsewhere(target=runs_on, fallback=proven)
+        return proven.replaced_by(self.call(subject, environment, target, builds))
 
-    def ask(
-        self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]
-    ) -> HookAnswer:
-        if self.runs[target.label] != target:
-            raise LookupError(f"{target.label} does not run here")
-        self._run(subject, environment, target, made)
+    def call(self, subject: Subject, environment: Resolved, target: Target, builds: Builds) -> HookAnswer:
+        self._run(subject, environment, target, builds)
         asks = self.release(subject.name, Version(subject.version or "0")).get("asks")
         if asks is None:
             return HookAnswer(requires=None, evidence="assumed", reason="the backend failed")
         return HookAnswer(requires=tuple(asks), evidence="observed", observed_on=target.label)
 
-    def kept(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer | None:
-        del subject, environment, target
-        return None
-
-    def observe(self, built: Built, made: Mapping[BuiltKey, Built]) -> None:
-        self._run(built.subject, built.final, built.target, made)
-        name, version = built.subject.name, Version(built.subject.version or "0")
+    def learn_metadata(self, request: BuildRequest, built: Built | None, builds: Builds) -> None:
+        name, version = request.name, request.version
+        if built is None:
+            self.assumed[name, version] = Metadata(name=name, version=str(version))
+            return
+        self._run(built.subject, built.final, built.target, builds)
         self.observed[name, version] = self.written(name, version)
 
-    def _run(self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]) -> None:
+    def _run(self, subject: Subject, environment: Resolved, target: Target, builds: Builds) -> None:
         for pin in environment.pins:
-            if isinstance(pin.distribution, SourceDistribution) and key_of_pin(pin) not in made:
+            if isinstance(pin.distribution, SourceDistribution) and key_of_pin(pin) not in builds:
                 raise LookupError(f"{pin.name} {pin.version} is in an environment, and nothing tells how it is built")
         called = f"{subject.name} {subject.version}"
         self.ran.append((called, target.label, tuple(f"{pin.name} {pin.version}" for pin in environment.pins)))
-
-    def assume(self, request: BuildRequest) -> None:
-        self.assumed[request.name, request.version] = Metadata(name=request.name, version=str(request.version))
 
     def digest(self, file: Distribution) -> str:
         if file.sha256 is None:
             raise LookupError(file.filename)
         return file.sha256
 
-    def license(self, file: Distribution) -> str | None:
-        return "MIT" if len(file.filename) % 2 else None
-
-    def metadata_evidence(self, sdist: Buildable) -> Evidence | None:
-        assert isinstance(sdist, SourceDistribution), "this world has no direct references"
-        if (sdist.name, sdist.version) in self.observed:
-            return "observed"
-        return "assumed" if (sdist.name, sdist.version) in self.assumed else None
+    def known_metadata(self, file: Installable) -> KnownMetadata:
+        assert isinstance(file, Wheel | SourceDistribution), "this world has no direct references"
+        licensed = {"license": "MIT"} if len(file.filename) % 2 else {}
+        written = replace(self.written(file.name, file.version), **licensed)
+        key = (file.name, file.version)
+        if isinstance(file, Wheel) or not (key in self.observed or key in self.assumed):
+            return KnownMetadata(metadata=written)
+        return KnownMetadata(metadata=written, evidence="observed" if key in self.observed else "assumed")

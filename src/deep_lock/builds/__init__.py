@@ -5,13 +5,13 @@ from deep_lock.lazy import load_at_first_use
 __all__ = [
     "backend_answers",
     "context",
-    "environment",
     "hooks",
     "host",
     "interpreters",
     "sandbox",
     "temp_dirs",
     "unpack",
+    "virtual_environment",
 ]
 
-load_at_first_use(__name__, "environment", "hooks", "interpreters", "temp_dirs", "unpack")
+load_at_first_use(__name__, "hooks", "interpreters", "temp_dirs", "unpack", "virtual_environment")

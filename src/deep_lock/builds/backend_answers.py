@@ -1,24 +1,22 @@
-"""Asks backends on behalf of the closure, where that is allowed, and remembers what they said.
+"""What build backends return from their hooks, cached by the build environment and the source that it was for.
 
-Law: an answer says where it was observed; a backend that fails is told of, and what it might have said is never made up.
+Invariant: an answer says on which target it was observed. A backend that fails is reported; its answer is never invented.
 """
 
 from collections.abc import Callable
 
 import msgspec
-from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
 
 from deep_lock.builds import hooks
-from deep_lock.builds.context import RUNNER_VERSION, BuildContext, Made, called, settings_key
+from deep_lock.builds.context import RUNNER_VERSION, BuildContext, settings_key
 from deep_lock.builds.host import Machine
-from deep_lock.closure.model import Built, Subject
+from deep_lock.closure.model import Builds, Built, Subject
 from deep_lock.errors import DeepLockError, HookFailed, HookRefused, MetadataInvalid
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.models.build_system import HookAnswer
 from deep_lock.models.distribution import Archive, SourceDistribution, Vcs, source_of
-from deep_lock.models.metadata import Metadata, check_name, parse_metadata
+from deep_lock.models.metadata import Metadata, check_name, is_same_version, parse_metadata
 from deep_lock.models.requirement import parse_requirement
 from deep_lock.models.resolution import Resolved
 from deep_lock.sanitize import show
@@ -30,74 +28,66 @@ _decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class HookRunner:
-    """Every backend that a run may ask."""
+    """Calls the hooks of every backend that may run."""
 
     def __init__(
-        self, *, workshop: BuildContext, machine: Machine, cache: Cache, reporter: Reporter, afresh: bool = False
+        self, *, context: BuildContext, machine: Machine, cache: Cache, reporter: Reporter, refresh: bool = False
     ) -> None:
-        """``afresh``: what was answered before is not good enough."""
-        self._afresh = afresh
-        self._workshop = workshop
-        self._machine = machine
+        """``refresh``: cached answers are not used."""
+        self.machine = machine
+        self._context = context
         self._cache = cache
         self._reporter = reporter
-        self._told: set[tuple[str, str]] = set()
+        self._refresh = refresh
+        self._reported: set[tuple[str, str]] = set()
 
-    def is_wanted(self, name: NormalizedName) -> bool:
-        """Whether the user lets the project's backend be asked, if this machine can."""
-        return self._machine.is_allowed(name)
+    def requires(self, subject: Subject, environment: Resolved, target: Target, builds: Builds) -> HookAnswer:
+        """Return what the subject's hook requires in this environment; ``assumed`` where it fails, which is reported.
 
-    def place(self, name: NormalizedName, target: Target) -> Target | None:
-        """Return the target on which a backend may be asked on behalf of another; None where it must not or cannot."""
-        return self._machine.place(name, target)
-
-    def requires(self, subject: Subject, resolved: Resolved, target: Target, made: Made) -> HookAnswer:
-        """Return what the subject's backend asks for, in this environment.
-
-        A backend that fails is told of, and its answer is ``assumed``. Raises SafetyError and IndexFault.
+        Raises SafetyError and IndexFault.
         """
 
-        def ask() -> bytes:
+        def call() -> bytes:
             hook = hooks.requires_for_editable if subject.hook == "editable" else hooks.requires_for_wheel
-            texts = self._workshop.call(subject, resolved, made, target=target, ask=hook)
+            texts = self._context.call(subject, environment, builds, target=target, hook=hook)
             return msgspec.json.encode([text for text in texts if not _is_for_an_extra(text, target)])
 
-        key = self._key(subject, resolved, target, made, f"get_requires_for_build_{subject.hook}")
+        key = self._key(subject, environment, target, builds, f"get_requires_for_build_{subject.hook}")
         try:
-            texts = _decode_texts(self._remembered(key, ask))
+            texts = _decode_texts(self._cached(key, call))
         except (HookFailed, HookRefused) as error:
-            return HookAnswer(requires=None, evidence="assumed", reason=self._failed(subject, error))
+            return HookAnswer(requires=None, evidence="assumed", reason=self._report_failure(subject, error))
         return HookAnswer(requires=texts, evidence="observed", observed_on=target.label)
 
-    def metadata(self, built: Built, made: Made) -> Metadata | None:
-        """Return the core metadata that the backend tells; None where it fails, which is told of.
+    def metadata(self, built: Built, builds: Builds) -> Metadata | None:
+        """Return the core metadata that the backend makes; None where it fails, which is reported.
 
         Raises SafetyError (MetadataInvalid for another project or version) and IndexFault.
         """
         subject, target = built.subject, built.target
 
-        def ask() -> bytes:
-            raw, by_wheel = self._workshop.call(subject, built.final, made, target=target, ask=hooks.read_metadata)
+        def call() -> bytes:
+            raw, by_wheel = self._context.call(subject, built.final, builds, target=target, hook=hooks.read_metadata)
             if by_wheel:
-                self._tell("built-for-metadata", subject, "its backend tells metadata only by building a wheel")
+                self._report("built-for-metadata", subject, "its backend tells metadata only by building a wheel")
             return raw
 
-        key = self._key(subject, built.final, target, made, "prepare_metadata_for_build_wheel")
+        key = self._key(subject, built.final, target, builds, "prepare_metadata_for_build_wheel")
         try:
-            return _read(self._remembered(key, ask), subject)
+            return _read(self._cached(key, call), subject)
         except (HookFailed, HookRefused) as error:
-            self._failed(subject, error)
+            self._report_failure(subject, error)
             return None
 
-    def _remembered(self, key: str, ask: Callable[[], bytes]) -> bytes:
-        """Return what was answered before, or ask. A failure is remembered too: --refresh asks again.
+    def _cached(self, key: str, call: Callable[[], bytes]) -> bytes:
+        """Return the cached answer, or call the hook. A failure is cached too, until --refresh.
 
-        Raises what asking raises, and the HookFailed of an earlier run.
+        Raises what the call raises, and the HookFailed of an earlier run.
         """
-        known = self._cache.get_record(_ANSWERS, key) if key and not self._afresh else None
+        known = self._cache.get_record(_ANSWERS, key) if key and not self._refresh else None
         if known is None:
             try:
-                known = _ANSWERED + ask()
+                known = _ANSWERED + call()
             except HookFailed as error:
                 if key:
                     self._cache.put_record(_ANSWERS, key, _FAILED + error.message.encode())
@@ -108,32 +98,32 @@ class HookRunner:
             raise HookFailed(f"{known[1:].decode()}\n    (so it was when it was asked before; --refresh asks again)")
         return known[1:]
 
-    def _key(self, subject: Subject, resolved: Resolved, target: Target, made: Made, hook: str) -> str:
-        """Return the key of a remembered answer; "" for folders, whose files may change at any time."""
-        source = _fixed(subject)
+    def _key(self, subject: Subject, environment: Resolved, target: Target, builds: Builds, hook: str) -> str:
+        """Return the key of a cached answer; "" for folders, whose files may change at any time."""
+        source = _source_digest(subject)
         if not source:
             return ""
-        own = self._workshop.digest(resolved, target, made)
-        confined = "confined" if self._machine.is_confined(subject.name) else "unconfined"
-        return f"{hook} {confined} {subject.facts.build_system.backend} {source} {own}{settings_key(subject)}"
+        environment_digest = self._context.digest(environment, target, builds)
+        confined = "confined" if self.machine.is_confined(subject.name) else "unconfined"
+        backend = subject.facts.build_system.backend
+        return f"{hook} {confined} {backend} {source} {environment_digest}{settings_key(subject)}"
 
-    def _failed(self, subject: Subject, error: DeepLockError) -> str:
-        """Tell once what a backend said when it failed; returns the reason in a line."""
-        message = error.message.removeprefix(f"{called(subject)}: ")
+    def _report_failure(self, subject: Subject, error: DeepLockError) -> str:
+        """Report an error once; returns its reason as one line."""
+        message = error.message.removeprefix(f"{subject}: ")
         first, _, rest = message.partition("\n")
-        said = [line.strip() for line in rest.splitlines() if line.strip() and "--refresh" not in line]
-        last = said[-1] if said else ""
-        self._tell(type(error).__name__, subject, message)
-        return f"{first}: {last}" if last else first
+        output = [line.strip() for line in rest.splitlines() if line.strip() and "--refresh" not in line]
+        self._report(type(error).__name__, subject, message)
+        return f"{first}: {output[-1]}" if output else first
 
-    def _tell(self, code: str, subject: Subject, message: str) -> None:
-        if (code, called(subject)) not in self._told:
-            self._told.add((code, called(subject)))
-            self._reporter(Warned(code=code, subject=called(subject), message=message))
+    def _report(self, code: str, subject: Subject, message: str) -> None:
+        if (code, str(subject)) not in self._reported:
+            self._reported.add((code, str(subject)))
+            self._reporter(Warned(code=code, subject=str(subject), message=message))
 
 
-def _fixed(subject: Subject) -> str:
-    """Return what names the very bytes that are built; "" where nothing does."""
+def _source_digest(subject: Subject) -> str:
+    """Return what identifies the very bytes that are built; "" where nothing does."""
     match subject.source:
         case SourceDistribution() as sdist:
             return sdist.sha256 or sdist.url
@@ -146,23 +136,16 @@ def _fixed(subject: Subject) -> str:
 
 
 def _read(raw: bytes, subject: Subject) -> Metadata:
-    where = f"the metadata that the backend of {called(subject)} tells"
+    where = f"the metadata that the backend of {subject} tells"
     metadata = parse_metadata(raw, where)
     if not subject.unnamed:
         check_name(metadata, subject.name, where)
-    if subject.version is not None and not _same(metadata.version, subject.version):
+    if subject.version is not None and not is_same_version(metadata.version, subject.version):
         raise MetadataInvalid(f"{where}: is that of version {show(metadata.version)}")
     return metadata
 
 
 def _is_for_an_extra(text: str, target: Target) -> bool:
-    """Whether a requirement is there for an extra only: flit-core returns those too, and a build has no extras."""
+    """Whether a requirement is only for an extra: flit-core returns those too, and a build has no extras."""
     marker = parse_requirement(text).marker
     return marker is not None and "extra" in str(marker) and not holds(marker, target)
-
-
-def _same(told: str, version: str) -> bool:
-    try:
-        return Version(told) == Version(version)
-    except InvalidVersion:
-        return told == version

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 import pyproject_hooks
 from msgspec import Struct
 
-from deep_lock.builds.environment import Environment
 from deep_lock.builds.sandbox.run import SHOWN_OUTPUT
 from deep_lock.builds.sandbox.sandbox import Command, Ended, Limits, run
 from deep_lock.builds.temp_dirs import remove_folder
+from deep_lock.builds.virtual_environment import VirtualEnvironment
 from deep_lock.errors import DeepLockError, HookBadResult, HookFailed, HookOutputLimit, HookTimeout, LimitExceeded
 from deep_lock.models.build_system import BuildSystem, ConfigSettings
 from deep_lock.models.requirement import parse_requirement
@@ -53,7 +53,7 @@ class Call(Struct, frozen=True, kw_only=True):
     """The whole copy where the tree is a folder in it: read only, for what a backend looks for above (``.git``)."""
     scratch: Path
     """An empty folder: home, temporary files and results of the hook."""
-    environment: Environment
+    environment: VirtualEnvironment
     system_path: bool = False
     confined: bool = True
     limits: Limits = Limits()

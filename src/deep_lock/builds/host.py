@@ -37,7 +37,7 @@ class Machine:
         self._targets = targets
         self._reporter = reporter
         self._found: dict[tuple[int, bool], tuple[interpreters.Interpreter, ...]] = {}
-        self._places: dict[str, Target | None] = {}
+        self._hook_targets: dict[str, Target | None] = {}
         self._strong: bool | None = None
 
     def is_confined(self, name: NormalizedName) -> bool:
@@ -52,16 +52,16 @@ class Machine:
         """Whether the project's code may run at all."""
         return not self.is_confined(name) or self._has_sandbox()
 
-    def place(self, name: NormalizedName, target: Target) -> Target | None:
+    def hook_target(self, name: NormalizedName, target: Target) -> Target | None:
         """Return the target on which this machine may ask on behalf of another; None where it must not or cannot.
 
         That is the target itself where it runs here, else the declared one nearest to it, else this very interpreter.
         """
         if not self.may_run(name):
             return None
-        if target.label not in self._places:
-            self._places[target.label] = self._nearest(target)
-        return self._places[target.label]
+        if target.label not in self._hook_targets:
+            self._hook_targets[target.label] = self._nearest(target)
+        return self._hook_targets[target.label]
 
     def interpreter(self, target: Target) -> "interpreters.Interpreter | None":
         """Return an interpreter that is the target; None where there is none here."""

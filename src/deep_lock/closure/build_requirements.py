@@ -1,6 +1,4 @@
-"""What a build asks for, and which releases it prefers: the parts of a build problem, pure."""
-
-from collections.abc import Mapping
+"""The requirements and preferred versions of a build problem. Pure."""
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
@@ -13,12 +11,12 @@ from deep_lock.models.resolution import Pin, Resolved, Selection
 
 
 def needs_build(pin: Pin, selection: Selection) -> bool:
-    """Whether the target takes the release as an sdist or a source tree, which then will be built."""
+    """Whether the target takes the release as an sdist or a source tree, which is then built."""
     return not is_wheel(pin.distribution) and selection.build_scope != "none"
 
 
-def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requirement, ...]:
-    """Return the declared requirements, those that the user added, and what the hook asked for on top, with their origins.
+def build_requirements(subject: Subject, dynamic: tuple[str, ...]) -> tuple[Requirement, ...]:
+    """Return the declared requirements, those of the user, and those that the hook returned, with their origins.
 
     Raises RequirementInvalid.
     """
@@ -26,25 +24,29 @@ def build_requirements(subject: Subject, extra: tuple[str, ...]) -> tuple[Requir
     if subject.source is not None:
         source = f"{subject.name} {subject.version or source_of(subject.source)}"
     system = subject.facts.build_system
-    place = "build-system.requires" if system.requires_from == "pyproject" else "default build system"
-    declared = (parse_requirement(text, Origin(source=source, place=place)) for text in system.requires)
-    hook = f"get_requires_for_build_{subject.hook}"
-    asked = (parse_requirement(text, Origin(source=source, place=hook)) for text in extra)
-    return (*declared, *subject.added, *asked)
+    declared = Origin(
+        source=source, place="build-system.requires" if system.requires_from == "pyproject" else "default build system"
+    )
+    hook = Origin(source=source, place=f"get_requires_for_build_{subject.hook}")
+    return (
+        *(parse_requirement(text, declared) for text in system.requires),
+        *subject.added,
+        *(parse_requirement(text, hook) for text in dynamic),
+    )
 
 
-def asks_otherwise(editable: HookAnswer, wheel: HookAnswer) -> bool:
+def needs_own_environment(editable: HookAnswer, wheel: HookAnswer) -> bool:
     """Whether an editable installation needs an environment of its own.
 
-    An answer that is empty cannot be told from that of a backend without the hook (PEP 660), and all that it asks for is
-    in the wheel's environment anyway.
+    An empty answer cannot be told from that of a backend without the hook (PEP 660), and all that it requires is in the
+    wheel's environment anyway.
     """
-    asked = frozenset(map(parse_requirement, editable.requires or ()))
-    return bool(asked) and asked != frozenset(map(parse_requirement, wheel.requires or ()))
+    requirements = frozenset(map(parse_requirement, editable.requires or ()))
+    return bool(requirements) and requirements != frozenset(map(parse_requirement, wheel.requires or ()))
 
 
 def merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
-    """Lay preferences over each other, the first layer's versions first."""
+    """Merge preferences by project, the versions of the first layer first."""
     merged: dict[NormalizedName, tuple[Version, ...]] = {}
     for layer in layers:
         for name, versions in layer.items():
@@ -52,20 +54,13 @@ def merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, .
     return tuple(sorted(merged.items()))
 
 
-def remembered(
-    known: Mapping[NormalizedName, tuple[Version, ...]], resolved: Resolved
-) -> dict[NormalizedName, tuple[Version, ...]]:
-    """Return what is known, with the pins of a resolution behind it."""
-    return dict(merged(known, versions_of(resolved)))
-
-
 def versions_of(resolved: Resolved) -> dict[NormalizedName, tuple[Version, ...]]:
-    """Return the pins as preferences. A direct reference is none: no index is to be asked for its name."""
+    """Return the pins as preferences, less direct references: no index is queried for their names."""
     return {pin.name: (pin.version,) for pin in resolved.pins if not source_of(pin.distribution)}
 
 
 def within(final: Resolved, declared: Resolved) -> Resolved:
-    """Return the part of a final environment that stood before the hook asked for more: where it would be asked again."""
+    """Return the part of a final environment that the declared requirements alone bring in: the hook is called there."""
     names = {pin.name for pin in declared.pins}
     return Resolved(
         pins=tuple(pin for pin in final.pins if pin.name in names),

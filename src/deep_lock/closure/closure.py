@@ -1,13 +1,13 @@
-"""The stack of problems. It knows nothing of versions: the resolver chooses, this file asks again, one level deeper.
+"""Closes a plan: every runtime problem, every build below it, and the builds of those, to full depth.
 
-Law: no recursion, no limit of depth but a safety bound, and nothing is skipped. Every pinned sdist that will be built is
-a problem of its own. A request for a build that is on the stack already is a build cycle: the stack is the message.
+The resolver chooses versions; this module keeps the stack of problems and resolves the top one again when something new
+is known. There is no recursion, and nothing is skipped: every pinned sdist that is built is a problem of its own. A build
+that is on the stack already is a build cycle, and the stack is the message.
 
-A frame is asked again whenever something it lacked is known (`Blocked`), whenever its backend asked for more (two stages,
-one fixpoint), and whenever one of its pins turned out to be on the chain of builds under way (then without that pin).
+A frame is resolved again when metadata that it lacked are known (`Blocked`), when its hook returned more requirements (two
+stages, one fixpoint), and when one of its pins cannot be built (then without that pin).
 """
 
-from collections.abc import Mapping
 from typing import get_args
 
 from msgspec import Struct, field
@@ -16,15 +16,26 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.closure.build_requirements import (
-    asks_otherwise,
     build_requirements,
     merged,
     needs_build,
-    remembered,
+    needs_own_environment,
     versions_of,
     within,
 )
-from deep_lock.closure.model import Built, BuiltKey, Closure, Plan, Preferences, Sources, Subject, built_key, key_of_pin
+from deep_lock.closure.model import (
+    Builds,
+    Built,
+    BuiltKey,
+    Closure,
+    HookElsewhere,
+    Plan,
+    Preferences,
+    Sources,
+    Subject,
+    built_key,
+    key_of_pin,
+)
 from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, Unsatisfiable
 from deep_lock.events import Reporter, Solving
 from deep_lock.models.build_system import Hook, HookAnswer
@@ -41,19 +52,21 @@ MAX_STAGES = 5
 class _Frame(Struct, kw_only=True):
     problem: Problem
     subject: Subject | None = None
+    """What is built; None of the runtime problem."""
     version: Version | None = None
     """The version by which the frame above pinned the subject."""
     answer: HookAnswer | None = None
     declared: Resolved | None = None
-    asked_in: Resolved | None = None
+    answered_in: Resolved | None = None
     """The environment that the answer holds for."""
     resolved: Resolved | None = None
     waiting: list[Pin] = field(default_factory=list)
+    """Pins whose builds are not closed yet, the next one last."""
     stages: int = 0
     cycle: str = ""
-    """The first cycle that was met below this frame: the story, should no other version break it."""
+    """The first cycle below this frame: the message, should no other version break it."""
     failure: str = ""
-    """The first pin of this frame that could not be built: the story, should no other version do."""
+    """Why the first pin of this frame could not be built: the message, should no other version do."""
 
 
 def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
@@ -63,61 +76,62 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     """
     runtime: list[tuple[Target, Resolved]] = []
     walks: list[_TargetWalk] = []
-    earlier: dict[NormalizedName, tuple[Version, ...]] = {}
+    previous: dict[NormalizedName, tuple[Version, ...]] = {}
     used: dict[NormalizedName, tuple[Version, ...]] = {}
-    away: dict[str, _TargetWalk] = {}
-    for problem in plan.runtime:
-        hints = plan.runtime_hints.get(problem.target.label, {})
-        asked = replace(problem, preferences=merged(hints, earlier))
-        walk = _TargetWalk(target=problem.target, plan=plan, sources=sources, reporter=reporter, used=used, away=away)
-        resolved = walk.run(_Frame(problem=asked))
+    others: dict[str, _TargetWalk] = {}
+    for planned in plan.runtime:
+        hints = plan.runtime_hints.get(planned.target.label, {})
+        walk = _TargetWalk(
+            target=planned.target, plan=plan, sources=sources, reporter=reporter, used=used, others=others
+        )
+        resolved = walk.run(_Frame(problem=replace(planned, preferences=merged(hints, previous))))
         walk.runtime = versions_of(resolved)
-        if plan.project is not None and problem.selection.build_scope != "none":
-            walk.run(walk.frame(plan.project, problem))
-            walk.add_editable(plan.project, problem)
-        earlier = remembered(earlier, resolved)
-        runtime.append((problem.target, resolved))
+        if plan.project is not None and planned.selection.build_scope != "none":
+            walk.run(walk.frame(plan.project, planned))
+            walk.add_editable(plan.project, planned)
+        previous = dict(merged(previous, versions_of(resolved)))
+        runtime.append((planned.target, resolved))
         walks.append(walk)
-    builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.reached(resolved)]
+    builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.needed_by(resolved)]
     unknown = sorted({reason for walk in walks for reason in walk.editable_unknown})
     return Closure(runtime=tuple(runtime), builds=tuple(builds), editable_unknown=tuple(unknown))
 
 
 def close_build(
     plan: Plan, subject: Subject, like: Problem, sources: Sources, reporter: Reporter
-) -> tuple[Built, Mapping[BuiltKey, Built]]:
-    """Close one build for its own sake, on the target of ``like``; returns it with all builds below it.
+) -> tuple[Built, Builds]:
+    """Close one build alone, on the target of ``like``; returns it with all builds below it.
 
     Raises as `close`.
     """
-    walk = _TargetWalk(target=like.target, plan=plan, sources=sources, reporter=reporter, used={}, away={})
+    walk = _TargetWalk(target=like.target, plan=plan, sources=sources, reporter=reporter, used={}, others={})
     walk.run(walk.frame(subject, like))
     return walk.done[subject.key], walk.done
 
 
 class _TargetWalk(Struct, kw_only=True):
-    """One target's stack, and what was built on it."""
+    """One target's stack, and the builds closed on it."""
 
     target: Target
     plan: Plan
     sources: Sources
     reporter: Reporter
-    away: dict[str, "_TargetWalk"]
-    """Walks for the sake of asking backends, by label: shared between the walks of one run."""
+    others: dict[str, "_TargetWalk"]
+    """Walks that only serve to call hooks for other targets, by label: shared between the walks of one run."""
     used: dict[NormalizedName, tuple[Version, ...]]
     """Pins of build environments so far, over all targets: shared between the walks of one run."""
     runtime: Preferences = field(default_factory=dict)
     done: dict[BuiltKey, Built] = field(default_factory=dict)
-    hopeless: dict[BuiltKey, str] = field(default_factory=dict)
-    """Builds that could not be closed for their own sake, and why."""
+    failed: dict[BuiltKey, str] = field(default_factory=dict)
+    """Why builds could not be closed alone (`close_alone`)."""
     editable_unknown: list[str] = field(default_factory=list)
     stack: list[_Frame] = field(default_factory=list)
     choices: Choices = field(default_factory=Choices)
     solved: dict[tuple[object, ...], Resolved] = field(default_factory=dict)
-    """Environments by what they are asked for: sdists that ask for the same share one."""
+    """Environments by their requirements: sdists with the same ones share one."""
 
     def run(self, first: _Frame) -> Resolved:
-        """Work the stack off until the first frame is finished."""
+        """Process the stack until the first frame is finished."""
         self.stack = [first]
         while self.stack:
             frame = self.stack[-1]
@@ -132,28 +146,38 @@ class _TargetWalk(Struct, kw_only=True):
         return first.resolved
 
     def frame(self, subject: Subject, like: Problem) -> _Frame:
-        """Make the build problem of a subject, on the same target and by the same rules as another problem."""
+        """Return the frame of a build, on the same target and by the same rules as another problem."""
         return _Frame(problem=self._problem(subject, like, ()), subject=subject)
 
     def add_editable(self, project: Subject, like: Problem) -> None:
         """Close the project's editable build too, and keep it where it needs an environment of its own.
 
-        A lock does not fail because of it: who installs the wheel does not need it.
+        A failure does not fail the lock: an installation of the wheel does not need this build.
         """
         wheel = self.done[project.key].answer
         if wheel.evidence == "assumed":
             return
         subject = replace(project, hook="editable")
-        built = self.closed(subject, like)
+        built = self.close_alone(subject, like)
         if built is None:
-            self.editable_unknown.append(self.hopeless[subject.key])
+            self.editable_unknown.append(self.failed[subject.key])
         elif built.answer.evidence == "assumed":
             self.editable_unknown.append(built.answer.reason)
-        if built is not None and not asks_otherwise(built.answer, wheel):
+        if built is not None and not needs_own_environment(built.answer, wheel):
             del self.done[subject.key]
 
-    def reached(self, runtime: Resolved) -> list[Built]:
-        """Return what was built and is still needed: candidates that were given up leave records behind."""
+    def close_alone(self, subject: Subject, like: Problem) -> Built | None:
+        """Close one build alone, on this walk's target; None where that fails."""
+        key = subject.key
+        if key not in self.done and key not in self.failed:
+            try:
+                self.run(self.frame(subject, replace(like, target=self.target)))
+            except ActionNeeded as error:
+                self.failed[key] = error.message
+        return self.done.get(key)
+
+    def needed_by(self, runtime: Resolved) -> list[Built]:
+        """Return the builds that the final pins need: candidates that were given up leave others behind."""
         found: dict[BuiltKey, Built] = {}
         queue: list[Pin] = list(runtime.pins)
         if self.plan.project is not None:
@@ -171,17 +195,17 @@ class _TargetWalk(Struct, kw_only=True):
                 queue += [*built.declared.pins, *built.final.pins]
         return [found[key] for key in sorted(found, key=lambda key: (key[0], key[1] or "", key[2]))]
 
-    # -- one step each
+    # -- step 1: resolve
 
     def _resolve(self, frame: _Frame) -> None:
         self.reporter(Solving(subject=str(frame.problem.purpose), target=frame.problem.target.label))
-        key = self._key(frame)
+        key = self._solved_key(frame)
         if frame.subject is not None and key in self.solved:
             frame.resolved = self.solved[key]
         else:
             match resolve(frame.problem, self.sources, self.choices):
                 case Blocked(request=request):
-                    self._learn(frame, request)
+                    self._learn_metadata(frame, request)
                     return
                 case Impossible() as impossible:
                     self._give_up(frame, impossible)
@@ -193,14 +217,42 @@ class _TargetWalk(Struct, kw_only=True):
         selection = frame.problem.selection
         frame.waiting = [pin for pin in reversed(frame.resolved.pins) if needs_build(pin, selection)]
 
-    def _key(self, frame: _Frame) -> tuple[object, ...]:
+    def _solved_key(self, frame: _Frame) -> tuple[object, ...]:
         texts = tuple(sorted({str(requirement) for requirement in frame.problem.requirements}))
-        # what an earlier lock pinned there must not move because another build, which asks for the same, is to move
-        return (
-            texts,
-            frame.problem.excluded,
-            merged(self._hints(frame.subject, self.target)) if frame.subject is not None else (),
-        )
+        # pins of the previous lock must not move because another build with the same requirements is upgraded
+        hints = merged(self._hints(frame.subject, self.target)) if frame.subject is not None else ()
+        return (texts, frame.problem.excluded, hints)
+
+    def _learn_metadata(self, frame: _Frame, request: BuildRequest) -> None:
+        """Close the build of a release whose metadata only its backend knows, then have the backend make them."""
+        source, walk = request.source, self
+        if request.target == frame.problem.target:
+            built = self.done.get(built_key(request.name, str(request.version), source))
+            if built is None:
+                self._push(frame, source, request.version)
+                return
+        else:
+            walk = self._other(request.target)
+            built = walk.close_alone(self.sources.inspect(source), frame.problem)
+        self.sources.learn_metadata(request, built, walk.done)
+
+    def _other(self, target: Target) -> "_TargetWalk":
+        """Return the walk of the target on which hooks are called for this one.
+
+        Its pins are not preferences of any other: an older Python must not hold a newer one back.
+        """
+        if target.label not in self.others:
+            self.others[target.label] = _TargetWalk(
+                target=target,
+                plan=self.plan,
+                sources=self.sources,
+                reporter=self.reporter,
+                used=dict(self.used),
+                others=self.others,
+            )
+        return self.others[target.label]
+
+    # -- step 2: close the builds of the pins
 
     def _descend(self, frame: _Frame) -> None:
         pin = frame.waiting.pop()
@@ -209,106 +261,27 @@ class _TargetWalk(Struct, kw_only=True):
             self._push(frame, source, pin.version)
 
     def _push(self, frame: _Frame, source: Buildable, version: Version) -> None:
-        """Put a build onto the stack; one that is there already is a cycle."""
+        """Push a build onto the stack; one that is there already is a cycle."""
         if any(above.subject is not None and above.subject.source == source for above in self.stack):
             frame.cycle = frame.cycle or self._chain(f"{source.name} {version}")
             self._exclude(frame, source.name, version)
             return
         if len(self.stack) >= MAX_DEPTH:
             raise LimitExceeded(f"{MAX_DEPTH} levels of builds below each other: {self._chain(source.name)}")
-        made = self.frame(self._subject(source), frame.problem)
-        made.version = version
-        self.stack.append(made)
+        new = self.frame(self.sources.inspect(source), frame.problem)
+        new.version = version
+        self.stack.append(new)
 
-    def _subject(self, source: Buildable) -> Subject:
-        return replace(
-            self.sources.subject(source),
-            added=self.plan.extra_build_requires.get(source.name, ()),
-            config_settings=self.plan.config_settings.get(source.name, ()),
-        )
-
-    # -- what only a backend knows
-
-    def _learn(self, frame: _Frame, request: BuildRequest) -> None:
-        """Find out the metadata of a release: close its build, ask its backend; where neither can be, assume it."""
-        source, target = request.source, frame.problem.target
-        place = None
-        if frame.problem.selection.build_scope != "none":
-            place = self.sources.place(request.name, target)
-        if place is None:
-            self.sources.assume(request)
-        elif place == target:
-            built = self.done.get(built_key(request.name, str(request.version), source))
-            if built is None:
-                self._push(frame, source, request.version)
-            else:
-                self.sources.observe(built, self.done)
-        else:
-            walk = self._away(place)
-            away = walk.closed(self._subject(source), frame.problem)
-            if away is None:
-                self.sources.assume(request)
-            else:
-                self.sources.observe(away, walk.done)
-
-    def _answer(self, subject: Subject, environment: Resolved, problem: Problem) -> HookAnswer:
-        """Return what the backend asks for: by proof, else by asking it, else as an earlier lock has it."""
-        proven = self.sources.proven(subject, environment, problem.target)
-        if proven.evidence != "assumed" and not self.plan.observe_all:
-            return proven
-        asked = self._asked(subject, environment, problem)
-        if asked is not None and asked.evidence == "observed":
-            return asked
-        if proven.evidence != "assumed":
-            return proven
-        return self.sources.kept(subject, environment, problem.target) or asked or proven
-
-    def _asked(self, subject: Subject, environment: Resolved, problem: Problem) -> HookAnswer | None:
-        """Ask the backend here, or as the target that this machine can speak for; None where it may not be asked."""
-        place = self.sources.place(subject.name, problem.target)
-        if place is None:
-            return None
-        if place == problem.target:
-            return self.sources.ask(subject, environment, place, self.done)
-        built = self._away(place).closed(subject, problem)
-        return None if built is None else built.answer
-
-    def closed(self, subject: Subject, like: Problem) -> Built | None:
-        """Close one build for its own sake, on this walk's target; None where it cannot be."""
-        key = subject.key
-        if key not in self.done and key not in self.hopeless:
-            try:
-                self.run(self.frame(subject, replace(like, target=self.target)))
-            except ActionNeeded as error:
-                self.hopeless[key] = error.message
-        return self.done.get(key)
-
-    def _away(self, place: Target) -> "_TargetWalk":
-        """Return the walk of the target on which backends are asked on behalf of this one.
-
-        Its pins are nobody's preferences: an older Python must not hold a newer one back.
-        """
-        if place.label not in self.away:
-            self.away[place.label] = _TargetWalk(
-                target=place,
-                plan=self.plan,
-                sources=self.sources,
-                reporter=self.reporter,
-                used=dict(self.used),
-                away=self.away,
-            )
-        return self.away[place.label]
-
-    # -- the end of a frame
+    # -- step 3: the hook's answer
 
     def _finish(self, frame: _Frame) -> None:
-        """Ask the backend in the declared environment; ask again while the answer changes that environment itself."""
+        """Get the hook's answer in the declared environment, again while the answer changes that environment itself."""
         subject, resolved = frame.subject, frame.resolved
         if subject is None or resolved is None:
             self.stack.pop()
             return
-        asked_in = resolved if frame.declared is None else within(resolved, frame.declared)
-        if frame.answer is None or asked_in != frame.asked_in:
+        environment = resolved if frame.declared is None else within(resolved, frame.declared)
+        if frame.answer is None or environment != frame.answered_in:
             frame.stages += 1
             if frame.stages > MAX_STAGES:
                 raise Unsatisfiable(
@@ -316,12 +289,12 @@ class _TargetWalk(Struct, kw_only=True):
                     hint="pin its build requirements with a build constraint",
                 )
             known = frame.answer.requires or () if frame.answer is not None else ()
-            frame.answer = self._answer(subject, asked_in, frame.problem)
+            frame.answer = self._answer(subject, environment, frame.problem)
             frame.declared = frame.declared or resolved
-            frame.asked_in = asked_in
-            asked = frame.answer.requires or ()
-            if asked != known:
-                problem = self._problem(subject, frame.problem, asked)
+            frame.answered_in = environment
+            dynamic = frame.answer.requires or ()
+            if dynamic != known:
+                problem = self._problem(subject, frame.problem, dynamic)
                 frame.problem = replace(problem, excluded=frame.problem.excluded)
                 frame.resolved = None
                 return
@@ -332,26 +305,33 @@ class _TargetWalk(Struct, kw_only=True):
             declared=frame.declared or resolved,
             final=resolved,
         )
-        self.used.update(remembered(self.used, resolved))
+        self.used.update(merged(self.used, versions_of(resolved)))
         self.stack.pop()
+
+    def _answer(self, subject: Subject, environment: Resolved, problem: Problem) -> HookAnswer:
+        answer = self.sources.build_requirements(subject, environment, problem.target, self.done)
+        if not isinstance(answer, HookElsewhere):
+            return answer
+        built = self._other(answer.target).close_alone(subject, problem)
+        return answer.fallback if built is None else answer.fallback.replaced_by(built.answer)
 
     # -- what cannot be built
 
     def _exclude(self, frame: _Frame, name: NormalizedName, version: Version) -> None:
-        """Ask a frame again without one pin."""
+        """Have a frame resolved again without one pin."""
         frame.problem = replace(frame.problem, excluded=frame.problem.excluded | {(name, version)})
         frame.resolved = None
         frame.waiting = []
 
     def _give_up(self, frame: _Frame, impossible: Impossible) -> None:
-        """Without an answer, try another version one level up; if there is none, say what was met first, and stop.
+        """Try another version one level up; if there is none, raise what failed first.
 
-        What the project itself asks for is given up only because of a cycle: a release that cannot be built is not
+        What the project itself requires is given up only because of a cycle: a release that cannot be built is not
         silently replaced by an older one.
         """
         subject = frame.subject
         if subject is not None and frame.answer is not None and frame.answer.conditional:
-            self._do_without(frame, subject, frame.answer)
+            self._drop_conditional(frame, subject, frame.answer)
             return
         chain = self._chain("") if len(self.stack) > 1 else ""
         story = frame.failure or impossible.explanation + (f"\n  needed by: {chain}" if chain else "")
@@ -374,28 +354,28 @@ class _TargetWalk(Struct, kw_only=True):
             )
         raise Unsatisfiable(story)
 
-    def _do_without(self, frame: _Frame, subject: Subject, answer: HookAnswer) -> None:
-        """Leave out what the backend asks for only on a machine that lacks a tool: it cannot be had.
+    def _drop_conditional(self, frame: _Frame, subject: Subject, answer: HookAnswer) -> None:
+        """Drop requirements that no release meets, and that the backend has only on a machine without some tool.
 
-        Then it is assumed that the tool is there, and said so.
+        The answer becomes an assumption: that the tool is installed.
         """
-        wanted = ", ".join(answer.requires or ())
-        reason = f"on a machine that lacks the tool it also asks for {wanted}, which cannot be met here"
+        dropped = ", ".join(answer.requires or ())
+        reason = f"on a machine that lacks the tool it also asks for {dropped}, which cannot be met here"
         frame.answer = HookAnswer(requires=None, evidence="assumed", reason=reason)
         frame.problem = replace(self._problem(subject, frame.problem, ()), excluded=frame.problem.excluded)
         frame.resolved = None
 
     def _chain(self, last: str) -> str:
         parts = [str(frame.problem.purpose) for frame in self.stack]
-        return " -> ".join(
-            [*parts, *([f"build of {last}, which is already being built: a build cycle"] if last else [])]
-        )
+        if last:
+            parts.append(f"build of {last}, which is already being built: a build cycle")
+        return " -> ".join(parts)
 
     # -- problems
 
-    def _problem(self, subject: Subject, like: Problem, extra: tuple[str, ...]) -> Problem:
+    def _problem(self, subject: Subject, like: Problem, dynamic: tuple[str, ...]) -> Problem:
         return Problem(
-            requirements=build_requirements(subject, extra),
+            requirements=build_requirements(subject, dynamic),
             target=like.target,
             purpose=Purpose(kind="build", name=subject.name, version=subject.version or ""),
             constraints=self.plan.build_constraints,
@@ -403,16 +383,16 @@ class _TargetWalk(Struct, kw_only=True):
             selection=replace(like.selection, resolution="highest"),
         )
 
-    def _hints(self, subject: Subject, target: Target) -> Preferences:
-        """Return what an earlier lock pinned in this environment."""
-        known = self.plan.build_hints
-        here = known.get((target.label, subject.name, subject.hook))
-        if here is None:  # an editable build that asks for nothing else has no record of its own
-            here = known.get((target.label, subject.name, "wheel"))
-        return self.plan.build_moves if here is None else here
-
     def _preferences(self, subject: Subject, target: Target) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
-        own = self._hints(subject, target)
+        hints = self._hints(subject, target)
         if not self.plan.share:
-            return merged(own)
-        return merged(own, self.plan.shared.get(target.label, {}), self.runtime, self.used)
+            return merged(hints)
+        return merged(hints, self.plan.shared.get(target.label, {}), self.runtime, self.used)
+
+    def _hints(self, subject: Subject, target: Target) -> Preferences:
+        """Return what the previous lock pinned in this environment."""
+        known = self.plan.build_hints
+        own = known.get((target.label, subject.name, subject.hook))
+        if own is None:  # an editable build that requires nothing else has no record of its own
+            own = known.get((target.label, subject.name, "wheel"))
+        return self.plan.build_moves if own is None else own

@@ -1,4 +1,4 @@
-"""The nouns of the closure: what is to be closed, what is built, and the finished graph of resolutions."""
+"""The records of the closure: what to close, what is built, and the finished graph of resolutions."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -15,13 +15,14 @@ from deep_lock.resolver.catalog import Catalog
 from deep_lock.targets.target import Target
 
 Preferences = Mapping[NormalizedName, tuple[Version, ...]]
+"""Versions to try first, by project, best first."""
 BuiltKey = tuple[NormalizedName, str | None, Hook]
-"""What is built on one target: a release by its version, a direct reference by "@" and where it leads, the project
-itself (None); and as what."""
+"""Identifies a build on one target: the name; the version of a release, "@" and the source of a direct reference, or None
+for the project itself; and the hook."""
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """What is built: an sdist, what a direct reference names, or the project itself (``source`` None)."""
+    """What is built: an sdist, a direct reference, or the project itself (``source`` None)."""
 
     name: NormalizedName
     version: str | None
@@ -29,17 +30,17 @@ class Subject(Struct, frozen=True, kw_only=True):
     source: Buildable | None
     facts: SdistFacts
     added: tuple[Requirement, ...] = ()
-    """What the user says its build needs beyond what it declares."""
+    """Build requirements that the user adds to the declared ones."""
     config_settings: ConfigSettings = ()
-    """What the user tells its backend, in every call of a hook."""
+    """What the user passes to its backend, in every call of a hook."""
     unnamed: bool = False
-    """Whether only its backend knows its name, and ``name`` stands for it."""
+    """Whether only the backend knows the name, and ``name`` is a placeholder."""
     hook: Hook = "wheel"
-    """As what it is built: only the project itself is ever installed in editable mode."""
+    """Only the project itself is ever built as "editable"."""
 
     @property
     def key(self) -> BuiltKey:
-        """What it is called among all that is built on a target."""
+        """The key of its build."""
         return built_key(self.name, self.version, self.source, self.hook)
 
     @property
@@ -47,54 +48,66 @@ class Subject(Struct, frozen=True, kw_only=True):
         """The sdist of an index, if it is one."""
         return self.source if isinstance(self.source, SourceDistribution) else None
 
+    def __str__(self) -> str:
+        editable = " (editable)" if self.hook == "editable" else ""
+        return f"{self.name} {self.version or ''}".rstrip() + editable
+
 
 def built_key(name: NormalizedName, version: str | None, source: Buildable | None, hook: Hook = "wheel") -> BuiltKey:
-    """Return what a build is called."""
-    place = source_of(source) if source is not None else ""
-    return (name, f"@{place}" if place else version if source is not None else None, hook)
+    """Return the key of a build."""
+    direct = source_of(source) if source is not None else ""
+    return (name, f"@{direct}" if direct else version if source is not None else None, hook)
 
 
 def key_of_pin(pin: Pin) -> BuiltKey:
-    """Return what the build of a pin would be called."""
-    place = source_of(pin.distribution)
-    return (pin.name, f"@{place}" if place else str(pin.version), "wheel")
+    """Return the key that the build of a pin has, if it is built."""
+    direct = source_of(pin.distribution)
+    return (pin.name, f"@{direct}" if direct else str(pin.version), "wheel")
 
 
 class Built(Struct, frozen=True, kw_only=True):
-    """One subject on one target: its build environment in both stages, and how the hook's answer is known."""
+    """One subject on one target: its build environment in both stages, and the hook's answer."""
 
     subject: Subject
     target: Target
     answer: HookAnswer
     declared: Resolved
+    """The environment of the declared build requirements, in which the hook is called."""
     final: Resolved
+    """The environment with the hook's requirements."""
+
+
+Builds = Mapping[BuiltKey, Built]
+"""Everything that was closed on one target so far: how each sdist in an environment is built."""
+
+
+class HookElsewhere(Struct, frozen=True, kw_only=True):
+    """The hook can only be called on another target, in the build environment there."""
+
+    target: Target
+    fallback: HookAnswer
+    """The answer unless the hook gives a better one there."""
 
 
 class Sources(Catalog, Protocol):
-    """The Catalog, what is known of source distributions, and what their backends may be asked."""
+    """The Catalog, and everything about builds."""
 
-    def subject(self, source: Buildable) -> Subject:
-        """Return what is to be built, with what it says of itself. Raises IndexFault or SafetyError."""
+    def inspect(self, source: Buildable) -> Subject:
+        """Return what is built, with its static facts. Raises IndexFault or SafetyError."""
 
-    def proven(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer:
-        """Return what the backend asks for on top as far as a rule proves it; else ``assumed``."""
+    def build_requirements(
+        self, subject: Subject, environment: Resolved, target: Target, builds: Builds
+    ) -> HookAnswer | HookElsewhere:
+        """Return what the backend requires beyond the declared requirements, in this environment of those.
 
-    def place(self, name: NormalizedName, target: Target) -> Target | None:
-        """Return the target on which a backend may be asked on behalf of another; None where it may not."""
+        Raises IndexFault or SafetyError.
+        """
 
-    def ask(
-        self, subject: Subject, environment: Resolved, target: Target, made: Mapping[BuiltKey, Built]
-    ) -> HookAnswer:
-        """Ask the backend in this environment. ``made`` tells how the sdists in it are built."""
+    def learn_metadata(self, request: BuildRequest, built: Built | None, builds: Builds) -> None:
+        """Have the backend make the metadata of a release in its build environment, and remember them.
 
-    def kept(self, subject: Subject, environment: Resolved, target: Target) -> HookAnswer | None:
-        """Return what an earlier lock recorded as observed, where the sdist and the declared releases are the same."""
-
-    def observe(self, built: Built, made: Mapping[BuiltKey, Built]) -> None:
-        """Ask for the metadata of a release in its build environment, and remember it; where that fails, assume it."""
-
-    def assume(self, request: BuildRequest) -> None:
-        """Remember the best guess at metadata that only a backend knows, and warn."""
+        They are assumed where the backend fails, or where there is no environment (``built`` None).
+        """
 
 
 class Closure(Struct, frozen=True, kw_only=True):
@@ -102,30 +115,30 @@ class Closure(Struct, frozen=True, kw_only=True):
 
     runtime: tuple[tuple[Target, Resolved], ...]
     builds: tuple[Built, ...]
-    """The project's own editable build is among them only where its hook asks for something else than for a wheel."""
+    """The project's own editable build is among them only where its hook requires something else than for a wheel."""
     editable_unknown: tuple[str, ...] = ()
     """Why the project's editable build is not known, where it should be."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What to close: one runtime problem a target, in order, and the project's own build where it has one."""
+    """What to close: one runtime problem for each target, in order, and the project's own build where it has one."""
 
     runtime: tuple[Problem, ...]
     project: Subject | None = None
     build_constraints: tuple[Requirement, ...] = ()
     observe_all: bool = False
-    """Ask backends also where a rule proves what they would answer."""
+    """Call hooks also where a rule proves the answer. For `Sources`, as are the next two."""
     extra_build_requires: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
     """What the user adds to the declared build requirements of each sdist of a project."""
     config_settings: Mapping[NormalizedName, ConfigSettings] = field(default_factory=dict)
-    """What the user tells the backend of each project."""
+    """What the user passes to the backend of each project."""
     share: bool = True
     """Prefer pins already made in build environments, so that one version serves as many as can share it."""
     runtime_hints: Mapping[str, Preferences] = field(default_factory=dict)
-    """Earlier pins by target label."""
+    """Pins of the previous lock by target label."""
     build_hints: Mapping[tuple[str, str, Hook], Preferences] = field(default_factory=dict)
-    """Earlier pins by (target label, name of what is built, as what)."""
+    """Pins of the previous lock by (target label, name of what is built, hook)."""
     build_moves: Preferences = field(default_factory=dict)
-    """What -P NAME==VERSION wants in builds of which no earlier lock tells."""
+    """Versions of -P NAME==VERSION for builds that the previous lock does not have."""
     shared: Mapping[str, Preferences] = field(default_factory=dict)
-    """By target label, versions that suit the most environments there: found by an earlier pass (sharing.py)."""
+    """By target label, versions that suit the most environments there: found by an earlier pass (`version_sharing`)."""

@@ -1,7 +1,6 @@
-"""Which part of the project's own wishes (base, an extra, a dependency group) reaches which pin, target by target."""
+"""Which scopes of the project (its dependencies, an extra, a dependency group) bring in which pin of one target."""
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from packaging.utils import NormalizedName
 
@@ -12,37 +11,40 @@ from deep_lock.resolver.walk import overridden
 from deep_lock.targets.markers import Scope
 
 RequirementScope = tuple[Scope, tuple[Requirement, ...]]
-"""One selectable part of the project with what it asks for: its dependencies, one extra, or one dependency group."""
-
-
-def reached_by(
-    requirements: tuple[Requirement, ...], problem: Problem, resolved: Resolved
-) -> frozenset[NormalizedName]:
-    """Return the names that one part alone would install on the problem's target."""
-    if problem.given is not None:
-        return frozenset(requirement.name for requirement in applicable(requirements, problem.target))
-    below: dict[tuple[NormalizedName | None, NormalizedName], list[Requirement]] = {}
-    for edge in resolved.edges:
-        below.setdefault((edge.parent, edge.parent_extra or BASE), []).append(edge.requirement)
-    roots = overridden(applicable(requirements, problem.target), problem)
-    queue: deque[Requirement] = deque(roots)
-    seen: set[tuple[NormalizedName, NormalizedName]] = set()
-    while queue:
-        requirement = queue.popleft()
-        for extra in (BASE, *requirement.extras):
-            node = (requirement.name, extra)
-            if node not in seen:
-                seen.add(node)
-                queue.extend(below.get(node, ()))
-    return frozenset(name for name, _ in seen)
+"""One scope of the project with its requirements."""
+_ByNode = Mapping[tuple[NormalizedName, NormalizedName], Sequence[Requirement]]
+"""Requirements by the name and extra that have them."""
 
 
 def scopes_by_pin(
     parts: Sequence[RequirementScope], problem: Problem, resolved: Resolved
 ) -> dict[NormalizedName, tuple[Scope, ...]]:
-    """Return, for each pinned name, the scopes that reach it, in the order given."""
+    """Return, for each pinned name, the scopes that bring it in, in the order given."""
+    below: dict[tuple[NormalizedName, NormalizedName], list[Requirement]] = {}
+    for edge in resolved.edges:
+        if edge.parent is not None:
+            below.setdefault((edge.parent, edge.parent_extra or BASE), []).append(edge.requirement)
     found: dict[NormalizedName, list[Scope]] = {}
     for scope, requirements in parts:
-        for name in reached_by(requirements, problem, resolved):
+        own = applicable(requirements, problem.target)
+        if problem.given is not None:  # an imported lock names every pin of each scope
+            names = {requirement.name for requirement in own}
+        else:
+            names = _names_below(overridden(own, problem), below)
+        for name in names:
             found.setdefault(name, []).append(scope)
     return {name: tuple(own) for name, own in found.items()}
+
+
+def _names_below(requirements: Sequence[Requirement], below: _ByNode) -> set[NormalizedName]:
+    """Return the names that requirements bring in, at any depth."""
+    waiting = list(requirements)
+    seen: set[tuple[NormalizedName, NormalizedName]] = set()
+    while waiting:
+        requirement = waiting.pop()
+        for extra in (BASE, *requirement.extras):
+            node = (requirement.name, extra)
+            if node not in seen:
+                seen.add(node)
+                waiting += below.get(node, ())
+    return {name for name, _ in seen}

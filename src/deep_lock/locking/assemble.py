@@ -1,9 +1,10 @@
-"""The finished graph, written as a Lock: what each entry is marked with, and why each file is listed.
+"""Writes a finished closure as the entries and build records of a lock.
 
-Law: only files that some declared target uses are listed, and an sdist only where some target builds it; so an installer
+Invariant: a file is listed only where some target uses it, and an sdist only where some target builds it; so an installer
 that requires hashes cannot build anything whose build was not locked.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -16,10 +17,9 @@ from packaging.version import Version
 from deep_lock.closure.model import Built, Closure, Subject, key_of_pin
 from deep_lock.closure.scopes import RequirementScope, scopes_by_pin
 from deep_lock.lockfile.paths import path_of_url, seen_from
-from deep_lock.models.build_system import Evidence
+from deep_lock.models.build_system import Evidence, KnownMetadata
 from deep_lock.models.distribution import (
     Archive,
-    Buildable,
     Direct,
     Directory,
     Distribution,
@@ -44,24 +44,118 @@ from deep_lock.models.lock import (
     LockedVcs,
     Needed,
 )
-from deep_lock.models.resolution import ALL, UNKNOWN_VERSION, Edge, Pin, Problem, Resolved, Selection
+from deep_lock.models.resolution import ALL, UNKNOWN_VERSION, Pin, Problem, Resolved, Selection
 from deep_lock.resolver.candidates import fitting_wheels, sdists_first, suffix_rank
 from deep_lock.sanitize import show
 from deep_lock.targets.markers import Scope, with_scopes
 from deep_lock.targets.target import Target
 
-EntryKey = tuple[NormalizedName, Version, str]
-"""What tells entries apart: name, version, and where a direct reference leads. A source tree has UNKNOWN_VERSION."""
+
+class FileCatalog(Protocol):
+    """The files of every release, and what is known of them."""
+
+    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+        """Return the files of a release."""
+
+    def digest(self, file: Distribution) -> str:
+        """Return the sha256 of a file: as its index states it, else of its bytes."""
+
+    def known_metadata(self, file: Installable) -> KnownMetadata | None:
+        """Return the metadata of a file or a source tree; None where nothing is known."""
 
 
-def entry_key(pin: Pin) -> EntryKey:
-    """Return the key of a pin's entry."""
-    version = pin.version if vouched_version(pin) is not None else UNKNOWN_VERSION
+class AssemblyInput(Struct, frozen=True, kw_only=True):
+    """All that the lock is written from. ``problems`` are the runtime problems, in target order."""
+
+    closure: Closure
+    problems: tuple[Problem, ...]
+    parts: tuple[RequirementScope, ...]
+    files: FileCatalog
+    selection: Selection
+    folder: Path
+    """The folder of the lock, absolute: paths of files are relative to it."""
+    every_file: bool = False
+    """List every file of each release, for mirrors, and not only those that some target uses."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(problem.target for problem in self.problems)
+
+
+# -- entries
+
+
+_EntryKey = tuple[NormalizedName, Version, str]
+"""Identifies an entry: name, version, and source of a direct reference. A source tree has UNKNOWN_VERSION."""
+
+
+class _Entry(Struct, kw_only=True):
+    """All uses of one release, over all targets and environments."""
+
+    pin: Pin
+    """The first of its pins."""
+    taken: dict[str, Installable] = field(default_factory=dict)
+    """The file that each target takes, by label."""
+    scopes: dict[str, tuple[Scope, ...]] = field(default_factory=dict)
+    """The scopes that bring it in at run time, by target label."""
+    children: set[_EntryKey] = field(default_factory=set)
+    direct: bool = False
+    """Whether the project itself requires it."""
+    in_environment: bool = False
+    """Whether a build environment has it."""
+    recorded: bool = False
+    """Whether it has a build record."""
+
+
+def packages(assembly: AssemblyInput) -> tuple[LockedPackage, ...]:
+    """Return every entry of the lock, sorted."""
+    entries = _entries(assembly)
+    counts = Counter(name for name, _, _ in entries)
+    references = {key: _reference(entry.pin, by_name=counts[key[0]] == 1) for key, entry in entries.items()}
+    return tuple(
+        _package(entries[key], tuple(references[child] for child in sorted(entries[key].children)), assembly)
+        for key in sorted(entries)
+    )
+
+
+def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
+    entries: dict[_EntryKey, _Entry] = {}
+    for (target, resolved), problem in zip(assembly.closure.runtime, assembly.problems, strict=True):
+        keys = _add_pins(entries, resolved, target)
+        scopes = scopes_by_pin(assembly.parts, problem, resolved)
+        for name, key in keys.items():
+            entries[key].scopes[target.label] = scopes[name]
+        for edge in resolved.edges:
+            if edge.parent is None:
+                entries[keys[edge.child]].direct = True
+    for built in assembly.closure.builds:
+        for resolved in (built.final, built.declared):
+            for key in _add_pins(entries, resolved, built.target).values():
+                entries[key].in_environment = True
+    recorded = {built.subject.key for built in assembly.closure.builds}
+    for entry in entries.values():
+        entry.recorded = key_of_pin(entry.pin) in recorded
+    return entries
+
+
+def _add_pins(entries: dict[_EntryKey, _Entry], resolved: Resolved, target: Target) -> dict[NormalizedName, _EntryKey]:
+    """Add each pin's file and dependencies to its entry; returns the keys of the entries by name."""
+    keys = {pin.name: _entry_key(pin) for pin in resolved.pins}
+    for pin in resolved.pins:
+        entry = entries.setdefault(keys[pin.name], _Entry(pin=pin))
+        entry.taken[target.label] = pin.distribution
+    for parent, child in _dependencies(resolved):
+        entries[keys[parent]].children.add(keys[child])
+    return keys
+
+
+def _entry_key(pin: Pin) -> _EntryKey:
+    version = pin.version if _stated_version(pin) is not None else UNKNOWN_VERSION
     return pin.name, version, source_of(pin.distribution)
 
 
-def vouched_version(pin: Pin) -> str | None:
-    """Return the version that an entry states: none for a source tree, whose version may change (PEP 751)."""
+def _stated_version(pin: Pin) -> str | None:
+    """Return the version of an entry: None for a source tree, whose version may change (PEP 751)."""
     match pin.distribution:
         case Directory() | Vcs() | Archive(version=None):
             return None
@@ -69,23 +163,52 @@ def vouched_version(pin: Pin) -> str | None:
             return str(pin.version)
 
 
-def direct_of(file: Installable) -> Direct | None:
-    """Return what was named directly, if it was."""
-    return None if isinstance(file, Wheel | SourceDistribution) else file
+def _reference(pin: Pin, *, by_name: bool) -> LockedReference:
+    """Return the reference to an entry: ``by_name`` where no other entry has its name."""
+    if by_name:
+        return LockedReference(name=pin.name)
+    file = pin.distribution
+    source = None if isinstance(file, Wheel | SourceDistribution) else _locked_source(file)
+    return LockedReference(name=pin.name, version=_stated_version(pin), source=source)
 
 
-def locked_source(file: Direct) -> LockedSource:
-    """Return the source of an entry."""
+def _package(entry: _Entry, references: tuple[LockedReference, ...], assembly: AssemblyInput) -> LockedPackage:
+    file = entry.pin.distribution
+    if isinstance(file, Wheel | SourceDistribution):
+        return _release(entry, references, assembly)
+    return _direct_reference(entry, file, references, assembly)
+
+
+def _direct_reference(
+    entry: _Entry, file: Direct, references: tuple[LockedReference, ...], assembly: AssemblyInput
+) -> LockedPackage:
+    source = built_from(file)
+    is_editable = any(isinstance(own, Directory) and own.editable for own in entry.taken.values())
+    return LockedPackage(
+        name=entry.pin.name,
+        version=_stated_version(entry.pin),
+        marker=_marker(entry, assembly.targets),
+        dependencies=references,
+        source=_locked_source(replace(file, editable=is_editable) if isinstance(file, Directory) else file),
+        direct=entry.direct,
+        build=f"{entry.pin.name} @ {source_of(file)}" if entry.recorded else None,
+        metadata=_evidence(source, assembly),
+        no_source=source is None and _is_allowed_wheel(entry, assembly.selection),
+    )
+
+
+def _locked_source(file: Direct) -> LockedSource:
+    subdirectory = file.subdirectory or None
     match file:
         case Directory():
-            return LockedDirectory(path=file.path, editable=file.editable, subdirectory=file.subdirectory or None)
+            return LockedDirectory(path=file.path, editable=file.editable, subdirectory=subdirectory)
         case Vcs():
             return LockedVcs(
                 url=file.url,
                 path=file.path,
                 requested_revision=file.requested_revision,
                 commit_id=file.commit_id,
-                subdirectory=file.subdirectory or None,
+                subdirectory=subdirectory,
             )
         case Archive():
             return LockedArchive(
@@ -93,230 +216,78 @@ def locked_source(file: Direct) -> LockedSource:
                 path=file.place if file.is_path else None,
                 size=file.file.size,
                 sha256=file.file.sha256 or "",
-                subdirectory=file.subdirectory or None,
+                subdirectory=subdirectory,
             )
 
 
-class FileCatalog(Protocol):
-    """What the assembly asks of the index: every file of a release, and digests where the index has none."""
-
-    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
-        """Return the files of a release."""
-
-    def digest(self, file: Distribution) -> str:
-        """Return the sha256 of a file: the promised one, else that of its bytes."""
-
-    def license(self, file: Distribution) -> str | None:
-        """Return the licence expression of a file's own metadata; None where they have none."""
-
-    def metadata_evidence(self, sdist: Buildable) -> Evidence | None:
-        """Return how the sdist's (or tree's) own metadata is known; None where it is plain metadata."""
-
-
-class _Entry(Struct, kw_only=True):
-    """All uses of one release, over all targets and environments."""
-
-    name: NormalizedName
-    version: Version
-    pin: Pin
-    """One of its pins."""
-    taken: dict[str, Installable] = field(default_factory=dict)
-    """The file that each target takes, by label."""
-    scopes: dict[str, tuple[Scope, ...]] = field(default_factory=dict)
-    recorded: bool = False
-    """Whether a build record stands for it."""
-    in_environment: bool = False
-    children: set[EntryKey] = field(default_factory=set)
-    direct: bool = False
-
-
-class AssemblyInput(Struct, frozen=True, kw_only=True):
-    """What is needed to write a closure down. ``problems`` are the runtime problems, in target order."""
-
-    closure: Closure
-    problems: tuple[Problem, ...]
-    parts: tuple[RequirementScope, ...]
-    shelf: FileCatalog
-    selection: Selection
-    folder: Path
-    """Where the lock will stand, absolute: files in folders are named as seen from there."""
-    every_file: bool = False
-    """List every file of each release, for mirrors, and not only what some target uses."""
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        return tuple(problem.target for problem in self.problems)
-
-
-def packages(assembly: AssemblyInput) -> tuple[LockedPackage, ...]:
-    """Return every entry of the lock, sorted."""
-    entries = _entries(assembly)
-    written = _References(entries=entries, several=_several(entries))
-    keys = sorted(entries)
-    return tuple(_package(entries[key], assembly, written) for key in keys)
-
-
-def _several(entries: Mapping[EntryKey, _Entry]) -> frozenset[NormalizedName]:
-    """Return the names that have more than one entry: references to them need a version."""
-    names = [key[0] for key in entries]
-    return frozenset(name for name in names if names.count(name) > 1)
-
-
-def _entries(assembly: AssemblyInput) -> dict[EntryKey, _Entry]:
-    entries: dict[EntryKey, _Entry] = {}
-    for (target, resolved), problem in zip(assembly.closure.runtime, assembly.problems, strict=True):
-        scopes = scopes_by_pin(assembly.parts, problem, resolved)
-        for pin, entry in _entered(entries, resolved, target):
-            entry.scopes[target.label] = scopes[pin.name]
-        keys = _keys(resolved)
-        for edge in resolved.edges:
-            if edge.parent is None:
-                entries[keys[edge.child]].direct = True
-    for built in assembly.closure.builds:
-        for resolved in (built.final, built.declared):
-            for _, entry in _entered(entries, resolved, built.target):
-                entry.in_environment = True
-    recorded = {built.subject.key for built in assembly.closure.builds}
-    for entry in entries.values():
-        entry.recorded = key_of_pin(entry.pin) in recorded
-    return entries
-
-
-def _entered(entries: dict[EntryKey, _Entry], resolved: Resolved, target: Target) -> list[tuple[Pin, _Entry]]:
-    """Note each pin's file, and what it brings in; return the pins with their entries."""
-    found = []
-    for pin in resolved.pins:
-        entry = entries.setdefault(entry_key(pin), _Entry(name=pin.name, version=pin.version, pin=pin))
-        entry.taken[target.label] = pin.distribution
-        found.append((pin, entry))
-    _add_children(entries, resolved, _keys(resolved))
-    return found
-
-
-def _keys(resolved: Resolved) -> dict[NormalizedName, EntryKey]:
-    return {pin.name: entry_key(pin) for pin in resolved.pins}
-
-
-def _add_children(
-    entries: Mapping[EntryKey, _Entry], resolved: Resolved, keys: Mapping[NormalizedName, EntryKey]
-) -> None:
-    for edge in resolved.edges:
-        if edge.parent is not None and edge.parent != edge.child:
-            entries[keys[edge.parent]].children.add(keys[edge.child])
-
-
-class _References(Struct, frozen=True, kw_only=True):
-    """What references between entries are made from."""
-
-    entries: Mapping[EntryKey, _Entry]
-    several: frozenset[NormalizedName]
-    """Names that have more than one entry."""
-
-    def references(self, entry: _Entry) -> tuple[LockedReference, ...]:
-        return tuple(self._reference(key) for key in sorted(entry.children))
-
-    def _reference(self, key: EntryKey) -> LockedReference:
-        if key[0] not in self.several:
-            return LockedReference(name=key[0])
-        pin = self.entries[key].pin
-        direct = direct_of(pin.distribution)
-        return LockedReference(
-            name=key[0],
-            version=vouched_version(pin),
-            source=None if direct is None else locked_source(direct),
-        )
-
-
-def _package(entry: _Entry, assembly: AssemblyInput, written: _References) -> LockedPackage:
-    direct = direct_of(entry.pin.distribution)
-    return _release(entry, assembly, written) if direct is None else _named(entry, direct, assembly, written)
-
-
-def _named(entry: _Entry, file: Direct, assembly: AssemblyInput, written: _References) -> LockedPackage:
-    """Return the entry of a direct reference."""
-    source = built_from(file)
-    edited = any(isinstance(own, Directory) and own.editable for own in entry.taken.values())
+def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: AssemblyInput) -> LockedPackage:
+    """Return the entry of a release of an index."""
+    name, version, selection = entry.pin.name, entry.pin.version, assembly.selection
+    files = assembly.files.files(name, version)
+    all_wheels = [file for file in files if isinstance(file, Wheel)]
+    taken = {label: file for label, file in entry.taken.items() if isinstance(file, Wheel | SourceDistribution)}
+    first = next(iter(taken.values()))
+    built_on = {label: file for label, file in taken.items() if isinstance(file, SourceDistribution)}
+    sdist = next(iter(built_on.values()), None)
+    listed_sdist = sdist or (_best_sdist(files) if assembly.every_file else None)
+    wheels = all_wheels if assembly.every_file else _used_wheels(taken, files, assembly)
+    listed = (*wheels, *((listed_sdist,) if listed_sdist is not None else ()))
+    by_choice = _is_no_binary(name, selection) or sdists_first(name, selection)
+    at_runtime = bool(entry.scopes)
+    known = assembly.files.known_metadata(first)
     return LockedPackage(
-        name=entry.name,
-        version=vouched_version(entry.pin),
-        marker=_marker(entry, assembly.targets),
-        dependencies=written.references(entry),
-        source=locked_source(replace(file, editable=edited) if isinstance(file, Directory) else file),
+        name=name,
+        version=str(version),
+        marker=_marker(entry, assembly.targets) if at_runtime else BUILD_MARKER,
+        requires_python=first.requires_python,
+        dependencies=references,
+        index=_index_of((first, *listed)),
+        sdist=_locked_file(listed_sdist, assembly) if listed_sdist is not None else None,
+        wheels=tuple(_locked_file(wheel, assembly) for wheel in wheels),
+        build_only=not at_runtime,
+        also_build=at_runtime and entry.in_environment,
+        sdist_only=sdist is not None and not all_wheels,
+        build_on=tuple(sorted(built_on)) if all_wheels and not by_choice else (),
         direct=entry.direct,
-        build=f"{entry.name} @ {source_of(file)}" if entry.recorded else None,
-        metadata=assembly.shelf.metadata_evidence(source) if source is not None else None,
-        no_source=source is None and _no_source(entry, assembly.selection),
+        build=f"{name}=={version}" if entry.recorded else None,
+        metadata=_evidence(sdist, assembly),
+        license=None if known is None else known.metadata.license,
+        yanked=next((show(file.yanked) for file in taken.values() if file.yanked is not None), None),
+        hash_origin="computed" if any(file.sha256 is None for file in listed) else None,
+        no_source=_is_allowed_wheel(entry, selection),
     )
 
 
-def _release(entry: _Entry, assembly: AssemblyInput, written: _References) -> LockedPackage:
-    targets = assembly.targets
-    files = assembly.shelf.files(entry.name, entry.version)
-    uses = {label: own for label, own in entry.taken.items() if isinstance(own, Wheel | SourceDistribution)}
-    taken = next(iter(uses.values()))
-    wheels = _every_wheel(files) if assembly.every_file else _wheels(uses, files, targets, assembly.selection)
-    sdists = {label: file for label, file in uses.items() if isinstance(file, SourceDistribution)}
-    sdist = next(iter(sdists.values()), None)
-    listed = sdist or (_best_sdist(files) if assembly.every_file else None)
-    has_wheel = any(isinstance(file, Wheel) for file in files)
-    by_choice = is_no_binary(entry.name, assembly.selection) or sdists_first(entry.name, assembly.selection)
-    runtime = bool(entry.scopes)
-    return LockedPackage(
-        name=entry.name,
-        version=str(entry.version),
-        marker=_marker(entry, targets) if runtime else BUILD_MARKER,
-        requires_python=taken.requires_python,
-        dependencies=written.references(entry),
-        index=_index_of((taken, *wheels, *((listed,) if listed is not None else ()))),
-        sdist=_locked(listed, assembly) if listed is not None else None,
-        wheels=tuple(_locked(wheel, assembly) for wheel in wheels),
-        build_only=not runtime,
-        also_build=runtime and entry.in_environment,
-        sdist_only=sdist is not None and not has_wheel,
-        build_on=tuple(sorted(sdists)) if has_wheel and not by_choice else (),
-        direct=entry.direct,
-        build=f"{entry.name}=={entry.version}" if entry.recorded else None,
-        metadata=assembly.shelf.metadata_evidence(sdist) if sdist is not None else None,
-        license=assembly.shelf.license(taken),
-        yanked=next((show(file.yanked) for file in uses.values() if file.yanked is not None), None),
-        hash_origin="computed" if _lacks_digest(wheels, listed) else None,
-        no_source=_no_source(entry, assembly.selection),
-    )
+def _evidence(source: Installable | None, assembly: AssemblyInput) -> Evidence | None:
+    known = assembly.files.known_metadata(source) if source is not None else None
+    return None if known is None else known.evidence
 
 
-def _lacks_digest(wheels: Sequence[Wheel], sdist: SourceDistribution | None) -> bool:
-    return any(wheel.sha256 is None for wheel in wheels) or (sdist is not None and sdist.sha256 is None)
-
-
-def is_no_binary(name: str, selection: Selection) -> bool:
-    """Whether the user asked for the project as an sdist."""
+def _is_no_binary(name: str, selection: Selection) -> bool:
+    """Whether the user chose sdists for the project."""
     return name in selection.no_binary or ALL in selection.no_binary
 
 
-def _no_source(entry: _Entry, selection: Selection) -> bool:
+def _is_allowed_wheel(entry: _Entry, selection: Selection) -> bool:
+    """Whether it is a wheel that the build scope "all" makes an exception for."""
     return (
         selection.build_scope == "all"
-        and entry.name in selection.allow_wheel
+        and entry.pin.name in selection.allow_wheel
         and all(map(is_wheel, entry.taken.values()))
     )
 
 
-def _wheels(
-    uses: Mapping[str, Distribution], files: Sequence[Distribution], targets: Sequence[Target], selection: Selection
+def _used_wheels(
+    taken: Mapping[str, Distribution], files: Sequence[Distribution], assembly: AssemblyInput
 ) -> list[Wheel]:
     """Return the wheels that fit a target which uses the release, in file name order."""
     found: dict[str, Wheel] = {}
-    for target in targets:
-        taken = uses.get(target.label)
-        if taken is None:
-            continue
-        for wheel in fitting_wheels(files, target, selection, yanked_ok=taken.yanked is not None):
-            found[wheel.filename] = wheel
+    for target in assembly.targets:
+        own = taken.get(target.label)
+        if own is not None:
+            for wheel in fitting_wheels(files, target, assembly.selection, yanked_ok=own.yanked is not None):
+                found[wheel.filename] = wheel
     return [found[filename] for filename in sorted(found)]
-
-
-def _every_wheel(files: Sequence[Distribution]) -> list[Wheel]:
-    return [file for file in files if isinstance(file, Wheel)]
 
 
 def _best_sdist(files: Sequence[Distribution]) -> SourceDistribution | None:
@@ -325,70 +296,76 @@ def _best_sdist(files: Sequence[Distribution]) -> SourceDistribution | None:
 
 
 def _index_of(files: Sequence[Distribution]) -> str | None:
-    """Return the index of the first file that has one. A folder is no index: its place is told by the files' paths."""
+    """Return the index of the first file that has one. A folder is no index: the files' paths state it."""
     return next((file.index for file in files if path_of_url(file.url) is None), None)
 
 
-def _locked(file: Distribution, assembly: AssemblyInput) -> LockedFile:
+def _locked_file(file: Distribution, assembly: AssemblyInput) -> LockedFile:
     path = path_of_url(file.url)
     return LockedFile(
         name=file.filename,
         url=file.url if path is None else None,
         path=None if path is None else seen_from(assembly.folder, path),
-        sha256=assembly.shelf.digest(file),
+        sha256=assembly.files.digest(file),
         upload_time=file.upload_time,
         size=file.size,
     )
 
 
-def _marker(entry: _Entry, targets: Sequence[Target]) -> str | None:
+def _marker(entry: _Entry, targets: tuple[Target, ...]) -> str | None:
     labels: dict[Scope, set[str]] = {}
     for label, scopes in entry.scopes.items():
         for scope in scopes:
             labels.setdefault(scope, set()).add(label)
-    return with_scopes([(frozenset(own), scope) for scope, own in sorted(labels.items())], tuple(targets))
+    return with_scopes([(frozenset(own), scope) for scope, own in sorted(labels.items())], targets)
+
+
+# -- build records
 
 
 def builds(assembly: AssemblyInput) -> tuple[LockedBuild, ...]:
-    """Return the build records; targets on which a record says the same are put together."""
+    """Return the build records; targets with the same record share it."""
     alike: dict[tuple[object, ...], list[Built]] = {}
     for built in assembly.closure.builds:
         alike.setdefault(_content(built, assembly), []).append(built)
     everywhere = len(assembly.targets)
     return tuple(
-        _build(same, assembly, () if len(same) == everywhere else tuple(sorted(built.target.label for built in same)))
+        _build(
+            same[0],
+            () if len(same) == everywhere else tuple(sorted(built.target.label for built in same)),
+            assembly,
+        )
         for same in alike.values()
     )
 
 
 def _content(built: Built, assembly: AssemblyInput) -> tuple[object, ...]:
-    """Return all that a record says, targets aside."""
+    """Return all that differs between records, targets aside."""
     return (
         built.subject.name,
         built.subject.version,
-        _source(built),
+        _record_source(built.subject),
         built.subject.hook,
         built.answer,
-        _needed(built, assembly),
+        _needed(built.subject, assembly),
         _members(built.final),
         _members(built.declared),
     )
 
 
-def _build(same: Sequence[Built], assembly: AssemblyInput, labels: tuple[str, ...]) -> LockedBuild:
-    built = same[0]
+def _build(built: Built, labels: tuple[str, ...], assembly: AssemblyInput) -> LockedBuild:
     subject, answer = built.subject, built.answer
     system = subject.facts.build_system
     final, declared = _members(built.final), _members(built.declared)
     added = tuple(sorted({str(requirement) for requirement in subject.added}))
     return LockedBuild(
         name=subject.name,
-        version=_recorded_version(subject),
-        source=_source(built),
+        version=_record_version(subject),
+        source=_record_source(subject),
         hook="editable" if subject.hook == "editable" else None,
-        sdist=_recorded_digest(subject, assembly),
+        sdist=_record_digest(subject, assembly),
         cargo_lock=f"sha256:{subject.facts.cargo_lock}" if subject.facts.cargo_lock else None,
-        needed=_needed(built, assembly),
+        needed=_needed(subject, assembly),
         targets=labels,
         backend=system.backend,
         backend_path=system.backend_path,
@@ -405,13 +382,12 @@ def _build(same: Sequence[Built], assembly: AssemblyInput, labels: tuple[str, ..
     )
 
 
-def _source(built: Built) -> str | None:
-    """Return where the source tree of a record is; None for an sdist of an index."""
-    source = built.subject.source
-    return "." if source is None else source_of(source) or None
+def _record_source(subject: Subject) -> str | None:
+    """Return the location of the source tree; None for an sdist of an index."""
+    return "." if subject.source is None else source_of(subject.source) or None
 
 
-def _recorded_version(subject: Subject) -> str | None:
+def _record_version(subject: Subject) -> str | None:
     match subject.source:
         case Directory() | Vcs():
             return None
@@ -421,41 +397,41 @@ def _recorded_version(subject: Subject) -> str | None:
             return subject.version
 
 
-def _recorded_digest(subject: Subject, assembly: AssemblyInput) -> str | None:
+def _record_digest(subject: Subject, assembly: AssemblyInput) -> str | None:
     match subject.source:
         case SourceDistribution() as sdist:
-            return f"sha256:{assembly.shelf.digest(sdist)}"
+            return f"sha256:{assembly.files.digest(sdist)}"
         case Archive(file=file):
             return f"sha256:{file.sha256}"
         case _:
             return None
 
 
-def _needed(built: Built, assembly: AssemblyInput) -> Needed:
-    subject = built.subject
+def _needed(subject: Subject, assembly: AssemblyInput) -> Needed:
     if subject.source is None:
         return "project"
-    if subject.sdist is None:
+    sdist = subject.sdist
+    if sdist is None:
         return "direct"
-    files = assembly.shelf.files(subject.sdist.name, subject.sdist.version)
-    if not any(isinstance(file, Wheel) for file in files):
+    if not any(isinstance(file, Wheel) for file in assembly.files.files(sdist.name, sdist.version)):
         return "always"
-    if sdists_first(subject.sdist.name, assembly.selection):
+    if sdists_first(sdist.name, assembly.selection):
         return "scope"
-    if is_no_binary(subject.sdist.name, assembly.selection):
-        return "forced"
-    return "targets"
+    return "forced" if _is_no_binary(sdist.name, assembly.selection) else "targets"
 
 
 def _members(resolved: Resolved) -> tuple[EnvironmentMember, ...]:
     below: dict[NormalizedName, set[str]] = {}
-    for edge in _inner(resolved.edges):
-        below.setdefault(edge[0], set()).add(edge[1])
+    for parent, child in _dependencies(resolved):
+        below.setdefault(parent, set()).add(child)
     return tuple(
         EnvironmentMember(name=pin.name, version=str(pin.version), dependencies=tuple(sorted(below.get(pin.name, ()))))
         for pin in resolved.pins
     )
 
 
-def _inner(edges: Sequence[Edge]) -> list[tuple[NormalizedName, NormalizedName]]:
-    return [(edge.parent, edge.child) for edge in edges if edge.parent is not None and edge.parent != edge.child]
+def _dependencies(resolved: Resolved) -> list[tuple[NormalizedName, NormalizedName]]:
+    """Return (parent, child) of every edge between two pins."""
+    return [
+        (edge.parent, edge.child) for edge in resolved.edges if edge.parent is not None and edge.parent != edge.child
+    ]

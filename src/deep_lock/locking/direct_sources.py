@@ -1,12 +1,12 @@
-"""What direct references lead to: folders, commits, archives. Each is looked at once in a run.
+"""Direct references: folders, commits and archives. Each is followed once in a run.
 
-Law: what is found is pinned to its bytes (a commit, a sha256) before anything is read out of it; only a folder is read as
-it stands. A pin of the earlier lock holds as long as the reference is the same.
+Invariant: a commit or an archive is pinned to its bytes (commit id, sha256) before anything is read out of it; a folder is
+read as it is. A pin of the previous lock is kept as long as the reference is the same.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from packaging.utils import (
@@ -18,35 +18,32 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
-from deep_lock.closure.model import Subject
 from deep_lock.errors import DeepLockError, MetadataInvalid, NameMismatch, RequirementsInvalid
 from deep_lock.index.client import IndexClient
-from deep_lock.models.build_system import Evidence
 from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.distribution import Archive, Direct, Directory, SourceDistribution, Vcs, Wheel, source_of
 from deep_lock.models.lock import Lock, LockedArchive, LockedVcs
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import UNKNOWN_VERSION, BuildRequest, Candidate
+from deep_lock.models.resolution import UNKNOWN_VERSION
 from deep_lock.project.local_trees import LocalTrees
 from deep_lock.sdist import project_tree, source_tree
-from deep_lock.targets.target import Target
 
 if TYPE_CHECKING:
     from deep_lock.network.git import Repositories
 
 
-class EarlierPins(Struct, frozen=True, kw_only=True):
-    """What an earlier lock pinned references to."""
+class PreviousPins(Struct, frozen=True, kw_only=True):
+    """What the previous lock pinned references to."""
 
     commits: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
-    """By place of the repository and requested revision."""
+    """By location of the repository and requested revision."""
     digests: Mapping[str, str] = field(default_factory=dict)
-    """By URL of the archive."""
+    """sha256 by URL of the archive."""
 
 
-def earlier_pins(old: Lock | None, *, without: frozenset[str]) -> EarlierPins:
-    """Return the pins of a lock, less those of the projects that are to be looked at again."""
+def previous_pins(old: Lock | None, *, without: frozenset[str]) -> PreviousPins:
+    """Return the pins of a lock, less those of the projects that are upgraded."""
     commits: dict[tuple[str, str | None], str] = {}
     digests: dict[str, str] = {}
     for entry in old.packages if old is not None else ():
@@ -59,19 +56,26 @@ def earlier_pins(old: Lock | None, *, without: frozenset[str]) -> EarlierPins:
                 digests[url] = digest
             case _:
                 continue
-    return EarlierPins(commits=commits, digests=digests)
+    return PreviousPins(commits=commits, digests=digests)
 
 
-class _Found(Struct, frozen=True, kw_only=True):
-    """One reference, followed."""
+class Followed(Struct, frozen=True, kw_only=True):
+    """A direct reference, pinned and read."""
 
     file: Direct
     tree: "project_tree.TreeFacts | None"
     """None for a wheel."""
 
+    @property
+    def version(self) -> Version | None:
+        """The version; None where only the build backend knows it."""
+        if self.tree is not None:
+            return self.tree.version
+        return self.file.file.version if isinstance(self.file, Archive) else None
+
 
 class DirectSources:
-    """Serves the part of `closure.Sources` that is about direct references."""
+    """Follows the direct references of a run."""
 
     def __init__(
         self,
@@ -79,168 +83,119 @@ class DirectSources:
         client: IndexClient,
         repositories: Callable[[], "Repositories"],
         trees: LocalTrees,
-        earlier: EarlierPins,
+        previous: PreviousPins,
     ) -> None:
-        """``repositories`` gives the same ones at each call; it is called where the first commit is asked for."""
+        """``repositories`` returns the same object at each call; it is first called for the first commit."""
         self._client = client
         self._repositories = repositories
         self._trees = trees
-        self._earlier = earlier
-        self._found: dict[tuple[NormalizedName, str], _Found] = {}
-        self._by_source: dict[tuple[NormalizedName, str], _Found] = {}
-        self._told: dict[tuple[NormalizedName, str], Metadata] = {}
-        """What backends told."""
-        self._assumed: dict[tuple[NormalizedName, str], Metadata] = {}
+        self._previous = previous
+        self._followed: dict[tuple[NormalizedName, str], Followed] = {}
+        self._trees_read: dict[tuple[NormalizedName, str], project_tree.TreeFacts] = {}
 
-    # -- for the resolver
-
-    def candidate(self, requirement: Requirement, target: Target, *, needs_version: bool) -> Candidate | BuildRequest:
+    def follow(self, requirement: Requirement) -> Followed:
         """Return what a requirement's URL names. Raises DeepLockError, naming the requirement's origin."""
-        found = self._follow(requirement)
-        version = self._version(found)
-        if needs_version and version is None and _key(found.file) not in self._assumed:
-            return self._request(found, target)
-        return Candidate(name=requirement.name, version=version or UNKNOWN_VERSION, distribution=found.file)
-
-    def metadata(self, file: Direct, target: Target) -> Metadata | BuildRequest:
-        """Return the core metadata of what was found, or the request to ask its backend."""
-        if isinstance(file, Archive) and isinstance(file.file, Wheel):
-            return self._client.wheel_metadata(file.file)
-        found = self._by_source[_key(file)]
-        known = self._told.get(_key(file)) or self._assumed.get(_key(file))
-        if known is None and found.tree is not None:
-            known = found.tree.facts.metadata
-        return self._request(found, target) if known is None else known
-
-    def _request(self, found: _Found, target: Target) -> BuildRequest:
-        version = self._version(found) or UNKNOWN_VERSION
-        return BuildRequest(name=found.file.name, version=version, source=found.file, target=target)
-
-    def _version(self, found: _Found) -> Version | None:
-        if found.tree is None:
-            return found.file.file.version if isinstance(found.file, Archive) else None
-        told = self._told.get(_key(found.file))
-        return Version(told.version) if told is not None else found.tree.version
-
-    # -- for the closure
-
-    def subject(self, file: Direct) -> Subject:
-        """Return what is to be built."""
-        found = self._by_source[_key(file)]
-        if found.tree is None:
-            raise MetadataInvalid(f"{file.name}: a wheel is not built")
-        version = found.tree.version
-        return Subject(
-            name=file.name, version=None if version is None else str(version), source=file, facts=found.tree.facts
-        )
-
-    def observe(self, file: Direct, told: Metadata) -> None:
-        """Remember what the backend told. Raises RequirementInvalid for a reference in it that cannot be put in place."""
-        if isinstance(file, Directory):
-            told = self._trees.localized(told, self._trees.tree(file.path, file.subdirectory).folder)
-        self._told[_key(file)] = told
-
-    def assume(self, file: Direct) -> str:
-        """Remember the best guess; returns where it was taken from."""
-        tree = self._by_source[_key(file)].tree
-        guess = None if tree is None else tree.facts.metadata or tree.facts.guess
-        self._assumed[_key(file)] = guess or Metadata(name=file.name, version=str(UNKNOWN_VERSION))
-        return "what its files list" if guess is not None else "nothing: none are known"
-
-    def evidence(self, file: Direct) -> Evidence | None:
-        """Return how the metadata are known; None for those of a wheel or a PKG-INFO."""
-        if _key(file) in self._told:
-            return "observed"
-        if _key(file) in self._assumed:
-            return "assumed"
-        tree = self._by_source[_key(file)].tree
-        return None if tree is None or tree.facts.metadata_source == "pkg-info" else "static"
-
-    def notes(self, file: Direct) -> tuple[str, ...]:
-        """Return what was found odd in the tree."""
-        tree = self._by_source[_key(file)].tree
-        return () if tree is None else tree.facts.notes
-
-    # -- following references
-
-    def _follow(self, requirement: Requirement) -> _Found:
         url = requirement.url or ""
         key = (requirement.name, url)
-        if key not in self._found:
+        if key not in self._followed:
             try:
-                found = self._look(parse_reference(url), requirement.name)
+                found = self._read(parse_reference(url), requirement.name)
             except DeepLockError as error:
-                raise _placed(error, requirement) from None
-            self._found[key] = found
-            self._by_source[_key(found.file)] = found
-        return self._found[key]
+                origin = requirement.origin or requirement.name
+                raise type(error)(f"{origin}: {error.message}", hint=error.hint) from None
+            self._followed[key] = found
+            if found.tree is not None:
+                self._trees_read[found.file.name, source_of(found.file)] = found.tree
+        return self._followed[key]
 
-    def _look(self, wanted: Reference, name: NormalizedName) -> _Found:
-        if wanted.kind == "git":
-            return self._commit(wanted, name)
-        return self._archive(wanted, name) if wanted.is_archive else self._folder(wanted, name)
+    def tree(self, file: Direct) -> "project_tree.TreeFacts":
+        """Return the source tree of a reference that was followed. Raises MetadataInvalid for a wheel."""
+        tree = self._trees_read.get((file.name, source_of(file)))
+        if tree is None:
+            raise MetadataInvalid(f"{file.name}: a wheel is not built")
+        return tree
 
-    def _folder(self, wanted: Reference, name: NormalizedName) -> _Found:
-        tree = self._trees.tree(wanted.place, wanted.subdirectory).facts
+    def localized(self, folder: Directory, metadata: Metadata) -> Metadata:
+        """Return metadata of a folder with its references as seen from the lock.
+
+        Raises RequirementInvalid for one that cannot be located.
+        """
+        return self._trees.localized(metadata, self._trees.tree(folder.path, folder.subdirectory).folder)
+
+    def checkout(self, commit: Vcs, folder: Path) -> Path:
+        """Put a commit with its history and tags into a new folder. Raises IndexFault and UsageError."""
+        location = commit.url or self._remote(commit.path or "")
+        return self._repositories().checkout(location, commit.commit_id, commit.requested_revision, folder)
+
+    # -- one kind of reference each
+
+    def _read(self, reference: Reference, name: NormalizedName) -> Followed:
+        if reference.kind == "git":
+            return self._commit(reference, name)
+        return self._archive(reference, name) if reference.is_archive else self._folder(reference, name)
+
+    def _folder(self, reference: Reference, name: NormalizedName) -> Followed:
+        tree = self._trees.tree(reference.place, reference.subdirectory).facts
         if tree.name != name:
-            raise NameMismatch(f"{wanted.place}: is the project {tree.name!r}, not {name!r}")
-        file = Directory(name=name, path=wanted.place, editable=wanted.editable, subdirectory=wanted.subdirectory)
-        return _Found(file=file, tree=tree)
+            raise NameMismatch(f"{reference.place}: is the project {tree.name!r}, not {name!r}")
+        file = Directory(
+            name=name, path=reference.place, editable=reference.editable, subdirectory=reference.subdirectory
+        )
+        return Followed(file=file, tree=tree)
 
-    def _commit(self, wanted: Reference, name: NormalizedName) -> _Found:
-        place = self._remote(wanted.place) if wanted.is_path else wanted.place
-        kept = self._earlier.commits.get((wanted.place, wanted.revision))
-        commit = kept or self._repositories().commit_of(place, wanted.revision)
+    def _commit(self, reference: Reference, name: NormalizedName) -> Followed:
+        location = self._remote(reference.place) if reference.is_path else reference.place
+        pinned = self._previous.commits.get((reference.place, reference.revision))
+        commit = pinned or self._repositories().commit_of(location, reference.revision)
         file = Vcs(
             name=name,
-            url=None if wanted.is_path else wanted.place,
-            path=wanted.place if wanted.is_path else None,
-            requested_revision=wanted.revision,
+            url=None if reference.is_path else reference.place,
+            path=reference.place if reference.is_path else None,
+            requested_revision=reference.revision,
             commit_id=commit,
-            subdirectory=wanted.subdirectory,
+            subdirectory=reference.subdirectory,
         )
         where = source_of(file)
-        with self._repositories().archive(place, commit, wanted.revision) as packed:
-            members = source_tree.read_members(packed, "tree.tar.gz", inside=wanted.subdirectory)
+        with self._repositories().archive(location, commit, reference.revision) as packed:
+            members = source_tree.read_members(packed, "tree.tar.gz", inside=reference.subdirectory)
         _refuse_empty(members.names, where)
-        return _Found(file=file, tree=project_tree.read_tree(members, where, name=name))
+        return Followed(file=file, tree=project_tree.read_tree(members, where, name=name))
 
     def _remote(self, path: str) -> str:
         return self._trees.folder(path).as_uri()
 
-    def _archive(self, wanted: Reference, name: NormalizedName) -> _Found:
-        if wanted.is_path:
-            path, digest = self._client.named_path(self._trees.folder(wanted.place), sha256=wanted.sha256)
+    def _archive(self, reference: Reference, name: NormalizedName) -> Followed:
+        if reference.is_path:
+            path, digest = self._client.named_path(self._trees.folder(reference.place), sha256=reference.sha256)
             url = path.as_uri()
         else:
-            url = wanted.place
-            path, digest = self._client.named_file(url, sha256=wanted.sha256 or self._earlier.digests.get(url))
+            url = reference.place
+            pinned = reference.sha256 or self._previous.digests.get(url)
+            path, digest = self._client.named_file(url, sha256=pinned)
         self._client.offer(url, path)
-        filename = wanted.place.partition("?")[0].rpartition("/")[2]
-        common = {"url": url, "sha256": digest, "size": path.stat().st_size}
+        filename = reference.place.partition("?")[0].rpartition("/")[2]
+        size = path.stat().st_size
         if filename.endswith(".whl"):
-            return _Found(file=_archive_of(_wheel(filename, name, common), wanted, vouched=True), tree=None)
+            wheel = _wheel(filename, name, url=url, sha256=digest, size=size)
+            return Followed(file=_archive_of(wheel, reference, vouched=True), tree=None)
         with path.open("rb") as packed:
-            members = source_tree.read_members(packed, filename, inside=wanted.subdirectory)
+            members = source_tree.read_members(packed, filename, inside=reference.subdirectory)
         _refuse_empty(members.names, filename)
         tree = project_tree.read_tree(members, filename, name=name)
-        version = tree.version or UNKNOWN_VERSION
-        sdist = _sdist(filename, name, version, common)
-        return _Found(file=_archive_of(sdist, wanted, vouched=tree.is_sdist and _says(filename, version)), tree=tree)
-
-    def checkout(self, commit: Vcs, folder: Path) -> Path:
-        """Put a commit with its history and tags into a new folder. Raises IndexFault and UsageError."""
-        place = commit.url or self._remote(commit.path or "")
-        return self._repositories().checkout(place, commit.commit_id, commit.requested_revision, folder)
-
-
-def _key(file: Direct) -> tuple[NormalizedName, str]:
-    return file.name, source_of(file)
-
-
-def _placed(error: DeepLockError, requirement: Requirement) -> DeepLockError:
-    """Return the error with the place where the reference was written."""
-    return type(error)(f"{requirement.origin or requirement.name}: {error.message}", hint=error.hint)
+        sdist = SourceDistribution(
+            filename=filename,
+            name=name,
+            version=tree.version or UNKNOWN_VERSION,
+            url=url,
+            sha256=digest,
+            size=size,
+            upload_time=None,
+            requires_python=None,
+            yanked=None,
+            index="",
+        )
+        vouched = tree.is_sdist and _states_version(filename, sdist.version)
+        return Followed(file=_archive_of(sdist, reference, vouched=vouched), tree=tree)
 
 
 def _refuse_empty(names: frozenset[str], where: str) -> None:
@@ -248,11 +203,11 @@ def _refuse_empty(names: frozenset[str], where: str) -> None:
         raise RequirementsInvalid(f"{where}: holds no Python project: no pyproject.toml")
 
 
-def _wheel(filename: str, name: NormalizedName, common: Mapping[str, object]) -> Wheel:
+def _wheel(filename: str, name: NormalizedName, *, url: str, sha256: str, size: int) -> Wheel:
     try:
         own, version, build, _ = parse_wheel_filename(filename)
     except (InvalidWheelFilename, ValueError):
-        _refuse_name(filename)
+        raise RequirementsInvalid(f"{filename[:100]!r} is not the name of a wheel") from None
     if own != name:
         raise NameMismatch(f"{filename}: is a wheel of {own!r}, not of {name!r}")
     return Wheel(
@@ -261,9 +216,9 @@ def _wheel(filename: str, name: NormalizedName, common: Mapping[str, object]) ->
         version=version,
         build="".join(map(str, build)),
         tags="-".join(filename.removesuffix(".whl").split("-")[-3:]),
-        url=str(common["url"]),
-        sha256=str(common["sha256"]),
-        size=int(str(common["size"])),
+        url=url,
+        sha256=sha256,
+        size=size,
         upload_time=None,
         requires_python=None,
         yanked=None,
@@ -272,39 +227,20 @@ def _wheel(filename: str, name: NormalizedName, common: Mapping[str, object]) ->
     )
 
 
-def _refuse_name(filename: str) -> NoReturn:
-    raise RequirementsInvalid(f"{filename[:100]!r} is not the name of a wheel")
-
-
-def _sdist(filename: str, name: NormalizedName, version: Version, common: Mapping[str, object]) -> SourceDistribution:
-    return SourceDistribution(
-        filename=filename,
-        name=name,
-        version=version,
-        url=str(common["url"]),
-        sha256=str(common["sha256"]),
-        size=int(str(common["size"])),
-        upload_time=None,
-        requires_python=None,
-        yanked=None,
-        index="",
-    )
-
-
-def _says(filename: str, version: Version) -> bool:
-    """Whether a file's name tells the version: then it is an sdist, and not just any archive."""
+def _states_version(filename: str, version: Version) -> bool:
+    """Whether a file name states the version: then the file is an sdist, and not just any archive."""
     try:
         return parse_sdist_filename(filename)[1] == version
     except (InvalidSdistFilename, ValueError):
         return False
 
 
-def _archive_of(file: Wheel | SourceDistribution, wanted: Reference, *, vouched: bool) -> Archive:
+def _archive_of(file: Wheel | SourceDistribution, reference: Reference, *, vouched: bool) -> Archive:
     return Archive(
         name=file.name,
         file=file,
-        place=wanted.place,
-        is_path=wanted.is_path,
+        place=reference.place,
+        is_path=reference.is_path,
         version=str(file.version) if vouched else None,
-        subdirectory=wanted.subdirectory,
+        subdirectory=reference.subdirectory,
     )

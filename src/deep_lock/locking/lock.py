@@ -28,8 +28,8 @@ from deep_lock.lockfile.rewrite import keep_unknown, require_same_bytes
 from deep_lock.lockfile.writer import to_text
 from deep_lock.locking import imported_lock, project_build, warnings
 from deep_lock.locking.assemble import AssemblyInput, builds, packages
-from deep_lock.locking.catalog import IndexSources
-from deep_lock.locking.direct_sources import DirectSources, earlier_pins
+from deep_lock.locking.catalog import IndexCatalog
+from deep_lock.locking.direct_sources import DirectSources, previous_pins
 from deep_lock.locking.imported_lock import ImportedHashes
 from deep_lock.locking.indexes import Network, open_network
 from deep_lock.locking.inputs import LockRequest, head_of, resolve_inputs, with_targets
@@ -58,7 +58,7 @@ def build_lock(run: LockRequest, network: Network, reporter: Reporter) -> Lock:
             lambda: git.Repositories(surroundings.cache_folder, surroundings.environ, offline=run.flags.network.offline)
         ),
         trees=run.gathered.trees,
-        earlier=earlier_pins(run.old, without=moved),
+        previous=previous_pins(run.old, without=moved),
     )
     workshop = BuildContext(
         machine=machine,
@@ -70,25 +70,17 @@ def build_lock(run: LockRequest, network: Network, reporter: Reporter) -> Lock:
     )
     plan = _plan(run)
     given = ImportedHashes(run.gathered.foreign)
-    backends = HookRunner(
-        workshop=workshop,
-        machine=machine,
-        cache=network.cache,
-        reporter=reporter,
-        afresh=run.flags.network.refresh,
+    hooks = HookRunner(
+        context=workshop, machine=machine, cache=network.cache, reporter=reporter, refresh=run.flags.network.refresh
     )
-    sources = IndexSources(
+    sources = IndexCatalog(
         client=network.client,
         cache=network.cache,
-        selection=run.selection,
-        target=run.targets[0],
-        reporter=reporter,
-        backends=backends,
-        earlier=earlier_of(run.old),
-        added=plan.extra_build_requires,
-        settings=plan.config_settings.keys(),
         direct=direct,
-        given=given,
+        hooks=hooks,
+        plan=plan,
+        previous=earlier_of(run.old),
+        hashes=given,
     )
     with closing(workshop):
         if run.gathered.foreign is not None:
@@ -97,7 +89,7 @@ def build_lock(run: LockRequest, network: Network, reporter: Reporter) -> Lock:
             given.check(made)
             return made
         if run.gathered.project.unknown:
-            run = _asked(run, plan, sources=sources, backends=backends, reporter=reporter)
+            run = _asked(run, plan, sources=sources, hooks=hooks, reporter=reporter)
             plan = _plan(run)
         return _closed(run, plan, sources, reporter)
 
@@ -106,7 +98,7 @@ def _plan(run: LockRequest) -> Plan:
     return plan_of(run.flags, run.gathered, run.old, selection=run.selection, targets=run.targets)
 
 
-def _fitting(run: LockRequest, plan: Plan, sources: IndexSources, reporter: Reporter) -> LockRequest:
+def _fitting(run: LockRequest, plan: Plan, sources: IndexCatalog, reporter: Reporter) -> LockRequest:
     """Leave out default targets that cannot take what another tool's lock pins."""
     foreign = run.gathered.foreign
     if foreign is None:
@@ -117,16 +109,14 @@ def _fitting(run: LockRequest, plan: Plan, sources: IndexSources, reporter: Repo
 
 
 def _asked(
-    run: LockRequest, plan: Plan, *, sources: IndexSources, backends: HookRunner, reporter: Reporter
+    run: LockRequest, plan: Plan, *, sources: IndexCatalog, hooks: HookRunner, reporter: Reporter
 ) -> LockRequest:
     """Complete the project by what its own backend tells; where it cannot be asked, by what the old lock says.
 
     Raises HookRefused where neither can be.
     """
     project = run.gathered.project
-    known = project_build.from_backend(
-        project, plan, plan.runtime[0], sources=sources, backends=backends, reporter=reporter
-    )
+    known = project_build.from_backend(project, plan, plan.runtime[0], sources=sources, hooks=hooks, reporter=reporter)
     if known is None:
         fields = " and ".join(f"project.{key}" for key in sorted(project.unknown))
         said = f"{fields}: dynamic, known to the build backend only, and that cannot be asked here"
@@ -140,7 +130,7 @@ def _asked(
     return replace(run, gathered=with_dynamic_metadata(run.gathered, known, run.flags.inputs))
 
 
-def _closed(run: LockRequest, plan: Plan, sources: IndexSources, reporter: Reporter) -> Lock:
+def _closed(run: LockRequest, plan: Plan, sources: IndexCatalog, reporter: Reporter) -> Lock:
     closure = _shared(plan, sources, reporter)
     require_sources(closure, run.selection)
     upgrade = run.flags.upgrade
@@ -162,7 +152,7 @@ def _closed(run: LockRequest, plan: Plan, sources: IndexSources, reporter: Repor
         closure=closure,
         problems=plan.runtime,
         parts=run.gathered.parts,
-        shelf=sources,
+        files=sources,
         selection=run.selection,
         folder=run.folder,
         every_file=run.gathered.config.files == "all",
@@ -170,7 +160,7 @@ def _closed(run: LockRequest, plan: Plan, sources: IndexSources, reporter: Repor
     return replace(head_of(run), packages=packages(assembly), builds=builds(assembly))
 
 
-def _shared(plan: Plan, sources: IndexSources, reporter: Reporter) -> Closure:
+def _shared(plan: Plan, sources: IndexCatalog, reporter: Reporter) -> Closure:
     """Close once; close again where environments could share more, and keep what names fewer releases."""
     closure = close(plan, sources, reporter)
     preferences = shared_preferences(closure) if plan.share else {}

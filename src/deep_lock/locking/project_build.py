@@ -70,7 +70,7 @@ def from_lock(project: Project, old: Lock) -> Project:
 
 
 def from_backend(
-    project: Project, plan: Plan, problem: Problem, *, sources: Sources, backends: HookRunner, reporter: Reporter
+    project: Project, plan: Plan, problem: Problem, *, sources: Sources, hooks: HookRunner, reporter: Reporter
 ) -> Project | None:
     """Return the project with the dependencies that its own backend tells; None where it cannot be asked.
 
@@ -79,11 +79,11 @@ def from_backend(
     subject = plan.project
     if subject is not None and subject.facts.metadata is not None:
         return _with(project, subject.facts.metadata)  # its files prove it: nothing need run
-    place = None if subject is None else sources.place(subject.name, problem.target)
-    if subject is None or place is None:
+    target = None if subject is None else hooks.machine.hook_target(subject.name, problem.target)
+    if subject is None or target is None:
         return None
-    built, made = close_build(plan, subject, replace(problem, target=place), sources, reporter)
-    metadata = backends.metadata(built, made)
+    built, builds = close_build(plan, subject, replace(problem, target=target), sources, reporter)
+    metadata = hooks.metadata(built, builds)
     return None if metadata is None else _with(replace(project, name=metadata.name), metadata)
 
 

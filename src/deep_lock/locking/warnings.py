@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.builds.context import called
 from deep_lock.closure.model import Built, Closure
 from deep_lock.errors import HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
-from deep_lock.locking.catalog import IndexSources
+from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.models.distribution import SourceDistribution, Wheel, is_wheel, source_of
 from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.foreign_lock import ForeignLock
@@ -32,7 +31,7 @@ _NOTES = {
 
 def warn(
     closure: Closure,
-    sources: IndexSources,
+    sources: IndexCatalog,
     reporter: Reporter,
     *,
     added: Iterable[NormalizedName] = (),
@@ -47,7 +46,7 @@ def warn(
     _tell_of_yanked(closure, reporter)
     _tell_of_assumed(closure, sources, reporter)
     _tell_of_status(closure, sources, reporter)
-    _tell_of_notes(closure, sources, reporter)
+    _tell_of_notes(closure, reporter)
     _tell_of_downloaders(closure, reporter)
     _tell_of_unused(closure, added, settings, reporter)
     _tell_of_elsewhere(closure, reporter)
@@ -125,7 +124,7 @@ def _assumed(closure: Closure) -> list[tuple[str, str]]:
 
 
 def _called(built: Built) -> str:
-    return called(built.subject)
+    return str(built.subject)
 
 
 def _tell_of_evidence(closure: Closure, reporter: Reporter) -> None:
@@ -153,17 +152,21 @@ def _tell_of_yanked(closure: Closure, reporter: Reporter) -> None:
             reporter(Warned(code="yanked", subject=f"{pin.name} {pin.version}", message=f"it is yanked{reason}"))
 
 
-def _tell_of_assumed(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
+def _tell_of_assumed(closure: Closure, sources: IndexCatalog, reporter: Reporter) -> None:
     """Tell of metadata that nobody proved."""
-    pins = {(pin.name, pin.version, source_of(pin.distribution)): pin for pin in _pins(closure)}
+    pins = {
+        (pin.name, pin.version, source_of(pin.distribution)): pin.distribution
+        for pin in _pins(closure)
+        if not is_wheel(pin.distribution)
+    }
     for key in sorted(pins):
-        source = sources.assumed_from(pins[key])
-        if source is not None:
-            message = f"only its build backend knows its dependencies; taken from {source}"
+        known = sources.known_metadata(pins[key])
+        if known is not None and known.evidence == "assumed":
+            message = f"only its build backend knows its dependencies; taken from {known.assumed_from}"
             reporter(Warned(code="metadata-assumed", subject=f"{key[0]} {key[1]}", message=message))
 
 
-def _tell_of_status(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
+def _tell_of_status(closure: Closure, sources: IndexCatalog, reporter: Reporter) -> None:
     """PEP 792: a project that is archived, deprecated or in quarantine. The index's word, for the reader to judge."""
     for name in sorted({name for name, _ in _releases(closure)}):
         status = sources.status(name)
@@ -172,11 +175,11 @@ def _tell_of_status(closure: Closure, sources: IndexSources, reporter: Reporter)
             reporter(Warned(code="project-status", subject=name, message=message))
 
 
-def _tell_of_notes(closure: Closure, sources: IndexSources, reporter: Reporter) -> None:
+def _tell_of_notes(closure: Closure, reporter: Reporter) -> None:
     """Tell what is odd about the sdists that will be built."""
-    built = {_called(own): own.subject.source for own in closure.builds if own.subject.source is not None}
+    built = {_called(own): own.subject.facts for own in closure.builds if own.subject.source is not None}
     for name in sorted(built):
-        for note in sources.notes(built[name]):
+        for note in built[name].notes:
             if note in _NOTES:
                 reporter(Warned(code=note, subject=name, message=_NOTES[note]))
 

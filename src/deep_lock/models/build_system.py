@@ -52,6 +52,20 @@ class HookAnswer(Struct, frozen=True, kw_only=True):
     observed_on: str = ""
     """The label of the target that it was observed on; empty where the evidence is another."""
 
+    def replaced_by(self, other: "HookAnswer") -> "HookAnswer":
+        """Return the other answer where it is an observed one, or where this one is assumed; else this one."""
+        return other if other.evidence == "observed" or self.evidence == "assumed" else self
+
+
+class KnownMetadata(Struct, frozen=True, kw_only=True):
+    """Runtime metadata of a file or a source tree."""
+
+    metadata: Metadata
+    evidence: Evidence | None = None
+    """How they are known; None where the file itself states them (a wheel, or PKG-INFO 2.2 and later)."""
+    assumed_from: str = ""
+    """What they were taken from, where they are assumed."""
+
 
 class SdistFacts(Struct, frozen=True, kw_only=True):
     """All that is read out of an sdist without unpacking or running it. Depends on its bytes alone: cached by sha256."""

@@ -7,6 +7,7 @@ import re
 
 from msgspec import Struct
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from deep_lock.errors import LimitExceeded, MetadataInvalid, NameMismatch
 from deep_lock.models.requirement import MAX_NAME_LENGTH
@@ -123,3 +124,11 @@ def is_static(metadata: Metadata, field: str = "requires-dist") -> bool:
     """
     major, minor = _numbers(metadata.metadata_version)
     return major is not None and (major, minor) >= (2, 2) and field not in metadata.dynamic
+
+
+def is_same_version(text: str, other: str) -> bool:
+    """Whether two texts are one version; texts that are no versions (PEP 440) are compared as they are."""
+    try:
+        return Version(text) == Version(other)
+    except (InvalidVersion, ValueError):
+        return text == other

@@ -1,7 +1,7 @@
-"""Wheels out of a lock: each sdist in its own locked environment, the deepest first, several at once.
+"""Builds wheels from a lock: each sdist in its own locked environment, the deepest first, several at once.
 
-Law: a build sees the releases that its record names, in exactly those versions, checked, and no network. What its backend
-asks for on top of them is an error: nothing that was not locked is ever fetched for it.
+Invariant: a build sees exactly the releases of its build record, checked, and no network. A further requirement of its
+backend is an error: nothing that is not locked is ever fetched for it.
 """
 
 import threading
@@ -15,9 +15,8 @@ from typing import Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 from packaging.utils import InvalidWheelFilename, NormalizedName, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
 
-from deep_lock.builds import environment, hooks, interpreters, unpack
+from deep_lock.builds import hooks, interpreters, unpack, virtual_environment
 from deep_lock.builds.context import BUILD_SECONDS, RUNNER_VERSION
 from deep_lock.builds.host import Machine
 from deep_lock.builds.sandbox import sandbox
@@ -30,7 +29,7 @@ from deep_lock.lockfile.index import Key
 from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, tags_of
 from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.lock import LockedFile, LockedPackage
-from deep_lock.models.metadata import Metadata, check_name, parse_metadata
+from deep_lock.models.metadata import Metadata, check_name, is_same_version, parse_metadata
 from deep_lock.models.requirement import Requirement, parse_requirement
 from deep_lock.resolver.dependencies import BASE, IneligibleError, dependencies
 from deep_lock.sanitize import show
@@ -39,7 +38,7 @@ from deep_lock.targets.target import Target, UnevaluableMarker, holds, python_fi
 
 
 class Expected(Struct, frozen=True, kw_only=True):
-    """What the lock says of a release that is built on a target."""
+    """What the lock records of a release that is built on a target."""
 
     entry: LockedPackage
     version: str
@@ -47,20 +46,20 @@ class Expected(Struct, frozen=True, kw_only=True):
     targets: tuple[Target, ...]
     """All targets of the lock: the entry's dependencies are those on any of them."""
     overridden: frozenset[str] = frozenset()
-    """Names whose requirements the project replaced by its own."""
+    """Names whose requirements the project overrides."""
 
     @property
     def release(self) -> str:
         return f"{self.entry.name} {self.version}"
 
 
-def judge_wheel(path: Path, expected: Expected) -> Metadata:
-    """Read a wheel that was built, and return its metadata if name, version, tags and dependencies are the locked ones.
+def check_wheel(path: Path, expected: Expected) -> Metadata:
+    """Return the metadata of a built wheel, if name, version, tags and dependencies are the locked ones.
 
     Raises WheelDiffers, MetadataInvalid and ArchiveError.
     """
     entry, release = expected.entry, expected.release
-    _judge_name(path.name, expected)
+    _check_file_name(path.name, expected)
     where = f"the wheel that was built of {release}"
     try:
         with path.open("rb") as file:
@@ -68,22 +67,22 @@ def judge_wheel(path: Path, expected: Expected) -> Metadata:
     except OSError as error:
         raise ArchiveBroken(f"{where}: {error.strerror or error}") from None
     check_name(metadata, canonicalize_name(entry.name), where)
-    if not _same(metadata.version, expected.version):
+    if not is_same_version(metadata.version, expected.version):
         raise WheelDiffers(f"{where} is of version {show(metadata.version)}", hint=LOCK_AGAIN)
     if not python_fits(metadata.requires_python, expected.target):
         wanted = show(metadata.requires_python or "")
         raise WheelDiffers(f"{where} wants Python {wanted}, which {expected.target.label} is not", hint=LOCK_AGAIN)
-    _judge_dependencies(metadata, expected, where)
+    _check_dependencies(metadata, expected, where)
     return metadata
 
 
-def _judge_name(filename: str, expected: Expected) -> None:
+def _check_file_name(filename: str, expected: Expected) -> None:
     entry, target = expected.entry, expected.target
     try:
         name, version, _, _ = parse_wheel_filename(filename)
     except (InvalidWheelFilename, ValueError):
         raise WheelDiffers(f"{expected.release}: its backend made {show(filename)}, which names no wheel") from None
-    if name != entry.name or not _same(str(version), expected.version):
+    if name != entry.name or not is_same_version(str(version), expected.version):
         raise WheelDiffers(f"{expected.release}: its backend made {show(filename)}, another release", hint=LOCK_AGAIN)
     if rank(_as_locked(tags_of(filename), target), target) is None:
         raise WheelDiffers(
@@ -93,7 +92,7 @@ def _judge_name(filename: str, expected: Expected) -> None:
 
 
 def _as_locked(tags: str, target: Target) -> str:
-    """Return the tags with the target's own platform for the bare one, which says: where it was built."""
+    """Return the tags with the target's platform in place of the bare one (``linux_x86_64``), which means this machine."""
     python, abi, platforms = tags.rsplit("-", 2) if tags.count("-") >= 2 else ("", "", "")
     system = parse_platform(target.platform)
     bare = f"linux_{system.machine}" if system.variables["sys_platform"] == "linux" else ""
@@ -101,27 +100,20 @@ def _as_locked(tags: str, target: Target) -> str:
     return f"{python}-{abi}-{'.'.join(known)}"
 
 
-def _same(told: str, version: str) -> bool:
-    try:
-        return Version(told) == Version(version)
-    except (InvalidVersion, ValueError):
-        return told == version
-
-
 # -- dependencies
 
 
-def _judge_dependencies(metadata: Metadata, expected: Expected, where: str) -> None:
-    """Compare names: what is asked for here is locked, and what is locked is asked for on some target or by an extra."""
+def _check_dependencies(metadata: Metadata, expected: Expected, where: str) -> None:
+    """Compare names: each requirement here is locked, and each locked one is required on some target or by an extra."""
     entry = expected.entry
     locked = {reference.name for reference in entry.dependencies}
-    for requirement in asked_for(metadata, expected.target, where):
+    for requirement in requirements_of(metadata, expected.target, where):
         if requirement.name not in locked and not _is_left_out(requirement, expected):
             raise WheelDiffers(
                 f"{where} asks for {show(str(requirement))}, and the lock does not know that", hint=LOCK_AGAIN
             )
     if entry.wheels:
-        return  # on other targets a wheel is taken, which may ask for something else
+        return  # other targets take a wheel of the index, which may have other requirements
     possible = _possible(metadata, expected, where)
     for name in sorted(locked - possible - expected.overridden):
         raise WheelDiffers(f"{where} does not ask for {name}, and the lock says that it does", hint=LOCK_AGAIN)
@@ -137,25 +129,25 @@ def _possible(metadata: Metadata, expected: Expected, where: str) -> frozenset[s
         requirement.name
         for target in expected.targets
         for extra in extras
-        for requirement in asked_for(metadata, target, where, extra)
+        for requirement in requirements_of(metadata, target, where, extra)
     )
 
 
-def asked_for(metadata: Metadata, target: Target, where: str, extra: NormalizedName = BASE) -> tuple[Requirement, ...]:
-    """Return what a release asks for on a target, by itself or because of an extra. Raises MetadataInvalid."""
+def requirements_of(metadata: Metadata, target: Target, where: str, extra: NormalizedName = BASE) -> tuple[Requirement, ...]:
+    """Return the requirements of a release on a target, its own or those of an extra. Raises MetadataInvalid."""
     try:
         return dependencies(metadata, target, extra)
     except IneligibleError as error:
         raise MetadataInvalid(f"{where}: {error}") from None
 
 
-def judge_company(metadata: Metadata, expected: Expected, versions: Mapping[str, str], place: str) -> None:
-    """Refuse a built wheel whose requirements the releases around it do not meet; ``place`` says around what.
+def check_environment(metadata: Metadata, expected: Expected, versions: Mapping[str, str], place: str) -> None:
+    """Refuse a built wheel with a requirement that the other releases of its environment do not meet.
 
-    ``versions`` are the releases by name. Raises WheelDiffers and MetadataInvalid.
+    ``versions`` are the releases by name, ``place`` describes the environment. Raises WheelDiffers and MetadataInvalid.
     """
     where = f"the wheel that was built of {expected.release}"
-    for requirement in asked_for(metadata, expected.target, where):
+    for requirement in requirements_of(metadata, expected.target, where):
         if not _is_left_out(requirement, expected) and not is_met(requirement, versions):
             found = versions.get(requirement.name)
             there = f"{requirement.name} {found} is locked there" if found else "it is not locked there"
@@ -163,7 +155,7 @@ def judge_company(metadata: Metadata, expected: Expected, versions: Mapping[str,
 
 
 def is_met(requirement: Requirement, versions: Mapping[str, str]) -> bool:
-    """Whether one of the releases is what is asked for. Nothing locked is known to be what stands at a URL."""
+    """Whether one of the releases meets the requirement. A requirement with a URL is never known to be met."""
     version = versions.get(requirement.name)
     if version is None or requirement.url is not None:
         return False
@@ -173,11 +165,8 @@ def is_met(requirement: Requirement, versions: Mapping[str, str]) -> bool:
         return False
 
 
-EPOCH = 315_532_800
-"""1980-01-01: of an sdist whose time nobody knows. Zip archives begin there."""
-
 OUTPUT_BYTES = 64 * 1024 * 1024
-"""What one build may say: compilers are talkative."""
+"""Limit of the output of one build: compilers print a lot."""
 
 CRATES = (
     "it needs Rust crates, which the lock does not hold and a build cannot fetch: take a wheel (--only-binary NAME)"
@@ -187,23 +176,23 @@ _T = TypeVar("_T")
 
 
 class Store(Protocol):
-    """Where files come from, and wheels go to. Called by several threads, never by two for one release."""
+    """The files of the lock, and the wheels that are built. Called by several threads, never by two for one release."""
 
     def file(self, file: LockedFile) -> Path:
-        """Return where a file of the lock stands, whole and checked."""
+        """Return the path of a file of the lock, whole and checked."""
 
     def wheel(self, taken: BuiltArtifact) -> Path | None:
-        """Return the wheel that was built of a release, by this run or an earlier one; its name is its own."""
+        """Return the wheel that was built of a release, by this run or an earlier one, under its own file name."""
 
     def keep(self, taken: BuiltArtifact, wheel: Path) -> None:
-        """Keep a wheel that was built and judged."""
+        """Keep a wheel that was built and checked."""
 
     def log(self, taken: BuiltArtifact, text: str) -> Path:
-        """Keep what a failed build said, and return where."""
+        """Keep the output of a failed build, and return its path."""
 
 
 class Site(Struct, frozen=True, kw_only=True):
-    """What all builds of a run share."""
+    """What is common to all builds of a run."""
 
     taking: InstallPlan
     target: Target
@@ -213,13 +202,13 @@ class Site(Struct, frozen=True, kw_only=True):
     machine: Machine
     interpreter: "interpreters.Interpreter"
     source_date_epoch: int | None
-    """What the user set for all builds; None for the time of each sdist."""
+    """Set by the user for all builds; None for the upload time of each sdist."""
     store: Store
     reporter: Reporter
 
 
 def digests(site: Site) -> Mapping[Key, str]:
-    """Return what tells each build from every other: its sdist, its environment to full depth, the target, how it runs."""
+    """Return what identifies each build: its sdist, its environment to full depth, the target, how it runs."""
     found: dict[Key, str] = {}
     for key, taken in site.taking.ordered.items():
         if isinstance(taken, WheelArtifact):
@@ -246,20 +235,20 @@ def missing(site: Site) -> tuple[BuiltArtifact, ...]:
 
 
 def build_wheels(site: Site, waiting: Sequence[BuiltArtifact], *, jobs: int) -> None:
-    """Build what is missing, up to ``jobs`` at once, then hold every built wheel against the lock.
+    """Build what is missing, up to ``jobs`` at once, then check every built wheel against the lock.
 
-    Raises SafetyError of the first build that fails; the others are given up, and what is finished stays.
+    Raises SafetyError of the first build that fails; the others are cancelled, and finished wheels are kept.
     """
     if waiting:
         _refuse_unrunnable(site, waiting)
-        load_all()  # a stranger's code is about to be unpacked
+        load_all()  # untrusted code is about to be unpacked
         with hooks.quiet_backends():
             _build_all(site, waiting, jobs)
     versions = site.taking.versions
     for taken in site.taking.sourced:
-        metadata = judge_wheel(_stored(site, taken), _expected(site, taken))
+        metadata = check_wheel(_stored(site, taken), _expected(site, taken))
         if taken.key in site.taking.runtime:
-            judge_company(metadata, _expected(site, taken), versions, f"at run time on {site.target.label}")
+            check_environment(metadata, _expected(site, taken), versions, f"at run time on {site.target.label}")
 
 
 def _refuse_unrunnable(site: Site, waiting: Sequence[BuiltArtifact]) -> None:
@@ -301,59 +290,64 @@ class _Build:
         self._site = site
         self._taken = taken
         self._cancelled = cancelled
-        self._said: list[str] = []
+        self._output: list[str] = []
 
     def run(self, *, of: int) -> None:
-        """Build the wheel, judge and keep it. Raises SafetyError, with the log's place where the backend is at fault."""
+        """Build the wheel, check and keep it. Raises SafetyError, with the path of the log where the backend is at fault."""
         site, taken = self._site, self._taken
         if self._cancelled.is_set():
             return
         site.reporter(Building(what=taken.called))
         try:
-            with disposable_folder("deep-lock-build-") as room:
-                self._run(room.resolve())
+            with disposable_folder("deep-lock-build-") as folder:
+                self._run(folder.resolve())
         except SafetyError as error:
-            said = "\n".join(self._said)
-            if not said.strip() or self._cancelled.is_set():
+            output = "\n".join(self._output)
+            if not output.strip() or self._cancelled.is_set():
                 raise
-            place = site.store.log(taken, said)
+            log = site.store.log(taken, output)
             hint = error.hint or (CRATES if taken.build.cargo_lock else "")
-            raise type(error)(f"{error.message}\nall that it said: {place}", hint=hint) from None
+            raise type(error)(f"{error.message}\nall that it said: {log}", hint=hint) from None
         finally:
             site.reporter(BuildEnded(what=taken.called, of=of))
 
-    def _run(self, room: Path) -> None:
-        own = self._environment(room / "environment")
-        self._refuse_unlocked(self._call(own, room / "asking", hooks.requires_for_wheel))
-        out = room / "wheel"
+    def _run(self, folder: Path) -> None:
+        environment = self._environment(folder / "environment")
+        self._refuse_unlocked(self._call(environment, folder / "asking", hooks.requires_for_wheel))
+        out = folder / "wheel"
         out.mkdir()
-        wheel = self._call(own, room / "building", lambda call: hooks.build_wheel(call, out))
-        judge_wheel(wheel, _expected(self._site, self._taken))
+        wheel = self._call(environment, folder / "building", lambda call: hooks.build_wheel(call, out))
+        check_wheel(wheel, _expected(self._site, self._taken))
         self._site.store.keep(self._taken, wheel)
 
-    def _environment(self, folder: Path) -> "environment.Environment":
+    def _environment(self, folder: Path) -> "virtual_environment.VirtualEnvironment":
         site = self._site
         members = [site.taking.ordered[key] for key in self._taken.needed]
-        versions = self._versions()
+        versions = self._site.taking.named(self._taken.needed)
         wheels = []
         for member in members:
             if isinstance(member, WheelArtifact):
                 wheels.append((site.store.file(member.wheel), member.wheel.name))
                 continue
             wheel, expected = _stored(site, member), _expected(site, member)
-            judge_company(judge_wheel(wheel, expected), expected, versions, f"in the build of {self._taken.called}")
+            check_environment(check_wheel(wheel, expected), expected, versions, f"in the build of {self._taken.called}")
             wheels.append((wheel, wheel.name))
-        return environment.make_environment(folder, site.interpreter, wheels)
+        return virtual_environment.make_environment(folder, site.interpreter, wheels)
 
-    def _call(self, own: "environment.Environment", folder: Path, ask: "Callable[[hooks.Call], _T]") -> _T:
+    def _call(
+        self,
+        environment: "virtual_environment.VirtualEnvironment",
+        folder: Path,
+        hook: "Callable[[hooks.Call], _T]",
+    ) -> _T:
         """Call one hook on a fresh copy of the tree."""
         site, taken = self._site, self._taken
-        scratch, place = folder / "scratch", folder / "tree"
+        scratch, unpacked = folder / "scratch", folder / "tree"
         scratch.mkdir(parents=True)
-        place.mkdir()
+        unpacked.mkdir()
         with site.store.file(taken.sdist).open("rb") as file:
-            tree = unpack.unpack(file, taken.sdist.name, place)
-        return ask(
+            tree = unpack.unpack(file, taken.sdist.name, unpacked)
+        return hook(
             hooks.Call(
                 called=taken.called,
                 system=BuildSystem(
@@ -364,7 +358,7 @@ class _Build:
                 tree=tree / taken.subdirectory,
                 archive_root=tree if taken.subdirectory else None,
                 scratch=scratch,
-                environment=own,
+                environment=environment,
                 system_path=True,
                 confined=site.machine.is_confined(canonicalize_name(taken.entry.name)),
                 limits=sandbox.Limits(
@@ -375,17 +369,14 @@ class _Build:
                 ),
                 source_date_epoch=_epoch(site, taken),
                 config_settings=taken.config_settings,
-                on_output=self._said.append,
+                on_output=self._output.append,
                 cancelled=self._cancelled,
             )
         )
 
-    def _versions(self) -> dict[str, str]:
-        return self._site.taking.named(self._taken.needed)
-
     def _refuse_unlocked(self, answer: Sequence[str]) -> None:
-        """Hold what the backend asks for here against what its environment has."""
-        versions = self._versions()
+        """Refuse a requirement of the hook that its environment does not meet."""
+        versions = self._site.taking.named(self._taken.needed)
         for text in answer:
             requirement = parse_requirement(text)
             try:
@@ -405,8 +396,10 @@ class _Build:
         """Return the extras of a release with which the environment was resolved."""
         build = self._taken.build
         texts = (*build.requires, *build.requires_user, *(build.requires_dynamic or ()))
-        asked = (parse_requirement(text) for text in texts)
-        return frozenset(extra for requirement in asked if requirement.name == name for extra in requirement.extras)
+        requirements = (parse_requirement(text) for text in texts)
+        return frozenset(
+            extra for requirement in requirements if requirement.name == name for extra in requirement.extras
+        )
 
 
 def _stored(site: Site, taken: BuiltArtifact) -> Path:
@@ -423,8 +416,8 @@ def _expected(site: Site, taken: BuiltArtifact) -> Expected:
 
 
 def _epoch(site: Site, taken: BuiltArtifact) -> int:
-    """Return the time that goes into archives: what the user set, else when the sdist was uploaded."""
+    """Return SOURCE_DATE_EPOCH: as the user set it, else the upload time of the sdist, from 1980 on."""
     if site.source_date_epoch is not None:
         return site.source_date_epoch
     uploaded = taken.sdist.upload_time
-    return EPOCH if uploaded is None else max(EPOCH, int(uploaded.timestamp()))
+    return unpack.ZIP_EPOCH if uploaded is None else max(unpack.ZIP_EPOCH, int(uploaded.timestamp()))

@@ -22,31 +22,31 @@ def machine(*targets: Target, heard: list[Event] | None = None, **policy: object
 
 
 def test_a_target_that_runs_here_is_its_own_place() -> None:
-    assert machine(HERE, trust_all=True).place(NAME, HERE) == HERE
+    assert machine(HERE, trust_all=True).hook_target(NAME, HERE) == HERE
 
 
 def test_a_foreign_target_is_spoken_for_by_a_declared_one() -> None:
-    assert machine(MAC, HERE, trust_all=True).place(NAME, MAC) == HERE
+    assert machine(MAC, HERE, trust_all=True).hook_target(NAME, MAC) == HERE
 
 
 def test_without_a_declared_target_that_runs_here_this_interpreter_speaks() -> None:
-    place = machine(MAC, trust_all=True).place(NAME, MAC)
+    place = machine(MAC, trust_all=True).hook_target(NAME, MAC)
     assert place is not None
     assert place.python_full_version == HOST.python_full_version
 
 
 def test_static_means_that_nothing_runs() -> None:
-    assert machine(HERE).place(NAME, HERE) is None
+    assert machine(HERE).hook_target(NAME, HERE) is None
 
 
 def test_without_a_sandbox_only_the_trusted_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "is_possible", lambda: False)
     heard: list[Event] = []
     here = machine(HERE, heard=heard, sandboxed=True, trusted=frozenset({NAME}))
-    assert here.place(NAME, HERE) == HERE
+    assert here.hook_target(NAME, HERE) == HERE
     assert heard == []
-    assert here.place(OTHER, HERE) is None
-    assert here.place(OTHER, HERE) is None
+    assert here.hook_target(OTHER, HERE) is None
+    assert here.hook_target(OTHER, HERE) is None
     assert [event.code for event in heard if isinstance(event, Warned)] == ["no-sandbox"]
 
 

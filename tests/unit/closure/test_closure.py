@@ -238,7 +238,8 @@ def test_what_the_user_adds_is_added_to_every_sdist_of_the_name_and_not_to_the_p
         **{name: {"1.0": {}} for name in "tu"},
     }
     added = {requirement.name: wishes("u") for requirement in wishes("s", "app", "t", "never")}
-    found = closed(world, "a", project=app, share=False, extra_build_requires=added)
+    sources = WorldSources(world=world, added=added)
+    found = close(plan("a", project=app, share=False), sources, silent)
     by_release = {
         f"{own.subject.name} {own.subject.version}": sorted(pin.name for pin in own.final.pins) for own in found.builds
     }

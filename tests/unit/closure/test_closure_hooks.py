@@ -19,11 +19,11 @@ TOOLS: dict[str, Any] = {"t": {"1.0": {}, "2.0": {}}, "u": {"1.0": {}, "2.0": {}
 
 
 def asked(
-    world: dict[str, Any], *targets: Target, runs: dict[str, Target], **more: Any
+    world: dict[str, Any], *targets: Target, runs: dict[str, Target], observe_all: bool = False
 ) -> tuple[list[Built], WorldSources]:
-    sources = WorldSources(world=world, runs=runs)
+    sources = WorldSources(world=world, runs=runs, observe_all=observe_all)
     problems = tuple(Problem(requirements=wishes("a"), target=own, selection=Selection()) for own in targets)
-    return list(close(Plan(runtime=problems, **more), sources, silent).builds), sources
+    return list(close(Plan(runtime=problems), sources, silent).builds), sources
 
 
 def members(built: Built) -> list[str]:

@@ -25,7 +25,7 @@ TIME_LIMIT = 60.0
 """Seconds that `venv` may take."""
 
 
-class Environment(Struct, frozen=True, kw_only=True):
+class VirtualEnvironment(Struct, frozen=True, kw_only=True):
     """A virtual environment on the disk."""
 
     folder: Path
@@ -37,7 +37,7 @@ class Environment(Struct, frozen=True, kw_only=True):
     interpreter: Interpreter
 
 
-def make_environment(folder: Path, interpreter: Interpreter, wheels: Sequence[tuple[Path, str]]) -> Environment:
+def make_environment(folder: Path, interpreter: Interpreter, wheels: Sequence[tuple[Path, str]]) -> VirtualEnvironment:
     """Make an environment in a folder that is not there yet, or empty, and install wheels: (file, wheel file name).
 
     The order of wheels does not matter: of two that bring one file in two contents neither is taken. Raises
@@ -75,11 +75,11 @@ def make_environment(folder: Path, interpreter: Interpreter, wheels: Sequence[tu
     return environment
 
 
-def plan_environment(folder: Path, interpreter: Interpreter) -> Environment:
+def plan_environment(folder: Path, interpreter: Interpreter) -> VirtualEnvironment:
     """Say where everything will be: the `venv` scheme of sysconfig."""
     windows = os.name == "nt"
     scripts = folder / ("Scripts" if windows else "bin")
-    return Environment(
+    return VirtualEnvironment(
         folder=folder,
         python=scripts / ("python.exe" if windows else "python"),
         site_packages=folder.joinpath(
@@ -94,7 +94,7 @@ def _python_folder(interpreter: Interpreter) -> str:
     return f"python3.{interpreter.minor}{'t' if interpreter.free_threaded else ''}"
 
 
-def _write_environment(environment: Environment) -> None:
+def _write_environment(environment: VirtualEnvironment) -> None:
     interpreter = environment.interpreter
     environment.site_packages.mkdir(parents=True)
     environment.scripts.mkdir()
@@ -111,7 +111,7 @@ def _write_environment(environment: Environment) -> None:
     )
 
 
-def ask_venv(environment: Environment) -> None:
+def ask_venv(environment: VirtualEnvironment) -> None:
     """Let the interpreter's own `venv` make it, without site and with an empty environment."""
     executable = str(environment.interpreter.executable)
     try:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deep_lock.builds import environment
-from deep_lock.builds.environment import Environment, ask_venv, make_environment, plan_environment
+from deep_lock.builds import virtual_environment
 from deep_lock.builds.interpreters import Interpreter, inspect_interpreter
+from deep_lock.builds.virtual_environment import VirtualEnvironment, ask_venv, make_environment, plan_environment
 from deep_lock.errors import (
     ArchiveAmbiguous,
     ArchiveBroken,
@@ -27,7 +27,7 @@ from deep_lock.errors import (
 from deep_lock.sdist import decompress
 from tests.support.wheels import WHEEL, make_wheel, record_of, write_wheel
 
-SOURCE = Path(environment.__file__).parents[3]
+SOURCE = Path(virtual_environment.__file__).parents[3]
 INFO = "sample-1.0.dist-info"
 MODULE = b"def main() -> None:\n    import sys\n    print('ran', sys.prefix)\n"
 
@@ -39,7 +39,7 @@ def interpreter() -> Interpreter:
     return found
 
 
-def install(folder: Path, interpreter: Interpreter, *raws: bytes) -> Environment:
+def install(folder: Path, interpreter: Interpreter, *raws: bytes) -> VirtualEnvironment:
     wheels = [write_wheel(folder, raw) for raw in raws]
     return make_environment(folder / "env", interpreter, wheels)
 
@@ -53,7 +53,7 @@ def test_what_python_says_of_it(
     tmp_path: Path, interpreter: Interpreter, monkeypatch: pytest.MonkeyPatch, *, by_venv: bool
 ) -> None:
     if by_venv:
-        monkeypatch.setattr(environment, "_write_environment", ask_venv)
+        monkeypatch.setattr(virtual_environment, "_write_environment", ask_venv)
     made = install(tmp_path, interpreter, make_wheel({"sample.py": MODULE}))
     code = "import sys, sample, sysconfig; print(sys.prefix, sample.__file__, sysconfig.get_path('purelib'), sep='\\n')"
     prefix, file, purelib = run(made.python, "-I", "-c", code).splitlines()
@@ -249,7 +249,7 @@ def test_a_wheel_s_name_that_is_none(tmp_path: Path, interpreter: Interpreter) -
 def test_a_folder_that_cannot_be_made(
     tmp_path: Path, interpreter: Interpreter, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(environment, "_write_environment", getattr(environment, way))
+    monkeypatch.setattr(virtual_environment, "_write_environment", getattr(virtual_environment, way))
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(HookRefused, match="cannot make a virtual environment"):
         make_environment(tmp_path / "file", interpreter, [])
@@ -258,7 +258,7 @@ def test_a_folder_that_cannot_be_made(
 IMPORTS = """
 import sys
 from pathlib import Path
-from deep_lock.builds.environment import make_environment
+from deep_lock.builds.virtual_environment import make_environment
 from deep_lock.builds.interpreters import inspect_interpreter
 interpreter = inspect_interpreter(Path(sys.executable))
 late = []

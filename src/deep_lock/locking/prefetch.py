@@ -1,0 +1,97 @@
+"""Fetches ahead of the resolver: pages and metadata that it will probably request next.
+
+A wrong guess costs one request and never changes a result.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+from packaging.utils import NormalizedName
+
+from deep_lock.errors import DeepLockError
+from deep_lock.index.client import IndexClient
+from deep_lock.models.build_system import SdistFacts
+from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
+from deep_lock.models.metadata import Metadata
+from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.resolution import Candidate, Problem
+from deep_lock.resolver.candidates import choose
+from deep_lock.resolver.dependencies import BASE, IneligibleError, applicable, dependencies
+from deep_lock.targets.target import UnevaluableMarker
+
+
+class Prefetcher:
+    """Follows requirements in background threads, on the target and by the selection of one problem."""
+
+    def __init__(
+        self, client: IndexClient, inspect: Callable[[SourceDistribution], SdistFacts], problem: Problem
+    ) -> None:
+        """``inspect`` returns the facts of an sdist; it is called from several threads."""
+        self._client = client
+        self._inspect = inspect
+        self._target = problem.target
+        self._selection = problem.selection
+        self._lock = threading.Lock()
+        self._followed: set[tuple[object, ...]] = set()
+        self._is_online = False
+        """Whether something was missing in the cache. Until then nothing is followed: a warm run needs no threads."""
+        self._direct: set[NormalizedName] = set()
+        """Names with a direct reference: no index is queried for them ahead."""
+
+    def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
+        """Begin to fetch what requirements and candidates will need; returns at once."""
+        for requirement in requirements:
+            if requirement.url is not None:
+                self._direct.add(requirement.name)
+            elif requirement.name not in self._direct:
+                self._begin(requirement)
+        if self._is_online:
+            for candidate in candidates:
+                if isinstance(candidate.distribution, Wheel | SourceDistribution):
+                    self._client.prefetch(partial(self._follow_file, candidate.distribution, frozenset()))
+
+    def _begin(self, requirement: Requirement) -> None:
+        key = (requirement.name, str(requirement.specifier), requirement.extras)
+        with self._lock:
+            if key in self._followed:
+                return
+            self._followed.add(key)
+        if not self._is_online:
+            if self._client.is_at_hand(requirement.name):
+                return
+            self._is_online = True
+        self._client.prefetch(partial(self._follow, requirement))
+
+    def _follow(self, requirement: Requirement) -> None:
+        """Fetch the page, then the metadata of the release that is probably chosen, then its requirements."""
+        name, specifier = requirement.name, requirement.specifier
+        for version in self._client.versions(name):
+            if version.is_prerelease or not specifier.contains(version):
+                continue
+            file = choose(self._client.files(name, version), self._target, self._selection)
+            if file is not None:
+                self._follow_file(file, requirement.extras)
+                return
+
+    def _follow_file(self, file: Distribution, extras: frozenset[NormalizedName]) -> None:
+        if isinstance(file, Wheel):
+            self._follow_metadata(self._client.wheel_metadata(file, ahead=True), extras)
+            return
+        facts = self._inspect(file)
+        self._follow_build(facts)
+        if facts.metadata is not None:
+            self._follow_metadata(facts.metadata, extras)
+
+    def _follow_metadata(self, metadata: Metadata, extras: frozenset[NormalizedName]) -> None:
+        for extra in (BASE, *extras):
+            with suppress(IneligibleError):
+                self.prefetch(dependencies(metadata, self._target, extra))
+
+    def _follow_build(self, facts: SdistFacts) -> None:
+        if self._selection.build_scope == "none":
+            return
+        texts = (*facts.build_system.requires, *(facts.declared_hook or ()))
+        with suppress(DeepLockError, *UnevaluableMarker):
+            self.prefetch(applicable(map(parse_requirement, texts), self._target))
