@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from deep_lock.builds.sandbox.seccomp import ARCHITECTURES, NOTIFY, PRETEND, Instruction, Machine, attended, make_filter
+from deep_lock.builds.sandbox.seccomp import (
+    ARCHITECTURES,
+    NOTIFY,
+    PRETEND,
+    Instruction,
+    Machine,
+    make_filter,
+    notified_calls,
+)
 from deep_lock.builds.sandbox.syscall_numbers import LAST_KNOWN, NUMBERS
 
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -108,10 +116,10 @@ def test_a_program_is_one_that_the_kernel_takes(machine: Machine, abi: int) -> N
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_what_is_attended_is_what_is_passed_on(machine: Machine) -> None:
+def test_the_notified_calls_are_those_that_are_passed_on(machine: Machine) -> None:
     passed = {name for name, both in NUMBERS.items() if both[MACHINES.index(machine)] >= 0}
     passed = {name for name in passed if _outcome(machine, name) == NOTIFY}
-    assert set(attended(machine).values()) == passed
+    assert set(notified_calls(machine).values()) == passed
 
 
 @pytest.mark.parametrize(

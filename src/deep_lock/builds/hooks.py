@@ -1,7 +1,7 @@
-"""Asks a build backend through its hooks (PEP 517, PEP 660), by pyproject-hooks, inside the sandbox.
+"""Calls the hooks of a build backend (PEP 517, PEP 660), by pyproject-hooks, inside the sandbox.
 
-Law: what comes back was written by a stranger. The result file is looked at before it is parsed, and every answer is
-checked to be what the hook may return; whatever else happens is one of four errors.
+Invariant: every result is untrusted. The result file is checked before it is parsed, and every answer is checked against
+what the hook may return. Everything else ends in one of four errors.
 """
 
 import json
@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from msgspec import Struct
 from deep_lock.builds.sandbox.run import SHOWN_OUTPUT
 from deep_lock.builds.sandbox.sandbox import Command, Ended, Limits, run
 from deep_lock.builds.temp_dirs import remove_folder
+from deep_lock.builds.unpack import ZIP_EPOCH
 from deep_lock.builds.virtual_environment import VirtualEnvironment
 from deep_lock.errors import DeepLockError, HookBadResult, HookFailed, HookOutputLimit, HookTimeout, LimitExceeded
 from deep_lock.models.build_system import BuildSystem, ConfigSettings
@@ -35,43 +37,43 @@ _PROCESSOR_TIME = 24
 _T = TypeVar("_T")
 
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
-"""Where compilers lie, for builds. A hook that only answers sees it if it cannot do without."""
-
-EPOCH = 315532800
-"""1980-01-01: the first moment that a zip archive can hold."""
+"""The folders of compilers, for builds. Other hooks get them only where they fail without."""
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """One hook to be called: one artefact, one process, one fresh copy."""
+    """One call of a hook: one process, on a fresh copy of the source tree."""
 
     called: str
     """What is built, for messages."""
     system: BuildSystem
     tree: Path
-    """A copy of the source tree that the hook may write to."""
+    """A copy of the source tree, which the hook may write to."""
     archive_root: Path | None = None
-    """The whole copy where the tree is a folder in it: read only, for what a backend looks for above (``.git``)."""
+    """The whole copy where the tree is a folder in it: read only, for what a backend reads above (``.git``)."""
     scratch: Path
     """An empty folder: home, temporary files and results of the hook."""
     environment: VirtualEnvironment
     system_path: bool = False
     confined: bool = True
     limits: Limits = Limits()
-    source_date_epoch: int = EPOCH
+    source_date_epoch: int = ZIP_EPOCH
     config_settings: ConfigSettings = ()
     on_output: Callable[[str], None] | None = None
-    """Is told what the backend wrote, safe to show: the end of it, up to `LOG_BYTES`."""
+    """Called with the output of the backend, safe to show: the end of it, up to `LOG_BYTES`."""
     cancelled: threading.Event | None = None
     """Ends the call, with HookFailed, when another thread sets it."""
 
 
 def requires_for_wheel(call: Call) -> tuple[str, ...]:
-    """Return what ``get_requires_for_build_wheel`` asks for. Raises HookFailed, HookTimeout, HookBadResult..."""
+    """Return the answer of ``get_requires_for_build_wheel``.
+
+    Raises HookFailed, HookTimeout, HookOutputLimit, HookBadResult and HookRefused.
+    """
     return _requires(call, "get_requires_for_build_wheel")
 
 
 def requires_for_editable(call: Call) -> tuple[str, ...]:
-    """Return what ``get_requires_for_build_editable`` asks for (PEP 660). Raises as `requires_for_wheel`."""
+    """Return the answer of ``get_requires_for_build_editable`` (PEP 660). Raises as `requires_for_wheel`."""
     return _requires(call, "get_requires_for_build_editable")
 
 
@@ -80,21 +82,18 @@ def read_metadata(call: Call) -> tuple[bytes, bool]:
 
     Raises as `requires_for_wheel`, and LimitExceeded.
     """
-    folder = _made(call.scratch / "metadata")
-    built = False
+    folder = _new_folder(call.scratch / "metadata")
     settings = _settings(call)
 
-    def prepare(caller: "pyproject_hooks.BuildBackendHookCaller") -> object:
-        return caller.prepare_metadata_for_build_wheel(str(folder), settings, _allow_fallback=False)
+    def prepare(caller: "pyproject_hooks.BuildBackendHookCaller", *, by_building: bool = False) -> object:
+        return caller.prepare_metadata_for_build_wheel(str(folder), settings, _allow_fallback=by_building)
 
-    def prepare_by_building(caller: "pyproject_hooks.BuildBackendHookCaller") -> object:
-        return caller.prepare_metadata_for_build_wheel(str(folder), settings, _allow_fallback=True)
-
+    built = False
     try:
-        name = _asked(call, prepare)
+        name = _call_optional(call, prepare)
     except _HookAbsent:
         built = True
-        name = _called(call, prepare_by_building)
+        name = _call(call, partial(prepare, by_building=True))
     path = folder / _plain_name(call, name, ".dist-info") / "METADATA"
     return _read_regular(path, MAX_METADATA_BYTES, f"{call.called}: METADATA"), built
 
@@ -105,7 +104,7 @@ def build_wheel(call: Call, folder: Path) -> Path:
     Raises as `requires_for_wheel`.
     """
     settings = _settings(call)
-    name = _called(call, lambda caller: caller.build_wheel(str(folder), settings), writable=(folder,))
+    name = _call(call, lambda caller: caller.build_wheel(str(folder), settings), writable=(folder,))
     path = folder / _plain_name(call, name, ".whl")
     if not _is_regular(path):
         raise HookBadResult(f"{call.called}: its backend names the wheel {show(path.name)}, and did not make it")
@@ -114,7 +113,7 @@ def build_wheel(call: Call, folder: Path) -> Path:
 
 def _requires(call: Call, hook: str) -> tuple[str, ...]:
     settings = _settings(call)
-    answer = _called(call, lambda caller: getattr(caller, hook)(settings))
+    answer = _call(call, lambda caller: getattr(caller, hook)(settings))
     if not isinstance(answer, list) or not all(isinstance(text, str) for text in answer):
         raise HookBadResult(f"{call.called}: {hook} returned {show(repr(answer))[:100]}, which is no list of texts")
     if len(answer) > MAX_ANSWERS:
@@ -139,31 +138,30 @@ class _HookAbsent(Exception):
     """The backend has no such hook."""
 
 
-def _called(
-    call: Call, ask: "Callable[[pyproject_hooks.BuildBackendHookCaller], _T]", *, writable: Sequence[Path] = ()
+def _call(
+    call: Call, hook: "Callable[[pyproject_hooks.BuildBackendHookCaller], _T]", *, writable: Sequence[Path] = ()
 ) -> _T:
-    """Call a hook that every backend has, or need not have, and return what it returned, unchecked."""
+    """Call a hook that every backend has, or for which pyproject-hooks has a default; returns its result, unchecked."""
     try:
-        return _asked(call, ask, writable=writable)
+        return _call_optional(call, hook, writable=writable)
     except _HookAbsent:
         raise HookBadResult(f"{call.called}: its backend claims to lack a hook that it must have") from None
 
 
-def _asked(
-    call: Call, ask: "Callable[[pyproject_hooks.BuildBackendHookCaller], _T]", *, writable: Sequence[Path] = ()
+def _call_optional(
+    call: Call, hook: "Callable[[pyproject_hooks.BuildBackendHookCaller], _T]", *, writable: Sequence[Path] = ()
 ) -> _T:
-    """Call a hook and return what it returned, unchecked. Raises _HookAbsent beside all that is told of."""
-    runner = _Runner(call, writable)
+    """Call a hook and return its result, unchecked. Raises _HookAbsent, and as `requires_for_wheel`."""
     try:
         caller = pyproject_hooks.BuildBackendHookCaller(
             str(call.tree),
             call.system.backend,
             backend_path=call.system.backend_path or None,
-            runner=runner,
+            runner=_Runner(call, writable),
             python_executable=str(call.environment.python),
         )
         with quiet_backends():
-            return ask(caller)
+            return hook(caller)
     except pyproject_hooks.HookMissing:
         raise _HookAbsent from None
     except pyproject_hooks.BackendUnavailable as error:
@@ -172,7 +170,7 @@ def _asked(
     except pyproject_hooks.UnsupportedOperation as error:
         raise HookFailed(f"{call.called}: its backend refuses\n{_last_lines(str(error.traceback))}") from None
     except (AttributeError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
-        # what pyproject-hooks makes of a result file that its own half did not write
+        # pyproject-hooks read a result file that its own script did not write
         raise HookBadResult(
             f"{call.called}: its backend left no answer that can be read ({type(error).__name__})"
         ) from None
@@ -180,9 +178,9 @@ def _asked(
 
 @contextmanager
 def quiet_backends() -> Iterator[None]:
-    """Keep what a backend warns of to itself: it is for who wrote the package.
+    """Silence the warnings of pyproject-hooks about a backend: they concern the author of the package.
 
-    The filters of `warnings` are the process's own: who calls hooks in several threads puts this around all of them.
+    The filters of `warnings` are global: a caller with several threads puts this around all of them.
     """
     with warnings.catch_warnings(action="ignore", category=pyproject_hooks.BuildBackendWarning):
         yield
@@ -200,37 +198,37 @@ class _Runner:
     ) -> None:
         """Run the command. Raises HookTimeout, HookOutputLimit or HookFailed."""
         call, script, control = self._call, Path(cmd[1]), Path(cmd[-1])
-        own = call.environment
+        environment = call.environment
         ended = run(
             Command(
-                python=own.python,
+                python=environment.python,
                 arguments=tuple(cmd[1:]),
                 cwd=Path(cwd) if cwd else call.tree,
                 environ={**_environ(call), **(extra_environ or {})},
                 readable=(
-                    own.folder,
-                    *own.interpreter.base,
+                    environment.folder,
+                    *environment.interpreter.base,
                     script.parent,
                     *((call.archive_root,) if call.archive_root is not None else ()),
                 ),
                 writable=(call.tree, call.scratch, control, *self._writable),
-                search_path=(own.site_packages,),
-                prefix=own.folder,
+                search_path=(environment.site_packages,),
+                prefix=environment.folder,
                 limits=call.limits,
                 confined=call.confined,
                 shown_output=SHOWN_OUTPUT if call.on_output is None else LOG_BYTES,
                 cancelled=call.cancelled,
             )
         )
-        _keep_files(control)
+        _remove_folders(control)
         if call.on_output is not None:
             call.on_output(ended.output)
-        _judge(call, ended)
-        _judge_result(call, control / "output.json")
+        _check_ended(call, ended)
+        _check_result_file(call, control / "output.json")
 
 
-def _keep_files(control: Path) -> None:
-    """Remove folders from where the answer lies: who made this one expects to be able to remove it. May do nothing."""
+def _remove_folders(control: Path) -> None:
+    """Remove folders from the folder of the result, so that pyproject-hooks can remove it. May do nothing."""
     with suppress(OSError):
         control.chmod(0o700)
         for path in list(control.iterdir()):
@@ -239,8 +237,8 @@ def _keep_files(control: Path) -> None:
 
 
 def _environ(call: Call) -> dict[str, str]:
-    """Return the whole environment of a hook: nothing of ours gets in."""
-    home, temporary = _made(call.scratch / "home"), _made(call.scratch / "tmp")
+    """Return all environment variables of a hook: none of this process are passed on."""
+    home, temporary = _new_folder(call.scratch / "home"), _new_folder(call.scratch / "tmp")
     path = [str(call.environment.scripts), *(SYSTEM_PATH if call.system_path else ())]
     return {
         "PATH": ":".join(path),
@@ -258,24 +256,24 @@ def _environ(call: Call) -> dict[str, str]:
     }
 
 
-def _judge(call: Call, ended: Ended) -> None:
+def _check_ended(call: Call, ended: Ended) -> None:
     limits = call.limits
-    said = _last_lines(ended.output)
+    output = _last_lines(ended.output)
     match ended.stopped:
         case "time":
-            raise HookTimeout(f"{call.called}: its backend did not answer within {limits.wall_seconds:.0f} s\n{said}")
+            raise HookTimeout(f"{call.called}: its backend did not answer within {limits.wall_seconds:.0f} s\n{output}")
         case _ if ended.code == -_PROCESSOR_TIME:
-            raise HookTimeout(f"{call.called}: its backend used {limits.cpu_seconds} s of processor time\n{said}")
+            raise HookTimeout(f"{call.called}: its backend used {limits.cpu_seconds} s of processor time\n{output}")
         case "output":
             raise HookOutputLimit(f"{call.called}: its backend wrote more than {limits.output} bytes of output")
         case "space":
             raise HookOutputLimit(f"{call.called}: its backend wrote more than {limits.folder} bytes of files")
         case _ if ended.code:
-            raise HookFailed(f"{call.called}: its backend failed (exit code {ended.code})\n{said}")
+            raise HookFailed(f"{call.called}: its backend failed (exit code {ended.code})\n{output}")
 
 
-def _judge_result(call: Call, path: Path) -> None:
-    """Look at the result file before anything parses it: the hook could write it too."""
+def _check_result_file(call: Call, path: Path) -> None:
+    """Check the result file before anything else parses it: the hook could write it too."""
     try:
         data = _read_regular(path, MAX_RESULT_BYTES, f"{call.called}: the answer of its backend")
         json.loads(data)
@@ -304,7 +302,7 @@ def _is_regular(path: Path) -> bool:
 
 
 def _plain_name(call: Call, name: Any, suffix: str) -> str:
-    """Return the name of a result, if it is one: a hook could name any place."""
+    """Return the file name of a result, if it is one: a hook could name any path."""
     if (
         not isinstance(name, str)
         or not name.endswith(suffix)
@@ -321,6 +319,6 @@ def _last_lines(output: str) -> str:
     return "\n".join(f"    {show(line)[:200]}" for line in lines[-_SHOWN_LINES:])
 
 
-def _made(folder: Path) -> Path:
+def _new_folder(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,8 +1,8 @@
 """The Pythons of this machine that can run a build hook.
 
-Law: an interpreter is what it says of itself, asked in a process of its own, isolated (-I), without site (-S: no .pth
-and no sitecustomize runs) and with an empty environment. Looking costs some 20 ms for each, so nobody looks before a
-hook must run. No folder that depends on where the user stands is searched.
+Invariant: each interpreter describes itself in a process of its own, isolated (-I), without site (-S: no .pth and no
+sitecustomize runs) and with no environment variables. That takes some 20 ms for each, so none is started before a hook
+must run. No folder that depends on the current directory is searched.
 """
 
 import os
@@ -23,13 +23,13 @@ OLDEST_MINOR = 9
 NEWEST_MINOR = 15
 FIRST_FREE_THREADED = 13
 TIME_LIMIT = 10.0
-"""Seconds that an interpreter may take to say what it is."""
+"""Seconds that an interpreter may take to describe itself."""
 _MAX_ANSWER = 64 * 1024
 _AT_ONCE = 4
 
-# What is asked. It runs in Pythons of any version, and imports little: each import is a millisecond for everybody.
+# Runs in Pythons of any version. It imports little, since each import costs a millisecond.
 # In a virtual environment before 3.11, without site, sys._base_executable is the environment's own link.
-_QUESTION = """
+_DESCRIBE = """
 import sys
 if sys.version_info < (3, 9) or sys.implementation.name != "cpython":
     raise SystemExit(3)
@@ -62,18 +62,18 @@ class Interpreter(Struct, frozen=True, kw_only=True):
     """A CPython on this machine."""
 
     executable: Path
-    """Its own, never that of a virtual environment."""
+    """That of the installation, never of a virtual environment."""
     python_full_version: str
     minor: int
     free_threaded: bool
     implementation: str
     base: tuple[Path, ...]
-    """Existing folders, as they are really called, that must be readable to run it."""
+    """Existing folders, links resolved, that must be readable to run it."""
     host: HostFacts
-    """It, on this machine: what decides for which targets it tells the truth."""
+    """The host that it makes of this machine, which decides on the targets that it is."""
 
 
-class _Answer(Struct, frozen=True, kw_only=True):
+class _Description(Struct, frozen=True, kw_only=True):
     executable: str
     version: str
     minor: int
@@ -83,36 +83,37 @@ class _Answer(Struct, frozen=True, kw_only=True):
 
 
 def inspect_interpreter(path: Path) -> Interpreter | None:
-    """Ask an executable what it is.
+    """Return what an executable says of itself.
 
-    None where it is no CPython 3.9 or newer, does not answer, or was built for another machine or C library than the
-    running Python (one for 32 bits, say): the platform of this machine is not what such a one sees.
+    None where it is not CPython 3.9 or newer, does not answer, or was built for another machine or C library than the
+    running Python (for 32 bits, say): it does not see the platform of this machine.
     """
-    answer = _ask(path)
-    if answer is None or answer.build != _own_build() or answer.minor < OLDEST_MINOR:
+    described = _describe(path)
+    own_build = (sys.maxsize.bit_length(), getattr(sys.implementation, "_multiarch", ""))
+    if described is None or described.build != own_build or described.minor < OLDEST_MINOR:
         return None
     here = _machine()
     return Interpreter(
-        executable=Path(answer.executable),
-        python_full_version=answer.version,
-        minor=answer.minor,
-        free_threaded=answer.free_threaded,
+        executable=Path(described.executable),
+        python_full_version=described.version,
+        minor=described.minor,
+        free_threaded=described.free_threaded,
         implementation="cpython",
-        base=_real_folders(answer.base),
+        base=_real_folders(described.base),
         host=HostFacts(
             implementation="cpython",
-            python_full_version=answer.version,
-            free_threaded=answer.free_threaded,
+            python_full_version=described.version,
+            free_threaded=described.free_threaded,
             platform=here.platform,
             machine=here.machine,
         ),
     )
 
 
-def _ask(path: Path) -> _Answer | None:
+def _describe(path: Path) -> _Description | None:
     try:
-        process = subprocess.run(  # noqa: S603 - the user's own interpreter, told by path; no shell
-            [path, "-I", "-S", "-c", _QUESTION],
+        process = subprocess.run(  # noqa: S603 - the user's own interpreter, by path; no shell
+            [path, "-I", "-S", "-c", _DESCRIBE],
             env={},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -122,13 +123,9 @@ def _ask(path: Path) -> _Answer | None:
         )
         if process.returncode or len(process.stdout) > _MAX_ANSWER:
             return None
-        return msgspec.json.decode(process.stdout, type=_Answer)
+        return msgspec.json.decode(process.stdout, type=_Description)
     except (OSError, ValueError, subprocess.TimeoutExpired, msgspec.MsgspecError, RecursionError):
         return None
-
-
-def _own_build() -> tuple[int, str]:
-    return sys.maxsize.bit_length(), getattr(sys.implementation, "_multiarch", "")
 
 
 @lru_cache(maxsize=1)
@@ -147,9 +144,8 @@ def find_interpreters(
     """List the Pythons of this machine, one for each minor version and threading.
 
     The running one comes first (its base, where it is a virtual environment), then those ``named``, then ``python3.9``
-    to ``python3.15t`` where ``search_path`` (the form of PATH) has them; its relative entries are passed over.
-    ``wanted`` names the only (minor, free-threaded) that are searched for there: each costs a process, and a shim of a
-    version manager some 100 ms.
+    to ``python3.15t`` on ``search_path`` (the form of PATH), whose relative entries are ignored. ``wanted`` names the only
+    (minor, free-threaded) that are searched for there: each costs a process, and a shim of a version manager some 100 ms.
     """
     found: dict[tuple[int, bool], Interpreter] = {}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -178,7 +174,7 @@ def _find(folders: list[Path], series: tuple[int, bool]) -> Interpreter | None:
     name = f"python3.{minor}{'t' if free_threaded else ''}{'.exe' if os.name == 'nt' else ''}"
     for folder in folders:
         path = folder / name
-        # a shim that starts nothing answers nothing, and the next folder may have a real one
+        # a shim may start nothing, and the next folder may have a real interpreter
         interpreter = inspect_interpreter(path) if os.path.isfile(path) else None  # noqa: PTH113 - a closed folder has none
         if interpreter and (interpreter.minor, interpreter.free_threaded) == series:
             return interpreter
@@ -186,5 +182,5 @@ def _find(folders: list[Path], series: tuple[int, bool]) -> Interpreter | None:
 
 
 def interpreter_for(target: Target, found: Iterable[Interpreter]) -> Interpreter | None:
-    """Return the first that tells the truth for a target: its Python, its machine, and a platform that runs here."""
+    """Return the first one that is the target: its Python, its machine, and a platform that runs here."""
     return next((interpreter for interpreter in found if runs_on(interpreter.host, target)), None)

@@ -1,4 +1,4 @@
-"""Folders that strangers may write to, and that are gone afterwards whatever was made of them."""
+"""Temporary folders that untrusted code may write to. They are removed whatever it leaves in them."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ def disposable_folder(prefix: str, *, parent: Path | None = None) -> Iterator[Pa
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder: also one with closed folders in it, or deeper than any path or stack is long.
+    """Remove a folder, also one with closed folders in it, or deeper than the limits of paths and of the stack.
 
     What cannot be removed is left.
     """
@@ -32,7 +32,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def _flatten(folder: Path) -> None:
-    """Lift what is in folders to the top until there are none: no path gets longer than two names. Raises OSError."""
+    """Move the content of inner folders to the top until there are none: no path has more than two names. Raises OSError."""
     numbers = count()
     folder.chmod(0o700)
     while entries := list(os.scandir(folder)):
@@ -44,10 +44,10 @@ def _flatten(folder: Path) -> None:
             for inner in list(os.scandir(entry.path)):
                 if inner.is_dir(follow_symlinks=False):
                     Path(inner.path).chmod(0o700)  # a closed folder cannot be moved
-                Path(inner.path).rename(_free_name(folder, numbers))
+                Path(inner.path).rename(_unused_name(folder, numbers))
             Path(entry.path).rmdir()
     folder.rmdir()
 
 
-def _free_name(folder: Path, numbers: "count[int]") -> Path:
+def _unused_name(folder: Path, numbers: "count[int]") -> Path:
     return next(path for number in numbers if not os.path.lexists(path := folder / f"lifted-{number}"))

@@ -1,12 +1,12 @@
-"""Writes an sdist to the disk, for a build hook that may look at all of it.
+"""Unpacks an sdist for a build hook.
 
-Law: what `read_members` refuses is refused here, by the same judge, and no path is ever opened or made through a link:
-while files are written there is none. Links are made last, and only those that the judge of the whole archive found to
-stay inside. Nothing is made outside the folder; modes are 0644 or 0755 (less the umask), never setuid.
+Invariant: an archive that `read_members` refuses is refused here too, by the same rules, and no path is ever opened or
+made through a link: while files are written there are none. Links are made last, and only those that stay inside by the
+rules for the whole archive. Nothing is made outside the folder; modes are 0644 or 0755 (less the umask), never setuid.
 
 A hard link becomes a copy. Where the system has no symbolic links, one to a file becomes a copy and any other is
-refused. Times are kept, since make and ninja compare them, unless they are before 1980 (a wheel is a zip archive, and
-those begin there) or later than now, as seen in the time of the file just written; then they are `PLAIN_TIME`.
+refused. Times are kept, since make and ninja compare them, unless they are before 1980 (a wheel is a zip archive, which
+has no earlier times) or later than the time of the file just written; then they are `ZIP_EPOCH`.
 """
 
 import os
@@ -27,8 +27,8 @@ from deep_lock.sdist.member_rules import shown_name
 from deep_lock.sdist.source_tree import Content, archive_faults, make_judge, walk_source
 from deep_lock.sdist.tar_members import Member
 
-PLAIN_TIME = 315_532_800
-"""1980-01-01 00:00:00 UTC, the first second of a zip archive: of what has no sane time. Fit for SOURCE_DATE_EPOCH."""
+ZIP_EPOCH = 315_532_800
+"""1980-01-01 00:00:00 UTC, the first second that a zip archive can hold: the default of SOURCE_DATE_EPOCH."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
@@ -39,14 +39,15 @@ _ODD_ON_WINDOWS = re.compile(
 
 
 class _Writer(Struct):
-    """What was made below the folder so far."""
+    """Writes below a folder, and remembers what is there."""
 
     where: str
     folder: Path
     made: set[str] = field(default_factory=set)
-    """Folders that are there; all paths are relative to ``folder``."""
+    """Folders; all paths are relative to ``folder``."""
     written: set[str] = field(default_factory=set)
     copied: int = 0
+    """Bytes of copies."""
 
     def make_folder(self, path: str) -> None:
         """Make a folder and those above it, each by its own name."""
@@ -55,41 +56,41 @@ class _Writer(Struct):
             waiting.append(path)
             path = path.rpartition("/")[0]
         for new in reversed(waiting):
-            (self.folder / self._fit(new)).mkdir(mode=0o755)
+            (self.folder / self._usable(new)).mkdir(mode=0o755)
             self.made.add(new)
 
     def write(self, path: str, member: Member, content: Iterator[bytes]) -> None:
-        """Write a regular file; of two of one name the last stays, as with every reader of tar."""
+        """Write a regular file; of two with one name the last is kept, as in every reader of tar."""
         self.make_folder(posixpath.dirname(path))
-        place = self.folder / self._fit(path)
+        location = self.folder / self._usable(path)
         if path in self.written:
-            place.unlink()
-        with os.fdopen(os.open(place, _NEW, 0o755 if member.executable else 0o644), "wb") as file:
+            location.unlink()
+        with os.fdopen(os.open(location, _NEW, 0o755 if member.executable else 0o644), "wb") as file:
             self.written.add(path)
             file.writelines(content)
             file.flush()
             now = os.fstat(file.fileno()).st_mtime
-        time = member.modified if PLAIN_TIME <= member.modified <= now else PLAIN_TIME
-        os.utime(place, (time, time))
+        time = member.modified if ZIP_EPOCH <= member.modified <= now else ZIP_EPOCH
+        os.utime(location, (time, time))
 
     def copy(self, original: str, path: str) -> None:
-        """Write a file once more, under another name. Copies count: a link is short, what it stands for is not."""
+        """Write a file again under another name. The size of copies is limited: a link in an archive costs nothing."""
         self.make_folder(posixpath.dirname(path))
-        source, place = self.folder / original, self.folder / self._fit(path)
-        facts = source.stat()
-        self.copied += facts.st_size
+        source, location = self.folder / original, self.folder / self._usable(path)
+        status = source.stat()
+        self.copied += status.st_size
         if self.copied > decompress.MAX_DECOMPRESSED:
             raise ArchiveTooBig(f"{self.where}: its links stand for more than {decompress.MAX_DECOMPRESSED // MIB} MiB")
-        with source.open("rb") as file, os.fdopen(os.open(place, _NEW, facts.st_mode & 0o755), "wb") as new:
+        with source.open("rb") as file, os.fdopen(os.open(location, _NEW, status.st_mode & 0o755), "wb") as new:
             shutil.copyfileobj(file, new)
-        os.utime(place, (facts.st_mtime, facts.st_mtime))
+        os.utime(location, (status.st_mtime, status.st_mtime))
 
     def link(self, path: str, target: str) -> None:
-        """Make a symbolic link that was judged, or what comes nearest to it."""
+        """Make a symbolic link that the rules allow, or a copy where the system has no links."""
         self.make_folder(posixpath.dirname(path))
-        place = self.folder / self._fit(path)
+        location = self.folder / self._usable(path)
         try:
-            place.symlink_to(target)
+            location.symlink_to(target)
         except FileExistsError:
             raise
         except (OSError, NotImplementedError):
@@ -101,7 +102,7 @@ class _Writer(Struct):
                 ) from None
             self.copy(original, path)
 
-    def _fit(self, path: str) -> str:
+    def _usable(self, path: str) -> str:
         if os.name == "nt" and _ODD_ON_WINDOWS.search(posixpath.basename(path)):
             raise ArchiveUnsafe(f"{self.where}: {shown_name(path)} is no name of a file on this system")
         return path
@@ -109,7 +110,7 @@ class _Writer(Struct):
 
 @contextmanager
 def _disk_faults(where: str, path: str) -> Iterator[None]:
-    """Say what the disk did not take."""
+    """Turn errors of the disk into errors of the archive."""
     try:
         yield
     except FileExistsError:
@@ -122,23 +123,23 @@ def _disk_faults(where: str, path: str) -> Iterator[None]:
 def unpack(file: BinaryIO, filename: str, folder: Path) -> Path:
     """Write an sdist (a seekable binary file) below an empty folder and return its one top folder.
 
-    Raises ArchiveError in one of its four kinds, or LimitExceeded, also where the disk does not take it (a name that is
-    too long for it, no room); what was written until then is left, for the caller to remove with the folder.
+    Raises ArchiveError in one of its four kinds, or LimitExceeded, also where the disk refuses a file (a name that is too
+    long, no space). Files written until then are left; the caller removes the folder.
     """
-    judge = make_judge(filename)
+    rules = make_judge(filename)
     writer = _Writer(where=filename, folder=folder)
     with archive_faults(filename):
-        for path, member, content in walk_source(file, filename, judge):
-            if member.kind in {"file", "folder"} and judge.top:
+        for path, member, content in walk_source(file, filename, rules):
+            if member.kind in {"file", "folder"} and rules.top:
                 with _disk_faults(filename, path):
-                    _write(writer, posixpath.join(judge.top, path), member, content)
-        for path in judge.hardlinks:
+                    _write(writer, posixpath.join(rules.top, path), member, content)
+        for path in rules.hardlinks:
             with _disk_faults(filename, path):
-                writer.copy(f"{judge.top}/{judge.original(path)}", f"{judge.top}/{path}")
-        for path, target in judge.links.items():
+                writer.copy(f"{rules.top}/{rules.original(path)}", f"{rules.top}/{path}")
+        for path, target in rules.links.items():
             with _disk_faults(filename, path):
-                writer.link(f"{judge.top}/{path}", target)
-    return folder / judge.top
+                writer.link(f"{rules.top}/{path}", target)
+    return folder / rules.top
 
 
 def _write(writer: _Writer, path: str, member: Member, content: Content) -> None:

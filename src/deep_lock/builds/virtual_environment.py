@@ -1,12 +1,11 @@
-"""A virtual environment that holds exactly some wheels: what a build hook is given to work with.
+"""Virtual environments of exact wheels, in which build hooks run.
 
-Law: nothing runs in the making of it but, on some systems, the interpreter's own `venv`; a `.pth` file of a wheel is a
-file like any other until somebody starts the environment's Python with `site`. deep-lock's own environment is never
-one of these.
+Invariant: no code of a wheel runs while the environment is made; a `.pth` file is an ordinary file until the environment's
+Python is started with `site`.
 
 On Linux the environment is written by hand: a link to the interpreter, pyvenv.cfg and three folders are all that `site`
-looks for (PEP 405), and `venv` takes some 100 ms to make them. Elsewhere (a launcher on Windows, frameworks on macOS)
-`venv` is asked.
+looks for (PEP 405), and `venv` takes some 100 ms to make them. Elsewhere (a launcher on Windows, frameworks on macOS) the
+interpreter's own `venv` makes it.
 """
 
 import os
@@ -32,24 +31,24 @@ class VirtualEnvironment(Struct, frozen=True, kw_only=True):
     python: Path
     """Its Python: a link to the interpreter, or a launcher of it."""
     site_packages: Path
-    """Where wheels are, pure or not."""
+    """purelib and platlib."""
     scripts: Path
     interpreter: Interpreter
 
 
 def make_environment(folder: Path, interpreter: Interpreter, wheels: Sequence[tuple[Path, str]]) -> VirtualEnvironment:
-    """Make an environment in a folder that is not there yet, or empty, and install wheels: (file, wheel file name).
+    """Make an environment in a new or empty folder, and install wheels: (file, wheel file name).
 
-    The order of wheels does not matter: of two that bring one file in two contents neither is taken. Raises
-    ArchiveError in one of its four kinds or LimitExceeded of a wheel, HookRefused where the environment itself cannot be
-    made here; the folder is then to be removed.
+    The order of wheels does not matter: two that have one file with different contents are refused. Raises ArchiveError in
+    one of its four kinds or LimitExceeded of a wheel, HookRefused where the environment itself cannot be made here; the
+    caller then removes the folder.
     """
     environment = plan_environment(folder.absolute(), interpreter)
     try:
         if parse_platform(interpreter.host.platform).system in {"manylinux", "musllinux"}:
             _write_environment(environment)
         else:
-            ask_venv(environment)
+            run_venv(environment)
     except OSError as error:
         raise HookRefused(f"{folder}: cannot make a virtual environment: {error.strerror}") from None
     owners: dict[Path, str] = {}
@@ -60,7 +59,7 @@ def make_environment(folder: Path, interpreter: Interpreter, wheels: Sequence[tu
             schemes={
                 "purelib": environment.site_packages,
                 "platlib": environment.site_packages,
-                # a folder for each project, as pip makes them: headers of two projects may have one name
+                # a folder for each project, as pip has them: headers of two projects may have one name
                 "headers": environment.folder
                 / "include"
                 / "site"
@@ -76,7 +75,7 @@ def make_environment(folder: Path, interpreter: Interpreter, wheels: Sequence[tu
 
 
 def plan_environment(folder: Path, interpreter: Interpreter) -> VirtualEnvironment:
-    """Say where everything will be: the `venv` scheme of sysconfig."""
+    """Return where everything is: the `venv` scheme of sysconfig."""
     windows = os.name == "nt"
     scripts = folder / ("Scripts" if windows else "bin")
     return VirtualEnvironment(
@@ -111,8 +110,8 @@ def _write_environment(environment: VirtualEnvironment) -> None:
     )
 
 
-def ask_venv(environment: VirtualEnvironment) -> None:
-    """Let the interpreter's own `venv` make it, without site and with an empty environment."""
+def run_venv(environment: VirtualEnvironment) -> None:
+    """Have the interpreter's own `venv` make it, without site and with no environment variables."""
     executable = str(environment.interpreter.executable)
     try:
         subprocess.run(  # noqa: S603 - the user's own interpreter; no shell

@@ -1,9 +1,8 @@
-"""One wheel into the folders of an environment.
+"""Installs a wheel into the folders of an environment, by the `installer` project (PEP 427).
 
-Law: a wheel is hostile until it is judged, and nothing of it is run, imported or compiled. The archive is judged as an
-sdist's is (`zip_walk`, `member_judge`); RECORD must name every file with its size and a sha2 hash, and each is checked;
-no file replaces another one, unless their bytes are the same. The `installer` project does what the binary distribution
-format says about places, scripts and RECORD.
+Invariant: a wheel is untrusted, and nothing of it is run, imported or compiled. Its members are checked by the rules for
+sdists (`zip_members`, `member_rules`); RECORD must list every file with its size and a sha2 hash, and each is checked; no
+file replaces another one, unless their bytes are the same.
 """
 
 import configparser
@@ -44,17 +43,17 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | get
 def install_wheel(
     path: Path, filename: str, *, schemes: Mapping[str, Path], python: Path, owners: dict[Path, str]
 ) -> None:
-    """Install a wheel whose file may have another name than its own, ``filename``.
+    """Install a wheel; ``filename`` is its wheel file name, which the file at ``path`` need not have.
 
-    ``schemes`` are the folders of purelib, platlib, headers, scripts and data; ``python`` goes into scripts; ``owners``
-    tells which wheel wrote a file, and is filled. What was written is left where this raises: ArchiveError in one of
-    its four kinds, or LimitExceeded.
+    ``schemes`` are the folders of purelib, platlib, headers, scripts and data; ``python`` is the interpreter of scripts;
+    ``owners`` maps each file to the wheel that wrote it, and is extended. Raises ArchiveError in one of its four kinds, or
+    LimitExceeded; files written until then are left.
     """
     with _wheel_faults(filename), path.open("rb") as file, open_zip(file, filename) as archive:
         archive.filename = filename
-        _judge_members(archive, filename)
+        _check_members(archive, filename)
         wheel = _Wheel(archive)
-        _judge_dist_info(wheel, archive, filename)
+        _check_dist_info(wheel, archive, filename)
         wheel.validate_record()
         destination = _Destination(
             scheme_dict={name: str(folder) for name, folder in schemes.items()},
@@ -67,7 +66,7 @@ def install_wheel(
 
 @contextmanager
 def _wheel_faults(filename: str) -> Iterator[None]:
-    """Let nothing out but ArchiveError in one of its four kinds and LimitExceeded."""
+    """Turn every error into ArchiveError in one of its four kinds, or LimitExceeded."""
     try:
         yield
     except (ArchiveError, LimitExceeded):
@@ -79,7 +78,7 @@ def _wheel_faults(filename: str) -> Iterator[None]:
     except OSError as error:
         raise ArchiveBroken(f"{filename}: cannot be installed: {error.strerror or type(error).__name__}") from None
     except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError, MemoryError) as error:
-        # installer asserts what an entry point looks like, and other readers have their own ideas of bad input
+        # installer asserts the form of entry points, and other readers raise various errors for bad input
         raise ArchiveBroken(f"{filename}: cannot be installed ({type(error).__name__}: {_shown(error)})") from None
 
 
@@ -87,8 +86,8 @@ def _shown(error: Exception) -> str:
     return ascii(str(error)[:300])[1:-1]
 
 
-def _judge_members(archive: zipfile.ZipFile, where: str) -> None:
-    """Refuse names that lead out or that are there twice, and what is neither file nor folder."""
+def _check_members(archive: zipfile.ZipFile, where: str) -> None:
+    """Refuse paths outside, paths of two members, and members that are neither file nor folder."""
     kinds, seen = Kinds(where=where), set[str]()
     for entry in archive.infolist():
         member = zip_member(entry, where)
@@ -104,8 +103,8 @@ def _judge_members(archive: zipfile.ZipFile, where: str) -> None:
         kinds.add(path, member.kind)
 
 
-def _judge_dist_info(wheel: "_Wheel", archive: zipfile.ZipFile, where: str) -> None:
-    """Refuse another project's .dist-info, large files in it, and what installer would trust too much."""
+def _check_dist_info(wheel: "_Wheel", archive: zipfile.ZipFile, where: str) -> None:
+    """Refuse another project's .dist-info, large files in it, and what installer does not check."""
     name, version, _, _ = parse_wheel_filename(where)
     # installer itself compares names only, and raises where there is not exactly one such folder
     found, _, found_version = wheel.dist_info_dir.removesuffix(".dist-info").rpartition("-")
@@ -118,13 +117,13 @@ def _judge_dist_info(wheel: "_Wheel", archive: zipfile.ZipFile, where: str) -> N
                 raise LimitExceeded(f"{where}: its {file} has {size} bytes; at most {limit} are taken")
         elif file != "entry_points.txt":
             raise ArchiveBroken(f"{where}: has no {file}")
-    _judge_record(wheel, where)
+    _check_record(wheel, where)
     if "entry_points.txt" in wheel.dist_info_filenames and "%(" in wheel.read_dist_info("entry_points.txt"):
-        # configparser would expand it, which makes gigabytes of a few lines
+        # configparser would expand it: a few lines become gigabytes
         raise ArchiveUnsafe(f"{where}: its entry_points.txt refers to values by %(name)s")
 
 
-def _judge_record(wheel: "_Wheel", where: str) -> None:
+def _check_record(wheel: "_Wheel", where: str) -> None:
     """Refuse rows of paths outside, paths of two rows, and hashes weaker than sha256 (PEP 427)."""
     seen = set()
     for path, digest, _ in parse_record_file(wheel.read_dist_info("RECORD").splitlines()):
@@ -139,54 +138,54 @@ def _judge_record(wheel: "_Wheel", where: str) -> None:
 
 
 class _Wheel(WheelFile):
-    """installer's reader of wheels, with two of its answers corrected."""
+    """installer's reader of wheels, with two corrections."""
 
     @property
     def data_dir(self) -> str:
-        # as the folder is really called: the file's name may spell the project otherwise
+        # by the folder's own name: the file name may spell the project otherwise
         return f"{self.dist_info_dir.removesuffix('.dist-info')}.data"
 
     def get_contents(self) -> Iterator[WheelContentElement]:
-        """Yield all members but compiled bytecode, of which nobody can say that it is its source's."""
+        """Yield all members but compiled bytecode, which may not be that of its source."""
         for record, stream, is_executable in super().get_contents():
             if "__pycache__" not in record[0].split("/"):
                 yield record, stream, is_executable
 
 
 class _Destination(SchemeDictionaryDestination):
-    """installer's writer, which does not overwrite."""
+    """installer's writer, which never overwrites."""
 
     filename: str
     owners: dict[Path, str]
 
     def write_script(self, name: str, module: str, attr: str, section: Literal["console", "gui"]) -> RecordEntry:
-        """Write what an entry point stands for."""
+        """Write the script of an entry point."""
         if split_name(name, self.filename) != [name]:
             raise ArchiveUnsafe(f"{self.filename}: the script {shown_name(name)} would not stay in its folder")
         return super().write_script(name, module, attr, section)
 
     def write_to_fs(self, scheme: Scheme, path: str, stream: BinaryIO, is_executable: bool) -> RecordEntry:  # noqa: FBT001 - installer's signature
-        """Write a new file, or see that the one that is there has the same bytes."""
+        """Write a new file, or compare the one that is there, which must have the same bytes."""
         folder = Path(self.scheme_dict[scheme])
-        place = folder.joinpath(*split_name(path, self.filename))
-        place.parent.mkdir(parents=True, exist_ok=True)
+        location = folder.joinpath(*split_name(path, self.filename))
+        location.parent.mkdir(parents=True, exist_ok=True)
         try:
-            handle = os.open(place, _NEW, 0o755 if is_executable else 0o644)
+            handle = os.open(location, _NEW, 0o755 if is_executable else 0o644)
         except FileExistsError:
-            return self._compare(place, path, stream)
+            return self._compare(location, path, stream)
         digest, size = hashlib.sha256(), 0
         with os.fdopen(handle, "wb") as file:
             while data := stream.read(CHUNK_OUT):
                 file.write(data)
                 digest.update(data)
                 size += len(data)
-        self.owners[place] = self.filename
+        self.owners[location] = self.filename
         return _entry(path, digest.digest(), size)
 
-    def _compare(self, place: Path, path: str, stream: BinaryIO) -> RecordEntry:
+    def _compare(self, location: Path, path: str, stream: BinaryIO) -> RecordEntry:
         data = stream.read()
-        if place.is_symlink() or not place.is_file() or place.read_bytes() != data:
-            other = self.owners.get(place, "the environment itself")
+        if location.is_symlink() or not location.is_file() or location.read_bytes() != data:
+            other = self.owners.get(location, "the environment itself")
             raise ArchiveAmbiguous(f"{self.filename}: {shown_name(path)} is another file in {other}")
         return _entry(path, hashlib.sha256(data).digest(), len(data))
 

@@ -133,7 +133,9 @@ def _possible(metadata: Metadata, expected: Expected, where: str) -> frozenset[s
     )
 
 
-def requirements_of(metadata: Metadata, target: Target, where: str, extra: NormalizedName = BASE) -> tuple[Requirement, ...]:
+def requirements_of(
+    metadata: Metadata, target: Target, where: str, extra: NormalizedName = BASE
+) -> tuple[Requirement, ...]:
     """Return the requirements of a release on a target, its own or those of an extra. Raises MetadataInvalid."""
     try:
         return dependencies(metadata, target, extra)

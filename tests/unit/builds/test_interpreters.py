@@ -179,4 +179,4 @@ def test_for_which_targets_it_tells_the_truth(python: str, platform: str, *, run
 def test_the_question_is_understood_by_the_oldest() -> None:
     """Python 3.9's grammar is enough; older ones end in peace."""
     code = "import ast, sys; ast.parse(sys.stdin.read(), feature_version=(3, 6))"
-    subprocess.run([sys.executable, "-c", code], input=interpreters._QUESTION, text=True, check=True)
+    subprocess.run([sys.executable, "-c", code], input=interpreters._DESCRIBE, text=True, check=True)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deep_lock.builds import unpack as unpack_room
-from deep_lock.builds.unpack import PLAIN_TIME, unpack
+from deep_lock.builds.unpack import ZIP_EPOCH, unpack
 from deep_lock.errors import (
     ArchiveAmbiguous,
     ArchiveBroken,
@@ -82,11 +82,11 @@ def test_modes(mode: bytes, wanted: int, tmp_path: Path) -> None:
     [
         (_with(GOOD, 136, b"14000000000\0"), 0o14000000000),
         (pax(mtime="1500000000.75") + GOOD, 1_500_000_000),
-        (GOOD, PLAIN_TIME),
-        (_with(GOOD, 136, b"77777777777\0"), PLAIN_TIME),
-        (pax(mtime="99999999999") + GOOD, PLAIN_TIME),
-        (pax(mtime="-5") + GOOD, PLAIN_TIME),
-        (_with(GOOD, 136, b"\x80" + b"\xff" * 11), PLAIN_TIME),
+        (GOOD, ZIP_EPOCH),
+        (_with(GOOD, 136, b"77777777777\0"), ZIP_EPOCH),
+        (pax(mtime="99999999999") + GOOD, ZIP_EPOCH),
+        (pax(mtime="-5") + GOOD, ZIP_EPOCH),
+        (_with(GOOD, 136, b"\x80" + b"\xff" * 11), ZIP_EPOCH),
     ],
 )
 def test_times(member: bytes, wanted: int, tmp_path: Path) -> None:

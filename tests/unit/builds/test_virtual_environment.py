@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deep_lock.builds import virtual_environment
 from deep_lock.builds.interpreters import Interpreter, inspect_interpreter
-from deep_lock.builds.virtual_environment import VirtualEnvironment, ask_venv, make_environment, plan_environment
+from deep_lock.builds.virtual_environment import VirtualEnvironment, make_environment, plan_environment, run_venv
 from deep_lock.errors import (
     ArchiveAmbiguous,
     ArchiveBroken,
@@ -53,7 +53,7 @@ def test_what_python_says_of_it(
     tmp_path: Path, interpreter: Interpreter, monkeypatch: pytest.MonkeyPatch, *, by_venv: bool
 ) -> None:
     if by_venv:
-        monkeypatch.setattr(virtual_environment, "_write_environment", ask_venv)
+        monkeypatch.setattr(virtual_environment, "_write_environment", run_venv)
     made = install(tmp_path, interpreter, make_wheel({"sample.py": MODULE}))
     code = "import sys, sample, sysconfig; print(sys.prefix, sample.__file__, sysconfig.get_path('purelib'), sep='\\n')"
     prefix, file, purelib = run(made.python, "-I", "-c", code).splitlines()
@@ -245,7 +245,7 @@ def test_a_wheel_s_name_that_is_none(tmp_path: Path, interpreter: Interpreter) -
             make_environment(tmp_path / f"env{number}", interpreter, [(path, name)])
 
 
-@pytest.mark.parametrize("way", ["_write_environment", "ask_venv"])
+@pytest.mark.parametrize("way", ["_write_environment", "run_venv"])
 def test_a_folder_that_cannot_be_made(
     tmp_path: Path, interpreter: Interpreter, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:

@@ -1,8 +1,8 @@
 """Bubblewrap around the supervisor: a root of its own, without network and without other processes.
 
-Law: pure but for asking which files are there. It is never needed, and never trusted alone: the confinement inside is
-the same. What it adds is that other files cannot even be seen to exist, and that the kernel ends every process of a hook
-with its first one. Looked for in the system's folders, not on PATH, which is anyone's.
+It is optional, and never trusted alone: the confinement inside is the same. It adds that other files are invisible, and
+that the kernel ends every process of a hook with its first one. It is searched for in the system's folders only, since
+anyone can extend PATH.
 """
 
 from collections.abc import Iterable
@@ -19,13 +19,13 @@ def find_bubblewrap() -> Path | None:
 
 
 def wrap(program: Path, *, python: Path, readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
-    """Return the arguments to put before a command line that starts ``python``.
+    """Return the arguments that go before a command line which starts ``python``.
 
-    The folder of ``python`` is shown, and the file beside it that makes it a virtual environment's.
+    The folder of ``python`` is visible, and the pyvenv.cfg of its virtual environment.
     """
-    shown = {Path(path): "--ro-bind-try" for path in SYSTEM if not path.startswith("/dev/")}
-    shown |= dict.fromkeys((*readable, python.parent, python.parent.parent / "pyvenv.cfg"), "--ro-bind-try")
-    shown |= dict.fromkeys(writable, "--bind")
-    binds = [part for path in sorted(shown) for part in (shown[path], str(path), str(path))]  # outer folders first
+    visible = {Path(path): "--ro-bind-try" for path in SYSTEM if not path.startswith("/dev/")}
+    visible |= dict.fromkeys((*readable, python.parent, python.parent.parent / "pyvenv.cfg"), "--ro-bind-try")
+    visible |= dict.fromkeys(writable, "--bind")
+    binds = [part for path in sorted(visible) for part in (visible[path], str(path), str(path))]  # outer folders first
     start = [str(program), "--unshare-all", "--die-with-parent", "--proc", "/proc", "--dev", "/dev"]
     return [*start, *binds, "--remount-ro", "/", "--chdir", "/"]

@@ -1,12 +1,12 @@
 """The program around a hook: ``PYTHON -I -S confine.py SETTINGS.json``. A supervisor, and the confined child it forks.
 
-Law: stands alone. It runs under whatever CPython (3.9 or newer) the hook needs, so it imports the standard library and
-nothing of deep-lock; what it shall do stands in its settings. Nothing of a stranger runs before every step of the
-confinement has succeeded, and a step that fails ends the run.
+Invariant: it runs under whatever CPython (3.9 or newer) the hook needs, so it imports the standard library and nothing of
+deep-lock; its settings are all of its input. No untrusted code runs before every step of the confinement has succeeded,
+and a step that fails ends the run.
 
-stdin is the line to deep-lock: when it closes, deep-lock is gone, and so is everything here. stdout takes one JSON
-object, the report. The hook's own output goes to a file. ``-S``: with a site module, `.pth` files of the hook's
-environment would run before anything was confined.
+stdin is the connection to deep-lock: when it closes, deep-lock has ended, and this program ends the hook. stdout takes
+one JSON object, the report. The hook's own output goes to a file. ``-S``: with a site module, `.pth` files of the hook's
+environment would run before anything is confined.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from typing import Any
 
 try:
     import ctypes
-except ImportError:  # a Python built without libffi: no layer that needs it can be set up, and run says so
-    ctypes = None  # type: ignore[assignment]  # the absence is what is noted
+except ImportError:  # a Python built without libffi: a layer that needs it fails, with a message
+    ctypes = None  # type: ignore[assignment]  # its absence is recorded
 try:
     import resource
-except ImportError:  # Windows, where this file is only looked at
-    resource = None  # type: ignore[assignment]  # the absence is what is noted
+except ImportError:  # Windows, where this file is only imported
+    resource = None  # type: ignore[assignment]  # its absence is recorded
 
 Settings = dict[str, Any]
 
@@ -49,39 +49,39 @@ LANDLOCK_RULE_PATH_BENEATH = 1
 
 
 class StepFailed(Exception):
-    """A step of the confinement did not succeed: nothing of the hook has run."""
+    """A step of the confinement failed: nothing of the hook has run."""
 
 
 def libc() -> Any:
-    """Return the C library, for the calls that Python has no name for."""
+    """Return the C library, for calls that Python does not offer."""
     if ctypes is None:
         raise StepFailed("this Python has no ctypes")
     return ctypes.CDLL(None, use_errno=True)
 
 
-def called(answer: int, what: str) -> int:
-    """Return the answer of a C call, or say what failed and why."""
+def checked(answer: int, what: str) -> int:
+    """Return the result of a C call. Raises StepFailed with the reason where it is an error."""
     if answer < 0:
         raise StepFailed(what + ": " + os.strerror(ctypes.get_errno()))
     return answer
 
 
 def prctl(option: int, value: int, *, must: bool = True) -> int:
-    """Call prctl with one argument; the kernel wants the others to be 0."""
+    """Call prctl with one argument; the kernel requires the others to be 0."""
     numbers = [ctypes.c_ulong(number) for number in (value, 0, 0, 0)]
     answer = int(libc().prctl(option, *numbers))
-    return called(answer, f"prctl {option}") if must else answer
+    return checked(answer, f"prctl {option}") if must else answer
 
 
 def limit_resources(limits: Settings, *, must: bool) -> None:
-    """Set limits of one process each. None is ever raised, and none can be raised again.
+    """Set limits of one process each. No limit is increased, and none can be increased again.
 
-    ``must``: one that cannot be set is an error. Elsewhere than on Linux some cannot, and the probe says so.
+    ``must``: a limit that cannot be set is an error. On other systems than Linux some cannot, which the probe reports.
     """
     for name, (soft, hard) in sorted(limits.items()):
         kind = getattr(resource, name, None)
         if kind is None:
-            continue  # not on this system: the probe says what does not hold
+            continue  # not on this system, which the probe reports
         top = resource.getrlimit(kind)[1]
         bound = hard if top == resource.RLIM_INFINITY else min(hard, top)
         try:
@@ -92,22 +92,22 @@ def limit_resources(limits: Settings, *, must: bool) -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up what root has over other users: Landlock and the filter bind it, but do not name every power."""
+    """Drop the capabilities of root: Landlock and the filter hold for root too, but do not cover every capability."""
     for number in range(64):
         if prctl(PR_CAPBSET_DROP, number, must=False) < 0:
-            break  # past the last capability, or not privileged: then there is nothing to drop
+            break  # past the last capability, or not privileged: nothing to drop
     libc().prctl(PR_CAP_AMBIENT, *[ctypes.c_ulong(n) for n in (PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)])
     header = ctypes.create_string_buffer(struct.pack("=Ii", CAPABILITY_VERSION_3, 0), 8)
     nothing = ctypes.create_string_buffer(bytes(24), 24)
-    called(libc().capset(header, nothing), "capset")
+    checked(libc().capset(header, nothing), "capset")
 
 
 def restrict_files(ruleset: Settings) -> None:
-    """Apply Landlock. A readable path that is not there is left out: then there is nothing to read."""
+    """Apply Landlock. A readable path that does not exist is left out."""
     call = libc().syscall
     attributes = struct.pack("=QQQ", ruleset["files"], ruleset["network"], ruleset["scopes"])
     size = ctypes.c_size_t(len(attributes))
-    handle = called(call(LANDLOCK_CREATE_RULESET, attributes, size, 0), "landlock_create_ruleset")
+    handle = checked(call(LANDLOCK_CREATE_RULESET, attributes, size, 0), "landlock_create_ruleset")
     for rule in ruleset["rules"]:
         flags = os.O_PATH | os.O_CLOEXEC | (0 if rule["follow"] else os.O_NOFOLLOW | os.O_DIRECTORY)
         try:
@@ -120,16 +120,16 @@ def restrict_files(ruleset: Settings) -> None:
         rights = rule["rights"] if folder else rule["rights"] & ruleset["file_rights"]
         beneath = struct.pack("=Qi", rights, path)
         answer = call(LANDLOCK_ADD_RULE, handle, LANDLOCK_RULE_PATH_BENEATH, beneath, 0)
-        called(answer, "landlock_add_rule " + rule["path"])
+        checked(answer, "landlock_add_rule " + rule["path"])
         os.close(path)
-    called(call(LANDLOCK_RESTRICT_SELF, handle, 0), "landlock_restrict_self")
+    checked(call(LANDLOCK_RESTRICT_SELF, handle, 0), "landlock_restrict_self")
     os.close(handle)
 
 
 def filter_calls(settings: Settings) -> int:
-    """Install the system call filter for this machine; return what its notices come from, or -1 where none will.
+    """Install the system call filter for this machine; return the listener of its notifications, or -1 without one.
 
-    Where the kernel takes no listener (an outer sandbox may have one), the calls that would be passed on are pretended.
+    Where the kernel refuses a listener (an outer sandbox may have one), the calls that would be passed on are pretended.
     """
     machine = os.uname().machine
     program = settings["filters"].get(machine)
@@ -139,7 +139,7 @@ def filter_calls(settings: Settings) -> int:
     pretended = [[*one[:3], settings["pretend"] if one[3] == settings["notify"] else one[3]] for one in program]
     listener = load_filter(number, SECCOMP_FLAG_NEW_LISTENER, program)
     if listener < 0:
-        called(load_filter(number, 0, pretended), "seccomp")
+        checked(load_filter(number, 0, pretended), "seccomp")
     return listener
 
 
@@ -151,7 +151,7 @@ def load_filter(number: int, flags: int, program: list[list[int]]) -> int:
 
 
 def confine(settings: Settings, supervisor: int) -> int:
-    """Go through the steps, the strictest last; return what the notices of the filter come from, or -1."""
+    """Do every step, the strictest last; return the listener of the filter's notifications, or -1."""
     os.umask(0o022)
     if settings["linux"]:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -168,7 +168,7 @@ def confine(settings: Settings, supervisor: int) -> int:
 
 
 def become_child(settings: Settings, supervisor: int, output: int, ready: int) -> None:
-    """Turn the forked process into the hook's: own session, no descriptor but the output, confined. Or end it."""
+    """Make the forked process the hook's: own session, no descriptor but the output, confined. End it where that fails."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -185,15 +185,15 @@ def become_child(settings: Settings, supervisor: int, output: int, ready: int) -
     except (OSError, StepFailed) as error:
         os.write(3, str(error).encode("utf-8", "replace")[:2000] or b"?")
         os._exit(125)
-    with socket.socket(fileno=3) as door:
-        socket.send_fds(door, [b"\n"], [listener] if listener >= 0 else [])
+    with socket.socket(fileno=3) as channel:
+        socket.send_fds(channel, [b"\n"], [listener] if listener >= 0 else [])
     if listener >= 0:
         os.close(listener)
 
 
 def run_script(settings: Settings) -> None:
-    """Run the hook's script as the main program of this process, which ends as any Python program does."""
-    os.environ.clear()  # Python and bubblewrap set variables of their own
+    """Run the hook's script as the main program of this process."""
+    os.environ.clear()  # Python and bubblewrap set variables
     os.environ.update(settings["environ"])
     if settings["prefix"]:
         sys.prefix = sys.exec_prefix = settings["prefix"]
@@ -203,7 +203,7 @@ def run_script(settings: Settings) -> None:
 
 
 def sibling(name: str) -> Settings:
-    """Load a file that stands beside this one: by its path, since ``-I`` searches no folder of ours."""
+    """Load a file of this folder, by its path, since ``-I`` does not search this folder."""
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), name + ".py")
     names: Settings = {"__name__": name, "__file__": path}
     with open(path, "rb") as file:
@@ -212,7 +212,7 @@ def sibling(name: str) -> Settings:
 
 
 def main() -> None:
-    """Read the settings, and take the part of the supervisor or of the child."""
+    """Read the settings, and run the supervisor or the child."""
     with open(sys.argv[1], encoding="utf-8") as file:
         settings = json.load(file)
     try:

@@ -1,7 +1,7 @@
-"""What a hook may do with files, in Landlock's terms. Linux: `landlock(7)`, `Documentation/userspace-api/landlock.rst`.
+"""The rights of a hook on files, as Landlock rules. Linux: `landlock(7)`, `Documentation/userspace-api/landlock.rst`.
 
-Law: pure but for `landlock_abi`, which asks the kernel. Each version of the ABI knows more rights; what a kernel does
-not know cannot be handled, and the system call filter covers the rest.
+Each version of the ABI has more rights. A right that the kernel does not know cannot be handled; the system call filter
+covers the rest.
 """
 
 import ctypes
@@ -19,9 +19,9 @@ _TCP = 1 << 0 | 1 << 1
 _SCOPES = 1 << 0 | 1 << 1  # abstract unix sockets, signals
 
 FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
-"""What can be granted on a file; the rest is for folders."""
+"""Rights on a file; the others are for folders."""
 
-_CREATE_RULESET, _ASK_VERSION = 444, 1
+_CREATE_RULESET, _GET_VERSION = 444, 1
 
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"),
@@ -29,12 +29,12 @@ SYSTEM = (
     *("/etc/ld-musl-x86_64.path", "/etc/ld-musl-aarch64.path", "/sys/devices/system/cpu"),
     *("/dev/random", "/dev/urandom"),
 )
-"""Read and executed by every hook: compilers, libraries, time zones. No /proc, no /etc as a whole, no /dev/shm."""
+"""Readable and executable for every hook: compilers, libraries, time zones. No /proc, no whole /etc, no /dev/shm."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 
 
 class Rule(Struct, frozen=True, kw_only=True):
-    """Rights below a path. ``follow``: a link at its end is followed; a writable folder must not be one."""
+    """Rights below a path. ``follow``: the path may be a link; a writable folder must not be one."""
 
     path: str
     rights: int
@@ -42,7 +42,7 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 
 class Ruleset(Struct, frozen=True, kw_only=True):
-    """What `landlock_create_ruleset` and `landlock_add_rule` are told."""
+    """The arguments of `landlock_create_ruleset` and `landlock_add_rule`."""
 
     files: int
     network: int
@@ -51,16 +51,16 @@ class Ruleset(Struct, frozen=True, kw_only=True):
 
 
 def landlock_abi() -> int:
-    """Return the version of Landlock's ABI here, 0 where there is none, or a negative errno of the kernel's refusal."""
+    """Return the version of Landlock's ABI here, 0 on other systems, or the negative errno with which the kernel refuses."""
     if not hasattr(os, "uname") or os.uname().sysname != "Linux":
         return 0
     library = ctypes.CDLL(None, use_errno=True)
-    answer = int(library.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _ASK_VERSION))
+    answer = int(library.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _GET_VERSION))
     return answer if answer >= 0 else -(ctypes.get_errno() or errno.ENOSYS)
 
 
 def make_ruleset(abi: int, readable: Sequence[str], writable: Sequence[str]) -> Ruleset:
-    """Return the rules for a hook: the system's folders and ``readable`` are read, ``writable`` are its own."""
+    """Return the rules for a hook: the system's folders and ``readable`` can be read, ``writable`` also written."""
     files = _FIRST_RIGHTS
     for version, right in ((2, _REFER), (3, _TRUNCATE), (5, _IOCTL_DEVICE)):
         files |= right if abi >= version else 0

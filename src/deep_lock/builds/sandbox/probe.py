@@ -1,6 +1,6 @@
-"""What a hostile hook would try, tried in the sandbox before anybody is trusted to it. Prints what it could do.
+"""Attempts what a hostile hook would, before the sandbox is used for one. Prints which attempts succeeded.
 
-Law: stands alone, as `confine.py` does. Arguments: a file to read, a file to write, a file to open to the world, a
+A program of its own, as `confine.py` is. Arguments: a file to read, a file to write, a file to give everybody access to, a
 process to signal, and bytes of memory over the limit. Each attempt is harmless where it succeeds.
 """
 
@@ -25,24 +25,24 @@ def writes(path: str) -> bool:
 
 def opens_to_the_world(path: str) -> bool:
     """Whether the file's mode can really be changed."""
-    os.chmod(path, 0o666)  # noqa: PTH101, S103 - as above, and what an attack does; the file is the probe's own
+    os.chmod(path, 0o666)  # noqa: PTH101, S103 - as above, and it is an attack; the file belongs to the probe
     return os.stat(path).st_mode & 0o777 == 0o666  # noqa: PTH116 - as above
 
 
 def signals(process: str) -> bool:
-    """Whether a process outside can be signalled."""
+    """Whether a process outside can get a signal."""
     os.kill(int(process), 0)
     return True
 
 
 def connects(_: str) -> bool:
-    """Whether a socket can be had at all."""
+    """Whether a socket can be made at all."""
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
     return True
 
 
 def takes_memory(amount: str) -> bool:
-    """Whether memory over the limit is given."""
+    """Whether memory over the limit can be allocated."""
     mmap.mmap(-1, int(amount)).close()
     return True
 
@@ -61,7 +61,7 @@ ATTEMPTS = (reads, writes, opens_to_the_world, signals, connects, takes_memory, 
 
 
 def main() -> None:
-    """Try everything."""
+    """Make every attempt."""
     for attempt, argument in zip(ATTEMPTS, [*sys.argv[1:4], sys.argv[4], "", sys.argv[5], ""]):  # noqa: B905 - 3.9 has no strict
         done = False
         with contextlib.suppress(OSError, ValueError):

@@ -1,7 +1,7 @@
-"""Starts a script under the supervisor in `confine.py`, and tells how it ended.
+"""Runs a script under the supervisor in `confine.py`, and returns how it ended.
 
-Law: what a hook may do stands in the Command and nowhere else; nothing of deep-lock's own environment, descriptors or
-terminal reaches it. Its output and its exit code are a stranger's words.
+Invariant: the Command alone decides what a hook may do; it gets nothing of deep-lock's own environment variables,
+descriptors or terminal. Its output and its exit code are untrusted.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from deep_lock.builds.sandbox.bubblewrap import find_bubblewrap, wrap
 from deep_lock.builds.sandbox.landlock import FILE_RIGHTS, landlock_abi, make_ruleset
-from deep_lock.builds.sandbox.seccomp import ARCHITECTURES, NOTIFY, PRETEND, attended, make_filter
+from deep_lock.builds.sandbox.seccomp import ARCHITECTURES, NOTIFY, PRETEND, make_filter, notified_calls
 from deep_lock.builds.sandbox.syscall_numbers import NUMBERS
 from deep_lock.errors import HookFailed, HookRefused
 from deep_lock.sanitize import show
@@ -26,9 +26,9 @@ from deep_lock.sanitize import show
 MIB = 1024 * 1024
 SHOWN_OUTPUT = 16 * 1024
 MAX_LINE = 2000
-_PAUSE = 0.25
+_POLL_SECONDS = 0.25
 GRACE_SECONDS = 30
-"""How long beyond the wall clock the supervisor may take to start, sweep and report."""
+"""Seconds beyond the time limit in which the supervisor starts, sweeps and reports."""
 
 CONFINE = Path(__file__).with_name("confine.py")
 
@@ -38,10 +38,10 @@ UNCONFINED: frozenset[LayerName] = frozenset({"limits", "sweep"})
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """How much a hook may use. Bytes and seconds.
+    """The limits of a hook, in bytes and seconds.
 
-    ``memory``, ``cpu_seconds``, ``file_size`` and ``open_files`` hold for each process; ``wall_seconds``, ``output`` and
-    ``folder`` (what it writes below its writable folders; looked at from time to time) for the whole run.
+    ``memory``, ``cpu_seconds``, ``file_size`` and ``open_files`` are for each process; ``wall_seconds``, ``output`` and
+    ``folder`` (growth of the writable folders, measured from time to time) for the whole run.
     """
 
     wall_seconds: float = 120
@@ -54,7 +54,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """A script to run, and all that it may see."""
+    """A script to run, and everything that it has access to."""
 
     python: Path
     """The interpreter, CPython 3.9 or newer: started with -I -S, so that no `.pth` file runs."""
@@ -62,20 +62,20 @@ class Command(Struct, frozen=True, kw_only=True):
     """The script and its arguments: it is run as the main program once the process is confined."""
     cwd: Path
     environ: Mapping[str, str]
-    """The whole environment."""
+    """All environment variables."""
     readable: tuple[Path, ...]
     """Files and folders to read and execute, on top of the system's: the script, and the interpreter's installation."""
     writable: tuple[Path, ...]
-    """Folders to read, write, make, remove and execute in. None may be a link, or lie where a hook could write."""
+    """Folders with full access. None may be a link, or be in a folder that a hook can write to."""
     search_path: tuple[Path, ...] = ()
     """Appended to `sys.path` before the script runs; `.pth` files in it are not read."""
     prefix: Path | None = None
-    """Becomes `sys.prefix` and `sys.exec_prefix`: ``-S`` leaves out what tells Python of its virtual environment."""
+    """Becomes `sys.prefix` and `sys.exec_prefix`: with ``-S`` Python does not find its virtual environment."""
     limits: Limits = Limits()
     confined: bool = True
-    """False: time, output, limits, sweep and a clean environment all the same, but no Landlock and no filter."""
+    """False: the same limits, sweep and clean environment, but no Landlock and no filter."""
     shown_output: int = SHOWN_OUTPUT
-    """Bytes of its output that are told, from its end."""
+    """Bytes of its output that are returned, from its end."""
     cancelled: threading.Event | None = None
     """Ends the run when it is set, by another thread."""
 
@@ -83,9 +83,9 @@ class Command(Struct, frozen=True, kw_only=True):
 class Ended(Struct, frozen=True, kw_only=True):
     """How a run ended.
 
-    ``code`` is negative for a signal. ``output`` is the tail of what was written to stdout and stderr, at most
-    ``shown_output`` of it, made safe to show line by line; a line may still be a command to a CI system (``::``, ``##vso[``), which is the
-    printer's to defuse. ``stopped`` says which limit ended the run, if one did.
+    ``code`` is negative for a signal. ``output`` is the end of stdout and stderr, at most ``shown_output`` bytes, made safe
+    to show line by line; a line may still be a command to a CI system (``::``, ``##vso[``), which the printer escapes.
+    ``stopped`` is the limit that ended the run, if one did.
     """
 
     code: int
@@ -95,7 +95,7 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 class _Report(Struct, frozen=True):
-    """What the supervisor says. ``failed``: the step that did not succeed; then nothing of the hook has run."""
+    """The report of the supervisor. ``failed`` is the step that failed, if one did: then nothing of the hook has run."""
 
     failed: str
     code: int
@@ -104,7 +104,7 @@ class _Report(Struct, frozen=True):
 
 
 def execute(command: Command, layers: frozenset[LayerName], *, abi: int | None = None) -> Ended:
-    """Run a command within the given layers, and return how it ended; nothing that it started is left.
+    """Run a command within the given layers, and return how it ended; no process of it is left.
 
     ``abi`` is the newest version of Landlock to use. Raises HookRefused if a layer cannot be set up, HookFailed if the
     interpreter cannot be started.
@@ -117,18 +117,19 @@ def execute(command: Command, layers: frozenset[LayerName], *, abi: int | None =
 
 
 def _execute(command: Command, layers: frozenset[LayerName], own: Path, abi: int) -> Ended:
-    for folder in command.writable:  # bubblewrap would bind what a link leads to
+    for folder in command.writable:  # bubblewrap would bind the target of a link
         if folder.is_symlink() or not folder.is_dir():
             raise HookRefused(f"a build hook cannot be given {show(str(folder))}: it is not a folder to write to")
-    settings, output, complaint = own / "settings.json", own / "output", own / "complaint"
+    settings, output, errors = own / "settings.json", own / "output", own / "errors"
     settings.write_bytes(msgspec.json.encode(_settings(command, layers, output, abi)))
-    report = _supervised(command, [*_outer(command, layers, own), *_supervisor(command, settings)], complaint)
+    supervisor = [str(command.python), "-I", "-S", str(CONFINE), str(settings)]
+    report = _run_supervisor(command, [*_bubblewrap(command, layers, own), *supervisor], errors)
     if report is None:
-        said = show(_tail(complaint, SHOWN_OUTPUT), MAX_LINE) or "no word of it"
-        raise HookFailed(f"the supervisor of a build hook ended early ({show(str(command.python))}): {said}")
+        message = show(_tail(errors, SHOWN_OUTPUT), MAX_LINE) or "no word of it"
+        raise HookFailed(f"the supervisor of a build hook ended early ({show(str(command.python))}): {message}")
     if report.failed:
         raise HookRefused(f"the sandbox could not be set up: {show(report.failed)}")
-    if report.stopped == "abandoned":  # only when this very process was on its way out
+    if report.stopped == "abandoned":  # only when this process is ending
         raise HookFailed("the build hook was given up")
     text = "\n".join(show(line, MAX_LINE) for line in _tail(output, command.shown_output).splitlines())
     return Ended(code=report.code, output=text, stopped=report.stopped, seconds=report.seconds)
@@ -161,7 +162,7 @@ def _settings(command: Command, layers: frozenset[LayerName], output: Path, abi:
         "writable": writable,
         "landlock": None if ruleset is None else {**msgspec.to_builtins(ruleset), "file_rights": FILE_RIGHTS},
         "filters": filters if "seccomp" in layers else None,
-        "attended": {machine: attended(machine) for machine in ARCHITECTURES},
+        "notified": {machine: notified_calls(machine) for machine in ARCHITECTURES},
         "seccomp_call": dict(zip(("x86_64", "aarch64"), NUMBERS["seccomp"], strict=True)),
         "notify": NOTIFY,
         "pretend": PRETEND,
@@ -171,12 +172,8 @@ def _settings(command: Command, layers: frozenset[LayerName], output: Path, abi:
     }
 
 
-def _supervisor(command: Command, settings: Path) -> list[str]:
-    return [str(command.python), "-I", "-S", str(CONFINE), str(settings)]
-
-
-def _outer(command: Command, layers: frozenset[LayerName], own: Path) -> list[str]:
-    """Return what goes before the supervisor's command line. It has its report to write, so ``own`` must be there."""
+def _bubblewrap(command: Command, layers: frozenset[LayerName], own: Path) -> list[str]:
+    """Return the arguments before the supervisor's command line, if any. The supervisor itself writes to ``own``."""
     if "bubblewrap" not in layers:
         return []
     program = find_bubblewrap()
@@ -186,37 +183,37 @@ def _outer(command: Command, layers: frozenset[LayerName], own: Path) -> list[st
     return wrap(program, python=command.python, readable=readable, writable=(*command.writable, own))
 
 
-def _supervised(command: Command, arguments: list[str], complaint: Path) -> _Report | None:
-    """Run the supervisor; return its report, or None if it has made none."""
-    with complaint.open("wb") as errors:
-        process = subprocess.Popen(  # noqa: S603 - the program is ours; what it runs is confined, or consented to
+def _run_supervisor(command: Command, arguments: list[str], errors: Path) -> _Report | None:
+    """Run the supervisor; return its report, or None without one."""
+    with errors.open("wb") as stderr:
+        process = subprocess.Popen(  # noqa: S603 - a program of deep-lock; what it runs is confined, or trusted by the user
             arguments,
-            stdin=subprocess.PIPE,  # held open, never written: its end tells the supervisor of ours
+            stdin=subprocess.PIPE,  # never written: the supervisor ends the hook when it closes
             stdout=subprocess.PIPE,
-            stderr=errors,
+            stderr=stderr,
             env=dict(command.environ),
             start_new_session=True,
         )
-    answered = False
+    has_ended = False
     try:
-        answered = _waited(process, command)
+        has_ended = _wait(process, command)
     finally:
         _end(process)
-        if process.stdout is not None and not answered:
+        if process.stdout is not None and not has_ended:
             process.stdout.close()
-    if process.stdout is None or not answered:
+    if process.stdout is None or not has_ended:
         return None
     with process.stdout, suppress(msgspec.DecodeError):
         return msgspec.json.decode(process.stdout.read(64 * 1024), type=_Report)
     return None
 
 
-def _waited(process: subprocess.Popen[bytes], command: Command) -> bool:
-    """Wait until the supervisor ended; False where its time is over, or nobody wants its answer any more."""
+def _wait(process: subprocess.Popen[bytes], command: Command) -> bool:
+    """Wait until the supervisor ends; False after its time limit, or when the command is cancelled."""
     until = time.monotonic() + command.limits.wall_seconds + GRACE_SECONDS
     while time.monotonic() < until:
         try:
-            process.wait(until - time.monotonic() if command.cancelled is None else _PAUSE)
+            process.wait(until - time.monotonic() if command.cancelled is None else _POLL_SECONDS)
         except subprocess.TimeoutExpired:
             if command.cancelled is not None and command.cancelled.is_set():
                 return False
@@ -226,7 +223,7 @@ def _waited(process: subprocess.Popen[bytes], command: Command) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let the supervisor sweep and end, also when this process is interrupted; at the very last, kill it."""
+    """Let the supervisor sweep and end, also when this process is interrupted; kill it where it does not end."""
     if process.stdin is not None:
         process.stdin.close()
     try:

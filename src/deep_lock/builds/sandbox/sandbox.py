@@ -1,7 +1,7 @@
-"""The sandbox that build hooks run in: what it can do on this machine, and the run itself.
+"""The sandbox that build hooks run in: its strength on this machine, and the run itself.
 
-Law: it fails closed. A hook runs confined only where every promise was tried and held (`probe`), and a step of the
-confinement that fails ends the run before a stranger's first line.
+Invariant: it fails closed. A hook runs confined only where `probe` has tried every layer with success, and a step of the
+confinement that fails ends the run before untrusted code starts.
 """
 
 import functools
@@ -32,7 +32,7 @@ _STOPS: dict[LayerName, tuple[str, ...]] = {
     "limits": ("takes_memory",),
     "bubblewrap": ("reads", "writes", "opens_to_the_world", "signals"),
 }
-"""Which layer, alone, must stop which attempt of the probe. (Of signals the filter stops those that Landlock does not.)"""
+"""Attempts of the probe that each layer alone must stop. (The filter stops the signals that Landlock does not.)"""
 _ATTEMPTS = frozenset(attempt for attempts in _STOPS.values() for attempt in attempts)
 _ENABLE_LANDLOCK = (
     "needs Linux 5.13 or newer with Landlock enabled (see `lsm=` of the kernel's command line), "
@@ -44,7 +44,7 @@ _ENABLE_NAMESPACES = (
 
 
 class Layer(Struct, frozen=True, kw_only=True):
-    """One means of confinement: whether it works here, and why or why not; then also what would help."""
+    """One layer of confinement: whether it works here, with the reason, and what would help if not."""
 
     name: str
     works: bool
@@ -52,24 +52,24 @@ class Layer(Struct, frozen=True, kw_only=True):
 
 
 class Ability(Struct, frozen=True, kw_only=True):
-    """What the sandbox can do here. Hooks run confined only at level "strong"."""
+    """The strength of the sandbox here. Hooks run confined only at level "strong"."""
 
     level: Level
     layers: tuple[Layer, ...]
 
 
 def is_possible() -> bool:
-    """Whether a strong sandbox may be had here, told without a trial: `run` still tries before it runs anything."""
+    """Whether a strong sandbox may be possible here, without a trial: `run` still tries before it runs anything."""
     return landlock_abi() > 0 or find_bubblewrap() is not None
 
 
 @functools.cache
 def probe() -> Ability:
-    """Try the sandbox for real, in child processes; once for each process. Never raises."""
+    """Try the sandbox in child processes; once for each process. Never raises."""
     layers = (
         _landlock(),
-        _tried("seccomp", "the kernel takes a system call filter"),
-        _tried("limits", "a process can be limited"),
+        _try("seccomp", "the kernel takes a system call filter"),
+        _try("limits", "a process can be limited"),
         _bubblewrap(),
     )
     works = {layer.name for layer in layers if layer.works}
@@ -81,14 +81,14 @@ def probe() -> Ability:
 
 
 def _usable(layers: Iterable[Layer]) -> frozenset[LayerName]:
-    """Return the layers that a confined run is made of: all, but for those of the outer two that do not work."""
+    """Return the layers of a confined run: all, without Landlock or bubblewrap where that does not work."""
     lacking = {layer.name for layer in layers if not layer.works}
     wanted: frozenset[LayerName] = INNER_LAYERS | {"bubblewrap"}
     return frozenset(name for name in wanted if name not in lacking)
 
 
 def run(command: Command) -> Ended:
-    """Run a command and return how it ended. Whatever it started is dead by then.
+    """Run a command and return how it ended. No process that it started is left.
 
     Raises HookRefused if it is to be confined and this machine cannot do that, HookFailed if the interpreter cannot be
     started. Never OSError.
@@ -108,7 +108,7 @@ def run(command: Command) -> Ended:
 def _landlock() -> Layer:
     abi = landlock_abi()
     if abi > 0:
-        return _tried("landlock", f"ABI {abi}")
+        return _try("landlock", f"ABI {abi}")
     reason = f"the kernel says: {os.strerror(-abi)}" if abi else "this is not Linux"
     return Layer(name="landlock", works=False, reason=f"{reason}; {_ENABLE_LANDLOCK}")
 
@@ -117,24 +117,24 @@ def _bubblewrap() -> Layer:
     program = find_bubblewrap()
     if program is None:
         return Layer(name="bubblewrap", works=False, reason="not installed; optional, as a layer around the others")
-    layer = _tried("bubblewrap", str(program))
+    layer = _try("bubblewrap", str(program))
     return layer if layer.works else replace(layer, reason=f"{layer.reason}; {_ENABLE_NAMESPACES}")
 
 
-def _tried(name: LayerName, found: str) -> Layer:
-    """Try a layer without the others, so that it is known which one fails."""
+def _try(name: LayerName, found: str) -> Layer:
+    """Try a layer without the others, to know which one fails."""
     broken = _breaches(frozenset({name, "sweep"}), _STOPS[name])
     return Layer(name=name, works=not broken, reason=broken or found)
 
 
 def _breaches(layers: frozenset[LayerName], attempts: tuple[str, ...]) -> str:
-    """Return which of the attempts the probe got through with in those layers, or what kept it from trying."""
+    """Return which of the attempts succeeded in those layers, or why none was possible; "" where all were stopped."""
     try:
-        said = _probe(layers)
+        outcomes = _probe(layers)
     except (DeepLockError, OSError, ValueError) as error:
         return str(error)
-    through = [attempt for attempt in attempts if said.get(attempt) != "0"]
-    return f"does not stop what it should: {', '.join(through)}" if through else ""
+    succeeded = [attempt for attempt in attempts if outcomes.get(attempt) != "0"]
+    return f"does not stop what it should: {', '.join(succeeded)}" if succeeded else ""
 
 
 def _probe(layers: frozenset[LayerName]) -> dict[str, str]:

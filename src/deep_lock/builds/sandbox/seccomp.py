@@ -1,7 +1,7 @@
-"""The system call filter of a hook, as a classic BPF program: what Landlock does not cover, it closes.
+"""The system call filter of a hook, as a classic BPF program: it closes what Landlock does not cover.
 
-Law: pure; the program is data, and `confine.py` only hands it to the kernel. Whatever is not named here is allowed, but
-for calls newer than those that were looked at. Linux: `seccomp(2)`, `Documentation/userspace-api/seccomp_filter.rst`.
+Pure: the program is data, which `confine.py` passes to the kernel. A call that is not named here is allowed, unless it is
+newer than those that were examined. Linux: `seccomp(2)`, `Documentation/userspace-api/seccomp_filter.rst`.
 """
 
 import errno
@@ -16,7 +16,7 @@ Instruction = tuple[int, int, int, int]
 """code, jump if true, jump if false, value: one `struct sock_filter`."""
 
 ARCHITECTURES: dict[Machine, int] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-"""AUDIT_ARCH_*: a 32-bit call on a 64-bit kernel has another number for everything, so it must not get through."""
+"""AUDIT_ARCH_*: a 32-bit call on a 64-bit kernel has other numbers, so it must not pass."""
 
 _LOAD, _AND, _EQUAL, _LATER, _RETURN = 0x20, 0x54, 0x15, 0x25, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
@@ -28,9 +28,9 @@ _DENY = _ERRNO | errno.EPERM
 _ABSENT = _ERRNO | errno.ENOSYS
 _UNSUPPORTED = _ERRNO | errno.EOPNOTSUPP
 PRETEND = _ERRNO
-"""The call is not made, and its caller is told that it was: backends fail when a chmod does."""
+"""The call is not made, and reports success: backends fail when a chmod fails."""
 NOTIFY = 0x7FC00000
-"""The call is passed on to `seccomp_notify.py`, which makes it if the file is the hook's own."""
+"""The call is passed on to `seccomp_notify.py`, which makes it if the file is in a writable folder."""
 
 
 class _When(Struct, frozen=True):
@@ -42,34 +42,34 @@ class _When(Struct, frozen=True):
     equal: bool = True
 
 
-_ATTENDED = "chmod fchmod fchmodat fchmodat2 utimensat"
+_NOTIFIED = "chmod fchmod fchmodat fchmodat2 utimensat"
 _PRETENDED = (
-    # Landlock covers none of these, nor of the ones above: a hook could open ~/.ssh to the world.
+    # Landlock covers none of these, nor those above: a hook could give everybody access to ~/.ssh.
     "chown fchown lchown fchownat utime utimes futimesat "
-    # One session and one process group for all that a hook starts: one signal reaches every one of them.
+    # One session and one process group for all processes of a hook: one signal ends them all.
     "setsid setpgid"
 )
-# As on a file system that has none. To pretend would lose modes: cp -p sets them by an attribute where it can.
+# As on a file system without attributes. To pretend would lose modes: cp -p sets them by an attribute where it can.
 _XATTRS = (
     "getxattr lgetxattr fgetxattr getxattrat listxattr llistxattr flistxattr listxattrat "
     "setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat"
 )
 _DENIED = (
-    # the network, and sockets by path, which Landlock does not see
+    # the network, and sockets by path, which Landlock does not cover
     "socket connect bind listen accept accept4 io_uring_setup io_uring_enter io_uring_register "
     # other processes
     "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd perf_event_open "
     "setpriority ioprio_set sched_setscheduler sched_setparam sched_setattr migrate_pages move_pages "
     # memory and queues that processes of one user share by number or name
     "shmget shmat shmctl semget semop semctl semtimedop msgget msgsnd msgrcv msgctl mq_open mq_unlink "
-    # the kernel's own doors
+    # interfaces of the kernel itself
     "userfaultfd bpf keyctl add_key request_key mount umount2 pivot_root chroot open_tree move_mount fsopen fsconfig "
     "fsmount fspick mount_setattr open_tree_attr unshare setns open_by_handle_at name_to_handle_at quotactl "
     "quotactl_fd acct swapon swapoff reboot kexec_load kexec_file_load init_module finit_module delete_module iopl "
     "ioperm settimeofday clock_settime clock_adjtime adjtimex sethostname setdomainname vhangup syslog lookup_dcookie "
-    # watching files that cannot be read, and truncating by path (Landlock's ABI 3; files of its own by descriptor)
+    # watching files that cannot be read, and truncating by path (Landlock's ABI 3; by descriptor it is allowed)
     "fanotify_init fanotify_mark inotify_add_watch truncate "
-    # a filter of the hook's own could answer in the place of this one
+    # a filter of the hook's own could answer instead of this one
     "seccomp"
 )
 _SIGNALLERS = "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal"
@@ -92,25 +92,25 @@ _TRUNCATE_ON_OPEN, _ACCESS_MODE = 0x200, 0x3
 
 def _rules(landlock_abi: int) -> list[tuple[str, int, _When | None]]:
     rules: list[tuple[str, int, _When | None]] = []
-    rules += [(name, NOTIFY, None) for name in _ATTENDED.split()]
+    rules += [(name, NOTIFY, None) for name in _NOTIFIED.split()]
     rules += [(name, PRETEND, None) for name in _PRETENDED.split()]
     rules += [(name, _UNSUPPORTED, None) for name in _XATTRS.split()]
     rules += [(name, _DENY, None) for name in _DENIED.split()]
-    # A pair of stream sockets is a pipe. A datagram socket is not: it can be sent from to any path.
+    # A pair of stream sockets is a pipe. A datagram socket is not: it can send to any path.
     rules += [
         ("socketpair", _DENY, _When(0, _UNIX, equal=False)),
         ("socketpair", _DENY, _When(1, _STREAM, mask=_KIND, equal=False)),
     ]
-    # The flags of clone3 lie in memory, where a filter cannot look; the C library then takes clone.
+    # The flags of clone3 are in memory, which a filter cannot read; the C library then calls clone.
     rules.append(("clone3", _ABSENT, None))
     rules += [("clone", _DENY, _When(0, flag, mask=flag)) for flag in _NEW_NAMESPACES]
     rules += [("fcntl", _DENY, _When(1, command)) for command in _SIGNAL_OWNER]
     rules += [("ioctl", _DENY, _When(1, command)) for command in _IOCTLS]
     rules += [(name, _DENY, _When(0, 0, equal=False)) for name in ("prlimit64", "sched_setaffinity")]
     rules.append(("prctl", _DENY, _When(0, _SET_SECCOMP)))
-    if landlock_abi < 6:  # Landlock scopes no signals yet
+    if landlock_abi < 6:  # Landlock does not scope signals yet
         rules += [(name, _DENY, None) for name in _SIGNALLERS.split()]
-    if landlock_abi < 3:  # to open for reading may truncate
+    if landlock_abi < 3:  # opening for reading may truncate
         rules.append(("openat2", _ABSENT, None))
         for name, flags in (("open", 1), ("openat", 2)):
             for mode in (0, _ACCESS_MODE):
@@ -134,13 +134,13 @@ def _instructions(number: int, action: int, when: _When | None) -> list[Instruct
 
 
 def make_filter(machine: Machine, landlock_abi: int) -> list[Instruction]:
-    """Return the program for a machine. The lower Landlock's ABI (0: none), the more the filter must refuse."""
+    """Return the program for a machine. The lower Landlock's ABI (0: none), the more the filter refuses."""
     program: list[Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
         (_EQUAL, 1, 0, ARCHITECTURES[machine]),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, _NUMBER_AT),
-        (_LATER, 0, 1, LAST_KNOWN),  # unsigned: the numbers of x32, which have bit 30 set, are among them
+        (_LATER, 0, 1, LAST_KNOWN),  # unsigned: this includes the numbers of x32, which have bit 30 set
         (_RETURN, 0, 0, _ABSENT),
     ]
     column = 0 if machine == "x86_64" else 1
@@ -151,7 +151,7 @@ def make_filter(machine: Machine, landlock_abi: int) -> list[Instruction]:
     return [*program, (_RETURN, 0, 0, _ALLOW)]
 
 
-def attended(machine: Machine) -> dict[int, str]:
-    """Return which calls are passed on to the attendant, by number."""
+def notified_calls(machine: Machine) -> dict[int, str]:
+    """Return the calls that are passed on to `seccomp_notify.py`, by number."""
     column = 0 if machine == "x86_64" else 1
-    return {NUMBERS[name][column]: name for name in _ATTENDED.split() if NUMBERS[name][column] >= 0}
+    return {NUMBERS[name][column]: name for name in _NOTIFIED.split() if NUMBERS[name][column] >= 0}

@@ -1,10 +1,10 @@
-"""The attendant: makes the chmod and utimensat calls of a hook in its place, where the file is one of its own.
+"""Makes the chmod and utimensat calls of a hook in its place, where the file is in one of its writable folders.
 
-Law: stands alone, as `confine.py` does, which loads it. Linkers and installers must really change modes, or what they
-made cannot be run; and no layer of the kernel says where chmod may be called. So the filter asks here (Linux:
-`seccomp_unotify(2)`). The file is opened first, by the words of the hook, and only what is then held open is judged and
-changed: what the hook does to its memory or its paths meanwhile changes nothing. For other files it is told that all
-went well, as everything that asks for its modes expects.
+`supervise.py` loads it, and the invariant of `confine.py` holds. Linkers and installers must really change modes, or the
+files that they make cannot be run; and no layer of the kernel restricts where chmod may be called. So the filter passes
+these calls on (Linux: `seccomp_unotify(2)`). The file is opened first, as the hook names it, and only the open file is
+checked and changed: what the hook does to its memory or its paths meanwhile has no effect. For other files the call
+reports success, as its callers expect.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ MOST_PATH = 4096
 
 
 class Refused(Exception):
-    """The call is not made; its caller is told that it was."""
+    """The call is not made, and reports success."""
 
 
 def signed(number: int) -> int:
-    """Return a register as the C int that the kernel takes it for."""
+    """Return a register as a C int, as the kernel reads it."""
     return int(struct.unpack("=i", struct.pack("=I", number & 0xFFFFFFFF))[0])
 
 
 def memory(process: int, address: int, size: int) -> bytes:
-    """Return memory of the hook's process, less where it ends."""
+    """Return memory of the hook's process, shorter at its end."""
     with open(f"/proc/{process}/mem", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib costs 10 ms to import
         file.seek(address)
         return file.read(size)
 
 
 def path_at(process: int, address: int) -> bytes:
-    """Return the path that the hook wrote, page by page: the next page may not be there."""
+    """Return a path in the hook's memory, page by page: the next page may not exist."""
     found = b""
     while len(found) < MOST_PATH and b"\0" not in found:
         page = memory(process, address + len(found), 4096 - (address + len(found)) % 4096)
@@ -53,7 +53,7 @@ def path_at(process: int, address: int) -> bytes:
 
 
 def times_at(process: int, address: int) -> bytes:
-    """Return the two times that the hook wrote."""
+    """Return the two times in the hook's memory."""
     times = memory(process, address, 32)
     if len(times) < 32:
         raise OSError(errno.EFAULT, "")
@@ -61,12 +61,12 @@ def times_at(process: int, address: int) -> bytes:
 
 
 def hold(process: int, folder: int, path: bytes, flags: int) -> int:
-    """Open what the hook means, for reference only."""
+    """Open the file that the hook names, as a reference only (O_PATH)."""
     start = f"/proc/{process}/" + ("cwd" if folder == AT_FDCWD else f"fd/{folder}")
     if not path:
         return os.open(start, os.O_PATH | os.O_CLOEXEC)
     follow = os.O_NOFOLLOW if flags & AT_SYMLINK_NOFOLLOW else 0
-    if path.startswith(b"/proc/self/"):  # its own, not ours: how a C library changes what it holds open
+    if path.startswith(b"/proc/self/"):  # of the hook, not of this process: a C library changes open files by it
         path = b"/proc/%d/" % process + path.removeprefix(b"/proc/self/")
     if path.startswith(b"/"):
         return os.open(path, os.O_PATH | os.O_CLOEXEC | follow)
@@ -78,7 +78,7 @@ def hold(process: int, folder: int, path: bytes, flags: int) -> int:
 
 
 def change_mode(held: int, mode: int) -> None:
-    """Change the mode of a file that is held open. No set-user-ID; its owner keeps what a sweep needs."""
+    """Change the mode of an open file. No set-user-ID; the owner keeps the access that removal needs."""
     kind = os.fstat(held).st_mode
     if stat.S_ISLNK(kind):
         raise OSError(errno.EOPNOTSUPP, "")
@@ -87,14 +87,14 @@ def change_mode(held: int, mode: int) -> None:
 
 
 def change_times(held: int, times: bytes) -> None:
-    """Change the times of a file that is held open; no times at all mean now."""
+    """Change the times of an open file; b"" means now."""
     library = ctypes.CDLL(None, use_errno=True)
     if library.utimensat(AT_FDCWD, b"/proc/self/fd/%d" % held, times or None, 0) != 0:
         raise OSError(ctypes.get_errno(), "")
 
 
-class Attendant:
-    """Answers the notices of one filter."""
+class Notifier:
+    """Answers the notifications of one filter."""
 
     def __init__(self, listener: int, names: dict[int, str], writable: list[str]) -> None:
         self.listener = listener
@@ -102,7 +102,7 @@ class Attendant:
         self.roots = tuple(os.path.realpath(folder).rstrip("/") + "/" for folder in writable)
 
     def answer(self) -> None:
-        """Answer one notice. Its sender may be dead by now; then there is nothing to answer."""
+        """Answer one notification. Its sender may have ended; then there is nothing to answer."""
         notice = bytearray(struct.calcsize(NOTICE))
         try:
             fcntl.ioctl(self.listener, RECEIVE, notice)
@@ -116,7 +116,11 @@ class Attendant:
             pass
         except OSError as error:
             code = -(error.errno or errno.EPERM)
-        except (ValueError, OverflowError, struct.error):  # an address past all memory, say: no word of a hook ends us
+        except (
+            ValueError,
+            OverflowError,
+            struct.error,
+        ):  # an address outside memory, say: no input may end this process
             code = -errno.EFAULT
         try:
             fcntl.ioctl(self.listener, SEND, struct.pack(ANSWER, number, 0, code, 0))
@@ -124,13 +128,13 @@ class Attendant:
             return
 
     def make(self, number: int, process: int, call: str, arguments: list[int]) -> None:
-        """Make one call, if its file lies in a writable folder."""
+        """Make one call, if its file is in a writable folder."""
         held, last = self.target(process, call, arguments)
         try:
             times = times_at(process, last) if call == "utimensat" and last else b""
-            fcntl.ioctl(self.listener, IS_VALID, struct.pack("=Q", number))  # or these were another process's
-            place = os.readlink(f"/proc/self/fd/{held}") + "/"  # noqa: PTH115 - pathlib costs 10 ms to import
-            if not place.startswith(self.roots):
+            fcntl.ioctl(self.listener, IS_VALID, struct.pack("=Q", number))  # else the process id was reused
+            location = os.readlink(f"/proc/self/fd/{held}") + "/"  # noqa: PTH115 - pathlib costs 10 ms to import
+            if not location.startswith(self.roots):
                 raise Refused
             if call == "utimensat":
                 change_times(held, times)
@@ -140,7 +144,7 @@ class Attendant:
             os.close(held)
 
     def target(self, process: int, call: str, arguments: list[int]) -> tuple[int, int]:
-        """Return the file that a call is about, held open, and the call's last argument: a mode, or where times are."""
+        """Return the file of a call, open, and the call's last argument: a mode, or the address of times."""
         first, second, third, fourth = arguments[:4]
         try:
             if call == "fchmod":
@@ -153,9 +157,9 @@ class Attendant:
                 raise OSError(errno.ENOENT, "")
             return hold(process, signed(first), path, flags), third
         except PermissionError:
-            raise Refused from None  # a hook that cannot be looked into, or a place closed to all of us
+            raise Refused from None  # a process that cannot be read, or a folder without access
 
 
-def attendant(listener: int, names: dict[str, str], writable: list[str]) -> Any:
-    """Return an attendant; ``names`` says by number which calls the filter passes on."""
-    return Attendant(listener, {int(number): name for number, name in names.items()}, writable)
+def notifier(listener: int, names: dict[str, str], writable: list[str]) -> Any:
+    """Return a notifier; ``names`` are the calls that the filter passes on, by number."""
+    return Notifier(listener, {int(number): name for number, name in names.items()}, writable)

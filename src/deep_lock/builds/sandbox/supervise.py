@@ -1,6 +1,6 @@
-"""The supervisor: forks the confined child, watches its allowance, and leaves nothing of it behind.
+"""The supervisor: forks the confined child, enforces its limits, and leaves no process of it behind.
 
-Law: stands alone, as `confine.py` does, which loads it. Its only words to deep-lock are the report.
+`confine.py` loads it, and the same invariant holds. Its only message to deep-lock is the report.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_ENTRIES = 500_000
 
 
 def used_space(folders: list[str]) -> float:
-    """Return the bytes on disk below the folders; what cannot be counted counts as endless."""
+    """Return the bytes on disk below the folders; infinity where they cannot be counted."""
     total = entries = 0
     waiting = list(folders)
     while waiting:
@@ -41,16 +41,16 @@ def used_space(folders: list[str]) -> float:
                     if stat.S_ISDIR(status.st_mode):
                         waiting.append(entry.path)
         except FileNotFoundError:
-            continue  # it was removed meanwhile
+            continue  # removed meanwhile
         except OSError:
-            return float("inf")  # a path made too long to be looked at, or a folder closed to us
+            return float("inf")  # a path that is too long, or a folder without access
         if entries > MOST_ENTRIES:
             return float("inf")
     return total
 
 
 def offspring() -> list[int]:
-    """Return the ids of all processes that descend from this one and are not dead, from /proc; none where it is not."""
+    """Return the ids of all living descendants of this process, from /proc; none without it."""
     parents: dict[int, list[int]] = {}
     try:
         names = os.listdir("/proc")
@@ -75,13 +75,13 @@ def offspring() -> list[int]:
 
 
 def send(kill: Callable[[int, int], None], number: int, which: int) -> None:
-    """Signal a process or group that may be gone."""
+    """Signal a process or group that may have ended."""
     with contextlib.suppress(OSError):
         kill(number, which)
 
 
 def reap(child: int, code: int) -> tuple[int, bool]:
-    """Collect the dead; return the child's exit code as soon as it is known, and whether any process is left."""
+    """Wait for ended processes; return the child's exit code once it is known, and whether any process is left."""
     while True:
         try:
             dead, status = os.waitpid(-1, os.WNOHANG)
@@ -94,7 +94,7 @@ def reap(child: int, code: int) -> tuple[int, bool]:
 
 
 def sweep(child: int, code: int, *, deep: bool) -> int:
-    """Kill whatever the hook left behind, and return its exit code. Stopped first, so that nothing outruns the sweep."""
+    """Kill every process of the hook, and return its exit code. They are stopped first, so that none outruns the sweep."""
     send(os.killpg, child, signal.SIGKILL)
     code, left = reap(child, code)
     end = time.monotonic() + SWEEP_SECONDS
@@ -109,14 +109,14 @@ def sweep(child: int, code: int, *, deep: bool) -> int:
 
 
 def exceeded(settings: Settings, output: int, space: Space) -> str:
-    """Return which limit the hook has passed, if any."""
+    """Return which limit the hook exceeds, if any."""
     if os.fstat(output).st_size > settings["output_limit"]:
         return "output"
     return "space" if space.full() else ""
 
 
 class Space:
-    """What the writable folders have grown by, looked at so seldom that looking costs a tenth of the time at most."""
+    """The growth of the writable folders, measured so seldom that it takes a tenth of the time at most."""
 
     def __init__(self, folders: list[str], limit: int) -> None:
         self.folders = folders
@@ -125,7 +125,7 @@ class Space:
         self.before = used_space(folders)
 
     def full(self) -> bool:
-        """Whether they have grown by more than the limit, as far as was looked."""
+        """Whether they have grown by more than the limit, as last measured."""
         started = time.monotonic()
         if started < self.next:
             return False
@@ -136,42 +136,42 @@ class Space:
 
 
 def has_ended(child: int) -> bool:
-    """Whether the child is dead. It stays a zombie, so that the number of its group is nobody else's when that is killed."""
+    """Whether the child has ended. It stays a zombie, so that its group id is not reused before the group is killed."""
     return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def watch(settings: Settings, child: int, output: int, wake: int, attendant: Any) -> str:
-    """Wait for the end of the child or of its allowance; return why it was stopped, if it was."""
+def watch(settings: Settings, child: int, output: int, wake: int, notifier: Any) -> str:
+    """Wait until the child ends or exceeds a limit; return why it was stopped, if it was."""
     space = Space(settings["writable"], settings["folder_limit"])
     end = time.monotonic() + settings["wall_seconds"]
-    doors = [0, wake]
-    if attendant is not None:
-        doors.append(attendant.listener)
+    descriptors = [0, wake]
+    if notifier is not None:
+        descriptors.append(notifier.listener)
     while True:
         ended = has_ended(child)
         stopped = exceeded(settings, output, space)
         if ended or stopped or time.monotonic() > end:
             return stopped or ("" if ended else "time")
-        readable = select.select(doors, [], [], TICK)[0]
-        if attendant is not None and attendant.listener in readable:
-            attendant.answer()
+        readable = select.select(descriptors, [], [], TICK)[0]
+        if notifier is not None and notifier.listener in readable:
+            notifier.answer()
         if wake in readable:
             os.read(wake, 512)
-        if 0 in readable:  # deep-lock writes nothing: this is its end
+        if 0 in readable:  # deep-lock writes nothing: it has ended
             return "abandoned"
 
 
-def hear(status: socket.socket) -> tuple[str, int | None]:
-    """Return what step failed, if one did, and the listener of the filter: the child's own words, no stranger's yet."""
-    said, handed, _, _ = socket.recv_fds(status, 4096, 1)
-    failed = "" if said == b"\n" else said.decode("utf-8", "replace") or "it ended at once"
-    return failed, handed[0] if handed else None
+def receive_status(status: socket.socket) -> tuple[str, int | None]:
+    """Return which step failed, if one did, and the listener of the filter. No untrusted code has run yet."""
+    message, received, _, _ = socket.recv_fds(status, 4096, 1)
+    failed = "" if message == b"\n" else message.decode("utf-8", "replace") or "it ended at once"
+    return failed, received[0] if received else None
 
 
 def supervise(
     settings: Settings, become_child: Callable[[Settings, int, int, int], None], sibling: Sibling
 ) -> Settings | None:
-    """Fork the child and see it to its end; return the report. In the child, return nothing once it is confined."""
+    """Fork the child and wait for its end; return the report. In the child, return None once it is confined."""
     supervisor = os.getpid()
     output = os.open(settings["output"], os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
     wake, woken = os.pipe()
@@ -187,12 +187,12 @@ def supervise(
     ready.close()
     code, failed, stopped = -signal.SIGKILL, "", ""
     try:
-        failed, listener = hear(status)
-        attendant = None
+        failed, listener = receive_status(status)
+        notifier = None
         if listener is not None:
-            names = settings["attended"][os.uname().machine]
-            attendant = sibling("seccomp_notify")["attendant"](listener, names, settings["writable"])
-        stopped = "" if failed else watch(settings, child, output, wake, attendant)
-    finally:  # whatever went wrong here: nothing of the hook may outlive it
+            names = settings["notified"][os.uname().machine]
+            notifier = sibling("seccomp_notify")["notifier"](listener, names, settings["writable"])
+        stopped = "" if failed else watch(settings, child, output, wake, notifier)
+    finally:  # after any error: no process of the hook may be left
         code = sweep(child, code, deep=settings["sweep"])
     return {"failed": failed, "code": code, "stopped": stopped, "seconds": time.monotonic() - started}

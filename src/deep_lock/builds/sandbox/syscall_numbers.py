@@ -4,7 +4,7 @@ From 424 on the numbers are the same on every machine.
 """
 
 LAST_KNOWN = 467
-"""open_tree_attr, of Linux 6.15. What comes later was not looked at, and does not exist for a hook."""
+"""open_tree_attr, of Linux 6.15. Later calls were not examined, and do not exist for a hook."""
 
 NUMBERS: dict[str, tuple[int, int]] = {
     "accept": (43, 202),
