@@ -422,7 +422,7 @@ def test_a_backend_that_asks_for_what_is_not_locked_is_refused(open_yard: Any, a
     )
     ended = made.make()
     assert ended.code == 4
-    assert f"the backend of thing 1.0 asks for {asked}" in ended.stderr
+    assert f"the backend of thing 1.0 requires {asked}" in ended.stderr
     assert "run deep-lock lock" in ended.stderr
     assert not made.wheels()
 
@@ -431,11 +431,11 @@ DIFFERENT: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "name": ({"name": "thong"}, "made thong-1.0-py3-none-any.whl, another release"),
     "version": ({"version": "1.1"}, "made thing-1.1-py3-none-any.whl, another release"),
     "tags": ({"tags": "cp27-none-any"}, "does not fit"),
-    "filename": ({"tags": "any"}, "names no wheel"),
-    "python": ({"python": "<3"}, "wants Python <3"),
-    "one more": ({"requires": ["shared>=1", "more"]}, "asks for more, and the lock does not know that"),
-    "one less": ({"requires": []}, "does not ask for shared, and the lock says that it does"),
-    "newer": ({"requires": ["shared>=3"]}, "asks for shared>=3 at run time on"),
+    "filename": ({"tags": "any"}, "is not the name of a wheel"),
+    "python": ({"python": "<3"}, "requires Python <3"),
+    "one more": ({"requires": ["shared>=1", "more"]}, "requires more, and its lock entry does not"),
+    "one less": ({"requires": []}, "does not require shared, and its lock entry does"),
+    "newer": ({"requires": ["shared>=3"]}, "requires shared>=3 at run time on"),
     "elsewhere": ({"requires": ["shared @ https://files.example/shared.zip"]}, "asks for a direct URL"),
     "broken": ({"requires": ["shared >>> 3"]}, "the wheel that was built of thing 1.0"),
 }

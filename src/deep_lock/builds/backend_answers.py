@@ -1,6 +1,6 @@
 """What build backends return from their hooks, cached by the build environment and the source that it was for.
 
-Invariant: an answer says on which target it was observed. A backend that fails is reported; its answer is never invented.
+Invariant: an answer names the target that it was observed on. A backend that fails is reported; its answer is never invented.
 """
 
 from collections.abc import Callable
@@ -69,7 +69,7 @@ class HookRunner:
         def call() -> bytes:
             raw, by_wheel = self._context.call(subject, built.final, builds, target=target, hook=hooks.read_metadata)
             if by_wheel:
-                self._report("built-for-metadata", subject, "its backend tells metadata only by building a wheel")
+                self._report("built-for-metadata", subject, "its backend makes metadata only by building a wheel")
             return raw
 
         key = self._key(subject, built.final, target, builds, "prepare_metadata_for_build_wheel")
@@ -95,7 +95,7 @@ class HookRunner:
             if key:
                 self._cache.put_record(_ANSWERS, key, known)
         if known.startswith(_FAILED):
-            raise HookFailed(f"{known[1:].decode()}\n    (so it was when it was asked before; --refresh asks again)")
+            raise HookFailed(f"{known[1:].decode()}\n    (cached from an earlier call; --refresh calls the hook again)")
         return known[1:]
 
     def _key(self, subject: Subject, environment: Resolved, target: Target, builds: Builds, hook: str) -> str:
@@ -136,12 +136,12 @@ def _source_digest(subject: Subject) -> str:
 
 
 def _read(raw: bytes, subject: Subject) -> Metadata:
-    where = f"the metadata that the backend of {subject} tells"
+    where = f"the metadata from the backend of {subject}"
     metadata = parse_metadata(raw, where)
     if not subject.unnamed:
         check_name(metadata, subject.name, where)
     if subject.version is not None and not is_same_version(metadata.version, subject.version):
-        raise MetadataInvalid(f"{where}: is that of version {show(metadata.version)}")
+        raise MetadataInvalid(f"{where}: are those of version {show(metadata.version)}")
     return metadata
 
 

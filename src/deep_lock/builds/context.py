@@ -1,6 +1,6 @@
 """Prepares the calls of hooks: environments of exact wheels, and fresh source trees.
 
-Invariant: an environment holds the wheels of one resolution and nothing else, each checked against its sha256. All of it
+Invariant: an environment has the wheels of one resolution and nothing else, each checked against its sha256. All of it
 is in one folder of the run, and is deleted with it.
 """
 
@@ -194,7 +194,7 @@ class BuildContext:
         if isinstance(pin.distribution, Wheel):
             return pin.distribution
         if not isinstance(pin.distribution, SourceDistribution):
-            raise HookRefused(f"{pin.name}: a direct reference stands in a build environment")
+            raise HookRefused(f"{pin.name}: a direct reference cannot be in a build environment")
         files = self._client.files(pin.name, pin.version)
         return choose(files, target, Selection(), yanked_ok=True) or pin.distribution
 
@@ -242,7 +242,7 @@ class BuildContext:
 
 
 def settings_key(subject: Subject) -> str:
-    """Return the part of a cache key that tells config settings apart; "" where there are none."""
+    """Return the part of a cache key for config settings; "" where there are none."""
     return f" {msgspec.json.encode(subject.config_settings).decode()}" if subject.config_settings else ""
 
 

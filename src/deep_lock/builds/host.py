@@ -84,9 +84,7 @@ class Machine:
             if not self._is_strong:
                 layers = sandbox.probe().layers
                 reasons = "; ".join(f"{layer.name}: {layer.reason}" for layer in layers if not layer.works)
-                message = (
-                    f"no backend is asked, since there is no strong sandbox here ({reasons}); see deep-lock doctor"
-                )
+                message = f"no build backend runs: this machine has no strong sandbox ({reasons}); see deep-lock doctor"
                 self._reporter(Warned(code="no-sandbox", subject="hooks", message=message))
         return self._is_strong
 

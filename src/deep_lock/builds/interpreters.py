@@ -83,7 +83,7 @@ class _Description(Struct, frozen=True, kw_only=True):
 
 
 def inspect_interpreter(path: Path) -> Interpreter | None:
-    """Return what an executable says of itself.
+    """Return an executable's description of itself.
 
     None where it is not CPython 3.9 or newer, does not answer, or was built for another machine or C library than the
     running Python (for 32 bits, say): it does not see the platform of this machine.

@@ -32,7 +32,7 @@ ZIP_EPOCH = 315_532_800
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
-# Names that Windows takes for a device or a stream, or shortens: another file than the archive says, or none.
+# Names that Windows shortens, or reads as a device or a stream: another file than the archive names, or none.
 _ODD_ON_WINDOWS = re.compile(
     r'[<>:"|?*]|[. ]\Z|\A(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9])(?:\..*)?\Z', re.IGNORECASE
 )
@@ -80,7 +80,7 @@ class _Writer(Struct):
         status = source.stat()
         self.copied += status.st_size
         if self.copied > decompress.MAX_DECOMPRESSED:
-            raise ArchiveTooBig(f"{self.where}: its links stand for more than {decompress.MAX_DECOMPRESSED // MIB} MiB")
+            raise ArchiveTooBig(f"{self.where}: its links copy more than {decompress.MAX_DECOMPRESSED // MIB} MiB")
         with source.open("rb") as file, os.fdopen(os.open(location, _NEW, status.st_mode & 0o755), "wb") as new:
             shutil.copyfileobj(file, new)
         os.utime(location, (status.st_mtime, status.st_mtime))
@@ -98,7 +98,7 @@ class _Writer(Struct):
             original = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
             if original not in self.written:
                 raise ArchiveUnsafe(
-                    f"{self.where}: the link {shown_name(path)} cannot be made: this system does not let us"
+                    f"{self.where}: the link {shown_name(path)} cannot be made: this system does not allow links"
                 ) from None
             self.copy(original, path)
 

@@ -96,9 +96,9 @@ def _check_members(archive: zipfile.ZipFile, where: str) -> None:
         parts = split_name(member.name, where)
         path = "/".join(parts)
         if path != member.name.removesuffix("/"):
-            raise ArchiveAmbiguous(f"{where}: the member {shown_name(member.name)} is not spelt as the path it is")
+            raise ArchiveAmbiguous(f"{where}: the member {shown_name(member.name)} is not a normalized path")
         if path in seen and member.kind == "file":
-            raise ArchiveAmbiguous(f"{where}: {shown_name(path)} is in it twice")
+            raise ArchiveAmbiguous(f"{where}: {shown_name(path)} is a member twice")
         seen.add(path)
         kinds.add(path, member.kind)
 
@@ -129,12 +129,10 @@ def _check_record(wheel: "_Wheel", where: str) -> None:
     for path, digest, _ in parse_record_file(wheel.read_dist_info("RECORD").splitlines()):
         split_name(path, where)
         if path in seen:
-            raise ArchiveAmbiguous(f"{where}: {shown_name(path)} stands twice in its RECORD")
+            raise ArchiveAmbiguous(f"{where}: {shown_name(path)} has two rows in its RECORD")
         seen.add(path)
         if digest and not digest.startswith(_HASHES):
-            raise ArchiveBroken(
-                f"{where}: its RECORD has a hash of {shown_name(path)} that is none of sha256 and better"
-            )
+            raise ArchiveBroken(f"{where}: its RECORD has a hash of {shown_name(path)} that is weaker than sha256")
 
 
 class _Wheel(WheelFile):

@@ -24,9 +24,8 @@ def build_requirements(subject: Subject, dynamic: tuple[str, ...]) -> tuple[Requ
     if subject.source is not None:
         source = f"{subject.name} {subject.version or source_of(subject.source)}"
     system = subject.facts.build_system
-    declared = Origin(
-        source=source, place="build-system.requires" if system.requires_from == "pyproject" else "default build system"
-    )
+    table = "build-system.requires" if system.requires_from == "pyproject" else "default build system"
+    declared = Origin(source=source, place=table)
     hook = Origin(source=source, place=f"get_requires_for_build_{subject.hook}")
     return (
         *(parse_requirement(text, declared) for text in system.requires),
@@ -38,8 +37,8 @@ def build_requirements(subject: Subject, dynamic: tuple[str, ...]) -> tuple[Requ
 def needs_own_environment(editable: HookAnswer, wheel: HookAnswer) -> bool:
     """Whether an editable installation needs an environment of its own.
 
-    An empty answer cannot be told from that of a backend without the hook (PEP 660), and all that it requires is in the
-    wheel's environment anyway.
+    An empty answer looks like that of a backend without the hook (PEP 660), and the wheel's environment has all that it
+    requires.
     """
     requirements = frozenset(map(parse_requirement, editable.requires or ()))
     return bool(requirements) and requirements != frozenset(map(parse_requirement, wheel.requires or ()))

@@ -285,7 +285,7 @@ class _TargetWalk(Struct, kw_only=True):
             frame.stages += 1
             if frame.stages > MAX_STAGES:
                 raise Unsatisfiable(
-                    f"the backend of {subject.name} {subject.version or ''} asks for something else each time it is asked",
+                    f"the backend of {subject.name} {subject.version or ''} returns other requirements at each call",
                     hint="pin its build requirements with a build constraint",
                 )
             known = frame.answer.requires or () if frame.answer is not None else ()
@@ -360,7 +360,7 @@ class _TargetWalk(Struct, kw_only=True):
         The answer becomes an assumption: that the tool is installed.
         """
         dropped = ", ".join(answer.requires or ())
-        reason = f"on a machine that lacks the tool it also asks for {dropped}, which cannot be met here"
+        reason = f"where a tool is not installed it also requires {dropped}, which no release meets here"
         frame.answer = HookAnswer(requires=None, evidence="assumed", reason=reason)
         frame.problem = replace(self._problem(subject, frame.problem, ()), excluded=frame.problem.excluded)
         frame.resolved = None

@@ -1,4 +1,4 @@
-"""The project itself as something to be built: its configuration is read from its folder, and nothing of it runs."""
+"""The project as a build subject, and its dependencies where only a lock or its build backend knows them."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -60,7 +60,7 @@ _EXTRA = re.compile(
 
 
 def from_lock(project: Project, old: Lock) -> Project:
-    """Return the project with its dynamic dependencies as a lock recorded them: for a comparison without running code."""
+    """Return the project with its dynamic dependencies as recorded in a lock: for a comparison without running code."""
     origin = Origin(source="deep.lock", place="inputs")
     name = next((NormalizedName(build.name) for build in old.builds if build.needed == "project"), None)
     if project.name is None:
@@ -72,13 +72,13 @@ def from_lock(project: Project, old: Lock) -> Project:
 def from_backend(
     project: Project, plan: Plan, problem: Problem, *, sources: Sources, hooks: HookRunner, reporter: Reporter
 ) -> Project | None:
-    """Return the project with the dependencies that its own backend tells; None where it cannot be asked.
+    """Return the project with its dynamic dependencies from its backend; None where that may not run, or fails.
 
     Raises ActionNeeded where its build environment cannot be closed, SafetyError and IndexFault.
     """
     subject = plan.project
     if subject is not None and subject.facts.metadata is not None:
-        return _with(project, subject.facts.metadata)  # its files prove it: nothing need run
+        return _with(project, subject.facts.metadata)  # proven by its files
     target = None if subject is None else hooks.machine.hook_target(subject.name, problem.target)
     if subject is None or target is None:
         return None
@@ -96,7 +96,7 @@ def _with(project: Project, metadata: Metadata) -> Project:
     for requirement in _parsed(metadata.requires_dist, origin):
         extra, rest = _split(requirement, project)
         if requirement.name == metadata.name:
-            raise ProjectInvalid(f"{project.source}: its backend says that it depends on itself: {requirement}")
+            raise ProjectInvalid(f"{project.source}: its backend returns a dependency on itself: {requirement}")
         if extra is None:
             base.append(requirement)
         else:
@@ -105,7 +105,7 @@ def _with(project: Project, metadata: Metadata) -> Project:
 
 
 def _completed(project: Project, dependencies: tuple[Requirement, ...], extras: Named) -> Project:
-    """Fill in what is dynamic; what the file says itself stays."""
+    """Fill in the fields that are dynamic."""
     if "dependencies" in project.unknown:
         project = replace(project, dependencies=dependencies)
     return replace(project, extras=extras) if "optional-dependencies" in project.unknown else project
@@ -116,7 +116,7 @@ def _parsed(texts: Iterable[str], origin: Origin) -> tuple[Requirement, ...]:
 
 
 def _split(requirement: Requirement, project: Project) -> tuple[NormalizedName | None, Marker | None]:
-    """Take ``extra == "x"`` out of a marker, where backends put it: alone, or at one end of an "and"."""
+    """Return the extra in a marker and the rest of the marker: backends put ``extra == "x"`` at one end of an "and"."""
     text = str(requirement.marker) if requirement.marker is not None else ""
     if "extra" not in text:
         return None, requirement.marker
@@ -125,7 +125,7 @@ def _split(requirement: Requirement, project: Project) -> tuple[NormalizedName |
     outside = _outside_brackets(rest)
     if match is None or "extra" in rest or "(" in outside or " or " in outside:
         raise ProjectInvalid(
-            f"{project.source}: its backend tells a marker that cannot be sorted by extra: {requirement}",
+            f"{project.source}: its backend returns a marker that cannot be assigned to an extra: {requirement}",
             hint="write the dependencies in pyproject.toml",
         )
     return canonicalize_name(match["name"]), Marker(rest) if rest else None

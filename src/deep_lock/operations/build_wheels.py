@@ -71,7 +71,9 @@ def check_wheel(path: Path, expected: Expected) -> Metadata:
         raise WheelDiffers(f"{where} is of version {show(metadata.version)}", hint=LOCK_AGAIN)
     if not python_fits(metadata.requires_python, expected.target):
         wanted = show(metadata.requires_python or "")
-        raise WheelDiffers(f"{where} wants Python {wanted}, which {expected.target.label} is not", hint=LOCK_AGAIN)
+        raise WheelDiffers(
+            f"{where} requires Python {wanted}, and the target is {expected.target.label}", hint=LOCK_AGAIN
+        )
     _check_dependencies(metadata, expected, where)
     return metadata
 
@@ -81,7 +83,9 @@ def _check_file_name(filename: str, expected: Expected) -> None:
     try:
         name, version, _, _ = parse_wheel_filename(filename)
     except (InvalidWheelFilename, ValueError):
-        raise WheelDiffers(f"{expected.release}: its backend made {show(filename)}, which names no wheel") from None
+        raise WheelDiffers(
+            f"{expected.release}: its backend made {show(filename)}, which is not the name of a wheel"
+        ) from None
     if name != entry.name or not is_same_version(str(version), expected.version):
         raise WheelDiffers(f"{expected.release}: its backend made {show(filename)}, another release", hint=LOCK_AGAIN)
     if rank(_as_locked(tags_of(filename), target), target) is None:
@@ -110,13 +114,13 @@ def _check_dependencies(metadata: Metadata, expected: Expected, where: str) -> N
     for requirement in requirements_of(metadata, expected.target, where):
         if requirement.name not in locked and not _is_left_out(requirement, expected):
             raise WheelDiffers(
-                f"{where} asks for {show(str(requirement))}, and the lock does not know that", hint=LOCK_AGAIN
+                f"{where} requires {show(str(requirement))}, and its lock entry does not", hint=LOCK_AGAIN
             )
     if entry.wheels:
         return  # other targets take a wheel of the index, which may have other requirements
     possible = _possible(metadata, expected, where)
     for name in sorted(locked - possible - expected.overridden):
-        raise WheelDiffers(f"{where} does not ask for {name}, and the lock says that it does", hint=LOCK_AGAIN)
+        raise WheelDiffers(f"{where} does not require {name}, and its lock entry does", hint=LOCK_AGAIN)
 
 
 def _is_left_out(requirement: Requirement, expected: Expected) -> bool:
@@ -153,7 +157,7 @@ def check_environment(metadata: Metadata, expected: Expected, versions: Mapping[
         if not _is_left_out(requirement, expected) and not is_met(requirement, versions):
             found = versions.get(requirement.name)
             there = f"{requirement.name} {found} is locked there" if found else "it is not locked there"
-            raise WheelDiffers(f"{where} asks for {show(str(requirement))} {place}, but {there}", hint=LOCK_AGAIN)
+            raise WheelDiffers(f"{where} requires {show(str(requirement))} {place}, but {there}", hint=LOCK_AGAIN)
 
 
 def is_met(requirement: Requirement, versions: Mapping[str, str]) -> bool:
@@ -171,7 +175,7 @@ OUTPUT_BYTES = 64 * 1024 * 1024
 """Limit of the output of one build: compilers print a lot."""
 
 CRATES = (
-    "it needs Rust crates, which the lock does not hold and a build cannot fetch: take a wheel (--only-binary NAME)"
+    "it needs Rust crates, which the lock does not have and a build cannot fetch: take a wheel (--only-binary NAME)"
 )
 
 _T = TypeVar("_T")
@@ -309,7 +313,7 @@ class _Build:
                 raise
             log = site.store.log(taken, output)
             hint = error.hint or (CRATES if taken.build.cargo_lock else "")
-            raise type(error)(f"{error.message}\nall that it said: {log}", hint=hint) from None
+            raise type(error)(f"{error.message}\nits output: {log}", hint=hint) from None
         finally:
             site.reporter(BuildEnded(what=taken.called, of=of))
 
@@ -389,7 +393,7 @@ class _Build:
                 found = versions.get(requirement.name)
                 there = f"which has {requirement.name} {found}" if found else f"which has no {requirement.name}"
                 raise NotLocked(
-                    f"the backend of {self._taken.called} asks for {show(text)}; that is not in its locked"
+                    f"the backend of {self._taken.called} requires {show(text)}; that is not in its locked"
                     f" environment, {there}",
                     hint=LOCK_AGAIN,
                 )

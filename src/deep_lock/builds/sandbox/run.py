@@ -125,12 +125,12 @@ def _execute(command: Command, layers: frozenset[LayerName], own: Path, abi: int
     supervisor = [str(command.python), "-I", "-S", str(CONFINE), str(settings)]
     report = _run_supervisor(command, [*_bubblewrap(command, layers, own), *supervisor], errors)
     if report is None:
-        message = show(_tail(errors, SHOWN_OUTPUT), MAX_LINE) or "no word of it"
+        message = show(_tail(errors, SHOWN_OUTPUT), MAX_LINE) or "no output"
         raise HookFailed(f"the supervisor of a build hook ended early ({show(str(command.python))}): {message}")
     if report.failed:
         raise HookRefused(f"the sandbox could not be set up: {show(report.failed)}")
     if report.stopped == "abandoned":  # only when this process is ending
-        raise HookFailed("the build hook was given up")
+        raise HookFailed("the build hook was cancelled")
     text = "\n".join(show(line, MAX_LINE) for line in _tail(output, command.shown_output).splitlines())
     return Ended(code=report.code, output=text, stopped=report.stopped, seconds=report.seconds)
 

@@ -99,8 +99,8 @@ def run(command: Command) -> Ended:
     if ability.level != "strong":
         lacking = "; ".join(f"{layer.name}: {layer.reason}" for layer in ability.layers if not layer.works)
         raise HookRefused(
-            f"a build hook would have to run, and there is no sandbox here to run it in ({lacking})",
-            hint="run deep-lock on Linux 5.13 or newer; `deep-lock doctor` shows what is lacking",
+            f"a build hook must run, and this machine has no sandbox for it ({lacking})",
+            hint="run deep-lock on Linux 5.13 or newer; `deep-lock doctor` shows what is missing",
         )
     return execute(command, _usable(ability.layers))
 
@@ -109,7 +109,7 @@ def _landlock() -> Layer:
     abi = landlock_abi()
     if abi > 0:
         return _try("landlock", f"ABI {abi}")
-    reason = f"the kernel says: {os.strerror(-abi)}" if abi else "this is not Linux"
+    reason = f"the kernel refuses: {os.strerror(-abi)}" if abi else "this is not Linux"
     return Layer(name="landlock", works=False, reason=f"{reason}; {_ENABLE_LANDLOCK}")
 
 

@@ -116,11 +116,7 @@ class Notifier:
             pass
         except OSError as error:
             code = -(error.errno or errno.EPERM)
-        except (
-            ValueError,
-            OverflowError,
-            struct.error,
-        ):  # an address outside memory, say: no input may end this process
+        except (ValueError, OverflowError, struct.error):  # of an address outside memory: no input may end this loop
             code = -errno.EFAULT
         try:
             fcntl.ioctl(self.listener, SEND, struct.pack(ANSWER, number, 0, code, 0))
