@@ -75,7 +75,7 @@ def test_a_failure_is_remembered_until_refresh(made: Bench) -> None:
             "thing 1.0": {**THING, "tree": {"own.py": f"def get_requires_for_build_wheel(c=None):\n    {flag}\n"}},
         }
     )
-    assert "--refresh asks again" not in made.lock("--refresh").stderr
+    assert "--refresh calls the hook again" not in made.lock("--refresh").stderr
     (made.folder / "deep.lock").unlink()
-    assert "--refresh asks again" in made.lock().stderr
-    assert "--refresh asks again" not in made.lock("--refresh").stderr
+    assert "--refresh calls the hook again" in made.lock().stderr
+    assert "--refresh calls the hook again" not in made.lock("--refresh").stderr

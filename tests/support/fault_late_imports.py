@@ -38,7 +38,7 @@ def main() -> int:
         fence.is_up = True
         judge(answer)
 
-    vars(responses).update(judge=judging)
+    vars(responses).update(raise_for_status=judging)
     sys.addaudithook(fence.hear)
     code = run(sys.argv[1:])
     fence.is_up = False

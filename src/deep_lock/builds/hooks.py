@@ -24,12 +24,12 @@ from deep_lock.builds.unpack import ZIP_EPOCH
 from deep_lock.builds.virtual_environment import VirtualEnvironment
 from deep_lock.errors import DeepLockError, HookBadResult, HookFailed, HookOutputLimit, HookTimeout, LimitExceeded
 from deep_lock.models.build_system import BuildSystem, ConfigSettings
+from deep_lock.models.metadata import MAX_METADATA_BYTES
 from deep_lock.models.requirement import parse_requirement
 from deep_lock.sanitize import show
 
 MAX_ANSWERS = 500
 MAX_RESULT_BYTES = 1024 * 1024
-MAX_METADATA_BYTES = 4 * 1024 * 1024
 LOG_BYTES = 1024 * 1024
 _SHOWN_LINES = 12
 _PROCESSOR_TIME = 24
@@ -90,8 +90,8 @@ def read_metadata(call: Call) -> tuple[bytes, bool]:
 
     built = False
     try:
-        name = _call_optional(call, prepare)
-    except _HookAbsent:
+        name = _call(call, prepare, optional=True)
+    except pyproject_hooks.HookMissing:
         built = True
         name = _call(call, partial(prepare, by_building=True))
     path = folder / _plain_name(call, name, ".dist-info") / "METADATA"
@@ -134,36 +134,31 @@ def _settings(call: Call) -> dict[str, str | list[str]] | None:
     return settings or None
 
 
-class _HookAbsent(Exception):
-    """The backend has no such hook."""
-
-
 def _call(
-    call: Call, hook: "Callable[[pyproject_hooks.BuildBackendHookCaller], _T]", *, writable: Sequence[Path] = ()
+    call: Call,
+    hook: "Callable[[pyproject_hooks.BuildBackendHookCaller], _T]",
+    *,
+    writable: Sequence[Path] = (),
+    optional: bool = False,
 ) -> _T:
-    """Call a hook that every backend has, or for which pyproject-hooks has a default; returns its result, unchecked."""
-    try:
-        return _call_optional(call, hook, writable=writable)
-    except _HookAbsent:
-        raise HookBadResult(f"{call.called}: its backend claims to lack a hook that it must have") from None
+    """Call a hook and return its result, unchecked.
 
-
-def _call_optional(
-    call: Call, hook: "Callable[[pyproject_hooks.BuildBackendHookCaller], _T]", *, writable: Sequence[Path] = ()
-) -> _T:
-    """Call a hook and return its result, unchecked. Raises _HookAbsent, and as `requires_for_wheel`."""
+    Raises as `requires_for_wheel`, and HookMissing where an ``optional`` hook has no default in pyproject-hooks.
+    """
     try:
         caller = pyproject_hooks.BuildBackendHookCaller(
             str(call.tree),
             call.system.backend,
             backend_path=call.system.backend_path or None,
-            runner=_Runner(call, writable),
+            runner=partial(_run, call, writable),
             python_executable=str(call.environment.python),
         )
         with quiet_backends():
             return hook(caller)
     except pyproject_hooks.HookMissing:
-        raise _HookAbsent from None
+        if optional:
+            raise
+        raise HookBadResult(f"{call.called}: its backend claims to lack a hook that it must have") from None
     except pyproject_hooks.BackendUnavailable as error:
         reason = _last_lines(str(error.traceback or error))
         raise HookFailed(f"{call.called}: its backend {show(call.system.backend)} cannot be loaded\n{reason}") from None
@@ -186,45 +181,40 @@ def quiet_backends() -> Iterator[None]:
         yield
 
 
-class _Runner:
-    """Runs what pyproject-hooks would run: ``python SCRIPT HOOK FOLDER``, confined."""
+def _run(
+    call: Call,
+    writable: Sequence[Path],
+    cmd: Sequence[str],
+    cwd: str | None = None,
+    extra_environ: Mapping[str, str] | None = None,
+) -> None:
+    """Run the command of pyproject-hooks, ``python SCRIPT HOOK FOLDER``, confined.
 
-    def __init__(self, call: Call, writable: Sequence[Path]) -> None:
-        self._call = call
-        self._writable = writable
-
-    def __call__(
-        self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
-    ) -> None:
-        """Run the command. Raises HookTimeout, HookOutputLimit or HookFailed."""
-        call, script, control = self._call, Path(cmd[1]), Path(cmd[-1])
-        environment = call.environment
-        ended = run(
-            Command(
-                python=environment.python,
-                arguments=tuple(cmd[1:]),
-                cwd=Path(cwd) if cwd else call.tree,
-                environ={**_environ(call), **(extra_environ or {})},
-                readable=(
-                    environment.folder,
-                    *environment.interpreter.base,
-                    script.parent,
-                    *((call.archive_root,) if call.archive_root is not None else ()),
-                ),
-                writable=(call.tree, call.scratch, control, *self._writable),
-                search_path=(environment.site_packages,),
-                prefix=environment.folder,
-                limits=call.limits,
-                confined=call.confined,
-                shown_output=SHOWN_OUTPUT if call.on_output is None else LOG_BYTES,
-                cancelled=call.cancelled,
-            )
+    Raises HookTimeout, HookOutputLimit, HookBadResult or HookFailed.
+    """
+    environment, script, control = call.environment, Path(cmd[1]), Path(cmd[-1])
+    archive_root = (call.archive_root,) if call.archive_root is not None else ()
+    ended = run(
+        Command(
+            python=environment.python,
+            arguments=tuple(cmd[1:]),
+            cwd=Path(cwd) if cwd else call.tree,
+            environ={**_environ(call), **(extra_environ or {})},
+            readable=(environment.folder, *environment.interpreter.base, script.parent, *archive_root),
+            writable=(call.tree, call.scratch, control, *writable),
+            search_path=(environment.site_packages,),
+            prefix=environment.folder,
+            limits=call.limits,
+            confined=call.confined,
+            shown_output=SHOWN_OUTPUT if call.on_output is None else LOG_BYTES,
+            cancelled=call.cancelled,
         )
-        _remove_folders(control)
-        if call.on_output is not None:
-            call.on_output(ended.output)
-        _check_ended(call, ended)
-        _check_result_file(call, control / "output.json")
+    )
+    _remove_folders(control)
+    if call.on_output is not None:
+        call.on_output(ended.output)
+    _check_ended(call, ended)
+    _check_result_file(call, control / "output.json")
 
 
 def _remove_folders(control: Path) -> None:

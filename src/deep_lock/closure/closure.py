@@ -227,7 +227,7 @@ class _TargetWalk(Struct, kw_only=True):
         """Close the build of a release whose metadata only its backend knows, then have the backend make them."""
         source, walk = request.source, self
         if request.target == frame.problem.target:
-            built = self.done.get(built_key(request.name, str(request.version), source))
+            built = self.done.get(built_key(source, request.version))
             if built is None:
                 self._push(frame, source, request.version)
                 return

@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.models.build_system import ConfigSettings, Hook, HookAnswer, SdistFacts
-from deep_lock.models.distribution import Buildable, SourceDistribution, source_of
+from deep_lock.models.distribution import Buildable, Installable, SourceDistribution, source_of
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildRequest, Pin, Problem, Resolved
 from deep_lock.resolver.catalog import Catalog
@@ -41,7 +41,7 @@ class Subject(Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> BuiltKey:
         """The key of its build."""
-        return built_key(self.name, self.version, self.source, self.hook)
+        return (self.name, None, self.hook) if self.source is None else built_key(self.source, self.version)
 
     @property
     def sdist(self) -> SourceDistribution | None:
@@ -53,16 +53,15 @@ class Subject(Struct, frozen=True, kw_only=True):
         return f"{self.name} {self.version or ''}".rstrip() + editable
 
 
-def built_key(name: NormalizedName, version: str | None, source: Buildable | None, hook: Hook = "wheel") -> BuiltKey:
-    """Return the key of a build."""
-    direct = source_of(source) if source is not None else ""
-    return (name, f"@{direct}" if direct else version if source is not None else None, hook)
+def built_key(file: Installable, version: object) -> BuiltKey:
+    """Return the key that the build of a file has, if it is built."""
+    direct = source_of(file)
+    return (file.name, f"@{direct}" if direct else str(version), "wheel")
 
 
 def key_of_pin(pin: Pin) -> BuiltKey:
     """Return the key that the build of a pin has, if it is built."""
-    direct = source_of(pin.distribution)
-    return (pin.name, f"@{direct}" if direct else str(pin.version), "wheel")
+    return built_key(pin.distribution, pin.version)
 
 
 class Built(Struct, frozen=True, kw_only=True):

@@ -1,8 +1,7 @@
-"""One version for as many build environments as can share it, two only where two of them really disagree.
+"""Finds versions that more build environments can share, in a finished closure.
 
-Environments are resolved one after another, so the first ones cannot know what the later ones allow. This file looks at a
-finished closure and says which versions would have suited more of them; the closure is then made once more with those as
-preferences, and kept if it names fewer releases.
+Environments are resolved one after another, so the first ones cannot know what the later ones allow. The plan is closed
+again with the versions that suit most of them as preferences, and that closure is kept if it has fewer releases.
 """
 
 from collections.abc import Mapping
@@ -17,11 +16,12 @@ from deep_lock.models.distribution import source_of
 
 
 class _Use(Struct, frozen=True, kw_only=True):
-    """One environment's (or the runtime's) use of a name: what it took, and what it would accept."""
+    """The version of a project in one environment (or at run time), and the versions that it accepts."""
 
     version: Version
     accepts: tuple[SpecifierSet, ...] = ()
     movable: bool = True
+    """False at run time: a pin there does not change for a build."""
 
     def suits(self, version: Version) -> bool:
         if not self.movable:
@@ -36,17 +36,17 @@ def _uses(closure: Closure) -> Mapping[str, dict[NormalizedName, list[_Use]]]:
             use = _Use(version=pin.version, movable=False)
             found[target.label].setdefault(pin.name, []).append(use)
     for built in closure.builds:
-        asked: dict[NormalizedName, list[SpecifierSet]] = {}
+        specifiers: dict[NormalizedName, list[SpecifierSet]] = {}
         for edge in built.final.edges:
-            asked.setdefault(edge.child, []).append(edge.requirement.specifier)
+            specifiers.setdefault(edge.child, []).append(edge.requirement.specifier)
         for pin in built.final.pins:
-            use = _Use(version=pin.version, accepts=tuple(asked.get(pin.name, ())))
+            use = _Use(version=pin.version, accepts=tuple(specifiers.get(pin.name, ())))
             found[built.target.label].setdefault(pin.name, []).append(use)
     return found
 
 
 def shared_preferences(closure: Closure) -> dict[str, Preferences]:
-    """Return, by target, the versions that suit the most environments, where some could move to one of them."""
+    """Return, by target, the versions that suit the most environments, where some environment could change to one of them."""
     found: dict[str, Preferences] = {}
     for label, uses in _uses(closure).items():
         preferences: dict[NormalizedName, tuple[Version, ...]] = {}
@@ -64,7 +64,7 @@ def shared_preferences(closure: Closure) -> dict[str, Preferences]:
 
 
 def releases(closure: Closure) -> int:
-    """Count the different releases that a closure names."""
+    """Count the different releases of a closure."""
     pins = [pin for _, resolved in closure.runtime for pin in resolved.pins]
     pins += [pin for built in closure.builds for pin in built.final.pins]
     return len({(pin.name, pin.version, source_of(pin.distribution)) for pin in pins})

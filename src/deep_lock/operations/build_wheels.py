@@ -28,148 +28,13 @@ from deep_lock.lazy import load_all
 from deep_lock.lockfile.index import Key
 from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, tags_of
 from deep_lock.models.build_system import BuildSystem
-from deep_lock.models.lock import LockedFile, LockedPackage
+from deep_lock.models.lock import LockedFile
 from deep_lock.models.metadata import Metadata, check_name, is_same_version, parse_metadata
 from deep_lock.models.requirement import Requirement, parse_requirement
 from deep_lock.resolver.dependencies import BASE, IneligibleError, dependencies
 from deep_lock.sanitize import show
 from deep_lock.targets.platforms import parse_platform
 from deep_lock.targets.target import Target, UnevaluableMarker, holds, python_fits, rank
-
-
-class Expected(Struct, frozen=True, kw_only=True):
-    """What the lock records of a release that is built on a target."""
-
-    entry: LockedPackage
-    version: str
-    target: Target
-    targets: tuple[Target, ...]
-    """All targets of the lock: the entry's dependencies are those on any of them."""
-    overridden: frozenset[str] = frozenset()
-    """Names whose requirements the project overrides."""
-
-    @property
-    def release(self) -> str:
-        return f"{self.entry.name} {self.version}"
-
-
-def check_wheel(path: Path, expected: Expected) -> Metadata:
-    """Return the metadata of a built wheel, if name, version, tags and dependencies are the locked ones.
-
-    Raises WheelDiffers, MetadataInvalid and ArchiveError.
-    """
-    entry, release = expected.entry, expected.release
-    _check_file_name(path.name, expected)
-    where = f"the wheel that was built of {release}"
-    try:
-        with path.open("rb") as file:
-            metadata = parse_metadata(metadata_from_wheel(file, canonicalize_name(entry.name), where), where)
-    except OSError as error:
-        raise ArchiveBroken(f"{where}: {error.strerror or error}") from None
-    check_name(metadata, canonicalize_name(entry.name), where)
-    if not is_same_version(metadata.version, expected.version):
-        raise WheelDiffers(f"{where} is of version {show(metadata.version)}", hint=LOCK_AGAIN)
-    if not python_fits(metadata.requires_python, expected.target):
-        wanted = show(metadata.requires_python or "")
-        raise WheelDiffers(
-            f"{where} requires Python {wanted}, and the target is {expected.target.label}", hint=LOCK_AGAIN
-        )
-    _check_dependencies(metadata, expected, where)
-    return metadata
-
-
-def _check_file_name(filename: str, expected: Expected) -> None:
-    entry, target = expected.entry, expected.target
-    try:
-        name, version, _, _ = parse_wheel_filename(filename)
-    except (InvalidWheelFilename, ValueError):
-        raise WheelDiffers(
-            f"{expected.release}: its backend made {show(filename)}, which is not the name of a wheel"
-        ) from None
-    if name != entry.name or not is_same_version(str(version), expected.version):
-        raise WheelDiffers(f"{expected.release}: its backend made {show(filename)}, another release", hint=LOCK_AGAIN)
-    if rank(_as_locked(tags_of(filename), target), target) is None:
-        raise WheelDiffers(
-            f"{expected.release}: its backend made {show(filename)}, which does not fit {target.label}",
-            hint="lock for this machine: deep-lock lock --platform host",
-        )
-
-
-def _as_locked(tags: str, target: Target) -> str:
-    """Return the tags with the target's platform in place of the bare one (``linux_x86_64``), which means this machine."""
-    python, abi, platforms = tags.rsplit("-", 2) if tags.count("-") >= 2 else ("", "", "")
-    system = parse_platform(target.platform)
-    bare = f"linux_{system.machine}" if system.variables["sys_platform"] == "linux" else ""
-    known = (system.tags[0] if platform == bare else platform for platform in platforms.split("."))
-    return f"{python}-{abi}-{'.'.join(known)}"
-
-
-# -- dependencies
-
-
-def _check_dependencies(metadata: Metadata, expected: Expected, where: str) -> None:
-    """Compare names: each requirement here is locked, and each locked one is required on some target or by an extra."""
-    entry = expected.entry
-    locked = {reference.name for reference in entry.dependencies}
-    for requirement in requirements_of(metadata, expected.target, where):
-        if requirement.name not in locked and not _is_left_out(requirement, expected):
-            raise WheelDiffers(
-                f"{where} requires {show(str(requirement))}, and its lock entry does not", hint=LOCK_AGAIN
-            )
-    if entry.wheels:
-        return  # other targets take a wheel of the index, which may have other requirements
-    possible = _possible(metadata, expected, where)
-    for name in sorted(locked - possible - expected.overridden):
-        raise WheelDiffers(f"{where} does not require {name}, and its lock entry does", hint=LOCK_AGAIN)
-
-
-def _is_left_out(requirement: Requirement, expected: Expected) -> bool:
-    return requirement.name == expected.entry.name or requirement.name in expected.overridden
-
-
-def _possible(metadata: Metadata, expected: Expected, where: str) -> frozenset[str]:
-    extras = (BASE, *(canonicalize_name(extra) for extra in metadata.provides_extra))
-    return frozenset(
-        requirement.name
-        for target in expected.targets
-        for extra in extras
-        for requirement in requirements_of(metadata, target, where, extra)
-    )
-
-
-def requirements_of(
-    metadata: Metadata, target: Target, where: str, extra: NormalizedName = BASE
-) -> tuple[Requirement, ...]:
-    """Return the requirements of a release on a target, its own or those of an extra. Raises MetadataInvalid."""
-    try:
-        return dependencies(metadata, target, extra)
-    except IneligibleError as error:
-        raise MetadataInvalid(f"{where}: {error}") from None
-
-
-def check_environment(metadata: Metadata, expected: Expected, versions: Mapping[str, str], place: str) -> None:
-    """Refuse a built wheel with a requirement that the other releases of its environment do not meet.
-
-    ``versions`` are the releases by name, ``place`` describes the environment. Raises WheelDiffers and MetadataInvalid.
-    """
-    where = f"the wheel that was built of {expected.release}"
-    for requirement in requirements_of(metadata, expected.target, where):
-        if not _is_left_out(requirement, expected) and not is_met(requirement, versions):
-            found = versions.get(requirement.name)
-            there = f"{requirement.name} {found} is locked there" if found else "it is not locked there"
-            raise WheelDiffers(f"{where} requires {show(str(requirement))} {place}, but {there}", hint=LOCK_AGAIN)
-
-
-def is_met(requirement: Requirement, versions: Mapping[str, str]) -> bool:
-    """Whether one of the releases meets the requirement. A requirement with a URL is never known to be met."""
-    version = versions.get(requirement.name)
-    if version is None or requirement.url is not None:
-        return False
-    try:
-        return requirement.specifier.contains(version, prereleases=True)
-    except ValueError:
-        return False
-
 
 OUTPUT_BYTES = 64 * 1024 * 1024
 """Limit of the output of one build: compilers print a lot."""
@@ -203,8 +68,9 @@ class Site(Struct, frozen=True, kw_only=True):
     taking: InstallPlan
     target: Target
     targets: tuple[Target, ...]
-    """All targets of the lock."""
+    """All targets of the lock: the dependencies of an entry are those on any of them."""
     overridden: frozenset[str]
+    """Names whose requirements the project overrides."""
     machine: Machine
     interpreter: "interpreters.Interpreter"
     source_date_epoch: int | None
@@ -220,13 +86,12 @@ def digests(site: Site) -> Mapping[Key, str]:
         if isinstance(taken, WheelArtifact):
             found[key] = taken.wheel.sha256
             continue
-        confined = site.machine.is_confined(canonicalize_name(taken.entry.name))
         parts = [
             f"runner {RUNNER_VERSION}",
             f"target {site.target.label} {site.interpreter.python_full_version}",
             f"sdist {taken.sdist.sha256}",
             f"epoch {_epoch(site, taken)}",
-            f"confined {confined}",
+            f"confined {site.machine.is_confined(canonicalize_name(taken.entry.name))}",
             f"folder {taken.subdirectory}",
             *([f"told {msgspec.json.encode(taken.config_settings).decode()}"] if taken.config_settings else []),
             *sorted(f"{' '.join(own)} {found[own]}" for own in taken.needed),
@@ -250,11 +115,11 @@ def build_wheels(site: Site, waiting: Sequence[BuiltArtifact], *, jobs: int) -> 
         load_all()  # untrusted code is about to be unpacked
         with hooks.quiet_backends():
             _build_all(site, waiting, jobs)
-    versions = site.taking.versions
     for taken in site.taking.sourced:
-        metadata = check_wheel(_stored(site, taken), _expected(site, taken))
+        metadata = _check_wheel(_built_wheel(site, taken), site, taken)
         if taken.key in site.taking.runtime:
-            check_environment(metadata, _expected(site, taken), versions, f"at run time on {site.target.label}")
+            where = f"at run time on {site.target.label}"
+            _check_environment(metadata, site, taken, versions=site.taking.versions, where=where)
 
 
 def _refuse_unrunnable(site: Site, waiting: Sequence[BuiltArtifact]) -> None:
@@ -289,12 +154,29 @@ def _build_all(site: Site, waiting: Sequence[BuiltArtifact], jobs: int) -> None:
             raise
 
 
+def _built_wheel(site: Site, taken: BuiltArtifact) -> Path:
+    wheel = site.store.wheel(taken)
+    if wheel is None:
+        raise NotLocked(f"the wheel that was built of {taken.called} is gone", hint="run it again")
+    return wheel
+
+
+def _epoch(site: Site, taken: BuiltArtifact) -> int:
+    """Return SOURCE_DATE_EPOCH: as the user set it, else the upload time of the sdist, from 1980 on."""
+    if site.source_date_epoch is not None:
+        return site.source_date_epoch
+    uploaded = taken.sdist.upload_time
+    return unpack.ZIP_EPOCH if uploaded is None else max(unpack.ZIP_EPOCH, int(uploaded.timestamp()))
+
+
 class _Build:
-    """One sdist on its way to a wheel."""
+    """The build of one sdist."""
 
     def __init__(self, site: Site, taken: BuiltArtifact, cancelled: threading.Event) -> None:
         self._site = site
         self._taken = taken
+        self._versions = site.taking.named(taken.needed)
+        """The releases of its environment, by name."""
         self._cancelled = cancelled
         self._output: list[str] = []
 
@@ -319,24 +201,25 @@ class _Build:
 
     def _run(self, folder: Path) -> None:
         environment = self._environment(folder / "environment")
-        self._refuse_unlocked(self._call(environment, folder / "asking", hooks.requires_for_wheel))
+        self._refuse_unlocked(self._call(environment, folder / "requires", hooks.requires_for_wheel))
         out = folder / "wheel"
         out.mkdir()
-        wheel = self._call(environment, folder / "building", lambda call: hooks.build_wheel(call, out))
-        check_wheel(wheel, _expected(self._site, self._taken))
+        wheel = self._call(environment, folder / "build", lambda call: hooks.build_wheel(call, out))
+        _check_wheel(wheel, self._site, self._taken)
         self._site.store.keep(self._taken, wheel)
 
     def _environment(self, folder: Path) -> "virtual_environment.VirtualEnvironment":
         site = self._site
-        members = [site.taking.ordered[key] for key in self._taken.needed]
-        versions = self._site.taking.named(self._taken.needed)
         wheels = []
-        for member in members:
+        for key in self._taken.needed:
+            member = site.taking.ordered[key]
             if isinstance(member, WheelArtifact):
                 wheels.append((site.store.file(member.wheel), member.wheel.name))
                 continue
-            wheel, expected = _stored(site, member), _expected(site, member)
-            check_environment(check_wheel(wheel, expected), expected, versions, f"in the build of {self._taken.called}")
+            wheel = _built_wheel(site, member)
+            metadata = _check_wheel(wheel, site, member)
+            where = f"in the build of {self._taken.called}"
+            _check_environment(metadata, site, member, versions=self._versions, where=where)
             wheels.append((wheel, wheel.name))
         return virtual_environment.make_environment(folder, site.interpreter, wheels)
 
@@ -382,16 +265,16 @@ class _Build:
 
     def _refuse_unlocked(self, answer: Sequence[str]) -> None:
         """Refuse a requirement of the hook that its environment does not meet."""
-        versions = self._site.taking.named(self._taken.needed)
         for text in answer:
             requirement = parse_requirement(text)
             try:
-                wanted = holds(requirement.marker, self._site.target)
+                applies = holds(requirement.marker, self._site.target)
             except UnevaluableMarker:
-                wanted = True
-            if wanted and not (is_met(requirement, versions) and requirement.extras <= self._extras(requirement.name)):
-                found = versions.get(requirement.name)
-                there = f"which has {requirement.name} {found}" if found else f"which has no {requirement.name}"
+                applies = True
+            name = requirement.name
+            if applies and not (_is_met(requirement, self._versions) and requirement.extras <= self._extras(name)):
+                found = self._versions.get(name)
+                there = f"which has {name} {found}" if found else f"which has no {name}"
                 raise NotLocked(
                     f"the backend of {self._taken.called} requires {show(text)}; that is not in its locked"
                     f" environment, {there}",
@@ -408,22 +291,118 @@ class _Build:
         )
 
 
-def _stored(site: Site, taken: BuiltArtifact) -> Path:
-    wheel = site.store.wheel(taken)
-    if wheel is None:
-        raise NotLocked(f"the wheel that was built of {taken.called} is gone", hint="run it again")
-    return wheel
+# -- checks of a wheel that was built
 
 
-def _expected(site: Site, taken: BuiltArtifact) -> Expected:
-    return Expected(
-        entry=taken.entry, version=taken.version, target=site.target, targets=site.targets, overridden=site.overridden
-    )
+def _check_wheel(path: Path, site: Site, taken: BuiltArtifact) -> Metadata:
+    """Return the metadata of a built wheel, if name, version, tags and dependencies are the locked ones.
+
+    Raises WheelDiffers, MetadataInvalid and ArchiveError.
+    """
+    name, where = canonicalize_name(taken.entry.name), _where(taken)
+    _check_file_name(path.name, site.target, taken)
+    try:
+        with path.open("rb") as file:
+            metadata = parse_metadata(metadata_from_wheel(file, name, where), where)
+    except OSError as error:
+        raise ArchiveBroken(f"{where}: {error.strerror or error}") from None
+    check_name(metadata, name, where)
+    if not is_same_version(metadata.version, taken.version):
+        raise WheelDiffers(f"{where} is of version {show(metadata.version)}", hint=LOCK_AGAIN)
+    if not python_fits(metadata.requires_python, site.target):
+        python = show(metadata.requires_python or "")
+        raise WheelDiffers(f"{where} requires Python {python}, and the target is {site.target.label}", hint=LOCK_AGAIN)
+    _check_dependencies(metadata, site, taken)
+    return metadata
 
 
-def _epoch(site: Site, taken: BuiltArtifact) -> int:
-    """Return SOURCE_DATE_EPOCH: as the user set it, else the upload time of the sdist, from 1980 on."""
-    if site.source_date_epoch is not None:
-        return site.source_date_epoch
-    uploaded = taken.sdist.upload_time
-    return unpack.ZIP_EPOCH if uploaded is None else max(unpack.ZIP_EPOCH, int(uploaded.timestamp()))
+def _where(taken: BuiltArtifact) -> str:
+    return f"the wheel that was built of {taken.entry.name} {taken.version}"
+
+
+def _check_file_name(filename: str, target: Target, taken: BuiltArtifact) -> None:
+    made = f"{taken.entry.name} {taken.version}: its backend made {show(filename)}"
+    try:
+        name, version, _, _ = parse_wheel_filename(filename)
+    except (InvalidWheelFilename, ValueError):
+        raise WheelDiffers(f"{made}, which is not the name of a wheel") from None
+    if name != taken.entry.name or not is_same_version(str(version), taken.version):
+        raise WheelDiffers(f"{made}, another release", hint=LOCK_AGAIN)
+    if rank(_locked_tags(tags_of(filename), target), target) is None:
+        raise WheelDiffers(
+            f"{made}, which does not fit {target.label}",
+            hint="lock for this machine: deep-lock lock --platform host",
+        )
+
+
+def _locked_tags(tags: str, target: Target) -> str:
+    """Return the tags with the target's platform in place of the bare one (``linux_x86_64``), which means this machine."""
+    python, abi, platforms = tags.rsplit("-", 2) if tags.count("-") >= 2 else ("", "", "")
+    system = parse_platform(target.platform)
+    bare = f"linux_{system.machine}" if system.variables["sys_platform"] == "linux" else ""
+    known = (system.tags[0] if platform == bare else platform for platform in platforms.split("."))
+    return f"{python}-{abi}-{'.'.join(known)}"
+
+
+def _check_dependencies(metadata: Metadata, site: Site, taken: BuiltArtifact) -> None:
+    """Compare names: each requirement here is locked, and each locked one is required on some target or by an extra."""
+    where = _where(taken)
+    locked = {reference.name for reference in taken.entry.dependencies}
+    for requirement in _requirements(metadata, site, taken):
+        if requirement.name not in locked:
+            raise WheelDiffers(
+                f"{where} requires {show(str(requirement))}, and its lock entry does not", hint=LOCK_AGAIN
+            )
+    if taken.entry.wheels:
+        return  # other targets take a wheel of the index, which may have other requirements
+    extras = (BASE, *(canonicalize_name(extra) for extra in metadata.provides_extra))
+    possible = {
+        requirement.name
+        for target in site.targets
+        for extra in extras
+        for requirement in _dependencies(metadata, target, where, extra)
+    }
+    for name in sorted(locked - possible - site.overridden):
+        raise WheelDiffers(f"{where} does not require {name}, and its lock entry does", hint=LOCK_AGAIN)
+
+
+def _check_environment(
+    metadata: Metadata, site: Site, taken: BuiltArtifact, *, versions: Mapping[str, str], where: str
+) -> None:
+    """Refuse a built wheel with a requirement that the other releases of its environment do not meet.
+
+    ``versions`` are those by name, ``where`` describes the environment. Raises WheelDiffers and MetadataInvalid.
+    """
+    for requirement in _requirements(metadata, site, taken):
+        if not _is_met(requirement, versions):
+            found = versions.get(requirement.name)
+            there = f"{requirement.name} {found} is locked there" if found else "it is not locked there"
+            raise WheelDiffers(
+                f"{_where(taken)} requires {show(str(requirement))} {where}, but {there}", hint=LOCK_AGAIN
+            )
+
+
+def _requirements(metadata: Metadata, site: Site, taken: BuiltArtifact) -> list[Requirement]:
+    """Return the requirements on the run's target that are checked: not overridden, and not on the release itself."""
+    found = _dependencies(metadata, site.target, _where(taken))
+    return [own for own in found if own.name != taken.entry.name and own.name not in site.overridden]
+
+
+def _dependencies(
+    metadata: Metadata, target: Target, where: str, extra: NormalizedName = BASE
+) -> tuple[Requirement, ...]:
+    try:
+        return dependencies(metadata, target, extra)
+    except IneligibleError as error:
+        raise MetadataInvalid(f"{where}: {error}") from None
+
+
+def _is_met(requirement: Requirement, versions: Mapping[str, str]) -> bool:
+    """Whether one of the releases meets the requirement. A requirement with a URL is never known to be met."""
+    version = versions.get(requirement.name)
+    if version is None or requirement.url is not None:
+        return False
+    try:
+        return requirement.specifier.contains(version, prereleases=True)
+    except ValueError:
+        return False
