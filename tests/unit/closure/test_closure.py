@@ -7,13 +7,10 @@ from packaging.version import Version
 
 from deep_lock.closure.closure import MAX_DEPTH, close
 from deep_lock.closure.model import Closure, Plan, Subject
-from deep_lock.closure.scopes import scopes_by_pin
-from deep_lock.closure.version_sharing import releases, shared_preferences
 from deep_lock.errors import BuildCycle, LimitExceeded, Unsatisfiable
 from deep_lock.events import Warned, silent
 from deep_lock.models.build_system import BuildSystem, HookAnswer, SdistFacts
 from deep_lock.models.resolution import Problem, Resolved, Selection
-from deep_lock.targets.markers import BASE, Scope
 from deep_lock.targets.target import Target
 from tests.support.worlds import WorldSources, target, wishes
 
@@ -253,67 +250,3 @@ def test_metadata_that_only_a_backend_knows_is_assumed_once() -> None:
     closure = close(plan("a"), sources, lambda event: heard.append(event) if isinstance(event, Warned) else None)
     assert [pin.name for pin in closure.runtime[0][1].pins] == ["a"]
     assert list(sources.assumed) == [("a", Version("1.0"))]
-
-
-# -- sharing.py
-
-
-def test_sharing_finds_the_version_that_suits_most() -> None:
-    world: dict[str, Any] = {
-        "a": {"1.0": source("t")},
-        "b": {"1.0": source("t<2")},
-        "c": {"1.0": source("t<3")},
-        "t": {"1.0": {}, "2.0": {}, "3.0": {}},
-    }
-    closure = closed(world, "a", "b", "c", share=False)
-    assert environments(closure) == {"a": ["t 3.0"], "b": ["t 1.0"], "c": ["t 2.0"]}
-    found = shared_preferences(closure)
-    assert [str(version) for version in found["cp312-linux"][wishes("t")[0].name]] == ["1.0", "2.0", "3.0"]
-    again = closed(world, "a", "b", "c", shared=found)
-    assert set(map(tuple, environments(again).values())) == {("t 1.0",)}
-    assert (releases(closure), releases(again)) == (6, 4)
-
-
-def test_sharing_leaves_alone_what_really_disagrees() -> None:
-    world: dict[str, Any] = {"a": {"1.0": source("t>=2")}, "b": {"1.0": source("t<2")}, "t": {"1.0": {}, "2.0": {}}}
-    assert shared_preferences(closed(world, "a", "b", share=False)) == {}
-
-
-def test_a_runtime_pin_does_not_move_for_a_build() -> None:
-    world: dict[str, Any] = {"a": {"1.0": source("t<2")}, "t": {"1.0": {}, "2.0": {}}}
-    closure = closed(world, "a", "t")
-    assert shared_preferences(closure) == {}
-
-
-def test_a_runtime_pin_counts_for_its_own_version_only() -> None:
-    versions: dict[str, Any] = {"1.0": {}, "2.0": {}, "3.0": {}}
-    world: dict[str, Any] = {
-        "a": {"1.0": source("t")},
-        "b": {"1.0": source("t<3")},
-        "c": {"1.0": source("t!=2")},
-        "t": versions,
-    }
-    found = shared_preferences(closed(world, "a", "b", "c", "t<3", share=False))
-    assert [str(version) for version in found["cp312-linux"][wishes("t")[0].name]] == ["2.0", "3.0"]
-
-
-# -- reach.py
-
-
-def test_which_part_of_the_project_reaches_what() -> None:
-    world: dict[str, Any] = {
-        "a": {"1.0": {"requires": ["b", "c; extra == 'x'"]}},
-        "b": {"1.0": {"requires": ["a"]}},
-        "c": {"1.0": {}},
-        "d": {"1.0": {"requires": ["e; sys_platform == 'win32'", "a[x]"]}},
-    }
-    problem = Problem(requirements=wishes("a", "d; sys_platform == 'linux'"), target=target())
-    (_, resolved), *_ = close(Plan(runtime=(problem,)), WorldSources(world=world), silent).runtime
-    fast = Scope(kind="extra", name="fast")
-    parts = ((BASE, wishes("a")), (fast, wishes("d; sys_platform == 'linux'", "never; sys_platform == 'win32'")))
-    assert scopes_by_pin(parts, problem, resolved) == {
-        "a": (BASE, fast),
-        "b": (BASE, fast),
-        "c": (fast,),
-        "d": (fast,),
-    }
