@@ -162,7 +162,7 @@ def test_what_is_left_as_the_result(tmp_path: Path, environment: VirtualEnvironm
 
 
 def test_a_result_that_is_replaced_by_a_child(tmp_path: Path, environment: VirtualEnvironment) -> None:
-    """Whatever the answer is then: nobody is left to change it once it is looked at."""
+    """No process of the hook is left to change the result once it is read."""
     body = """\
 if os.fork() == 0:
     os.setsid()

@@ -1,4 +1,4 @@
-"""What is imported, when, and from where: nothing of a stranger's folder, and nothing once a foreign byte was read."""
+"""Imports: nothing from the folder of a hostile project, and nothing after the first byte from outside was read."""
 
 import json
 import shutil

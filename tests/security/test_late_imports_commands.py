@@ -1,4 +1,4 @@
-"""Every command that touches a stranger's bytes has imported everything before the first answer is read (threats: import law)."""
+"""Every command that reads untrusted bytes has imported everything before the first answer."""
 
 import json
 import os

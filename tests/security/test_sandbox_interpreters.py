@@ -23,7 +23,7 @@ def mode(path):
 pathlib.Path("new").touch()
 assert os.path.exists("new")
 os.chmod("new", 0o4751)
-assert mode("new") == 0o751, "a set-uid bit is for nobody"
+assert mode("new") == 0o751, "no set-uid bit"
 os.chmod(os.path.abspath("new"), 0o640)
 assert mode("new") == 0o640
 with open("new") as file:

@@ -32,13 +32,13 @@ class Fence:
 def main() -> int:
     """Run, then tell."""
     fence = Fence()
-    judge = responses.raise_for_status
+    check = responses.raise_for_status
 
-    def judging(answer: responses.StreamedResponse) -> None:
+    def fenced(answer: responses.StreamedResponse) -> None:
         fence.is_up = True
-        judge(answer)
+        check(answer)
 
-    vars(responses).update(raise_for_status=judging)
+    setattr(responses, check.__name__, fenced)  # by the name of the function: a rename must not leave the fence down
     sys.addaudithook(fence.hear)
     code = run(sys.argv[1:])
     fence.is_up = False

@@ -1,4 +1,4 @@
-"""What runs here, and for whom: nobody without a sandbox, the trusted without one, the nearest for the foreign."""
+"""Whose hooks run here, and on which target."""
 
 import pytest
 from packaging.utils import canonicalize_name

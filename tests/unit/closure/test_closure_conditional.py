@@ -1,4 +1,4 @@
-"""What a backend asks for only where PATH lacks a tool is done without where no release of it can be had."""
+"""Requirements that a backend has only where PATH lacks a tool are dropped where no release meets them."""
 
 from typing import Any
 
@@ -42,19 +42,19 @@ def _close(sources: WorldSources) -> list[Built]:
     ],
     ids=["unknown", "cannot be built"],
 )
-def test_what_path_may_provide_is_spared_and_said(world: World) -> None:
+def test_what_path_may_provide_is_dropped_with_a_reason(world: World) -> None:
     (built,) = _close(OnPath(world=world))
     assert [pin.name for pin in built.final.pins] == ["backend"]
     assert (built.answer.requires, built.answer.evidence) == (None, "assumed")
     assert "downloader" in built.answer.reason
 
 
-def test_what_is_had_is_not_spared() -> None:
+def test_what_is_found_is_not_dropped() -> None:
     (built,) = _close(OnPath(world={"app": {"1": TOOLLESS}, "backend": BACKEND, "downloader": {"1": {}}}))
     assert [pin.name for pin in built.final.pins] == ["backend", "downloader"]
     assert built.answer.evidence == "static"
 
 
-def test_an_answer_that_holds_everywhere_is_never_spared() -> None:
+def test_an_unconditional_answer_is_never_dropped() -> None:
     with pytest.raises(Unsatisfiable, match="downloader"):
         _close(WorldSources(world={"app": {"1": TOOLLESS}, "backend": BACKEND}))
