@@ -10,8 +10,8 @@ from deep_lock.builds.sandbox.seccomp import (
     ARCHITECTURES,
     NOTIFY,
     PRETEND,
+    Architecture,
     Instruction,
-    Machine,
     make_filter,
     notified_calls,
 )
@@ -20,7 +20,7 @@ from deep_lock.builds.sandbox.syscall_numbers import LAST_KNOWN, NUMBERS
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 DENY = ERRNO | errno.EPERM
 ABSENT = ERRNO | errno.ENOSYS
-MACHINES: tuple[Machine, ...] = ("x86_64", "aarch64")
+MACHINES: tuple[Architecture, ...] = ("x86_64", "aarch64")
 
 
 def _play(program: list[Instruction], architecture: int, number: int, arguments: tuple[int, ...]) -> int:
@@ -45,7 +45,7 @@ def _play(program: list[Instruction], architecture: int, number: int, arguments:
                 raise AssertionError(hex(code))
 
 
-def _outcome(machine: Machine, name: str, *arguments: int, abi: int = 7) -> int:
+def _outcome(machine: Architecture, name: str, *arguments: int, abi: int = 7) -> int:
     number = NUMBERS[name][MACHINES.index(machine)]
     given = (*arguments, *[0] * (6 - len(arguments)))
     return _play(make_filter(machine, abi), ARCHITECTURES[machine], number, given)
@@ -91,24 +91,26 @@ CASES = [
     ("machine", "name", "arguments", "abi", "wanted"),
     [(machine, *case) for case in CASES for at, machine in enumerate(MACHINES) if NUMBERS[case[0]][at] >= 0],
 )
-def test_what_a_call_comes_to(machine: Machine, name: str, arguments: tuple[int, ...], abi: int, wanted: int) -> None:
+def test_what_a_call_comes_to(
+    machine: Architecture, name: str, arguments: tuple[int, ...], abi: int, wanted: int
+) -> None:
     assert _outcome(machine, name, *arguments, abi=abi) == wanted
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_calls_of_another_machine_kill(machine: Machine) -> None:
+def test_calls_of_another_machine_kill(machine: Architecture) -> None:
     assert _play(make_filter(machine, 7), 0x40000003, 1, (0,) * 6) == KILL
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("number", [LAST_KNOWN + 1, 0x40000000 | 41, 0xFFFFFFFF])
-def test_calls_that_were_not_looked_at_and_those_of_x32_do_not_exist(machine: Machine, number: int) -> None:
+def test_calls_that_were_not_looked_at_and_those_of_x32_do_not_exist(machine: Architecture, number: int) -> None:
     assert _play(make_filter(machine, 7), ARCHITECTURES[machine], number, (0,) * 6) == ABSENT
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("abi", range(8))
-def test_a_program_is_one_that_the_kernel_takes(machine: Machine, abi: int) -> None:
+def test_a_program_is_one_that_the_kernel_takes(machine: Architecture, abi: int) -> None:
     program = make_filter(machine, abi)
     assert len(program) <= 4096
     for at, (_, met, unmet, _) in enumerate(program):
@@ -116,7 +118,7 @@ def test_a_program_is_one_that_the_kernel_takes(machine: Machine, abi: int) -> N
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_the_notified_calls_are_those_that_are_passed_on(machine: Machine) -> None:
+def test_the_notified_calls_are_those_that_are_passed_on(machine: Architecture) -> None:
     passed = {name for name, both in NUMBERS.items() if both[MACHINES.index(machine)] >= 0}
     passed = {name for name in passed if _outcome(machine, name) == NOTIFY}
     assert set(notified_calls(machine).values()) == passed

@@ -9,7 +9,6 @@ import msgspec
 
 from deep_lock.builds import hooks
 from deep_lock.builds.context import RUNNER_VERSION, BuildContext, settings_key
-from deep_lock.builds.host import Machine
 from deep_lock.closure.model import Builds, Built, Subject
 from deep_lock.errors import DeepLockError, HookFailed, HookRefused, MetadataInvalid
 from deep_lock.events import Reporter, Warned
@@ -30,11 +29,9 @@ _decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
 class HookRunner:
     """Calls the hooks of every backend that may run."""
 
-    def __init__(
-        self, *, context: BuildContext, machine: Machine, cache: Cache, reporter: Reporter, refresh: bool = False
-    ) -> None:
+    def __init__(self, *, context: BuildContext, cache: Cache, reporter: Reporter, refresh: bool = False) -> None:
         """``refresh``: cached answers are not used."""
-        self.machine = machine
+        self.machine = context.machine
         self._context = context
         self._cache = cache
         self._reporter = reporter

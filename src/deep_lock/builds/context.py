@@ -47,7 +47,7 @@ class BuildContext:
         checkout: Callable[[Vcs, Path], Path],
     ) -> None:
         """``folder_of`` returns the absolute path of a path in the lock; ``checkout`` puts a commit into a new folder."""
-        self._machine = machine
+        self.machine = machine
         self._client = client
         self._cache = cache
         self._project = project
@@ -112,7 +112,7 @@ class BuildContext:
                     scratch=folder / "scratch",
                     environment=environment,
                     system_path=system_path,
-                    confined=self._machine.is_confined(subject.name),
+                    confined=self.machine.is_confined(subject.name),
                     config_settings=subject.config_settings,
                     limits=limits or sandbox.Limits(),
                 )
@@ -161,7 +161,7 @@ class BuildContext:
     def _new_environment(
         self, resolved: Resolved, builds: Builds, target: Target
     ) -> "virtual_environment.VirtualEnvironment":
-        interpreter = self._machine.interpreter(target)
+        interpreter = self.machine.interpreter(target)
         if interpreter is None:
             raise HookRefused(f"no interpreter for {target.label} is on this machine")
         wheels = [self._wheel(pin, builds, target) for pin in resolved.pins]

@@ -58,6 +58,9 @@ print(json.dumps({
 """
 
 
+_read_host = lru_cache(maxsize=1)(read_host)
+
+
 class Interpreter(Struct, frozen=True, kw_only=True):
     """A CPython on this machine."""
 
@@ -92,7 +95,7 @@ def inspect_interpreter(path: Path) -> Interpreter | None:
     own_build = (sys.maxsize.bit_length(), getattr(sys.implementation, "_multiarch", ""))
     if described is None or described.build != own_build or described.minor < OLDEST_MINOR:
         return None
-    here = _machine()
+    here = _read_host()
     return Interpreter(
         executable=Path(described.executable),
         python_full_version=described.version,
@@ -126,11 +129,6 @@ def _describe(path: Path) -> _Description | None:
         return msgspec.json.decode(process.stdout, type=_Description)
     except (OSError, ValueError, subprocess.TimeoutExpired, msgspec.MsgspecError, RecursionError):
         return None
-
-
-@lru_cache(maxsize=1)
-def _machine() -> HostFacts:
-    return read_host()
 
 
 def _real_folders(paths: Iterable[str]) -> tuple[Path, ...]:

@@ -24,7 +24,7 @@ from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, Arc
 from deep_lock.sdist import decompress
 from deep_lock.sdist.decompress import MIB
 from deep_lock.sdist.member_rules import shown_name
-from deep_lock.sdist.source_tree import Content, archive_faults, make_judge, walk_source
+from deep_lock.sdist.source_tree import archive_faults, make_judge, walk_source
 from deep_lock.sdist.tar_members import Member
 
 ZIP_EPOCH = 315_532_800
@@ -131,8 +131,12 @@ def unpack(file: BinaryIO, filename: str, folder: Path) -> Path:
     with archive_faults(filename):
         for path, member, content in walk_source(file, filename, rules):
             if member.kind in {"file", "folder"} and rules.top:
+                inside = posixpath.join(rules.top, path)
                 with _disk_faults(filename, path):
-                    _write(writer, posixpath.join(rules.top, path), member, content)
+                    if member.kind == "folder":
+                        writer.make_folder(inside.rstrip("/"))
+                    else:
+                        writer.write(inside, member, content())
         for path in rules.hardlinks:
             with _disk_faults(filename, path):
                 writer.copy(f"{rules.top}/{rules.original(path)}", f"{rules.top}/{path}")
@@ -140,10 +144,3 @@ def unpack(file: BinaryIO, filename: str, folder: Path) -> Path:
             with _disk_faults(filename, path):
                 writer.link(f"{rules.top}/{path}", target)
     return folder / rules.top
-
-
-def _write(writer: _Writer, path: str, member: Member, content: Content) -> None:
-    if member.kind == "folder":
-        writer.make_folder(path.rstrip("/"))
-    else:
-        writer.write(path, member, content())

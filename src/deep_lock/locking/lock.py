@@ -70,9 +70,7 @@ def build_lock(run: LockRequest, network: Network, reporter: Reporter) -> Lock:
     )
     plan = _plan(run)
     given = ImportedHashes(run.gathered.foreign)
-    hooks = HookRunner(
-        context=workshop, machine=machine, cache=network.cache, reporter=reporter, refresh=run.flags.network.refresh
-    )
+    hooks = HookRunner(context=workshop, cache=network.cache, reporter=reporter, refresh=run.flags.network.refresh)
     sources = IndexCatalog(
         client=network.client,
         cache=network.cache,

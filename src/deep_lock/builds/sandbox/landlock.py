@@ -33,7 +33,7 @@ SYSTEM = (
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 
 
-class Rule(Struct, frozen=True, kw_only=True):
+class PathRule(Struct, frozen=True, kw_only=True):
     """Rights below a path. ``follow``: the path may be a link; a writable folder must not be one."""
 
     path: str
@@ -47,7 +47,7 @@ class Ruleset(Struct, frozen=True, kw_only=True):
     files: int
     network: int
     scopes: int
-    rules: tuple[Rule, ...]
+    rules: tuple[PathRule, ...]
 
 
 def landlock_abi() -> int:
@@ -72,8 +72,8 @@ def make_ruleset(abi: int, readable: Sequence[str], writable: Sequence[str]) -> 
         network=_TCP if abi >= 4 else 0,
         scopes=_SCOPES if abi >= 6 else 0,
         rules=(
-            *(Rule(path=path, rights=reading, follow=True) for path in (*SYSTEM, *readable)),
-            *(Rule(path=path, rights=device, follow=True) for path in DEVICES),
-            *(Rule(path=path, rights=own, follow=False) for path in writable),
+            *(PathRule(path=path, rights=reading, follow=True) for path in (*SYSTEM, *readable)),
+            *(PathRule(path=path, rights=device, follow=True) for path in DEVICES),
+            *(PathRule(path=path, rights=own, follow=False) for path in writable),
         ),
     )

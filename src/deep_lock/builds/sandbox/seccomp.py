@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from deep_lock.builds.sandbox.syscall_numbers import LAST_KNOWN, NUMBERS
 
-Machine = Literal["x86_64", "aarch64"]
+Architecture = Literal["x86_64", "aarch64"]
 Instruction = tuple[int, int, int, int]
 """code, jump if true, jump if false, value: one `struct sock_filter`."""
 
-ARCHITECTURES: dict[Machine, int] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+ARCHITECTURES: dict[Architecture, int] = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 """AUDIT_ARCH_*: a 32-bit call on a 64-bit kernel has other numbers, so it must not pass."""
 
 _LOAD, _AND, _EQUAL, _LATER, _RETURN = 0x20, 0x54, 0x15, 0x25, 0x06
@@ -133,7 +133,7 @@ def _instructions(number: int, action: int, when: _When | None) -> list[Instruct
     ]
 
 
-def make_filter(machine: Machine, landlock_abi: int) -> list[Instruction]:
+def make_filter(machine: Architecture, landlock_abi: int) -> list[Instruction]:
     """Return the program for a machine. The lower Landlock's ABI (0: none), the more the filter refuses."""
     program: list[Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
@@ -151,7 +151,7 @@ def make_filter(machine: Machine, landlock_abi: int) -> list[Instruction]:
     return [*program, (_RETURN, 0, 0, _ALLOW)]
 
 
-def notified_calls(machine: Machine) -> dict[int, str]:
+def notified_calls(machine: Architecture) -> dict[int, str]:
     """Return the calls that are passed on to `seccomp_notify.py`, by number."""
     column = 0 if machine == "x86_64" else 1
     return {NUMBERS[name][column]: name for name in _NOTIFIED.split() if NUMBERS[name][column] >= 0}
