@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.closure.build_requirements import (
-    build_requirements,
+from deep_lock.closure.build_problem import (
     merged,
     needs_build,
     needs_own_environment,
+    requirements_of,
     versions_of,
     within,
 )
@@ -76,7 +76,8 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     """
     runtime: list[tuple[Target, Resolved]] = []
     walks: list[_TargetWalk] = []
-    previous: dict[NormalizedName, tuple[Version, ...]] = {}
+    pinned: dict[NormalizedName, tuple[Version, ...]] = {}
+    """By the targets before, as preferences for the next one."""
     used: dict[NormalizedName, tuple[Version, ...]] = {}
     others: dict[str, _TargetWalk] = {}
     for planned in plan.runtime:
@@ -84,12 +85,12 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
         walk = _TargetWalk(
             target=planned.target, plan=plan, sources=sources, reporter=reporter, used=used, others=others
         )
-        resolved = walk.run(_Frame(problem=replace(planned, preferences=merged(hints, previous))))
+        resolved = walk.run(_Frame(problem=replace(planned, preferences=merged(hints, pinned))))
         walk.runtime = versions_of(resolved)
         if plan.project is not None and planned.selection.build_scope != "none":
             walk.run(walk.frame(plan.project, planned))
             walk.add_editable(plan.project, planned)
-        previous = dict(merged(previous, versions_of(resolved)))
+        pinned = dict(merged(pinned, versions_of(resolved)))
         runtime.append((planned.target, resolved))
         walks.append(walk)
     builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.needed_by(resolved)]
@@ -334,7 +335,7 @@ class _TargetWalk(Struct, kw_only=True):
             self._drop_conditional(frame, subject, frame.answer)
             return
         chain = self._chain("") if len(self.stack) > 1 else ""
-        story = frame.failure or impossible.explanation + (f"\n  needed by: {chain}" if chain else "")
+        message = frame.failure or impossible.explanation + (f"\n  needed by: {chain}" if chain else "")
         if (
             subject is not None
             and subject.source is not None
@@ -344,7 +345,7 @@ class _TargetWalk(Struct, kw_only=True):
             self.stack.pop()
             above = self.stack[-1]
             above.cycle = above.cycle or frame.cycle
-            above.failure = above.failure or story
+            above.failure = above.failure or message
             self._exclude(above, subject.name, frame.version)
             return
         if frame.cycle:
@@ -352,7 +353,7 @@ class _TargetWalk(Struct, kw_only=True):
                 f"a build cycle that no other version breaks, on {frame.problem.target.label}:\n  {frame.cycle}",
                 hint="allow a wheel for one of them (--only-binary NAME), or pin a version that is built otherwise",
             )
-        raise Unsatisfiable(story)
+        raise Unsatisfiable(message)
 
     def _drop_conditional(self, frame: _Frame, subject: Subject, answer: HookAnswer) -> None:
         """Drop requirements that no release meets, and that the backend has only on a machine without some tool.
@@ -375,7 +376,7 @@ class _TargetWalk(Struct, kw_only=True):
 
     def _problem(self, subject: Subject, like: Problem, dynamic: tuple[str, ...]) -> Problem:
         return Problem(
-            requirements=build_requirements(subject, dynamic),
+            requirements=requirements_of(subject, dynamic),
             target=like.target,
             purpose=Purpose(kind="build", name=subject.name, version=subject.version or ""),
             constraints=self.plan.build_constraints,

@@ -15,7 +15,7 @@ def needs_build(pin: Pin, selection: Selection) -> bool:
     return not is_wheel(pin.distribution) and selection.build_scope != "none"
 
 
-def build_requirements(subject: Subject, dynamic: tuple[str, ...]) -> tuple[Requirement, ...]:
+def requirements_of(subject: Subject, dynamic: tuple[str, ...]) -> tuple[Requirement, ...]:
     """Return the declared requirements, those of the user, and those that the hook returned, with their origins.
 
     Raises RequirementInvalid.
