@@ -1,4 +1,4 @@
-"""The architecture as far as a program can see it: the import contract, the faces of packages, who reads the world."""
+"""The architecture as far as a program can see it: the import contract, the public interfaces of packages, and who reads the environment."""
 
 import ast
 import shutil
