@@ -5,6 +5,7 @@ Law: nothing that came from an index, an archive, a lock or a project file reach
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 MAX_SHOWN = 200
 _CUT = "..."
@@ -55,6 +56,12 @@ def show(text: str, limit: int = MAX_SHOWN, *, ascii_only: bool = False) -> str:
     while shown and length > limit - len(_CUT):
         length -= len(shown.pop())
     return "".join(shown) + _CUT
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first ``most`` names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def quote(text: str, limit: int = MAX_SHOWN) -> str:

@@ -1,22 +1,27 @@
-"""What a rule says, before it is known how loud the rule is and whether it is excepted."""
+"""The rules of a policy: what each finds in a lock, before its level and the exceptions apply."""
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from deep_lock.analysis.graph import Chains
-from deep_lock.analysis.typosquatting import is_alike
-from deep_lock.lockfile.index import Key, LockIndex, called, files_of, is_gate, key_of, members, record_key
+from deep_lock.analysis.diff import every_change
+from deep_lock.analysis.graph import Explanations
+from deep_lock.analysis.typosquatting import is_alike, well_known
+from deep_lock.lockfile.index import Key, LockIndex, called, files_of, is_gate, key_of, members, record_key, uses_of
 from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.licenses import canonical_license, is_met
-from deep_lock.models.lock import Lock, LockedArchive, LockedBuild, LockedPackage, LockedVcs
-from deep_lock.models.policy import Policy
+from deep_lock.models.lock import Lock, LockedArchive, LockedBuild, LockedDirectory, LockedPackage, LockedVcs
+from deep_lock.models.policy import AGAINST, LATE, WEEK, Policy
+from deep_lock.sanitize import listed
+
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Remark(Struct, frozen=True, kw_only=True):
+class RuleMatch(Struct, frozen=True, kw_only=True):
     """One thing that a rule found."""
 
     code: str
@@ -27,190 +32,88 @@ class Remark(Struct, frozen=True, kw_only=True):
     message: str
     hint: str = ""
     key: Key | None = None
-    """Of the entry that it is about: what brings it in is looked for once it is known that somebody will be told."""
+    """Of the package: what brings it in is looked up once it is known that the match is reported."""
     chain: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
 
 
-def remark_on(
-    code: str, subject: LockedPackage | LockedBuild, message: str, *, hint: str = "", targets: tuple[str, ...] = ()
-) -> Remark:
-    """Return a remark on an entry, or on a build: its own targets are then those of the remark."""
-    key: Key | None = None
-    if isinstance(subject, LockedPackage):
-        key = key_of(subject)
-    else:
-        targets = subject.targets
-        if subject.needed != "project":
-            key = record_key(subject)
-    return Remark(
+def matches(
+    register: LockIndex, explain: Explanations, policy: Policy, *, now: datetime, old: Lock | None
+) -> Iterator[RuleMatch]:
+    """Yield what the rules find in a lock, also those that are off: an exception may be for one of them."""
+    lock = register.lock
+    yield from _foreign_hosts(lock, policy)
+    yield from _foreign_indexes(lock, policy)
+    yield from _shared_hashes(lock)
+    for entry in lock.packages:
+        yield from _package_source(entry)
+        yield from _package_license(entry, policy.licenses)
+        yield from _late_file(entry)
+    yield from _built_at_runtime(register)
+    for build in lock.builds:
+        yield from _build(build, policy)
+    yield from _too_deep(register, explain, policy)
+    yield from _ages(register, policy, now)
+    yield from _look_alikes(register)
+    if old is not None:
+        yield from _changes(register, old, policy, now)
+
+
+def _on_package(
+    code: str, entry: LockedPackage, message: str, *, hint: str = "", targets: tuple[str, ...] = ()
+) -> RuleMatch:
+    return RuleMatch(
         code=code,
-        name=subject.name,
-        version=subject.version or "",
-        subject=called(subject),
+        name=entry.name,
+        version=entry.version or "",
+        subject=called(entry),
         message=message,
         hint=hint,
-        key=key,
+        key=key_of(entry),
         targets=targets,
     )
 
 
-def release_remarks(register: LockIndex, policy: Policy) -> Iterator[Remark]:
-    """Yield what the rules about licences and yanked releases find."""
-    for entry in register.lock.packages:
-        if not is_gate(entry.marker):  # what only builds use is not part of what is passed on
-            yield from _licenses(entry, policy.licenses)
-        if entry.yanked is not None:
-            told = f": {entry.yanked}" if entry.yanked else ""
-            hint = f"deep-lock lock -P {entry.name}"
-            yield remark_on("yanked", entry, f"it was yanked when it was locked{told}", hint=hint)
+def _on_build(code: str, build: LockedBuild, message: str) -> RuleMatch:
+    return RuleMatch(
+        code=code,
+        name=build.name,
+        version=build.version or "",
+        subject=called(build),
+        message=message,
+        key=record_key(build) if build.needed != "project" else None,
+        targets=build.targets,
+    )
 
 
-def _licenses(entry: LockedPackage, allowed: frozenset[str] | None) -> Iterator[Remark]:
-    expression = canonical_license(entry.license)
-    if expression is None:
-        told = f"{entry.license} is no SPDX expression" if entry.license else "it states no expression"
-        yield remark_on("license-unknown", entry, f"its licence is not known: {told}")
-    elif allowed is not None and not is_met(expression, allowed):
-        yield remark_on("license", entry, f"its licence is {expression}, which the allowed ones do not meet")
+# -- where files come from, and what they are
 
 
-def run_remarks(register: LockIndex, chains: Chains, policy: Policy) -> Iterator[Remark]:
-    """Yield what the rules about builds find."""
-    yield from _built_at_run_time(register)
-    for build in register.lock.builds:
-        yield from _backend(build, policy)
-        yield from _evidence(build)
-        if build.cargo_lock is not None:
-            message = "its build compiles the crates of a Cargo.lock of its own, and this lock does not hold them"
-            yield remark_on("cargo-lock", build, message)
-        for name in sorted({member.name for member in members(build)} & DOWNLOADERS.keys()):
-            message = f"its build environment holds {name}, which {DOWNLOADERS[name]}: no lock holds what it fetches"
-            yield remark_on("downloader", build, message)
-    for entry in register.lock.packages:
-        if entry.metadata == "assumed":
-            message = "only its build backend knows its dependencies, and they are assumed"
-            yield remark_on("assumed", entry, message)
-    yield from _too_deep(register, chains, policy)
-
-
-def _built_at_run_time(register: LockIndex) -> Iterator[Remark]:
-    labels: dict[Key, set[str]] = {}
-    built: set[Key] = set()
-    for build in register.lock.builds:
-        if build.needed != "project":
-            built.add(record_key(build))
-            labels.setdefault(record_key(build), set()).update(build.targets or register.labels)
-    for entry in register.lock.packages:
-        if is_gate(entry.marker):
-            continue
-        if key_of(entry) in built:
-            everywhere = labels[key_of(entry)] == register.labels
-            where = "everywhere" if everywhere else "where no wheel fits"
-            targets = () if everywhere else tuple(sorted(labels[key_of(entry)]))
-            told = f"is built where it is installed, {where}: its own code runs there"
-            yield remark_on("built-at-run-time", entry, told, targets=targets)
-        elif entry.sdist is not None and not entry.wheels:
-            told = "has no wheel, and no build of it is locked"
-            yield remark_on("built-at-run-time", entry, told)
-
-
-def _backend(build: LockedBuild, policy: Policy) -> Iterator[Remark]:
-    if build.backend_path:
-        message = f"is built by {build.backend}, a backend of its own, out of {', '.join(build.backend_path)}"
-        yield remark_on("backend-path", build, message)
-    if policy.backends is None:
-        return
-    if build.backend_path:
-        message = f"is built by {build.backend} of its own sources: no name of a backend says what that does"
-        yield remark_on("backend", build, message)
-    elif build.backend not in policy.backends:
-        message = f"is built by {build.backend}, which is not one of the policy's backends"
-        yield remark_on("backend", build, message)
-
-
-def _evidence(build: LockedBuild) -> Iterator[Remark]:
-    if build.evidence == "assumed":
-        message = f"only the build requirements that it declares are locked; what {build.backend} adds is assumed"
-        yield remark_on("assumed", build, message)
-
-
-def _too_deep(register: LockIndex, chains: Chains, policy: Policy) -> Iterator[Remark]:
-    if policy.max_depth is None:
-        return
-    for entry in register.lock.packages:
-        level = chains.level(key_of(entry))
-        if level is not None and level > policy.max_depth:
-            told = f"stands below {level} builds, and {policy.max_depth} are allowed"
-            yield remark_on("too-deep", entry, told)
-
-
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-def source_remarks(lock: Lock, policy: Policy) -> Iterator[Remark]:
-    """Yield what the rules about sources find."""
-    yield from _foreign_hosts(lock, policy)
-    yield from _foreign_indexes(lock, policy)
-    for entry in lock.packages:
-        yield from _insecure(entry)
-        if isinstance(entry.source, LockedArchive | LockedVcs) and entry.source.url is not None:
-            message = f"comes from {entry.source.url}: no index vouches for it"
-            yield remark_on("direct-url", entry, message)
-        if entry.hash_origin == "computed":
-            message = "its index promises no sha256: the one in the lock is of what was fetched that day"
-            yield remark_on("hash-computed", entry, message)
-    yield from _shared_hashes(lock)
-
-
-def host_and_port(url: str) -> str:
-    """Return the host of a URL, with its port where it is not the scheme's; "" where it has none."""
-    return _host_of("/".join(url.split("/", 3)[:3]))
-
-
-@lru_cache(maxsize=256)
-def _host_of(origin: str) -> str:
-    try:
-        parts = urlsplit(origin)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return origin
-    return host if port is None or port == {"http": 80, "https": 443}.get(parts.scheme) else f"{host}:{port}"
-
-
-def _urls(entry: LockedPackage) -> Iterator[tuple[str, str]]:
-    """What of an entry comes from a URL: (what, URL)."""
-    for file in files_of(entry):
-        if file.url is not None:
-            yield file.name, file.url
-    if isinstance(entry.source, LockedArchive | LockedVcs) and entry.source.url is not None:
-        yield "it", entry.source.url
-
-
-def _foreign_hosts(lock: Lock, policy: Policy) -> Iterator[Remark]:
+def _foreign_hosts(lock: Lock, policy: Policy) -> Iterator[RuleMatch]:
     own = {} if policy.hosts is not None else _own_hosts(lock)
     for entry in lock.packages:
         if entry.source is not None and policy.hosts is None:
-            continue  # the project itself named that place
+            continue  # the project itself names that place
         allowed = policy.hosts if policy.hosts is not None else own.get(entry.index, frozenset())
-        strange: dict[str, list[str]] = {}
+        foreign: dict[str, list[str]] = {}
         for what, url in _urls(entry):
             if host_and_port(url) not in allowed:
-                strange.setdefault(host_and_port(url), []).append(what)
-        for host, whats in sorted(strange.items()):
+                foreign.setdefault(host_and_port(url), []).append(what)
+        for host, files in sorted(foreign.items()):
+            message = f"{listed(files, 1)} {'come' if len(files) > 1 else 'comes'} from {host}"
+            hint = ""
+            if policy.hosts is None:
+                message += f"; its index uses {' and '.join(sorted(allowed))}"
+                hint = 'to allow the host, add it to the policy: hosts = ["..."]'
             alike = sorted(known for known in allowed if is_alike(known, host))
-            where = f"; that looks like {alike[0]}" if alike else ""
-            more = f" and {len(whats) - 1} more" if len(whats) > 1 else ""
-            told = f"{whats[0]}{more} {'come' if more else 'comes'} from {host}"
-            usual = f", and its index uses {' and '.join(sorted(allowed))}" if policy.hosts is None else ""
-            hint = 'if that is right, say so in the policy: hosts = ["..."]' if policy.hosts is None else ""
-            yield remark_on("foreign-host", entry, told + usual + where, hint=hint)
+            message += f" (it looks like {alike[0]})" if alike else ""
+            yield _on_package("foreign-host", entry, message, hint=hint)
 
 
 def _own_hosts(lock: Lock) -> dict[str | None, frozenset[str]]:
-    """Return by index the hosts that its files come from: its own, those of find-links, and the one that most entries use.
+    """Return by index the hosts that its files come from: its own, those of find-links, and the one that most packages use.
 
-    Where two are used by as many entries, and for as many files, neither is taken for granted.
+    Where two are used by as many packages, and for as many files, neither counts.
     """
     links = dict(lock.options).get("find-links", ())
     linked = {host_and_port(link) for link in links if "://" in link} if isinstance(links, tuple) else set()
@@ -229,31 +132,212 @@ def _own_hosts(lock: Lock) -> dict[str | None, frozenset[str]]:
     return found
 
 
-def _foreign_indexes(lock: Lock, policy: Policy) -> Iterator[Remark]:
-    of_lock = {url for _, url in lock.indexes}
-    allowed = policy.indexes if policy.indexes is not None else of_lock
+def _urls(entry: LockedPackage) -> Iterator[tuple[str, str]]:
+    """Yield what of a package comes from a URL: (what, URL)."""
+    for file in files_of(entry):
+        if file.url is not None:
+            yield file.name, file.url
+    if isinstance(entry.source, LockedArchive | LockedVcs) and entry.source.url is not None:
+        yield "it", entry.source.url
+
+
+def host_and_port(url: str) -> str:
+    """Return the host of a URL, with its port where it is not the scheme's; "" where it has none."""
+    return _host_of("/".join(url.split("/", 3)[:3]))
+
+
+@lru_cache(maxsize=256)
+def _host_of(origin: str) -> str:
+    try:
+        parts = urlsplit(origin)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return origin
+    return host if port is None or port == {"http": 80, "https": 443}.get(parts.scheme) else f"{host}:{port}"
+
+
+def _foreign_indexes(lock: Lock, policy: Policy) -> Iterator[RuleMatch]:
+    whose, allowed = "policy", policy.indexes
+    if allowed is None:
+        whose, allowed = "lock", frozenset(url for _, url in lock.indexes)
     for entry in lock.packages:
         if entry.index is not None and entry.index not in allowed:
-            told = "is not one of the policy's" if policy.indexes is not None else "is none of the lock's"
-            yield remark_on("foreign-index", entry, f"comes from {entry.index}, which {told}")
+            message = f"comes from {entry.index}, which is not an index of the {whose}"
+            yield _on_package("foreign-index", entry, message)
 
 
-def _insecure(entry: LockedPackage) -> Iterator[Remark]:
-    urls = [url for _, url in _urls(entry)] + ([entry.index] if entry.index is not None else [])
-    for url in urls:
-        parts = url.partition("://")
-        if parts[0].rpartition("+")[2] in {"http", "git", "ftp"} and host_and_port(url).partition(":")[0] not in LOCAL:
-            told = f"is reached at {url}: whoever is on the way can read which, and hold it back"
-            yield remark_on("insecure-url", entry, told)
-            return
-
-
-def _shared_hashes(lock: Lock) -> Iterator[Remark]:
-    """A sha256 under two names: the line of one was copied to the other, and whoever installs it gets the other."""
+def _shared_hashes(lock: Lock) -> Iterator[RuleMatch]:
+    """Find a sha256 of two files: the hash of one was copied to the other, and installing that installs the first."""
     owners: dict[str, tuple[LockedPackage, str]] = {}
     for entry in lock.packages:
         for file in files_of(entry):
             first, name = owners.setdefault(file.sha256, (entry, file.name))
             if first is not entry:
-                told = f"{file.name} has the sha256 of {name}, of {called(first)}"
-                yield remark_on("hash-shared", entry, told)
+                message = f"{file.name} has the same sha256 as {name} of {called(first)}"
+                yield _on_package("hash-shared", entry, message)
+
+
+def _package_source(entry: LockedPackage) -> Iterator[RuleMatch]:
+    urls = [url for _, url in _urls(entry)] + ([entry.index] if entry.index is not None else [])
+    insecure = next(filter(_is_insecure, urls), None)
+    if insecure is not None:
+        yield _on_package("insecure-url", entry, f"uses a connection without TLS: {insecure}")
+    if isinstance(entry.source, LockedArchive | LockedVcs) and entry.source.url is not None:
+        yield _on_package("direct-url", entry, f"comes from {entry.source.url}, and not from an index")
+    if entry.hash_origin == "computed":
+        message = "its index gives no sha256: the locked one was computed from the downloaded file"
+        yield _on_package("hash-computed", entry, message)
+    if entry.yanked is not None:
+        reason = f": {entry.yanked}" if entry.yanked else ""
+        message = f"was already yanked when it was locked{reason}"
+        yield _on_package("yanked", entry, message, hint=f"deep-lock lock -P {entry.name}")
+    if entry.metadata == "assumed":
+        yield _on_package("assumed", entry, "its dependencies are assumed: only its build backend knows them")
+
+
+def _is_insecure(url: str) -> bool:
+    scheme = url.partition("://")[0].rpartition("+")[2]
+    return scheme in {"http", "git", "ftp"} and host_and_port(url).partition(":")[0] not in LOCAL
+
+
+def _package_license(entry: LockedPackage, allowed: frozenset[str] | None) -> Iterator[RuleMatch]:
+    if is_gate(entry.marker):
+        return  # what only builds use is not distributed
+    expression = canonical_license(entry.license)
+    if expression is None:
+        why = f"{entry.license} is not an SPDX expression" if entry.license else "no license expression is stated"
+        yield _on_package("license-unknown", entry, f"its license is unknown: {why}")
+    elif allowed is not None and not is_met(expression, allowed):
+        yield _on_package("license", entry, f"its license is {expression}, which is not allowed")
+
+
+# -- what runs
+
+
+def _built_at_runtime(register: LockIndex) -> Iterator[RuleMatch]:
+    labels: dict[Key, set[str]] = {}
+    for build in register.lock.builds:
+        if build.needed != "project":
+            labels.setdefault(record_key(build), set()).update(build.targets or register.labels)
+    for entry in register.lock.packages:
+        if is_gate(entry.marker):
+            continue
+        own = labels.get(key_of(entry))
+        if own is not None:
+            everywhere = own == register.labels
+            where = "on all targets" if everywhere else "where no wheel fits"
+            message = f"is built from source where it is installed, {where}: its own code runs there"
+            targets = () if everywhere else tuple(sorted(own))
+            yield _on_package("built-at-run-time", entry, message, targets=targets)
+        elif entry.sdist is not None and not entry.wheels:
+            yield _on_package("built-at-run-time", entry, "has no wheel, and its build is not locked")
+
+
+def _build(build: LockedBuild, policy: Policy) -> Iterator[RuleMatch]:
+    if build.backend_path:
+        paths = ", ".join(build.backend_path)
+        yield _on_build(
+            "backend-path", build, f"is built by {build.backend}, a backend in its own source tree: {paths}"
+        )
+    if policy.backends is not None and (build.backend_path or build.backend not in policy.backends):
+        why = (
+            "which is a backend in its own source tree, whatever its name"
+            if build.backend_path
+            else "which is not an allowed backend"
+        )
+        yield _on_build("backend", build, f"is built by {build.backend}, {why}")
+    if build.evidence == "assumed":
+        message = f"only its declared build requirements are locked: those that {build.backend} adds are assumed"
+        yield _on_build("assumed", build, message)
+    if build.cargo_lock is not None:
+        message = "its build compiles the crates of its own Cargo.lock, which are not part of this lock"
+        yield _on_build("cargo-lock", build, message)
+    for name in sorted({member.name for member in members(build)} & DOWNLOADERS.keys()):
+        message = f"its build environment has {name}, which {DOWNLOADERS[name]}: no lock covers these downloads"
+        yield _on_build("downloader", build, message)
+
+
+def _too_deep(register: LockIndex, explain: Explanations, policy: Policy) -> Iterator[RuleMatch]:
+    if policy.max_depth is None:
+        return
+    for entry in register.lock.packages:
+        node = explain.graph.nodes.get(key_of(entry))
+        if node is not None and node.level > policy.max_depth:
+            message = f"is on build level {node.level}, and the deepest allowed level is {policy.max_depth}"
+            yield _on_package("too-deep", entry, message)
+
+
+# -- who made it, and when
+
+
+def _ages(register: LockIndex, policy: Policy, now: datetime) -> Iterator[RuleMatch]:
+    used = uses_of(register)
+    for entry in register.lock.packages:
+        least = _least_age(policy, installed=not is_gate(entry.marker), builds=key_of(entry) in used)
+        if not least or entry.name in policy.ageless or isinstance(entry.source, LockedDirectory):
+            continue
+        times = {file.name: file.upload_time for file in files_of(entry)}
+        unknown = [name for name, time in times.items() if time is None]
+        if unknown or not times:
+            message = f"the upload time of {listed(unknown or ['its source'], 1)} is unknown"
+            hint = f'to exempt it: min-age = {{exempt = ["{entry.name}"], ...}}'
+            yield _on_package("no-upload-time", entry, message, hint=hint)
+        newest = max((time for time in times.values() if time is not None), default=None)
+        if newest is not None and now - newest < least:
+            age = now - newest
+            when = "has an upload time in the future" if age < timedelta() else f"was uploaded {_days(age)} ago"
+            yield _on_package("too-new", entry, f"its newest file {when}; the minimum age is {_days(least)}")
+
+
+def _least_age(policy: Policy, *, installed: bool, builds: bool) -> timedelta:
+    configured = policy.min_age is not None or policy.min_age_build is not None
+    installed_age = policy.min_age if configured else WEEK
+    build_age = policy.min_age_build if policy.min_age_build is not None else installed_age
+    ages = [age for age, applies in ((installed_age, installed), (build_age, builds or not installed)) if applies]
+    return max((age for age in ages if age is not None), default=timedelta())
+
+
+def _days(age: timedelta) -> str:
+    """Return an age in days; in hours where it is not whole days and less than two."""
+    hours = int(age.total_seconds() // 3600)
+    count, unit = (hours, "hour") if hours < 48 and hours % 24 else (hours // 24, "day")
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
+def _late_file(entry: LockedPackage) -> Iterator[RuleMatch]:
+    times = sorted((file.upload_time, file.name) for file in files_of(entry) if file.upload_time is not None)
+    if times and times[-1][0] - times[0][0] > LATE:
+        message = f"{times[-1][1]} was uploaded {_days(times[-1][0] - times[0][0])} after {times[0][1]}"
+        yield _on_package("late-file", entry, message)
+
+
+def _look_alikes(register: LockIndex) -> Iterator[RuleMatch]:
+    for name in sorted(register.versions):
+        known = well_known(name)
+        if known is not None:
+            message = f"its name looks like {known}, a well-known project"
+            key = key_of(register.versions[name][0])
+            yield RuleMatch(code="look-alike", name=name, subject=name, message=message, key=key)
+
+
+# -- against the previous lock
+
+
+def _changes(register: LockIndex, old: Lock, policy: Policy, now: datetime) -> Iterator[RuleMatch]:
+    """Yield every change: a rule may be off where the same fact matches another one."""
+    hosts, indexes = policy.hosts or frozenset(), policy.indexes or frozenset()
+    for change in every_change(old, register.lock, now=now):
+        allowed = (change.code == "host-new" and host_and_port(change.now) in hosts) or (
+            change.code == "index-changed" and change.now in indexes
+        )
+        if change.code in AGAINST and not allowed:
+            entries = register.versions.get(change.name, ())
+            yield RuleMatch(
+                code=change.code,
+                name=change.name,
+                version=(entries[0].version or "") if len(entries) == 1 else "",
+                subject=change.name or "the lock",
+                message=change.message,
+                chain=change.chain,
+                targets=change.targets,
+            )

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from deep_lock.analysis.graph import ROOT, Edge, EdgeKind, Layers, Node, open_layers
+from deep_lock.analysis.graph import ROOT, EdgeKind, Graph, Node, open_graph
 from deep_lock.exports.view import Exported, View
 from deep_lock.lockfile.index import Key, called
 from deep_lock.sanitize import show
@@ -73,16 +73,16 @@ def layer_name(level: int) -> str:
     return "run time" if level == 0 else f"builds, level {level}"
 
 
-def project_name(layers: Layers) -> str:
+def project_name(graph: Graph) -> str:
     """Return what the project is called: only the record of its own build knows."""
-    own = (build.name for build in layers.register.lock.builds if build.needed == "project")
+    own = (build.name for build in graph.register.lock.builds if build.needed == "project")
     return next(own, "the project")
 
 
 def draw(view: View) -> Drawing:
     """Return what is installed and built on the view's targets, for its extras and groups."""
-    layers = open_layers(view.register, view.targets, view.chosen)
-    ids = _ids(layers)
+    graph = open_graph(view.register, view.targets, view.chosen)
+    ids = _ids(graph)
     boxes = tuple(
         Box(
             id=ids[key],
@@ -90,17 +90,17 @@ def draw(view: View) -> Drawing:
             label=called(node.entry),
             level=node.level,
             mark="sdist-only" if node.entry.sdist_only else "built" if node.built else "",
-            note="; ".join(_notes(node, frozenset(layers.labels))),
+            note="; ".join(_notes(graph, node)),
         )
-        for key, node in layers.nodes.items()
+        for key, node in graph.nodes.items()
     )
-    return Drawing(project=project_name(layers), boxes=boxes, arrows=_arrows(layers, ids))
+    return Drawing(project=project_name(graph), boxes=boxes, arrows=_arrows(graph, ids))
 
 
-def _ids(layers: Layers) -> dict[Key, str]:
+def _ids(graph: Graph) -> dict[Key, str]:
     ids = {ROOT: PROJECT}
     taken = {PROJECT}
-    for key, node in layers.nodes.items():
+    for key, node in graph.nodes.items():
         # the letter in front keeps words of the forms ("end", "node") and digits from being read as such
         stem = "p_" + re.sub("[^a-z0-9]+", "_", called(node.entry).lower()).strip("_")[:_LONGEST_ID]
         name, number = stem, 1
@@ -112,20 +112,20 @@ def _ids(layers: Layers) -> dict[Key, str]:
     return ids
 
 
-def _notes(node: Node, everywhere: frozenset[str]) -> Iterator[str]:
-    for what, labels in (("run time", node.runtime), ("in builds", node.used), ("built", node.built)):
-        if labels:
-            yield f"{what}: {'all targets' if labels == everywhere else ', '.join(sorted(labels))}"
+def _notes(graph: Graph, node: Node) -> Iterator[str]:
+    for what, targets in (("runtime", node.runtime), ("in builds", node.used), ("built", node.built)):
+        if labels := graph.labels_of(targets):
+            yield f"{what}: {'all targets' if labels == graph.labels else ', '.join(sorted(labels))}"
 
 
-def _arrows(layers: Layers, ids: dict[Key, str]) -> tuple[Arrow, ...]:
+def _arrows(graph: Graph, ids: dict[Key, str]) -> tuple[Arrow, ...]:
     """Return each arrow once. A dependency that holds at run time is drawn so, and not for the builds where it holds too."""
-    installed = {(edge.parent, edge.child) for edge in layers.edges if edge.kind == "runtime"}
-    drawn: dict[tuple[Key, Key, EdgeKind], Edge] = {}
-    for edge in layers.edges:
-        if edge.kind != "inside" or (edge.parent, edge.child) not in installed:
-            drawn.setdefault((edge.parent, edge.child, edge.kind), edge)
-    return tuple(Arrow(above=ids[edge.parent], below=ids[edge.child], kind=edge.kind) for edge in drawn.values())
+    arrows = dict.fromkeys((edge.parent.subject, edge.child.subject, edge.kind) for edge in graph.edges)
+    return tuple(
+        Arrow(above=ids[parent], below=ids[child], kind=kind)
+        for parent, child, kind in arrows
+        if kind != "inside" or (parent, child, "runtime") not in arrows
+    )
 
 
 _BOXES = {
@@ -140,7 +140,7 @@ _DOT_ARROWS: dict[EdgeKind, str] = {
 }
 
 
-def graph(view: View) -> Exported:
+def dot(view: View) -> Exported:
     """Return the run time, and each level of builds below it, as clusters of one graph."""
     return Exported(
         files=(("deep-lock.dot", _text(draw(view))),),
@@ -203,7 +203,7 @@ _MERMAID_ARROWS: dict[EdgeKind, str] = {"runtime": "-->", "build": "-.->", "insi
 """Mermaid has one dashed arrow: the legend names both of its meanings."""
 
 
-def flowchart(view: View) -> Exported:
+def mermaid(view: View) -> Exported:
     """Return the run time, and each level of builds below it, as subgraphs of one flowchart."""
     lines = _lines(draw(view))
     text = "\n".join([*lines, ""])

@@ -3,7 +3,7 @@
 Law: keys are only added within a version. What is empty is there and empty; what is unknown is null.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,13 +14,14 @@ from deep_lock.analysis.graph import (
     ROOT,
     Edge,
     Environment,
-    Layers,
+    Graph,
     Node,
-    Step,
-    chain,
-    nearest,
-    open_layers,
+    Path,
+    TargetSet,
+    open_graph,
+    package_paths,
     path_words,
+    position_paths,
 )
 from deep_lock.exports.view import Exported, View
 from deep_lock.lockfile.index import Key, called
@@ -36,15 +37,15 @@ class _Subject(Struct, frozen=True, kw_only=True):
     """What every part of the document is made from."""
 
     view: View
-    layers: Layers
+    graph: Graph
 
-    def ordered(self, labels: Collection[str]) -> list[str]:
-        return [label for label in self.layers.labels if label in labels]
+    def labels(self, targets: TargetSet) -> list[str]:
+        return list(self.graph.labels_of(targets))
 
 
 def document(view: View) -> Exported:
     """Return the document."""
-    found = describe(view, open_layers(view.register, view.targets, view.chosen))
+    found = describe(view, open_graph(view.register, view.targets, view.chosen))
     text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
     return Exported(
         files=(("deep-lock.json", text),),
@@ -53,10 +54,10 @@ def document(view: View) -> Exported:
     )
 
 
-def describe(view: View, layers: Layers) -> dict[str, Any]:
-    """Return the document as values: ``layers`` is the graph of the view."""
-    subject = _Subject(view=view, layers=layers)
-    lock, steps = view.lock, nearest(layers)
+def describe(view: View, graph: Graph) -> dict[str, Any]:
+    """Return the document as values: ``graph`` is the graph of the view."""
+    subject = _Subject(view=view, graph=graph)
+    lock, paths = view.lock, package_paths(position_paths(graph))
     own = next((build for build in lock.builds if build.needed == "project"), None)
     return {
         "schema": SCHEMA,
@@ -71,11 +72,11 @@ def describe(view: View, layers: Layers) -> dict[str, Any]:
         "targets": [
             {"name": target.name, "python": target.python, "platform": target.platform, "marker": target.marker}
             for target in lock.targets
-            if target.name in layers.labels
+            if target.name in graph.labels
         ],
-        "packages": [_package(subject, node, steps[key]) for key, node in layers.nodes.items()],
-        "edges": [_edge(subject, edge) for edge in layers.edges],
-        "builds": [_build(subject, made, made.record) for made in layers.environments if made.record is not None],
+        "packages": [_package(subject, node, paths[key]) for key, node in graph.nodes.items()],
+        "edges": [_edge(subject, edge) for edge in graph.edges],
+        "builds": [_build(subject, made, made.record) for made in graph.environments if made.record is not None],
     }
 
 
@@ -85,7 +86,7 @@ def identify(key: Key) -> str:
     return (f"{name}=={version}" if version else name) + (f" @ {source}" if source else "")
 
 
-def _package(subject: _Subject, node: Node, step: Step) -> dict[str, Any]:
+def _package(subject: _Subject, node: Node, path: Path) -> dict[str, Any]:
     entry = node.entry
     return {
         "id": identify(node.key),
@@ -93,10 +94,10 @@ def _package(subject: _Subject, node: Node, step: Step) -> dict[str, Any]:
         "version": entry.version,
         "role": "build-only" if not node.runtime else "both" if node.used else "runtime",
         "level": node.level,
-        "chain": list(path_words(subject.layers, chain(step))),
-        "targets": subject.ordered(node.runtime),
-        "used-in-builds": subject.ordered(node.used),
-        "built": subject.ordered(node.built),
+        "chain": list(path_words(subject.graph, path)),
+        "targets": subject.labels(node.runtime),
+        "used-in-builds": subject.labels(node.used),
+        "built": subject.labels(node.built),
         "marker": None if entry.build_only else entry.marker,
         "requires-python": entry.requires_python,
         "direct": entry.direct,
@@ -111,7 +112,7 @@ def _package(subject: _Subject, node: Node, step: Step) -> dict[str, Any]:
         "source": source_text(entry.source) or None,
         "attestation-identities": [dict(identity) for identity in entry.attestation_identities],
         "dependencies": [_reference(reference) for reference in entry.dependencies],
-        "sdist": _file(entry.sdist, subject.ordered(node.built)) if entry.sdist is not None else None,
+        "sdist": _file(entry.sdist, subject.labels(node.built)) if entry.sdist is not None else None,
         "wheels": [_file(wheel, _fitting(subject, wheel)) for wheel in entry.wheels],
     }
 
@@ -143,12 +144,12 @@ def _moment(moment: datetime) -> str:
 
 def _edge(subject: _Subject, edge: Edge) -> dict[str, Any]:
     return {
-        "from": identify(edge.parent) if edge.parent != ROOT else None,
-        "to": identify(edge.child),
+        "from": identify(edge.parent.subject) if edge.parent.subject != ROOT else None,
+        "to": identify(edge.child.subject),
         "kind": edge.kind,
         # the run time is the first environment of the graph, and no build
-        "build": edge.environment.place - 1 if edge.environment.record is not None else None,
-        "targets": subject.ordered(edge.labels),
+        "build": edge.environment.number - 1 if edge.environment.record is not None else None,
+        "targets": subject.labels(edge.targets),
         "requirements": list(edge.requirements),
         "declared-only": edge.declared_only,
     }
@@ -164,7 +165,7 @@ def _build(subject: _Subject, made: Environment, build: LockedBuild) -> dict[str
         "hook": build.hook or "wheel",
         "needed": build.needed,
         "level": made.level,
-        "targets": subject.ordered(made.labels),
+        "targets": subject.labels(made.targets),
         "sdist": build.sdist,
         "backend": build.backend,
         "backend-path": list(build.backend_path),

@@ -3,7 +3,7 @@
 // Law: text of the lock becomes text nodes and nothing else. What is drawn is linear in the entries and edges shown.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const { packages, builds, edges, steps, ways, targets } = data;
+  const { packages, builds, edges, steps, paths, targets } = data;
   const FEW = 60; // entries: up to here every arrow is drawn, above only those of the chosen entry
   const SOME = 8; // of a long list that are shown at first
   const PROJECT = -1;
@@ -88,8 +88,8 @@
     children.get(above).push(place);
     parents.get(below).push(place);
   });
-  const waysTo = new Map(nodes.map((place) => [place, []]));
-  for (const end of ways) waysTo.get(edges[steps[end][0]][1]).push(end);
+  const pathsTo = new Map(nodes.map((place) => [place, []]));
+  for (const end of paths) pathsTo.get(edges[steps[end][0]][1]).push(end);
   const recordsOf = new Map(nodes.map((place) => [place, []]));
   const usedBy = new Map(nodes.map((place) => [place, new Set()]));
   builds.forEach((build, place) => {
@@ -107,7 +107,7 @@
 
   // How many edges stand between an entry and the top of its layer.
   function rankOf(place) {
-    const found = waysTo.get(place);
+    const found = pathsTo.get(place);
     let rank = 0;
     for (let at = found.length ? found[0] : -1; at !== -1 && edges[steps[at][0]][2] !== "build"; at = steps[at][1]) rank += 1;
     return rank;
@@ -320,8 +320,8 @@
   // The edges of an entry, and those of the shortest way to it.
   function touching(place) {
     const found = new Set([...parents.get(place), ...children.get(place)]);
-    if (waysTo.get(place).length) {
-      for (let at = waysTo.get(place)[0]; at !== -1; at = steps[at][1]) found.add(steps[at][0]);
+    if (pathsTo.get(place).length) {
+      for (let at = pathsTo.get(place)[0]; at !== -1; at = steps[at][1]) found.add(steps[at][0]);
     }
     return found;
   }
@@ -482,9 +482,9 @@
       beside.add(edges[place][1]);
     }
     const way = new Set();
-    if (chosen !== null && waysTo.get(chosen).length) {
+    if (chosen !== null && pathsTo.get(chosen).length) {
       way.add(PROJECT);
-      for (const edge of chainOf(waysTo.get(chosen)[0])) way.add(edge[1]);
+      for (const edge of chainOf(pathsTo.get(chosen)[0])) way.add(edge[1]);
     }
     byId("layers").classList.toggle("tied", chosen !== null);
     for (const [place, button] of chips) {
@@ -523,7 +523,7 @@
   }
 
   function why(place) {
-    const ends = waysTo.get(place);
+    const ends = pathsTo.get(place);
     return [make("h3", {}, "Why it is here"), ...(ends.length ? longList({ class: "chains" }, ends, (end) => make("li", {}, chainWords(chainOf(end)))) : [make("p", {}, "Nothing is known to bring it in.")])];
   }
 

@@ -6,6 +6,7 @@ shown by `display`, and no script writes it as markup. The same lock gives the s
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from html import escape
 from importlib import resources
 from string import Template
@@ -13,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from deep_lock.analysis.graph import ROOT, Layers, Step, open_layers, ways_in
+from deep_lock.analysis.graph import ROOT, Edge, Graph, Path, open_graph, shortest_paths
 from deep_lock.exports.json_document import describe, identify
 from deep_lock.exports.view import Exported, View
 from deep_lock.models.lock import LockedArchive
@@ -26,7 +27,7 @@ NAME = "deep-lock.html"
 
 def page(view: View) -> Exported:
     """Return the page."""
-    layers = open_layers(view.register, view.targets, view.chosen)
+    graph = open_graph(view.register, view.targets, view.chosen)
     style, script = _part("page.css"), _part("page.js")
     text = Template(_part("page.html")).substitute(
         title=escape(show(f"{view.source}: deep-lock report")),
@@ -34,7 +35,7 @@ def page(view: View) -> Exported:
         style_hash=_digest(style),
         script=script,
         script_hash=_digest(script),
-        data=_data(_content(view, layers)),
+        data=_data(_content(view, graph)),
     )
     return Exported(files=((NAME, text),), usage="open {file} in a browser")
 
@@ -54,13 +55,12 @@ def _data(content: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _content(view: View, layers: Layers) -> dict[str, Any]:
+def _content(view: View, graph: Graph) -> dict[str, Any]:
     """Return the JSON document, with places in lists where it has names: each is there once, and a cut cannot mix them up."""
-    found = describe(view, layers)
+    found = describe(view, graph)
     packages = {package["id"]: place for place, package in enumerate(found["packages"])}
-    labels = {label: place for place, label in enumerate(layers.labels)}
-    ways = ways_in(layers)
-    for package, node in zip(found["packages"], layers.nodes.values(), strict=True):
+    labels = {label: place for place, label in enumerate(graph.labels)}
+    for package, node in zip(found["packages"], graph.nodes.values(), strict=True):
         source = node.entry.source
         package["source-sha256"] = source.sha256 if isinstance(source, LockedArchive) else None
         # chains stand in the steps, dependencies in the edges
@@ -76,41 +76,44 @@ def _content(view: View, layers: Layers) -> dict[str, Any]:
         for members in (build["packages"], build["declared-packages"] or ()):
             for member in members:
                 member["package"] = packages.get(f"{member['name']}=={member['version']}")
-    edges = {edge: place for place, edge in enumerate(layers.edges)}
+    edges = {edge: place for place, edge in enumerate(graph.edges)}
     found["edges"] = [
         [
-            -1 if edge.parent == ROOT else packages[identify(edge.parent)],
-            packages[identify(edge.child)],
+            -1 if edge.parent.subject == ROOT else packages[identify(edge.parent.subject)],
+            packages[identify(edge.child.subject)],
             edge.kind,
-            edge.environment.place - 1,
+            edge.environment.number - 1,
             list(edge.requirements),
             int(edge.declared_only),
         ]
-        for edge in layers.edges
+        for edge in graph.edges
     ]
-    steps, ends = _steps(ways)
-    found["steps"] = [[edges[step.edge], before] for step, before in steps]
-    found["ways"] = ends
+    found["steps"], found["paths"] = _steps(graph, edges)
     shown: dict[str, Any] = _shown(found)
     return shown
 
 
-def _steps(ways: tuple[Step, ...]) -> tuple[list[tuple[Step, int]], list[int]]:
-    """Return every step of the ways with the place of the one before it (-1: the project), and where each way ends."""
-    places: dict[int, int] = {}
-    steps: list[tuple[Step, int]] = []
+def _steps(graph: Graph, edges: Mapping[Edge, int]) -> tuple[list[tuple[int, int]], list[int]]:
+    """Return the steps of the shortest paths, and the last step of each path, the shortest path first.
+
+    A step is an edge, and the step before it (-1: the project). That to a build is the step to what is built.
+    """
+    places: dict[Path, int] = {}
+    steps: list[tuple[int, int]] = []
     ends: list[int] = []
-    for way in ways:
-        missing: list[Step] = []
-        at: Step | None = way
-        while at is not None and id(at) not in places:
+    for path in shortest_paths(graph).values():
+        missing: list[Path] = []
+        at: Path | None = path
+        while at is not None and at not in places:
             missing.append(at)
             at = at.before
-        for step in reversed(missing):
-            before = -1 if step.before is None else places[id(step.before)]
-            places[id(step)] = len(steps)
-            steps.append((step, before))
-        ends.append(places[id(way)])
+        for own in reversed(missing):
+            before = -1 if own.before is None else places[own.before]
+            places[own] = before if own.edge.kind == "built" else len(steps)
+            if own.edge.kind != "built":
+                steps.append((edges[own.edge], before))
+        if path.edge.kind != "built":
+            ends.append(places[path])
     return steps, ends
 
 

@@ -12,7 +12,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from msgspec import Struct
 
-from deep_lock.analysis.graph import chain, nearest, open_layers, path_words
+from deep_lock.analysis.graph import open_graph, package_paths, path_words, position_paths
 from deep_lock.exports.view import View, builds_of, installed
 from deep_lock.lockfile.index import Key, LockIndex, called, key_of, meant, members, record_key
 from deep_lock.models.lock import LockedArchive, LockedBuild, LockedFile, LockedPackage, LockedVcs, source_text
@@ -68,15 +68,15 @@ def inventory(view: View, public_index: str) -> Inventory:
     labels = {key_of(own.entry): own.labels for own in installed(view)}
     bare = _without_selection(view)
     used = {key_of(member) for build in builds for member in members(build)}
-    layers = open_layers(register, view.targets, view.chosen)
-    steps = nearest(layers)
+    graph = open_graph(register, view.targets, view.chosen)
+    paths = package_paths(position_paths(graph))
     packages = tuple(
         Described(
             key=key,
             entry=entry,
             purl=purl_of(entry, public_index),
             role="build-only" if key not in labels else "runtime" if key in bare else "optional",
-            chain=path_words(layers, chain(steps[key])) if key in steps else (),
+            chain=path_words(graph, paths[key]) if key in paths else (),
             labels=tuple(sorted(labels.get(key, ()))),
             builds=tuple(build for build in builds if build.needed != "project" and record_key(build) == key),
         )

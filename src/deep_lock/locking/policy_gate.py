@@ -20,5 +20,5 @@ def hold(lock: Lock, policy: Policy, name: str, *, now: datetime) -> None:
             told.append(f"and {len(errors) - MAX_TOLD} more")
         raise PolicyBroken(
             f"{name} breaks the policy:\n" + "\n".join(f"  {text}" for text in told),
-            hint="deep-lock policy tells all that it finds",
+            hint="deep-lock policy shows all findings",
         )

@@ -1,38 +1,41 @@
-"""What differs between two locks, for a person who must decide, and for programs that show it."""
+"""Differences between two locks, and findings of a review, for people who decide and for programs that show them."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
 Weight = Literal["danger", "look", "version", "quiet"]
-"""What it asks of a reader: to stop, to look, to know, or nothing."""
+"""How much attention a change needs: danger first, quiet none."""
 
 CODES: dict[str, tuple[int, Weight, str]] = {
-    "hash-changed": (1, "danger", "Other bytes under the same version and file name: published files never change."),
-    "host-new": (2, "danger", "Files come from a host that the old lock does not know."),
-    "index-changed": (2, "danger", "A project comes from another index than before."),
-    "build-dep-new": (4, "danger", "A project is new among what runs while something is built."),
-    "became-sdist-only": (3, "danger", "A release has no wheel any more: its own code runs where it is installed."),
-    "build-new": (5, "danger", "Something is built that was not: its backend and its own code run."),
-    "backend-changed": (5, "danger", "A build is done by other code than before."),
-    "requires-changed": (6, "look", "A build asks for something else."),
-    "evidence-lowered": (6, "look", "What a backend asks for was known, and is assumed now."),
-    "role-changed": (7, "look", "A project moved between the run time and the builds."),
-    "source-changed": (7, "look", "A project comes from a release, a path or a repository, and it did not before."),
-    "provenance-lost": (7, "look", "Somebody else vouches for a release than for the one before, or nobody."),
-    "yanked-new": (7, "look", "A release was yanked that was not, or a yanked one was taken."),
-    "license-changed": (8, "look", "What is installed is under another licence than before, or states none any more."),
-    "package-new": (8, "look", "A project is new at run time."),
-    "build-gone": (9, "look", "Something that is still there has no build record any more."),
-    "settings-changed": (9, "look", "The lock was made by other settings, for other targets, or from other inputs."),
-    "downgraded": (10, "version", "An older version than before."),
-    "version-changed": (11, "version", "A newer version than before."),
-    "package-gone": (12, "version", "A project is in the lock no more."),
-    "files-changed": (20, "quiet", "Other files of the same release are listed."),
-    "edges-changed": (20, "quiet", "A release is said to need other projects."),
-    "marker-changed": (20, "quiet", "An entry is installed elsewhere, or for other extras and groups."),
-    "details-changed": (20, "quiet", "Nothing else differs, and the locks are not equal: a size, a time, a mark."),
-    "record-changed": (20, "quiet", "A build environment holds other versions of the same projects."),
+    "hash-changed": (
+        1,
+        "danger",
+        "The sha256 of a file changed under the same version and file name: published files never change.",
+    ),
+    "host-new": (2, "danger", "Files come from a host that the old lock does not have."),
+    "index-changed": (2, "danger", "A project comes from another index."),
+    "build-dep-new": (4, "danger", "A new project runs during a build."),
+    "became-sdist-only": (3, "danger", "A release no longer has a wheel: its own code runs where it is installed."),
+    "build-new": (5, "danger", "A package is newly built from source: its backend and its own code run."),
+    "backend-changed": (5, "danger", "A build uses another backend."),
+    "requires-changed": (6, "look", "The build requirements of a package changed."),
+    "evidence-lowered": (6, "look", "The build requirements of a package were known, and are now assumed."),
+    "role-changed": (7, "look", "A project moved between the runtime and the builds."),
+    "source-changed": (7, "look", "The source of a project changed: a release, an archive, a path or a repository."),
+    "provenance-lost": (7, "look", "The publisher attestation changed or disappeared."),
+    "yanked-new": (7, "look", "A release was yanked, or a yanked release was selected."),
+    "license-changed": (8, "look", "The license of an installed package changed, or is no longer stated."),
+    "package-new": (8, "look", "A project is new at runtime."),
+    "build-gone": (9, "look", "A package that is still in the lock no longer has a build record."),
+    "settings-changed": (9, "look", "The settings, targets or inputs of the lock changed."),
+    "downgraded": (10, "version", "The version is lower than before."),
+    "version-changed": (11, "version", "The version is higher than before."),
+    "package-gone": (12, "version", "A project is no longer in the lock."),
+    "files-changed": (20, "quiet", "The files of the same release changed."),
+    "edges-changed": (20, "quiet", "The dependencies of the same release changed."),
+    "marker-changed": (20, "quiet", "The marker of a package changed: its targets, extras or groups."),
+    "details-changed": (20, "quiet", "Only details differ: a size, a time, a mark."),
 }
 """By code: its rank (1 is read first), its weight, and what it means."""
 
@@ -42,13 +45,13 @@ class Change(Struct, frozen=True, kw_only=True):
 
     code: str
     name: str
-    """The project that it is about; "" where it is about the lock."""
+    """The project; "" where the change is about the lock."""
     was: str = ""
     now: str = ""
     message: str
     """One line, without the name."""
     chain: tuple[str, ...] = ()
-    """What brings it in: from what the project asks for, down to it; a build is written "build of NAME VERSION"."""
+    """What brings it in, from a direct dependency down; a build is written "build of NAME VERSION"."""
     targets: tuple[str, ...] = ()
     """Labels of the targets that it touches; empty: all, or it is not about targets."""
 
@@ -62,7 +65,9 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 Severity = Literal["error", "finding", "note"]
-"""An error fails the command; a finding asks a person to look; a note is said and no more."""
+"""An error fails the command; a finding needs a review; a note is information."""
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""The worst first."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -75,6 +80,6 @@ class Finding(Struct, frozen=True, kw_only=True):
     """One line, without the subject."""
     hint: str = ""
     chain: tuple[str, ...] = ()
-    """What brings the subject in, from what the project asks for; a build is written "build of NAME VERSION"."""
+    """What brings the subject in, from a direct dependency down; a build is written "build of NAME VERSION"."""
     targets: tuple[str, ...] = ()
     """Labels of the targets that it touches; empty: all, or it is not about targets."""

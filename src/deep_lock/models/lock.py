@@ -180,6 +180,11 @@ class LockedBuild(Struct, frozen=True, kw_only=True):
     """How the walk ended here: an in-tree backend that requires nothing."""
     unknown: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def all_requires(self) -> tuple[str, ...]:
+        """All build requirements that are known: declared, of the user, and of the hook."""
+        return (*self.requires, *self.requires_user, *(self.requires_dynamic or ()))
+
 
 class LockedTarget(Struct, frozen=True, kw_only=True):
     """One declared target; ``marker`` holds on it and on no other declared target of another platform or Python."""

@@ -1,7 +1,7 @@
-"""What a project wants of its lock, apart from being right: rules, how loud each is, and what is excepted.
+"""What a project requires of its lock, apart from being right: rules, the level of each, and exceptions.
 
-Law: a rule that nobody mentions has the level that stands here; a file can make each louder or quieter, and never
-silences what an expired exception let pass.
+Invariant: a rule that a policy does not mention has its level of `RULES`. A policy cannot turn off the report of an expired
+exception.
 """
 
 from collections.abc import Mapping
@@ -11,38 +11,38 @@ from typing import Literal
 from msgspec import Struct
 
 Level = Literal["error", "finding", "note", "off"]
-"""How loud a rule is: the severities of a finding, and "off"."""
+"""The severity of what a rule finds, or "off"."""
 
 WEEK = timedelta(days=7)
 LATE = timedelta(days=14)
-"""After so long a time nobody builds a release for one more platform, and indexes begin to refuse it."""
+"""After this time releases hardly ever get another file, and indexes begin to refuse it."""
 
 RULES: dict[str, tuple[Level, str]] = {
     # where files come from, and what they are
     "foreign-host": ("error", "A file comes from a host that its index does not use."),
-    "foreign-index": ("error", "An entry comes from an index that is not one of those that are allowed."),
-    "insecure-url": ("finding", "A file, a repository or an index is reached without TLS."),
-    "direct-url": ("finding", "An entry is a URL or a repository and no release of an index."),
-    "hash-shared": ("error", "Files of two entries have one sha256."),
-    "hash-computed": ("finding", "The index promised no sha256: it was computed from what was fetched."),
+    "foreign-index": ("error", "A package comes from an index that is not allowed."),
+    "insecure-url": ("finding", "A file, a repository or an index is used without TLS."),
+    "direct-url": ("finding", "A package comes from a URL or a repository, and not from an index."),
+    "hash-shared": ("error", "Files of two packages have the same sha256."),
+    "hash-computed": ("finding", "The index gives no sha256: it was computed from the downloaded file."),
     # what runs
-    "built-at-run-time": ("off", "What is installed has no wheel for a target, and is built there."),
-    "backend": ("error", "A build is done by a backend that is not one of those that are allowed."),
-    "backend-path": ("finding", "A build is done by a backend of its own, out of the sdist."),
-    "assumed": ("finding", "What a backend asks for, or what a release needs, is assumed."),
-    "cargo-lock": ("note", "A build compiles crates, and they are no part of the lock."),
-    "downloader": ("finding", "A build environment holds a project that fetches code while it runs."),
-    "too-deep": ("error", "More builds stand above an entry than are allowed."),
+    "built-at-run-time": ("off", "An installed package has no wheel for a target, and is built there."),
+    "backend": ("error", "A build uses a backend that is not allowed."),
+    "backend-path": ("finding", "A build uses a backend in its own source tree."),
+    "assumed": ("finding", "Build requirements or dependencies are assumed."),
+    "cargo-lock": ("note", "A build compiles crates that are not part of the lock."),
+    "downloader": ("finding", "A build environment has a project that downloads code while it runs."),
+    "too-deep": ("error", "A package is on a deeper build level than allowed."),
     # who made it, and when
-    "too-new": ("finding", "A file was uploaded less time ago than it should have been."),
-    "no-upload-time": ("off", "It is not known when a file was uploaded."),
-    "late-file": ("finding", "A file was added to a release more than 14 days after its first."),
-    "look-alike": ("finding", "A name looks like a well-known one, and is another."),
-    "yanked": ("finding", "A release was yanked when it was locked."),
+    "too-new": ("finding", "A file is newer than the minimum age."),
+    "no-upload-time": ("off", "The upload time of a file is unknown."),
+    "late-file": ("finding", "A file was added to a release more than 14 days after its first file."),
+    "look-alike": ("finding", "A name looks like that of a well-known project."),
+    "yanked": ("finding", "A release was already yanked when it was locked."),
     # what it may be used for
-    "license": ("error", "What is installed has a licence that the allowed ones do not meet."),
-    "license-unknown": ("off", "What is installed states no licence expression."),
-    # against an earlier lock: the codes of `model.changes`
+    "license": ("error", "An installed package has a license that is not allowed."),
+    "license-unknown": ("off", "An installed package states no license expression."),
+    # against an earlier lock: the codes of `models.changes`
     "hash-changed": ("error", ""),
     "host-new": ("error", ""),
     "index-changed": ("error", ""),
@@ -62,14 +62,14 @@ RULES: dict[str, tuple[Level, str]] = {
     "settings-changed": ("note", ""),
     "downgraded": ("note", ""),
 }
-"""By code: its level where nothing else is said, and what it finds; "" is a code of `model.changes`, said there."""
+"""By code: its default level, and what it finds; "" is a code of `models.changes`."""
 
 AGAINST = frozenset(code for code, (_, meaning) in RULES.items() if not meaning)
 """Rules that need an earlier lock."""
 
 
 class Exemption(Struct, frozen=True, kw_only=True):
-    """One ``exceptions`` table: what is known, and let pass until a day."""
+    """One ``exceptions`` table: what is known, and allowed until a day."""
 
     name: str
     """A normalized project name."""
@@ -82,7 +82,7 @@ class Exemption(Struct, frozen=True, kw_only=True):
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """What is wanted of a lock. None: not said."""
+    """What a lock must meet. None: not configured."""
 
     hosts: frozenset[str] | None = None
     """Hosts, with a port where it is not the scheme's, in lower case."""
@@ -90,11 +90,11 @@ class Policy(Struct, frozen=True, kw_only=True):
     """URLs, each ending in "/"."""
     backends: frozenset[str] | None = None
     min_age: timedelta | None = None
-    """Of what is installed. None: not said, and then a week is looked at and times may be missing."""
+    """Of what is installed. None: a week, and times may be missing."""
     min_age_build: timedelta | None = None
     """Of what builds; None: as at run time."""
     ageless: frozenset[str] = frozenset()
-    """Projects of which no upload time is asked."""
+    """Projects without a minimum age."""
     max_depth: int | None = None
     licenses: frozenset[str] | None = None
     """SPDX identifiers, canonical, each with its exception where it has one: "A WITH B"."""
@@ -102,10 +102,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     exceptions: tuple[Exemption, ...] = ()
 
     def level(self, code: str) -> Level:
-        """Return how loud a rule is."""
-        said = self.levels.get(code)
-        if said is not None:
-            return said
+        """Return the level of a rule."""
+        configured = self.levels.get(code)
+        if configured is not None:
+            return configured
         if code in {"too-new", "no-upload-time"} and (self.min_age is not None or self.min_age_build is not None):
             return "error"
         if code == "license-unknown" and self.licenses is not None:

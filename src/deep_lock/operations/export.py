@@ -16,7 +16,6 @@ from deep_lock.config.options import ExportOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.exports import build_constraints, cyclonedx, diagram, hermeto, json_document, pylock, requirements, spdx
-from deep_lock.exports import diagram as diagram_module
 from deep_lock.exports.view import Exported, View, is_tree, lost_to_pip, make_view
 from deep_lock.lockfile import writer
 from deep_lock.lockfile.paths import seen_from
@@ -132,10 +131,10 @@ FORMATS: dict[str, Writer] = {
         view, per_sdist=flags.per_sdist, place=partial(place_of, flags)
     ),
     "cyclonedx": lambda view, flags: placed(cyclonedx.bom(view, public_index.public_index()), flags),
-    "dot": lambda view, flags: placed(diagram.graph(view), flags),
+    "dot": lambda view, flags: placed(diagram.dot(view), flags),
     "hermeto": lambda view, flags: hermeto.hermeto(view, name_index=flags.index_options),
     "json": lambda view, flags: placed(json_document.document(view), flags),
-    "mermaid": lambda view, flags: placed(diagram_module.flowchart(view), flags),
+    "mermaid": lambda view, flags: placed(diagram.mermaid(view), flags),
     "pylock": plain_lock,
     "requirements": requirement_lines,
     "spdx": lambda view, flags: placed(spdx.document(view, public_index.public_index()), flags),

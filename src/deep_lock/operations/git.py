@@ -1,16 +1,17 @@
-"""Makes a repository treat its locks as locks: hunks named by the project, merges that lock again.
+"""The work of `git-setup` and `git-textconv`: git names the hunks of a lock by package, and merges locks by locking again.
 
-Law: what is written twice is there once, and what was there of others stays.
+Invariant: settings are written once, and those of others stay.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from msgspec import Struct
-
 from deep_lock.errors import UsageError
+from deep_lock.events import Reporter
 from deep_lock.files import write_atomically
+from deep_lock.locking.read_inputs import require_lock
 from deep_lock.network.git import set_setting, setting, top_of
+from deep_lock.reports.diff import short_text
 
 DRIVER = "deep-lock"
 MERGE = "deep-lock git-merge %O %A %B %P"
@@ -19,16 +20,10 @@ XFUNCNAME = '^name = "(.*)"$'
 LINES = ("deep.lock diff=deep-lock merge=deep-lock", "*.deep.lock diff=deep-lock merge=deep-lock")
 
 
-class Done(Struct, frozen=True, kw_only=True):
-    """What was written, or would be, a line each."""
+def set_up(folder: Path, environ: Mapping[str, str], *, textconv: bool, undo: bool, check: bool) -> list[str]:
+    """Write the attributes and the settings, with ``undo`` remove them; return what changed, a line each.
 
-    changed: tuple[str, ...]
-
-
-def set_up(folder: Path, environ: Mapping[str, str], *, textconv: bool, undo: bool, check: bool) -> Done:
-    """Write the attributes and the settings; with ``undo`` take them away, with ``check`` say what is missing.
-
-    Raises UsageError.
+    With ``check`` nothing is written. Raises UsageError.
     """
     top = top_of(folder, environ)
     changed = _attributes(top / ".gitattributes", undo=undo, check=check)
@@ -41,10 +36,10 @@ def set_up(folder: Path, environ: Mapping[str, str], *, textconv: bool, undo: bo
     for key, value in wanted.items():
         own = None if undo else value
         if setting(top, key, environ) != own:
-            changed.append(f"git config {key}" + (f" {own}" if own is not None else " (taken away)"))
+            changed.append(f"git config {key}" + (f" {own}" if own is not None else " (removed)"))
             if not check:
                 set_setting(top, key, own, environ)
-    return Done(changed=tuple(changed))
+    return changed
 
 
 def _attributes(path: Path, *, undo: bool, check: bool) -> list[str]:
@@ -62,4 +57,9 @@ def _attributes(path: Path, *, undo: bool, check: bool) -> list[str]:
                 path.unlink(missing_ok=True)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}") from None
-    return [f"{path.name}: {line}{' (taken away)' if undo else ''}" for line in LINES if (line in lines) == undo]
+    return [f"{path.name}: {line}{' (removed)' if undo else ''}" for line in LINES if (line in lines) == undo]
+
+
+def summary(path: Path, reporter: Reporter) -> str:
+    """Return a lock in few words. Raises UsageError where there is none, and LockInvalid."""
+    return short_text(require_lock(path, reporter))

@@ -25,7 +25,7 @@ from deep_lock.lockfile.selection import full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.indexes import indexes_of, open_network
 from deep_lock.locking.read_inputs import read_settings, require_lock
-from deep_lock.models.lock import Lock, LockedBuild
+from deep_lock.models.lock import Lock
 from deep_lock.models.resolution import BuildScope, Prereleases, Selection
 from deep_lock.project.files import read_text
 from deep_lock.resolver.candidates import choose
@@ -145,7 +145,7 @@ def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator
 def _builds(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Outdated]:
     for build in lock.builds:
         own = [target for target in targets if covers(build, target.label)]
-        texts = _asked(build)
+        texts = build.all_requires
         named = {requirement.name for requirement in parsed(texts)}
         for member in build.packages:
             row = _row(
@@ -153,10 +153,6 @@ def _builds(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[
             )
             if row is not None:
                 yield replace(row, build=called(build), direct=member.name in named)
-
-
-def _asked(build: LockedBuild) -> tuple[str, ...]:
-    return (*build.requires, *build.requires_user, *(build.requires_dynamic or ()))
 
 
 def _row(

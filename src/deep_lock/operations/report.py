@@ -1,7 +1,4 @@
-"""Opens a lock and makes the page of it.
-
-Law: nothing is resolved, no index is asked, and nothing is written.
-"""
+"""The work of `report`: a lock as one HTML page. Nothing is resolved, requested or written."""
 
 from pathlib import Path
 

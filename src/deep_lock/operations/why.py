@@ -1,42 +1,28 @@
-"""Opens a lock and says what is in it, and why.
-
-Law: nothing is resolved, no index is asked, and nothing is written.
-"""
+"""The work of `why` and `tree`: what is in a lock, and why."""
 
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from deep_lock.analysis.graph import find_chains
+from deep_lock.analysis.graph import open_graph, whole_graph
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.lockfile.index import LockIndex, open_register
+from deep_lock.lockfile.selection import full_selection
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import require_lock
 from deep_lock.models.lock import LockedPackage
-from deep_lock.reports.why import Shape, Ways, inverted_text, tree_text, ways, why_text
-from deep_lock.targets.target import Target
-
-MAX_WAYS = 10
-"""Of each kind, unless all are asked for."""
-ALL_WAYS = 1_000_000
+from deep_lock.reports.why import Reasons, inverted_text, reasons, tree_text
 
 
-def open_lock(path: Path, reporter: Reporter) -> LockIndex:
-    """Open a lock. Raises UsageError where there is none, and LockInvalid."""
-    lock = require_lock(path, reporter)
-    return open_register(lock)
-
-
-def why(path: Path, wanted: str, reporter: Reporter) -> tuple[Ways, ...]:
-    """Return what brings NAME, or NAME==VERSION, in; for each entry that it has. Raises UsageError and LockInvalid."""
-    register = open_lock(path, reporter)
-    chains = find_chains(register)
-    return tuple(ways(entry, chains) for entry in entries_of(register, wanted, path.name))
+def why(path: Path, wanted: str, reporter: Reporter) -> tuple[Reasons, ...]:
+    """Return the paths to NAME, or NAME==VERSION, for each package of that name. Raises UsageError and LockInvalid."""
+    register = open_register(require_lock(path, reporter))
+    return reasons(whole_graph(register, path.name), entries_of(register, wanted, path.name))
 
 
 def entries_of(register: LockIndex, wanted: str, source: str) -> tuple[LockedPackage, ...]:
-    """Return the entries of NAME or NAME==VERSION. Raises UsageError where there is none."""
+    """Return the packages of NAME or NAME==VERSION. Raises UsageError where there is none."""
     text, _, version = wanted.partition("==")
     name = canonicalize_name(text.strip())
     entries = register.versions.get(name, ())
@@ -46,7 +32,7 @@ def entries_of(register: LockIndex, wanted: str, source: str) -> tuple[LockedPac
     if entries:
         there = ", ".join(entry.version or "a source tree" for entry in entries)
         raise UsageError(f"{source} has no {name} {version.strip()}", hint=f"it has: {there}")
-    raise UsageError(f"{source} has no entry {name}", hint=_near(name, register))
+    raise UsageError(f"{source} has no package {name}", hint=_near(name, register))
 
 
 def _near(name: str, register: LockIndex) -> str:
@@ -57,22 +43,14 @@ def _near(name: str, register: LockIndex) -> str:
 def tree(
     path: Path, reporter: Reporter, *, builds: bool, depth: int | None, label: str, invert: tuple[str, ...]
 ) -> str:
-    """Return the lock as a tree; ``invert`` names entries of which the tree is drawn upwards.
+    """Return the lock as a tree, on all targets or on that of ``label``; ``invert`` names packages to draw it upwards from.
 
     Raises UsageError and LockInvalid.
     """
-    register = open_lock(path, reporter)
-    shape = Shape(builds=builds, depth=depth, target=_target(register, label, path.name) if label else None)
+    register = open_register(require_lock(path, reporter))
+    targets = chosen_targets(register.lock, (label,) if label else (), path.name)
+    graph = open_graph(register, targets, full_selection(register))
     if not invert:
-        return tree_text(register, shape)
+        return tree_text(graph, builds=builds, depth=depth)
     names = {entry.name for wanted in invert for entry in entries_of(register, wanted, path.name)}
-    return inverted_text(register, shape, names)
-
-
-def _target(register: LockIndex, label: str, source: str) -> Target:
-    return chosen_targets(register.lock, (label,), source)[0]
-
-
-def why_report(every: tuple[Ways, ...], *, all_of_them: bool) -> str:
-    """Return the ways as text."""
-    return why_text(every, limit=ALL_WAYS if all_of_them else MAX_WAYS)
+    return inverted_text(graph, names, builds=builds, depth=depth)

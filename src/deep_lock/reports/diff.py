@@ -13,16 +13,15 @@ from deep_lock.reports.findings import finding_line
 from deep_lock.sanitize import show
 
 HEADINGS: Mapping[Weight, str] = {
-    "danger": "Stop and look",
-    "look": "Look",
-    "version": "Versions",
+    "danger": "Dangerous changes",
+    "look": "Changes to review",
+    "version": "Version changes",
     "quiet": "Details",
 }
 QUIET = {
-    "files-changed": "other files of the same release",
-    "edges-changed": "other dependencies of the same release",
-    "marker-changed": "other markers",
-    "record-changed": "other versions inside build environments",
+    "files-changed": "with other files",
+    "edges-changed": "with other dependencies",
+    "marker-changed": "with another marker",
 }
 
 
@@ -153,13 +152,13 @@ def markdown(review: Review) -> str:
         lines += [f"#### Policy ({len(review.findings)})", ""]
         lines += [*(f"- {_escaped(finding_line(finding))}" for finding in review.findings), ""]
     if not review.changes:
-        return "\n".join([*lines, "Nothing differs.", ""])
+        return "\n".join([*lines, "No differences.", ""])
     for weight in ("danger", "look"):
         changes = review.of(weight)
         if changes:
             lines += [f"#### {HEADINGS[weight]} ({len(changes)})", "", *map(_item, changes), ""]
     if not review.of("danger"):
-        lines += ["No new code runs at build time, and every file comes from where it came from.", ""]
+        lines += ["No new code runs at build time, and no file comes from a new place.", ""]
     lines += _folded(review, "version")
     quiet = [f"{count} {QUIET[code]}" for code, count in review.counts.items() if code in QUIET]
     lines += [f"{HEADINGS['quiet']}: {'; '.join(quiet)}.", ""] if quiet else []

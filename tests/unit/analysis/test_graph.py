@@ -1,22 +1,36 @@
-"""The graph of a lock in layers: told by brute force, target by target, and by hand."""
+"""The dependency graph of a lock: by brute force, target by target, and by hand."""
 
 from collections import Counter
+from collections.abc import Iterable
+from functools import reduce
 from itertools import pairwise
-from pathlib import Path
+from operator import and_
+from pathlib import Path as FilePath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deep_lock.analysis.graph import ROOT, Edge, Layers, above, below, chain, nearest, open_layers, ways_in
+from deep_lock.analysis.graph import (
+    ROOT,
+    Edge,
+    Explanations,
+    Graph,
+    Path,
+    open_graph,
+    package_paths,
+    path_words,
+    position_paths,
+    shortest_paths,
+)
 from deep_lock.lockfile.index import open_register
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.selection import Selection, full_selection
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import BUILD_MARKER, EnvironmentMember, Lock, LockedBuild, LockedPackage, LockedReference
 from deep_lock.targets.target import Target
-from tests.support.brute_layers import Line, tell
+from tests.support.brute_graph import BruteEdge, brute_graph
 from tests.support.lock_strategies import (
     LINUX,
     TARGETS,
@@ -28,80 +42,94 @@ from tests.support.lock_strategies import (
     targets_of,
 )
 
-LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
+LOCKS = FilePath(__file__).parents[3] / "fixtures" / "locks"
 
 
 def _lock(name: str) -> Lock:
     return from_text((LOCKS / name).read_text(encoding="utf-8"), name)
 
 
-def _open(lock: Lock, targets: tuple[Target, ...], chosen: Selection | None = None) -> Layers:
+def _open(lock: Lock, targets: tuple[Target, ...], chosen: Selection | None = None) -> Graph:
     register = open_register(lock)
-    return open_layers(register, targets, full_selection(register) if chosen is None else chosen)
+    return open_graph(register, targets, full_selection(register) if chosen is None else chosen)
 
 
-def _line(layers: Layers, edge: Edge) -> Line:
-    records = {id(build): place for place, build in enumerate(layers.register.lock.builds)}
+def _brute_edge(graph: Graph, edge: Edge) -> BruteEdge:
+    records = {id(build): place for place, build in enumerate(graph.register.lock.builds)}
     record = edge.environment.record
     place = records[id(record)] if record is not None else None
-    return (None if edge.parent == ROOT else edge.parent, edge.child, edge.kind, place)
+    return (None if edge.parent.subject == ROOT else edge.parent.subject, edge.child.subject, edge.kind, place)
 
 
 def _agrees(lock: Lock, targets: tuple[Target, ...], chosen: Selection) -> None:
-    """Hold the graph to what brute force tells of each target."""
-    layers = _open(lock, targets, chosen)
-    told = {target.label: tell(lock, target, chosen.extras, chosen.groups) for target in targets}
-    lines = Counter((_line(layers, edge), label) for edge in layers.edges for label in edge.labels)
-    wanted = {(line, label) for label, own in told.items() for line in own.lines}
-    assert set(lines) == wanted
-    assert set(lines.values()) <= {1}, "no edge stands twice"
-    levels = {key: min(own.levels[key] for own in told.values() if key in own.levels) for key in layers.nodes}
-    assert {key: node.level for key, node in layers.nodes.items()} == levels
-    assert set(layers.nodes) == {key for own in told.values() for key in own.levels}
-    for key, node in layers.nodes.items():
-        assert node.runtime == {label for label, own in told.items() if key in own.runtime}
-        assert node.used == {label for label, own in told.items() if key in own.used}
-        assert node.built == {label for label, own in told.items() if key in own.built}
-    builds = [environment for environment in layers.environments if environment.record is not None]
+    """Compare the graph to what brute force finds on each target."""
+    graph = _open(lock, targets, chosen)
+    found = {target.label: brute_graph(lock, target, chosen.extras, chosen.groups) for target in targets}
+    edges = Counter(
+        (_brute_edge(graph, edge), label) for edge in graph.edges for label in graph.labels_of(edge.targets)
+    )
+    assert set(edges) == {(edge, label) for label, own in found.items() for edge in own.edges}
+    assert set(edges.values()) <= {1}, "no edge is there twice"
+    levels = {key: min(own.levels[key] for own in found.values() if key in own.levels) for key in graph.nodes}
+    assert {key: node.level for key, node in graph.nodes.items()} == levels
+    assert set(graph.nodes) == {key for own in found.values() for key in own.levels}
+    for key, node in graph.nodes.items():
+        assert set(graph.labels_of(node.runtime)) == {label for label, own in found.items() if key in own.runtime}
+        assert set(graph.labels_of(node.used)) == {label for label, own in found.items() if key in own.used}
+        assert set(graph.labels_of(node.built)) == {label for label, own in found.items() if key in own.built}
+    builds = [environment for environment in graph.environments if environment.record is not None]
     places = {id(build): place for place, build in enumerate(lock.builds)}
-    assert {places[id(made.record)]: (made.level, made.labels) for made in builds} == {
+    assert {places[id(made.record)]: (made.level, set(graph.labels_of(made.targets))) for made in builds} == {
         place: (
-            min(own.records[place] for own in told.values() if place in own.records),
-            frozenset(label for label, own in told.items() if place in own.records),
+            min(own.records[place] for own in found.values() if place in own.records),
+            {label for label, own in found.items() if place in own.records},
         )
-        for place in {place for own in told.values() for place in own.records}
+        for place in {place for own in found.values() for place in own.records}
     }
-    _hangs_together(layers)
+    _is_connected(graph)
+    _paths_are_shortest(graph, [own.costs() for own in found.values()])
 
 
-def _hangs_together(layers: Layers) -> None:
-    """Every entry has a chain from the project that holds on one target from end to end; up and down are one relation."""
-    ends = nearest(layers)
-    assert set(ends) == set(layers.nodes)
-    for key, end in ends.items():
-        edges = chain(end)
-        assert edges[0].parent == ROOT
-        assert edges[-1].child == key
-        assert sum(edge.kind == "build" for edge in edges) >= layers.nodes[key].level
-        assert frozenset.intersection(*(edge.labels for edge in edges)) >= end.labels > frozenset()
-        for one, two in pairwise(edges):
-            assert two in below(layers, one)
-    ways = ways_in(layers)
-    assert Counter(way.edge for way in ways) == Counter(layers.edges), "each edge ends one way"
-    first = {way.edge.child: way for way in reversed(ways)}
-    assert {key: chain(way) for key, way in first.items()} == {key: chain(end) for key, end in ends.items()}
-    for way in ways:
-        assert chain(way)[0].parent == ROOT
-        assert frozenset.intersection(*(edge.labels for edge in chain(way))) >= way.labels > frozenset()
-        assert all(two in below(layers, one) for one, two in pairwise(chain(way)))
-    for edge in layers.edges:
-        assert all(edge in above(layers, other) for other in below(layers, edge))
-        assert all(edge in below(layers, other) for other in above(layers, edge))
+def _is_connected(graph: Graph) -> None:
+    """Every edge has a path from the project that holds on one target from end to end; up and down are one relation."""
+    paths = shortest_paths(graph)
+    assert set(graph.edges) <= set(paths)
+    assert set(package_paths(position_paths(graph))) == set(graph.nodes)
+    for edge, path in paths.items():
+        edges = path.edges
+        assert edges[0].parent == graph.root
+        assert edges[-1] is edge
+        assert all(two.parent == one.child and two in graph.below[one.child] for one, two in pairwise(edges))
+        targets = reduce(and_, (own.targets for own in edges))
+        assert path.targets
+        assert path.targets & ~targets == 0
+    above = [edge for edges in graph.above.values() for edge in edges]
+    assert Counter(above) == Counter(edge for edges in graph.below.values() for edge in edges)
+    for edge in above:
+        assert edge in graph.above[edge.child]
+        assert edge in graph.below[edge.parent]
+
+
+def _paths_are_shortest(graph: Graph, costs: list[dict[BruteEdge, tuple[int, int]]]) -> None:
+    paths = shortest_paths(graph)
+    every = [(path.builds, path.length) for path in paths.values()]
+    assert every == sorted(every)
+    for edge in graph.edges:
+        path = paths[edge]
+        own = _brute_edge(graph, edge)
+        assert (path.builds, path.length) == min(found[own] for found in costs if own in found)
+        assert path.builds == sum(step.kind == "built" for step in path.edges)
+        assert path.length == sum(step.kind != "built" for step in path.edges)
+    for key, path in package_paths(position_paths(graph)).items():
+        assert (path.builds, path.length) == min(
+            cost for found in costs for edge, cost in found.items() if edge[1] == key
+        )
+        assert path.builds == graph.nodes[key].level
 
 
 @pytest.mark.parametrize("name", ["closed.lock", "example.lock", "small.lock", "newer-revision.lock"])
 @pytest.mark.parametrize("chosen", [None, Selection()], ids=["all", "bare"])
-def test_the_graph_of_a_lock_is_what_brute_force_tells(name: str, chosen: Selection | None) -> None:
+def test_the_graph_of_a_lock_is_what_brute_force_finds(name: str, chosen: Selection | None) -> None:
     lock = _lock(name)
     wanted = full_selection(open_register(lock)) if chosen is None else chosen
     for labels in [(), *((target.name,) for target in lock.targets)]:
@@ -148,12 +176,18 @@ def _direct(name: str, *needs: str) -> LockedPackage:
     return replace(package(name, "1.0", *needs), direct=True)
 
 
-def _levels(layers: Layers) -> dict[str, int]:
-    return {key[0]: node.level for key, node in layers.nodes.items()}
+def _levels(graph: Graph) -> dict[str, int]:
+    return {key[0]: node.level for key, node in graph.nodes.items()}
 
 
-def _words(edges: tuple[Edge, ...]) -> list[str]:
-    return [f"{edge.parent[0] or '.'} {edge.kind} {edge.child[0]}" for edge in edges]
+def _words(edges: Iterable[Edge]) -> list[str]:
+    return [
+        f"{edge.parent.subject[0] or '.'} {edge.kind} {edge.child.subject[0]}" for edge in edges if edge.kind != "built"
+    ]
+
+
+def _path_to(graph: Graph, name: str) -> Path:
+    return package_paths(position_paths(graph))[name, "1.0", ""]
 
 
 def test_each_build_is_a_level() -> None:
@@ -163,42 +197,49 @@ def test_each_build_is_a_level() -> None:
         *map(_tool, "xyz"),
         builds=(_built("b", "x"), _built("x", "y", "z", needs={"y": ("z",)}), _built("z", "b")),
     )
-    layers = _open(lock, (LINUX,))
-    assert _levels(layers) == {"a": 0, "b": 0, "x": 1, "y": 2, "z": 2}
-    assert [environment.level for environment in layers.environments] == [0, 1, 2, 3]
-    assert _words(layers.edges) == [
+    graph = _open(lock, (LINUX,))
+    assert _levels(graph) == {"a": 0, "b": 0, "x": 1, "y": 2, "z": 2}
+    assert [environment.level for environment in graph.environments] == [0, 1, 2, 3]
+    assert _words(graph.edges) == [
         ". runtime a", "a runtime b", "b build x", "x build y", "y inside z", "z build b",
     ]  # fmt: skip
-    end = nearest(layers)["z", "1.0", ""]
-    assert _words(chain(end)) == [". runtime a", "a runtime b", "b build x", "x build y", "y inside z"]
-    circle = layers.children["z", "1.0", ""][0]
-    assert [edge.kind for edge in above(layers, circle)] == ["inside"]
-    assert _words(below(layers, circle)) == ["b build x"]
+    path = _path_to(graph, "z")
+    assert _words(path.edges) == [". runtime a", "a runtime b", "b build x", "x build y", "y inside z"]
+    assert path_words(graph, path) == ("a 1.0", "build of b 1.0", "build of x 1.0", "y 1.0", "z 1.0")
+    (to_build,) = graph.below[path.edge.child]
+    assert (to_build.kind, to_build.child.environment.subject[0]) == ("built", "z")
+    (cycle,) = graph.below[to_build.child]
+    assert _words([cycle]) == ["z build b"]
+    assert [edge.child.subject[0] for edge in graph.below[cycle.child]] == ["b"]
+    explain = Explanations(graph.register)
+    assert explain.build(lock.builds[2]) == ("a 1.0", "build of b 1.0", "build of x 1.0", "y 1.0", "build of z 1.0")
+    assert explain.member("b", [lock.builds[2]])[-2:] == ("build of z 1.0", "b 1.0")
+    assert explain.package(("ghost", "1.0", "")) == ()
 
 
 def test_what_only_an_extra_runs_is_a_build_tool_without_it() -> None:
     tool = replace(package("x"), marker="'e' in extras", direct=True, also_build=True)
     lock = replace(small_lock(_direct("a"), tool, builds=(_built("a", "x"),)), extras=("e",))
     register = open_register(lock)
-    assert _levels(open_layers(register, (LINUX,), full_selection(register))) == {"a": 0, "x": 0}
-    without = open_layers(register, (LINUX,), Selection())
+    assert _levels(open_graph(register, (LINUX,), full_selection(register))) == {"a": 0, "x": 0}
+    without = open_graph(register, (LINUX,), Selection())
     assert _levels(without) == {"a": 0, "x": 1}
     assert _words(without.edges) == [". runtime a", "a build x"]
 
 
 def test_a_dependency_holds_in_its_own_environment_only() -> None:
-    """Here x needs y in the build of a, not in that of b: no chain leads from b to y."""
+    """Here x needs y in the build of a, not in that of b: no path leads from b to y."""
     lock = small_lock(
         _direct("a"),
         _direct("b"),
         *map(_tool, "xy"),
         builds=(_built("a", "x", "y", needs={"x": ("y",)}), _built("b", "x")),
     )
-    layers = _open(lock, (LINUX,))
-    (inside,) = [edge for edge in layers.edges if edge.kind == "inside"]
-    assert _words(above(layers, inside)) == ["a build x"]
-    other = next(edge for edge in layers.edges if edge.parent[0] == "b")
-    assert below(layers, other) == ()
+    graph = _open(lock, (LINUX,))
+    (inside,) = [edge for edge in graph.edges if edge.kind == "inside"]
+    assert _words(graph.above[inside.parent]) == ["a build x"]
+    other = next(edge for edge in graph.edges if edge.parent.subject[0] == "b")
+    assert other.child not in graph.below
 
 
 def test_both_stages_are_shown_and_the_first_is_marked() -> None:
@@ -208,12 +249,12 @@ def test_both_stages_are_shown_and_the_first_is_marked() -> None:
         _direct("a"), *map(_tool, "xyz"), builds=(_built("a", "x", declared_packages=declared), _built("y", "z"))
     )
     edges = _open(lock, (LINUX,)).edges
-    assert [(edge.child[0], edge.declared_only) for edge in edges if edge.kind == "build"] == [
+    assert [(edge.child.subject[0], edge.declared_only) for edge in edges if edge.kind == "build"] == [
         ("x", False), ("y", True), ("z", False),
     ]  # fmt: skip
 
 
-def test_an_edge_says_what_asks_for_it_and_where() -> None:
+def test_an_edge_has_what_requires_it_and_where() -> None:
     lock = small_lock(_direct("a"), *map(_tool, "xy"), builds=(_built("a", "x", "y"),))
     lock = replace(
         lock,
@@ -225,12 +266,12 @@ def test_an_edge_says_what_asks_for_it_and_where() -> None:
             ),
         ),
     )
-    layers = _open(lock, TARGETS)
-    everywhere = frozenset(target.label for target in TARGETS)
-    assert [(edge.child[0], edge.requirements, edge.labels) for edge in layers.edges] == [
+    graph = _open(lock, TARGETS)
+    everywhere = graph.environments[0].targets
+    assert [(edge.child.subject[0], edge.requirements, edge.targets) for edge in graph.edges] == [
         ("a", ("a>0", "a<9; sys_platform == 'linux'"), everywhere),
         ("x", ("X>=1", "x<9; sys_platform == 'win32'"), everywhere),
-        # elsewhere nothing asks for it, and it is there: an edge all the same
+        # elsewhere nothing requires it, and it is installed: an edge all the same
         ("y", ("y; os_name == 'nt'",), everywhere),
     ]
 
@@ -244,9 +285,9 @@ def test_references_choose_among_versions() -> None:
     lock = replace(
         small_lock(replace(_direct("a"), dependencies=both), one, two), targets=tuple(map(locked_target, TARGETS[:2]))
     )
-    layers = _open(lock, TARGETS[:2])
-    assert [(edge.child[1], edge.labels) for edge in layers.edges if edge.child[0] == "n"] == [
-        ("1", frozenset({TARGETS[0].label})), ("2", frozenset({TARGETS[1].label})),
+    graph = _open(lock, TARGETS[:2])
+    assert [(edge.child.subject[1], graph.labels_of(edge.targets)) for edge in graph.edges if edge.child.subject[0] == "n"] == [
+        ("1", (TARGETS[0].label,)), ("2", (TARGETS[1].label,)),
     ]  # fmt: skip
 
 
@@ -262,7 +303,7 @@ def test_the_lowest_level_is_that_of_any_target() -> None:
     _agrees(lock, TARGETS[:2], Selection())
 
 
-def test_no_chain_changes_its_target_on_the_way() -> None:
+def test_no_path_changes_its_target_on_the_way() -> None:
     """The first way to m is through a, which is on another target than c."""
     systems = {"a": "linux", "b": "win32", "c": "win32"}
     a, b, c = (
@@ -271,28 +312,28 @@ def test_no_chain_changes_its_target_on_the_way() -> None:
     )
     lock = small_lock(a, b, c, package("m", "1.0", "n"), package("n", "1.0", "c"))
     lock = replace(lock, targets=tuple(map(locked_target, TARGETS[:2])))
-    layers = _open(lock, TARGETS[:2])
-    assert _words(chain(nearest(layers)["c", "1.0", ""])) == [
+    graph = _open(lock, TARGETS[:2])
+    assert _words(_path_to(graph, "c").edges) == [
         ". runtime b", "b runtime m", "m runtime n", "n runtime c",
     ]  # fmt: skip
     _agrees(lock, TARGETS[:2], Selection())
 
 
-def test_circles_that_nothing_asks_for_hang_on_the_project() -> None:
-    layers = _open(small_lock(package("a", "1.0", "b"), package("b", "1.0", "a"), package("c", "1.0", "c")), (LINUX,))
-    assert _words(layers.children[ROOT]) == [". runtime a", ". runtime c"]
+def test_cycles_that_nothing_requires_come_from_the_project() -> None:
+    graph = _open(small_lock(package("a", "1.0", "b"), package("b", "1.0", "a"), package("c", "1.0", "c")), (LINUX,))
+    assert _words(graph.below[graph.root]) == [". runtime a", ". runtime c"]
 
 
 def test_a_member_that_has_no_entry_is_left_out() -> None:
-    layers = _open(small_lock(_direct("a"), builds=(_built("a", "ghost"), _built("nobody", "a"))), (LINUX,))
-    assert _levels(layers) == {"a": 0}
-    assert _words(layers.edges) == [". runtime a"]
+    graph = _open(small_lock(_direct("a"), builds=(_built("a", "ghost"), _built("nobody", "a"))), (LINUX,))
+    assert _levels(graph) == {"a": 0}
+    assert _words(graph.edges) == [". runtime a"]
 
 
 def test_depth_has_no_limit() -> None:
     names = [f"t{place}" for place in range(3000)]
     builds = tuple(_built(one, two) for one, two in pairwise(names))
     lock = small_lock(_direct(names[0]), *map(_tool, names[1:]), builds=builds)
-    layers = _open(lock, (LINUX,))
-    assert layers.nodes[names[-1], "1.0", ""].level == 2999
-    assert len(chain(nearest(layers)[names[-1], "1.0", ""])) == 3000
+    graph = _open(lock, (LINUX,))
+    assert graph.nodes[names[-1], "1.0", ""].level == 2999
+    assert _path_to(graph, names[-1]).length == 3000

@@ -136,7 +136,7 @@ DIRECT = small_lock(direct("app"), replace(direct("lib"), index=None, wheels=(),
 MIXED = small_lock(direct("app"), elsewhere(direct("lib"), "https://files.example", OTHER_INDEX))
 
 CASES = [
-    case("foreign-host", TWO_HOSTS, "lib 1.0", says="files.examp1e, and its index uses files.example and index.example"),
+    case("foreign-host", TWO_HOSTS, "lib 1.0", says="files.examp1e; its index uses files.example and index.example"),
     case("foreign-host", TWO_HOSTS, "lib 1.0", says="looks like files.example", hosts=frozenset({"files.example"})),
     case("foreign-host", TWO_HOSTS, hosts=frozenset({"files.example", "files.examp1e"})),
     # where two hosts are used as much, neither is taken for granted
@@ -163,8 +163,8 @@ CASES = [
     # what the project names itself is no foreign host, but it is none of those that are allowed either
     case("foreign-host", DIRECT),
     case("foreign-host", DIRECT, "lib 1.0", says="code.example", hosts=frozenset({"files.example"})),
-    case("foreign-index", MIXED, "lib 1.0", says="none of the lock's"),
-    case("foreign-index", MIXED, "app 1.0", says="not one of the policy's", indexes=frozenset({OTHER_INDEX})),
+    case("foreign-index", MIXED, "lib 1.0", says="not an index of the lock"),
+    case("foreign-index", MIXED, "app 1.0", says="not an index of the policy", indexes=frozenset({OTHER_INDEX})),
     case("foreign-index", MIXED, indexes=frozenset({OTHER_INDEX, INDEX})),
     case("insecure-url", small_lock(elsewhere(direct("app"), "http://files.example")), "app 1.0"),
     case("insecure-url", small_lock(elsewhere(direct("app"), "http://127.0.0.1:80"))),
@@ -174,18 +174,18 @@ CASES = [
         "hash-shared",
         small_lock(direct("app"), replace(direct("lib"), wheels=(replace(wheel("lib", "1.0"), sha256=wheel("app", "1.0").sha256),))),
         "lib 1.0",
-        says="has the sha256 of app-1.0-py3-none-any.whl, of app 1.0",
+        says="has the same sha256 as app-1.0-py3-none-any.whl of app 1.0",
     ),
     case("hash-computed", small_lock(replace(direct("app"), hash_origin="computed")), "app 1.0"),
     case("built-at-run-time", with_build(), levels={}, says=""),
     case(
-        "built-at-run-time", with_build(), "old 1.0", says="everywhere", severity="error", levels={"built-at-run-time": "error"}
+        "built-at-run-time", with_build(), "old 1.0", says="on all targets", severity="error", levels={"built-at-run-time": "error"}
     ),
     case(
         "built-at-run-time",
         small_lock(built()),
         "old 1.0",
-        says="no build of it is locked",
+        says="its build is not locked",
         severity="error",
         levels={"built-at-run-time": "error"},
     ),
@@ -208,10 +208,10 @@ CASES = [
         "backend",
         with_build(backend_path=(".",)),
         "old 1.0",
-        says="of its own sources",
+        says="in its own source tree",
         backends=frozenset({"setuptools.build_meta"}),
     ),
-    case("backend-path", with_build(backend_path=("a", "b")), "old 1.0", says="out of a, b"),
+    case("backend-path", with_build(backend_path=("a", "b")), "old 1.0", says="in its own source tree: a, b"),
     case("assumed", with_build(evidence="assumed", requires_dynamic=None), "old 1.0"),
     case("assumed", small_lock(replace(built(), metadata="assumed")), "old 1.0", says="only its build backend"),
     case("cargo-lock", with_build(cargo_lock=f"sha256:{'ab' * 32}"), "old 1.0"),
@@ -220,11 +220,11 @@ CASES = [
     case("downloader", small_lock(direct("nodeenv"))),
     case("too-deep", DEEP),
     case("too-deep", DEEP, max_depth=2),
-    case("too-deep", DEEP, "bottom 1.0", says="below 2 builds", max_depth=1),
+    case("too-deep", DEEP, "bottom 1.0", says="on build level 2, and the deepest allowed level is 1", max_depth=1),
     case("too-deep", DEEP, "bottom 1.0", "middle 1.0", max_depth=0),
-    case("too-new", small_lock(aged(direct("app"), 3)), "app 1.0", says="3 days ago, and should be 7 days old"),
+    case("too-new", small_lock(aged(direct("app"), 3)), "app 1.0", says="3 days ago; the minimum age is 7 days"),
     case("too-new", small_lock(aged(direct("app"), 7))),
-    case("too-new", small_lock(aged(direct("app"), -1)), "app 1.0", says="has yet to be uploaded"),
+    case("too-new", small_lock(aged(direct("app"), -1)), "app 1.0", says="in the future"),
     case("too-new", small_lock(aged(direct("app"), 1.5)), "app 1.0", says="36 hours ago"),
     case("too-new", small_lock(aged(direct("app"), 3)), min_age=timedelta(days=2)),
     case("too-new", small_lock(aged(direct("app"), 3)), "app 1.0", severity="error", min_age=timedelta(days=4)),
@@ -267,12 +267,12 @@ CASES = [
     # what only builds is not passed on, and what is not known is told by another rule
     case("license", small_lock(built(), replace(backend(), license="MIT"), builds=(build_of(),)), licenses=frozenset({"0BSD"})),
     case("license-unknown", licensed(None, "all of it")),
-    case("license-unknown", licensed(None, "all of it"), "app 1.0", "lib 1.0", says="all of it is no SPDX", severity="finding", licenses=frozenset({"MIT"})),
+    case("license-unknown", licensed(None, "all of it"), "app 1.0", "lib 1.0", says="all of it is not an SPDX", severity="finding", licenses=frozenset({"MIT"})),
     case("license-unknown", licensed("MIT", "MIT"), licenses=frozenset({"MIT"})),
     case("license-unknown", licensed(None, "MIT"), licenses=frozenset({"MIT"}), levels={"license-unknown": "off"}),
     # against the lock of before
-    case("license-changed", licensed("MIT", "0BSD"), "lib", says="was MIT, and is 0BSD", old=licensed("MIT", "MIT")),
-    case("license-changed", licensed("MIT", None), "lib", says="none that is stated", old=licensed("MIT", "MIT")),
+    case("license-changed", licensed("MIT", "0BSD"), "lib", says="license: MIT -> 0BSD", old=licensed("MIT", "MIT")),
+    case("license-changed", licensed("MIT", None), "lib", says="license: MIT -> not stated", old=licensed("MIT", "MIT")),
     case("license-changed", licensed("MIT", "MIT"), old=licensed("MIT", None)),
     # a lock of before the time of licences
     case("license-changed", licensed(None, None), old=licensed("MIT", "MIT")),
@@ -297,7 +297,7 @@ CASES = [
     case("host-new", TWO_HOSTS, old=PLAIN, hosts=frozenset({"files.examp1e", "files.example"})),
     case("index-changed", MIXED, "lib", old=PLAIN),
     case("index-changed", MIXED, old=PLAIN, indexes=frozenset({OTHER_INDEX, INDEX})),
-    case("build-gone", small_lock(built()), "old", says="no record says any more", old=with_build()),
+    case("build-gone", small_lock(built()), "old", says="its build no longer has a record", old=with_build()),
     case("build-gone", small_lock(direct("old")), "old", says="it has wheels", old=with_build()),
     case("build-gone", small_lock(direct("app")), old=with_build()),
     case("build-gone", replace(small_lock(direct("old")), targets=()), old=with_build()),
@@ -453,8 +453,8 @@ def folder(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytes
 
 def test_a_finding_is_told_and_no_failure(folder: Folder) -> None:
     code, out, err = folder.run()
-    assert (code, err) == (0, "deep.lock keeps the policy: 1 finding\n")
-    assert out.startswith("finding hash-computed: app 1.0: its index promises no sha256")
+    assert (code, err) == (0, "deep.lock passes the policy: 1 finding\n")
+    assert out.startswith("finding hash-computed: app 1.0: its index gives no sha256")
     assert out.count("\n") == 1
 
 
@@ -486,7 +486,7 @@ def test_the_policy_beside_the_lock_holds(folder: Folder, where: str) -> None:
 
 def test_another_policy_takes_its_place(folder: Folder) -> None:
     (folder.path / "deep-lock.toml").write_text('[policy]\nhash-computed = "off"\n', encoding="utf-8")
-    assert folder.run()[1:] == ("", "deep.lock keeps the policy: nothing found\n")
+    assert folder.run()[1:] == ("", "deep.lock passes the policy: nothing found\n")
     (folder.path / "company.toml").write_text('hash-computed = "error"\n', encoding="utf-8")
     assert folder.run("--policy", str(folder.path / "company.toml"))[0] == 1
 
@@ -495,7 +495,7 @@ def test_against_an_earlier_lock(folder: Folder) -> None:
     (folder.path / "old.lock").write_text(to_text(small_lock(direct("other"))), encoding="utf-8")
     code, out, _ = folder.run("--against", str(folder.path / "old.lock"))
     assert code == 0
-    assert "finding package-new: app: 1.0 is new at run time" in out
+    assert "finding package-new: app: 1.0 is new at runtime" in out
 
 
 def test_json(folder: Folder) -> None:
@@ -577,9 +577,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             '[policy]\nmin-age = "P7D"\n',
             1,
-            "no-upload-time: lib 1.0: it is not known when lib-1.0-py3-none-any.whl was",
+            "no-upload-time: lib 1.0: the upload time of lib-1.0-py3-none-any.whl is unknown",
         ),
-        (OVER, 1, "exception-expired: lib: its exception of assumed ended on 2020-01-01: seen"),
+        (OVER, 1, "exception-expired: lib: the exception for assumed expired on 2020-01-01: seen"),
     ],
 )
 def test_check_holds_the_policy(

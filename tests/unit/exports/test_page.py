@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from msgspec.structs import replace
 
-from deep_lock.analysis.graph import open_layers
+from deep_lock.analysis.graph import open_graph
 from deep_lock.cli.main import cli
 from deep_lock.errors import UsageError
 from deep_lock.events import silent
@@ -162,13 +162,13 @@ def _words(data: Any, end: int) -> list[str]:
 
 def _holds(view: View) -> None:
     """Hold the page's data to the JSON document, chains among them."""
-    data, told = _data(_text(view)), describe(view, open_layers(view.register, view.targets, view.chosen))
+    data, told = _data(_text(view)), describe(view, open_graph(view.register, view.targets, view.chosen))
     labels = [target["name"] for target in data["targets"]]
     assert labels == [target.label for target in view.targets]
     assert [own["id"] for own in data["packages"]] == [own["id"] for own in told["packages"]]
     first: dict[int, int] = {}
     ended: list[int] = []
-    for end in data["ways"]:
+    for end in data["paths"]:
         edge = data["steps"][end][0]
         ended.append(edge)
         first.setdefault(data["edges"][edge][1], end)

@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
 
 from deep_lock.analysis.diff import changes
-from deep_lock.analysis.graph import find_chains
+from deep_lock.analysis.graph import Graph, open_graph
 from deep_lock.cli.main import run
 from deep_lock.lockfile.index import called, is_gate, members, open_register
 from deep_lock.lockfile.reader import from_text
+from deep_lock.lockfile.selection import full_selection
 from deep_lock.models.lock import Lock
-from deep_lock.reports.why import Shape, inverted_text, tree_text, ways
-from tests.support.lock_strategies import closed_locks
+from deep_lock.reports.why import inverted_text, reasons, tree_text
+from tests.support.lock_strategies import closed_locks, targets_of
 
 LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
 CLOSED = LOCKS / "closed.lock"
@@ -33,11 +34,17 @@ def _lock() -> Lock:
     return from_text(CLOSED.read_text(encoding="utf-8"), "closed.lock")
 
 
+def _graph(lock: Lock) -> Graph:
+    """Return the graph on the targets of a drawn lock."""
+    register = open_register(lock)
+    return open_graph(register, targets_of(lock), full_selection(register))
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(closed_locks())
 def test_every_edge_into_an_entry_is_a_way_in_and_every_way_is_made_of_edges(lock: Lock) -> None:
     register = open_register(lock)
-    chains = find_chains(register)
+    graph = _graph(lock)
     edges: set[tuple[str, str]] = set()
     names = {entry.name: called(entry) for entry in lock.packages if not is_gate(entry.marker)}
     for entry in lock.packages:
@@ -50,7 +57,7 @@ def test_every_edge_into_an_entry_is_a_way_in_and_every_way_is_made_of_edges(loc
         edges |= {(f"build of {called(build)}", text) for text in own.values()}
         edges |= {(own[member.name], own[name]) for member in members(build) for name in member.dependencies}
     for entry in lock.packages:
-        found = ways(entry, chains)
+        (found,) = reasons(graph, [entry])
         assert found.runtime or found.builds, "nothing in a lock is there for no reason"
         assert bool(found.runtime) == (not is_gate(entry.marker))
         for chain in (*found.runtime, *found.builds):
@@ -59,18 +66,18 @@ def test_every_edge_into_an_entry_is_a_way_in_and_every_way_is_made_of_edges(loc
                 assert (above, below) in edges or below.startswith("build of "), (above, below)
         askers = {one for one, other in edges if other == called(entry) and not one.startswith("build of ")}
         told = {chain[-2] for chain in (*found.runtime, *found.builds) if len(chain) > 1}
-        reached = {called(register.entries[key]) for key in chains.nearest}
+        reached = {called(register.entries[key]) for key in graph.nodes}
         assert askers & reached <= told
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(closed_locks())
 def test_the_tree_with_builds_shows_every_entry_and_a_lock_differs_not_from_itself(lock: Lock) -> None:
-    register = open_register(lock)
-    text = tree_text(register, Shape(builds=True))
+    graph = _graph(lock)
+    text = tree_text(graph, builds=True, depth=None)
     for entry in lock.packages:
         assert re.search(rf"(?:^|── ){re.escape(called(entry))}(?: |$)", text, re.MULTILINE), called(entry)
-    plain = tree_text(register, Shape())
+    plain = tree_text(graph, builds=False, depth=None)
     assert "build of" not in plain
     assert changes(lock, lock) == ()
 
@@ -79,9 +86,10 @@ def test_the_tree_with_builds_shows_every_entry_and_a_lock_differs_not_from_itse
 @given(closed_locks())
 def test_an_inverted_tree_ends_at_what_the_project_asks_for(lock: Lock) -> None:
     register = open_register(lock)
+    graph = _graph(lock)
     asked = {called(entry) for entry in lock.packages if entry.direct}
     for entry in lock.packages[:3]:
-        lines = inverted_text(register, Shape(builds=True), [entry.name]).splitlines()
+        lines = inverted_text(graph, [entry.name], builds=True, depth=None).splitlines()
         assert lines[0].startswith(called(entry)) or len(register.versions[entry.name]) > 1
         leaves = [line for line, after in zip(lines, [*lines[1:], ""], strict=True) if _indent(after) <= _indent(line)]
         for leaf in leaves:
@@ -99,7 +107,7 @@ def test_why_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     first = next(entry for entry in _lock().packages if entry.name == "setuptools")
     assert out.splitlines()[0].startswith(f"setuptools {first.version}: build-only")
-    assert "builds use it because of" in out
+    assert "used by builds because of" in out
     assert re.search(r"^    .*build of \S+ \S+ > setuptools ", out, re.MULTILINE)
 
 
@@ -115,11 +123,11 @@ def test_why_as_json_names_all_ways(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("why", "nothing-like-it"), "has no entry nothing-like-it"),
+        (("why", "nothing-like-it"), "has no package nothing-like-it"),
         (("why", "setuptools==0.0"), "has no setuptools 0.0"),
         (("why", "setup"), "it has: setuptools"),
         (("tree", "--target", "cp399-moon"), "has no target cp399-moon"),
-        (("tree", "--invert", "nothing-like-it"), "has no entry nothing-like-it"),
+        (("tree", "--invert", "nothing-like-it"), "has no package nothing-like-it"),
     ],
 )
 def test_what_is_not_there_is_wrong_usage(
@@ -158,4 +166,4 @@ def test_a_build_record_of_the_project_that_is_gone_is_told() -> None:
     both = replace(lock, builds=(*lock.builds, replace(own, hook="editable")))
     (change,) = changes(both, lock)
     assert change.code == "build-gone"
-    assert "as an editable installation" in change.message
+    assert "editable build" in change.message

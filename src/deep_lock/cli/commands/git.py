@@ -12,8 +12,7 @@ from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import FILE, OUTPUT, Section, option, sectioned
 from deep_lock.errors import DeepLockError, UsageError
 from deep_lock.files import write_atomically
-from deep_lock.operations import git, merge, why
-from deep_lock.reports import diff
+from deep_lock.operations import git, merge
 
 MISSING = CONFLICT = 1
 SETUP_HELP = """\
@@ -45,16 +44,16 @@ def git_setup_command(session: Session, /, **values: Any) -> None:
     session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
     if values["undo"] and values["check"]:
         raise UsageError("--undo and --check do not go together")
-    done = git.set_up(
+    changed = git.set_up(
         Path.cwd(),
         session.surroundings.environ,
         textconv=values["textconv"],
         undo=values["undo"],
         check=values["check"],
     )
-    for line in done.changed:
+    for line in changed:
         session.printer.info(f"{'missing: ' if values['check'] else ''}{line}")
-    if not done.changed:
+    if not changed:
         session.printer.info("nothing to do: it is set up" if not values["undo"] else "nothing to do")
     elif values["check"]:
         raise click.exceptions.Exit(MISSING)
@@ -85,7 +84,7 @@ def git_textconv_command(session: Session, /, *, file: Path) -> None:
     """Print it; a file that is no lock as it is."""
     try:
         with session.reporting() as reporter:
-            text = diff.short_text(why.open_lock(file, reporter).lock)
+            text = git.summary(file, reporter)
     except DeepLockError:
         text = file.read_text(encoding="utf-8", errors="replace")
     session.printer.data(text)

@@ -15,7 +15,7 @@ from deep_lock.operations import policy
 from deep_lock.reports import findings
 
 if TYPE_CHECKING:
-    from deep_lock.operations.policy import Judged
+    from deep_lock.operations.policy import PolicyResult
 
 
 HELP = """\
@@ -75,25 +75,25 @@ def policy_command(session: Session, /, **values: Any) -> None:
         lock=values["lock"], policy=values["policy"], against=values["against"], now=session.surroundings.now
     )
     with session.reporting() as reporter:
-        judged = policy.police(flags, reporter)
-    session.printer.data(_written(judged, values["output_format"], values["lock"]))
-    name, counts = values["lock"].name, findings.counted(judged.findings)
-    if any(finding.severity in LOUD[values["strict"]] for finding in judged.findings):
-        raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=_hint(judged))
-    session.printer.info(f"{name} keeps the policy: {counts}")
+        result = policy.check_policy(flags, reporter)
+    session.printer.data(_written(result, values["output_format"], values["lock"]))
+    name, counts = values["lock"].name, findings.counted(result.findings)
+    if any(finding.severity in LOUD[values["strict"]] for finding in result.findings):
+        raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=_hint(result))
+    session.printer.info(f"{name} passes the policy: {counts}")
 
 
-def _hint(judged: Judged) -> str:
+def _hint(result: PolicyResult) -> str:
     """Return what would help, where that is one thing."""
-    hints = {finding.hint for finding in judged.findings if finding.severity == "error"}
+    hints = {finding.hint for finding in result.findings if finding.severity == "error"}
     return hints.pop() if len(hints) == 1 else ""
 
 
-def _written(judged: Judged, form: str, lock: Path) -> str:
+def _written(result: PolicyResult, form: str, lock: Path) -> str:
     match form:
         case "json":
-            return findings.findings_json(judged.findings)
+            return findings.findings_json(result.findings)
         case "github":
-            return findings.findings_github(judged.findings, lock.as_posix(), judged.lines)
+            return findings.findings_github(result.findings, lock.as_posix(), result.lines)
         case _:
-            return findings.findings_lines(judged.findings)
+            return findings.findings_lines(result.findings)

@@ -10,9 +10,10 @@ import msgspec
 from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import OUTPUT, OUTPUT_FORMAT, THE_LOCK, Section, option, sectioned
 from deep_lock.operations import why
+from deep_lock.reports import why as why_module
 
 if TYPE_CHECKING:
-    from deep_lock.reports.why import Ways
+    from deep_lock.reports.why import Reasons
 
 
 WHY_HELP = """\
@@ -35,6 +36,8 @@ What was shown in full once is one line, marked (*), after that.
   deep-lock tree --build                   and below each build its environment
   deep-lock tree --build --invert setuptools
 """
+MAX_PATHS = 10
+"""Of each kind, without --all."""
 EPILOG = "Each option is also DEEP_LOCK_ and its long name. Exit code 2: no such lock, entry or target."
 WHY = (
     THE_LOCK,
@@ -63,15 +66,15 @@ def why_command(session: Session, /, *, name: str, **values: Any) -> None:
     if values["output_format"] == "json":
         session.printer.data(msgspec.json.format(msgspec.json.encode([_json(own) for own in every])).decode() + "\n")
     else:
-        session.printer.data(why.why_report(every, all_of_them=values["all_of_them"]))
+        session.printer.data(why_module.why_text(every, limit=None if values["all_of_them"] else MAX_PATHS))
 
 
-def _json(ways: Ways) -> dict[str, Any]:
+def _json(own: Reasons) -> dict[str, Any]:
     return {
-        "name": ways.entry.name,
-        "version": ways.entry.version,
-        "runtime": [list(chain) for chain in ways.runtime],
-        "builds": [list(chain) for chain in ways.builds],
+        "name": own.entry.name,
+        "version": own.entry.version,
+        "runtime": [list(chain) for chain in own.runtime],
+        "builds": [list(chain) for chain in own.builds],
     }
 
 
