@@ -148,7 +148,7 @@ def test_what_is_not_as_it_was_is_found(case: str, verifying: Verifying) -> None
 def test_reasons_targets_and_remedies_are_told(verifying: Verifying) -> None:
     verifying.change("shared-2.0-py3-none-any.whl", yanked="a \x1b[31mreason\u202e")
     _, out, _ = verifying.verify()
-    assert "finding: shared 2.0: it is yanked: a \\u{1b}[31mreason\\u{202e}  [yanked]" in out
+    assert "finding: shared 2.0: the release is yanked: a \\u{1b}[31mreason\\u{202e}  [yanked]" in out
     assert "deep-lock lock -P shared" in out
     _wheel(verifying)
     _, out, _ = verifying.verify()
@@ -157,7 +157,7 @@ def test_reasons_targets_and_remedies_are_told(verifying: Verifying) -> None:
 
 def test_a_gone_file_is_told_by_its_name(verifying: Verifying) -> None:
     _file_gone(verifying)
-    assert "the index has no native-1.0-cp313-cp313-win_amd64.whl any more" in verifying.verify()[1]
+    assert "the index no longer has native-1.0-cp313-cp313-win_amd64.whl" in verifying.verify()[1]
 
 
 DEEP: Mapping[str, tuple[str, str, tuple[str, str, str]]] = {

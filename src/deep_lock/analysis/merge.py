@@ -1,7 +1,7 @@
-"""Two locks that began as one, put together where they do not contradict each other (a three-way merge).
+"""A three-way merge of locks.
 
-Law: pure. What only one side changed is taken from it; what both changed alike is taken once. Where both changed the same
-project the newer release stands in, and the project is named: whoever merges resolves it again.
+What only one side changed is taken from it; what both changed alike is taken once. Where both changed the same project the side
+with the newer version is taken and the project is named: it has to be resolved again.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -9,26 +9,27 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.version import InvalidVersion, Version
 
+from deep_lock.analysis.versions import newest
 from deep_lock.lockfile.index import parsed
 from deep_lock.lockfile.writer import ordered
 from deep_lock.models.lock import Lock, LockedInputs, LockedPackage
 
 
 class Merged(Struct, frozen=True, kw_only=True):
-    """What came of it."""
+    """A merge, and its conflicts."""
 
     lock: Lock
     both: tuple[str, ...] = ()
-    """Projects of which both sides changed an entry or a build, each in its own way."""
+    """Projects of which both sides changed a package or a build, each in another way."""
     settings: tuple[str, ...] = ()
-    """What else both sides changed: inputs, options, targets. Our side stands there."""
+    """What else both sides changed: inputs, options, targets. Our side is taken."""
 
 
 def merge(base: Lock, ours: Lock, theirs: Lock) -> Merged:
-    """Put two locks together. ``base`` is what both began as."""
-    clashes: list[str] = []
+    """Merge two locks. ``base`` is their common ancestor."""
+    sides = base, ours, theirs
+    conflicts: list[str] = []
     head = ours
     for field in (
         "environments",
@@ -40,19 +41,19 @@ def merge(base: Lock, ours: Lock, theirs: Lock) -> Merged:
         "indexes",
         "targets",
     ):
-        found, clash = _either(*(getattr(lock, field) for lock in (base, ours, theirs)))
+        found, conflict = _either(*(getattr(lock, field) for lock in sides))
         head = replace(head, **{field: found})
-        clashes += [field.replace("_", "-")] if clash else []
+        conflicts += [field.replace("_", "-")] if conflict else []
     inputs = ours.inputs
     for field in LockedInputs.__struct_fields__:
-        values = [getattr(lock.inputs, field) for lock in (base, ours, theirs)]
-        found, clash = _requirements(*values) if field == "requirements" else _either(*values)
+        values = [getattr(lock.inputs, field) for lock in sides]
+        found, conflict = _requirements(*values) if field == "requirements" else _either(*values)
         inputs = replace(inputs, **{field: found})
-        clashes += [field.replace("_", "-")] if clash else []
-    packages, both = _by_name(*(lock.packages for lock in (base, ours, theirs)), pick=_newer)
-    builds, more = _by_name(*(lock.builds for lock in (base, ours, theirs)), pick=lambda one, _: one)
+        conflicts += [field.replace("_", "-")] if conflict else []
+    packages, both = _by_name(*(lock.packages for lock in sides), pick=_newer)
+    builds, more = _by_name(*(lock.builds for lock in sides), pick=lambda one, _: one)
     merged = replace(head, inputs=inputs, packages=packages, builds=builds)
-    return Merged(lock=ordered(merged), both=tuple(sorted({*both, *more})), settings=tuple(clashes))
+    return Merged(lock=ordered(merged), both=tuple(sorted({*both, *more})), settings=tuple(conflicts))
 
 
 def _either(base: Any, ours: Any, theirs: Any) -> tuple[Any, bool]:
@@ -68,12 +69,12 @@ def _requirements(
     """Merge lists of requirements project by project."""
     sides = [_named(texts) for texts in (base, ours, theirs)]
     found: list[str] = []
-    clash = False
+    conflict = False
     for name in sorted({name for side in sides for name in side}):
         texts, differs = _either(*(side.get(name, ()) for side in sides))
         found += texts
-        clash = clash or differs
-    return tuple(sorted(found)), clash
+        conflict = conflict or differs
+    return tuple(sorted(found)), conflict
 
 
 def _named(texts: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
@@ -87,7 +88,7 @@ def _named(texts: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
 def _by_name(
     base: Iterable[Any], ours: Iterable[Any], theirs: Iterable[Any], *, pick: Callable[[Any, Any], Any]
 ) -> tuple[tuple[Any, ...], list[str]]:
-    """Merge entries, or records, by the project that they are of."""
+    """Merge packages, or build records, by project."""
     sides: list[dict[str, tuple[Any, ...]]] = []
     for items in (base, ours, theirs):
         side: dict[str, tuple[Any, ...]] = {}
@@ -97,8 +98,8 @@ def _by_name(
     found: list[Any] = []
     both: list[str] = []
     for name in sorted({name for side in sides for name in side}):
-        taken, clash = _either(*(side.get(name, ()) for side in sides))
-        if clash:
+        taken, conflict = _either(*(side.get(name, ()) for side in sides))
+        if conflict:
             both.append(name)
             taken = pick(sides[1].get(name, ()), sides[2].get(name, ()))
         found += taken
@@ -106,12 +107,5 @@ def _by_name(
 
 
 def _newer(ours: tuple[LockedPackage, ...], theirs: tuple[LockedPackage, ...]) -> tuple[LockedPackage, ...]:
-    """Return the side whose newest release is newer; ours where neither is."""
-    return theirs if _newest(theirs) > _newest(ours) else ours
-
-
-def _newest(entries: tuple[LockedPackage, ...]) -> Version:
-    try:
-        return max((Version(entry.version) for entry in entries if entry.version), default=Version("0"))
-    except InvalidVersion:
-        return Version("0")
+    """Return the side whose newest version is higher; ours where neither is."""
+    return max(ours, theirs, key=lambda entries: newest(entry.version for entry in entries))

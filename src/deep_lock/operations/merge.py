@@ -1,7 +1,6 @@
-"""What git calls where two branches changed a lock: merges the tables, and locks again what both changed.
+"""The work of `git-merge`, which git calls where two branches changed a lock: merges the tables, and locks again what both changed.
 
-Law: the result is a lock that keeps its own laws and fits its inputs, or a conflict that a person is told of. Never half of
-each.
+Invariant: the result is a lock that is right and fits its inputs, or a conflict is reported.
 """
 
 from pathlib import Path
@@ -29,25 +28,24 @@ AGAIN = "merge the project's own files first, then run deep-lock lock"
 
 
 class Sides(Struct, frozen=True, kw_only=True):
-    """The three files that git hands over, and where the result belongs."""
+    """The three files that git passes, and the path of the lock in the work tree."""
 
     base: Path
     ours: Path
     theirs: Path
-    place: Path
-    """The lock in the work tree."""
+    path: Path
 
 
 def merged_text(sides: Sides, surroundings: RunContext, reporter: Reporter) -> str:
-    """Return the merged lock. Raises ActionNeeded where a person has to decide, LockInvalid, and what locking raises."""
-    merged = merge(*(_read(path, sides.place.name, reporter) for path in (sides.base, sides.ours, sides.theirs)))
+    """Return the merged lock. Raises ActionNeeded on a conflict, LockInvalid, and what locking raises."""
+    merged = merge(*(_read(path, sides.path.name, reporter) for path in (sides.base, sides.ours, sides.theirs)))
     if merged.settings:
-        raise ActionNeeded(f"both branches changed {', '.join(merged.settings)} of {sides.place.name}", hint=AGAIN)
+        raise ActionNeeded(f"both branches changed {', '.join(merged.settings)} of {sides.path.name}", hint=AGAIN)
     if merged.both:
         return _locked_again(merged, sides, surroundings, reporter)
-    unlawful = check_closed(merged.lock, chosen_targets(merged.lock, (), sides.place.name))
-    if unlawful:
-        raise ActionNeeded(f"the two locks do not go together: {unlawful[0]}", hint=AGAIN)
+    faults = check_closed(merged.lock, chosen_targets(merged.lock, (), sides.path.name))
+    if faults:
+        raise ActionNeeded(f"the two locks cannot be merged: {faults[0]}", hint=AGAIN)
     return to_text(merged.lock)
 
 
@@ -56,37 +54,37 @@ def _read(path: Path, name: str, reporter: Reporter) -> Lock:
 
 
 def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, reporter: Reporter) -> str:
-    """Resolve once more, with what both sides pinned, and of what both changed the newer one."""
-    place = temporary_beside(sides.place.resolve())
-    folder = place.parent
+    """Lock again with the pins of both sides; of what both changed the newer one is the first choice."""
+    path = temporary_beside(sides.path.resolve())
+    folder = path.parent
     config = read_settings(folder)
     try:
-        write_atomically(place, to_text(merged.lock).encode(), durable=False)
+        write_atomically(path, to_text(merged.lock).encode(), durable=False)
         flags = LockOptions(
-            inputs=InputOptions(folder=folder, output=place),
+            inputs=InputOptions(folder=folder, output=path),
             upgrade=UpgradeOptions(packages=_pins(merged)),
             network=indexes_of(merged.lock, NetworkOptions(), configured=bool(config.index or config.no_index)),
             surroundings=surroundings,
         )
-        made_lock = ordered(lock(flags, reporter).lock)
+        relocked = ordered(lock(flags, reporter).lock)
     except DeepLockError as error:
         raise ActionNeeded(
-            f"both branches changed {', '.join(merged.both)}, and it cannot be locked again: {error.message}",
+            f"both branches changed {', '.join(merged.both)}, and locking again failed: {error.message}",
             hint=AGAIN,
         ) from None
     finally:
-        place.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
     head = ordered(merged.lock)
-    if (made_lock.inputs, made_lock.options, made_lock.targets) != (head.inputs, head.options, head.targets):
+    if (relocked.inputs, relocked.options, relocked.targets) != (head.inputs, head.options, head.targets):
         raise ActionNeeded(
-            f"{sides.place.name} does not fit the project as it is now (its files, or options that were given by hand)",
+            f"{sides.path.name} does not fit the project (its files, or options of the command line)",
             hint=AGAIN,
         )
-    return to_text(replace(made_lock, indexes=merged.lock.indexes, unknown=merged.lock.unknown))
+    return to_text(replace(relocked, indexes=merged.lock.indexes, unknown=merged.lock.unknown))
 
 
 def _pins(merged: Merged) -> tuple[str, ...]:
-    """Return the releases that stand in for what both sides changed, as -P takes them; at least one, so that it resolves."""
+    """Return the newer versions of what both sides changed, as -P takes them; at least one, so that it resolves."""
     pins = [
         f"{entry.name}=={entry.version}"
         for entry in merged.lock.packages

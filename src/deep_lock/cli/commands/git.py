@@ -67,7 +67,7 @@ def git_setup_command(session: Session, /, **values: Any) -> None:
 @click.pass_obj
 def git_merge_command(session: Session, /, *, base: Path, ours: Path, theirs: Path, place: Path) -> None:
     """Write the merge over our version, or leave that as it is and end with 1."""
-    sides = merge.Sides(base=base, ours=ours, theirs=theirs, place=place)
+    sides = merge.Sides(base=base, ours=ours, theirs=theirs, path=place)
     try:
         with session.reporting() as reporter:
             text = merge.merged_text(sides, session.surroundings, reporter)

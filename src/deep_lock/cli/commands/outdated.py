@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,10 +11,6 @@ from deep_lock.cli.options import NETWORK, OUTPUT, OUTPUT_FORMAT, THE_LOCK, Sect
 from deep_lock.config.options import NetworkOptions, VerifyOptions
 from deep_lock.operations import outdated as outdated_module
 from deep_lock.reports import outdated
-
-if TYPE_CHECKING:
-    from deep_lock.operations.outdated import Outdated
-
 
 FOUND = 1
 HELP = """\
@@ -52,23 +48,9 @@ def outdated_command(session: Session, /, **values: Any) -> None:
     with session.reporting() as reporter:
         found = outdated_module.outdated(flags, reporter)
     both = values["runtime"] == values["build"]
-    rows = [_row(own) for own in found if both or values[own.scope]]
+    rows = [own for own in found if both or values[own.scope]]
     written = outdated.outdated_json(rows) if values["output_format"] == "json" else outdated.outdated_text(rows)
     session.printer.data(written)
-    session.printer.info(f"{len(rows)} of the lock's uses have a newer release" if rows else "nothing is outdated")
+    session.printer.info(outdated.outdated_count(rows))
     if rows and values["exit_code"]:
         raise click.exceptions.Exit(FOUND)
-
-
-def _row(own: Outdated) -> dict[str, Any]:
-    return {
-        "name": own.name,
-        "version": own.version,
-        "newest": own.newest,
-        "scope": own.scope,
-        "build": own.build,
-        "direct": own.direct,
-        "admitted": own.admitted,
-        "targets": list(own.targets),
-        "command": own.command,
-    }
