@@ -1,6 +1,6 @@
-"""What happened, as frozen records, and who may be told.
+"""Events of a run, as frozen records.
 
-The library prints nothing: it tells a Reporter. The command line shows some of it; a library user passes `silent`.
+The library prints nothing: it passes events to a Reporter. The command line shows some of them; a library user passes `silent`.
 """
 
 from typing import Protocol
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Warned(Struct, frozen=True, kw_only=True):
-    """Something that a person should know. ``code`` is stable and greppable; ``subject`` is what it is about."""
+    """A warning. ``code`` is stable; ``subject`` is what it is about."""
 
     code: str
     subject: str
@@ -17,55 +17,48 @@ class Warned(Struct, frozen=True, kw_only=True):
 
 
 class Fetching(Struct, frozen=True, kw_only=True):
-    """A request was started. ``what`` is a file or project name, for the progress line."""
+    """A request started. ``name`` is that of a file or project, for the progress line."""
 
-    what: str
+    name: str
 
 
 class Fetched(Struct, frozen=True, kw_only=True):
-    """A request ended, well or not. ``size`` in bytes."""
+    """A request ended, with or without success. ``size`` in bytes."""
 
-    what: str
+    name: str
     size: int = 0
 
 
 class Solving(Struct, frozen=True, kw_only=True):
-    """A problem is being solved. ``subject`` is a sentence part: "runtime" or "build of NAME VERSION"."""
+    """A resolution started. ``subject`` is "runtime" or "build of NAME VERSION"."""
 
     subject: str
     target: str
 
 
-class Pinned(Struct, frozen=True, kw_only=True):
-    """The resolver pinned a candidate (it may be given up again)."""
+class Building(Struct, frozen=True, kw_only=True):
+    """The build of a wheel started. ``name`` is "NAME VERSION"."""
 
     name: str
-    version: str
-
-
-class Building(Struct, frozen=True, kw_only=True):
-    """The build of a wheel was started. ``what`` is "NAME VERSION"."""
-
-    what: str
 
 
 class BuildEnded(Struct, frozen=True, kw_only=True):
-    """A build ended, well or not; ``of`` builds are made in this run."""
+    """A build ended, with or without success; ``total`` is the number of builds of the run."""
 
-    what: str
-    of: int
+    name: str
+    total: int
 
 
-Event = Warned | Fetching | Fetched | Solving | Pinned | Building | BuildEnded
+Event = Warned | Fetching | Fetched | Solving | Building | BuildEnded
 
 
 class Reporter(Protocol):
-    """Is told of events. Called from worker threads too: must be quick and thread-safe, and must not raise."""
+    """Receives events, from worker threads too: must be quick and thread-safe, and must not raise."""
 
     def __call__(self, event: Event, /) -> None:
-        """Take note of one event."""
+        """Receive one event."""
 
 
 def silent(event: Event, /) -> None:
-    """The Reporter that forgets: for library use."""
+    """The Reporter that ignores all events: for library use."""
     del event

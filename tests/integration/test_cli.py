@@ -163,10 +163,10 @@ def test_the_live_line_tells_what_is_waited_for(capsys: pytest.CaptureFixture[st
         live(Solving(subject="build of [red]odd 1.0", target="cp313"))
         assert live.line() == r"solving build of \[red]odd 1.0 on cp313; 0 fetched, 0.0 MB"
         for what in ("one", "two", "three\x1b[2J", "two"):
-            live(Fetching(what=what))
+            live(Fetching(name=what))
         assert live.line().endswith(r"; waiting for one, three\u{1b}\[2J and 1 more")
-        live(Fetched(what="three\x1b[2J", size=2_500_000))
-        live(Fetched(what="one"))
+        live(Fetched(name="three\x1b[2J", size=2_500_000))
+        live(Fetched(name="one"))
         live(Warned(code="x", subject="y", message="z"))
         assert live.line().endswith("; 2 fetched, 2.5 MB; waiting for two")
     out, err = capsys.readouterr()

@@ -235,7 +235,7 @@ def test_others_in_the_folder_are_told_of(full: Depot) -> None:
     (full.folder / "shared-9.0-py3-none-any.whl").write_bytes(b"")
     ended = full.fetch("--runtime")
     assert ended.code == 0
-    assert "files that the lock does not name: shared-9.0-py3-none-any.whl" in ended.stderr
+    assert "files that are not in the lock: shared-9.0-py3-none-any.whl" in ended.stderr
 
 
 def test_what_a_killed_run_left_goes_once_it_is_old(full: Depot) -> None:
@@ -302,7 +302,7 @@ def test_a_file_that_is_gone_is_named_and_the_others_are_there(full: Depot) -> N
     ended = full.fetch()
     assert ended.code == 3
     assert name in ended.stderr
-    assert f"{len(WHOLE) - 1} of {len(WHOLE)} files are there" in ended.stderr
+    assert f"{len(WHOLE) - 1} of {len(WHOLE)} files were fetched" in ended.stderr
     assert full.names() == WHOLE - {name}
 
 
@@ -334,7 +334,7 @@ def test_a_server_that_fails_is_not_asked_for_every_file(
         ended = Depot(bench=made, folder=tmp_path / "wheels").fetch()
         assert ended.code == 3
         assert len(set(ended.asked)) < len(names)
-        assert "0 of 60 files are there" in ended.stderr
+        assert "0 of 60 files were fetched" in ended.stderr
 
 
 def test_a_folder_that_cannot_be_written_is_wrong_usage(full: Depot, tmp_path: Path) -> None:
@@ -383,7 +383,7 @@ def test_two_files_that_differ_in_case_alone_are_refused(full: Depot) -> None:
     full.lock.write_text(text.replace(line, f"{twin}\n{line}"), encoding="utf-8")
     ended = full.fetch()
     assert ended.code == 2, ended.stderr
-    assert "two different files cannot lie in one folder" in ended.stderr
+    assert "two different files cannot be in one folder" in ended.stderr
     assert "Shared-2.0" in ended.stderr
     assert name in ended.stderr
     assert ended.asked == ()

@@ -38,20 +38,20 @@ class Progress:
     def __call__(self, event: Event, /) -> None:
         with self._lock:
             match event:
-                case Fetching(what=what):
-                    self._waiting[what] = self._waiting.get(what, 0) + 1
-                case Fetched(what=what, size=size):
-                    self._waiting.pop(what, None)
+                case Fetching(name=name):
+                    self._waiting[name] = self._waiting.get(name, 0) + 1
+                case Fetched(name=name, size=size):
+                    self._waiting.pop(name, None)
                     self._fetched += 1
                     self._bytes += size
                 case Solving(subject=subject, target=target):
                     self._subject = f"{subject} on {target}"
-                case Building(what=what):
-                    self._building.append(what)
-                case BuildEnded(what=what, of=builds):
-                    self._building.remove(what)
+                case Building(name=name):
+                    self._building.append(name)
+                case BuildEnded(name=name, total=total):
+                    self._building.remove(name)
                     self._built += 1
-                    self._builds = builds
+                    self._builds = total
                 case _:
                     return
             self._status.update(self.line())

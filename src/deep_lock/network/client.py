@@ -177,11 +177,11 @@ class Transport:
         """Tell the reporter when a fetch starts and ends; the caller appends the sizes."""
         what = subject_of(url)
         sizes: list[int] = []
-        self._reporter(Fetching(what=what))
+        self._reporter(Fetching(name=what))
         try:
             yield sizes
         finally:
-            self._reporter(Fetched(what=what, size=sum(sizes)))
+            self._reporter(Fetched(name=what, size=sum(sizes)))
 
     def _with_retries(self, ask: _Request, read: Callable[[StreamedResponse], T]) -> T:
         """Try until there is an answer or no budget is left."""

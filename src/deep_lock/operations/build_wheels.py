@@ -185,7 +185,7 @@ class _Build:
         site, taken = self._site, self._taken
         if self._cancelled.is_set():
             return
-        site.reporter(Building(what=taken.called))
+        site.reporter(Building(name=taken.called))
         try:
             with disposable_folder("deep-lock-build-") as folder:
                 self._run(folder.resolve())
@@ -197,7 +197,7 @@ class _Build:
             hint = error.hint or (CRATES if taken.build.cargo_lock else "")
             raise type(error)(f"{error.message}\nits output: {log}", hint=hint) from None
         finally:
-            site.reporter(BuildEnded(what=taken.called, of=of))
+            site.reporter(BuildEnded(name=taken.called, total=of))
 
     def _run(self, folder: Path) -> None:
         environment = self._environment(folder / "environment")

@@ -151,11 +151,11 @@ def test_many_threads(world: World) -> None:
 def test_events_tell_start_and_end(world: World) -> None:
     url = world.server.script("/simple/demo%1b/", reply(PAGE))
     world.get(url)
-    assert world.events == [Fetching(what="demo\\u{1b}"), Fetched(what="demo\\u{1b}", size=len(PAGE))]
+    assert world.events == [Fetching(name="demo\\u{1b}"), Fetched(name="demo\\u{1b}", size=len(PAGE))]
     bad = world.server.script("/files/demo.whl", reply(status="410 Gone"))
     with pytest.raises(NetworkError):
         world.download(bad)
-    assert world.events[2:] == [Fetching(what="demo.whl"), Fetched(what="demo.whl", size=0)]
+    assert world.events[2:] == [Fetching(name="demo.whl"), Fetched(name="demo.whl", size=0)]
 
 
 # Faults: what they are called, and how often they are tried
