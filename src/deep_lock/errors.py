@@ -1,41 +1,41 @@
-"""The one tree of errors. Each says whose fault it is, what is the case, and what to do.
+"""All errors of deep-lock, by who can mend them; the exit code is that of the group.
 
 ::
 
     DeepLockError                     exit
-    ├── UserError                      2   the project, a flag, the configuration
-    │   ├── UsageError                     flags that do not go together
+    ├── UserError                      2   the project, an option, the configuration
+    │   ├── UsageError                     options that conflict
     │   ├── ConfigError                    [tool.deep-lock], deep-lock.toml
     │   ├── ProjectInvalid                 pyproject.toml, setup.cfg, a script block
-    │   ├── RequirementsInvalid            requirements.txt and its kin
+    │   ├── RequirementsInvalid            requirements files
     │   ├── RequirementInvalid             one requirement text
     │   ├── LockInvalid                    deep.lock cannot be read
     │   └── CacheInvalid                   the cache folder cannot be used
-    ├── ActionNeeded                   1   an answer that the user must act on
-    │   ├── Unsatisfiable                  no set of releases fits
-    │   ├── BuildCycle                     a release that needs itself to be built
-    │   ├── TargetsAlike                   no marker tells two targets apart that differ
+    ├── ActionNeeded                   1   a result that the user must act on
+    │   ├── Unsatisfiable                  no set of versions fits
+    │   ├── BuildCycle                     a package that needs itself to be built
+    │   ├── TargetsAlike                   no marker distinguishes two targets that differ
     │   ├── Stale                          the lock does not fit its inputs
-    │   └── PolicyBroken                   the lock is not what the project's policy wants
-    ├── IndexFault                     3   network or index trouble: a CI may try again
-    │   ├── NetworkError                   no (whole) answer
-    │   │   └── NotFound                   404 for a file that a page promised
-    │   ├── IndexInvalid                   an answer that is not a package index's
+    │   └── PolicyBroken                   the lock breaks the policy of the project
+    ├── IndexFault                     3   network or index fault: a retry may help
+    │   ├── NetworkError                   no response, or an incomplete one
+    │   │   └── NotFound                   404 for a file that a page lists
+    │   ├── IndexInvalid                   a response that is not one of a package index
     │   ├── NotCached                      --offline, and the cache lacks it
-    │   └── AccessDenied                   401, 403: no fall-through to another index
+    │   └── AccessDenied                   401, 403: no fallback to another index
     └── SafetyError                    4   refused for safety
-        ├── HashMismatch                   bytes are not those that were promised
-        ├── HashMissing / HashWeak         nothing, or less than sha256, was promised
+        ├── HashMismatch                   the bytes have another digest
+        ├── HashMissing / HashWeak         no digest, or none as strong as sha256
         ├── MetadataInvalid                core metadata that cannot be trusted
         │   └── NameMismatch               ... because it is another project's
         ├── PyprojectInvalid               an sdist's pyproject.toml breaks PEP 518/517
         ├── LimitExceeded                  larger, deeper or longer than allowed
         ├── UrlForbidden                   a URL that must not be followed
-        ├── HookRefused                    only a backend knows, and it may not be asked
-        ├── HookTimeout                    a build hook ran for longer than it may
-        ├── HookOutputLimit                a build hook wrote more than it may
-        ├── HookFailed                     a build hook ended in an error, or could not be started
-        ├── HookBadResult                  what a build hook answered cannot be used
+        ├── HookRefused                    only a backend has the answer, and it may not run
+        ├── HookTimeout                    a build hook exceeded its time limit
+        ├── HookOutputLimit                a build hook exceeded its output limit
+        ├── HookFailed                     a build hook failed, or could not be started
+        ├── HookBadResult                  a build hook returned an invalid result
         └── ArchiveError                   ArchiveUnsafe, ArchiveTooBig, ArchiveBroken, ArchiveAmbiguous
 """
 
@@ -43,10 +43,7 @@ from typing import ClassVar
 
 
 class DeepLockError(Exception):
-    """Root of all errors that deep-lock raises on purpose.
-
-    ``hint`` says what the user can do; it is shown on a line of its own.
-    """
+    """Base of all errors that deep-lock raises on purpose. ``hint`` says what the user can do; it is shown on its own line."""
 
     exit_code: ClassVar[int] = 2
 
@@ -57,11 +54,11 @@ class DeepLockError(Exception):
 
 
 class UserError(DeepLockError):
-    """The input is at fault: asking again gives the same answer."""
+    """The input is at fault: a retry gives the same result."""
 
 
 class UsageError(UserError):
-    """Flags or arguments that do not go together."""
+    """Options or arguments that conflict."""
 
 
 class ConfigError(UserError):
@@ -89,73 +86,73 @@ class CacheInvalid(UserError):
 
 
 class ActionNeeded(DeepLockError):
-    """deep-lock worked; its answer is one that the user must act on."""
+    """deep-lock worked; the user must act on the result."""
 
     exit_code = 1
 
 
 class Unsatisfiable(ActionNeeded):
-    """No set of releases satisfies the requirements."""
+    """No set of versions satisfies the requirements."""
 
 
 class BuildCycle(ActionNeeded):
-    """A release needs itself, through a chain of builds, in order to be built (PEP 517 forbids it)."""
+    """A package needs itself, through a chain of builds, in order to be built (PEP 517 forbids it)."""
 
 
 class TargetsAlike(ActionNeeded):
-    """Two declared targets need different entries, and no marker can tell them apart."""
+    """Two declared targets need different packages, and no marker can distinguish them."""
 
 
 class Stale(ActionNeeded):
-    """The lock no longer fits its inputs."""
+    """The lock does not fit its inputs."""
 
 
 class PolicyBroken(ActionNeeded):
-    """The lock is not what the project's policy wants of it."""
+    """The lock breaks the policy of the project."""
 
 
 class IndexFault(DeepLockError):
-    """The network or an index is at fault: asking again later may help."""
+    """The network or an index is at fault: a retry may help."""
 
     exit_code = 3
 
 
 class NetworkError(IndexFault):
-    """No answer, or not a whole one."""
+    """No response, or an incomplete one."""
 
 
 class NotFound(NetworkError):
-    """404 for a file that an index page promised: index and files disagree."""
+    """404 for a file that an index page lists: index and files disagree."""
 
 
 class IndexInvalid(IndexFault):
-    """An answer that is not what the simple repository API promises."""
+    """A response that breaks the simple repository API."""
 
 
 class NotCached(IndexFault):
-    """``--offline`` was asked for and the cache lacks a thing."""
+    """``--offline`` is set, and the cache lacks a file."""
 
 
 class AccessDenied(IndexFault):
-    """401 or 403. Never a reason to ask the next index (dependency confusion by outage)."""
+    """401 or 403. Never a reason to fall back to the next index (dependency confusion)."""
 
 
 class SafetyError(DeepLockError):
-    """Refused for safety. Asking again gives the same answer."""
+    """Refused for safety. A retry gives the same result."""
 
     exit_code = 4
 
 
 class HashMismatch(SafetyError):
-    """The bytes do not have the digest that was promised."""
+    """The bytes do not have the expected digest."""
 
 
 class HashMissing(SafetyError):
-    """No digest was promised."""
+    """There is no digest to compare with."""
 
 
 class HashWeak(SafetyError):
-    """Only digests weaker than sha256 were promised."""
+    """There are only digests weaker than sha256."""
 
 
 class MetadataInvalid(SafetyError):
@@ -163,7 +160,7 @@ class MetadataInvalid(SafetyError):
 
 
 class NameMismatch(MetadataInvalid):
-    """Metadata or a page of another project than the one asked for."""
+    """Metadata or a page of another project than the requested one."""
 
 
 class PyprojectInvalid(SafetyError):
@@ -171,47 +168,47 @@ class PyprojectInvalid(SafetyError):
 
 
 class LimitExceeded(SafetyError):
-    """Input larger, deeper or longer than deep-lock takes."""
+    """Input larger, deeper or longer than a limit of deep-lock."""
 
 
 class UrlForbidden(SafetyError):
-    """A URL that must not be followed or written down."""
+    """A URL that must not be followed or recorded."""
 
 
 class HookRefused(SafetyError):
-    """Only a build backend has the answer, and it may not be asked here."""
+    """Only a build backend has the answer, and it may not run here."""
 
 
 class HookTimeout(SafetyError):
-    """A build hook ran for longer than it may, and was killed with all that it had started."""
+    """A build hook exceeded its time limit, and was killed with all its processes."""
 
 
 class HookOutputLimit(SafetyError):
-    """A build hook wrote more than it may, to its output or its folders, and was killed."""
+    """A build hook exceeded the limit of its output or its folders, and was killed."""
 
 
 class HookFailed(SafetyError):
-    """A build hook ended in an error, or could not be started."""
+    """A build hook failed, or could not be started."""
 
 
 class HookBadResult(SafetyError):
-    """What a build hook answered is not what its specification allows."""
+    """A build hook returned a result that its specification does not allow."""
 
 
 class NotLocked(SafetyError):
-    """A build that needs what the lock does not hold."""
+    """A build needs something that is not in the lock."""
 
 
 class WheelDiffers(SafetyError):
-    """A wheel that was built here and is not what the lock says of its release."""
+    """A wheel that was built here differs from what the lock says of its release."""
 
 
 class ArchiveError(SafetyError):
-    """Root of what can be wrong with a wheel or sdist file."""
+    """Base of the errors of wheel and sdist files."""
 
 
 class ArchiveUnsafe(ArchiveError):
-    """A member that would leave its folder, a link or a device."""
+    """A member outside of the target folder, a link or a device."""
 
 
 class ArchiveTooBig(ArchiveError):
@@ -219,8 +216,8 @@ class ArchiveTooBig(ArchiveError):
 
 
 class ArchiveBroken(ArchiveError):
-    """Cut, corrupt, or not an archive."""
+    """Truncated, corrupt, or not an archive."""
 
 
 class ArchiveAmbiguous(ArchiveError):
-    """Two readers could see two contents."""
+    """Two readers could see different contents."""

@@ -1,6 +1,6 @@
-"""Text from outside, made fit to be shown to people: what one sees is what is there.
+"""Text from outside, made safe to show.
 
-Law: nothing that came from an index, an archive, a lock or a project file reaches a message but through `show`.
+Invariant: text of an index, an archive, a lock or a project file gets into a message through `show` only.
 """
 
 import re
@@ -12,7 +12,7 @@ _CUT = "..."
 
 # Controls, format characters (bidi, zero-width, tags), surrogates, private use, unassigned, and every space but " ".
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
-# Letters and marks that draw nothing: combining grapheme joiner, Hangul and Khmer fillers, Mongolian and other
+# Letters and marks without a visible form: combining grapheme joiner, Hangul and Khmer fillers, Mongolian and other
 # variation selectors, the blank Braille pattern.
 _BLANK = re.compile(
     r"[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
@@ -22,7 +22,7 @@ _LOGIN = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 
 
 def without_login(text: str) -> str:
-    """Return the text with ``***`` for what stands before the host in a URL: a line that cannot be read may hold one."""
+    """Return the text with ``***`` for the login of a URL: a line that cannot be parsed may have one."""
     return _LOGIN.sub("***@", text) if "@" in text and "://" in text else text
 
 
@@ -35,10 +35,10 @@ def _piece(character: str, *, ascii_only: bool) -> str:
 
 
 def show(text: str, limit: int = MAX_SHOWN, *, ascii_only: bool = False) -> str:
-    r"""Return the text on one line, in NFC, with ``\u{...}`` for what cannot be seen, in at most ``limit`` characters.
+    r"""Return the text on one line, in NFC, with ``\u{...}`` for invisible characters, in at most ``limit`` characters.
 
-    Logins of URLs are left out. ``ascii_only`` is for what must be ASCII anyway (names, versions, hosts): a look-alike letter is shown as its code
-    point. A cut text ends in "...". Showing twice is showing once.
+    Logins of URLs are left out. ``ascii_only`` is for what must be ASCII (names, versions, hosts): a look-alike letter is shown
+    as its code point. A shortened text ends in "...". Applied twice it gives the same.
     """
     text = without_login(text)
     if len(text) <= limit and text.isascii() and text.isprintable():
@@ -65,5 +65,5 @@ def listed(names: Sequence[str], most: int) -> str:
 
 
 def quote(text: str, limit: int = MAX_SHOWN) -> str:
-    """Return what must be ASCII, between quotes, for a message."""
+    """Return text that must be ASCII, in quotes, for a message."""
     return f"'{show(text, limit, ascii_only=True)}'"

@@ -1,4 +1,4 @@
-"""Names that others like to be mistaken for: the most downloaded projects (November 2026), and what builds are made of."""
+"""Names that typosquatters imitate: the most downloaded projects (November 2026), and common build requirements."""
 
 KNOWN_NAMES = frozenset(
     """

@@ -1,6 +1,6 @@
-"""What a picture of a lock shows: entries in layers, and who brings in whom. The forms draw it.
+"""The dependency graph of a lock as a picture: DOT for Graphviz, and a Mermaid flowchart.
 
-Law: a picture shows the graph of `model.layers` and no other; its names are letters, digits and "_" in any form.
+Invariant: names of boxes are letters, digits and "_", and text of the lock is escaped.
 """
 
 import re
@@ -24,59 +24,44 @@ MEANINGS: tuple[tuple[Mark, str], ...] = (
 )
 """The legend of the boxes."""
 ARROWS: tuple[tuple[EdgeKind, str], ...] = (
-    ("runtime", "needs at run time"),
+    ("runtime", "needs at runtime"),
     ("build", "needs to be built"),
     ("inside", "needs in a build environment"),
 )
-"""The legend of the arrows: how "A", on the left, stands to "B"."""
+"""The legend of the arrows, from A to B."""
 PROJECT = "project"
 """The id of the project."""
 _LONGEST_ID = 60
 
 
 class Box(Struct, frozen=True, kw_only=True):
-    """One entry, in its layer: 0 is the run time, 1 what builds it, and so on down."""
+    """One package, on its level: 0 is the runtime, 1 what builds it, and so on."""
 
     id: str
-    """Made of its name and version: another entry that comes or goes does not change it."""
-    key: Key
+    """Made of its name and version: other packages do not change it."""
     label: str
     level: int
     mark: Mark
     note: str
-    """Where it is installed, built with, and built, where that is not the same on all targets."""
-
-
-class Arrow(Struct, frozen=True, kw_only=True):
-    """``above`` needs ``below``; ids."""
-
-    above: str
-    below: str
-    kind: EdgeKind
+    """On which targets it is installed, used by builds, and built."""
 
 
 class Drawing(Struct, frozen=True, kw_only=True):
-    """Boxes in the lock's order, arrows from the top down."""
+    """Boxes in the lock's order, and arrows from the top down."""
 
     project: str
-    """What the project is called, as far as the lock knows."""
+    """The name of the project, if the lock has it."""
     boxes: tuple[Box, ...]
-    arrows: tuple[Arrow, ...]
+    arrows: tuple[tuple[str, str, EdgeKind], ...]
+    """(id, id of what it needs, kind)."""
 
     @property
     def levels(self) -> tuple[int, ...]:
         return tuple(sorted({box.level for box in self.boxes}))
 
 
-def layer_name(level: int) -> str:
-    """Return what a layer is called."""
-    return "run time" if level == 0 else f"builds, level {level}"
-
-
-def project_name(graph: Graph) -> str:
-    """Return what the project is called: only the record of its own build knows."""
-    own = (build.name for build in graph.register.lock.builds if build.needed == "project")
-    return next(own, "the project")
+def _level_name(level: int) -> str:
+    return "runtime" if level == 0 else f"builds, level {level}"
 
 
 def draw(view: View) -> Drawing:
@@ -86,7 +71,6 @@ def draw(view: View) -> Drawing:
     boxes = tuple(
         Box(
             id=ids[key],
-            key=key,
             label=called(node.entry),
             level=node.level,
             mark="sdist-only" if node.entry.sdist_only else "built" if node.built else "",
@@ -94,14 +78,15 @@ def draw(view: View) -> Drawing:
         )
         for key, node in graph.nodes.items()
     )
-    return Drawing(project=project_name(graph), boxes=boxes, arrows=_arrows(graph, ids))
+    project = next((build.name for build in view.lock.builds if build.needed == "project"), "the project")
+    return Drawing(project=project, boxes=boxes, arrows=tuple(_arrows(graph, ids)))
 
 
 def _ids(graph: Graph) -> dict[Key, str]:
     ids = {ROOT: PROJECT}
     taken = {PROJECT}
     for key, node in graph.nodes.items():
-        # the letter in front keeps words of the forms ("end", "node") and digits from being read as such
+        # the letter in front keeps digits and keywords ("end", "node") from being read as such
         stem = "p_" + re.sub("[^a-z0-9]+", "_", called(node.entry).lower()).strip("_")[:_LONGEST_ID]
         name, number = stem, 1
         while name in taken:
@@ -118,17 +103,17 @@ def _notes(graph: Graph, node: Node) -> Iterator[str]:
             yield f"{what}: {'all targets' if labels == graph.labels else ', '.join(sorted(labels))}"
 
 
-def _arrows(graph: Graph, ids: dict[Key, str]) -> tuple[Arrow, ...]:
-    """Return each arrow once. A dependency that holds at run time is drawn so, and not for the builds where it holds too."""
+def _arrows(graph: Graph, ids: dict[Key, str]) -> Iterator[tuple[str, str, EdgeKind]]:
+    """Yield each arrow once. A dependency at runtime is not drawn again for the builds where it holds too."""
     arrows = dict.fromkeys((edge.parent.subject, edge.child.subject, edge.kind) for edge in graph.edges)
-    return tuple(
-        Arrow(above=ids[parent], below=ids[child], kind=kind)
-        for parent, child, kind in arrows
-        if kind != "inside" or (parent, child, "runtime") not in arrows
-    )
+    for parent, child, kind in arrows:
+        if kind != "inside" or (parent, child, "runtime") not in arrows:
+            yield ids[parent], ids[child], kind
 
 
-_BOXES = {
+# -- DOT
+
+_DOT_BOXES = {
     "": 'shape=box, fillcolor="#eef2f7"',
     "built": 'shape=hexagon, fillcolor="#fde7c2"',
     "sdist-only": 'shape=octagon, fillcolor="#f9c9c4"',
@@ -141,15 +126,15 @@ _DOT_ARROWS: dict[EdgeKind, str] = {
 
 
 def dot(view: View) -> Exported:
-    """Return the run time, and each level of builds below it, as clusters of one graph."""
+    """Return the runtime, and each level of builds below it, as clusters of one graph."""
     return Exported(
-        files=(("deep-lock.dot", _text(draw(view))),),
+        files=(("deep-lock.dot", _dot_text(draw(view))),),
         usage="dot -Tsvg -O {file}",
         losses=("files, hashes, markers and indexes are not in a picture",),
     )
 
 
-def _text(drawing: Drawing) -> str:
+def _dot_text(drawing: Drawing) -> str:
     lines = [
         "digraph deep_lock {",
         "  rankdir=LR;",
@@ -157,18 +142,22 @@ def _text(drawing: Drawing) -> str:
         f'  {PROJECT} [label={_quoted(drawing.project)}, shape=doubleoctagon, fillcolor="#ffffff"];',
     ]
     for level in drawing.levels:
-        lines += [f"  subgraph cluster_{level} {{", f"    label={_quoted(layer_name(level))};"]
-        lines += [f"    {box.id} {_dot_box(box)};" for box in drawing.boxes if box.level == level]
+        lines += [f"  subgraph cluster_{level} {{", f"    label={_quoted(_level_name(level))};"]
+        lines += [
+            f"    {box.id} [label={_quoted(box.label)}, tooltip={_quoted(box.note)}, {_DOT_BOXES[box.mark]}];"
+            for box in drawing.boxes
+            if box.level == level
+        ]
         lines.append("  }")
-    lines += [f"  {arrow.above} -> {arrow.below}{_DOT_ARROWS[arrow.kind]};" for arrow in drawing.arrows]
+    lines += [f"  {above} -> {below}{_DOT_ARROWS[kind]};" for above, below, kind in drawing.arrows]
     return "\n".join([*lines, *_dot_legend(), "}", ""])
 
 
 def _dot_legend() -> list[str]:
-    """Return a cluster that stands apart: its names begin as no id does."""
+    """Return a cluster of its own: its names begin as no id does."""
     lines = ["  subgraph cluster_legend {", '    label="legend";']
     lines += [
-        f"    legend_box_{place} [label={_quoted(meaning)}, {_BOXES[mark]}];"
+        f"    legend_box_{place} [label={_quoted(meaning)}, {_DOT_BOXES[mark]}];"
         for place, (mark, meaning) in enumerate(MEANINGS)
     ]
     for place, (kind, meaning) in enumerate(ARROWS):
@@ -180,19 +169,17 @@ def _dot_legend() -> list[str]:
     return [*lines, "  }"]
 
 
-def _dot_box(box: Box) -> str:
-    return f"[label={_quoted(box.label)}, tooltip={_quoted(box.note)}, {_BOXES[box.mark]}]"
-
-
 def _quoted(text: str) -> str:
     """Return a quoted string of DOT. In labels a backslash begins an escape, and "&" an entity of HTML."""
     escaped = show(text).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
+# -- Mermaid
+
 MAX_EDGES = 500
 MAX_TEXT = 50_000
-"""What Mermaid draws by default (maxEdges, maxTextSize); beyond it shows an error in the picture's place."""
+"""What Mermaid draws by default (maxEdges, maxTextSize); beyond it shows an error instead of the picture."""
 
 _SHAPES: dict[Mark, tuple[str, str]] = {"": ("[", "]"), "built": ("{{", "}}"), "sdist-only": ("[[", "]]")}
 _CLASSES: dict[Mark, tuple[str, str]] = {
@@ -200,12 +187,12 @@ _CLASSES: dict[Mark, tuple[str, str]] = {
     "sdist-only": ("sdistonly", "fill:#f9c9c4,stroke:#b02a1f"),
 }
 _MERMAID_ARROWS: dict[EdgeKind, str] = {"runtime": "-->", "build": "-.->", "inside": "-.->"}
-"""Mermaid has one dashed arrow: the legend names both of its meanings."""
+"""Mermaid has one dashed arrow: the legend has both of its meanings."""
 
 
 def mermaid(view: View) -> Exported:
-    """Return the run time, and each level of builds below it, as subgraphs of one flowchart."""
-    lines = _lines(draw(view))
+    """Return the runtime, and each level of builds below it, as subgraphs of one flowchart."""
+    lines = _mermaid_lines(draw(view))
     text = "\n".join([*lines, ""])
     arrows = sum(f" {arrow} " in line for line in lines for arrow in set(_MERMAID_ARROWS.values()))
     losses = ["files, hashes, markers, targets and indexes are not in a picture"]
@@ -221,19 +208,19 @@ def mermaid(view: View) -> Exported:
     )
 
 
-def _lines(drawing: Drawing) -> list[str]:
+def _mermaid_lines(drawing: Drawing) -> list[str]:
     lines = ["flowchart LR", f'  {PROJECT}(["{_escaped(drawing.project)}"])']
     for level in drawing.levels:
-        lines.append(f'  subgraph layer{level}["{layer_name(level)}"]')
+        lines.append(f'  subgraph layer{level}["{_level_name(level)}"]')
         lines += [_mermaid_box(box.id, box.label, box.mark) for box in drawing.boxes if box.level == level]
         lines.append("  end")
-    lines += dict.fromkeys(f"  {arrow.above} {_MERMAID_ARROWS[arrow.kind]} {arrow.below}" for arrow in drawing.arrows)
+    lines += dict.fromkeys(f"  {above} {_MERMAID_ARROWS[kind]} {below}" for above, below, kind in drawing.arrows)
     marked = [(box.id, box.mark) for box in drawing.boxes]
     marked += [(f"legend_box_{place}", mark) for place, (mark, _) in enumerate(MEANINGS)]
     lines += _mermaid_legend()
     for mark, (name, style) in _CLASSES.items():
         lines.append(f"  classDef {name} {style}")
-        lines += [f"  class {own} {name}" for own, of in marked if of == mark]
+        lines += [f"  class {box} {name}" for box, own in marked if own == mark]
     return lines
 
 
@@ -241,7 +228,7 @@ def _mermaid_legend() -> list[str]:
     lines = ['  subgraph legend["legend"]']
     lines += [_mermaid_box(f"legend_box_{place}", meaning, mark) for place, (mark, meaning) in enumerate(MEANINGS)]
     for place, sign in enumerate(dict.fromkeys(_MERMAID_ARROWS.values())):
-        meaning = ", or ".join(told for kind, told in ARROWS if _MERMAID_ARROWS[kind] == sign)
+        meaning = ", or ".join(meaning for kind, meaning in ARROWS if _MERMAID_ARROWS[kind] == sign)
         lines += [
             _mermaid_box(f"legend_from_{place}", f"A {meaning}", ""),
             _mermaid_box(f"legend_to_{place}", "B", ""),
@@ -250,13 +237,13 @@ def _mermaid_legend() -> list[str]:
     return [*lines, "  end"]
 
 
-def _mermaid_box(own: str, label: str, mark: Mark) -> str:
+def _mermaid_box(name: str, label: str, mark: Mark) -> str:
     first, last = _SHAPES[mark]
-    return f'    {own}{first}"{_escaped(label)}"{last}'
+    return f'    {name}{first}"{_escaped(label)}"{last}'
 
 
 def _escaped(text: str) -> str:
-    """Return a label: whatever is no plain letter, digit or sign of a version is written as its code."""
+    """Return a label: every character but plain letters, digits and signs of versions is written as its code."""
     return "".join(
         character if character.isascii() and (character.isalnum() or character in " .-_+!") else f"#{ord(character)};"
         for character in show(text)

@@ -1,24 +1,24 @@
 
 "use strict";
-// Law: text of the lock becomes text nodes and nothing else. What is drawn is linear in the entries and edges shown.
+// Invariant: text of the lock becomes text nodes and nothing else. Drawing is linear in the packages and edges shown.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const { packages, builds, edges, steps, paths, targets } = data;
-  const FEW = 60; // entries: up to here every arrow is drawn, above only those of the chosen entry
-  const SOME = 8; // of a long list that are shown at first
+  const FEW = 60; // packages: up to here every arrow is drawn, above only those of the selected package
+  const SOME = 8; // items of a long list that are shown at first
   const PROJECT = -1;
   const MARKS = { "": "○", built: "◐", "sdist-only": "●" };
   const MEANINGS = { "": "installs a wheel", built: "built on some target", "sdist-only": "no wheel at all" };
-  const KINDS = { runtime: "needs at run time", build: "needs to be built", inside: "needs in a build environment" };
-  const ROLES = { runtime: "run time", "build-only": "build-only", both: "run time and builds" };
+  const KINDS = { runtime: "needs at runtime", build: "needs to be built", inside: "needs in a build environment" };
+  const ROLES = { runtime: "runtime", "build-only": "build-only", both: "runtime and builds" };
   const EVIDENCE = {
     static: "static: proven without running code",
-    observed: "observed: the backend was run and asked",
-    assumed: "assumed: nobody was asked, only what is declared is locked",
+    observed: "observed: the backend was run",
+    assumed: "assumed: the backend was not run, and only the declared requirements are locked",
   };
   const NEEDED = {
     always: "no wheel exists", targets: "no wheel for these targets", forced: "no-binary", scope: "build scope all",
-    project: "the project itself", direct: "a source tree that was named directly",
+    project: "the project itself", direct: "a direct reference to a source tree",
   };
   const collator = new Intl.Collator("en", { numeric: true });
   const byId = (id) => document.getElementById(id);
@@ -52,7 +52,7 @@
     return list;
   }
 
-  // A list of which only the first are there until the rest is asked for.
+  // A list of which only the first items are there until the button for the rest is used.
   function longList(properties, items, build) {
     const list = make("ul", properties, items.slice(0, SOME).map(build));
     if (items.length <= SOME) return [list];
@@ -74,7 +74,7 @@
     return own.name + (own.version ? ` ${own.version}` : "");
   };
   const markOf = (own) => (own["sdist-only"] ? "sdist-only" : own.built.length ? "built" : "");
-  const placesOf = (list) => (list.length === targets.length && list.length > 1 ? "all targets" : list.map((at) => targets[at].name).join(", "));
+  const labelsOf = (list) => (list.length === targets.length && list.length > 1 ? "all targets" : list.map((at) => targets[at].name).join(", "));
   const filesOf = (own) => {
     const files = [...own.wheels];
     if (own.sdist) files.push(own.sdist);
@@ -105,7 +105,7 @@
     return found.reverse();
   }
 
-  // How many edges stand between an entry and the top of its layer.
+  // The number of edges between a package and the top of its layer.
   function rankOf(place) {
     const found = pathsTo.get(place);
     let rank = 0;
@@ -124,8 +124,8 @@
     byId("about").textContent = `${about.join(" · ")}.`;
     const count = (test) => packages.filter(test).length;
     const numbers = [
-      ["entries", packages.length],
-      ["at run time", count((own) => own.role !== "build-only")],
+      ["packages", packages.length],
+      ["at runtime", count((own) => own.role !== "build-only")],
       ["build-only", count((own) => own.role === "build-only")],
       ["levels of builds", builds.reduce((most, build) => Math.max(most, build.level), 0)],
       ["build records", builds.length],
@@ -153,18 +153,18 @@
           on("used-in-builds", at), builds.filter((build) => build.targets.includes(at)).length]
           .map((number) => make("td", { class: "number" }, number.toLocaleString("en")))))));
     const lines = [];
-    const told = { observed: "the backend was run and asked while the lock was made", assumed: "nobody asked the backend: what it adds on top is not locked", static: "proven from the files, no code was run" };
+    const meanings = { observed: "the backend was run when the lock was made", assumed: "the backend was not run: the requirements that it adds are not locked", static: "proven from the files without running code" };
     for (const kind of ["observed", "assumed", "static"]) {
       const number = builds.filter((build) => build.evidence === kind).length;
-      if (number) lines.push(`${several(number, "build record is", "build records are")} ${kind}: ${told[kind]}.`);
+      if (number) lines.push(`${several(number, "build record is", "build records are")} ${kind}: ${meanings[kind]}.`);
     }
     const tree = builds.filter((build) => build["backend-path"].length).length;
-    if (tree) lines.push(`${several(tree, "build uses a backend", "builds use a backend")} that lies in its own source tree.`);
+    if (tree) lines.push(`${several(tree, "build uses a backend", "builds use a backend")} in its own source tree.`);
     const user = builds.filter((build) => build["requires-user"].length).length;
     if (user) lines.push(`${several(user, "build has", "builds have")} requirements that the user added.`);
     const crates = builds.filter((build) => build["cargo-lock"]).length;
-    if (crates) lines.push(`${several(crates, "build has a Cargo.lock of its own", "builds have a Cargo.lock of their own")}: those crates are outside of this lock.`);
-    return [make("p", {}, "A wheel runs nothing while it is installed. An sdist runs its backend, and with it all of its build environment, wherever it is built."),
+    if (crates) lines.push(`${several(crates, "build has a Cargo.lock of its own", "builds have a Cargo.lock of their own")}: these crates are not in this lock.`);
+    return [make("p", {}, "A wheel runs nothing while it is installed. An sdist runs its backend, and the whole build environment, wherever it is built."),
       make("div", { class: "scroll" }, table), lines.length ? make("ul", { class: "plain" }, lines.map((line) => make("li", {}, line))) : null].filter(Boolean);
   }
 
@@ -178,12 +178,12 @@
     const few = packages.length <= FEW;
     const ranks = packages.map((_, place) => (few ? rankOf(place) : 0));
     const sorted = [...packages.keys()].sort((one, two) => ranks[one] - ranks[two] || collator.compare(packages[one].name, packages[two].name) || one - two);
-    const room = byId("layers");
-    room.classList.toggle("few", few);
-    room.append(layer("The project", [PROJECT], "project", []));
+    const container = byId("layers");
+    container.classList.toggle("few", few);
+    container.append(layer("The project", [PROJECT], "project", []));
     for (const level of levels) {
       const own = sorted.filter((place) => packages[place].level === level);
-      room.append(layer(level === 0 ? "Run time" : `Builds, level ${level}`, own, String(level), ranks));
+      container.append(layer(level === 0 ? "Runtime" : `Builds, level ${level}`, own, String(level), ranks));
     }
     byId("legend").append(
       ...Object.entries(MEANINGS).map(([mark, meaning]) => make("li", {}, `${MARKS[mark]} ${meaning}`)),
@@ -194,7 +194,7 @@
       }));
   }
 
-  // Each rank begins a line of its own, so that arrows lead down.
+  // Each rank begins a new line, so that arrows lead down.
   function layer(name, places, id, ranks) {
     const items = places.flatMap((place, at) => {
       const item = make("li", { role: "none" }, chip(place));
@@ -217,7 +217,7 @@
     return button;
   }
 
-  // Left and right go along a layer; up and down to what lies nearest above and below, into the next layer too.
+  // Left and right go along a layer; up and down to the nearest package above and below, also of the next layer.
   function moved(event) {
     const here = event.target.closest(".chip");
     if (!here || event.ctrlKey || event.altKey || event.metaKey) return;
@@ -264,8 +264,8 @@
   }
 
   function arrows() {
-    const room = byId("arrows");
-    room.replaceChildren();
+    const container = byId("arrows");
+    container.replaceChildren();
     if (byId("graph").hidden) return;
     const frame = byId("layers").getBoundingClientRect();
     const ends = drawn("defs", {});
@@ -274,7 +274,7 @@
       tip.append(drawn("path", { d: "M0 0L8 4L0 8z" }));
       ends.append(tip);
     }
-    room.append(ends);
+    container.append(ends);
     const boxes = new Map();
     const boxOf = (place) => {
       if (!boxes.has(place)) {
@@ -300,7 +300,7 @@
       const tip = !on ? "off" : kind === "runtime" ? "on" : "built";
       later.push(drawn("path", { d: curve(from, to), class: `${kind}${on ? " on" : ""}`, "marker-end": `url(#tip-${tip})` }));
     }
-    room.append(...later);
+    container.append(...later);
   }
 
   function curve(from, to) {
@@ -317,7 +317,7 @@
     return `M${middle(from)} ${from.y}C${middle(from)} ${from.y - lift} ${middle(to)} ${to.y - lift} ${middle(to)} ${to.y}`;
   }
 
-  // The edges of an entry, and those of the shortest way to it.
+  // The edges of a package, and those of the shortest path to it.
   function touching(place) {
     const found = new Set([...parents.get(place), ...children.get(place)]);
     if (pathsTo.get(place).length) {
@@ -331,7 +331,7 @@
   const COLUMNS = [
     ["name", (own) => own.name], ["version", (own) => own.version || ""], ["layer", (own) => own.level],
     ["role", (own) => ROLES[own.role]], ["builds", (own) => MEANINGS[markOf(own)]], ["built on", (own) => own.built.length],
-    ["licence", (own) => own.license || ""],
+    ["license", (own) => own.license || ""],
     ["sha256", (own) => (filesOf(own)[0] || { sha256: "" }).sha256],
   ];
   const rows = new Map();
@@ -421,7 +421,7 @@
         left[0].tabIndex = 0;
       }
     }
-    byId("shown").textContent = shown === packages.length ? several(shown, "entry", "entries") : `${shown.toLocaleString("en")} of ${several(packages.length, "entry", "entries")}`;
+    byId("shown").textContent = shown === packages.length ? several(shown, "package", "packages") : `${shown.toLocaleString("en")} of ${several(packages.length, "package", "packages")}`;
     byId("nothing").hidden = shown > 0;
     redraw();
   }
@@ -431,7 +431,7 @@
     filter();
   }
 
-  // -- the chosen entry
+  // -- the selected package
 
   let back = null;
 
@@ -449,7 +449,7 @@
     reveal(place);
   }
 
-  // Beside the details the entries stand elsewhere than before.
+  // With the details open the packages are at other positions.
   function reveal(place) {
     const own = byId("graph").hidden ? rows.get(place) : chips.get(place);
     if (own) own.scrollIntoView({ block: "nearest" });
@@ -476,20 +476,20 @@
 
   function mark() {
     const near = chosen === null ? new Set() : touching(chosen);
-    const beside = new Set(chosen === null ? [] : [chosen]);
+    const nearby = new Set(chosen === null ? [] : [chosen]);
     for (const place of near) {
-      beside.add(edges[place][0]);
-      beside.add(edges[place][1]);
+      nearby.add(edges[place][0]);
+      nearby.add(edges[place][1]);
     }
-    const way = new Set();
+    const onPath = new Set();
     if (chosen !== null && pathsTo.get(chosen).length) {
-      way.add(PROJECT);
-      for (const edge of chainOf(pathsTo.get(chosen)[0])) way.add(edge[1]);
+      onPath.add(PROJECT);
+      for (const edge of chainOf(pathsTo.get(chosen)[0])) onPath.add(edge[1]);
     }
     byId("layers").classList.toggle("tied", chosen !== null);
     for (const [place, button] of chips) {
-      button.classList.toggle("near", beside.has(place));
-      button.classList.toggle("way", way.has(place) && place !== chosen);
+      button.classList.toggle("near", nearby.has(place));
+      button.classList.toggle("path", onPath.has(place) && place !== chosen);
       button.setAttribute("aria-current", String(place === chosen));
     }
     for (const [place, own] of rows) own.setAttribute("aria-current", String(place === chosen));
@@ -500,10 +500,10 @@
 
   function details(place) {
     const own = place === PROJECT ? null : packages[place];
-    const shut = make("button", { type: "button", class: "close", onclick: close, "aria-label": "Close (Escape)" }, "×");
+    const closing = make("button", { type: "button", class: "close", onclick: close, "aria-label": "Close (Escape)" }, "×");
     const name = make("h2", { tabindex: "-1" }, title(place));
     const records = recordsOf.get(place);
-    const parts = [shut, name];
+    const parts = [closing, name];
     if (own) parts.push(badges(own), ...why(place), ...where(own), ...files(own));
     else parts.push(make("p", { class: "quiet" }, "The project itself."));
     if (records.length) parts.push(make("h3", {}, records.length === 1 ? "Build record" : "Build records"), ...records.map((at) => record(builds[at])));
@@ -513,18 +513,18 @@
 
   function badges(own) {
     const mark = markOf(own);
-    const found = [make("li", {}, ROLES[own.role]), make("li", {}, own.level ? `layer: builds, level ${own.level}` : "layer: run time"), make("li", { class: mark }, `${MARKS[mark]} ${MEANINGS[mark]}`)];
-    if (own.direct) found.push(make("li", {}, "the project asks for it"));
-    if (own.license) found.push(make("li", {}, `licence: ${own.license}`));
+    const found = [make("li", {}, ROLES[own.role]), make("li", {}, own.level ? `layer: builds, level ${own.level}` : "layer: runtime"), make("li", { class: mark }, `${MARKS[mark]} ${MEANINGS[mark]}`)];
+    if (own.direct) found.push(make("li", {}, "direct dependency"));
+    if (own.license) found.push(make("li", {}, `license: ${own.license}`));
     if (own.yanked !== null) found.push(make("li", { class: "sdist-only" }, own.yanked ? `yanked: ${own.yanked}` : "yanked"));
     if (own["no-source"]) found.push(make("li", {}, "allowed as a wheel"));
-    if (own["hash-origin"]) found.push(make("li", {}, "the index gave no hash: computed"));
+    if (own["hash-origin"]) found.push(make("li", {}, "hash computed: the index gives none"));
     return make("ul", { class: "marks", "aria-label": "Marks" }, found);
   }
 
   function why(place) {
     const ends = pathsTo.get(place);
-    return [make("h3", {}, "Why it is here"), ...(ends.length ? longList({ class: "chains" }, ends, (end) => make("li", {}, chainWords(chainOf(end)))) : [make("p", {}, "Nothing is known to bring it in.")])];
+    return [make("h3", {}, "Why it is in the lock"), ...(ends.length ? longList({ class: "chains" }, ends, (end) => make("li", {}, chainWords(chainOf(end)))) : [make("p", {}, "Nothing is known to require it.")])];
   }
 
   function chainWords(chain) {
@@ -543,7 +543,7 @@
   function where(own) {
     const cell = (there) => make("td", {}, there ? "yes" : make("span", { class: "quiet" }, "–"));
     const table = make("table", {}, make("caption", { class: "unseen" }, "On which targets"),
-      make("thead", {}, make("tr", {}, ["target", "run time", "in builds", "built"].map((text) => make("th", { scope: "col" }, text)))),
+      make("thead", {}, make("tr", {}, ["target", "runtime", "in builds", "built"].map((text) => make("th", { scope: "col" }, text)))),
       make("tbody", {}, targets.map((target, at) => make("tr", {}, make("th", { scope: "row" }, target.name), cell(own.targets.includes(at)), cell(own["used-in-builds"].includes(at)), cell(own.built.includes(at))))));
     return [make("h3", {}, "Where"), make("div", { class: "scroll" }, table),
       facts([["marker", own.marker && make("code", {}, own.marker)], ["requires Python", own["requires-python"]], ["index", own.index && make("code", {}, own.index)],
@@ -556,7 +556,7 @@
     if (!found.length) return [];
     return [make("h3", {}, several(found.length, "file", "files")), ...longList({ class: "plain" }, found, (file) => make("li", { class: "file" },
       make("div", { class: "mono" }, file.name), make("code", { class: "hash" }, file.sha256),
-      make("div", { class: "quiet" }, [file.size === null ? null : several(file.size, "byte", "bytes"), file["upload-time"], file.targets.length ? placesOf(file.targets) : null].filter(Boolean).join(" · ")),
+      make("div", { class: "quiet" }, [file.size === null ? null : several(file.size, "byte", "bytes"), file["upload-time"], file.targets.length ? labelsOf(file.targets) : null].filter(Boolean).join(" · ")),
       make("div", { class: "quiet mono" }, file.url || file.path)))];
   }
 
@@ -568,7 +568,7 @@
       member.dependencies.length ? make("span", { class: "quiet" }, ` needs ${member.dependencies.join(", ")}`) : null))) : "empty");
     const dynamic = build["requires-dynamic"];
     return make("div", { class: "record" }, make("h4", {}, `as ${build.hook === "editable" ? "an editable installation" : "a wheel"}`), facts([
-      ["why", NEEDED[build.needed]], ["built on", placesOf(build.targets)],
+      ["why", NEEDED[build.needed]], ["built on", labelsOf(build.targets)],
       ["backend", make("code", {}, build.backend)], ["backend path", texted(build["backend-path"])],
       ["requires", build.requires.length ? [...texted(build.requires), build["requires-from"] === "default" ? make("span", { class: "quiet" }, "nothing is declared: the default") : null] : make("span", { class: "quiet" }, "nothing")],
       ["user added", texted(build["requires-user"])],
@@ -576,28 +576,28 @@
       ["evidence", make("span", { class: build.evidence === "assumed" ? "alarm" : "" }, EVIDENCE[build.evidence])],
       ["observed on", build["observed-on"]], ["conditional", build.conditional], ["ends", build.ends],
       ["sdist", build.sdist && make("code", { class: "hash" }, build.sdist)], ["Cargo.lock", build["cargo-lock"] && make("code", { class: "hash" }, build["cargo-lock"])],
-      ["environment", members(build.packages)], ["declared stage", build["declared-packages"] && members(build["declared-packages"])],
+      ["environment", members(build.packages)], ["for the declared requirements", build["declared-packages"] && members(build["declared-packages"])],
     ]));
   }
 
   function relations(place) {
-    const parts = [];
+    const sections = [];
     const list = (name, own, end) => {
       if (!own.length) return;
-      parts.push(make("h3", {}, name), ...longList({ class: "plain" }, own, (at) => {
+      sections.push(make("h3", {}, name), ...longList({ class: "plain" }, own, (at) => {
         const [, , kind, build, requirements, declared] = edges[at];
-        const said = [kind === "runtime" ? "at run time" : kind === "build" ? `to build${end === 0 ? " it" : ""}` : `in the build of ${builds[build].of}`];
-        if (declared) said.push("declared stage only");
-        return make("li", {}, linkTo(edges[at][end]), make("span", { class: "quiet" }, ` ${said.join(", ")}`), requirements.length ? [" ", make("code", {}, requirements.join("; "))] : null);
+        const parts = [kind === "runtime" ? "at runtime" : kind === "build" ? `to build${end === 0 ? " it" : ""}` : `in the build of ${builds[build].of}`];
+        if (declared) parts.push("declared requirements only");
+        return make("li", {}, linkTo(edges[at][end]), make("span", { class: "quiet" }, ` ${parts.join(", ")}`), requirements.length ? [" ", make("code", {}, requirements.join("; "))] : null);
       }));
     };
     list("Needed by", parents.get(place), 0);
     list("Needs", children.get(place), 1);
     const used = [...usedBy.get(place)];
     if (used.length) {
-      parts.push(make("h3", {}, "In the environments of"), ...longList({ class: "plain" }, used, (at) => make("li", {}, linkTo(builds[at].package === null ? PROJECT : builds[at].package, builds[at].of))));
+      sections.push(make("h3", {}, "In the environments of"), ...longList({ class: "plain" }, used, (at) => make("li", {}, linkTo(builds[at].package === null ? PROJECT : builds[at].package, builds[at].of))));
     }
-    return parts;
+    return sections;
   }
 
   // -- views, keys, printing

@@ -1,15 +1,20 @@
-"""What is shown of a comparison, whatever the form."""
+"""A comparison of two locks as text, Markdown, JSON, SARIF 2.1.0 and workflow commands of GitHub; and a lock in few words.
+
+docs/diff-json.md describes the JSON document. Within a version keys are only added.
+"""
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
-from deep_lock.lockfile.index import called
+from deep_lock.lockfile.index import called, files_of
 from deep_lock.models.changes import CODES, Change, Finding, Weight
 from deep_lock.models.lock import Lock, LockedPackage
-from deep_lock.reports.findings import finding_line
+from deep_lock.reports.findings import finding_line, finding_row, findings_github, workflow_command
 from deep_lock.sanitize import show
 
 HEADINGS: Mapping[Weight, str] = {
@@ -18,18 +23,25 @@ HEADINGS: Mapping[Weight, str] = {
     "version": "Version changes",
     "quiet": "Details",
 }
-QUIET = {
+DETAILS = {
     "files-changed": "with other files",
     "edges-changed": "with other dependencies",
     "marker-changed": "with another marker",
 }
+MAX_VERSIONS = 20
+"""Lines of version changes in text: more are counted."""
+SCHEMA = "deep-lock/diff"
+VERSION = 1
+_COLORS: dict[Weight, str] = {"danger": "31;1", "look": "33;1", "version": "36", "quiet": "2"}
+_SIGNS: dict[Weight, str] = {"danger": "!", "look": "?", "version": "-", "quiet": " "}
+_LEVELS: dict[Weight, str] = {"danger": "error", "look": "warning", "version": "note", "quiet": "note"}
 
 
 class Review(Struct, frozen=True, kw_only=True):
     """A comparison of two locks."""
 
     old: str
-    """What the old one is called: a file, or a revision of one."""
+    """The name of the old one: a file, or a revision of one."""
     new: str
     path: str = "deep.lock"
     """The file that the comparison is about, as annotations name it."""
@@ -37,109 +49,65 @@ class Review(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     """What the policy of the project finds in the new lock."""
     lines: Mapping[str, int] = {}
-    """The line of each entry's name in the new file, from 1."""
+    """The line of each package's name in the new file, from 1."""
 
     def of(self, weight: Weight) -> tuple[Change, ...]:
         """Return the changes of a weight, most important first."""
         return tuple(change for change in self.changes if change.weight == weight)
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """How many changes have each code."""
-        return Counter(change.code for change in self.changes)
+    def details(self) -> str:
+        """How many packages have other details, in words."""
+        counts = Counter(change.code for change in self.changes)
+        return "; ".join(f"{count} {DETAILS[code]}" for code, count in counts.items() if code in DETAILS)
 
     def line(self, change: Change) -> int:
-        """Return the line that an annotation points at: that of the entry, else the first."""
+        """Return the line that an annotation points at: that of the package, else the first."""
         return self.lines.get(change.name, 1)
 
 
-def way(change: Change) -> str:
-    """Return the chain that brings a change in, on one line."""
-    return " > ".join(show(step) for step in change.chain)
+def _message(change: Change) -> str:
+    message = show(change.message, limit=600)
+    return f"{show(change.name)}: {message}" if change.name else message
 
 
-def where(change: Change) -> str:
-    """Return the targets that a change touches, on one line; empty where that is all of them."""
-    return ", ".join(change.targets)
+def _context(change: Change) -> list[str]:
+    """Return what brings a change in, and its targets where these are not all."""
+    parts = [f"via {' > '.join(map(show, change.chain))}"] if change.chain else []
+    return [*parts, f"on {', '.join(change.targets)}"] if change.targets else parts
 
 
-def change_text(change: Change) -> str:
-    """Return what is said of a change: the project, and what is the case."""
-    return f"{show(change.name)}: {show(change.message, limit=600)}" if change.name else show(change.message, limit=600)
-
-
-def meaning(code: str) -> str:
-    """Return what a code means."""
-    return CODES[code][2]
-
-
-MAX_VERSIONS = 20
-"""Lines of plain version changes: beyond that they are counted."""
-_COLORS: dict[Weight, str] = {"danger": "31;1", "look": "33;1", "version": "36", "quiet": "2"}
-_SIGNS: dict[Weight, str] = {"danger": "!", "look": "?", "version": "-", "quiet": " "}
+def _one_line(change: Change) -> str:
+    return "; ".join([_message(change), *_context(change)])
 
 
 def text(review: Review, *, color: bool = False) -> str:
-    """Return the comparison, a line for each change; nothing where nothing differs."""
+    """Return the comparison, a line for each change; empty where nothing differs."""
     lines = [f"Policy ({len(review.findings)})"] if review.findings else []
     lines += [f"  {finding_line(finding)}" for finding in review.findings]
     for weight in ("danger", "look", "version"):
-        lines += _section(review, weight, color=color)
-    quiet = [f"{count} {QUIET[code]}" for code, count in review.counts.items() if code in QUIET]
-    if quiet:
-        lines.append(_painted(f"{HEADINGS['quiet']}: {'; '.join(quiet)}", "quiet", color=color))
+        lines += _text_section(review, weight, color=color)
+    if review.details:
+        lines.append(_painted(f"{HEADINGS['quiet']}: {review.details}", "quiet", color=color))
     return "\n".join([*lines, ""]) if lines else ""
 
 
-def _section(review: Review, weight: Weight, *, color: bool) -> list[str]:
+def _text_section(review: Review, weight: Weight, *, color: bool) -> Iterator[str]:
     changes = review.of(weight)
     if not changes:
-        return []
-    lines = [_painted(f"{HEADINGS[weight]} ({len(changes)})", weight, color=color)]
+        return
+    yield _painted(f"{HEADINGS[weight]} ({len(changes)})", weight, color=color)
     shown = changes[:MAX_VERSIONS] if weight == "version" else changes
     for change in shown:
-        lines.append(f"  {_painted(_SIGNS[weight], weight, color=color)} {change_text(change)}  [{change.code}]")
-        lines += [f"      by {way(change)}"] if change.chain and weight != "version" else []
-        lines += [f"      on {where(change)}"] if change.targets and weight != "version" else []
+        yield f"  {_painted(_SIGNS[weight], weight, color=color)} {_message(change)}  [{change.code}]"
+        if weight != "version":
+            yield from (f"      {part}" for part in _context(change))
     if len(shown) < len(changes):
-        lines.append(f"  ... and {len(changes) - len(shown)} more")
-    return lines
+        yield f"  ... and {len(changes) - len(shown)} more"
 
 
 def _painted(line: str, weight: Weight, *, color: bool) -> str:
     return f"\x1b[{_COLORS[weight]}m{line}\x1b[0m" if color else line
-
-
-def short_text(lock: Lock) -> str:
-    """Return the lock in few words."""
-    lines = [f"requirement {text}" for text in lock.inputs.requirements]
-    lines += [f"target {target.name}" for target in lock.targets]
-    for entry in lock.packages:
-        lines += _entry(entry)
-    for build in lock.builds:
-        where = f" on {', '.join(build.targets)}" if build.targets else ""
-        lines.append(f"build of {called(build)} by {build.backend} [{build.evidence}]{where}")
-        lines += [f"    {member.name} {member.version}" for member in build.packages]
-    return "\n".join([*lines, ""])
-
-
-def _entry(entry: LockedPackage) -> Iterator[str]:
-    marks = [
-        name
-        for name, holds in (
-            ("build-only", entry.build_only),
-            ("also-build", entry.also_build),
-            ("sdist-only", entry.sdist_only),
-            ("direct", entry.direct),
-        )
-        if holds
-    ]
-    marks += ["yanked"] if entry.yanked is not None else []
-    marker = f" ; {entry.marker}" if entry.marker and not entry.build_only else ""
-    shown = f" [{', '.join(marks)}]" if marks else ""
-    yield f"{called(entry)}{shown}{marker}"
-    for file in (*entry.wheels, *((entry.sdist,) if entry.sdist is not None else ())):
-        yield f"    {file.name} {file.sha256[:16]}"
 
 
 _SIGNIFICANT = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&])")
@@ -159,35 +127,119 @@ def markdown(review: Review) -> str:
             lines += [f"#### {HEADINGS[weight]} ({len(changes)})", "", *map(_item, changes), ""]
     if not review.of("danger"):
         lines += ["No new code runs at build time, and no file comes from a new place.", ""]
-    lines += _folded(review, "version")
-    quiet = [f"{count} {QUIET[code]}" for code, count in review.counts.items() if code in QUIET]
-    lines += [f"{HEADINGS['quiet']}: {'; '.join(quiet)}.", ""] if quiet else []
+    if versions := review.of("version"):
+        summary = f"<summary>{HEADINGS['version']} ({len(versions)})</summary>"
+        lines += ["<details>", summary, "", *map(_item, versions), "", "</details>", ""]
+    lines += [f"{HEADINGS['quiet']}: {review.details}.", ""] if review.details else []
     return "\n".join(lines)
 
 
-def _folded(review: Review, weight: Weight) -> list[str]:
-    changes = review.of(weight)
-    if not changes:
-        return []
-    return [
-        "<details>",
-        f"<summary>{HEADINGS[weight]} ({len(changes)})</summary>",
-        "",
-        *map(_item, changes),
-        "",
-        "</details>",
-        "",
-    ]
-
-
 def _item(change: Change) -> str:
-    parts = [f"- **{change.code}** {_escaped(change_text(change))}"]
-    parts += [f"  - by {_escaped(way(change))}"] if change.chain else []
-    parts += [f"  - on {_escaped(where(change))}"] if change.targets else []
-    return "\n".join(parts)
+    parts = (f"  - {_escaped(part)}" for part in _context(change))
+    return "\n".join([f"- **{change.code}** {_escaped(_message(change))}", *parts])
 
 
 def _escaped(text: str) -> str:
     """Return text from outside as text: no link, no mention, no HTML, no picture."""
     plain = _SIGNIFICANT.sub(r"\\\1", text)
     return plain.replace("://", ":\u200b//").replace("\\@", "@\u200b")
+
+
+def json_document(review: Review) -> str:
+    """Return the comparison as JSON."""
+    return _encoded(
+        {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "old": review.old,
+            "new": review.new,
+            "counts": {weight: len(review.of(weight)) for weight in _LEVELS},
+            "changes": [_row(change) for change in review.changes],
+            "policy": [finding_row(finding) for finding in review.findings],
+        }
+    )
+
+
+def _row(change: Change) -> dict[str, Any]:
+    return {
+        "code": change.code,
+        "rank": change.rank,
+        "weight": change.weight,
+        "name": change.name,
+        "was": change.was,
+        "now": change.now,
+        "message": change.message,
+        "chain": list(change.chain),
+        "targets": list(change.targets),
+    }
+
+
+def _encoded(document: dict[str, Any]) -> str:
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def sarif(review: Review) -> str:
+    """Return the changes to review as SARIF, without version changes and details."""
+    shown = (*review.of("danger"), *review.of("look"))
+    codes = sorted({change.code for change in shown})
+    rules = [{"id": code, "shortDescription": {"text": CODES[code][2]}} for code in codes]
+    return _encoded(
+        {
+            "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json",
+            "version": "2.1.0",
+            "runs": [
+                {
+                    "tool": {"driver": {"name": "deep-lock", "rules": rules}},
+                    "results": [_sarif_result(review, change) for change in shown],
+                }
+            ],
+        }
+    )
+
+
+def _sarif_result(review: Review, change: Change) -> dict[str, Any]:
+    region = {"startLine": review.line(change)}
+    return {
+        "ruleId": change.code,
+        "level": _LEVELS[change.weight],
+        "message": {"text": _one_line(change)},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": review.path}, "region": region}}],
+    }
+
+
+def github(review: Review) -> str:
+    """Return workflow commands, a line each: errors and warnings at the lines of the packages, then the policy's findings."""
+    lines = [
+        workflow_command(_LEVELS[weight], review.path, review.line(change), change.code, _one_line(change))
+        for weight in ("danger", "look")
+        for change in review.of(weight)
+    ]
+    return "".join(lines) + findings_github(review.findings, review.path, review.lines)
+
+
+def short_text(lock: Lock) -> str:
+    """Return a lock in few words."""
+    lines = [f"requirement {text}" for text in lock.inputs.requirements]
+    lines += [f"target {target.name}" for target in lock.targets]
+    for entry in lock.packages:
+        lines += _short_package(entry)
+    for build in lock.builds:
+        where = f" on {', '.join(build.targets)}" if build.targets else ""
+        lines.append(f"build of {called(build)} by {build.backend} [{build.evidence}]{where}")
+        lines += [f"    {member.name} {member.version}" for member in build.packages]
+    return "\n".join([*lines, ""])
+
+
+def _short_package(entry: LockedPackage) -> Iterator[str]:
+    marks = {
+        "build-only": entry.build_only,
+        "also-build": entry.also_build,
+        "sdist-only": entry.sdist_only,
+        "direct": entry.direct,
+        "yanked": entry.yanked is not None,
+    }
+    names = ", ".join(name for name, holds in marks.items() if holds)
+    marker = f" ; {entry.marker}" if entry.marker and not entry.build_only else ""
+    yield f"{called(entry)}{f' [{names}]' if names else ''}{marker}"
+    for file in files_of(entry):
+        yield f"    {file.name} {file.sha256[:16]}"

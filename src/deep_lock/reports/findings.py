@@ -1,11 +1,11 @@
-"""Findings for people and for programs, the gravest first: in lines, as JSON, as workflow commands of GitHub."""
+"""Findings for people and for programs: as lines, as JSON, as workflow commands of GitHub."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from deep_lock.models.changes import Finding, Severity
+from deep_lock.models.changes import SEVERITIES, Finding, Severity
 from deep_lock.sanitize import show
 
 MAX_LINE = 1000
@@ -19,7 +19,7 @@ def findings_text(findings: Sequence[Finding], *, color: bool) -> str:
     for finding in findings:
         head = f"\x1b[{_COLORS[finding.severity]}m{finding.severity}\x1b[0m" if color else finding.severity
         lines.append(f"{head}: {show(finding.subject)}: {show(finding.message, limit=1000)}  [{finding.code}]")
-        lines += [f"    by {' > '.join(map(show, finding.chain))}"] if finding.chain else []
+        lines += [f"    via {' > '.join(map(show, finding.chain))}"] if finding.chain else []
         lines += [f"    on {', '.join(finding.targets)}"] if finding.targets else []
         lines += [f"    {show(finding.hint, limit=1000)}"] if finding.hint else []
     return "\n".join([*lines, ""]) if lines else ""
@@ -32,7 +32,7 @@ def findings_json(findings: Sequence[Finding]) -> str:
 
 
 def finding_row(finding: Finding) -> dict[str, str | list[str]]:
-    """Return a finding as documents hold it."""
+    """Return a finding as JSON documents have it."""
     return {
         "code": finding.code,
         "severity": finding.severity,
@@ -44,23 +44,19 @@ def finding_row(finding: Finding) -> dict[str, str | list[str]]:
     }
 
 
-def counted(findings: Sequence[Finding]) -> str:
+def counts(findings: Sequence[Finding]) -> str:
     """Return how many of each severity there are, in words."""
-    counts = Counter(finding.severity for finding in findings)
-    words = [
-        f"{count} {severity}{'' if count == 1 else 's'}"
-        for severity in ("error", "finding", "note")
-        if (count := counts[severity])
-    ]
+    found = Counter(finding.severity for finding in findings)
+    words = [f"{count} {severity}{'' if count == 1 else 's'}" for severity in SEVERITIES if (count := found[severity])]
     return ", ".join(words) or "nothing found"
 
 
 def finding_line(finding: Finding) -> str:
-    """Return a finding on one line, fit to be shown, without its severity."""
+    """Return a finding on one line, safe to show, without its severity."""
     where = f" [{', '.join(finding.targets)}]" if finding.targets else ""
-    # a chain of one is the subject itself
-    way = f" ({' > '.join(finding.chain)})" if len(finding.chain) > 1 else ""
-    return show(f"{finding.code}: {finding.subject}: {finding.message}{where}{way}", limit=MAX_LINE)
+    # a chain of one is the package itself
+    chain = f" (via {' > '.join(finding.chain)})" if len(finding.chain) > 1 else ""
+    return show(f"{finding.code}: {finding.subject}: {finding.message}{where}{chain}", limit=MAX_LINE)
 
 
 def findings_lines(findings: Iterable[Finding]) -> str:
@@ -69,12 +65,22 @@ def findings_lines(findings: Iterable[Finding]) -> str:
 
 
 def findings_github(findings: Iterable[Finding], path: str, lines: Mapping[str, int]) -> str:
-    """Return workflow commands, a line each, that stand beside the line of the entry in the lock at ``path``."""
+    """Return workflow commands, a line each, at the lines of the packages in the lock at ``path``."""
     return "".join(
-        f"::{_COMMANDS[finding.severity]} file={_property(path)},line={lines.get(finding.subject.partition(' ')[0], 1)},"
-        f"title={_property(finding.code)}::{_data(finding_line(finding))}\n"
+        workflow_command(
+            _COMMANDS[finding.severity],
+            path,
+            lines.get(finding.subject.partition(" ")[0], 1),
+            finding.code,
+            finding_line(finding),
+        )
         for finding in findings
     )
+
+
+def workflow_command(command: str, path: str, line: int, title: str, message: str) -> str:
+    """Return one workflow command of GitHub: an annotation of a line."""
+    return f"::{command} file={_property(path)},line={line},title={_property(title)}::{_data(message)}\n"
 
 
 def _data(value: str) -> str:

@@ -10,13 +10,12 @@ from hypothesis import given
 from msgspec.structs import replace
 
 from deep_lock.exports import diagram
-from deep_lock.exports import diagram as diagram_module
 from deep_lock.exports.view import View, make_view
 from deep_lock.lockfile.index import called, key_of
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import Lock
-from tests.support.brute_layers import tell
+from tests.support.brute_graph import brute_graph
 from tests.support.lock_strategies import closed_locks
 
 LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
@@ -40,7 +39,7 @@ class Picture:
 
     labels: dict[str, str] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
-    """The label of the cluster that a box stands in; "" is none."""
+    """The label of the cluster of a box; "" is none."""
     marks: dict[str, str] = field(default_factory=dict)
     arrows: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -66,7 +65,7 @@ def _unquoted(text: str) -> str:
 
 
 def read_dot(text: str) -> Picture:
-    """Read what `dot.graph` writes, a statement a line."""
+    """Read what `diagram.dot` writes, a statement a line."""
     picture, group = Picture(), ""
     shapes = {"box": "", "hexagon": "built", "octagon": "sdist-only", "doubleoctagon": "project", "plaintext": ""}
     kinds = {"": "runtime", " [style=dashed]": "build", ' [style=dashed, color="#8a94a6"]': "inside"}
@@ -89,7 +88,7 @@ def read_dot(text: str) -> Picture:
 
 
 def read_mermaid(text: str) -> Picture:
-    """Read what `mermaid.flowchart` writes, a statement a line."""
+    """Read what `diagram.mermaid` writes, a statement a line."""
     picture, group = Picture(), ""
     shapes = {"[": "", "{{": "built", "[[": "sdist-only", "([": "project"}
     first, *lines = text.splitlines()
@@ -115,7 +114,7 @@ def read_mermaid(text: str) -> Picture:
 
 
 def _pictures(view: View) -> tuple[Picture, Picture]:
-    plain, flow = read_dot(diagram.graph(view).files[0][1]), read_mermaid(diagram_module.flowchart(view).files[0][1])
+    plain, flow = read_dot(diagram.dot(view).files[0][1]), read_mermaid(diagram.mermaid(view).files[0][1])
     for picture in (plain, flow):
         assert {own for one, two, _ in picture.arrows for own in (one, two)} <= set(picture.labels)
         assert len(set(picture.arrows)) == len(picture.arrows)
@@ -123,10 +122,10 @@ def _pictures(view: View) -> tuple[Picture, Picture]:
 
 
 def _shows(view: View) -> None:
-    """Hold both pictures to what brute force tells of the lock."""
-    told = [tell(view.lock, target, view.chosen.extras, view.chosen.groups) for target in view.targets]
+    """Compare both pictures with what brute force finds in the lock."""
+    told = [brute_graph(view.lock, target, view.chosen.extras, view.chosen.groups) for target in view.targets]
     words = {key_of(entry): called(entry) for entry in view.lock.packages}
-    lines = {line[:3] for own in told for line in own.lines}
+    lines = {line[:3] for own in told for line in own.edges}
     shadowed = {(one, two, "inside") for one, two, kind in lines if kind == "runtime"}
     plain, flow = _pictures(view)
     project = plain.labels["project"]
@@ -137,7 +136,7 @@ def _shows(view: View) -> None:
     for entry in view.lock.packages:
         key = key_of(entry)
         if levels := [own.levels[key] for own in told if key in own.levels]:
-            group = f"builds, level {min(levels)}" if min(levels) else "run time"
+            group = f"builds, level {min(levels)}" if min(levels) else "runtime"
             mark = "built" if any(key in own.built for own in told) else ""
             boxes[words[key]] = (group, "sdist-only" if entry.sdist_only else mark)
     assert plain.boxes() == flow.boxes() == boxes
@@ -157,7 +156,7 @@ def test_any_lock_is_drawn_whole(lock: Lock) -> None:
     _shows(_view(lock))
 
 
-def test_versions_of_a_name_stand_apart() -> None:
+def test_versions_of_a_name_are_apart() -> None:
     plain, _ = _pictures(_view(_lock("closed.lock")))
     assert {label for label in plain.labels.values() if label.startswith(("numpydemo ", "setuptools "))} == {
         "numpydemo 2.4.0", "numpydemo 2.5.0", "setuptools 80.9.0", "setuptools 84.2.1",
@@ -176,7 +175,7 @@ def test_the_legend_names_every_shape_and_arrow() -> None:
 
 def test_ids_outlive_other_entries() -> None:
     lock = _lock("closed.lock")
-    every, some = (diagram.graph(_view(lock, bare=bare)).files[0][1].splitlines() for bare in (False, True))
+    every, some = (diagram.dot(_view(lock, bare=bare)).files[0][1].splitlines() for bare in (False, True))
     assert "  project -> p_docopt_0_6_2;" in set(every) & set(some)
 
 
@@ -200,22 +199,24 @@ def test_labels_from_outside_stay_labels() -> None:
     for picture in _pictures(view):
         assert SHOWN in picture.labels.values()
         assert (SHOWN, "setuptools 84.2.1", "build") in picture.named()
-    flow = diagram_module.flowchart(view).files[0][1]
+    flow = diagram.mermaid(view).files[0][1]
     assert flow.isascii()
     assert not re.search(r"[`%<>\\]", flow.replace("-->", "").replace("-.->", ""))
 
 
 @pytest.mark.parametrize(("limit", "told"), [("MAX_EDGES", "19 arrows and"), ("MAX_TEXT", "than Mermaid draws")])
-def test_a_picture_that_mermaid_would_refuse_is_told_of(limit: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_mermaid_would_refuse_is_reported(
+    limit: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     view = _view(_lock("closed.lock"))
-    text = diagram_module.flowchart(view).files[0][1]
+    text = diagram.mermaid(view).files[0][1]
     size = {"MAX_EDGES": text.count("->"), "MAX_TEXT": len(text)}[limit]
-    monkeypatch.setattr(diagram_module, limit, size)
-    assert len(diagram_module.flowchart(view).losses) == 1
-    monkeypatch.setattr(diagram_module, limit, size - 1)
-    assert told in diagram_module.flowchart(view).losses[1]
+    monkeypatch.setattr(diagram, limit, size)
+    assert len(diagram.mermaid(view).losses) == 1
+    monkeypatch.setattr(diagram, limit, size - 1)
+    assert told in diagram.mermaid(view).losses[1]
 
 
 def test_equal_locks_give_equal_bytes() -> None:
-    for write in (diagram.graph, diagram_module.flowchart):
+    for write in (diagram.dot, diagram.mermaid):
         assert write(_view(_lock("closed.lock"))) == write(_view(_lock("closed.lock")))

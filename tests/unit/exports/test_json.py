@@ -19,7 +19,7 @@ from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import Lock, LockedArchive, LockedVcs
 from deep_lock.targets.target import rank
-from tests.support.brute_layers import tell
+from tests.support.brute_graph import brute_graph
 from tests.support.lock_strategies import closed_locks, in_folder
 
 ROOT = Path(__file__).parents[3]
@@ -46,9 +46,11 @@ def _document(view: View) -> Any:
 
 
 def _holds(view: View) -> Any:
-    """Hold the document to what brute force tells of the lock."""
+    """Hold the document to what brute force finds in the lock."""
     document = _document(view)
-    told = {target.label: tell(view.lock, target, view.chosen.extras, view.chosen.groups) for target in view.targets}
+    told = {
+        target.label: brute_graph(view.lock, target, view.chosen.extras, view.chosen.groups) for target in view.targets
+    }
     entries = {json_document.identify(key_of(entry)): entry for entry in view.lock.packages}
     places = sorted({place for own in told.values() for place in own.records})
     packages = {own["id"]: own for own in document["packages"]}
@@ -80,7 +82,7 @@ def _holds(view: View) -> Any:
             label,
         )
         for label, at in told.items()
-        for above, below, kind, place in at.lines
+        for above, below, kind, place in at.edges
     }
     assert [(own["name"], own["version"], own["targets"]) for own in document["builds"]] == [
         (

@@ -19,14 +19,16 @@ from deep_lock.analysis.graph import open_graph
 from deep_lock.cli.main import cli
 from deep_lock.errors import UsageError
 from deep_lock.events import silent
-from deep_lock.exports.json_document import describe
+from deep_lock.exports.json_document import describe, identify
 from deep_lock.exports.page import page
 from deep_lock.exports.view import View, make_view
+from deep_lock.lockfile.index import key_of
 from deep_lock.lockfile.invariants import check_closed
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import Lock, LockedArchive
 from deep_lock.operations.report import report
+from deep_lock.reports.why import reasons
 from tests.support.big_lock import big_lock
 from tests.support.browser import VARIABLE, Page, find_browser, open_browser
 from tests.support.lock_strategies import closed_locks, package, small_lock
@@ -160,8 +162,14 @@ def _words(data: Any, end: int) -> list[str]:
     return words
 
 
+def _last(data: dict[str, Any], end: int) -> int:
+    """Return the package that a path ends with."""
+    package: int = data["edges"][data["steps"][end][0]][1]
+    return package
+
+
 def _holds(view: View) -> None:
-    """Hold the page's data to the JSON document, chains among them."""
+    """Compare the page's data with the JSON document, and its paths with `why`."""
     data, told = _data(_text(view)), describe(view, open_graph(view.register, view.targets, view.chosen))
     labels = [target["name"] for target in data["targets"]]
     assert labels == [target.label for target in view.targets]
@@ -179,6 +187,10 @@ def _holds(view: View) -> None:
             assert [labels[at] for at in own[key]] == wanted[key]
         hashes = [file["sha256"] for file in (*own["wheels"], *([own["sdist"]] if own["sdist"] else []))]
         assert hashes == [file.sha256 for file in _files(view, wanted["id"])]
+    for own in reasons(open_graph(view.register, view.targets, view.chosen), view.lock.packages):
+        ends = [end for end in data["paths"] if identify(key_of(own.entry)) == data["packages"][_last(data, end)]["id"]]
+        words = list(dict.fromkeys(tuple(_words(data, end)) for end in ends))
+        assert words == [*own.runtime, *own.builds], "`why` and the page show the same paths"
     names = [None, *(own["id"] for own in data["packages"])]
     assert [(names[above + 1], names[below + 1], kind) for above, below, kind, *_ in data["edges"]] == [
         (edge["from"], edge["to"], edge["kind"]) for edge in told["edges"]
@@ -316,7 +328,7 @@ def test_a_person_with_a_mouse(tab: Page, tmp_path: Path) -> None:
         *build.requires,
         "no wheel exists",
         "observed",
-        "licence: MIT OR 0BSD",
+        "license: MIT OR 0BSD",
         "yanked: it is broken",
     ):
         assert wanted in told
@@ -364,7 +376,7 @@ def test_search_and_filters_of_a_thousand_entries(tab: Page, tmp_path: Path) -> 
         count = len(tab.ask(SEEN)) - 1
         assert tab.ask("[...document.querySelectorAll('#rows tr')].filter(own => !own.hidden).length") == count
         said = tab.ask("document.getElementById('shown').textContent")
-        assert said == ("1,000 entries" if count == 1_000 else f"{count} of 1,000 entries")
+        assert said == ("1,000 packages" if count == 1_000 else f"{count} of 1,000 packages")
         return count
 
     assert chosen(role="build-only") == sum(own.build_only for own in lock.packages)
@@ -405,7 +417,7 @@ def test_a_person_with_a_keyboard(tab: Page, tmp_path: Path) -> None:
     assert visited[1:-1] == ["role", "mark", "evidence", "target", "clear", "tab-graph"]
     tab.press("Tab")
     first = tab.ask(FOCUS)
-    assert "run time" in first
+    assert "runtime" in first
     tab.press("ArrowRight")
     second = tab.ask(FOCUS)
     assert second != first

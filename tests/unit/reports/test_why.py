@@ -17,7 +17,7 @@ from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.selection import full_selection
 from deep_lock.models.lock import Lock
 from deep_lock.reports.why import inverted_text, reasons, tree_text
-from tests.support.lock_strategies import closed_locks, targets_of
+from tests.support.lock_strategies import TARGETS, closed_locks, locked_target, package, small_lock, targets_of
 
 LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
 CLOSED = LOCKS / "closed.lock"
@@ -100,6 +100,21 @@ def test_an_inverted_tree_ends_at_what_the_project_asks_for(lock: Lock) -> None:
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" │├└─"))
+
+
+def test_a_path_holds_on_one_target_and_the_tree_shows_each_target_once() -> None:
+    """Package m is installed because of a on Linux and because of b on Windows; only b is installed where m needs c."""
+    systems = {"a": "linux", "b": "win32", "c": "win32"}
+    a, b, c = (
+        replace(package(name, "1.0", *needs), marker=f"sys_platform == '{systems[name]}'", direct=name != "c")
+        for name, needs in (("a", "m"), ("b", "m"), ("c", ""))
+    )
+    lock = replace(small_lock(a, b, c, package("m", "1.0", "c")), targets=tuple(map(locked_target, TARGETS[:2])))
+    graph = _graph(lock)
+    (found,) = reasons(graph, [c])
+    assert found.runtime == (("b 1.0", "m 1.0", "c 1.0"),)
+    assert tree_text(graph, builds=False, depth=None) == ("a 1.0\n└── m 1.0\nb 1.0\n└── m 1.0\n    └── c 1.0\n")
+    assert inverted_text(graph, ["c"], builds=False, depth=None) == "c 1.0\n└── m 1.0\n    └── b 1.0\n"
 
 
 def test_why_in_words(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,6 @@ from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import OUTPUT, Section, option, sectioned
 from deep_lock.operations import diff
 from deep_lock.reports import diff as diff_module
-from deep_lock.reports import machine
 
 if TYPE_CHECKING:
     from deep_lock.reports.diff import Review
@@ -75,10 +74,10 @@ def _written(review: Review, form: str) -> str:
         case "markdown":
             return diff_module.markdown(review)
         case "json":
-            return machine.json_document(review)
+            return diff_module.json_document(review)
         case "sarif":
-            return machine.sarif(review)
+            return diff_module.sarif(review)
         case "github":
-            return machine.github(review)
+            return diff_module.github(review)
         case _:
             return diff_module.text(review, color=True)  # what is no terminal gets it without

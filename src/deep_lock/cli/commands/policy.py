@@ -77,7 +77,7 @@ def policy_command(session: Session, /, **values: Any) -> None:
     with session.reporting() as reporter:
         result = policy.check_policy(flags, reporter)
     session.printer.data(_written(result, values["output_format"], values["lock"]))
-    name, counts = values["lock"].name, findings.counted(result.findings)
+    name, counts = values["lock"].name, findings.counts(result.findings)
     if any(finding.severity in LOUD[values["strict"]] for finding in result.findings):
         raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=_hint(result))
     session.printer.info(f"{name} passes the policy: {counts}")

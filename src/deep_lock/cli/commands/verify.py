@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from deep_lock.cli.context import Session, with_verbosity
 from deep_lock.cli.options import NETWORK, OUTPUT, OUTPUT_FORMAT, THE_LOCK, Section, option, sectioned
 from deep_lock.config.options import NetworkOptions, VerifyOptions
+from deep_lock.models.changes import SEVERITIES, Finding
 from deep_lock.operations import verify
 from deep_lock.reports import findings
-
-if TYPE_CHECKING:
-    from deep_lock.models.changes import Finding
-
 
 FOUND = 1
 CHANGED = 4
@@ -37,7 +34,7 @@ WHAT = (
     option("--deep", is_flag=True, help="Fetch every file, and derive records and edges from their bytes once more."),
     option(
         "--fail-on",
-        type=click.Choice(("error", "finding", "note")),
+        type=click.Choice(SEVERITIES),
         default="finding",
         show_default=True,
         help="The least that ends the command with 1.",
@@ -49,7 +46,6 @@ SECTIONS: tuple[Section, ...] = (
     ("Indexes and network", NETWORK),
     ("What is said", OUTPUT),
 )
-_LEVELS = ("error", "finding", "note")
 
 
 @sectioned("verify", SECTIONS, help=HELP, epilog=EPILOG, short_help="Ask the index again about deep.lock.")
@@ -70,7 +66,7 @@ def verify_command(session: Session, /, **values: Any) -> None:
     else:
         session.printer.data(findings.findings_text(verified.findings, color=True))
     session.printer.info(
-        f"verified {verified.releases} releases, {verified.files} files: {findings.counted(verified.findings)}"
+        f"verified {verified.releases} releases, {verified.files} files: {findings.counts(verified.findings)}"
     )
     code = _exit_code(verified.findings, values["fail_on"])
     if code:
@@ -80,5 +76,5 @@ def verify_command(session: Session, /, **values: Any) -> None:
 def _exit_code(found: tuple[Finding, ...], fail_on: str) -> int:
     if any(finding.code == "hash-changed" for finding in found):
         return CHANGED
-    counted = _LEVELS[: _LEVELS.index(fail_on) + 1]
-    return FOUND if any(finding.severity in counted for finding in found) else 0
+    failing = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    return FOUND if any(finding.severity in failing for finding in found) else 0
