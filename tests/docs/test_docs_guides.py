@@ -273,7 +273,7 @@ def test_every_command_for_ci_works(
         )
         assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
     told = [path for path in (summary, project / "deep-lock.md") if path.is_file()]
-    assert all("Nothing differs." in path.read_text(encoding="utf-8") for path in told)
+    assert all("No differences." in path.read_text(encoding="utf-8") for path in told)
     assert len(told) == (0 if commands is _hooks else 1)
 
 
