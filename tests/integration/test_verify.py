@@ -130,7 +130,7 @@ CASES: Mapping[str, tuple[Callable[[Verifying], None], int, tuple[str, str, str]
     "moved": (lambda own: own.edit("/files/shared-2.0", "/other/shared-2.0"), 0, ("note", "url-changed", SHARED)),
     "time": (lambda own: own.edit("2024-05-06T07:08:09Z", "2019-05-06T07:08:09Z"), 1, ("error", "file-differs", "app-lib 1.0")),
     "size": (lambda own: own.edit("size = ", "size = 1"), 1, ("error", "file-differs", "app-lib 1.0")),
-    "law": (lambda own: own.edit("tool.deep-lock.build-only = true\n", ""), 1, ("error", "lock-law", "the lock")),
+    "law": (lambda own: own.edit("tool.deep-lock.build-only = true\n", ""), 1, ("error", "lock-invalid", "the lock")),
 }  # fmt: skip
 
 

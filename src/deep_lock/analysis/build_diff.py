@@ -31,9 +31,9 @@ def build_changes(before: LockIndex, after: LockIndex, explain: Explanations) ->
     yield from _member_versions(was, now)
 
 
-def _records(register: LockIndex) -> dict[BuildName, tuple[LockedBuild, ...]]:
+def _records(lock_index: LockIndex) -> dict[BuildName, tuple[LockedBuild, ...]]:
     found: dict[BuildName, tuple[LockedBuild, ...]] = {}
-    for build in register.lock.builds:
+    for build in lock_index.lock.builds:
         key = build.name, build.hook or ""
         found[key] = (*found.get(key, ()), build)
     return found
@@ -105,7 +105,7 @@ def _more_targets(
     more = sorted((_labels(now, after) - _labels(was, before)) & before.labels)
     if not more:
         return
-    had, has = (any(e.sdist_only for e in register.versions.get(name, ())) for register in (before, after))
+    had, has = (any(e.sdist_only for e in lock_index.versions.get(name, ())) for lock_index in (before, after))
     lost_wheels = has and not had
     yield Change(
         code="became-sdist-only" if lost_wheels else "build-new",
@@ -182,11 +182,11 @@ def _environment(builds: Iterable[LockedBuild]) -> dict[str, set[str]]:
     return found
 
 
-def _labels(builds: Iterable[LockedBuild], register: LockIndex) -> frozenset[str]:
-    return frozenset(label for build in builds for label in (build.targets or register.labels))
+def _labels(builds: Iterable[LockedBuild], lock_index: LockIndex) -> frozenset[str]:
+    return frozenset(label for build in builds for label in (build.targets or lock_index.labels))
 
 
-def _targets(builds: Iterable[LockedBuild], register: LockIndex) -> tuple[str, ...]:
+def _targets(builds: Iterable[LockedBuild], lock_index: LockIndex) -> tuple[str, ...]:
     """Return the labels that the builds are for; () where that is all of the lock's."""
-    labels = _labels(builds, register)
-    return () if labels == register.labels else tuple(sorted(labels))
+    labels = _labels(builds, lock_index)
+    return () if labels == lock_index.labels else tuple(sorted(labels))

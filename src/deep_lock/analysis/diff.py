@@ -115,10 +115,10 @@ def _hosts(before: LockIndex, after: LockIndex) -> Iterator[Change]:
             yield Change(code="host-new", name=names[0] if len(names) == 1 else "", now=host, message=message)
 
 
-def _host_uses(register: LockIndex) -> Mapping[str, list[str]]:
+def _host_uses(lock_index: LockIndex) -> Mapping[str, list[str]]:
     """Return the projects by the host of their files."""
     uses: dict[str, dict[str, None]] = {}
-    for entry in register.lock.packages:
+    for entry in lock_index.lock.packages:
         urls = [file.url for file in files_of(entry)]
         urls += [entry.source.url] if isinstance(entry.source, LockedArchive | LockedVcs) else []
         for url in urls:
@@ -166,8 +166,8 @@ def _publishers(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     """Report releases that no publisher of the releases before attests (PEP 740)."""
     for name in _in_both(before, after):
         was, now = (
-            {identity for entry in register.versions[name] for identity in entry.attestation_identities}
-            for register in (before, after)
+            {identity for entry in lock_index.versions[name] for identity in entry.attestation_identities}
+            for lock_index in (before, after)
         )
         if was and not was & now:
             old, new = (" and ".join(sorted(map(_identity_text, identities))) or "none" for identities in (was, now))
@@ -185,10 +185,10 @@ def _in_both(before: LockIndex, after: LockIndex) -> list[str]:
     return sorted(before.versions.keys() & after.versions.keys())
 
 
-def _installed(register: LockIndex) -> dict[str, list[LockedPackage]]:
+def _installed(lock_index: LockIndex) -> dict[str, list[LockedPackage]]:
     """Return the packages of the runtime by name."""
     entries: dict[str, list[LockedPackage]] = {}
-    for entry in register.lock.packages:
+    for entry in lock_index.lock.packages:
         if not is_gate(entry.marker):
             entries.setdefault(entry.name, []).append(entry)
     return entries
@@ -204,7 +204,7 @@ def _projects(before: LockIndex, after: LockIndex, explain: Explanations) -> Ite
     for name in sorted(before.versions.keys() - after.versions.keys()):
         text = _versions_text(before.versions[name])
         yield Change(code="package-gone", name=name, was=text, message=f"{text} is no longer in the lock")
-    used_before, used_after = ({key[0] for key in uses_of(register)} for register in (before, after))
+    used_before, used_after = ({key[0] for key in uses_of(lock_index)} for lock_index in (before, after))
     for name in _in_both(before, after):
         old, new = _role(name in was, name in used_before), _role(name in now, name in used_after)
         if old != new:

@@ -117,7 +117,7 @@ class Path(Struct, frozen=True, kw_only=True, eq=False):
 class Graph(Struct, frozen=True, kw_only=True, eq=False):
     """Nodes in the lock's order; edges of the runtime first, then by build record."""
 
-    register: LockIndex
+    lock_index: LockIndex
     labels: tuple[str, ...]
     """Of the targets, in the lock's order."""
     nodes: Mapping[Key, Node]
@@ -139,24 +139,24 @@ class Graph(Struct, frozen=True, kw_only=True, eq=False):
         return tuple(label for place, label in enumerate(self.labels) if targets >> place & 1)
 
 
-def whole_graph(register: LockIndex, source: str = "deep.lock") -> Graph:
+def whole_graph(lock_index: LockIndex, source: str = "deep.lock") -> Graph:
     """Return the graph on all targets of a lock, with every extra and group; ``source`` is its file name, for errors.
 
     Raises LockInvalid and UsageError on a target that is none.
     """
-    return open_graph(register, chosen_targets(register.lock, (), source), full_selection(register))
+    return open_graph(lock_index, chosen_targets(lock_index.lock, (), source), full_selection(lock_index))
 
 
-def open_graph(register: LockIndex, targets: Sequence[Target], chosen: Selection) -> Graph:
+def open_graph(lock_index: LockIndex, targets: Sequence[Target], chosen: Selection) -> Graph:
     """Return the graph of what a lock installs and builds on these targets, for these extras and groups.
 
     Linear in the edges, times the depth at most. A member that has no entry (in a lock that is not closed) is left out.
     """
-    runtime = _installed(register, targets, chosen)
-    usage = _usage(register, targets, runtime)
-    environments = _environments(register, targets, usage)
-    edges = (*_runtime_edges(register, targets, chosen, environments[0], runtime),)
-    edges += tuple(edge for environment in environments[1:] for edge in _build_edges(register, targets, environment))
+    runtime = _installed(lock_index, targets, chosen)
+    usage = _usage(lock_index, targets, runtime)
+    environments = _environments(lock_index, targets, usage)
+    edges = (*_runtime_edges(lock_index, targets, chosen, environments[0], runtime),)
+    edges += tuple(edge for environment in environments[1:] for edge in _build_edges(lock_index, targets, environment))
     nodes = {
         key: Node(
             key=key,
@@ -166,12 +166,12 @@ def open_graph(register: LockIndex, targets: Sequence[Target], chosen: Selection
             used=usage.used.get(key, 0),
             built=usage.built.get(key, 0),
         )
-        for key, entry in register.entries.items()
+        for key, entry in lock_index.entries.items()
         if key in usage.levels
     }
     every = (*edges, *_edges_to_builds(environments, edges))
     return Graph(
-        register=register,
+        lock_index=lock_index,
         labels=tuple(target.label for target in targets),
         nodes=nodes,
         environments=environments,
@@ -195,13 +195,13 @@ def _everywhere(targets: Sequence[Target]) -> TargetSet:
     return (1 << len(targets)) - 1
 
 
-def _installed(register: LockIndex, targets: Sequence[Target], chosen: Selection) -> dict[Key, TargetSet]:
+def _installed(lock_index: LockIndex, targets: Sequence[Target], chosen: Selection) -> dict[Key, TargetSet]:
     """Return the runtime, in the lock's order."""
     found: defaultdict[Key, TargetSet] = defaultdict(int)
     for place, target in enumerate(targets):
-        for entry in installed_packages(register, target, chosen):
+        for entry in installed_packages(lock_index, target, chosen):
             found[key_of(entry)] |= 1 << place
-    return {key: found[key] for key in register.entries if key in found}
+    return {key: found[key] for key in lock_index.entries if key in found}
 
 
 class _Usage(Struct, kw_only=True):
@@ -214,10 +214,10 @@ class _Usage(Struct, kw_only=True):
     """By the record's place in the lock: its targets, and its level."""
 
 
-def _usage(register: LockIndex, targets: Sequence[Target], runtime: Mapping[Key, TargetSet]) -> _Usage:
+def _usage(lock_index: LockIndex, targets: Sequence[Target], runtime: Mapping[Key, TargetSet]) -> _Usage:
     """Walk level by level: each package is taken once for each target, on the lowest level that holds it there."""
     records: dict[Key, list[tuple[int, LockedBuild, TargetSet]]] = {}
-    for place, build in enumerate(register.lock.builds):
+    for place, build in enumerate(lock_index.lock.builds):
         covered = sum(1 << bit for bit, own in enumerate(targets) if not build.targets or own.label in build.targets)
         records.setdefault(_subject(build), []).append((place, build, covered))
     frontier: dict[Key, TargetSet] = {ROOT: _everywhere(targets), **runtime}
@@ -234,7 +234,7 @@ def _usage(register: LockIndex, targets: Sequence[Target], runtime: Mapping[Key,
                     before, first = found.builds.get(place, (0, level))
                     found.builds[place] = (before | own, first)
                     for member in map(key_of, members(build)):
-                        if member in register.entries:
+                        if member in lock_index.entries:
                             found.used[member] |= own
                             following[member] |= own & ~seen[member]
                             seen[member] |= own
@@ -248,10 +248,10 @@ def _subject(build: LockedBuild) -> Key:
     return ROOT if build.needed == "project" else (build.name, build.version or "", build.source or "")
 
 
-def _environments(register: LockIndex, targets: Sequence[Target], usage: _Usage) -> tuple[Environment, ...]:
+def _environments(lock_index: LockIndex, targets: Sequence[Target], usage: _Usage) -> tuple[Environment, ...]:
     found = [Environment(number=0, record=None, subject=ROOT, level=0, targets=_everywhere(targets))]
     for place, (bits, level) in sorted(usage.builds.items()):
-        build = register.lock.builds[place]
+        build = lock_index.lock.builds[place]
         found.append(Environment(number=len(found), record=build, subject=_subject(build), level=level, targets=bits))
     return tuple(found)
 
@@ -260,7 +260,7 @@ def _environments(register: LockIndex, targets: Sequence[Target], usage: _Usage)
 
 
 def _runtime_edges(
-    register: LockIndex,
+    lock_index: LockIndex,
     targets: Sequence[Target],
     chosen: Selection,
     environment: Environment,
@@ -269,12 +269,12 @@ def _runtime_edges(
     """Yield what the project requires, then the dependencies, in the lock's order."""
     needs: dict[Key, dict[Key, TargetSet]] = {}
     for key, bits in runtime.items():
-        for reference in register.entries[key].dependencies:
-            for child in map(key_of, meant(reference, register)):
+        for reference in lock_index.entries[key].dependencies:
+            for child in map(key_of, meant(reference, lock_index)):
                 if both := bits & runtime.get(child, 0):
                     needs.setdefault(key, {})[child] = both
-    direct = {key: bits for key, bits in runtime.items() if register.entries[key].direct}
-    texts = _texts(_project_requirements(register.lock.inputs, chosen), targets)
+    direct = {key: bits for key, bits in runtime.items() if lock_index.entries[key].direct}
+    texts = _texts(_project_requirements(lock_index.lock.inputs, chosen), targets)
     yield from _edges(environment, runtime, needs, direct, texts)
 
 
@@ -286,7 +286,7 @@ def _project_requirements(inputs: LockedInputs, chosen: Selection) -> Iterator[s
                 yield from texts
 
 
-def _build_edges(register: LockIndex, targets: Sequence[Target], environment: Environment) -> Iterator[Edge]:
+def _build_edges(lock_index: LockIndex, targets: Sequence[Target], environment: Environment) -> Iterator[Edge]:
     """Yield what a build requires, then the dependencies inside its environment: of the final stage, then of the declared."""
     build = environment.record
     if build is None:
@@ -294,7 +294,7 @@ def _build_edges(register: LockIndex, targets: Sequence[Target], environment: En
     texts = _texts(build.all_requires, targets)
     seen: set[tuple[Position, Position]] = set()
     for declared_only, packages in ((False, build.packages), (True, build.declared_packages or ())):
-        for edge in _stage_edges(register, packages, texts, environment, declared_only=declared_only):
+        for edge in _stage_edges(lock_index, packages, texts, environment, declared_only=declared_only):
             if (edge.parent, edge.child) not in seen:
                 seen.add((edge.parent, edge.child))
                 yield edge
@@ -305,7 +305,7 @@ Texts = Mapping[str, Sequence[tuple[str, TargetSet]]]
 
 
 def _stage_edges(
-    register: LockIndex,
+    lock_index: LockIndex,
     packages: Sequence[EnvironmentMember],
     texts: Texts,
     environment: Environment,
@@ -313,7 +313,7 @@ def _stage_edges(
     declared_only: bool,
 ) -> Iterator[Edge]:
     bits = environment.targets
-    inside = {member.name: key_of(member) for member in packages if key_of(member) in register.entries}
+    inside = {member.name: key_of(member) for member in packages if key_of(member) in lock_index.entries}
     needs = {
         inside[member.name]: {inside[name]: bits for name in member.dependencies if name in inside}
         for member in packages
@@ -496,13 +496,13 @@ class Explanations:
     Its methods raise LockInvalid and UsageError where a target of the lock is none.
     """
 
-    def __init__(self, register: LockIndex) -> None:
-        self._register = register
+    def __init__(self, lock_index: LockIndex) -> None:
+        self._lock_index = lock_index
 
     @cached_property
     def graph(self) -> Graph:
         """The whole graph."""
-        return whole_graph(self._register)
+        return whole_graph(self._lock_index)
 
     @cached_property
     def _paths(self) -> Mapping[Position, Path]:

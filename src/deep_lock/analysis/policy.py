@@ -21,9 +21,9 @@ def judge(lock: Lock, policy: Policy, *, now: datetime, old: Lock | None = None)
 
     Raises LockInvalid and UsageError where the lock has a target that is none.
     """
-    register = open_register(ordered(lock))
-    explain = Explanations(register)
-    found = list(matches(register, explain, policy, now=now, old=old))
+    lock_index = open_register(ordered(lock))
+    explain = Explanations(lock_index)
+    found = list(matches(lock_index, explain, policy, now=now, old=old))
     findings = {
         *_findings(found, explain, policy, now),
         *_exception_findings(found, policy, now, against=old is not None),

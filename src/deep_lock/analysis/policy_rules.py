@@ -38,10 +38,10 @@ class RuleMatch(Struct, frozen=True, kw_only=True):
 
 
 def matches(
-    register: LockIndex, explain: Explanations, policy: Policy, *, now: datetime, old: Lock | None
+    lock_index: LockIndex, explain: Explanations, policy: Policy, *, now: datetime, old: Lock | None
 ) -> Iterator[RuleMatch]:
     """Yield what the rules find in a lock, also those that are off: an exception may be for one of them."""
-    lock = register.lock
+    lock = lock_index.lock
     yield from _foreign_hosts(lock, policy)
     yield from _foreign_indexes(lock, policy)
     yield from _shared_hashes(lock)
@@ -49,14 +49,14 @@ def matches(
         yield from _package_source(entry)
         yield from _package_license(entry, policy.licenses)
         yield from _late_file(entry)
-    yield from _built_at_runtime(register)
+    yield from _built_at_runtime(lock_index)
     for build in lock.builds:
         yield from _build(build, policy)
-    yield from _too_deep(register, explain, policy)
-    yield from _ages(register, policy, now)
-    yield from _look_alikes(register)
+    yield from _too_deep(lock_index, explain, policy)
+    yield from _ages(lock_index, policy, now)
+    yield from _look_alikes(lock_index)
     if old is not None:
-        yield from _changes(register, old, policy, now)
+        yield from _changes(lock_index, old, policy, now)
 
 
 def _on_package(
@@ -214,17 +214,17 @@ def _package_license(entry: LockedPackage, allowed: frozenset[str] | None) -> It
 # -- what runs
 
 
-def _built_at_runtime(register: LockIndex) -> Iterator[RuleMatch]:
+def _built_at_runtime(lock_index: LockIndex) -> Iterator[RuleMatch]:
     labels: dict[Key, set[str]] = {}
-    for build in register.lock.builds:
+    for build in lock_index.lock.builds:
         if build.needed != "project":
-            labels.setdefault(record_key(build), set()).update(build.targets or register.labels)
-    for entry in register.lock.packages:
+            labels.setdefault(record_key(build), set()).update(build.targets or lock_index.labels)
+    for entry in lock_index.lock.packages:
         if is_gate(entry.marker):
             continue
         own = labels.get(key_of(entry))
         if own is not None:
-            everywhere = own == register.labels
+            everywhere = own == lock_index.labels
             where = "on all targets" if everywhere else "where no wheel fits"
             message = f"is built from source where it is installed, {where}: its own code runs there"
             targets = () if everywhere else tuple(sorted(own))
@@ -257,10 +257,10 @@ def _build(build: LockedBuild, policy: Policy) -> Iterator[RuleMatch]:
         yield _on_build("downloader", build, message)
 
 
-def _too_deep(register: LockIndex, explain: Explanations, policy: Policy) -> Iterator[RuleMatch]:
+def _too_deep(lock_index: LockIndex, explain: Explanations, policy: Policy) -> Iterator[RuleMatch]:
     if policy.max_depth is None:
         return
-    for entry in register.lock.packages:
+    for entry in lock_index.lock.packages:
         node = explain.graph.nodes.get(key_of(entry))
         if node is not None and node.level > policy.max_depth:
             message = f"is on build level {node.level}, and the deepest allowed level is {policy.max_depth}"
@@ -270,9 +270,9 @@ def _too_deep(register: LockIndex, explain: Explanations, policy: Policy) -> Ite
 # -- who made it, and when
 
 
-def _ages(register: LockIndex, policy: Policy, now: datetime) -> Iterator[RuleMatch]:
-    used = uses_of(register)
-    for entry in register.lock.packages:
+def _ages(lock_index: LockIndex, policy: Policy, now: datetime) -> Iterator[RuleMatch]:
+    used = uses_of(lock_index)
+    for entry in lock_index.lock.packages:
         least = _least_age(policy, installed=not is_gate(entry.marker), builds=key_of(entry) in used)
         if not least or entry.name in policy.ageless or isinstance(entry.source, LockedDirectory):
             continue
@@ -311,27 +311,27 @@ def _late_file(entry: LockedPackage) -> Iterator[RuleMatch]:
         yield _on_package("late-file", entry, message)
 
 
-def _look_alikes(register: LockIndex) -> Iterator[RuleMatch]:
-    for name in sorted(register.versions):
+def _look_alikes(lock_index: LockIndex) -> Iterator[RuleMatch]:
+    for name in sorted(lock_index.versions):
         known = well_known(name)
         if known is not None:
             message = f"its name looks like {known}, a well-known project"
-            key = key_of(register.versions[name][0])
+            key = key_of(lock_index.versions[name][0])
             yield RuleMatch(code="look-alike", name=name, subject=name, message=message, key=key)
 
 
 # -- against the previous lock
 
 
-def _changes(register: LockIndex, old: Lock, policy: Policy, now: datetime) -> Iterator[RuleMatch]:
+def _changes(lock_index: LockIndex, old: Lock, policy: Policy, now: datetime) -> Iterator[RuleMatch]:
     """Yield every change: a rule may be off where the same fact matches another one."""
     hosts, indexes = policy.hosts or frozenset(), policy.indexes or frozenset()
-    for change in every_change(old, register.lock, now=now):
+    for change in every_change(old, lock_index.lock, now=now):
         allowed = (change.code == "host-new" and host_and_port(change.now) in hosts) or (
             change.code == "index-changed" and change.now in indexes
         )
         if change.code in AGAINST and not allowed:
-            entries = register.versions.get(change.name, ())
+            entries = lock_index.versions.get(change.name, ())
             yield RuleMatch(
                 code=change.code,
                 name=change.name,

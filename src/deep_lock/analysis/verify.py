@@ -144,11 +144,11 @@ def _meanings(texts: Iterable[str]) -> frozenset[object]:
     return frozenset(found)
 
 
-def metadata_findings(entry: LockedPackage, every: Sequence[Metadata], register: LockIndex) -> Iterator[Finding]:
+def metadata_findings(entry: LockedPackage, every: Sequence[Metadata], lock_index: LockIndex) -> Iterator[Finding]:
     """Yield where a package differs from the metadata of its files. ``every`` is that of each file that a target takes."""
     if not every:
         return
-    yield from _edges(entry, every, register)
+    yield from _edges(entry, every, lock_index)
     pythons = [metadata.requires_python for metadata in every]
     locked = entry.requires_python
     if locked and not any(_same_pythons(locked, text) for text in pythons):
@@ -158,7 +158,7 @@ def metadata_findings(entry: LockedPackage, every: Sequence[Metadata], register:
         yield _differs("license-differs", entry, "the license", entry.license, licenses)
 
 
-def _edges(entry: LockedPackage, every: Iterable[Metadata], register: LockIndex) -> Iterator[Finding]:
+def _edges(entry: LockedPackage, every: Iterable[Metadata], lock_index: LockIndex) -> Iterator[Finding]:
     """Yield dependencies that no metadata of the release has, and those on a version that none of it admits."""
     required: dict[str, list[Requirement]] = {}
     for metadata in every:
@@ -169,7 +169,7 @@ def _edges(entry: LockedPackage, every: Iterable[Metadata], register: LockIndex)
             message = f"depends on {reference.name} in the lock, and in none of its files"
             yield _finding("edge-invented", "error", entry, message, hint=HINT)
             continue
-        for child in meant(reference, register):
+        for child in meant(reference, lock_index):
             if child.version is not None and not _meets(child.version, required[reference.name]):
                 message = f"depends on {called(child)}, which no requirement of its files admits"
                 yield _finding("edge-unmet", "error", entry, message, hint=HINT)

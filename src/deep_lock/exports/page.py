@@ -1,7 +1,7 @@
-"""A lock as one HTML page for the people who review it.
+"""A lock as one HTML page for people who review it.
 
-Law: the page asks nothing of any network, and its policy (CSP) would not let it; text of the lock reaches it only as data,
-shown by `display`, and no script writes it as markup. The same lock gives the same bytes.
+Invariant: the page makes no request, and its policy (CSP) allows none; text of the lock is in it only as data that went through
+`show`, and no script writes it as markup. The same lock gives the same bytes.
 """
 
 import base64
@@ -21,7 +21,7 @@ from deep_lock.models.lock import LockedArchive
 from deep_lock.sanitize import show
 
 LONGEST = 2_000
-"""Characters of one text: URLs are longer than what a message shows."""
+"""Characters of one text: URLs are longer than what messages show."""
 NAME = "deep-lock.html"
 
 
@@ -45,25 +45,25 @@ def _part(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """Return how a policy names the one inline element that may run, or style."""
+    """Return the source expression that allows one inline script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _data(content: Any) -> str:
-    """Return JSON that ends no element and begins no comment, wherever in HTML it stands."""
+    """Return JSON that ends no element and begins no comment anywhere in HTML."""
     text = msgspec.json.encode(content).decode()
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _content(view: View, graph: Graph) -> dict[str, Any]:
-    """Return the JSON document, with places in lists where it has names: each is there once, and a cut cannot mix them up."""
+    """Return the JSON document, with indices where it has names: shortened names stay apart."""
     found = describe(view, graph)
     packages = {package["id"]: place for place, package in enumerate(found["packages"])}
     labels = {label: place for place, label in enumerate(graph.labels)}
     for package, node in zip(found["packages"], graph.nodes.values(), strict=True):
         source = node.entry.source
         package["source-sha256"] = source.sha256 if isinstance(source, LockedArchive) else None
-        # chains stand in the steps, dependencies in the edges
+        # the steps have the chains, the edges have the dependencies
         del package["chain"], package["dependencies"]
         files = [*package["wheels"], *([package["sdist"]] if package["sdist"] else [])]
         for table in (package, *files):

@@ -1,6 +1,6 @@
-"""Opens a lock and hands what is asked of it to the form that is asked for.
+"""The work of `export`: a lock, or a part of it, in another format.
 
-Law: nothing is resolved, and no index is asked; whether the lock fits its project is not looked at.
+Nothing is resolved or requested, and the lock is not compared with its project.
 """
 
 import os
@@ -34,8 +34,8 @@ def plain_lock(view: View, flags: ExportOptions) -> Exported:
         made = pylock.build_environment(view, flags.build)
     else:
         made = pylock.run_time(view, pylock.Open(extras=flags.extras is None, groups=flags.groups is None))
-    place = _place(flags, made.name)
-    _refuse_name(place)
+    path = _path(flags, made.name)
+    _refuse_name(path)
     here, losses = made.lock, made.losses
     if pylock.has_paths(here):
         if flags.output is None and flags.folder is None:
@@ -44,13 +44,13 @@ def plain_lock(view: View, flags: ExportOptions) -> Exported:
                 f"places: the paths in it are seen from the folder of {show(view.source)}; keep it there",
             )
         else:
-            here = pylock.moved(here, _from(place.parent, flags.lock.parent))
+            here = pylock.moved(here, _from(path.parent, flags.lock.parent))
     trees = any(is_tree(member.entry) for member in made.members)
     command = "uv pip sync" if trees else "pip install -r"
-    head = (*_head(view, made.about, made.targets), f"{command} {_quoted(place.name)}")
+    head = (*_head(view, made.about, made.targets), f"{command} {_quoted(path.name)}")
     return Exported(
         files=((made.name, writer.to_pylock(here, head)),),
-        usage=f"{command} {_shown(place, flags)}",
+        usage=f"{command} {_shown(path, flags)}",
         losses=(*losses, *lost_to_pip(made.members)),
     )
 
@@ -58,22 +58,22 @@ def plain_lock(view: View, flags: ExportOptions) -> Exported:
 def requirement_lines(view: View, flags: ExportOptions) -> Exported:
     """Return a requirements file with hashes. Raises UsageError, TargetsAlike, NotLocked and ConfigError."""
     made = requirements.requirements(view, flags.build)
-    place = _place(flags, REQUIREMENTS)
+    path = _path(flags, REQUIREMENTS)
     command = "uv pip install -r" if made.needs_uv else "pip install --require-hashes -r"
-    head = [*_head(view, made.about, made.targets), f"{command} {_quoted(place.name)}"]
+    head = [*_head(view, made.about, made.targets), f"{command} {_quoted(path.name)}"]
     if made.has_paths:
         head.append(f"Run it in the folder of {show(view.source)}: places are seen from there.")
     losses = made.losses
     options: tuple[str, ...] = ()
     if flags.index_options:
-        seen = _from(place.parent, flags.lock.parent) if made.folders else "."
+        seen = _from(path.parent, flags.lock.parent) if made.folders else "."
         options = requirements.index_options(
             view, tuple(posixpath.normpath(posixpath.join(seen, folder)) for folder in made.folders)
         )
     elif made.folders:
         losses = (*losses, f"places: give --find-links for {', '.join(made.folders)}, or export with --index-options")
     lines = [*(f"# {line}" for line in head), *options, *made.lines, ""]
-    return Exported(files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(place, flags)}", losses=losses)
+    return Exported(files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(path, flags)}", losses=losses)
 
 
 def _head(view: View, about: str, targets: tuple[Target, ...]) -> tuple[str, str]:
@@ -81,42 +81,42 @@ def _head(view: View, about: str, targets: tuple[Target, ...]) -> tuple[str, str
     return f"Made by deep-lock from {source}: {about}. Do not edit: export again.", f"For {labels}."
 
 
-def placed(exported: Exported, flags: ExportOptions) -> Exported:
-    """Return an export whose usage says where its main file will stand, in the place of {file}."""
-    shown = _shown(_place(flags, exported.files[0][0]), flags)
+def with_path(exported: Exported, flags: ExportOptions) -> Exported:
+    """Return an export with the path of its main file for {file} in its usage."""
+    shown = _shown(_path(flags, exported.files[0][0]), flags)
     return replace(exported, usage=exported.usage.replace("{file}", shown))
 
 
-def place_of(flags: ExportOptions, name: str) -> str:
-    """Return where a file of an export will stand, as one would name it from here."""
-    return name if flags.output is None and flags.folder is None else str(_place(flags, name))
+def path_of(flags: ExportOptions, name: str) -> str:
+    """Return the path of a file of an export, from the current folder."""
+    return name if flags.output is None and flags.folder is None else str(_path(flags, name))
 
 
-def _place(flags: ExportOptions, name: str) -> Path:
-    """Return where the file will stand; stdout is taken to lead into the folder of the lock."""
+def _path(flags: ExportOptions, name: str) -> Path:
+    """Return the path of a file; what goes to stdout is taken to be in the folder of the lock."""
     if flags.output is not None:
         return flags.output
     return (flags.folder if flags.folder is not None else flags.lock.parent) / name
 
 
-def _refuse_name(place: Path) -> None:
-    """An installer knows such a lock by its name, and takes any other for a requirements file (PEP 751)."""
-    prefix, _, rest = place.name.partition(".")
+def _refuse_name(path: Path) -> None:
+    """Installers recognize such a lock by its name, and read any other as a requirements file (PEP 751). Raises UsageError."""
+    prefix, _, rest = path.name.partition(".")
     middle, dot, suffix = rest.rpartition(".")
     if (prefix, suffix) == ("pylock", "toml") and "." not in middle and bool(middle) == bool(dot):
         return
     raise UsageError(
-        f"{place.name}: no installer takes a lock of this name", hint="call it pylock.toml or pylock.NAME.toml"
+        f"{path.name}: no installer accepts a lock with this name", hint="name it pylock.toml or pylock.NAME.toml"
     )
 
 
 def _from(folder: Path, lock_folder: Path) -> str:
-    """Return the lock's folder as seen from another. Raises ConfigError where that cannot be said."""
+    """Return the lock's folder relative to another. Raises ConfigError where there is no such path."""
     return seen_from(Path(os.path.realpath(folder)), Path(os.path.realpath(lock_folder)))
 
 
-def _shown(place: Path, flags: ExportOptions) -> str:
-    return _quoted(place.name if flags.output is None and flags.folder is None else str(place))
+def _shown(path: Path, flags: ExportOptions) -> str:
+    return _quoted(path.name if flags.output is None and flags.folder is None else str(path))
 
 
 def _quoted(path: str) -> str:
@@ -128,25 +128,25 @@ Writer = Callable[[View, ExportOptions], Exported]
 
 FORMATS: dict[str, Writer] = {
     "build-constraints": lambda view, flags: build_constraints.constraints(
-        view, per_sdist=flags.per_sdist, place=partial(place_of, flags)
+        view, per_sdist=flags.per_sdist, place=partial(path_of, flags)
     ),
-    "cyclonedx": lambda view, flags: placed(cyclonedx.bom(view, public_index.public_index()), flags),
-    "dot": lambda view, flags: placed(diagram.dot(view), flags),
+    "cyclonedx": lambda view, flags: with_path(cyclonedx.bom(view, public_index.public_index()), flags),
+    "dot": lambda view, flags: with_path(diagram.dot(view), flags),
     "hermeto": lambda view, flags: hermeto.hermeto(view, name_index=flags.index_options),
-    "json": lambda view, flags: placed(json_document.document(view), flags),
-    "mermaid": lambda view, flags: placed(diagram.mermaid(view), flags),
+    "json": lambda view, flags: with_path(json_document.document(view), flags),
+    "mermaid": lambda view, flags: with_path(diagram.mermaid(view), flags),
     "pylock": plain_lock,
     "requirements": requirement_lines,
-    "spdx": lambda view, flags: placed(spdx.document(view, public_index.public_index()), flags),
+    "spdx": lambda view, flags: with_path(spdx.document(view, public_index.public_index()), flags),
 }
-"""What `export -f` takes, and what makes it."""
+"""The values of `export -f`."""
 
 BARE = frozenset({"requirements", "hermeto"})
-"""Formats that know no extras and groups: without a flag they hold the project's own dependencies only."""
+"""Formats without extras and groups: without an option they have the project's own dependencies only."""
 
 
 def export(flags: ExportOptions, reporter: Reporter) -> Exported:
-    """Return the lock in the form that is asked for, unwritten. Raises LockInvalid, UsageError and TargetsAlike."""
+    """Return the lock in the requested format, not written. Raises LockInvalid, UsageError and TargetsAlike."""
     lock = require_lock(flags.lock, reporter)
     view = make_view(
         lock,
@@ -158,8 +158,8 @@ def export(flags: ExportOptions, reporter: Reporter) -> Exported:
     return FORMATS[flags.format](view, flags)
 
 
-def _names(asked: tuple[str, ...] | Literal["all"] | None, form: str) -> frozenset[str] | None:
-    """Return the extras, or groups, to be chosen; None is all."""
-    if asked == "all" or (asked is None and form not in BARE):
+def _names(requested: tuple[str, ...] | Literal["all"] | None, form: str) -> frozenset[str] | None:
+    """Return the extras, or groups, to select; None is all."""
+    if requested == "all" or (requested is None and form not in BARE):
         return None
-    return frozenset(asked or ())
+    return frozenset(requested or ())

@@ -93,11 +93,11 @@ class _Newest:
 
 
 def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Outdated]:
-    register = open_register(lock)
+    lock_index = open_register(lock)
     installed: dict[tuple[str, str], list[Target]] = {}
     direct = set()
     for target in targets:
-        for entry in installed_packages(register, target, full_selection(register)):
+        for entry in installed_packages(lock_index, target, full_selection(lock_index)):
             if entry.source is None and entry.version is not None:
                 installed.setdefault((entry.name, entry.version), []).append(target)
                 direct |= {entry.name} if entry.direct else set()

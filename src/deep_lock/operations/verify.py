@@ -64,14 +64,16 @@ def _rank(finding: Finding) -> tuple[object, ...]:
 
 def _invariants(lock: Lock, targets: tuple[Target, ...]) -> Iterator[Finding]:
     for message in check_closed(lock, targets):
-        yield Finding(code="lock-law", severity="error", subject="the lock", message=message, hint="run deep-lock lock")
+        yield Finding(
+            code="lock-invalid", severity="error", subject="the lock", message=message, hint="run deep-lock lock"
+        )
 
 
 class _Check:
     """One lock, checked package by package."""
 
-    def __init__(self, register: LockIndex, targets: tuple[Target, ...], client: IndexClient, *, deep: bool) -> None:
-        self._register = register
+    def __init__(self, lock_index: LockIndex, targets: tuple[Target, ...], client: IndexClient, *, deep: bool) -> None:
+        self._lock_index = lock_index
         self._targets = targets
         self._client = client
         self._deep = deep
@@ -94,7 +96,7 @@ class _Check:
             self._reported.add(name)
             message = f"its index marks the project as {status}"
             yield Finding(code="project-status", severity="finding", subject=entry.name, message=message)
-        builds = self._register.records.get(key_of(entry), ())
+        builds = self._lock_index.records.get(key_of(entry), ())
         files = self._client.files(name, version) if version in self._client.versions(name) else ()
         yield from index_findings(entry, files, builds, self._targets)
         locked = {file.name for file in files_of(entry)}
@@ -129,7 +131,7 @@ class _Check:
                     code=code, severity="error", subject=called(entry), message=error.message, hint=error.hint
                 )
         if self._deep and not entry.build_only and not unproven:
-            yield from metadata_findings(entry, known, self._register)
+            yield from metadata_findings(entry, known, self._lock_index)
 
     def _facts(self, file: SourceDistribution) -> SdistFacts:
         with self._client.open_sdist(file) as archive:
@@ -137,9 +139,9 @@ class _Check:
 
     def _is_built(self, entry: LockedPackage) -> bool:
         """Whether some target installs the package from its sdist: its dependencies there are those of the backend."""
-        register, chosen = self._register, full_selection(self._register)
+        lock_index, chosen = self._lock_index, full_selection(self._lock_index)
         return any(
-            is_built(register, entry, target) or best_wheel(entry.wheels, target) is None
+            is_built(lock_index, entry, target) or best_wheel(entry.wheels, target) is None
             for target in self._targets
             if holds_in_lock(entry.marker, target, chosen)
         )

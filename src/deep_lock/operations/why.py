@@ -17,26 +17,26 @@ from deep_lock.reports.why import Reasons, inverted_text, reasons, tree_text
 
 def why(path: Path, wanted: str, reporter: Reporter) -> tuple[Reasons, ...]:
     """Return the paths to NAME, or NAME==VERSION, for each package of that name. Raises UsageError and LockInvalid."""
-    register = open_register(require_lock(path, reporter))
-    return reasons(whole_graph(register, path.name), entries_of(register, wanted, path.name))
+    lock_index = open_register(require_lock(path, reporter))
+    return reasons(whole_graph(lock_index, path.name), entries_of(lock_index, wanted, path.name))
 
 
-def entries_of(register: LockIndex, wanted: str, source: str) -> tuple[LockedPackage, ...]:
+def entries_of(lock_index: LockIndex, wanted: str, source: str) -> tuple[LockedPackage, ...]:
     """Return the packages of NAME or NAME==VERSION. Raises UsageError where there is none."""
     text, _, version = wanted.partition("==")
     name = canonicalize_name(text.strip())
-    entries = register.versions.get(name, ())
+    entries = lock_index.versions.get(name, ())
     found = tuple(entry for entry in entries if not version or entry.version == version.strip())
     if found:
         return found
     if entries:
         there = ", ".join(entry.version or "a source tree" for entry in entries)
         raise UsageError(f"{source} has no {name} {version.strip()}", hint=f"it has: {there}")
-    raise UsageError(f"{source} has no package {name}", hint=_near(name, register))
+    raise UsageError(f"{source} has no package {name}", hint=_near(name, lock_index))
 
 
-def _near(name: str, register: LockIndex) -> str:
-    alike = sorted(other for other in register.versions if name in other or other in name)
+def _near(name: str, lock_index: LockIndex) -> str:
+    alike = sorted(other for other in lock_index.versions if name in other or other in name)
     return f"it has: {', '.join(alike[:5])}" if alike else ""
 
 
@@ -47,10 +47,10 @@ def tree(
 
     Raises UsageError and LockInvalid.
     """
-    register = open_register(require_lock(path, reporter))
-    targets = chosen_targets(register.lock, (label,) if label else (), path.name)
-    graph = open_graph(register, targets, full_selection(register))
+    lock_index = open_register(require_lock(path, reporter))
+    targets = chosen_targets(lock_index.lock, (label,) if label else (), path.name)
+    graph = open_graph(lock_index, targets, full_selection(lock_index))
     if not invert:
         return tree_text(graph, builds=builds, depth=depth)
-    names = {entry.name for wanted in invert for entry in entries_of(register, wanted, path.name)}
+    names = {entry.name for wanted in invert for entry in entries_of(lock_index, wanted, path.name)}
     return inverted_text(graph, names, builds=builds, depth=depth)

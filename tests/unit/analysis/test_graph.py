@@ -50,12 +50,12 @@ def _lock(name: str) -> Lock:
 
 
 def _open(lock: Lock, targets: tuple[Target, ...], chosen: Selection | None = None) -> Graph:
-    register = open_register(lock)
-    return open_graph(register, targets, full_selection(register) if chosen is None else chosen)
+    lock_index = open_register(lock)
+    return open_graph(lock_index, targets, full_selection(lock_index) if chosen is None else chosen)
 
 
 def _brute_edge(graph: Graph, edge: Edge) -> BruteEdge:
-    records = {id(build): place for place, build in enumerate(graph.register.lock.builds)}
+    records = {id(build): place for place, build in enumerate(graph.lock_index.lock.builds)}
     record = edge.environment.record
     place = records[id(record)] if record is not None else None
     return (None if edge.parent.subject == ROOT else edge.parent.subject, edge.child.subject, edge.kind, place)
@@ -211,7 +211,7 @@ def test_each_build_is_a_level() -> None:
     (cycle,) = graph.below[to_build.child]
     assert _words([cycle]) == ["z build b"]
     assert [edge.child.subject[0] for edge in graph.below[cycle.child]] == ["b"]
-    explain = Explanations(graph.register)
+    explain = Explanations(graph.lock_index)
     assert explain.build(lock.builds[2]) == ("a 1.0", "build of b 1.0", "build of x 1.0", "y 1.0", "build of z 1.0")
     assert explain.member("b", [lock.builds[2]])[-2:] == ("build of z 1.0", "b 1.0")
     assert explain.package(("ghost", "1.0", "")) == ()
@@ -220,9 +220,9 @@ def test_each_build_is_a_level() -> None:
 def test_what_only_an_extra_runs_is_a_build_tool_without_it() -> None:
     tool = replace(package("x"), marker="'e' in extras", direct=True, also_build=True)
     lock = replace(small_lock(_direct("a"), tool, builds=(_built("a", "x"),)), extras=("e",))
-    register = open_register(lock)
-    assert _levels(open_graph(register, (LINUX,), full_selection(register))) == {"a": 0, "x": 0}
-    without = open_graph(register, (LINUX,), Selection())
+    lock_index = open_register(lock)
+    assert _levels(open_graph(lock_index, (LINUX,), full_selection(lock_index))) == {"a": 0, "x": 0}
+    without = open_graph(lock_index, (LINUX,), Selection())
     assert _levels(without) == {"a": 0, "x": 1}
     assert _words(without.edges) == [". runtime a", "a build x"]
 

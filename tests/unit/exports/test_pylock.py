@@ -246,11 +246,15 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str, str]] = {
     "no such extra": ({"extras": ("nope",)}, "has no extra 'nope'", "postgres"),
     "no installer reads it": (
         {"output": Path("my.lock")},
-        "no installer takes a lock of this name",
+        "no installer accepts a lock with this name",
         "pylock.NAME.toml",
     ),
-    "a dot too many": ({"output": Path("pylock.a.b.toml")}, "no installer takes a lock of this name", "pylock.toml"),
-    "no name": ({"output": Path("pylock..toml")}, "no installer takes a lock of this name", "pylock.toml"),
+    "a dot too many": (
+        {"output": Path("pylock.a.b.toml")},
+        "no installer accepts a lock with this name",
+        "pylock.toml",
+    ),
+    "no name": ({"output": Path("pylock..toml")}, "no installer accepts a lock with this name", "pylock.toml"),
 }
 
 

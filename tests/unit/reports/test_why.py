@@ -36,14 +36,14 @@ def _lock() -> Lock:
 
 def _graph(lock: Lock) -> Graph:
     """Return the graph on the targets of a drawn lock."""
-    register = open_register(lock)
-    return open_graph(register, targets_of(lock), full_selection(register))
+    lock_index = open_register(lock)
+    return open_graph(lock_index, targets_of(lock), full_selection(lock_index))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(closed_locks())
 def test_every_edge_into_an_entry_is_a_way_in_and_every_way_is_made_of_edges(lock: Lock) -> None:
-    register = open_register(lock)
+    lock_index = open_register(lock)
     graph = _graph(lock)
     edges: set[tuple[str, str]] = set()
     names = {entry.name: called(entry) for entry in lock.packages if not is_gate(entry.marker)}
@@ -66,7 +66,7 @@ def test_every_edge_into_an_entry_is_a_way_in_and_every_way_is_made_of_edges(loc
                 assert (above, below) in edges or below.startswith("build of "), (above, below)
         askers = {one for one, other in edges if other == called(entry) and not one.startswith("build of ")}
         told = {chain[-2] for chain in (*found.runtime, *found.builds) if len(chain) > 1}
-        reached = {called(register.entries[key]) for key in graph.nodes}
+        reached = {called(lock_index.entries[key]) for key in graph.nodes}
         assert askers & reached <= told
 
 
@@ -85,12 +85,12 @@ def test_the_tree_with_builds_shows_every_entry_and_a_lock_differs_not_from_itse
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(closed_locks())
 def test_an_inverted_tree_ends_at_what_the_project_asks_for(lock: Lock) -> None:
-    register = open_register(lock)
+    lock_index = open_register(lock)
     graph = _graph(lock)
     asked = {called(entry) for entry in lock.packages if entry.direct}
     for entry in lock.packages[:3]:
         lines = inverted_text(graph, [entry.name], builds=True, depth=None).splitlines()
-        assert lines[0].startswith(called(entry)) or len(register.versions[entry.name]) > 1
+        assert lines[0].startswith(called(entry)) or len(lock_index.versions[entry.name]) > 1
         leaves = [line for line, after in zip(lines, [*lines[1:], ""], strict=True) if _indent(after) <= _indent(line)]
         for leaf in leaves:
             text = re.sub(r"^[ │├└─]*", "", leaf)
