@@ -1,43 +1,4 @@
-"""All errors of deep-lock, by who can mend them; the exit code is that of the group.
-
-::
-
-    DeepLockError                     exit
-    ├── UserError                      2   the project, an option, the configuration
-    │   ├── UsageError                     options that conflict
-    │   ├── ConfigError                    [tool.deep-lock], deep-lock.toml
-    │   ├── ProjectInvalid                 pyproject.toml, setup.cfg, a script block
-    │   ├── RequirementsInvalid            requirements files
-    │   ├── RequirementInvalid             one requirement text
-    │   ├── LockInvalid                    deep.lock cannot be read
-    │   └── CacheInvalid                   the cache folder cannot be used
-    ├── ActionNeeded                   1   a result that the user must act on
-    │   ├── Unsatisfiable                  no set of versions fits
-    │   ├── BuildCycle                     a package that needs itself to be built
-    │   ├── TargetsAlike                   no marker distinguishes two targets that differ
-    │   ├── Stale                          the lock does not fit its inputs
-    │   └── PolicyBroken                   the lock breaks the policy of the project
-    ├── IndexFault                     3   network or index fault: a retry may help
-    │   ├── NetworkError                   no response, or an incomplete one
-    │   │   └── NotFound                   404 for a file that a page lists
-    │   ├── IndexInvalid                   a response that is not one of a package index
-    │   ├── NotCached                      --offline, and the cache lacks it
-    │   └── AccessDenied                   401, 403: no fallback to another index
-    └── SafetyError                    4   refused for safety
-        ├── HashMismatch                   the bytes have another digest
-        ├── HashMissing / HashWeak         no digest, or none as strong as sha256
-        ├── MetadataInvalid                core metadata that cannot be trusted
-        │   └── NameMismatch               ... because it is another project's
-        ├── PyprojectInvalid               an sdist's pyproject.toml breaks PEP 518/517
-        ├── LimitExceeded                  larger, deeper or longer than allowed
-        ├── UrlForbidden                   a URL that must not be followed
-        ├── HookRefused                    only a backend has the answer, and it may not run
-        ├── HookTimeout                    a build hook exceeded its time limit
-        ├── HookOutputLimit                a build hook exceeded its output limit
-        ├── HookFailed                     a build hook failed, or could not be started
-        ├── HookBadResult                  a build hook returned an invalid result
-        └── ArchiveError                   ArchiveUnsafe, ArchiveTooBig, ArchiveBroken, ArchiveAmbiguous
-"""
+"""All errors of deep-lock, in four groups: UserError, ActionNeeded, IndexFault and SafetyError. The group has the exit code."""
 
 from typing import ClassVar
 

@@ -4,15 +4,15 @@ Invariant: every package that is installed or used there is a node, and a path f
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from heapq import heappop, heappush
-from itertools import count
+from itertools import chain, count
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from deep_lock.lockfile.index import Key, LockIndex, called, key_of, meant, members, parsed
+from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, meant, members, parsed, record_key
 from deep_lock.lockfile.selection import Selection, full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import EnvironmentMember, LockedBuild, LockedInputs, LockedPackage
@@ -155,8 +155,8 @@ def open_graph(lock_index: LockIndex, targets: Sequence[Target], chosen: Selecti
     runtime = _installed(lock_index, targets, chosen)
     usage = _usage(lock_index, targets, runtime)
     environments = _environments(lock_index, targets, usage)
-    edges = (*_runtime_edges(lock_index, targets, chosen, environments[0], runtime),)
-    edges += tuple(edge for environment in environments[1:] for edge in _build_edges(lock_index, targets, environment))
+    builds = (_build_edges(lock_index, targets, environment) for environment in environments[1:])
+    edges = (*_runtime_edges(lock_index, targets, chosen, environments[0], runtime), *chain.from_iterable(builds))
     nodes = {
         key: Node(
             key=key,
@@ -195,6 +195,10 @@ def _everywhere(targets: Sequence[Target]) -> TargetSet:
     return (1 << len(targets)) - 1
 
 
+def _where(targets: Sequence[Target], test: Callable[[Target], bool]) -> TargetSet:
+    return sum(1 << bit for bit, target in enumerate(targets) if test(target))
+
+
 def _installed(lock_index: LockIndex, targets: Sequence[Target], chosen: Selection) -> dict[Key, TargetSet]:
     """Return the runtime, in the lock's order."""
     found: defaultdict[Key, TargetSet] = defaultdict(int)
@@ -218,7 +222,7 @@ def _usage(lock_index: LockIndex, targets: Sequence[Target], runtime: Mapping[Ke
     """Walk level by level: each package is taken once for each target, on the lowest level that holds it there."""
     records: dict[Key, list[tuple[int, LockedBuild, TargetSet]]] = {}
     for place, build in enumerate(lock_index.lock.builds):
-        covered = sum(1 << bit for bit, own in enumerate(targets) if not build.targets or own.label in build.targets)
+        covered = _build_targets(build, targets)
         records.setdefault(_subject(build), []).append((place, build, covered))
     frontier: dict[Key, TargetSet] = {ROOT: _everywhere(targets), **runtime}
     seen = defaultdict(int, frontier)
@@ -244,8 +248,12 @@ def _usage(lock_index: LockIndex, targets: Sequence[Target], runtime: Mapping[Ke
     return found
 
 
+def _build_targets(build: LockedBuild, targets: Sequence[Target]) -> TargetSet:
+    return _where(targets, lambda target: covers(build, target.label))
+
+
 def _subject(build: LockedBuild) -> Key:
-    return ROOT if build.needed == "project" else (build.name, build.version or "", build.source or "")
+    return ROOT if build.needed == "project" else record_key(build)
 
 
 def _environments(lock_index: LockIndex, targets: Sequence[Target], usage: _Usage) -> tuple[Environment, ...]:
@@ -368,16 +376,14 @@ def _texts(texts: Iterable[str], targets: Sequence[Target]) -> Texts:
     found: dict[str, list[tuple[str, TargetSet]]] = {}
     for text in dict.fromkeys(texts):
         for requirement in parsed((text,)):
-            if where := _where(requirement, targets):
+            if where := _requirement_targets(requirement, targets):
                 found.setdefault(requirement.name, []).append((text, where))
     return found
 
 
-def _where(requirement: Requirement, targets: Sequence[Target]) -> TargetSet:
-    if requirement.marker is None:
-        return _everywhere(targets)
+def _requirement_targets(requirement: Requirement, targets: Sequence[Target]) -> TargetSet:
     try:
-        return sum(1 << bit for bit, target in enumerate(targets) if holds(requirement.marker, target))
+        return _where(targets, partial(holds, requirement.marker))
     except UnevaluableMarker:
         # the resolver leaves such a requirement out, and warns of it
         return 0
