@@ -16,7 +16,7 @@ from deep_lock.models.lock import Lock
 from deep_lock.models.policy import AGAINST, Exemption, Policy
 
 
-def judge(lock: Lock, policy: Policy, *, now: datetime, old: Lock | None = None) -> tuple[Finding, ...]:
+def evaluate(lock: Lock, policy: Policy, *, now: datetime, old: Lock | None = None) -> tuple[Finding, ...]:
     """Return what a policy finds in a lock, errors first. ``now`` is aware; ``old`` is the previous lock, if it is known.
 
     Raises LockInvalid and UsageError where the lock has a target that is none.

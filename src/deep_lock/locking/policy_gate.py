@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from deep_lock.analysis.policy import judge
+from deep_lock.analysis.policy import evaluate
 from deep_lock.errors import PolicyBroken
 from deep_lock.models.lock import Lock
 from deep_lock.models.policy import Policy
@@ -13,7 +13,7 @@ MAX_TOLD = 25
 
 def hold(lock: Lock, policy: Policy, name: str, *, now: datetime) -> None:
     """Raise PolicyBroken, with every error that the policy finds in the lock; ``name`` is what the lock is called."""
-    errors = [finding for finding in judge(lock, policy, now=now) if finding.severity == "error"]
+    errors = [finding for finding in evaluate(lock, policy, now=now) if finding.severity == "error"]
     if errors:
         told = [finding_line(finding) for finding in errors[:MAX_TOLD]]
         if len(errors) > MAX_TOLD:

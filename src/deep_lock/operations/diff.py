@@ -42,7 +42,7 @@ def _policy_findings(old: Lock, new: LockFile, surroundings: RunContext) -> tupl
     if policy is None or not new.lock.targets:
         return ()
     # another tool's lock has no builds to compare with
-    return policy_rules.judge(new.lock, policy, now=surroundings.now, old=old if old.targets else None)
+    return policy_rules.evaluate(new.lock, policy, now=surroundings.now, old=old if old.targets else None)
 
 
 def _side(name: str, lock: Path, surroundings: RunContext, reporter: Reporter) -> tuple[str, LockFile]:

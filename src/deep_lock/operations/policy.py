@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from deep_lock.analysis.policy import judge
+from deep_lock.analysis.policy import evaluate
 from deep_lock.config.options import PolicyOptions
 from deep_lock.config.policy import read_policy_file
 from deep_lock.errors import ConfigError
@@ -33,4 +33,4 @@ def check_policy(flags: PolicyOptions, reporter: Reporter) -> PolicyResult:
         policy = read_settings(flags.lock.parent).policy or Policy()
     new = read_lock_file(flags.lock, reporter)
     old = read_lock_file(flags.against, reporter).lock if flags.against is not None else None
-    return PolicyResult(findings=judge(new.lock, policy, now=flags.now, old=old), lines=new.lines)
+    return PolicyResult(findings=evaluate(new.lock, policy, now=flags.now, old=old), lines=new.lines)

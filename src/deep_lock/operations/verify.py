@@ -1,4 +1,4 @@
-"""The work of `verify`: asks the indexes what changed since a lock was made; with ``deep``, compares every byte of it.
+"""The work of `verify`: compares a lock with what its indexes have now; with ``deep``, compares every byte of it.
 
 Nothing is resolved or written. The lock's own indexes are used, unless options or settings name others.
 """

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
 
-from deep_lock.analysis.policy import judge
+from deep_lock.analysis.policy import evaluate
 from deep_lock.cli.main import run
 from deep_lock.lockfile.writer import to_text
 from deep_lock.models.changes import CODES, Finding
@@ -324,7 +324,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.code}-{'-'.join(case.subjects) or 'quiet'}")
 def test_rules(case: Case) -> None:
-    found = [one for one in judge(case.lock, case.policy, now=NOW, old=case.old) if one.code == case.code]
+    found = [one for one in evaluate(case.lock, case.policy, now=NOW, old=case.old) if one.code == case.code]
     assert tuple(sorted({one.subject for one in found})) == case.subjects
     for one in found:
         assert one.severity == (case.severity or RULES[case.code][0])
@@ -344,7 +344,7 @@ def test_rules_against_a_lock_are_codes_of_changes() -> None:
 
 @pytest.mark.parametrize("lock", [PLAIN, DEEP], ids=["plain", "deep"])
 def test_a_lock_like_most_keeps_the_default_policy(lock: Lock) -> None:
-    assert judge(lock, Policy(), now=NOW) == ()
+    assert evaluate(lock, Policy(), now=NOW) == ()
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -352,21 +352,23 @@ def test_a_lock_like_most_keeps_the_default_policy(lock: Lock) -> None:
 def test_one_lock_has_one_answer(lock: Lock) -> None:
     policy = Policy(levels=dict.fromkeys(RULES, "finding"), max_depth=0, backends=frozenset())
     turned = replace(lock, packages=lock.packages[::-1], builds=lock.builds[::-1])
-    assert judge(lock, policy, now=NOW) == judge(turned, policy, now=NOW)
-    assert not [one for one in judge(lock, policy, now=NOW, old=lock) if one.code in AGAINST]
+    assert evaluate(lock, policy, now=NOW) == evaluate(turned, policy, now=NOW)
+    assert not [one for one in evaluate(lock, policy, now=NOW, old=lock) if one.code in AGAINST]
 
 
 def test_a_finding_says_what_brings_it_in_and_where() -> None:
     lock = with_build(members=("nodeenv", "setuptools"), targets=("cp313-x86_64-manylinux_2_28",), needed="targets")
-    (build,) = (one for one in judge(lock, Policy(), now=NOW) if one.code == "downloader")
+    (build,) = (one for one in evaluate(lock, Policy(), now=NOW) if one.code == "downloader")
     assert (build.chain, build.targets) == (("old 1.0",), ("cp313-x86_64-manylinux_2_28",))
-    (entry,) = judge(DEEP, Policy(max_depth=1), now=NOW)
+    (entry,) = evaluate(DEEP, Policy(max_depth=1), now=NOW)
     assert entry.chain == ("build of old 1.0", "build of middle 1.0", "bottom 1.0")
 
 
-def test_the_build_of_the_project_is_judged_too() -> None:
+def test_the_build_of_the_project_is_checked_too() -> None:
     own = build_of("app", "setuptools", needed="project", source=".", sdist=None, backend_path=(".",))
-    found = judge(small_lock(backend(), builds=(own,)), Policy(backends=frozenset({"setuptools.build_meta"})), now=NOW)
+    found = evaluate(
+        small_lock(backend(), builds=(own,)), Policy(backends=frozenset({"setuptools.build_meta"})), now=NOW
+    )
     assert [(one.code, one.subject, one.chain) for one in found] == [
         ("backend", "app 1.0", ()),
         ("backend-path", "app 1.0", ()),
@@ -385,7 +387,7 @@ COMPUTED = small_lock(replace(direct("app"), hash_origin="computed"))
 
 def told(lock: Lock, *exemptions: Exemption, old: Lock | None = None) -> list[tuple[str, str]]:
     policy = Policy(exceptions=exemptions, levels={"hash-computed": "error"})
-    return [(one.code, one.severity) for one in judge(lock, policy, now=NOW + timedelta(hours=23), old=old)]
+    return [(one.code, one.severity) for one in evaluate(lock, policy, now=NOW + timedelta(hours=23), old=old)]
 
 
 @pytest.mark.parametrize(
@@ -406,7 +408,7 @@ def test_exceptions(exemption: Exemption, expected: list[tuple[str, str]]) -> No
 
 
 def test_an_exception_says_why_in_the_finding() -> None:
-    (finding,) = judge(COMPUTED, Policy(exceptions=(exempt(),)), now=NOW)
+    (finding,) = evaluate(COMPUTED, Policy(exceptions=(exempt(),)), now=NOW)
     assert finding.message.endswith("(excepted until 2026-06-01: seen)")
     assert finding.hint == ""
 
@@ -419,7 +421,7 @@ def test_an_exception_of_a_rule_that_was_not_asked_is_not_called_unused() -> Non
 
 def test_levels_make_louder_and_quieter() -> None:
     levels = {
-        code: [one.severity for one in judge(COMPUTED, Policy(levels={"hash-computed": code}), now=NOW)]
+        code: [one.severity for one in evaluate(COMPUTED, Policy(levels={"hash-computed": code}), now=NOW)]
         for code in ("error", "note", "off")
     }
     assert levels == {"error": ["error"], "note": ["note"], "off": []}
