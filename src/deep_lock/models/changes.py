@@ -1,41 +1,41 @@
-"""Differences between two locks, and findings of a review, for people who decide and for programs that show them."""
+"""The differences between two locks, for reviewers and for other programs."""
 
 from typing import Literal, get_args
 
 from msgspec import Struct
 
 Weight = Literal["danger", "look", "version", "quiet"]
-"""How much attention a change needs: danger first, quiet none."""
+"""How important it is to a reviewer, the most important first."""
 
 CODES: dict[str, tuple[int, Weight, str]] = {
-    "hash-changed": (
-        1,
-        "danger",
-        "The sha256 of a file changed under the same version and file name: published files never change.",
-    ),
-    "host-new": (2, "danger", "Files come from a host that the old lock does not have."),
-    "index-changed": (2, "danger", "A project comes from another index."),
-    "build-dep-new": (4, "danger", "A new project runs during a build."),
-    "became-sdist-only": (3, "danger", "A release no longer has a wheel: its own code runs where it is installed."),
-    "build-new": (5, "danger", "A package is newly built from source: its backend and its own code run."),
-    "backend-changed": (5, "danger", "A build uses another backend."),
-    "requires-changed": (6, "look", "The build requirements of a package changed."),
-    "evidence-lowered": (6, "look", "The build requirements of a package were known, and are now assumed."),
-    "role-changed": (7, "look", "A project moved between the runtime and the builds."),
-    "source-changed": (7, "look", "The source of a project changed: a release, an archive, a path or a repository."),
+    "hash-changed": (1, "danger", "Other bytes under the same version and file name: published files never change."),
+    "host-new": (2, "danger", "Files come from a host that the old lock does not know."),
+    "index-changed": (2, "danger", "A project comes from another index than before."),
+    "build-dep-new": (4, "danger", "A project is new in the build environments: its code runs in a build."),
+    "became-sdist-only": (3, "danger", "A release has no wheel any more: its own code runs when it is built."),
+    "build-new": (5, "danger", "A package is built that was not built before: its backend and its own code run."),
+    "backend-changed": (5, "danger", "A build uses another backend than before."),
+    "requires-changed": (6, "look", "The requirements of a build changed."),
+    "evidence-lowered": (6, "look", "The requirements from a backend were known, and are assumed now."),
+    "role-changed": (7, "look", "A project moved between the runtime packages and the build environments."),
+    "source-changed": (7, "look", "A project is from another kind of source: an index, a path or a repository."),
     "provenance-lost": (7, "look", "The publisher attestation changed or disappeared."),
-    "yanked-new": (7, "look", "A release was yanked, or a yanked release was selected."),
-    "license-changed": (8, "look", "The license of an installed package changed, or is no longer stated."),
-    "package-new": (8, "look", "A project is new at runtime."),
-    "build-gone": (9, "look", "A package that is still in the lock no longer has a build record."),
-    "settings-changed": (9, "look", "The settings, targets or inputs of the lock changed."),
-    "downgraded": (10, "version", "The version is lower than before."),
-    "version-changed": (11, "version", "The version is higher than before."),
+    "yanked-new": (7, "look", "A locked release was yanked, or a yanked one is new."),
+    "license-changed": (8, "look", "The license of a runtime package changed or disappeared."),
+    "package-new": (8, "look", "A project is new among the runtime packages."),
+    "build-gone": (9, "look", "A package that is still locked has no build record any more."),
+    "settings-changed": (9, "look", "The settings, the targets or the inputs of the lock changed."),
+    "downgraded": (10, "version", "An older version than before."),
+    "version-changed": (11, "version", "A newer version than before."),
     "package-gone": (12, "version", "A project is no longer in the lock."),
-    "files-changed": (20, "quiet", "The files of the same release changed."),
-    "edges-changed": (20, "quiet", "The dependencies of the same release changed."),
-    "marker-changed": (20, "quiet", "The marker of a package changed: its targets, extras or groups."),
-    "details-changed": (20, "quiet", "Only details differ: a size, a time, a mark."),
+    "files-changed": (20, "quiet", "Other files of the same release are listed."),
+    "edges-changed": (20, "quiet", "The dependencies of a release changed."),
+    "marker-changed": (
+        20,
+        "quiet",
+        "The marker of a package changed: it is installed on other targets, or with other extras and groups.",
+    ),
+    "details-changed": (20, "quiet", "Only details changed: a size, a time, a mark."),
 }
 """By code: its rank (1 is read first), its weight, and what it means."""
 
@@ -45,15 +45,15 @@ class Change(Struct, frozen=True, kw_only=True):
 
     code: str
     name: str
-    """The project; "" where the change is about the lock."""
+    """The project that changed; "" for the lock itself."""
     was: str = ""
     now: str = ""
     message: str
     """One line, without the name."""
     chain: tuple[str, ...] = ()
-    """What brings it in, from a direct dependency down; a build is written "build of NAME VERSION"."""
+    """Why it is in the lock: from a requirement of the project down to it; a build is written "build of NAME VERSION"."""
     targets: tuple[str, ...] = ()
-    """Labels of the targets that it touches; empty: all, or it is not about targets."""
+    """Labels of the targets that it affects; empty: all, or none in particular."""
 
     @property
     def rank(self) -> int:
@@ -65,13 +65,13 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 Severity = Literal["error", "finding", "note"]
-"""An error fails the command; a finding needs a review; a note is information."""
+"""An error fails the command; a finding needs a review; a note is only shown."""
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """The worst first."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that a review found."""
+    """One finding of a review."""
 
     code: str
     severity: Severity
@@ -80,6 +80,6 @@ class Finding(Struct, frozen=True, kw_only=True):
     """One line, without the subject."""
     hint: str = ""
     chain: tuple[str, ...] = ()
-    """What brings the subject in, from a direct dependency down; a build is written "build of NAME VERSION"."""
+    """Why the subject is in the lock, from a requirement of the project; a build is written "build of NAME VERSION"."""
     targets: tuple[str, ...] = ()
-    """Labels of the targets that it touches; empty: all, or it is not about targets."""
+    """Labels of the targets that it affects; empty: all, or none in particular."""

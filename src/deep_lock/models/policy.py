@@ -1,7 +1,6 @@
-"""What a project requires of its lock, apart from being right: rules, the level of each, and exceptions.
+"""The policy of a project for its lock: rules, their levels, and exceptions.
 
-Invariant: a rule that a policy does not mention has its level of `RULES`. A policy cannot turn off the report of an expired
-exception.
+A rule without a configured level has the level of this module. An exception ends with its day: then the rule applies.
 """
 
 from collections.abc import Mapping
@@ -11,38 +10,38 @@ from typing import Literal
 from msgspec import Struct
 
 Level = Literal["error", "finding", "note", "off"]
-"""The severity of what a rule finds, or "off"."""
+"""The level of a rule: a severity of a finding, or "off"."""
 
 WEEK = timedelta(days=7)
 LATE = timedelta(days=14)
-"""After this time releases hardly ever get another file, and indexes begin to refuse it."""
+"""After this time, a release normally gets no further wheels, and indexes begin to refuse them."""
 
 RULES: dict[str, tuple[Level, str]] = {
     # where files come from, and what they are
-    "foreign-host": ("error", "A file comes from a host that its index does not use."),
-    "foreign-index": ("error", "A package comes from an index that is not allowed."),
-    "insecure-url": ("finding", "A file, a repository or an index is used without TLS."),
-    "direct-url": ("finding", "A package comes from a URL or a repository, and not from an index."),
+    "foreign-host": ("error", "A file is from a host that its index does not use."),
+    "foreign-index": ("error", "A package is from an index that is not allowed."),
+    "insecure-url": ("finding", "A file, a repository or an index has a URL without TLS."),
+    "direct-url": ("finding", "A package is from a URL or a repository, not from an index."),
     "hash-shared": ("error", "Files of two packages have the same sha256."),
-    "hash-computed": ("finding", "The index gives no sha256: it was computed from the downloaded file."),
+    "hash-computed": ("finding", "The index has no sha256: it was computed from the downloaded file."),
     # what runs
-    "built-at-run-time": ("off", "An installed package has no wheel for a target, and is built there."),
+    "built-at-run-time": ("off", "A runtime package has no wheel for a target, and is built there."),
     "backend": ("error", "A build uses a backend that is not allowed."),
-    "backend-path": ("finding", "A build uses a backend in its own source tree."),
-    "assumed": ("finding", "Build requirements or dependencies are assumed."),
-    "cargo-lock": ("note", "A build compiles crates that are not part of the lock."),
+    "backend-path": ("finding", "A build uses a backend from its own sdist."),
+    "assumed": ("finding", "The requirements from a backend, or of a release, are assumed."),
+    "cargo-lock": ("note", "A build compiles crates, which are not in the lock."),
     "downloader": ("finding", "A build environment has a project that downloads code while it runs."),
-    "too-deep": ("error", "A package is on a deeper build level than allowed."),
+    "too-deep": ("error", "A package is needed through more nested builds than allowed."),
     # who made it, and when
-    "too-new": ("finding", "A file is newer than the minimum age."),
-    "no-upload-time": ("off", "The upload time of a file is unknown."),
-    "late-file": ("finding", "A file was added to a release more than 14 days after its first file."),
-    "look-alike": ("finding", "A name looks like that of a well-known project."),
-    "yanked": ("finding", "A release was already yanked when it was locked."),
+    "too-new": ("finding", "A file was uploaded too recently."),
+    "no-upload-time": ("off", "A file has no upload time."),
+    "late-file": ("finding", "A file was added to a release more than 14 days after its first."),
+    "look-alike": ("finding", "A name is similar to a well-known one."),
+    "yanked": ("finding", "A release was yanked when it was locked."),
     # what it may be used for
-    "license": ("error", "An installed package has a license that is not allowed."),
-    "license-unknown": ("off", "An installed package states no license expression."),
-    # against an earlier lock: the codes of `models.changes`
+    "license": ("error", "A runtime package has a license that is not allowed."),
+    "license-unknown": ("off", "A runtime package has no license expression."),
+    # against an earlier lock: the codes of `model.changes`
     "hash-changed": ("error", ""),
     "host-new": ("error", ""),
     "index-changed": ("error", ""),
@@ -62,14 +61,14 @@ RULES: dict[str, tuple[Level, str]] = {
     "settings-changed": ("note", ""),
     "downgraded": ("note", ""),
 }
-"""By code: its default level, and what it finds; "" is a code of `models.changes`."""
+"""By code: the default level, and what the rule finds; "" for a code of `models.changes`."""
 
 AGAINST = frozenset(code for code, (_, meaning) in RULES.items() if not meaning)
 """Rules that need an earlier lock."""
 
 
 class Exemption(Struct, frozen=True, kw_only=True):
-    """One ``exceptions`` table: what is known, and allowed until a day."""
+    """One ``exceptions`` table: a known finding, accepted until a day."""
 
     name: str
     """A normalized project name."""
@@ -78,26 +77,26 @@ class Exemption(Struct, frozen=True, kw_only=True):
     rule: str
     reason: str
     until: date
-    """The last day on which it holds, in UTC."""
+    """The last day on which it applies, in UTC."""
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """What a lock must meet. None: not configured."""
+    """The policy of a project. None: not configured."""
 
     hosts: frozenset[str] | None = None
-    """Hosts, with a port where it is not the scheme's, in lower case."""
+    """Hosts in lower case, with a port if it is not the default of the scheme."""
     indexes: frozenset[str] | None = None
     """URLs, each ending in "/"."""
     backends: frozenset[str] | None = None
     min_age: timedelta | None = None
-    """Of what is installed. None: a week, and times may be missing."""
+    """Of runtime packages. None: not configured; then a week is required, and upload times may be missing."""
     min_age_build: timedelta | None = None
-    """Of what builds; None: as at run time."""
+    """Of build packages; None: as of runtime packages."""
     ageless: frozenset[str] = frozenset()
-    """Projects without a minimum age."""
+    """Projects without a required age."""
     max_depth: int | None = None
     licenses: frozenset[str] | None = None
-    """SPDX identifiers, canonical, each with its exception where it has one: "A WITH B"."""
+    """SPDX identifiers, canonical, each with its exception if it has one: "A WITH B"."""
     levels: Mapping[str, Level] = {}
     exceptions: tuple[Exemption, ...] = ()
 
