@@ -81,7 +81,7 @@ def project_name(layers: Layers) -> str:
 
 def draw(view: View) -> Drawing:
     """Return what is installed and built on the view's targets, for its extras and groups."""
-    layers = open_layers(view.register, view.targets, view.chosen)
+    layers = open_layers(view.lock_index, view.targets, view.selection)
     ids = _ids(layers)
     boxes = tuple(
         Box(
@@ -145,7 +145,7 @@ def graph(view: View) -> Exported:
     return Exported(
         files=(("deep-lock.dot", _text(draw(view))),),
         usage="dot -Tsvg -O {file}",
-        losses=("files, hashes, markers and indexes are not in a picture",),
+        unsupported=("files, hashes, markers and indexes are not in a picture",),
     )
 
 
@@ -208,16 +208,16 @@ def flowchart(view: View) -> Exported:
     lines = _lines(draw(view))
     text = "\n".join([*lines, ""])
     arrows = sum(f" {arrow} " in line for line in lines for arrow in set(_MERMAID_ARROWS.values()))
-    losses = ["files, hashes, markers, targets and indexes are not in a picture"]
+    unsupported = ["files, hashes, markers, targets and indexes are not in a picture"]
     if arrows > MAX_EDGES or len(text) > MAX_TEXT:
-        losses.append(
+        unsupported.append(
             f"{arrows} arrows and {len(text)} characters are more than Mermaid draws by default ({MAX_EDGES} and"
             f" {MAX_TEXT}): set maxEdges and maxTextSize, take one --target, or -f dot"
         )
     return Exported(
         files=(("deep-lock.mmd", text),),
         usage="put it between ```mermaid and ``` in a Markdown comment, or: npx @mermaid-js/mermaid-cli -i {file} -o lock.svg",
-        losses=tuple(losses),
+        unsupported=tuple(unsupported),
     )
 
 

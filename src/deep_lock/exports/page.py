@@ -26,7 +26,7 @@ NAME = "deep-lock.html"
 
 def page(view: View) -> Exported:
     """Return the page."""
-    layers = open_layers(view.register, view.targets, view.chosen)
+    layers = open_layers(view.lock_index, view.targets, view.selection)
     style, script = _part("page.css"), _part("page.js")
     text = Template(_part("page.html")).substitute(
         title=escape(show(f"{view.source}: deep-lock report")),

@@ -17,7 +17,7 @@ from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.exports import build_constraints, cyclonedx, diagram, hermeto, json_document, pylock, requirements, spdx
 from deep_lock.exports import diagram as diagram_module
-from deep_lock.exports.view import Exported, View, is_tree, lost_to_pip, make_view
+from deep_lock.exports.view import Exported, View, make_view
 from deep_lock.lockfile import writer
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.lockfile.targets import chosen_targets
@@ -34,25 +34,24 @@ def plain_lock(view: View, flags: ExportOptions) -> Exported:
     if flags.build:
         made = pylock.build_environment(view, flags.build)
     else:
-        made = pylock.run_time(view, pylock.Open(extras=flags.extras is None, groups=flags.groups is None))
+        made = pylock.runtime_lock(view, pylock.Selectable(extras=flags.extras is None, groups=flags.groups is None))
     place = _place(flags, made.name)
     _refuse_name(place)
-    here, losses = made.lock, made.losses
+    here, unsupported = made.lock, made.unsupported
     if pylock.has_paths(here):
         if flags.output is None and flags.folder is None:
-            losses = (
-                *losses,
-                f"places: the paths in it are seen from the folder of {show(view.source)}; keep it there",
+            unsupported = (
+                *unsupported,
+                f"paths: they are relative to the folder of {show(view.source)}; keep the file there",
             )
         else:
             here = pylock.moved(here, _from(place.parent, flags.lock.parent))
-    trees = any(is_tree(member.entry) for member in made.members)
-    command = "uv pip sync" if trees else "pip install -r"
+    command = "uv pip sync" if made.needs_uv else "pip install -r"
     head = (*_head(view, made.about, made.targets), f"{command} {_quoted(place.name)}")
     return Exported(
         files=((made.name, writer.to_pylock(here, head)),),
         usage=f"{command} {_shown(place, flags)}",
-        losses=(*losses, *lost_to_pip(made.members)),
+        unsupported=unsupported,
     )
 
 
@@ -64,7 +63,7 @@ def requirement_lines(view: View, flags: ExportOptions) -> Exported:
     head = [*_head(view, made.about, made.targets), f"{command} {_quoted(place.name)}"]
     if made.has_paths:
         head.append(f"Run it in the folder of {show(view.source)}: places are seen from there.")
-    losses = made.losses
+    unsupported = made.unsupported
     options: tuple[str, ...] = ()
     if flags.index_options:
         seen = _from(place.parent, flags.lock.parent) if made.folders else "."
@@ -72,9 +71,14 @@ def requirement_lines(view: View, flags: ExportOptions) -> Exported:
             view, tuple(posixpath.normpath(posixpath.join(seen, folder)) for folder in made.folders)
         )
     elif made.folders:
-        losses = (*losses, f"places: give --find-links for {', '.join(made.folders)}, or export with --index-options")
+        unsupported = (
+            *unsupported,
+            f"folders: pass --find-links for {', '.join(made.folders)}, or export with --index-options",
+        )
     lines = [*(f"# {line}" for line in head), *options, *made.lines, ""]
-    return Exported(files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(place, flags)}", losses=losses)
+    return Exported(
+        files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(place, flags)}", unsupported=unsupported
+    )
 
 
 def _head(view: View, about: str, targets: tuple[Target, ...]) -> tuple[str, str]:

@@ -124,7 +124,7 @@ def _pictures(view: View) -> tuple[Picture, Picture]:
 
 def _shows(view: View) -> None:
     """Hold both pictures to what brute force tells of the lock."""
-    told = [tell(view.lock, target, view.chosen.extras, view.chosen.groups) for target in view.targets]
+    told = [tell(view.lock, target, view.selection.extras, view.selection.groups) for target in view.targets]
     words = {key_of(entry): called(entry) for entry in view.lock.packages}
     lines = {line[:3] for own in told for line in own.lines}
     shadowed = {(one, two, "inside") for one, two, kind in lines if kind == "runtime"}
@@ -211,9 +211,9 @@ def test_a_picture_that_mermaid_would_refuse_is_told_of(limit: str, told: str, m
     text = diagram_module.flowchart(view).files[0][1]
     size = {"MAX_EDGES": text.count("->"), "MAX_TEXT": len(text)}[limit]
     monkeypatch.setattr(diagram_module, limit, size)
-    assert len(diagram_module.flowchart(view).losses) == 1
+    assert len(diagram_module.flowchart(view).unsupported) == 1
     monkeypatch.setattr(diagram_module, limit, size - 1)
-    assert told in diagram_module.flowchart(view).losses[1]
+    assert told in diagram_module.flowchart(view).unsupported[1]
 
 
 def test_equal_locks_give_equal_bytes() -> None:

@@ -162,7 +162,7 @@ def _words(data: Any, end: int) -> list[str]:
 
 def _holds(view: View) -> None:
     """Hold the page's data to the JSON document, chains among them."""
-    data, told = _data(_text(view)), describe(view, open_layers(view.register, view.targets, view.chosen))
+    data, told = _data(_text(view)), describe(view, open_layers(view.lock_index, view.targets, view.selection))
     labels = [target["name"] for target in data["targets"]]
     assert labels == [target.label for target in view.targets]
     assert [own["id"] for own in data["packages"]] == [own["id"] for own in told["packages"]]
