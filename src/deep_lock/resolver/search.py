@@ -1,6 +1,6 @@
-"""The search for a problem in which the best release of each name is not the answer: resolvelib's, with our provider.
+"""The search with resolvelib, for a problem that the best release of each name does not solve.
 
-Loaded where it is needed: most problems are answered by one walk.
+It is loaded at first use: one walk solves most problems.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,13 +17,13 @@ from deep_lock.resolver.provider import Information, Provider, ResolverCandidate
 from deep_lock.resolver.releases import BuildRequired, Releases
 
 MAX_ROUNDS = 50_000
-"""Pins and back-tracks before giving up: far more than any real project was seen to need."""
+"""Pins and back-tracks before the search ends: far more than any known project needs."""
 
 
-class _Watch(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedName]):
-    """Counts whose wishes collide, so that the provider decides those names earlier the next time.
+class _ConflictCounter(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedName]):
+    """Counts the packages whose requirements conflict, so that the provider decides them earlier the next time.
 
-    Not what they collide on: to try other versions of that cannot help while both askers stand.
+    The package that they conflict on is not counted: another version of it cannot help while both parents are pinned.
     """
 
     def __init__(self, provider: Provider) -> None:
@@ -35,22 +35,22 @@ class _Watch(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedName
 
 
 def search(
-    asked: Sequence[Requirement], releases: Releases
+    requirements: Sequence[Requirement], releases: Releases
 ) -> Mapping[NormalizedName, Candidate] | Blocked | Impossible:
     """Return a pin for each name that is needed, and perhaps for more. Raises Unsatisfiable when it takes too long."""
     problem = releases.problem
     provider = Provider(releases)
-    wishes = [ResolverRequirement(requirement=requirement, direct=True, order=0) for requirement in asked]
+    direct = [ResolverRequirement(requirement=requirement, direct=True) for requirement in requirements]
     try:
-        # not Resolver: the graph that it draws afterwards recurses without end where a pin was pinned again on a circle
-        state = Resolution(provider, _Watch(provider)).resolve(wishes, max_rounds=MAX_ROUNDS)
+        # not Resolver: the graph that it builds at the end recurses endlessly where a pin on a cycle was replaced
+        state = Resolution(provider, _ConflictCounter(provider)).resolve(direct, max_rounds=MAX_ROUNDS)
     except BuildRequired as stop:
         return Blocked(request=stop.request)
     except ResolutionImpossible as error:
-        return explain.explain(error.causes, problem, provider)
+        return explain.explain(error.causes, provider)
     except ResolutionTooDeep:
         raise Unsatisfiable(
-            f"the {problem.purpose} on {problem.target.label} was given up after {MAX_ROUNDS} attempts",
+            f"the {problem.purpose} on {problem.target.label} is not resolved after {MAX_ROUNDS} attempts",
             hint="narrow the requirements of the projects that have many releases",
         ) from None
-    return {name: choice.candidate for name, choice in state.mapping.items()}
+    return {name: pin.candidate for name, pin in state.mapping.items()}
