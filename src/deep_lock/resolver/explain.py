@@ -87,7 +87,7 @@ def _release_reasons(name: NormalizedName, requirements: Sequence[Requirement], 
         found = ", ".join(str(version) for version in versions[:MAX_VERSIONS])
         more = f" and {len(versions) - MAX_VERSIONS} older" if len(versions) > MAX_VERSIONS else ""
         every = "all of them" if len(requirements) > 1 else "it"
-        return [f"no version of {name} satisfies {every}; the index has {found}{more}"]
+        return [f"no version of {name} satisfies {every}; available: {found}{more}"]
     lines = [line for version in matching[:MAX_VERSIONS] for line in _version_reasons(name, version, provider)]
     if len(matching) > MAX_VERSIONS and lines:
         lines.append(f"... and {len(matching) - MAX_VERSIONS} more versions of {name}")

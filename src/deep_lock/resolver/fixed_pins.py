@@ -5,27 +5,18 @@ no error, because the other tool may ignore it on purpose: `unmet_requirements` 
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import (
-    Blocked,
-    BuildRequest,
-    Candidate,
-    Edge,
-    FixedPins,
-    Impossible,
-    Outcome,
-    Problem,
-    Resolved,
-)
+from deep_lock.models.resolution import Candidate, Edge, FixedPins, Impossible, Problem, Resolved
 from deep_lock.resolver.candidates import refusals
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies
-from deep_lock.resolver.releases import BuildRequired, Releases, cycle_reason
+from deep_lock.resolver.releases import BuildRequired, Releases, cycle_reason, metadata_of
 from deep_lock.resolver.walk import resolved, satisfies
 
 
@@ -38,25 +29,20 @@ class UnmetRequirement(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def apply_pins(problem: Problem, pins: tuple[FixedPins, ...], catalog: Catalog) -> Outcome:
-    """Return the imported pins, with the edges between them. Raises IndexFault and SafetyError as the catalog does."""
+def apply_pins(problem: Problem, pins: tuple[FixedPins, ...], catalog: Catalog) -> Resolved | Impossible:
+    """Return the imported pins, with the edges between them.
+
+    Raises BuildRequired, and IndexFault and SafetyError as the catalog does.
+    """
     releases = Releases(problem, catalog)
     catalog.prefetch([pin.requirement for pin in pins])
     candidates: dict[NormalizedName, Candidate] = {}
-    metadata: dict[NormalizedName, Metadata] = {}
-    try:
-        for pin in pins:
-            name, candidate = pin.requirement.name, _candidate(pin, releases)
-            if candidate is None or (name, candidate.version) in problem.excluded:
-                return Impossible(explanation=_explanation(pin, candidate, releases))
-            candidates[name] = candidate
-    except BuildRequired as stop:
-        return Blocked(request=stop.request)
-    for name, candidate in candidates.items():
-        found = catalog.metadata(candidate, problem.target)
-        if isinstance(found, BuildRequest):
-            return Blocked(request=found)
-        metadata[name] = found
+    for pin in pins:
+        name, candidate = pin.requirement.name, _candidate(pin, releases)
+        if candidate is None or (name, candidate.version) in problem.excluded:
+            return Impossible(explanation=_explanation(pin, candidate, releases))
+        candidates[name] = candidate
+    metadata = {name: metadata_of(candidate, problem, catalog) for name, candidate in candidates.items()}
     extras = {pin.requirement.name: {BASE, *pin.requirement.extras} for pin in pins}
     edges = [
         Edge(parent=None, parent_extra=None, child=pin.requirement.name, requirement=pin.requirement)
@@ -115,9 +101,8 @@ def unmet_requirements(problem: Problem, answer: Resolved, catalog: Catalog) -> 
     }
     metadata: dict[NormalizedName, Metadata] = {}
     for name, candidate in candidates.items():
-        found = catalog.metadata(candidate, problem.target)
-        if not isinstance(found, BuildRequest):
-            metadata[name] = found
+        with suppress(BuildRequired):
+            metadata[name] = metadata_of(candidate, problem, catalog)
     extras = {pin.name: {BASE, *pin.extras} for pin in answer.pins}
     return _follow(problem, candidates, metadata, extras)[1]
 

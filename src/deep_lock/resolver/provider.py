@@ -19,10 +19,10 @@ from resolvelib.structs import RequirementInformation
 from deep_lock.models.distribution import source_of
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import BuildRequest, Candidate
+from deep_lock.models.resolution import Candidate
 from deep_lock.resolver.candidates import matches_url
 from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden
-from deep_lock.resolver.releases import BuildRequired, Releases, is_exact
+from deep_lock.resolver.releases import Releases, is_exact, metadata_of
 
 INELIGIBLE = canonicalize_name("!")
 """Dependency of a release that cannot be used: no project has this name, and no candidate satisfies it."""
@@ -175,9 +175,7 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
     # -- dependencies
 
     def _read_dependencies(self, own: Candidate, extras: frozenset[NormalizedName]) -> tuple[ResolverRequirement, ...]:
-        metadata = self.catalog.metadata(own, self.problem.target)
-        if isinstance(metadata, BuildRequest):
-            raise BuildRequired(metadata)
+        metadata = metadata_of(own, self.problem, self.catalog)
         try:
             required = self._requirements(own, metadata, extras)
         except IneligibleError as error:

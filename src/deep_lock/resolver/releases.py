@@ -6,6 +6,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import UNKNOWN_VERSION, BuildRequest, Candidate, Problem, Selection
 from deep_lock.resolver.candidates import choose, direct_refusal, matches_url
@@ -15,11 +16,19 @@ from deep_lock.targets.target import Target
 
 
 class BuildRequired(Exception):
-    """Carries a build request out of a search; `resolve` never raises it."""
+    """Carries a build request out of a resolution: `resolve` returns it as Blocked."""
 
     def __init__(self, request: BuildRequest) -> None:
         super().__init__(request.name)
         self.request = request
+
+
+def metadata_of(candidate: Candidate, problem: Problem, catalog: Catalog) -> Metadata:
+    """Return the metadata of a candidate. Raises BuildRequired where only its build backend has it."""
+    found = catalog.metadata(candidate, problem.target)
+    if isinstance(found, BuildRequest):
+        raise BuildRequired(found)
+    return found
 
 
 def cycle_reason(name: NormalizedName, version: Version) -> str:
@@ -64,10 +73,7 @@ class DirectCandidates:
             found = self._catalog.direct(requirement, target, needs_version=needs_version)
             if isinstance(found, BuildRequest):
                 raise BuildRequired(found)
-            metadata = self._catalog.metadata(found, target)
-            if isinstance(metadata, BuildRequest):
-                raise BuildRequired(metadata)
-            refusal = direct_refusal(found, metadata, target)
+            refusal = direct_refusal(found, metadata_of(found, self._problem, self._catalog), target)
             if refusal:
                 self.refused[url] = refusal
             self._candidates[url] = None if refusal else found

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import Unsatisfiable
-from deep_lock.models.resolution import Blocked, Candidate, Impossible, Outcome, Problem
+from deep_lock.models.resolution import Blocked, Candidate, Impossible, Outcome, Problem, Resolved
 from deep_lock.resolver import fixed_pins, search
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.dependencies import roots
@@ -23,8 +23,15 @@ def resolve(problem: Problem, catalog: Catalog, choices: Choices | None = None) 
     conflict, and then that is the answer. Raises IndexFault and SafetyError as the catalog does; requirements that no
     release satisfies are an answer (Impossible), not an error.
     """
-    if problem.given is not None:
-        return fixed_pins.apply_pins(problem, problem.given, catalog)
+    try:
+        if problem.given is not None:
+            return fixed_pins.apply_pins(problem, problem.given, catalog)
+        return _resolve(problem, catalog, choices)
+    except BuildRequired as stop:
+        return Blocked(request=stop.request)
+
+
+def _resolve(problem: Problem, catalog: Catalog, choices: Choices | None) -> Resolved | Impossible:
     requirements = roots(problem)
     direct = next((requirement for requirement in requirements if requirement.url is not None), None)
     if direct is not None and problem.purpose.kind == "build":
@@ -32,16 +39,13 @@ def resolve(problem: Problem, catalog: Catalog, choices: Choices | None = None) 
         return Impossible(explanation=text)
     releases = Releases(problem, catalog, choices)
     catalog.prefetch(requirements)
-    try:
-        answer = walk(problem, _preferred(releases), catalog, releases.best)
-    except BuildRequired as stop:
-        return Blocked(request=stop.request)
+    answer = walk(problem, catalog, _preferred(releases), releases.best)
     if answer is not None:
         return answer
     found = search.search(requirements, releases)
-    if isinstance(found, Blocked | Impossible):
+    if isinstance(found, Impossible):
         return found
-    answer = walk(problem, found, catalog)
+    answer = walk(problem, catalog, found)
     if answer is None:
         raise Unsatisfiable(
             f"the resolver's answer for the {problem.purpose} on {problem.target.label} is not complete"

@@ -11,10 +11,10 @@ from resolvelib.resolvers import Resolution, ResolutionImpossible, ResolutionToo
 
 from deep_lock.errors import Unsatisfiable
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import Blocked, Candidate, Impossible
+from deep_lock.models.resolution import Candidate, Impossible
 from deep_lock.resolver import explain
 from deep_lock.resolver.provider import Information, Provider, ResolverCandidate, ResolverRequirement
-from deep_lock.resolver.releases import BuildRequired, Releases
+from deep_lock.resolver.releases import Releases
 
 MAX_ROUNDS = 50_000
 """Pins and back-tracks before the search ends: far more than any known project needs."""
@@ -34,18 +34,17 @@ class _ConflictCounter(BaseReporter[ResolverRequirement, ResolverCandidate, Norm
             self._provider.conflicts[name] = self._provider.conflicts.get(name, 0) + 1
 
 
-def search(
-    requirements: Sequence[Requirement], releases: Releases
-) -> Mapping[NormalizedName, Candidate] | Blocked | Impossible:
-    """Return a pin for each name that is needed, and perhaps for more. Raises Unsatisfiable when it takes too long."""
+def search(requirements: Sequence[Requirement], releases: Releases) -> Mapping[NormalizedName, Candidate] | Impossible:
+    """Return a pin for each name that is needed, and perhaps for more.
+
+    Raises BuildRequired, and Unsatisfiable after MAX_ROUNDS.
+    """
     problem = releases.problem
     provider = Provider(releases)
     direct = [ResolverRequirement(requirement=requirement, direct=True) for requirement in requirements]
     try:
         # not Resolver: the graph that it builds at the end recurses endlessly where a pin on a cycle was replaced
         state = Resolution(provider, _ConflictCounter(provider)).resolve(direct, max_rounds=MAX_ROUNDS)
-    except BuildRequired as stop:
-        return Blocked(request=stop.request)
     except ResolutionImpossible as error:
         return explain.explain(error.causes, provider)
     except ResolutionTooDeep:

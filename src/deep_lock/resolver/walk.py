@@ -11,23 +11,24 @@ from packaging.utils import NormalizedName
 
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import Blocked, BuildRequest, Candidate, Edge, Pin, Problem, Resolved
+from deep_lock.models.resolution import Candidate, Edge, Pin, Problem, Resolved
 from deep_lock.resolver.candidates import matches_url
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden, roots
+from deep_lock.resolver.releases import metadata_of
 
 
 def walk(
     problem: Problem,
-    chosen: Mapping[NormalizedName, Candidate],
     catalog: Catalog,
+    chosen: Mapping[NormalizedName, Candidate],
     choose: Callable[[Requirement], Candidate | None] = lambda _: None,
-) -> Resolved | Blocked | None:
+) -> Resolved | None:
     """Follow every requirement from the problem's own; None where a pin is missing or does not satisfy one.
 
     ``choose`` picks a pin for a name that ``chosen`` lacks, by the first requirement on it. Where it picks the best and
     the walk succeeds, no other answer has a better pin for any of those names: no search is needed.
-    Cost: linear in the edges. Pins that no requirement leads to are left out.
+    Cost: linear in the edges. Pins that no requirement leads to are left out. Raises BuildRequired.
     """
     pins = dict(chosen)
     extras: dict[NormalizedName, set[NormalizedName]] = {}
@@ -49,10 +50,7 @@ def walk(
             for extra in sorted({BASE, *requirement.extras} - seen):
                 seen.add(extra)
                 if name not in metadata:
-                    found = catalog.metadata(candidate, problem.target)
-                    if isinstance(found, BuildRequest):
-                        return Blocked(request=found)
-                    metadata[name] = found
+                    metadata[name] = metadata_of(candidate, problem, catalog)
                 try:
                     required = candidate_dependencies(candidate, metadata[name], problem.target, extra)
                 except IneligibleError:

@@ -36,14 +36,14 @@ def explanation(world: dict[str, Any], problem: Problem) -> list[str]:
         (
             {"a": {"1.0": {}}},
             ["a>=2"],
-            ["the project requires a>=2", "no version of a satisfies it; the index has 1.0"],
+            ["the project requires a>=2", "no version of a satisfies it; available: 1.0"],
         ),
         (
             {"a": SEVEN},
             ["a>=9"],
             [
                 "the project requires a>=9",
-                "no version of a satisfies it; the index has 7.0, 6.0, 5.0, 4.0, 3.0 and 2 older",
+                "no version of a satisfies it; available: 7.0, 6.0, 5.0, 4.0, 3.0 and 2 older",
             ],
         ),
         (
@@ -57,7 +57,7 @@ def explanation(world: dict[str, Any], problem: Problem) -> list[str]:
             [
                 "a 1.0 requires c<2",
                 "b 1.0 requires c>=2",
-                "no version of c satisfies all of them; the index has 2.0, 1.0",
+                "no version of c satisfies all of them; available: 2.0, 1.0",
             ],
         ),
         (
@@ -90,7 +90,7 @@ def test_a_constraint_takes_part_in_the_explanation() -> None:
     problem = Problem(requirements=wishes("a>=2"), target=target(), constraints=(limit,))
     assert explanation({"a": {"1.0": {}, "2.0": {}}}, problem)[2:] == [
         "  limits.txt:1 allows only a<2",
-        "  no version of a satisfies all of them; the index has 2.0, 1.0",
+        "  no version of a satisfies all of them; available: 2.0, 1.0",
     ]
 
 
