@@ -17,10 +17,10 @@ STEM = "build-constraints"
 PIP = "pip install --require-hashes -r requirements.txt"
 
 
-def constraints(view: View, *, per_sdist: bool, place: Callable[[str], str] = str) -> Exported:
+def constraints(view: View, *, per_sdist: bool, path_of: Callable[[str], str] = str) -> Exported:
     """Return one file if all builds can share it, else few consistent ones; with ``per_sdist`` one for each build.
 
-    ``place`` returns the path of a file by its name. Raises NotLocked and TargetsAlike.
+    ``path_of`` returns the path of a file by its name. Raises NotLocked and TargetsAlike.
     """
     sets = build_sets(view, each=per_sdist)
     files = tuple(BuildFile(sets=(own,)) for own in sets) if per_sdist else build_files(view, sets)
@@ -30,7 +30,7 @@ def constraints(view: View, *, per_sdist: bool, place: Callable[[str], str] = st
         files=tuple(
             (name, file_text(view, file, "Build constraints")) for name, file in zip(names, files, strict=True)
         ),
-        usage=_usage(dict(zip(map(place, names), files, strict=True))),
+        usage=_usage(dict(zip(map(path_of, names), files, strict=True))),
         unsupported=tuple(_unsupported(view, sets)),
     )
 

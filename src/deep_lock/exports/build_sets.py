@@ -80,8 +80,8 @@ def build_sets(view: View, *, each: bool) -> tuple[BuildSet, ...]:
                 if label not in known:
                     known.add(label)
                     waiting.append(_subject(build))
-    places = {id(build): place for place, build in enumerate(view.lock.builds)}
-    return tuple(sorted(found.values(), key=lambda own: places[id(own.build)]))
+    order = {id(build): number for number, build in enumerate(view.lock.builds)}
+    return tuple(sorted(found.values(), key=lambda own: order[id(own.build)]))
 
 
 def _subject(build: LockedBuild) -> Subject:

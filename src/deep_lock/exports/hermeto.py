@@ -54,17 +54,17 @@ def hermeto(view: View, *, name_index: bool) -> Exported:
         (name, file_text(view, file, "Build requirements", option))
         for name, file in zip(numbered(BUILD, len(files)), files, strict=True)
     ]
-    given: dict[str, object] = {
+    request: dict[str, object] = {
         "type": "pip",
         "requirements_files": [name for name, _ in texts],
         "requirements_build_files": [name for name, _ in builds],
     }
     if _takes_wheels(view, packages, files):
-        given["binary"] = EVERY_WHEEL
+        request["binary"] = EVERY_WHEEL
     variable = f"PIP_INDEX_URL={quote(index)} " if index and not option else ""
     return Exported(
         files=(*texts, *builds),
-        usage=f"{variable}hermeto fetch-deps --source . --output hermeto-output {quote(json.dumps(given))}",
+        usage=f"{variable}hermeto fetch-deps --source . --output hermeto-output {quote(json.dumps(request))}",
         unsupported=(*_unsupported(view, lines, files, index), *unsupported_settings(view)),
     )
 

@@ -1,6 +1,6 @@
 """A lock as one JSON document with a version of its own, for bots: docs/export-json.md names every key.
 
-Law: keys are only added within a version. What is empty is there and empty; what is unknown is null.
+Invariant: within a version, keys are only added. Empty values are present and empty; unknown values are null.
 """
 
 from collections.abc import Collection, Mapping

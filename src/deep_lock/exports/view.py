@@ -104,7 +104,7 @@ def installed_labels(view: View, selection: Selection) -> dict[Key, set[str]]:
 def with_markers(
     view: View, labels: Mapping[Key, set[str]], targets: tuple[Target, ...]
 ) -> tuple[ExportedPackage, ...]:
-    """Return these packages with markers that tell the targets apart, in the lock's order.
+    """Return these packages with markers that distinguish the targets, in the lock's order.
 
     Raises NotLocked where a package has no entry, TargetsAlike where no marker distinguishes targets that need
     different packages.

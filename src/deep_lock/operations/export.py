@@ -133,7 +133,7 @@ Writer = Callable[[View, ExportOptions], Exported]
 
 FORMATS: dict[str, Writer] = {
     "build-constraints": lambda view, flags: build_constraints.constraints(
-        view, per_sdist=flags.per_sdist, place=partial(place_of, flags)
+        view, per_sdist=flags.per_sdist, path_of=partial(place_of, flags)
     ),
     "cyclonedx": lambda view, flags: placed(cyclonedx.bom(view, public_index.public_index()), flags),
     "dot": lambda view, flags: placed(diagram.graph(view), flags),

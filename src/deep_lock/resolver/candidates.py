@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.models.direct_url import parse_reference
@@ -21,13 +20,6 @@ from deep_lock.targets.target import Target, python_fits, rank
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz")
 """Best first: PEP 625 names only the first."""
-
-
-class Refusal(Struct, frozen=True, kw_only=True):
-    """One file that the target does not take."""
-
-    filename: str
-    reason: str
 
 
 def _contains(names: frozenset[str], name: str) -> bool:
@@ -174,8 +166,8 @@ def fitting_wheels(
 
 def refusals(
     files: Sequence[Distribution], target: Target, selection: Selection, *, yanked_ok: bool = False
-) -> tuple[Refusal, ...]:
-    """Return why each file that the target does not take is refused."""
+) -> list[str]:
+    """Return each file that the target does not take, with the reason: "NAME: why"."""
     found = ((file.filename, _refusal(file, target, selection, yanked_ok=yanked_ok)) for file in files)
     # the index wrote the yank reason and Requires-Python: they are shown safely, on one line
-    return tuple(Refusal(filename=filename, reason=show(reason)) for filename, reason in found if reason)
+    return [f"{filename}: {show(reason)}" for filename, reason in found if reason]

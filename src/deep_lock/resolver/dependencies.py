@@ -15,7 +15,7 @@ from deep_lock.targets.target import Target, UnevaluableMarker, holds
 
 _EXTRA = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
 BASE = canonicalize_name("")
-"""In the place of an extra: the release without any."""
+"""A release without extras, as the extra of an edge or a query."""
 
 
 class IneligibleError(Exception):

@@ -100,7 +100,7 @@ def _version_reasons(name: NormalizedName, version: Version, provider: Provider)
         yield cycle_reason(name, version)
         return
     refused = refusals(provider.catalog.files(name, version), problem.target, problem.selection)
-    yield from (f"{refusal.filename}: {refusal.reason}" for refusal in refused[:MAX_FILES])
+    yield from refused[:MAX_FILES]
     if len(refused) > MAX_FILES:
         yield f"... and {len(refused) - MAX_FILES} more files of {name} {version}"
     if reason := provider.ineligible.get((name, version)):

@@ -91,7 +91,7 @@ def _explanation(pin: FixedPins, candidate: Candidate | None, releases: Releases
     if not files:
         return f"{head}: the index has no such file"
     refused = refusals(files, problem.target, problem.selection, yanked_ok=True)
-    return "\n".join([f"{head}:", *(f"  {own.filename}: {own.reason}" for own in refused)])
+    return "\n".join([f"{head}:", *(f"  {line}" for line in refused)])
 
 
 def unmet_requirements(problem: Problem, answer: Resolved, catalog: Catalog) -> list[UnmetRequirement]:

@@ -66,6 +66,10 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         self.catalog = releases.catalog
         self.conflicts: dict[NormalizedName, int] = {}
         """How often a name took part in a conflict: names with more conflicts are decided earlier."""
+        self.causes: Sequence[Information] = ()
+        """In a thorough search: the conflict from which resolvelib is backtracking now."""
+        self.conflicting: set[NormalizedName] = set()
+        """In a thorough search: the names of all conflicts so far."""
         self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
         self._dependencies: dict[
             tuple[NormalizedName, Version, str, frozenset[NormalizedName]], tuple[ResolverRequirement, ...]
@@ -147,8 +151,8 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
 
     def _with_prefetch(self, candidates: Iterator[Candidate], *, rejected: int) -> Iterator[Candidate]:
         """Yield the candidates; once a few are rejected, announce the next ones to the catalog before they are needed."""
-        for place, candidate in enumerate(candidates, rejected):
-            if place >= PREFETCH_AFTER and (candidate.name, candidate.version) not in self._prefetched:
+        for number, candidate in enumerate(candidates, rejected):
+            if number >= PREFETCH_AFTER and (candidate.name, candidate.version) not in self._prefetched:
                 ahead = [candidate, *islice(candidates, PREFETCH_COUNT)]
                 self._prefetched.update((other.name, other.version) for other in ahead)
                 self.catalog.prefetch((), ahead)
@@ -170,7 +174,13 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         key = (own.name, own.version, source_of(own.distribution), candidate.extras)
         if key not in self._dependencies:
             self._dependencies[key] = self._read_dependencies(own, candidate.extras)
-        return self._dependencies[key]
+        found = self._dependencies[key]
+        names = {own.name, *(required.requirement.name for required in found)} if self.causes else set()
+        if names.isdisjoint(self.conflicting):
+            return found
+        # while it backtracks, resolvelib skips a pin none of whose dependencies is a cause, and so can miss an answer
+        self.conflicting.add(own.name)
+        return (*found, self.causes[0].requirement)
 
     # -- dependencies
 

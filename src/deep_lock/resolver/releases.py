@@ -92,18 +92,8 @@ def is_exact(specifier: SpecifierSet) -> bool:
     )
 
 
-_Choices = dict[tuple[NormalizedName, Version, bool], Candidate | None]
-
-
-class Choices:
-    """What a target takes of each release under a selection: the same in every problem of one Catalog."""
-
-    def __init__(self) -> None:
-        self._choices: dict[tuple[Target, Selection], _Choices] = {}
-
-    def of(self, problem: Problem) -> _Choices:
-        """Return the choices known so far; callers add to them."""
-        return self._choices.setdefault((problem.target, problem.selection), {})
+Choices = dict[tuple[Target, Selection], dict[tuple[NormalizedName, Version, bool], Candidate | None]]
+"""What a target takes of each release (by name, version, whether yanked files count): shared by problems of one Catalog."""
 
 
 class Releases:
@@ -118,7 +108,7 @@ class Releases:
             self.constraints.setdefault(constraint.name, []).append(constraint)
         self.direct_candidates = DirectCandidates(problem, catalog)
         self._direct = {requirement.name for requirement in problem.requirements}
-        self._usable = (choices or Choices()).of(problem)
+        self._usable = ({} if choices is None else choices).setdefault((problem.target, problem.selection), {})
         self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
         """By identity of the specifier, which is kept alive here: its hash is slower than the check."""
 

@@ -169,6 +169,13 @@ def test_wheels_are_enabled_only_where_one_is_taken() -> None:
     assert "binary" in given_input(export(world(alone, more=[package("b")])))
 
 
+def test_an_sdist_without_a_build_record_has_its_hash() -> None:
+    """A lock with ``build-scope = "none"`` has no records."""
+    entry, _ = built("a 1.0")
+    lock = small_lock(entry, package("b"))
+    assert fetched(export(lock), on_an_index(lock)) == {"a-1.0.tar.gz", "b-1.0-py3-none-any.whl"}
+
+
 def test_build_requirements_that_conflict_are_in_several_files() -> None:
     helpers = [built("helper 1.0"), built("helper 2.0")]
     lock = world(built("a 1.0", "helper 1.0"), built("b 1.0", "helper 2.0"), *helpers)
