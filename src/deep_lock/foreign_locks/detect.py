@@ -7,7 +7,7 @@ from typing import Literal
 
 from deep_lock.errors import LockInvalid
 from deep_lock.foreign_locks import pdm, pipfile, poetry, pylock, requirements_txt, uv
-from deep_lock.foreign_locks.reader import MAX_LOCK
+from deep_lock.foreign_locks.fields import MAX_LOCK
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.parsing.text import readable
 

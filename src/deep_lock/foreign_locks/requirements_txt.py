@@ -23,7 +23,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.errors import DeepLockError, LockInvalid, RequirementsInvalid, UsageError
-from deep_lock.foreign_locks.reader import MAX_LOCK, note_without_sha256
+from deep_lock.foreign_locks.fields import MAX_LOCK, note_without_sha256
 from deep_lock.models.direct_url import WHEEL_SUFFIX, parse_reference
 from deep_lock.models.foreign_lock import Condition, ForeignKind, ForeignLock, ForeignNote, ForeignPin
 from deep_lock.models.requirement import Origin, Requirement

@@ -33,22 +33,22 @@ class Condition(Struct, frozen=True, kw_only=True):
     marker: Marker | None = None
 
 
-class Need(Struct, frozen=True, kw_only=True):
-    """An edge of a lock that is a graph: who has it brings in another pin."""
+class Edge(Struct, frozen=True, kw_only=True):
+    """An edge of a lock that is a graph: a scope or a pin depends on another pin."""
 
     child: int
-    """The place of a pin in the lock's pins."""
-    others: tuple[int, ...] = ()
-    """Pins of the same name that would do as well, the next best first: of a lock whose edges only give a range of
-    versions. Taken is the first one that every edge admits which is followed to that name."""
+    """The index of a pin in the lock's pins."""
+    alternatives: tuple[int, ...] = ()
+    """Other pins of the same name, the next best first: of a lock whose edges only have a range of versions. The first
+    pin that is in the ranges of all followed edges to the name is installed."""
     extras: frozenset[NormalizedName] = frozenset()
-    """Of the child, brought in too."""
+    """Extras of the child that are installed too."""
     marker: Marker | None = None
-    """Evaluated as in lock files (PEP 751), with the selectors that are on as ``extras``."""
+    """Evaluated as in lock files (PEP 751), with the active selectors as ``extras``."""
     selects: frozenset[str] = frozenset()
-    """Selectors that are on where the edge is followed."""
+    """Selectors that following the edge makes active."""
     of_extra: NormalizedName | None = None
-    """The extra of the pin that has the edge; None: the pin by itself."""
+    """The extra of the parent pin that has the edge; None: the pin without an extra."""
 
 
 class ForeignNote(Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class ForeignPin(Struct, frozen=True, kw_only=True):
     "./packages/lib" (seen from the folder of the foreign lock, "#editable=true" where it is so)."""
     conditions: tuple[Condition, ...] = ()
     """Of a lock that lists conditions with each pin; empty in a graph."""
-    needs: tuple[Need, ...] = ()
+    edges: tuple[Edge, ...] = ()
     fits: Marker | None = None
     """Where it can be taken at all, of a pin that edges offer among others."""
     direct: bool = False
@@ -108,7 +108,7 @@ class ForeignLock(Struct, frozen=True, kw_only=True):
     extras: tuple[NormalizedName, ...] = ()
     groups: tuple[NormalizedName, ...] = ()
     pins: tuple[ForeignPin, ...]
-    roots: tuple[tuple[Scope, tuple[Need, ...]], ...] = ()
+    roots: tuple[tuple[Scope, tuple[Edge, ...]], ...] = ()
     """Of a lock that is a graph: what each scope asks for."""
     default_groups: tuple[NormalizedName, ...] = ()
     """Groups of conditions that are selected with the project itself, and with an extra (PEP 751)."""
@@ -134,11 +134,11 @@ def installed_pins(
         for condition in pin.conditions:
             if (chosen is None or condition.scope in chosen) and _selected(lock, condition, environment):
                 found.setdefault(place, set()).add(condition.scope)
-    for scope, needs in lock.roots:
+    for scope, edges in lock.roots:
         if chosen is not None and scope not in chosen:
             continue
         selected = selected_names(lock, environment, (BASE, scope) if chosen is None else chosen)
-        for place in _reached(lock, needs, environment, selected):
+        for place in _reached(lock, edges, environment, selected):
             found.setdefault(place, set()).add(scope)
     return {place: frozenset(scopes) for place, scopes in sorted(found.items())}
 
@@ -151,23 +151,23 @@ def selected_names(lock: ForeignLock, environment: Mapping[str, str], chosen: Co
     selected = frozenset[str]().union(*(names for scope, names in lock.selectors if scope in chosen))
     if not lock.selectors:
         return selected
-    waiting = [need for scope, needs in lock.roots if scope in chosen for need in needs]
+    waiting = [edge for scope, edges in lock.roots if scope in chosen for edge in edges]
     seen: set[tuple[int, NormalizedName | None]] = set()
     # in the order of the lock, first near and then far, as uv goes: what is on early decides what is met later
-    for need in waiting:
-        if not is_followed(need, environment, selected | need.selects):
+    for edge in waiting:
+        if not is_followed(edge, environment, selected | edge.selects):
             continue
-        selected |= need.selects
-        for extra in (None, *sorted(need.extras)):
-            if (need.child, extra) not in seen:
-                seen.add((need.child, extra))
-                waiting += [below for below in lock.pins[need.child].needs if below.of_extra == extra]
+        selected |= edge.selects
+        for extra in (None, *sorted(edge.extras)):
+            if (edge.child, extra) not in seen:
+                seen.add((edge.child, extra))
+                waiting += [below for below in lock.pins[edge.child].edges if below.of_extra == extra]
     return selected
 
 
-def is_followed(need: Need, environment: Mapping[str, str], selected: frozenset[str]) -> bool:
+def is_followed(edge: Edge, environment: Mapping[str, str], selected: frozenset[str]) -> bool:
     """Whether the marker of an edge holds. Raises as `installed_pins`."""
-    return need.marker is None or need.marker.evaluate({**environment, "extras": selected}, context="lock_file")
+    return edge.marker is None or edge.marker.evaluate({**environment, "extras": selected}, context="lock_file")
 
 
 def _selected(lock: ForeignLock, condition: Condition, environment: Mapping[str, str]) -> bool:
@@ -182,7 +182,7 @@ def _selected(lock: ForeignLock, condition: Condition, environment: Mapping[str,
 
 
 def _reached(
-    lock: ForeignLock, needs: tuple[Need, ...], environment: Mapping[str, str], selected: frozenset[str]
+    lock: ForeignLock, edges: tuple[Edge, ...], environment: Mapping[str, str], selected: frozenset[str]
 ) -> frozenset[int]:
     """Return the places of all pins that these edges bring in."""
     barred = frozenset(
@@ -191,7 +191,7 @@ def _reached(
         if pin.fits is not None and not pin.fits.evaluate(dict(environment), context="metadata")
     )
     while True:
-        places, followed = _followed(lock, needs, environment, selected, barred)
+        places, followed = _followed(lock, edges, environment, selected, barred)
         refused = _refused(lock, followed) - barred
         if not refused:
             return places
@@ -200,36 +200,36 @@ def _reached(
 
 def _followed(
     lock: ForeignLock,
-    needs: tuple[Need, ...],
+    edges: tuple[Edge, ...],
     environment: Mapping[str, str],
     selected: frozenset[str],
     barred: frozenset[int],
-) -> tuple[frozenset[int], list[Need]]:
+) -> tuple[frozenset[int], list[Edge]]:
     """Walk the edges whose markers hold; return the places that they lead to, and the edges."""
-    waiting = list(needs)
+    waiting = list(edges)
     seen: set[tuple[int, NormalizedName | None]] = set()
-    followed: list[Need] = []
+    followed: list[Edge] = []
     while waiting:
-        need = waiting.pop()
-        if not is_followed(need, environment, selected):
+        edge = waiting.pop()
+        if not is_followed(edge, environment, selected):
             continue
-        followed.append(need)
-        child = next((place for place in (need.child, *need.others) if place not in barred), need.child)
-        for extra in (None, *need.extras):
+        followed.append(edge)
+        child = next((place for place in (edge.child, *edge.alternatives) if place not in barred), edge.child)
+        for extra in (None, *edge.extras):
             if (child, extra) not in seen:
                 seen.add((child, extra))
-                waiting += [below for below in lock.pins[child].needs if below.of_extra == extra]
+                waiting += [below for below in lock.pins[child].edges if below.of_extra == extra]
     return frozenset(place for place, _ in seen), followed
 
 
-def _refused(lock: ForeignLock, followed: list[Need]) -> frozenset[int]:
+def _refused(lock: ForeignLock, followed: list[Edge]) -> frozenset[int]:
     """Return the places that one edge offers among others, and another edge to the same name does not admit."""
     admitted: dict[NormalizedName, frozenset[int]] = {}
     offered: set[int] = set()
-    for need in followed:
-        choice = frozenset((need.child, *need.others))
-        name = lock.pins[need.child].name
+    for edge in followed:
+        choice = frozenset((edge.child, *edge.alternatives))
+        name = lock.pins[edge.child].name
         admitted[name] = admitted.get(name, choice) & choice
-        if need.others:
+        if edge.alternatives:
             offered |= choice
     return frozenset(place for place in offered if (kept := admitted[lock.pins[place].name]) and place not in kept)
