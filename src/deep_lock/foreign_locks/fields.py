@@ -16,8 +16,9 @@ from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.errors import LockInvalid, RequirementInvalid
+from deep_lock.events import Warned
 from deep_lock.models.direct_url import Reference, parse_reference
-from deep_lock.models.foreign_lock import ForeignFile, ForeignNote, ForeignPin
+from deep_lock.models.foreign_lock import ForeignFile, ForeignPin
 from deep_lock.models.requirement import Origin, parse_requirement
 from deep_lock.parsing.requirements import described, read_name
 from deep_lock.parsing.text import shown
@@ -306,16 +307,16 @@ def names(texts: Iterable[str]) -> frozenset[NormalizedName]:
     return frozenset(map(NormalizedName, texts))
 
 
-def notes_without_sha256(pins: Iterable[ForeignPin], source: str) -> Iterator[ForeignNote]:
+def notes_without_sha256(pins: Iterable[ForeignPin], source: str) -> Iterator[Warned]:
     """Yield a note for each pin of which some named file has no sha256."""
     for pin in pins:
         if any(file.sha256 is None for file in pin.files):
             yield note_without_sha256(pin.name, source)
 
 
-def note_without_sha256(subject: str, source: str) -> ForeignNote:
+def note_without_sha256(subject: str, source: str) -> Warned:
     """Make the note on a pin of which some file has no sha256."""
-    return ForeignNote(
+    return Warned(
         code="foreign-no-sha256",
         subject=subject,
         message=f"{source} gives a file of it no sha256: nothing that the lock says proves those bytes",

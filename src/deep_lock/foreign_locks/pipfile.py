@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.errors import LockInvalid
+from deep_lock.events import Warned
 from deep_lock.foreign_locks.fields import (
     MAX_FILES,
     MAX_LOCK,
@@ -24,7 +25,7 @@ from deep_lock.foreign_locks.fields import (
     note_without_sha256,
 )
 from deep_lock.models.direct_url import quoted_path
-from deep_lock.models.foreign_lock import Condition, ForeignLock, ForeignNote, ForeignPin
+from deep_lock.models.foreign_lock import Condition, ForeignLock, ForeignPin
 from deep_lock.parsing.text import readable
 from deep_lock.targets.markers import BASE, Scope
 
@@ -81,7 +82,7 @@ def read_pipfile_lock(text: str, source: str) -> ForeignLock:
     if type(meta.spec) is not int or meta.spec != _KNOWN:
         raise top.below(_META, "pipfile-spec").invalid(f"is {str(meta.spec)[:20]}; known is {_KNOWN}")
     indexes = _indexes(meta, top.below(_META, "sources"))
-    notes: list[ForeignNote] = []
+    notes: list[Warned] = []
     pins: list[ForeignPin] = []
     groups: list[NormalizedName] = []
     for key, section in document.items():
@@ -152,19 +153,19 @@ def _pythons(requires: _Requires) -> tuple[str, ...]:
 
 
 def _read_pin(
-    name: NormalizedName, entry: _Entry, at: Position, indexes: dict[str, str], notes: list[ForeignNote]
+    name: NormalizedName, entry: _Entry, at: Position, indexes: dict[str, str], notes: list[Warned]
 ) -> ForeignPin | None:
     """Read an entry as a pin without its condition; None, with a note, for an entry that pins nothing."""
     url, version = _reference(entry, at), _version(entry, at)
     if url in {".", ".#editable=true"}:
         message = "is the project itself, which is not among its own pins"
-        notes.append(ForeignNote(code="foreign-project-itself", subject=name, message=message))
+        notes.append(Warned(code="foreign-project-itself", subject=name, message=message))
         return None
     if url is None and version is None:
         message = (
             f"{at.source} names it without a version ({at.place}), as what is not needed where it was made: left out"
         )
-        notes.append(ForeignNote(code="foreign-unpinned", subject=name, message=message))
+        notes.append(Warned(code="foreign-unpinned", subject=name, message=message))
         return None
     if "" in entry.hashes:
         notes.append(note_without_sha256(name, at.source))

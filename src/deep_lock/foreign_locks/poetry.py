@@ -23,6 +23,7 @@ from packaging.utils import (
 from packaging.version import Version
 
 from deep_lock.errors import LimitExceeded, LockInvalid, RequirementInvalid
+from deep_lock.events import Warned
 from deep_lock.foreign_locks.fields import (
     MAX_FILES,
     MAX_PINS,
@@ -38,7 +39,7 @@ from deep_lock.foreign_locks.fields import (
 )
 from deep_lock.foreign_locks.poetry_project import PoetryProject, direct_requirements, read_poetry_project
 from deep_lock.models.direct_url import quoted_path
-from deep_lock.models.foreign_lock import Condition, Edge, ForeignFile, ForeignLock, ForeignNote, ForeignPin
+from deep_lock.models.foreign_lock import Condition, Edge, ForeignFile, ForeignLock, ForeignPin
 from deep_lock.models.requirement import Requirement
 from deep_lock.project.poetry_constraints import read_constraint, to_python_marker, to_python_specifier
 from deep_lock.targets.markers import BASE, Scope
@@ -261,8 +262,8 @@ def _version_of(filename: str) -> Version | None:
 
 def _with_conditions(
     packages: Sequence[_LockedPackage],
-) -> tuple[tuple[ForeignPin, ...], tuple[NormalizedName, ...], tuple[ForeignNote, ...]]:
-    notes: list[ForeignNote] = []
+) -> tuple[tuple[ForeignPin, ...], tuple[NormalizedName, ...], tuple[Warned, ...]]:
+    notes: list[Warned] = []
     groups: set[str] = set()
     pins = []
     for locked in packages:
@@ -276,7 +277,7 @@ def _with_conditions(
     return tuple(pins), tuple(sorted(map(NormalizedName, groups - {_MAIN}))), tuple(notes)
 
 
-def _conditions(locked: _LockedPackage, spelling: str, group: str, notes: list[ForeignNote]) -> list[Condition]:
+def _conditions(locked: _LockedPackage, spelling: str, group: str, notes: list[Warned]) -> list[Condition]:
     """Read when a group installs a package; the main group has the extras in its markers."""
     text, at = locked.package.markers, locked.at.below("markers")
     if isinstance(text, dict):
@@ -289,7 +290,7 @@ def _conditions(locked: _LockedPackage, spelling: str, group: str, notes: list[F
         return [Condition(scope=Scope(kind="group", name=group), marker=marker)]
     if " not in extras" in text:
         message = "is installed only while an extra is not selected: with that extra the lock has something else for it"
-        notes.append(ForeignNote(code="foreign-extra-excludes", subject=locked.pin.name, message=message))
+        notes.append(Warned(code="foreign-extra-excludes", subject=locked.pin.name, message=message))
     extras = sorted({at.convert(extra, Name) for extra in named})
     scopes = [BASE, *(Scope(kind="extra", name=extra) for extra in extras)]
     return [Condition(scope=scope, marker=marker) for scope in scopes]
@@ -297,10 +298,10 @@ def _conditions(locked: _LockedPackage, spelling: str, group: str, notes: list[F
 
 def _with_edges(
     packages: Sequence[_LockedPackage], project: PoetryProject
-) -> tuple[tuple[ForeignPin, ...], _Roots, tuple[ForeignNote, ...]]:
+) -> tuple[tuple[ForeignPin, ...], _Roots, tuple[Warned, ...]]:
     """Return the pins with their edges, the edges of the project's scopes, and notes. Raises LockInvalid."""
     graph = _Graph(packages)
-    notes: list[ForeignNote] = []
+    notes: list[Warned] = []
     scopes = (
         (BASE, project.base),
         *((Scope(kind="extra", name=name), own) for name, own in project.extras),
@@ -319,7 +320,7 @@ class _Graph:
         for index in sorted(range(len(packages)), key=self._version, reverse=True):
             self._by_name.setdefault(packages[index].pin.name, []).append(index)
 
-    def roots(self, requirements: Sequence[Requirement], notes: list[ForeignNote]) -> Iterator[Edge]:
+    def roots(self, requirements: Sequence[Requirement], notes: list[Warned]) -> Iterator[Edge]:
         """Yield the edges of the project's requirements; one that nothing in the lock satisfies is noted."""
         for requirement in requirements:
             found = self._admitted(
@@ -339,7 +340,7 @@ class _Graph:
                     f"is required ({requirement.origin}) and not in the lock: it holds on no Python of the project, "
                     "or the lock is older than the project"
                 )
-                notes.append(ForeignNote(code="foreign-not-locked", subject=requirement.name, message=message))
+                notes.append(Warned(code="foreign-not-locked", subject=requirement.name, message=message))
 
     def pin(self, locked: _LockedPackage) -> ForeignPin:
         """Return the pin of a package with its edges."""
