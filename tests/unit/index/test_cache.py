@@ -60,18 +60,6 @@ def test_any_text_is_a_key(cache: Cache) -> None:
     assert all(cache.folder in path.parents for path in entries(cache))
 
 
-def test_a_blob_is_kept_under_its_own_digest(cache: Cache) -> None:
-    digest = cache.put_blob(b"content")
-    assert cache.get_blob(digest) == b"content"
-    assert cache.get_blob("0" * 64) is None
-
-
-def test_a_blob_under_a_wrong_digest_is_none(cache: Cache, events: list[Event]) -> None:
-    cache.put_record("blobs", "0" * 64, b"content")
-    assert cache.get_blob("0" * 64) is None
-    assert warnings(events) == ["CacheEntryBad"]
-
-
 @pytest.mark.parametrize("listing", [b"listing", b"", None])
 def test_a_page_comes_back(cache: Cache, listing: bytes | None) -> None:
     assert cache.get_page(URL) is None
