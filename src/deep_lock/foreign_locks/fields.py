@@ -45,6 +45,10 @@ _EXTRA = re.compile(
 _T = TypeVar("_T")
 
 
+Rows = Annotated[tuple[_T, ...], Meta(max_length=MAX_PINS)]
+"""An array of bounded length."""
+
+
 class Name(str):
     """The name of a project, an extra or a group, normalized."""
 

@@ -6,19 +6,19 @@ resolution over pyproject.toml finds them, so such a lock is refused.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from deep_lock.errors import LockInvalid
 from deep_lock.foreign_locks.fields import (
-    MAX_PINS,
     Files,
     Name,
     Position,
+    Rows,
     Specifiers,
     names,
     notes_without_sha256,
@@ -57,16 +57,16 @@ class _Target(Struct, frozen=True):
 
 class _Metadata(Struct, frozen=True):
     lock_version: str
-    strategy: tuple[str, ...] = ()
+    strategy: Rows[str] = ()
     requires_python: Specifiers | None = None
-    targets: tuple[_Target, ...] = ()
+    targets: Rows[_Target] = ()
 
 
 class _Package(Struct, frozen=True):
     name: Name
     version: Version
-    extras: tuple[Name, ...] | None = None
-    groups: tuple[Name, ...] | None = None
+    extras: Rows[Name] | None = None
+    groups: Rows[Name] | None = None
     marker: str = ""
     git: str | None = None
     revision: str | None = None
@@ -82,7 +82,7 @@ class _Header(Struct, frozen=True):
 
 
 class _Lock(Struct, frozen=True):
-    package: Annotated[tuple[_Package, ...], Meta(max_length=MAX_PINS)] = ()
+    package: Rows[_Package] = ()
 
 
 def read_pdm_lock(text: str, source: str, project: str | None = None) -> ForeignLock:

@@ -20,6 +20,7 @@ from deep_lock.foreign_locks.fields import (
     MAX_PINS,
     Name,
     Position,
+    Rows,
     Sha256,
     names,
     note_without_sha256,
@@ -47,7 +48,7 @@ class _Requires(Struct, frozen=True):
 
 class _LockMeta(Struct, frozen=True, rename={"spec": "pipfile-spec"}):
     spec: Any
-    sources: Annotated[tuple[_Index, ...], Meta(max_length=MAX_FILES)] = ()
+    sources: Rows[_Index] = ()
     requires: _Requires = _Requires()
 
 
@@ -60,7 +61,7 @@ class _Entry(Struct, frozen=True):
     hashes: Annotated[tuple[Sha256, ...], Meta(max_length=MAX_FILES)] = ()
     markers: str = ""
     index: str | None = None
-    extras: Annotated[tuple[Name, ...], Meta(max_length=MAX_FILES)] = ()
+    extras: Rows[Name] = ()
     git: str | None = None
     hg: str | None = None
     svn: str | None = None

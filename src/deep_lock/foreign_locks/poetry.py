@@ -25,11 +25,10 @@ from packaging.version import Version
 from deep_lock.errors import LimitExceeded, LockInvalid, RequirementInvalid
 from deep_lock.events import Warned
 from deep_lock.foreign_locks.fields import (
-    MAX_FILES,
-    MAX_PINS,
     Files,
     Name,
     Position,
+    Rows,
     extra_decided,
     extras_selected,
     names,
@@ -61,7 +60,7 @@ class _Dependency(Struct, frozen=True):
     version: str | None = None
     python: str | None = None
     markers: str = ""
-    extras: Annotated[tuple[str, ...], Meta(max_length=MAX_FILES)] = ()
+    extras: Rows[str] = ()
     optional: bool = False
     git: str | None = None
     path: str | None = None
@@ -88,7 +87,7 @@ class _Package(Struct, frozen=True, rename="kebab"):
     name: Name
     version: Version
     python_versions: str | None = None
-    groups: tuple[str, ...] | None = None
+    groups: Rows[str] | None = None
     """Since lock version 2.1."""
     markers: str | dict[str, str] = ""
     """Of all groups, or by group."""
@@ -120,7 +119,7 @@ class _Header(Struct, frozen=True):
 class _Lock(_Header, frozen=True):
     """A whole poetry.lock."""
 
-    package: Annotated[tuple[_Package, ...], Meta(max_length=MAX_PINS)] = ()
+    package: Rows[_Package] = ()
     extras: dict[Name, Any] = {}
 
 

@@ -2,21 +2,21 @@
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.errors import LimitExceeded
 from deep_lock.foreign_locks.fields import (
-    MAX_PINS,
     File,
     Files,
     Name,
     Position,
+    Rows,
     Specifiers,
     extras_selected,
     names,
@@ -52,7 +52,7 @@ class _Dependency(Struct, frozen=True):
     version: Version | None = None
     source: _Source | None = None
     marker: str = ""
-    extra: tuple[Name, ...] = ()
+    extra: Rows[Name] = ()
 
 
 class _Requirement(Struct, frozen=True):
@@ -60,11 +60,11 @@ class _Requirement(Struct, frozen=True):
 
     name: Name
     marker: str = ""
-    extras: tuple[Name, ...] = ()
+    extras: Rows[Name] = ()
 
 
 class _Metadata(Struct, frozen=True, rename="kebab"):
-    provides_extras: tuple[Name, ...] = ()
+    provides_extras: Rows[Name] = ()
     requires_dev: dict[Name, Any] = {}
 
 
@@ -72,10 +72,10 @@ class _Package(Struct, frozen=True, rename="kebab"):
     name: Name
     source: _Source
     version: Version | None = None
-    dependencies: tuple[_Dependency, ...] = ()
-    optional_dependencies: dict[Name, tuple[_Dependency, ...]] = {}
-    dev_dependencies: dict[Name, tuple[_Dependency, ...]] = {}
-    resolution_markers: tuple[str, ...] = ()
+    dependencies: Rows[_Dependency] = ()
+    optional_dependencies: dict[Name, Rows[_Dependency]] = {}
+    dev_dependencies: dict[Name, Rows[_Dependency]] = {}
+    resolution_markers: Rows[str] = ()
     sdist: File | None = None
     wheels: Files = ()
     metadata: _Metadata = _Metadata()
@@ -92,9 +92,9 @@ class _Package(Struct, frozen=True, rename="kebab"):
 
 
 class _Manifest(Struct, frozen=True, rename="kebab"):
-    members: tuple[Name, ...] = ()
-    requirements: tuple[_Requirement, ...] = ()
-    dependency_groups: dict[Name, tuple[_Requirement, ...]] = {}
+    members: Rows[Name] = ()
+    requirements: Rows[_Requirement] = ()
+    dependency_groups: dict[Name, Rows[_Requirement]] = {}
 
 
 class _ConflictItem(Struct, frozen=True):
@@ -105,10 +105,10 @@ class _ConflictItem(Struct, frozen=True):
 
 class _Lock(Struct, frozen=True, rename="kebab"):
     requires_python: Specifiers = Specifiers()
-    supported_markers: tuple[str, ...] = ()
-    conflicts: tuple[tuple[_ConflictItem, ...], ...] | None = None
+    supported_markers: Rows[str] = ()
+    conflicts: Rows[Rows[_ConflictItem]] | None = None
     manifest: _Manifest = _Manifest()
-    package: Annotated[tuple[_Package, ...], Meta(max_length=MAX_PINS)] = ()
+    package: Rows[_Package] = ()
 
 
 class _Header(Struct, frozen=True):
@@ -129,14 +129,15 @@ def read_uv_lock(text: str, source: str) -> ForeignLock:
     lock = top.convert(document, _Lock)
     graph = _Graph(lock, source)
     roots = _roots(lock, top)
+    _check_markers(lock.supported_markers, top.below("supported-markers"))
     scopes = _scopes(graph, roots)
     direct = frozenset(edge.child for edges in scopes.values() for edge in edges)
-    pins = tuple(_pin(graph, number, is_direct=place in direct) for number, place in graph.places.items())
+    pins = tuple(_pin(graph, number, is_direct=index in direct) for number, index in graph.indexes.items())
     return ForeignLock(
         kind="uv.lock",
         source=source,
         requires_python=lock.requires_python or None,
-        environments=tuple(_checked_markers(lock.supported_markers, top.below("supported-markers"))),
+        environments=lock.supported_markers,
         extras=tuple(NormalizedName(scope.name) for scope in scopes if scope.kind == "extra"),
         groups=tuple(NormalizedName(scope.name) for scope in scopes if scope.kind == "group"),
         pins=pins,
@@ -147,10 +148,9 @@ def read_uv_lock(text: str, source: str) -> ForeignLock:
     )
 
 
-def _checked_markers(texts: Sequence[str], at: Position) -> Sequence[str]:
+def _check_markers(texts: Sequence[str], at: Position) -> None:
     for number, text in enumerate(texts):
         at.below(number).marker(text)
-    return texts
 
 
 def _roots(lock: _Lock, top: Position) -> list[int]:
@@ -158,7 +158,8 @@ def _roots(lock: _Lock, top: Position) -> list[int]:
     roots = [number for number, package in enumerate(lock.package) if package.is_root]
     if len(roots) > 1:
         raise top.invalid(f"has {len(roots)} packages that are in the folder of the lock")
-    return roots or [number for number, package in enumerate(lock.package) if package.name in lock.manifest.members]
+    members = frozenset(lock.manifest.members)
+    return roots or [number for number, package in enumerate(lock.package) if package.name in members]
 
 
 class _Path(Struct, frozen=True, kw_only=True):
@@ -180,8 +181,8 @@ class _Graph:
         self.lock = lock
         self.top = Position(source=source)
         pinned = [number for number, package in enumerate(lock.package) if package.is_pin]
-        self.places = {number: place for place, number in enumerate(pinned)}
-        """Package to its place among the pins."""
+        self.indexes = {number: index for index, number in enumerate(pinned)}
+        """Package to its index in the pins."""
         self._by_name: dict[str, list[int]] = {}
         self._edges_left = MAX_EDGES
         for number, package in enumerate(lock.package):
@@ -208,7 +209,7 @@ class _Graph:
             selects |= {_selector("extra", package, extra) for extra in extras}
         if package.is_pin:
             marker = at.marker(extras_selected(_all_of(path.markers))[0])
-            yield Edge(child=self.places[number], extras=names(extras), marker=marker, selects=selects)
+            yield Edge(child=self.indexes[number], extras=names(extras), marker=marker, selects=selects)
             return
         for extra in (None, *sorted(extras)):
             if (number, extra) not in path.through:
@@ -222,13 +223,14 @@ class _Graph:
     def edges_to_all(self, requirements: Iterable[_Requirement], at: Position) -> Iterator[Edge]:
         """Yield edges to all packages that requirements of the manifest name, each where its fork is."""
         for index, requirement in enumerate(requirements):
-            for number, place in self.places.items():
-                package = self.lock.package[number]
-                if package.name == requirement.name:
-                    forks = _checked_markers(package.resolution_markers, self.at(number, "resolution-markers"))
+            extras = names(requirement.extras)
+            for number in self._by_name.get(requirement.name, ()):
+                if number in self.indexes:
+                    forks = self.lock.package[number].resolution_markers
+                    _check_markers(forks, self.at(number, "resolution-markers"))
                     fork = " or ".join(f"({text})" for text in forks)
-                    marker = extras_selected(_all_of((requirement.marker, fork)))[0]
-                    yield Edge(child=place, extras=names(requirement.extras), marker=at.below(index).marker(marker))
+                    marker = at.below(index).marker(extras_selected(_all_of((requirement.marker, fork)))[0])
+                    yield Edge(child=self.indexes[number], extras=extras, marker=marker)
 
     def _package_of(self, dependency: _Dependency, at: Position) -> int:
         found = [

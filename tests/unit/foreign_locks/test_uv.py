@@ -152,3 +152,30 @@ def test_members_that_ask_for_each_other_are_followed_once() -> None:
     )
     (pin,) = read_uv_lock(text + PIN.format(more=""), "uv.lock").pins
     assert pin.direct
+
+
+def test_lists_are_bounded() -> None:
+    with pytest.raises(LockInvalid, match=r"^uv\.lock: manifest\.members has 20001 items; at most 20000 are taken$"):
+        read_uv_lock("version = 1\n[manifest]\nmembers = [" + '"a",' * 20_001 + "]\n", "uv.lock")
+
+
+@pytest.mark.parametrize(
+    ("table", "place"),
+    [
+        (
+            'fine = [{ name = "x" }]\n"x y" = []',
+            "package[0].optional-dependencies.'x y' is 'x y', which is not a valid name",
+        ),
+        (
+            'fine = [{ name = "x" }]\nbad = [{ name = 1 }]',
+            "package[0].optional-dependencies.bad[0].name must be a string",
+        ),
+        ('fine = [{ name = "x" }]\nbad = [{}]', "package[0].optional-dependencies.bad[0] lacks the key 'name'"),
+        ('fine = [{ name = "x" }]\nbad = {}', "package[0].optional-dependencies.bad must be an array, not a table"),
+    ],
+)
+def test_a_fault_below_any_key_is_named_with_the_key(table: str, place: str) -> None:
+    text = ROOT + "[package.optional-dependencies]\n" + table + "\n" + PIN.format(more="")
+    with pytest.raises(LockInvalid) as caught:
+        read_uv_lock(text, "uv.lock")
+    assert caught.value.message.startswith(f"uv.lock: {place}")
