@@ -20,7 +20,7 @@ from deep_lock.events import Warned
 from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.foreign_lock import ForeignFile, ForeignPin
 from deep_lock.models.requirement import Origin, parse_requirement
-from deep_lock.parsing.requirements import described, read_name
+from deep_lock.parsing.requirements import read_name
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import read_toml
 
@@ -122,9 +122,30 @@ _RULES: Mapping[type, Callable[[str], object]] = {
 }
 
 
+_TYPES = {
+    "str": "a string",
+    "int": "a number",
+    "float": "a number",
+    "bool": "a boolean",
+    "array": "an array",
+    "object": "a table",
+    "null": "null",
+}
+"""The types of msgspec's messages in the words of TOML; what else TOML has is a date or time."""
+
+
+def _type_name(value: Any) -> str:
+    """Return a type as msgspec names it."""
+    return {dict: "object", list: "array", type(None): "null"}.get(type(value), type(value).__name__)
+
+
+def _described(value: Any) -> str:
+    return _TYPES.get(_type_name(value), "a date or time")
+
+
 def _decode(field_type: type, value: Any) -> object:
     if not isinstance(value, str):
-        raise _FieldFault(f"must be a string, not {described(value)}", value)
+        raise _FieldFault(f"must be a string, not {_described(value)}", value)
     return _RULES[field_type](value)
 
 
@@ -206,14 +227,6 @@ def read_toml_lock(text: str, source: str) -> tuple[dict[str, Any], Position]:
 _EXPECTED = re.compile(r"Expected `(?P<types>[^`]*)`(?:, got `(?P<got>[^`]*)`| of length <= (?P<limit>[0-9]+))")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _STEP = re.compile(r"\[(?:[0-9]+|\.\.\.)\]|\.[^.\[`]+")
-_TYPES = {
-    "str": "a string",
-    "int": "an integer",
-    "float": "a number",
-    "bool": "a boolean",
-    "array": "an array",
-    "object": "a table",
-}
 
 
 def _located(error: msgspec.ValidationError, document: Any, at: Position) -> LockInvalid:
@@ -242,8 +255,8 @@ def _located(error: msgspec.ValidationError, document: Any, at: Position) -> Loc
         return here.invalid(f"cannot be used: {shown(text)}")
     if expected["limit"] is not None:
         return here.invalid(f"has {len(value)} items; at most {expected['limit']} are taken")
-    types = " or ".join(_TYPES[name] for name in expected["types"].split(" | ") if name in _TYPES)
-    return here.invalid(f"must be {types}, not {described(value)}")
+    types = " or ".join(_TYPES[name] for name in expected["types"].split(" | ") if name != "null")
+    return here.invalid(f"must be {types}, not {_described(value)}")
 
 
 def _matches(value: Any, steps: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -259,11 +272,6 @@ def _matches(value: Any, steps: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 def _step(key: str) -> str:
     return f".{key}" if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", key) else f".{shown(key)}"
-
-
-def _type_name(value: Any) -> str:
-    """Return a type as msgspec names it."""
-    return {dict: "object", list: "array", type(None): "null"}.get(type(value), type(value).__name__)
 
 
 class File(Struct, frozen=True):
