@@ -44,25 +44,19 @@ _DIGEST = 32
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of deep-lock: it can be deleted at any time.\n"
 
 
-class _PageRecord(msgspec.Struct, array_like=True):
-    etag: str
-    body: bytes
-    listing: memoryview | None  # msgspec gives a view of what was read, not a copy
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_page = msgspec.msgpack.Decoder(_PageRecord).decode
-
-
-class CachedPage(Struct, frozen=True, kw_only=True):
+class CachedPage(Struct, array_like=True, frozen=True, kw_only=True):
     """A cached page: what revalidation needs, and its compact listing."""
 
     etag: str
     """Empty for a response without one."""
     body: bytes
     """A digest of the response: an unchanged page need not be parsed again."""
-    listing: bytes | memoryview | None
-    """None where the index does not have the project."""
+    listing: memoryview | None
+    """A view of what was read, not a copy; None where the index does not have the project."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_page = msgspec.msgpack.Decoder(CachedPage).decode
 
 
 class Cache:
@@ -110,17 +104,14 @@ class Cache:
         if raw is None:
             return None
         try:
-            record = _decode_page(raw)
+            return _decode_page(raw)
         except (ValueError, RecursionError):
             self.drop_page(url)
             return None
-        return CachedPage(etag=record.etag, body=record.body, listing=record.listing)
 
     def put_page(self, url: str, page: CachedPage, *, fresh_until: float) -> None:
         """Write a page."""
-        listing = None if page.listing is None else memoryview(page.listing)
-        record = _PageRecord(etag=page.etag, body=page.body, listing=listing)
-        if self._write(_PAGES, url, _encode(record)):
+        if self._write(_PAGES, url, _encode(page)):
             self.renew_page(url, fresh_until=fresh_until)
 
     def renew_page(self, url: str, *, fresh_until: float) -> None:

@@ -82,7 +82,7 @@ class Pages:
             raise IndexInvalid(f"{url}: HTTP {response.status} to a plain request")
         content_type = response.headers.get("content-type", "")
         listing = simple.parse_page(response.body, content_type, response.url, name, source.url)
-        page = CachedPage(etag=response.headers.get("etag", ""), body=body, listing=listing.data)
+        page = CachedPage(etag=response.headers.get("etag", ""), body=body, listing=memoryview(listing.data))
         self._cache.put_page(url, page, fresh_until=until)
         return listing
 

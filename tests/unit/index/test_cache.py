@@ -40,7 +40,7 @@ def entries(cache: Cache) -> list[Path]:
 
 
 def page(listing: bytes | None = b"listing") -> CachedPage:
-    return CachedPage(etag='"e"', body=b"digest", listing=listing)
+    return CachedPage(etag='"e"', body=b"digest", listing=None if listing is None else memoryview(listing))
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"\x00" * 100_000])
