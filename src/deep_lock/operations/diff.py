@@ -13,7 +13,7 @@ from deep_lock.analysis.positions import lines_of
 from deep_lock.config.options import RunContext
 from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.events import Reporter
-from deep_lock.foreign_locks.load import parse_given
+from deep_lock.foreign_locks.load import parse_imported
 from deep_lock.locking.read_inputs import parse_lock, read_settings
 from deep_lock.models.changes import Finding
 from deep_lock.models.foreign_lock import ForeignPin
@@ -95,7 +95,7 @@ def lock_of(text: str, path: Path) -> Lock:
 
     ``text`` is what stands at ``path``, or stood there in another revision.
     """
-    foreign = parse_given(text, path, path.parent)
+    foreign = parse_imported(text, path, path.parent)
     entries = {(pin.name, str(pin.version)): _entry(pin) for pin in foreign.pins}
     return Lock(
         inputs=LockedInputs(sources=(path.name,), pinned=True),
