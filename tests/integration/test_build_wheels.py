@@ -436,7 +436,7 @@ DIFFERENT: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "one more": ({"requires": ["shared>=1", "more"]}, "requires more, and its lock entry does not"),
     "one less": ({"requires": []}, "does not require shared, and its lock entry does"),
     "newer": ({"requires": ["shared>=3"]}, "requires shared>=3 at run time on"),
-    "elsewhere": ({"requires": ["shared @ https://files.example/shared.zip"]}, "asks for a direct URL"),
+    "elsewhere": ({"requires": ["shared @ https://files.example/shared.zip"]}, "requires a direct URL"),
     "broken": ({"requires": ["shared >>> 3"]}, "the wheel that was built of thing 1.0"),
 }
 

@@ -113,7 +113,7 @@ def test_two_sources_of_one_project_are_said(made: Bench) -> None:
     made.write({"other/pyproject.toml": other})
     ran = made.lock()
     assert ran.code == 1
-    assert "own can come from one place only" in ran.stderr
+    assert "own can come from one URL only" in ran.stderr
 
 
 def test_another_projects_folder_is_refused(made: Bench) -> None:

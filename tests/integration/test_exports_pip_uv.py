@@ -241,7 +241,7 @@ def test_a_source_tree_is_for_uv_as_the_export_says(placed: Counter) -> None:
     for form, name, tool in (("pylock", "pylock.toml", ["sync"]), ("requirements", "r.txt", ["install", "-r"])):
         place = placed.export("-f", form, place=name)
         said = placed.bench.capture.readouterr().err
-        assert "lost: pip: tree @ tree is without a sha256" in said
+        assert "not exported: pip: tree @ tree is without a sha256" in said
         assert f"use: uv pip {' '.join(tool)} {place}" in said
         ended = placed.uv(*tool, str(place))
         assert (ended.code, ended.installed) == (0, {"tree-3", "shared-2.0"}), ended.said

@@ -24,7 +24,7 @@ from packaging.pylock import Pylock
 from deep_lock.cli.main import run
 from deep_lock.errors import DeepLockError
 from deep_lock.events import silent
-from deep_lock.index.settings import Answer, Fetcher
+from deep_lock.index.settings import Fetcher, Response
 from deep_lock.lockfile.reader import from_text
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.network.client import open_transport
@@ -74,7 +74,7 @@ def unreachable() -> str:
 
     def ask() -> None:
         try:
-            page: Answer = fetcher.get(
+            page: Response = fetcher.get(
                 f"{without_user_info(index_url())}{PROBED}/", limit=MAX_METADATA_BYTES, deadline=PROBE_SECONDS
             )
         except DeepLockError as error:

@@ -140,7 +140,7 @@ class BuildContext:
                 return self._unpacked(sdist, folder)
 
     def _unpacked(self, archive: Distribution, folder: Path) -> Path:
-        with self._client.kept_file(archive).open("rb") as file:
+        with self._client.cached_file(archive).open("rb") as file:
             tree: Path = unpack.unpack(file, archive.filename, folder)
         return tree
 
@@ -202,7 +202,7 @@ class BuildContext:
         """Return the file that is installed for a pin, and its wheel file name."""
         file = self._file(pin, target)
         if isinstance(file, Wheel):
-            return self._client.kept_file(file), file.filename
+            return self._client.cached_file(file), file.filename
         wheel = self._built_wheel(builds[key_of_pin(pin)], builds, target)
         if wheel is None:
             raise HookFailed(f"{pin.name} {pin.version}: the wheel that was built of it is gone")
@@ -234,7 +234,7 @@ class BuildContext:
             out = call.scratch / "wheel"
             out.mkdir()
             path = hooks.build_wheel(call, out)
-            _, digest = self._client.keep_built(path)
+            _, digest = self._client.cache_built(path)
             key = self._wheel_key(built, builds, target)
             self._cache.put_record(_WHEELS, key, f"{digest} {path.name}".encode())
 

@@ -6,8 +6,7 @@ from packaging.utils import NormalizedName
 
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Problem, Resolved
-from deep_lock.resolver.dependencies import BASE, applicable
-from deep_lock.resolver.walk import overridden
+from deep_lock.resolver.dependencies import BASE, applicable, overridden
 from deep_lock.targets.markers import Scope
 
 RequirementScope = tuple[Scope, tuple[Requirement, ...]]

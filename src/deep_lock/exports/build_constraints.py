@@ -1,11 +1,11 @@
-"""Build constraints: what installers hold to in the environments in which they build, with the sha256 of each file.
+"""Build constraints: what installers may use in the environments in which they build, with the sha256 of each file.
 
-Tried with pip 26.3, uv 0.13.9 and build 1.6.1. In a file with a hash pip refuses what is not pinned there, uv does not;
-both refuse other bytes; both hand the file down to builds inside a build. ``python -m build`` does that only if
+Tried with pip 26.3, uv 0.13.9 and build 1.6.1. In a file with a hash pip refuses what the file does not pin, uv does not;
+both refuse other bytes; both pass the file on to builds inside a build. ``python -m build`` does that only if
 PIP_BUILD_CONSTRAINT names it too.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from shlex import quote
 
 from deep_lock.exports.build_sets import BuildFile, BuildSet, build_files, build_sets, file_lines
@@ -17,23 +17,21 @@ STEM = "build-constraints"
 PIP = "pip install --require-hashes -r requirements.txt"
 
 
-def constraints(view: View, *, per_sdist: bool, place: Callable[[str], str] = str) -> Exported:
-    """Return one file where one will do, else the fewest; with ``per_sdist`` one for each thing that is built.
+def constraints(view: View, *, per_sdist: bool, path_of: Callable[[str], str] = str) -> Exported:
+    """Return one file if all builds can share it, else few consistent ones; with ``per_sdist`` one for each build.
 
-    ``place`` tells where a file of a name will stand.
-
-    Raises NotLocked and TargetsAlike.
+    ``path_of`` returns the path of a file by its name. Raises NotLocked and TargetsAlike.
     """
     sets = build_sets(view, each=per_sdist)
-    files, fewest = (tuple(BuildFile(sets=(own,)) for own in sets), True) if per_sdist else build_files(view, sets)
+    files = tuple(BuildFile(sets=(own,)) for own in sets) if per_sdist else build_files(view, sets)
     files = files or (BuildFile(sets=()),)
     names = _own_names(sets) if per_sdist and sets else numbered(STEM, len(files))
     return Exported(
         files=tuple(
             (name, file_text(view, file, "Build constraints")) for name, file in zip(names, files, strict=True)
         ),
-        usage=_usage(dict(zip(map(place, names), files, strict=True))),
-        losses=tuple(_losses(view, sets, fewest=fewest)),
+        usage=_usage(dict(zip(map(path_of, names), files, strict=True))),
+        unsupported=tuple(_unsupported(view, sets)),
     )
 
 
@@ -53,71 +51,67 @@ def _own_names(sets: Iterable[BuildSet]) -> tuple[str, ...]:
 
 
 def file_text(view: View, file: BuildFile, title: str, options: Iterable[str] = ()) -> str:
-    """Return one file, with what it is for at its head."""
-    head = [f"# {title} of {view.source}, which deep-lock export made, for:"]
-    head += [f"#   {_told(own)}" for own in file.sets] or ["#   nothing: nothing is built"]
-    return "\n".join([*head, *options, *file_lines(view, file.pins), ""])
+    """Return the text of a file; its head names the builds that it is for."""
+    head = [f"# {title} of {view.source}, made by deep-lock export, for:"]
+    head += [f"#   {_described(own)}" for own in file.sets] or ["#   nothing: nothing is built"]
+    return "\n".join([*head, *options, *file_lines(view, file), ""])
 
 
-def _told(own: BuildSet) -> str:
-    what = f"{called(own.build)}, the project" if own.build.needed == "project" else called(own.build)
-    if own.quarrel:
-        return f"{what}, its own environment only"
-    return f"{what}; within it {', '.join(own.below)}" if own.below else what
-
-
-def requirement_of(build: LockedBuild) -> str:
-    """Return how a command line names what is built, where a constraint says the rest."""
-    return f"{build.name}=={build.version}" if build.source is None else build.name
-
-
-def _usage(files: dict[str, BuildFile]) -> str:
-    asked = {name: [own for own in file.sets if own.direct and not own.quarrel] for name, file in files.items()}
-    installed = {
-        name: [requirement_of(own.build) for own in sets if not _is_project(own)] for name, sets in asked.items()
-    }
-    commands = _installing({name: names for name, names in installed.items() if names})
-    for name, sets in asked.items():
-        if any(_is_project(own) and own.build.hook is None for own in sets):
-            place = quote(name)
-            commands.append(
-                f"PIP_BUILD_CONSTRAINT={place} python -m build --wheel --dependency-constraints-txt {place}"
-            )
-    return " && ".join(commands or [PIP])
-
-
-def _installing(taking: dict[str, list[str]]) -> list[str]:
-    """Return the commands that install what must be built, and then the rest: pip takes one file for all of a command."""
-    if len(taking) < 2:
-        return [f"{PIP} --build-constraint {quote(name)}" for name in taking]
-    start = "pip install --no-deps -c requirements.txt --build-constraint"
-    commands = [f"{start} {quote(name)} {' '.join(map(quote, names))}" for name, names in taking.items()]
-    return [*commands, PIP]
+def _described(own: BuildSet) -> str:
+    name = f"{called(own.build)}, the project" if _is_project(own) else called(own.build)
+    if own.conflict:
+        return f"{name}, its own environment only"
+    return f"{name}; within it {', '.join(own.inner)}" if own.inner else name
 
 
 def _is_project(own: BuildSet) -> bool:
     return own.build.needed == "project"
 
 
-def _losses(view: View, sets: tuple[BuildSet, ...], *, fewest: bool) -> Iterator[str]:
+def _usage(files: Mapping[str, BuildFile]) -> str:
+    direct = {name: [own for own in file.sets if own.direct and not own.conflict] for name, file in files.items()}
+    installed = {
+        name: [_requirement(own.build) for own in sets if not _is_project(own)] for name, sets in direct.items()
+    }
+    commands = _install_commands({name: requirements for name, requirements in installed.items() if requirements})
+    for name, sets in direct.items():
+        if any(_is_project(own) and own.build.hook is None for own in sets):
+            path = quote(name)
+            commands.append(f"PIP_BUILD_CONSTRAINT={path} python -m build --wheel --dependency-constraints-txt {path}")
+    return " && ".join(commands or [PIP])
+
+
+def _requirement(build: LockedBuild) -> str:
+    # requirements.txt has the URL of a direct reference
+    return f"{build.name}=={build.version}" if build.source is None else build.name
+
+
+def _install_commands(installed: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the commands that install what must be built, then the rest: a run of pip reads one file for all builds."""
+    if len(installed) < 2:
+        return [f"{PIP} --build-constraint {quote(name)}" for name in installed]
+    start = "pip install --no-deps -c requirements.txt --build-constraint"
+    commands = [f"{start} {quote(name)} {' '.join(map(quote, names))}" for name, names in installed.items()]
+    return [*commands, PIP]
+
+
+def _unsupported(view: View, sets: tuple[BuildSet, ...]) -> Iterator[str]:
     for own in sets:
-        if own.quarrel:
+        if own.conflict:
             yield (
-                f"{called(own.build)}: no one file serves all of its builds, so pip and uv cannot build it at once, "
-                f"and deep-lock wheelhouse can: {own.quarrel}"
+                f"{called(own.build)}: no single file serves all of its builds, so pip and uv cannot build it in one "
+                f"run, and deep-lock wheelhouse can: {own.conflict}"
             )
-    yield from lost_settings(view)
-    if not fewest:
-        yield "files: perhaps fewer would do; the search for them was given up"
+    yield from unsupported_settings(view)
     if sets:
-        yield "uv: a backend that asks for what is not pinned here is not stopped; pip stops it"
+        yield "uv: it accepts build requirements that the file does not pin; pip refuses them"
 
 
-def lost_settings(view: View) -> Iterator[str]:
-    """Say what the user told builds that pins cannot say."""
+def unsupported_settings(view: View) -> Iterator[str]:
+    """Report the user's settings of builds that pins cannot express."""
     settings = dict(view.lock.inputs.config_settings)
     builds = builds_of(view)
     for what, added in sorted({(called(build), build.requires_user) for build in builds if build.requires_user}):
-        yield f"extra build requirements of {what}: only the lock asks for {', '.join(added)}"
+        yield f"extra build requirements of {what}: only the lock has {', '.join(added)}"
     for name in sorted({build.name for build in builds if settings.get(build.name)}):
-        yield f"config settings of {name}: give them to the installer, --config-settings"
+        yield f"config settings of {name}: pass them to the installer, --config-settings"

@@ -1,7 +1,7 @@
 """The lock as a CycloneDX 1.6 document, through the CycloneDX project's own library.
 
-An entry is a component. One that only builds need has the scope "excluded": it is not part of what runs. A component of
-several files has no hash of its own; each file is an external reference with its own.
+A package is a component; one that only builds need has the scope "excluded". A component of several files has no hash
+of its own; each file is an external reference with its hash.
 """
 
 from uuid import UUID
@@ -15,10 +15,10 @@ from cyclonedx.model.license import LicenseAcknowledgement, LicenseExpression
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from deep_lock.exports.sbom import Described, Inventory, facts, files_of, inventory
+from deep_lock.exports.sbom import Inventory, SbomPackage, inventory, properties
 from deep_lock.exports.view import Exported, View
 from deep_lock.models.licenses import canonical_license
-from deep_lock.models.lock import LockedArchive, LockedFile
+from deep_lock.models.lock import LockedFile
 
 PREFIX = "deep-lock:"
 _SCOPES = {
@@ -30,9 +30,9 @@ _ROOT = "project"
 
 
 def bom(view: View, public_index: str) -> Exported:
-    """Return the document. ``public_index`` is the one that a package URL means by itself."""
+    """Return the document. ``public_index`` is the one that a package URL without an index means."""
     found = inventory(view, public_index)
-    made = Bom(
+    document = Bom(
         serial_number=UUID(str(found.identity)),
         metadata=BomMetaData(
             component=Component(name=found.name, type=ComponentType.APPLICATION, bom_ref=_ROOT),
@@ -42,17 +42,13 @@ def bom(view: View, public_index: str) -> Exported:
         dependencies=_dependencies(found),
     )
     return Exported(
-        files=(("deep-lock.cdx.json", JsonV1Dot6(made).output_as_string(indent=2) + "\n"),),
+        files=(("deep-lock.cdx.json", JsonV1Dot6(document).output_as_string(indent=2) + "\n"),),
         usage="cyclonedx validate --input-file {file}, or: grype sbom:{file}",
-        losses=("which entries a target takes: markers stand in properties, which scanners do not evaluate",),
+        unsupported=("which packages a target installs: markers are properties, which scanners do not evaluate",),
     )
 
 
-def _component(each: Described) -> Component:
-    files = files_of(each.entry)
-    hashes = [_hash(files[0].sha256)] if len(files) == 1 else []
-    if isinstance(each.entry.source, LockedArchive):
-        hashes = [_hash(each.entry.source.sha256)]
+def _component(each: SbomPackage) -> Component:
     return Component(
         name=each.entry.name,
         version=each.entry.version,
@@ -60,10 +56,10 @@ def _component(each: Described) -> Component:
         bom_ref=each.ref,
         scope=_SCOPES[each.role],
         purl=PackageURL.from_string(each.purl),
-        hashes=hashes,
+        hashes=[_hash(each.sha256)] if each.sha256 is not None else [],
         licenses=_licenses(canonical_license(each.entry.license)),
-        external_references=[_reference(file) for file in files],
-        properties=[Property(name=f"{PREFIX}{name}", value=value) for name, value in facts(each)],
+        external_references=[_reference(file) for file in each.files],
+        properties=[Property(name=f"{PREFIX}{name}", value=value) for name, value in properties(each)],
     )
 
 
@@ -85,13 +81,13 @@ def _reference(file: LockedFile) -> ExternalReference:
 
 
 def _dependencies(found: Inventory) -> list[Dependency]:
-    """Return who needs whom, to run or to be built."""
+    """Return what each package needs, to run or to be built."""
     refs = {each.key: each.ref for each in found.packages}
     below: dict[str, set[str]] = {_ROOT: {refs[key] for key in found.direct}}
     for each in found.packages:
         below.setdefault(each.ref, set())
-    for above, child in found.runtime:
-        below[refs[above]].add(refs[child])
+    for parent, child in found.runtime:
+        below[refs[parent]].add(refs[child])
     for built, member in found.build:
         if built is None:
             below[_ROOT].add(refs[member])

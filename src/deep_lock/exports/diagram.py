@@ -66,7 +66,7 @@ def _level_name(level: int) -> str:
 
 def draw(view: View) -> Drawing:
     """Return what is installed and built on the view's targets, for its extras and groups."""
-    graph = open_graph(view.register, view.targets, view.chosen)
+    graph = open_graph(view.lock_index, view.targets, view.selection)
     ids = _ids(graph)
     boxes = tuple(
         Box(
@@ -130,7 +130,7 @@ def dot(view: View) -> Exported:
     return Exported(
         files=(("deep-lock.dot", _dot_text(draw(view))),),
         usage="dot -Tsvg -O {file}",
-        losses=("files, hashes, markers and indexes are not in a picture",),
+        unsupported=("files, hashes, markers and indexes are not in a picture",),
     )
 
 
@@ -195,16 +195,16 @@ def mermaid(view: View) -> Exported:
     lines = _mermaid_lines(draw(view))
     text = "\n".join([*lines, ""])
     arrows = sum(f" {arrow} " in line for line in lines for arrow in set(_MERMAID_ARROWS.values()))
-    losses = ["files, hashes, markers, targets and indexes are not in a picture"]
+    unsupported = ["files, hashes, markers, targets and indexes are not in a picture"]
     if arrows > MAX_EDGES or len(text) > MAX_TEXT:
-        losses.append(
+        unsupported.append(
             f"{arrows} arrows and {len(text)} characters are more than Mermaid draws by default ({MAX_EDGES} and"
             f" {MAX_TEXT}): set maxEdges and maxTextSize, take one --target, or -f dot"
         )
     return Exported(
         files=(("deep-lock.mmd", text),),
         usage="put it between ```mermaid and ``` in a Markdown comment, or: npx @mermaid-js/mermaid-cli -i {file} -o lock.svg",
-        losses=tuple(losses),
+        unsupported=tuple(unsupported),
     )
 
 

@@ -1,135 +1,109 @@
 """One build environment of a lock, as `export --build` names it: that of an sdist, of a source tree, of the project.
 
-It is the final one, in which the wheel is built. The project's build as an editable installation has a record of its
-own beside that as a wheel, because it asks for more; it is told of, and not exported.
+It is the final one, in which the wheel is built. The editable build of the project has a record of its own, because it
+requires more; it is reported, and not exported.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from packaging.utils import canonicalize_name
 
-from deep_lock.errors import NotLocked, TargetsAlike, UsageError
-from deep_lock.exports.view import Installed, View
-from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, record_key
-from deep_lock.models.lock import EnvironmentMember, LockedBuild
+from deep_lock.errors import UsageError
+from deep_lock.exports.view import ExportedPackage, View, with_markers
+from deep_lock.lockfile.index import Key, called, covers, key_of, record_key
+from deep_lock.models.lock import LockedBuild
 from deep_lock.sanitize import quote
-from deep_lock.targets.markers import label_marker
 from deep_lock.targets.target import Target
 
 
-class Environment(Struct, frozen=True, kw_only=True):
-    """What a build uses, on the view's targets on which it is built."""
+class LockedEnvironment(Struct, frozen=True, kw_only=True):
+    """The packages of a build environment, on those targets of the view on which it is used."""
 
     name: str
     """Normalized, of what is built."""
-    called: str
-    """The same, as messages call it."""
+    title: str
+    """What is built, as messages call it."""
     targets: tuple[Target, ...]
-    members: tuple[Installed, ...]
-    needs: Mapping[Key, frozenset[Key]]
-    """Of each member, the members that it depends on."""
-    losses: tuple[str, ...]
+    members: tuple[ExportedPackage, ...]
+    dependencies: Mapping[Key, frozenset[Key]]
+    """The members that each member depends on."""
+    unsupported: tuple[str, ...]
 
 
-def environment(view: View, asked: str) -> Environment:
+def environment(view: View, requested: str) -> LockedEnvironment:
     """Return the build environment of NAME, or NAME==VERSION.
 
-    Raises UsageError on a name that nothing built has, or more than one; TargetsAlike where targets that no marker
-    tells apart build with different releases; NotLocked on a lock that is not closed.
+    Raises UsageError on a name of no build or of several, TargetsAlike where no marker distinguishes targets that build
+    with different releases, NotLocked where a member has no entry.
     """
-    records = _asked_for(view, asked)
-    per_target = {target: _on(target, records) for target in view.targets}
-    built = {target: record for target, record in per_target.items() if record is not None}
-    if not built:
+    records = _records_of(view, requested)
+    title = called(records[0])
+    covering = {target: [record for record in records if covers(record, target.label)] for target in view.targets}
+    per_target = {target: own[0] for target, own in covering.items() if own}
+    if not per_target:
         raise UsageError(
-            f"{called(records[0])} is not built on {', '.join(target.label for target in view.targets)}",
+            f"{title} is not built on {', '.join(target.label for target in view.targets)}",
             hint=f"it is built on: {', '.join(sorted({label for record in records for label in record.targets}))}",
         )
     labels: dict[Key, set[str]] = {}
-    needs: dict[Key, set[Key]] = {}
-    for target, record in built.items():
-        versions = {member.name: key_of(member) for member in record.packages}
+    dependencies: dict[Key, frozenset[Key]] = {}
+    for target, record in per_target.items():
+        keys = {member.name: key_of(member) for member in record.packages}
         for member in record.packages:
-            labels.setdefault(key_of(member), set()).add(target.label)
-            needs.setdefault(key_of(member), set()).update(_known(member, versions))
-    _refuse_unlocked(labels, view.register, called(records[0]))
-    targets = tuple(built)
-    return Environment(
+            key = key_of(member)
+            labels.setdefault(key, set()).add(target.label)
+            own = frozenset(keys[name] for name in member.dependencies if name in keys)
+            dependencies[key] = dependencies.get(key, frozenset()) | own
+    targets = tuple(per_target)
+    return LockedEnvironment(
         name=records[0].name,
-        called=called(records[0]),
+        title=title,
         targets=targets,
-        members=tuple(
-            Installed(entry=entry, labels=frozenset(own), marker=_marker(frozenset(own), targets))
-            for entry in view.lock.packages
-            if (own := labels.get(key_of(entry)))
-        ),
-        needs={key: frozenset(own) for key, own in needs.items()},
-        losses=tuple(_losses(built.values(), view)),
+        members=with_markers(view, labels, targets),
+        dependencies=dependencies,
+        unsupported=tuple(_unsupported(view, tuple(per_target.values()))),
     )
 
 
-def _asked_for(view: View, asked: str) -> tuple[LockedBuild, ...]:
-    """Return the records of one thing that is built."""
-    name, _, version = (part.strip() for part in asked.partition("=="))
+def _records_of(view: View, requested: str) -> tuple[LockedBuild, ...]:
+    """Return the records of one thing that is built. Raises UsageError."""
+    name, _, version = (part.strip() for part in requested.partition("=="))
     named = [build for build in view.lock.builds if build.name == canonicalize_name(name) and build.hook is None]
     found = [build for build in named if not version or build.version == version]
     if not found:
-        there = sorted({_shown(build) for build in named or view.lock.builds})
+        known = ", ".join(sorted({_pinned(build) for build in named or view.lock.builds}))
         raise UsageError(
-            f"{view.source} has no record of the build of {quote(asked)}", hint=f"it has: {', '.join(there) or 'none'}"
+            f"{view.source} has no record of the build of {quote(requested)}", hint=f"it has: {known or 'none'}"
         )
     if len({record_key(build) for build in found}) > 1:
         raise UsageError(
-            f"{view.source} has several builds of {quote(asked)}",
-            hint=f"name one of: {', '.join(sorted({_shown(build) for build in found}))}",
+            f"{view.source} has several builds of {quote(requested)}",
+            hint=f"name one of: {', '.join(sorted({_pinned(build) for build in found}))}",
         )
     return tuple(found)
 
 
-def _shown(build: LockedBuild) -> str:
+def _pinned(build: LockedBuild) -> str:
     return f"{build.name}=={build.version}" if build.version else build.name
 
 
-def _on(target: Target, records: tuple[LockedBuild, ...]) -> LockedBuild | None:
-    return next((record for record in records if covers(record, target.label)), None)
-
-
-def _known(member: EnvironmentMember, versions: Mapping[str, Key]) -> frozenset[Key]:
-    return frozenset(versions[name] for name in member.dependencies if name in versions)
-
-
-def _refuse_unlocked(labels: Mapping[Key, object], register: LockIndex, what: str) -> None:
-    for name, version, _ in sorted(labels.keys() - register.entries.keys()):
-        raise NotLocked(
-            f"the build of {what} uses {name} {version}, which has no entry in the lock", hint="run deep-lock lock"
-        )
-
-
-def _marker(labels: frozenset[str], targets: tuple[Target, ...]) -> str | None:
-    try:
-        return label_marker(labels, targets)
-    except TargetsAlike as error:
-        raise TargetsAlike(error.message, hint="export for one of them: --target LABEL") from None
-
-
-def _losses(built: Iterable[LockedBuild], view: View) -> Iterator[str]:
-    """Say which environments of this build are not those that were asked for: of the first stage, of another hook."""
-    records = tuple(built)
-    for key in sorted({key_of(member) for record in records for member in _first_only(record)}):
-        yield f"the first stage: the hook that says what else the build needs ran with {key[0]} {key[1]}"
-    labels = {target.label for target in view.targets}
-    editable = [
-        build
+def _unsupported(view: View, records: Sequence[LockedBuild]) -> Iterator[str]:
+    """Report the other environments of this build: of the first stage, and of the editable build."""
+    first = {
+        (member.name, member.version)
+        for record in records
+        for member in record.declared_packages or ()
+        if key_of(member) not in {key_of(own) for own in record.packages}
+    }
+    for name, version in sorted(first):
+        yield f"the first stage: the hook that returns the other build requirements ran with {name} {version}"
+    extra = {
+        text
         for build in view.lock.builds
-        if build.hook is not None
-        and record_key(build) == record_key(records[0])
-        and any(covers(build, label) for label in labels)
-    ]
-    for text in sorted({text for build in editable for text in build.requires_dynamic or ()}):
-        yield f"the editable build: it asks for {text} besides, and this is the build as a wheel"
-
-
-def _first_only(record: LockedBuild) -> list[EnvironmentMember]:
-    final = {key_of(member) for member in record.packages}
-    return [member for member in record.declared_packages or () if key_of(member) not in final]
+        if build.hook is not None and record_key(build) == record_key(records[0])
+        if any(covers(build, target.label) for target in view.targets)
+        for text in build.requires_dynamic or ()
+    }
+    for text in sorted(extra):
+        yield f"the editable build: it also requires {text}; this is the build as a wheel"

@@ -1,6 +1,6 @@
 """A lock as one JSON document with a version of its own, for bots: docs/export-json.md names every key.
 
-Law: keys are only added within a version. What is empty is there and empty; what is unknown is null.
+Invariant: within a version, keys are only added. Empty values are present and empty; unknown values are null.
 """
 
 from collections.abc import Mapping
@@ -45,12 +45,12 @@ class _Subject(Struct, frozen=True, kw_only=True):
 
 def document(view: View) -> Exported:
     """Return the document."""
-    found = describe(view, open_graph(view.register, view.targets, view.chosen))
+    found = describe(view, open_graph(view.lock_index, view.targets, view.selection))
     text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
     return Exported(
         files=(("deep-lock.json", text),),
         usage="jq '.packages[] | select(.role == \"build-only\") | .name' {file}",
-        losses=("what the lock was made from (inputs) is not in the document",),
+        unsupported=("what the lock was made from (inputs) is not in the document",),
     )
 
 
@@ -65,8 +65,8 @@ def describe(view: View, graph: Graph) -> dict[str, Any]:
         "lock": view.source,
         "project": own.name if own is not None else None,
         "requires-python": lock.requires_python,
-        "extras": sorted(view.chosen.extras),
-        "dependency-groups": sorted(view.chosen.groups),
+        "extras": sorted(view.selection.extras),
+        "dependency-groups": sorted(view.selection.groups),
         "options": {key: _moment(value) if isinstance(value, datetime) else value for key, value in lock.options},
         "indexes": dict(lock.indexes),
         "targets": [

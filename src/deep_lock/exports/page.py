@@ -27,7 +27,7 @@ NAME = "deep-lock.html"
 
 def page(view: View) -> Exported:
     """Return the page."""
-    graph = open_graph(view.register, view.targets, view.chosen)
+    graph = open_graph(view.lock_index, view.targets, view.selection)
     style, script = _part("page.css"), _part("page.js")
     text = Template(_part("page.html")).substitute(
         title=escape(show(f"{view.source}: deep-lock report")),

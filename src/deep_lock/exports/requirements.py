@@ -1,20 +1,27 @@
-"""The run time of a lock, or one build environment, as a requirements file whose every file has its sha256.
+"""The run time of a lock, or one build environment, as a requirements file in which every file has its sha256.
 
-Law: a line never says less than the lock. What such a file cannot hold to is refused, or told as lost. pip fills in
-``${NAME}`` from the environment wherever it stands in a line, so no URL or path brings in a brace.
+Invariant: a line never says less than the lock. What such a file cannot express is refused or reported. pip replaces
+``${NAME}`` anywhere in a line by a value from the environment, so no URL or path may contain a brace.
 """
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote as percent_encoded
 
 from msgspec import Struct
 
 from deep_lock.errors import UsageError
 from deep_lock.exports.environment import environment
-from deep_lock.exports.view import Installed, View, hashed, installed, is_tree, lost_builds, lost_to_pip
+from deep_lock.exports.view import (
+    ExportedPackage,
+    View,
+    files_on,
+    installed,
+    is_tree,
+    unsupported_builds,
+    unsupported_by_pip,
+)
 from deep_lock.lockfile.index import called
-from deep_lock.lockfile.selection import is_built, taken_files
 from deep_lock.models.lock import LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.targets.target import Target
 
@@ -22,49 +29,49 @@ DEFAULT_INDEX = "default"
 _BRACES = str.maketrans({"{": "%7B", "}": "%7D"})
 
 
-class Listed(Struct, frozen=True, kw_only=True):
+class RequirementsFile(Struct, frozen=True, kw_only=True):
     """The lines of a requirements file."""
 
     about: str
     """What it holds, for its head."""
     targets: tuple[Target, ...]
-    """On which it is right."""
+    """The targets for which it is right."""
     lines: tuple[str, ...]
     folders: tuple[str, ...]
-    """In which releases of it lie, for --find-links: seen from the lock's folder."""
+    """The folders of its files, for --find-links, relative to the folder of the lock."""
     has_paths: bool
-    """Whether a line leads to a place, which pip and uv look for from where they are run."""
+    """Whether a line has a path, which pip and uv resolve against the folder in which they run."""
     needs_uv: bool
-    """pip refuses it: see the losses."""
-    losses: tuple[str, ...]
+    """Whether pip refuses it: ``unsupported`` says why."""
+    unsupported: tuple[str, ...]
 
 
-def requirements(view: View, build: str) -> Listed:
+def requirements(view: View, build: str) -> RequirementsFile:
     """Return what is installed at run time, or in one build environment.
 
     Raises UsageError on a source that no such line can name, and as `environment` and `installed`.
     """
     own = environment(view, build) if build else None
-    members = own.members if own is not None else installed(view)
+    packages = own.members if own is not None else installed(view)
     targets = own.targets if own is not None else view.targets
-    return Listed(
-        about=f"what {own.called} is built with" if own is not None else _about(view),
+    return RequirementsFile(
+        about=f"what {own.title} is built with" if own is not None else _about(view),
         targets=targets,
-        lines=tuple(line for member in members for line in _lines(view, member)),
-        folders=_folders(view, members),
-        has_paths=any(member.entry.source is not None and member.entry.source.path for member in members),
-        needs_uv=any(is_tree(member.entry) for member in members),
-        losses=(
-            *(own.losses if own is not None else ()),
-            *lost_builds(view, members),
-            *lost_to_pip(members),
-            *_losses(targets, members),
+        lines=tuple(line for package in packages for line in _lines(view, package)),
+        folders=_folders(view, packages),
+        has_paths=any(package.entry.source is not None and package.entry.source.path for package in packages),
+        needs_uv=any(is_tree(package.entry) for package in packages),
+        unsupported=(
+            *(own.unsupported if own is not None else ()),
+            *unsupported_builds(view, packages),
+            *unsupported_by_pip(packages),
+            *_unsupported(targets, packages),
         ),
     )
 
 
 def index_options(view: View, folders: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the options that name the lock's indexes, and these folders."""
+    """Return the options that name the lock's indexes, and these folders. Raises UsageError."""
     urls = dict(view.lock.indexes)
     default = urls.pop(DEFAULT_INDEX, None)
     return (
@@ -75,7 +82,7 @@ def index_options(view: View, folders: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _about(view: View) -> str:
-    parts = (("extra", view.chosen.extras), ("group", view.chosen.groups))
+    parts = (("extra", view.selection.extras), ("group", view.selection.groups))
     added = [f"{kind} {name}" for kind, names in parts for name in sorted(names)]
     return "what is installed at run time" + (f", with {', '.join(added)}" if added else "")
 
@@ -83,26 +90,32 @@ def _about(view: View) -> str:
 # -- lines
 
 
-def _lines(view: View, member: Installed) -> Iterator[str]:
-    """Yield the lines of one requirement: what, where, and the sha256 of each file that may be taken for it."""
-    entry = member.entry
-    what = f"{entry.name}=={entry.version}" if entry.source is None else f"{entry.name} @ {_place(entry)}"
-    digests = {file.sha256 for file in _taken(view, member)}
-    if isinstance(entry.source, LockedArchive):
-        digests = {entry.source.sha256}
-    yield from hashed(what, member.marker, digests)
+def pin_lines(entry: LockedPackage, marker: str | None, files: Iterable[LockedFile]) -> list[str]:
+    """Return the lines that pin a release of an index."""
+    return requirement_lines(f"{entry.name}=={entry.version}", marker, (file.sha256 for file in files))
 
 
-def _taken(view: View, member: Installed) -> set[LockedFile]:
-    return {
-        file
-        for target in view.targets
-        if target.label in member.labels
-        for file in _on_target(view, member.entry, target)
-    }
+def direct_lines(entry: LockedPackage, marker: str | None) -> list[str]:
+    """Return the lines of a direct reference. Raises UsageError on a source that no line can name."""
+    digests = [entry.source.sha256] if isinstance(entry.source, LockedArchive) else []
+    return requirement_lines(f"{entry.name} @ {_url(entry)}", marker, digests)
 
 
-def _place(entry: LockedPackage) -> str:
+def requirement_lines(requirement: str, marker: str | None, digests: Iterable[str]) -> list[str]:
+    """Return the lines of a requirement with its sha256 digests, sorted; each but the last ends in a backslash."""
+    first = f"{requirement} ; {marker}" if marker else requirement
+    parts = [first, *(f"    --hash=sha256:{digest}" for digest in sorted(set(digests)))]
+    return [*(f"{part} \\" for part in parts[:-1]), parts[-1]]
+
+
+def _lines(view: View, package: ExportedPackage) -> list[str]:
+    entry = package.entry
+    if entry.source is None:
+        return pin_lines(entry, package.marker, files_on(view, entry, package.labels))
+    return direct_lines(entry, package.marker)
+
+
+def _url(entry: LockedPackage) -> str:
     match entry.source:
         case LockedVcs(url=str(url), commit_id=commit, subdirectory=inner):
             return f"git+{url.translate(_BRACES)}@{commit}{_fragment(inner)}"
@@ -125,45 +138,36 @@ def _fragment(inner: str | None) -> str:
 
 
 def _file_url(path: str) -> str:
-    """Return the one spelling of a relative path after a name that both pip and uv take."""
+    """Return a relative path in the one form that both pip and uv accept after a name."""
     return f"file:./{percent_encoded(path)}"
 
 
 def _plain_path(path: str) -> str:
-    """Return a path of an option, where nothing is decoded. Raises UsageError."""
+    """Return a path of an option, in which installers decode nothing. Raises UsageError."""
     if any(character in path for character in " #{}'\"") or path.startswith("-"):
         raise UsageError(
-            f"{path!r}: the name of this folder cannot stand in a requirements file",
+            f"{path!r}: a requirements file cannot hold the name of this folder",
             hint="export without --index-options, and name it on the command line: --find-links",
         )
     return path
 
 
-def _folders(view: View, members: tuple[Installed, ...]) -> tuple[str, ...]:
-    paths = (file.path for member in members for file in _taken(view, member) if file.path is not None)
-    return tuple(sorted({posixpath.dirname(path) or "." for path in paths}))
+def _folders(view: View, packages: tuple[ExportedPackage, ...]) -> tuple[str, ...]:
+    files = (file for package in packages for file in files_on(view, package.entry, package.labels))
+    return tuple(sorted({posixpath.dirname(file.path) or "." for file in files if file.path is not None}))
 
 
-# -- losses
+# -- what the format cannot express
 
 
-def _losses(targets: tuple[Target, ...], members: tuple[Installed, ...]) -> Iterator[str]:
+def _unsupported(targets: tuple[Target, ...], packages: tuple[ExportedPackage, ...]) -> Iterator[str]:
     labels = ", ".join(target.label for target in targets)
-    yield f"environments: the markers are right on {labels}, and on another platform or Python they say nothing"
-    indexes = {member.entry.index for member in members if member.entry.index is not None}
-    if len(indexes) > 1:
-        yield "indexes: which release comes from which of them; any file with a right sha256 is taken"
+    yield f"environments: the markers are right on {labels}; on another platform or Python they mean nothing"
+    entries = [package.entry for package in packages]
+    if len({entry.index for entry in entries if entry.index is not None}) > 1:
+        yield "indexes: which release comes from which index; any file with a right sha256 is accepted"
     editable = [
-        called(member.entry)
-        for member in members
-        if isinstance(member.entry.source, LockedDirectory) and member.entry.source.editable
+        called(entry) for entry in entries if isinstance(entry.source, LockedDirectory) and entry.source.editable
     ]
     if editable:
         yield f"editable installation: of {', '.join(editable)}"
-
-
-def _on_target(view: View, entry: LockedPackage, target: Target) -> tuple[LockedFile, ...]:
-    """Return what the target takes. A record decides, as in `wheelhouse`: what is locked as built is not taken as a wheel."""
-    if entry.sdist is not None and is_built(view.register, entry, target):
-        return (entry.sdist,)
-    return tuple(taken_files(view.register, entry, target))

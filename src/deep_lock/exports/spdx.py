@@ -1,6 +1,6 @@
 """The lock as an SPDX 2.3 document in JSON (https://spdx.github.io/spdx-spec/v2.3/).
 
-Law: what the lock does not say is NOASSERTION. SPDX demands a time of creation: it is that of the newest file.
+What the lock does not say is NOASSERTION. SPDX requires a time of creation: it is that of the newest file.
 """
 
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from deep_lock.exports.sbom import Described, Inventory, facts, files_of, inventory
+from deep_lock.exports.sbom import Inventory, SbomPackage, inventory, properties
 from deep_lock.exports.view import Exported, View
 from deep_lock.lockfile.index import Key
 from deep_lock.models.licenses import canonical_license
@@ -20,10 +20,10 @@ _DOCUMENT = "SPDXRef-DOCUMENT"
 
 
 def document(view: View, public_index: str) -> Exported:
-    """Return the document. ``public_index`` is the one that a package URL means by itself."""
+    """Return the document. ``public_index`` is the one that a package URL without an index means."""
     found = inventory(view, public_index)
     ids = _ids(found)
-    made = {
+    content = {
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": _DOCUMENT,
@@ -33,19 +33,19 @@ def document(view: View, public_index: str) -> Exported:
         "packages": [_project(found), *(_package(each, ids[each.key]) for each in found.packages)],
         "relationships": _relationships(found, ids),
     }
-    text = msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n"
+    text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
     return Exported(
         files=(("deep-lock.spdx.json", text),),
         usage="pyspdxtools -i {file}, or: grype sbom:{file}",
-        losses=(
-            "which entries a target takes: markers stand in comments, which scanners do not read",
-            "files of a release: one checksum where it has one file, all of them in a comment where it has several",
+        unsupported=(
+            "which packages a target installs: markers are comments, which scanners do not read",
+            "checksums of a release with several files: they are a comment",
         ),
     )
 
 
 def _ids(found: Inventory) -> dict[Key, str]:
-    """Return identifiers: letters, digits, "." and "-" only, and no two alike."""
+    """Return unique identifiers of letters, digits, "." and "-"."""
     ids: dict[Key, str] = {}
     for each in found.packages:
         plain = f"SPDXRef-{re.sub('[^A-Za-z0-9.-]', '-', each.ref)}"
@@ -66,13 +66,13 @@ def _project(found: Inventory) -> dict[str, Any]:
     }
 
 
-def _package(each: Described, identifier: str) -> dict[str, Any]:
-    files, entry = files_of(each.entry), each.entry
-    made: dict[str, Any] = {
+def _package(each: SbomPackage, identifier: str) -> dict[str, Any]:
+    files, entry = each.files, each.entry
+    found: dict[str, Any] = {
         "name": entry.name,
         "SPDXID": identifier,
         **({"versionInfo": entry.version} if entry.version else {}),
-        "downloadLocation": _place(each),
+        "downloadLocation": _download_location(each),
         "filesAnalyzed": False,
         "licenseConcluded": _NOTHING,
         "licenseDeclared": canonical_license(entry.license) or _NOTHING,
@@ -82,19 +82,18 @@ def _package(each: Described, identifier: str) -> dict[str, Any]:
             {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": each.purl}
         ],
     }
-    digest = entry.source.sha256 if isinstance(entry.source, LockedArchive) else ""
     if len(files) == 1:
-        made["packageFileName"], digest = files[0].name, files[0].sha256
-    if digest:
-        made["checksums"] = [{"algorithm": "SHA256", "checksumValue": digest}]
-    told = [f"deep-lock:{name} {value}" for name, value in facts(each)]
-    told += [f"file {file.name} sha256 {file.sha256}" for file in files] if len(files) > 1 else []
-    made["comment"] = "\n".join(told)
-    return made
+        found["packageFileName"] = files[0].name
+    if each.sha256 is not None:
+        found["checksums"] = [{"algorithm": "SHA256", "checksumValue": each.sha256}]
+    lines = [f"deep-lock:{name} {value}" for name, value in properties(each)]
+    lines += [f"file {file.name} sha256 {file.sha256}" for file in files] if len(files) > 1 else []
+    found["comment"] = "\n".join(lines)
+    return found
 
 
-def _place(each: Described) -> str:
-    source, files = each.entry.source, files_of(each.entry)
+def _download_location(each: SbomPackage) -> str:
+    source, files = each.entry.source, each.files
     if isinstance(source, LockedVcs) and source.url:
         return f"git+{source.url}@{source.commit_id}"
     if isinstance(source, LockedArchive) and source.url:
@@ -103,15 +102,15 @@ def _place(each: Described) -> str:
 
 
 def _relationships(found: Inventory, ids: dict[Key, str]) -> list[dict[str, str]]:
-    told = [(_DOCUMENT, "DESCRIBES", _ROOT)]
-    told += [(_ROOT, "DEPENDS_ON", ids[key]) for key in found.direct]
-    told += [(ids[above], "DEPENDS_ON", ids[child]) for above, child in found.runtime]
-    told += [
+    edges = [(_DOCUMENT, "DESCRIBES", _ROOT)]
+    edges += [(_ROOT, "DEPENDS_ON", ids[key]) for key in found.direct]
+    edges += [(ids[parent], "DEPENDS_ON", ids[child]) for parent, child in found.runtime]
+    edges += [
         (ids[member], "BUILD_DEPENDENCY_OF", _ROOT if built is None else ids[built])
         for built, member in found.build
         if (built is None or built in ids) and built != member
     ]
     return [
         {"spdxElementId": one, "relationshipType": kind, "relatedSpdxElement": other}
-        for one, kind, other in dict.fromkeys(told)
+        for one, kind, other in dict.fromkeys(edges)
     ]

@@ -1,45 +1,48 @@
-"""What of a lock is exported: its entries and build records, on some of its targets, for some extras and groups.
+"""What an export covers: packages and build records of a lock, for some targets, extras and dependency groups.
 
-Law: an export says exactly what the lock says of the chosen targets, and tells what its form has no place for.
+Invariant: an export says exactly what the lock says for these targets, and reports what its format cannot express.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 from packaging.utils import canonicalize_name
 
-from deep_lock.errors import UsageError
-from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, needs_record, open_register
-from deep_lock.lockfile.selection import Selection, full_selection, installed_packages, is_built, tags_of, taken_files
+from deep_lock.errors import NotLocked, TargetsAlike, UsageError
+from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, needs_record, open_register, record_key
+from deep_lock.lockfile.selection import Selection, full_selection, installed_packages, is_built, taken_files
 from deep_lock.models.lock import Lock, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.targets.markers import label_marker
-from deep_lock.targets.target import Target, rank
+from deep_lock.targets.target import Target
+
+TargetBuild = tuple[str, LockedBuild]
+"""(label of a target, a record that holds there)."""
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """A lock, and what of it is asked for."""
+    """A lock, and the part of it that is exported."""
 
-    register: LockIndex
+    lock_index: LockIndex
     source: str
-    """The lock's file name, for messages and for how an export is used."""
+    """The file name of the lock, for messages and commands."""
     targets: tuple[Target, ...]
-    """Those that are asked for, in the lock's order."""
-    chosen: Selection
-    """The extras and groups that are installed besides the project's own dependencies."""
+    """The exported targets, in the lock's order."""
+    selection: Selection
+    """The extras and groups that are installed in addition to the project's own dependencies."""
 
     @property
     def lock(self) -> Lock:
-        return self.register.lock
+        return self.lock_index.lock
 
 
-class Installed(Struct, frozen=True, kw_only=True):
-    """One entry of the run time, and where it is installed."""
+class ExportedPackage(Struct, frozen=True, kw_only=True):
+    """A package, and the targets on which it is installed."""
 
     entry: LockedPackage
     labels: frozenset[str]
-    """Of the view's targets."""
+    """Labels of targets of the view."""
     marker: str | None
-    """Holds on exactly these of the view's targets, with no word of extras and groups; None on all of them."""
+    """Holds on exactly these of the exported targets, and names no extras or groups; None on all of them."""
 
 
 class Exported(Struct, frozen=True, kw_only=True):
@@ -48,9 +51,9 @@ class Exported(Struct, frozen=True, kw_only=True):
     files: tuple[tuple[str, str], ...]
     """(name, text): the names that the tools which read them expect. The first is the main one."""
     usage: str
-    """One line: the exact command that uses it."""
-    losses: tuple[str, ...] = ()
-    """What the lock says and this form does not, a sentence each."""
+    """The exact command that uses it, on one line."""
+    unsupported: tuple[str, ...] = ()
+    """What the lock says and this format cannot express, one sentence each."""
 
 
 def make_view(
@@ -61,129 +64,162 @@ def make_view(
     extras: frozenset[str] | None,
     groups: frozenset[str] | None,
 ) -> View:
-    """Return the view of a lock; None is all extras, or all groups. Raises UsageError on one that it does not have."""
-    register = open_register(lock)
-    every = full_selection(register)
+    """Return the view of a lock; None is all extras, or all groups. Raises UsageError on a name that the lock lacks."""
+    lock_index = open_register(lock)
+    every = full_selection(lock_index)
     return View(
-        register=register,
+        lock_index=lock_index,
         source=source,
         targets=targets,
-        chosen=Selection(
+        selection=Selection(
             extras=_known("extra", extras, every.extras, source), groups=_known("group", groups, every.groups, source)
         ),
     )
 
 
-def _known(kind: str, asked: frozenset[str] | None, there: frozenset[str], source: str) -> frozenset[str]:
-    names = there if asked is None else frozenset(canonicalize_name(name) for name in asked)
-    for name in sorted(names - there):
-        raise UsageError(f"{source} has no {kind} {name!r}", hint=f"it has: {', '.join(sorted(there)) or 'none'}")
+def _known(kind: str, selected: frozenset[str] | None, known: frozenset[str], source: str) -> frozenset[str]:
+    names = known if selected is None else frozenset(canonicalize_name(name) for name in selected)
+    for name in sorted(names - known):
+        raise UsageError(f"{source} has no {kind} {name!r}", hint=f"it has: {', '.join(sorted(known)) or 'none'}")
     return names
 
 
-def installed(view: View) -> tuple[Installed, ...]:
-    """Return what the run time holds on the view's targets, in the lock's order.
+# -- packages
 
-    Raises TargetsAlike where targets that no marker tells apart need different entries.
-    """
+
+def installed(view: View) -> tuple[ExportedPackage, ...]:
+    """Return the packages that are installed at run time, in the lock's order. Raises TargetsAlike."""
+    return with_markers(view, installed_labels(view, view.selection), view.targets)
+
+
+def installed_labels(view: View, selection: Selection) -> dict[Key, set[str]]:
+    """Return the targets on which each package is installed at run time with a selection."""
     labels: dict[Key, set[str]] = {}
     for target in view.targets:
-        for entry in installed_packages(view.register, target, view.chosen):
+        for entry in installed_packages(view.lock_index, target, selection):
             labels.setdefault(key_of(entry), set()).add(target.label)
+    return labels
+
+
+def with_markers(
+    view: View, labels: Mapping[Key, set[str]], targets: tuple[Target, ...]
+) -> tuple[ExportedPackage, ...]:
+    """Return these packages with markers that distinguish the targets, in the lock's order.
+
+    Raises NotLocked where a package has no entry, TargetsAlike where no marker distinguishes targets that need
+    different packages.
+    """
     return tuple(
-        Installed(entry=entry, labels=frozenset(own), marker=label_marker(frozenset(own), view.targets))
-        for entry in view.lock.packages
-        if (own := labels.get(key_of(entry)))
+        ExportedPackage(entry=entry, labels=own, marker=target_marker(own, targets))
+        for entry, own in locked_entries(view, labels)
     )
+
+
+def locked_entries(view: View, labels: Mapping[Key, set[str]]) -> list[tuple[LockedPackage, frozenset[str]]]:
+    """Return the entries of these packages with their targets, in the lock's order. Raises NotLocked."""
+    for name, version, _ in sorted(labels.keys() - view.lock_index.entries.keys()):
+        raise NotLocked(f"a build uses {name} {version}, which has no entry in the lock", hint="run deep-lock lock")
+    return [(entry, frozenset(own)) for entry in view.lock.packages if (own := labels.get(key_of(entry)))]
+
+
+def target_marker(labels: frozenset[str], targets: tuple[Target, ...]) -> str | None:
+    """Return the marker that holds on these of the targets; None on all of them. Raises TargetsAlike."""
+    try:
+        return label_marker(labels, targets)
+    except TargetsAlike as error:
+        raise TargetsAlike(error.message, hint="export for one of them: --target LABEL") from None
+
+
+# -- builds
+
+
+def direct_builds(view: View) -> list[TargetBuild]:
+    """Return what an installer builds for the run time, and the builds of the project itself, target by target."""
+    found: list[TargetBuild] = []
+    for target in view.targets:
+        own = {key_of(entry) for entry in installed_packages(view.lock_index, target, view.selection)}
+        found += [
+            (target.label, build)
+            for build in view.lock.builds
+            if covers(build, target.label) and (build.needed == "project" or record_key(build) in own)
+        ]
+    return found
+
+
+def with_inner_builds(view: View, roots: Iterable[TargetBuild]) -> Iterator[TargetBuild]:
+    """Yield these builds, and the builds of the members of their environments, to full depth, each once."""
+    seen: set[tuple[str, int]] = set()
+    waiting = list(roots)
+    while waiting:
+        label, build = waiting.pop()
+        if (label, id(build)) in seen:
+            continue
+        seen.add((label, id(build)))
+        yield label, build
+        for member in build.packages:
+            inner = view.lock_index.records.get(key_of(member), ())
+            waiting += [(label, record) for record in inner if covers(record, label)]
 
 
 def builds_of(view: View) -> tuple[LockedBuild, ...]:
-    """Return the records of all that is built on a target of the view, to full depth, in the lock's order.
+    """Return the records of everything that is built on a target of the view, to full depth, in the lock's order.
 
-    The project's own are among them. What only extras and groups bring in that are not chosen is not.
+    The project's own are among them; those that only extras and groups outside the selection need are not.
     """
-    register = view.register
-    found: set[int] = set()
-    for target in view.targets:
-        waiting = [build for build in view.lock.builds if build.needed == "project" and covers(build, target.label)]
-        for entry in installed_packages(register, target, view.chosen):
-            waiting += _covering(register, key_of(entry), target)
-        seen: set[int] = set()
-        while waiting:
-            build = waiting.pop()
-            if id(build) not in seen:
-                seen.add(id(build))
-                for member in build.packages:
-                    waiting += _covering(register, key_of(member), target)
-        found |= seen
+    found = {id(build) for _, build in with_inner_builds(view, direct_builds(view))}
     return tuple(build for build in view.lock.builds if id(build) in found)
 
 
-def _covering(register: LockIndex, key: Key, target: Target) -> list[LockedBuild]:
-    return [build for build in register.records.get(key, ()) if covers(build, target.label)]
+# -- files
 
 
-NAMED = 5
-"""So many names are told one by one."""
+def files_on(view: View, entry: LockedPackage, labels: frozenset[str]) -> set[LockedFile]:
+    """Return the files of a release that an installer may take on these targets.
+
+    A build record decides: where the lock builds a release, its wheels are not among them.
+    """
+    found: set[LockedFile] = set()
+    for target in view.targets:
+        if target.label not in labels:
+            continue
+        if entry.sdist is not None and is_built(view.lock_index, entry, target):
+            found.add(entry.sdist)
+        else:
+            found.update(taken_files(view.lock_index, entry, target))
+    return found
+
+
+# -- what a format cannot express
+
+MAX_NAMES = 5
+"""Names that a message lists."""
 
 
 def is_tree(entry: LockedPackage) -> bool:
-    """Whether the entry is a source tree, of which no sha256 tells what is in it."""
+    """Whether the entry is a source tree, whose content has no sha256."""
     return isinstance(entry.source, LockedDirectory | LockedVcs)
 
 
-def lost_builds(view: View, own: Iterable[Installed]) -> tuple[str, ...]:
-    """Say what an installer builds itself, with build requirements that a list of what is installed does not hold."""
-    built = [called(each.entry) for each in own if _is_built(view, each)]
-    if not built:
-        return ()
-    told = "an installer takes the newest for that, if it is not told: deep-lock export -f build-constraints"
-    return (f"build requirements: {_counted(built)} built from source, and {told}",)
+def unsupported_builds(view: View, packages: Iterable[ExportedPackage]) -> tuple[str, ...]:
+    """Report the packages that an installer builds, with build requirements that a list of packages cannot pin."""
+    built = [called(own.entry) for own in packages if _is_built(view, own)]
+    rule = "an installer takes the newest releases for that, unless it uses deep-lock export -f build-constraints"
+    return (f"build requirements: {_counted(built)} built from source; {rule}",) if built else ()
 
 
-def _is_built(view: View, own: Installed) -> bool:
-    entry = own.entry
-    if entry.source is not None:
-        return needs_record(entry)
-    return entry.sdist is not None and any(
-        entry.sdist in taken_files(view.register, entry, target)
-        for target in view.targets
-        if target.label in own.labels
-    )
+def _is_built(view: View, own: ExportedPackage) -> bool:
+    if own.entry.source is not None:
+        return needs_record(own.entry)
+    return own.entry.sdist is not None and own.entry.sdist in files_on(view, own.entry, own.labels)
 
 
-def lost_to_pip(own: Iterable[Installed]) -> tuple[str, ...]:
-    """Say what makes pip refuse a file in which anything has a hash: that all of it must have one."""
-    trees = [called(each.entry) for each in own if is_tree(each.entry)]
-    return (f"pip: {_counted(trees)} without a sha256, beside which pip takes none; uv does",) if trees else ()
+def unsupported_by_pip(packages: Iterable[ExportedPackage]) -> tuple[str, ...]:
+    """Report the packages without a sha256: pip refuses them in a file in which any package has one."""
+    trees = [called(own.entry) for own in packages if is_tree(own.entry)]
+    return (f"pip: {_counted(trees)} without a sha256; pip refuses such a file, uv accepts it",) if trees else ()
 
 
 def _counted(names: list[str]) -> str:
-    shown = ", ".join(names[:NAMED])
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    shown = ", ".join(names[:MAX_NAMES])
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
     return f"{shown}{more} {'is' if len(names) == 1 else 'are'}"
-
-
-def pin_lines(entry: LockedPackage, marker: str | None, files: Iterable[LockedFile]) -> list[str]:
-    """Return the lines that pin a release of an index; each but the last ends in a backslash."""
-    return hashed(f"{entry.name}=={entry.version}", marker, (file.sha256 for file in files))
-
-
-def hashed(requirement: str, marker: str | None, digests: Iterable[str]) -> list[str]:
-    """Return the lines of a requirement with its sha256 digests, sorted."""
-    first = f"{requirement} ; {marker}" if marker else requirement
-    parts = [first, *(f"    --hash=sha256:{digest}" for digest in sorted(set(digests)))]
-    return [*(f"{part} \\" for part in parts[:-1]), parts[-1]]
-
-
-def files_on(register: LockIndex, entry: LockedPackage, targets: Iterable[Target]) -> list[LockedFile]:
-    """Return the files of a release that these targets take: where a record holds its sdist, elsewhere what fits."""
-    found: dict[str, LockedFile] = {}
-    for target in targets:
-        own = [entry.sdist] if is_built(register, entry, target) else [w for w in entry.wheels if _fits(w, target)]
-        found |= {file.name: file for file in own if file is not None}
-    return list(found.values())
-
-
-def _fits(wheel: LockedFile, target: Target) -> bool:
-    return rank(tags_of(wheel.name), target) is not None

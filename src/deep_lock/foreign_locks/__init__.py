@@ -12,7 +12,6 @@ load_at_first_use(
     "pdm",
     "pipfile",
     "poetry",
-    "poetry_legacy",
     "pylock",
     "requirements_txt",
     "uv",

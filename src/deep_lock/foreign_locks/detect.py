@@ -1,4 +1,4 @@
-"""Any lock of another tool: which reader takes it is told by its name, and where that tells nothing, by its content."""
+"""The format of another tool's lock: by its name, and for any other name by its content."""
 
 import re
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from typing import Literal
 
 from deep_lock.errors import LockInvalid
 from deep_lock.foreign_locks import pdm, pipfile, poetry, pylock, requirements_txt, uv
-from deep_lock.foreign_locks.reader import MAX_LOCK
+from deep_lock.foreign_locks.fields import MAX_LOCK
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.parsing.text import readable
 
-_Form = Literal["uv", "poetry", "pdm", "pipfile", "pylock", "pins"]
+_Format = Literal["uv", "poetry", "pdm", "pipfile", "pylock", "pins"]
 
-_NAMES: dict[str, _Form] = {
+_NAMES: dict[str, _Format] = {
     "uv.lock": "uv",
     "poetry.lock": "poetry",
     "pdm.lock": "pdm",
@@ -21,8 +21,8 @@ _NAMES: dict[str, _Form] = {
     "pylock.toml": "pylock",
 }
 _PYLOCK = re.compile(r"pylock\.[^.]+\.toml")
-# Lines that only one form has, asked in this order: pdm's and Poetry's locks say lock_version and lock-version too.
-_MARKS: tuple[tuple[_Form, re.Pattern[str]], ...] = (
+# Lines that only one format has, tried in this order: locks of PDM and Poetry have lock_version and lock-version too.
+_MARKS: tuple[tuple[_Format, re.Pattern[str]], ...] = (
     ("poetry", re.compile(r"^content-hash\s*=", re.MULTILINE)),
     ("pdm", re.compile(r"^content_hash\s*=", re.MULTILINE)),
     ("pipfile", re.compile(r'^\s*"pipfile-spec"\s*:', re.MULTILINE)),
@@ -30,16 +30,16 @@ _MARKS: tuple[tuple[_Form, re.Pattern[str]], ...] = (
     ("uv", re.compile(r"^version = [0-9]+$", re.MULTILINE)),
     ("pins", re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}(?:\[[^\]\n]*\])?(?:==| @ )\S", re.MULTILINE)),
 )
-_TAKEN = "uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml, pylock.NAME.toml and pinned requirements (*.txt)"
+_KNOWN = "uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml, pylock.NAME.toml and pinned requirements (*.txt)"
 
 
 def read_foreign(text: str, source: str, *, project: str | None, opener: Callable[[str, str], str]) -> ForeignLock:
     """Read a lock of another tool.
 
-    ``project`` is the text of the pyproject.toml beside it, if there is one; ``opener`` opens what a requirements file
-    includes. Raises LockInvalid where the form is not known, and what the form's reader raises.
+    ``project`` is the text of the pyproject.toml in its folder, if there is one; ``opener`` opens what a requirements
+    file includes. Raises LockInvalid for an unknown format, and what the format's reader raises.
     """
-    match _form(text, source):
+    match _format(text, source):
         case "uv":
             return uv.read_uv_lock(text, source)
         case "poetry":
@@ -54,7 +54,7 @@ def read_foreign(text: str, source: str, *, project: str | None, opener: Callabl
             return requirements_txt.read_pins(text, source, opener)
 
 
-def _form(text: str, source: str) -> _Form:
+def _format(text: str, source: str) -> _Format:
     name = PurePosixPath(source.replace("\\", "/")).name.lower()
     if name in _NAMES:
         return _NAMES[name]
@@ -63,7 +63,7 @@ def _form(text: str, source: str) -> _Form:
     if name.endswith(".txt"):
         return "pins"
     text = readable(text, source, LockInvalid, MAX_LOCK)
-    for form, mark in _MARKS:
+    for lock_format, mark in _MARKS:
         if mark.search(text):
-            return form
-    raise LockInvalid(f"{source}: is no lock that is known", hint=f"Taken are {_TAKEN}.")
+            return lock_format
+    raise LockInvalid(f"{source}: is no lock that is known", hint=f"Taken are {_KNOWN}.")

@@ -1,6 +1,6 @@
-"""What pip or uv would ask: their index settings, for who names that tool to deep-lock (--index-from).
+"""The index settings of pip or uv, for --index-from.
 
-Law: pure. Nothing here is obeyed unless it was asked for; what cannot be said to deep-lock in this way is told, not dropped.
+Invariant: they are used only where the user names the tool, and each setting that deep-lock cannot take over is reported.
 """
 
 import os
@@ -18,45 +18,45 @@ from deep_lock.parsing.toml import read_toml
 from deep_lock.project.files import read_text
 
 _PIP_SECTIONS = ("install", "global")
-"""A command's own section counts for more (pip's documentation, "Configuration")."""
+"""The section of a command has precedence (pip's documentation, "Configuration")."""
 _TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 
 
 class ForeignIndexes(Struct, frozen=True, kw_only=True):
-    """Where another tool looks. URLs may hold logins."""
+    """The indexes of another tool. URLs may hold logins."""
 
     default: str | None = None
     indexes: tuple[str, ...] = ()
-    """URL or NAME=URL, first asked first."""
+    """URL or NAME=URL, in order of priority."""
     find_links: tuple[str, ...] = ()
     no_index: bool = False
     left_out: tuple[str, ...] = ()
-    """What was found and is not taken, a line each."""
+    """Settings that are not taken over, one sentence each."""
 
 
 def pip_indexes(environ: Mapping[str, str], files: Sequence[tuple[str, str]]) -> ForeignIndexes:
-    """Read pip's settings: variables, then configuration files (name and text), the one that counts most first.
+    """Read pip's settings: variables, then configuration files (name and text) in order of precedence.
 
     Raises ProjectInvalid for a file that is no configuration.
     """
     sections = [read_ini(text, source) for source, text in files]
 
-    def said(variable: str, key: str) -> str:
+    def setting(variable: str, key: str) -> str:
         if environ.get(variable, "").strip():
             return environ[variable]
         found = (own.get(section, {}).get(key) for own in sections for section in _PIP_SECTIONS)
         return next((str(value) for value in found if value is not None), "")
 
     return ForeignIndexes(
-        default=said("PIP_INDEX_URL", "index-url").strip() or None,
-        indexes=tuple(said("PIP_EXTRA_INDEX_URL", "extra-index-url").split()),
-        find_links=tuple(said("PIP_FIND_LINKS", "find-links").split()),
-        no_index=said("PIP_NO_INDEX", "no-index").strip().lower() in _TRUE,
+        default=setting("PIP_INDEX_URL", "index-url").strip() or None,
+        indexes=tuple(setting("PIP_EXTRA_INDEX_URL", "extra-index-url").split()),
+        find_links=tuple(setting("PIP_FIND_LINKS", "find-links").split()),
+        no_index=setting("PIP_NO_INDEX", "no-index").strip().lower() in _TRUE,
     )
 
 
 def uv_indexes(environ: Mapping[str, str], tables: Iterable[Mapping[str, Any]]) -> ForeignIndexes:
-    """Read uv's settings: variables, then tables of settings, the one that counts most first; uv asks all that they name."""
+    """Read uv's settings: variables, then tables of settings in order of precedence. uv uses the indexes of all of them."""
     default = _first(environ.get("UV_DEFAULT_INDEX"), environ.get("UV_INDEX_URL"))
     indexes = [*environ.get("UV_INDEX", "").split(), *environ.get("UV_EXTRA_INDEX_URL", "").split()]
     links = environ.get("UV_FIND_LINKS", "").replace(",", " ").split()
@@ -112,9 +112,9 @@ def with_indexes_from(
     settings: Sequence[Path],
     environ: Mapping[str, str],
 ) -> tuple[NetworkOptions, tuple[str, ...]]:
-    """Return the flags with the tool's indexes behind their own, and what could not be taken, a line each.
+    """Return the options with the tool's indexes after their own, and the settings that are not taken over.
 
-    ``project`` is its folder; ``settings`` are the folders of the tool's own settings, the user's before the machine's.
+    ``project`` is its folder; ``settings`` are the folders of the tool's settings, the user's before the machine's.
     Raises UserError for settings that cannot be read.
     """
     if tool == "pip":
@@ -136,7 +136,7 @@ def _joined(network: NetworkOptions, found: ForeignIndexes) -> NetworkOptions:
 
 
 def _pip_files(settings: Sequence[Path], environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield pip's configuration files, the one that counts most first: named, of the environment, the user's, the machine's."""
+    """Yield pip's configuration files in order of precedence: PIP_CONFIG_FILE, the environment's, the user's, the machine's."""
     name = "pip.ini" if os.name == "nt" else "pip.conf"
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:
@@ -148,7 +148,7 @@ def _pip_files(settings: Sequence[Path], environ: Mapping[str, str]) -> Iterator
 
 
 def _uv_tables(project: Path, settings: Sequence[Path], environ: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-    """Yield uv's settings, those that count most first: of the project (uv.toml hides pyproject.toml), then the user's, the machine's."""
+    """Yield uv's settings in order of precedence: the project's (uv.toml hides pyproject.toml), the user's, the machine's."""
     if environ.get("UV_NO_CONFIG"):
         return
     own, declared = project / "uv.toml", project / "pyproject.toml"

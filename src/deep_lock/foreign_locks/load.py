@@ -1,4 +1,4 @@
-"""Opens another tool's lock, with what the project beside it tells."""
+"""Opens the lock of another tool, with the project in its folder."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from deep_lock.project.project import Project
 
 
 def foreign_path(inputs: InputOptions, config: Config) -> Path | None:
-    """Return the lock of another tool that is to be deepened, if there is one. Raises UsageError."""
+    """Return the path of the lock to import, if there is one. Raises UsageError."""
     if inputs.script is not None or inputs.requirements:
         if inputs.from_lock is not None:
             raise UsageError("--from does not go together with --script and -r")
@@ -25,37 +25,37 @@ def foreign_path(inputs: InputOptions, config: Config) -> Path | None:
     return inputs.folder / config.from_lock if config.from_lock is not None else None
 
 
-def read_given(path: Path, folder: Path) -> ForeignLock:
+def read_imported(path: Path, folder: Path) -> ForeignLock:
     """Read another tool's lock. Raises LockInvalid and UsageError."""
     try:
         text = read_text(path, LockInvalid, MAX_LOCK_BYTES)
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such lock") from None
-    return parse_given(text, path, folder)
+    return parse_imported(text, path, folder)
 
 
-def parse_given(text: str, path: Path, folder: Path) -> ForeignLock:
-    """Read the text of another tool's lock, with the project beside ``path`` as it is now. Raises UserError."""
-    beside = path.with_name("pyproject.toml")
-    project = read_text(beside, ProjectInvalid) if beside.is_file() else None
+def parse_imported(text: str, path: Path, folder: Path) -> ForeignLock:
+    """Read the text of another tool's lock, with the present pyproject.toml in the folder of ``path``. Raises UserError."""
+    pyproject = path.with_name("pyproject.toml")
+    project = read_text(pyproject, ProjectInvalid) if pyproject.is_file() else None
     return detect.read_foreign(text, shown_path(path, folder), project=project, opener=opener_of(path, folder))
 
 
-def informed(foreign: ForeignLock, project: Project) -> ForeignLock:
-    """Return the lock with what the project beside it tells: what it asks for by itself, and with which extras."""
-    wanted: dict[NormalizedName, frozenset[NormalizedName]] = {}
-    named = (*project.extras, *project.groups)
-    for requirement in (*project.dependencies, *(requirement for _, own in named for requirement in own)):
-        wanted[requirement.name] = wanted.get(requirement.name, frozenset()) | requirement.extras
+def with_direct_requirements(foreign: ForeignLock, project: Project) -> ForeignLock:
+    """Mark the pins that the project itself requires, and add the extras that it requires of them."""
+    required: dict[NormalizedName, frozenset[NormalizedName]] = {}
+    lists = (project.dependencies, *(own for _, own in (*project.extras, *project.groups)))
+    for requirement in (requirement for own in lists for requirement in own):
+        required[requirement.name] = required.get(requirement.name, frozenset()) | requirement.extras
     pins = tuple(
-        replace(pin, direct=True, extras=pin.extras | wanted[pin.name]) if pin.name in wanted else pin
+        replace(pin, direct=True, extras=pin.extras | required[pin.name]) if pin.name in required else pin
         for pin in foreign.pins
     )
     return replace(foreign, pins=pins)
 
 
-def given_project(project: Project, foreign: ForeignLock) -> Project:
-    """Return the project with what is selectable in another tool's lock, and nothing that it asks for by itself."""
+def imported_project(project: Project, foreign: ForeignLock) -> Project:
+    """Return the project with the extras and groups of another tool's lock, and without requirements of its own."""
     return replace(
         project,
         requires_python=foreign.requires_python or project.requires_python,

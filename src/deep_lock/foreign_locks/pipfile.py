@@ -1,57 +1,109 @@
 """Pipfile.lock: "default" is what the project needs, every other section a group of its name.
 
-Pipenv looks at one environment when it locks: what the project needs elsewhere only is not in it, or not pinned.
+Pipenv locks for one environment: what the project needs elsewhere only is missing, or not pinned.
 """
 
 import json
 import re
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.errors import LockInvalid
-from deep_lock.foreign_locks.reader import MAX_FILES, MAX_LOCK, Value, note_without_sha256, sha256_of
+from deep_lock.events import Warned
+from deep_lock.foreign_locks.fields import (
+    MAX_FILES,
+    MAX_LOCK,
+    MAX_PINS,
+    Name,
+    Position,
+    Rows,
+    Sha256,
+    names,
+    note_without_sha256,
+)
 from deep_lock.models.direct_url import quoted_path
-from deep_lock.models.foreign_lock import Condition, ForeignLock, ForeignNote, ForeignPin
+from deep_lock.models.foreign_lock import Condition, ForeignLock, ForeignPin
 from deep_lock.parsing.text import readable
 from deep_lock.targets.markers import BASE, Scope
 
 _KNOWN = 6
 _META = "_meta"
-_DEFAULT = "default"
-_SYSTEMS = ("git", "hg", "svn", "bzr")
 _MINOR = re.compile(r"(3\.[0-9]{1,2})(?:\.[0-9]{1,3})?")
 _PINNED = re.compile(r"===?\s*([^\s,;*]+)")
 
 
+class _Index(Struct, frozen=True):
+    url: str
+    name: str | None = None
+
+
+class _Requires(Struct, frozen=True):
+    python_full_version: str | None = None
+    python_version: str | None = None
+
+
+class _LockMeta(Struct, frozen=True, rename={"spec": "pipfile-spec"}):
+    spec: Any
+    sources: Rows[_Index] = ()
+    requires: _Requires = _Requires()
+
+
+class _Header(Struct, frozen=True, rename={"meta": _META}):
+    meta: _LockMeta
+
+
+class _Entry(Struct, frozen=True):
+    version: str = ""
+    hashes: Annotated[tuple[Sha256, ...], Meta(max_length=MAX_FILES)] = ()
+    markers: str = ""
+    index: str | None = None
+    extras: Rows[Name] = ()
+    git: str | None = None
+    hg: str | None = None
+    svn: str | None = None
+    bzr: str | None = None
+    ref: str | None = None
+    subdirectory: str | None = None
+    path: str | None = None
+    file: str | None = None
+    editable: bool = False
+
+
+_Section = Annotated[dict[str, _Entry], Meta(max_length=MAX_PINS)]
+
+
 def read_pipfile_lock(text: str, source: str) -> ForeignLock:
-    """Read a Pipfile.lock. Raises LockInvalid that names the place, or LimitExceeded."""
-    lock = Value(raw=_parsed(text, source), source=source)
-    meta = lock.get(_META)
-    form = meta.get("pipfile-spec").raw
-    if form != _KNOWN or isinstance(form, bool):
-        raise meta.get("pipfile-spec").invalid(f"is {str(form)[:20]}; known is {_KNOWN}")
-    indexes = _indexes(meta)
-    notes: list[ForeignNote] = []
+    """Read a Pipfile.lock. Raises LockInvalid that names the position, or LimitExceeded."""
+    document, top = _parsed(text, source), Position(source=source)
+    meta = top.convert(document, _Header).meta
+    if type(meta.spec) is not int or meta.spec != _KNOWN:
+        raise top.below(_META, "pipfile-spec").invalid(f"is {str(meta.spec)[:20]}; known is {_KNOWN}")
+    indexes = _indexes(meta, top.below(_META, "sources"))
+    notes: list[Warned] = []
     pins: list[ForeignPin] = []
     groups: list[NormalizedName] = []
-    for key, section in lock.entries():
+    for key, section in document.items():
         if key == _META:
             continue
-        scope = BASE
-        if key != _DEFAULT:
-            scope = Scope(kind="group", name=section.as_name(key, "the section"))
-            groups.append(section.as_name(key, "the section"))
-        for name, entry in section.entries():
-            pin = _read_pin(name, entry, scope, indexes, notes)
+        at, scope = top.below(key), BASE
+        if key != "default":
+            groups.append(NormalizedName(at.convert(key, Name)))
+            scope = Scope(kind="group", name=groups[-1])
+        entries: dict[str, _Entry] = at.convert(section, _Section)
+        for spelling, entry in entries.items():
+            here = at.below(spelling)
+            pin = _read_pin(NormalizedName(here.convert(spelling, Name)), entry, here, indexes, notes)
             if pin is not None:
-                pins.append(pin)
+                marker = here.below("markers").marker(entry.markers)
+                pins.append(replace(pin, conditions=(Condition(scope=scope, marker=marker),)))
     return ForeignLock(
         kind="Pipfile.lock",
         source=source,
-        pythons=_pythons(meta),
+        pythons=_pythons(meta.requires),
         one_environment=True,
         groups=tuple(groups),
         pins=_merged(pins),
@@ -62,125 +114,103 @@ def read_pipfile_lock(text: str, source: str) -> ForeignLock:
 def _parsed(text: str, source: str) -> Any:
     text = readable(text, source, LockInvalid, MAX_LOCK)
     try:
-        return json.loads(text, object_pairs_hook=_once)
-    except _Twice as twice:
-        raise LockInvalid(f"{source}: a key stands twice in one table: {str(twice)[:80]!r}") from None
-    except (ValueError, RecursionError) as fault:
-        reason = "nested too deeply" if isinstance(fault, RecursionError) else str(fault)[:80]
+        return json.loads(text, object_pairs_hook=_unique_keys)
+    except _DuplicateKey as error:
+        raise LockInvalid(f"{source}: a key is in one table twice: {str(error)[:80]!r}") from None
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:80]
         raise LockInvalid(f"{source}: not valid JSON: {reason}") from None
 
 
-class _Twice(Exception):
+class _DuplicateKey(Exception):
     """A key that two readers could read differently."""
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for key, value in pairs:
         if key in table:
-            raise _Twice(key)
+            raise _DuplicateKey(key)
         table[key] = value
     return table
 
 
-def _indexes(meta: Value) -> dict[str, str]:
-    """Return the URLs of the indexes that the lock names. One that takes its login from the environment has none."""
-    listed = meta.find("sources")
-    found: dict[str, str] = {}
-    for item in () if listed is None else listed.items(MAX_FILES):
-        name = item.find("name")
-        if name is not None and "$" not in item.get("url").text().rpartition("@")[2]:
-            found[name.text()] = item.get("url").index()
-    return found
+def _indexes(meta: _LockMeta, at: Position) -> dict[str, str]:
+    """Return the URLs of the indexes by name. One whose host comes from the environment is left out."""
+    return {
+        index.name: at.below(number, "url").index(index.url)
+        for number, index in enumerate(meta.sources)
+        if index.name is not None and "$" not in index.url.rpartition("@")[2]
+    }
 
 
-def _pythons(meta: Value) -> tuple[str, ...]:
-    requires = meta.find("requires")
-    for key in ("python_full_version", "python_version"):
-        value = None if requires is None else requires.find(key)
-        if value is not None:
-            minor = _MINOR.fullmatch(value.text().strip())
-            # "3" and "*" are taken by Pipenv too, and tell no minor version
+def _pythons(requires: _Requires) -> tuple[str, ...]:
+    for text in (requires.python_full_version, requires.python_version):
+        if text is not None:
+            minor = _MINOR.fullmatch(text.strip())
+            # Pipenv also takes "3" and "*", which name no minor version
             return (minor[1],) if minor else ()
     return ()
 
 
 def _read_pin(
-    spelling: str, entry: Value, scope: Scope, indexes: dict[str, str], notes: list[ForeignNote]
+    name: NormalizedName, entry: _Entry, at: Position, indexes: dict[str, str], notes: list[Warned]
 ) -> ForeignPin | None:
-    name = entry.as_name(spelling, "the project")
-    url = _reference(entry)
-    version = _version(entry)
-    if url in {".", "./", ".#editable=true"}:
-        notes.append(_note("foreign-project-itself", name, "is the project itself, which is not among its own pins"))
+    """Read an entry as a pin without its condition; None, with a note, for an entry that pins nothing."""
+    url, version = _reference(entry, at), _version(entry, at)
+    if url in {".", ".#editable=true"}:
+        message = "is the project itself, which is not among its own pins"
+        notes.append(Warned(code="foreign-project-itself", subject=name, message=message))
         return None
     if url is None and version is None:
-        notes.append(
-            _note(
-                "foreign-unpinned",
-                name,
-                f"{entry.source} names it without a version ({entry.place}), as what is not needed where it was made: left out",
-            )
+        message = (
+            f"{at.source} names it without a version ({at.place}), as what is not needed where it was made: left out"
         )
+        notes.append(Warned(code="foreign-unpinned", subject=name, message=message))
         return None
-    digests = [sha256_of(item) for item in hashes.items(MAX_FILES)] if (hashes := entry.find("hashes")) else []
-    if None in digests:
-        notes.append(note_without_sha256(name, entry.source))
-    markers, index, extras = entry.find("markers"), entry.find("index"), entry.find("extras")
+    if "" in entry.hashes:
+        notes.append(note_without_sha256(name, at.source))
     return ForeignPin(
         name=name,
         version=version,
         url=url,
-        conditions=(Condition(scope=scope, marker=None if markers is None else markers.marker()),),
-        extras=frozenset(extra.name("the extra") for extra in extras.items(MAX_FILES)) if extras else frozenset(),
-        sha256s=frozenset(digest for digest in digests if digest is not None),
-        index=None if index is None else indexes.get(index.text()),
-        origin=entry.origin,
+        extras=names(entry.extras),
+        sha256s=frozenset(digest for digest in entry.hashes if digest),
+        index=indexes.get(entry.index) if entry.index is not None else None,
+        origin=at.origin,
     )
 
 
-def _version(entry: Value) -> Version | None:
-    value = entry.find("version")
-    if value is None or value.text().strip() in {"", "*"}:
+def _version(entry: _Entry, at: Position) -> Version | None:
+    text, at = entry.version.strip(), at.below("version")
+    if text in {"", "*"}:
         return None
-    pinned = _PINNED.fullmatch(value.text().strip())
+    pinned = _PINNED.fullmatch(text)
     if pinned is None:
-        raise value.invalid("is no version: a lock names one with ==", "Lock again: pipenv lock.")
-    return Value(raw=pinned[1], source=value.source, place=value.place).version()
+        raise at.invalid("is no version: a lock names one with ==", "Lock again: pipenv lock.")
+    return at.convert(pinned[1], Version)
 
 
-def _reference(entry: Value) -> str | None:
+def _reference(entry: _Entry, at: Position) -> str | None:
     """Write the direct reference of an entry: a repository, a path, or the URL of a file."""
-    for key in _SYSTEMS:
-        if (place := entry.find(key)) is not None:
-            ref, inner = entry.find("ref"), entry.find("subdirectory")
-            at = f"@{ref.text()}" if ref is not None else ""
-            end = f"#subdirectory={inner.text()}" if inner is not None else ""
-            url = place.text().removeprefix(f"{key}+")
-            return place.reference(f"{key}+{url}{at}{end}")
-    for key in ("path", "file"):
-        if (place := entry.find(key)) is not None:
-            editable = entry.find("editable")
-            end = "#editable=true" if editable is not None and editable.flag() else ""
-            text = place.text()
-            return place.reference(text if "://" in text or text.startswith("file:") else quoted_path(text) + end)
+    for system, repository in (("git", entry.git), ("hg", entry.hg), ("svn", entry.svn), ("bzr", entry.bzr)):
+        if repository is not None:
+            revision = f"@{entry.ref}" if entry.ref is not None else ""
+            url = f"{system}+{repository.removeprefix(f'{system}+')}{revision}"
+            return at.below(system).reference(url, subdirectory=entry.subdirectory)
+    for key, text in (("path", entry.path), ("file", entry.file)):
+        if text is not None:
+            if "://" in text or text.startswith("file:"):
+                return at.below(key).reference(text)
+            return at.below(key).reference(quoted_path(text), editable=entry.editable)
     return None
 
 
-def _note(code: str, name: str, message: str) -> ForeignNote:
-    return ForeignNote(code=code, subject=name, message=message)
-
-
 def _merged(pins: list[ForeignPin]) -> tuple[ForeignPin, ...]:
-    """Make one pin of what several sections hold alike."""
+    """Make one pin of equal entries of several sections. It has the origin of the first."""
     merged: dict[tuple[object, ...], ForeignPin] = {}
     for pin in pins:
         key = (pin.name, pin.version, pin.url, pin.sha256s, pin.index, pin.extras)
-        earlier = merged.get(key)
-        if earlier is None:
-            merged[key] = pin
-        else:
-            # the first one's origin stays
-            conditions = tuple(dict.fromkeys((*earlier.conditions, *pin.conditions)))
-            merged[key] = replace(earlier, conditions=conditions)
+        first = merged.setdefault(key, pin)
+        merged[key] = replace(first, conditions=tuple(dict.fromkeys((*first.conditions, *pin.conditions))))
     return tuple(merged.values())

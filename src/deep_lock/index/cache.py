@@ -1,20 +1,20 @@
-"""The cache on disk: pages, and small immutable records. Whatever is wrong with it, a run only gets slower.
+"""The cache on disk: pages, and small immutable records. A damaged cache only makes a run slower.
 
-Laws:
+Invariants:
 
 - Every entry carries the digest of its content *and its key*, and is checked at every read. A bad one is deleted and
-  counts as absent.
+  counts as missing.
 - Entries are replaced whole (write_atomically): a kill or a second process leaves the old one or the new one.
-- A write that fails costs one warning a run, never the run.
-- The modification time of a page says until when it may be used unasked: one stat() decides whether a page is fresh,
-  and a "not modified" is one utime(), not a rewrite of megabytes.
+- A failed write is one warning for each run, never an error.
+- The modification time of a page is the end of its freshness: one stat() decides whether a page is fresh, and a
+  "not modified" is one utime(), not a rewrite of megabytes.
 
 ::
 
     CACHEDIR.TAG
     v1/pages/ab/<sha256 of the URL>
     v1/<kind>/ab/<sha256 of the key>
-    v1/files/ab/<sha256 of the bytes>      whole files (kept_files.py)
+    v1/files/ab/<sha256 of the bytes>      whole files (file_cache.py)
 """
 
 import os
@@ -33,10 +33,10 @@ from deep_lock.events import Reporter, Warned
 from deep_lock.files import is_temporary, write_atomically
 
 LAYOUT = "v1"
-"""Counts up whenever an entry written by an older deep-lock would be misread. Old layouts go with `clean`."""
+"""Changes when an entry of an older deep-lock would be misread. `clean` deletes old layouts."""
 
 MAX_PAGE_SECONDS = 600
-"""No page is used unasked for longer, whatever the index says."""
+"""The longest freshness of a page, even where the index allows more."""
 
 _PAGES = "pages"
 _MAGIC = b"deep-lock\x00"
@@ -44,25 +44,19 @@ _DIGEST = 32
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of deep-lock: it can be deleted at any time.\n"
 
 
-class _PageRecord(msgspec.Struct, array_like=True):
+class CachedPage(Struct, array_like=True, frozen=True, kw_only=True):
+    """A cached page: what revalidation needs, and its compact listing."""
+
     etag: str
+    """Empty for a response without one."""
     body: bytes
-    listing: memoryview | None  # msgspec gives a view of what was read, not a copy
+    """A digest of the response: an unchanged page need not be parsed again."""
+    listing: memoryview | None
+    """A view of what was read, not a copy; None where the index does not have the project."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_page = msgspec.msgpack.Decoder(_PageRecord).decode
-
-
-class CachedPage(Struct, frozen=True, kw_only=True):
-    """A page as it is kept: for revalidation, and its compact listing."""
-
-    etag: str
-    """Empty where the index gave none."""
-    body: bytes
-    """A digest of the answer as served: an unchanged page need not be read again."""
-    listing: bytes | memoryview | None
-    """None where the index said that it does not have the project."""
+_decode_page = msgspec.msgpack.Decoder(CachedPage).decode
 
 
 class Cache:
@@ -71,14 +65,14 @@ class Cache:
     def __init__(self, folder: Path, reporter: Reporter) -> None:
         """Use ``folder``, which is made where it is missing.
 
-        Raises CacheInvalid where someone else could write to it. Where it cannot be made, the run goes on without it.
+        Raises CacheInvalid where another user could write to it. Where it cannot be made, the run goes on without it.
         """
         self.folder = folder
         self._root = os.path.join(folder, LAYOUT)  # noqa: PTH118 - plain strings: Path objects cost more than the reads
         self._reporter = reporter
-        # One writer at a time: the writes are short, and write_atomically asks the process for its umask.
+        # One writer at a time: the writes are short, and write_atomically reads the umask of the process.
         self._writing = threading.Lock()
-        self._complained = False
+        self._warned = False
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _refuse_foreign(folder)
@@ -86,22 +80,22 @@ class Cache:
             if not tag.exists():
                 tag.write_bytes(_TAG)
         except OSError as error:
-            self._complain(error)
+            self._warn_once(error)
 
     @property
     def files_folder(self) -> Path:
-        """Where whole files are kept."""
+        """The folder of whole files."""
         return Path(self._root, "files")
 
     # -- pages
 
     def is_fresh(self, url: str, now: float) -> bool:
-        """Whether the page may be used unasked at ``now`` (seconds since 1970). Reads nothing but the time."""
+        """Whether the page may be used without a request at ``now`` (seconds since 1970). Reads only the time."""
         try:
             until = os.stat(self._path(_PAGES, url)).st_mtime  # noqa: PTH116 - see _root
         except OSError:
             return False
-        # A time too far ahead was not written by us under this clock: the clock went back, or the file was copied.
+        # A time too far ahead is not from this clock: the clock went back, or the file was copied.
         return 0 < until - now <= MAX_PAGE_SECONDS
 
     def get_page(self, url: str) -> CachedPage | None:
@@ -110,58 +104,41 @@ class Cache:
         if raw is None:
             return None
         try:
-            record = _decode_page(raw)
+            return _decode_page(raw)
         except (ValueError, RecursionError):
             self.drop_page(url)
             return None
-        return CachedPage(etag=record.etag, body=record.body, listing=record.listing)
 
     def put_page(self, url: str, page: CachedPage, *, fresh_until: float) -> None:
-        """Keep a page."""
-        listing = None if page.listing is None else memoryview(page.listing)
-        record = _PageRecord(etag=page.etag, body=page.body, listing=listing)
-        if self._write(_PAGES, url, _encode(record)):
+        """Write a page."""
+        if self._write(_PAGES, url, _encode(page)):
             self.renew_page(url, fresh_until=fresh_until)
 
     def renew_page(self, url: str, *, fresh_until: float) -> None:
-        """Note that the page is still right."""
+        """Set until when the page is fresh."""
         with suppress(OSError):
             os.utime(self._path(_PAGES, url), (fresh_until, fresh_until))
 
     def drop_page(self, url: str) -> None:
-        """Delete a page that cannot be read, and say so."""
+        """Delete a page that cannot be read, with a warning."""
         self.drop(_PAGES, url)
 
     # -- records
 
     def get_record(self, kind: str, key: str) -> bytes | None:
-        """Return what was kept under ``key``; None where there is nothing, or nothing sound."""
+        """Return the data of ``key``; None where there are none, or damaged ones."""
         raw = self._read(kind, key)
         return None if raw is None else bytes(raw)
 
     def put_record(self, kind: str, key: str, data: bytes) -> None:
-        """Keep ``data`` for ever. ``kind`` names a folder and says what the data mean; ``key`` is any text.
+        """Write ``data`` without expiry. ``kind`` is a folder and names the format of the data; ``key`` is any text.
 
         The key must determine the data: two processes may write at once, and either may win.
         """
         self._write(kind, key, data)
 
-    def get_blob(self, digest: str) -> bytes | None:
-        """Return the bytes whose sha256 is ``digest`` (hex)."""
-        data = self.get_record("blobs", digest)
-        if data is not None and sha256(data).hexdigest() != digest:
-            self.drop("blobs", digest)
-            return None
-        return data
-
-    def put_blob(self, data: bytes) -> str:
-        """Keep bytes under their sha256, which is returned."""
-        digest = sha256(data).hexdigest()
-        self.put_record("blobs", digest, data)
-        return digest
-
     def drop(self, kind: str, key: str) -> None:
-        """Delete an entry that is not what it should be, and say so."""
+        """Delete a damaged entry, with a warning."""
         with suppress(OSError):
             Path(self._path(kind, key)).unlink()
         self._reporter(
@@ -171,7 +148,7 @@ class Cache:
     # -- housekeeping
 
     def clean(self) -> tuple[int, int]:
-        """Delete everything. Returns how many files, and how many bytes, went. Raises CacheInvalid for a foreign folder."""
+        """Delete everything. Returns the number of deleted files and bytes. Raises CacheInvalid for another user's folder."""
         if not self.folder.is_dir():
             return 0, 0
         _refuse_foreign(self.folder)
@@ -187,7 +164,7 @@ class Cache:
         return files, size
 
     def prune(self, older_than: float) -> int:
-        """Delete what killed runs left: temporary files last written before ``older_than``. Returns how many."""
+        """Delete temporary files of killed runs, last written before ``older_than``. Returns their number."""
         count = 0
         for path in _files_below(Path(self._root)):
             if is_temporary(path.name):
@@ -227,13 +204,13 @@ class Cache:
                     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                     write_atomically(path, data, durable=False)
         except OSError as error:
-            self._complain(error)
+            self._warn_once(error)
             return False
         return True
 
-    def _complain(self, error: OSError) -> None:
-        if not self._complained:
-            self._complained = True
+    def _warn_once(self, error: OSError) -> None:
+        if not self._warned:
+            self._warned = True
             self._reporter(
                 Warned(
                     code="CacheNotWritten",
@@ -244,14 +221,14 @@ class Cache:
 
 
 def _seal(kind: str, key: str, content: bytes | memoryview) -> bytes:
-    """Digest content together with its place: a file that was moved or swapped is as bad as a damaged one."""
+    """Digest content together with its key: a file that was moved or swapped counts as damaged."""
     digest = sha256(f"{kind}\x00{key}\x00".encode("utf-8", errors="surrogatepass"))
     digest.update(content)
     return digest.digest()
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Whoever can write to the cache decides what is locked. Windows has no such bits; its profile folders are private."""
+    """A user who can write to the cache decides what is locked. Windows has no such bits; its profile folders are private."""
     if os.name != "posix":
         return
     status = folder.stat()

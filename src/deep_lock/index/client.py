@@ -1,10 +1,11 @@
-"""The index client: versions, files and metadata, whichever index, folder or cache they come from.
+"""The index client: versions, files and metadata, from any index, folder or cache.
 
-Every answer is worked out once in a run and kept, so that a run sees one state of the indexes. What the cache holds
-fresh is answered in the calling thread; the prefetch methods return at once and leave errors to who asks.
+Each result is computed once in a run and kept, so that a run sees one state of the indexes. Fresh results of the cache
+are read in the calling thread; the prefetch methods return at once, and their errors are raised by the later call.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +24,7 @@ from deep_lock.errors import (
 )
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
-from deep_lock.index.file_cache import KeptFiles
+from deep_lock.index.file_cache import FileCache, file_sha256
 from deep_lock.index.find_links import FindLinks
 from deep_lock.index.listing import Listing
 from deep_lock.index.pages import Pages
@@ -39,7 +40,7 @@ _DIGESTS = "digests"
 
 
 class IndexClient:
-    """Asks the indexes. May be used by several threads; ``make_fetcher`` is called at the first real request."""
+    """The indexes of a run. May be used by several threads; ``make_fetcher`` is called at the first real request."""
 
     def __init__(
         self, settings: IndexSettings, cache: Cache, make_fetcher: Callable[[], Fetcher], reporter: Reporter
@@ -47,24 +48,24 @@ class IndexClient:
         self._settings = settings
         self._cache = cache
         self._reporter = reporter
-        self._network = LazyFetcher(make_fetcher, offline=settings.offline)
+        self._fetcher = LazyFetcher(make_fetcher, offline=settings.offline)
         self._workers = Workers(settings.workers)
-        self._pages = Pages(settings, cache, self._network, reporter)
-        self._find_links = FindLinks(settings.find_links, cache, self._network)
+        self._pages = Pages(settings, cache, self._fetcher, reporter)
+        self._find_links = FindLinks(settings.find_links, cache, self._fetcher)
         self._projects: OnceMap[NormalizedName, _Project] = OnceMap()
         self._digests: OnceMap[str, str] = OnceMap()
-        self._kept = KeptFiles(cache.files_folder)
-        self._metadata = WheelMetadata(cache, self._network, self._find_links.local_path, reporter)
+        self._file_cache = FileCache(cache.files_folder)
+        self._metadata = WheelMetadata(cache, self._fetcher, self._find_links.local_path, reporter)
 
     def versions(self, name: NormalizedName) -> Sequence[Version]:
         """Return the versions that have a file, newest first; empty where there is none.
 
-        Raises IndexFault, NameMismatch, ConfigError (a --find-links folder that is not there).
+        Raises IndexFault, NameMismatch, ConfigError (a --find-links folder that is missing).
         """
         return self._project(name).versions
 
     def knows(self, name: NormalizedName) -> bool:
-        """Whether some place has the project, with usable files or without. Raises as `versions`."""
+        """Whether any index or folder has the project, even without usable files. Raises as `versions`."""
         return bool(self._project(name).listings)
 
     def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
@@ -76,72 +77,70 @@ class IndexClient:
         return next((listing.status for listing in self._project(name).listings if listing.status), None)
 
     def notes(self, name: NormalizedName) -> tuple[Warned, ...]:
-        """Return what was left out of the project's pages, and why. Raises as `versions`."""
+        """Return notes on what was left out of the project's pages. Raises as `versions`."""
         return tuple(note for listing in self._project(name).listings for note in listing.notes)
 
     def wheel_metadata(self, wheel: Wheel, *, ahead: bool = False) -> Metadata:
         """Return the wheel's core metadata, by the cheapest way that the index offers.
 
-        ``ahead`` says that it is only a guess that somebody will need it. Raises IndexFault, SafetyError.
+        ``ahead`` is for a wheel that may never be needed. Raises IndexFault, SafetyError.
         """
         return self._metadata.get(wheel, ahead=ahead)
 
     def open_sdist(self, sdist: SourceDistribution) -> BinaryIO:
-        """Return the whole archive, its hash checked, as a file that vanishes when it is closed.
+        """Return the whole archive, its hash checked, as a file that is deleted when it is closed.
 
-        Raises IndexFault; HashMismatch; HashMissing where no hash is promised and `hash_from_bytes` is off;
+        Raises IndexFault; HashMismatch; HashMissing where the index has no hash and `hash_from_bytes` is off;
         LimitExceeded.
         """
         self._refuse_unhashed(sdist)
         return self._fetched(sdist)[0]
 
-    def kept_file(self, dist: Distribution) -> Path:
-        """Return where the whole file is kept, fetched if need be and its hash checked. Raises as `open_sdist`."""
-        kept = self._kept.get(dist.sha256) if dist.sha256 is not None else None
-        if kept is not None:
-            return kept
+    def cached_file(self, dist: Distribution) -> Path:
+        """Return the path of the whole file in the cache, its hash checked. Raises as `open_sdist`."""
+        cached = self._file_cache.get(dist.sha256) if dist.sha256 is not None else None
+        if cached is not None:
+            return cached
         self._refuse_unhashed(dist)
         file, digest = self._fetched(dist)
         with file:
-            return self._kept.put(file, digest)
+            return self._file_cache.put(file, digest)
 
-    def keep_file(self, file: BinaryIO, dist: Distribution) -> None:
-        """Keep a whole file that is at hand, so that `kept_file` need not fetch it again. Raises CacheInvalid."""
-        if dist.sha256 is not None and self._kept.get(dist.sha256) is None:
-            self._kept.put(file, dist.sha256)
+    def cache_file(self, file: BinaryIO, dist: Distribution) -> None:
+        """Cache a whole open file, so that `cached_file` need not fetch it again. Raises CacheInvalid."""
+        if dist.sha256 is not None and self._file_cache.get(dist.sha256) is None:
+            self._file_cache.put(file, dist.sha256)
 
-    def keep_built(self, path: Path) -> tuple[Path, str]:
-        """Keep a wheel that was built here; returns its new place and its sha256. Raises CacheInvalid."""
+    def cache_built(self, path: Path) -> tuple[Path, str]:
+        """Cache a wheel that was built here; returns its new path and its sha256. Raises CacheInvalid."""
+        digest = file_sha256(path)
         with path.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            return self._kept.put(file, digest), digest
+            return self._file_cache.put(file, digest), digest
 
     def built_file(self, digest: str) -> Path | None:
-        """Return a wheel that was built here before; None where it is gone."""
-        return self._kept.get(digest)
+        """Return a wheel that was built here before; None where it was deleted."""
+        return self._file_cache.get(digest)
 
     def named_file(self, url: str, *, sha256: str | None) -> tuple[Path, str]:
-        """Return where the file that was named by its URL is kept, and its sha256, which is compared where one is given.
+        """Return the path of a direct reference's file in the cache, and its sha256, which is compared with an expected one.
 
         Raises IndexFault, HashMismatch, LimitExceeded.
         """
-        kept = self._kept.get(sha256) if sha256 is not None else None
-        if kept is not None and sha256 is not None:
-            return kept, sha256
-        fetcher = self._network.reach(f"the file {shown_url(url)}")
+        cached = self._file_cache.get(sha256) if sha256 is not None else None
+        if cached is not None and sha256 is not None:
+            return cached, sha256
+        fetcher = self._fetcher.open(f"the file {shown_url(url)}")
         with tempfile.TemporaryFile() as file:
             digest, _ = fetcher.download(url, file, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=sha256)
             file.seek(0)
-            return self._kept.put(file, digest), digest
+            return self._file_cache.put(file, digest), digest
 
     def named_path(self, path: Path, *, sha256: str | None) -> tuple[Path, str]:
-        """Return a file of this machine that was named, and its sha256. Raises NetworkError, HashMismatch, LimitExceeded."""
+        """Return a direct reference's file of this machine, and its sha256. Raises NetworkError, HashMismatch, LimitExceeded."""
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise LimitExceeded(f"{path.name}: larger than {MAX_FILE_BYTES} bytes")
-            with path.open("rb") as file:
-                digest = file_digest(file, "sha256").hexdigest()
+            digest = file_sha256(path)
         except OSError as error:
             raise NetworkError(f"{path.name}: {error.strerror or error}") from None
         if sha256 is not None and digest != sha256:
@@ -149,18 +148,18 @@ class IndexClient:
         return path, digest
 
     def offer(self, url: str, path: Path) -> None:
-        """Say that the file of a URL is at hand."""
+        """Set the path of a URL's file."""
         self._find_links.offer(url, path)
 
     def digest(self, dist: Distribution) -> str:
-        """Return the file's sha256: the promised one, else that of its bytes. Raises as `open_sdist`."""
+        """Return the file's sha256: that of the index, else that of its bytes. Raises as `open_sdist`."""
         if dist.sha256 is not None:
             return dist.sha256
         self._refuse_unhashed(dist)
         return self._digests.get(dist.url, lambda: self._computed_digest(dist))
 
     def is_at_hand(self, name: NormalizedName) -> bool:
-        """Whether the project's pages are here, or on their way: then there is nothing to fetch ahead."""
+        """Whether the project's pages are cached or being fetched: then there is nothing to prefetch."""
         if self._projects.has(name):
             return True
         sources = self._settings.sources_of(name)
@@ -172,7 +171,7 @@ class IndexClient:
                     if self._pages.page(source, name) is not None:
                         return True
                 except DeepLockError:
-                    return True  # the error is kept, and raised for who asks
+                    return True  # the error is kept, and raised by the later call
         return True
 
     def prefetch_pages(self, names: Sequence[NormalizedName]) -> None:
@@ -188,14 +187,14 @@ class IndexClient:
                 self._workers.submit(lambda wheel=wheel: self._metadata.get(wheel))  # type: ignore[misc]  # as above
 
     def prefetch(self, task: Callable[[], object]) -> None:
-        """Run a task of the caller's in the background. What it raises is lost, so it should fill a memo of its own."""
+        """Run a task in the background. What it raises is lost, so it should fill a OnceMap of its own."""
         self._workers.submit(task)
 
     def close(self) -> None:
-        """Give up what is under way. Answers that are already there can still be read."""
-        self._network.close()
+        """Stop the requests that are running. Finished results can still be read."""
+        self._fetcher.close()
         self._workers.close()
-        self._kept.close()
+        self._file_cache.close()
 
     # -- projects
 
@@ -210,7 +209,7 @@ class IndexClient:
         listings = [] if name in self._settings.pinned else self._find_links.listings(name)
         for source in self._settings.sources_of(name):
             # Only a 404 leads on to the next index. Any other failure is raised: an outage of a private index must
-            # not let a public one answer for it.
+            # not make a public one its replacement.
             listing = self._pages.page(source, name)
             if listing is not None:
                 listings.append(listing)
@@ -223,8 +222,8 @@ class IndexClient:
     def _refuse_unhashed(self, dist: Distribution) -> None:
         if dist.sha256 is None and not self._settings.hash_from_bytes:
             raise HashMissing(
-                f"{dist.filename}: {dist.index} promises no sha256 for it",
-                hint="Allow hashes that are taken from the bytes, or use an index that has them.",
+                f"{dist.filename}: {dist.index} has no sha256 for it",
+                hint="Allow hashes that are computed from the bytes, or use an index that has them.",
             )
 
     def _computed_digest(self, dist: Distribution) -> str:
@@ -232,7 +231,7 @@ class IndexClient:
             Warned(
                 code="HashComputed",
                 subject=dist.filename,
-                message=f"{dist.filename}: {dist.index} promises no sha256 for it; it is taken from the bytes",
+                message=f"{dist.filename}: {dist.index} has no sha256 for it; it is computed from the bytes",
             )
         )
         key = f"{dist.url} {dist.size}"
@@ -245,56 +244,48 @@ class IndexClient:
         return digest
 
     def _fetched(self, dist: Distribution) -> tuple[BinaryIO, str]:
-        """Return the file, at its start, and its sha256, which was compared with the promised one."""
+        """Return the file, at its start, and its sha256, which was compared with the expected one."""
         local = self._find_links.local_path(dist.url)
         if local is not None:
             load_all()
             return _opened_local(local, dist)
-        fetcher = self._network.reach(f"the file {dist.filename}")
-        file: BinaryIO = tempfile.TemporaryFile()
-        try:
-            digest, _ = fetcher.download(
-                dist.url, file, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=dist.sha256
-            )
-            file.seek(0)
-        except BaseException as error:
-            file.close()
-            if isinstance(error, NotFound):
+        fetcher = self._fetcher.open(f"the file {dist.filename}")
+        with ExitStack() as stack:
+            file: BinaryIO = stack.enter_context(tempfile.TemporaryFile())
+            try:
+                digest, _ = fetcher.download(
+                    dist.url, file, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=dist.sha256
+                )
+                file.seek(0)
+            except NotFound:
                 raise disagreement(dist) from None
-            if isinstance(error, OSError):
-                reason = error.strerror or str(error)
+            except OSError as error:
+                reason = error.strerror or error
                 raise CacheInvalid(
-                    f"{dist.filename} cannot be kept in the folder for temporary files: {reason}"
+                    f"{dist.filename} cannot be written to the folder for temporary files: {reason}"
                 ) from error
-            raise
+            stack.pop_all()  # the caller closes the file
         return file, digest
 
 
 def _opened_local(path: Path, dist: Distribution) -> tuple[BinaryIO, str]:
     try:
-        file = path.open("rb")
-        try:
-            digest = _checked_digest(file, path, dist)
-        except BaseException:
-            file.close()
-            raise
+        with ExitStack() as stack:
+            file = stack.enter_context(path.open("rb"))
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise LimitExceeded(f"{path}: larger than {MAX_FILE_BYTES} bytes")
+            digest = file_digest(file, "sha256").hexdigest()
+            if digest != dist.sha256:
+                raise HashMismatch(f"{path}: was changed while deep-lock ran")
+            file.seek(0)
+            stack.pop_all()  # the caller closes the file
     except OSError as error:
         raise NetworkError(f"{path}: {error.strerror}") from error
     return file, digest
 
 
-def _checked_digest(file: BinaryIO, path: Path, dist: Distribution) -> str:
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise LimitExceeded(f"{path}: larger than {MAX_FILE_BYTES} bytes")
-    digest = file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed wants readinto, which files have
-    if digest != dist.sha256:
-        raise HashMismatch(f"{path}: was changed while deep-lock ran")
-    file.seek(0)
-    return digest
-
-
 class _Project:
-    """What all places together say of one project. Of two files of one name the first place's is taken."""
+    """One project of all indexes and folders. Of two files of one name the first one is used."""
 
     def __init__(self, listings: tuple[Listing, ...], reporter: Reporter) -> None:
         self.listings = listings
@@ -325,7 +316,7 @@ class _Project:
                             code="FileDiffers",
                             subject=dist.filename,
                             message=f"{dist.filename}: {first.index} and {dist.index} offer different bytes under"
-                            f" this name; that of {first.index} is taken",
+                            f" this name; that of {first.index} is used",
                         )
                     )
         return tuple(by_name[filename] for filename in sorted(by_name))

@@ -1,7 +1,7 @@
-"""Whole files, put where they are wanted: from the cache, from a folder, or from the network.
+"""Puts whole files into folders: from the cache, from another folder, or from the network.
 
-Laws: a file has its final name only when its sha256 is the promised one. What was downloaded is kept in the cache too
-where a second name is enough (a hard link), and never as a second copy: a closure can be gigabytes.
+Invariant: a file has its final name only when its sha256 is the expected one. A downloaded file is added to the cache as
+a hard link only, never as a second copy: a closure can be gigabytes.
 """
 
 import hashlib
@@ -14,25 +14,25 @@ from msgspec import Struct
 
 from deep_lock.errors import HashMismatch, LimitExceeded, NetworkError, NotFound, UsageError
 from deep_lock.files import replacing, temporary_beside
-from deep_lock.index.file_cache import KeptFiles, may_be_shared
+from deep_lock.index.file_cache import FileCache, file_sha256, may_be_shared
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher
 from deep_lock.index.workers import LazyFetcher
 from deep_lock.sanitize import show
 
 MAX_PROMISED_BYTES = 16 * 1024 * 1024 * 1024
-"""A promised size may be larger than what is taken from an index unseen, but not without end."""
+"""A locked size may be larger than the limit for an unknown size, but not unlimited."""
 
 PATIENT_BYTES = 64 * 1024
-"""Bytes a second that a large file may come at: a dozen of them share one line."""
+"""Bytes a second: the slowest download of a large file, since a dozen of them share one connection to the internet."""
 
 _CHUNK = 1024 * 1024
 
 Way = Literal["there", "kept", "copied", "downloaded"]
-"""Where a file was found: in its place, in the cache, in another folder, or on a server."""
+"""Where a file was found: at its path, in the cache, in another folder, or on a server."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """A file and what it must be. Exactly one of ``url`` and ``local`` is set; ``size`` in bytes."""
+    """A file and its expected digest. Exactly one of ``url`` and ``local`` is set; ``size`` in bytes."""
 
     name: str
     url: str | None = None
@@ -45,11 +45,11 @@ class Downloads:
     """Puts files into folders. May be used by several threads; ``make_fetcher`` is called at the first download."""
 
     def __init__(self, files_folder: Path, make_fetcher: Callable[[], Fetcher], *, offline: bool) -> None:
-        self._network = LazyFetcher(make_fetcher, offline=offline)
-        self._kept = KeptFiles(files_folder)
+        self._fetcher = LazyFetcher(make_fetcher, offline=offline)
+        self._file_cache = FileCache(files_folder)
 
     def put(self, wanted: Wanted, path: Path) -> Way:
-        """See to it that the file stands at ``path``, and say how it came there.
+        """Put the file at ``path``, and return where it was found.
 
         Raises IndexFault and SafetyError; UsageError where the folder cannot be written.
         """
@@ -59,25 +59,25 @@ class Downloads:
             if wanted.local is not None:
                 _copy(wanted.local, path, wanted)
                 return "copied"
-            kept = self._kept.get(wanted.sha256)
-            if kept is not None:
-                _refuse_size(wanted, kept.stat().st_size)
-                _share(kept, path, wanted)
+            cached = self._file_cache.get(wanted.sha256)
+            if cached is not None:
+                _refuse_size(wanted, cached.stat().st_size)
+                _share(cached, path, wanted)
                 return "kept"
             self._download(wanted, path)
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
-        self._kept.adopt(path, wanted.sha256)
+        self._file_cache.link(path, wanted.sha256)
         return "downloaded"
 
     def close(self) -> None:
-        """Give up all connections."""
-        self._network.close()
-        self._kept.close()
+        """Close all connections."""
+        self._fetcher.close()
+        self._file_cache.close()
 
     def _download(self, wanted: Wanted, path: Path) -> None:
-        fetcher = self._network.reach(f"the file {wanted.name}")
-        _refuse_giant(wanted)
+        fetcher = self._fetcher.open(f"the file {wanted.name}")
+        _refuse_too_large(wanted)
         limit = MAX_FILE_BYTES if wanted.size is None else wanted.size
         deadline = FILE_SECONDS + (wanted.size or 0) / PATIENT_BYTES
         with replacing(path) as file:
@@ -88,11 +88,11 @@ class Downloads:
                     raise
                 raise HashMismatch(f"{error.message}, and {wanted.size} were promised") from None
             except NotFound as error:
-                raise NotFound(error.message, hint="the index took the file away since it was locked") from None
+                raise NotFound(error.message, hint="the index has deleted the file since it was locked") from None
             _refuse_size(wanted, size)
 
 
-def _refuse_giant(wanted: Wanted) -> None:
+def _refuse_too_large(wanted: Wanted) -> None:
     if (wanted.size or 0) > MAX_PROMISED_BYTES:
         raise LimitExceeded(f"{wanted.name}: larger than {MAX_PROMISED_BYTES} bytes, by its own account")
 
@@ -103,36 +103,35 @@ def _refuse_size(wanted: Wanted, size: int) -> None:
 
 
 def _is(path: Path, wanted: Wanted) -> bool:
-    """Whether the file is there, whole and right. Its size is looked at first: it costs nothing."""
+    """Whether the file is there with its digest. The size is compared first: it costs nothing."""
     try:
         if not path.is_file() or wanted.size not in {None, path.stat().st_size}:
             return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == wanted.sha256
+        return file_sha256(path) == wanted.sha256
     except OSError:
         return False
 
 
-def _share(kept: Path, path: Path, wanted: Wanted) -> None:
-    """Give a kept file a second name, or copy it where that cannot be."""
-    if may_be_shared(kept):
+def _share(cached: Path, path: Path, wanted: Wanted) -> None:
+    """Make a hard link to a cached file, or copy it where that cannot be."""
+    if may_be_shared(cached):
         temporary = temporary_beside(path)
         try:
-            temporary.hardlink_to(kept)
+            temporary.hardlink_to(cached)
             temporary.replace(path)
         except OSError:
             with suppress(OSError):
                 temporary.unlink()
         else:
             return
-    _copy(kept, path, wanted)
+    _copy(cached, path, wanted)
 
 
 def _copy(source: Path, path: Path, wanted: Wanted) -> None:
-    """Copy a file, and check what was copied. Raises OSError for the new file's folder alone."""
+    """Copy a file, and check the copy. Raises OSError for the folder of the new file only."""
     if not source.is_file():
         raise NetworkError(f"{source}: is not there, and the lock names it", hint="make the folder available again")
-    _refuse_giant(wanted)
+    _refuse_too_large(wanted)
     with _opened(source) as old, replacing(path) as new:
         digest, size = hashlib.sha256(), 0
         for chunk in iter(lambda: old.read(_CHUNK), b""):

@@ -1,7 +1,7 @@
-"""Whole files, kept under their sha256: wheels of build environments, sdists whose backend is asked, built wheels.
+"""Whole files by their sha256: wheels of build environments, sdists whose hooks are run, built wheels.
 
-Laws: a file is read through once in a run before it is handed out, and deleted where its bytes are others. Files come
-in whole (one rename, or a second name of a whole one). Where the cache cannot be written, they stand in a folder that goes with the run.
+Invariants: the digest of a file is checked once in a run before it is returned, and a changed file is deleted. Files are
+written whole (by a rename, or a hard link). Where the cache cannot be written, a temporary folder holds them for the run.
 """
 
 import os
@@ -16,26 +16,26 @@ from deep_lock.files import temporary_beside
 from deep_lock.lazy import shutil, tempfile
 
 
-class KeptFiles:
-    """The folder of kept files. May be used by several threads and several processes at once."""
+class FileCache:
+    """The folder of whole files. May be used by several threads and several processes at once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._checked: set[str] = set()
-        self._passing: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     def get(self, digest: str) -> Path | None:
-        """Return where the file with this sha256 stands; None where it is not kept, or was changed."""
-        path = self._place(self._folder, digest)
-        if not path.exists() and self._passing is not None:
-            path = self._place(Path(self._passing.name), digest)
+        """Return the path of the file with this sha256; None where it is missing, or was changed."""
+        path = self._path(self._folder, digest)
+        if not path.exists() and self._temporary is not None:
+            path = self._path(Path(self._temporary.name), digest)
         if digest in self._checked and path.exists():
             return path
         try:
-            same = _digest(path) == digest
+            is_same = file_sha256(path) == digest
         except OSError:
             return None
-        if not same:
+        if not is_same:
             with suppress(OSError):
                 path.unlink()
             return None
@@ -43,45 +43,45 @@ class KeptFiles:
         return path
 
     def put(self, file: BinaryIO, digest: str) -> Path:
-        """Keep what is left of ``file``. Raises HashMismatch for other bytes, CacheInvalid where nothing can be written."""
+        """Write the rest of ``file``. Raises HashMismatch for other bytes, CacheInvalid where nothing can be written."""
         try:
             return self._put(self._folder, file, digest)
         except OSError:
-            self._passing = self._passing or tempfile.TemporaryDirectory(prefix="deep-lock-")
+            self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="deep-lock-")
             file.seek(0)
             try:
-                return self._put(Path(self._passing.name), file, digest)
+                return self._put(Path(self._temporary.name), file, digest)
             except OSError as error:
-                raise CacheInvalid(f"a file cannot be kept: {error.strerror or error}") from None
+                raise CacheInvalid(f"a file cannot be cached: {error.strerror or error}") from None
 
-    def adopt(self, path: Path, digest: str) -> None:
-        """Keep a file whose sha256 was checked under a second name, where that costs no disk; elsewhere do nothing."""
+    def link(self, path: Path, digest: str) -> None:
+        """Add a file whose sha256 was checked, as a hard link; where that cannot be, do nothing."""
         if not may_be_shared(path):
             return
-        place = self._place(self._folder, digest)
+        link = self._path(self._folder, digest)
         with suppress(OSError):
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            place.hardlink_to(path)
+            link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            link.hardlink_to(path)
             self._checked.add(digest)
 
     def close(self) -> None:
-        """Delete what only this run could keep."""
-        if self._passing is not None:
-            self._passing.cleanup()
-            self._passing = None
+        """Delete the temporary folder."""
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
 
-    def _place(self, folder: Path, digest: str) -> Path:
+    def _path(self, folder: Path, digest: str) -> Path:
         return folder / digest[:2] / digest
 
     def _put(self, folder: Path, file: BinaryIO, digest: str) -> Path:
-        path = self._place(folder, digest)
+        path = self._path(folder, digest)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = temporary_beside(path)
         try:
             with temporary.open("xb") as out:
                 shutil.copyfileobj(file, out, 1 << 20)
-            if _digest(temporary) != digest:
-                _refuse(digest)
+            if file_sha256(temporary) != digest:
+                _refuse_changed(digest)
             temporary.replace(path)
         except BaseException:
             with suppress(OSError):
@@ -92,9 +92,9 @@ class KeptFiles:
 
 
 def may_be_shared(path: Path) -> bool:
-    """Whether a file may stand in the cache and elsewhere at once: nobody but its owner may write to it.
+    """Whether a file may have a hard link in the cache: only its owner may write to it.
 
-    Who can write to one of two names writes to both. Windows has no such bits: there nothing is shared.
+    A write to one link changes both. Windows has no such bits: there nothing is shared.
     """
     if os.name != "posix":
         return False
@@ -105,10 +105,11 @@ def may_be_shared(path: Path) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
-def _digest(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file in hex. Raises OSError."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 
-def _refuse(digest: str) -> None:
-    raise HashMismatch(f"a file with sha256 {digest} was changed while it was kept")
+def _refuse_changed(digest: str) -> None:
+    raise HashMismatch(f"a file with sha256 {digest} was changed while it was written")

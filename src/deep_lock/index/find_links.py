@@ -5,14 +5,21 @@ from collections.abc import Sequence
 from hashlib import file_digest
 from pathlib import Path
 
-from msgspec import Struct
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.errors import ConfigError, IndexInvalid
 from deep_lock.index import html
 from deep_lock.index.cache import Cache
-from deep_lock.index.entries import DISTRIBUTION_SUFFIXES, Entry, FileNames, FileSkipped, FileUrls, Notes, group_entries
+from deep_lock.index.file_entries import (
+    DISTRIBUTION_SUFFIXES,
+    FileNames,
+    FileSkipped,
+    Notes,
+    PageContent,
+    build_listing,
+    media_type,
+)
 from deep_lock.index.listing import FileRecord, Group, Listing, pack_listing, parse_version
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS
 from deep_lock.index.workers import LazyFetcher, OnceMap
@@ -23,25 +30,20 @@ _DIGESTS = "file-digests"
 _FLAT_PAGES = "flat-pages"
 
 
-class _FlatPage(Struct, frozen=True, kw_only=True):
-    base: str
-    entries: tuple[Entry, ...]
-
-
 class FindLinks:
-    """Gives the listings of a project in the places of --find-links. Folders and pages are read once in a run."""
+    """The listings of a project in the folders and pages of --find-links, each of which is read once in a run."""
 
-    def __init__(self, places: Sequence[str], cache: Cache, network: LazyFetcher) -> None:
+    def __init__(self, places: Sequence[str], cache: Cache, fetcher: LazyFetcher) -> None:
         self._places = tuple(places)
         self._cache = cache
-        self._network = network
+        self._fetcher = fetcher
         self._folders: OnceMap[str, tuple[Path, ...]] = OnceMap()
-        self._flat_pages: OnceMap[str, _FlatPage] = OnceMap()
+        self._flat_pages: OnceMap[str, PageContent] = OnceMap()
         self._local: dict[str, Path] = {}
         self._lock = threading.Lock()
 
     def listings(self, name: NormalizedName) -> list[Listing]:
-        """Return what each place has of the project; places without it are left out.
+        """Return a listing for each place that has the project.
 
         Raises ConfigError for a folder that cannot be read, IndexFault for a page.
         """
@@ -60,7 +62,7 @@ class FindLinks:
         return self._local.get(url)
 
     def offer(self, url: str, path: Path) -> None:
-        """Say that the file of a URL is here."""
+        """Set the path of a URL's file."""
         with self._lock:
             self._local[url] = path
 
@@ -99,24 +101,25 @@ class FindLinks:
         page = self._flat_pages.get(place, lambda: self._read_page(place))
         names = FileNames(name)
         entries = [entry for entry in page.entries if _version_of(entry.filename, names) is not None]
-        notes = Notes(name)
-        groups = group_entries(entries, names, FileUrls(page.base), notes)
-        return Listing(pack_listing(groups, notes=notes.as_events()), name=name, index=without_user_info(place))
+        own = PageContent(base=page.base, entries=entries)
+        return build_listing(own, name, index=without_user_info(place), notes=Notes(name))
 
-    def _read_page(self, place: str) -> _FlatPage:
-        """Read the page anew in each run; the cached one serves --offline alone."""
-        kept = self._cache.get_record(_FLAT_PAGES, place) if self._network.is_offline else None
-        if kept is not None:
-            url, _, body = kept.partition(b"\n")
+    def _read_page(self, place: str) -> PageContent:
+        """Fetch the page in each run; the cached one is for --offline only."""
+        cached = self._cache.get_record(_FLAT_PAGES, place) if self._fetcher.is_offline else None
+        if cached is not None:
+            url, _, body = cached.partition(b"\n")
             return _flat_page(body, url.decode())
-        fetcher = self._network.reach(f"the --find-links page {shown_url(place)}")
-        answer = fetcher.get(place, headers={"accept": "text/html"}, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
-        if answer.status != 200:
-            raise IndexInvalid(f"{shown_url(place)}: HTTP {answer.status}, where a page with links to files should be")
-        if answer.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/html":
+        fetcher = self._fetcher.open(f"the --find-links page {shown_url(place)}")
+        response = fetcher.get(place, headers={"accept": "text/html"}, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
+        if response.status != 200:
+            raise IndexInvalid(
+                f"{shown_url(place)}: HTTP {response.status}, where a page with links to files should be"
+            )
+        if media_type(response.headers.get("content-type", "")) != "text/html":
             raise IndexInvalid(f"{shown_url(place)}: not an HTML page")
-        page = _flat_page(answer.body, answer.url)
-        self._cache.put_record(_FLAT_PAGES, place, answer.url.encode() + b"\n" + answer.body)
+        page = _flat_page(response.body, response.url)
+        self._cache.put_record(_FLAT_PAGES, place, response.url.encode() + b"\n" + response.body)
         return page
 
 
@@ -129,15 +132,15 @@ def _files_in(folder: Path) -> tuple[Path, ...]:
         raise ConfigError(f"{folder}: --find-links names no folder that can be read: {error.strerror}") from error
 
 
-def _flat_page(body: bytes, url: str) -> _FlatPage:
+def _flat_page(body: bytes, url: str) -> PageContent:
     page = html.read_anchors(body, url)
-    if not page.has_files:
+    if not page.entries:
         raise IndexInvalid(f"{shown_url(url)}: a --find-links page without a single link to a file")
-    return _FlatPage(base=page.base, entries=tuple(page.entries))
+    return page
 
 
 def _version_of(filename: str, names: FileNames) -> Version | None:
-    """Return the version where the file is of this project. Whatever else lies in the place is others' business."""
+    """Return the version where the file is of this project; files of other projects are ignored."""
     try:
         text = names.version_text(filename)
         return None if text is None else parse_version(text)

@@ -5,10 +5,8 @@ from collections.abc import Iterator, Mapping
 from html import unescape
 from urllib.parse import unquote, urljoin, urlsplit
 
-from msgspec import Struct, field
-
 from deep_lock.errors import IndexInvalid
-from deep_lock.index.entries import DISTRIBUTION_SUFFIXES, Digests, Entry
+from deep_lock.index.file_entries import DISTRIBUTION_SUFFIXES, Digests, FileEntry, PageContent
 from deep_lock.network.urls import shown_url
 from deep_lock.sanitize import show
 
@@ -24,8 +22,8 @@ _CLOSED = {"script": re.compile("</script", re.IGNORECASE), "style": re.compile(
 def read_tags(text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Yield (name, attributes) of each a, base and meta tag in order; names in lower case, values decoded.
 
-    Comments, scripts and styles are passed over; a tag that is never closed is none. Of an attribute that stands
-    twice the first counts. Raises ValueError for a character reference that cannot be read.
+    Comments, scripts, styles and tags that are never closed are ignored. Of an attribute that is there twice the first
+    counts. Raises ValueError for a character reference that cannot be read.
     """
     at = 0
     while (start := _START.search(text, at)) is not None:
@@ -43,13 +41,13 @@ def read_tags(text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
 
 
 def _after(text: str, sign: str, start: int) -> int:
-    """Return the place after the next ``sign``; the end where there is none, so that no second search is made for it."""
+    """Return the index after the next ``sign``; the end where there is none, so that it is not searched again."""
     found = text.find(sign, start)
     return len(text) if found == -1 else found + len(sign)
 
 
 def _read_attributes(text: str, at: int) -> tuple[dict[str, str], int]:
-    """Read attributes up to the end of a tag; returns them and the place of its ``>``, or of where it broke off."""
+    """Read attributes up to the end of a tag; returns them and the index of its ``>``, or where reading stopped."""
     attributes: dict[str, str] = {}
     while True:
         name = _NAME.match(text, at)
@@ -76,48 +74,36 @@ def _read_value(text: str, at: int) -> tuple[str, int]:
     return ("", at) if bare is None else (bare[0], bare.end())
 
 
-class AnchorPage(Struct, kw_only=True):
-    """What an HTML page says. ``base`` is what relative links are joined to."""
-
-    base: str
-    entries: list[Entry] = field(default_factory=list)
-    has_files: bool = False
-    """Whether any link is to a distribution, the kinds included that are not taken up."""
-    api_version: str | None = None
-    status: str | None = None
-    status_reason: str | None = None
-
-
-def read_anchors(body: bytes, url: str) -> AnchorPage:
+def read_anchors(body: bytes, url: str) -> PageContent:
     """Read the links of an HTML page that came from ``url``. Raises IndexInvalid."""
-    page = AnchorPage(base=url)
-    based = False
+    page = PageContent(base=url)
+    has_base = False
     try:
         for tag, attributes in read_tags(body.decode("utf-8", errors="replace")):
             if tag == "a":
-                _take_anchor(page, attributes)
+                _add_file(page, attributes)
             elif tag == "meta":
-                _take_meta(page, attributes)
-            elif not based and attributes.get("href"):  # HTML: the first <base> counts, and no other
-                based = True
+                _read_meta(page, attributes)
+            elif not has_base and attributes.get("href"):  # HTML: only the first <base> counts
+                has_base = True
                 page.base = urljoin(url, attributes["href"])
     except ValueError as error:
         raise IndexInvalid(f"{shown_url(url)}: HTML that cannot be read: {show(str(error), 120)}") from error
     return page
 
 
-def _take_meta(page: AnchorPage, attributes: Mapping[str, str]) -> None:
+def _read_meta(page: PageContent, attributes: Mapping[str, str]) -> None:
     content = attributes.get("content", "")
     match attributes.get("name"):
         case "pypi:repository-version":
-            page.api_version = content
+            page.api_version = content or "1.0"
         case "pypi:project-status":
             page.status = content
         case "pypi:project-status-reason":
             page.status_reason = content
 
 
-def _take_anchor(page: AnchorPage, attributes: Mapping[str, str]) -> None:
+def _add_file(page: PageContent, attributes: Mapping[str, str]) -> None:
     path, _, fragment = attributes.get("href", "").strip().partition("#")
     try:
         # Decoded once, never twice: a%252f.. is a strange name, not a way out of a folder.
@@ -126,9 +112,8 @@ def _take_anchor(page: AnchorPage, attributes: Mapping[str, str]) -> None:
         return
     if not filename.lower().endswith(DISTRIBUTION_SUFFIXES):
         return
-    page.has_files = True
     page.entries.append(
-        Entry(
+        FileEntry(
             filename=filename,
             url=path,
             hashes=_digests(fragment),

@@ -1,14 +1,13 @@
-"""The compact form of a project page: what the cache keeps, and what a run reads versions and files from.
+"""The compact form of a project page: the cache holds it, and a run reads versions and files from it.
 
-The page is laid out so that a run pays for what it looks at and for nothing else: a header with the version texts,
-newest first, then the files of each version as a chunk of its own, decoded when that version is asked for.
-A popular project has thousands of versions and ten thousand files; a run looks at a handful.
+A run decodes only what it needs: a header with the version texts, newest first, then the files of each version as a chunk
+of its own. A popular project has thousands of versions and ten thousand files; a run looks at a handful.
 
 ::
 
     4 bytes   length of the header, big-endian
     header    msgpack: see _Header
-    chunks msgpack, one for each version: a list of FileRecord
+    chunks    msgpack, one for each version: a list of FileRecord
 """
 
 import struct
@@ -28,7 +27,7 @@ from deep_lock.models.distribution import Distribution, SourceDistribution, Whee
 
 
 class FileRecord(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """One file as it is kept. Digests are raw bytes: half the size, and proven to be digests."""
+    """One file in the cache. Digests are raw bytes: half the size, and checked."""
 
     filename: str
     url: str
@@ -38,7 +37,7 @@ class FileRecord(msgspec.Struct, array_like=True, gc=False, frozen=True):
     requires_python: str | None
     yanked: str | None
     metadata: bytes | None
-    """PEP 658: digest of the metadata file; empty where it is offered without one; None where it is not."""
+    """PEP 658: digest of the metadata file; empty for a file without a digest; None without a metadata file."""
 
 
 class _Header(msgspec.Struct, array_like=True):
@@ -56,15 +55,15 @@ _decode_header = msgspec.msgpack.Decoder(_Header).decode
 _decode_files = msgspec.msgpack.Decoder(list[FileRecord]).decode
 
 parse_version = lru_cache(maxsize=20_000)(Version)
-"""Versions of the same text are the same object: projects share many, and each run asks for them again and again."""
+"""Versions of the same text are the same object: projects share many."""
 
 
 Group = tuple[Version, list[FileRecord]]
-"""Files of one version. The same version may come in several groups: "1.0" and "1.0.0"."""
+"""Files of one version. A version may be in several groups: "1.0" and "1.0.0"."""
 
 
 def pack_listing(groups: Iterable[Group], *, status: str | None = None, notes: Iterable[Warned] = ()) -> bytes:
-    """Lay out files that are grouped by version."""
+    """Return the compact form of files that are grouped by version."""
     texts: list[str] = []
     ends: list[int] = []
     chunks: list[bytes] = []
@@ -74,7 +73,7 @@ def pack_listing(groups: Iterable[Group], *, status: str | None = None, notes: I
         spellings = list(same)
         chunk = _encode([record for _, records in spellings for record in records])
         end += len(chunk)
-        # Which spelling stands for a version must not depend on the order of the page.
+        # The spelling of a version must not depend on the order of the page.
         texts.append(min(str(version) for version, _ in spellings))
         ends.append(end)
         chunks.append(chunk)
@@ -90,12 +89,12 @@ def pack_listing(groups: Iterable[Group], *, status: str | None = None, notes: I
 
 
 class Listing:
-    """What one index says of one project. Cheap to open; objects are made when they are looked at, and kept."""
+    """One project on one index. Cheap to open; objects are made at the first access, and kept."""
 
     def __init__(self, data: bytes | memoryview, *, name: NormalizedName, index: str) -> None:
-        """Open what pack_listing made; ``index`` is the base URL that its files are said to come from.
+        """Open the data of `pack_listing`; ``index`` is the base URL that its files record.
 
-        Raises ValueError where the data are something else (msgspec's errors are ValueErrors).
+        Raises ValueError for other data (msgspec's errors are ValueErrors).
         """
         self.data = data
         self.name = name
@@ -128,10 +127,11 @@ class Listing:
     def _position(self, version: Version) -> int | None:
         by_text = self._by_text
         if by_text is None:
-            by_text = self._by_text = {text: place for place, text in enumerate(self._texts)}
+            by_text = self._by_text = {text: position for position, text in enumerate(self._texts)}
         position = by_text.get(str(version))
-        if position is None:  # 1.0 for 1.0.0, or not there at all: rare enough to compare them all
-            position = next((place for place, other in enumerate(self.versions) if other == version), None)
+        if position is None:  # 1.0 for 1.0.0, or missing: rare enough to compare all
+            matches = (index for index, other in enumerate(self.versions) if other == version)
+            position = next(matches, None)
         return position
 
     def _read(self, position: int, version: Version) -> tuple[Distribution, ...]:
@@ -173,7 +173,7 @@ class Listing:
 
 
 class LazyVersions(Sequence[Version]):
-    """Version texts that become Version objects one by one, as they are looked at."""
+    """Version texts that become Version objects at the first access."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts

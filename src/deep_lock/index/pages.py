@@ -12,32 +12,32 @@ from deep_lock.events import Reporter
 from deep_lock.index import simple
 from deep_lock.index.cache import MAX_PAGE_SECONDS, Cache, CachedPage
 from deep_lock.index.listing import Listing
-from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS, Answer, IndexSettings, IndexSource
+from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS, IndexSettings, IndexSource, Response
 from deep_lock.index.workers import LazyFetcher, OnceMap
 
 QUIET_CODES = frozenset({"VersionInvalid", "FilenameInvalid"})
-"""Notes that are not reported: old releases with odd names are everywhere, and no user can mend them."""
+"""Notes that are not reported: old releases with odd names are common, and no user can fix them."""
 
 _MAX_AGE = re.compile(r"\bmax-age\s*=\s*\"?(\d{1,12})")
 
 
 class Pages:
-    """Gives the listing of a project on one index."""
+    """The listings of projects on each index."""
 
-    def __init__(self, settings: IndexSettings, cache: Cache, network: LazyFetcher, reporter: Reporter) -> None:
+    def __init__(self, settings: IndexSettings, cache: Cache, fetcher: LazyFetcher, reporter: Reporter) -> None:
         self._settings = settings
         self._cache = cache
-        self._network = network
+        self._fetcher = fetcher
         self._reporter = reporter
         self._pages: OnceMap[tuple[str, NormalizedName], Listing | None] = OnceMap()
-        self._reported: set[tuple[str, str, str]] = set()
+        self._reported_notes: set[tuple[str, str, str]] = set()
 
     def page(self, source: IndexSource, name: NormalizedName) -> Listing | None:
-        """Return what the index says of the project; None where it does not have it (404, and nothing else).
+        """Return the listing of the project; None where the index does not have it (404, and nothing else).
 
         Raises IndexFault, NameMismatch.
         """
-        return self._pages.get((source.name, name), lambda: self._told(self._load(source, name)))
+        return self._pages.get((source.name, name), lambda: self._reported(self._load(source, name)))
 
     def is_at_hand(self, source: IndexSource, name: NormalizedName) -> bool:
         """Whether page() would need no network, as far as a look at the cache can tell."""
@@ -47,11 +47,11 @@ class Pages:
             _page_url(source, name), self._settings.now
         )
 
-    def _told(self, listing: Listing | None) -> Listing | None:
+    def _reported(self, listing: Listing | None) -> Listing | None:
         for note in () if listing is None else listing.notes:
             key = note.code, note.subject, note.message
-            if note.code not in QUIET_CODES and key not in self._reported:
-                self._reported.add(key)
+            if note.code not in QUIET_CODES and key not in self._reported_notes:
+                self._reported_notes.add(key)
                 self._reporter(note)
         return listing
 
@@ -68,11 +68,23 @@ class Pages:
             headers["cache-control"] = "no-cache"
         elif known is not None and known.page.etag:
             headers["if-none-match"] = known.page.etag
-        answer = self._ask(url, headers, source, name)
-        if answer.status == 404:
-            self._keep_absence(url, answer)
+        response = self._fetch(url, headers, source, name)
+        until = self._settings.now + fresh_seconds(response.headers)
+        if response.status == 404:
+            # cached like a page: else each run would request typing errors of sdists and private names again
+            self._cache.put_page(url, CachedPage(etag="", body=b"", listing=None), fresh_until=until)
             return None
-        return self._taken(answer, known, source, name)
+        body = _digest_of(response)
+        if known is not None and (response.status == 304 or body == known.page.body):
+            self._cache.renew_page(url, fresh_until=until)
+            return known.listing
+        if response.status != 200:
+            raise IndexInvalid(f"{url}: HTTP {response.status} to a plain request")
+        content_type = response.headers.get("content-type", "")
+        listing = simple.parse_page(response.body, content_type, response.url, name, source.url)
+        page = CachedPage(etag=response.headers.get("etag", ""), body=body, listing=memoryview(listing.data))
+        self._cache.put_page(url, page, fresh_until=until)
+        return listing
 
     def _known(self, url: str, source: IndexSource, name: NormalizedName) -> "_KnownPage | None":
         page = self._cache.get_page(url)
@@ -84,35 +96,13 @@ class Pages:
             self._cache.drop_page(url)
             return None
 
-    def _ask(self, url: str, headers: Mapping[str, str], source: IndexSource, name: NormalizedName) -> Answer:
-        fetcher = self._network.reach(f"the page of {name} on {source.url}")
-        answer = fetcher.get(url, headers=headers, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
-        if _may_be_cut(answer):
-            answer = fetcher.get(url, headers=headers, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
-            if _may_be_cut(answer):
-                raise NetworkError(f"{url}: the page seems to be cut off (no length, and no end of the document)")
-        return answer
-
-    def _keep_absence(self, url: str, answer: Answer) -> None:
-        # as fresh as a page: else each run would ask in vain for the sdists' own typing errors and private names
-        page = CachedPage(etag="", body=b"", listing=None)
-        self._cache.put_page(url, page, fresh_until=self._settings.now + fresh_seconds(answer.headers))
-
-    def _taken(
-        self, answer: Answer, known: "_KnownPage | None", source: IndexSource, name: NormalizedName
-    ) -> Listing | None:
-        url = _page_url(source, name)
-        until = self._settings.now + fresh_seconds(answer.headers)
-        body = _digest_of(answer)
-        if known is not None and (answer.status == 304 or body == known.page.body):
-            self._cache.renew_page(url, fresh_until=until)
-            return known.listing
-        if answer.status != 200:
-            raise IndexInvalid(f"{url}: HTTP {answer.status} to a plain request")
-        listing = simple.parse_page(answer.body, answer.headers.get("content-type", ""), answer.url, name, source.url)
-        page = CachedPage(etag=answer.headers.get("etag", ""), body=body, listing=listing.data)
-        self._cache.put_page(url, page, fresh_until=until)
-        return listing
+    def _fetch(self, url: str, headers: Mapping[str, str], source: IndexSource, name: NormalizedName) -> Response:
+        fetcher = self._fetcher.open(f"the page of {name} on {source.url}")
+        for _ in range(2):
+            response = fetcher.get(url, headers=headers, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
+            if not _may_be_cut(response):
+                return response
+        raise NetworkError(f"{url}: the page seems to be cut off (no length, and no end of the document)")
 
 
 class _KnownPage(Struct, frozen=True, kw_only=True):
@@ -121,9 +111,9 @@ class _KnownPage(Struct, frozen=True, kw_only=True):
 
 
 def fresh_seconds(headers: Mapping[str, str]) -> float:
-    """Return for how long a page may be used unasked (RFC 9111), at most MAX_PAGE_SECONDS.
+    """Return for how long a page may be used without a request (RFC 9111), at most MAX_PAGE_SECONDS.
 
-    "no-store" is taken as "no-cache": what is kept is not the answer, and --offline needs it.
+    "no-store" counts as "no-cache": the cache keeps a listing and not the response, and --offline needs it.
     """
     control = headers.get("cache-control", "").lower()
     if "no-cache" in control or "no-store" in control:
@@ -139,20 +129,20 @@ def _page_url(source: IndexSource, name: NormalizedName) -> str:
     return f"{source.url}{name}/"
 
 
-def _digest_of(answer: Answer) -> bytes:
-    """Digest all that a listing is made from: relative links depend on the URL, and the reading on the type."""
+def _digest_of(response: Response) -> bytes:
+    """Digest all that a listing depends on: relative links on the URL, the parser on the type."""
     digest = sha256(
-        f"{answer.url}\n{answer.headers.get('content-type', '')}\n".encode("utf-8", errors="surrogateescape")
+        f"{response.url}\n{response.headers.get('content-type', '')}\n".encode("utf-8", errors="surrogateescape")
     )
-    digest.update(answer.body)
+    digest.update(response.body)
     return digest.digest()
 
 
-def _may_be_cut(answer: Answer) -> bool:
-    """Whether the connection's end is all that ended the page, and the page itself does not show its end either."""
-    headers = answer.headers
-    if answer.status != 200 or "content-length" in headers or "transfer-encoding" in headers:
+def _may_be_cut(response: Response) -> bool:
+    """Whether the page ended with the connection only, and does not show its own end either."""
+    headers = response.headers
+    if response.status != 200 or "content-length" in headers or "transfer-encoding" in headers:
         return False
     if "json" in headers.get("content-type", "").lower():
-        return not answer.body.rstrip().endswith(b"}")
-    return b"</html" not in answer.body[-4096:].lower()
+        return not response.body.rstrip().endswith(b"}")
+    return b"</html" not in response.body[-4096:].lower()

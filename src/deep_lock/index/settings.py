@@ -1,4 +1,4 @@
-"""Which indexes are asked, in what order, and what is asked of the network: records and two narrow protocols."""
+"""The indexes in their order, and the protocol of the network client."""
 
 from collections.abc import Mapping
 from typing import BinaryIO, Literal, Protocol
@@ -13,7 +13,7 @@ MAX_PAGE_BYTES = 64 * 1024 * 1024
 MAX_FILE_BYTES = 1024 * 1024 * 1024
 SMALL_SECONDS = 60.0
 FILE_SECONDS = 900.0
-"""Seconds that one request for a page or metadata, and for a file, may take in all."""
+"""Total seconds for one request: for a page or metadata, and for a file."""
 
 
 class IndexSource(Struct, frozen=True, kw_only=True):
@@ -22,7 +22,7 @@ class IndexSource(Struct, frozen=True, kw_only=True):
     name: str
     url: str
     explicit: bool = False
-    """Asked only for the names that are pinned to it."""
+    """Used only for the names that are pinned to it."""
 
 
 class IndexSettings(Struct, frozen=True, kw_only=True):
@@ -34,28 +34,28 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
     sources: tuple[IndexSource, ...]
     """In order of priority."""
     pinned: Mapping[NormalizedName, str] = field(default_factory=dict)
-    """Project to source name: such a project is asked for there and nowhere else."""
+    """Project to source name: its only source."""
     find_links: tuple[str, ...] = ()
     """Folders (absolute paths or file: URLs) and HTML pages (http, https) with links to files."""
     strategy: Literal["first-index", "unsafe-best-match"] = "first-index"
     offline: bool = False
     refresh: bool = False
-    """Ask the index for every page again, past all caches."""
+    """Request every page again, past all caches."""
     refresh_packages: frozenset[NormalizedName] = frozenset()
     hash_from_bytes: bool = True
-    """Where an index promises no sha256, take it from the bytes; else that is an error."""
+    """Whether the sha256 of a file without one in the index is computed from the bytes; else it is an error."""
     workers: int = 24
     now: float
-    """The time of the run, in seconds since 1970: ages of cached pages are judged by it."""
+    """The time of the run, in seconds since 1970, for the age of cached pages."""
 
     def __post_init__(self) -> None:
-        """Refuse settings that no run could follow."""
+        """Refuse settings that contradict themselves."""
         known: set[str] = set()
         for source in self.sources:
             if source.name in known:
                 raise ConfigError(f"two indexes are named {source.name!r}")
             known.add(source.name)
-            _judge_url(source)
+            _check_url(source)
         for project, name in self.pinned.items():
             if name not in known:
                 raise ConfigError(
@@ -64,7 +64,7 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
                 )
 
     def sources_of(self, name: NormalizedName) -> tuple[IndexSource, ...]:
-        """Return the sources that may be asked for a project, in order."""
+        """Return the sources of a project, in order."""
         pin = self.pinned.get(name)
         if pin is not None:
             return tuple(source for source in self.sources if source.name == pin)
@@ -75,7 +75,7 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
         return self.refresh or name in self.refresh_packages
 
 
-def _judge_url(source: IndexSource) -> None:
+def _check_url(source: IndexSource) -> None:
     try:
         parts = urlsplit(source.url)
     except ValueError:
@@ -94,8 +94,8 @@ def _judge_url(source: IndexSource) -> None:
         raise ConfigError(f"the URL of the index {source.name!r} must be http or https and end with a slash")
 
 
-class Answer(Protocol):
-    """The answer to a GET: status 200, 206 (a range was asked for), 304 (a condition was sent) or 404."""
+class Response(Protocol):
+    """The response to a GET: status 200, 206 (to a range), 304 (to a condition) or 404."""
 
     @property
     def status(self) -> int:
@@ -103,7 +103,7 @@ class Answer(Protocol):
 
     @property
     def url(self) -> str:
-        """Where it came from in the end."""
+        """The URL after redirects."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -115,13 +115,13 @@ class Answer(Protocol):
 
 
 class Fetcher(Protocol):
-    """The network, as far as the index client needs it. Used by many threads at once."""
+    """The network client, as far as this package needs it. Used by many threads at once."""
 
-    def get(self, url: str, *, headers: Mapping[str, str] = ..., limit: int, deadline: float) -> Answer:
+    def get(self, url: str, *, headers: Mapping[str, str] = ..., limit: int, deadline: float) -> Response:
         """Fetch something small. Raises IndexFault or SafetyError."""
 
     def download(self, url: str, file: BinaryIO, *, limit: int, deadline: float, sha256: str | None) -> tuple[str, int]:
         """Fetch a file and return its sha256 and size. Raises IndexFault or SafetyError (HashMismatch)."""
 
     def close(self) -> None:
-        """Give up all connections."""
+        """Close all connections."""

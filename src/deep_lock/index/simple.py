@@ -1,20 +1,19 @@
-"""Project pages of the simple repository API: bytes to a Listing. Pure; no page, however broken, gets past its errors.
+"""Project pages of the simple repository API: bytes to a Listing. No I/O; a broken page raises only its own errors.
 
 Specifications: PEP 503 (HTML), PEP 691 (JSON), 592 (yanked), 629 (versions of the API), 658 and 714 (metadata files),
-700 (size, upload-time), 792 (project status). Which of the two a page is, its Content-Type alone decides.
+700 (size, upload-time), 792 (project status). Only the Content-Type decides which of the two a page is.
 """
 
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import IndexInvalid, NameMismatch
 from deep_lock.events import Warned
 from deep_lock.index import html
-from deep_lock.index.entries import Entry, FileNames, FileUrls, Notes, group_entries
-from deep_lock.index.listing import Listing, pack_listing
+from deep_lock.index.file_entries import FileEntry, Notes, PageContent, build_listing, media_type
+from deep_lock.index.listing import Listing
 from deep_lock.network.urls import shown_url
 from deep_lock.sanitize import show
 
@@ -31,7 +30,7 @@ class _Status(msgspec.Struct):
 
 class _Meta(msgspec.Struct, rename="kebab"):
     api_version: str = "1.0"
-    project_status: _Status | None = None  # where a slip in the specification had it until January 2026
+    project_status: _Status | None = None  # where the specification had it by mistake until January 2026
 
 
 class _Page(msgspec.Struct, rename="kebab"):
@@ -41,7 +40,7 @@ class _Page(msgspec.Struct, rename="kebab"):
     """
 
     name: str
-    files: list[Entry]
+    files: list[FileEntry]
     meta: _Meta = msgspec.field(default_factory=_Meta)
     project_status: _Status | None = None
 
@@ -59,68 +58,58 @@ class _NamedEntry(msgspec.Struct):
 
 _decode_page = msgspec.json.Decoder(_Page).decode
 _decode_loose_page = msgspec.json.Decoder(_LoosePage).decode
-_decode_entry = msgspec.json.Decoder(Entry).decode
+_decode_entry = msgspec.json.Decoder(FileEntry).decode
 _decode_filename = msgspec.json.Decoder(_NamedEntry).decode
 
-# Which note a wrong type leads to; msgspec names the place as `$.key`.
+# The note for a wrong type; msgspec names the position as `$.key`.
 _CODES = {"hashes": "HashInvalid", "size": "SizeInvalid", "upload-time": "TimeInvalid", "url": "UrlForbidden"}
 
 
-class _Read(Struct, frozen=True, kw_only=True):
-    """A page as read, before its entries are judged."""
-
-    entries: Sequence[Entry]
-    url: str
-    api_version: str
-    status: str | None
-
-
 def parse_page(body: bytes, content_type: str, url: str, name: NormalizedName, index: str) -> Listing:
-    """Read the project page of ``name``; ``url`` is where it came from in the end, ``index`` the base URL to record.
+    """Read the project page of ``name``; ``url`` is its URL after redirects, ``index`` the base URL to record.
 
-    What was left out stands in the notes of the Listing. Raises IndexInvalid, or NameMismatch for the page of another project.
+    The notes of the Listing name what was left out. Raises IndexInvalid, or NameMismatch for another project's page.
     """
     notes = Notes(name)
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type in _JSON_TYPES:
+    kind = media_type(content_type)
+    if kind in _JSON_TYPES:
         page = _read_json(body, url, name, notes)
-    elif media_type in _HTML_TYPES:
+    elif kind in _HTML_TYPES:
         page = _read_html(body, url)
     else:
         raise IndexInvalid(
             f"{shown_url(url)}: Content-Type {show(content_type, 80)!r} is not that of a package index",
             hint="Is this the URL of a simple repository API, and is no login page in between?",
         )
-    newer = _judge_api_version(page.api_version, url, index)
-    groups = group_entries(page.entries, FileNames(name), FileUrls(page.url), notes)
-    data = pack_listing(groups, status=page.status, notes=[*newer, *notes.as_events()])
-    return Listing(data, name=name, index=index)
+    newer = _check_api_version("1.0" if page.api_version is None else page.api_version, url, index)
+    return build_listing(page, name, index=index, notes=notes, events=newer)
 
 
-def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> _Read:
+def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> PageContent:
     page: _Page | _LoosePage
     try:
         try:
             page = _decode_page(body)
             entries = page.files
-        except msgspec.DecodeError:  # one wrong entry, or a wrong page: look closer
+        except msgspec.DecodeError:  # one wrong entry, or a wrong page: read them one by one
             page = _decode_loose_page(body)
-            entries = list(_salvaged(page.files, notes))
+            entries = _salvaged(page.files, notes)
     except (ValueError, RecursionError, MemoryError) as error:
         raise IndexInvalid(f"{shown_url(url)}: not a project page (PEP 691): {show(str(error))}") from error
     if canonicalize_name(page.name) != name:
         raise NameMismatch(f"{shown_url(url)}: is the page of {show(page.name, 80)!r}, not of {name!r}")
     status = page.project_status or page.meta.project_status
-    return _Read(
+    return PageContent(
+        base=url,
         entries=entries,
-        url=url,
         api_version=page.meta.api_version,
-        status=None if status is None else status_text(status.status, status.reason),
+        status=None if status is None else status.status,
+        status_reason=None if status is None else status.reason,
     )
 
 
-def _salvaged(files: Sequence[msgspec.Raw], notes: Notes) -> Sequence[Entry]:
-    entries: list[Entry] = []
+def _salvaged(files: Sequence[msgspec.Raw], notes: Notes) -> list[FileEntry]:
+    entries: list[FileEntry] = []
     for raw in files:
         try:
             entries.append(_decode_entry(raw))
@@ -138,30 +127,18 @@ def _filename(raw: msgspec.Raw) -> str:
         return "?"
 
 
-def _read_html(body: bytes, url: str) -> _Read:
+def _read_html(body: bytes, url: str) -> PageContent:
     page = html.read_anchors(body, url)
-    if page.api_version is None and not page.has_files:
+    if page.api_version is None and not page.entries:
         raise IndexInvalid(
             f"{shown_url(url)}: an HTML page without a single link to a file, and not marked as a package index's",
             hint="Often a login page or a directory of something else.",
         )
-    return _Read(
-        entries=page.entries,
-        url=page.base,
-        api_version=page.api_version or "1.0",
-        status=None if page.status is None else status_text(page.status, page.status_reason),
-    )
+    return page
 
 
-def status_text(status: str, reason: str | None) -> str | None:
-    """Return the project status as one text, None for an active project (PEP 792)."""
-    if status == "active":
-        return None
-    return f"{status}: {reason}" if reason else status
-
-
-def _judge_api_version(text: str, url: str, index: str) -> list[Warned]:
-    """PEP 629: a newer major version must be refused, a newer minor one should be mentioned."""
+def _check_api_version(text: str, url: str, index: str) -> list[Warned]:
+    """PEP 629: a newer major version must be refused, a newer minor one should be reported."""
     major, dot, minor = text.partition(".")
     if not (dot and major.isdecimal() and minor.isdecimal() and len(text) < 20):
         raise IndexInvalid(f"{shown_url(url)}: the API version {show(text, 40)!r} cannot be read")
@@ -175,6 +152,6 @@ def _judge_api_version(text: str, url: str, index: str) -> list[Warned]:
         Warned(
             code="ApiVersionNewer",
             subject=index,
-            message=f"the index speaks version {text} of the simple repository API; what is new in it is passed over",
+            message=f"the index has version {text} of the simple repository API; what is new in it is ignored",
         )
     ]

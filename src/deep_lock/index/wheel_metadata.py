@@ -1,7 +1,7 @@
 """A wheel's core metadata, by the cheapest way: cache, metadata file (PEP 658), byte ranges, whole wheel.
 
-What is kept is the parsed form under a digest that names the content for ever: that of the metadata file (which all
-wheels of a release mostly share) or that of the wheel. Measured, reading it back costs a twentieth of parsing.
+The cache holds the parsed form under the digest of the metadata file (which the wheels of a release mostly share), or
+of the wheel. Measured, reading it back costs a twentieth of parsing.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from deep_lock.network.urls import shown_url
 
 _KIND = "metadata-2"
 _MAX_RANGE_BYTES = 2 * MAX_METADATA_BYTES
-"""A range is METADATA, or the wheel's central directory. Also how much of a whole wheel is taken where a server
-answers a range with the whole file: more is streamed to disk instead."""
+"""Of METADATA, or the wheel's central directory. Also of a whole wheel where a server responds to a range with the whole
+file: a larger one is streamed to disk instead."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Metadata).decode
 
 
 class _WholeWheel(Exception):
-    """A server that does not do ranges sent all of the wheel."""
+    """A server without ranges sent the whole wheel."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__("not a range")
@@ -44,14 +44,14 @@ class _WholeWheel(Exception):
 
 
 class WheelMetadata:
-    """Gives the metadata of wheels. Each is fetched once, for all wheels that share it."""
+    """The metadata of wheels. Each is fetched once, for all wheels that share it."""
 
     def __init__(
-        self, cache: Cache, network: LazyFetcher, local_path: Callable[[str], Path | None], reporter: Reporter
+        self, cache: Cache, fetcher: LazyFetcher, local_path: Callable[[str], Path | None], reporter: Reporter
     ) -> None:
-        """``local_path`` tells which URLs are files of this machine."""
+        """``local_path`` returns the path of a URL that is a file of this machine."""
         self._cache = cache
-        self._network = network
+        self._fetcher = fetcher
         self._local_path = local_path
         self._reporter = reporter
         self._known: OnceMap[str, Metadata] = OnceMap()
@@ -59,7 +59,7 @@ class WheelMetadata:
         self._rangeless: set[str] = set()
 
     def get(self, wheel: Wheel, *, ahead: bool = False) -> Metadata:
-        """Return the metadata. ``ahead`` is a guess: what is odd about it is told only if it is asked for in earnest.
+        """Return the metadata. ``ahead`` is a prefetch: warnings wait for a call without it.
 
         Raises IndexFault, SafetyError (HashMismatch, MetadataInvalid, ArchiveError).
         """
@@ -71,7 +71,7 @@ class WheelMetadata:
         return metadata
 
     def is_at_hand(self, wheel: Wheel) -> bool:
-        """Whether get() needs no network. What the cache has is taken up at once."""
+        """Whether get() needs no network. Metadata in the cache is read at once."""
         key = _key(wheel)
         if self._known.has(key):
             return True
@@ -85,15 +85,15 @@ class WheelMetadata:
         if cached is not None:
             return cached
         raw = self._sidecar(wheel) if wheel.metadata is not None else None
-        kept_under = wheel.metadata
+        key_digest = wheel.metadata
         if raw is None:
             raw = self._out_of_wheel(wheel)
-            kept_under = wheel.sha256
+            key_digest = wheel.sha256
         metadata = parse_metadata(raw, wheel.filename)
         _check_release(metadata, wheel)
-        kept_under = kept_under or wheel.sha256
-        if kept_under:
-            self._cache.put_record(_KIND, kept_under, _encode(metadata))
+        key_digest = key_digest or wheel.sha256
+        if key_digest:
+            self._cache.put_record(_KIND, key_digest, _encode(metadata))
         return metadata
 
     def _cached(self, wheel: Wheel) -> Metadata | None:
@@ -109,28 +109,28 @@ class WheelMetadata:
     # -- PEP 658
 
     def _sidecar(self, wheel: Wheel) -> bytes | None:
-        """Return the checked metadata file; None where the index promised one that is not there."""
+        """Return the checked metadata file; None where the index promises one that is missing."""
         url = sidecar_url(wheel.url)
-        fetcher = self._network.reach(f"the metadata of {wheel.filename}")
+        fetcher = self._fetcher.open(f"the metadata of {wheel.filename}")
         headers = {"accept": "*/*"}
         for _ in range(2):
-            answer = fetcher.get(url, headers=headers, limit=MAX_METADATA_BYTES, deadline=SMALL_SECONDS)
-            if answer.status == 404:
+            response = fetcher.get(url, headers=headers, limit=MAX_METADATA_BYTES, deadline=SMALL_SECONDS)
+            if response.status == 404:
                 self._notes[wheel.filename] = Warned(
                     code="MetadataMissing",
                     subject=wheel.filename,
                     message="the index promises its metadata but does not have it (PEP 658); it is read from the wheel",
                 )
                 return None
-            if answer.status != 200:
-                raise IndexInvalid(f"{shown_url(url)}: HTTP {answer.status} to a plain request")
-            digest = sha256(answer.body).hexdigest()
+            if response.status != 200:
+                raise IndexInvalid(f"{shown_url(url)}: HTTP {response.status} to a plain request")
+            digest = sha256(response.body).hexdigest()
             if wheel.metadata in {"", digest}:
-                return answer.body
-            headers["cache-control"] = "no-cache"  # once more, in case a proxy in between keeps an old one
+                return response.body
+            headers["cache-control"] = "no-cache"  # once more, past a proxy with an old copy
         raise HashMismatch(
             f"{shown_url(url)}: has sha256 {digest}, but {wheel.metadata} was promised (fetched twice)",
-            hint="The index, or a proxy before it, gives other bytes than its own page says.",
+            hint="The index, or a proxy before it, has other bytes than its own page says.",
         )
 
     # -- out of the wheel
@@ -139,7 +139,7 @@ class WheelMetadata:
         local = self._local_path(wheel.url)
         if local is not None:
             return _out_of_local_wheel(local, wheel)
-        fetcher = self._network.reach(f"the metadata of {wheel.filename}")
+        fetcher = self._fetcher.open(f"the metadata of {wheel.filename}")
         origin = _origin(wheel.url)
         if origin not in self._rangeless:
             try:
@@ -152,24 +152,26 @@ class WheelMetadata:
             except NotFound:
                 raise
             except NetworkError:
-                # Some servers refuse "the last N bytes". That is not to be told from a network at fault, so it is
-                # held against this wheel only; the download will say what is wrong.
+                # Some servers refuse "the last N bytes". A network fault looks the same, so ranges are avoided for
+                # this wheel only; the download raises the real fault.
                 pass
         return self._out_of_download(fetcher, wheel)
 
     def _by_ranges(self, fetcher: Fetcher, wheel: Wheel) -> bytes:
-        def ask(wanted: lazy_wheel.ByteRange) -> tuple[bytes, int]:
-            answer = fetcher.get(
+        def fetch(wanted: lazy_wheel.ByteRange) -> tuple[bytes, int]:
+            response = fetcher.get(
                 wheel.url, headers={"range": wanted.header}, limit=_MAX_RANGE_BYTES, deadline=SMALL_SECONDS
             )
-            if answer.status == 404:
+            if response.status == 404:
                 raise disagreement(wheel)
-            if answer.status == 200:
-                raise _WholeWheel(answer.body)
-            content_range = answer.headers.get("content-range")
-            return answer.body, lazy_wheel.read_content_range(content_range, wanted, len(answer.body), wheel.filename)
+            if response.status == 200:
+                raise _WholeWheel(response.body)
+            content_range = response.headers.get("content-range")
+            return response.body, lazy_wheel.read_content_range(
+                content_range, wanted, len(response.body), wheel.filename
+            )
 
-        return lazy_wheel.read_by_ranges(lazy_wheel.reading_metadata(wheel.name, wheel.filename), ask)
+        return lazy_wheel.read_by_ranges(lazy_wheel.reading_metadata(wheel.name, wheel.filename), fetch)
 
     def _out_of_download(self, fetcher: Fetcher, wheel: Wheel) -> bytes:
         with tempfile.TemporaryFile() as file:
@@ -200,7 +202,7 @@ def _check_release(metadata: Metadata, wheel: Wheel) -> None:
 
 
 def sidecar_url(url: str) -> str:
-    """Return where a file's metadata stands: ``.metadata`` ends the path, a query stays behind it (PEP 658)."""
+    """Return the URL of a file's metadata: ``.metadata`` ends the path, before the query (PEP 658)."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=f"{parts.path}.metadata", fragment=""))
 
@@ -229,7 +231,7 @@ def _out_of_local_wheel(path: Path, wheel: Wheel) -> bytes:
 
 
 def disagreement(dist: Distribution) -> NotFound:
-    """Return the error that a listed file is not there (404)."""
+    """Return the error for a listed file that is missing (404)."""
     return NotFound(
         f"{shown_url(dist.url)}: not there, though the page of {dist.name} lists it: index and files disagree",
         hint="Try again with --refresh, or later.",

@@ -1,8 +1,7 @@
-"""Work that is done once, by whoever needs it first.
+"""Work that is done once, by the first thread that needs it.
 
-A thing that is asked for while a worker is at it is waited for; a thing that no worker has begun is done at once by
-the asking thread itself. So what was fetched ahead never delays what is needed now, and no two threads can wait for
-each other's turn in the queue.
+A value that a worker is computing is waited for; a value that no worker has begun is computed at once by the calling
+thread itself. So prefetching never delays what is needed now, and no two threads can wait for each other in the queue.
 """
 
 import threading
@@ -21,22 +20,22 @@ V = TypeVar("V")
 
 
 class OnceMap(Generic[K, V]):
-    """A memo for threads: each value is worked out once, errors included."""
+    """A memo for threads: each value is computed once, errors included."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._futures: dict[K, Future[V]] = {}
 
     def get(self, key: K, work: Callable[[], V]) -> V:
-        """Return the value of ``key``; ``work`` is called unless it was, or is being, worked out. Raises what it raised."""
+        """Return the value of ``key``; ``work`` is called for the first caller only. Raises what it raised."""
         return self._claimed(key, work).result()
 
     def begin(self, key: K, work: Callable[[], V]) -> None:
-        """As get, but without a wait for another thread and without its errors: they stay for who asks."""
+        """As get, but without a wait for another thread and without errors: `get` raises them later."""
         self._claimed(key, work)
 
     def has(self, key: K) -> bool:
-        """Whether the value is there or being worked out."""
+        """Whether the value is computed or being computed."""
         return key in self._futures
 
     def _claimed(self, key: K, work: Callable[[], V]) -> Future[V]:
@@ -66,7 +65,7 @@ class Workers:
         self._closed = False
 
     def submit(self, task: Callable[[], object]) -> None:
-        """Do ``task`` some time. What it raises is lost: tasks leave their errors in a Once."""
+        """Run ``task`` in the background. What it raises is lost: tasks leave their errors in a OnceMap."""
         with self._lock:
             if self._closed:
                 return
@@ -76,8 +75,8 @@ class Workers:
                 self._threads.append(thread)
                 thread.start()
 
-    def close(self, patience: float = 0.25) -> None:
-        """Forget what was not begun, and wait a moment (seconds) for what was."""
+    def close(self, grace: float = 0.25) -> None:
+        """Drop the tasks that were not begun, and wait up to ``grace`` seconds for the others."""
         with self._lock:
             self._closed = True
             with suppress(Empty):
@@ -85,7 +84,7 @@ class Workers:
                     self._queue.get_nowait()
             for _ in self._threads:
                 self._queue.put(None)
-        end = time.monotonic() + patience
+        end = time.monotonic() + grace
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
@@ -103,7 +102,7 @@ class Workers:
 
 
 class LazyFetcher:
-    """The way to the network, opened at the first real request: a run that needs none does not pay for its import."""
+    """The fetcher, made at the first real request: a run without requests does not pay for the import."""
 
     def __init__(self, make_fetcher: Callable[[], Fetcher], *, offline: bool) -> None:
         self._make_fetcher = make_fetcher
@@ -112,19 +111,19 @@ class LazyFetcher:
         self._fetcher: Fetcher | None = None
         self._closed = False
 
-    def reach(self, what: str) -> Fetcher:
-        """Return the fetcher; ``what`` says what is missing. Raises NotCached when offline, NetworkError once closed."""
+    def open(self, what: str) -> Fetcher:
+        """Return the fetcher; ``what`` names what is missing. Raises NotCached when offline, NetworkError once closed."""
         if self.is_offline:
             raise NotCached(f"{what} is not in the cache", hint="Run once without --offline.")
         with self._lock:
-            if self._closed:  # a worker that comes late must not open a fetcher that nobody closes
+            if self._closed:  # a late worker must not make a fetcher that is never closed
                 raise NetworkError(f"{what}: not fetched, since this run is stopping")
             if self._fetcher is None:
                 self._fetcher = self._make_fetcher()
             return self._fetcher
 
     def close(self) -> None:
-        """Give up all connections, and open none from now on."""
+        """Close all connections, and open none from now on."""
         with self._lock:
             self._closed = True
             if self._fetcher is not None:

@@ -211,7 +211,7 @@ class IndexCatalog:
             is_proven = facts.metadata is not None and facts.declared_hook is not None
             if not is_proven and self._hooks.machine.is_allowed(sdist.name):
                 file.seek(0)
-                self._client.keep_file(file, sdist)  # a hook will run, and needs the whole file
+                self._client.cache_file(file, sdist)  # a hook will run, and needs the whole file
         if sdist.sha256:
             self._cache.put_record(_KIND, sdist.sha256, _encode_facts(facts))
         return facts

@@ -18,7 +18,7 @@ from deep_lock.config.config import Config, read_config, read_config_file
 from deep_lock.config.options import InputOptions, LockOptions
 from deep_lock.errors import ConfigError, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
 from deep_lock.events import Reporter, Warned
-from deep_lock.foreign_locks.load import foreign_path, given_project, informed, read_given
+from deep_lock.foreign_locks.load import foreign_path, imported_project, read_imported, with_direct_requirements
 from deep_lock.lockfile import reader, rewrite
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
@@ -65,10 +65,10 @@ def read_inputs(flags: LockOptions, reporter: Reporter) -> ProjectInputs:
         reporter(note)
     config = own_config or read_config(project.settings, project.source)
     path = foreign_path(inputs, config)
-    foreign = read_given(path, inputs.folder) if path is not None else None
+    foreign = read_imported(path, inputs.folder) if path is not None else None
     if path is not None and foreign is not None:
-        foreign = informed(foreign, project)
-        project, sources = given_project(project, foreign), (shown_path(path, inputs.folder),)
+        foreign = with_direct_requirements(foreign, project)
+        project, sources = imported_project(project, foreign), (shown_path(path, inputs.folder),)
     trees = LocalTrees(lock_path(inputs).parent.resolve(), _base(inputs), config)
     return ProjectInputs(
         project=project,

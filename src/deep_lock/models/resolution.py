@@ -118,13 +118,6 @@ class BuildRequest(Struct, frozen=True, kw_only=True):
     target: Target
 
 
-class Cause(Struct, frozen=True, kw_only=True):
-    """One requirement that took part in a collision, with who asked for it ("" is the project)."""
-
-    requirement: Requirement
-    parent: str = ""
-
-
 class Resolved(Struct, frozen=True, kw_only=True):
     """Every requirement of every pin is met by exactly one pin. Pins and edges are sorted."""
 
@@ -139,9 +132,8 @@ class Blocked(Struct, frozen=True, kw_only=True):
 
 
 class Impossible(Struct, frozen=True, kw_only=True):
-    """No answer. ``explanation`` is the story in plain sentences; ``causes`` are the requirements that collide."""
+    """No answer. ``explanation`` names the requirements that conflict, in plain sentences."""
 
-    causes: tuple[Cause, ...]
     explanation: str
 
 

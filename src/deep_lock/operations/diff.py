@@ -7,7 +7,7 @@ from deep_lock.analysis.diff import changes
 from deep_lock.config.options import RunContext
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
-from deep_lock.foreign_locks.load import parse_given
+from deep_lock.foreign_locks.load import parse_imported
 from deep_lock.locking.read_inputs import parse_lock, read_settings
 from deep_lock.models.changes import Finding
 from deep_lock.models.foreign_lock import ForeignPin
@@ -68,7 +68,7 @@ def _parse(text: str, path: Path, reporter: Reporter) -> Lock:
     """Read a deep lock, or the pins of another tool's lock: a lock without builds."""
     if "\n[tool.deep-lock]\n" in text or path.name.endswith("deep.lock"):
         return parse_lock(text, path.name, reporter)
-    foreign = parse_given(text, path, path.parent)
+    foreign = parse_imported(text, path, path.parent)
     packages = {(pin.name, str(pin.version)): _package(pin) for pin in foreign.pins}
     return Lock(
         inputs=LockedInputs(sources=(path.name,), pinned=True),

@@ -16,7 +16,7 @@ from deep_lock.config.options import ExportOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.exports import build_constraints, cyclonedx, diagram, hermeto, json_document, pylock, requirements, spdx
-from deep_lock.exports.view import Exported, View, is_tree, lost_to_pip, make_view
+from deep_lock.exports.view import Exported, View, make_view
 from deep_lock.lockfile import writer
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.lockfile.targets import chosen_targets
@@ -33,25 +33,24 @@ def plain_lock(view: View, flags: ExportOptions) -> Exported:
     if flags.build:
         made = pylock.build_environment(view, flags.build)
     else:
-        made = pylock.run_time(view, pylock.Open(extras=flags.extras is None, groups=flags.groups is None))
+        made = pylock.runtime_lock(view, pylock.Selectable(extras=flags.extras is None, groups=flags.groups is None))
     path = _path(flags, made.name)
     _refuse_name(path)
-    here, losses = made.lock, made.losses
+    here, unsupported = made.lock, made.unsupported
     if pylock.has_paths(here):
         if flags.output is None and flags.folder is None:
-            losses = (
-                *losses,
-                f"places: the paths in it are seen from the folder of {show(view.source)}; keep it there",
+            unsupported = (
+                *unsupported,
+                f"paths: they are relative to the folder of {show(view.source)}; keep the file there",
             )
         else:
             here = pylock.moved(here, _from(path.parent, flags.lock.parent))
-    trees = any(is_tree(member.entry) for member in made.members)
-    command = "uv pip sync" if trees else "pip install -r"
+    command = "uv pip sync" if made.needs_uv else "pip install -r"
     head = (*_head(view, made.about, made.targets), f"{command} {_quoted(path.name)}")
     return Exported(
         files=((made.name, writer.to_pylock(here, head)),),
         usage=f"{command} {_shown(path, flags)}",
-        losses=(*losses, *lost_to_pip(made.members)),
+        unsupported=unsupported,
     )
 
 
@@ -63,7 +62,7 @@ def requirement_lines(view: View, flags: ExportOptions) -> Exported:
     head = [*_head(view, made.about, made.targets), f"{command} {_quoted(path.name)}"]
     if made.has_paths:
         head.append(f"Run it in the folder of {show(view.source)}: places are seen from there.")
-    losses = made.losses
+    unsupported = made.unsupported
     options: tuple[str, ...] = ()
     if flags.index_options:
         seen = _from(path.parent, flags.lock.parent) if made.folders else "."
@@ -71,9 +70,14 @@ def requirement_lines(view: View, flags: ExportOptions) -> Exported:
             view, tuple(posixpath.normpath(posixpath.join(seen, folder)) for folder in made.folders)
         )
     elif made.folders:
-        losses = (*losses, f"places: give --find-links for {', '.join(made.folders)}, or export with --index-options")
+        unsupported = (
+            *unsupported,
+            f"folders: pass --find-links for {', '.join(made.folders)}, or export with --index-options",
+        )
     lines = [*(f"# {line}" for line in head), *options, *made.lines, ""]
-    return Exported(files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(path, flags)}", losses=losses)
+    return Exported(
+        files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(path, flags)}", unsupported=unsupported
+    )
 
 
 def _head(view: View, about: str, targets: tuple[Target, ...]) -> tuple[str, str]:
@@ -128,7 +132,7 @@ Writer = Callable[[View, ExportOptions], Exported]
 
 FORMATS: dict[str, Writer] = {
     "build-constraints": lambda view, flags: build_constraints.constraints(
-        view, per_sdist=flags.per_sdist, place=partial(path_of, flags)
+        view, per_sdist=flags.per_sdist, path_of=partial(path_of, flags)
     ),
     "cyclonedx": lambda view, flags: with_path(cyclonedx.bom(view, public_index.public_index()), flags),
     "dot": lambda view, flags: with_path(diagram.dot(view), flags),

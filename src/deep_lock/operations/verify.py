@@ -118,7 +118,7 @@ class _Check:
                         inside = self._client.wheel_metadata(_without_sidecar(file))
                         yield from sidecar_findings(entry, file.filename, sidecar, inside)
                         if self._deep:
-                            self._client.kept_file(file)
+                            self._client.cached_file(file)
                     case SourceDistribution() if self._deep:
                         facts = self._facts(file)
                         known += [facts.metadata] if facts.metadata is not None else []

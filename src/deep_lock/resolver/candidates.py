@@ -1,14 +1,13 @@
 """Which file of a release a target would take, and why each other one is refused.
 
-Law: a refusal keeps its reason. `choose` is asked for thousands of releases and returns no reasons; `refusals` is asked
-only when there is a story to tell, and finds the reasons again.
+`choose` is called for thousands of releases and returns no reasons; `refusals` is called only for an error message, and
+finds the reasons again.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.models.direct_url import parse_reference
@@ -23,35 +22,25 @@ SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz")
 """Best first: PEP 625 names only the first."""
 
 
-class Refusal(Struct, frozen=True, kw_only=True):
-    """One file that the target does not take."""
-
-    filename: str
-    reason: str
-
-
-def _named(names: frozenset[str], name: str) -> bool:
+def _contains(names: frozenset[str], name: str) -> bool:
     return name in names or ALL in names
 
 
 def _limit(selection: Selection, name: NormalizedName) -> datetime | None:
-    for own, limit in selection.exclude_newer_package:
-        if own == name:
-            return limit
-    return selection.exclude_newer
+    return next((limit for own, limit in selection.exclude_newer_package if own == name), selection.exclude_newer)
 
 
 def wheels_allowed(name: NormalizedName, selection: Selection) -> bool:
     """Whether a wheel of the project may be taken at all.
 
-    Under build scope "all" a wheel is a last resort: the closure then says that the release has no source.
+    Under build scope "all" a wheel is a last resort: the closure then reports that the release has no source.
     """
-    return not _named(selection.no_binary, name) or name in selection.only_binary
+    return not _contains(selection.no_binary, name) or name in selection.only_binary
 
 
 def sdists_allowed(name: NormalizedName, selection: Selection) -> bool:
     """Whether an sdist of the project may be taken at all."""
-    return not _named(selection.only_binary, name) or name in selection.no_binary
+    return not _contains(selection.only_binary, name) or name in selection.no_binary
 
 
 def sdists_first(name: NormalizedName, selection: Selection) -> bool:
@@ -63,7 +52,7 @@ def _too_new(file: Distribution, selection: Selection) -> str:
     limit = _limit(selection, file.name)
     if limit is None:
         return ""
-    if file.upload_time is None:  # fail closed: an index that strips times must not defeat a cool-down
+    if file.upload_time is None:  # fail closed: an index without times must not defeat exclude-newer
         return "the index gives no upload time, and exclude-newer is set"
     if file.upload_time >= limit:
         return f"uploaded {file.upload_time:%Y-%m-%dT%H:%M:%SZ}, after exclude-newer"
@@ -75,23 +64,31 @@ def _wrong_kind(file: Distribution, target: Target, selection: Selection) -> str
         return "" if sdists_allowed(file.name, selection) else "an sdist, and only-binary is set"
     if not wheels_allowed(file.name, selection):
         return "a wheel, and no-binary is set"
-    if ranked(file.tags, target) is None:
-        return f"its tags {file.tags} do not fit {target.label}"
-    return ""
+    return _wrong_tags(file.tags, target)
 
 
 def _refusal(file: Distribution, target: Target, selection: Selection, *, yanked_ok: bool) -> str:
-    """Return why the file is not taken; empty where it may be. Cheapest questions first."""
+    """Return why the file is not taken; empty where it may be. Cheap checks come first."""
     if file.yanked is not None and not yanked_ok:
         return f"yanked: {file.yanked}" if file.yanked else "yanked"
-    if not python_fits(file.requires_python, target):
-        return f"needs Python {file.requires_python}, and {target.label} has {target.python_full_version}"
-    return _too_new(file, selection) or _wrong_kind(file, target, selection)
+    return (
+        _wrong_python(file.requires_python, target) or _too_new(file, selection) or _wrong_kind(file, target, selection)
+    )
+
+
+def _wrong_python(requires_python: str | None, target: Target) -> str:
+    if python_fits(requires_python, target):
+        return ""
+    return f"needs Python {requires_python}, and {target.label} has {target.python_full_version}"
+
+
+def _wrong_tags(tags: str, target: Target) -> str:
+    return f"its tags {tags} do not fit {target.label}" if ranked(tags, target) is None else ""
 
 
 @lru_cache(maxsize=1 << 16)
 def ranked(tags: str, target: Target) -> int | None:
-    """`rank`, remembered: the same few tag sets come back for every release of a project."""
+    """Return `rank`, cached: the releases of a project share a few tag sets."""
     return rank(tags, target)
 
 
@@ -126,18 +123,18 @@ def choose(
     return best
 
 
-def is_meant(requirement: Requirement, candidate: Candidate) -> bool:
-    """Whether a candidate is what a requirement's URL names; any is where it has none."""
+def matches_url(candidate: Candidate, requirement: Requirement) -> bool:
+    """Whether a candidate is what the requirement's URL names; always true where it has none."""
     if requirement.url is None:
         return True
-    wanted = parse_reference(requirement.url)
+    reference = parse_reference(requirement.url)
     match candidate.distribution:
         case Directory() as own:
-            return wanted.identity == ("path", own.path, None, own.subdirectory)
+            return reference.identity == ("path", own.path, None, own.subdirectory)
         case Vcs() as own:
-            return wanted.identity == ("git", own.url or own.path, own.requested_revision, own.subdirectory)
+            return reference.identity == ("git", own.url or own.path, own.requested_revision, own.subdirectory)
         case Archive() as own:
-            return wanted.identity == ("path" if own.is_path else "archive", own.place, None, own.subdirectory)
+            return reference.identity == ("path" if own.is_path else "archive", own.place, None, own.subdirectory)
         case _:
             return False
 
@@ -145,28 +142,23 @@ def is_meant(requirement: Requirement, candidate: Candidate) -> bool:
 def direct_refusal(candidate: Candidate, metadata: Metadata, target: Target) -> str:
     """Return why the target cannot take what a direct reference names; empty where it can.
 
-    Rules for choosing among files do not hold: there is nothing to choose.
+    The rules of `choose` do not apply: there is only one file.
     """
     file = candidate.distribution
-    if not python_fits(metadata.requires_python, target):
-        return f"needs Python {metadata.requires_python}, and {target.label} has {target.python_full_version}"
-    if isinstance(file, Archive) and isinstance(file.file, Wheel) and ranked(file.file.tags, target) is None:
-        return f"its tags {file.file.tags} do not fit {target.label}"
-    return ""
+    tags = file.file.tags if isinstance(file, Archive) and isinstance(file.file, Wheel) else None
+    return _wrong_python(metadata.requires_python, target) or (_wrong_tags(tags, target) if tags is not None else "")
 
 
 def suffix_rank(filename: str) -> int:
-    """Return the place of an sdist's suffix in SDIST_SUFFIXES: lower is better."""
-    for place, suffix in enumerate(SDIST_SUFFIXES):
-        if filename.endswith(suffix):
-            return place
-    return len(SDIST_SUFFIXES)
+    """Return the position of an sdist's suffix in SDIST_SUFFIXES: lower is better."""
+    ranks = (rank for rank, suffix in enumerate(SDIST_SUFFIXES) if filename.endswith(suffix))
+    return next(ranks, len(SDIST_SUFFIXES))
 
 
 def fitting_wheels(
     files: Sequence[Distribution], target: Target, selection: Selection, *, yanked_ok: bool = False
 ) -> tuple[Wheel, ...]:
-    """Return every wheel of a release that the target could take: an installer may see only some of them."""
+    """Return every wheel of a release that the target could take: an installer may prefer any of them."""
     return tuple(
         file for file in files if isinstance(file, Wheel) and not _refusal(file, target, selection, yanked_ok=yanked_ok)
     )
@@ -174,8 +166,8 @@ def fitting_wheels(
 
 def refusals(
     files: Sequence[Distribution], target: Target, selection: Selection, *, yanked_ok: bool = False
-) -> tuple[Refusal, ...]:
-    """Return why each file that the target does not take is refused."""
+) -> list[str]:
+    """Return each file that the target does not take, with the reason: "NAME: why"."""
     found = ((file.filename, _refusal(file, target, selection, yanked_ok=yanked_ok)) for file in files)
-    # an index wrote the yank reason and Requires-Python: one line, whatever they hold
-    return tuple(Refusal(filename=filename, reason=show(reason)) for filename, reason in found if reason)
+    # the index wrote the yank reason and Requires-Python: they are shown safely, on one line
+    return [f"{filename}: {show(reason)}" for filename, reason in found if reason]

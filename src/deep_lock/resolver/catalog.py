@@ -1,6 +1,6 @@
-"""The port: all that a resolver may ask of the world. Blocking; whoever serves it may fetch ahead behind it.
+"""The port: what a resolver reads from the world. Blocking; an implementation may fetch ahead.
 
-A fake of it is a dict that refuses what it was not given.
+A fake of it is a dict that refuses unknown names.
 """
 
 from collections.abc import Sequence
@@ -22,33 +22,32 @@ class Catalog(Protocol):
     def versions(self, name: NormalizedName) -> Sequence[Version]:
         """Return every version of the project that has a file, newest first; empty where there is none.
 
-        Asked O(1) times for a requirement. Raises IndexFault.
+        Called O(1) times for a requirement. Raises IndexFault.
         """
 
     def knows(self, name: NormalizedName) -> bool:
-        """Whether an index has a page for the project, be there a file on it that can be used or not. Raises IndexFault."""
+        """Whether an index has a page for the project, with usable files or without. Raises IndexFault."""
 
     def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
         """Return the files of one version from `versions`, in file name order.
 
-        Asked once for a version that is looked at: keep it cheap.
+        Called once for a version that is considered: keep it cheap.
         """
 
     def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
         """Return the candidate's core metadata, or the request for a build where only its backend has it.
 
-        Asked for a candidate that is about to be pinned. Raises IndexFault or SafetyError.
+        Called for a candidate that is about to be pinned. Raises IndexFault or SafetyError.
         """
 
     def direct(self, requirement: Requirement, target: Target, *, needs_version: bool) -> Candidate | BuildRequest:
         """Return what a requirement with a URL names, or the request for a build where only its backend knows its version.
 
-        Without ``needs_version`` an unknown one is UNKNOWN_VERSION: nobody asks for any.
-        Its metadata are asked for as those of any other candidate. Raises DeepLockError.
+        Without ``needs_version`` an unknown version is UNKNOWN_VERSION. Raises DeepLockError.
         """
 
     def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
-        """Hint that what would satisfy these requirements, and metadata of these candidates, will be asked for soon.
+        """Announce that releases for these requirements, and metadata of these candidates, are needed soon.
 
         Must return at once, and must not raise.
         """

@@ -1,4 +1,4 @@
-"""What a release asks for on one target: Requires-Dist lines turned into requirements, only where they apply."""
+"""What a problem and a release require on one target: markers evaluated, overrides applied."""
 
 import re
 from collections.abc import Iterable
@@ -7,25 +7,100 @@ from functools import lru_cache
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import DeepLockError
+from deep_lock.models.distribution import Directory
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.resolution import Candidate, Problem
 from deep_lock.targets.target import Target, UnevaluableMarker, holds
 
 _EXTRA = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
 BASE = canonicalize_name("")
+"""A release without extras, as the extra of an edge or a query."""
 
 
 class IneligibleError(Exception):
     """The release cannot be used on the target, and why: the resolver takes another one."""
 
 
-@lru_cache(maxsize=1 << 16)
-def _extra_needed(line: str) -> NormalizedName | None:
-    """Return the extra without which the line cannot apply, by text alone; None where that takes a real evaluation.
+def roots(problem: Problem) -> tuple[Requirement, ...]:
+    """Return the problem's own requirements on its target."""
+    return urls_first(overridden(applicable(problem.requirements, problem.target), problem))
 
-    A project may list thousands of lines for its extras: they are left out before they are parsed.
+
+def applicable(requirements: Iterable[Requirement], target: Target) -> tuple[Requirement, ...]:
+    """Return the requirements whose markers hold on the target without any extra."""
+    return tuple(requirement for requirement in requirements if holds(requirement.marker, target))
+
+
+def overridden(requirements: tuple[Requirement, ...], problem: Problem) -> tuple[Requirement, ...]:
+    """Replace requirements by the overrides of their names, which keep the required extras."""
+    if not problem.overrides:
+        return requirements
+    replaced: list[Requirement] = []
+    for requirement in requirements:
+        own = [override for override in problem.overrides if override.name == requirement.name]
+        if not own:
+            replaced.append(requirement)
+        replaced += [
+            Requirement(
+                name=override.name,
+                extras=override.extras | requirement.extras,
+                specifier=override.specifier,
+                origin=override.origin,
+            )
+            for override in applicable(own, problem.target)
+        ]
+    return tuple(replaced)
+
+
+def urls_first(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
+    """Put direct references first: later requirements on their names then need no index."""
+    return tuple(sorted(requirements, key=lambda requirement: requirement.url is None))
+
+
+def candidate_dependencies(
+    candidate: Candidate, metadata: Metadata, target: Target, extra: NormalizedName
+) -> tuple[Requirement, ...]:
+    """Return `dependencies`; only a folder of the user's own may have URLs. Raises IneligibleError."""
+    return dependencies(metadata, target, extra, may_name_urls=isinstance(candidate.distribution, Directory))
+
+
+def dependencies(
+    metadata: Metadata, target: Target, extra: NormalizedName = BASE, *, may_name_urls: bool = False
+) -> tuple[Requirement, ...]:
+    """Return the requirements of the release itself (``extra`` BASE), or those that only one extra adds.
+
+    Raises IneligibleError where a requirement cannot be parsed or its marker cannot be evaluated (dependency
+    specifiers: then the release must not be used), or where it has a URL and ``may_name_urls`` is false.
     """
-    marker = line.partition(";")[2]
+    found: list[Requirement] = []
+    for text in metadata.requires_dist:
+        needed = _extra_needed(text)
+        if needed is not None and needed != extra:
+            continue
+        try:
+            requirement = _applied(text, target, extra)
+            if requirement is not None and extra and needed is None and _applied(text, target, BASE) is not None:
+                continue  # it holds without the extra: it belongs to the base
+        except UnevaluableMarker:
+            raise IneligibleError(f"its marker cannot be evaluated: {text[:200]}") from None
+        except DeepLockError as error:
+            raise IneligibleError(error.message) from None
+        if requirement is None:
+            continue
+        if requirement.url is not None and not may_name_urls:
+            raise IneligibleError(f"it requires a direct URL, which a lock from indexes cannot contain: {text[:200]}")
+        found.append(requirement)
+    return urls_first(found)
+
+
+@lru_cache(maxsize=1 << 16)
+def _extra_needed(text: str) -> NormalizedName | None:
+    """Return the extra without which the requirement cannot apply, from the text alone; None where it must be evaluated.
+
+    A project may have thousands of requirements for its extras: they are skipped before they are parsed.
+    """
+    marker = text.partition(";")[2]
     if "extra" not in marker or " or " in marker or "not" in marker:
         return None
     found = _EXTRA.search(marker)
@@ -33,47 +108,6 @@ def _extra_needed(line: str) -> NormalizedName | None:
 
 
 @lru_cache(maxsize=1 << 17)
-def _applied(line: str, target: Target, extra: NormalizedName) -> Requirement | None:
-    requirement = parse_requirement(line)
+def _applied(text: str, target: Target, extra: NormalizedName) -> Requirement | None:
+    requirement = parse_requirement(text)
     return requirement if holds(requirement.marker, target, (extra,)) else None
-
-
-def applicable(requirements: Iterable[Requirement], target: Target) -> tuple[Requirement, ...]:
-    """Return the requirements whose markers hold on the target, with no extra asked for."""
-    return tuple(requirement for requirement in requirements if holds(requirement.marker, target))
-
-
-def urls_first(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
-    """Put direct references in front: what they pin is not asked of an index by those behind them."""
-    return tuple(sorted(requirements, key=lambda requirement: requirement.url is None))
-
-
-def dependencies(
-    metadata: Metadata, target: Target, extra: NormalizedName = BASE, *, may_name_urls: bool = False
-) -> tuple[Requirement, ...]:
-    """Return what the release asks for by itself (``extra`` BASE), or only because of one extra.
-
-    Only a folder of the user's own may name URLs: whatever a stranger's release points to is refused.
-
-    Raises IneligibleError where a line cannot be read or its marker cannot be evaluated (dependency specifiers: then
-    the release must not be used).
-    """
-    found: list[Requirement] = []
-    for line in metadata.requires_dist:
-        needed = _extra_needed(line)
-        if needed is not None and needed != extra:
-            continue
-        try:
-            requirement = _applied(line, target, extra)
-            if requirement is not None and extra and needed is None and _applied(line, target, BASE) is not None:
-                continue  # holds without the extra: it belongs to the base
-        except UnevaluableMarker:
-            raise IneligibleError(f"its marker cannot be evaluated: {line[:200]}") from None
-        except DeepLockError as error:
-            raise IneligibleError(error.message) from None
-        if requirement is None:
-            continue
-        if requirement.url is not None and not may_name_urls:
-            raise IneligibleError(f"it asks for a direct URL, which a lock from indexes cannot hold: {line[:200]}")
-        found.append(requirement)
-    return urls_first(found)

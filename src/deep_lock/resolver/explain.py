@@ -1,132 +1,109 @@
-"""The story of an impossible resolution, in plain sentences.
+"""The explanation of an impossible resolution, in plain sentences.
 
-resolvelib reports only the last requirements that collided. What it cannot know is added from the candidates room: which
-releases exist, and why each file of them is refused on this target.
+resolvelib reports only the last requirements that conflict. This module adds which releases exist, and why each file of
+them is refused on the target.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import Cause, Impossible, Problem
+from deep_lock.models.resolution import Impossible, Problem
 from deep_lock.resolver.candidates import refusals
-from deep_lock.resolver.provider import INELIGIBLE, Information, Provider
+from deep_lock.resolver.provider import Information, Provider
+from deep_lock.resolver.releases import cycle_reason
 from deep_lock.sanitize import show
 
 MAX_VERSIONS = 5
 MAX_FILES = 6
 
 
-def _who(cause: Cause, problem: Problem) -> str:
-    if cause.parent:
-        return cause.parent
-    origin = cause.requirement.origin
-    if origin is not None:
-        return str(origin)
+def explain(information: Collection[Information], provider: Provider) -> Impossible:
+    """Return which requirements conflict, and why no release satisfies them."""
+    problem = provider.problem
+    unusable: set[tuple[str, str]] = set()
+    conflicting: dict[NormalizedName, dict[tuple[str, str], Requirement]] = {}
+    for own, parent in information:
+        release = f"{parent.candidate.name} {parent.candidate.version}" if parent is not None else ""
+        if own.reason:
+            unusable.add((release, own.reason))
+        else:
+            causes = conflicting.setdefault(own.requirement.name, {})
+            causes.setdefault((str(own.requirement), release), own.requirement)
+    lines = [f"{release} cannot be used: {show(reason)}" for release, reason in sorted(unusable)]
+    for name in sorted(conflicting):
+        causes = conflicting[name]
+        for (text, release), requirement in sorted(causes.items(), key=lambda item: item[0]):
+            bound = text if requirement.specifier or requirement.url else f"{text} (any version)"
+            lines.append(f"{release or _origin(requirement, problem)} requires {bound}")
+        constraints = provider.releases.constraints.get(name, [])
+        lines += [f"{constraint.origin or 'a constraint'} allows only {constraint}" for constraint in constraints]
+        requirements = [*(causes[key] for key in sorted(causes)), *constraints]
+        urls = [requirement for requirement in requirements if requirement.url is not None]
+        lines += (
+            _direct_reasons(urls, requirements, provider) if urls else _release_reasons(name, requirements, provider)
+        )
+    head = f"no set of releases fits the {problem.purpose} on {problem.target.label}:"
+    return Impossible(explanation="\n".join([head, *(f"  {line}" for line in lines)]))
+
+
+def _origin(requirement: Requirement, problem: Problem) -> str:
+    if requirement.origin is not None:
+        return str(requirement.origin)
     return f"the {problem.purpose}" if problem.purpose.kind == "build" else "the project"
 
 
-def _wanted(requirement: Requirement) -> str:
-    text = str(requirement)
-    return text if requirement.specifier or requirement.url else f"{text} (any version)"
+def _direct_reasons(
+    urls: Sequence[Requirement], requirements: Sequence[Requirement], provider: Provider
+) -> Iterator[str]:
+    """Yield why what a direct reference names is not taken."""
+    name, direct = urls[0].name, provider.releases.direct_candidates
+    refused = [direct.refused[url] for own in urls if (url := own.url or "") in direct.refused]
+    candidate = direct.known(urls[0])
+    if refused:
+        yield from (f"{name}: {show(reason)}" for reason in refused)
+    elif len({own.url for own in urls}) > 1:
+        yield f"{name} can come from one URL only"
+    elif candidate is None:
+        return
+    elif (name, candidate.version) in provider.problem.excluded:
+        yield cycle_reason(name, candidate.version)
+    elif not all(provider.releases.fits(own.specifier, candidate.version) for own in requirements):
+        yield f"{urls[0].url} is version {candidate.version}, which does not satisfy all of them"
 
 
-def causes_of(information: Collection[Information]) -> tuple[Cause, ...]:
-    """Turn resolvelib's information into causes, sorted, without doubles."""
-    found: dict[tuple[str, str], Cause] = {}
-    for wish, parent in information:
-        asker = f"{parent.candidate.name} {parent.candidate.version}" if parent is not None else ""
-        cause = Cause(requirement=wish.requirement, parent=asker)
-        found.setdefault((str(wish.requirement), asker), cause)
-    return tuple(found[key] for key in sorted(found))
-
-
-def explain(information: Collection[Information], problem: Problem, provider: Provider) -> Impossible:
-    """Say who asked for what, and why no release does."""
-    causes = causes_of(information)
-    lines: list[str] = []
-    for name in sorted({cause.requirement.name for cause in causes}):
-        own = [cause for cause in causes if cause.requirement.name == name]
-        if name == INELIGIBLE:
-            lines += [f"{wish_parent} cannot be used: {show(reason)}" for wish_parent, reason in _unusable(information)]
-            continue
-        lines += [f"{_who(cause, problem)} asks for {_wanted(cause.requirement)}" for cause in own]
-        constraints = provider.releases.constraints.get(name, [])
-        lines += [f"{constraint.origin or 'a constraint'} allows only {constraint}" for constraint in constraints]
-        asked = [cause.requirement for cause in own] + constraints
-        story = _why_not_named if any(requirement.url is not None for requirement in asked) else _why_none
-        lines += story(name, asked, problem, provider)
-    head = f"no set of releases fits the {problem.purpose} on {problem.target.label}:"
-    return Impossible(causes=causes, explanation="\n".join([head, *(f"  {line}" for line in lines)]))
-
-
-def _unusable(information: Collection[Information]) -> list[tuple[str, str]]:
-    return sorted(
-        {
-            (f"{parent.candidate.name} {parent.candidate.version}", wish.reason)
-            for wish, parent in information
-            if parent is not None and wish.reason
-        }
-    )
-
-
-def _why_not_named(
-    name: NormalizedName,
-    requirements: Sequence[Requirement],
-    problem: Problem,
-    provider: Provider,
-) -> list[str]:
-    """Say why what a direct reference names is not taken."""
-    urls = [requirement for requirement in requirements if requirement.url is not None]
-    reasons = [
-        provider.releases.named.refused[url]
-        for own in urls
-        if (url := own.url or "") in provider.releases.named.refused
-    ]
-    if reasons:
-        return [f"{name}: {show(reason)}" for reason in reasons]
-    if len({own.url for own in urls}) > 1:
-        return [f"{name} can come from one place only"]
-    candidate = provider.releases.named.known(urls[0])
-    if candidate is None:
-        return []
-    if (name, candidate.version) in problem.excluded:
-        return [f"{name} {candidate.version} is being built already: it cannot be needed to build itself"]
-    if all(provider.releases.fits(requirement.specifier, candidate.version) for requirement in requirements):
-        return []
-    return [f"{urls[0].url} is version {candidate.version}, which does not satisfy all of them"]
-
-
-def _why_none(
-    name: NormalizedName, requirements: Sequence[Requirement], problem: Problem, provider: Provider
-) -> list[str]:
+def _release_reasons(name: NormalizedName, requirements: Sequence[Requirement], provider: Provider) -> list[str]:
+    """Return why no release of a project is taken."""
     versions = provider.catalog.versions(name)
     if not versions:
         if provider.catalog.knows(name):
             return [f"{name} has no release with files that can be used"]
-        return [f"no configured index knows {name}; if it was published a moment ago, use --refresh"]
-    specifiers = [requirement.specifier for requirement in requirements]
-    matching = [version for version in versions if all(provider.releases.fits(part, version) for part in specifiers)]
+        return [f"no configured index has {name}; if it was published a moment ago, use --refresh"]
+    fits = provider.releases.fits
+    matching = [version for version in versions if all(fits(own.specifier, version) for own in requirements)]
     if not matching:
-        known = ", ".join(str(version) for version in versions[:MAX_VERSIONS])
+        found = ", ".join(str(version) for version in versions[:MAX_VERSIONS])
         more = f" and {len(versions) - MAX_VERSIONS} older" if len(versions) > MAX_VERSIONS else ""
-        return [
-            f"no version of {name} satisfies {'all of them' if len(specifiers) > 1 else 'it'}; there are {known}{more}"
-        ]
-    lines: list[str] = []
-    for version in matching[:MAX_VERSIONS]:
-        if (name, version) in problem.excluded:
-            lines.append(f"{name} {version} is being built already: it cannot be needed to build itself")
-            continue
-        refused = refusals(provider.catalog.files(name, version), problem.target, problem.selection)
-        lines += [f"{refusal.filename}: {refusal.reason}" for refusal in refused[:MAX_FILES]]
-        if len(refused) > MAX_FILES:
-            lines.append(f"... and {len(refused) - MAX_FILES} more files of {name} {version}")
-        if reason := provider.ineligible.get((name, version)):
-            lines.append(f"{name} {version} cannot be used: {show(reason)}")
-        if version.is_prerelease and problem.selection.prereleases == "disallow":
-            lines.append(f"{name} {version} is a pre-release, and pre-releases are not allowed")
+        every = "all of them" if len(requirements) > 1 else "it"
+        return [f"no version of {name} satisfies {every}; available: {found}{more}"]
+    lines = [line for version in matching[:MAX_VERSIONS] for line in _version_reasons(name, version, provider)]
     if len(matching) > MAX_VERSIONS and lines:
         lines.append(f"... and {len(matching) - MAX_VERSIONS} more versions of {name}")
     return lines
+
+
+def _version_reasons(name: NormalizedName, version: Version, provider: Provider) -> Iterator[str]:
+    problem = provider.problem
+    if (name, version) in problem.excluded:
+        yield cycle_reason(name, version)
+        return
+    refused = refusals(provider.catalog.files(name, version), problem.target, problem.selection)
+    yield from refused[:MAX_FILES]
+    if len(refused) > MAX_FILES:
+        yield f"... and {len(refused) - MAX_FILES} more files of {name} {version}"
+    if reason := provider.ineligible.get((name, version)):
+        yield f"{name} {version} cannot be used: {show(reason)}"
+    if version.is_prerelease and problem.selection.prereleases == "disallow":
+        yield f"{name} {version} is a pre-release, and pre-releases are not allowed"

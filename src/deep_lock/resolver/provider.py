@@ -1,8 +1,8 @@
-"""What resolvelib asks, answered from the Catalog.
+"""resolvelib's provider, on the Catalog.
 
-Identifiers are project names. A candidate carries the extras that were asked of it: when another requirement asks for
-more of them, resolvelib finds the pin unsatisfying and pins again, with the union. (Name-and-extra identifiers, the
-usual way, double the graph and let the two halves disagree on a version.)
+Identifiers are project names. A candidate has the required extras: when another requirement adds extras, the pin no longer
+satisfies it, and resolvelib pins again with the union. (Name-and-extra identifiers, the usual way, double the graph, and
+the two halves can have different versions.)
 
 resolvelib calls these methods by keyword: parameter names are its API.
 """
@@ -16,26 +16,24 @@ from packaging.version import Version
 from resolvelib.providers import AbstractProvider
 from resolvelib.structs import RequirementInformation
 
-from deep_lock.models.distribution import Directory, source_of
+from deep_lock.models.distribution import source_of
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import BuildRequest, Candidate
-from deep_lock.resolver.candidates import is_meant
-from deep_lock.resolver.dependencies import BASE, IneligibleError, dependencies
-from deep_lock.resolver.releases import BuildRequired, Releases, is_exact
-from deep_lock.resolver.walk import overridden
+from deep_lock.models.resolution import Candidate
+from deep_lock.resolver.candidates import matches_url
+from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden
+from deep_lock.resolver.releases import Releases, is_exact, metadata_of
 
 INELIGIBLE = canonicalize_name("!")
-"""Child of a release that cannot be used: no project has this name, and no candidate satisfies a Wish for it."""
-
+"""Dependency of a release that cannot be used: no project has this name, and no candidate satisfies it."""
 
 PREFETCH_AFTER = 2
-"""How many candidates of a name are given up before the next ones are fetched ahead."""
-AHEAD = 16
+"""How many candidates of a name are rejected before the next ones are fetched ahead."""
+PREFETCH_COUNT = 16
 
 
 class ResolverRequirement(Struct, frozen=True, kw_only=True):
-    """A requirement as resolvelib sees it. ``reason`` is set where the asker cannot be used at all."""
+    """A requirement as resolvelib sees it. ``reason`` is set where its parent cannot be used at all."""
 
     requirement: Requirement
     direct: bool = False
@@ -44,7 +42,7 @@ class ResolverRequirement(Struct, frozen=True, kw_only=True):
 
 
 class ResolverCandidate(Struct, frozen=True, kw_only=True, eq=False):
-    """A candidate with the extras that are asked of it. Equal by release, whatever the extras."""
+    """A candidate with the required extras. Equality ignores the extras."""
 
     candidate: Candidate
     extras: frozenset[NormalizedName] = frozenset()
@@ -60,21 +58,25 @@ Information = RequirementInformation[ResolverRequirement, ResolverCandidate]
 
 
 class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, NormalizedName]):
-    """One problem's answers."""
+    """The provider of one problem."""
 
     def __init__(self, releases: Releases) -> None:
         self.releases = releases
         self.problem = releases.problem
         self.catalog = releases.catalog
         self.conflicts: dict[NormalizedName, int] = {}
-        """How often a name took part in a conflict: decided earlier the more it did."""
+        """How often a name took part in a conflict: names with more conflicts are decided earlier."""
+        self.causes: Sequence[Information] = ()
+        """In a thorough search: the conflict from which resolvelib is backtracking now."""
+        self.conflicting: set[NormalizedName] = set()
+        """In a thorough search: the names of all conflicts so far."""
         self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
-        self._wishes: dict[
+        self._dependencies: dict[
             tuple[NormalizedName, Version, str, frozenset[NormalizedName]], tuple[ResolverRequirement, ...]
         ] = {}
-        self._told: set[tuple[NormalizedName, Version]] = set()
+        self._prefetched: set[tuple[NormalizedName, Version]] = set()
 
-    # -- what resolvelib asks
+    # -- the interface of resolvelib
 
     def identify(self, requirement_or_candidate: ResolverRequirement | ResolverCandidate) -> NormalizedName:
         if isinstance(requirement_or_candidate, ResolverRequirement):
@@ -89,18 +91,18 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         information: Mapping[NormalizedName, Iterator[Information]],
         backtrack_causes: Sequence[Information],
     ) -> tuple[bool, bool, int, bool, bool, int, str]:
-        """Decide first what has the least choice: URLs, exact pins, names in conflict, bounded ones, then first come."""
+        """Decide names with the least choice first: URLs, exact pins, conflicts, upper bounds, direct ones, order."""
         del resolutions, candidates, backtrack_causes
-        named = exact = bounded = direct = False
+        has_url = exact = bounded = direct = False
         order = 1 << 30
-        for asked, _parent in information[identifier]:
-            named = named or asked.requirement.url is not None
-            direct = direct or asked.direct
-            order = min(order, asked.order)
-            specifier = asked.requirement.specifier
+        for required, _parent in information[identifier]:
+            has_url = has_url or required.requirement.url is not None
+            direct = direct or required.direct
+            order = min(order, required.order)
+            specifier = required.requirement.specifier
             exact = exact or is_exact(specifier)
             bounded = bounded or any(part.operator in {"<", "<=", "~=", "=="} for part in specifier)
-        return (not named, not exact, -self.conflicts.get(identifier, 0), not bounded, not direct, order, identifier)
+        return (not has_url, not exact, -self.conflicts.get(identifier, 0), not bounded, not direct, order, identifier)
 
     def narrow_requirement_selection(
         self,
@@ -114,12 +116,9 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         names = list(identifiers)
         if not backtrack_causes:
             return names
-        culprits: set[NormalizedName] = set()
-        for asked, parent in backtrack_causes:
-            culprits.add(asked.requirement.name)
-            if parent is not None:
-                culprits.add(parent.candidate.name)
-        return [name for name in names if name in culprits] or names
+        causes = {required.requirement.name for required, _ in backtrack_causes}
+        causes |= {parent.candidate.name for _, parent in backtrack_causes if parent is not None}
+        return [name for name in names if name in causes] or names
 
     def find_matches(
         self,
@@ -127,75 +126,79 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         requirements: Mapping[NormalizedName, Iterator[ResolverRequirement]],
         incompatibilities: Mapping[NormalizedName, Iterator[ResolverCandidate]],
     ) -> Callable[[], Iterator[ResolverCandidate]]:
-        wishes = list(requirements[identifier])
-        given_up = [choice.candidate for choice in incompatibilities[identifier]]
-        refused = {candidate.version for candidate in given_up}
-        extras = frozenset(extra for wish in wishes for extra in wish.requirement.extras)
-        if any(wish.reason for wish in wishes):
+        required = list(requirements[identifier])
+        rejected = [own.candidate for own in incompatibilities[identifier]]
+        versions = {candidate.version for candidate in rejected}
+        extras = frozenset(extra for own in required for extra in own.requirement.extras)
+        if any(own.reason for own in required):
             return lambda: iter(())
-        specifiers = [wish.requirement.specifier for wish in wishes if wish.requirement.specifier]
-        specifiers += [c.specifier for c in self.releases.constraints.get(identifier, ()) if c.specifier]
-        urls = [wish.requirement for wish in wishes if wish.requirement.url is not None]
+        specifiers = [own.requirement.specifier for own in required if own.requirement.specifier]
+        specifiers += [own.specifier for own in self.releases.constraints.get(identifier, ()) if own.specifier]
+        urls = [own.requirement for own in required if own.requirement.url is not None]
         if urls:
-            found = self.releases.named.candidate(urls, specifiers)
-            meant = [] if found is None or found in given_up else [ResolverCandidate(candidate=found, extras=extras)]
-            return lambda: iter(meant)
-        direct = any(wish.direct for wish in wishes)
+            found = self.releases.direct_candidates.candidate(urls, specifiers)
+            only = [] if found is None or found in rejected else [ResolverCandidate(candidate=found, extras=extras)]
+            return lambda: iter(only)
+        direct = any(own.direct for own in required)
 
         def matches() -> Iterator[ResolverCandidate]:
-            offered = (
-                c for c in self.releases.candidates(identifier, specifiers, direct=direct) if c.version not in refused
-            )
-            for candidate in self._announced(offered, given_up=len(refused)):
+            found = self.releases.candidates(identifier, specifiers, direct=direct)
+            left = (candidate for candidate in found if candidate.version not in versions)
+            for candidate in self._with_prefetch(left, rejected=len(versions)):
                 yield ResolverCandidate(candidate=candidate, extras=extras)
 
         return matches
 
-    def _announced(self, offered: Iterator[Candidate], *, given_up: int) -> Iterator[Candidate]:
-        """Pass candidates on; once a few were given up, tell the catalog of the next ones before they are asked for."""
-        for place, candidate in enumerate(offered, given_up):
-            if place >= PREFETCH_AFTER and (candidate.name, candidate.version) not in self._told:
-                ahead = [candidate, *islice(offered, AHEAD)]
-                self._told.update((other.name, other.version) for other in ahead)
+    def _with_prefetch(self, candidates: Iterator[Candidate], *, rejected: int) -> Iterator[Candidate]:
+        """Yield the candidates; once a few are rejected, announce the next ones to the catalog before they are needed."""
+        for number, candidate in enumerate(candidates, rejected):
+            if number >= PREFETCH_AFTER and (candidate.name, candidate.version) not in self._prefetched:
+                ahead = [candidate, *islice(candidates, PREFETCH_COUNT)]
+                self._prefetched.update((other.name, other.version) for other in ahead)
                 self.catalog.prefetch((), ahead)
                 yield from ahead
                 continue
             yield candidate
 
     def is_satisfied_by(self, requirement: ResolverRequirement, candidate: ResolverCandidate) -> bool:
-        wanted = requirement.requirement
-        if requirement.reason or not wanted.extras <= candidate.extras:
-            return False
-        if not is_meant(wanted, candidate.candidate):
-            return False
-        return not wanted.specifier or self.releases.fits(wanted.specifier, candidate.candidate.version)
+        own = requirement.requirement
+        return (
+            not requirement.reason
+            and own.extras <= candidate.extras
+            and matches_url(candidate.candidate, own)
+            and (not own.specifier or self.releases.fits(own.specifier, candidate.candidate.version))
+        )
 
     def get_dependencies(self, candidate: ResolverCandidate) -> Iterable[ResolverRequirement]:
         own = candidate.candidate
         key = (own.name, own.version, source_of(own.distribution), candidate.extras)
-        if key not in self._wishes:
-            self._wishes[key] = self._ask(own, candidate.extras)
-        return self._wishes[key]
+        if key not in self._dependencies:
+            self._dependencies[key] = self._read_dependencies(own, candidate.extras)
+        found = self._dependencies[key]
+        names = {own.name, *(required.requirement.name for required in found)} if self.causes else set()
+        if names.isdisjoint(self.conflicting):
+            return found
+        # while it backtracks, resolvelib skips a pin none of whose dependencies is a cause, and so can miss an answer
+        self.conflicting.add(own.name)
+        return (*found, self.causes[0].requirement)
 
-    # -- how it is answered
+    # -- dependencies
 
-    def _ask(self, own: Candidate, extras: frozenset[NormalizedName]) -> tuple[ResolverRequirement, ...]:
-        metadata = self.catalog.metadata(own, self.problem.target)
-        if isinstance(metadata, BuildRequest):
-            raise BuildRequired(metadata)
+    def _read_dependencies(self, own: Candidate, extras: frozenset[NormalizedName]) -> tuple[ResolverRequirement, ...]:
+        metadata = metadata_of(own, self.problem, self.catalog)
         try:
-            asked = self._requirements(own, metadata, extras)
+            required = self._requirements(own, metadata, extras)
         except IneligibleError as error:
             self.ineligible[own.name, own.version] = str(error)
             return (ResolverRequirement(requirement=Requirement(name=INELIGIBLE), reason=str(error)),)
-        self.catalog.prefetch(asked)
+        self.catalog.prefetch(required)
         return tuple(
-            ResolverRequirement(requirement=requirement, order=1 + len(self._wishes))
-            for requirement in overridden(tuple(asked), self.problem)
+            ResolverRequirement(requirement=requirement, order=1 + len(self._dependencies))
+            for requirement in overridden(tuple(required), self.problem)
         )
 
     def _requirements(self, own: Candidate, metadata: Metadata, extras: frozenset[NormalizedName]) -> list[Requirement]:
-        """Return what the release and its extras ask for; extras that name the release itself are followed here."""
+        """Return what the release and its extras require; requirements on the release itself only add extras."""
         found: list[Requirement] = []
         queue: list[NormalizedName] = [BASE, *sorted(extras)]
         done: set[NormalizedName] = set()
@@ -204,12 +207,11 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
             if extra in done:
                 continue
             done.add(extra)
-            local = isinstance(own.distribution, Directory)
-            for requirement in dependencies(metadata, self.problem.target, extra, may_name_urls=local):
+            for requirement in candidate_dependencies(own, metadata, self.problem.target, extra):
                 if requirement.name != own.name:
                     found.append(requirement)
                     continue
                 if not self.releases.fits(requirement.specifier, own.version):
-                    raise IneligibleError(f"it asks for another version of itself: {requirement}")
+                    raise IneligibleError(f"it requires another version of itself: {requirement}")
                 queue += sorted(requirement.extras)
         return found

@@ -1,9 +1,10 @@
-"""The search for a problem in which the best release of each name is not the answer: resolvelib's, with our provider.
+"""The search with resolvelib, for a problem that the best release of each name does not solve.
 
-Loaded where it is needed: most problems are answered by one walk.
+It is loaded at first use: one walk solves most problems.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from packaging.utils import NormalizedName
 from resolvelib import BaseReporter
@@ -11,46 +12,68 @@ from resolvelib.resolvers import Resolution, ResolutionImpossible, ResolutionToo
 
 from deep_lock.errors import Unsatisfiable
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import Blocked, Candidate, Impossible
+from deep_lock.models.resolution import Candidate, Impossible
 from deep_lock.resolver import explain
 from deep_lock.resolver.provider import Information, Provider, ResolverCandidate, ResolverRequirement
-from deep_lock.resolver.releases import BuildRequired, Releases
+from deep_lock.resolver.releases import Releases
 
 MAX_ROUNDS = 50_000
-"""Pins and back-tracks before giving up: far more than any real project was seen to need."""
+"""Pins and back-tracks before the search ends: far more than any known project needs."""
+MAX_THOROUGH_ROUNDS = 5_000
+"""The same for the second search: a few seconds."""
 
 
-class _Watch(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedName]):
-    """Counts whose wishes collide, so that the provider decides those names earlier the next time.
+class _Reporter(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedName]):
+    """Passes conflicts to the provider.
 
-    Not what they collide on: to try other versions of that cannot help while both askers stand.
+    It counts the packages whose requirements conflict, so that they are decided earlier the next time. The package that
+    they conflict on is not counted: another version of it cannot help while both parents are pinned.
     """
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, *, thorough: bool) -> None:
         self._provider = provider
+        self._thorough = thorough
+
+    def starting_round(self, index: int) -> None:
+        del index
+        self._provider.causes = ()
 
     def resolving_conflicts(self, causes: Collection[Information]) -> None:
-        for name in {parent.candidate.name for _, parent in causes if parent is not None}:
+        parents = {parent.candidate.name for _, parent in causes if parent is not None}
+        for name in parents:
             self._provider.conflicts[name] = self._provider.conflicts.get(name, 0) + 1
+        if self._thorough:
+            self._provider.causes = tuple(causes)
+            self._provider.conflicting |= parents | {required.requirement.name for required, _ in causes}
 
 
-def search(
-    asked: Sequence[Requirement], releases: Releases
-) -> Mapping[NormalizedName, Candidate] | Blocked | Impossible:
-    """Return a pin for each name that is needed, and perhaps for more. Raises Unsatisfiable when it takes too long."""
-    problem = releases.problem
+def search(requirements: Sequence[Requirement], releases: Releases) -> Mapping[NormalizedName, Candidate] | Impossible:
+    """Return a pin for each name that is needed, and perhaps for more.
+
+    resolvelib may skip an answer when it backtracks over several pins at once. So before a problem counts as impossible,
+    a second search goes back to every pin that took part in a conflict.
+
+    Raises BuildRequired, and Unsatisfiable after MAX_ROUNDS.
+    """
     provider = Provider(releases)
-    wishes = [ResolverRequirement(requirement=requirement, direct=True, order=0) for requirement in asked]
     try:
-        # not Resolver: the graph that it draws afterwards recurses without end where a pin was pinned again on a circle
-        state = Resolution(provider, _Watch(provider)).resolve(wishes, max_rounds=MAX_ROUNDS)
-    except BuildRequired as stop:
-        return Blocked(request=stop.request)
+        return _search(requirements, provider, MAX_ROUNDS, thorough=False)
     except ResolutionImpossible as error:
-        return explain.explain(error.causes, problem, provider)
+        with suppress(ResolutionImpossible, ResolutionTooDeep):
+            return _search(requirements, Provider(releases), MAX_THOROUGH_ROUNDS, thorough=True)
+        return explain.explain(error.causes, provider)
     except ResolutionTooDeep:
+        problem = releases.problem
         raise Unsatisfiable(
-            f"the {problem.purpose} on {problem.target.label} was given up after {MAX_ROUNDS} attempts",
+            f"the {problem.purpose} on {problem.target.label} is not resolved after {MAX_ROUNDS} attempts",
             hint="narrow the requirements of the projects that have many releases",
         ) from None
-    return {name: choice.candidate for name, choice in state.mapping.items()}
+
+
+def _search(
+    requirements: Sequence[Requirement], provider: Provider, rounds: int, *, thorough: bool
+) -> Mapping[NormalizedName, Candidate]:
+    direct = [ResolverRequirement(requirement=requirement, direct=True) for requirement in requirements]
+    # not Resolver: the graph that it builds at the end recurses endlessly where a pin on a cycle was replaced
+    resolution = Resolution(provider, _Reporter(provider, thorough=thorough))
+    return {name: pin.candidate for name, pin in resolution.resolve(direct, max_rounds=rounds).mapping.items()}

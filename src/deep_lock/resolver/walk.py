@@ -1,65 +1,34 @@
-"""One linear walk over a graph of pins: whether it is a complete answer, and who asked for what.
+"""One linear walk over a graph of pins: whether it is a complete answer, and which requirement leads to which pin.
 
-The same walk serves two ends: it draws the edges of what the resolver found, and it checks whether pins at hand (of an
-earlier target, of the old lock) already answer a problem, so that most targets cost no resolution.
+It gives the edges of what the resolver found, and it checks whether known pins (of an earlier target, of the previous
+lock) already solve a problem, so that most targets need no search.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from packaging.utils import NormalizedName
 
-from deep_lock.models.distribution import Directory
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import Blocked, BuildRequest, Candidate, Edge, Pin, Problem, Resolved
-from deep_lock.resolver.candidates import is_meant
+from deep_lock.models.resolution import Candidate, Edge, Pin, Problem, Resolved
+from deep_lock.resolver.candidates import matches_url
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.resolver.dependencies import BASE, IneligibleError, applicable, dependencies, urls_first
-
-
-def overridden(requirements: tuple[Requirement, ...], problem: Problem) -> tuple[Requirement, ...]:
-    """Replace requirements on overridden names, keeping the extras that were asked for."""
-    if not problem.overrides:
-        return requirements
-    replaced: list[Requirement] = []
-    for requirement in requirements:
-        own = [override for override in problem.overrides if override.name == requirement.name]
-        if not own:
-            replaced.append(requirement)
-        replaced += [
-            Requirement(
-                name=override.name,
-                extras=override.extras | requirement.extras,
-                specifier=override.specifier,
-                origin=override.origin,
-            )
-            for override in applicable(own, problem.target)
-        ]
-    return tuple(replaced)
-
-
-def roots(problem: Problem) -> tuple[Requirement, ...]:
-    """Return what the problem itself asks for on its target."""
-    return urls_first(overridden(applicable(problem.requirements, problem.target), problem))
-
-
-def edge_key(edge: Edge) -> tuple[str, str, str, str]:
-    """Return what edges are sorted by."""
-    return (edge.parent or "", edge.parent_extra or "", edge.child, str(edge.requirement))
+from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden, roots
+from deep_lock.resolver.releases import metadata_of
 
 
 def walk(
     problem: Problem,
-    chosen: Mapping[NormalizedName, Candidate],
     catalog: Catalog,
+    chosen: Mapping[NormalizedName, Candidate],
     choose: Callable[[Requirement], Candidate | None] = lambda _: None,
-) -> Resolved | Blocked | None:
+) -> Resolved | None:
     """Follow every requirement from the problem's own; None where a pin is missing or does not satisfy one.
 
-    ``choose`` picks a pin for a name that ``chosen`` lacks, by the first requirement that is met on it. Where it picks
-    the best and the walk succeeds, no other answer has a better pin for any of those names: the resolver need not search.
-    Cost: linear in the edges. Pins that nothing reaches are left out.
+    ``choose`` picks a pin for a name that ``chosen`` lacks, by the first requirement on it. Where it picks the best and
+    the walk succeeds, no other answer has a better pin for any of those names: no search is needed.
+    Cost: linear in the edges. Pins that no requirement leads to are left out. Raises BuildRequired.
     """
     pins = dict(chosen)
     extras: dict[NormalizedName, set[NormalizedName]] = {}
@@ -73,7 +42,7 @@ def walk(
         for requirement in requirements:
             name = requirement.name
             candidate = pins.get(name) or choose(requirement)
-            if candidate is None or not _meets(requirement, candidate):
+            if candidate is None or not satisfies(candidate, requirement):
                 return None
             pins[name] = candidate
             edges.append(Edge(parent=parent, parent_extra=parent_extra or None, child=name, requirement=requirement))
@@ -81,32 +50,41 @@ def walk(
             for extra in sorted({BASE, *requirement.extras} - seen):
                 seen.add(extra)
                 if name not in metadata:
-                    found = catalog.metadata(candidate, problem.target)
-                    if isinstance(found, BuildRequest):
-                        return Blocked(request=found)
-                    metadata[name] = found
+                    metadata[name] = metadata_of(candidate, problem, catalog)
                 try:
-                    own = isinstance(candidate.distribution, Directory)
-                    asked = dependencies(metadata[name], problem.target, extra, may_name_urls=own)
+                    required = candidate_dependencies(candidate, metadata[name], problem.target, extra)
                 except IneligibleError:
                     return None
-                catalog.prefetch(asked)
-                queue.append((name, extra, overridden(asked, problem)))
-    return Resolved(pins=tuple(_pin(pins[name], extras[name]) for name in sorted(extras)), edges=_sorted(edges))
+                catalog.prefetch(required)
+                queue.append((name, extra, overridden(required, problem)))
+    return resolved(pins, extras, edges)
 
 
-def _meets(requirement: Requirement, candidate: Candidate) -> bool:
-    return requirement.specifier.contains(candidate.version, prereleases=True) and is_meant(requirement, candidate)
+def satisfies(candidate: Candidate, requirement: Requirement) -> bool:
+    """Whether a candidate has a required version, and is what the requirement's URL names."""
+    return requirement.specifier.contains(candidate.version, prereleases=True) and matches_url(candidate, requirement)
 
 
-def _pin(candidate: Candidate, extras: set[NormalizedName]) -> Pin:
-    return Pin(
-        name=candidate.name,
-        version=candidate.version,
-        distribution=candidate.distribution,
-        extras=frozenset(extras - {BASE}),
+def resolved(
+    candidates: Mapping[NormalizedName, Candidate],
+    extras: Mapping[NormalizedName, set[NormalizedName]],
+    edges: Iterable[Edge],
+) -> Resolved:
+    """Return the candidates that have extras (BASE among them) as pins, and the edges, both sorted."""
+    pins = (
+        Pin(
+            name=name,
+            version=candidates[name].version,
+            distribution=candidates[name].distribution,
+            extras=frozenset(extras[name] - {BASE}),
+        )
+        for name in sorted(extras)
     )
-
-
-def _sorted(edges: list[Edge]) -> tuple[Edge, ...]:
-    return tuple(sorted(edges, key=edge_key))
+    return Resolved(
+        pins=tuple(pins),
+        edges=tuple(
+            sorted(
+                edges, key=lambda edge: (edge.parent or "", edge.parent_extra or "", edge.child, str(edge.requirement))
+            )
+        ),
+    )

@@ -1,4 +1,4 @@
-"""Build constraints as text: who is pinned to what, in how few files, and what is told besides."""
+"""Build constraints as text: what they pin, in how few files, and what they cannot express."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ def on(lines: Sequence[Line], target: Target) -> dict[str, tuple[str, frozenset[
     return pinned
 
 
-# -- laws, of any lock
+# -- properties of any lock
 
 
 def below(lock: Lock, build: LockedBuild, label: str) -> Iterator[tuple[str, str]]:
@@ -67,7 +67,7 @@ def below(lock: Lock, build: LockedBuild, label: str) -> Iterator[tuple[str, str
                 yield from below(lock, inner, label) if covers(inner, label) else ()
 
 
-def asked(lock: Lock, targets: Sequence[Target]) -> Mapping[tuple[object, ...], dict[str, set[tuple[str, str]]]]:
+def direct_pins(lock: Lock, targets: Sequence[Target]) -> Mapping[tuple[object, ...], dict[str, set[tuple[str, str]]]]:
     """Return what an installer builds for the run time, and the project: by target, the pins of all that this needs."""
     register = open_register(lock)
     found: dict[tuple[object, ...], dict[str, set[tuple[str, str]]]] = {}
@@ -91,19 +91,21 @@ def agree(*sets: Mapping[str, set[tuple[str, str]]]) -> bool:
 
 @given(lock=closed_locks())
 @settings(deadline=None)
-def test_each_build_has_a_file_and_there_are_no_more_files_than_must_be(lock: Lock) -> None:
+def test_each_build_has_a_file_and_there_is_one_file_if_one_will_do(lock: Lock) -> None:
     targets = targets_of(lock)
     exported = constraints(view_of(lock, targets), per_sdist=False)
     files = [lines_of(text) for _, text in exported.files]
     per_target = [{target.label: on(lines, target) for target in targets} for lines in files]
-    wanted = asked(lock, targets)
+    wanted = direct_pins(lock, targets)
     for own in wanted.values():
         if agree(own):
             assert any(fits_file(own, file) for file in per_target)
-    quarrelling = [own for own in wanted.values() if not agree(own)]
-    assert sum("no one file serves" in loss for loss in exported.losses) >= len(quarrelling)
-    if not quarrelling:
-        assert len(files) == fewest(list(wanted.values()))
+    conflicting = [own for own in wanted.values() if not agree(own)]
+    assert sum("no single file serves" in text for text in exported.unsupported) >= len(conflicting)
+    if not conflicting:
+        least = fewest(list(wanted.values()))
+        assert len(files) >= least
+        assert (len(files) == 1) == (least == 1)
 
 
 def fits_file(
@@ -142,7 +144,7 @@ def test_the_hashes_are_those_of_what_each_target_takes(lock: Lock) -> None:
 @settings(deadline=None)
 def test_one_file_for_each_sdist_pins_what_that_needs(lock: Lock) -> None:
     targets = targets_of(lock)
-    wanted = asked(lock, targets)
+    wanted = direct_pins(lock, targets)
     exported = constraints(view_of(lock, targets), per_sdist=True)
     names = [name for name, _ in exported.files]
     assert len(set(names)) == len(names)
@@ -219,7 +221,7 @@ def shown(exported: Exported) -> dict[str, str]:
     return {name: re.sub(r" \\\n    --hash=\S+", "", text) for name, text in exported.files}
 
 
-HEAD = "# Build constraints of deep.lock, which deep-lock export made, for:\n"
+HEAD = "# Build constraints of deep.lock, made by deep-lock export, for:\n"
 
 
 def test_one_file_where_one_will_do() -> None:
@@ -284,7 +286,7 @@ def test_builds_inside_a_build_decide_too() -> None:
     assert [lines.splitlines()[2:] for lines in files.values()] == [["helper==1.0", "maker==3.0"], ["helper==2.0"]]
 
 
-def test_a_build_that_quarrels_with_one_inside_it_is_told_of() -> None:
+def test_a_build_that_conflicts_with_one_inside_it_is_reported() -> None:
     view = world(
         built("a 1.0", "maker 3.0", "helper 2.0"),
         built("maker 3.0", "helper 1.0", build_only=True),
@@ -295,8 +297,8 @@ def test_a_build_that_quarrels_with_one_inside_it_is_told_of() -> None:
         "build-constraints-1.txt": f"{HEAD}#   a 1.0, its own environment only\nhelper==2.0\nmaker==3.0\n",
         "build-constraints-2.txt": f"{HEAD}#   maker 3.0\nhelper==1.0\n",
     }
-    assert exported.losses[0] == (
-        "a 1.0: no one file serves all of its builds, so pip and uv cannot build it at once, and deep-lock wheelhouse "
+    assert exported.unsupported[0] == (
+        "a 1.0: no single file serves all of its builds, so pip and uv cannot build it in one run, and deep-lock wheelhouse "
         "can: maker 3.0 is built with helper 1.0, a 1.0 with helper 2.0"
     )
 
@@ -315,7 +317,7 @@ def test_versions_that_differ_by_target_have_markers() -> None:
     assert [own.name for own, _ in lines if own.marker] == ["helper", "helper"]
 
 
-def test_targets_that_no_marker_tells_apart() -> None:
+def test_targets_that_no_marker_distinguishes() -> None:
     ordinary, free = (make_target(python, "x86_64-manylinux_2_28", host=read_host()) for python in ("3.13", "3.13t"))
     entry, first = built("a 1.0", "helper 1.0", targets=[ordinary.label])
     _, second = built("a 1.0", "helper 2.0", targets=[free.label])
@@ -332,17 +334,17 @@ def test_targets_that_no_marker_tells_apart() -> None:
 def test_where_nothing_is_built_there_is_one_file_without_a_pin() -> None:
     exported = constraints(world(), per_sdist=False)
     assert shown(exported) == {"build-constraints.txt": f"{HEAD}#   nothing: nothing is built\n"}
-    assert (exported.usage, exported.losses) == ("pip install --require-hashes -r requirements.txt", ())
+    assert (exported.usage, exported.unsupported) == ("pip install --require-hashes -r requirements.txt", ())
 
 
-def test_what_the_user_added_is_told() -> None:
+def test_what_the_user_added_is_reported() -> None:
     entry, record = built("a 1.0", "helper 1.0")
     view = world((entry, replace(record, requires_user=("helper",))), tools=["helper 1.0"])
     inputs = replace(view.lock.inputs, config_settings=(("a", (("--debug", "1"),)),))
-    told = constraints(view_of(replace(view.lock, inputs=inputs), view.targets), per_sdist=False).losses
-    assert told[:2] == (
-        "extra build requirements of a 1.0: only the lock asks for helper",
-        "config settings of a: give them to the installer, --config-settings",
+    reported = constraints(view_of(replace(view.lock, inputs=inputs), view.targets), per_sdist=False).unsupported
+    assert reported[:2] == (
+        "extra build requirements of a 1.0: only the lock has helper",
+        "config settings of a: pass them to the installer, --config-settings",
     )
 
 

@@ -122,8 +122,8 @@ def _pictures(view: View) -> tuple[Picture, Picture]:
 
 
 def _shows(view: View) -> None:
-    """Compare both pictures with what brute force finds in the lock."""
-    told = [brute_graph(view.lock, target, view.chosen.extras, view.chosen.groups) for target in view.targets]
+    """Hold both pictures to what brute force finds in the lock."""
+    told = [brute_graph(view.lock, target, view.selection.extras, view.selection.groups) for target in view.targets]
     words = {key_of(entry): called(entry) for entry in view.lock.packages}
     lines = {line[:3] for own in told for line in own.edges}
     shadowed = {(one, two, "inside") for one, two, kind in lines if kind == "runtime"}
@@ -212,9 +212,9 @@ def test_a_picture_that_mermaid_would_refuse_is_reported(
     text = diagram.mermaid(view).files[0][1]
     size = {"MAX_EDGES": text.count("->"), "MAX_TEXT": len(text)}[limit]
     monkeypatch.setattr(diagram, limit, size)
-    assert len(diagram.mermaid(view).losses) == 1
+    assert len(diagram.mermaid(view).unsupported) == 1
     monkeypatch.setattr(diagram, limit, size - 1)
-    assert told in diagram.mermaid(view).losses[1]
+    assert told in diagram.mermaid(view).unsupported[1]
 
 
 def test_equal_locks_give_equal_bytes() -> None:

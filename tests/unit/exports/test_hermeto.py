@@ -40,7 +40,7 @@ def export(lock: Lock, targets: Sequence[Target] = (LINUX,), *, name_index: bool
 
 
 def given_input(exported: Exported) -> dict[str, Any]:
-    """Return the JSON input of the command that is told."""
+    """Return the JSON input of the command in ``usage``."""
     words = shlex.split(exported.usage)
     assert words[-7:-1] == ["hermeto", "fetch-deps", "--source", ".", "--output", "hermeto-output"]
     found: dict[str, Any] = json.loads(words[-1])
@@ -58,7 +58,7 @@ def read(text: str) -> list[tuple[Requirement, list[str]]]:
         options = [word for word in words if word.startswith("-")]
         hashes = [word.removeprefix("--hash=") for word in options if word.startswith("--hash=")]
         if options and not hashes:
-            assert words[0] == "--index-url", "other options are refused or not heard"
+            assert words[0] == "--index-url", "other options are refused or ignored"
             assert urlsplit(words[1]).scheme in ("http", "https")
             continue
         if words:
@@ -163,18 +163,25 @@ def world(*made: tuple[LockedPackage, LockedBuild], more: Sequence[LockedPackage
     return small_lock(*(entry for entry, _ in made), *more, builds=tuple(build for _, build in made))
 
 
-def test_wheels_are_asked_for_only_where_one_is_taken() -> None:
+def test_wheels_are_enabled_only_where_one_is_taken() -> None:
     alone = built("a 1.0")
     assert "binary" not in given_input(export(world(alone)))
     assert "binary" in given_input(export(world(alone, more=[package("b")])))
 
 
-def test_build_requirements_that_disagree_stand_in_several_files() -> None:
+def test_an_sdist_without_a_build_record_has_its_hash() -> None:
+    """A lock with ``build-scope = "none"`` has no records."""
+    entry, _ = built("a 1.0")
+    lock = small_lock(entry, package("b"))
+    assert fetched(export(lock), on_an_index(lock)) == {"a-1.0.tar.gz", "b-1.0-py3-none-any.whl"}
+
+
+def test_build_requirements_that_conflict_are_in_several_files() -> None:
     helpers = [built("helper 1.0"), built("helper 2.0")]
     lock = world(built("a 1.0", "helper 1.0"), built("b 1.0", "helper 2.0"), *helpers)
     exported = export(lock)
-    asked = given_input(exported)
-    assert asked["requirements_build_files"] == ["requirements-build-1.txt", "requirements-build-2.txt"]
+    found = given_input(exported)
+    assert found["requirements_build_files"] == ["requirements-build-1.txt", "requirements-build-2.txt"]
     assert given_input(export(world(built("a 1.0", "helper 1.0"), helpers[0])))["requirements_build_files"] == [
         "requirements-build.txt"
     ]
@@ -224,10 +231,10 @@ def test_direct_references(source: LockedSource, place: str, line: str) -> None:
     lines = {name: [" ".join(part.split()) for part in _joined(text)] for name, text in files.items()}
     if place:
         assert line in lines[place]
-        assert not [loss for loss in exported.losses if loss.startswith("x ")]
+        assert not [text for text in exported.unsupported if text.startswith("x ")]
     else:
         assert not [each for own in lines.values() for each in own if each.startswith("x ")]
-        assert [loss for loss in exported.losses if "Hermeto does not fetch such a source" in loss]
+        assert [text for text in exported.unsupported if "Hermeto does not fetch such a source" in text]
     assert ("requirements-git.txt" in files) == (place == "requirements-git.txt")
 
 
@@ -245,6 +252,6 @@ def test_versions_by_target_are_both_fetched() -> None:
     assert fetched(exported, on_an_index(lock)) == {"b-1.0-py3-none-any.whl", "b-2.0-py3-none-any.whl"}
 
 
-def test_another_index_is_told_of() -> None:
+def test_another_index_is_reported() -> None:
     lock = small_lock(package("a"), replace(package("b"), index="https://b.example/simple/"))
-    assert any("https://b.example/simple/" in loss for loss in export(lock).losses)
+    assert any("https://b.example/simple/" in text for text in export(lock).unsupported)

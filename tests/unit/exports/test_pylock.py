@@ -94,7 +94,7 @@ def written(folder: Path, lock: Lock) -> Path:
     return path
 
 
-# -- the law
+# -- the invariant
 
 
 @st.composite
@@ -212,7 +212,7 @@ def test_a_target_takes_its_own_files_and_markers_are_gone() -> None:
     assert psycopg.sdist is None, "Windows builds none"
 
 
-def test_the_projects_own_build_is_that_of_a_wheel_and_the_editable_one_is_told_of(tmp_path: Path) -> None:
+def test_the_projects_own_build_is_that_of_a_wheel_and_the_editable_one_is_reported(tmp_path: Path) -> None:
     setuptools = replace(package("setuptools", "80.0"), marker=BUILD_MARKER, build_only=True)
     own = LockedBuild(
         name="app",
@@ -230,7 +230,7 @@ def test_the_projects_own_build_is_that_of_a_wheel_and_the_editable_one_is_told_
     made = exported(written(tmp_path, small_lock(setuptools, builds=(own, editable))), build="App")
     assert made.files[0][0] == "pylock.build-app.toml"
     assert [f"{entry.name} {entry.version}" for entry in read(made.files[0][1]).packages] == ["setuptools 80.0"]
-    assert any("editables" in loss for loss in made.losses)
+    assert any("editables" in text for text in made.unsupported)
 
 
 # -- what is refused
@@ -350,8 +350,8 @@ def test_sources_are_kept_and_stand_where_the_lock_stands(tmp_path: Path) -> Non
     assert own["commit"].vcs.commit_id == "a" * 40
     assert own["far"].archive is not None
     assert own["far"].archive.subdirectory == "in"
-    assert any("seen from the folder of deep.lock" in loss for loss in made.losses)
-    assert any("pip" in loss and "tree @ sub/tree" in loss for loss in made.losses)
+    assert any("relative to the folder of deep.lock" in text for text in made.unsupported)
+    assert any("pip" in text and "tree @ sub/tree" in text for text in made.unsupported)
     assert made.usage == "uv pip sync pylock.toml", "pip takes no source tree beside a hash"
 
 
@@ -379,4 +379,4 @@ def test_paths_are_seen_from_where_the_file_will_stand(case: str, tmp_path: Path
     own = read(made.files[0][1])
     found = [place.path for entry in own.packages for place in (entry.directory, entry.archive) if place and place.path]
     assert found == wanted
-    assert not [loss for loss in made.losses if "keep it there" in loss]
+    assert not [text for text in made.unsupported if "keep the file there" in text]

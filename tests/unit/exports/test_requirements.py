@@ -1,4 +1,4 @@
-"""`export -f requirements`: each line says where it holds and which bytes may be taken, and nothing is said beside."""
+"""`export -f requirements`: each line says where it holds and which bytes may be taken, and nothing else."""
 
 import re
 import tomllib
@@ -56,7 +56,7 @@ def lines(made: Exported) -> list[str]:
     return [line for line in made.files[0][1].splitlines() if not line.startswith("#")]
 
 
-# -- the law
+# -- the invariant
 
 
 def chosen(lock: Path, target: Target, extras: Iterable[str], groups: Iterable[str]) -> dict[str, str]:
@@ -80,20 +80,20 @@ def test_what_holds_on_a_target_is_what_the_lock_installs_there(
     targets = [make_target(target.python, target.platform, host=None) for target in lock.targets]
     some = data.draw(st.lists(st.sampled_from(targets), unique_by=lambda target: target.label))
     text = exported(path, targets=tuple(target.label for target in some)).files[0][1]
-    told = read(text)
+    lines = read(text)
     locked = {
         f"{entry.name}=={entry.version}": {
             file.sha256 for file in (*entry.wheels, *([entry.sdist] if entry.sdist is not None else []))
         }
         for entry in lock.packages
     }
-    for requirement, digests in told:
+    for requirement, digests in lines:
         assert digests
         assert digests <= locked[f"{requirement.name}{requirement.specifier}"]
     for target in some or targets:
         here = {
             f"{requirement.name}{requirement.specifier}": digests
-            for requirement, digests in told
+            for requirement, digests in lines
             if requirement.marker is None or requirement.marker.evaluate(dict(target.environment))
         }
         wanted = chosen(path, target, (), ())
@@ -155,19 +155,19 @@ def test_a_file_for_another_target_is_not_taken_for_a_line_that_does_not_hold_th
         assert [file["name"] for file in text["packages"][0]["wheels"]] == files
 
 
-LOSSES: Mapping[str, tuple[Mapping[str, Any], list[str]]] = {
+UNSUPPORTED: Mapping[str, tuple[Mapping[str, Any], list[str]]] = {
     "base": ({}, ["build requirements: docopt 0.6.2, scipydemo 1.2.0 are", "environments: "]),
     "two indexes": ({"groups": "all"}, ["build requirements: ", "environments: ", "indexes: "]),
     "nothing built": ({"build": "shop"}, ["environments: "]),
 }
 
 
-@pytest.mark.parametrize("case", LOSSES)
-def test_what_is_lost_is_told(case: str) -> None:
-    flags, wanted = LOSSES[case]
-    losses = exported(CLOSED, **flags).losses
-    assert [text for text in wanted if not any(loss.startswith(text) for loss in losses)] == []
-    assert len(losses) == len(wanted)
+@pytest.mark.parametrize("case", UNSUPPORTED)
+def test_what_the_format_cannot_express_is_reported(case: str) -> None:
+    flags, wanted = UNSUPPORTED[case]
+    reported = exported(CLOSED, **flags).unsupported
+    assert [text for text in wanted if not any(line.startswith(text) for line in reported)] == []
+    assert len(reported) == len(wanted)
 
 
 # -- direct references
@@ -225,16 +225,15 @@ def test_a_direct_reference_is_one_line(case: str, tmp_path: Path) -> None:
     (line,) = "\n".join(lines(made)).replace("\\\n", "").splitlines()
     assert line == wanted
     tree = not isinstance(entry.source, LockedArchive)
-    assert any(loss.startswith("pip: ") for loss in made.losses) == tree
+    assert any(line.startswith("pip: ") for line in made.unsupported) == tree
     assert made.usage.startswith("uv pip install -r" if tree else "pip install --require-hashes -r")
     placed = "path" in getattr(entry.source, "__struct_fields__", ()) and getattr(entry.source, "path", None)
     assert ("Run it in the folder of deep.lock" in made.files[0][1]) == bool(placed)
 
 
-def test_an_editable_folder_is_told_of(tmp_path: Path) -> None:
+def test_an_editable_folder_is_reported(tmp_path: Path) -> None:
     entry = direct("lib", LockedDirectory(path="lib", editable=True))
-    losses = exported(written(tmp_path, small_lock(entry))).losses
-    assert "editable installation: of lib @ lib" in losses
+    assert "editable installation: of lib @ lib" in exported(written(tmp_path, small_lock(entry))).unsupported
 
 
 def test_a_repository_in_a_folder_is_refused(tmp_path: Path) -> None:
@@ -260,11 +259,11 @@ def test_folders_of_files_are_named_from_where_the_file_stands(tmp_path: Path) -
     folder.mkdir()
     lock = written(folder, small_lock(replace(in_folder(package("lib"), "links/x"), direct=True)))
     bare = exported(lock)
-    assert "places: give --find-links for links/x, or export with --index-options" in bare.losses
+    assert "folders: pass --find-links for links/x, or export with --index-options" in bare.unsupported
     assert "--find-links links/x" in lines(exported(lock, index_options=True))
     below = exported(lock, index_options=True, output=folder / "deps" / "requirements.txt")
     assert "--find-links ../links/x" in lines(below)
-    assert not any(loss.startswith("places") for loss in below.losses)
+    assert not any(line.startswith("folders") for line in below.unsupported)
 
 
 @pytest.mark.parametrize("name", ["a b", "${SECRET}", "#x", "-x"])

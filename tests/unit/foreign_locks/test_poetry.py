@@ -99,14 +99,14 @@ def package(rest: str = "files = []", metadata: str = METADATA) -> str:
         ("files = 1", METADATA, "package[0].files must be an array, not a number"),
         ('files = [{file = "a-1.tar.gz", hash = 1}]', METADATA, "package[0].files[0].hash must be a string"),
         ('files = [{file = "a-1.tar.gz", hash = "sha256:12"}]', METADATA, "package[0].files[0].hash is"),
-        ('files = [{file = "../a-1.tar.gz", hash = "x"}]', METADATA, "package[0].files[0].file is no file name"),
+        ('files = [{file = "../a-1.tar.gz"}]', METADATA, "package[0].files[0].file names no file"),
         ('files = []\nmarkers = "python_version ?? 3"', METADATA, "package[0].markers is"),
         ("files = []\nmarkers = {main = 3}", METADATA, "package[0].markers.main must be a string"),
         ('files = []\n[package.source]\ntype = "svn"\nurl = "x"', METADATA, "package[0].source.type is 'svn'"),
         ("files = []", METADATA.replace("2.1", "2.2"), "lock version '2.2'; known are 1.0, 1.1, 2.0, 2.1"),
         ("files = []", METADATA.replace("2.1", "3.0"), "lock version '3.0'"),
         ("files = []", "", "lacks the key 'metadata'"),
-        ("files = []", METADATA.replace("2.1", "2.0"), "does not say what the project asks for"),
+        ("files = []", METADATA.replace("2.1", "2.0"), "does not say what the project requires"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(rest: str, metadata: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""uv.lock where it is hard: extras that conflict, members without a package, edges back to the project, scripts.
+"""uv.lock: forks, extras that conflict, members without a package, edges back to the project, scripts.
 
 The recorded locks were made by uv 0.13.9; expected.json is what its own `export --frozen` lists with one extra or group
 chosen beside the project. A source tree has no version in it: it is written as version 0.
@@ -8,10 +8,12 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from deep_lock.errors import LimitExceeded, LockInvalid
+from deep_lock.errors import DeepLockError, LimitExceeded, LockInvalid
 from deep_lock.foreign_locks.uv import read_uv_lock
-from deep_lock.models.foreign_lock import ForeignLock, installed_pins
+from deep_lock.models.foreign_lock import ForeignLock, ForeignPin, installed_pins
 from deep_lock.targets.factory import make_target
 from deep_lock.targets.markers import BASE, Scope
 from deep_lock.targets.target import Target
@@ -152,3 +154,124 @@ def test_members_that_ask_for_each_other_are_followed_once() -> None:
     )
     (pin,) = read_uv_lock(text + PIN.format(more=""), "uv.lock").pins
     assert pin.direct
+
+
+def test_lists_are_bounded() -> None:
+    with pytest.raises(LockInvalid, match=r"^uv\.lock: manifest\.members has 20001 items; at most 20000 are taken$"):
+        read_uv_lock("version = 1\n[manifest]\nmembers = [" + '"a",' * 20_001 + "]\n", "uv.lock")
+
+
+@pytest.mark.parametrize(
+    ("table", "place"),
+    [
+        (
+            'fine = [{ name = "x" }]\n"x y" = []',
+            "package[0].optional-dependencies.'x y' is 'x y', which is not a valid name",
+        ),
+        (
+            'fine = [{ name = "x" }]\nbad = [{ name = 1 }]',
+            "package[0].optional-dependencies.bad[0].name must be a string",
+        ),
+        ('fine = [{ name = "x" }]\nbad = [{}]', "package[0].optional-dependencies.bad[0] lacks the key 'name'"),
+        ('fine = [{ name = "x" }]\nbad = {}', "package[0].optional-dependencies.bad must be an array, not a table"),
+    ],
+)
+def test_a_fault_below_any_key_is_named_with_the_key(table: str, place: str) -> None:
+    text = ROOT + "[package.optional-dependencies]\n" + table + "\n" + PIN.format(more="")
+    with pytest.raises(LockInvalid) as caught:
+        read_uv_lock(text, "uv.lock")
+    assert caught.value.message.startswith(f"uv.lock: {place}")
+
+
+def test_what_is_installed_from_each_fork_is_what_uv_says() -> None:
+    lock = _read("uv-rich")
+    expected = json.loads((FIXTURES / "uv-rich" / "expected.json").read_text(encoding="utf-8"))
+    assert len(expected) >= 4
+    for environment, scopes in expected.items():
+        target = make_target(*environment.split(), host=None)
+        alone = installed_pins(lock, target.environment)
+        for text, pins in scopes.items():
+            scope = _scope(text)
+            chosen = {scope} if scope.kind == "group" or scope.name == "gpu" else {BASE, scope}
+            found = {
+                f"{lock.pins[index].name}=={lock.pins[index].version or 0}"
+                for index, own in alone.items()
+                if own & chosen
+            }
+            if scope.name == "gpu":
+                # it excludes the others: the project alone installs another click than with it
+                assert found <= set(pins)
+                assert "click==8.1.8" in found
+            else:
+                assert found == set(pins), (text, environment)
+
+
+def test_uv_tells_pythons_environments_scopes_and_what_is_direct() -> None:
+    lock = _read("uv-rich")
+    assert lock.requires_python == ">=3.11"
+    assert lock.environments == ("sys_platform == 'linux'", "sys_platform == 'win32'")
+    assert (lock.extras, lock.groups) == (("all", "cpu", "gpu"), ("dev", "lint"))
+    pins = {str(pin.name): pin for pin in lock.pins}
+    assert "app-x" not in pins, "the project itself is no pin"
+    assert {pin.name for pin in lock.pins if pin.direct} == {
+        "celery", "click", "colorama", "lib", "numpy", "other", "pytest", "ruff", "six",
+    }  # fmt: skip
+    assert (pins["lib"].version, pins["lib"].url) == (None, "./packages/lib#editable=true")
+    assert pins["celery"].index == "https://index.example/simple"
+    files = {file.name: file.sha256 for file in pins["celery"].files}
+    assert set(files) == {"celery-5.6.3.tar.gz", "celery-5.6.3-py3-none-any.whl"}
+    assert all(digest is not None and len(digest) == 64 for digest in files.values())
+
+
+UV = 'version = 1\n[[package]]\nname = "app"\nversion = "1"\nsource = {{ virtual = "." }}\ndependencies = [{{ name = "x" }}]\n[[package]]\nname = "x"\nversion = "1"\nsource = {source}\n{more}\n'
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "url"),
+    [
+        ('{ git = "https://files.example/x.git?tag=v1&subdirectory=in#0123456789012345678901234567890123456789" }', "",
+         "git+https://files.example/x.git@0123456789012345678901234567890123456789#subdirectory=in"),
+        ('{ url = "https://files.example/x-1.tar.gz" }', f'sdist = {{ hash = "sha256:{"0" * 64}" , url = "https://files.example/x-1.tar.gz" }}',
+         f"https://files.example/x-1.tar.gz#sha256={'0' * 64}"),
+        ('{ path = "../dist/x-1-py3-none-any.whl" }', "", "../dist/x-1-py3-none-any.whl"),
+        ('{ directory = "x" }', "", "./x"),
+    ],
+)  # fmt: skip
+def test_sources_of_uv(source: str, more: str, url: str) -> None:
+    (pin,) = read_uv_lock(UV.format(source=source, more=more), "uv.lock").pins
+    assert (pin.url, pin.version, pin.files) == (url, None, ())
+
+
+FAULTS = [
+    ("version = 2\n", "version is '2'; known is 1"),
+    ("revision = 3\n", "lacks the key 'version'"),
+    ('version = 1\n[[package]]\nname = 1\nsource = {registry = "https://index.example/simple"}\n', "package[0].name must be a string"),
+    ('version = 1\n[[package]]\nname = "a"\nversion = "1"\n', "package[0] lacks the key 'source'"),
+    ('version = 1\n[[package]]\nname = "a"\nversion = "x y"\nsource = {registry = "https://index.example/simple"}\n', "package[0].version"),
+    (UV.format(source='{ registry = "https://index.example/simple" }', more='wheels = [{ url = "https://files.example/a.whl", hash = "sha256:12" }]'), "wheels[0].hash"),
+    (UV.format(source='{ svn = "x" }', more=""), "source is of a kind that is not known"),
+    (UV.replace('x" }}]', 'missing" }}]').format(source='{ virtual = "x" }', more=""), "dependencies[0] means 0 of the packages"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "told"), FAULTS)
+def test_what_is_wrong_in_a_uv_lock_is_named(text: str, told: str) -> None:
+    with pytest.raises(LockInvalid) as caught:
+        read_uv_lock(text, "uv.lock")
+    assert told in caught.value.message
+    assert caught.value.message.startswith("uv.lock: ")
+
+
+WORDS = st.sampled_from(["[", "]", '"', "=", "{", "}", "sha256:", "\n[[package]]\n", "-1", "'", "name", "\\", "é", "0"])
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 10_000), st.integers(0, 40), WORDS)
+def test_nothing_but_our_errors_come_out_of_a_damaged_lock(start: int, length: int, word: str) -> None:
+    text = (FIXTURES / "uv-rich" / "uv.lock").read_text(encoding="utf-8")
+    index = start % len(text)
+    try:
+        lock = read_uv_lock(text[:index] + word + text[index + length :], "uv.lock")
+    except DeepLockError:
+        return
+    assert all(isinstance(pin, ForeignPin) for pin in lock.pins)

@@ -607,7 +607,7 @@ def test_or_not_at_all(desk: Desk, server: IndexServer) -> None:
     offer(server, make_sdist("foo", "1.0"))
     client = desk.client(server, hash_from_bytes=False)
     for ask in (client.digest, client.open_sdist):
-        with pytest.raises(HashMissing, match="promises no sha256"):
+        with pytest.raises(HashMissing, match="has no sha256"):
             ask(sdist_of(client))
     assert server.asked("/files/") == []
 

@@ -102,7 +102,7 @@ def test_no_more_threads_than_allowed_and_no_more_than_needed() -> None:
     assert len(names) == 3
     assert threading.active_count() - before == 3
     gate.set()
-    workers.close(patience=5)
+    workers.close(grace=5)
     assert threading.active_count() == before
 
 
@@ -118,28 +118,28 @@ def test_closing_forgets_what_was_not_begun() -> None:
     workers.submit(first)
     assert begun.wait(5)
     workers.submit(lambda: done.append(1))
-    workers.close(patience=0)
+    workers.close(grace=0)
     gate.set()
     workers.submit(lambda: done.append(2))
     time.sleep(0.05)
     assert done == []
 
 
-def test_offline_reaches_nothing_and_says_what_is_missing() -> None:
+def test_offline_opens_nothing_and_names_what_is_missing() -> None:
     def refuse() -> None:
         raise AssertionError
 
-    network = LazyFetcher(refuse, offline=True)  # type: ignore[arg-type]  # it must not be called at all
+    fetcher = LazyFetcher(refuse, offline=True)  # type: ignore[arg-type]  # it must not be called at all
     with pytest.raises(NotCached, match="the page of foo is not in the cache"):
-        network.reach("the page of foo")
-    network.close()
+        fetcher.open("the page of foo")
+    fetcher.close()
 
 
-def test_a_closed_network_opens_no_fetcher() -> None:
+def test_a_closed_lazy_fetcher_opens_nothing() -> None:
     def refuse() -> None:
         raise AssertionError
 
-    network = LazyFetcher(refuse, offline=False)  # type: ignore[arg-type]  # it must not be called at all
-    network.close()
+    fetcher = LazyFetcher(refuse, offline=False)  # type: ignore[arg-type]  # it must not be called at all
+    fetcher.close()
     with pytest.raises(NetworkError, match="the page of foo: not fetched, since this run is stopping"):
-        network.reach("the page of foo")
+        fetcher.open("the page of foo")

@@ -1,4 +1,4 @@
-"""What a release asks for on a target, with and without an extra: tables."""
+"""What a release requires on a target, with and without an extra: tables."""
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -10,7 +10,7 @@ from tests.support.worlds import target
 LINUX, WINDOWS = target(), target(system="windows")
 
 
-def asked(line: str, extra: str = "", *, windows: bool = False) -> list[str]:
+def required(line: str, extra: str = "", *, windows: bool = False) -> list[str]:
     metadata = Metadata(name=canonicalize_name("a"), version="1.0", requires_dist=(line,))
     found = dependencies(metadata, WINDOWS if windows else LINUX, canonicalize_name(extra))
     return [requirement.name for requirement in found]
@@ -36,10 +36,10 @@ def asked(line: str, extra: str = "", *, windows: bool = False) -> list[str]:
         ("b ; extra in 'x y'", ["b"], [], ["b"]),
     ],
 )
-def test_what_is_asked_for(line: str, base: list[str], with_x: list[str], on_windows: list[str]) -> None:
-    assert asked(line) == base
-    assert asked(line, "x") == with_x
-    assert asked(line, windows=True) == on_windows
+def test_what_is_required(line: str, base: list[str], with_x: list[str], on_windows: list[str]) -> None:
+    assert required(line) == base
+    assert required(line, "x") == with_x
+    assert required(line, windows=True) == on_windows
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_what_is_asked_for(line: str, base: list[str], with_x: list[str], on_win
 )
 def test_a_line_that_makes_the_release_unusable(line: str, reason: str) -> None:
     with pytest.raises(IneligibleError, match=reason):
-        asked(line)
+        required(line)
 
 
-def test_a_bad_line_of_an_extra_that_nobody_asks_for_is_no_concern() -> None:
-    assert asked("not (a) requirement == ; extra == 'x'") == []
-    assert asked("not (a) requirement == ; extra == 'x'", "y") == []
+def test_a_bad_line_of_an_extra_that_is_not_required_is_ignored() -> None:
+    assert required("not (a) requirement == ; extra == 'x'") == []
+    assert required("not (a) requirement == ; extra == 'x'", "y") == []
     with pytest.raises(IneligibleError):
-        asked("not (a) requirement == ; extra == 'x'", "x")
+        required("not (a) requirement == ; extra == 'x'", "x")
 
 
 def test_the_base_is_no_extra() -> None:

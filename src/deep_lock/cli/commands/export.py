@@ -135,8 +135,8 @@ def export_command(session: Session, /, **values: Any) -> None:
     with session.reporting() as reporter:
         exported = export.export(flags, reporter)
     _write(session, exported, values["output"], values["folder"])
-    for loss in exported.losses:
-        session.printer.info(f"lost: {loss}")
+    for text in exported.unsupported:
+        session.printer.info(f"not exported: {text}")
     session.printer.info(f"use: {exported.usage}")
 
 

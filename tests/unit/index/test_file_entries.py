@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
-from deep_lock.index.entries import FileNames, FileSkipped, sdist_stem
+from deep_lock.index.file_entries import FileNames, FileSkipped, sdist_stem
 
 CUT = [
     ("pyyaml", "PyYAML-5.4.1.tar.gz", "5.4.1"),

@@ -1,6 +1,6 @@
-"""The entries of a project page, as JSON and HTML both give them, judged one by one and grouped by version.
+"""The file entries of a page, JSON or HTML: checked one by one, and grouped by version in a Listing.
 
-A bad entry is left out with a note and the rest is kept: one broken file of an old release must not end a run.
+A bad entry is left out with a note: one broken file of an old release must not end a run.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,19 +13,19 @@ import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.events import Warned
-from deep_lock.index.listing import FileRecord, Group, parse_version
+from deep_lock.index.listing import FileRecord, Group, Listing, pack_listing, parse_version
 from deep_lock.sanitize import show
 
 SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz")
 DISTRIBUTION_SUFFIXES = (".whl", *SDIST_SUFFIXES, ".egg", ".exe", ".msi", ".rpm", ".tgz")
-"""What a link to some distribution ends with, the kinds included that deep-lock has no use for."""
+"""Suffixes of links to distributions, with the kinds that deep-lock does not use."""
 
 MAX_FILENAME = 300
 MAX_VERSION = 128
 _PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+!-"
 
 
-class FileSkipped(Exception):  # not a DeepLockError: it never leaves this wing
+class FileSkipped(Exception):  # not a DeepLockError: it never leaves this package
     """One file of a page is left out. ``code`` is that of the note, ``reason`` a sentence part."""
 
     def __init__(self, code: str, reason: str) -> None:
@@ -35,16 +35,16 @@ class FileSkipped(Exception):  # not a DeepLockError: it never leaves this wing
 
 
 class FileNames:
-    """Cuts the file names of one project. Remembers each spelling of the project's name that it met."""
+    """Splits the file names of one project. Remembers each spelling of the project's name."""
 
     def __init__(self, name: NormalizedName) -> None:
         self._name = name
         self._spellings: dict[str, bool] = {}
 
     def version_text(self, filename: str) -> str | None:
-        """Return the version as the file name spells it; None for kinds of files that are ignored.
+        """Return the version as it is in the file name; None for kinds of files that are ignored.
 
-        Raises FileSkipped: not a proper name, or another project's.
+        Raises FileSkipped for no proper name, and for that of another project.
         """
         if filename.endswith(".whl"):
             return self._of_wheel(_plain(filename))
@@ -56,7 +56,7 @@ class FileNames:
         head, _, rest = filename.partition("-")
         version, _, tail = rest.partition("-")
         dashes = tail.count("-")
-        # Three tags; four parts where a build tag, which begins with a digit, stands before them.
+        # Three tags; before them there may be a build tag, which begins with a digit.
         if dashes != 2 and not (dashes == 3 and tail[0].isdigit()):
             raise FileSkipped("FilenameInvalid", "not the name of a wheel")
         if not self._is_ours(head):
@@ -64,7 +64,7 @@ class FileNames:
         return _checked(version)
 
     def _of_sdist(self, stem: str) -> str:
-        # A dash may stand in the name, and in a version of old: the last one that leaves our name is tried first.
+        # The name, and an old version, may have dashes: the last one is tried first.
         head, _, version = stem.rpartition("-")
         if self._is_ours(head):
             return _checked(version)
@@ -107,13 +107,13 @@ MAX_SIZE = 2**53
 
 
 class Digests(msgspec.Struct, gc=False):
-    """Only sha256 counts; weaker ones are not even read."""
+    """Only sha256 counts; weaker digests are not read."""
 
     sha256: str | None = None
 
 
-class Entry(msgspec.Struct, gc=False, rename="kebab"):
-    """One file, spelled as in PEP 691. Whatever else an index says of it is passed over."""
+class FileEntry(msgspec.Struct, gc=False, rename="kebab"):
+    """One file, with the keys of PEP 691. Other keys are ignored."""
 
     filename: str
     url: str
@@ -127,7 +127,7 @@ class Entry(msgspec.Struct, gc=False, rename="kebab"):
 
 
 class Notes(msgspec.Struct):
-    """Collects why files were left out: one note for each kind, with the first case as the example."""
+    """Collects why files were left out: one note for each code, with the first case as the example."""
 
     name: NormalizedName
     cases: dict[str, list[str]] = msgspec.field(default_factory=dict)
@@ -146,10 +146,41 @@ class Notes(msgspec.Struct):
         ]
 
 
-def group_entries(entries: Sequence[Entry], names: FileNames, urls: "FileUrls", notes: Notes) -> list[Group]:
-    """Judge the entries of a page and group them by version; texts that are no version are left out."""
+class PageContent(msgspec.Struct, kw_only=True):
+    """A page as read, before its entries are checked."""
+
+    base: str
+    """The URL that relative ones are joined to: the page's own, after redirects and <base>."""
+    entries: list[FileEntry] = msgspec.field(default_factory=list)
+    """Links to distributions, with the kinds that deep-lock does not use."""
+    api_version: str | None = None
+    """None where an HTML page does not have one, which counts as 1.0."""
+    status: str | None = None
+    status_reason: str | None = None
+
+
+def media_type(content_type: str) -> str:
+    """Return the type of a Content-Type header without parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def build_listing(
+    page: PageContent, name: NormalizedName, *, index: str, notes: Notes, events: Sequence[Warned] = ()
+) -> Listing:
+    """Check the entries of a page; what is left out is in the notes. ``index`` is the base URL to record."""
+    groups = list(_group_by_version(page, FileNames(name), notes))
+    status = None if page.status in {None, "active"} else page.status
+    if status is not None and page.status_reason:
+        status = f"{status}: {page.status_reason}"
+    data = pack_listing(groups, status=status, notes=[*events, *notes.as_events()])
+    return Listing(data, name=name, index=index)
+
+
+def _group_by_version(page: PageContent, names: FileNames, notes: Notes) -> Iterator[Group]:
+    """Check the entries and group them by version; texts that are no version are left out."""
     groups: dict[str, list[FileRecord]] = {}
-    for entry in _without_contradictions(entries, notes):
+    urls = FileUrls(page.base)
+    for entry in _without_contradictions(page.entries, notes):
         try:
             text = names.version_text(entry.filename)
             if text is None:
@@ -167,17 +198,9 @@ def group_entries(entries: Sequence[Entry], names: FileNames, urls: "FileUrls", 
         except FileSkipped as skipped:
             notes.add(skipped.code, entry.filename, skipped.reason)
             continue
-        group = groups.get(text)
-        if group is None:
-            groups[text] = [record]
-        else:
-            group.append(record)
-    return list(_with_versions(groups, notes))
-
-
-def _with_versions(groups: dict[str, list[FileRecord]], notes: Notes) -> Iterator[Group]:
-    """Leave out what is no version (PEP 440: "unparsable versions are ignored"): builds of old for one platform, mostly."""
+        groups.setdefault(text, []).append(record)
     for text, records in groups.items():
+        # PEP 440: "unparsable versions are ignored"; mostly old builds for one platform
         try:
             yield parse_version(text), records
         except ValueError:
@@ -185,9 +208,9 @@ def _with_versions(groups: dict[str, list[FileRecord]], notes: Notes) -> Iterato
                 notes.add("VersionInvalid", record.filename, f"{show(text, 40)!r} is not a version")
 
 
-def _without_contradictions(entries: Sequence[Entry], notes: Notes) -> Iterable[Entry]:
-    """Leave out what a page says twice. Two digests for one file name: neither can be believed."""
-    first: dict[str, Entry] = {entry.filename: entry for entry in reversed(entries)}
+def _without_contradictions(entries: Sequence[FileEntry], notes: Notes) -> Iterable[FileEntry]:
+    """Leave out repeated entries, and files with two digests: neither of them can be trusted."""
+    first: dict[str, FileEntry] = {entry.filename: entry for entry in reversed(entries)}
     if len(first) == len(entries):
         return entries
     for entry in entries:
@@ -205,20 +228,20 @@ def _digest(text: str | None) -> bytes | None:
         digest = bytes.fromhex(text)
     except ValueError:
         digest = b""
-    # fromhex takes blanks and capitals; what it gives back does not have them.
+    # fromhex accepts blanks and capitals; hex() does not have them.
     if len(digest) != 32 or digest.hex() != text:
         raise FileSkipped("HashInvalid", "the sha256 is not 64 digits of lower-case hex")
     return digest
 
 
-def _yanked(value: bool | str | None) -> str | None:  # noqa: FBT001 - the index says it so (PEP 592)
+def _yanked(value: bool | str | None) -> str | None:  # noqa: FBT001 - the type of the field (PEP 592)
     if value is None or value is False:
         return None
     return "" if value is True else value
 
 
-def _metadata(entry: Entry) -> bytes | None:
-    # PEP 714: core-metadata is the right spelling and wins wherever it stands.
+def _metadata(entry: FileEntry) -> bytes | None:
+    # PEP 714: core-metadata is the right key and has precedence.
     offer = entry.dist_info_metadata if entry.core_metadata is None else entry.core_metadata
     if offer is None or offer is False:
         return None
@@ -226,7 +249,7 @@ def _metadata(entry: Entry) -> bytes | None:
 
 
 class FileUrls:
-    """Judges and completes the file URLs of one page. Remembers the origins that it found in order."""
+    """Checks and completes the file URLs of one page. Remembers the origins that are allowed."""
 
     def __init__(self, base: str) -> None:
         """``base`` is the URL that relative ones are joined to: the page's own, after redirects and <base>."""
@@ -240,7 +263,7 @@ class FileUrls:
             url = url.partition("#")[0]
         if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
             raise FileSkipped("UrlForbidden", "a URL with characters that no URL may have")
-        # The first slash after "https://": what stands before it is judged once for a page, not for each file.
+        # Up to the first slash after "https://": an origin is checked once for a page, not for each file.
         origin = url[: url.find("/", 8)]
         if origin not in self._origins:
             url = self._joined(url)
