@@ -1,4 +1,4 @@
-"""The dependency graph of a lock: the runtime, what builds it, what builds that, on chosen targets, extras and groups.
+"""The dependency graph of a lock: the runtime, what builds it, what builds that, on selection targets, extras and groups.
 
 Invariant: every package that is installed or used there is a node, and a path from the project leads to it.
 """
@@ -32,7 +32,7 @@ class Environment(Struct, frozen=True, kw_only=True, eq=False):
     """Where packages are installed together: the runtime, or the environment of one build."""
 
     number: int
-    """Its place in `Graph.environments`."""
+    """Its index in `Graph.environments`."""
     record: LockedBuild | None
     """None is the runtime."""
     subject: Key
@@ -136,7 +136,7 @@ class Graph(Struct, frozen=True, kw_only=True, eq=False):
 
     def labels_of(self, targets: TargetSet) -> tuple[str, ...]:
         """Return the labels of a set of targets, in the lock's order."""
-        return tuple(label for place, label in enumerate(self.labels) if targets >> place & 1)
+        return tuple(label for number, label in enumerate(self.labels) if targets >> number & 1)
 
 
 def whole_graph(lock_index: LockIndex, source: str = "deep.lock") -> Graph:
@@ -147,16 +147,16 @@ def whole_graph(lock_index: LockIndex, source: str = "deep.lock") -> Graph:
     return open_graph(lock_index, chosen_targets(lock_index.lock, (), source), full_selection(lock_index))
 
 
-def open_graph(lock_index: LockIndex, targets: Sequence[Target], chosen: Selection) -> Graph:
+def open_graph(lock_index: LockIndex, targets: Sequence[Target], selection: Selection) -> Graph:
     """Return the graph of what a lock installs and builds on these targets, for these extras and groups.
 
     Linear in the edges, times the depth at most. A member that has no entry (in a lock that is not closed) is left out.
     """
-    runtime = _installed(lock_index, targets, chosen)
+    runtime = _installed(lock_index, targets, selection)
     usage = _usage(lock_index, targets, runtime)
     environments = _environments(lock_index, targets, usage)
     builds = (_build_edges(lock_index, targets, environment) for environment in environments[1:])
-    edges = (*_runtime_edges(lock_index, targets, chosen, environments[0], runtime), *chain.from_iterable(builds))
+    edges = (*_runtime_edges(lock_index, targets, selection, environments[0], runtime), *chain.from_iterable(builds))
     nodes = {
         key: Node(
             key=key,
@@ -199,12 +199,12 @@ def _where(targets: Sequence[Target], test: Callable[[Target], bool]) -> TargetS
     return sum(1 << bit for bit, target in enumerate(targets) if test(target))
 
 
-def _installed(lock_index: LockIndex, targets: Sequence[Target], chosen: Selection) -> dict[Key, TargetSet]:
+def _installed(lock_index: LockIndex, targets: Sequence[Target], selection: Selection) -> dict[Key, TargetSet]:
     """Return the runtime, in the lock's order."""
     found: defaultdict[Key, TargetSet] = defaultdict(int)
-    for place, target in enumerate(targets):
-        for entry in installed_packages(lock_index, target, chosen):
-            found[key_of(entry)] |= 1 << place
+    for number, target in enumerate(targets):
+        for entry in installed_packages(lock_index, target, selection):
+            found[key_of(entry)] |= 1 << number
     return {key: found[key] for key in lock_index.entries if key in found}
 
 
@@ -215,15 +215,15 @@ class _Usage(Struct, kw_only=True):
     used: defaultdict[Key, TargetSet]
     built: defaultdict[Key, TargetSet]
     builds: dict[int, tuple[TargetSet, int]]
-    """By the record's place in the lock: its targets, and its level."""
+    """By the index of the record in the lock: its targets, and its level."""
 
 
 def _usage(lock_index: LockIndex, targets: Sequence[Target], runtime: Mapping[Key, TargetSet]) -> _Usage:
     """Walk level by level: each package is taken once for each target, on the lowest level that holds it there."""
     records: dict[Key, list[tuple[int, LockedBuild, TargetSet]]] = {}
-    for place, build in enumerate(lock_index.lock.builds):
+    for number, build in enumerate(lock_index.lock.builds):
         covered = _build_targets(build, targets)
-        records.setdefault(_subject(build), []).append((place, build, covered))
+        records.setdefault(_subject(build), []).append((number, build, covered))
     frontier: dict[Key, TargetSet] = {ROOT: _everywhere(targets), **runtime}
     seen = defaultdict(int, frontier)
     found = _Usage(levels=dict.fromkeys(frontier, 0), used=defaultdict(int), built=defaultdict(int), builds={})
@@ -232,11 +232,11 @@ def _usage(lock_index: LockIndex, targets: Sequence[Target], runtime: Mapping[Ke
         level += 1
         following: defaultdict[Key, TargetSet] = defaultdict(int)
         for key, bits in frontier.items():
-            for place, build, covered in records.get(key, ()):
+            for number, build, covered in records.get(key, ()):
                 if own := bits & covered:
                     found.built[key] |= own
-                    before, first = found.builds.get(place, (0, level))
-                    found.builds[place] = (before | own, first)
+                    before, first = found.builds.get(number, (0, level))
+                    found.builds[number] = (before | own, first)
                     for member in map(key_of, members(build)):
                         if member in lock_index.entries:
                             found.used[member] |= own
@@ -258,8 +258,8 @@ def _subject(build: LockedBuild) -> Key:
 
 def _environments(lock_index: LockIndex, targets: Sequence[Target], usage: _Usage) -> tuple[Environment, ...]:
     found = [Environment(number=0, record=None, subject=ROOT, level=0, targets=_everywhere(targets))]
-    for place, (bits, level) in sorted(usage.builds.items()):
-        build = lock_index.lock.builds[place]
+    for number, (bits, level) in sorted(usage.builds.items()):
+        build = lock_index.lock.builds[number]
         found.append(Environment(number=len(found), record=build, subject=_subject(build), level=level, targets=bits))
     return tuple(found)
 
@@ -270,7 +270,7 @@ def _environments(lock_index: LockIndex, targets: Sequence[Target], usage: _Usag
 def _runtime_edges(
     lock_index: LockIndex,
     targets: Sequence[Target],
-    chosen: Selection,
+    selection: Selection,
     environment: Environment,
     runtime: Mapping[Key, TargetSet],
 ) -> Iterator[Edge]:
@@ -282,13 +282,13 @@ def _runtime_edges(
                 if both := bits & runtime.get(child, 0):
                     needs.setdefault(key, {})[child] = both
     direct = {key: bits for key, bits in runtime.items() if lock_index.entries[key].direct}
-    texts = _texts(_project_requirements(lock_index.lock.inputs, chosen), targets)
+    texts = _texts(_project_requirements(lock_index.lock.inputs, selection), targets)
     yield from _edges(environment, runtime, needs, direct, texts)
 
 
-def _project_requirements(inputs: LockedInputs, chosen: Selection) -> Iterator[str]:
+def _project_requirements(inputs: LockedInputs, selection: Selection) -> Iterator[str]:
     yield from inputs.requirements
-    for names, tables in ((chosen.extras, inputs.extras), (chosen.groups, inputs.dependency_groups)):
+    for names, tables in ((selection.extras, inputs.extras), (selection.groups, inputs.dependency_groups)):
         for name, texts in tables:
             if name in names:
                 yield from texts
