@@ -1,229 +1,649 @@
-"""A TOML table that knows its place: hands each key out once, checked, and so knows at the end what nobody asked for."""
+"""The tables of `deep.lock` as `msgspec.convert` reads them, and the rules that their values follow.
 
+msgspec checks the types and names the table of a fault, `Fault` names the key in it. A table that has the shape of its
+record is the record itself (`LockedBuild`, `LockedTarget`); the others return theirs as ``record``.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NoReturn, TypeVar
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
+from msgspec.structs import asdict
 
 from deep_lock.errors import DeepLockError, LockInvalid
-from deep_lock.lockfile.fields import Check, url_fault
-from deep_lock.models.build_system import SettingValue
-from deep_lock.models.lock import OptionValue
-from deep_lock.parsing.toml import value_text
-from deep_lock.sanitize import quote, show
+from deep_lock.lockfile.fields import (
+    Check,
+    commit_fault,
+    digest_fault,
+    file_path_fault,
+    filename_fault,
+    folder_fault,
+    inner_path_fault,
+    label_fault,
+    license_fault,
+    marker_fault,
+    name_fault,
+    object_fault,
+    option_fault,
+    parsed_version,
+    path_fault,
+    prefixed_digest_fault,
+    repository_fault,
+    requirement_fault,
+    sdist_fault,
+    source_fault,
+    specifier_fault,
+    text_fault,
+    url_fault,
+    url_filename,
+    version_fault,
+    wheel_fault,
+)
+from deep_lock.lockfile.index import called
+from deep_lock.models.build_system import ConfigSettings, Evidence, SettingValue
+from deep_lock.models.lock import (
+    BUILD_GROUP,
+    EnvironmentMember,
+    HashOrigin,
+    Lock,
+    LockedArchive,
+    LockedBuild,
+    LockedDirectory,
+    LockedFile,
+    LockedInputs,
+    LockedPackage,
+    LockedReference,
+    LockedSource,
+    LockedTarget,
+    LockedTree,
+    LockedVcs,
+    OptionValue,
+    source_text,
+)
+from deep_lock.sanitize import show
 
 MAX_INTEGER = 2**63 - 1
 """TOML's own bound."""
 
-Choice = TypeVar("Choice", bound=str)
+Texts = tuple[str, ...]
+Unknown = tuple[tuple[str, str], ...]
+"""Keys of a newer revision with the TOML text of their values: the reader puts them into the table under this name."""
+Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
+Moment = Annotated[datetime, Meta(tz=True)]
 
 _KINDS = {str: "a string", bool: "a boolean", int: "an integer", float: "a float", dict: "a table", list: "an array"}
 
 
-class Reading(Struct, frozen=True, kw_only=True):
-    """One reading of one file. ``newer``: a later deep-lock wrote it, so keys that are not known here may stand in it."""
+class Fault(ValueError):
+    """A value that breaks a rule. ``key`` is its location, seen from the table that msgspec names; "" is the table."""
 
-    source: str
-    newer: bool = False
-    ignored: list[str] = field(default_factory=list)
-    """Places of the keys that were not known."""
-
-
-def _kind(value: object) -> str:
-    return _KINDS.get(type(value), "a date or time")
+    def __init__(self, key: str, reason: str, error: type[DeepLockError] = LockInvalid) -> None:
+        super().__init__(reason)
+        self.key = key
+        self.error = error
 
 
-class Table:
-    """A table and its place, such as ``packages[3].wheels[0]``; "" is the file itself."""
+def _group_fault(text: str) -> str:
+    """Installers can select a group that is listed: the build layer must never be one."""
+    return f"{BUILD_GROUP!r} is reserved for the build layer, and no group" if text == BUILD_GROUP else name_fault(text)
 
-    __slots__ = ("_content", "_place", "_reading")
 
-    def __init__(self, content: dict[str, object], place: str, reading: Reading) -> None:
-        self._content = content
-        self._place = place
-        self._reading = reading
+def _moment_fault(moment: datetime) -> str:
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        return "is out of bounds"
+    return ""
 
-    def place(self, key: str) -> str:
-        """Return the full place of a key."""
-        return f"{self._place}.{show(key)}" if self._place else show(key)
 
-    def refuse(self, key: str, fault: str, *, hint: str = "", error: type[DeepLockError] = LockInvalid) -> NoReturn:
-        """Raise the error, naming file and place."""
-        place = self.place(key) if key else self._place
-        raise error(f"{self._reading.source}: {place}: {fault}", hint=hint)
+def _setting_fault(text: str) -> str:
+    return text_fault(text) if text else "is not the name of a setting"
 
-    def _refuse_kind(self, key: str, wanted: str, value: object) -> NoReturn:
-        self.refuse(key, f"must be {wanted}, not {_kind(value)}")
 
-    def optional(self, key: str, check: Check) -> str | None:
-        """Take a string that may be absent."""
-        value = self._content.pop(key, None)
+def _check_text(key: str, text: str, check: Check) -> None:
+    reason = check(text)
+    if reason:
+        raise Fault(key, reason)
+
+
+def _check_url(key: str, url: str | None) -> None:
+    fault = url_fault(url) if url is not None else None
+    if fault is not None:
+        raise Fault(key, fault[1], fault[0])
+
+
+def _check_unique(key: str, names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        position = next(position for position, name in enumerate(names) if name in names[:position])
+        raise Fault(f"{key}[{position}]", f"{names[position]!r} is listed twice")
+
+
+def check_values(table: Struct, location: str = "") -> None:
+    """Check each value of a table by the rule of its field. Raises Fault."""
+    for name, check in _RULES[type(table)].items():
+        value = getattr(table, name)
         if value is None:
-            return None
-        if not isinstance(value, str):
-            self._refuse_kind(key, "a string", value)
-        fault = check(value)
-        if fault:
-            self.refuse(key, fault)
-        return value
+            continue
+        if isinstance(value, tuple):
+            for position, item in enumerate(value):
+                if reason := check(item):
+                    raise Fault(f"{location}{name.replace('_', '-')}[{position}]", reason)
+        elif reason := check(value):
+            raise Fault(location + name.replace("_", "-"), reason)
 
-    def text(self, key: str, check: Check) -> str:
-        """Take a string that must be there."""
-        value = self.optional(key, check)
-        if value is None:
-            self.refuse(key, "is missing")
-        return value
 
-    def choice(self, key: str, allowed: tuple[Choice, ...]) -> Choice | None:
-        """Take a string that is one of a few, and may be absent."""
-        text = self.optional(key, lambda _: "")
-        if text is None:
-            return None
-        chosen = next((choice for choice in allowed if choice == text), None)
-        if chosen is None:
-            self.refuse(key, f"must be one of {', '.join(map(repr, allowed))}, not {quote(text)}")
-        return chosen
+class _Table(Struct, frozen=True, kw_only=True, rename="kebab", gc=False):
+    def __post_init__(self) -> None:
+        check_values(self)
 
-    def chosen(self, key: str, allowed: tuple[Choice, ...]) -> Choice:
-        """Take a string that is one of a few, and must be there."""
-        choice = self.choice(key, allowed)
-        if choice is None:
-            self.refuse(key, "is missing")
-        return choice
 
-    def url(self, key: str) -> str:
-        """Take the URL of a file or an index. Raises UrlForbidden where it must not even be written down."""
-        url = self.optional_url(key)
-        if url is None:
-            self.refuse(key, "is missing")
-        return url
+class HashTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``hashes``. Without a sha256 a file is not locked, and a second algorithm is not accepted beside it."""
 
-    def optional_url(self, key: str) -> str | None:
-        """Take a URL that may be absent."""
-        url = self.optional(key, lambda _: "")
-        fault = url_fault(url) if url is not None else None
-        if fault is not None:
-            self.refuse(key, fault[1], error=fault[0])
-        return url
+    sha256: str
 
-    def number(self, key: str, *, least: int = 0) -> int | None:
-        """Take an integer, not below ``least``."""
-        value = self._content.pop(key, None)
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool):
-            self._refuse_kind(key, "an integer", value)
-        if not least <= value <= MAX_INTEGER:
-            self.refuse(key, f"must be an integer from {least} to 2**63 - 1")
-        return value
 
-    def flag(self, key: str) -> bool:
-        """Take a mark: written only when true, so absent is false."""
-        value = self._content.pop(key, None)
-        if value is None:
-            return False
-        if not isinstance(value, bool):
-            self._refuse_kind(key, "a boolean", value)
-        return value
+class FileTable(_Table, frozen=True, kw_only=True, rename="kebab"):
+    """``packages.sdist``, or one of ``packages.wheels``."""
 
-    def moment(self, key: str) -> datetime | None:
-        """Take an offset date-time, as UTC."""
-        value = self._content.pop(key, None)
-        if value is None:
-            return None
-        if not isinstance(value, datetime) or value.tzinfo is None:
-            self._refuse_kind(key, "a date-time with its zone", value)
-        try:
+    name: str
+    url: str | None = None
+    path: str | None = None
+    upload_time: Moment | None = None
+    size: Count | None = None
+    hashes: HashTable
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_url("url", self.url)
+        if self.path is None and self.url is None:
+            raise Fault("url", "is missing")
+        if self.path is not None and self.url is not None:
+            # PEP 751 leaves it to the installer which of the two it uses
+            raise Fault("path", "does not go with 'url': a file has one location")
+
+    @property
+    def location(self) -> tuple[str, str]:
+        """The key of the location, and the file name that it ends in."""
+        if self.url is not None:
+            return "url", url_filename(self.url)
+        return "path", (self.path or "").rpartition("/")[2]
+
+    def record(self) -> LockedFile:
+        moment = None if self.upload_time is None else self.upload_time.astimezone(UTC)
+        return LockedFile(
+            name=self.name, url=self.url, path=self.path, sha256=self.hashes.sha256, upload_time=moment, size=self.size
+        )
+
+
+class ArchiveTable(_Table, frozen=True, kw_only=True, rename="kebab"):
+    """``packages.archive``."""
+
+    url: str | None = None
+    path: str | None = None
+    size: Count | None = None
+    hashes: HashTable
+    subdirectory: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_url("url", self.url)
+        if (self.url is None) == (self.path is None):
+            raise Fault("url", "or 'path' is the location of the file, and only one of them")
+
+    def record(self) -> LockedArchive:
+        return LockedArchive(
+            url=self.url, path=self.path, size=self.size, sha256=self.hashes.sha256, subdirectory=self.subdirectory
+        )
+
+
+class VcsTable(_Table, frozen=True, kw_only=True, rename="kebab"):
+    """``packages.vcs``: of git alone."""
+
+    type: Literal["git"]
+    url: str | None = None
+    path: str | None = None
+    requested_revision: str | None = None
+    commit_id: str
+    subdirectory: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.url is None) == (self.path is None):
+            raise Fault("url", "or 'path' is the location of the repository, and only one of them")
+
+    def record(self) -> LockedVcs:
+        return LockedVcs(
+            url=self.url,
+            path=self.path,
+            requested_revision=self.requested_revision,
+            commit_id=self.commit_id,
+            subdirectory=self.subdirectory,
+        )
+
+
+class _SourcedTable(_Table, frozen=True, kw_only=True, rename="kebab"):
+    name: str
+    version: str | None = None
+    archive: ArchiveTable | None = None
+    directory: LockedDirectory | None = None
+    vcs: VcsTable | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        kinds = [kind for kind in ("archive", "directory", "vcs") if getattr(self, kind) is not None]
+        if len(kinds) > 1:
+            raise Fault(kinds[1], f"does not go with {kinds[0]!r}: a package has one source")
+        if self.directory is not None:
+            check_values(self.directory, "directory.")
+
+    @property
+    def source(self) -> LockedSource | None:
+        if self.archive is not None:
+            return self.archive.record()
+        return self.directory if self.vcs is None else self.vcs.record()
+
+
+class ReferenceTable(_SourcedTable, frozen=True, kw_only=True):
+    """One of ``packages.dependencies``."""
+
+    def record(self) -> LockedReference:
+        return LockedReference(name=self.name, version=self.version, source=self.source)
+
+
+class MarkTable(_Table, frozen=True, kw_only=True, rename="kebab"):
+    """``packages.tool.deep-lock``: fields of `LockedPackage`, of the same names."""
+
+    also_build: bool = False
+    build: str | None = None
+    build_on: Texts = ()
+    build_only: bool = False
+    direct: bool = False
+    hash_origin: HashOrigin | None = None
+    license: str | None = None
+    metadata: Evidence | None = None
+    no_source: bool = False
+    sdist_only: bool = False
+    yanked: str | None = None
+    unknown: Unknown = ()
+
+
+class PackageTool(Struct, frozen=True, kw_only=True, rename="kebab"):
+    """``packages.tool``."""
+
+    deep_lock: MarkTable = field(default_factory=MarkTable)
+
+
+class PackageTable(_SourcedTable, frozen=True, kw_only=True, rename="kebab"):
+    """One of ``packages``."""
+
+    marker: str | None = None
+    requires_python: str | None = None
+    dependencies: tuple[ReferenceTable, ...] = ()
+    index: str | None = None
+    sdist: FileTable | None = None
+    wheels: tuple[FileTable, ...] = ()
+    attestation_identities: tuple[dict[str, Any], ...] = ()
+    tool: PackageTool = field(default_factory=PackageTool)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_url("index", self.index)
+        for position, identity in enumerate(self.attestation_identities):
+            _check_identity(f"attestation-identities[{position}]", identity)
+        self._check_source()
+        self._check_files()
+
+    def _check_source(self) -> None:
+        if self.version is None and self.archive is None and self.directory is None and self.vcs is None:
+            raise Fault("version", "is missing")
+        if self.version is not None and (self.directory is not None or self.vcs is not None):
+            raise Fault("version", "does not go with a source tree, whose version may change (PEP 751)")
+
+    def _check_files(self) -> None:
+        version = self.version or ""
+        if self.sdist is not None:
+            _check_file("sdist", self.sdist, sdist_fault(self.sdist.name, self.name, version))
+        for position, wheel in enumerate(self.wheels):
+            _check_file(f"wheels[{position}]", wheel, wheel_fault(wheel.name, self.name, version))
+        _check_unique("wheels", [wheel.name for wheel in self.wheels])
+        files = self.wheels if self.sdist is None else (self.sdist, *self.wheels)
+        if self.archive is not None or self.directory is not None or self.vcs is not None:
+            if files or self.index is not None:
+                raise Fault("" if self.index is None else "index", "does not go with a direct source")
+        elif not files:
+            raise Fault("", "has neither an sdist nor a wheel")
+        if self.index is None and any(file.url is not None for file in files):
+            raise Fault("index", "is missing: only a package of files that have a path has no index")
+
+    def record(self) -> LockedPackage:
+        return LockedPackage(
+            name=self.name,
+            version=self.version,
+            marker=self.marker,
+            requires_python=self.requires_python,
+            dependencies=tuple(reference.record() for reference in self.dependencies),
+            index=self.index,
+            source=self.source,
+            sdist=None if self.sdist is None else self.sdist.record(),
+            wheels=tuple(wheel.record() for wheel in self.wheels),
+            attestation_identities=tuple(tuple(sorted(each.items())) for each in self.attestation_identities),
+            **asdict(self.tool.deep_lock),
+        )
+
+
+def _check_file(location: str, file: FileTable, name_fault: str) -> None:
+    if name_fault:
+        raise Fault(f"{location}.name", name_fault)
+    key, name = file.location
+    if name != file.name:
+        raise Fault(f"{location}.{key}", f"does not end in the file's name, {file.name!r}")
+
+
+def _check_identity(location: str, identity: Mapping[str, Any]) -> None:
+    if "kind" not in identity:
+        raise Fault(f"{location}.kind", "is missing")
+    for key in sorted(identity):
+        _text(f"{location}.{show(key)}", identity[key], text_fault)
+
+
+def _check_build(build: LockedBuild, location: str) -> None:
+    """Check one build record: of the sdist of a package, of a direct source, or of the project."""
+    check_values(build, f"{location}.")
+    for key, members in (("packages", build.packages), ("declared-packages", build.declared_packages or ())):
+        for position, member in enumerate(members):
+            check_values(member, f"{location}.{key}[{position}].")
+        _check_unique(f"{location}.{key}", [member.name for member in members])
+    _check_build_source(build, f"{location}.")
+
+
+def _check_build_source(build: LockedBuild, location: str) -> None:
+    project = build.needed == "project"
+    if build.hook is not None and not project:
+        raise Fault(f"{location}hook", "belongs to the project's build alone: everything else is built as a wheel")
+    if build.needed == "direct":
+        if build.source is None:
+            raise Fault(f"{location}source", "is missing")
+        return
+    if build.source is None and (build.sdist is None or build.version is None):
+        raise Fault(f"{location}{'sdist' if build.sdist is None else 'version'}", "is missing")
+    if build.source is not None and build.sdist is not None:
+        raise Fault(f"{location}sdist", "does not go with 'source': the project is built from its tree")
+    if build.source is not None and build.cargo_lock is not None:
+        raise Fault(f"{location}cargo-lock", "does not go with 'source': only the bytes of an sdist are locked")
+    if (build.source is not None) != project:
+        raise Fault(f"{location}needed", "must be 'project' if there is a 'source', and only then")
+
+
+class InputTable(_Table, frozen=True, kw_only=True, rename="kebab"):
+    """``tool.deep-lock.inputs``."""
+
+    sources: Texts = ()
+    pinned: bool = False
+    requirements: Texts = ()
+    extras: dict[str, Any] = {}
+    dependency_groups: dict[str, Any] = {}
+    constraints: Texts = ()
+    overrides: Texts = ()
+    build_constraints: Texts = ()
+    extra_build_requires: dict[str, Any] = {}
+    config_settings: dict[str, Any] = {}
+    build_requires: Texts | None = None
+    trees: tuple[LockedTree, ...] = ()
+    unknown: Unknown = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for position, tree in enumerate(self.trees):
+            check_values(tree, f"trees[{position}].")
+        self.record()
+
+    def record(self) -> LockedInputs:
+        return LockedInputs(
+            sources=self.sources,
+            pinned=self.pinned,
+            requirements=self.requirements,
+            extras=_requirement_lists("extras", self.extras),
+            dependency_groups=_requirement_lists("dependency-groups", self.dependency_groups),
+            constraints=self.constraints,
+            overrides=self.overrides,
+            build_constraints=self.build_constraints,
+            extra_build_requires=_requirement_lists("extra-build-requires", self.extra_build_requires),
+            config_settings=_config_settings("config-settings", self.config_settings),
+            build_requires=self.build_requires,
+            trees=self.trees,
+            unknown=self.unknown,
+        )
+
+
+# Tables whose keys are data: msgspec does not name such a key in a message.
+
+
+def _wrong_kind(location: str, wanted: str, value: object) -> Fault:
+    return Fault(location, f"must be {wanted}, not {_KINDS.get(type(value), 'a date or time')}")
+
+
+def _text(location: str, value: object, check: Check) -> str:
+    if not isinstance(value, str):
+        raise _wrong_kind(location, "a string", value)
+    _check_text(location, value, check)
+    return value
+
+
+def _texts(location: str, value: object, check: Check) -> Texts:
+    if not isinstance(value, list):
+        raise _wrong_kind(location, "an array", value)
+    return tuple(_text(f"{location}[{position}]", item, check) for position, item in enumerate(value))
+
+
+def _items(location: str, table: Mapping[str, Any], check: Check) -> list[tuple[str, str, Any]]:
+    """Return the location, the key and the value of each item, sorted by key. ``check`` is the rule of the keys."""
+    items = [(f"{location}.{show(key)}", key, value) for key, value in sorted(table.items())]
+    for where, key, _ in items:
+        _check_text(where, key, check)
+    return items
+
+
+def _requirement_lists(location: str, table: Mapping[str, Any]) -> tuple[tuple[str, Texts], ...]:
+    return tuple(
+        (name, _texts(where, value, requirement_fault)) for where, name, value in _items(location, table, name_fault)
+    )
+
+
+def _config_settings(location: str, table: Mapping[str, Any]) -> tuple[tuple[str, ConfigSettings], ...]:
+    settings: list[tuple[str, ConfigSettings]] = []
+    for where, name, own in _items(location, table, name_fault):
+        if not isinstance(own, dict):
+            raise _wrong_kind(where, "a table", own)
+        if not own:
+            raise Fault(where, "is empty")
+        settings.append(
+            (name, tuple((key, _setting(at, value)) for at, key, value in _items(where, own, _setting_fault)))
+        )
+    return tuple(settings)
+
+
+def _setting(location: str, value: object) -> SettingValue:
+    return _texts(location, value, text_fault) if isinstance(value, list) else _text(location, value, text_fault)
+
+
+def _option(location: str, value: object) -> OptionValue:
+    match value:
+        case bool():
+            return value
+        case int():
+            if not 0 <= value <= MAX_INTEGER:
+                raise Fault(location, "must be an integer from 0 to 2**63 - 1")
+            return value
+        case datetime():
+            if value.tzinfo is None:
+                raise _wrong_kind(location, "a date-time with its zone", value)
+            reason = _moment_fault(value)
+            if reason:
+                raise Fault(location, reason)
             return value.astimezone(UTC)
-        except OverflowError:
-            self.refuse(key, "is out of bounds")
+        case _:
+            return _setting(location, value)
 
-    def maybe_texts(self, key: str, check: Check) -> tuple[str, ...] | None:
-        """Take an array of strings, sorted; None where the key is absent."""
-        texts = self.sequence(key, check)
-        return None if texts is None else tuple(sorted(texts))
 
-    def texts(self, key: str, check: Check) -> tuple[str, ...]:
-        """Take an array of strings, sorted; absent is empty."""
-        return self.maybe_texts(key, check) or ()
+class ToolTable(_Table, frozen=True, kw_only=True, rename="kebab"):
+    """``tool.deep-lock``."""
 
-    def sequence(self, key: str, check: Check) -> tuple[str, ...] | None:
-        """Take an array of strings in its order."""
-        value = self._content.pop(key, None)
-        if value is None:
-            return None
-        if not isinstance(value, list):
-            self._refuse_kind(key, "an array", value)
-        for position, item in enumerate(value):
-            if not isinstance(item, str):
-                self._refuse_kind(f"{key}[{position}]", "a string", item)
-            fault = check(item)
-            if fault:
-                self.refuse(f"{key}[{position}]", fault)
-        return tuple(value)
+    version: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
+    revision: Count
+    inputs: InputTable = field(default_factory=InputTable)
+    options: dict[str, Any] = {}
+    indexes: dict[str, Any] = {}
+    targets: tuple[LockedTarget, ...] = ()
+    builds: tuple[LockedBuild, ...] = ()
+    unknown: Unknown = ()
 
-    def table(self, key: str) -> "Table | None":
-        """Take a table that may be absent."""
-        value = self._content.pop(key, None)
-        if value is None:
-            return None
-        if not isinstance(value, dict):
-            self._refuse_kind(key, "a table", value)
-        return Table(value, self.place(key), self._reading)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.option_values()
+        self.index_urls()
+        names: set[str] = set()
+        for position, target in enumerate(self.targets):
+            check_values(target, f"targets[{position}].")
+            if target.name in names:
+                raise Fault(f"targets[{position}].name", f"{target.name!r} is declared twice")
+            names.add(target.name)
+        self._check_builds()
 
-    def inner(self, key: str) -> "Table":
-        """Take a table; absent is empty."""
-        return self.table(key) or Table({}, self.place(key), self._reading)
+    def _check_builds(self) -> None:
+        seen: set[tuple[str, str | None, str | None, str | None, str]] = set()
+        for position, build in enumerate(self.builds):
+            _check_build(build, f"builds[{position}]")
+            for label in build.targets or ("",):
+                key = build.name, build.version, build.source, build.hook, label
+                if key in seen:
+                    target = f" for {label}" if label else ""
+                    raise Fault(f"builds[{position}]", f"{called(build)} has a record{target} already")
+                seen.add(key)
 
-    def tables(self, key: str) -> "list[Table] | None":
-        """Take an array of tables; None where the key is absent."""
-        value = self._content.pop(key, None)
-        if value is None:
-            return None
-        if not isinstance(value, list):
-            self._refuse_kind(key, "an array of tables", value)
-        found: list[Table] = []
-        for position, item in enumerate(value):
-            if not isinstance(item, dict):
-                self._refuse_kind(f"{key}[{position}]", "a table", item)
-            found.append(Table(item, self.place(f"{key}[{position}]"), self._reading))
-        return found
+    def option_values(self) -> tuple[tuple[str, OptionValue], ...]:
+        return tuple(
+            (key, _option(where, value)) for where, key, value in _items("options", self.options, option_fault)
+        )
 
-    def names(self) -> list[str]:
-        """Return the keys that are left, sorted: for tables whose keys are data."""
-        return sorted(self._content)
+    def index_urls(self) -> tuple[tuple[str, str], ...]:
+        urls = []
+        for where, name, value in _items("indexes", self.indexes, label_fault):
+            url = _text(where, value, lambda _: "")
+            _check_url(where, url)
+            urls.append((name, url))
+        return tuple(urls)
 
-    def option(self, key: str, check: Check) -> OptionValue:
-        """Take the value of an option: a string, an integer, a boolean, a date-time or an array of strings."""
-        value: OptionValue | None
-        match self._content.get(key):
-            case bool():
-                value = self.flag(key)
-            case int():
-                value = self.number(key)
-            case datetime():
-                value = self.moment(key)
-            case list():
-                value = self.texts(key, check)
-            case _:
-                value = self.text(key, check)
-        if value is None:
-            self.refuse(key, "is missing")
-        return value
 
-    def setting(self, key: str, check: Check) -> SettingValue:
-        """Take a string, or an array of strings in its order."""
-        if isinstance(self._content.get(key), list):
-            return self.sequence(key, check) or ()
-        return self.text(key, check)
+class DocumentTool(Struct, frozen=True, kw_only=True, rename="kebab"):
+    """``tool``."""
 
-    def rest(self) -> tuple[tuple[str, str], ...]:
-        """Take what nobody asked for, as (key, TOML text). Refused, unless a later deep-lock wrote the file."""
-        if not self._content:
-            return ()
-        left = sorted(self._content.items())
-        if not self._reading.newer:
-            self.refuse(left[0][0], "is a key that this format does not have")
-        self._reading.ignored.extend(self.place(key) for key, _ in left)
-        self._content.clear()
-        return tuple((key, value_text(value)) for key, value in left)
+    deep_lock: ToolTable
+
+
+class Document(_Table, frozen=True, kw_only=True, rename="kebab"):
+    """The whole file."""
+
+    lock_version: str
+    environments: Texts = ()
+    requires_python: str | None = None
+    extras: Texts = ()
+    dependency_groups: Texts = ()
+    default_groups: Texts = ()
+    created_by: str
+    packages: tuple[PackageTable, ...]
+    tool: DocumentTool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        seen: set[tuple[object, ...]] = set()
+        for position, package in enumerate(self.packages):
+            key = package.name, package.version and parsed_version(package.version), source_text(package.source)
+            if key in seen:
+                raise Fault(f"packages[{position}]", f"{called(package.record())} is listed twice")
+            seen.add(key)
+
+    def record(self) -> Lock:
+        tool = self.tool.deep_lock
+        return Lock(
+            environments=self.environments,
+            requires_python=self.requires_python,
+            extras=self.extras,
+            dependency_groups=self.dependency_groups,
+            default_groups=self.default_groups,
+            version=tool.version,
+            revision=tool.revision,
+            inputs=tool.inputs.record(),
+            options=tool.option_values(),
+            indexes=tool.index_urls(),
+            targets=tool.targets,
+            packages=tuple(package.record() for package in self.packages),
+            builds=tool.builds,
+            unknown=tool.unknown,
+        )
+
+
+_RULES: Mapping[type[Struct], Mapping[str, Any]] = {
+    Document: {
+        "lock_version": text_fault,
+        "environments": marker_fault,
+        "requires_python": specifier_fault,
+        "extras": name_fault,
+        "dependency_groups": _group_fault,
+        "default_groups": _group_fault,
+        "created_by": text_fault,
+    },
+    ToolTable: {},
+    InputTable: {
+        "sources": path_fault,
+        "requirements": requirement_fault,
+        "constraints": requirement_fault,
+        "overrides": requirement_fault,
+        "build_constraints": requirement_fault,
+        "build_requires": requirement_fault,
+    },
+    LockedTree: {
+        "path": folder_fault,
+        "requirements": requirement_fault,
+        "build_requires": requirement_fault,
+        "requires_python": specifier_fault,
+    },
+    LockedTarget: {"name": label_fault, "marker": marker_fault, "python": label_fault, "platform": label_fault},
+    PackageTable: {
+        "name": name_fault,
+        "version": version_fault,
+        "marker": marker_fault,
+        "requires_python": specifier_fault,
+    },
+    MarkTable: {"build": text_fault, "build_on": label_fault, "license": license_fault, "yanked": text_fault},
+    ReferenceTable: {"name": name_fault, "version": version_fault},
+    LockedDirectory: {"path": folder_fault, "subdirectory": inner_path_fault},
+    VcsTable: {
+        "url": repository_fault,
+        "path": folder_fault,
+        "requested_revision": text_fault,
+        "commit_id": commit_fault,
+        "subdirectory": inner_path_fault,
+    },
+    ArchiveTable: {"path": folder_fault, "subdirectory": inner_path_fault},
+    FileTable: {"name": filename_fault, "path": file_path_fault, "upload_time": _moment_fault},
+    HashTable: {"sha256": digest_fault},
+    LockedBuild: {
+        "name": name_fault,
+        "version": version_fault,
+        "source": source_fault,
+        "sdist": prefixed_digest_fault,
+        "cargo_lock": prefixed_digest_fault,
+        "targets": label_fault,
+        "backend": object_fault,
+        "backend_path": inner_path_fault,
+        "requires": requirement_fault,
+        "requires_user": requirement_fault,
+        "requires_dynamic": requirement_fault,
+        "conditional": text_fault,
+        "observed_on": label_fault,
+    },
+    EnvironmentMember: {"name": name_fault, "version": version_fault, "dependencies": name_fault},
+}
+"""By table: the rule of each field that has one. None and absent need no rule."""

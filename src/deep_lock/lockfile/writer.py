@@ -11,28 +11,44 @@ from functools import lru_cache
 from msgspec.structs import replace
 from packaging.version import Version
 
-from deep_lock.errors import LockInvalid
-from deep_lock.lockfile.fields import parsed_version, requirement_fault
-from deep_lock.lockfile.sources import place_text, source_text_of, url_text
+from deep_lock.errors import LockInvalid, UrlForbidden
+from deep_lock.lockfile.fields import folder_fault, parsed_version, repository_fault, requirement_fault, url_fault
 from deep_lock.models.build_system import ConfigSettings
 from deep_lock.models.lock import (
     CREATED_BY,
     LOCK_VERSION,
     EnvironmentMember,
     Lock,
+    LockedArchive,
     LockedBuild,
+    LockedDirectory,
     LockedFile,
     LockedInputs,
     LockedPackage,
     LockedReference,
+    LockedSource,
     LockedTarget,
     LockedTree,
+    LockedVcs,
     OptionValue,
     source_text,
 )
 from deep_lock.parsing.toml import key_text, moment_text, quoted, value_text
 
 DEFAULT_INDEX = "default"
+_MARKS = (
+    "also-build",
+    "build",
+    "build-on",
+    "build-only",
+    "direct",
+    "hash-origin",
+    "license",
+    "metadata",
+    "no-source",
+    "sdist-only",
+    "yanked",
+)
 
 
 @lru_cache(maxsize=16384)
@@ -242,7 +258,7 @@ def _tool_lines(lock: Lock) -> list[str]:
     lines += _unknown(lock.unknown)
     lines += _inputs_lines(lock.inputs)
     lines += _section("options", [f"{key_text(key)} = {value_text(value)}" for key, value in lock.options])
-    indexes = [f"{key_text(name)} = {url_text(url, f'index {name!r}')}" for name, url in lock.indexes]
+    indexes = [f"{key_text(name)} = {_url_text(url, f'index {name!r}')}" for name, url in lock.indexes]
     lines += _section("indexes", indexes)
     for target in lock.targets:
         lines += _target_lines(target)
@@ -312,10 +328,9 @@ def _package_lines(package: LockedPackage) -> list[str]:
     lines += _text("requires-python", package.requires_python)
     lines += _rows("dependencies", map(_reference_text, package.dependencies))
     if package.source is not None:
-        key, text = source_text_of(package.source, owner)
-        lines.append(f"{key} = {text}")
+        lines.append(_source_text(package.source, owner))
     if package.index is not None:
-        lines.append(f"index = {url_text(package.index, owner)}")
+        lines.append(f"index = {_url_text(package.index, owner)}")
     if package.sdist is not None:
         lines.append(f"sdist = {_file_text(package.sdist)}")
     lines += _rows("wheels", map(_file_text, package.wheels))
@@ -325,43 +340,69 @@ def _package_lines(package: LockedPackage) -> list[str]:
 
 
 def _mark_lines(package: LockedPackage) -> list[str]:
-    marks = [(key, value_text(value)) for key, value in _marks(package) if value not in {None, False, ()}]
+    values = [(key, getattr(package, key.replace("-", "_"))) for key in _MARKS]
+    marks = [(key, value_text(value)) for key, value in values if value not in {None, False, ()}]
     return [f"tool.deep-lock.{key_text(key)} = {text}" for key, text in sorted([*marks, *package.unknown])]
-
-
-def _marks(package: LockedPackage) -> list[tuple[str, str | bool | tuple[str, ...] | None]]:
-    return [
-        ("also-build", package.also_build),
-        ("build", package.build),
-        ("build-on", package.build_on),
-        ("build-only", package.build_only),
-        ("direct", package.direct),
-        ("hash-origin", package.hash_origin),
-        ("license", package.license),
-        ("metadata", package.metadata),
-        ("no-source", package.no_source),
-        ("sdist-only", package.sdist_only),
-        ("yanked", package.yanked),
-    ]
 
 
 def _reference_text(reference: LockedReference) -> str:
     version = f", version = {quoted(reference.version)}" if reference.version else ""
-    if reference.source is None:
-        return f"{{name = {quoted(reference.name)}{version}}}"
-    key, text = source_text_of(reference.source, reference.name)
-    return f"{{name = {quoted(reference.name)}{version}, {key} = {text}}}"
+    source = f", {_source_text(reference.source, reference.name)}" if reference.source is not None else ""
+    return f"{{name = {quoted(reference.name)}{version}{source}}}"
 
 
 def _file_text(file: LockedFile) -> str:
     time = "" if file.upload_time is None else f", upload-time = {moment_text(file.upload_time)}"
     size = "" if file.size is None else f", size = {file.size}"
-    place = _place_text(file)
-    return f"{{name = {quoted(file.name)}, {place}{time}{size}, hashes = {{sha256 = {quoted(file.sha256)}}}}}"
+    location = _location_text(file.url, file.path, file.name)
+    return f"{{name = {quoted(file.name)}, {location}{time}{size}, hashes = {{sha256 = {quoted(file.sha256)}}}}}"
 
 
-def _place_text(file: LockedFile) -> str:
-    return place_text(file.url, file.path, file.name)
+def _source_text(source: LockedSource, owner: str) -> str:
+    """Return the key of a source and its table, on one line."""
+    subdirectory = [] if source.subdirectory is None else [f"subdirectory = {quoted(source.subdirectory)}"]
+    match source:
+        case LockedDirectory():
+            key = "directory"
+            parts = [_location_text(None, source.path, owner), *(["editable = true"] if source.editable else [])]
+        case LockedVcs():
+            key = "vcs"
+            revision = source.requested_revision
+            parts = [
+                'type = "git"',
+                _location_text(source.url, source.path, owner, repository=True),
+                *([] if revision is None else [f"requested-revision = {quoted(revision)}"]),
+                f"commit-id = {quoted(source.commit_id)}",
+            ]
+        case LockedArchive():
+            key = "archive"
+            size = [] if source.size is None else [f"size = {source.size}"]
+            digest = f"hashes = {{sha256 = {quoted(source.sha256)}}}"
+            parts = [_location_text(source.url, source.path, owner), *size, digest]
+    return f"{key} = {{{', '.join([*parts, *subdirectory])}}}"
+
+
+def _location_text(url: str | None, path: str | None, owner: str, *, repository: bool = False) -> str:
+    """Return ``url`` or ``path``, of which exactly one is set, with its value."""
+    match url, path:
+        case str(), None:
+            if not repository:
+                return f"url = {_url_text(url, owner)}"
+            if fault := repository_fault(url):
+                raise UrlForbidden(f"the repository of {owner}: {fault}")
+            return f"url = {quoted(url)}"
+        case None, str():
+            if fault := folder_fault(path):
+                raise LockInvalid(f"the path of {owner}: {fault}")
+            return f"path = {quoted(path)}"
+    raise LockInvalid(f"{owner} must have a URL or a path, and not both")
+
+
+def _url_text(url: str, owner: str) -> str:
+    fault = url_fault(url)
+    if fault is not None:
+        raise fault[0](f"the URL of {owner}: {fault[1]}")
+    return quoted(url)
 
 
 def _member_text(member: EnvironmentMember) -> str:

@@ -45,7 +45,7 @@ class LockedFile(Struct, frozen=True, kw_only=True):
     size: int | None = None
 
 
-class LockedDirectory(Struct, frozen=True, kw_only=True):
+class LockedDirectory(Struct, frozen=True, kw_only=True, rename="kebab"):
     """``packages.directory``: a source tree beside the lock."""
 
     path: str
@@ -136,7 +136,7 @@ class LockedPackage(Struct, frozen=True, kw_only=True):
     unknown: tuple[tuple[str, str], ...] = ()
 
 
-class EnvironmentMember(Struct, frozen=True, kw_only=True):
+class EnvironmentMember(Struct, frozen=True, kw_only=True, rename="kebab"):
     """One package of a build environment, with the names that it needs inside that environment."""
 
     name: str
@@ -144,11 +144,11 @@ class EnvironmentMember(Struct, frozen=True, kw_only=True):
     dependencies: tuple[str, ...] = ()
 
 
-class LockedBuild(Struct, frozen=True, kw_only=True):
+class LockedBuild(Struct, frozen=True, kw_only=True, rename="kebab"):
     """One ``[[tool.deep-lock.builds]]`` record: an sdist (or the project), its build environment, and the evidence."""
 
     name: str
-    version: str | None
+    version: str | None = None
     """None for the project where its version is dynamic, and for a source tree that was named directly."""
     source: str | None = None
     """"." for the project itself; for a direct reference where it leads (`source_text`)."""
@@ -186,7 +186,7 @@ class LockedBuild(Struct, frozen=True, kw_only=True):
         return (*self.requires, *self.requires_user, *(self.requires_dynamic or ()))
 
 
-class LockedTarget(Struct, frozen=True, kw_only=True):
+class LockedTarget(Struct, frozen=True, kw_only=True, rename="kebab"):
     """One declared target; ``marker`` holds on it and on no other declared target of another platform or Python."""
 
     name: str
@@ -196,15 +196,15 @@ class LockedTarget(Struct, frozen=True, kw_only=True):
     unknown: tuple[tuple[str, str], ...] = ()
 
 
-class LockedTree(Struct, frozen=True, kw_only=True):
+class LockedTree(Struct, frozen=True, kw_only=True, rename="kebab"):
     """A folder that the project names, as it described itself: where that changes, the lock is stale."""
 
     path: str
     """Seen from the folder of the lock."""
-    requirements: tuple[str, ...] | None
+    requirements: tuple[str, ...] | None = None
     """None where only its backend knows them."""
-    build_requires: tuple[str, ...]
-    requires_python: str | None
+    build_requires: tuple[str, ...] = ()
+    requires_python: str | None = None
     unknown: tuple[tuple[str, str], ...] = ()
 
 
