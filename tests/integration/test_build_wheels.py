@@ -386,7 +386,7 @@ def test_a_build_without_a_record_is_refused(chain: Yard, name: str) -> None:
     chain.edit(rf'^\[\[tool\.deep-lock\.builds\]\]\nname = "{name}".*?(?=^\[\[|\Z)', "")
     ended = chain.make()
     assert ended.code == 4
-    assert re.search(rf"{name} \S+ lists an sdist, and no record says how it is built", ended.stderr)
+    assert re.search(rf"{name} \S+ lists an sdist, but has no build record", ended.stderr)
     assert "run deep-lock lock" in ended.stderr
     assert not chain.wheels()
 
@@ -400,7 +400,7 @@ def test_a_lock_without_builds_is_refused(chain: Yard) -> None:
 
 EDITED: Mapping[str, tuple[str, str, str]] = {
     "a member is gone": (r'^    \{name = "zipper", version = "1\.0"\},\n', "", "is not closed"),
-    "another sdist was recorded": (r'^sdist = "sha256:....', 'sdist = "sha256:0000', "was made from another sdist"),
+    "another sdist was recorded": (r'^sdist = "sha256:....', 'sdist = "sha256:0000', "is of another sdist"),
     "no wheel fits": (r"zipper-1\.0-py3-none-any", "zipper-1.0-cp27-cp27-win32", "zipper 1.0 has no file that fits"),
 }
 

@@ -1,7 +1,7 @@
-"""A lock, opened at the places where its tables point at each other."""
+"""An index of a lock: its packages and build records by key, and the references between them."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 
@@ -9,6 +9,7 @@ from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker
 
 from deep_lock.errors import DeepLockError
+from deep_lock.lockfile.fields import url_filename
 from deep_lock.models.lock import (
     BUILD_MARKER,
     EnvironmentMember,
@@ -24,20 +25,26 @@ from deep_lock.models.lock import (
 from deep_lock.models.requirement import Requirement, parse_requirement
 
 Key = tuple[str, str, str]
-"""(name, version, source) of an entry; "" where it has none."""
+"""(name, version, source) of a package; "" where it has none."""
 
 
 class LockIndex(Struct, frozen=True, kw_only=True):
-    """The entries and records of a lock by what they are called."""
+    """The packages and build records of a lock by key."""
 
     lock: Lock
     entries: Mapping[Key, LockedPackage]
     versions: Mapping[str, tuple[LockedPackage, ...]]
-    """Entries by name alone."""
+    """Packages by name alone."""
     records: Mapping[Key, tuple[LockedBuild, ...]]
-    """Build records of entries; the project's own is not among them."""
+    """Build records of packages; the project's own is not among them."""
     labels: frozenset[str]
+    """Of the targets."""
     options: Mapping[str, object]
+
+    @property
+    def locks_builds(self) -> bool:
+        """Whether builds are locked, and not the runtime part only."""
+        return self.options.get("build-scope") != "none"
 
 
 def open_register(lock: Lock) -> LockIndex:
@@ -48,7 +55,7 @@ def open_register(lock: Lock) -> LockIndex:
     records: dict[Key, list[LockedBuild]] = {}
     for build in lock.builds:
         if build.needed != "project":
-            records.setdefault((build.name, build.version or "", build.source or ""), []).append(build)
+            records.setdefault(record_key(build), []).append(build)
     return LockIndex(
         lock=lock,
         entries={key_of(entry): entry for entry in lock.packages},
@@ -60,7 +67,7 @@ def open_register(lock: Lock) -> LockIndex:
 
 
 def called(subject: LockedPackage | LockedBuild | EnvironmentMember) -> str:
-    """Return how a message calls an entry, a record or a member."""
+    """Return the name of a package, a build record or a member in messages."""
     if isinstance(subject, LockedBuild) and subject.hook:
         return f"{subject.name} {subject.version or ''}".rstrip() + f" ({subject.hook})"
     if subject.version:
@@ -70,18 +77,18 @@ def called(subject: LockedPackage | LockedBuild | EnvironmentMember) -> str:
 
 
 def key_of(subject: LockedPackage | EnvironmentMember) -> Key:
-    """Return the key of the entry that is, or is meant."""
+    """Return the key of a package, or of the package that is a member of a build environment."""
     source = source_text(subject.source) if isinstance(subject, LockedPackage) else ""
     return subject.name, subject.version or "", source
 
 
 def record_key(build: LockedBuild) -> Key:
-    """Return the key of the entry that a record is of."""
+    """Return the key of the package that a build record belongs to."""
     return build.name, build.version or "", build.source or ""
 
 
 def meant(reference: LockedReference, register: LockIndex) -> tuple[LockedPackage, ...]:
-    """Return the entries that a reference fits: one, in a lock that is right."""
+    """Return the packages that a reference fits: one, in a valid lock."""
     entries = register.versions.get(reference.name, ())
     source = source_text(reference.source)
     if reference.version is None and not source:
@@ -96,13 +103,18 @@ def members(build: LockedBuild) -> tuple[EnvironmentMember, ...]:
 
 
 def covers(build: LockedBuild, label: str) -> bool:
-    """Whether a record holds on a target."""
+    """Whether a build record applies to a target."""
     return not build.targets or label in build.targets
+
+
+def builds_on(register: LockIndex, entry: LockedPackage, label: str) -> Iterator[LockedBuild]:
+    """Yield the build records of a package that apply to a target."""
+    return (build for build in register.records.get(key_of(entry), ()) if covers(build, label))
 
 
 @lru_cache(maxsize=1024)
 def is_gate(marker: str | None) -> bool:
-    """Whether a marker is the gate of the build layer, however it is written."""
+    """Whether a marker is that of the build layer, in any spelling."""
     if marker is None:
         return False
     try:
@@ -111,32 +123,32 @@ def is_gate(marker: str | None) -> bool:
         return False
 
 
-def reached_entries(register: LockIndex) -> frozenset[Key]:
-    """Return the entries that a build brings in: of the project, of a runtime entry, and of what those bring in."""
+def build_closure(register: LockIndex) -> frozenset[Key]:
+    """Return the packages that builds use: those of the project, of installed packages, and of what these builds use."""
     queue = deque(build for build in register.lock.builds if build.needed == "project")
     for entry in register.lock.packages:
         if not is_gate(entry.marker):
             queue.extend(register.records.get(key_of(entry), ()))
-    reached: set[Key] = set()
+    found: set[Key] = set()
     while queue:
-        for member in members(queue.popleft()):
-            if key_of(member) not in reached:
-                reached.add(key_of(member))
-                queue.extend(register.records.get(key_of(member), ()))
-    return frozenset(reached)
+        for key in map(key_of, members(queue.popleft())):
+            if key not in found:
+                found.add(key)
+                queue.extend(register.records.get(key, ()))
+    return frozenset(found)
 
 
-def installed_entries(register: LockIndex, roots: Iterable[LockedPackage]) -> frozenset[Key]:
-    """Return the entries that the roots reach by the edges of ``dependencies``."""
+def runtime_closure(register: LockIndex, roots: Iterable[LockedPackage]) -> frozenset[Key]:
+    """Return the roots and all packages that they depend on."""
     queue = deque(roots)
-    reached: set[Key] = set()
+    found: set[Key] = set()
     while queue:
         entry = queue.popleft()
-        if key_of(entry) not in reached:
-            reached.add(key_of(entry))
+        if key_of(entry) not in found:
+            found.add(key_of(entry))
             for reference in entry.dependencies:
                 queue.extend(meant(reference, register))
-    return frozenset(reached)
+    return frozenset(found)
 
 
 def uses_of(register: LockIndex) -> frozenset[Key]:
@@ -144,14 +156,14 @@ def uses_of(register: LockIndex) -> frozenset[Key]:
     return frozenset(key_of(member) for build in register.lock.builds for member in members(build))
 
 
-def named_in(inputs: LockedInputs) -> frozenset[str]:
-    """Return the projects that the inputs name, for the base, an extra or a group."""
-    chosen = [texts for _, texts in (*inputs.extras, *inputs.dependency_groups)]
-    return frozenset(requirement.name for texts in (inputs.requirements, *chosen) for requirement in parsed(texts))
+def names_in(inputs: LockedInputs) -> frozenset[str]:
+    """Return the projects that the inputs require, with all extras and groups."""
+    lists = [texts for _, texts in (*inputs.extras, *inputs.dependency_groups)]
+    return frozenset(requirement.name for texts in (inputs.requirements, *lists) for requirement in parsed(texts))
 
 
 def parsed(texts: Iterable[str]) -> list[Requirement]:
-    """Return the requirements that can be read: the reader refuses a lock with others, so this forgives its maker."""
+    """Return the requirements that can be read: the reader refuses a lock with any other."""
     requirements: list[Requirement] = []
     for text in texts:
         with suppress(DeepLockError):
@@ -159,17 +171,29 @@ def parsed(texts: Iterable[str]) -> list[Requirement]:
     return requirements
 
 
+def archive_file(entry: LockedPackage) -> LockedFile | None:
+    """Return the file of a package whose direct source is an archive."""
+    source = entry.source
+    if not isinstance(source, LockedArchive):
+        return None
+    name = url_filename(source.url) if source.url is not None else (source.path or "").rpartition("/")[2]
+    return LockedFile(name=name, url=source.url, path=source.path, sha256=source.sha256, size=source.size)
+
+
 def needs_record(entry: LockedPackage) -> bool:
-    """Whether something of the entry is built where it is installed."""
-    match entry.source:
-        case None:
-            return entry.sdist is not None
-        case LockedArchive() as archive:
-            return not (archive.url or archive.path or "").partition("?")[0].endswith(".whl")
-        case _:
-            return True
+    """Whether the package has a source that may have to be built."""
+    if entry.source is None:
+        return entry.sdist is not None
+    archive = archive_file(entry)
+    return archive is None or not archive.name.endswith(".whl")
+
+
+def wheels_of(entry: LockedPackage) -> tuple[LockedFile, ...]:
+    """Return the wheels of a package; a direct source may be one."""
+    archive = archive_file(entry)
+    return entry.wheels if archive is None or needs_record(entry) else (archive,)
 
 
 def files_of(entry: LockedPackage) -> tuple[LockedFile, ...]:
-    """Return the files of an entry, the sdist last."""
+    """Return the files of an index that a package lists, the sdist last."""
     return (*entry.wheels, *((entry.sdist,) if entry.sdist is not None else ()))

@@ -1,17 +1,17 @@
 """What a lock installs on a target, by the selection of extras and groups that an installer is given (PEP 751)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from msgspec import Struct
-from msgspec.structs import replace
 from packaging.markers import InvalidMarker, Marker
 
 from deep_lock.errors import NotLocked
-from deep_lock.lockfile.fields import url_filename
 from deep_lock.lockfile.index import (
     Key,
     LockIndex,
+    archive_file,
+    builds_on,
     called,
     covers,
     is_gate,
@@ -19,6 +19,7 @@ from deep_lock.lockfile.index import (
     members,
     needs_record,
     open_register,
+    wheels_of,
 )
 from deep_lock.models.build_system import ConfigSettings
 from deep_lock.models.lock import (
@@ -32,12 +33,20 @@ from deep_lock.models.lock import (
 )
 from deep_lock.targets.target import Target, UnevaluableMarker, rank
 
+LOCK_AGAIN = "run deep-lock lock"
+
 
 class Selection(Struct, frozen=True, kw_only=True):
     """What a user selects at installation (PEP 751)."""
 
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
+
+
+def full_selection(register: LockIndex) -> Selection:
+    """Return the selection of every extra and every group."""
+    lock = register.lock
+    return Selection(extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups)))
 
 
 def holds_in_lock(marker: str | None, target: Target, selection: Selection | None = None) -> bool:
@@ -53,7 +62,7 @@ def holds_in_lock(marker: str | None, target: Target, selection: Selection | Non
 
 
 def installed_packages(register: LockIndex, target: Target, selection: Selection) -> list[LockedPackage]:
-    """Return the entries that are installed at run time on a target with this selection."""
+    """Return the packages that are installed at run time on a target with this selection."""
     truth: dict[str | None, bool] = {}
     for entry in register.lock.packages:
         if entry.marker not in truth:
@@ -61,15 +70,14 @@ def installed_packages(register: LockIndex, target: Target, selection: Selection
     return [entry for entry in register.lock.packages if truth[entry.marker]]
 
 
-def full_selection(register: LockIndex) -> Selection:
-    """Return the selection of every extra and every group."""
-    lock = register.lock
-    return Selection(extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups)))
-
-
 def tags_of(wheel: str) -> str:
     """Return the compressed tag set of a wheel's file name."""
     return "-".join(wheel.removesuffix(".whl").split("-")[-3:])
+
+
+def fits(wheel: LockedFile, target: Target) -> bool:
+    """Whether a wheel can be installed on a target."""
+    return rank(tags_of(wheel.name), target) is not None
 
 
 def best_wheel(wheels: Iterable[LockedFile], target: Target) -> LockedFile | None:
@@ -81,13 +89,24 @@ def best_wheel(wheels: Iterable[LockedFile], target: Target) -> LockedFile | Non
 
 
 def is_built(register: LockIndex, entry: LockedPackage, target: Target) -> bool:
-    """Whether a record says that the entry is built on the target."""
-    return any(covers(build, target.label) for build in register.records.get(key_of(entry), ()))
+    """Whether a build record of the package applies to the target."""
+    return any(builds_on(register, entry, target.label))
+
+
+def missing_file(register: LockIndex, entry: LockedPackage, target: Target) -> str:
+    """Return a sentence if the target has neither a wheel of the package nor a record of its build; else ""."""
+    if any(fits(wheel, target) for wheel in wheels_of(entry)):
+        return ""
+    if not needs_record(entry):
+        return f"{called(entry)} has no file that fits {target.label}"
+    if is_built(register, entry, target):
+        return ""
+    return f"{called(entry)} must be built on {target.label}, but has no build record for it"
 
 
 def taken_files(register: LockIndex, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
-    """Yield the wheels of a release that fit the target, and its sdist where it is built or nothing else is there."""
-    fitting = [wheel for wheel in entry.wheels if rank(tags_of(wheel.name), target) is not None]
+    """Yield the wheels that fit the target, and the sdist where it is built or no wheel fits."""
+    fitting = [wheel for wheel in entry.wheels if fits(wheel, target)]
     yield from fitting
     if entry.sdist is not None and (not fitting or is_built(register, entry, target)):
         yield entry.sdist
@@ -95,72 +114,48 @@ def taken_files(register: LockIndex, entry: LockedPackage, target: Target) -> It
 
 def every_file(lock: Lock) -> tuple[LockedFile, ...]:
     """Return each file that the lock names, in the lock's order."""
-    return tuple(file for entry in lock.packages for file in _files(entry))
+    return tuple(file for entry in lock.packages for file in (*_sources(entry), *entry.wheels))
 
 
 def source_trees(lock: Lock) -> tuple[LockedPackage, ...]:
-    """Return the entries that are no files: folders and commits."""
+    """Return the packages that are no files: folders and commits."""
     return tuple(entry for entry in lock.packages if isinstance(entry.source, LockedDirectory | LockedVcs))
 
 
 def picked_files(lock: Lock, targets: Iterable[Target], *, runtime: bool, build: bool) -> tuple[LockedFile, ...]:
-    """Return the files that these targets take, in the lock's order.
+    """Return the files that these targets use, in the lock's order.
 
-    ``runtime``: what is installed there, with every extra and group. ``build``: the members of build environments. An
+    ``runtime``: of what is installed, with every extra and group. ``build``: of the members of build environments. An
     sdist that is built on a target belongs to both.
     """
     register = open_register(lock)
-    found: dict[str, LockedFile] = {}
+    found: set[str] = set()
     for target in targets:
-        if runtime:
-            entries = installed_packages(register, target, full_selection(register))
-            found.update((file.sha256, file) for entry in entries for file in _picked_files(register, entry, target))
+        used = installed_packages(register, target, full_selection(register)) if runtime else []
         if build:
-            found.update((file.sha256, file) for file in _of_builds(register, target))
+            used += _build_members(register, target)
+            built = [entry for entry in lock.packages if is_built(register, entry, target)]
+            found.update(file.sha256 for entry in built for file in _sources(entry))
+        for entry in used:
+            archive = archive_file(entry)
+            found.update(file.sha256 for file in taken_files(register, entry, target))
+            found.update((archive.sha256,) if archive is not None else ())
     return tuple(file for file in every_file(lock) if file.sha256 in found)
 
 
-def archive_file(entry: LockedPackage) -> LockedFile | None:
-    """Return the file of an entry that was named directly, if a file was named."""
-    source = entry.source
-    if not isinstance(source, LockedArchive):
-        return None
-    name = url_filename(source.url) if source.url is not None else (source.path or "").rpartition("/")[2]
-    return LockedFile(name=name, url=source.url, path=source.path, sha256=source.sha256, size=source.size)
+def _sources(entry: LockedPackage) -> tuple[LockedFile, ...]:
+    """Return the file that a package is built from, or the archive that is its direct source."""
+    file = entry.sdist if entry.source is None else archive_file(entry)
+    return () if file is None else (file,)
 
 
-def _files(entry: LockedPackage) -> Sequence[LockedFile]:
-    archive = archive_file(entry)
-    if archive is not None:
-        return (archive,)
-    return entry.wheels if entry.sdist is None else (entry.sdist, *entry.wheels)
-
-
-def _picked_files(register: LockIndex, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
-    archive = archive_file(entry)
-    if archive is not None:
-        yield archive
-    yield from taken_files(register, entry, target)
-
-
-def _of_builds(register: LockIndex, target: Target) -> Iterator[LockedFile]:
-    for build in register.lock.builds:
-        if not covers(build, target.label):
-            continue
-        for member in members(build):
-            entry = register.entries.get(key_of(member))
-            if entry is not None:
-                yield from _picked_files(register, entry, target)
-    for entry in register.lock.packages:
-        if is_built(register, entry, target):
-            yield from (file for file in _files(entry) if file not in entry.wheels)
-
-
-LOCK_AGAIN = "run deep-lock lock"
+def _build_members(register: LockIndex, target: Target) -> list[LockedPackage]:
+    keys = [key_of(each) for build in register.lock.builds if covers(build, target.label) for each in members(build)]
+    return [register.entries[key] for key in keys if key in register.entries]
 
 
 class WheelArtifact(Struct, frozen=True, kw_only=True):
-    """A release that is taken as a wheel of the lock."""
+    """A package that is installed from a wheel of the lock."""
 
     entry: LockedPackage
     version: str
@@ -172,7 +167,7 @@ class WheelArtifact(Struct, frozen=True, kw_only=True):
 
 
 class BuiltArtifact(Struct, frozen=True, kw_only=True):
-    """A release that is built, and its record."""
+    """A package that is built, and its build record."""
 
     entry: LockedPackage
     version: str
@@ -181,7 +176,7 @@ class BuiltArtifact(Struct, frozen=True, kw_only=True):
     """Of the archive: what is built."""
     build: LockedBuild
     config_settings: ConfigSettings = ()
-    """What its backend is told, in every call of a hook."""
+    """For its backend, in every call of a hook."""
 
     @property
     def key(self) -> Key:
@@ -193,7 +188,7 @@ class BuiltArtifact(Struct, frozen=True, kw_only=True):
 
     @property
     def needed(self) -> tuple[Key, ...]:
-        """The releases that its build environment holds."""
+        """The packages of its build environment."""
         return tuple(key_of(member) for member in self.build.packages)
 
 
@@ -201,34 +196,34 @@ Artifact = WheelArtifact | BuiltArtifact
 
 
 class InstallPlan(Struct, frozen=True, kw_only=True):
-    """All that a target takes, of the run time and of every build that this needs."""
+    """All packages that a target uses, at run time and in every build that this needs."""
 
     ordered: Mapping[Key, Artifact]
-    """Each release after those that its build needs."""
+    """Each package after those that its build needs."""
     runtime: frozenset[Key]
 
     @property
     def published(self) -> tuple[WheelArtifact, ...]:
-        return tuple(taken for taken in self.ordered.values() if isinstance(taken, WheelArtifact))
-
-    @property
-    def versions(self) -> Mapping[str, str]:
-        """The releases of the run time by name."""
-        return self.named(self.runtime)
-
-    def named(self, keys: Iterable[Key]) -> dict[str, str]:
-        """Return the versions of releases by name."""
-        return {self.ordered[key].entry.name: self.ordered[key].version for key in keys}
+        return tuple(artifact for artifact in self.ordered.values() if isinstance(artifact, WheelArtifact))
 
     @property
     def sourced(self) -> tuple[BuiltArtifact, ...]:
-        return tuple(taken for taken in self.ordered.values() if isinstance(taken, BuiltArtifact))
+        return tuple(artifact for artifact in self.ordered.values() if isinstance(artifact, BuiltArtifact))
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """The versions of the runtime packages, by name."""
+        return self.named(self.runtime)
+
+    def named(self, keys: Iterable[Key]) -> dict[str, str]:
+        """Return the versions of packages, by name."""
+        return {self.ordered[key].entry.name: self.ordered[key].version for key in keys}
 
 
 def take(lock: Lock, target: Target) -> InstallPlan:
-    """Say what the target takes, with every extra and group. The project's own build is not part of it.
+    """Plan the installation on a target, with every extra and group. The project's own build is not part of it.
 
-    Raises NotLocked where the lock does not say how something is had, or builds need each other.
+    Raises NotLocked where the lock lacks a file or a build record, or builds need each other.
     """
     register = open_register(lock)
     runtime = [key_of(entry) for entry in installed_packages(register, target, full_selection(register))]
@@ -237,7 +232,7 @@ def take(lock: Lock, target: Target) -> InstallPlan:
     while waiting:
         key = waiting.pop()
         if key not in found:
-            found[key] = _taken(register, key, target)
+            found[key] = _artifact(register, key, target)
             waiting += _needed(found[key])
     graph = {key: sorted(_needed(found[key])) for key in sorted(found)}
     try:
@@ -248,55 +243,47 @@ def take(lock: Lock, target: Target) -> InstallPlan:
     return InstallPlan(ordered={key: found[key] for key in order}, runtime=frozenset(runtime))
 
 
-def _needed(taken: Artifact) -> tuple[Key, ...]:
-    return taken.needed if isinstance(taken, BuiltArtifact) else ()
+def _needed(artifact: Artifact) -> tuple[Key, ...]:
+    return artifact.needed if isinstance(artifact, BuiltArtifact) else ()
 
 
-def _taken(register: LockIndex, key: Key, target: Target) -> Artifact:
+def _artifact(register: LockIndex, key: Key, target: Target) -> Artifact:
     entry = register.entries.get(key)
     if entry is None:
-        raise NotLocked(f"a build uses {key[0]} {key[1]}, which has no entry in the lock", hint=LOCK_AGAIN)
+        raise NotLocked(f"a build uses {key[0]} {key[1]}, which is not in the lock", hint=LOCK_AGAIN)
     if isinstance(entry.source, LockedDirectory | LockedVcs):
         raise NotLocked(
-            f"{called(entry)} is a source tree: no sha256 in the lock says what is in it",
-            hint="a wheelhouse is made of releases and archives; build a tree with pip, from where it lies",
+            f"{called(entry)} is a source tree: the lock has no sha256 of its content",
+            hint="a wheelhouse holds releases and archives; build a tree with pip, in its own folder",
         )
     if entry.version is None:
         raise NotLocked(
-            f"{called(entry)}: the lock does not say of which version it is",
-            hint="name an archive whose file name or metadata holds its version",
+            f"{called(entry)}: the lock does not state its version",
+            hint="name an archive whose file name or metadata has the version",
         )
-    builds = [build for build in register.records.get(key, ()) if covers(build, target.label)]
-    if builds:
-        settings = dict(register.lock.inputs.config_settings).get(entry.name, ())
-        return replace(_sourced(builds[0], entry, entry.version), config_settings=settings)
-    archive = archive_file(entry)
-    wheels = entry.wheels if archive is None or needs_record(entry) else (archive,)
-    wheel = best_wheel(wheels, target)
+    build = next(builds_on(register, entry, target.label), None)
+    if build is not None:
+        return _built(register, entry, entry.version, build)
+    wheel = best_wheel(wheels_of(entry), target)
     if wheel is not None:
         return WheelArtifact(entry=entry, version=entry.version, wheel=wheel)
-    raise _without_file(register, entry, target)
+    unlocked = needs_record(entry) and not register.locks_builds
+    hint = "lock builds too: deep-lock lock --build-scope needed" if unlocked else LOCK_AGAIN
+    raise NotLocked(missing_file(register, entry, target), hint=hint)
 
 
-def _without_file(register: LockIndex, entry: LockedPackage, target: Target) -> NotLocked:
-    if not needs_record(entry):
-        return NotLocked(f"{called(entry)} has no file that fits {target.label}", hint=LOCK_AGAIN)
-    unlocked = register.options.get("build-scope") == "none"
-    return NotLocked(
-        f"{called(entry)} must be built on {target.label}, and no record says how",
-        hint="lock builds too: deep-lock lock --build-scope needed" if unlocked else LOCK_AGAIN,
-    )
-
-
-def _sourced(build: LockedBuild, entry: LockedPackage, version: str) -> BuiltArtifact:
-    archive = archive_file(entry)
-    sdist = entry.sdist if archive is None else archive
+def _built(register: LockIndex, entry: LockedPackage, version: str, build: LockedBuild) -> BuiltArtifact:
+    sdist = entry.sdist if entry.source is None else archive_file(entry)
     if sdist is None:
-        raise NotLocked(f"there is a record of the build of {called(entry)}, and no sdist is listed", hint=LOCK_AGAIN)
+        raise NotLocked(f"the build record of {called(entry)} has no sdist in the lock", hint=LOCK_AGAIN)
     if build.sdist != f"sha256:{sdist.sha256}":
-        raise NotLocked(
-            f"the record of the build of {called(entry)} was made from another sdist than the one that is listed",
-            hint=LOCK_AGAIN,
-        )
-    inner = entry.source.subdirectory if isinstance(entry.source, LockedArchive) else None
-    return BuiltArtifact(entry=entry, version=version, sdist=sdist, subdirectory=inner or "", build=build)
+        raise NotLocked(f"the build record of {called(entry)} is of another sdist than the locked one", hint=LOCK_AGAIN)
+    subdirectory = entry.source.subdirectory if isinstance(entry.source, LockedArchive) else None
+    return BuiltArtifact(
+        entry=entry,
+        version=version,
+        sdist=sdist,
+        subdirectory=subdirectory or "",
+        build=build,
+        config_settings=dict(register.lock.inputs.config_settings).get(entry.name, ()),
+    )

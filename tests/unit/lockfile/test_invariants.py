@@ -1,4 +1,4 @@
-"""The laws between the tables of a lock: a golden lock keeps them, and each edit that breaks one is named."""
+"""The invariants of a lock: a golden lock keeps them, and each edit that breaks one is named."""
 
 import tomllib
 from pathlib import Path
@@ -13,30 +13,30 @@ from tests.support.lock_strategies import LINUX, TARGETS, package, sdist, small_
 
 LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
 CLOSED = (LOCKS / "closed.lock").read_text("utf-8")
-UNTRUE = tomllib.loads((LOCKS / "untrue.toml").read_text("utf-8"))
+EDITS = tomllib.loads((LOCKS / "broken-invariants.toml").read_text("utf-8"))
 
 
-def test_the_golden_lock_keeps_every_law() -> None:
+def test_the_golden_lock_keeps_every_invariant() -> None:
     assert check_closed(from_text(CLOSED, "closed.lock"), TARGETS) == ()
 
 
-@pytest.mark.parametrize("name", sorted(UNTRUE))
-def test_an_untrue_lock_is_found_out(name: str) -> None:
-    case = UNTRUE[name]
+@pytest.mark.parametrize("name", sorted(EDITS))
+def test_each_broken_invariant_is_named(name: str) -> None:
+    case = EDITS[name]
     assert case["was"] in CLOSED
     lock = from_text(CLOSED.replace(case["was"], case["is"], 1), name)
     targets = TARGETS if case.get("on-targets") else ()
-    assert check_closed(lock, targets) == tuple(case["say"])
+    assert check_closed(lock, targets) == tuple(case["faults"])
 
 
 def test_the_example_of_the_format_lacks_the_records_that_its_notes_name() -> None:
     lock = from_text((LOCKS / "example.lock").read_text("utf-8"), "example.lock")
     assert check_closed(lock) == (
         *(
-            f"{release} lists an sdist, and no record says how it is built"
+            f"{release} lists an sdist, but has no build record"
             for release in ("cffi 2.1.0", "maturin 1.16.0", "pycparser 2.23", "setuptools 80.9.0", "setuptools 84.2.1")
         ),
-        "cryptography 46.0.5 has a build record and does not name it",
+        "cryptography 46.0.5 has a build record, but does not name it",
     )
 
 
@@ -85,8 +85,8 @@ def test_builds_that_only_need_each_other_reach_nothing() -> None:
         for name in ("a", "b")
     )
     assert check_closed(small_lock(*packages, builds=(entry("a", "b"), entry("b", "a")))) == (
-        "a 1.0 is build-only, and no build uses it",
-        "b 1.0 is build-only, and no build uses it",
+        "a 1.0 is build-only, but no build uses it",
+        "b 1.0 is build-only, but no build uses it",
     )
 
 
@@ -105,5 +105,5 @@ def test_a_wheel_that_fits_no_target_is_no_file() -> None:
 def test_a_marker_that_cannot_be_evaluated_does_not_hold() -> None:
     entry = replace(package("a"), direct=True, marker="python_version ~= 'x' or os_name == 'never'")
     assert check_closed(small_lock(entry), (LINUX,)) == (
-        "the project asks for a, which no entry on cp313-x86_64-manylinux_2_28 satisfies",
+        "the project requires a, but no package on cp313-x86_64-manylinux_2_28 satisfies it",
     )

@@ -165,7 +165,7 @@ def test_the_projects_own_build_requirements_are_compared() -> None:
 
 def test_a_lock_that_contradicts_itself_is_stale() -> None:
     old = replace(OLD, packages=OLD.packages[:1])
-    story = f'the project asks for b[x,y]; python_version < "4", which no entry on {LINUX.label} satisfies'
+    story = f'the project requires b[x,y]; python_version < "4", but no package on {LINUX.label} satisfies it'
     assert _reasons(Asked(), old) == (f"the lock contradicts itself: {story}",)
 
 
