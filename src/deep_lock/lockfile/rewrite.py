@@ -1,4 +1,4 @@
-"""What outlives a rewrite: what a later deep-lock wrote, and the bytes of a release that is kept."""
+"""Replacing a lock: what the new one keeps of the old one, and the check of what is written."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -7,21 +7,47 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 
-from deep_lock.errors import DeepLockError, HashMismatch
-from deep_lock.lockfile.index import files_of
-from deep_lock.models.lock import REVISION, Lock, LockedBuild, LockedPackage, source_text
+from deep_lock.errors import DeepLockError, HashMismatch, LockInvalid
+from deep_lock.lockfile.index import files_of, key_of, record_key
+from deep_lock.lockfile.invariants import check_closed
+from deep_lock.lockfile.reader import from_text
+from deep_lock.lockfile.writer import ordered, to_text
+from deep_lock.models.lock import REVISION, Lock, LockedBuild
 from deep_lock.parsing.toml import parse_toml
+from deep_lock.targets.target import Target
+
+
+def checked_text(lock: Lock, targets: tuple[Target, ...] = ()) -> str:
+    """Return the text of a lock, which is read back and compared before it may replace anything.
+
+    ``targets`` as in `check_closed`. Raises LockInvalid on a fault of deep-lock, and as `to_text`.
+    """
+    text = to_text(lock)
+    try:
+        read = from_text(text, "the new lock")
+    except DeepLockError as error:
+        raise _internal_error(error.message) from None
+    if read != ordered(lock):
+        raise _internal_error("the new lock is read back as another one")
+    faults = check_closed(read, targets)
+    if faults:
+        raise _internal_error("the new lock breaks invariants:\n  " + "\n  ".join(faults))
+    return text
+
+
+def _internal_error(message: str) -> LockInvalid:
+    return LockInvalid(f"internal error, please report: {message}")
 
 
 def keep_unknown(old: Lock, new: Lock) -> Lock:
-    """Return ``new`` with the revision and the unknown keys of ``old``, wherever the table they stood in is still there.
+    """Return ``new`` with the revision of ``old``, and its unknown keys in each table that both have.
 
-    A key that is not known cannot be checked against what changed around it: it is kept as it was.
+    An unknown key cannot be checked against what changed around it: it is kept as it was.
     """
     if old.revision <= REVISION:
         return new
     targets = {target.name: target.unknown for target in old.targets}
-    packages = {_entry_key(entry): entry.unknown for entry in old.packages}
+    packages = {key_of(entry): entry.unknown for entry in old.packages}
     trees = {tree.path: tree.unknown for tree in old.inputs.trees}
     builds = {_key(build): build.unknown for build in old.builds}
     return replace(
@@ -34,46 +60,43 @@ def keep_unknown(old: Lock, new: Lock) -> Lock:
             trees=tuple(replace(tree, unknown=trees.get(tree.path, ())) for tree in new.inputs.trees),
         ),
         targets=tuple(replace(target, unknown=targets.get(target.name, ())) for target in new.targets),
-        packages=tuple(replace(entry, unknown=packages.get(_entry_key(entry), ())) for entry in new.packages),
+        packages=tuple(replace(entry, unknown=packages.get(key_of(entry), ())) for entry in new.packages),
         builds=tuple(replace(build, unknown=builds.get(_key(build), ())) for build in new.builds),
     )
 
 
 def require_same_bytes(old: Lock, new: Lock, moved: Collection[str]) -> None:
-    """Refuse a lock that has other bytes under a version and file name of the old one: published files never change.
+    """Refuse a lock that has another sha256 for a file of the old one: published files never change.
 
-    ``moved`` are projects that the user gives up the pins of. Files of folders may be built anew. Raises HashMismatch.
+    ``moved`` are projects that the user upgrades. A file with a path may be built anew. Raises HashMismatch.
     """
-    before = {_entry_key(entry): entry for entry in old.packages if entry.name not in moved}
+    before = {key_of(entry): entry for entry in old.packages if entry.name not in moved}
     for entry in new.packages:
-        was = before.get(_entry_key(entry))
+        was = before.get(key_of(entry))
         known = {file.name: file.sha256 for file in files_of(was) if file.url is not None} if was is not None else {}
         for file in files_of(entry):
             if file.url is not None and known.get(file.name, file.sha256) != file.sha256:
                 raise HashMismatch(
-                    f"{file.name}: sha256 {known[file.name]} is locked, and its index promises {file.sha256} now",
-                    hint=f"deep-lock verify says what the index has; deep-lock lock -P {entry.name} takes the other bytes",
+                    f"{file.name}: sha256 {known[file.name]} is locked, but its index has {file.sha256} now",
+                    hint=f"deep-lock verify compares the lock with the index; deep-lock lock -P {entry.name} accepts the other file",
                 )
 
 
-def _entry_key(entry: LockedPackage) -> tuple[str, str | None, str]:
-    return entry.name, entry.version, source_text(entry.source)
-
-
-def _key(build: LockedBuild) -> tuple[str, str | None, str | None, str | None, tuple[str, ...]]:
-    return build.name, build.version, build.source, build.hook, tuple(sorted(build.targets))
+def _key(build: LockedBuild) -> tuple[object, ...]:
+    return record_key(build), build.hook, tuple(sorted(build.targets))
 
 
 class Moved(Struct, frozen=True, kw_only=True):
-    """An entry whose version is not that of its files."""
+    """A package whose version was edited and its files were not, as some bots do."""
 
     name: str
     was: str
+    """The version of its files."""
     now: str
 
 
 def moved_versions(text: str, source: str) -> tuple[Moved, ...]:
-    """Return the entries of which only the version was moved; nothing where the text is no lock at all."""
+    """Return the packages of which only the version was edited; nothing where the text is not TOML."""
     try:
         packages = parse_toml(text, source).get("packages")
     except DeepLockError:
@@ -85,17 +108,13 @@ def _moved(packages: list[Any]) -> Iterator[Moved]:
     for package in packages:
         if not isinstance(package, dict):
             continue
-        name, version = package.get("name"), package.get("version")
-        versions = {_version(file) for file in _files(package)}
+        name, version, wheels = package.get("name"), package.get("version"), package.get("wheels")
+        files = [*(wheels if isinstance(wheels, list) else ()), package.get("sdist")]
+        versions = {_version(file) for file in files if file is not None}
         if isinstance(name, str) and isinstance(version, str) and len(versions) == 1:
             was = versions.pop()
             if was and was != version:
                 yield Moved(name=name, was=was, now=version)
-
-
-def _files(package: dict[str, Any]) -> list[Any]:
-    wheels = package.get("wheels")
-    return [*(wheels if isinstance(wheels, list) else ()), *((package["sdist"],) if "sdist" in package else ())]
 
 
 def _version(file: Any) -> str:
@@ -110,7 +129,7 @@ def _version(file: Any) -> str:
 
 
 def restored(text: str, every: tuple[Moved, ...]) -> str:
-    """Return the text with the versions that the files have."""
+    """Return the text with the versions of the files in place of the edited ones."""
     for one in every:
         head = f'[[packages]]\nname = "{one.name}"\nversion = "'
         text = text.replace(f'{head}{one.now}"', f'{head}{one.was}"', 1)

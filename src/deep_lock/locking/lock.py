@@ -18,14 +18,12 @@ from deep_lock.closure.closure import close
 from deep_lock.closure.model import Closure, Plan
 from deep_lock.closure.version_sharing import releases, shared_preferences
 from deep_lock.config.options import LockOptions, UpgradeOptions
-from deep_lock.errors import HookRefused, LockInvalid, Stale, UsageError
+from deep_lock.errors import HookRefused, Stale, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import write_atomically
 from deep_lock.lazy import filelock
 from deep_lock.lockfile import staleness
-from deep_lock.lockfile.invariants import check_closed
-from deep_lock.lockfile.rewrite import keep_unknown, require_same_bytes
-from deep_lock.lockfile.writer import to_text
+from deep_lock.lockfile.rewrite import checked_text, keep_unknown, require_same_bytes
 from deep_lock.locking import imported_lock, project_build, warnings
 from deep_lock.locking.assemble import AssemblyInput, builds, packages
 from deep_lock.locking.catalog import IndexCatalog
@@ -243,10 +241,7 @@ def lock(flags: LockOptions, reporter: Reporter) -> Outcome:
         made = keep_unknown(run.old, made)
         moved_names = {parse_requirement(text).name for text in flags.upgrade.packages}
         require_same_bytes(run.old, made, moved_names)
-    unlawful = check_closed(made, run.targets)
-    if unlawful:
-        raise LockInvalid("the new lock breaks its own laws; this is a fault of deep-lock:\n  " + "\n  ".join(unlawful))
-    return Outcome(path=run.path, lock=made, text=to_text(made), before=before, guard=guard)
+    return Outcome(path=run.path, lock=made, text=checked_text(made, run.targets), before=before, guard=guard)
 
 
 def _may_stand(run: LockRequest) -> bool:

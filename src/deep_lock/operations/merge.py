@@ -16,6 +16,7 @@ from deep_lock.files import temporary_beside, write_atomically
 from deep_lock.lockfile.index import is_gate
 from deep_lock.lockfile.invariants import check_closed
 from deep_lock.lockfile.reader import from_text
+from deep_lock.lockfile.rewrite import checked_text
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.lockfile.writer import ordered, to_text
 from deep_lock.locking.indexes import indexes_of
@@ -46,7 +47,7 @@ def merged_text(sides: Sides, surroundings: RunContext, reporter: Reporter) -> s
     faults = check_closed(merged.lock, chosen_targets(merged.lock, (), sides.path.name))
     if faults:
         raise ActionNeeded(f"the two locks cannot be merged: {faults[0]}", hint=AGAIN)
-    return to_text(merged.lock)
+    return checked_text(merged.lock)
 
 
 def _read(path: Path, name: str, reporter: Reporter) -> Lock:
@@ -80,7 +81,7 @@ def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, report
             f"{sides.path.name} does not fit the project (its files, or options of the command line)",
             hint=AGAIN,
         )
-    return to_text(replace(relocked, indexes=merged.lock.indexes, unknown=merged.lock.unknown))
+    return checked_text(replace(relocked, indexes=merged.lock.indexes, unknown=merged.lock.unknown))
 
 
 def _pins(merged: Merged) -> tuple[str, ...]:
