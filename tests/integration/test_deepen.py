@@ -289,7 +289,7 @@ def test_check_is_about_the_file_and_asks_no_index(deepening: Deepening) -> None
     deepening.write(HEAD + APP.replace("1.0", "2.0") + COLOURS + NATIVE + SHARED)
     code, told, asked = deepening.deepen("--check")
     assert (code, asked) == (1, [])
-    assert "pylock.toml now asks for 'app-lib==2.0' instead of 'app-lib==1.0'" in told
+    assert "pylock.toml now requires 'app-lib==2.0' instead of 'app-lib==1.0'" in told
     assert "deep-lock deepen" in told
     assert deepening.deepen()[0] == 0
     assert "app-lib==2.0" in _pins(deepening.lock)

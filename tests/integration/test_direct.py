@@ -25,8 +25,8 @@ def made(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
-        (TREE.format('["dep"]', "[]"), TREE.format('["dep<2"]', "[]"), "own now asks for 'dep<2' instead of 'dep'"),
-        (TREE.format("[]", "[]"), TREE.format("[]", '["tool"]'), "the [build-system] of own now asks for 'tool'"),
+        (TREE.format('["dep"]', "[]"), TREE.format('["dep<2"]', "[]"), "own now requires 'dep<2' instead of 'dep'"),
+        (TREE.format("[]", "[]"), TREE.format("[]", '["tool"]'), "the [build-system] of own now requires 'tool'"),
         (
             TREE.format("[]", "[]"),
             TREE.format("[]", "[]").replace("[build", 'requires-python = ">=3.9"\n[build'),

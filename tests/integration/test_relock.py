@@ -149,9 +149,9 @@ def test_dry_run_writes_nothing(made: Bench) -> None:
 @pytest.mark.parametrize(
     ("requirements", "reason"),
     [
-        (["lib", "dep"], "pyproject.toml now asks for 'dep'"),
-        ([], "pyproject.toml no longer asks for 'lib'"),
-        (["lib>=1"], "pyproject.toml now asks for 'lib>=1' instead of 'lib'"),
+        (["lib", "dep"], "pyproject.toml now requires 'dep'"),
+        ([], "pyproject.toml no longer requires 'lib'"),
+        (["lib>=1"], "pyproject.toml now requires 'lib>=1' instead of 'lib'"),
     ],
 )
 def test_check_says_which_input_changed(made: Bench, requirements: list[str], reason: str) -> None:
@@ -178,9 +178,9 @@ tool = {}
     [
         (["dep==1.0"], 0, "up to date"),
         (["Dep == 1.0", "dep==1.0"], 0, "up to date"),
-        (["dep"], 1, "extra-build-requires of 'tool' now asks for 'dep' instead of 'dep==1.0'"),
-        (["dep==1.0", "other"], 1, "extra-build-requires of 'tool' now asks for 'other'"),
-        ([], 1, "extra-build-requires of 'tool' no longer asks for 'dep==1.0'"),
+        (["dep"], 1, "extra-build-requires of 'tool' now requires 'dep' instead of 'dep==1.0'"),
+        (["dep==1.0", "other"], 1, "extra-build-requires of 'tool' now requires 'other'"),
+        ([], 1, "extra-build-requires of 'tool' no longer requires 'dep==1.0'"),
     ],
 )
 def test_check_says_which_addition_to_a_build_changed(made: Bench, added: list[str], code: int, reason: str) -> None:

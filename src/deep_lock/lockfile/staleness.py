@@ -1,4 +1,4 @@
-"""Whether a lock still fits what it was made from, told without the network, by meaning: never by a digest or the text.
+"""Whether a lock still fits its inputs, without the network: by meaning, and not by a digest or the text.
 
 Each reason is a sentence that names what changed.
 """
@@ -10,163 +10,123 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from deep_lock.lockfile.invariants import check_closed
 from deep_lock.lockfile.writer import ordered
-from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, OptionValue
+from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, LockedTree
 from deep_lock.models.requirement import Requirement, parse_requirement
 from deep_lock.parsing.toml import value_text
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
 
-Options = tuple[tuple[str, OptionValue], ...]
-_NOTHING = "nothing"
+Sentence = Callable[[str, str], str]
+"""Makes a sentence from the old text and the new one; one of them may be empty, never both."""
 
 
-def stale_reasons(
-    old: Lock,
-    *,
-    inputs: LockedInputs,
-    options: Options,
-    indexes: tuple[tuple[str, str], ...],
-    targets: tuple[LockedTarget, ...],
-    requires_python: str | None,
-    extras: tuple[str, ...],
-    groups: tuple[str, ...],
-    default_groups: tuple[str, ...] = (),
-    full_targets: tuple[Target, ...] = (),
-) -> tuple[str, ...]:
-    """Return why the lock must be made anew; empty where it need not.
+def stale_reasons(old: Lock, new: Lock, targets: tuple[Target, ...] = ()) -> tuple[str, ...]:
+    """Return the reasons to lock again; none where the lock is up to date.
 
-    The arguments are what a lock made now would say of its inputs. With ``full_targets`` the lock's own laws are
-    checked on each target too. Raises RequirementInvalid on a new requirement text that is none.
+    ``new`` is the head of the lock that would be made now: its packages and builds are not compared. ``targets`` as in
+    `check_closed`. Raises RequirementInvalid on an invalid requirement of ``new``.
     """
-    new = Lock(
-        inputs=inputs,
-        options=options,
-        indexes=indexes,
-        targets=targets,
-        requires_python=requires_python,
-        extras=extras,
-        dependency_groups=groups,
-        default_groups=default_groups,
-    )
     reasons = (
         *changed_settings(ordered(old), ordered(new)),
-        *(f"the lock contradicts itself: {untruth}" for untruth in check_closed(old, full_targets)),
+        *(f"the lock contradicts itself: {fault}" for fault in check_closed(old, targets)),
     )
     return tuple(dict.fromkeys(reasons))
 
 
 def changed_settings(old: Lock, new: Lock) -> Iterator[str]:
-    """Yield a sentence for each thing that two locks, both in order, were made from or for, and that differs."""
-    if not _same_python(old.requires_python, new.requires_python):
-        was, now = old.requires_python or _NOTHING, new.requires_python or _NOTHING
-        yield f"requires-python changed from {show(was)} to {show(now)}"
+    """Yield a sentence for each difference in the inputs, settings and targets of two locks, both in canonical order."""
+    yield from _changed_python("requires-python", old.requires_python, new.requires_python)
     yield from _changed_inputs(old.inputs, new.inputs)
     yield from _changed_names("extra", old.extras, new.extras)
     yield from _changed_names("dependency group", old.dependency_groups, new.dependency_groups)
     yield from _changed_names("default group", old.default_groups, new.default_groups)
-    yield from _changed_options(dict(old.options), dict(new.options))
+    yield from _changed_values(
+        {f"option {key}": value_text(value) for key, value in old.options},
+        {f"option {key}": value_text(value) for key, value in new.options},
+    )
     yield from _changed_indexes(dict(old.indexes), dict(new.indexes))
     yield from _changed_targets(old.targets, new.targets)
 
 
-def _same_python(old: str | None, new: str | None) -> bool:
+def _changed_python(subject: str, old: str | None, new: str | None) -> Iterator[str]:
     try:
-        return SpecifierSet(old or "") == SpecifierSet(new or "")
+        same = SpecifierSet(old or "") == SpecifierSet(new or "")
     except (InvalidSpecifier, ValueError):
-        return old == new
+        same = old == new
+    if not same:
+        yield f"{subject} changed from {show(old or 'nothing')} to {show(new or 'nothing')}"
 
 
-Telling = Callable[[str, str], str]
-"""Makes the sentence from what was and what is; one of them may be empty, never both."""
-
-
-def _asking(who: str) -> Telling:
-    def tell(old: str, new: str) -> str:
+def _requires(subject: str) -> Sentence:
+    def sentence(old: str, new: str) -> str:
         if not new:
-            return f"{who} no longer asks for {old}"
-        return f"{who} now asks for {new}" + (f" instead of {old}" if old else "")
+            return f"{subject} no longer requires {old}"
+        return f"{subject} now requires {new}" + (f" instead of {old}" if old else "")
 
-    return tell
+    return sentence
 
 
-def _ruling(what: str) -> Telling:
-    def tell(old: str, new: str) -> str:
+def _has(kind: str) -> Sentence:
+    def sentence(old: str, new: str) -> str:
         if not new:
-            return f"the {what} {old} is gone"
-        return f"the {what} {old} is now {new}" if old else f"there is a new {what}, {new}"
+            return f"the {kind} {old} was removed"
+        return f"the {kind} {old} is now {new}" if old else f"the {kind} {new} was added"
 
-    return tell
+    return sentence
 
 
 def _changed_inputs(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
     if old.sources != new.sources:
-        yield f"the lock was made from {_listed(old.sources)}, and would now be made from {_listed(new.sources)}"
-    who = show(new.sources[0]) if len(new.sources) == 1 else "the project"
-    yield from _changed_requirements(old.requirements, new.requirements, _asking(who))
+        was, now = (show(", ".join(sources)) or "nothing" for sources in (old.sources, new.sources))
+        yield f"the lock was made from {was}, but would now be made from {now}"
+    subject = show(new.sources[0]) if len(new.sources) == 1 else "the project"
+    yield from _changed_requirements(old.requirements, new.requirements, _requires(subject))
     yield from _changed_lists("extra", dict(old.extras), dict(new.extras))
     yield from _changed_lists("dependency group", dict(old.dependency_groups), dict(new.dependency_groups))
-    yield from _changed_requirements(old.constraints, new.constraints, _ruling("constraint"))
-    yield from _changed_requirements(old.overrides, new.overrides, _ruling("override"))
-    yield from _changed_requirements(old.build_constraints, new.build_constraints, _ruling("build constraint"))
-    yield from _changed_additions(dict(old.extra_build_requires), dict(new.extra_build_requires))
-    yield from _changed_settings(old, new)
-    yield from _changed_trees(old, new)
+    yield from _changed_requirements(old.constraints, new.constraints, _has("constraint"))
+    yield from _changed_requirements(old.overrides, new.overrides, _has("override"))
+    yield from _changed_requirements(old.build_constraints, new.build_constraints, _has("build constraint"))
+    was_added, is_added = dict(old.extra_build_requires), dict(new.extra_build_requires)
+    for name in sorted(was_added.keys() | is_added.keys()):
+        sentence = _requires(f"extra-build-requires of {name!r}")
+        yield from _changed_requirements(was_added.get(name, ()), is_added.get(name, ()), sentence)
+    # compared as they are: only the backend knows the meaning of a value, and of the order of a list
+    yield from _changed_values(_settings(old), _settings(new))
+    yield from _changed_trees({tree.path: tree for tree in old.trees}, {tree.path: tree for tree in new.trees})
     if old.build_requires is None and new.build_requires is not None:
-        yield "the project is now built itself, and its build is not locked"
+        yield "the project is now built, but its build is not locked"
     elif old.build_requires is not None and new.build_requires is None:
-        yield "the project is no longer built itself, and its build is locked"
+        yield "the project is no longer built, but its build is locked"
     else:
-        asking = _asking("the project's [build-system]")
-        yield from _changed_requirements(old.build_requires or (), new.build_requires or (), asking)
+        sentence = _requires("the project's [build-system]")
+        yield from _changed_requirements(old.build_requires or (), new.build_requires or (), sentence)
 
 
-def _changed_trees(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
-    was, now = {tree.path: tree for tree in old.trees}, {tree.path: tree for tree in new.trees}
-    yield from _changed_names("folder", was, now)
-    for path in sorted(was.keys() & now.keys()):
-        before, after = was[path], now[path]
-        if not _same_python(before.requires_python, after.requires_python):
-            was_python, is_python = before.requires_python or _NOTHING, after.requires_python or _NOTHING
-            yield f"requires-python of {show(path)} changed from {show(was_python)} to {show(is_python)}"
-        if (before.requirements is None) != (after.requirements is None):
-            state = "only its backend knows" if after.requirements is None else "its own files say"
-            yield f"what {show(path)} asks for, {state} now"
-        yield from _changed_requirements(before.requirements or (), after.requirements or (), _asking(show(path)))
-        asking = _asking(f"the [build-system] of {show(path)}")
-        yield from _changed_requirements(before.build_requires, after.build_requires, asking)
+def _settings(inputs: LockedInputs) -> dict[str, str]:
+    return {
+        f"config-settings of {name!r}: '{key}'": value_text(value)
+        for name, own in inputs.config_settings
+        for key, value in own
+    }
 
 
-def _listed(texts: Iterable[str]) -> str:
-    return show(", ".join(texts)) or _NOTHING
+def _changed_trees(old: Mapping[str, LockedTree], new: Mapping[str, LockedTree]) -> Iterator[str]:
+    yield from _changed_names("folder", old, new)
+    for path in sorted(old.keys() & new.keys()):
+        was, now = old[path], new[path]
+        yield from _changed_python(f"requires-python of {show(path)}", was.requires_python, now.requires_python)
+        if (was.requirements is None) != (now.requirements is None):
+            state = "known to its backend only" if now.requirements is None else "stated in its own files"
+            yield f"the requirements of {show(path)} are now {state}"
+        yield from _changed_requirements(was.requirements or (), now.requirements or (), _requires(show(path)))
+        sentence = _requires(f"the [build-system] of {show(path)}")
+        yield from _changed_requirements(was.build_requires, now.build_requires, sentence)
 
 
 def _changed_lists(kind: str, old: Mapping[str, tuple[str, ...]], new: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     yield from _changed_names(kind, old, new)
     for name in sorted(old.keys() & new.keys()):
-        yield from _changed_requirements(old[name], new[name], _asking(f"{kind} {name!r}"))
-
-
-def _changed_additions(old: Mapping[str, tuple[str, ...]], new: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    for name in sorted(old.keys() | new.keys()):
-        tell = _asking(f"extra-build-requires of {name!r}")
-        yield from _changed_requirements(old.get(name, ()), new.get(name, ()), tell)
-
-
-def _changed_settings(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
-    """Values are told as they are: what a backend makes of them, and of their order, only it knows."""
-    was, now = _settings(old), _settings(new)
-    for name, key in sorted(was.keys() | now.keys()):
-        what = f"config-settings of {name!r}: '{show(key)}'"
-        if (name, key) not in was:
-            yield f"{what} is new, with {show(now[name, key])}"
-        elif (name, key) not in now:
-            yield f"{what} is no longer set; it was {show(was[name, key])}"
-        elif was[name, key] != now[name, key]:
-            yield f"{what} changed from {show(was[name, key])} to {show(now[name, key])}"
-
-
-def _settings(inputs: LockedInputs) -> dict[tuple[str, str], str]:
-    return {(name, key): value_text(value) for name, own in inputs.config_settings for key, value in own}
+        yield from _changed_requirements(old[name], new[name], _requires(f"{kind} {name!r}"))
 
 
 def _changed_names(kind: str, old: Iterable[str], new: Iterable[str]) -> Iterator[str]:
@@ -175,12 +135,12 @@ def _changed_names(kind: str, old: Iterable[str], new: Iterable[str]) -> Iterato
     yield from (f"{kind} {name!r} was removed" for name in sorted(was - now))
 
 
-def _changed_requirements(old: tuple[str, ...], new: tuple[str, ...], tell: Telling) -> Iterator[str]:
-    """Tell changes project by project; order, spaces and spelling say nothing."""
+def _changed_requirements(old: tuple[str, ...], new: tuple[str, ...], sentence: Sentence) -> Iterator[str]:
+    """Yield changes by project; order, spaces and spelling have no meaning."""
     was, now = frozenset(map(parse_requirement, old)), frozenset(map(parse_requirement, new))
     removed, added = _by_name(was - now), _by_name(now - was)
     for name in sorted(removed.keys() | added.keys()):
-        yield tell(removed.get(name, ""), added.get(name, ""))
+        yield sentence(removed.get(name, ""), added.get(name, ""))
 
 
 def _by_name(requirements: Iterable[Requirement]) -> dict[str, str]:
@@ -190,16 +150,15 @@ def _by_name(requirements: Iterable[Requirement]) -> dict[str, str]:
     return {name: " and ".join(sorted(each)) for name, each in texts.items()}
 
 
-def _changed_options(old: Mapping[str, OptionValue], new: Mapping[str, OptionValue]) -> Iterator[str]:
-    was = {key: value_text(value) for key, value in old.items()}
-    now = {key: value_text(value) for key, value in new.items()}
-    for key in sorted(was.keys() | now.keys()):
-        if key not in was:
-            yield f"option {key} is new, with {show(now[key])}"
-        elif key not in now:
-            yield f"option {key} is no longer set; it was {show(was[key])}"
-        elif was[key] != now[key]:
-            yield f"option {key} changed from {show(was[key])} to {show(now[key])}"
+def _changed_values(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    for key in sorted(old.keys() | new.keys()):
+        subject = show(key, 400)
+        if key not in old:
+            yield f"{subject} is new, with {show(new[key])}"
+        elif key not in new:
+            yield f"{subject} is no longer set; it was {show(old[key])}"
+        elif old[key] != new[key]:
+            yield f"{subject} changed from {show(old[key])} to {show(new[key])}"
 
 
 def _changed_indexes(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
@@ -215,8 +174,8 @@ def _changed_targets(old: tuple[LockedTarget, ...], new: tuple[LockedTarget, ...
     yield from _changed_names("target", was, now)
     for name in sorted(was.keys() & now.keys()):
         if replace(was[name], unknown=()) != replace(now[name], unknown=()):
-            yield f"target {name!r} is described otherwise now: {_told(was[name])} became {_told(now[name])}"
+            yield f"target {name!r} changed from {_described(was[name])} to {_described(now[name])}"
 
 
-def _told(target: LockedTarget) -> str:
+def _described(target: LockedTarget) -> str:
     return show(f"Python {target.python} on {target.platform} where {target.marker}")

@@ -207,20 +207,9 @@ def check_lock(flags: LockOptions, *, existence_only: bool = False) -> tuple[Pat
 def _reasons(run: LockRequest) -> tuple[str, ...]:
     if run.old is None:
         return ("there is no lock",)
-    head = head_of(run)
     same = {target.name for target in run.old.targets} == {target.label for target in run.targets}
+    reasons = staleness.stale_reasons(run.old, head_of(run), run.targets if same else ())
     moved = ImportedHashes(run.gathered.foreign).moved(run.old)
-    reasons = staleness.stale_reasons(
-        run.old,
-        inputs=head.inputs,
-        options=head.options,
-        indexes=head.indexes,
-        targets=head.targets,
-        requires_python=head.requires_python,
-        extras=head.extras,
-        groups=head.dependency_groups,
-        full_targets=run.targets if same else (),
-    )
     return (*reasons, *moved)
 
 
