@@ -15,7 +15,7 @@ from msgspec.structs import fields
 from deep_lock.errors import DeepLockError, LockInvalid
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.lockfile.fields import parsed_version
-from deep_lock.lockfile.tables import Count, Document, Fault
+from deep_lock.lockfile.tables import KINDS, Count, Document, Fault
 from deep_lock.lockfile.writer import ordered
 from deep_lock.models.build_system import Evidence
 from deep_lock.models.lock import (
@@ -38,21 +38,6 @@ _MISSING = re.compile(r"Object missing required field `(.+)`")
 _NOT_ACCEPTED = re.compile(r"Object contains unknown field `(.+)`", re.DOTALL)
 _WRONG_KIND = re.compile(r"Expected `(.+?)(?: \| null)?`, got `(.+)`")
 _WRONG_CHOICE = re.compile(r"Invalid enum value '(.*)'", re.DOTALL)
-_WANTED = {
-    "str": "a string",
-    "int": "an integer",
-    "bool": "a boolean",
-    "datetime": "a date-time with its zone",
-    "array": "an array",
-    "object": "a table",
-}
-_FOUND = {
-    **_WANTED,
-    "float": "a float",
-    "datetime": "a date or time",
-    "date": "a date or time",
-    "time": "a date or time",
-}
 _CHOICES = {
     "ends": get_args(Ending),
     "evidence": get_args(Evidence),
@@ -205,7 +190,8 @@ def _in_our_words(message: str, path: str) -> tuple[str, str]:
         choices = _CHOICES[path.rpartition(".")[2]]
         reason = f"must be one of {', '.join(map(repr, choices))}, not {quote(match[1])}"
     elif match := _WRONG_KIND.fullmatch(message):
-        reason = f"must be {_WANTED.get(match[1], match[1])}, not {_FOUND.get(match[2], match[2])}"
+        wanted, found = KINDS.get(match[1], "a date-time with its zone"), KINDS.get(match[2], "a date or time")
+        reason = f"must be {wanted}, not {found}"
     elif message.startswith("Expected `datetime`"):
         reason = "must be a date-time with its zone, not a date or time"
     else:

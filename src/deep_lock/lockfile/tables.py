@@ -6,7 +6,7 @@ record is the record itself (`LockedBuild`, `LockedTarget`); the others return t
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import asdict
@@ -66,13 +66,24 @@ from deep_lock.sanitize import show
 MAX_INTEGER = 2**63 - 1
 """TOML's own bound."""
 
+Record = TypeVar("Record", bound=Struct)
 Texts = tuple[str, ...]
 Unknown = tuple[tuple[str, str], ...]
 """Keys of a newer revision with the TOML text of their values: the reader puts them into the table under this name."""
 Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
-_KINDS = {str: "a string", bool: "a boolean", int: "an integer", float: "a float", dict: "a table", list: "an array"}
+KINDS = {
+    "str": "a string",
+    "bool": "a boolean",
+    "int": "an integer",
+    "float": "a float",
+    "array": "an array",
+    "list": "an array",
+    "object": "a table",
+    "dict": "a table",
+}
+"""By the name of its type, in Python and in msgspec; the others are dates and times."""
 
 
 class Fault(ValueError):
@@ -133,6 +144,12 @@ def check_values(table: Struct, location: str = "") -> None:
             raise Fault(location + name.replace("_", "-"), reason)
 
 
+def _record(kind: type[Record], table: Struct, **values: object) -> Record:
+    """Return a record of these values, and for its other fields those of the table that have the same names."""
+    names = [name for name in kind.__struct_fields__ if name not in values and hasattr(table, name)]
+    return kind(**{name: getattr(table, name) for name in names}, **values)
+
+
 class _Table(Struct, frozen=True, kw_only=True, rename="kebab", gc=False):
     def __post_init__(self) -> None:
         check_values(self)
@@ -172,9 +189,7 @@ class FileTable(_Table, frozen=True, kw_only=True, rename="kebab"):
 
     def record(self) -> LockedFile:
         moment = None if self.upload_time is None else self.upload_time.astimezone(UTC)
-        return LockedFile(
-            name=self.name, url=self.url, path=self.path, sha256=self.hashes.sha256, upload_time=moment, size=self.size
-        )
+        return _record(LockedFile, self, sha256=self.hashes.sha256, upload_time=moment)
 
 
 class ArchiveTable(_Table, frozen=True, kw_only=True, rename="kebab"):
@@ -193,9 +208,7 @@ class ArchiveTable(_Table, frozen=True, kw_only=True, rename="kebab"):
             raise Fault("url", "or 'path' is the location of the file, and only one of them")
 
     def record(self) -> LockedArchive:
-        return LockedArchive(
-            url=self.url, path=self.path, size=self.size, sha256=self.hashes.sha256, subdirectory=self.subdirectory
-        )
+        return _record(LockedArchive, self, sha256=self.hashes.sha256)
 
 
 class VcsTable(_Table, frozen=True, kw_only=True, rename="kebab"):
@@ -214,13 +227,7 @@ class VcsTable(_Table, frozen=True, kw_only=True, rename="kebab"):
             raise Fault("url", "or 'path' is the location of the repository, and only one of them")
 
     def record(self) -> LockedVcs:
-        return LockedVcs(
-            url=self.url,
-            path=self.path,
-            requested_revision=self.requested_revision,
-            commit_id=self.commit_id,
-            subdirectory=self.subdirectory,
-        )
+        return _record(LockedVcs, self)
 
 
 class _SourcedTable(_Table, frozen=True, kw_only=True, rename="kebab"):
@@ -249,7 +256,7 @@ class ReferenceTable(_SourcedTable, frozen=True, kw_only=True):
     """One of ``packages.dependencies``."""
 
     def record(self) -> LockedReference:
-        return LockedReference(name=self.name, version=self.version, source=self.source)
+        return _record(LockedReference, self)
 
 
 class MarkTable(_Table, frozen=True, kw_only=True, rename="kebab"):
@@ -318,14 +325,10 @@ class PackageTable(_SourcedTable, frozen=True, kw_only=True, rename="kebab"):
             raise Fault("index", "is missing: only a package of files that have a path has no index")
 
     def record(self) -> LockedPackage:
-        return LockedPackage(
-            name=self.name,
-            version=self.version,
-            marker=self.marker,
-            requires_python=self.requires_python,
+        return _record(
+            LockedPackage,
+            self,
             dependencies=tuple(reference.record() for reference in self.dependencies),
-            index=self.index,
-            source=self.source,
             sdist=None if self.sdist is None else self.sdist.record(),
             wheels=tuple(wheel.record() for wheel in self.wheels),
             attestation_identities=tuple(tuple(sorted(each.items())) for each in self.attestation_identities),
@@ -400,20 +403,13 @@ class InputTable(_Table, frozen=True, kw_only=True, rename="kebab"):
         self.record()
 
     def record(self) -> LockedInputs:
-        return LockedInputs(
-            sources=self.sources,
-            pinned=self.pinned,
-            requirements=self.requirements,
+        return _record(
+            LockedInputs,
+            self,
             extras=_requirement_lists("extras", self.extras),
             dependency_groups=_requirement_lists("dependency-groups", self.dependency_groups),
-            constraints=self.constraints,
-            overrides=self.overrides,
-            build_constraints=self.build_constraints,
             extra_build_requires=_requirement_lists("extra-build-requires", self.extra_build_requires),
             config_settings=_config_settings("config-settings", self.config_settings),
-            build_requires=self.build_requires,
-            trees=self.trees,
-            unknown=self.unknown,
         )
 
 
@@ -421,7 +417,7 @@ class InputTable(_Table, frozen=True, kw_only=True, rename="kebab"):
 
 
 def _wrong_kind(location: str, wanted: str, value: object) -> Fault:
-    return Fault(location, f"must be {wanted}, not {_KINDS.get(type(value), 'a date or time')}")
+    return Fault(location, f"must be {wanted}, not {KINDS.get(type(value).__name__, 'a date or time')}")
 
 
 def _text(location: str, value: object, check: Check) -> str:
@@ -566,21 +562,18 @@ class Document(_Table, frozen=True, kw_only=True, rename="kebab"):
 
     def record(self) -> Lock:
         tool = self.tool.deep_lock
-        return Lock(
-            environments=self.environments,
-            requires_python=self.requires_python,
-            extras=self.extras,
-            dependency_groups=self.dependency_groups,
-            default_groups=self.default_groups,
+        return _record(
+            Lock,
+            self,
             version=tool.version,
             revision=tool.revision,
             inputs=tool.inputs.record(),
             options=tool.option_values(),
             indexes=tool.index_urls(),
             targets=tool.targets,
-            packages=tuple(package.record() for package in self.packages),
             builds=tool.builds,
             unknown=tool.unknown,
+            packages=tuple(package.record() for package in self.packages),
         )
 
 

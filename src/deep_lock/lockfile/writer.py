@@ -1,19 +1,20 @@
 """A Lock as the text of `deep.lock`: PEP 751 in its own key order, one file a line, one requirement a line.
 
-Law: the bytes depend on the content alone. No date, no tool version, no digest of the whole: those only make merge
-conflicts. No width: a line never breaks because it grew.
+Invariant: the bytes depend on the content alone. There is no date, no tool version and no digest of the whole, which
+would only make merge conflicts; and a line never breaks because it grew.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 from packaging.version import Version
 
 from deep_lock.errors import LockInvalid, UrlForbidden
 from deep_lock.lockfile.fields import folder_fault, parsed_version, repository_fault, requirement_fault, url_fault
-from deep_lock.models.build_system import ConfigSettings
+from deep_lock.lockfile.tables import MarkTable
 from deep_lock.models.lock import (
     CREATED_BY,
     LOCK_VERSION,
@@ -35,84 +36,80 @@ from deep_lock.models.lock import (
 )
 from deep_lock.parsing.toml import key_text, moment_text, quoted, value_text
 
+Item = TypeVar("Item")
+
 DEFAULT_INDEX = "default"
-_MARKS = (
-    "also-build",
-    "build",
-    "build-on",
-    "build-only",
-    "direct",
-    "hash-origin",
-    "license",
-    "metadata",
-    "no-source",
-    "sdist-only",
-    "yanked",
-)
+_MARKS = [key for key in MarkTable.__struct_encode_fields__ if key != "unknown"]
 
 
 @lru_cache(maxsize=16384)
 def _version(text: str) -> Version:
     version = parsed_version(text)
     if version is None:
-        raise LockInvalid(f"{text!r} is not a version and cannot be written to a lock")
+        raise LockInvalid(f"{text!r} is not a version, and cannot be written to a lock")
     return version
 
 
 def ordered(lock: Lock) -> Lock:
     """Return the lock in canonical order, times in UTC.
 
-    Packages and builds by name and version, files by name, arrays by text. `backend-path` keeps its order: it is a
-    search path. Environments stand as their targets do. Raises LockInvalid on a version that is none.
+    Packages and builds are sorted by name and version, files by name, arrays by text, environments as their targets.
+    ``backend-path`` keeps its order: it is a search path. Raises LockInvalid on an invalid version.
     """
     targets = tuple(sorted(lock.targets, key=lambda target: target.name))
-    places = {target.marker: place for place, target in reversed(list(enumerate(targets)))}
+    positions = {target.marker: position for position, target in reversed(list(enumerate(targets)))}
     return replace(
         lock,
-        environments=tuple(sorted(lock.environments, key=lambda marker: (places.get(marker, len(places)), marker))),
+        environments=_sorted(lock.environments, lambda marker: (positions.get(marker, len(positions)), marker)),
         requires_python=lock.requires_python or None,
-        extras=tuple(sorted(lock.extras)),
-        dependency_groups=tuple(sorted(lock.dependency_groups)),
-        default_groups=tuple(sorted(lock.default_groups)),
+        extras=_sorted(lock.extras),
+        dependency_groups=_sorted(lock.dependency_groups),
+        default_groups=_sorted(lock.default_groups),
         inputs=_ordered_inputs(lock.inputs),
-        options=tuple(sorted((key, _ordered_option(value)) for key, value in lock.options)),
-        indexes=tuple(sorted(lock.indexes, key=lambda index: (index[0] != DEFAULT_INDEX, index))),
+        options=_sorted((key, _ordered_option(value)) for key, value in lock.options),
+        indexes=_sorted(lock.indexes, lambda index: (index[0] != DEFAULT_INDEX, index)),
         targets=targets,
-        packages=tuple(sorted(map(_ordered_package, lock.packages), key=_package_key)),
-        builds=tuple(sorted(map(_ordered_build, lock.builds), key=_build_key)),
+        packages=_sorted(map(_ordered_package, lock.packages), _package_key),
+        builds=_sorted(map(_ordered_build, lock.builds), _build_key),
     )
+
+
+def _sorted(items: Iterable[Item], key: Callable[[Item], Any] | None = None) -> tuple[Item, ...]:
+    return tuple(sorted(items, key=key))  # type: ignore[type-var, arg-type]  # without a key, each Item here is comparable
+
+
+def _sorted_or_none(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if texts is None else _sorted(texts)
+
+
+def _sorted_lists(lists: Iterable[tuple[str, tuple[Item, ...]]]) -> tuple[tuple[str, tuple[Item, ...]], ...]:
+    return _sorted((name, _sorted(items)) for name, items in lists)
 
 
 def _ordered_inputs(inputs: LockedInputs) -> LockedInputs:
     return replace(
         inputs,
-        sources=tuple(sorted(inputs.sources)),
-        requirements=tuple(sorted(inputs.requirements)),
-        extras=tuple(sorted((name, tuple(sorted(texts))) for name, texts in inputs.extras)),
-        dependency_groups=tuple(sorted((name, tuple(sorted(texts))) for name, texts in inputs.dependency_groups)),
-        constraints=tuple(sorted(inputs.constraints)),
-        overrides=tuple(sorted(inputs.overrides)),
-        build_constraints=tuple(sorted(inputs.build_constraints)),
-        extra_build_requires=tuple(sorted((name, tuple(sorted(texts))) for name, texts in inputs.extra_build_requires)),
-        config_settings=tuple(sorted((name, tuple(sorted(own))) for name, own in inputs.config_settings)),
+        sources=_sorted(inputs.sources),
+        requirements=_sorted(inputs.requirements),
+        extras=_sorted_lists(inputs.extras),
+        dependency_groups=_sorted_lists(inputs.dependency_groups),
+        constraints=_sorted(inputs.constraints),
+        overrides=_sorted(inputs.overrides),
+        build_constraints=_sorted(inputs.build_constraints),
+        extra_build_requires=_sorted_lists(inputs.extra_build_requires),
+        config_settings=_sorted_lists(inputs.config_settings),
         build_requires=_sorted_or_none(inputs.build_requires),
-        trees=tuple(sorted(map(_ordered_tree, inputs.trees), key=lambda tree: tree.path)),
+        trees=_sorted(map(_ordered_tree, inputs.trees), lambda tree: tree.path),
     )
 
 
 def _ordered_tree(tree: LockedTree) -> LockedTree:
-    return replace(
-        tree, requirements=_sorted_or_none(tree.requirements), build_requires=tuple(sorted(tree.build_requires))
-    )
-
-
-def _sorted_or_none(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    return None if texts is None else tuple(sorted(texts))
+    return replace(tree, requirements=_sorted_or_none(tree.requirements), build_requires=_sorted(tree.build_requires))
 
 
 def _ordered_option(value: OptionValue) -> OptionValue:
     if isinstance(value, tuple):
-        return tuple(sorted(value))
+        return _sorted(value)
     return _in_utc(value) if isinstance(value, datetime) else value
 
 
@@ -129,52 +126,48 @@ def _ordered_file(file: LockedFile) -> LockedFile:
     return replace(file, upload_time=_in_utc(file.upload_time))
 
 
-def _reference_key(reference: LockedReference) -> tuple[str, bool, Version, str]:
-    version = reference.version
-    return reference.name, version is not None, _version(version or "0"), source_text(reference.source)
-
-
-def _package_key(entry: LockedPackage) -> tuple[str, bool, Version, str]:
+def _package_key(entry: LockedPackage | LockedReference) -> tuple[str, bool, Version, str]:
     return entry.name, entry.version is not None, _version(entry.version or "0"), source_text(entry.source)
+
+
+def _build_key(build: LockedBuild) -> tuple[str, bool, Version, str, str, tuple[str, ...]]:
+    version = _version(build.version or "0")
+    return build.name, build.version is not None, version, build.source or "", build.hook or "", build.targets
 
 
 def _ordered_package(entry: LockedPackage) -> LockedPackage:
     return replace(
         entry,
         requires_python=entry.requires_python or None,
-        dependencies=tuple(sorted(entry.dependencies, key=_reference_key)),
+        dependencies=_sorted(entry.dependencies, _package_key),
         sdist=None if entry.sdist is None else _ordered_file(entry.sdist),
-        wheels=tuple(sorted(map(_ordered_file, entry.wheels), key=lambda file: file.name)),
-        attestation_identities=tuple(sorted(tuple(sorted(identity)) for identity in entry.attestation_identities)),
-        build_on=tuple(sorted(entry.build_on)),
+        wheels=_sorted(map(_ordered_file, entry.wheels), lambda file: file.name),
+        attestation_identities=_sorted(map(_sorted, entry.attestation_identities)),
+        build_on=_sorted(entry.build_on),
     )
-
-
-def _ordered_members(members: tuple[EnvironmentMember, ...]) -> tuple[EnvironmentMember, ...]:
-    if any(member.dependencies for member in members):
-        members = tuple(
-            replace(member, dependencies=tuple(sorted(member.dependencies))) if member.dependencies else member
-            for member in members
-        )
-    return tuple(sorted(members, key=lambda member: (member.name, _version(member.version))))
 
 
 def _ordered_build(build: LockedBuild) -> LockedBuild:
     declared = build.declared_packages
     return replace(
         build,
-        targets=tuple(sorted(build.targets)),
-        requires=tuple(sorted(build.requires)),
-        requires_user=tuple(sorted(build.requires_user)),
+        targets=_sorted(build.targets),
+        requires=_sorted(build.requires),
+        requires_user=_sorted(build.requires_user),
         requires_dynamic=_sorted_or_none(build.requires_dynamic),
         packages=_ordered_members(build.packages),
         declared_packages=None if declared is None else _ordered_members(declared),
     )
 
 
-def _build_key(build: LockedBuild) -> tuple[str, bool, Version, str, str, tuple[str, ...]]:
-    version = _version(build.version or "0")
-    return build.name, build.version is not None, version, build.source or "", build.hook or "", build.targets
+def _ordered_members(members: tuple[EnvironmentMember, ...]) -> tuple[EnvironmentMember, ...]:
+    return _sorted(
+        (
+            replace(member, dependencies=_sorted(member.dependencies)) if member.dependencies else member
+            for member in members
+        ),
+        lambda member: (member.name, _version(member.version)),
+    )
 
 
 HEADER = '# Generated by deep-lock. Do not edit: run "deep-lock lock", verify with "deep-lock lock --check".'
@@ -196,9 +189,9 @@ def to_text(lock: Lock) -> str:
 
 
 def to_pylock(lock: Lock, comment: Iterable[str]) -> str:
-    """Return the lock as a plain PEP 751 file, in canonical order: no ``tool`` table, no build record, no mark.
+    """Return the lock as a plain PEP 751 file, in canonical order: without ``tool`` tables.
 
-    ``comment`` holds the lines of its head, each fit to be shown. Raises as `to_text`.
+    ``comment`` has the lines at the top, each safe to show. Raises as `to_text`.
     """
     lock = ordered(lock)
     lines = [*(f"# {line}" for line in comment), *_top_lines(lock)]
@@ -206,19 +199,6 @@ def to_pylock(lock: Lock, comment: Iterable[str]) -> str:
         lines += _package_lines(package)
     lines.append("")
     return "\n".join(lines)
-
-
-def _top_lines(lock: Lock) -> list[str]:
-    lines = [f"lock-version = {quoted(LOCK_VERSION)}"]
-    lines += _rows("environments", map(quoted, lock.environments))
-    lines += _text("requires-python", lock.requires_python)
-    lines += [f"extras = {value_text(lock.extras)}", f"dependency-groups = {value_text(lock.dependency_groups)}"]
-    lines += _list("default-groups", lock.default_groups)
-    lines.append(f"created-by = {quoted(CREATED_BY)}")
-    if not lock.packages:
-        # The key is required, and an array of tables with no tables cannot be said otherwise.
-        lines.append("packages = []")
-    return lines
 
 
 def _text(key: str, value: str | None) -> list[str]:
@@ -236,13 +216,9 @@ def _rows(key: str, values: Iterable[str]) -> list[str]:
     return [f"{key} = [", *rows, "]"] if rows else []
 
 
-def _rows_or_empty(key: str, values: Iterable[str]) -> list[str]:
-    """An array whose emptiness says something."""
-    return _rows(key, values) or [f"{key} = []"]
-
-
-def _unknown(pairs: tuple[tuple[str, str], ...]) -> list[str]:
-    return [f"{key_text(key)} = {text}" for key, text in pairs]
+def _rows_or_empty(key: str, values: Iterable[str] | None) -> list[str]:
+    """An array that may be empty; nothing where it is None."""
+    return [] if values is None else _rows(key, values) or [f"{key} = []"]
 
 
 def _requirements(texts: tuple[str, ...]) -> list[str]:
@@ -253,11 +229,40 @@ def _requirements(texts: tuple[str, ...]) -> list[str]:
     return [quoted(text) for text in texts]
 
 
+def _requirements_or_none(texts: tuple[str, ...] | None) -> list[str] | None:
+    return None if texts is None else _requirements(texts)
+
+
+def _pairs(pairs: Iterable[tuple[str, object]]) -> list[str]:
+    return [f"{key_text(key)} = {value_text(value)}" for key, value in pairs]
+
+
+def _unknown(pairs: tuple[tuple[str, str], ...]) -> list[str]:
+    return [f"{key_text(key)} = {text}" for key, text in pairs]
+
+
+def _section(name: str, lines: list[str]) -> list[str]:
+    return ["", f"[tool.deep-lock.{name}]", *lines] if lines else []
+
+
+def _top_lines(lock: Lock) -> list[str]:
+    return [
+        *_text("lock-version", LOCK_VERSION),
+        *_rows("environments", map(quoted, lock.environments)),
+        *_text("requires-python", lock.requires_python),
+        *_pairs([("extras", lock.extras), ("dependency-groups", lock.dependency_groups)]),
+        *_list("default-groups", lock.default_groups),
+        *_text("created-by", CREATED_BY),
+        # the key is required, and an array of tables cannot be empty
+        *([] if lock.packages else ["packages = []"]),
+    ]
+
+
 def _tool_lines(lock: Lock) -> list[str]:
     lines = ["", "[tool.deep-lock]", f"version = {lock.version}", f"revision = {lock.revision}"]
     lines += _unknown(lock.unknown)
     lines += _inputs_lines(lock.inputs)
-    lines += _section("options", [f"{key_text(key)} = {value_text(value)}" for key, value in lock.options])
+    lines += _section("options", _pairs(lock.options))
     indexes = [f"{key_text(name)} = {_url_text(url, f'index {name!r}')}" for name, url in lock.indexes]
     lines += _section("indexes", indexes)
     for target in lock.targets:
@@ -265,48 +270,45 @@ def _tool_lines(lock: Lock) -> list[str]:
     return lines
 
 
-def _section(name: str, lines: list[str]) -> list[str]:
-    return ["", f"[tool.deep-lock.{name}]", *lines] if lines else []
-
-
 def _inputs_lines(inputs: LockedInputs) -> list[str]:
-    lines = _list("sources", inputs.sources)
-    lines += ["pinned = true"] if inputs.pinned else []
-    lines += _rows("requirements", _requirements(inputs.requirements))
-    lines += _rows("constraints", _requirements(inputs.constraints))
-    lines += _rows("overrides", _requirements(inputs.overrides))
-    lines += _rows("build-constraints", _requirements(inputs.build_constraints))
-    if inputs.build_requires is not None:
-        lines += _rows_or_empty("build-requires", _requirements(inputs.build_requires))
-    lines += _unknown(inputs.unknown)
+    lines = [
+        *_list("sources", inputs.sources),
+        *(["pinned = true"] if inputs.pinned else []),
+        *_rows("requirements", _requirements(inputs.requirements)),
+        *_rows("constraints", _requirements(inputs.constraints)),
+        *_rows("overrides", _requirements(inputs.overrides)),
+        *_rows("build-constraints", _requirements(inputs.build_constraints)),
+        *_rows_or_empty("build-requires", _requirements_or_none(inputs.build_requires)),
+        *_unknown(inputs.unknown),
+    ]
     return [
         *_section("inputs", lines),
         *_section("inputs.extras", _named_requirements(inputs.extras)),
         *_section("inputs.dependency-groups", _named_requirements(inputs.dependency_groups)),
         *_section("inputs.extra-build-requires", _named_requirements(inputs.extra_build_requires)),
-        *(line for name, own in inputs.config_settings for line in _settings_lines(name, own)),
+        *(
+            line
+            for name, own in inputs.config_settings
+            for line in _section(f"inputs.config-settings.{key_text(name)}", _pairs(own))
+        ),
         *(line for tree in inputs.trees for line in _tree_lines(tree)),
     ]
 
 
-def _settings_lines(name: str, settings: ConfigSettings) -> list[str]:
-    return _section(
-        f"inputs.config-settings.{key_text(name)}",
-        [f"{key_text(key)} = {value_text(value)}" for key, value in settings],
-    )
+def _named_requirements(lists: tuple[tuple[str, tuple[str, ...]], ...]) -> list[str]:
+    return [line for name, texts in lists for line in _rows_or_empty(key_text(name), _requirements(texts))]
 
 
 def _tree_lines(tree: LockedTree) -> list[str]:
-    lines = ["", "[[tool.deep-lock.inputs.trees]]", *_text("path", tree.path)]
-    lines += _text("requires-python", tree.requires_python)
-    if tree.requirements is not None:
-        lines += _rows_or_empty("requirements", _requirements(tree.requirements))
-    lines += _rows_or_empty("build-requires", _requirements(tree.build_requires))
-    return [*lines, *_unknown(tree.unknown)]
-
-
-def _named_requirements(lists: tuple[tuple[str, tuple[str, ...]], ...]) -> list[str]:
-    return [line for name, texts in lists for line in _rows_or_empty(key_text(name), _requirements(texts))]
+    return [
+        "",
+        "[[tool.deep-lock.inputs.trees]]",
+        *_text("path", tree.path),
+        *_text("requires-python", tree.requires_python),
+        *_rows_or_empty("requirements", _requirements_or_none(tree.requirements)),
+        *_rows_or_empty("build-requires", _requirements(tree.build_requires)),
+        *_unknown(tree.unknown),
+    ]
 
 
 def _target_lines(target: LockedTarget) -> list[str]:
@@ -323,20 +325,21 @@ def _target_lines(target: LockedTarget) -> list[str]:
 
 def _package_lines(package: LockedPackage) -> list[str]:
     owner = f"{package.name} {package.version or ''}".rstrip()
-    lines = ["", "[[packages]]", *_text("name", package.name), *_text("version", package.version)]
-    lines += _text("marker", package.marker)
-    lines += _text("requires-python", package.requires_python)
-    lines += _rows("dependencies", map(_reference_text, package.dependencies))
-    if package.source is not None:
-        lines.append(_source_text(package.source, owner))
-    if package.index is not None:
-        lines.append(f"index = {_url_text(package.index, owner)}")
-    if package.sdist is not None:
-        lines.append(f"sdist = {_file_text(package.sdist)}")
-    lines += _rows("wheels", map(_file_text, package.wheels))
-    if package.attestation_identities:
-        lines.append(f"attestation-identities = {value_text([dict(each) for each in package.attestation_identities])}")
-    return lines
+    identities = [dict(identity) for identity in package.attestation_identities]
+    return [
+        "",
+        "[[packages]]",
+        *_text("name", package.name),
+        *_text("version", package.version),
+        *_text("marker", package.marker),
+        *_text("requires-python", package.requires_python),
+        *_rows("dependencies", map(_reference_text, package.dependencies)),
+        *([] if package.source is None else [_source_text(package.source, owner)]),
+        *([] if package.index is None else [f"index = {_url_text(package.index, owner)}"]),
+        *([] if package.sdist is None else [f"sdist = {_file_text(package.sdist)}"]),
+        *_rows("wheels", map(_file_text, package.wheels)),
+        *(_pairs([("attestation-identities", identities)]) if identities else []),
+    ]
 
 
 def _mark_lines(package: LockedPackage) -> list[str]:
@@ -411,26 +414,29 @@ def _member_text(member: EnvironmentMember) -> str:
 
 
 def _build_lines(build: LockedBuild) -> list[str]:
-    lines = ["", "[[tool.deep-lock.builds]]", *_text("name", build.name), *_text("version", build.version)]
-    lines += _text("source", build.source)
-    lines += _text("hook", build.hook)
-    lines += _text("sdist", build.sdist)
-    lines += _text("cargo-lock", build.cargo_lock)
-    lines += _text("needed", build.needed)
-    lines += _list("targets", build.targets)
-    lines += _text("backend", build.backend)
-    lines += _list("backend-path", build.backend_path)
-    lines += _rows("requires", _requirements(build.requires))
-    lines += _rows("requires-user", _requirements(build.requires_user))
-    lines += _text("requires-from", build.requires_from)
-    if build.requires_dynamic is not None:
-        lines += _rows_or_empty("requires-dynamic", _requirements(build.requires_dynamic))
-    lines += _text("conditional", build.conditional)
-    lines += _text("evidence", build.evidence)
-    lines += _text("observed-on", build.observed_on)
-    lines += _rows("packages", map(_member_text, build.packages))
-    if build.declared_packages is not None:
-        lines += _rows_or_empty("declared-packages", map(_member_text, build.declared_packages))
-    lines += _text("ends", build.ends)
-    lines += _unknown(build.unknown)
-    return lines
+    declared = build.declared_packages
+    return [
+        "",
+        "[[tool.deep-lock.builds]]",
+        *_text("name", build.name),
+        *_text("version", build.version),
+        *_text("source", build.source),
+        *_text("hook", build.hook),
+        *_text("sdist", build.sdist),
+        *_text("cargo-lock", build.cargo_lock),
+        *_text("needed", build.needed),
+        *_list("targets", build.targets),
+        *_text("backend", build.backend),
+        *_list("backend-path", build.backend_path),
+        *_rows("requires", _requirements(build.requires)),
+        *_rows("requires-user", _requirements(build.requires_user)),
+        *_text("requires-from", build.requires_from),
+        *_rows_or_empty("requires-dynamic", _requirements_or_none(build.requires_dynamic)),
+        *_text("conditional", build.conditional),
+        *_text("evidence", build.evidence),
+        *_text("observed-on", build.observed_on),
+        *_rows("packages", map(_member_text, build.packages)),
+        *_rows_or_empty("declared-packages", None if declared is None else map(_member_text, declared)),
+        *_text("ends", build.ends),
+        *_unknown(build.unknown),
+    ]
