@@ -1,7 +1,7 @@
-"""Makes targets from names: the one place, with `read_host`, that knows which Pythons exist and where this one runs.
+"""Makes targets from names, and reads the host: this module knows the Pythons that exist.
 
-A label tells all that tells targets apart: "cp313-x86_64-manylinux_2_28", free-threaded "cp313t-...", and where a full
-version was declared "cp312.4-..." (3.12.4) or "cp313t.2-..." (3.13.2, free-threaded).
+The label of a target is unique: "cp313-x86_64-manylinux_2_28", free-threaded "cp313t-...", and of a full version
+"cp312.4-..." (3.12.4) or "cp313t.2-..." (3.13.2, free-threaded).
 """
 
 import platform as running
@@ -23,7 +23,7 @@ from deep_lock.targets.platforms import expand_tags, name_platform, parse_platfo
 from deep_lock.targets.target import Target
 
 HOST = "host"
-"""The platform name that means: the machine that locks."""
+"""The platform name of the machine that locks."""
 
 DEFAULT_PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "arm64-macos_14", "x86_64-windows")
 
@@ -32,15 +32,15 @@ class Series(Struct, frozen=True, kw_only=True):
     """One minor version of CPython 3."""
 
     newest: int
-    """The newest micro version that was known when the table was written."""
+    """The newest micro version when the table was written."""
     released: date
     end_of_life: date
     """The last day with security fixes."""
 
 
-# A target of a minor version stands for its newest micro version, because that is what people install: with ".0",
-# a release that asks for "!=3.9.0" (cryptography did) or ">=3.9.1" would be passed over for no user's good.
-# From the release schedules (PEP 569 to PEP 790); extend it once a year, and the micros when convenient.
+# A target of a minor version has its newest micro version, which people install: with ".0", a release that requires
+# "!=3.9.0" (as cryptography did) or ">=3.9.1" would be excluded.
+# From the release schedules (PEP 569 to PEP 790); extend it once a year, and the micro versions when convenient.
 CPYTHON: Mapping[int, Series] = MappingProxyType(
     {
         8: Series(newest=20, released=date(2019, 10, 14), end_of_life=date(2024, 10, 7)),
@@ -63,22 +63,22 @@ _PYTHON = re.compile(
 
 
 class HostFacts(Struct, frozen=True, kw_only=True):
-    """What decides whether a backend that runs here tells the truth for a target."""
+    """The interpreter and the machine, which decide whether a build backend that runs here answers for a target."""
 
     implementation: str
     """"cpython", "pypy", ..."""
     python_full_version: str
     free_threaded: bool
     platform: str
-    """A platform name; empty where none fits this machine."""
+    """A platform name; empty if no name fits this machine."""
     machine: str
-    """``platform_machine`` here: a 32-bit Python on a 64-bit kernel says the kernel's."""
+    """``platform_machine`` of the host: a 32-bit Python on a 64-bit kernel has that of the kernel."""
 
 
-class _Python(Struct, frozen=True, kw_only=True):
+class _PythonVersion(Struct, frozen=True, kw_only=True):
     minor: int
     micro: str
-    """"4", "0rc1"; empty where only the minor version was declared."""
+    """"4", "0rc1"; empty if only the minor version was declared."""
     free_threaded: bool
 
     @property
@@ -86,7 +86,7 @@ class _Python(Struct, frozen=True, kw_only=True):
         if self.micro:
             return f"3.{self.minor}.{self.micro}"
         series = CPYTHON.get(self.minor)
-        # of a minor version that is newer than this table only its first release is certain to exist
+        # a minor version that is newer than this table has at least its first release
         return f"3.{self.minor}.{series.newest if series else 0}"
 
     @property
@@ -94,15 +94,15 @@ class _Python(Struct, frozen=True, kw_only=True):
         return f"cp3{self.minor}{'t' if self.free_threaded else ''}{f'.{self.micro}' if self.micro else ''}"
 
 
-def _parse_python(text: str) -> _Python:
+def _parse_python(text: str) -> _PythonVersion:
     match = _PYTHON.fullmatch(text)
     known = [f"3.{minor}" for minor in CPYTHON]
     if match is None or int(match["minor"]) < _OLDEST:
         close = get_close_matches(text[:40], known, n=1) if match is None else ()
-        meant = f"Did you mean {close[0]!r}? " if close else ""
+        suggestion = f"Did you mean {close[0]!r}? " if close else ""
         raise UsageError(
             f"{text[:40]!r} is not a Python version that can be a target",
-            hint=f'{meant}Known are CPython {", ".join(known)}, full versions such as "3.12.4", '
+            hint=f'{suggestion}Known are CPython {", ".join(known)}, full versions such as "3.12.4", '
             f'and free-threaded builds such as "3.14t".',
         )
     minor, free_threaded = int(match["minor"]), bool(match["t"])
@@ -111,43 +111,43 @@ def _parse_python(text: str) -> _Python:
             f"Python {text} does not exist: free-threaded builds begin with 3.{_FIRST_FREE_THREADED}t",
             hint=f'Declare "{text.removesuffix("t")}", or 3.{_FIRST_FREE_THREADED}t or newer.',
         )
-    return _Python(minor=minor, micro=match["micro"] or "", free_threaded=free_threaded)
+    return _PythonVersion(minor=minor, micro=match["micro"] or "", free_threaded=free_threaded)
 
 
 def make_target(python: str, platform: str, *, host: HostFacts | None) -> Target:
-    """Make the target of one Python on one platform.
+    """Return the target of one Python on one platform.
 
     ``python`` is "3.13", "3.13t" (free-threaded) or a full version, "3.12.4"; ``platform`` is a name that
-    `parse_platform` reads, or "host". ``host`` is the machine that may run build backends; None where none may.
+    `parse_platform` reads, or "host". ``host`` is the machine that runs build backends; None if no backend is run.
 
-    Raises UsageError that says what is known.
+    Raises UsageError, which lists the known names.
     """
-    wanted = _parse_python(python)
+    requested = _parse_python(python)
     system = parse_platform(_host_platform(host) if platform == HOST else platform)
-    tags, ranks = expand_tags(system, minor=wanted.minor, free_threaded=wanted.free_threaded)
-    full_version = wanted.full_version
+    tags, ranks = expand_tags(system, minor=requested.minor, free_threaded=requested.free_threaded)
+    full_version = requested.full_version
     environment = {
         "implementation_name": "cpython",
         "implementation_version": full_version,
         "os_name": system.variables["os_name"],
         "platform_machine": system.variables["platform_machine"],
         "platform_python_implementation": "CPython",
-        "platform_release": "",  # of no one machine: the spec's value for what cannot be computed
+        "platform_release": "",  # the specification's value for what cannot be computed
         "platform_system": system.variables["platform_system"],
         "platform_version": "",
         "python_full_version": full_version,
-        "python_version": f"3.{wanted.minor}",
+        "python_version": f"3.{requested.minor}",
         "sys_platform": system.variables["sys_platform"],
     }
     return Target(
-        label=f"{wanted.label}-{system.name}",
+        label=f"{requested.label}-{system.name}",
         python=python,
         python_full_version=full_version,
         platform=system.name,
         environment=MappingProxyType(environment),
         tags=tags,
         ranks=ranks,
-        host_faithful=host is not None and _is_faithful(host, wanted, system.name),
+        host_faithful=host is not None and _is_faithful(host, requested, system.name),
     )
 
 
@@ -160,26 +160,26 @@ def _host_platform(host: HostFacts | None) -> str:
     return host.platform
 
 
-def _is_faithful(host: HostFacts, wanted: _Python, platform: str) -> bool:
-    """Micro versions are not compared: a backend's answer has never been seen to depend on one."""
+def _is_faithful(host: HostFacts, requested: _PythonVersion, platform: str) -> bool:
+    """Micro versions are not compared: no backend's answer is known to depend on one."""
     if host.implementation != "cpython" or not host.platform:
         return False
-    if not host.python_full_version.startswith(f"3.{wanted.minor}."):
+    if not host.python_full_version.startswith(f"3.{requested.minor}."):
         return False
     here, there = parse_platform(host.platform), parse_platform(platform)
     same_machine = host.machine == there.variables["platform_machine"]
-    return host.free_threaded == wanted.free_threaded and same_machine and runs_as(here, there)
+    return host.free_threaded == requested.free_threaded and same_machine and runs_as(here, there)
 
 
 def runs_on(host: HostFacts, target: Target) -> bool:
-    """Whether a backend that runs on the host would tell the truth for the target: as `make_target` notes it."""
+    """Whether the answer of a backend that runs on the host is valid for the target (``Target.host_faithful``)."""
     return _is_faithful(host, _parse_python(target.python), target.platform)
 
 
 def host_target(host: HostFacts) -> Target:
-    """Make the target that is exactly this interpreter on this machine, micro version and all.
+    """Return the target of this interpreter on this machine, with its micro version.
 
-    Raises UsageError where the interpreter is not CPython or the platform has no name.
+    Raises UsageError if the interpreter is not CPython or the platform has no name.
     """
     if host.implementation != "cpython":
         raise UsageError(
@@ -190,11 +190,11 @@ def host_target(host: HostFacts) -> Target:
 
 
 def read_host() -> HostFacts:
-    """Read the running interpreter and its machine. Not done at import: it opens the interpreter's file."""
+    """Read the facts of the running interpreter and its machine. Not at import: it opens the interpreter's file."""
     environment = default_environment()
     return HostFacts(
         implementation=sys.implementation.name,
-        # "3.13.0+" is what a build between two releases says of itself
+        # a build between two releases has "3.13.0+"
         python_full_version=running.python_version().removesuffix("+"),
         free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
         platform=name_platform(platform_tags()),
@@ -203,20 +203,20 @@ def read_host() -> HostFacts:
 
 
 def default_pythons(requires_python: str | None, today: date) -> tuple[str, ...]:
-    """List the Pythons to lock for where none are declared, newest first.
+    """Return the Pythons to lock for if none are declared, newest first.
 
-    Every CPython minor that is released and not past its end of life at ``today`` and of which requires-python admits
-    any micro version; where it admits only minors past their end of life, those. An entry is the full version where
-    requires-python does not admit the one that the minor stands for (">=3.9,<=3.12" admits 3.12.0 of 3.12).
+    These are the CPython minor versions that are released and not past their end of life at ``today``, and of which
+    requires-python admits any micro version; if all of those are past their end of life, they are returned. An item is a
+    full version if requires-python does not admit the newest one (">=3.9,<=3.12" admits 3.12.0 of 3.12).
 
-    Raises ProjectInvalid on an invalid requires-python, UsageError where it admits no released CPython.
+    Raises ProjectInvalid on an invalid requires-python, UsageError if it admits no released CPython.
     """
     released = {minor: series for minor, series in sorted(CPYTHON.items(), reverse=True) if series.released <= today}
     try:
         specifier = SpecifierSet(requires_python or "")
         admitted = {minor: _admitted(specifier, minor, series.newest) for minor, series in released.items()}
     except (InvalidSpecifier, ValueError):
-        # ValueError: packaging turns digits to a number late, and Python refuses thousands of them
+        # ValueError: packaging parses numbers late, and Python refuses thousands of digits
         raise ProjectInvalid(f"requires-python {requires_python!r:.200} is not a valid version specifier") from None
     fitting = {minor: python for minor, python in admitted.items() if python is not None}
     if not fitting:
@@ -231,7 +231,7 @@ def default_pythons(requires_python: str | None, today: date) -> tuple[str, ...]
 
 
 def _admitted(specifier: SpecifierSet, minor: int, newest: int) -> str | None:
-    """The declaration of a minor version that fits: it, else its newest fitting micro, else one yet to be known."""
+    """The minor version if its newest micro version fits, else its newest fitting micro version, else a future one."""
     if specifier.contains(f"3.{minor}.{newest}"):
         return f"3.{minor}"
     for micro in (*range(newest - 1, -1, -1), *range(newest + 1, _FARTHEST_MICRO + 1)):

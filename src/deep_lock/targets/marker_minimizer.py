@@ -1,15 +1,16 @@
-"""Which few marker terms hold on some declared targets and on no others: a small boolean minimisation.
+"""The few marker terms that hold on some declared targets and on no others: a small boolean minimization.
 
-Targets stand in a grid: Pythons in order on one axis, (platform_machine, sys_platform) on the other. A set of targets
-is a set of cells, kept as the bits of a number. A term is a rectangle: Pythons that lie together (or all but one) x
-platforms that share a system or a machine (or all but those of one). Terms that touch no forbidden cell are taken
-greedily: one that holds on all that is left, else the cheapest text for each new cell. Free-threaded builds and levels of libc share a cell: markers have no
-word for them.
+Targets are cells of a grid: Pythons in order on one axis, (platform_machine, sys_platform) on the other. A set of cells
+is kept as the bits of a number. A term is a rectangle: neighboring Pythons (or all but one) x platforms that share a
+system or a machine (or all but those of one). Terms without a forbidden cell are chosen greedily: one that covers all
+remaining cells, else the one with the shortest text for each new cell. Free-threaded builds and levels of libc share a
+cell: no marker variable tells them apart.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import product
+from operator import attrgetter
 
 from msgspec import Struct
 from packaging.version import Version
@@ -17,11 +18,11 @@ from packaging.version import Version
 from deep_lock.targets.target import Target
 
 Literals = tuple[str, ...]
-"""Comparisons that are joined with ``and``; none of them holds an ``or``."""
+"""Comparisons that are joined with ``and``; none of them contains an ``or``."""
 
 
 class Term(Struct, frozen=True, kw_only=True):
-    """A rectangle of cells and how it is said."""
+    """A rectangle of cells and its text."""
 
     mask: int
     python: Literals
@@ -29,41 +30,30 @@ class Term(Struct, frozen=True, kw_only=True):
     text: str
 
 
-class Python(Struct, frozen=True, kw_only=True, eq=False):
-    """One place on the Python axis."""
+class Python(Struct, frozen=True, kw_only=True):
+    """One position on the Python axis."""
 
     full_version: str
     minor: str
     exact: bool
-    """A full version was declared: otherwise the minor version is meant, whatever its micro."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Python) and (other.full_version, other.minor) == (self.full_version, self.minor)
-
-    def __hash__(self) -> int:
-        return hash((self.full_version, self.minor))
+    """Whether a full version was declared, and not the minor version with any micro version."""
 
 
 class Grid(Struct, frozen=True, kw_only=True):
-    """The cells of declared targets, and every term that could be said about them."""
+    """The cells of declared targets, and every term that can be written about them."""
 
     cells: tuple[int, ...]
     """The cell of each declared target, as one bit."""
     terms: tuple[Term, ...]
 
 
-def variable(literal: str) -> str:
-    """The sort key of comparisons: the marker variable."""
-    return literal.split(" ", 1)[0]
-
-
 def conjunction(literals: Iterable[str]) -> str:
-    """Join comparisons with ``and``, by the name of the variable."""
-    return " and ".join(sorted(literals, key=variable))
+    """Join comparisons with ``and``, sorted by the marker variable."""
+    return " and ".join(sorted(literals, key=lambda literal: literal.split(" ", 1)[0]))
 
 
 def python_axis(declared: Iterable[Target]) -> tuple[Python, ...]:
-    """Place the Pythons of the targets in order."""
+    """Return the Pythons of the targets in order."""
     exact: dict[str, bool] = {}
     for target in declared:
         version = target.python_full_version
@@ -75,14 +65,14 @@ def python_axis(declared: Iterable[Target]) -> tuple[Python, ...]:
 
 
 def platform_of(target: Target) -> tuple[str, str]:
-    """The machine and the system, as markers say them."""
+    """The machine and the system, as marker variables."""
     return target.environment["platform_machine"], target.environment["sys_platform"]
 
 
 def _border(below: Python, above: Python) -> tuple[str, str]:
     """The comparisons that hold up to ``below`` and from ``above`` on.
 
-    Between micro versions a declared one is named, and inclusively: ``< '3.15.0'`` does not hold on 3.15.0rc1.
+    Between micro versions they name a declared one, and include it: ``< '3.15.0'`` does not hold on 3.15.0rc1.
     """
     if below.minor != above.minor:
         return f"python_version < '{above.minor}'", f"python_version >= '{above.minor}'"
@@ -92,9 +82,9 @@ def _border(below: Python, above: Python) -> tuple[str, str]:
 
 
 def _same(axis: tuple[Python, ...], first: int, last: int, operator: str) -> Literals:
-    """One comparison that tells the places from all others: they are one minor version, or one full version."""
+    """One comparison for these positions, if they are one minor version or one full version; else none."""
     here = axis[first]
-    sharing = [place for place, python in enumerate(axis) if python.minor == here.minor]
+    sharing = [position for position, python in enumerate(axis) if python.minor == here.minor]
     if sharing == list(range(first, last + 1)):
         return (f"python_version {operator} '{here.minor}'",)
     return (f"python_full_version {operator} '{here.full_version}'",) if here.exact and first == last else ()
@@ -109,12 +99,12 @@ def _span(axis: tuple[Python, ...], first: int, last: int) -> Literals:
 
 
 def _python_sets(axis: tuple[Python, ...]) -> dict[int, Literals]:
-    """Every set of Pythons that a few comparisons can say, as bits."""
+    """Every set of Pythons that a few comparisons can express, as bits."""
     sets: dict[int, Literals] = {}
     end = len(axis) - 1
     for first in range(len(axis)):
         for last in range(first, len(axis)):
-            bits = sum(1 << place for place in range(first, last + 1))
+            bits = sum(1 << position for position in range(first, last + 1))
             sets[bits] = _span(axis, first, last)
             unlike = _same(axis, first, last, "!=")
             if unlike and first > 0 and last < end:
@@ -123,17 +113,17 @@ def _python_sets(axis: tuple[Python, ...]) -> dict[int, Literals]:
 
 
 def _platform_sets(platforms: tuple[tuple[str, str], ...]) -> dict[int, Literals]:
-    """Every set of platforms that at most one comparison of each variable can say, as bits; the shortest way each."""
-    said: list[list[tuple[int, Literals]]] = []
+    """Every set of platforms that at most one comparison of each variable can express, as bits; each by its shortest text."""
+    options: list[list[tuple[int, Literals]]] = []
     for number, name in enumerate(("platform_machine", "sys_platform")):
         choices: list[tuple[int, Literals]] = [((1 << len(platforms)) - 1, ())]
         for value in sorted({platform[number] for platform in platforms}):
-            bits = sum(1 << place for place, platform in enumerate(platforms) if platform[number] == value)
+            bits = sum(1 << position for position, platform in enumerate(platforms) if platform[number] == value)
             choices.append((bits, (f"{name} == '{value}'",)))
             choices.append((((1 << len(platforms)) - 1) ^ bits, (f"{name} != '{value}'",)))
-        said.append(choices)
+        options.append(choices)
     sets: dict[int, Literals] = {}
-    for (machines, machine), (systems, system) in product(*said):
+    for (machines, machine), (systems, system) in product(*options):
         bits, literals = machines & systems, (*machine, *system)
         if bits and (bits not in sets or _cost(literals) < _cost(sets[bits])):
             sets[bits] = literals
@@ -147,9 +137,9 @@ def _cost(literals: Literals) -> tuple[int, int, str]:
 
 @lru_cache(maxsize=32)
 def grid(declared: tuple[Target, ...]) -> Grid:
-    """Lay out the cells of the targets."""
+    """Return the cells of the targets, and the terms."""
     axis = python_axis(declared)
-    versions = {python.full_version: place for place, python in enumerate(axis)}
+    versions = {python.full_version: position for position, python in enumerate(axis)}
     platforms = tuple(sorted({platform_of(target) for target in declared}))
     width = len(platforms)
     cells = tuple(
@@ -158,7 +148,7 @@ def grid(declared: tuple[Target, ...]) -> Grid:
     )
     terms = tuple(
         Term(
-            mask=sum(systems << (place * width) for place in range(len(axis)) if pythons >> place & 1),
+            mask=sum(systems << (position * width) for position in range(len(axis)) if pythons >> position & 1),
             python=python,
             platform=platform,
             text=conjunction((*python, *platform)),
@@ -170,16 +160,16 @@ def grid(declared: tuple[Target, ...]) -> Grid:
     return Grid(cells=cells, terms=terms)
 
 
-_ALTERNATIVE = 10  # characters that an `or` more may save
+_ALTERNATIVE = 10  # characters that one more `or` must save
 
 
 def _price(term: Term, left: int) -> tuple[float, int, str]:
-    """What a term costs for each cell that it adds; equal prices are told apart by the text, for the same answer always."""
+    """The cost of a term for each cell that it adds. The text breaks ties, so that the result is always the same."""
     return (len(term.text) + _ALTERNATIVE) / (term.mask & left).bit_count(), term.text.count("!="), term.text
 
 
 def cover(required: int, forbidden: int, terms: tuple[Term, ...]) -> tuple[Term, ...]:
-    """Choose terms that hold on every required cell and on no forbidden one. What they say elsewhere is free."""
+    """Choose terms that hold on every required cell and on no forbidden one, and anywhere else or not."""
     usable = [term for term in terms if term.mask & required and not term.mask & forbidden]
     chosen: list[Term] = []
     left = required
@@ -198,24 +188,19 @@ def cover(required: int, forbidden: int, terms: tuple[Term, ...]) -> tuple[Term,
     return tuple(chosen)
 
 
-def say(terms: tuple[Term, ...]) -> tuple[str, ...]:
-    """Write a cover as alternatives, sorted, with what several terms share written once."""
+_PYTHON: Callable[[Term], Literals] = attrgetter("python")
+_PLATFORM: Callable[[Term], Literals] = attrgetter("platform")
+
+
+def write(terms: tuple[Term, ...]) -> tuple[str, ...]:
+    """Write a cover as alternatives, sorted; comparisons that several terms share are written once."""
     alternatives: list[str] = []
     left = list(terms)
-    for share in (_python, _platform):
+    for share, rest in ((_PYTHON, _PLATFORM), (_PLATFORM, _PYTHON)):
         for shared in sorted({share(term) for term in left if share(term)}):
             group = [term for term in left if share(term) == shared]
             if len(group) > 1:
-                rest = _platform if share is _python else _python
                 inner = " or ".join(sorted(conjunction(rest(term)) for term in group))
                 alternatives.append(f"{conjunction(shared)} and ({inner})")
                 left = [term for term in left if term not in group]
     return tuple(sorted([*alternatives, *(term.text for term in left)]))
-
-
-def _python(term: Term) -> Literals:
-    return term.python
-
-
-def _platform(term: Term) -> Literals:
-    return term.platform

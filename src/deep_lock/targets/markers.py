@@ -1,7 +1,7 @@
-"""Markers as labels: the text that holds on exactly some of the declared targets, and on none of the others.
+"""Writes markers that hold on exactly some of the declared targets.
 
-What it says of machines that were not declared does not matter: a lock's ``environments`` turn those away. Every text
-is evaluated on every declared target before it is handed out (the house law: a marker must be exact).
+On other machines a marker may hold or not: the ``environments`` of a lock exclude them.
+Invariant: a marker is exact. Each text is evaluated on every declared target before it is returned.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,17 +22,17 @@ from deep_lock.targets.marker_minimizer import (
     grid,
     platform_of,
     python_axis,
-    say,
+    write,
 )
 from deep_lock.targets.target import Target
 
 
 class MarkerInexact(AssertionError):
-    """A marker does not say what it was made to say: a bug here, and no fault of any input."""
+    """A marker does not hold where it must, or holds where it must not: a bug of this module."""
 
 
 class Scope(Struct, frozen=True, kw_only=True, order=True):
-    """What an entry of the lock is for: the project itself, an extra of it, or a dependency group."""
+    """What requires a package of the lock: the project itself, an extra of it, or a dependency group."""
 
     kind: Literal["base", "extra", "group"]
     name: str = ""
@@ -42,33 +42,33 @@ class Scope(Struct, frozen=True, kw_only=True, order=True):
 BASE = Scope(kind="base")
 
 Part = tuple[frozenset[str], Scope]
-"""The labels of targets on which a scope wants an entry."""
+"""The labels of targets on which a scope requires a package."""
 
 
 def enlarge(chosen: Iterable[str], declared: tuple[Target, ...]) -> frozenset[str]:
-    """Add to the chosen labels those of declared targets that no marker tells from one of them.
+    """Add the labels of declared targets that no marker can distinguish from the chosen ones.
 
-    Such are a free-threaded build and the ordinary one, glibc and musl, two levels of glibc or of macOS.
+    Examples: a free-threaded build and the ordinary one, glibc and musl, two levels of glibc or of macOS.
     """
-    wanted = frozenset(chosen)
+    required = frozenset(chosen)
     table = grid(declared)
-    cells = _bits(wanted, declared, table)
+    cells = _bits(required, declared, table)
     return frozenset(target.label for target, cell in zip(declared, table.cells, strict=True) if cell & cells)
 
 
 def label_marker(chosen: frozenset[str], declared: tuple[Target, ...]) -> str | None:
     """Write the marker that holds on the chosen targets and on no other declared one; None where all are chosen.
 
-    Raises TargetsAlike where a target outside has the same markers as one inside: a caller that can live with the
-    larger set passes ``enlarge(chosen, declared)``. Raises ValueError on no label or one that is not declared.
+    Raises TargetsAlike if no marker can distinguish a chosen target from another one: a caller that accepts the larger
+    set passes ``enlarge(chosen, declared)``. Raises ValueError on no label or one that is not declared.
     """
     return with_scopes([(chosen, BASE)], declared)
 
 
 def with_scopes(parts: Sequence[Part], declared: tuple[Target, ...]) -> str | None:
-    """Write the marker of an entry that several scopes want, each on its own targets (PEP 751 extras and groups).
+    """Write the marker of a package that several scopes require, each on its own targets (PEP 751 extras and groups).
 
-    It holds on a target where base is there, or a scope that is there was selected. None where base is everywhere.
+    It holds on a target if base requires the package there, or a selected scope does. None if base does everywhere.
 
     Raises TargetsAlike and ValueError as `label_marker`.
     """
@@ -77,28 +77,28 @@ def with_scopes(parts: Sequence[Part], declared: tuple[Target, ...]) -> str | No
 
 @lru_cache(maxsize=4096)
 def _with_scopes(parts: frozenset[Part], declared: tuple[Target, ...]) -> str | None:
-    wanted: dict[Scope, frozenset[str]] = {}
+    required: dict[Scope, frozenset[str]] = {}
     for labels, scope in parts:
-        wanted[scope] = wanted.get(scope, frozenset()) | labels
-    if not any(wanted.values()) or not frozenset[str]().union(*wanted.values()) <= {
+        required[scope] = required.get(scope, frozenset()) | labels
+    if not any(required.values()) or not frozenset[str]().union(*required.values()) <= {
         target.label for target in declared
     }:
         raise ValueError("a marker needs labels, all of declared targets")
-    for labels in wanted.values():
-        _refuse_twins(labels, declared)
-    alternatives = _alternatives(wanted, declared)
+    for labels in required.values():
+        _refuse_alike(labels, declared)
+    alternatives = _alternatives(required, declared)
     text = None if alternatives is None else " or ".join(alternatives)
-    _verify(text, wanted, declared)
+    _verify(text, required, declared)
     return text
 
 
-def _refuse_twins(labels: frozenset[str], declared: tuple[Target, ...]) -> None:
+def _refuse_alike(labels: frozenset[str], declared: tuple[Target, ...]) -> None:
     more = sorted(enlarge(labels, declared) - labels)
     if more:
         like = next(target for target in declared if target.label == more[0])
         here = next(t.label for t in declared if t.label in labels and more[0] in enlarge([t.label], declared))
         raise TargetsAlike(
-            f"{here} and {like.label} need different entries, and no marker tells one from the other",
+            f"{here} and {like.label} need different packages, and no marker can distinguish them",
             hint="Declare one of the two targets only, or lock for them in two files.",
         )
 
@@ -111,24 +111,24 @@ def _bits(labels: frozenset[str], declared: tuple[Target, ...], table: Grid) -> 
     return bits
 
 
-def _alternatives(wanted: Mapping[Scope, frozenset[str]], declared: tuple[Target, ...]) -> list[str] | None:
-    """The ``or`` parts of a marker; None where it always holds. Where base holds, the other scopes may say anything."""
+def _alternatives(required: Mapping[Scope, frozenset[str]], declared: tuple[Target, ...]) -> list[str] | None:
+    """The ``or`` parts of a marker; None if it always holds. Where base holds, the parts of other scopes may hold or not."""
     table = grid(declared)
     everywhere = _bits(frozenset(target.label for target in declared), declared, table)
-    base = _bits(wanted.get(BASE, frozenset()), declared, table)
+    base = _bits(required.get(BASE, frozenset()), declared, table)
     if base == everywhere:
         return None
-    alternatives = list(say(cover(base, everywhere & ~base, table.terms)))
+    alternatives = list(write(cover(base, everywhere & ~base, table.terms)))
     scopes: dict[int, list[str]] = {}
-    for scope in sorted(wanted):
-        needed = _bits(wanted[scope], declared, table) & ~base
+    for scope in sorted(required):
+        needed = _bits(required[scope], declared, table) & ~base
         if needed:
             scopes.setdefault(needed, []).append(_selected(scope))
     for needed, selected in scopes.items():
         forbidden = everywhere & ~base & ~needed
         if forbidden:
-            places = say(cover(needed, forbidden, table.terms))
-            alternatives.append(f"{_either(selected)} and {_either(places)}")
+            platforms = write(cover(needed, forbidden, table.terms))
+            alternatives.append(f"{_either(selected)} and {_either(platforms)}")
         else:
             alternatives.extend(selected)
     return alternatives
@@ -142,17 +142,17 @@ def _either(alternatives: Sequence[str]) -> str:
     return alternatives[0] if len(alternatives) == 1 else f"({' or '.join(alternatives)})"
 
 
-def _verify(text: str | None, wanted: Mapping[Scope, frozenset[str]], declared: tuple[Target, ...]) -> None:
-    """Evaluate the text as an installer would: nothing selected, everything, and each scope alone.
+def _verify(text: str | None, required: Mapping[Scope, frozenset[str]], declared: tuple[Target, ...]) -> None:
+    """Evaluate the text as an installer does: with nothing selected, everything, and each scope alone.
 
-    An entry is wanted by one scope or another, never by two together, so that these are enough.
+    These are enough: no package is required by a combination of scopes.
     """
     marker = _parse(text)
-    scopes = sorted(scope for scope in wanted if scope != BASE)
+    scopes = sorted(scope for scope in required if scope != BASE)
     for target in declared:
-        always = target.label in wanted.get(BASE, frozenset())
+        always = target.label in required.get(BASE, frozenset())
         for selected in ([], scopes, *([scope] for scope in scopes)):
-            expected = always or any(target.label in wanted[scope] for scope in selected)
+            expected = always or any(target.label in required[scope] for scope in selected)
             if _evaluate(marker, target, selected) != expected:
                 raise MarkerInexact(f"{text!r} on {target.label} with {selected}")
 
@@ -175,9 +175,9 @@ def _evaluate(marker: Marker | None, target: Target, selected: Sequence[Scope]) 
 
 
 def environment_marker(target: Target, declared: tuple[Target, ...]) -> str:
-    """Write the marker that names a target: its machine and system, and its Python where several are declared.
+    """Write the marker of a target: its machine and system, and its Python if several are declared.
 
-    It holds on no other declared target, but on those that no marker tells from it (see `enlarge`).
+    It holds on no other declared target, except those that no marker can distinguish from it (see `enlarge`).
     """
     named = _python_name(target, declared) if len(python_axis(declared)) > 1 else ()
     text = conjunction((*_platform_name(platform_of(target)), *named))
@@ -194,7 +194,7 @@ def _platform_name(platform: tuple[str, str]) -> Literals:
 
 
 def _python_name(target: Target, declared: tuple[Target, ...]) -> Literals:
-    """A minor version is all its micro versions but those that are declared beside it."""
+    """A minor version includes all its micro versions, except those that are declared themselves."""
     axis = python_axis(declared)
     here = next(python for python in axis if python.full_version == target.python_full_version)
     if here.exact:
@@ -204,10 +204,10 @@ def _python_name(target: Target, declared: tuple[Target, ...]) -> Literals:
 
 
 def environments(declared: tuple[Target, ...], requires_python: str | None = None) -> tuple[str, ...]:
-    """Write the ``environments`` of a lock (PEP 751): one for each platform, in declared order, where Pythons allow.
+    """Write the ``environments`` of a lock (PEP 751), in declared order; one for each platform if its Pythons allow it.
 
-    Each declared target is in one, and no other Python minor version or platform is: a lock is exact for its targets
-    and for nothing else. What ``requires_python``, the lock's own key, already keeps out is not said again.
+    They include each declared target, and no other Python minor version or platform: a lock is exact for its targets
+    alone. Pythons that ``requires_python``, a key of the lock too, excludes are not excluded again.
     """
     admitted = _admitted_minors(requires_python)
     texts: dict[str, None] = {}
@@ -242,7 +242,7 @@ def _python_clauses(axis: tuple[Python, ...], admitted: frozenset[int]) -> list[
 
 
 def _run(first: int, last: int, admitted: frozenset[int]) -> Literals:
-    """The bounds of a run of minor versions that are not there already."""
+    """The bounds of a run of minor versions, where requires-python has none."""
     if first == last:
         return (f"python_version == '3.{first}'",)
     low = (f"python_version >= '3.{first}'",) if any(minor < first for minor in admitted) else ()
@@ -250,16 +250,16 @@ def _run(first: int, last: int, admitted: frozenset[int]) -> Literals:
     return (*low, *high)
 
 
-_BEFORE, _AFTER = -1, 99  # stand for Python 2 and Python 4 among the minor versions of 3
+_BEFORE, _AFTER = -1, 99  # Python 2 and Python 4, as minor versions of 3
 
 
 def _admitted_minors(requires_python: str | None) -> frozenset[int]:
-    """The minor versions of Python 3 of which requires-python admits any."""
+    """The minor versions of Python 3 of which requires-python admits any micro version."""
     try:
         specifier = SpecifierSet(requires_python or "")
         samples: dict[int, tuple[str, ...]] = {minor: (f"3.{minor}.0", f"3.{minor}.99") for minor in range(40)}
         samples |= {_BEFORE: ("2.7.18",), _AFTER: ("4.0.0",)}
         return frozenset(minor for minor, versions in samples.items() if any(map(specifier.contains, versions)))
     except (InvalidSpecifier, ValueError):
-        # it keeps nothing out, so everything is said
+        # an invalid specifier excludes nothing
         return frozenset((_BEFORE, *range(40), _AFTER))

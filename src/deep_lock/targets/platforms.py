@@ -1,9 +1,9 @@
 """Platforms by name: the marker variables and the wheel tags of each.
 
-A name says a machine, a system, and how old a system may be: "x86_64-manylinux_2_28" is every Linux with glibc 2.28 or
-newer. The tags are those that `packaging.tags` gives on such a system, in its order (PEP 425, PEP 600, PEP 656): what
-an installer would take there is what is locked. They are joined as text because packaging's Tag objects cost ten times
-as much; a test holds the two equal.
+A name has a machine, a system, and the oldest version of the system: "x86_64-manylinux_2_28" is every Linux with glibc
+2.28 or newer. The tags are those of `packaging.tags` on such a system, in its order (PEP 425, PEP 600, PEP 656), so
+that the lock has what an installer would choose. They are joined as text because packaging's Tag objects take ten times
+as long; a test compares the two.
 """
 
 import re
@@ -20,8 +20,8 @@ from deep_lock.errors import UsageError
 
 System = Literal["manylinux", "musllinux", "macos", "windows"]
 
-# The oldest glibc minor that an installer looks back to; no tag below it exists.
-_GLIBC_FLOOR: Mapping[str, int] = MappingProxyType(
+# The oldest glibc minor version that has a tag.
+_OLDEST_GLIBC: Mapping[str, int] = MappingProxyType(
     {"x86_64": 5, "i686": 5, "aarch64": 17, "armv7l": 17, "ppc64le": 17, "s390x": 17, "riscv64": 17}
 )
 _GLIBC_ALIAS: Mapping[int, str] = MappingProxyType({17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"})
@@ -30,7 +30,7 @@ _WINDOWS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"x86_64": ("AMD64", "win_amd64"), "arm64": ("ARM64", "win_arm64"), "x86": ("x86", "win32")}
 )
 _MAC_MACHINES = ("arm64", "x86_64")
-_OLDEST_MAC = 4  # of 10.x: before it there were no x86_64 machines
+_OLDEST_MAC = 4  # of 10.x: the first on x86_64 machines
 _SYSTEMS: Mapping[str, System] = MappingProxyType(
     {"manylinux": "manylinux", "musllinux": "musllinux", "macos": "macos", "windows": "windows"}
 )
@@ -52,17 +52,17 @@ _TAG = re.compile(rf"(?P<system>manylinux|musllinux|macosx)_{_NUMBER}_{_NUMBER}_
 
 
 class Platform(Struct, frozen=True, kw_only=True, eq=False):
-    """One platform that a target may have. Equal where the name is."""
+    """A platform. Two are equal if their names are."""
 
     name: str
     """"x86_64-manylinux_2_28"."""
     system: System
     machine: str
-    """As in the name; the marker variable may spell it otherwise."""
+    """As in the name; the marker variable may have another spelling."""
     level: tuple[int, int]
-    """The oldest glibc, musl or macOS that the name admits; (0, 0) on Windows."""
+    """The oldest glibc, musl or macOS of the name; (0, 0) on Windows."""
     variables: Mapping[str, str]
-    """The marker variables that the platform decides."""
+    """The marker variables of the platform."""
     tags: tuple[str, ...]
     """Platform tags, best first."""
 
@@ -78,12 +78,12 @@ def _platform_tags(system: System, machine: str, level: tuple[int, int]) -> tupl
         return (_WINDOWS[machine][1],)
     if system == "macos":
         return tuple(mac_platforms(level, machine))
-    # packaging 26.3 puts what was built on the machine itself before what fits any machine
+    # packaging 26.3 puts the tag of wheels that were built on the machine itself first
     tags = [f"linux_{machine}"]
     if system == "musllinux":
         tags += [f"musllinux_1_{minor}_{machine}" for minor in range(level[1], -1, -1)]
         return tuple(tags)
-    for minor in range(level[1], _GLIBC_FLOOR[machine] - 1, -1):
+    for minor in range(level[1], _OLDEST_GLIBC[machine] - 1, -1):
         tags.append(f"manylinux_2_{minor}_{machine}")
         if minor in _GLIBC_ALIAS:
             tags.append(f"{_GLIBC_ALIAS[minor]}_{machine}")
@@ -91,37 +91,37 @@ def _platform_tags(system: System, machine: str, level: tuple[int, int]) -> tupl
 
 
 def _level(system: System, machine: str, first: str | None, second: str | None) -> tuple[int, int] | None:
-    """Read the numbers of a platform name; None where no such platform exists."""
+    """Return the numbers of a platform name; None if no such platform exists."""
     major, minor = int(first or 0), int(second or 0)
     if system == "windows":
         return (0, 0) if machine in _WINDOWS else None
     if system == "macos":
-        # until macOS 10 the second number names the release, from 11 on the first alone does
+        # up to macOS 10 the second number is the release, from 11 on the first one
         old = machine == "x86_64" and major == 10 and minor >= _OLDEST_MAC
         new = machine in _MAC_MACHINES and major > 10 and second is None
         return (major, minor) if old or new else None
-    if machine not in _GLIBC_FLOOR or second is None:
+    if machine not in _OLDEST_GLIBC or second is None:
         return None
     if system == "musllinux":
         return (1, minor) if major == 1 else None
-    return (2, minor) if major == 2 and minor >= _GLIBC_FLOOR[machine] else None
+    return (2, minor) if major == 2 and minor >= _OLDEST_GLIBC[machine] else None
 
 
 def _spellings() -> dict[str, str]:
-    """What people may type, each with the name that they may mean."""
+    """Spellings that users may type, each with the name that they may mean."""
     names = [
-        *(f"{machine}-manylinux_2_{minor}" for machine in _GLIBC_FLOOR for minor in (17, 28, 34, 39)),
-        *(f"{machine}-musllinux_1_2" for machine in _GLIBC_FLOOR),
+        *(f"{machine}-manylinux_2_{minor}" for machine in _OLDEST_GLIBC for minor in (17, 28, 34, 39)),
+        *(f"{machine}-musllinux_1_2" for machine in _OLDEST_GLIBC),
         *(f"{machine}-macos_{major}" for machine in _MAC_MACHINES for major in (11, 12, 13, 14, 15, 26)),
         *(f"{machine}-windows" for machine in _WINDOWS),
     ]
     spellings = {name: name for name in names} | {"i686-windows": "x86-windows", "aarch64-windows": "arm64-windows"}
-    for machine, floor in _GLIBC_FLOOR.items():
+    for machine, oldest in _OLDEST_GLIBC.items():
         spellings[f"{machine}-linux"] = f"{machine}-manylinux_2_28"
         spellings |= {
             f"{machine}-{alias}": f"{machine}-manylinux_2_{minor}"
             for minor, alias in _GLIBC_ALIAS.items()
-            if minor >= floor
+            if minor >= oldest
         }
     return spellings
 
@@ -129,20 +129,20 @@ def _spellings() -> dict[str, str]:
 def _unknown(name: str) -> UsageError:
     spellings = _spellings()
     close = get_close_matches(name[:80].lower(), spellings, n=1)
-    meant = f"Did you mean {spellings[close[0]]!r}? " if close else ""
-    linux = "{" + ",".join(_GLIBC_FLOOR) + "}"
+    suggestion = f"Did you mean {spellings[close[0]]!r}? " if close else ""
+    linux = "{" + ",".join(_OLDEST_GLIBC) + "}"
     return UsageError(
-        f"{name[:80]!r} is not a platform that is known",
-        hint=f"{meant}Known are {linux}-manylinux_2_N (glibc) and -musllinux_1_N (musl), {{{','.join(_MAC_MACHINES)}}}"
+        f"{name[:80]!r} is not a known platform",
+        hint=f"{suggestion}Known are {linux}-manylinux_2_N (glibc) and -musllinux_1_N (musl), {{{','.join(_MAC_MACHINES)}}}"
         f"-macos_N, {{{','.join(_WINDOWS)}}}-windows, and host.",
     )
 
 
 @lru_cache(maxsize=256)
 def parse_platform(name: str) -> Platform:
-    """Read a platform name such as "aarch64-musllinux_1_2", "x86_64-macos_10_15" or "arm64-windows".
+    """Parse a platform name such as "aarch64-musllinux_1_2", "x86_64-macos_10_15" or "arm64-windows".
 
-    Raises UsageError that says what is known, with the nearest known name.
+    Raises UsageError, which lists the known names and suggests the nearest one.
     """
     match = _NAME.fullmatch(name)
     if match is None:
@@ -170,10 +170,7 @@ def parse_platform(name: str) -> Platform:
 
 
 def name_platform(tags: Iterable[str]) -> str:
-    """Name the platform of a machine by its own platform tags, best first; empty where no name fits it.
-
-    The tags are what `packaging.tags.platform_tags` says there.
-    """
+    """Return the name of a machine's platform, from its `packaging.tags.platform_tags`, best first; "" if none fits."""
     for tag in tags:
         name = _name_of_tag(tag)
         if name:
@@ -197,16 +194,16 @@ def _name_of_tag(tag: str) -> str:
     return f"{machine}-{match['system']}_{major}_{minor}"
 
 
-def runs_as(host: Platform, wanted: Platform) -> bool:
-    """Whether what holds for ``wanted`` can be seen on ``host``: same machine and libc, and nothing too old."""
-    return (host.system, host.machine) == (wanted.system, wanted.machine) and host.level >= wanted.level
+def runs_as(host: Platform, requested: Platform) -> bool:
+    """Whether ``host`` runs what ``requested`` does: the same machine and libc, in no older version."""
+    return (host.system, host.machine) == (requested.system, requested.machine) and host.level >= requested.level
 
 
 @lru_cache(maxsize=256)
 def expand_tags(platform: Platform, *, minor: int, free_threaded: bool) -> tuple[tuple[str, ...], Mapping[str, int]]:
-    """List the wheel tags of CPython 3.``minor`` on a platform, best first, and the place of each.
+    """Return the wheel tags of CPython 3.``minor`` on a platform, best first, and the rank of each.
 
-    The order is that of `packaging.tags.cpython_tags` and `compatible_tags`. A free-threaded build takes ``abi3t``
+    The order is that of `packaging.tags.cpython_tags` and `compatible_tags`. A free-threaded build accepts ``abi3t``
     (PEP 803) and never ``abi3`` (PEP 703).
     """
     interpreter, stable = f"cp3{minor}", "abi3t" if free_threaded else "abi3"
@@ -222,4 +219,4 @@ def expand_tags(platform: Platform, *, minor: int, free_threaded: bool) -> tuple
     tags += [f"{python}-none-{tag}" for python in generic for tag in platform.tags]
     tags.append(f"{interpreter}-none-any")
     tags += [f"{python}-none-any" for python in generic]
-    return tuple(tags), MappingProxyType({tag: place for place, tag in enumerate(tags)})
+    return tuple(tags), MappingProxyType({tag: rank for rank, tag in enumerate(tags)})

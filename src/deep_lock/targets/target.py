@@ -1,7 +1,6 @@
-"""A target: one Python minor version on one platform, as a marker environment and a ranked list of wheel tags.
+"""A target: one Python version on one platform, as a marker environment and a ranked list of wheel tags.
 
-A lock is exact for each of its declared targets, and for nothing else. This file is the record and the two questions
-that are asked of it; `targets.py` beside it makes targets from names.
+A lock is exact for each of its declared targets, and for nothing else. `factory` makes targets from names.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 
 class Target(Struct, frozen=True, kw_only=True, eq=False):
-    """Equal where the label is: labels are made from all that tells targets apart."""
+    """A declared target. Two are equal if their labels are: the label has all that differs between targets."""
 
     label: str
     """"cp313-x86_64-manylinux_2_28"; free-threaded "cp313t-...". """
@@ -24,13 +23,13 @@ class Target(Struct, frozen=True, kw_only=True, eq=False):
     platform: str
     """"x86_64-manylinux_2_28"."""
     environment: Mapping[str, str]
-    """Every marker variable of the dependency specifiers spec but ``extra``."""
+    """Every marker variable of the dependency specifiers specification except ``extra``."""
     tags: tuple[str, ...]
     """Wheel tags as text, best first."""
     ranks: Mapping[str, int]
-    """Each tag's place in ``tags``."""
+    """The position of each tag in ``tags``."""
     host_faithful: bool
-    """Whether a backend run on this machine would tell the truth for the target."""
+    """Whether the answer of a build backend that runs on this machine is valid for the target."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Target) and other.label == self.label
@@ -43,7 +42,7 @@ class Target(Struct, frozen=True, kw_only=True, eq=False):
 
 
 def rank(tags: str, target: Target) -> int | None:
-    """How good a wheel with this compressed tag set is for the target: 0 is best, None is no fit."""
+    """Return the rank of a wheel with this compressed tag set on the target: 0 is the best, None does not fit."""
     best: int | None = None
     pythons, abis, platforms = tags.rsplit("-", 2) if tags.count("-") >= 2 else ("", "", "")
     ranks = target.ranks
@@ -55,10 +54,10 @@ def rank(tags: str, target: Target) -> int | None:
 
 
 def holds(marker: Marker | None, target: Target, extras: Iterable[str] = ("",)) -> bool:
-    """Whether the marker holds on the target, for any one of the extras ("" is none).
+    """Whether the marker holds on the target with any one of the extras ("" is none).
 
-    Raises packaging's UndefinedEnvironmentName or UndefinedComparison on a marker that cannot be evaluated: the
-    caller makes the candidate ineligible, and says so (dependency specifiers).
+    Raises UnevaluableMarker on a marker that cannot be evaluated: the caller ignores the candidate, with a warning
+    (dependency specifiers).
     """
     if marker is None:
         return True
@@ -74,7 +73,7 @@ def _specifier(text: str) -> SpecifierSet | None:
 
 
 def python_fits(requires_python: str | None, target: Target) -> bool:
-    """Whether Requires-Python admits the target. An invalid specifier fits nothing: that one file is left out."""
+    """Whether Requires-Python admits the target. An invalid specifier admits none, so that its file is excluded."""
     if not requires_python:
         return True
     return _python_fits(requires_python, target.python_full_version)

@@ -321,7 +321,7 @@ def test_targets_that_no_marker_distinguishes() -> None:
     ordinary, free = (make_target(python, "x86_64-manylinux_2_28", host=read_host()) for python in ("3.13", "3.13t"))
     entry, first = built("a 1.0", "helper 1.0", targets=[ordinary.label])
     _, second = built("a 1.0", "helper 2.0", targets=[free.label])
-    with pytest.raises(TargetsAlike, match="no marker tells"):
+    with pytest.raises(TargetsAlike, match="no marker can distinguish"):
         constraints(
             world((entry, first), (tool("helper 2.0"), second), tools=["helper 1.0"], targets=[ordinary, free]),
             per_sdist=False,

@@ -258,7 +258,7 @@ def test_environments_turn_others_away() -> None:
 @pytest.mark.parametrize("wrong", ["sys_platform != 'win32'", "sys_platform ==", "platform_machine == 'riscv64'"])
 def test_what_is_written_is_evaluated_before_it_leaves(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     declared = declare("3.11 3.9", WINDOWS, MAC)
-    monkeypatch.setattr(markers, "say", lambda _: (wrong,))
+    monkeypatch.setattr(markers, "write", lambda _: (wrong,))
     with pytest.raises(MarkerInexact):
         label_marker(labels(declared, lambda t: t.platform == WINDOWS), declared)
     monkeypatch.setattr(markers, "conjunction", lambda _: wrong)
