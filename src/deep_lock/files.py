@@ -17,8 +17,8 @@ _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | ge
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace ``path`` by ``data``, or leave it as it was and raise OSError.
 
-    A pipe or a device such as /dev/null is written to: whoever may replace it would take it from everybody else.
-    ``durable`` waits for the disk: for the lock, not for a cache.
+    A pipe or a device such as /dev/null is written to: replacing it would remove it for all other programs.
+    ``durable`` waits for the disk: for a lock, not for a cache.
     """
     if _is_stream(path):
         path.write_bytes(data)
@@ -28,7 +28,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether the path is a pipe or a character device. A link is followed in /dev alone: a checkout may hold any."""
+    """Whether the path is a pipe or a character device. A link is followed in /dev alone: a checkout may contain any."""
     try:
         mode = (path.stat() if path.parent == _DEVICES else path.lstat()).st_mode
     except OSError:
@@ -38,9 +38,9 @@ def _is_stream(path: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """Give a new file, to write and read, that takes the place of ``path`` when the block ends well; else it is gone.
+    """Yield a new file, to write and read, that replaces ``path`` when the block ends well; else it is removed.
 
-    The temporary file stands in the same folder, since a rename is atomic only within one file system.
+    The temporary file is in the same folder, since a rename is atomic only within one file system.
     ``durable`` as in `write_atomically`. Raises OSError.
     """
     temporary = temporary_beside(path)
@@ -61,12 +61,12 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return a name, in the folder of ``path``, that nobody else has."""
+    """Return a name, in the folder of ``path``, that no other file has."""
     return path.with_name(f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file of this name is one that `replacing` makes: where no run is writing it, a kill left it."""
+    """Whether `replacing` makes files of this name: unless a run writes one now, it was left by a killed run."""
     return name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
 
 

@@ -13,7 +13,7 @@ _names: list[str] = []
 
 
 class _LazyModule:
-    """Stands for a module. The first attribute loads it; the locks of the import system make that safe between threads."""
+    """A module that is loaded when its first attribute is read. The import system makes that safe between threads."""
 
     __slots__ = ("_name",)
 
@@ -30,7 +30,7 @@ class _LazyModule:
 def load_at_first_use(package: str, *modules: str, in_load_all: bool = True) -> None:
     """Let these modules of a package be loaded at first use. ``package`` is the caller's ``__name__``.
 
-    ``in_load_all`` is false for what no code from outside can follow: the work of one command, and what it writes with.
+    ``in_load_all`` is false for a module that is never loaded after untrusted code ran: the work of one command.
     """
     for module in modules:
         name = f"{package}.{module}"
@@ -40,7 +40,7 @@ def load_at_first_use(package: str, *modules: str, in_load_all: bool = True) -> 
 
 
 def load_all() -> None:
-    """Load every module that was named so far, and those that they name: to be called before code of others runs."""
+    """Load every module that was named so far, and those that they name, before untrusted code runs."""
     done = 0
     while done < len(_names):
         importlib.import_module(_names[done])

@@ -1,4 +1,4 @@
-"""Where a file lies, as a lock may say it: seen from the folder of the lock, never from the root of this machine."""
+"""Paths as a lock has them: relative to its folder, never absolute."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,7 @@ from deep_lock.errors import ConfigError
 from deep_lock.lockfile.fields import file_path_fault
 from deep_lock.models.direct_url import is_file_url, path_of
 
-_HINT = (
-    "A lock holds relative paths only. Move the folder to where the lock's folder can name it, or serve it as a page."
-)
+_HINT = "A lock has relative paths only. Move the folder to the drive of the lock, or serve it as an index page."
 
 
 def path_of_url(url: str) -> Path | None:
@@ -20,13 +18,13 @@ def path_of_url(url: str) -> Path | None:
 def seen_from(folder: Path, path: Path) -> str:
     """Return the path relative to a folder, with "/". Both must be absolute; links in them are not followed.
 
-    Raises ConfigError where no lock could hold the path.
+    Raises ConfigError if a lock cannot have the path.
     """
     try:
         relative = Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:
-        raise ConfigError(f"{path}: lies on another drive than the lock", hint=_HINT) from None
+        raise ConfigError(f"{path}: is on another drive than the lock", hint=_HINT) from None
     fault = file_path_fault(relative) if relative != "." else ""
     if fault:
-        raise ConfigError(f"{path}: its path as a lock would hold it {fault}", hint=_HINT)
+        raise ConfigError(f"{path}: its path in a lock {fault}", hint=_HINT)
     return relative

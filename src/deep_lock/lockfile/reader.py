@@ -1,6 +1,6 @@
 """The text of `deep.lock` as a Lock. The text is untrusted: each value and each key is checked, and a fault is located.
 
-Only DeepLockError is raised. What is returned is well-formed; `invariants` checks what its tables state of each other.
+Only DeepLockError is raised. `invariants` checks what the tables of a lock state of each other.
 """
 
 import re
@@ -164,7 +164,7 @@ def _convert(value: object, kind: type[Kind], source: str, location: str = "") -
 
 
 def _refusal(error: ValidationError, source: str, location: str) -> DeepLockError:
-    """Return the error in our words: file, location, and what is wrong."""
+    """Return the error with the file, the location and the reason."""
     fault = error.__cause__
     if isinstance(fault, Fault):
         reason, key, kind = str(fault), fault.key, fault.error
@@ -179,7 +179,7 @@ def _refusal(error: ValidationError, source: str, location: str) -> DeepLockErro
 
 
 def _in_our_words(message: str, path: str) -> tuple[str, str]:
-    """Return the key that a message of msgspec is about, where ``path`` does not name it, and what is wrong."""
+    """Return the key of a fault, if ``path`` does not end in it, and the reason in our words."""
     key = ""
     if match := _MISSING.fullmatch(message):
         key = match[1]

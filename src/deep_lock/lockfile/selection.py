@@ -1,4 +1,4 @@
-"""What a lock installs on a target, by the selection of extras and groups that an installer is given (PEP 751)."""
+"""What a lock installs on a target, with a selection of extras and groups (PEP 751)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter

@@ -1,4 +1,4 @@
-"""The targets of a lock, in full again: a lock holds their names."""
+"""The full targets of a lock, which has their names only."""
 
 from collections.abc import Collection
 
@@ -9,7 +9,7 @@ from deep_lock.targets.target import Target
 
 
 def made_target(locked: LockedTarget, source: str) -> Target:
-    """Return a target of a lock in full. Raises LockInvalid where its name is another's, UsageError where it is none."""
+    """Return a full target of a lock. Raises LockInvalid if its name is another target's, UsageError if it is unknown."""
     target = make_target(locked.python, locked.platform, host=None)
     if target.label != locked.name:
         raise LockInvalid(f"{source}: target {locked.name} is {target.label} by its python and platform")
@@ -17,7 +17,7 @@ def made_target(locked: LockedTarget, source: str) -> Target:
 
 
 def chosen_targets(lock: Lock, labels: Collection[str], source: str) -> tuple[Target, ...]:
-    """Return the targets of a lock that have these labels, in full and in its order; no label: all of them.
+    """Return the full targets of a lock with these labels, in its order; without a label all of them.
 
     Raises UsageError on a label that the lock does not have, and as `made_target`.
     """

@@ -1,4 +1,4 @@
-"""How a source distribution says it is built, and how we know what its backend would answer."""
+"""How a source distribution is built, and the evidence for the build requirements from its backend."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from msgspec import Struct
 from deep_lock.models.metadata import Metadata
 
 Evidence = Literal["static", "observed", "assumed"]
-"""static: proven without running code; observed: the hook ran; assumed: nobody was asked."""
+"""static: proven without running code; observed: the hook ran; assumed: neither."""
 
 Hook = Literal["wheel", "editable"]
 """What a build makes: a wheel, or an editable installation (PEP 660)."""
@@ -16,7 +16,7 @@ MetadataSource = Literal["pkg-info", "project", "static", ""]
 """PKG-INFO 2.2+, the ``[project]`` table, or a static setup.cfg or setup.py; empty where only the backend knows."""
 
 FACTS_VERSION = 3
-"""Part of every cache key of `SdistFacts`: counted up when a rule of build/ changes what they say."""
+"""Part of every cache key of `SdistFacts`: incremented when a rule of `sdist` changes their content."""
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 LEGACY_REQUIRES = ("setuptools>=40.8.0",)
@@ -28,7 +28,7 @@ ConfigSettings = tuple[tuple[str, SettingValue], ...]
 
 
 class BuildSystem(Struct, frozen=True, kw_only=True):
-    """The ``[build-system]`` table (PEP 518, PEP 517), or what stands in for a missing one."""
+    """The ``[build-system]`` table (PEP 518, PEP 517), or the default for a missing one."""
 
     requires: tuple[str, ...]
     """As written in the file: duplicates and order kept."""
@@ -77,11 +77,11 @@ class SdistFacts(Struct, frozen=True, kw_only=True):
     guess: Metadata | None = None
     """Best guess where ``metadata`` is None: egg-info requires.txt, else an old PKG-INFO."""
     declared_hook: tuple[str, ...] | None = None
-    """What the backend's configuration in the sdist makes its hook ask for; None where that cannot be read."""
+    """The requirements that the hook returns by the backend's configuration in the sdist; None if that cannot be read."""
     hook_reason: str = ""
     """Why ``declared_hook`` is None, or by what it is proven."""
     hook_since: str = ""
-    """The lowest version of the backend that reads its configuration as ``declared_hook`` says; empty for any."""
+    """The lowest version of the backend for which ``declared_hook`` is valid; empty for any."""
     self_hosted: str = ""
     """The sdist's own version, where it is its own backend (``backend-path``): then that version decides."""
     cargo_lock: str = ""

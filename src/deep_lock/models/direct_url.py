@@ -1,7 +1,7 @@
-"""Direct references: a requirement's URL taken apart (dependency specifiers, PEP 610), and written in one form.
+"""Direct references: the URL of a requirement, parsed (dependency specifiers, PEP 610) and written in one form.
 
-Law: equal references have equal texts, and no text holds a secret or a path from the root of this machine once it was
-put in place (`beside.anchored`). A path is written relative, with "/": "./packages/lib", "../other".
+Invariant: equal references have equal texts, and no text contains a secret. A path is written with "/", and relative
+once it is anchored at the folder of the lock: "./packages/lib", "../other".
 """
 
 import os
@@ -26,7 +26,7 @@ _WEB = frozenset(("https", "http"))
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
 _HINT = (
-    "Taken are https:// and file: URLs of archives, paths, and git+https://, git+ssh:// and git+file: URLs; "
+    "Allowed are https:// and file: URLs of archives, paths, and git+https://, git+ssh:// and git+file: URLs; "
     "a revision is a branch, a tag or a whole commit."
 )
 
@@ -46,7 +46,7 @@ class Reference(Struct, frozen=True, kw_only=True):
 
     @property
     def identity(self) -> tuple[str, str, str | None, str]:
-        """What tells two references apart: how it is installed and what guards it does not."""
+        """What distinguishes two references: not how it is installed, and not its digest."""
         return (self.kind, self.place, self.revision, self.subdirectory)
 
     @property
@@ -84,14 +84,14 @@ def inner_folder(text: str) -> str:
 def checked_revision(text: str | None) -> str | None:
     """Return a revision that is safe to hand to git. Raises RequirementInvalid."""
     if text is not None and (not _REVISION.fullmatch(text) or ".." in text or text.endswith((".lock", "/", "."))):
-        raise RequirementInvalid("its revision is none that is taken", hint=_HINT)
+        raise RequirementInvalid("its revision is not valid", hint=_HINT)
     return text
 
 
 def parse_reference(url: str) -> Reference:
-    """Take the URL of a requirement, or a path, apart.
+    """Parse the URL of a requirement, or a path.
 
-    What is wrong is said without the URL, which may hold a secret. User-info is dropped, but for the name of an SSH user.
+    Messages do not quote the URL, which may contain a secret. User-info is dropped, except the name of an SSH user.
     Raises RequirementInvalid.
     """
     try:
@@ -118,7 +118,7 @@ def _parse(url: str) -> Reference:
 
 
 def _placed(place: str) -> Reference:
-    """Tell what stands before the fragment."""
+    """Parse what is before the fragment."""
     match = _SCHEME.match(place)
     scheme = match[0][:-1].lower() if match else ""
     if scheme in _GIT:
@@ -128,7 +128,7 @@ def _placed(place: str) -> Reference:
     if scheme == "file":
         return Reference(kind="path", place=_file_path(place[5:]), is_path=True)
     if scheme:
-        raise RequirementInvalid(f"it names a URL of a kind that is not taken, {scheme[:20]!r}", hint=_HINT)
+        raise RequirementInvalid(f"its URL scheme is not supported, {scheme[:20]!r}", hint=_HINT)
     return Reference(kind="path", place=_plain_path(unquote(place, errors="surrogateescape")), is_path=True)
 
 
@@ -150,7 +150,7 @@ def _git(scheme: str, rest: str) -> Reference:
 
 
 def _file_path(rest: str) -> str:
-    """The path of a file: URL (RFC 8089), without a host; a relative one is taken too, as other tools write it."""
+    """The path of a file: URL (RFC 8089), without a host; a relative one is accepted, since other tools write it."""
     if rest.startswith("//"):
         host, slash, path = rest[2:].partition("/")
         if host not in {"", "localhost"}:

@@ -74,7 +74,7 @@ class Vcs(Struct, frozen=True, kw_only=True):
     """Without credentials."""
     path: str | None
     requested_revision: str | None
-    """The branch, tag or commit that was asked for."""
+    """The branch, tag or commit of the requirement."""
     commit_id: str
     subdirectory: str = ""
 
@@ -89,7 +89,7 @@ class Archive(Struct, frozen=True, kw_only=True):
     """Its URL without credentials, or its path seen from the folder of the lock."""
     is_path: bool
     version: str | None
-    """What the file itself vouches for; None where only its tree says (PEP 751: a source tree has no version)."""
+    """The version in the file's own name or metadata; None if only its tree has it (PEP 751: a source tree has no version)."""
     subdirectory: str = ""
 
 

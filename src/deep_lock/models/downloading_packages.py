@@ -1,8 +1,8 @@
-"""Projects whose own code fetches code while a build runs: what they fetch no lock can hold.
+"""Projects that download code while a build runs: no lock can contain what they download.
 
-Their code was read: puccinialin 0.1.14, nodeenv 1.12.0, hatch-jupyter-builder 0.10.0, jupyter-packaging 0.12.3,
+Found in their code: puccinialin 0.1.14, nodeenv 1.12.0, hatch-jupyter-builder 0.10.0, jupyter-packaging 0.12.3,
 setuptools-npm 0.3, setuptools-golang 2.9.0, setuptools-download 1.1.0, hatch-openzim 0.3.0. Wheels that ship their tool
-(cmake, ninja, ziglang) are not among them; nor is what only runs cargo: its crates are told of by ``cargo-lock``.
+(cmake, ninja, ziglang) are not listed, nor are those that only run cargo: ``cargo-lock`` records its crates.
 """
 
 from collections.abc import Mapping

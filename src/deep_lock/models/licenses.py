@@ -9,7 +9,7 @@ _WORD = re.compile(r"[()]|[^()\s]+")
 
 
 def canonical_license(text: str | None) -> str | None:
-    """Return an SPDX expression in its canonical form; None for what is none."""
+    """Return an SPDX expression in its canonical form; None for any other text."""
     try:
         return str(canonicalize_license_expression(text)) if text else None
     except InvalidLicenseExpression:

@@ -1,8 +1,8 @@
 """The finished graph of resolutions, as the tables of `deep.lock` (PEP 751 plus ``[tool.deep-lock]``).
 
 Field names are the file's keys with ``-`` for ``_``. None and empty mean: the key is not written. ``unknown`` holds
-keys of a newer revision as (key, TOML value text): they outlive a rewrite by an older deep-lock.
-Everything here is text and numbers, sorted as the file is: a Lock is what the file says, not how it came about.
+keys of a newer revision as (key, TOML value text): an older deep-lock keeps them in a rewrite.
+Everything here is text and numbers, in the order of the file: a Lock is the content of the file.
 """
 
 from datetime import datetime
@@ -18,12 +18,12 @@ VERSION = 1
 REVISION = 0
 BUILD_GROUP = "deep-lock-build"
 BUILD_MARKER = f"'{BUILD_GROUP}' in dependency_groups"
-"""Gates build-only entries: no ordinary install selects an unlisted group."""
+"""The marker of build-only packages: no installer selects a group that is not listed."""
 
 HashOrigin = Literal["computed"]
 Needed = Literal["always", "targets", "forced", "scope", "project", "direct"]
-"""Why a release is built: no wheel at all, none for these targets, no-binary, build scope "all", the project itself, a
-source tree that was named directly."""
+"""Why a release is built: it has no wheel, none for these targets, no-binary, build scope "all", it is the project, or a
+direct source."""
 RequiresFrom = Literal["pyproject", "default", "user"]
 LockedHook = Literal["editable"]
 Ending = Literal["self-hosted"]
@@ -39,14 +39,14 @@ class LockedFile(Struct, frozen=True, kw_only=True):
     name: str
     url: str | None = None
     path: str | None = None
-    """Of a file in a folder (--find-links): seen from the folder of the lock, with "/"."""
+    """Of a file in a folder (--find-links): relative to the folder of the lock, with "/"."""
     sha256: str
     upload_time: datetime | None = None
     size: int | None = None
 
 
 class LockedDirectory(Struct, frozen=True, kw_only=True, rename="kebab"):
-    """``packages.directory``: a source tree beside the lock."""
+    """``packages.directory``: a source tree with a path."""
 
     path: str
     editable: bool = False
@@ -64,7 +64,7 @@ class LockedVcs(Struct, frozen=True, kw_only=True):
 
 
 class LockedArchive(Struct, frozen=True, kw_only=True):
-    """``packages.archive``: a file that was named by itself. Exactly one of ``url`` and ``path`` is set."""
+    """``packages.archive``: a file that is a direct source. Exactly one of ``url`` and ``path`` is set."""
 
     url: str | None = None
     path: str | None = None
@@ -77,7 +77,7 @@ LockedSource = LockedDirectory | LockedVcs | LockedArchive
 
 
 def source_text(source: LockedSource | None) -> str:
-    """Return where a direct reference leads, as build records name it; "" for a release of an index."""
+    """Return the location of a direct source, as build records have it; "" for a release of an index."""
     match source:
         case None:
             return ""
@@ -91,7 +91,7 @@ def source_text(source: LockedSource | None) -> str:
 
 
 class LockedReference(Struct, frozen=True, kw_only=True):
-    """Names exactly one entry. ``version`` and ``source`` only where a name has more than one."""
+    """Names exactly one package. ``version`` and ``source`` are set only if there are several of the name."""
 
     name: str
     version: str | None = None
@@ -99,22 +99,22 @@ class LockedReference(Struct, frozen=True, kw_only=True):
 
 
 class LockedPackage(Struct, frozen=True, kw_only=True):
-    """One ``[[packages]]`` entry: a release, its files, and deep-lock's marks. (name, version, source) is unique."""
+    """One ``[[packages]]`` table: a release, its files, and deep-lock's marks. (name, version, source) is unique."""
 
     name: str
     version: str | None
-    """None for a source tree that was named directly (PEP 751)."""
+    """None for a source tree that is a direct source (PEP 751)."""
     marker: str | None = None
     requires_python: str | None = None
     dependencies: tuple[LockedReference, ...] = ()
     index: str | None = None
-    """None only where no file came from an index: all have a path, or the entry has a source."""
+    """None only if no file is from an index: all have a path, or the package has a direct source."""
     source: LockedSource | None = None
     """Written as ``vcs``, ``directory`` or ``archive``: then there are neither an index nor files."""
     sdist: LockedFile | None = None
     wheels: tuple[LockedFile, ...] = ()
     attestation_identities: tuple[tuple[tuple[str, str], ...], ...] = ()
-    """Who published, as the index vouches (PEP 740): each a sorted table of texts that has "kind"."""
+    """The publishers that the index attests (PEP 740): each a sorted table of texts that has "kind"."""
     # [packages.tool.deep-lock], written only when true:
     build_only: bool = False
     also_build: bool = False
@@ -124,20 +124,20 @@ class LockedPackage(Struct, frozen=True, kw_only=True):
     build: str | None = None
     """"name==version" of the build record of its sdist, "name @ source" of a direct reference."""
     metadata: Evidence | None = None
-    """How an sdist's own Requires-Dist is known, where it was not plain metadata."""
+    """The evidence for an sdist's own Requires-Dist, if it was not plain metadata."""
     license: str | None = None
-    """The SPDX expression that the release states of itself (PEP 639); None where it states none in this form."""
+    """The License-Expression of the release, if it is one (PEP 639)."""
     yanked: str | None = None
-    """The reason, which may be empty, where a file was yanked when it was locked (PEP 592); None where none was."""
+    """The reason, which may be empty, if a file was yanked when it was locked (PEP 592)."""
     hash_origin: HashOrigin | None = None
-    """Set where the index gave no sha256 and the bytes were hashed here."""
+    """Set if the index has no sha256, and it was computed from the file."""
     no_source: bool = False
-    """Build scope "all", and the release came as a wheel because the user allowed it."""
+    """Build scope "all", and the user allowed a wheel for the release."""
     unknown: tuple[tuple[str, str], ...] = ()
 
 
 class EnvironmentMember(Struct, frozen=True, kw_only=True, rename="kebab"):
-    """One package of a build environment, with the names that it needs inside that environment."""
+    """One package of a build environment, with the names that it requires in that environment."""
 
     name: str
     version: str
@@ -149,11 +149,11 @@ class LockedBuild(Struct, frozen=True, kw_only=True, rename="kebab"):
 
     name: str
     version: str | None = None
-    """None for the project where its version is dynamic, and for a source tree that was named directly."""
+    """None for the project if its version is dynamic, and for a source tree that is a direct source."""
     source: str | None = None
-    """"." for the project itself; for a direct reference where it leads (`source_text`)."""
+    """"." for the project itself; for a direct source its location (`source_text`)."""
     hook: LockedHook | None = None
-    """"editable" where it is the project's build as an editable installation; None is as a wheel, which comes first."""
+    """"editable" for the project's build as an editable installation; None for a wheel, which comes first."""
     sdist: str | None = None
     """"sha256:..." of the archive that the declarations were read from."""
     cargo_lock: str | None = None
@@ -165,19 +165,19 @@ class LockedBuild(Struct, frozen=True, kw_only=True, rename="kebab"):
     backend_path: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     requires_user: tuple[str, ...] = ()
-    """What the user added (``extra-build-requires``); the sdist itself does not ask for it."""
+    """Added by the user (``extra-build-requires``); the sdist itself does not require them."""
     requires_from: RequiresFrom
-    """Where ``requires`` comes from; "user" where it is empty and all that is declared is the user's."""
+    """The origin of ``requires``; "user" if it is empty, and all declared requirements are the user's."""
     requires_dynamic: tuple[str, ...] | None = None
-    """What the hook added; () is "asked (or proven), and nothing"; None is not known: the key is absent."""
+    """Added by the hook; () is known to be none; None is not known, and the key is absent."""
     conditional: str = ""
     evidence: Evidence
     observed_on: str | None = None
     packages: tuple[EnvironmentMember, ...] = ()
     declared_packages: tuple[EnvironmentMember, ...] | None = None
-    """The first stage, only where it differs from the final one."""
+    """The environment in which the hook runs, only if it differs from that of the build."""
     ends: Ending | None = None
-    """How the walk ended here: an in-tree backend that requires nothing."""
+    """Why it has no environment: an in-tree backend that requires nothing."""
     unknown: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -187,7 +187,7 @@ class LockedBuild(Struct, frozen=True, kw_only=True, rename="kebab"):
 
 
 class LockedTarget(Struct, frozen=True, kw_only=True, rename="kebab"):
-    """One declared target; ``marker`` holds on it and on no other declared target of another platform or Python."""
+    """One declared target; ``marker`` holds on no declared target of another platform or Python."""
 
     name: str
     marker: str
@@ -197,23 +197,23 @@ class LockedTarget(Struct, frozen=True, kw_only=True, rename="kebab"):
 
 
 class LockedTree(Struct, frozen=True, kw_only=True, rename="kebab"):
-    """A folder that the project names, as it described itself: where that changes, the lock is stale."""
+    """A folder that the project names, with its own metadata: if that changes, the lock is stale."""
 
     path: str
-    """Seen from the folder of the lock."""
+    """Relative to the folder of the lock."""
     requirements: tuple[str, ...] | None = None
-    """None where only its backend knows them."""
+    """None if only its backend knows them."""
     build_requires: tuple[str, ...] = ()
     requires_python: str | None = None
     unknown: tuple[tuple[str, str], ...] = ()
 
 
 class LockedInputs(Struct, frozen=True, kw_only=True):
-    """What the lock was made from: sorted texts, compared by meaning, never by digest."""
+    """The inputs of the lock: sorted texts, compared by meaning and not by digest."""
 
     sources: tuple[str, ...] = ()
     pinned: bool = False
-    """Whether the lists below are the runtime pins of another tool's lock, not what the project asks for."""
+    """Whether the lists below are the runtime pins of another tool's lock, not the project's requirements."""
     requirements: tuple[str, ...] = ()
     extras: tuple[tuple[str, tuple[str, ...]], ...] = ()
     dependency_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -221,11 +221,11 @@ class LockedInputs(Struct, frozen=True, kw_only=True):
     overrides: tuple[str, ...] = ()
     build_constraints: tuple[str, ...] = ()
     extra_build_requires: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """By project: what the user adds to the build requirements of its sdists."""
+    """By project: the user's additions to the build requirements of its sdists."""
     config_settings: tuple[tuple[str, ConfigSettings], ...] = ()
-    """By project: what its build backend is told, in every call of a hook. None is empty."""
+    """By project: ``config_settings`` for its build backend, in every call of a hook. None is empty."""
     build_requires: tuple[str, ...] | None = None
-    """The project's own ``[build-system] requires``; None where it is not built."""
+    """The project's own ``[build-system] requires``; None if it is not built."""
     trees: tuple[LockedTree, ...] = ()
     unknown: tuple[tuple[str, str], ...] = ()
 
@@ -242,7 +242,7 @@ class Lock(Struct, frozen=True, kw_only=True):
     revision: int = REVISION
     inputs: LockedInputs
     options: tuple[tuple[str, OptionValue], ...] = ()
-    """Sorted by key; only what differs from nothing: settings that change the answer."""
+    """Sorted by key: the settings that affect the result."""
     indexes: tuple[tuple[str, str], ...] = ()
     """(name, URL); "default" first, then sorted by name."""
     targets: tuple[LockedTarget, ...] = ()

@@ -1,6 +1,6 @@
-"""Core metadata: the few fields that decide a resolution, and when an sdist's may be trusted (PEP 643, PEP 808).
+"""Core metadata: the fields that a resolution needs, and when those of an sdist are reliable (PEP 643, PEP 808).
 
-METADATA, PKG-INFO and the PEP 658 file are all read here. The body (the description) is never looked at.
+METADATA, PKG-INFO and the PEP 658 file are read here, without the body (the description).
 """
 
 import re
@@ -14,18 +14,18 @@ from deep_lock.models.requirement import MAX_NAME_LENGTH
 
 MAX_METADATA_BYTES = 4 * 1024 * 1024
 MAX_REQUIRES_DIST = 5000
-# What ends a line and what begins a field, for `email.parser`, by which installers read metadata. One that took more
-# line ends (U+2028, form feed) or lines would see fields that they do not.
+# The end of a line and the begin of a field as in `email.parser`, with which installers read metadata. More line ends
+# (U+2028, form feed) would make fields that installers do not have.
 _LINE_END = re.compile("\r\n|\r|\n")
 _FIELD = re.compile("[!-9;-~]+:")
 LICENSE_EXPRESSION = re.compile(r"[A-Za-z0-9.+() :-]{1,500}")
-"""What an SPDX expression is made of. Whether it is one, is for who judges it: a lock says what the release says."""
+"""The characters of an SPDX expression. A lock has the text of the release; a policy checks whether it is valid."""
 _METADATA_VERSION = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?")
 _NEWEST_MAJOR = 2
 
 
 class Metadata(Struct, frozen=True, kw_only=True):
-    """What a resolver needs of core metadata. ``requires_dist`` keeps the texts: most are never needed as objects."""
+    """The core metadata that a resolver needs. ``requires_dist`` has texts: most are never parsed."""
 
     name: NormalizedName
     version: str
@@ -34,7 +34,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
     requires_python: str | None = None
     provides_extra: tuple[str, ...] = ()
     license: str | None = None
-    """The License-Expression (PEP 639), as written; None also where it is none by its characters."""
+    """The License-Expression (PEP 639), as written; None if it has other characters."""
     dynamic: frozenset[str] = frozenset()
     """Lower-case field names that the file declares Dynamic."""
 
@@ -57,7 +57,7 @@ def _headers(text: str) -> list[tuple[str, str]]:
 def parse_metadata(raw: bytes, where: str) -> Metadata:
     """Read core metadata; ``where`` names the file in messages.
 
-    Raises MetadataInvalid (no or two names, a name that is none, an unknown major version) or LimitExceeded.
+    Raises MetadataInvalid (no name, two names, an invalid name, an unknown major version) or LimitExceeded.
     """
     if len(raw) > MAX_METADATA_BYTES:
         raise LimitExceeded(f"{where}: {len(raw)} bytes of metadata; at most {MAX_METADATA_BYTES} are taken")
@@ -67,7 +67,7 @@ def parse_metadata(raw: bytes, where: str) -> Metadata:
         if name in many:
             many[name].append(value)
         elif name in single and name in {"name", "version", "metadata-version"}:
-            raise MetadataInvalid(f"{where}: the field {name.title()!r} stands twice")
+            raise MetadataInvalid(f"{where}: the field {name.title()!r} is repeated")
         else:
             single.setdefault(name, value)
     if not single.get("name") or not single.get("version"):
@@ -112,15 +112,15 @@ def _numbers(version: str) -> tuple[int | None, int]:
 
 
 def check_name(metadata: Metadata, name: NormalizedName, where: str) -> None:
-    """Raise NameMismatch where the metadata is another project's."""
+    """Raise NameMismatch if the metadata is another project's."""
     if metadata.name != name:
         raise NameMismatch(f"{where}: holds the metadata of {metadata.name!r}, not of {name!r}")
 
 
 def is_static(metadata: Metadata, field: str = "requires-dist") -> bool:
-    """Whether an sdist's PKG-INFO vouches for a field (PEP 643).
+    """Whether a field of an sdist's PKG-INFO is static: the same in each wheel of it (PEP 643).
 
-    Below 2.2 nothing is vouched for. PEP 808 allows a Dynamic field to carry values: they are then a lower bound only.
+    Below 2.2 no field is. PEP 808 allows a Dynamic field to have values, which are then a lower bound only.
     """
     major, minor = _numbers(metadata.metadata_version)
     return major is not None and (major, minor) >= (2, 2) and field not in metadata.dynamic

@@ -1,4 +1,4 @@
-"""Requirements: abstract wishes, with where they were written. Never said of a pin (dependency specifiers, PEP 508)."""
+"""Requirements (dependency specifiers, PEP 508), with their origin."""
 
 import re
 from functools import lru_cache
@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.errors import LimitExceeded, RequirementInvalid
 
 MAX_REQUIREMENT_LENGTH = 4096
-"""Of the name, extras and specifier or URL: what stands before the marker. In characters, as all limits here."""
+"""Of the name, extras and specifier or URL, without the marker. In characters, as all limits here."""
 MAX_MARKER_LENGTH = 128 * 1024
 MAX_MARKER_DEPTH = 50
 MAX_NAME_LENGTH = 200
@@ -23,7 +23,7 @@ _HUGE_NUMBER = re.compile("[0-9]{1000}")
 
 
 class Origin(Struct, frozen=True, kw_only=True):
-    """Where a requirement was written: a file (or project) name, a table or option in it, a line."""
+    """The origin of a requirement: a file (or project) name, a table or option in it, a line."""
 
     source: str
     place: str = ""
@@ -36,7 +36,7 @@ class Origin(Struct, frozen=True, kw_only=True):
 
 
 class Requirement(Struct, frozen=True, kw_only=True, eq=False):
-    """A name with the releases that would do. Two requirements are equal wherever they were written."""
+    """A name, and the releases that satisfy it. The origin does not count for equality."""
 
     name: NormalizedName
     extras: frozenset[NormalizedName] = frozenset()
@@ -53,7 +53,7 @@ class Requirement(Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def meaning(self) -> tuple[object, ...]:
-        """All but where it was written."""
+        """All but the origin."""
         return (self.name, self.extras, self.specifier, self.marker, self.url)
 
     def __str__(self) -> str:
@@ -75,16 +75,16 @@ def _depth(text: str) -> int:
 
 
 def _check_size(text: str) -> None:
-    """Refuse what packaging would choke on, now or when the requirement is used."""
-    wish, _, marker = text.partition(";")
-    if len(wish) > MAX_REQUIREMENT_LENGTH:
-        raise LimitExceeded(f"a requirement of {len(wish)} characters; at most {MAX_REQUIREMENT_LENGTH} are taken")
+    """Refuse a text with which packaging would fail, now or when the requirement is used."""
+    front, _, marker = text.partition(";")
+    if len(front) > MAX_REQUIREMENT_LENGTH:
+        raise LimitExceeded(f"a requirement of {len(front)} characters; at most {MAX_REQUIREMENT_LENGTH} are taken")
     if len(marker) > MAX_MARKER_LENGTH:
         raise LimitExceeded(f"a marker of {len(marker)} characters; at most {MAX_MARKER_LENGTH} are taken")
     if _HUGE_NUMBER.search(text):
         raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: a number of 1000 digits or more")
     if text.count("(") > MAX_MARKER_DEPTH and _depth(text) > MAX_MARKER_DEPTH:
-        # packaging's parser is recursive: how much it bears would depend on who calls it
+        # packaging's parser is recursive: its limit would depend on the depth of the caller
         raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: nested too deeply")
 
 
@@ -111,12 +111,12 @@ _parse_once = lru_cache(maxsize=65536)(_parse)
 
 
 def parse_requirement(text: str, origin: Origin | None = None) -> Requirement:
-    """Read one requirement text.
+    """Parse one requirement text.
 
-    Raises RequirementInvalid or LimitExceeded, naming the origin.
+    Raises RequirementInvalid or LimitExceeded, with the origin.
     """
     try:
-        # long texts are rare, and must not fill the memory
+        # long texts are rare, and must not fill the cache
         requirement = _parse_once(text) if len(text) <= MAX_REQUIREMENT_LENGTH else _parse(text)
     except (RequirementInvalid, LimitExceeded) as error:
         if origin is None:

@@ -1,4 +1,4 @@
-"""The one small problem that is asked many times: (requirements, target) to pins."""
+"""The problem that is solved for each target and each build: (requirements, target) to pins."""
 
 from datetime import datetime
 from typing import Literal
@@ -13,7 +13,7 @@ from deep_lock.targets.target import Target
 
 ALL = ":all:"
 UNKNOWN_VERSION = Version("0")
-"""Of a source tree whose version nobody could tell."""
+"""Of a source tree whose version is not known."""
 
 Prereleases = Literal["if-necessary", "allow", "disallow"]
 ResolutionMode = Literal["highest", "lowest", "lowest-direct"]
@@ -21,7 +21,7 @@ BuildScope = Literal["needed", "all", "none"]
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """The user's rules for which releases and files may be chosen. One for the whole run."""
+    """The user's rules for the releases and files that may be chosen; the same for the whole run."""
 
     resolution: ResolutionMode = "highest"
     prereleases: Prereleases = "if-necessary"
@@ -35,11 +35,11 @@ class Selection(Struct, frozen=True, kw_only=True):
     only_binary: frozenset[str] = frozenset()
     build_scope: BuildScope = "needed"
     allow_wheel: frozenset[str] = frozenset()
-    """Names that may come as wheels although the scope is "all"."""
+    """Names whose wheels may be used although the scope is "all"."""
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """One release on one target, with the file that the target would take (resolvelib's word)."""
+    """One release on one target, with the file that the target would use (as resolvelib calls it)."""
 
     name: NormalizedName
     version: Version
@@ -47,7 +47,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
 
 class Purpose(Struct, frozen=True, kw_only=True):
-    """What a problem is for: the runtime closure, or the build of a release."""
+    """The purpose of a problem: the runtime packages, or the build of a release."""
 
     kind: Literal["runtime", "build"]
     name: str = ""
@@ -61,32 +61,32 @@ RUNTIME = Purpose(kind="runtime")
 
 
 class FixedPins(Struct, frozen=True, kw_only=True):
-    """A pin that another tool's lock decided, as a requirement on exactly this: ``==`` its version, or a URL."""
+    """A pin of another tool's lock, as an exact requirement: ``==`` its version, or a URL."""
 
     requirement: Requirement
     version: Version | None
-    """None of a direct reference, where the lock does not say it."""
+    """None of a direct reference if the lock does not have it."""
     direct: bool = False
-    """Whether the project itself asks for it, as far as that lock tells."""
+    """Whether the project itself requires it, as far as that lock has it."""
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """Requirements to be met together on one target."""
+    """Requirements to satisfy together on one target."""
 
     requirements: tuple[Requirement, ...]
     target: Target
     purpose: Purpose = RUNTIME
     constraints: tuple[Requirement, ...] = ()
-    """Narrow a name if it is needed; never bring it in."""
+    """Restrict a name if it is required; they do not require it."""
     overrides: tuple[Requirement, ...] = ()
-    """Replace every requirement on their name, whoever asks."""
+    """Replace every requirement on their name."""
     preferences: tuple[tuple[NormalizedName, tuple[Version, ...]], ...] = ()
     """Versions to try first, best first: earlier pins."""
     excluded: frozenset[tuple[NormalizedName, Version]] = frozenset()
-    """Candidates that cannot be used here: on the chain of builds that is under way."""
+    """Candidates that cannot be used: they are on the current chain of builds."""
     selection: Selection = field(default_factory=Selection)
     given: tuple[FixedPins, ...] | None = None
-    """The answer, where another tool's lock decided it: these pins, and no others."""
+    """The pins of another tool's lock: the only ones that may be chosen."""
 
 
 class Pin(Struct, frozen=True, kw_only=True):
@@ -96,11 +96,11 @@ class Pin(Struct, frozen=True, kw_only=True):
     version: Version
     distribution: Installable
     extras: frozenset[NormalizedName] = frozenset()
-    """The extras of it that somebody asked for."""
+    """The extras of it that are required."""
 
 
 class Edge(Struct, frozen=True, kw_only=True):
-    """Who asked for what: ``parent`` None is the problem itself."""
+    """A requirement of a pin on another: ``parent`` None is the problem itself."""
 
     parent: NormalizedName | None
     parent_extra: NormalizedName | None
@@ -109,24 +109,24 @@ class Edge(Struct, frozen=True, kw_only=True):
 
 
 class BuildRequest(Struct, frozen=True, kw_only=True):
-    """What only a build backend can answer: the metadata of this source on this target."""
+    """The metadata of a source on a target, which only its build backend knows."""
 
     name: NormalizedName
     version: Version
-    """UNKNOWN_VERSION where the backend is to tell it, too: of a tree whose version is dynamic."""
+    """UNKNOWN_VERSION of a tree whose version is dynamic: the backend has to state it too."""
     source: Buildable
     target: Target
 
 
 class Resolved(Struct, frozen=True, kw_only=True):
-    """Every requirement of every pin is met by exactly one pin. Pins and edges are sorted."""
+    """Exactly one pin satisfies each requirement of each pin. Pins and edges are sorted."""
 
     pins: tuple[Pin, ...]
     edges: tuple[Edge, ...]
 
 
 class Blocked(Struct, frozen=True, kw_only=True):
-    """The resolver stops: it lacks this. Answer, remember, and ask the same problem again."""
+    """The resolver stops: it needs this answer to solve the problem, which is then resolved again."""
 
     request: BuildRequest
 

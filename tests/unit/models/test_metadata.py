@@ -104,7 +104,7 @@ def test_fields_are_those_that_installers_see(lines: list[str]) -> None:
     try:
         found = parse_metadata(text.encode(), WHERE)
     except MetadataInvalid as error:
-        assert "stands twice" in error.message  # noqa: PT017 - which error it may be is the point
+        assert "is repeated" in error.message  # noqa: PT017 - which error it may be is the point
         return
     assert [" ".join(value.split()) for value in found.requires_dist] == wanted
 
