@@ -1,6 +1,6 @@
-"""What single values of a lock must look like.
+"""The rules for single values of a lock.
 
-Each check returns "" or what is wrong, as the end of a sentence that begins with the place.
+Each check returns "" or a fault, as the end of a sentence that begins with the location.
 """
 
 import re
@@ -24,7 +24,7 @@ MAX_VERSION_LENGTH = 128
 MAX_MARKER_LENGTH = 32768
 MAX_URL_LENGTH = 4096
 MAX_FILENAME_LENGTH = 255
-"""What file systems take."""
+"""The limit of file systems."""
 MAX_WHEEL_TAGS = 1024
 """A compressed tag set is a product: three short lists can mean millions of tags."""
 
@@ -33,7 +33,7 @@ _OPTION = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _URL_CHARACTERS = re.compile(r"[!-\[\]-~]+")
-# The shape of nearly every URL: nothing to decode, nothing to hide. Taking a URL apart costs ten times as much.
+# The form of nearly every URL, without anything to decode: parsing a URL takes ten times as long.
 _ORDINARY_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*+(?::[0-9]{1,5})?(?:/(?!\.)[A-Za-z0-9_.!+~-]*+)++")
 _FILENAME = re.compile(r"[A-Za-z0-9_.!+-]+")
 _BUILD_TAG = re.compile(r"[0-9][A-Za-z0-9_.]*")
@@ -44,9 +44,13 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SDIST_SUFFIXES = (".tar.gz", ".zip")
 
 
+def _length_fault(text: str, limit: int) -> str:
+    return f"has {len(text)} characters; at most {limit} are allowed" if len(text) > limit else ""
+
+
 @lru_cache(maxsize=16384)
 def parsed_version(text: str) -> Version | None:
-    """Return the version (version specifiers, PEP 440), or None where the text is none."""
+    """Return the version (version specifiers, PEP 440); None if the text is not valid."""
     if len(text) > MAX_VERSION_LENGTH:
         return None
     try:
@@ -57,12 +61,10 @@ def parsed_version(text: str) -> Version | None:
 
 @lru_cache(maxsize=16384)
 def name_fault(text: str) -> str:
-    """A project, extra or group name must be normalised."""
-    if len(text) > MAX_NAME_LENGTH:
-        return f"is {len(text)} characters long; at most {MAX_NAME_LENGTH} are taken"
-    if is_normalized_name(text):
-        return ""
-    return f"must be a normalized name, not {quote(text)}"
+    """A project, extra or group name must be normalized."""
+    if fault := _length_fault(text, MAX_NAME_LENGTH):
+        return fault
+    return "" if is_normalized_name(text) else f"must be a normalized name, not {quote(text)}"
 
 
 @lru_cache(maxsize=16384)
@@ -77,8 +79,8 @@ def version_fault(text: str) -> str:
 @lru_cache(maxsize=16384)
 def marker_fault(text: str) -> str:
     """A marker must parse, and use PEP 751's set markers in place of ``extra``."""
-    if len(text) > MAX_MARKER_LENGTH:
-        return f"is {len(text)} characters long; at most {MAX_MARKER_LENGTH} are taken"
+    if fault := _length_fault(text, MAX_MARKER_LENGTH):
+        return fault
     try:
         Marker(text)
     except (InvalidMarker, ValueError, RecursionError):
@@ -91,8 +93,8 @@ def marker_fault(text: str) -> str:
 @lru_cache(maxsize=16384)
 def specifier_fault(text: str) -> str:
     """A version specifier set must parse."""
-    if len(text) > MAX_REQUIREMENT_LENGTH:
-        return f"is {len(text)} characters long; at most {MAX_REQUIREMENT_LENGTH} are taken"
+    if fault := _length_fault(text, MAX_REQUIREMENT_LENGTH):
+        return fault
     try:
         SpecifierSet(text)
     except (InvalidSpecifier, ValueError):
@@ -102,18 +104,18 @@ def specifier_fault(text: str) -> str:
 
 @lru_cache(maxsize=16384)
 def requirement_fault(text: str) -> str:
-    """A requirement must parse, and its URL must hold no credentials."""
+    """A requirement must parse, and its URL must have no credentials."""
     try:
         requirement = parse_requirement(text)
     except DeepLockError:
         return f"{quote(text, 100)} is not a requirement"
     if requirement.url is not None and _has_credentials(requirement.url):
-        return f"holds credentials in the URL of {requirement.name!r}"
+        return f"has credentials in the URL of {requirement.name!r}"
     return ""
 
 
 def _has_credentials(url: str) -> bool:
-    """Whether a requirement's URL carries user-info. `git@` of SSH is a name that everybody has, and no secret."""
+    """Whether the URL of a requirement has user-info. The user name of SSH (`git@`) is no secret."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -134,7 +136,7 @@ def option_fault(text: str) -> str:
 
 
 def digest_fault(text: str) -> str:
-    """A sha256: 64 lower-case hexadecimal digits, and nothing beside them (an export writes it into a line)."""
+    """A sha256: 64 lower-case hexadecimal digits and nothing else (an export writes it into a line)."""
     return "" if _DIGEST.fullmatch(text) else "must be 64 lower-case hexadecimal digits"
 
 
@@ -145,10 +147,10 @@ def prefixed_digest_fault(text: str) -> str:
 
 
 def text_fault(text: str) -> str:
-    """Free text: short, and on one line. What else cannot be seen in it is escaped when it is shown."""
-    if len(text) > MAX_REQUIREMENT_LENGTH:
-        return f"is {len(text)} characters long; at most {MAX_REQUIREMENT_LENGTH} are taken"
-    return f"holds control characters: {show(text)}" if _CONTROLS.search(text) else ""
+    """Free text: short, and on one line. Other invisible characters are escaped when it is shown."""
+    if _CONTROLS.search(text):
+        return f"contains control characters: {show(text)}"
+    return _length_fault(text, MAX_REQUIREMENT_LENGTH)
 
 
 def license_fault(text: str) -> str:
@@ -164,16 +166,16 @@ def path_fault(text: str) -> str:
 
 
 def file_path_fault(text: str) -> str:
-    """A file beside the lock (PEP 751, ``path``): in normal form, "../" only in front, and nothing like a URL."""
+    """A relative path of a file (PEP 751, ``path``): in normal form, "../" only at the front, and not like a URL."""
     parts = text.split("/")
-    inner = parts[next((place for place, part in enumerate(parts) if part != ".."), len(parts)) :]
+    inner = parts[next((position for position, part in enumerate(parts) if part != ".."), len(parts)) :]
     if ":" not in parts[0] and not any(part in {"", ".", ".."} for part in inner):
         return path_fault(text)
     return path_fault(text) or f"must be a relative path in normal form, not {quote(text)}"
 
 
 def folder_fault(text: str) -> str:
-    """A folder or a file beside the lock; "." is the folder of the lock itself."""
+    """A relative path of a folder or a file; "." is the folder of the lock itself."""
     return "" if text == "." else file_path_fault(text)
 
 
@@ -183,7 +185,7 @@ def commit_fault(text: str) -> str:
 
 
 def repository_fault(url: str) -> str:
-    """The URL of a repository: http(s) without user-info, or ssh, whose user name is no secret."""
+    """The URL of a repository: http(s) without user-info, or ssh, with a user name but no password."""
     if not url.startswith("ssh://"):
         fault = url_fault(url)
         return "" if fault is None else fault[1]
@@ -194,7 +196,7 @@ def repository_fault(url: str) -> str:
         known = False
     if not known:
         return "is not a URL"
-    return "a URL in a lock must hold no password" if parts.password is not None else ""
+    return "a URL in a lock must have no password" if parts.password is not None else ""
 
 
 def inner_path_fault(text: str) -> str:
@@ -203,20 +205,20 @@ def inner_path_fault(text: str) -> str:
 
 
 def source_fault(text: str) -> str:
-    """A source tree that is built: "." is the project itself, else where a direct reference leads."""
-    place, _, inner = text.partition("#subdirectory=")
-    if place.startswith(("https://", "http://")):
-        fault = url_fault(place)
+    """The source of a build: "." is the project itself, else the location of a direct source."""
+    location, _, inner = text.partition("#subdirectory=")
+    if location.startswith(("https://", "http://")):
+        fault = url_fault(location)
         return fault[1] if fault is not None else inner and inner_path_fault(inner)
-    if place.startswith("git+"):
-        repository, _, commit = place.removeprefix("git+").rpartition("@")
+    if location.startswith("git+"):
+        repository, _, commit = location.removeprefix("git+").rpartition("@")
         path = repository.removeprefix("file:")
         return (
             (folder_fault(path) if path != repository else repository_fault(repository))
             or commit_fault(commit)
             or (inner and inner_path_fault(inner))
         )
-    return folder_fault(place) or (inner and inner_path_fault(inner))
+    return folder_fault(location) or (inner and inner_path_fault(inner))
 
 
 def object_fault(text: str) -> str:
@@ -229,12 +231,12 @@ def object_fault(text: str) -> str:
 
 
 def url_fault(url: str) -> tuple[type[DeepLockError], str] | None:
-    """What is wrong with the URL of a file or an index, and whether that is a mistake or forbidden.
+    """Return the fault of the URL of a file or an index, with the error that it is; None if it is valid.
 
-    The URL itself is not quoted: it may hold a secret.
+    The URL itself is not quoted: it may contain a secret.
     """
     if len(url) > MAX_URL_LENGTH:
-        return LockInvalid, f"is {len(url)} characters long; at most {MAX_URL_LENGTH} are taken"
+        return LockInvalid, _length_fault(url, MAX_URL_LENGTH)
     if _ORDINARY_URL.fullmatch(url):
         return None
     if not _URL_CHARACTERS.fullmatch(url):
@@ -252,11 +254,11 @@ def url_fault(url: str) -> tuple[type[DeepLockError], str] | None:
 
 def _forbidden_part(parts: SplitResult) -> str:
     if parts.scheme not in {"https", "http"}:
-        return f"only https and http URLs are taken, not {quote(parts.scheme or 'a path')}"
+        return f"only https and http URLs are allowed, not {quote(parts.scheme or 'a path')}"
     if "@" in parts.netloc:
-        return "a URL in a lock must hold no user name, password or token"
+        return "a URL in a lock must have no user name, password or token"
     if any(unquote(segment) in {".", ".."} for segment in parts.path.split("/")):
-        return "a URL in a lock must not hold '.' or '..' as a step of its path"
+        return "a URL in a lock must not have '.' or '..' in its path"
     return ""
 
 
@@ -268,16 +270,14 @@ def url_filename(url: str) -> str:
 
 
 def filename_fault(filename: str) -> str:
-    """A file name that is safe to put into any folder."""
-    if len(filename) > MAX_FILENAME_LENGTH:
-        return f"is {len(filename)} characters long; at most {MAX_FILENAME_LENGTH} are taken"
+    """A file name that is safe in any folder."""
     if not _FILENAME.fullmatch(filename) or filename.startswith("."):
         return f"{quote(filename)} is not the name of a wheel or source distribution"
-    return ""
+    return _length_fault(filename, MAX_FILENAME_LENGTH)
 
 
 def wheel_fault(filename: str, name: str, version: str) -> str:
-    """A wheel's name must be valid (binary distribution format) and its entry's."""
+    """A wheel's name must be valid (binary distribution format) and that of its package."""
     parts = filename.removesuffix(".whl").split("-")
     if not filename.endswith(".whl") or len(parts) not in {5, 6}:
         return f"{quote(filename)} is not the name of a wheel"
@@ -285,12 +285,12 @@ def wheel_fault(filename: str, name: str, version: str) -> str:
         return f"{quote(filename)} is not the name of a wheel"
     pythons, abis, platforms = (tags.count(".") + 1 for tags in parts[-3:])
     if pythons * abis * platforms > MAX_WHEEL_TAGS:
-        return f"{quote(filename)} stands for more than {MAX_WHEEL_TAGS} wheel tags"
+        return f"{quote(filename)} has more than {MAX_WHEEL_TAGS} wheel tags"
     return _release_fault(filename, parts[0], parts[1], name, version)
 
 
 def sdist_fault(filename: str, name: str, version: str) -> str:
-    """A source distribution's name (PEP 625, and the older ones that PEP 751's readers take) must be its entry's."""
+    """A source distribution's name (PEP 625, and older forms that PEP 751 allows) must be that of its package."""
     suffix = next((suffix for suffix in _SDIST_SUFFIXES if filename.endswith(suffix)), "")
     stem, dash, written = filename.removesuffix(suffix).rpartition("-")
     if not suffix or not dash:

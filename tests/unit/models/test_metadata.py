@@ -151,7 +151,7 @@ def test_what_an_sdist_vouches_for(version: str, lines: list[str], field: str, *
 
 @pytest.mark.parametrize("field", ["Name", "Version", "Metadata-Version"])
 def test_a_field_twice_is_refused(field: str) -> None:
-    with pytest.raises(MetadataInvalid, match="twice"):
+    with pytest.raises(MetadataInvalid, match="is repeated"):
         read(f"{field.upper()}: 2.1")
 
 
