@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from deep_lock.errors import LockInvalid
-from deep_lock.lockfile.invariants import check_closed
+from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.writer import to_text
 from deep_lock.models.lock import Lock, LockedPackage
@@ -77,7 +77,7 @@ def test_branches_that_touch_different_packages_merge(tmp_path: Path, ours: Lock
     assert repository.merge("ours", "theirs")
     text = repository.file.read_bytes().decode()
     assert text == to_text(both)
-    assert check_closed(from_text(text, "deep.lock")) == ()
+    assert broken_invariants(from_text(text, "deep.lock")) == ()
 
 
 def test_a_conflict_is_named_with_its_remedy(tmp_path: Path) -> None:

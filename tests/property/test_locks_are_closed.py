@@ -17,7 +17,7 @@ from deep_lock.closure.closure import close
 from deep_lock.closure.model import Closure, Plan
 from deep_lock.errors import BuildCycle, Unsatisfiable
 from deep_lock.events import silent
-from deep_lock.lockfile.invariants import check_closed
+from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.writer import to_text
 from deep_lock.locking.assemble import AssemblyInput, builds, packages
@@ -159,7 +159,7 @@ def judge(world: World, asked: Asked) -> None:
     event(f"{len(closure.builds)} builds")
     lock = lock_of(asked, closure, sources)
     assert faults(lock, asked.targets, WorldTruth(world=whole(world)), scope=asked.scope) == []
-    assert check_closed(lock, asked.targets) == ()
+    assert broken_invariants(lock, asked.targets) == ()
     text = to_text(lock)
     assert to_text(from_text(text, "deep.lock")) == text
     parsed = Pylock.from_dict(tomllib.loads(text))

@@ -15,7 +15,7 @@ from deep_lock.analysis.build_diff import build_changes
 from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.typosquatting import is_alike
 from deep_lock.analysis.versions import newest
-from deep_lock.lockfile.index import LockIndex, files_of, is_gate, key_of, open_register, uses_of
+from deep_lock.lockfile.index import LockIndex, files_of, is_gate, key_of, index_lock, uses_of
 from deep_lock.lockfile.staleness import changed_settings
 from deep_lock.lockfile.writer import ordered
 from deep_lock.models.changes import Change
@@ -43,7 +43,7 @@ def changes(old: Lock, new: Lock, *, now: datetime | None = None) -> tuple[Chang
 
 def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[Change]:
     """Return what differs, not sorted, with what `changes` leaves out because the same fact has a higher rank elsewhere."""
-    before, after = open_register(ordered(old)), open_register(ordered(new))
+    before, after = index_lock(ordered(old)), index_lock(ordered(new))
     explain = Explanations(after)
     return [
         *_settings(before.lock, after.lock),

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, meant, members, parsed, record_key
+from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, referenced, members, parsed, record_key
 from deep_lock.lockfile.selection import Selection, full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import EnvironmentMember, LockedBuild, LockedInputs, LockedPackage
@@ -278,7 +278,7 @@ def _runtime_edges(
     needs: dict[Key, dict[Key, TargetSet]] = {}
     for key, bits in runtime.items():
         for reference in lock_index.entries[key].dependencies:
-            for child in map(key_of, meant(reference, lock_index)):
+            for child in map(key_of, referenced(reference, lock_index)):
                 if both := bits & runtime.get(child, 0):
                     needs.setdefault(key, {})[child] = both
     direct = {key: bits for key, bits in runtime.items() if lock_index.entries[key].direct}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.policy_rules import RuleMatch, matches
-from deep_lock.lockfile.index import open_register
+from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.writer import ordered
 from deep_lock.models.changes import SEVERITIES, Finding
 from deep_lock.models.lock import Lock
@@ -21,7 +21,7 @@ def evaluate(lock: Lock, policy: Policy, *, now: datetime, old: Lock | None = No
 
     Raises LockInvalid and UsageError where the lock has a target that is none.
     """
-    lock_index = open_register(ordered(lock))
+    lock_index = index_lock(ordered(lock))
     explain = Explanations(lock_index)
     found = list(matches(lock_index, explain, policy, now=now, old=old))
     findings = {

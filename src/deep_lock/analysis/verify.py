@@ -9,7 +9,7 @@ from datetime import timedelta
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from deep_lock.errors import DeepLockError
-from deep_lock.lockfile.index import LockIndex, called, files_of, meant, parsed
+from deep_lock.lockfile.index import LockIndex, called, files_of, referenced, parsed
 from deep_lock.models.build_system import SdistFacts
 from deep_lock.models.changes import Finding, Severity
 from deep_lock.models.distribution import Distribution, Wheel
@@ -169,7 +169,7 @@ def _edges(entry: LockedPackage, every: Iterable[Metadata], lock_index: LockInde
             message = f"depends on {reference.name} in the lock, and in none of its files"
             yield _finding("edge-invented", "error", entry, message, hint=HINT)
             continue
-        for child in meant(reference, lock_index):
+        for child in referenced(reference, lock_index):
             if child.version is not None and not _meets(child.version, required[reference.name]):
                 message = f"depends on {called(child)}, which no requirement of its files admits"
                 yield _finding("edge-unmet", "error", entry, message, hint=HINT)

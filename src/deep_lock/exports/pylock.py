@@ -21,7 +21,7 @@ from deep_lock.exports.view import (
     unsupported_builds,
     unsupported_by_pip,
 )
-from deep_lock.lockfile.index import Key, called, files_of, is_gate, key_of, meant
+from deep_lock.lockfile.index import Key, called, files_of, is_gate, key_of, referenced
 from deep_lock.lockfile.selection import Selection, full_selection, taken_files
 from deep_lock.models.lock import (
     Lock,
@@ -151,7 +151,7 @@ def _selected(view: View, selectable: Selectable) -> Iterator[ExportedPackage]:
 def _dependencies(view: View, packages: Iterable[ExportedPackage]) -> Dependencies:
     return {
         key_of(own.entry): frozenset(
-            key_of(each) for reference in own.entry.dependencies for each in meant(reference, view.lock_index)
+            key_of(each) for reference in own.entry.dependencies for each in referenced(reference, view.lock_index)
         )
         for own in packages
     }

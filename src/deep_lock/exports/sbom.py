@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from deep_lock.analysis.graph import open_graph, package_paths, path_words, position_paths
 from deep_lock.exports.view import View, builds_of, installed_labels
-from deep_lock.lockfile.index import Key, called, files_of, key_of, meant, members, record_key
+from deep_lock.lockfile.index import Key, called, files_of, key_of, referenced, members, record_key
 from deep_lock.lockfile.selection import Selection
 from deep_lock.models.lock import LockedArchive, LockedBuild, LockedFile, LockedPackage, LockedVcs, source_text
 
@@ -109,7 +109,7 @@ def inventory(view: View, public_index: str) -> Inventory:
 def _runtime_edges(view: View, keys: frozenset[Key]) -> Iterator[tuple[Key, Key]]:
     for key in sorted(keys):
         for reference in view.lock_index.entries[key].dependencies:
-            for child in map(key_of, meant(reference, view.lock_index)):
+            for child in map(key_of, referenced(reference, view.lock_index)):
                 if child in keys and child != key:
                     yield key, child
 

@@ -47,7 +47,7 @@ class LockIndex(Struct, frozen=True, kw_only=True):
         return self.options.get("build-scope") != "none"
 
 
-def open_register(lock: Lock) -> LockIndex:
+def index_lock(lock: Lock) -> LockIndex:
     """Index a lock."""
     versions: dict[str, list[LockedPackage]] = {}
     for entry in lock.packages:
@@ -87,9 +87,9 @@ def record_key(build: LockedBuild) -> Key:
     return build.name, build.version or "", build.source or ""
 
 
-def meant(reference: LockedReference, register: LockIndex) -> tuple[LockedPackage, ...]:
+def referenced(reference: LockedReference, index: LockIndex) -> tuple[LockedPackage, ...]:
     """Return the packages that a reference fits: one, in a valid lock."""
-    entries = register.versions.get(reference.name, ())
+    entries = index.versions.get(reference.name, ())
     source = source_text(reference.source)
     if reference.version is None and not source:
         return entries
@@ -107,9 +107,9 @@ def covers(build: LockedBuild, label: str) -> bool:
     return not build.targets or label in build.targets
 
 
-def builds_on(register: LockIndex, entry: LockedPackage, label: str) -> Iterator[LockedBuild]:
+def builds_on(index: LockIndex, entry: LockedPackage, label: str) -> Iterator[LockedBuild]:
     """Yield the build records of a package that apply to a target."""
-    return (build for build in register.records.get(key_of(entry), ()) if covers(build, label))
+    return (build for build in index.records.get(key_of(entry), ()) if covers(build, label))
 
 
 @lru_cache(maxsize=1024)
@@ -123,22 +123,22 @@ def is_gate(marker: str | None) -> bool:
         return False
 
 
-def build_closure(register: LockIndex) -> frozenset[Key]:
+def build_closure(index: LockIndex) -> frozenset[Key]:
     """Return the packages that builds use: those of the project, of installed packages, and of what these builds use."""
-    queue = deque(build for build in register.lock.builds if build.needed == "project")
-    for entry in register.lock.packages:
+    queue = deque(build for build in index.lock.builds if build.needed == "project")
+    for entry in index.lock.packages:
         if not is_gate(entry.marker):
-            queue.extend(register.records.get(key_of(entry), ()))
+            queue.extend(index.records.get(key_of(entry), ()))
     found: set[Key] = set()
     while queue:
         for key in map(key_of, members(queue.popleft())):
             if key not in found:
                 found.add(key)
-                queue.extend(register.records.get(key, ()))
+                queue.extend(index.records.get(key, ()))
     return frozenset(found)
 
 
-def runtime_closure(register: LockIndex, roots: Iterable[LockedPackage]) -> frozenset[Key]:
+def runtime_closure(index: LockIndex, roots: Iterable[LockedPackage]) -> frozenset[Key]:
     """Return the roots and all packages that they depend on."""
     queue = deque(roots)
     found: set[Key] = set()
@@ -147,13 +147,13 @@ def runtime_closure(register: LockIndex, roots: Iterable[LockedPackage]) -> froz
         if key_of(entry) not in found:
             found.add(key_of(entry))
             for reference in entry.dependencies:
-                queue.extend(meant(reference, register))
+                queue.extend(referenced(reference, index))
     return frozenset(found)
 
 
-def uses_of(register: LockIndex) -> frozenset[Key]:
+def uses_of(index: LockIndex) -> frozenset[Key]:
     """Return the keys of all members of all build environments."""
-    return frozenset(key_of(member) for build in register.lock.builds for member in members(build))
+    return frozenset(key_of(member) for build in index.lock.builds for member in members(build))
 
 
 def names_in(inputs: LockedInputs) -> frozenset[str]:

@@ -11,15 +11,15 @@ from deep_lock.lockfile.index import (
     build_closure,
     called,
     covers,
+    index_lock,
     is_gate,
     key_of,
-    meant,
     members,
     names_in,
     needs_record,
-    open_register,
     parsed,
     record_key,
+    referenced,
     runtime_closure,
     uses_of,
 )
@@ -37,87 +37,87 @@ from deep_lock.models.requirement import Requirement
 from deep_lock.targets.target import Target, UnevaluableMarker, holds, python_fits
 
 
-def check_closed(lock: Lock, targets: tuple[Target, ...] = ()) -> tuple[str, ...]:
+def broken_invariants(lock: Lock, targets: tuple[Target, ...] = ()) -> tuple[str, ...]:
     """Return a sentence for each invariant that the lock breaks.
 
     Markers and wheel tags are evaluated on ``targets``, which are targets of the lock; without them, they are not
     checked.
     """
-    register = open_register(lock)
+    index = index_lock(lock)
     locked = {target.name: target for target in lock.targets}
     found = [
-        *_references(register),
-        *_members(register),
-        *_unrequired(register),
-        *_builds_without_record(register),
-        *_records(register),
-        *_project_build(register),
-        *_labels(register),
-        *_marks(register),
-        *_direct_marks(register),
-        *_declarations(register),
-        *_duplicates(register),
+        *_references(index),
+        *_members(index),
+        *_unrequired(index),
+        *_builds_without_record(index),
+        *_records(index),
+        *_project_build(index),
+        *_labels(index),
+        *_marks(index),
+        *_direct_marks(index),
+        *_declarations(index),
+        *_duplicates(index),
     ]
     for target in targets:
         if target.label in locked:
-            found += _target(register, locked[target.label], target, targets)
-            found += _runtime(register, target)
-            found += _builds(register, target)
+            found += _target(index, locked[target.label], target, targets)
+            found += _runtime(index, target)
+            found += _builds(index, target)
     return tuple(dict.fromkeys(found))
 
 
 # References between packages, build records and targets.
 
 
-def _references(register: LockIndex) -> Iterator[str]:
-    for entry in register.lock.packages:
+def _references(index: LockIndex) -> Iterator[str]:
+    for entry in index.lock.packages:
         for reference in entry.dependencies:
             wanted = f"{reference.name} {reference.version}" if reference.version else reference.name
-            count = len(meant(reference, register))
+            count = len(referenced(reference, index))
             if count == 0:
                 yield f"{called(entry)} depends on {wanted}, which is not in the lock"
             elif count > 1:
                 yield f"{called(entry)} depends on {wanted}, of which there are {count}: the version is missing"
 
 
-def _members(register: LockIndex) -> Iterator[str]:
-    for build in register.lock.builds:
+def _members(index: LockIndex) -> Iterator[str]:
+    for build in index.lock.builds:
         for stage in (build.packages, build.declared_packages or ()):
             names = {member.name for member in stage}
             for member in stage:
-                if key_of(member) not in register.entries:
+                if key_of(member) not in index.entries:
                     yield f"the build of {called(build)} uses {called(member)}, which is not in the lock"
                 for name in member.dependencies:
                     if name not in names:
                         yield f"the build of {called(build)} lacks {name}, which {called(member)} depends on"
 
 
-def _unrequired(register: LockIndex) -> Iterator[str]:
-    used = build_closure(register)
-    for entry in register.lock.packages:
+def _unrequired(index: LockIndex) -> Iterator[str]:
+    used = build_closure(index)
+    for entry in index.lock.packages:
         if is_gate(entry.marker) and key_of(entry) not in used:
             yield f"{called(entry)} is build-only, but no build uses it"
-    inputs = register.lock.inputs
+    inputs = index.lock.inputs
     pinned = names_in(inputs) if inputs.pinned else frozenset()
-    runtime = [entry for entry in register.lock.packages if not is_gate(entry.marker)]
-    required = runtime_closure(register, (entry for entry in runtime if entry.direct or entry.name in pinned))
+    runtime = [entry for entry in index.lock.packages if not is_gate(entry.marker)]
+    required = runtime_closure(index, (entry for entry in runtime if entry.direct or entry.name in pinned))
     for entry in runtime:
         if key_of(entry) not in required:
             yield f"{called(entry)} is installed, but nothing that the project requires depends on it"
 
 
-def _builds_without_record(register: LockIndex) -> Iterator[str]:
-    if register.options.get("files") == "all" or not register.locks_builds:
+def _builds_without_record(index: LockIndex) -> Iterator[str]:
+    if index.options.get("files") == "all" or not index.locks_builds:
         return  # then an sdist is listed that no target builds
-    for entry in register.lock.packages:
-        if needs_record(entry) and key_of(entry) not in register.records:
+    for entry in index.lock.packages:
+        if needs_record(entry) and key_of(entry) not in index.records:
             what = "lists an sdist" if entry.source is None else "is a source tree"
             yield f"{called(entry)} {what}, but has no build record"
 
 
-def _records(register: LockIndex) -> Iterator[str]:
-    for key, builds in register.records.items():
-        entry = register.entries.get(key)
+def _records(index: LockIndex) -> Iterator[str]:
+    for key, builds in index.records.items():
+        entry = index.entries.get(key)
         for build in builds:
             yield from _record(build, entry)
 
@@ -138,22 +138,22 @@ def _record(build: LockedBuild, entry: LockedPackage | None) -> Iterator[str]:
         yield f"the build record of {called(build)} is of another sdist than the locked one"
 
 
-def _project_build(register: LockIndex) -> Iterator[str]:
-    records = [build for build in register.lock.builds if build.needed == "project"]
+def _project_build(index: LockIndex) -> Iterator[str]:
+    records = [build for build in index.lock.builds if build.needed == "project"]
     wheels = [build for build in records if build.hook is None]
-    is_built = register.lock.inputs.build_requires is not None
-    if is_built and register.locks_builds and not wheels:
+    is_built = index.lock.inputs.build_requires is not None
+    if is_built and index.locks_builds and not wheels:
         yield "the project is built, but has no build record"
     if wheels and not is_built:
         yield "there is a build record of the project, but its inputs have no build-requires"
     for build in records:
         if build.hook is not None:
-            yield from _editable(build, wheels, register)
+            yield from _editable(build, wheels, index)
 
 
-def _editable(build: LockedBuild, wheels: Sequence[LockedBuild], register: LockIndex) -> Iterator[str]:
+def _editable(build: LockedBuild, wheels: Sequence[LockedBuild], index: LockIndex) -> Iterator[str]:
     """An editable build has an own record only where its hook adds other requirements than that of the wheel."""
-    for label in build.targets or sorted(register.labels):
+    for label in build.targets or sorted(index.labels):
         wheel = next((other for other in wheels if covers(other, label)), None)
         if wheel is None:
             yield f"there is a build record of {called(build)} on {label}, but none of its wheel"
@@ -171,21 +171,21 @@ def _same(texts: Iterable[str], others: Iterable[str]) -> bool:
     return frozenset(parsed(texts)) == frozenset(parsed(others))
 
 
-def _labels(register: LockIndex) -> Iterator[str]:
+def _labels(index: LockIndex) -> Iterator[str]:
     """``observed-on`` is not checked: it may name a target of the machine that locked, and the lock need not have it."""
-    for entry in register.lock.packages:
+    for entry in index.lock.packages:
         for label in entry.build_on:
-            if label not in register.labels:
+            if label not in index.labels:
                 yield f"{called(entry)} is built on {label}, which is not a target of the lock"
-    for build in register.lock.builds:
+    for build in index.lock.builds:
         for label in build.targets:
-            if label not in register.labels:
+            if label not in index.labels:
                 yield f"the build record of {called(build)} names {label}, which is not a target of the lock"
 
 
-def _duplicates(register: LockIndex) -> Iterator[str]:
+def _duplicates(index: LockIndex) -> Iterator[str]:
     """Two packages of one name are wrong on any target if one of them is always installed."""
-    for name, entries in register.versions.items():
+    for name, entries in index.versions.items():
         runtime = [entry for entry in entries if not is_gate(entry.marker)]
         if len(runtime) > 1 and any(entry.marker is None for entry in runtime):
             yield f"{name} would be installed twice, as {' and '.join(entry.version or called(entry) for entry in runtime)}"
@@ -194,12 +194,12 @@ def _duplicates(register: LockIndex) -> Iterator[str]:
 # Marks of packages, and what build records and inputs state of them.
 
 
-def _marks(register: LockIndex) -> Iterator[str]:
-    used = uses_of(register)
-    for entry in register.lock.packages:
+def _marks(index: LockIndex) -> Iterator[str]:
+    used = uses_of(index)
+    for entry in index.lock.packages:
         yield from _layer_marks(entry, used=key_of(entry) in used)
-        yield from _build_mark(entry, register)
-        yield from _file_marks(entry, register)
+        yield from _build_mark(entry, index)
+        yield from _file_marks(entry, index)
 
 
 def _layer_marks(entry: LockedPackage, *, used: bool) -> Iterator[str]:
@@ -218,8 +218,8 @@ def _layer_marks(entry: LockedPackage, *, used: bool) -> Iterator[str]:
         yield f"{called(entry)} is used by a build and installed too, but is not marked also-build"
 
 
-def _build_mark(entry: LockedPackage, register: LockIndex) -> Iterator[str]:
-    recorded = key_of(entry) in register.records
+def _build_mark(entry: LockedPackage, index: LockIndex) -> Iterator[str]:
+    recorded = key_of(entry) in index.records
     own = f"{entry.name}=={entry.version}" if entry.source is None else f"{entry.name} @ {source_text(entry.source)}"
     if entry.build is not None and entry.build != own:
         yield f"{called(entry)} names the build record of another release, {entry.build}"
@@ -229,7 +229,7 @@ def _build_mark(entry: LockedPackage, register: LockIndex) -> Iterator[str]:
         yield f"{called(entry)} has a build record, but does not name it"
 
 
-def _file_marks(entry: LockedPackage, register: LockIndex) -> Iterator[str]:
+def _file_marks(entry: LockedPackage, index: LockIndex) -> Iterator[str]:
     if entry.sdist_only and (entry.wheels or entry.sdist is None):
         yield f"{called(entry)} is marked sdist-only, but {'lists a wheel' if entry.wheels else 'lists no sdist'}"
     if entry.build_on and (entry.sdist_only or entry.sdist is None):
@@ -238,12 +238,12 @@ def _file_marks(entry: LockedPackage, register: LockIndex) -> Iterator[str]:
         yield f"{called(entry)} states the evidence for the metadata of its sdist, but lists no sdist"
     if entry.no_source and entry.sdist is not None:
         yield f"{called(entry)} is marked no-source, but lists an sdist"
-    if entry.no_source and register.options.get("build-scope") != "all":
+    if entry.no_source and index.options.get("build-scope") != "all":
         yield f"{called(entry)} is marked no-source, which exists only with the build scope 'all'"
 
 
-def _direct_marks(register: LockIndex) -> Iterator[str]:
-    inputs = register.lock.inputs
+def _direct_marks(index: LockIndex) -> Iterator[str]:
+    inputs = index.lock.inputs
     named = names_in(inputs)
     overridden = {requirement.name for requirement in parsed(inputs.overrides)}
     certain = {
@@ -251,22 +251,22 @@ def _direct_marks(register: LockIndex) -> Iterator[str]:
         for requirement in parsed(inputs.requirements)
         if requirement.marker is None and requirement.name not in overridden
     }
-    for entry in register.lock.packages:
+    for entry in index.lock.packages:
         if entry.direct and entry.name not in named:
             yield f"{called(entry)} is marked direct, but the project does not require it"
         if not inputs.pinned and not entry.direct and entry.name in certain and not is_gate(entry.marker):
             yield f"{called(entry)} is required by the project, but is not marked direct"
     for name in sorted(certain):
-        if all(is_gate(entry.marker) for entry in register.versions.get(name, ())):
+        if all(is_gate(entry.marker) for entry in index.versions.get(name, ())):
             yield f"the project requires {name}, but the lock installs no package of this name"
 
 
-def _declarations(register: LockIndex) -> Iterator[str]:
-    additions = dict(register.lock.inputs.extra_build_requires)
-    for build in register.lock.builds:
+def _declarations(index: LockIndex) -> Iterator[str]:
+    additions = dict(index.lock.inputs.extra_build_requires)
+    for build in index.lock.builds:
         yield from _user_requirements(build, additions)
         yield from _evidence(build)
-        yield from _needed(build, register)
+        yield from _needed(build, index)
 
 
 def _user_requirements(build: LockedBuild, additions: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
@@ -296,13 +296,13 @@ def _evidence(build: LockedBuild) -> Iterator[str]:
         yield f"the build of {called(build)} is marked self-hosted, but uses other packages or no backend of its own"
 
 
-def _needed(build: LockedBuild, register: LockIndex) -> Iterator[str]:
-    entry = register.entries.get(record_key(build))
+def _needed(build: LockedBuild, index: LockIndex) -> Iterator[str]:
+    entry = index.entries.get(record_key(build))
     if build.source is not None or entry is None:
         return
     if (build.needed == "always") != entry.sdist_only:
         yield f"the build record of {called(build)} contradicts the mark sdist-only of the package"
-    missing = sorted((frozenset(build.targets) or register.labels).difference(entry.build_on))
+    missing = sorted((frozenset(build.targets) or index.labels).difference(entry.build_on))
     if build.needed == "targets" and missing:
         yield f"{called(entry)} is built on {', '.join(missing)}, but is not marked build-on there"
 
@@ -310,21 +310,21 @@ def _needed(build: LockedBuild, register: LockIndex) -> Iterator[str]:
 # Markers and wheel tags, evaluated on one target.
 
 
-def _target(register: LockIndex, locked: LockedTarget, target: Target, targets: tuple[Target, ...]) -> Iterator[str]:
+def _target(index: LockIndex, locked: LockedTarget, target: Target, targets: tuple[Target, ...]) -> Iterator[str]:
     if not holds_in_lock(locked.marker, target):
         yield f"the marker of target {target.label} does not hold on it"
     for other in targets:
         # no marker distinguishes targets of one and the same environment (two levels of glibc)
         if dict(other.environment) != dict(target.environment) and holds_in_lock(locked.marker, other):
             yield f"the marker of target {target.label} holds on {other.label} too"
-    environments = register.lock.environments
+    environments = index.lock.environments
     if environments and not any(holds_in_lock(marker, target) for marker in environments):
         yield f"no environment of the lock includes target {target.label}"
 
 
-def _runtime(register: LockIndex, target: Target) -> Iterator[str]:
-    base = installed_packages(register, target, Selection())
-    for installed in (base, installed_packages(register, target, full_selection(register))):
+def _runtime(index: LockIndex, target: Target) -> Iterator[str]:
+    base = installed_packages(index, target, Selection())
+    for installed in (base, installed_packages(index, target, full_selection(index))):
         entries: dict[str, LockedPackage] = {}
         for entry in installed:
             if entry.name in entries:
@@ -333,23 +333,23 @@ def _runtime(register: LockIndex, target: Target) -> Iterator[str]:
             entries[entry.name] = entry
             if not python_fits(entry.requires_python, target):
                 yield f"{called(entry)} does not support the Python of target {target.label}"
-            yield from _missing_file(register, entry, target)
+            yield from _missing_file(index, entry, target)
     # markers select extras and groups too; what the project itself requires needs none of them
     versions = {entry.name: entry.version for entry in base}
-    overridden = {requirement.name for requirement in parsed(register.lock.inputs.overrides)}
-    for requirement in _requirements(register.lock.inputs.requirements, target):
+    overridden = {requirement.name for requirement in parsed(index.lock.inputs.overrides)}
+    for requirement in _requirements(index.lock.inputs.requirements, target):
         if requirement.name not in overridden and not _is_met(requirement, versions):
             yield f"the project requires {requirement}, but no package on {target.label} satisfies it"
 
 
-def _builds(register: LockIndex, target: Target) -> Iterator[str]:
-    for build in register.lock.builds:
+def _builds(index: LockIndex, target: Target) -> Iterator[str]:
+    for build in index.lock.builds:
         if not covers(build, target.label):
             continue
         for member in members(build):
-            entry = register.entries.get(key_of(member))
+            entry = index.entries.get(key_of(member))
             if entry is not None:
-                yield from _missing_file(register, entry, target)
+                yield from _missing_file(index, entry, target)
         versions = {member.name: member.version for member in build.packages}
         for requirement in _requirements(
             (*build.requires, *build.requires_user, *(build.requires_dynamic or ())), target
@@ -358,9 +358,9 @@ def _builds(register: LockIndex, target: Target) -> Iterator[str]:
                 yield f"the build of {called(build)} requires {requirement}, but no package in it satisfies that"
 
 
-def _missing_file(register: LockIndex, entry: LockedPackage, target: Target) -> Iterator[str]:
-    if register.locks_builds or not needs_record(entry):
-        sentence = missing_file(register, entry, target)
+def _missing_file(index: LockIndex, entry: LockedPackage, target: Target) -> Iterator[str]:
+    if index.locks_builds or not needs_record(entry):
+        sentence = missing_file(index, entry, target)
         if sentence:
             yield sentence
 

@@ -9,7 +9,7 @@ from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sd
 
 from deep_lock.errors import DeepLockError, HashMismatch, LockInvalid
 from deep_lock.lockfile.index import files_of, key_of, record_key
-from deep_lock.lockfile.invariants import check_closed
+from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.writer import ordered, to_text
 from deep_lock.models.lock import REVISION, Lock, LockedBuild
@@ -20,7 +20,7 @@ from deep_lock.targets.target import Target
 def checked_text(lock: Lock, targets: tuple[Target, ...] = ()) -> str:
     """Return the text of a lock, which is read back and compared before it may replace anything.
 
-    ``targets`` as in `check_closed`. Raises LockInvalid on a fault of deep-lock, and as `to_text`.
+    ``targets`` as in `broken_invariants`. Raises LockInvalid on a fault of deep-lock, and as `to_text`.
     """
     text = to_text(lock)
     try:
@@ -29,7 +29,7 @@ def checked_text(lock: Lock, targets: tuple[Target, ...] = ()) -> str:
         raise _internal_error(error.message) from None
     if read != ordered(lock):
         raise _internal_error("the new lock is read back as another one")
-    faults = check_closed(read, targets)
+    faults = broken_invariants(read, targets)
     if faults:
         raise _internal_error("the new lock breaks invariants:\n  " + "\n  ".join(faults))
     return text

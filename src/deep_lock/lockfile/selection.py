@@ -14,11 +14,11 @@ from deep_lock.lockfile.index import (
     builds_on,
     called,
     covers,
+    index_lock,
     is_gate,
     key_of,
     members,
     needs_record,
-    open_register,
     wheels_of,
 )
 from deep_lock.models.build_system import ConfigSettings
@@ -43,9 +43,9 @@ class Selection(Struct, frozen=True, kw_only=True):
     groups: frozenset[str] = frozenset()
 
 
-def full_selection(register: LockIndex) -> Selection:
+def full_selection(index: LockIndex) -> Selection:
     """Return the selection of every extra and every group."""
-    lock = register.lock
+    lock = index.lock
     return Selection(extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups)))
 
 
@@ -61,13 +61,13 @@ def holds_in_lock(marker: str | None, target: Target, selection: Selection | Non
         return False
 
 
-def installed_packages(register: LockIndex, target: Target, selection: Selection) -> list[LockedPackage]:
+def installed_packages(index: LockIndex, target: Target, selection: Selection) -> list[LockedPackage]:
     """Return the packages that are installed at run time on a target with this selection."""
     truth: dict[str | None, bool] = {}
-    for entry in register.lock.packages:
+    for entry in index.lock.packages:
         if entry.marker not in truth:
             truth[entry.marker] = not is_gate(entry.marker) and holds_in_lock(entry.marker, target, selection)
-    return [entry for entry in register.lock.packages if truth[entry.marker]]
+    return [entry for entry in index.lock.packages if truth[entry.marker]]
 
 
 def tags_of(wheel: str) -> str:
@@ -88,27 +88,27 @@ def best_wheel(wheels: Iterable[LockedFile], target: Target) -> LockedFile | Non
     return min(ranked, key=lambda item: item[:2])[2] if ranked else None
 
 
-def is_built(register: LockIndex, entry: LockedPackage, target: Target) -> bool:
+def is_built(index: LockIndex, entry: LockedPackage, target: Target) -> bool:
     """Whether a build record of the package applies to the target."""
-    return any(builds_on(register, entry, target.label))
+    return any(builds_on(index, entry, target.label))
 
 
-def missing_file(register: LockIndex, entry: LockedPackage, target: Target) -> str:
+def missing_file(index: LockIndex, entry: LockedPackage, target: Target) -> str:
     """Return a sentence if the target has neither a wheel of the package nor a record of its build; else ""."""
     if any(fits(wheel, target) for wheel in wheels_of(entry)):
         return ""
     if not needs_record(entry):
         return f"{called(entry)} has no file that fits {target.label}"
-    if is_built(register, entry, target):
+    if is_built(index, entry, target):
         return ""
     return f"{called(entry)} must be built on {target.label}, but has no build record for it"
 
 
-def taken_files(register: LockIndex, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
+def taken_files(index: LockIndex, entry: LockedPackage, target: Target) -> Iterator[LockedFile]:
     """Yield the wheels that fit the target, and the sdist where it is built or no wheel fits."""
     fitting = [wheel for wheel in entry.wheels if fits(wheel, target)]
     yield from fitting
-    if entry.sdist is not None and (not fitting or is_built(register, entry, target)):
+    if entry.sdist is not None and (not fitting or is_built(index, entry, target)):
         yield entry.sdist
 
 
@@ -128,17 +128,17 @@ def picked_files(lock: Lock, targets: Iterable[Target], *, runtime: bool, build:
     ``runtime``: of what is installed, with every extra and group. ``build``: of the members of build environments. An
     sdist that is built on a target belongs to both.
     """
-    register = open_register(lock)
+    index = index_lock(lock)
     found: set[str] = set()
     for target in targets:
-        used = installed_packages(register, target, full_selection(register)) if runtime else []
+        used = installed_packages(index, target, full_selection(index)) if runtime else []
         if build:
-            used += _build_members(register, target)
-            built = [entry for entry in lock.packages if is_built(register, entry, target)]
+            used += _build_members(index, target)
+            built = [entry for entry in lock.packages if is_built(index, entry, target)]
             found.update(file.sha256 for entry in built for file in _sources(entry))
         for entry in used:
             archive = archive_file(entry)
-            found.update(file.sha256 for file in taken_files(register, entry, target))
+            found.update(file.sha256 for file in taken_files(index, entry, target))
             found.update((archive.sha256,) if archive is not None else ())
     return tuple(file for file in every_file(lock) if file.sha256 in found)
 
@@ -149,9 +149,9 @@ def _sources(entry: LockedPackage) -> tuple[LockedFile, ...]:
     return () if file is None else (file,)
 
 
-def _build_members(register: LockIndex, target: Target) -> list[LockedPackage]:
-    keys = [key_of(each) for build in register.lock.builds if covers(build, target.label) for each in members(build)]
-    return [register.entries[key] for key in keys if key in register.entries]
+def _build_members(index: LockIndex, target: Target) -> list[LockedPackage]:
+    keys = [key_of(each) for build in index.lock.builds if covers(build, target.label) for each in members(build)]
+    return [index.entries[key] for key in keys if key in index.entries]
 
 
 class WheelArtifact(Struct, frozen=True, kw_only=True):
@@ -225,14 +225,14 @@ def take(lock: Lock, target: Target) -> InstallPlan:
 
     Raises NotLocked where the lock lacks a file or a build record, or builds need each other.
     """
-    register = open_register(lock)
-    runtime = [key_of(entry) for entry in installed_packages(register, target, full_selection(register))]
+    index = index_lock(lock)
+    runtime = [key_of(entry) for entry in installed_packages(index, target, full_selection(index))]
     found: dict[Key, Artifact] = {}
     waiting = list(runtime)
     while waiting:
         key = waiting.pop()
         if key not in found:
-            found[key] = _artifact(register, key, target)
+            found[key] = _artifact(index, key, target)
             waiting += _needed(found[key])
     graph = {key: sorted(_needed(found[key])) for key in sorted(found)}
     try:
@@ -247,8 +247,8 @@ def _needed(artifact: Artifact) -> tuple[Key, ...]:
     return artifact.needed if isinstance(artifact, BuiltArtifact) else ()
 
 
-def _artifact(register: LockIndex, key: Key, target: Target) -> Artifact:
-    entry = register.entries.get(key)
+def _artifact(index: LockIndex, key: Key, target: Target) -> Artifact:
+    entry = index.entries.get(key)
     if entry is None:
         raise NotLocked(f"a build uses {key[0]} {key[1]}, which is not in the lock", hint=LOCK_AGAIN)
     if isinstance(entry.source, LockedDirectory | LockedVcs):
@@ -261,18 +261,18 @@ def _artifact(register: LockIndex, key: Key, target: Target) -> Artifact:
             f"{called(entry)}: the lock does not state its version",
             hint="name an archive whose file name or metadata has the version",
         )
-    build = next(builds_on(register, entry, target.label), None)
+    build = next(builds_on(index, entry, target.label), None)
     if build is not None:
-        return _built(register, entry, entry.version, build)
+        return _built(index, entry, entry.version, build)
     wheel = best_wheel(wheels_of(entry), target)
     if wheel is not None:
         return WheelArtifact(entry=entry, version=entry.version, wheel=wheel)
-    unlocked = needs_record(entry) and not register.locks_builds
+    unlocked = needs_record(entry) and not index.locks_builds
     hint = "lock builds too: deep-lock lock --build-scope needed" if unlocked else LOCK_AGAIN
-    raise NotLocked(missing_file(register, entry, target), hint=hint)
+    raise NotLocked(missing_file(index, entry, target), hint=hint)
 
 
-def _built(register: LockIndex, entry: LockedPackage, version: str, build: LockedBuild) -> BuiltArtifact:
+def _built(index: LockIndex, entry: LockedPackage, version: str, build: LockedBuild) -> BuiltArtifact:
     sdist = entry.sdist if entry.source is None else archive_file(entry)
     if sdist is None:
         raise NotLocked(f"the build record of {called(entry)} has no sdist in the lock", hint=LOCK_AGAIN)
@@ -285,5 +285,5 @@ def _built(register: LockIndex, entry: LockedPackage, version: str, build: Locke
         sdist=sdist,
         subdirectory=subdirectory or "",
         build=build,
-        config_settings=dict(register.lock.inputs.config_settings).get(entry.name, ()),
+        config_settings=dict(index.lock.inputs.config_settings).get(entry.name, ()),
     )

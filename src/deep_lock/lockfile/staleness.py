@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from msgspec.structs import replace
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from deep_lock.lockfile.invariants import check_closed
+from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.writer import ordered
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, LockedTree
 from deep_lock.models.requirement import Requirement, parse_requirement
@@ -24,11 +24,11 @@ def stale_reasons(old: Lock, new: Lock, targets: tuple[Target, ...] = ()) -> tup
     """Return the reasons to lock again; none where the lock is up to date.
 
     ``new`` is the head of the lock that would be made now: its packages and builds are not compared. ``targets`` as in
-    `check_closed`. Raises RequirementInvalid on an invalid requirement of ``new``.
+    `broken_invariants`. Raises RequirementInvalid on an invalid requirement of ``new``.
     """
     reasons = (
         *changed_settings(ordered(old), ordered(new)),
-        *(f"the lock contradicts itself: {fault}" for fault in check_closed(old, targets)),
+        *(f"the lock contradicts itself: {fault}" for fault in broken_invariants(old, targets)),
     )
     return tuple(dict.fromkeys(reasons))
 

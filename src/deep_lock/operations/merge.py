@@ -14,7 +14,7 @@ from deep_lock.errors import ActionNeeded, DeepLockError, LockInvalid
 from deep_lock.events import Reporter
 from deep_lock.files import temporary_beside, write_atomically
 from deep_lock.lockfile.index import is_gate
-from deep_lock.lockfile.invariants import check_closed
+from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.rewrite import checked_text
 from deep_lock.lockfile.targets import chosen_targets
@@ -44,7 +44,7 @@ def merged_text(sides: Sides, surroundings: RunContext, reporter: Reporter) -> s
         raise ActionNeeded(f"both branches changed {', '.join(merged.settings)} of {sides.path.name}", hint=AGAIN)
     if merged.both:
         return _locked_again(merged, sides, surroundings, reporter)
-    faults = check_closed(merged.lock, chosen_targets(merged.lock, (), sides.path.name))
+    faults = broken_invariants(merged.lock, chosen_targets(merged.lock, (), sides.path.name))
     if faults:
         raise ActionNeeded(f"the two locks cannot be merged: {faults[0]}", hint=AGAIN)
     return checked_text(merged.lock)

@@ -18,7 +18,7 @@ from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.index.client import IndexClient
-from deep_lock.lockfile.index import called, covers, open_register, parsed
+from deep_lock.lockfile.index import called, covers, index_lock, parsed
 from deep_lock.lockfile.selection import full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import require_lock
@@ -93,7 +93,7 @@ class _Newest:
 
 
 def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Outdated]:
-    lock_index = open_register(lock)
+    lock_index = index_lock(lock)
     installed: dict[tuple[str, str], list[Target]] = {}
     direct = set()
     for target in targets:

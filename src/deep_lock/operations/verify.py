@@ -17,8 +17,8 @@ from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import HashMismatch, NotFound, SafetyError
 from deep_lock.events import Reporter
 from deep_lock.index.client import IndexClient
-from deep_lock.lockfile.index import LockIndex, called, files_of, key_of, open_register
-from deep_lock.lockfile.invariants import check_closed
+from deep_lock.lockfile.index import LockIndex, called, files_of, key_of, index_lock
+from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import best_wheel, full_selection, holds_in_lock, is_built
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import require_lock
@@ -47,7 +47,7 @@ def verify(flags: VerifyOptions, reporter: Reporter) -> Verified:
     released = [entry for entry in lock.packages if entry.source is None and entry.version is not None]
     with closing(open_indexes(lock, flags, reporter)) as opened:
         opened.client.prefetch_pages([canonicalize_name(entry.name) for entry in released])
-        check = _Check(open_register(lock), targets, opened.client, deep=flags.deep)
+        check = _Check(index_lock(lock), targets, opened.client, deep=flags.deep)
         for entry in released:
             opened.client.prefetch(partial(check.prefetch, entry))
         found = {*_invariants(lock, targets), *(finding for entry in released for finding in check.package(entry))}
@@ -63,7 +63,7 @@ def _rank(finding: Finding) -> tuple[object, ...]:
 
 
 def _invariants(lock: Lock, targets: tuple[Target, ...]) -> Iterator[Finding]:
-    for message in check_closed(lock, targets):
+    for message in broken_invariants(lock, targets):
         yield Finding(
             code="lock-invalid", severity="error", subject="the lock", message=message, hint="run deep-lock lock"
         )

@@ -29,7 +29,7 @@ from deep_lock.events import Reporter, Warned
 from deep_lock.files import replacing, write_atomically
 from deep_lock.index.download import Downloads, Wanted
 from deep_lock.lockfile.index import Key
-from deep_lock.lockfile.invariants import check_closed
+from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, take
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.indexes import open_downloads
@@ -272,7 +272,7 @@ def _target(flags: WheelhouseOptions, targets: Sequence[Target], machine: Machin
 
 def _require_closed(lock: Lock, target: Target, source: str) -> None:
     """A lock that is not closed was edited or truncated: what it lacks could come from anywhere. Raises NotLocked."""
-    faults = check_closed(lock, (target,))
+    faults = broken_invariants(lock, (target,))
     if faults:
         more = [f"and {len(faults) - _MAX_FAULTS} more"] if len(faults) > _MAX_FAULTS else []
         lines = "\n  ".join([*faults[:_MAX_FAULTS], *more])

@@ -7,7 +7,7 @@ from packaging.utils import canonicalize_name
 from deep_lock.analysis.graph import open_graph, whole_graph
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
-from deep_lock.lockfile.index import LockIndex, open_register
+from deep_lock.lockfile.index import LockIndex, index_lock
 from deep_lock.lockfile.selection import full_selection
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import require_lock
@@ -17,7 +17,7 @@ from deep_lock.reports.why import Reasons, inverted_text, reasons, tree_text
 
 def why(path: Path, wanted: str, reporter: Reporter) -> tuple[Reasons, ...]:
     """Return the paths to NAME, or NAME==VERSION, for each package of that name. Raises UsageError and LockInvalid."""
-    lock_index = open_register(require_lock(path, reporter))
+    lock_index = index_lock(require_lock(path, reporter))
     return reasons(whole_graph(lock_index, path.name), entries_of(lock_index, wanted, path.name))
 
 
@@ -47,7 +47,7 @@ def tree(
 
     Raises UsageError and LockInvalid.
     """
-    lock_index = open_register(require_lock(path, reporter))
+    lock_index = index_lock(require_lock(path, reporter))
     targets = chosen_targets(lock_index.lock, (label,) if label else (), path.name)
     graph = open_graph(lock_index, targets, full_selection(lock_index))
     if not invert:

@@ -24,7 +24,7 @@ from deep_lock.analysis.graph import (
     position_paths,
     shortest_paths,
 )
-from deep_lock.lockfile.index import open_register
+from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.selection import Selection, full_selection
 from deep_lock.lockfile.targets import chosen_targets
@@ -50,7 +50,7 @@ def _lock(name: str) -> Lock:
 
 
 def _open(lock: Lock, targets: tuple[Target, ...], chosen: Selection | None = None) -> Graph:
-    lock_index = open_register(lock)
+    lock_index = index_lock(lock)
     return open_graph(lock_index, targets, full_selection(lock_index) if chosen is None else chosen)
 
 
@@ -131,7 +131,7 @@ def _paths_are_shortest(graph: Graph, costs: list[dict[BruteEdge, tuple[int, int
 @pytest.mark.parametrize("chosen", [None, Selection()], ids=["all", "bare"])
 def test_the_graph_of_a_lock_is_what_brute_force_finds(name: str, chosen: Selection | None) -> None:
     lock = _lock(name)
-    wanted = full_selection(open_register(lock)) if chosen is None else chosen
+    wanted = full_selection(index_lock(lock)) if chosen is None else chosen
     for labels in [(), *((target.name,) for target in lock.targets)]:
         _agrees(lock, chosen_targets(lock, labels, name), wanted)
 
@@ -220,7 +220,7 @@ def test_each_build_is_a_level() -> None:
 def test_what_only_an_extra_runs_is_a_build_tool_without_it() -> None:
     tool = replace(package("x"), marker="'e' in extras", direct=True, also_build=True)
     lock = replace(small_lock(_direct("a"), tool, builds=(_built("a", "x"),)), extras=("e",))
-    lock_index = open_register(lock)
+    lock_index = index_lock(lock)
     assert _levels(open_graph(lock_index, (LINUX,), full_selection(lock_index))) == {"a": 0, "x": 0}
     without = open_graph(lock_index, (LINUX,), Selection())
     assert _levels(without) == {"a": 0, "x": 1}

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from deep_lock.errors import NotLocked, TargetsAlike
 from deep_lock.exports.build_constraints import constraints
 from deep_lock.exports.view import Exported, View, make_view
-from deep_lock.lockfile.index import covers, key_of, open_register, record_key
+from deep_lock.lockfile.index import covers, index_lock, key_of, record_key
 from deep_lock.lockfile.selection import full_selection, installed_packages
 from deep_lock.models.lock import BUILD_MARKER, EnvironmentMember, Lock, LockedBuild, LockedInputs, LockedPackage
 from deep_lock.targets.factory import make_target, read_host
@@ -69,7 +69,7 @@ def below(lock: Lock, build: LockedBuild, label: str) -> Iterator[tuple[str, str
 
 def direct_pins(lock: Lock, targets: Sequence[Target]) -> Mapping[tuple[object, ...], dict[str, set[tuple[str, str]]]]:
     """Return what an installer builds for the run time, and the project: by target, the pins of all that this needs."""
-    register = open_register(lock)
+    register = index_lock(lock)
     found: dict[tuple[object, ...], dict[str, set[tuple[str, str]]]] = {}
     for target in targets:
         installed = {key_of(entry) for entry in installed_packages(register, target, full_selection(register))}

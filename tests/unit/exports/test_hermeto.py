@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 from deep_lock.exports.hermeto import hermeto
 from deep_lock.exports.view import Exported, make_view
-from deep_lock.lockfile.index import covers, key_of, open_register
+from deep_lock.lockfile.index import covers, index_lock, key_of
 from deep_lock.lockfile.selection import full_selection, installed_packages
 from deep_lock.models.lock import (
     EnvironmentMember,
@@ -101,7 +101,7 @@ def fetched(exported: Exported, index: Mapping[tuple[str, str], Sequence[LockedF
 
 def taken(lock: Lock, targets: Sequence[Target]) -> set[str]:
     """Return the files that are installed or built with anywhere, by the lock's own tables."""
-    register = open_register(lock)
+    register = index_lock(lock)
     found: set[str] = set()
     for target in targets:
         entries = list(installed_packages(register, target, full_selection(register)))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from deep_lock.lockfile.invariants import check_closed
+from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.reader import from_text
 from deep_lock.models.lock import BUILD_MARKER, EnvironmentMember, Lock, LockedBuild
 from tests.support.lock_strategies import LINUX, TARGETS, package, sdist, small_lock, wheel
@@ -17,7 +17,7 @@ EDITS = tomllib.loads((LOCKS / "broken-invariants.toml").read_text("utf-8"))
 
 
 def test_the_golden_lock_keeps_every_invariant() -> None:
-    assert check_closed(from_text(CLOSED, "closed.lock"), TARGETS) == ()
+    assert broken_invariants(from_text(CLOSED, "closed.lock"), TARGETS) == ()
 
 
 @pytest.mark.parametrize("name", sorted(EDITS))
@@ -26,12 +26,12 @@ def test_each_broken_invariant_is_named(name: str) -> None:
     assert case["was"] in CLOSED
     lock = from_text(CLOSED.replace(case["was"], case["is"], 1), name)
     targets = TARGETS if case.get("on-targets") else ()
-    assert check_closed(lock, targets) == tuple(case["faults"])
+    assert broken_invariants(lock, targets) == tuple(case["faults"])
 
 
 def test_the_example_of_the_format_lacks_the_records_that_its_notes_name() -> None:
     lock = from_text((LOCKS / "example.lock").read_text("utf-8"), "example.lock")
-    assert check_closed(lock) == (
+    assert broken_invariants(lock) == (
         *(
             f"{release} lists an sdist, but has no build record"
             for release in ("cffi 2.1.0", "maturin 1.16.0", "pycparser 2.23", "setuptools 80.9.0", "setuptools 84.2.1")
@@ -47,15 +47,15 @@ def _with_sdist() -> Lock:
 
 @pytest.mark.parametrize("option", [("files", "all"), ("build-scope", "none")])
 def test_an_sdist_needs_no_record_where_builds_are_not_locked(option: tuple[str, str]) -> None:
-    assert check_closed(_with_sdist()) != ()
-    assert check_closed(replace(_with_sdist(), options=(option,)), (LINUX,)) == ()
+    assert broken_invariants(_with_sdist()) != ()
+    assert broken_invariants(replace(_with_sdist(), options=(option,)), (LINUX,)) == ()
 
 
 def test_a_runtime_only_lock_may_hold_an_sdist_that_is_built() -> None:
     lock = _with_sdist()
     bare = replace(lock.packages[0], wheels=(), sdist_only=True)
     lock = replace(lock, packages=(bare,), options=(("build-scope", "none"),))
-    assert check_closed(lock, (LINUX,)) == ()
+    assert broken_invariants(lock, (LINUX,)) == ()
 
 
 def test_builds_that_only_need_each_other_reach_nothing() -> None:
@@ -84,7 +84,7 @@ def test_builds_that_only_need_each_other_reach_nothing() -> None:
         )
         for name in ("a", "b")
     )
-    assert check_closed(small_lock(*packages, builds=(entry("a", "b"), entry("b", "a")))) == (
+    assert broken_invariants(small_lock(*packages, builds=(entry("a", "b"), entry("b", "a")))) == (
         "a 1.0 is build-only, but no build uses it",
         "b 1.0 is build-only, but no build uses it",
     )
@@ -93,17 +93,19 @@ def test_builds_that_only_need_each_other_reach_nothing() -> None:
 def test_an_overridden_requirement_is_not_looked_for() -> None:
     lock = small_lock(replace(package("a", "2.0"), direct=True))
     inputs = replace(lock.inputs, requirements=("a<2", "b"), overrides=("a==2.0", "b; sys_platform == 'never'"))
-    assert check_closed(replace(lock, inputs=inputs), (LINUX,)) == ()
-    assert len(check_closed(replace(lock, inputs=replace(inputs, overrides=())), (LINUX,))) == 3
+    assert broken_invariants(replace(lock, inputs=inputs), (LINUX,)) == ()
+    assert len(broken_invariants(replace(lock, inputs=replace(inputs, overrides=())), (LINUX,))) == 3
 
 
 def test_a_wheel_that_fits_no_target_is_no_file() -> None:
     entry = replace(package("a"), direct=True, wheels=(wheel("a", "1.0", "cp27-cp27m-win32"),))
-    assert check_closed(small_lock(entry), (LINUX,)) == ("a 1.0 has no file that fits cp313-x86_64-manylinux_2_28",)
+    assert broken_invariants(small_lock(entry), (LINUX,)) == (
+        "a 1.0 has no file that fits cp313-x86_64-manylinux_2_28",
+    )
 
 
 def test_a_marker_that_cannot_be_evaluated_does_not_hold() -> None:
     entry = replace(package("a"), direct=True, marker="python_version ~= 'x' or os_name == 'never'")
-    assert check_closed(small_lock(entry), (LINUX,)) == (
+    assert broken_invariants(small_lock(entry), (LINUX,)) == (
         "the project requires a, but no package on cp313-x86_64-manylinux_2_28 satisfies it",
     )

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from deep_lock.analysis.graph import Graph, open_graph
 from deep_lock.cli.main import run
-from deep_lock.lockfile.index import called, is_gate, members, open_register
+from deep_lock.lockfile.index import called, is_gate, members, index_lock
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.selection import full_selection
 from deep_lock.models.lock import Lock
@@ -35,14 +35,14 @@ def _lock() -> Lock:
 
 def _graph(lock: Lock) -> Graph:
     """Return the graph on the targets of a drawn lock."""
-    lock_index = open_register(lock)
+    lock_index = index_lock(lock)
     return open_graph(lock_index, targets_of(lock), full_selection(lock_index))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(closed_locks())
 def test_every_edge_into_an_entry_is_a_way_in_and_every_way_is_made_of_edges(lock: Lock) -> None:
-    lock_index = open_register(lock)
+    lock_index = index_lock(lock)
     graph = _graph(lock)
     edges: set[tuple[str, str]] = set()
     names = {entry.name: called(entry) for entry in lock.packages if not is_gate(entry.marker)}
@@ -83,7 +83,7 @@ def test_the_tree_with_builds_shows_every_package(lock: Lock) -> None:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(closed_locks())
 def test_an_inverted_tree_ends_at_what_the_project_asks_for(lock: Lock) -> None:
-    lock_index = open_register(lock)
+    lock_index = index_lock(lock)
     graph = _graph(lock)
     asked = {called(entry) for entry in lock.packages if entry.direct}
     for entry in lock.packages[:3]:
