@@ -37,7 +37,7 @@ _LOCATION = " - at `$"
 _MISSING = re.compile(r"Object missing required field `(.+)`")
 _NOT_ACCEPTED = re.compile(r"Object contains unknown field `(.+)`", re.DOTALL)
 _WRONG_KIND = re.compile(r"Expected `(.+?)(?: \| null)?`, got `(.+)`")
-_WRONG_CHOICE = re.compile(r"Invalid enum value '(.*)'", re.DOTALL)
+_WRONG_CHOICE = re.compile(r"Invalid enum value ['\"](.*)['\"]", re.DOTALL)
 _CHOICES = {
     "ends": get_args(Ending),
     "evidence": get_args(Evidence),

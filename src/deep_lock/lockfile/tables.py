@@ -41,17 +41,17 @@ from deep_lock.lockfile.fields import (
     wheel_fault,
 )
 from deep_lock.lockfile.index import called
-from deep_lock.models.build_system import ConfigSettings, Evidence, SettingValue
+from deep_lock.models.build_system import ConfigSettings, SettingValue
 from deep_lock.models.lock import (
     BUILD_GROUP,
     EnvironmentMember,
-    HashOrigin,
     Lock,
     LockedArchive,
     LockedBuild,
     LockedDirectory,
     LockedFile,
     LockedInputs,
+    LockedMarks,
     LockedPackage,
     LockedReference,
     LockedSource,
@@ -259,27 +259,10 @@ class ReferenceTable(_SourcedTable, frozen=True, kw_only=True):
         return _record(LockedReference, self)
 
 
-class MarkTable(_Table, frozen=True, kw_only=True, rename="kebab"):
-    """``packages.tool.deep-lock``: fields of `LockedPackage`, of the same names."""
-
-    also_build: bool = False
-    build: str | None = None
-    build_on: Texts = ()
-    build_only: bool = False
-    direct: bool = False
-    hash_origin: HashOrigin | None = None
-    license: str | None = None
-    metadata: Evidence | None = None
-    no_source: bool = False
-    sdist_only: bool = False
-    yanked: str | None = None
-    unknown: Unknown = ()
-
-
 class PackageTool(Struct, frozen=True, kw_only=True, rename="kebab"):
     """``packages.tool``."""
 
-    deep_lock: MarkTable = field(default_factory=MarkTable)
+    deep_lock: LockedMarks = field(default_factory=LockedMarks)
 
 
 class PackageTable(_SourcedTable, frozen=True, kw_only=True, rename="kebab"):
@@ -296,6 +279,7 @@ class PackageTable(_SourcedTable, frozen=True, kw_only=True, rename="kebab"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_values(self.tool.deep_lock, "tool.deep-lock.")
         _check_url("index", self.index)
         for position, identity in enumerate(self.attestation_identities):
             _check_identity(f"attestation-identities[{position}]", identity)
@@ -609,7 +593,7 @@ _RULES: Mapping[type[Struct], Mapping[str, Any]] = {
         "marker": marker_fault,
         "requires_python": specifier_fault,
     },
-    MarkTable: {"build": text_fault, "build_on": label_fault, "license": license_fault, "yanked": text_fault},
+    LockedMarks: {"build": text_fault, "build_on": label_fault, "license": license_fault, "yanked": text_fault},
     ReferenceTable: {"name": name_fault, "version": version_fault},
     LockedDirectory: {"path": folder_fault, "subdirectory": inner_path_fault},
     VcsTable: {

@@ -14,7 +14,6 @@ from packaging.version import Version
 
 from deep_lock.errors import LockInvalid, UrlForbidden
 from deep_lock.lockfile.fields import folder_fault, parsed_version, repository_fault, requirement_fault, url_fault
-from deep_lock.lockfile.tables import MarkTable
 from deep_lock.models.lock import (
     CREATED_BY,
     LOCK_VERSION,
@@ -25,6 +24,7 @@ from deep_lock.models.lock import (
     LockedDirectory,
     LockedFile,
     LockedInputs,
+    LockedMarks,
     LockedPackage,
     LockedReference,
     LockedSource,
@@ -39,7 +39,7 @@ from deep_lock.parsing.toml import key_text, moment_text, quoted, value_text
 Item = TypeVar("Item")
 
 DEFAULT_INDEX = "default"
-_MARKS = [key for key in MarkTable.__struct_encode_fields__ if key != "unknown"]
+_MARKS = [key for key in LockedMarks.__struct_encode_fields__ if key != "unknown"]
 
 
 @lru_cache(maxsize=16384)

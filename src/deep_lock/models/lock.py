@@ -98,24 +98,9 @@ class LockedReference(Struct, frozen=True, kw_only=True):
     source: LockedSource | None = None
 
 
-class LockedPackage(Struct, frozen=True, kw_only=True):
-    """One ``[[packages]]`` table: a release, its files, and deep-lock's marks. (name, version, source) is unique."""
+class LockedMarks(Struct, frozen=True, kw_only=True, rename="kebab"):
+    """The ``[packages.tool.deep-lock]`` table of a package. A mark is written only if it is true."""
 
-    name: str
-    version: str | None
-    """None for a source tree that is a direct source (PEP 751)."""
-    marker: str | None = None
-    requires_python: str | None = None
-    dependencies: tuple[LockedReference, ...] = ()
-    index: str | None = None
-    """None only if no file is from an index: all have a path, or the package has a direct source."""
-    source: LockedSource | None = None
-    """Written as ``vcs``, ``directory`` or ``archive``: then there are neither an index nor files."""
-    sdist: LockedFile | None = None
-    wheels: tuple[LockedFile, ...] = ()
-    attestation_identities: tuple[tuple[tuple[str, str], ...], ...] = ()
-    """The publishers that the index attests (PEP 740): each a sorted table of texts that has "kind"."""
-    # [packages.tool.deep-lock], written only when true:
     build_only: bool = False
     also_build: bool = False
     sdist_only: bool = False
@@ -134,6 +119,25 @@ class LockedPackage(Struct, frozen=True, kw_only=True):
     no_source: bool = False
     """Build scope "all", and the user allowed a wheel for the release."""
     unknown: tuple[tuple[str, str], ...] = ()
+
+
+class LockedPackage(LockedMarks, frozen=True, kw_only=True):
+    """One ``[[packages]]`` table: a release, its files, and deep-lock's marks. (name, version, source) is unique."""
+
+    name: str
+    version: str | None
+    """None for a source tree that is a direct source (PEP 751)."""
+    marker: str | None = None
+    requires_python: str | None = None
+    dependencies: tuple[LockedReference, ...] = ()
+    index: str | None = None
+    """None only if no file is from an index: all have a path, or the package has a direct source."""
+    source: LockedSource | None = None
+    """Written as ``vcs``, ``directory`` or ``archive``: then there are neither an index nor files."""
+    sdist: LockedFile | None = None
+    wheels: tuple[LockedFile, ...] = ()
+    attestation_identities: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """The publishers that the index attests (PEP 740): each a sorted table of texts that has "kind"."""
 
 
 class EnvironmentMember(Struct, frozen=True, kw_only=True, rename="kebab"):

@@ -199,6 +199,42 @@ def test_only_the_project_has_a_hook(was: str, now: str, fault: str) -> None:
     assert rest == fault
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "fault"),
+    [
+        # messages of msgspec quote the value and the key: they must not be taken for the location
+        ('needed = "always"', 'needed = "x\' - at `$.packages[0]`"', "builds[0].needed: must be one of 'always', "),
+        ('evidence = "static"', 'evidence = "\u202e"', "builds[0].evidence: must be one of 'static', 'observed', "),
+        ("{sha256 =", '{"x` - at `$.y" = 1, sha256 =', "packages[0].wheels[0].hashes.x` - at `$.y: only sha256 is"),
+        ("version = 1\n", "version = 0\n", "tool.deep-lock.version: must be an integer from 1 to 2**63 - 1"),
+        ("revision = 0\n", "revision = 1.5\n", "tool.deep-lock.revision: must be an integer, not a float"),
+        ("groups = []", "groups = {}", "dependency-groups: must be an array, not a table"),
+        ("groups = []", "groups = [1979-05-27]", "dependency-groups[0]: must be a string, not a date or time"),
+        ("[tool.deep-lock.options]", "[tool.deep-lock.options]\nx = 1.5", "options.x: must be a string, not a float"),
+        ("[tool.deep-lock.options]", "[tool.deep-lock.options]\nx = -1", "options.x: must be an integer from 0"),
+        ("[tool.deep-lock.indexes]", "[tool.deep-lock.indexes]\nx = [1]", "indexes.x: must be a string, not an array"),
+        ("lock-version =", "unknown = []\nlock-version =", "unknown: is a key that this format does not have"),
+    ],
+)
+def test_the_location_of_a_fault_is_named(was: str, now: str, fault: str) -> None:
+    text = _text("closed")
+    assert was in text
+    with pytest.raises(LockInvalid) as caught:
+        from_text(text.replace(was, now, 1), "x")
+    assert caught.value.message.startswith(("x: " + fault, "x: tool.deep-lock." + fault))
+
+
+def test_a_second_algorithm_is_refused_in_a_newer_revision_too() -> None:
+    text = _text("newer-revision").replace("{sha256 =", "{blake2 = 1, sha256 =", 1)
+    with pytest.raises(LockInvalid, match=r"hashes\.blake2: only sha256 is accepted"):
+        from_text(text, "x")
+
+
+def test_unknown_keys_of_a_newer_revision_are_kept_under_their_own_names() -> None:
+    text = _text("newer-revision").replace("moods =", "unknown =", 1)
+    assert to_text(from_text(text, "x")) == text
+
+
 def test_two_editable_records_are_refused() -> None:
     head, record, tail = _text("closed").rpartition('[[tool.deep-lock.builds]]\nname = "shop"')
     editable = (record + tail).replace('source = "."', 'source = "."\nhook = "editable"')
