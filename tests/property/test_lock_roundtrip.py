@@ -1,4 +1,4 @@
-"""The laws of the lock's text, on locks that nobody wrote by hand."""
+"""Invariants of the text of a lock, on generated locks."""
 
 import tomllib
 from random import Random
@@ -49,12 +49,12 @@ def test_readers_of_pylock_install_the_runtime_part(lock: Lock) -> None:
 
 
 @given(closed_locks())
-def test_a_lock_that_is_right_breaks_no_law(lock: Lock) -> None:
+def test_a_valid_lock_breaks_no_invariant(lock: Lock) -> None:
     assert broken_invariants(lock, targets_of(lock)) == ()
 
 
 @given(closed_locks(), st.data())
-def test_nothing_can_be_taken_out_unseen(lock: Lock, data: st.DataObject) -> None:
+def test_each_removal_is_found(lock: Lock, data: st.DataObject) -> None:
     places = [("packages", place) for place in range(len(lock.packages))]
     places += [("builds", place) for place, build in enumerate(lock.builds) if build.source is None]
     if not places:
@@ -67,7 +67,7 @@ def test_nothing_can_be_taken_out_unseen(lock: Lock, data: st.DataObject) -> Non
     assert broken_invariants(less) != ()
 
 
-def _turned(entry: LockedPackage, mark: str) -> LockedPackage:
+def _inverted(entry: LockedPackage, mark: str) -> LockedPackage:
     match mark:
         case "build-only":
             return replace(entry, build_only=not entry.build_only)
@@ -87,17 +87,17 @@ _MARKS = ("build-only", "also-build", "sdist-only", "direct", "no-source", "buil
 
 
 @given(closed_locks(), st.data())
-def test_no_mark_can_be_turned_unseen(lock: Lock, data: st.DataObject) -> None:
+def test_each_inverted_mark_is_found(lock: Lock, data: st.DataObject) -> None:
     if not lock.packages:
         return
     place = data.draw(st.integers(0, len(lock.packages) - 1))
-    turned = _turned(lock.packages[place], data.draw(st.sampled_from(_MARKS)))
-    packages = (*lock.packages[:place], turned, *lock.packages[place + 1 :])
+    inverted = _inverted(lock.packages[place], data.draw(st.sampled_from(_MARKS)))
+    packages = (*lock.packages[:place], inverted, *lock.packages[place + 1 :])
     assert broken_invariants(replace(lock, packages=packages)) != ()
 
 
 @given(closed_locks(), st.data())
-def test_a_file_cut_between_tables_is_seen(lock: Lock, data: st.DataObject) -> None:
+def test_a_file_cut_between_tables_is_found(lock: Lock, data: st.DataObject) -> None:
     text = to_text(lock)
     cuts = [place for place in range(len(text)) if text.startswith("\n[[packages]]", place)]
     if not cuts:

@@ -1,4 +1,4 @@
-"""Whatever comes out of the closure is closed, on generated worlds: judged by packaging, not by our own code."""
+"""Each lock of a generated world is closed: `packaging` judges it, not our own code."""
 
 import tomllib
 from collections.abc import Mapping, Sequence

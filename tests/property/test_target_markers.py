@@ -1,4 +1,4 @@
-"""Laws of label markers, on any declared targets: exact on every one of them, whatever extras and groups are chosen."""
+"""Invariants of markers, on any declared targets: exact on each of them, with any extras and groups."""
 
 from itertools import chain, combinations
 

@@ -187,7 +187,7 @@ def _in_our_words(message: str, path: str) -> tuple[str, str]:
     elif match := _NOT_ACCEPTED.fullmatch(message):
         key, reason = show(match[1]), "only sha256 is accepted"
     elif match := _WRONG_CHOICE.fullmatch(message):
-        choices = _CHOICES[path.rpartition(".")[2]]
+        choices = _CHOICES.get(path.rpartition(".")[2], ())
         reason = f"must be one of {', '.join(map(repr, choices))}, not {quote(match[1])}"
     elif match := _WRONG_KIND.fullmatch(message):
         wanted, found = KINDS.get(match[1], "a date-time with its zone"), KINDS.get(match[2], "a date or time")

@@ -1,4 +1,4 @@
-"""Reading a lock: what is taken, what is refused, and the words of the refusal."""
+"""Reading a lock: what is accepted, what is refused, and the messages."""
 
 import tomllib
 from pathlib import Path

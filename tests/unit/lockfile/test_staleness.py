@@ -1,4 +1,4 @@
-"""Staleness: by meaning, and in words that name what changed."""
+"""Staleness: compared by meaning, and the sentences name what changed."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any

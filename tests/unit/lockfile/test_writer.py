@@ -1,4 +1,4 @@
-"""Writing a lock: what TOML cannot say or nobody must read is refused, everything else has one spelling."""
+"""Writing a lock: invalid and secret values are refused, everything else has one spelling."""
 
 import tomllib
 from datetime import UTC, date, datetime, time, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Markers as labels of targets: the texts that are written, and what cannot be written."""
+"""Markers of targets: the texts that are written, and the errors."""
 
 from collections.abc import Callable
 from itertools import product
