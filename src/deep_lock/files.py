@@ -43,7 +43,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     The temporary file is in the same folder, since a rename is atomic only within one file system.
     ``durable`` as in `write_atomically`. Raises OSError.
     """
-    temporary = temporary_beside(path)
+    temporary = temporary_path(path)
     handle = os.open(temporary, _NEW_FILE, 0o666)  # less the umask: a lock is read by others, unlike mkstemp's files
     try:
         with os.fdopen(handle, "w+b") as file:
@@ -60,7 +60,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
         _sync_folder(path.parent)
 
 
-def temporary_beside(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
     """Return a name, in the folder of ``path``, that no other file has."""
     return path.with_name(f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
 

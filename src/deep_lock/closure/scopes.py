@@ -26,7 +26,7 @@ def scopes_by_pin(
     found: dict[NormalizedName, list[Scope]] = {}
     for scope, requirements in parts:
         own = applicable(requirements, problem.target)
-        if problem.given is not None:  # an imported lock names every pin of each scope
+        if problem.fixed_pins is not None:  # an imported lock names every pin of each scope
             names = {requirement.name for requirement in own}
         else:
             names = _names_below(overridden(own, problem), below)

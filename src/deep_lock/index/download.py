@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal
 from msgspec import Struct
 
 from deep_lock.errors import HashMismatch, LimitExceeded, NetworkError, NotFound, UsageError
-from deep_lock.files import replacing, temporary_beside
+from deep_lock.files import replacing, temporary_path
 from deep_lock.index.file_cache import FileCache, file_sha256, may_be_shared
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher
 from deep_lock.index.workers import LazyFetcher
@@ -115,7 +115,7 @@ def _is(path: Path, wanted: Wanted) -> bool:
 def _share(cached: Path, path: Path, wanted: Wanted) -> None:
     """Make a hard link to a cached file, or copy it where that cannot be."""
     if may_be_shared(cached):
-        temporary = temporary_beside(path)
+        temporary = temporary_path(path)
         try:
             temporary.hardlink_to(cached)
             temporary.replace(path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deep_lock.errors import CacheInvalid, HashMismatch
-from deep_lock.files import temporary_beside
+from deep_lock.files import temporary_path
 from deep_lock.lazy import shutil, tempfile
 
 
@@ -76,7 +76,7 @@ class FileCache:
     def _put(self, folder: Path, file: BinaryIO, digest: str) -> Path:
         path = self._path(folder, digest)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = temporary_beside(path)
+        temporary = temporary_path(path)
         try:
             with temporary.open("xb") as out:
                 shutil.copyfileobj(file, out, 1 << 20)

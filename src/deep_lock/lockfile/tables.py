@@ -156,7 +156,7 @@ class _Table(Struct, frozen=True, kw_only=True, rename="kebab", gc=False):
 
 
 class HashTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``hashes``. Without a sha256 a file is not locked, and a second algorithm is not accepted beside it."""
+    """``hashes``. A sha256 and nothing else."""
 
     sha256: str
 

@@ -198,7 +198,7 @@ def fitting(
 
     Raises Unsatisfiable where a declared target cannot, or none can; IndexFault and HashMismatch.
     """
-    stories = {problem.target: unsupported_reason(problem, problem.given or (), catalog) for problem in problems}
+    stories = {problem.target: unsupported_reason(problem, problem.fixed_pins or (), catalog) for problem in problems}
     left = tuple(target for target, story in stories.items() if not story)
     for target, story in stories.items():
         if not story:

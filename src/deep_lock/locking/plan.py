@@ -50,7 +50,7 @@ def plan_of(
             ),
             overrides=gathered.overrides,
             selection=selection,
-            given=imported_lock.given_on(foreign, scopes, target, trees) if foreign is not None else None,
+            fixed_pins=imported_lock.given_on(foreign, scopes, target, trees) if foreign is not None else None,
         )
         for target in targets
     )

@@ -85,7 +85,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     excluded: frozenset[tuple[NormalizedName, Version]] = frozenset()
     """Candidates that cannot be used: they are on the current chain of builds."""
     selection: Selection = field(default_factory=Selection)
-    given: tuple[FixedPins, ...] | None = None
+    fixed_pins: tuple[FixedPins, ...] | None = None
     """The pins of another tool's lock: the only ones that may be chosen."""
 
 

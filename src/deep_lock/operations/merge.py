@@ -12,7 +12,7 @@ from deep_lock.analysis.merge import Merged, merge
 from deep_lock.config.options import InputOptions, LockOptions, NetworkOptions, RunContext, UpgradeOptions
 from deep_lock.errors import ActionNeeded, DeepLockError, LockInvalid
 from deep_lock.events import Reporter
-from deep_lock.files import temporary_beside, write_atomically
+from deep_lock.files import temporary_path, write_atomically
 from deep_lock.lockfile.index import is_gate
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.reader import from_text
@@ -56,7 +56,7 @@ def _read(path: Path, name: str, reporter: Reporter) -> Lock:
 
 def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, reporter: Reporter) -> str:
     """Lock again with the pins of both sides; of what both changed the newer one is the first choice."""
-    path = temporary_beside(sides.path.resolve())
+    path = temporary_path(sides.path.resolve())
     folder = path.parent
     config = read_settings(folder)
     try:

@@ -24,8 +24,8 @@ def resolve(problem: Problem, catalog: Catalog, choices: Choices | None = None) 
     release satisfies are an answer (Impossible), not an error.
     """
     try:
-        if problem.given is not None:
-            return fixed_pins.apply_pins(problem, problem.given, catalog)
+        if problem.fixed_pins is not None:
+            return fixed_pins.apply_pins(problem, problem.fixed_pins, catalog)
         return _resolve(problem, catalog, choices)
     except BuildRequired as stop:
         return Blocked(request=stop.request)

@@ -4,7 +4,7 @@ Targets are cells of a grid: Pythons in order on one axis, (platform_machine, sy
 is kept as the bits of a number. A term is a rectangle: neighboring Pythons (or all but one) x platforms that share a
 system or a machine (or all but those of one). Terms without a forbidden cell are chosen greedily: one that covers all
 remaining cells, else the one with the shortest text for each new cell. Free-threaded builds and levels of libc share a
-cell: no marker variable tells them apart.
+cell: no marker variable distinguishes them.
 """
 
 from collections.abc import Callable, Iterable
