@@ -4,7 +4,6 @@ Only DeepLockError is raised. `invariants` checks what the tables of a lock stat
 """
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar, get_args
@@ -120,9 +119,10 @@ def _check_lock_version(written: str, source: str, report: Reporter) -> None:
 
 
 @lru_cache(maxsize=64)
-def _known_keys(kind: type[Struct]) -> Mapping[str, type[Struct] | None]:
-    """Return the keys of a table, each with the table that is its value, if it is one or an array of them."""
-    return {field.encode_name: _table_in(field.type) for field in fields(kind) if field.name != "unknown"}
+def _known_keys(kind: type[Struct]) -> tuple[frozenset[str], tuple[tuple[str, type[Struct]], ...]]:
+    """Return the keys of a table, and those whose value is a table or an array of tables, with its kind."""
+    keys = [(field.encode_name, _table_in(field.type)) for field in fields(kind) if field.name != "unknown"]
+    return frozenset(key for key, _ in keys), tuple((key, inner) for key, inner in keys if inner is not None)
 
 
 def _table_in(annotation: Any) -> type[Struct] | None:
@@ -137,17 +137,15 @@ def _take_unknown(table: dict[str, Any], kind: type[Struct], location: str, foun
 
     A table that has the field ``unknown`` keeps them there.
     """
-    known = _known_keys(kind)
-    if not table.keys() <= known.keys():
-        unknown = sorted(table.keys() - known.keys())
+    known, nested = _known_keys(kind)
+    if not known.issuperset(table):
+        unknown = sorted(table.keys() - known)
         found += [f"{location}{show(key)}" for key in unknown]
         kept = [(key, value_text(table.pop(key))) for key in unknown]
         if "unknown" in kind.__struct_fields__:
             table["unknown"] = kept
-    for key, value in table.items():
-        inner = known.get(key)
-        if inner is None:
-            continue
+    for key, inner in nested:
+        value = table.get(key)
         if isinstance(value, dict):
             _take_unknown(value, inner, f"{location}{key}.", found)
         elif isinstance(value, list):

@@ -6,6 +6,7 @@ record is the record itself (`LockedBuild`, `LockedTarget`); the others return t
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta, Struct, field
@@ -144,10 +145,14 @@ def check_values(table: Struct, location: str = "") -> None:
             raise Fault(location + name.replace("_", "-"), reason)
 
 
+@lru_cache(maxsize=32)
+def _shared_fields(kind: type[Struct], table: type[Struct]) -> tuple[str, ...]:
+    return tuple(name for name in kind.__struct_fields__ if hasattr(table, name))
+
+
 def _record(kind: type[Record], table: Struct, **values: object) -> Record:
     """Return a record of these values, and for its other fields those of the table that have the same names."""
-    names = [name for name in kind.__struct_fields__ if name not in values and hasattr(table, name)]
-    return kind(**{name: getattr(table, name) for name in names}, **values)
+    return kind(**({name: getattr(table, name) for name in _shared_fields(kind, type(table))} | values))
 
 
 class _Table(Struct, frozen=True, kw_only=True, rename="kebab", gc=False):

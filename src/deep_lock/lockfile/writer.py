@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from msgspec.structs import replace
+from msgspec import Struct
+from msgspec.structs import fields, replace
 from packaging.version import Version
 
 from deep_lock.errors import LockInvalid, UrlForbidden
@@ -37,6 +38,7 @@ from deep_lock.models.lock import (
 from deep_lock.parsing.toml import key_text, moment_text, quoted, value_text
 
 Item = TypeVar("Item")
+Record = TypeVar("Record", bound=Struct)
 
 DEFAULT_INDEX = "default"
 _MARKS = [key for key in LockedMarks.__struct_encode_fields__ if key != "unknown"]
@@ -59,12 +61,9 @@ def ordered(lock: Lock) -> Lock:
     targets = tuple(sorted(lock.targets, key=lambda target: target.name))
     positions = {target.marker: position for position, target in reversed(list(enumerate(targets)))}
     return replace(
-        lock,
+        _with_sorted_texts(lock),
         environments=_sorted(lock.environments, lambda marker: (positions.get(marker, len(positions)), marker)),
         requires_python=lock.requires_python or None,
-        extras=_sorted(lock.extras),
-        dependency_groups=_sorted(lock.dependency_groups),
-        default_groups=_sorted(lock.default_groups),
         inputs=_ordered_inputs(lock.inputs),
         options=_sorted((key, _ordered_option(value)) for key, value in lock.options),
         indexes=_sorted(lock.indexes, lambda index: (index[0] != DEFAULT_INDEX, index)),
@@ -78,8 +77,17 @@ def _sorted(items: Iterable[Item], key: Callable[[Item], Any] | None = None) -> 
     return tuple(sorted(items, key=key))  # type: ignore[type-var, arg-type]  # without a key, each Item here is comparable
 
 
-def _sorted_or_none(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    return None if texts is None else _sorted(texts)
+@lru_cache(maxsize=32)
+def _text_arrays(kind: type[Struct]) -> tuple[str, ...]:
+    """Return the fields of a record that are arrays of texts, but for ``backend_path``, whose order has a meaning."""
+    arrays = (tuple[str, ...], tuple[str, ...] | None)
+    return tuple(field.name for field in fields(kind) if field.type in arrays and field.name != "backend_path")
+
+
+def _with_sorted_texts(record: Record) -> Record:
+    arrays = [(name, getattr(record, name)) for name in _text_arrays(type(record))]
+    changed = {name: in_order for name, texts in arrays if texts and (in_order := _sorted(texts)) != texts}
+    return replace(record, **changed) if changed else record
 
 
 def _sorted_lists(lists: Iterable[tuple[str, tuple[Item, ...]]]) -> tuple[tuple[str, tuple[Item, ...]], ...]:
@@ -88,23 +96,13 @@ def _sorted_lists(lists: Iterable[tuple[str, tuple[Item, ...]]]) -> tuple[tuple[
 
 def _ordered_inputs(inputs: LockedInputs) -> LockedInputs:
     return replace(
-        inputs,
-        sources=_sorted(inputs.sources),
-        requirements=_sorted(inputs.requirements),
+        _with_sorted_texts(inputs),
         extras=_sorted_lists(inputs.extras),
         dependency_groups=_sorted_lists(inputs.dependency_groups),
-        constraints=_sorted(inputs.constraints),
-        overrides=_sorted(inputs.overrides),
-        build_constraints=_sorted(inputs.build_constraints),
         extra_build_requires=_sorted_lists(inputs.extra_build_requires),
         config_settings=_sorted_lists(inputs.config_settings),
-        build_requires=_sorted_or_none(inputs.build_requires),
-        trees=_sorted(map(_ordered_tree, inputs.trees), lambda tree: tree.path),
+        trees=_sorted(map(_with_sorted_texts, inputs.trees), lambda tree: tree.path),
     )
-
-
-def _ordered_tree(tree: LockedTree) -> LockedTree:
-    return replace(tree, requirements=_sorted_or_none(tree.requirements), build_requires=_sorted(tree.build_requires))
 
 
 def _ordered_option(value: OptionValue) -> OptionValue:
@@ -137,37 +135,26 @@ def _build_key(build: LockedBuild) -> tuple[str, bool, Version, str, str, tuple[
 
 def _ordered_package(entry: LockedPackage) -> LockedPackage:
     return replace(
-        entry,
+        _with_sorted_texts(entry),
         requires_python=entry.requires_python or None,
         dependencies=_sorted(entry.dependencies, _package_key),
         sdist=None if entry.sdist is None else _ordered_file(entry.sdist),
         wheels=_sorted(map(_ordered_file, entry.wheels), lambda file: file.name),
         attestation_identities=_sorted(map(_sorted, entry.attestation_identities)),
-        build_on=_sorted(entry.build_on),
     )
 
 
 def _ordered_build(build: LockedBuild) -> LockedBuild:
     declared = build.declared_packages
     return replace(
-        build,
-        targets=_sorted(build.targets),
-        requires=_sorted(build.requires),
-        requires_user=_sorted(build.requires_user),
-        requires_dynamic=_sorted_or_none(build.requires_dynamic),
+        _with_sorted_texts(build),
         packages=_ordered_members(build.packages),
         declared_packages=None if declared is None else _ordered_members(declared),
     )
 
 
 def _ordered_members(members: tuple[EnvironmentMember, ...]) -> tuple[EnvironmentMember, ...]:
-    return _sorted(
-        (
-            replace(member, dependencies=_sorted(member.dependencies)) if member.dependencies else member
-            for member in members
-        ),
-        lambda member: (member.name, _version(member.version)),
-    )
+    return _sorted(map(_with_sorted_texts, members), lambda member: (member.name, _version(member.version)))
 
 
 HEADER = '# Generated by deep-lock. Do not edit: run "deep-lock lock", verify with "deep-lock lock --check".'

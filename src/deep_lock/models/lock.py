@@ -30,7 +30,8 @@ Ending = Literal["self-hosted"]
 OptionValue = str | int | bool | datetime | tuple[str, ...]
 
 
-class LockedFile(Struct, frozen=True, kw_only=True):
+# gc=False: a lock has thousands of these records, and none can be part of a reference cycle.
+class LockedFile(Struct, frozen=True, kw_only=True, gc=False):
     """A wheel or an sdist. ``sha256`` is lower-case hex; ``size`` in bytes; ``upload_time`` aware, UTC.
 
     Exactly one of ``url`` and ``path`` is set.
@@ -90,7 +91,7 @@ def source_text(source: LockedSource | None) -> str:
     return f"{start}#subdirectory={source.subdirectory}" if source.subdirectory else start
 
 
-class LockedReference(Struct, frozen=True, kw_only=True):
+class LockedReference(Struct, frozen=True, kw_only=True, gc=False):
     """Names exactly one package. ``version`` and ``source`` are set only if there are several of the name."""
 
     name: str
@@ -140,7 +141,7 @@ class LockedPackage(LockedMarks, frozen=True, kw_only=True):
     """The publishers that the index attests (PEP 740): each a sorted table of texts that has "kind"."""
 
 
-class EnvironmentMember(Struct, frozen=True, kw_only=True, rename="kebab"):
+class EnvironmentMember(Struct, frozen=True, kw_only=True, rename="kebab", gc=False):
     """One package of a build environment, with the names that it requires in that environment."""
 
     name: str

@@ -133,8 +133,8 @@ def test_a_newer_revision_is_reported_and_its_keys_are_kept() -> None:
             code="lock-newer",
             subject="deep.lock",
             message="was written by a later deep-lock (revision 7, this one knows 0); not understood: "
-            "tool.deep-lock.moods, tool.deep-lock.inputs.workspace, tool.deep-lock.targets[0].libc, "
-            "tool.deep-lock.builds[0].crates, packages[0].tool.deep-lock.reviewed",
+            "packages[0].tool.deep-lock.reviewed, tool.deep-lock.moods, tool.deep-lock.inputs.workspace, "
+            "tool.deep-lock.targets[0].libc, tool.deep-lock.builds[0].crates",
         )
     ]
 
