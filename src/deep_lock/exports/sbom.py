@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from deep_lock.analysis.graph import open_graph, package_paths, path_words, position_paths
 from deep_lock.exports.view import View, builds_of, installed_labels
-from deep_lock.lockfile.index import Key, called, files_of, key_of, referenced, members, record_key
+from deep_lock.lockfile.index import Key, called, files_of, key_of, members, record_key, referenced
 from deep_lock.lockfile.selection import Selection
 from deep_lock.models.lock import LockedArchive, LockedBuild, LockedFile, LockedPackage, LockedVcs, source_text
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from packaging.utils import canonicalize_name
 
 from deep_lock.errors import NotLocked, TargetsAlike, UsageError
-from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, needs_record, index_lock, record_key
+from deep_lock.lockfile.index import Key, LockIndex, called, covers, index_lock, key_of, needs_record, record_key
 from deep_lock.lockfile.selection import Selection, full_selection, installed_packages, is_built, taken_files
 from deep_lock.models.lock import Lock, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.targets.markers import label_marker
