@@ -15,7 +15,7 @@ from deep_lock.analysis.build_diff import build_changes
 from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.typosquatting import is_alike
 from deep_lock.analysis.versions import newest
-from deep_lock.lockfile.index import LockIndex, files_of, is_gate, key_of, index_lock, uses_of
+from deep_lock.lockfile.index import LockIndex, files_of, index_lock, is_gate, key_of, uses_of
 from deep_lock.lockfile.staleness import changed_settings
 from deep_lock.lockfile.writer import ordered
 from deep_lock.models.changes import Change

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, referenced, members, parsed, record_key
+from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, members, parsed, record_key, referenced
 from deep_lock.lockfile.selection import Selection, full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import EnvironmentMember, LockedBuild, LockedInputs, LockedPackage

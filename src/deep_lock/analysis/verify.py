@@ -9,7 +9,7 @@ from datetime import timedelta
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from deep_lock.errors import DeepLockError
-from deep_lock.lockfile.index import LockIndex, called, files_of, referenced, parsed
+from deep_lock.lockfile.index import LockIndex, called, files_of, parsed, referenced
 from deep_lock.models.build_system import SdistFacts
 from deep_lock.models.changes import Finding, Severity
 from deep_lock.models.distribution import Distribution, Wheel

@@ -17,7 +17,7 @@ from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import HashMismatch, NotFound, SafetyError
 from deep_lock.events import Reporter
 from deep_lock.index.client import IndexClient
-from deep_lock.lockfile.index import LockIndex, called, files_of, key_of, index_lock
+from deep_lock.lockfile.index import LockIndex, called, files_of, index_lock, key_of
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import best_wheel, full_selection, holds_in_lock, is_built
 from deep_lock.lockfile.targets import chosen_targets

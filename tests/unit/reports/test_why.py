@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from deep_lock.analysis.graph import Graph, open_graph
 from deep_lock.cli.main import run
-from deep_lock.lockfile.index import called, is_gate, members, index_lock
+from deep_lock.lockfile.index import called, index_lock, is_gate, members
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.selection import full_selection
 from deep_lock.models.lock import Lock
