@@ -5,10 +5,11 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_wheel_filename
 
 from deep_lock.errors import DeepLockError, HashMismatch
 from deep_lock.lockfile.index import files_of
+from deep_lock.models.distribution import parse_sdist_filename
 from deep_lock.models.lock import REVISION, Lock, LockedBuild, LockedPackage, source_text
 from deep_lock.parsing.toml import parse_toml
 

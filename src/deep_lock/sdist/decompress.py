@@ -23,7 +23,8 @@ RATIO_COUNTS_FROM = 64 * MIB
 MAX_PARTS = 64
 CHUNK_IN = 128 * 1024
 CHUNK_OUT = MIB
-LZMA_MEMORY = 256 * MIB
+LZMA_MEMORY = 128 * MIB
+"""The dictionary of a .tar.xz, which its header sizes freely. The largest preset of xz, -9, needs 65 MiB."""
 
 
 class _Decoder(Protocol):
@@ -69,7 +70,7 @@ def _decoder(kind: str) -> _Decoder:
         return _Gzip()
     if kind == "bz2":
         return bz2.BZ2Decompressor()
-    return lzma.LZMADecompressor(memlimit=LZMA_MEMORY)
+    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=LZMA_MEMORY)
 
 
 _MAGIC = {"gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\x00"}
@@ -143,7 +144,13 @@ class PlainStream:
         while not self._ended:
             try:
                 plain = self._decode_some()
-            except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+            except lzma.LZMAError as error:
+                if "limit" in str(error):
+                    raise ArchiveTooBig(
+                        f"{self._where}: needs more than {LZMA_MEMORY // MIB} MiB of memory to decompress"
+                    ) from None
+                raise ArchiveBroken(f"{self._where}: the compressed data is corrupt ({error})") from None
+            except (zlib.error, OSError, EOFError, ValueError) as error:
                 raise ArchiveBroken(f"{self._where}: the compressed data is corrupt ({error})") from None
             if plain:
                 self._count(len(plain))

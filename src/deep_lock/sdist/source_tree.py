@@ -14,6 +14,7 @@ from typing import BinaryIO
 from msgspec import Struct, field
 
 from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveError, LimitExceeded
+from deep_lock.models.distribution import SDIST_SUFFIXES
 from deep_lock.sdist.decompress import MIB, PlainStream
 from deep_lock.sdist.member_rules import Judge, Kinds, deciding_limit, is_cargo_lock
 from deep_lock.sdist.tar_members import Member, TarWalk
@@ -43,7 +44,7 @@ def walk_source(file: BinaryIO, filename: str, judge: Judge) -> Iterator[tuple[s
 
     ``file`` is seekable. Every byte is looked at once, so checksums are checked. To be run within `archive_faults`.
     """
-    kind = _kind_of(filename)
+    kind = _format_of(filename)
     if kind == "zip":
         for member, content in walk_zip(file, filename):
             yield judge.add(member), member, content
@@ -55,17 +56,21 @@ def walk_source(file: BinaryIO, filename: str, judge: Judge) -> Iterator[tuple[s
     judge.finish()
 
 
-def _kind_of(filename: str) -> str:
+_SHORT_SUFFIXES = {".tgz": "gz", ".tbz": "bz2", ".txz": "xz"}
+"""Suffixes of archives that a direct reference may name; no index has an sdist with one."""
+_FORMATS = {**{suffix: suffix.rpartition(".")[2] for suffix in SDIST_SUFFIXES}, **_SHORT_SUFFIXES}
+
+
+def _format_of(filename: str) -> str:
+    """Return "zip", or the compression of a tar file."""
     name = filename.lower()
-    for kind, suffixes in {
-        "gz": (".tar.gz", ".tgz"),
-        "zip": (".zip",),
-        "bz2": (".tar.bz2", ".tbz"),
-        "xz": (".tar.xz", ".txz"),
-    }.items():
-        if name.endswith(suffixes):
-            return kind
-    raise ArchiveBroken(f"{filename}: not the name of a source distribution")
+    found = next((kind for suffix, kind in _FORMATS.items() if name.endswith(suffix)), "")
+    if not found:
+        known = ", ".join(_FORMATS)
+        raise ArchiveBroken(
+            f"{filename}: not a format of source distributions that is read (its name ends in none of {known})"
+        )
+    return found
 
 
 _END_RECORD = b"PK\x05\x06"
