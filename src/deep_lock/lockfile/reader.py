@@ -4,6 +4,7 @@ Law: what is returned could have been written by `to_text`; nothing but DeepLock
 each other is `laws.py`: a lock that was read is well-formed, not yet true.
 """
 
+import re
 from typing import get_args
 
 from deep_lock.errors import LockInvalid
@@ -258,6 +259,10 @@ def _refuse_half_source(table: Table, build: LockedBuild) -> None:
 
 
 _UPGRADE = "upgrade deep-lock"
+_RELOCK = 'take either side of the merge (git checkout --ours or --theirs), then run "deep-lock lock": it keeps every pin that still fits'
+
+MAX_LOCK_BYTES = 64 * 1024 * 1024
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?=[ \r\n]|\Z)", re.MULTILINE)
 
 
 def from_text(text: str, source: str, report: Reporter = silent) -> Lock:
@@ -267,11 +272,23 @@ def from_text(text: str, source: str, report: Reporter = silent) -> Lock:
     Raises LockInvalid, or UrlForbidden on a URL with credentials or of another scheme than http(s).
     """
     source = show(source)
-    document = parse_toml(text, source)
+    document = _parse(text, source)
     try:
         return ordered(_read_lock(document, source, report))
     except RecursionError:
         raise LockInvalid(f"{source}: is nested too deeply") from None
+
+
+def _parse(text: str, source: str) -> dict[str, object]:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_LOCK_BYTES:
+        raise LockInvalid(f"{source}: is larger than {MAX_LOCK_BYTES // 2**20} MiB; no more is read")
+    conflict = _CONFLICT.search(text)
+    if conflict is not None:
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise LockInvalid(
+            f"{source}:{line}: has conflict markers ({conflict.group()!r}): a merge was left unfinished", hint=_RELOCK
+        )
+    return parse_toml(text, source, LockInvalid, limit=MAX_LOCK_BYTES)
 
 
 def _read_lock(document: dict[str, object], source: str, report: Reporter) -> Lock:

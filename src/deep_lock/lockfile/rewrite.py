@@ -7,8 +7,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_wheel_filename
 
-from deep_lock.errors import DeepLockError, HashMismatch
+from deep_lock.errors import DeepLockError, HashMismatch, LockInvalid
 from deep_lock.lockfile.index import files_of
+from deep_lock.lockfile.reader import MAX_LOCK_BYTES
 from deep_lock.models.distribution import parse_sdist_filename
 from deep_lock.models.lock import REVISION, Lock, LockedBuild, LockedPackage, source_text
 from deep_lock.parsing.toml import parse_toml
@@ -76,7 +77,7 @@ class Moved(Struct, frozen=True, kw_only=True):
 def moved_versions(text: str, source: str) -> tuple[Moved, ...]:
     """Return the entries of which only the version was moved; nothing where the text is no lock at all."""
     try:
-        packages = parse_toml(text, source).get("packages")
+        packages = parse_toml(text, source, LockInvalid, limit=MAX_LOCK_BYTES).get("packages")
     except DeepLockError:
         return ()
     return tuple(_moved(packages)) if isinstance(packages, list) else ()

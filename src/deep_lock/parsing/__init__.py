@@ -1,3 +1,3 @@
 """Readers of text from outside, bounded before they parse, that name the place of a fault."""
 
-__all__ = ["faults", "ini", "requirements", "text", "toml"]
+__all__ = ["build_system", "faults", "ini", "requirements", "text", "toml"]

@@ -11,7 +11,7 @@ MAX_SHOWN_FAULTS = 25
 class Faults:
     """What is wrong with one file. Grows while the file is read; raised once, at the end."""
 
-    def __init__(self, source: str, error: type[UserError]) -> None:
+    def __init__(self, source: str, error: type[DeepLockError]) -> None:
         self.source = source
         self._error = error
         self._messages: list[str] = []

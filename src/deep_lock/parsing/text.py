@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import Protocol
 
-from deep_lock.errors import LimitExceeded, UserError
+from deep_lock.errors import DeepLockError, LimitExceeded
 from deep_lock.events import Warned
 from deep_lock.sanitize import without_login
 
@@ -22,6 +22,13 @@ _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 _DECEIVING = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
+class ErrorOf(Protocol):
+    """Makes the error of a faulty file: an error class, or one with a hint of its own."""
+
+    def __call__(self, message: str, /, *, hint: str = "") -> DeepLockError:
+        """Return the error."""
+
+
 class Opener(Protocol):
     """Opens a file that another file names. The caller gives it, and it is the one that knows the project's folder.
 
@@ -33,7 +40,7 @@ class Opener(Protocol):
         """Return the text of ``relative``, which the file ``including`` names."""
 
 
-def decode(raw: bytes, source: str, error: type[UserError]) -> str:
+def decode(raw: bytes, source: str, error: ErrorOf) -> str:
     """Decode a file of the user's: UTF-8, with or without a byte order mark.
 
     Raises ``error`` with the remedy; the message never quotes the bytes.
@@ -48,7 +55,7 @@ def decode(raw: bytes, source: str, error: type[UserError]) -> str:
     return readable(text, source, error)
 
 
-def readable(text: str, source: str, error: type[UserError], limit: int | None = None) -> str:
+def readable(text: str, source: str, error: ErrorOf, limit: int | None = None) -> str:
     """Return the text without its byte order mark.
 
     Raises ``error`` on NUL (UTF-16 read as something else) and lone surrogates, LimitExceeded above ``limit`` characters.
@@ -56,7 +63,7 @@ def readable(text: str, source: str, error: type[UserError], limit: int | None =
     if limit is not None and len(text) > limit:
         raise LimitExceeded(f"{source}: {len(text)} characters; at most {limit} are taken")
     text = text.removeprefix("\ufeff")
-    if found := _UNREADABLE.search(text):
+    if (not text.isascii() or "\0" in text) and (found := _UNREADABLE.search(text)):
         line = text.count("\n", 0, found.start()) + 1
         raise error(f"{source}:{line}: holds U+{ord(found[0]):04X}, so it is not UTF-8 text", hint=_REMEDY)
     return text

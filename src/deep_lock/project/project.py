@@ -13,7 +13,8 @@ from packaging.utils import NormalizedName
 from deep_lock.errors import LimitExceeded
 from deep_lock.events import Warned
 from deep_lock.models.build_system import BuildSystem
-from deep_lock.models.requirement import Requirement
+from deep_lock.models.requirement import Origin, Requirement, parse_requirement
+from deep_lock.parsing.build_system import DEFAULT_BUILD_SYSTEM
 from deep_lock.parsing.requirements import check_count
 
 Named = tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]
@@ -53,6 +54,16 @@ class Project(Struct, frozen=True, kw_only=True):
     """The raw ``[tool.deep-lock]`` table."""
     notes: tuple[Warned, ...] = ()
     """What is no fault, and yet worth telling."""
+
+
+Build = tuple[BuildSystem | None, tuple[Requirement, ...]]
+"""A build system, and its requirements with their origins."""
+
+
+def default_build(source: str) -> Build:
+    """Return how a tree is built that does not say it (PEP 517)."""
+    origin = Origin(source=source, place="build-system.requires (default)")
+    return DEFAULT_BUILD_SYSTEM, tuple(parse_requirement(text, origin) for text in DEFAULT_BUILD_SYSTEM.requires)
 
 
 Markers = tuple[Marker, ...]

@@ -17,6 +17,7 @@ from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Warned
 from deep_lock.models.build_system import LEGACY_BACKEND
 from deep_lock.models.requirement import Requirement
+from deep_lock.parsing import build_system as build_table
 from deep_lock.parsing.faults import Faults
 from deep_lock.parsing.requirements import (
     described,
@@ -29,10 +30,9 @@ from deep_lock.parsing.text import Opener, notes_on_characters, shown
 from deep_lock.parsing.toml import Lines, read_toml
 from deep_lock.project import poetry as poetry_table
 from deep_lock.project import setuptools
-from deep_lock.project.build_system import read_build_system
 from deep_lock.project.dependency_groups import PLACE as GROUPS
 from deep_lock.project.dependency_groups import RawGroups, expand_groups, read_groups
-from deep_lock.project.project import Named, Project, expand_self_references
+from deep_lock.project.project import Build, Named, Project, default_build, expand_self_references
 from deep_lock.project.setuptools import unknown_fields
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
         package = _wants_package(settings, poetry)
     if package is None and core.unknown and "project" not in table:
         package = True  # it is described by its setup.py alone, and that is a part of its build
-    build_system, build_requires = read_build_system(table, lines, document.faults, package=package)
+    build_system, build_requires = _read_build(document, package=package)
     if build_system is None:
         for key in sorted(core.unknown):
             document.faults.add(
@@ -139,6 +139,22 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
         settings=settings,
         notes=(*core.notes, *notes, *notes_on_foreign_settings(tools, source), *notes_on_characters(text, source)),
     )
+
+
+def _read_build(document: _Document, *, package: bool | None) -> Build:
+    """Read how the project is built. Without the table it is virtual, unless ``package`` demands the default backend.
+
+    Where ``package`` is False, nothing is built in any case.
+    """
+    key, faults = build_table.KEY, document.faults
+    if package is False or (key not in document.table and not package):
+        return None, ()
+    if key not in document.table:
+        return default_build(faults.source)
+    system = build_table.read_build_system(document.table[key], faults)
+    if system is None:
+        return None, ()
+    return system, read_requirement_list(system.requires, f"{key}.requires", document.lines, faults)
 
 
 def _subtable(table: dict[str, Any], key: str, faults: Faults, parent: str = "") -> dict[str, Any]:

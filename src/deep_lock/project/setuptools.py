@@ -24,8 +24,7 @@ from deep_lock.parsing.requirements import (
     read_requirement,
 )
 from deep_lock.parsing.text import Opener, notes_on_characters, readable, shown
-from deep_lock.project.build_system import default_build
-from deep_lock.project.project import Project, expand_self_references
+from deep_lock.project.project import Project, default_build, expand_self_references
 from deep_lock.project.requirements_txt import include_requirements
 
 MAX_SETUP_CFG = 1024 * 1024

@@ -1,11 +1,7 @@
-"""The pyproject.toml of an sdist: its build system (PEP 517, PEP 518) and its ``[project]`` table (PEP 621).
+"""The pyproject.toml of an sdist: its build system (PEP 517, PEP 518) and its ``[project]`` table (PEP 621)."""
 
-Hostile input: limited before it is parsed, since tomllib is quadratic in dotted keys and recursive in brackets.
-"""
-
-import re
-import tomllib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,39 +9,24 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded, PyprojectInvalid, RequirementInvalid, UrlForbidden
-from deep_lock.models.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem
+from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement, parse_requirement
-
-MAX_BUILD_REQUIRES = 2000
-MAX_KEY_DOTS = 64
+from deep_lock.parsing import build_system
+from deep_lock.parsing.faults import Faults
+from deep_lock.parsing.toml import parse_toml
 
 _HINT = "the release cannot be built as it is: take another version, or a wheel of it (no-binary, build-scope)"
-_BACKEND = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?::[^\W\d]\w*(?:\.[^\W\d]\w*)*)?\Z", re.ASCII)
-_QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
-_DOTTED_RUN = re.compile(r"[\w.\- \t]+")
 
 
 def read_toml(raw: bytes, where: str) -> dict[str, Any]:
-    """Parse TOML 1.0. Raises PyprojectInvalid, naming ``where``."""
+    """Parse TOML 1.0, of at most 1 MiB, without a byte order mark. Raises PyprojectInvalid or LimitExceeded."""
+    error = partial(PyprojectInvalid, hint=_HINT)
     try:
         text = raw.decode("utf-8")
-        _refuse_long_keys(text, where)
-        return tomllib.loads(text)
-    except (ValueError, RecursionError, MemoryError) as error:
-        # ValueError: TOMLDecodeError, UnicodeDecodeError, and integers with too many digits
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n", 1)[0][:200]
-        raise PyprojectInvalid(f"{where} is not valid TOML: {reason}", hint=_HINT) from None
-
-
-def _refuse_long_keys(text: str, where: str) -> None:
-    """A key of 50,000 dotted parts keeps tomllib busy for 15 seconds."""
-    for line in text.splitlines():
-        if line.count(".") <= MAX_KEY_DOTS:
-            continue
-        for run in _DOTTED_RUN.findall(_QUOTED.sub("q", line)):
-            if sum(1 for part in run.split(".") if part.strip()) > MAX_KEY_DOTS:
-                raise PyprojectInvalid(f"{where}: a key with more than {MAX_KEY_DOTS} dots", hint=_HINT)
+    except UnicodeDecodeError:
+        raise error(f"{where}: is not UTF-8") from None
+    return parse_toml(text, where, error)
 
 
 def read_table(table: Mapping[str, Any], *path: str) -> dict[str, Any]:
@@ -62,31 +43,14 @@ def read_build_system(pyproject: Mapping[str, Any], where: str) -> tuple[BuildSy
     Without the table, the default of the legacy days stands in (PEP 518); nothing is ever added to a list that the
     file gives. Raises PyprojectInvalid, LimitExceeded or UrlForbidden.
     """
-    if "build-system" not in pyproject:
-        return BuildSystem(requires=LEGACY_REQUIRES, backend=LEGACY_BACKEND, requires_from="default"), ()
-    table = pyproject["build-system"]
-    if not isinstance(table, dict):
-        raise PyprojectInvalid(f"{where}: 'build-system' is not a table", hint=_HINT)
-    if "requires" not in table:
-        raise PyprojectInvalid(f"{where}: [build-system] has no 'requires' (PEP 518)", hint=_HINT)
-    requires = _strings(table["requires"], "requires", where)
-    if len(requires) > MAX_BUILD_REQUIRES:
-        raise LimitExceeded(f"{where}: {len(requires)} build requirements; at most {MAX_BUILD_REQUIRES} are taken")
-    notes = tuple(sorted({note for text in requires if (note := _judge(text, where))}))
-    return (
-        BuildSystem(
-            requires=requires,
-            backend=_backend(table, where),
-            backend_path=_backend_path(table, where),
-        ),
-        notes,
-    )
-
-
-def _strings(value: Any, key: str, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise PyprojectInvalid(f"{where}: {key!r} of [build-system] is not a list of strings", hint=_HINT)
-    return tuple(value)
+    if build_system.KEY not in pyproject:
+        return build_system.DEFAULT_BUILD_SYSTEM, ()
+    faults = Faults(where, PyprojectInvalid)
+    system = build_system.read_build_system(pyproject[build_system.KEY], faults)
+    error = faults.to_error()
+    if system is None or error is not None:
+        raise PyprojectInvalid(error.message if error is not None else where, hint=_HINT)
+    return system, tuple(sorted({note for text in system.requires if (note := _judge(text, where))}))
 
 
 def _judge(text: str, where: str) -> str:
@@ -108,25 +72,6 @@ def _scheme(url: str) -> str:
         return urlsplit(url).scheme.lower()
     except ValueError:
         return ""
-
-
-def _backend(table: Mapping[str, Any], where: str) -> str:
-    backend = table.get("build-backend", LEGACY_BACKEND)
-    if not isinstance(backend, str) or not _BACKEND.match(backend):
-        raise PyprojectInvalid(f"{where}: 'build-backend' is not an object reference (PEP 517)", hint=_HINT)
-    return backend
-
-
-def _backend_path(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    written = table.get("backend-path", [])
-    # flit-core 2 and 3 wrote backend-path = ".", and all front ends take that as a list of one-letter paths.
-    paths = _strings([written] if isinstance(written, str) else written, "backend-path", where)
-    for path in paths:
-        if path.startswith("/") or "\\" in path or ":" in path or "\0" in path or ".." in path.split("/"):
-            raise PyprojectInvalid(
-                f"{where}: the backend-path {path[:200]!r} is not inside the source tree", hint=_HINT
-            )
-    return paths
 
 
 def read_project(pyproject: Mapping[str, Any], name: NormalizedName, version: str) -> Metadata | None:

@@ -208,7 +208,7 @@ def test_nothing_set_is_none() -> None:
         ("exclude-newer = 5", "exclude-newer: a time limit must be a string or a date, not a number"),
         ("exclude-newer-package = 5", "exclude-newer-package must be a table"),
         ("exclude-newer-package.a = true", "a time limit must be a string or a date, not a boolean"),
-        ("= 1", "x.toml: not valid TOML"),
+        ("= 1", "x.toml: is not valid TOML"),
     ],
 )
 def test_faults(text: str, says: str) -> None:

@@ -70,12 +70,6 @@ def test_build_system_refused(table: str, error: type[DeepLockError]) -> None:
         read_build_system(read_toml(table.replace("\\\\", "\\").encode(), WHERE), WHERE)
 
 
-def test_one_path_as_a_string() -> None:
-    table = {"build-system": {"requires": [], "backend-path": ".", "build-backend": "a.b:c.d"}}
-    system, notes = read_build_system(table, WHERE)
-    assert (system.backend_path, system.backend, notes) == ((".",), "a.b:c.d", ())
-
-
 def test_duplicates_and_order_are_kept() -> None:
     requires = ["B", "a", "B", "a[x]>=1 ; python_version > '3'"]
     assert read_build_system({"build-system": {"requires": requires}}, WHERE)[0].requires == tuple(requires)
