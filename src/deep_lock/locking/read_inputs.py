@@ -23,6 +23,7 @@ from deep_lock.lockfile import reader, rewrite
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
+from deep_lock.parsing import setup_cfg
 from deep_lock.parsing.toml import read_toml
 from deep_lock.project import requirements_txt, script, setuptools
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, opener_of, read_text, shown_path
@@ -136,7 +137,7 @@ def _project(
     if legacy.is_file():
         script_text = read_text(setup_py, ProjectInvalid) if setup_py.is_file() else None
         text = read_text(legacy, ProjectInvalid)
-        if script_text is None or setuptools.describes_a_project(text):
+        if script_text is None or setup_cfg.describes_project(text):
             return (
                 setuptools.read_setup_cfg(text, legacy.name, setup_py=script_text, package=package),
                 (),

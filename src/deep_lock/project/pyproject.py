@@ -6,7 +6,7 @@ Whatever only a build backend knows is not guessed: it is read where a file says
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -33,12 +33,6 @@ from deep_lock.project import setuptools
 from deep_lock.project.dependency_groups import PLACE as GROUPS
 from deep_lock.project.dependency_groups import RawGroups, expand_groups, read_groups
 from deep_lock.project.project import Build, Named, Project, default_build, expand_self_references
-from deep_lock.project.setuptools import unknown_fields
-
-if TYPE_CHECKING:
-    from deep_lock.project.poetry import Poetry
-    from deep_lock.project.setuptools import Dynamic
-
 
 _PLACES = (
     ("poetry", "source"),
@@ -165,14 +159,14 @@ def _subtable(table: dict[str, Any], key: str, faults: Faults, parent: str = "")
     return {}
 
 
-def _wants_package(settings: dict[str, Any], poetry: Poetry | None) -> bool | None:
+def _wants_package(settings: dict[str, Any], poetry: poetry_table.Poetry | None) -> bool | None:
     said = settings.get("package")
     if isinstance(said, bool):
         return said
     return False if poetry is not None and not poetry.package_mode else None
 
 
-def _read_core(document: _Document, tools: dict[str, Any], poetry: Poetry | None) -> _Core:
+def _read_core(document: _Document, tools: dict[str, Any], poetry: poetry_table.Poetry | None) -> _Core:
     if "project" in document.table:
         return _read_project_table(document, tools, poetry)
     if poetry is not None:
@@ -190,7 +184,7 @@ def _read_without_table(document: _Document, tools: dict[str, Any]) -> _Core:
             requires_python=said.requires_python,
             dependencies=said.dependencies or (),
             extras=said.extras or {},
-            unknown=unknown_fields(said.dependencies, said.extras),
+            unknown=said.unknown,
         )
     if GROUPS not in document.table:
         document.faults.add("describes no project: no [project] table", hint=_NO_PROJECT_HINT)
@@ -200,7 +194,7 @@ def _read_without_table(document: _Document, tools: dict[str, Any]) -> _Core:
     return _Core()
 
 
-def _from_poetry(poetry: Poetry) -> _Core:
+def _from_poetry(poetry: poetry_table.Poetry) -> _Core:
     return _Core(
         name=poetry.name,
         version=poetry.version,
@@ -211,7 +205,7 @@ def _from_poetry(poetry: Poetry) -> _Core:
     )
 
 
-def _read_project_table(document: _Document, tools: dict[str, Any], poetry: Poetry | None) -> _Core:
+def _read_project_table(document: _Document, tools: dict[str, Any], poetry: poetry_table.Poetry | None) -> _Core:
     faults = document.faults
     table = document.table["project"]
     if not isinstance(table, dict):
@@ -243,7 +237,7 @@ def _read_project_table(document: _Document, tools: dict[str, Any], poetry: Poet
     )
 
 
-def _directed(requirements: tuple[Requirement, ...], poetry: Poetry | None) -> tuple[Requirement, ...]:
+def _directed(requirements: tuple[Requirement, ...], poetry: poetry_table.Poetry | None) -> tuple[Requirement, ...]:
     """Add the direct references that Poetry's table has for them."""
     urls = poetry.sources if poetry is not None else {}
     return tuple(
@@ -275,7 +269,7 @@ def _from_setuptools(document: _Document, tools: dict[str, Any], dynamic: frozen
     )
 
 
-def _setuptools(document: _Document, tools: dict[str, Any], dynamic: frozenset[str]) -> Dynamic | None:
+def _setuptools(document: _Document, tools: dict[str, Any], dynamic: frozenset[str]) -> setuptools.StaticFields | None:
     """Ask setuptools' files, if setuptools builds the project and the caller opens files."""
     if document.opener is None or not _backend(document).startswith("setuptools.build_meta"):
         return None
@@ -340,7 +334,7 @@ def _read_extras(value: Any, lines: Lines, faults: Faults) -> dict[NormalizedNam
     return extras
 
 
-def _read_all_groups(document: _Document, poetry: Poetry | None) -> RawGroups:
+def _read_all_groups(document: _Document, poetry: poetry_table.Poetry | None) -> RawGroups:
     """Groups of the standard table; of Poetry's, those that it does not name."""
     groups: dict[NormalizedName, Any] = dict(poetry.groups) if poetry else {}
     if GROUPS in document.table:

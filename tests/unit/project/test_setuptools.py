@@ -48,16 +48,16 @@ def test_a_setup_py_without_a_say_changes_nothing() -> None:
     [
         ("", None, "describes no project"),
         ("[flake8]\nmax = 1", None, "describes no project"),
-        ("name = x", None, "setup.cfg:1: stands before the first section"),
-        ("[options]\na=1\na=2", None, "setup.cfg:3: the option stands twice"),
+        ("name = x", None, "setup.cfg:1: comes before the first section"),
+        ("[options]\na=1\na=2", None, "setup.cfg:3: the option occurs twice"),
         ("[options]\nabc", None, "setup.cfg:2: is neither a section nor an option"),
-        ("[options]\n[options]", None, "setup.cfg:2: the section stands twice"),
+        ("[options]\n[options]", None, "setup.cfg:2: the section occurs twice"),
         ("[metadata]\nname = a b", None, "'a b' is not a valid name"),
         ("[options]\ninstall_requires = attr: x.y", None, "is read by setuptools from elsewhere (attr:)"),
         ("[options]\ninstall_requires =\n  file: r.txt", None, "is read by setuptools from elsewhere (file:)"),
         ("[options]\ninstall_requires =\n  ok\n  not ok", None, "setup.cfg:4 [options.install_requires]"),
         ("[options]\npython_requires = soon", None, "options.python_requires 'soon'"),
-        ("[options]\n[options.extras_require]\nA_b = x\na-b = y", None, "'a-b' stands twice"),
+        ("[options]\n[options.extras_require]\nA_b = x\na-b = y", None, "'a-b' occurs twice"),
     ],
 )
 def test_faults(text: str, setup_py: str | None, says: str) -> None:
