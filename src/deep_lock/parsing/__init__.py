@@ -2,6 +2,6 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["build_system", "faults", "ini", "requirements", "setup_cfg", "text", "toml"]
+__all__ = ["build_system", "faults", "ini", "requirements", "setup_cfg", "text", "toml", "zip_archive"]
 
 load_at_first_use(__name__, "ini", "setup_cfg")

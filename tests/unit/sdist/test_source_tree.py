@@ -255,12 +255,12 @@ def _linked_zip() -> bytes:
     [
         (lambda: make_zip(FILES)[:-30], ArchiveBroken),
         (lambda: b"junk" + make_zip(FILES), ArchiveAmbiguous),
-        (lambda: _encrypted(make_zip(FILES)), ArchiveUnsafe),
+        (lambda: _encrypted(make_zip(FILES)), ArchiveBroken),
         (_bzip2_zip, ArchiveUnsafe),
         (_linked_zip, ArchiveUnsafe),
         (lambda: make_zip({"../../x": b""}), ArchiveUnsafe),
         (lambda: make_zip(FILES, method=zipfile.ZIP_STORED).replace(PKG_INFO, PKG_INFO[::-1]), ArchiveBroken),
-        (lambda: make_zip(FILES).replace(b"sample-1.0/PKG-INFO", b"sample-1.0/PKG-OFNI", 1), ArchiveBroken),
+        (lambda: make_zip(FILES).replace(b"sample-1.0/PKG-INFO", b"sample-1.0/PKG-OFNI", 1), ArchiveAmbiguous),
         (lambda: make_zip({}), ArchiveBroken),
     ],
 )
