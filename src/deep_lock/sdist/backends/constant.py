@@ -1,4 +1,4 @@
-"""Backends whose hook answers the empty list, always: poetry-core, the names under which others offer it, uv-build."""
+"""Backends whose hook always returns the empty list: poetry-core, the names under which others offer it, uv-build."""
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
@@ -7,9 +7,9 @@ from deep_lock.sdist.backends.rule import Declared, Rule, Source
 
 
 def declare_nothing(source: Source) -> Declared:
-    """The hook is a constant."""
+    """Return the empty list."""
     del source
-    return Declared(requires=(), reason="its hook always answers the empty list")
+    return Declared(requires=(), reason="its hook always returns the empty list")
 
 
 RULES = (

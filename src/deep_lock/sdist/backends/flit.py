@@ -1,4 +1,4 @@
-"""flit-core: nothing, unless it must import the project to learn its version or description: then what that needs."""
+"""flit-core: nothing, unless it must import the project to find its version or description: then the runtime dependencies."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.models.build_system import HookAnswer
-from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, proven, unknown
+from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, UnprovenError, proven, unknown
 from deep_lock.sdist.pyproject import read_requirements, read_table
 from deep_lock.sdist.setup_py import parse_python
 from deep_lock.targets.target import Target
@@ -17,7 +17,7 @@ from deep_lock.targets.target import Target
 _READ = SpecifierSet(">=3.2,<5")
 """Read: buildapi.py, common.py and config.py of flit-core 3.2.0, 3.4.0, 3.9.0, 3.12.0 and 4.2.0.
 
-2.3.0 always asks for the runtime dependencies, 3.0.0 knows no ``[project]``: both are left out.
+2.3.0 always requires the runtime dependencies, 3.0.0 reads no ``[project]``: both are left out.
 """
 _VERSION_FILES = ("version.py", "_version.py", "__version__.py")
 _VERSION_FILES_SINCE = "3.9"
@@ -36,9 +36,9 @@ def _declare(source: Source) -> Declared:
         module, wanted = old.get("module", ""), {"version", "description"}
         runtime = _old_requirements(old)
     if not wanted:
-        return Declared(requires=(), reason="version and description stand in pyproject.toml")
+        return Declared(requires=(), reason="version and description are in pyproject.toml")
     if not isinstance(module, str) or not module:
-        return Declared(requires=None, reason="flit's module name cannot be read")
+        raise UnprovenError("flit's module name cannot be read")
     return _judge_module(source, module, wanted, runtime)
 
 
@@ -65,7 +65,7 @@ def _judge_module(source: Source, module: str, wanted: set[str], runtime: tuple[
     there = [candidate for candidate in candidates if candidate in source.members.names]
     tree = parse_python(source.members.files.get(there[0], b"\0")) if len(there) == 1 else None
     if tree is None:
-        return Declared(requires=None, reason=f"the module {module[:100]!r} cannot be read here")
+        raise UnprovenError(f"the module {module[:100]!r} cannot be read here")
     if "description" in wanted and not ast.get_docstring(tree):
         return _imports(module, runtime)
     if "version" not in wanted or any(_is_simple_version(node) for node in tree.body):
@@ -83,7 +83,7 @@ def _judge_version_files(
         for path in (folder + name for name in _VERSION_FILES if folder + name in source.members.names):
             found = parse_python(source.members.files.get(path, b"\0"))
             if found is None:
-                return Declared(requires=None, reason=f"{path[:200]} cannot be read here")
+                raise UnprovenError(f"{path[:200]} cannot be read here")
             trees.append(found)
     since = [form for one in trees for node in one.body for form in _version_forms(node)]
     if not since:
@@ -93,10 +93,10 @@ def _judge_version_files(
 
 def _imports(module: str, runtime: tuple[str, ...] | None) -> Declared:
     if runtime is None:
-        return Declared(requires=None, reason=f"flit imports {module}, whose dependencies cannot be read")
-    # Requirements of extras are in its answer too, but their markers are false without the extra.
+        raise UnprovenError(f"flit imports {module}, whose dependencies cannot be read")
+    # Requirements of extras are in its list too, but their markers are false without the extra.
     listed = tuple(text for text in runtime if "extra ==" not in text)
-    return Declared(requires=listed, reason=f"flit imports {module} and asks for its runtime dependencies")
+    return Declared(requires=listed, reason=f"flit imports {module} and requires its runtime dependencies")
 
 
 def _is_simple_version(node: ast.stmt) -> bool:
@@ -117,7 +117,7 @@ def _version_forms(node: ast.stmt) -> Iterator[str]:
 
 def _declare_own(source: Source) -> Declared:
     del source
-    return Declared(requires=(), reason="flit-core builds itself; its hook always answers the empty list")
+    return Declared(requires=(), reason="flit-core builds itself; its hook always returns the empty list")
 
 
 def _complete_flit(declared: tuple[str, ...], version: Version, target: Target, environment: Environment) -> HookAnswer:

@@ -1,11 +1,11 @@
-"""pdm-backend: setuptools where it is told to run it."""
+"""pdm-backend: setuptools where it is configured to run it."""
 
 from typing import Any
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from deep_lock.sdist.backends.rule import Declared, Editable, Rule, Source
+from deep_lock.sdist.backends.rule import Declared, Editable, Rule, Source, UnprovenError
 from deep_lock.sdist.pyproject import read_table
 
 _SETUPTOOLS = "setuptools>=40.8.0"
@@ -20,9 +20,9 @@ def _declare(source: Source) -> Declared:
 
 
 def _declare_own(source: Source) -> Declared:
-    """pdm.backend.intree answers pdm-backend's own dependencies."""
+    """pdm.backend.intree returns pdm-backend's own dependencies."""
     if source.project is None:
-        return Declared(requires=None, reason="pdm-backend's own dependencies cannot be read")
+        raise UnprovenError("pdm-backend's own dependencies cannot be read")
     listed = tuple(text for text in source.project.requires_dist if "extra ==" not in text)
     return Declared(requires=listed, reason="pdm-backend builds itself with its own dependencies")
 
