@@ -101,7 +101,7 @@ def _braid() -> str:
         (HEAD + "from setup_tools import setup\nsetup(install_requires=['a'])", "by its name"),
         (HEAD + "def setup(**k): pass\nsetup(install_requires=['a'])", "by its name"),
         (HEAD + "setup = wrap(setup)\nsetup(install_requires=['a'])", "by its name"),
-        (HEAD + "wrap(setup)\nsetup(install_requires=['a'])", "handed on"),
+        (HEAD + "wrap(setup)\nsetup(install_requires=['a'])", "passed to other code"),
         (HEAD + "setup(install_requires=['a'])\nsetup(install_requires=['b'])", "differs"),
         (HEAD + "setup(install_requires=['a'])\nsetup()", "differs"),
         (HEAD + "setup(install_requires=open('r').read())", "computed"),
