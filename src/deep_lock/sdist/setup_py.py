@@ -141,10 +141,13 @@ def _note_bindings(node: ast.AST, script: _Script) -> None:
     elif isinstance(node, ast.ImportFrom):
         _note_import_from(node, script)
     elif isinstance(node, ast.Call) and _is_confined_exec(node):
-        script.confined.add(id(node.func))
-    elif isinstance(node, ast.Name) and node.id in _REBINDING and isinstance(node.ctx, ast.Load):
-        if id(node) not in script.confined:  # ast.walk gives the call before its parts
-            raise _Unproven(f"{node.id}() may change names")
+        script.confined.add(id(node.func))  # before its parts: ast.walk goes from the top
+    elif isinstance(node, ast.Name) and _rebinds(node, script):
+        raise _Unproven(f"{node.id}() may change names")
+
+
+def _rebinds(node: ast.Name, script: _Script) -> bool:
+    return node.id in _REBINDING and isinstance(node.ctx, ast.Load) and id(node) not in script.confined
 
 
 def _is_confined_exec(node: ast.Call) -> bool:

@@ -238,7 +238,7 @@ def test_dynamic_fields_are_read_from_named_files() -> None:
     [
         ("{ attr = 'a.b' }", "tool.setuptools.dynamic.dependencies must be a table with one key, file"),
         ("{ file = [5] }", "tool.setuptools.dynamic.dependencies must be a table with one key, file"),
-        ("{ file = 'none.txt' }", "tool.setuptools.dynamic.dependencies: includes 'none.txt', which is not there"),
+        ("{ file = 'none.txt' }", "tool.setuptools.dynamic.dependencies: includes 'none.txt', which does not exist"),
         ("{ file = '/etc/hostname' }", "includes a URL or an absolute path"),
         ("{ file = '../up.txt' }", "includes a file outside the project"),
         ("{ file = 'options.txt' }", "'options.txt' holds options of pip"),
