@@ -24,7 +24,7 @@ from deep_lock.parsing.requirements import (
     read_requirement,
 )
 from deep_lock.parsing.text import Opener, notes_on_characters, readable, shown
-from deep_lock.project.project import Project, default_build, expand_self_references
+from deep_lock.project.project import UNKNOWN_FIELDS, Project, RuntimeFields, default_build, expand_self_references
 from deep_lock.project.requirements_txt import include_requirements
 
 MAX_SETUP_CFG = 1024 * 1024
@@ -35,26 +35,14 @@ SETUP_CFG = "setup.cfg"
 SETUP_PY = "setup.py"
 PLACE = "tool.setuptools.dynamic"
 
-Extras = Mapping[NormalizedName, tuple[Requirement, ...]]
-
 
 class StaticFields(Struct, frozen=True, kw_only=True):
-    """What setuptools' files state. None: they do not state it, or setup.py may overrule it."""
+    """What setuptools' files state, and which of them exist. A field that setup.py may overrule is unknown."""
 
-    name: NormalizedName | None = None
-    version: str | None = None
-    requires_python: str | None = None
-    dependencies: tuple[Requirement, ...] | None = None
-    extras: Extras | None = None
+    fields: RuntimeFields
     has_setup_cfg: bool = False
     """Whether there is a setup.cfg that describes a project."""
     has_setup_py: bool = False
-
-    @property
-    def unknown(self) -> frozenset[str]:
-        """Fields that only the build backend knows."""
-        known = (("dependencies", self.dependencies), ("optional-dependencies", self.extras))
-        return frozenset(field for field, value in known if value is None)
 
 
 def read_setup_cfg(text: str, source: str, *, setup_py: str | None = None, package: bool | None = None) -> Project:
@@ -64,7 +52,6 @@ def read_setup_cfg(text: str, source: str, *, setup_py: str | None = None, packa
     read_pyproject. Raises ProjectInvalid with all faults, or LimitExceeded.
     """
     fields = read_fields(text, source, setup_py)
-    extras = fields.extras or {}
     if fields.unknown and package is False:
         unknown = " and ".join(sorted(fields.unknown))
         raise ProjectInvalid(f"{source}: setup.py may change the {unknown}, and the project is not a package")
@@ -74,8 +61,8 @@ def read_setup_cfg(text: str, source: str, *, setup_py: str | None = None, packa
         name=fields.name,
         version=fields.version,
         requires_python=fields.requires_python,
-        dependencies=_expand(fields.dependencies or (), fields.name, extras),
-        extras=tuple((extra, _expand(own, fields.name, extras, inside=extra)) for extra, own in extras.items()),
+        dependencies=_expand(fields.dependencies, fields),
+        extras=tuple((extra, _expand(own, fields, extra)) for extra, own in fields.extras.items()),
         unknown=fields.unknown,
         build_system=build_system,
         build_requires=build_requires,
@@ -88,12 +75,10 @@ def read_setup_py(source: str, *, package: bool | None = None) -> Project:
     if package is False:
         raise ProjectInvalid(f"{source} alone describes the project, and it is not a package", hint=SETUP_PY_HINT)
     build_system, build_requires = default_build(source)
-    return Project(
-        source=source, unknown=StaticFields().unknown, build_system=build_system, build_requires=build_requires
-    )
+    return Project(source=source, unknown=UNKNOWN_FIELDS, build_system=build_system, build_requires=build_requires)
 
 
-def read_fields(text: str, source: str, setup_py: str | None) -> StaticFields:
+def read_fields(text: str, source: str, setup_py: str | None) -> RuntimeFields:
     """Read what a setup.cfg states, self-references left as they are. ``setup_py`` as in read_setup_cfg.
 
     Raises ProjectInvalid with all faults, or LimitExceeded.
@@ -106,20 +91,28 @@ def read_fields(text: str, source: str, setup_py: str | None) -> StaticFields:
     if "name" in config.metadata:
         with faults.collecting():
             name = read_name(str(config.metadata["name"]).strip(), "the project name")
-    dependencies: tuple[Requirement, ...] | None = None
-    if not _may_set(setup_py, "install_requires"):
+    unknown = set()
+    dependencies: tuple[Requirement, ...] = ()
+    if _may_set(setup_py, "install_requires"):
+        unknown.add("dependencies")
+    else:
         wanted = config.options.get("install_requires", setup_cfg.EMPTY)
         dependencies = _read_list(wanted, "options.install_requires", faults)
+    extras: Mapping[NormalizedName, tuple[Requirement, ...]] = {}
+    if _may_set(setup_py, "extras_require"):
+        unknown.add("optional-dependencies")
+    else:
+        extras = _read_extras(config.extras, faults)
     python = config.options.get("python_requires")
-    found = StaticFields(
+    found = RuntimeFields(
         name=name,
         version=setup_cfg.plain_text(config.metadata.get("version")),
         requires_python=read_python_specifier(
             None if python is None else str(python).strip(), "options.python_requires", faults
         ),
         dependencies=dependencies,
-        extras=None if _may_set(setup_py, "extras_require") else _read_extras(config.extras, faults),
-        has_setup_cfg=True,
+        extras=extras,
+        unknown=frozenset(unknown),
     )
     faults.raise_any()
     return found
@@ -130,13 +123,10 @@ def _may_set(setup_py: str | None, field: str) -> bool:
 
 
 def _expand(
-    requirements: tuple[Requirement, ...],
-    name: NormalizedName | None,
-    extras: Extras,
-    inside: NormalizedName | None = None,
+    requirements: tuple[Requirement, ...], fields: RuntimeFields, inside: NormalizedName | None = None
 ) -> tuple[Requirement, ...]:
     return expand_self_references(
-        requirements, name, extras, inside=inside, on_unknown=lambda _requirement, _extra: None
+        requirements, fields.name, fields.extras, inside=inside, on_unknown=lambda _requirement, _extra: None
     )
 
 
@@ -167,15 +157,11 @@ def _read_extras(section: Mapping[str, Value], faults: Faults) -> dict[Normalize
     return extras
 
 
-NOTHING = StaticFields(dependencies=(), extras={})
-"""The fields after a fault: no second fault for the same cause."""
-
-
 def read_setuptools_dynamic(table: Any, dynamic: frozenset[str], faults: Faults, opener: Opener) -> StaticFields:
     """Read ``[tool.setuptools.dynamic]`` and setup.cfg for the ``dynamic`` fields; what is wrong goes to ``faults``."""
     with faults.collecting():
         return _read(table, dynamic, faults, opener)
-    return NOTHING
+    return StaticFields(fields=RuntimeFields())  # nothing unknown: no second fault for the same cause
 
 
 def _read(table: Any, dynamic: frozenset[str], faults: Faults, opener: Opener) -> StaticFields:
@@ -183,21 +169,21 @@ def _read(table: Any, dynamic: frozenset[str], faults: Faults, opener: Opener) -
     directives = directives if isinstance(directives, dict) else {}
     setup_py = _open_sibling(faults.source, SETUP_PY, opener)
     config = _open_sibling(faults.source, SETUP_CFG, opener)
-    found = StaticFields()
-    if config is not None and setup_cfg.describes_project(config):
-        found = read_fields(config, SETUP_CFG, setup_py)
-    found = replace(found, has_setup_py=setup_py is not None)
+    fields = RuntimeFields(unknown=UNKNOWN_FIELDS)
+    has_setup_cfg = config is not None and setup_cfg.describes_project(config)
+    if config is not None and has_setup_cfg:
+        fields = read_fields(config, SETUP_CFG, setup_py)
     if "dependencies" in dynamic and "dependencies" in directives:
         listed = _read_files(directives["dependencies"], f"{PLACE}.dependencies", faults, opener)
-        found = replace(found, dependencies=listed)
+        fields = replace(fields, dependencies=listed, unknown=fields.unknown - {"dependencies"})
     optional = directives.get("optional-dependencies")
     if "optional-dependencies" in dynamic and isinstance(optional, dict):
         extras = {
             read_name(extra, "the extra"): _read_files(value, f"{PLACE}.optional-dependencies.{extra}", faults, opener)
             for extra, value in optional.items()
         }
-        found = replace(found, extras=extras)
-    return found
+        fields = replace(fields, extras=extras, unknown=fields.unknown - {"optional-dependencies"})
+    return StaticFields(fields=fields, has_setup_cfg=has_setup_cfg, has_setup_py=setup_py is not None)
 
 
 def _open_sibling(source: str, name: str, opener: Opener) -> str | None:

@@ -291,7 +291,7 @@ def test_a_setup_py_beside_settings_of_linters_is_the_project(text: str) -> None
     project = read_pyproject(text, "pyproject.toml", opener=folder)
     assert project.unknown == {"dependencies", "optional-dependencies"}
     assert project.build_system is not None
-    with pytest.raises(ProjectInvalid, match="there is no build backend to ask"):
+    with pytest.raises(ProjectInvalid, match="there is no build backend that knows it"):
         read_pyproject(text, "pyproject.toml", opener=folder, package=False)
 
 
