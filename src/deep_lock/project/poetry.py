@@ -18,7 +18,15 @@ from deep_lock.errors import ConfigError, RequirementInvalid, UserError
 from deep_lock.events import Warned
 from deep_lock.models.requirement import MAX_REQUIREMENT_LENGTH, Origin, Requirement
 from deep_lock.parsing.faults import Faults
-from deep_lock.parsing.requirements import check_count, described, is_list_of_strings, read_name
+from deep_lock.parsing.requirements import (
+    check_count,
+    described,
+    is_list_of_strings,
+    read_name,
+    read_names,
+    read_string,
+    read_table,
+)
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import Lines, line_of
 from deep_lock.project.dependency_groups import Include, Items, RawGroups
@@ -107,13 +115,10 @@ class _Reading(Struct, kw_only=True):
 
 
 def _read_project_name(value: Any, faults: Faults) -> NormalizedName | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        faults.add(f"{PLACE}.name must be a string, not {described(value)}")
-        return None
-    with faults.collecting(PLACE):
-        return read_name(value, "the project name")
+    text = read_string(value, f"{PLACE}.name", faults)
+    if text is not None:
+        with faults.collecting(PLACE):
+            return read_name(text, "the project name")
     return None
 
 
@@ -122,22 +127,16 @@ def _read_python(table: dict[str, Any], faults: Faults) -> str | None:
     value = main.get("python") if isinstance(main, dict) else None
     if isinstance(value, dict):
         value = value.get("version")
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        faults.add(f"{MAIN}.python must be a string, not {described(value)}")
-        return None
-    with faults.collecting(f"{MAIN}.python"):
-        return to_python_specifier(value) or None
+    text = read_string(value, f"{MAIN}.python", faults)
+    if text is not None:
+        with faults.collecting(f"{MAIN}.python"):
+            return to_python_specifier(text) or None
     return None
 
 
 def _read_main(value: Any, reading: _Reading) -> list[_Dependency]:
-    if not isinstance(value, dict):
-        reading.faults.add(f"{MAIN} must be a table, not {described(value)}")
-        return []
     dependencies: list[_Dependency] = []
-    for name, wanted in value.items():
+    for name, wanted in read_table(value, MAIN, reading.faults).items():
         if name.lower() == "python":
             continue
         with reading.faults.collecting():
@@ -151,15 +150,10 @@ def _read_extras(
 ) -> Mapping[NormalizedName, tuple[Requirement, ...]]:
     """Read ``[tool.poetry.extras]``: names of dependencies, most of them optional ones."""
     place = f"{PLACE}.extras"
-    if not isinstance(value, dict):
-        reading.faults.add(f"{place} must be a table, not {described(value)}")
-        return {}
     extras: dict[NormalizedName, tuple[Requirement, ...]] = {}
-    for spelling, names in value.items():
+    table = read_table(value, place, reading.faults)
+    for extra, spelling, names in read_names(table, "extra", place, reading.faults):
         with reading.faults.collecting(place):
-            extra = read_name(spelling, "the extra")
-            if extra in extras:
-                reading.faults.add(f"{place}: {shown(spelling)} occurs twice after normalization")
             if not is_list_of_strings(names):
                 reading.faults.add(f"{place}.{spelling} must be a list of strings, not {described(names)}")
                 continue
@@ -189,17 +183,12 @@ def _members(
 
 def _read_groups(table: dict[str, Any], reading: _Reading) -> RawGroups:
     """Read ``group.NAME.dependencies`` and the older ``dev-dependencies``, which is the group "dev"."""
-    groups: dict[NormalizedName, Items | str] = {}
-    tables = table.get("group", {})
-    if not isinstance(tables, dict):
-        reading.faults.add(f"{PLACE}.group must be a table, not {described(tables)}")
-        tables = {}
-    for spelling, group in tables.items():
-        with reading.faults.collecting(f"{PLACE}.group"):
-            name = read_name(spelling, "the group")
-            if name in groups:
-                reading.faults.add(f"{PLACE}.group: {shown(spelling)} occurs twice after normalization")
-            groups[name] = _lazily(_read_group, group, f"{PLACE}.group.{spelling}", reading)
+    place = f"{PLACE}.group"
+    tables = read_table(table.get("group", {}), place, reading.faults)
+    groups = {
+        name: _lazily(_read_group, group, f"{place}.{spelling}", reading)
+        for name, spelling, group in read_names(tables, "group", place, reading.faults)
+    }
     if "dev-dependencies" in table:
         dev = _lazily(_read_members, table["dev-dependencies"], f"{PLACE}.dev-dependencies", reading)
         dev_name = read_name("dev", "the group")

@@ -22,8 +22,11 @@ from deep_lock.parsing.requirements import (
     described,
     is_list_of_strings,
     read_name,
+    read_names,
     read_python_specifier,
     read_requirement_list,
+    read_string,
+    read_table,
 )
 from deep_lock.parsing.text import Opener, notes_on_characters, shown
 from deep_lock.parsing.toml import Lines, read_toml
@@ -93,8 +96,8 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
     """
     table, lines = read_toml(text, source, ProjectInvalid)
     document = _Document(table=table, lines=lines, faults=Faults(source, ProjectInvalid), opener=opener)
-    tools = _subtable(table, "tool", document.faults)
-    settings = _subtable(tools, "deep-lock", document.faults, "tool.")
+    tools = read_table(table.get("tool", {}), "tool", document.faults)
+    settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", document.faults)
     poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults) if "poetry" in tools else None
     core = _read_core(document, tools, poetry)
     raw_groups = _read_all_groups(document, poetry)
@@ -144,14 +147,6 @@ def _read_build(document: _Document, *, package: bool | None) -> Build:
     if system is None:
         return None, ()
     return system, read_requirement_list(system.requires, f"{key}.requires", document.lines, faults)
-
-
-def _subtable(table: dict[str, Any], key: str, faults: Faults, parent: str = "") -> dict[str, Any]:
-    value = table.get(key, {})
-    if isinstance(value, dict):
-        return value
-    faults.add(f"{parent}{key} must be a table, not {described(value)}")
-    return {}
 
 
 def _wants_package(settings: dict[str, Any], poetry: poetry_table.Poetry | None) -> bool | None:
@@ -263,45 +258,31 @@ def _read_dynamic(value: Any, faults: Faults) -> frozenset[str]:
 
 
 def _read_project_name(table: dict[str, Any], faults: Faults) -> NormalizedName | None:
-    value = table.get("name")
-    if value is None:
+    if "name" not in table:
         faults.add("project.name is missing", hint='Write name = "..." in the [project] table.')
-        return None
-    if not isinstance(value, str):
-        faults.add(f"project.name must be a string, not {described(value)}")
-        return None
-    with faults.collecting():
-        return read_name(value, "project.name")
+    text = read_string(table.get("name"), "project.name", faults)
+    if text is not None:
+        with faults.collecting():
+            return read_name(text, "project.name")
     return None
 
 
 def _read_version(value: Any, faults: Faults) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        faults.add(f"project.version must be a string, not {described(value)}")
+    text = read_string(value, "project.version", faults)
+    if text is None:
         return None
     try:
-        return str(Version(value[:200]))
+        return str(Version(text[:200]))
     except (InvalidVersion, ValueError):
-        faults.add(f"project.version {shown(value)} is not a valid version (PEP 440)")
+        faults.add(f"project.version {shown(text)} is not a valid version (PEP 440)")
         return None
 
 
 def _read_extras(value: Any, lines: Lines, faults: Faults) -> dict[NormalizedName, tuple[Requirement, ...]]:
-    if not isinstance(value, dict):
-        faults.add(f"{OPTIONAL} must be a table, not {described(value)}")
-        return {}
-    extras: dict[NormalizedName, tuple[Requirement, ...]] = {}
-    spelled: dict[NormalizedName, str] = {}
-    for spelling, wanted in value.items():
-        with faults.collecting(OPTIONAL):
-            extra = read_name(spelling, "the extra")
-            if extra in spelled:
-                faults.add(f"{OPTIONAL}: {shown(spelled[extra])} and {shown(spelling)} are the same extra (PEP 685)")
-            spelled[extra] = spelling
-            extras[extra] = read_requirement_list(wanted, f"{OPTIONAL}.{spelling}", lines, faults, direct=True)
-    return extras
+    return {
+        extra: read_requirement_list(listed, f"{OPTIONAL}.{spelling}", lines, faults, direct=True)
+        for extra, spelling, listed in read_names(read_table(value, OPTIONAL, faults), "extra", OPTIONAL, faults)
+    }
 
 
 def _read_all_groups(document: _Document, poetry: poetry_table.Poetry | None) -> RawGroups:

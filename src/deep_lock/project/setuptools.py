@@ -20,6 +20,7 @@ from deep_lock.parsing.requirements import (
     check_count,
     is_list_of_strings,
     read_name,
+    read_names,
     read_python_specifier,
     read_requirement,
 )
@@ -147,14 +148,10 @@ def _read_list(value: Value, place: str, faults: Faults) -> tuple[Requirement, .
 
 
 def _read_extras(section: Mapping[str, Value], faults: Faults) -> dict[NormalizedName, tuple[Requirement, ...]]:
-    extras: dict[NormalizedName, tuple[Requirement, ...]] = {}
-    for spelling, value in section.items():
-        with faults.collecting("options.extras_require"):
-            extra = read_name(spelling, "the extra")
-            if extra in extras:
-                faults.add(f"options.extras_require: {shown(spelling)} occurs twice after normalization")
-            extras[extra] = _read_list(value, f"options.extras_require.{spelling}", faults)
-    return extras
+    return {
+        extra: _read_list(value, f"{setup_cfg.EXTRAS_SECTION}.{spelling}", faults)
+        for extra, spelling, value in read_names(section, "extra", setup_cfg.EXTRAS_SECTION, faults)
+    }
 
 
 def read_setuptools_dynamic(table: Any, dynamic: frozenset[str], faults: Faults, opener: Opener) -> StaticFields:

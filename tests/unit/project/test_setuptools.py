@@ -57,7 +57,7 @@ def test_a_setup_py_without_a_say_changes_nothing() -> None:
         ("[options]\ninstall_requires =\n  file: r.txt", None, "is read by setuptools from elsewhere (file:)"),
         ("[options]\ninstall_requires =\n  ok\n  not ok", None, "setup.cfg:4 [options.install_requires]"),
         ("[options]\npython_requires = soon", None, "options.python_requires 'soon'"),
-        ("[options]\n[options.extras_require]\nA_b = x\na-b = y", None, "'a-b' occurs twice"),
+        ("[options]\n[options.extras_require]\nA_b = x\na-b = y", None, "'A_b' and 'a-b' are the same extra"),
     ],
 )
 def test_faults(text: str, setup_py: str | None, says: str) -> None:
