@@ -54,7 +54,7 @@ def reading_metadata(name: NormalizedName, where: str, *, tail: int = TAIL_BYTES
     """Read the METADATA of a wheel of the project ``name``; ``where`` names the file in messages.
 
     Raises ArchiveBroken, ArchiveAmbiguous, ArchiveUnsafe, ArchiveTooBig, NameMismatch, or NetworkError where the
-    file's size changes between answers. Whose metadata it is by its own Name field, the caller has still to check.
+    file's size changes between answers. The caller still has to check the Name field of the metadata.
     """
     window, total = yield ByteRange(first=None, last=tail)
     if len(window) > total or len(window) < min(tail, total):
@@ -86,17 +86,17 @@ def _fetch(start: int, stop: int, total: int, where: str) -> Generator[ByteRange
 
 
 def _end_of(member: ZipMember, members: tuple[ZipMember, ...], directory: Directory) -> int:
-    """Where a member's bytes end at the latest: where the next one begins."""
+    """Return the latest position at which a member's bytes end: where the next one begins."""
     starts = (other.start for other in members if other.start > member.start)
     longest = member.start + LOCAL_SIZE + 2 * 0xFFFF + member.compressed
     return min(next(starts, directory.start), longest)
 
 
-def read_by_ranges(reading: Reading, ask: Callable[[ByteRange], tuple[bytes, int]]) -> bytes:
-    """Drive a reading with a function that fetches a range and says how large the whole file is."""
+def read_by_ranges(reading: Reading, fetch: Callable[[ByteRange], tuple[bytes, int]]) -> bytes:
+    """Drive a reading with a function that returns the bytes of a range and the size of the whole file."""
     wanted = next(reading)
     while True:
-        answer = ask(wanted)
+        answer = fetch(wanted)
         try:
             wanted = reading.send(answer)
         except StopIteration as end:
@@ -105,9 +105,9 @@ def read_by_ranges(reading: Reading, ask: Callable[[ByteRange], tuple[bytes, int
 
 
 def read_content_range(value: str | None, wanted: ByteRange, length: int, where: str) -> int:
-    """The size of the whole file, out of the Content-Range of a 206 with ``length`` bytes (RFC 9110, 14.4).
+    """Return the size of the whole file, out of the Content-Range of a 206 with ``length`` bytes (RFC 9110, 14.4).
 
-    Raises NetworkError where another range came than was asked for.
+    Raises NetworkError for another range than the requested one.
     """
     unit, _, rest = (value or "").strip().partition(" ")
     span, _, size = rest.partition("/")
@@ -132,11 +132,11 @@ def metadata_from_wheel(file: BinaryIO, name: NormalizedName, where: str) -> byt
 
 
 def find_metadata(members: tuple[ZipMember, ...], name: NormalizedName, where: str) -> ZipMember:
-    """The one ``NAME-VERSION.dist-info/METADATA`` at the top of a wheel (binary distribution format).
+    """Return the one ``NAME-VERSION.dist-info/METADATA`` at the top of a wheel (binary distribution format).
 
     Raises ArchiveBroken (none), ArchiveAmbiguous (several such folders), NameMismatch or ArchiveTooBig.
     """
-    # Lower case, since some file systems would lay two such folders into one.
+    # Lower case, since on some file systems two such folders are one.
     folders = {member.name.partition(b"/")[0] for member in members if _is_in_dist_info(member.name)}
     found = [member for member in members if member.name.endswith(_METADATA) and _is_metadata(member.name)]
     if not found:
@@ -146,9 +146,9 @@ def find_metadata(members: tuple[ZipMember, ...], name: NormalizedName, where: s
     member = found[0]
     project = member.name.partition(b"/")[0][: -len(_DIST_INFO)].decode("utf-8", "replace").rpartition("-")[0]
     if canonicalize_name(project) != name:
-        raise NameMismatch(f"{where}: holds the metadata folder {shown_name(member.name)}, not one of {name!r}")
+        raise NameMismatch(f"{where}: has the metadata folder {shown_name(member.name)}, not one of {name!r}")
     if max(member.size, member.compressed) > MAX_METADATA_BYTES:
-        raise ArchiveTooBig(f"{where}: {member.size} bytes of METADATA; at most {MAX_METADATA_BYTES} are taken")
+        raise ArchiveTooBig(f"{where}: {member.size} bytes of METADATA; at most {MAX_METADATA_BYTES} are read")
     return member
 
 
@@ -163,9 +163,9 @@ def _is_metadata(name: bytes) -> bool:
 
 
 def unpack(raw: bytes, member: ZipMember, where: str) -> bytes:
-    """A member's content out of the bytes from its local header on, checked by size and checksum.
+    """Return a member's content out of the bytes from its local header on, checked by size and checksum.
 
-    Raises ArchiveBroken or ArchiveAmbiguous. Never gives more than the declared size.
+    Raises ArchiveBroken or ArchiveAmbiguous. Never returns more than the declared size.
     """
     begin = data_start(raw, member, where)
     data = raw[begin : begin + member.compressed]
@@ -184,7 +184,7 @@ def unpack(raw: bytes, member: ZipMember, where: str) -> bytes:
 def _inflate(data: bytes, size: int, what: str) -> bytes:
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     try:
-        # One byte more than declared, so that a lie is seen and a bomb is not unpacked.
+        # One byte more than declared: a wrong size is noticed, and a bomb is not unpacked.
         content = inflater.decompress(data, size + 1)
     except zlib.error:
         raise ArchiveBroken(f"{what} cannot be unpacked") from None

@@ -1,8 +1,4 @@
-"""Text from outside: decoding, characters that deceive, and showing a little of it.
-
-Everything the wing reads passes through here first, so that no reader meets a lone surrogate, a NUL or half a megabyte
-of one line.
-"""
+"""Text from outside: decoding, characters that hide or reorder text, and excerpts for messages."""
 
 import re
 import unicodedata
@@ -30,10 +26,10 @@ class ErrorOf(Protocol):
 
 
 class Opener(Protocol):
-    """Opens a file that another file names. The caller gives it, and it is the one that knows the project's folder.
+    """Opens a file that another file names.
 
-    It returns the text, raises a DeepLockError for what may not be read (outside the project, a URL, not UTF-8), and
-    FileNotFoundError for what is not there. Any other OSError is reported as unreadable.
+    It returns the text. It raises a DeepLockError for what may not be read (outside the project, a URL, not UTF-8), and
+    FileNotFoundError for what does not exist. Any other OSError is reported as unreadable.
     """
 
     def __call__(self, including: str, relative: str, /) -> str:
@@ -41,7 +37,7 @@ class Opener(Protocol):
 
 
 def decode(raw: bytes, source: str, error: ErrorOf) -> str:
-    """Decode a file of the user's: UTF-8, with or without a byte order mark.
+    """Decode a file of the user: UTF-8, with or without a byte order mark.
 
     Raises ``error`` with the remedy; the message never quotes the bytes.
     """
@@ -61,28 +57,28 @@ def readable(text: str, source: str, error: ErrorOf, limit: int | None = None) -
     Raises ``error`` on NUL (UTF-16 read as something else) and lone surrogates, LimitExceeded above ``limit`` characters.
     """
     if limit is not None and len(text) > limit:
-        raise LimitExceeded(f"{source}: {len(text)} characters; at most {limit} are taken")
+        raise LimitExceeded(f"{source}: {len(text)} characters; at most {limit} are read")
     text = text.removeprefix("\ufeff")
     if (not text.isascii() or "\0" in text) and (found := _UNREADABLE.search(text)):
         line = text.count("\n", 0, found.start()) + 1
-        raise error(f"{source}:{line}: holds U+{ord(found[0]):04X}, so it is not UTF-8 text", hint=_REMEDY)
+        raise error(f"{source}:{line}: has U+{ord(found[0]):04X} in it, so it is not UTF-8 text", hint=_REMEDY)
     return text
 
 
 def shown(text: str) -> str:
-    """Quote a little of a text, with everything escaped that a terminal or an eye could take for something else."""
+    """Return the begin of a text in quotes, with everything escaped that a terminal could misread."""
     flat = unicodedata.normalize("NFC", without_login(text))
     return repr(flat if len(flat) <= MAX_SHOWN else flat[: MAX_SHOWN - 3] + "...")
 
 
 def deceiving(text: str) -> str | None:
-    """The first character that hides or reorders text, as "U+202E"; None where there is none."""
+    """Return the first character that hides or reorders text, as "U+202E"; None where there is none."""
     found = _DECEIVING.search(text)
     return None if found is None else f"U+{ord(found[0]):04X}"
 
 
 def notes_on_characters(text: str, source: str) -> tuple[Warned, ...]:
-    """One finding for each line (of the first few) that holds characters which hide or reorder text."""
+    """Return one warning for each line (of the first few) with characters that hide or reorder text."""
     if _DECEIVING.search(text) is None:
         return ()
     found = [(number, deceiving(line)) for number, line in enumerate(text.split("\n"), 1)]
@@ -90,7 +86,7 @@ def notes_on_characters(text: str, source: str) -> tuple[Warned, ...]:
         Warned(
             code="bidi-in-input",
             subject=f"{source}:{number}",
-            message=f"holds {code}, a character that hides or reorders text: what you see may not be what is read",
+            message=f"has {code}, a character that hides or reorders text: what you see may not be what is read",
         )
         for number, code in found
         if code is not None

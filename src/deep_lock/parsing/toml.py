@@ -35,8 +35,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _HEADER = re.compile(r"\[\[?([^\[\]\n]*+)\]")
-# Strings and comments are walked over, so that a chain is found only where a key can be. Each piece is taken whole
-# and gives nothing back, an unfinished one too: linear in any text.
+# Strings and comments are matched too, so that a chain is found only where a key can be. Each alternative is possessive,
+# for an unfinished piece too: linear in any text.
 _CHAIN = re.compile(
     r'"""(?:\\.|[^\\])*?(?:"{3,5}|\Z)'
     r"|\'\'\'.*?(?:'{3,5}|\Z)"
@@ -66,7 +66,7 @@ def parse_toml(text: str, source: str, error: ErrorOf, *, limit: int = MAX_TOML)
         raise error(f"{source}: is not valid TOML: {show(str(fault))}") from None
     except (ValueError, OverflowError, MemoryError):
         # what int() and datetime() raise
-        raise error(f"{source}: holds a value that is out of bounds") from None
+        raise error(f"{source}: has a value that is out of bounds") from None
 
 
 def _refuse_long_keys(text: str, source: str, error: ErrorOf) -> None:
@@ -123,7 +123,7 @@ def _find_lines(text: str) -> Lines:
             if first:
                 _note(keys, token[kind], header, line)
             if kind != "bare":
-                # also at the begin of a line: arrays are written so
+                # also at the begin of a line, as in an array
                 _note(strings, token[kind], header, line)
         if kind is not None and kind != "comment":
             first = False
@@ -153,7 +153,7 @@ def _escaped(character: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a basic string in ASCII. Raises LockInvalid on a lone surrogate, which TOML cannot say."""
+    """Return a basic string in ASCII. Raises LockInvalid on a lone surrogate, which TOML cannot express."""
     if _PLAIN.fullmatch(text):
         return f'"{text}"'
     return f'"{"".join(map(_escaped, text))}"'
@@ -172,7 +172,7 @@ def moment_text(moment: datetime) -> str:
 
 
 def value_text(value: object) -> str:
-    """Return any TOML value on one line. Raises LockInvalid on what TOML cannot say."""
+    """Return any TOML value on one line. Raises LockInvalid on what TOML cannot express."""
     match value:
         case str():
             return quoted(value)

@@ -33,7 +33,7 @@ _CENTRAL_SIGNATURE = b"PK\x01\x02"
 ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 """Flags: encrypted, strongly encrypted, local headers masked."""
 HAS_DESCRIPTOR = 0x0008
-"""Flag: sizes and checksum of the local header stand behind the data instead."""
+"""Flag: sizes and checksum of the local header stand after the data instead."""
 
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _LONGEST_END = 0x10000 + 1024
@@ -110,13 +110,13 @@ def find_directory(tail: bytes, total: int, where: str) -> Directory:
     if directory.start + directory.size != end:
         raise ArchiveAmbiguous(f"{where}: its central directory does not end where its end record begins")
     if directory.count > MAX_MEMBERS or directory.size > MAX_DIRECTORY_BYTES:
-        raise ArchiveTooBig(f"{where}: {directory.count} members; at most {MAX_MEMBERS} are taken")
+        raise ArchiveTooBig(f"{where}: {directory.count} members; at most {MAX_MEMBERS} are read")
     _refuse_second_end(tail[max(0, directory.start - offset) :], where)
     return directory
 
 
 def _find_end(tail: bytes, where: str) -> int:
-    """The end record whose comment ends with the file."""
+    """Return the position of the end record whose comment ends with the file."""
     at = tail.rfind(_END_SIGNATURE)
     while at >= 0:
         if at + _END_SIZE <= len(tail):
@@ -128,13 +128,13 @@ def _find_end(tail: bytes, where: str) -> int:
 
 
 def _refuse_second_end(rest: bytes, where: str) -> None:
-    """Some readers search the end record from the back, some take the first that fits."""
+    """Some readers search the end record from the back, some from the front."""
     if rest.count(_END_SIGNATURE) != 1:
         raise ArchiveAmbiguous(f"{where}: has several end records")
 
 
 def _read_end64(tail: bytes, offset: int, at: int, plain: Directory, where: str) -> tuple[Directory, int]:
-    """The ZIP64 end record, and where it begins. What the plain end record says too must be the same."""
+    """Return the ZIP64 end record and its position. Its values must be those of the plain end record, where that has them."""
     _, disk, position, disks = _LOCATOR64.unpack_from(tail, at)
     begin = position - offset
     if disk or disks > 1 or not 0 <= begin <= at - _END64.size:
@@ -160,7 +160,7 @@ def read_members(raw: bytes, directory: Directory, where: str) -> tuple[ZipMembe
         member, at = _read_member(raw, at, where)
         members.append(member)
     if at != len(raw):
-        raise ArchiveAmbiguous(f"{where}: its central directory holds more than its members")
+        raise ArchiveAmbiguous(f"{where}: its central directory has more in it than its members")
     if len({member.name for member in members}) != len(members):
         raise ArchiveAmbiguous(f"{where}: a name occurs twice in it")
     members.sort(key=lambda member: member.start)
@@ -222,7 +222,7 @@ def _refuse_shared_bytes(members: list[ZipMember], end: int, where: str) -> None
 
 
 def data_start(local: bytes, member: ZipMember, where: str) -> int:
-    """Where a member's data begin, counted from its local header; the header must say what the directory says.
+    """Return the position of a member's data, counted from its local header; header and directory must agree.
 
     Raises ArchiveBroken or ArchiveAmbiguous.
     """
@@ -239,5 +239,5 @@ def data_start(local: bytes, member: ZipMember, where: str) -> int:
 
 
 def shown_name(name: bytes) -> str:
-    """A member's name for messages."""
+    """Return a member's name for messages."""
     return quote(name.decode("utf-8", "replace"))

@@ -79,7 +79,7 @@ def _read_item(item: Any, place: str, lines: Lines, source: str) -> Requirement 
         case dict():
             keys = ", ".join(shown(key) for key in item)
             raise ProjectInvalid(
-                f'{source}: {place} holds a table with {keys or "no key"}; only include-group = "NAME" is known'
+                f'{source}: {place} has a table with {keys or "no key"}; only include-group = "NAME" is known'
             )
         case _:
             raise ProjectInvalid(f"{source}: {place} must hold strings and includes, not {described(item)}")

@@ -77,7 +77,7 @@ Build = tuple[BuildSystem | None, tuple[Requirement, ...]]
 
 
 def default_build(source: str) -> Build:
-    """Return how a tree is built that does not say it (PEP 517)."""
+    """Return how a tree without [build-system] is built (PEP 517)."""
     origin = Origin(source=source, place="build-system.requires (default)")
     return DEFAULT_BUILD_SYSTEM, tuple(parse_requirement(text, origin) for text in DEFAULT_BUILD_SYSTEM.requires)
 

@@ -110,7 +110,7 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
         for key in sorted(core.unknown):
             document.faults.add(
                 f"project.{key} is dynamic, and there is no build backend that knows it: the project is not a package",
-                hint=f"Write project.{key} in the file; and take it out of project.dynamic.",
+                hint=f"Write project.{key} in the file, and take it out of project.dynamic.",
             )
     document.faults.raise_any()
     notes: list[Warned] = []

@@ -144,7 +144,7 @@ def _read_file(text: str, place: _Place, reading: _Reading) -> None:
 def _read_line(text: str, origin: Origin, place: _Place, reading: _Reading) -> None:
     if code := deceiving(text):
         # outside a comment such a character can only make a line look like another one
-        raise LineInvalid(f"holds {code}, which hides or reorders text (bidi-in-input)", hint="Remove the character.")
+        raise LineInvalid(f"has {code}, which hides or reorders text (bidi-in-input)", hint="Remove the character.")
     wanted, options = split_options(text)
     if wanted:
         _read_wanted(wanted, options, origin, place, reading)
@@ -230,7 +230,7 @@ def _read_named(
         elif option.name in _IGNORED:
             _note_ignored(option, origin, reading)
         else:
-            raise LineInvalid(f"has --{option.name} behind a requirement", hint="Give the option a line of its own.")
+            raise LineInvalid(f"has --{option.name} after a requirement", hint="Give the option a line of its own.")
     if digests:
         reading.hashes.append((requirement, tuple(digests)))
     return requirement
@@ -307,7 +307,7 @@ def _read_hash(value: str, origin: Origin) -> str:
     if algorithm not in _DIGEST_LENGTHS:
         raise HashWeak(
             f"{origin}: a hash of an unknown or weak kind; sha256 and stronger are read",
-            hint="Ask the index for sha256, or compute it from the file (pip hash).",
+            hint="Use a sha256 of the index, or compute it from the file (pip hash).",
         )
     if len(digest) != _DIGEST_LENGTHS[algorithm] or not re.fullmatch(r"[0-9a-f]+", digest):
         raise LineInvalid(f"has a {algorithm} that is not {_DIGEST_LENGTHS[algorithm]} hexadecimal digits")

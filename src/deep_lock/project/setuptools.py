@@ -204,6 +204,6 @@ def _read_files(value: Any, place: str, faults: Faults, opener: Opener) -> tuple
         with faults.collecting(place):
             content = include_requirements(faults.source, name, opener)
             if content.constraints or content.index_options or content.hashes:
-                raise ProjectInvalid(f"{shown(name)} holds options of pip, which setuptools does not read")
+                raise ProjectInvalid(f"{shown(name)} has options of pip, which setuptools does not read")
             found.extend(content.requirements)
     return tuple(found)

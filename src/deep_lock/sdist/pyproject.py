@@ -40,8 +40,7 @@ def read_table(table: Mapping[str, Any], *path: str) -> dict[str, Any]:
 def read_build_system(pyproject: Mapping[str, Any], where: str) -> tuple[BuildSystem, tuple[str, ...]]:
     """Return the build system and the notes about it.
 
-    Without the table, the default of the legacy days stands in (PEP 518); nothing is ever added to a list that the
-    file gives. Raises PyprojectInvalid, LimitExceeded or UrlForbidden.
+    Without the table, it is the default of PEP 517; nothing is ever added to a list in the file. Raises PyprojectInvalid, LimitExceeded or UrlForbidden.
     """
     if build_system.KEY not in pyproject:
         return build_system.DEFAULT_BUILD_SYSTEM, ()
@@ -50,11 +49,11 @@ def read_build_system(pyproject: Mapping[str, Any], where: str) -> tuple[BuildSy
     error = faults.to_error()
     if system is None or error is not None:
         raise PyprojectInvalid(error.message if error is not None else where, hint=_HINT)
-    return system, tuple(sorted({note for text in system.requires if (note := _judge(text, where))}))
+    return system, tuple(sorted({note for text in system.requires if (note := _note_of(text, where))}))
 
 
-def _judge(text: str, where: str) -> str:
-    """Return a note about one build requirement, or "". A path or file: URL names a file of who builds, not of it."""
+def _note_of(text: str, where: str) -> str:
+    """Return a note about one build requirement, or "". A path or file: URL names a file of the machine that builds."""
     try:
         requirement = parse_requirement(text)
     except RequirementInvalid as error:
@@ -77,8 +76,8 @@ def _scheme(url: str) -> str:
 def read_project(pyproject: Mapping[str, Any], name: NormalizedName, version: str) -> Metadata | None:
     """Return the metadata that ``[project]`` proves, or None where it proves none.
 
-    It proves none where it is missing, malformed, of another name, or leaves dependencies to the backend. Names in
-    ``dynamic`` count before values: a value beside them is a lower bound only (PEP 808).
+    That is where it is missing, malformed, of another name, or leaves dependencies to the backend. Names in
+    ``dynamic`` count before values: a value of such a field is a lower bound only (PEP 808).
     """
     project = pyproject.get("project")
     if not isinstance(project, dict) or not isinstance(project.get("name"), str):

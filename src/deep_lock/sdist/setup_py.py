@@ -437,7 +437,7 @@ def _options(script: _Script, keywords: Mapping[str, ast.expr]) -> SetuptoolsOpt
 
 
 def _requirement_lines(value: "_Literal") -> tuple[str, ...] | None:
-    """What setuptools takes: a list of strings, a string of lines, or nothing."""
+    """Return the requirements of a list of strings, of a string of lines, or of nothing, as setuptools does."""
     if not value:
         return ()
     if isinstance(value, str):

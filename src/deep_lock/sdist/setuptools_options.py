@@ -1,4 +1,4 @@
-"""What a static reader found of the four setuptools options that make requirements, and how two findings are merged."""
+"""The four setuptools options that make requirements, as static readers found them."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ OPTIONS = (INSTALL, EXTRAS, SETUP, PYTHON)
 
 
 class SetuptoolsOptions(Struct, frozen=True, kw_only=True):
-    """The options, empty where they are not given, and the reason for each that only running the file would tell."""
+    """The options, empty where they are not set, and the reason for each that is not proven."""
 
     install_requires: tuple[str, ...] = ()
     extras_require: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -37,7 +37,7 @@ def all_unproven(reason: str) -> SetuptoolsOptions:
 def merge_options(script: SetuptoolsOptions, config: SetuptoolsOptions) -> SetuptoolsOptions:
     """Return what setuptools makes of setup.py and setup.cfg together.
 
-    An argument of setup() that is not empty wins, and the file is not asked then
+    An argument of setup() that is not empty wins over the file
     (setuptools.config.setupcfg.ConfigHandler.__setitem__, read in 40.8 to 84.2).
     """
     unproven = {}
@@ -86,7 +86,7 @@ _SECTION = re.compile(r"\[([^:\]]*)(?::(.*))?\]\Z")
 
 
 def parse_requires_txt(raw: bytes, name: NormalizedName, version: str) -> Metadata | None:
-    """Return the requirements as metadata; None where the file is malformed. Good for a guess, not for a proof."""
+    """Return the requirements as metadata; None where the file is malformed. It is a guess, and no proof."""
     requires_dist: list[str] = []
     extras: dict[NormalizedName, None] = {}
     extra, marker = "", ""

@@ -1,4 +1,4 @@
-"""The members of a zip sdist or a wheel. `read_archive` judges the archive; the standard library then decompresses it."""
+"""The members of a zip sdist or a wheel. `read_archive` checks the archive; the standard library then decompresses it."""
 
 import zipfile
 import zlib
@@ -41,7 +41,7 @@ def open_zip(file: BinaryIO, where: str) -> zipfile.ZipFile:
 def zip_member(entry: zipfile.ZipInfo, where: str) -> Member:
     """Read one entry of the directory. Raises ArchiveUnsafe."""
     if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-        raise ArchiveUnsafe(f"{where}: holds members compressed by an unusual method")
+        raise ArchiveUnsafe(f"{where}: has members compressed by an unusual method")
     name = entry.orig_filename
     kind, mode = entry.external_attr >> 28, entry.external_attr >> 16
     if kind == 0xA:
@@ -71,4 +71,4 @@ def _zip_chunks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) ->
     except (zipfile.BadZipFile, zlib.error) as error:
         raise ArchiveBroken(f"{where}: {entry.filename[:200]!a} cannot be read ({error})") from None
     if left:
-        raise ArchiveBroken(f"{where}: {entry.filename[:200]!a} has another size than its header says")
+        raise ArchiveBroken(f"{where}: {entry.filename[:200]!a} has another size than its header states")

@@ -241,7 +241,7 @@ def test_dynamic_fields_are_read_from_named_files() -> None:
         ("{ file = 'none.txt' }", "tool.setuptools.dynamic.dependencies: includes 'none.txt', which does not exist"),
         ("{ file = '/etc/hostname' }", "includes a URL or an absolute path"),
         ("{ file = '../up.txt' }", "includes a file outside the project"),
-        ("{ file = 'options.txt' }", "'options.txt' holds options of pip"),
+        ("{ file = 'options.txt' }", "'options.txt' has options of pip"),
         ("{ file = 'locked.txt' }", "cannot be read (PermissionError)"),
         ("{ file = 'text.txt' }", "text.txt:1: the line is not a requirement"),
     ],

@@ -162,7 +162,7 @@ def test_deceiving_characters_in_a_comment_are_a_note() -> None:
     ("raw", "says"),
     [
         ("foo".encode("utf-16"), "r.txt: this is UTF-16 or UTF-32"),
-        ("foo".encode("utf-32-be"), "holds U+0000"),
+        ("foo".encode("utf-32-be"), "has U+0000"),
         (b"\x00\x00\xfe\xff\x00\x00\x00f", "UTF-16 or UTF-32"),
         (b"ok\nf\xe9", "r.txt:2: this is not UTF-8"),
     ],

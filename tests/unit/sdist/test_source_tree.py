@@ -219,7 +219,7 @@ def test_every_near_cargo_lock_is_hashed_and_none_is_kept() -> None:
 def test_a_huge_cargo_lock_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(member_rules, "_CARGO_LOCK_LIMIT", 10)
     raw = make_tar({**FILES, "Cargo.lock": b"x" * 11})
-    with pytest.raises(LimitExceeded, match=r"Cargo\.lock has 11 bytes; at most 10 are taken"):
+    with pytest.raises(LimitExceeded, match=r"Cargo\.lock has 11 bytes; at most 10 are read"):
         read(raw)
 
 

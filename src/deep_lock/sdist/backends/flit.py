@@ -39,7 +39,7 @@ def _declare(source: Source) -> Declared:
         return Declared(requires=(), reason="version and description are in pyproject.toml")
     if not isinstance(module, str) or not module:
         raise UnprovenError("flit's module name cannot be read")
-    return _judge_module(source, module, wanted, runtime)
+    return _declare_module(source, module, wanted, runtime)
 
 
 def _module_name(table: Any, project: Mapping[str, Any]) -> Any:
@@ -59,7 +59,7 @@ def _old_requirements(table: Mapping[str, Any]) -> tuple[str, ...] | None:
     return tuple(listed) if read_requirements(tuple(listed)) is not None else None
 
 
-def _judge_module(source: Source, module: str, wanted: set[str], runtime: tuple[str, ...] | None) -> Declared:
+def _declare_module(source: Source, module: str, wanted: set[str], runtime: tuple[str, ...] | None) -> Declared:
     path = module.replace(".", "/")
     candidates = (f"{path}/__init__.py", f"{path}.py", f"src/{path}/__init__.py", f"src/{path}.py")
     there = [candidate for candidate in candidates if candidate in source.members.names]
@@ -70,13 +70,13 @@ def _judge_module(source: Source, module: str, wanted: set[str], runtime: tuple[
         return _imports(module, runtime)
     if "version" not in wanted or any(_is_simple_version(node) for node in tree.body):
         return Declared(requires=(), reason=f"version and description can be read from {module} without importing it")
-    return _judge_version_files(source, module, there[0], tree, runtime)
+    return _declare_version_files(source, module, there[0], tree, runtime)
 
 
-def _judge_version_files(
+def _declare_version_files(
     source: Source, module: str, main: str, tree: ast.Module, runtime: tuple[str, ...] | None
 ) -> Declared:
-    """Newer releases look in more files, and for more forms: the answer holds since the release that began to."""
+    """Newer releases look in more files, and for more forms: the answer is right since the release that began to."""
     folder = main.removesuffix("__init__.py")
     trees = [tree]
     if main.endswith("/__init__.py"):

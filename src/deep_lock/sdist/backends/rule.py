@@ -32,7 +32,7 @@ class Source:
 
     @cached_property
     def options(self) -> SetuptoolsOptions:
-        """What setup.py and setup.cfg say together; a missing setup.py is a bare ``setup()``."""
+        """The options of setup.py and setup.cfg together; a missing setup.py is a bare ``setup()``."""
         files = self.members.files
         script = setup_py.read_setup_py(files["setup.py"]) if "setup.py" in files else SetuptoolsOptions()
         config = setup_cfg.read_setup_cfg(files["setup.cfg"], files) if "setup.cfg" in files else SetuptoolsOptions()

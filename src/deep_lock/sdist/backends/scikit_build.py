@@ -110,7 +110,7 @@ def _minimum(text: str) -> Version:
         or re.search(r'[("\[]', code[: match.start()])
         or len(re.findall(r"(?i)cmake_minimum_req", code)) > 1
     ):
-        raise UnprovenError("the CMake version wanted by CMakeLists.txt is not plain to see")
+        raise UnprovenError("the CMake version in CMakeLists.txt is not plain to see")
     return Version(match[1])
 
 
