@@ -9,7 +9,16 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.models.build_system import HookAnswer
-from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, UnprovenError, proven, unknown
+from deep_lock.sdist.backends.rule import (
+    Declared,
+    Environment,
+    Rule,
+    Source,
+    UnprovenError,
+    proven,
+    requires_nothing,
+    unknown,
+)
 from deep_lock.sdist.pyproject import read_requirements, read_table
 from deep_lock.sdist.setup_py import parse_python
 from deep_lock.targets.target import Target
@@ -115,11 +124,6 @@ def _version_forms(node: ast.stmt) -> Iterator[str]:
             yield _ANNOTATED_SINCE
 
 
-def _declare_own(source: Source) -> Declared:
-    del source
-    return Declared(requires=(), reason="flit-core builds itself; its hook always returns the empty list")
-
-
 def _complete_flit(declared: tuple[str, ...], version: Version, target: Target, environment: Environment) -> HookAnswer:
     """flit.buildapi is flit-core's under an older name: flit-core's version decides."""
     del version, target
@@ -141,7 +145,7 @@ RULES = (
         distribution=NormalizedName("flit-core"),
         backends=frozenset({"flit_core.build_thyself"}),
         read=SpecifierSet(">=2.3,<3.5"),
-        declare=_declare_own,
+        declare=requires_nothing("flit-core builds itself; its hook always returns the empty list"),
         only_itself=True,
     ),
     # read: flit/buildapi.py of 2.3.0, 3.2.0, 3.12.0 and 4.2.0

