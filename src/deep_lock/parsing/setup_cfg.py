@@ -24,7 +24,7 @@ class SetupCfg(Struct, frozen=True, kw_only=True):
     """Whether there is a ``[global]`` section, which may set anything."""
 
 
-def read_setup_cfg(text: str, source: str) -> SetupCfg:
+def parse_setup_cfg(text: str, source: str) -> SetupCfg:
     """Read the sections. Raises ProjectInvalid with the line of the first fault."""
     sections = read_ini(text.replace("\r\n", "\n").replace("\r", "\n"), source, keep_case=True)
     return SetupCfg(

@@ -201,7 +201,7 @@ def _pyproject(folder: Path) -> dict[str, Any] | None:
     path = folder / PYPROJECT
     if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
         return None
-    return pyproject.read_toml(path.read_bytes(), PYPROJECT)
+    return pyproject.read_toml_bytes(path.read_bytes(), PYPROJECT)
 
 
 def _config(folder: Path) -> Config:
@@ -209,7 +209,7 @@ def _config(folder: Path) -> Config:
     document = _pyproject(folder)
     if document is None:
         return Config(source=PYPROJECT)
-    return read_config(pyproject.read_table(document, "tool", "deep-lock"), f"{folder.name}/{PYPROJECT}")
+    return read_config(pyproject.nested_table(document, "tool", "deep-lock"), f"{folder.name}/{PYPROJECT}")
 
 
 def _members(root: Path, patterns: tuple[str, ...]) -> dict[NormalizedName, Path]:
@@ -217,7 +217,7 @@ def _members(root: Path, patterns: tuple[str, ...]) -> dict[NormalizedName, Path
     for pattern in (".", *patterns):
         folders = [root] if pattern == "." else sorted(root.glob(pattern))
         for folder in folders[:MAX_MEMBERS]:
-            name = pyproject.read_table(_pyproject(folder) or {}, "project").get("name")
+            name = pyproject.nested_table(_pyproject(folder) or {}, "project").get("name")
             if isinstance(name, str) and found.setdefault(canonicalize_name(name), folder) != folder:
                 raise ConfigError(f"the workspace has two members of the name {canonicalize_name(name)!r}")
     return found

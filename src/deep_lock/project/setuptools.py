@@ -85,7 +85,7 @@ def read_fields(text: str, source: str, setup_py: str | None) -> RuntimeFields:
     Raises ProjectInvalid with all faults, or LimitExceeded.
     """
     faults = Faults(source, ProjectInvalid)
-    config = setup_cfg.read_setup_cfg(readable(text, source, ProjectInvalid, MAX_SETUP_CFG), source)
+    config = setup_cfg.parse_setup_cfg(readable(text, source, ProjectInvalid, MAX_SETUP_CFG), source)
     if not (config.metadata or config.options or config.extras):
         raise ProjectInvalid(f"{source}: describes no project: neither [metadata] nor [options]", hint=SETUP_PY_HINT)
     name = None

@@ -144,13 +144,10 @@ class PlainStream:
         while not self._ended:
             try:
                 plain = self._decode_some()
-            except lzma.LZMAError as error:
-                if "limit" in str(error):
-                    raise ArchiveTooBig(
-                        f"{self._where}: needs more than {LZMA_MEMORY // MIB} MiB of memory to decompress"
-                    ) from None
-                raise ArchiveBroken(f"{self._where}: the compressed data is corrupt ({error})") from None
-            except (zlib.error, OSError, EOFError, ValueError) as error:
+            except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+                if str(error) == "Memory usage limit exceeded":  # liblzma's LZMA_MEMLIMIT_ERROR
+                    needed = f"needs more than {LZMA_MEMORY // MIB} MiB of memory to be decompressed"
+                    raise ArchiveTooBig(f"{self._where}: {needed}") from None
                 raise ArchiveBroken(f"{self._where}: the compressed data is corrupt ({error})") from None
             if plain:
                 self._count(len(plain))

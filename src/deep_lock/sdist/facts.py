@@ -19,11 +19,11 @@ from deep_lock.sdist.backends.answer import declare
 from deep_lock.sdist.backends.rule import Source, UnprovenError
 from deep_lock.sdist.pyproject import (
     guess_project,
+    nested_table,
+    parse_requirements,
     read_build_system,
     read_project,
-    read_requirements,
-    read_table,
-    read_toml,
+    read_toml_bytes,
 )
 from deep_lock.sdist.setuptools_options import EXTRAS, INSTALL, options_requires_dist, parse_requires_txt, split_lines
 from deep_lock.sdist.source_tree import Members, read_members
@@ -51,7 +51,7 @@ def read_facts(
     Raises as `read_sdist`.
     """
     where = f"pyproject.toml of {release}"
-    pyproject = read_toml(members.files["pyproject.toml"], where) if "pyproject.toml" in members.files else {}
+    pyproject = read_toml_bytes(members.files["pyproject.toml"], where) if "pyproject.toml" in members.files else {}
     build_system, build_notes = read_build_system(pyproject, where)
     pkg_info = _pkg_info(members, name, version, release)
     source = Source(
@@ -145,23 +145,23 @@ def _static(source: Source, pkg_info: Metadata | None) -> Metadata | None:
 
 
 def _static_dependencies(source: Source) -> tuple[str, ...] | None:
-    project = read_table(source.pyproject, "project")
+    project = nested_table(source.pyproject, "project")
     if project and "dependencies" not in _dynamic(project):
         return _listed(project.get("dependencies", []))
-    directive = read_table(source.pyproject, "tool", "setuptools", "dynamic").get("dependencies")
+    directive = nested_table(source.pyproject, "tool", "setuptools", "dynamic").get("dependencies")
     if project and directive is not None:
         return _directive(directive, source.members)
     return None if INSTALL in source.options.unproven else source.options.install_requires
 
 
 def _static_extras(source: Source) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
-    project = read_table(source.pyproject, "project")
-    table = read_table(source.pyproject, "tool", "setuptools", "dynamic", "optional-dependencies")
+    project = nested_table(source.pyproject, "project")
+    table = nested_table(source.pyproject, "tool", "setuptools", "dynamic", "optional-dependencies")
     if not project or ("optional-dependencies" in _dynamic(project) and not table):
         return None if EXTRAS in source.options.unproven else source.options.extras_require
     found = []
     listed = "optional-dependencies" not in _dynamic(project)
-    for extra, value in (read_table(project, "optional-dependencies") if listed else table).items():
+    for extra, value in (nested_table(project, "optional-dependencies") if listed else table).items():
         texts = _listed(value) if listed else _directive(value, source.members)
         if texts is None:
             return None
@@ -170,7 +170,7 @@ def _static_extras(source: Source) -> tuple[tuple[str, tuple[str, ...]], ...] | 
 
 
 def _static_python(source: Source) -> str | None:
-    listed = read_table(source.pyproject, "project").get("requires-python")
+    listed = nested_table(source.pyproject, "project").get("requires-python")
     return listed if isinstance(listed, str) and listed else source.options.python_requires or None
 
 
@@ -222,7 +222,7 @@ def _cargo_lock(source: Source) -> str:
     locks = source.members.cargo_locks
     if "Cargo.lock" in locks or not locks:
         return locks.get("Cargo.lock", "")
-    requirements = read_requirements(source.build_system.requires) or ()
+    requirements = parse_requirements(source.build_system.requires) or ()
     if not _RUST_TOOLS.intersection(requirement.name for requirement in requirements):
         return ""
     return locks[min(locks, key=lambda path: (path.count("/"), path))]

@@ -12,8 +12,8 @@ from deep_lock.models.metadata import parse_metadata
 from deep_lock.models.resolution import UNKNOWN_VERSION
 from deep_lock.sdist.backends.rule import Source
 from deep_lock.sdist.facts import hook_facts, read_facts, version_of
-from deep_lock.sdist.pyproject import read_table, read_toml
-from deep_lock.sdist.setup_cfg import read_setup_cfg_identity
+from deep_lock.sdist.pyproject import nested_table, read_toml_bytes
+from deep_lock.sdist.setup_cfg import read_identity
 from deep_lock.sdist.source_tree import Members
 
 
@@ -33,7 +33,7 @@ def read_project_tree(
         name=name,
         version=version_of(version) or UNKNOWN_VERSION,
         members=Members(top="", files=files, names=names),
-        pyproject=read_toml(files["pyproject.toml"], "pyproject.toml") if "pyproject.toml" in files else {},
+        pyproject=read_toml_bytes(files["pyproject.toml"], "pyproject.toml") if "pyproject.toml" in files else {},
         build_system=build_system,
         project=None,
     )
@@ -57,7 +57,7 @@ def read_tree(members: Members, where: str, *, name: NormalizedName | None = Non
     Raises NameMismatch where it is another project's, MetadataInvalid where no file names the project, and as `read_sdist`.
     """
     raw = members.files.get("pyproject.toml", b"")
-    pyproject = read_toml(raw, f"pyproject.toml of {where}")
+    pyproject = read_toml_bytes(raw, f"pyproject.toml of {where}")
     stated_name, stated_version, is_sdist = _identity(members, pyproject, where)
     if stated_name is not None and name is not None and canonicalize_name(stated_name) != name:
         raise NameMismatch(f"{where}: is the project {canonicalize_name(stated_name)!r}, not {name!r}")
@@ -74,8 +74,8 @@ def _identity(members: Members, pyproject: Mapping[str, object], where: str) -> 
     if "PKG-INFO" in members.files:
         metadata = parse_metadata(members.files["PKG-INFO"], f"PKG-INFO of {where}")
         return metadata.name, metadata.version, True
-    for table in (read_table(pyproject, "project"), read_table(pyproject, "tool", "poetry")):
+    for table in (nested_table(pyproject, "project"), nested_table(pyproject, "tool", "poetry")):
         name, version = table.get("name"), table.get("version")
         if isinstance(name, str):
             return name, version if isinstance(version, str) else None, False
-    return (*read_setup_cfg_identity(members.files.get("setup.cfg", b"")), False)
+    return (*read_identity(members.files.get("setup.cfg", b"")), False)

@@ -19,7 +19,7 @@ from deep_lock.parsing.toml import parse_toml
 _HINT = "the release cannot be built as it is: take another version, or a wheel of it (no-binary, build-scope)"
 
 
-def read_toml(raw: bytes, where: str) -> dict[str, Any]:
+def read_toml_bytes(raw: bytes, where: str) -> dict[str, Any]:
     """Parse TOML 1.0, of at most 1 MiB, without a byte order mark. Raises PyprojectInvalid or LimitExceeded."""
     error = partial(PyprojectInvalid, hint=_HINT)
     try:
@@ -29,7 +29,7 @@ def read_toml(raw: bytes, where: str) -> dict[str, Any]:
     return parse_toml(text, where, error)
 
 
-def read_table(table: Mapping[str, Any], *path: str) -> dict[str, Any]:
+def nested_table(table: Mapping[str, Any], *path: str) -> dict[str, Any]:
     """Return a nested table; empty where it, or one above it, is missing or no table."""
     found: Any = table
     for key in path:
@@ -143,7 +143,7 @@ def with_extra(text: str, extra: str, marker: str = "") -> str:
     return f"{text} ; {' and '.join(wanted)}" if wanted else text
 
 
-def read_requirements(texts: tuple[str, ...]) -> tuple[Requirement, ...] | None:
+def parse_requirements(texts: tuple[str, ...]) -> tuple[Requirement, ...] | None:
     """Return the requirements, or None where one of the texts is not valid."""
     try:
         return tuple(map(parse_requirement, texts))

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 from deep_lock.errors import ProjectInvalid
 from deep_lock.parsing.ini import Value
-from deep_lock.parsing.setup_cfg import EMPTY, SetupCfg, list_items, plain_text
-from deep_lock.parsing.setup_cfg import read_setup_cfg as read_sections
-from deep_lock.sdist.pyproject import read_requirements
+from deep_lock.parsing.setup_cfg import EMPTY, SetupCfg, list_items, parse_setup_cfg, plain_text
+from deep_lock.sdist.pyproject import parse_requirements
 from deep_lock.sdist.setuptools_options import (
     EXTRAS,
     INSTALL,
@@ -20,7 +19,7 @@ from deep_lock.sdist.setuptools_options import (
 _FILE = "file:"
 
 
-def read_setup_cfg(raw: bytes, files: Mapping[str, bytes]) -> SetuptoolsOptions:
+def read_options(raw: bytes, files: Mapping[str, bytes]) -> SetuptoolsOptions:
     """Read the options; ``files`` are those that ``file:`` may name. Never raises: what cannot be read is unproven."""
     config = _sections(raw)
     if config is None:
@@ -47,7 +46,7 @@ def read_setup_cfg(raw: bytes, files: Mapping[str, bytes]) -> SetuptoolsOptions:
     )
 
 
-def read_setup_cfg_identity(raw: bytes) -> tuple[str | None, str | None]:
+def read_identity(raw: bytes) -> tuple[str | None, str | None]:
     """Return name and version where ``[metadata]`` states them plainly. Never raises."""
     config = _sections(raw)
     metadata = config.metadata if config is not None else {}
@@ -56,7 +55,7 @@ def read_setup_cfg_identity(raw: bytes) -> tuple[str | None, str | None]:
 
 def _sections(raw: bytes) -> SetupCfg | None:
     try:
-        return read_sections(raw.decode("utf-8"), "setup.cfg")
+        return parse_setup_cfg(raw.decode("utf-8"), "setup.cfg")
     except (ProjectInvalid, UnicodeDecodeError):
         return None
 
@@ -71,4 +70,4 @@ def _requirements(value: Value, files: Mapping[str, bytes], *, may_be_file: bool
             return None
         return split_lines("\n".join(part.decode("utf-8", "replace") for part in parts if part is not None))
     found = tuple(item for _, item in list_items(value))
-    return found if read_requirements(found) is not None else None
+    return found if parse_requirements(found) is not None else None

@@ -64,7 +64,7 @@ def parse_python(raw: bytes) -> ast.Module | None:
             return None
 
 
-def read_setup_py(raw: bytes) -> SetuptoolsOptions:
+def read_options(raw: bytes) -> SetuptoolsOptions:
     """Read the options of a setup.py. Never raises: what is not proven has its reason in ``unproven``."""
     tree = parse_python(raw)
     if tree is None:

@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded, RequirementInvalid
 from deep_lock.models.metadata import MAX_REQUIRES_DIST, Metadata
-from deep_lock.sdist.pyproject import read_requirements, with_extra
+from deep_lock.sdist.pyproject import parse_requirements, with_extra
 
 INSTALL = "install_requires"
 EXTRAS = "extras_require"
@@ -61,7 +61,7 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 def split_lines(text: str) -> tuple[str, ...] | None:
     """Return the requirements of a text, one a line, without comments; None where a line is something else."""
     lines = [cleaned for line in text.splitlines() if (cleaned := _COMMENT.sub("", line).strip())]
-    return tuple(lines) if read_requirements(tuple(lines)) is not None else None
+    return tuple(lines) if parse_requirements(tuple(lines)) is not None else None
 
 
 def options_requires_dist(
@@ -79,7 +79,7 @@ def options_requires_dist(
             found.extend(with_extra(text, extra, marker.strip()) for text in texts)
     except (RequirementInvalid, LimitExceeded):
         return None
-    return (tuple(found), tuple(extras)) if read_requirements(tuple(found)) is not None else None
+    return (tuple(found), tuple(extras)) if parse_requirements(tuple(found)) is not None else None
 
 
 _SECTION = re.compile(r"\[([^:\]]*)(?::(.*))?\]\Z")
@@ -103,7 +103,7 @@ def parse_requires_txt(raw: bytes, name: NormalizedName, version: str) -> Metada
             requires_dist.append(with_extra(text, extra, marker))
     except (RequirementInvalid, LimitExceeded):
         return None
-    if len(requires_dist) > MAX_REQUIRES_DIST or read_requirements(tuple(requires_dist)) is None:
+    if len(requires_dist) > MAX_REQUIRES_DIST or parse_requirements(tuple(requires_dist)) is None:
         return None
     return Metadata(
         name=name,

@@ -19,7 +19,7 @@ from deep_lock.sdist.backends.rule import (
     requires_nothing,
     unknown,
 )
-from deep_lock.sdist.pyproject import read_requirements, read_table
+from deep_lock.sdist.pyproject import nested_table, parse_requirements
 from deep_lock.sdist.setup_py import parse_python
 from deep_lock.targets.target import Target
 
@@ -34,14 +34,14 @@ _ANNOTATED_SINCE = "3.12"
 
 
 def _declare(source: Source) -> Declared:
-    flit = read_table(source.pyproject, "tool", "flit")
-    project = read_table(source.pyproject, "project")
+    flit = nested_table(source.pyproject, "tool", "flit")
+    project = nested_table(source.pyproject, "project")
     if project:
         dynamic, module = project.get("dynamic", []), _module_name(flit.get("module"), project)
         wanted = {field for field in ("version", "description") if isinstance(dynamic, list) and field in dynamic}
         runtime = source.project.requires_dist if source.project is not None else None
     else:
-        old = read_table(flit, "metadata")
+        old = nested_table(flit, "metadata")
         module, wanted = old.get("module", ""), {"version", "description"}
         runtime = _old_requirements(old)
     if not wanted:
@@ -65,7 +65,7 @@ def _old_requirements(table: Mapping[str, Any]) -> tuple[str, ...] | None:
     listed = table.get("requires", [])
     if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
         return None
-    return tuple(listed) if read_requirements(tuple(listed)) is not None else None
+    return tuple(listed) if parse_requirements(tuple(listed)) is not None else None
 
 
 def _declare_module(source: Source, module: str, wanted: set[str], runtime: tuple[str, ...] | None) -> Declared:

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.errors import PyprojectInvalid
 from deep_lock.models.metadata import Metadata
 from deep_lock.sdist.backends.rule import Declared, Editable, Rule, Source, UnprovenError
-from deep_lock.sdist.pyproject import read_requirements, read_table, read_toml
+from deep_lock.sdist.pyproject import nested_table, parse_requirements, read_toml_bytes
 from deep_lock.sdist.setup_py import parse_python
 
 _QUIET_HOOKS = frozenset({"version", "vcs", "mypyc", "jupyter-builder", "cython"})
@@ -27,8 +27,8 @@ _FEATURES_SINCE = "1.8"
 
 
 def _declare(source: Source) -> Declared:
-    build = read_table(_hatch_config(source), "build")
-    target = read_table(build, "targets", "wheel")
+    build = nested_table(_hatch_config(source), "build")
+    target = nested_table(build, "targets", "wheel")
     hooks = _enabled_hooks(build, target)
     for name, config in hooks.items():
         _require_quiet(name, config, source)
@@ -43,7 +43,7 @@ def _declare(source: Source) -> Declared:
     for feature in features:
         requires.extend(_of_extra(source.project, feature))
     found = tuple(dict.fromkeys(requires))
-    if read_requirements(found) is None:
+    if parse_requirements(found) is None:
         raise UnprovenError("hatchling's configured dependencies are not all valid")
     return Declared(
         requires=found,
@@ -54,10 +54,10 @@ def _declare(source: Source) -> Declared:
 
 def _hatch_config(source: Source) -> Mapping[str, Any]:
     """hatch.toml replaces the top-level keys of ``[tool.hatch]`` that it has."""
-    config = read_table(source.pyproject, "tool", "hatch")
+    config = nested_table(source.pyproject, "tool", "hatch")
     if "hatch.toml" in source.members.files:
         try:
-            config.update(read_toml(source.members.files["hatch.toml"], "hatch.toml"))
+            config.update(read_toml_bytes(source.members.files["hatch.toml"], "hatch.toml"))
         except PyprojectInvalid as error:
             raise UnprovenError(error.message) from None
     elif "hatch.toml" in source.members.names:
@@ -66,7 +66,7 @@ def _hatch_config(source: Source) -> Mapping[str, Any]:
 
 
 def _enabled_hooks(build: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    hooks = {**read_table(build, "hooks"), **read_table(target, "hooks")}
+    hooks = {**nested_table(build, "hooks"), **nested_table(target, "hooks")}
     if not all(isinstance(config, dict) for config in hooks.values()):
         raise UnprovenError("[tool.hatch.build.hooks] is malformed")
     return {name: config for name, config in hooks.items() if config.get("enable-by-default", True)}

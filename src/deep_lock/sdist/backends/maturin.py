@@ -6,7 +6,7 @@ from packaging.version import Version
 
 from deep_lock.models.build_system import HookAnswer
 from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, proven
-from deep_lock.sdist.pyproject import read_table
+from deep_lock.sdist.pyproject import nested_table
 from deep_lock.targets.target import Target
 
 _PUCCINIALIN_SINCE = Version("1.8.4")
@@ -16,7 +16,7 @@ _PYPY_SINCE = Version("1.14")
 
 
 def _declare(source: Source) -> Declared:
-    bindings = read_table(source.pyproject, "tool", "maturin").get("bindings")
+    bindings = nested_table(source.pyproject, "tool", "maturin").get("bindings")
     return Declared(
         requires=("cffi",) if bindings == "cffi" else (),
         reason=f"[tool.maturin] bindings is {bindings!r}"[:200],

@@ -6,14 +6,14 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
 from deep_lock.sdist.backends.rule import Declared, Editable, Rule, Source, UnprovenError
-from deep_lock.sdist.pyproject import read_table
+from deep_lock.sdist.pyproject import nested_table
 
 _SETUPTOOLS = "setuptools>=40.8.0"
 """The text is the same in pdm-backend 2.0.0 and 2.5.0 and pdm-pep517 1.1.4."""
 
 
 def _declare(source: Source) -> Declared:
-    build: Any = read_table(source.pyproject, "tool", "pdm").get("build", {})
+    build: Any = nested_table(source.pyproject, "tool", "pdm").get("build", {})
     # pdm-pep517 took a string for the path of a setup script; pdm-backend fails on one
     runs = isinstance(build, str) or (isinstance(build, dict) and bool(build.get("run-setuptools", False)))
     return Declared(requires=(_SETUPTOOLS,) if runs else (), reason=f"[tool.pdm.build] run-setuptools is {runs}")

@@ -34,8 +34,8 @@ class Source:
     def options(self) -> SetuptoolsOptions:
         """The options of setup.py and setup.cfg together; a missing setup.py is a bare ``setup()``."""
         files = self.members.files
-        script = setup_py.read_setup_py(files["setup.py"]) if "setup.py" in files else SetuptoolsOptions()
-        config = setup_cfg.read_setup_cfg(files["setup.cfg"], files) if "setup.cfg" in files else SetuptoolsOptions()
+        script = setup_py.read_options(files["setup.py"]) if "setup.py" in files else SetuptoolsOptions()
+        config = setup_cfg.read_options(files["setup.cfg"], files) if "setup.cfg" in files else SetuptoolsOptions()
         return merge_options(script, config)
 
 

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from deep_lock.models.build_system import HookAnswer
 from deep_lock.models.requirement import parse_requirement
 from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, UnprovenError, proven
-from deep_lock.sdist.pyproject import read_requirements, read_table
+from deep_lock.sdist.pyproject import nested_table, parse_requirements
 from deep_lock.targets.target import Target
 
 _AUTO_SINCE = Version("0.10")
@@ -36,10 +36,10 @@ _MINIMUM = re.compile(
 
 
 def _declare(source: Source) -> Declared:
-    settings = read_table(source.pyproject, "tool", "scikit-build")
+    settings = nested_table(source.pyproject, "tool", "scikit-build")
     _refuse_the_unusual(settings, source)
     requires = []
-    if read_table(settings, "wheel").get("cmake", True):
+    if nested_table(settings, "wheel").get("cmake", True):
         requires += [_cmake(settings, source), _ninja(settings)]
     extra, since = _build_requires(settings)
     requires += [*extra, *_providers(settings)]
@@ -56,24 +56,24 @@ def _refuse_the_unusual(settings: Mapping[str, Any], source: Source) -> None:
     for key in ("variant", "variant-name", "null-variant", "fail", "config-setting"):
         if settings.get(key):
             raise UnprovenError(f"[tool.scikit-build] {key} is set")
-    if "dynamic-metadata" in read_table(source.pyproject, "tool"):
+    if "dynamic-metadata" in nested_table(source.pyproject, "tool"):
         raise UnprovenError("[[tool.dynamic-metadata]] providers run")
-    cmake = read_table(settings, "cmake")
+    cmake = nested_table(settings, "cmake")
     if "-G" in str(cmake.get("args", "")):
         raise UnprovenError("[tool.scikit-build.cmake] args choose a generator")
-    if "CMAKE_GENERATOR" in read_table(cmake, "define"):
+    if "CMAKE_GENERATOR" in nested_table(cmake, "define"):
         raise UnprovenError("[tool.scikit-build.cmake.define] chooses a generator")
-    if "minimum-version" in cmake or "minimum-version" in read_table(settings, "ninja"):
+    if "minimum-version" in cmake or "minimum-version" in nested_table(settings, "ninja"):
         raise UnprovenError("minimum-version of cmake or ninja is out of use")
 
 
 def _cmake(settings: Mapping[str, Any], source: Source) -> str:
-    version = read_table(settings, "cmake").get("version", "CMakeLists.txt")
+    version = nested_table(settings, "cmake").get("version", "CMakeLists.txt")
     if version != "CMakeLists.txt":
         return f"cmake{_specifier(version)}"
     if not _is_automatic(settings, source):
         return f"cmake>={_LOWEST_CMAKE}"
-    folder = read_table(settings, "cmake").get("source-dir", ".")
+    folder = nested_table(settings, "cmake").get("source-dir", ".")
     if folder not in (".", "./", ""):
         raise UnprovenError("CMakeLists.txt is in a folder of its own")
     if "CMakeLists.txt" not in source.members.names:
@@ -116,7 +116,7 @@ def _minimum(text: str) -> Version:
 
 def _ninja(settings: Mapping[str, Any]) -> str:
     """Ninja is not required on Windows; make-fallback cannot apply, since a scrubbed PATH has no make."""
-    version = read_table(settings, "ninja").get("version")
+    version = nested_table(settings, "ninja").get("version")
     specifier = _NINJA if version is None else _specifier(version)
     return f'ninja{specifier} ; sys_platform != "win32"'
 
@@ -130,17 +130,17 @@ def _specifier(text: Any) -> SpecifierSet:
 
 def _build_requires(settings: Mapping[str, Any]) -> tuple[list[str], str]:
     """``build.requires`` (since 0.11); its texts may hold fields to be filled in."""
-    listed = read_table(settings, "build").get("requires", [])
+    listed = nested_table(settings, "build").get("requires", [])
     if not listed:
         return [], ""
     texts = tuple(map(str, listed)) if isinstance(listed, list) else ("",)
-    if any("{" in text for text in texts) or read_requirements(texts) is None:
+    if any("{" in text for text in texts) or parse_requirements(texts) is None:
         raise UnprovenError("[tool.scikit-build.build] requires is computed")
     return list(texts), "0.11"
 
 
 def _providers(settings: Mapping[str, Any]) -> Iterator[str]:
-    for config in read_table(settings, "metadata").values():
+    for config in nested_table(settings, "metadata").values():
         provider = config.get("provider", "") if isinstance(config, dict) else None
         if not isinstance(provider, str) or provider not in _PROVIDERS or "provider-path" in config:
             raise UnprovenError(f"no rule for the metadata provider {str(provider)[:100]!r}")
