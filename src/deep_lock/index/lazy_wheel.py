@@ -189,5 +189,5 @@ def _inflate(data: bytes, size: int, what: str) -> bytes:
     except zlib.error:
         raise ArchiveBroken(f"{what} cannot be unpacked") from None
     if not inflater.eof or inflater.unused_data:
-        raise ArchiveBroken(f"{what} does not end where the archive says")
+        raise ArchiveBroken(f"{what} does not end where the archive declares")
     return content

@@ -57,14 +57,14 @@ def _read_backend_path(value: Any, faults: Faults) -> tuple[str, ...]:
         return ()
     for path in paths:
         if not _is_inside(path):
-            faults.add(f"{KEY}.backend-path holds {shown(path)}, which is no path inside the source tree (PEP 517)")
+            faults.add(f"{KEY}.backend-path holds {shown(path)}, which is not a path inside the source tree (PEP 517)")
     return tuple(paths)
 
 
 def _is_inside(path: str) -> bool:
     """Whether a path cannot leave the source tree, on any system and whatever it is a link to.
 
-    PEP 517 resolves links before it asks. So ".." may lead anywhere, and is refused in any place.
+    PEP 517 resolves links first, so ".." may lead anywhere: it is refused in any position.
     """
     return (
         bool(path)

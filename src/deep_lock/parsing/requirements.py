@@ -79,7 +79,7 @@ def read_names(
 ) -> Iterator[tuple[NormalizedName, str, T]]:
     """Yield each key of a table as a normalized name and as written, with its value.
 
-    A key that is no name, or the name of an earlier key, is a fault and is left out. ``what`` says what it names.
+    A key that is no name, or the name of an earlier key, is a fault and is left out. ``what`` is the kind of name.
     """
     spelled: dict[NormalizedName, str] = {}
     for spelling, value in table.items():
@@ -94,7 +94,7 @@ def read_names(
 
 
 def read_name(text: str, what: str) -> NormalizedName:
-    """Normalise the name of a project, an extra or a group; ``what`` says which.
+    """Normalize the name of a project, an extra or a group; ``what`` is the kind, for messages.
 
     Raises RequirementInvalid.
     """
@@ -133,7 +133,7 @@ def described(value: Any) -> str:
             return "a table"
         case list():
             strange = next((described(item) for item in value if not isinstance(item, str)), None)
-            return "a list" if strange is None else f"a list that holds {strange}"
+            return "a list" if strange is None else f"a list with {strange} in it"
         case _:
             return "a date or time"
 

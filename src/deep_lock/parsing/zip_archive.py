@@ -33,7 +33,7 @@ _CENTRAL_SIGNATURE = b"PK\x01\x02"
 ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 """Flags: encrypted, strongly encrypted, local headers masked."""
 HAS_DESCRIPTOR = 0x0008
-"""Flag: sizes and checksum of the local header stand after the data instead."""
+"""Flag: sizes and checksum come after the data, not in the local header."""
 
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _LONGEST_END = 0x10000 + 1024

@@ -295,7 +295,7 @@ def _read_dependency_extras(value: Any) -> frozenset[NormalizedName]:
 
 
 def _read_marker(table: dict[str, Any]) -> Marker | None:
-    """All conditions of one dependency, joined by ``and``."""
+    """Return the conditions of one dependency, joined by ``and``."""
     texts = [_text(table, "markers")]
     if python := _text(table, "python"):
         texts.append(to_python_marker(python))

@@ -41,7 +41,7 @@ Conjunction = tuple[Clause, ...]
 
 
 class _Range(Struct, frozen=True, kw_only=True):
-    """All versions between two bounds; None is no bound."""
+    """The versions between two bounds; None is no bound."""
 
     lower: Version | None
     upper: Version | None
@@ -152,7 +152,7 @@ def _next_breaking(version: Version) -> str:
 
 
 def _bump(version: Version, place: int) -> str:
-    """The release with the number at ``place`` one higher and zeros behind it: Poetry writes them to its metadata."""
+    """Return the release with the number at ``place`` one higher and zeros after it: Poetry writes them to its metadata."""
     release = [*version.release[:place], version.release[place] + 1, *(0 for _ in version.release[place + 1 :])]
     epoch = f"{version.epoch}!" if version.epoch else ""
     return epoch + ".".join(map(str, release))
@@ -183,7 +183,7 @@ def _united(union: tuple[Conjunction, ...], text: str) -> Conjunction:
 
 
 def _range(part: Conjunction, text: str) -> _Range:
-    """The one range that a conjunction is; raises where it has holes."""
+    """Return the one range of a conjunction; raises where it has holes."""
     lower: tuple[Version, bool] | None = None
     upper: tuple[Version, bool] | None = None
     for clause in part:
@@ -226,7 +226,7 @@ def _is_empty(one: _Range) -> bool:
 
 
 def _between(merged: _Range, following: _Range, text: str) -> list[Clause]:
-    """What must be excluded between two ranges, the second of which begins no earlier."""
+    """Return what must be excluded between two ranges, the second of which begins no earlier."""
     if merged.upper is None or following.lower is None or following.lower < merged.upper:
         return []
     if following.lower == merged.upper:

@@ -147,7 +147,7 @@ def _read_line(text: str, origin: Origin, place: _Place, reading: _Reading) -> N
         raise LineInvalid(f"has {code}, which hides or reorders text (bidi-in-input)", hint="Remove the character.")
     wanted, options = split_options(text)
     if wanted:
-        _read_wanted(wanted, options, origin, place, reading)
+        _read_requirement_line(wanted, options, origin, place, reading)
         return
     for option in options:
         _read_option(option, origin, place, reading)
@@ -161,10 +161,12 @@ def _refuse_variables(text: str) -> None:
         )
 
 
-def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading) -> None:
+def _read_requirement_line(
+    wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading
+) -> None:
     _refuse_variables(wanted)
     if _SCHEME.match(wanted) or (_PATH.match(wanted.partition(";")[0].strip()) and "@" not in wanted):
-        _take_unnamed(_read_unnamed(wanted, options, origin), place, reading)
+        _add_unnamed(_read_unnamed(wanted, options, origin), place, reading)
         return
     (reading.constraints if place.constraint else reading.requirements).append(
         _read_named(wanted, options, origin, place, reading)
@@ -173,7 +175,7 @@ def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place
         raise LimitExceeded(f"{origin}: more than {MAX_ENTRIES} requirements")
 
 
-def _take_unnamed(line: UnnamedLine, place: _Place, reading: _Reading) -> None:
+def _add_unnamed(line: UnnamedLine, place: _Place, reading: _Reading) -> None:
     if place.constraint:
         raise LineInvalid("names a URL or a path", hint=DIRECT_SOURCE_HINT)
     reading.unnamed.append(line)
@@ -245,7 +247,7 @@ def _read_option(option: Option, origin: Origin, place: _Place, reading: _Readin
             _include(option.value, place, origin, constraint=True, reading=reading)
         case "editable":
             _refuse_variables(option.value)
-            _take_unnamed(_read_editable(option.value, origin), place, reading)
+            _add_unnamed(_read_editable(option.value, origin), place, reading)
         case "hash":
             raise LineInvalid("has a hash without a requirement")
         case "no-binary":

@@ -71,7 +71,7 @@ def test_each_path_that_is_taken_may_stand_in_a_lock(path: str) -> None:
         (1, "build-system must be a table, not a number"),
         ({}, "has no requires"),
         ({"requires": "a"}, "requires must be a list of strings, not a string"),
-        ({"requires": [1]}, "requires must be a list of strings, not a list that holds a number"),
+        ({"requires": [1]}, "requires must be a list of strings, not a list with a number in it"),
         ({"requires": [], "backend-path": "src"}, "backend-path must be a list of strings, not a string"),
         ({"requires": [], "backend-path": [1]}, "backend-path must be a list of strings"),
         *(

@@ -87,14 +87,14 @@ class Editable(Struct, frozen=True, kw_only=True):
 
 
 class Rule(Struct, frozen=True, kw_only=True):
-    """One backend. A rule holds only for the versions whose code was read."""
+    """One backend. A rule is right only for the versions whose code was read."""
 
     distribution: NormalizedName
     """The project whose version decides which code runs."""
     backends: frozenset[str]
     """Values of build-backend."""
     read: SpecifierSet
-    """Versions of the distribution that the rule holds for. A newer major version has to be read first."""
+    """Versions of the distribution that the rule covers. A newer major version has to be read first."""
     declare: Declare
     complete: Complete = add_nothing
     editable: tuple[Editable, ...] = ()
