@@ -1,5 +1,7 @@
 """What a rule about a build backend is, and what it looks at."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +14,8 @@ from packaging.version import Version
 
 from deep_lock.models.build_system import BuildSystem, HookAnswer
 from deep_lock.models.metadata import Metadata
-from deep_lock.sdist import setup_cfg, setup_py
+from deep_lock.sdist import setup_cfg, setup_py, source_tree
 from deep_lock.sdist.setuptools_options import SetuptoolsOptions, merge_options
-from deep_lock.sdist.source_tree import Members
 from deep_lock.targets.target import Target
 
 
@@ -24,7 +25,7 @@ class Source:
 
     name: NormalizedName
     version: Version
-    members: Members
+    members: source_tree.Members
     pyproject: Mapping[str, Any]
     build_system: BuildSystem
     project: Metadata | None
