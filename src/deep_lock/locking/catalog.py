@@ -194,7 +194,9 @@ class IndexCatalog:
         if name in self._plan.config_settings:
             facts = backend.with_config_settings(facts)
         added = self._plan.extra_build_requires.get(name)
-        return backend.with_added_requirements(facts, tuple(requirement.name for requirement in added)) if added else facts
+        return (
+            backend.with_added_requirements(facts, tuple(requirement.name for requirement in added)) if added else facts
+        )
 
     def _cached_facts(self, sdist: SourceDistribution) -> SdistFacts | None:
         record = self._cache.get_record(_KIND, sdist.sha256) if sdist.sha256 else None
