@@ -32,7 +32,7 @@ def read_poetry_project(text: str) -> PoetryProject:
     table = _table(_table(document, "tool"), "poetry")
     if "dependencies" not in table:
         raise ProjectInvalid(
-            f"{_SOURCE}: has no [tool.poetry.fields.dependencies], from which a lock of this version was made",
+            f"{_SOURCE}: has no [tool.poetry.dependencies], from which a lock of this version was made",
             hint="Put the pyproject.toml beside the lock that it was made for, or run poetry lock with Poetry 2.",
         )
     faults = Faults(_SOURCE, ProjectInvalid)
