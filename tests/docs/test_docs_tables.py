@@ -67,7 +67,7 @@ def test_every_backend_is_documented_with_its_versions() -> None:
         frozenset(re.findall(r"`([^`]+)`", backends)): (name, SpecifierSet(versions.strip("`")), "†" in backends)
         for backends, name, versions in _rows(_section("closure.md", "Backends with a static rule"))[1:]
     }
-    rules = {rule.backends: (rule.distribution, rule.read, rule.only_itself) for rule in answer._RULES.values()}
+    rules = {rule.backends: (rule.distribution, rule.read, rule.only_itself) for rule in answer.RULES.values()}
     assert written == rules
 
 

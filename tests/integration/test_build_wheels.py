@@ -21,6 +21,7 @@ import pytest
 from deep_lock.builds.sandbox.sandbox import probe
 from deep_lock.cli.main import run
 from deep_lock.files import is_temporary
+from deep_lock.lockfile.reader import from_text
 from tests.support.scenario_server import UPLOADED, Releases
 from tests.support.scenarios import HERE, MINOR, Bench, bench
 
@@ -281,6 +282,38 @@ def test_an_sdist_of_unknown_time_is_built_in_1980(open_yard: Any) -> None:
     assert made.make().code == 0
     with zipfile.ZipFile(made.folder / "thing-1.0-py3-none-any.whl") as archive:
         assert archive.read("thing_epoch.py") == b"EPOCH = 315532800\n"
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar.bz2", ".tar.xz"])
+def test_an_sdist_of_an_older_format_is_locked_read_back_checked_and_built(
+    open_yard: Any, suffix: str, tmp_path: Path
+) -> None:
+    release = sdist("helper", says={"uses": ["helper"], "asks": ["helper"]}, thing="NAME = 'thing'\n")
+    made: Yard = open_yard(
+        {**release, "sdist": f"thing-1.0{suffix}"},
+        beside={"helper 1.0": {**sdist(helper=""), "sdist": f"helper-1.0{suffix}"}},
+    )
+    text = made.lock.read_text(encoding="utf-8")
+    assert f'sdist = {{name = "thing-1.0{suffix}"' in text
+    lock = from_text(text, "deep.lock")
+    assert [build.evidence for build in lock.builds if build.name == "thing"] == ["observed"], "hooks ran on it"
+    checked = made.bench.lock("--check")
+    assert (checked.code, checked.asked, checked.text) == (0, (), text), checked.stderr
+    assert run(["verify", "--lock", str(made.lock), "--deep", "--fail-on", "note"]) == 0
+    files = tmp_path / "files"
+    assert run(["fetch", "--lock", str(made.lock), "-d", str(files)]) == 0
+    ended = made.make("--offline", "--from", str(files))
+    assert (ended.code, ended.count("built")) == (0, 2), ended.stderr
+    pip_install(made.folder, tmp_path / "site")
+    assert evaluated(tmp_path / "site", "import thing; print(thing.NAME)") == "thing"
+
+
+def test_a_format_that_is_not_read_is_refused_with_the_reason(open_yard: Any) -> None:
+    made: Yard = open_yard({**sdist(), "sdist": "thing-1.0.tar.Z", "wheels": ["py3-none-any"]})
+    made.bench.ask(f"thing @ {made.bench.server.url.removesuffix('simple/')}files/thing-1.0.tar.Z")
+    locked = made.bench.lock("-U")
+    assert locked.code == 4
+    assert "thing-1.0.tar.Z: not a format of source distributions that is read" in locked.stderr
 
 
 @pytest.mark.parametrize("filename", ["thing-1.0.tar.gz", "thing-1.0-py3-none-any.whl"])

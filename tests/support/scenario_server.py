@@ -21,7 +21,6 @@ A release is a table; all keys are optional:
 """
 
 import base64
-import gzip
 import hashlib
 import io
 import json
@@ -33,6 +32,7 @@ from typing import Any, Self
 
 from packaging.utils import canonicalize_name
 
+from tests.support.archives import compress
 from tests.support.index_server import File, IndexServer
 
 UPLOADED = "2024-05-06T07:08:09.000000Z"
@@ -197,12 +197,12 @@ def pack(filename: str, members: Mapping[str, bytes]) -> bytes:
             for path, content in members.items():
                 archive.writestr(zipfile.ZipInfo(path), content)
         return stream.getvalue()
-    with gzip.GzipFile(fileobj=stream, mode="wb", mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
+    with tarfile.open(fileobj=stream, mode="w") as tar:
         for path, content in members.items():
             member = tarfile.TarInfo(path)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-    return stream.getvalue()
+    return compress(stream.getvalue(), {".bz2": "bz2", ".xz": "xz"}.get(filename[filename.rfind(".") :], "gz"))
 
 
 def release_files(key: str, release: Release) -> list[ReleaseFile]:

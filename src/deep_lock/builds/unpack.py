@@ -24,7 +24,7 @@ from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, Arc
 from deep_lock.sdist import decompress
 from deep_lock.sdist.decompress import MIB
 from deep_lock.sdist.member_rules import shown_name
-from deep_lock.sdist.source_tree import archive_faults, make_judge, walk_source
+from deep_lock.sdist.source_tree import archive_faults, member_check, walk_source
 from deep_lock.sdist.tar_members import Member
 
 ZIP_EPOCH = 315_532_800
@@ -126,7 +126,7 @@ def unpack(file: BinaryIO, filename: str, folder: Path) -> Path:
     Raises ArchiveError in one of its four kinds, or LimitExceeded, also where the disk refuses a file (a name that is too
     long, no space). Files written until then are left; the caller removes the folder.
     """
-    rules = make_judge(filename)
+    rules = member_check(filename)
     writer = _Writer(where=filename, folder=folder)
     with archive_faults(filename):
         for path, member, content in walk_source(file, filename, rules):

@@ -1,7 +1,7 @@
 """Installs a wheel into the folders of an environment, by the `installer` project (PEP 427).
 
 Invariant: a wheel is untrusted, and nothing of it is run, imported or compiled. Its members are checked by the rules for
-sdists (`zip_members`, `member_rules`); RECORD must list every file with its size and a sha2 hash, and each is checked; no
+sdists (`zip_archive`, `member_rules`); RECORD must list every file with its size and a sha2 hash, and each is checked; no
 file replaces another one, unless their bytes are the same.
 """
 

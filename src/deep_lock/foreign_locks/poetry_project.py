@@ -41,7 +41,7 @@ def read_poetry_project(text: str) -> PoetryProject:
     for _, reason in broken:
         faults.add(reason)
     faults.raise_any()
-    return PoetryProject(base=poetry.dependencies, extras=tuple(poetry.extras.items()), groups=groups)
+    return PoetryProject(base=poetry.fields.dependencies, extras=tuple(poetry.fields.extras.items()), groups=groups)
 
 
 def direct_requirements(text: str) -> dict[NormalizedName, frozenset[NormalizedName]]:

@@ -246,11 +246,11 @@ def _notes(found: RequirementsFile, comments: _Comments) -> Iterator[Warned]:
     pinned = {requirement.name for requirement in found.requirements}
     for name in comments.unpinned:
         if name not in pinned:
-            message = f"{found.source} leaves it out as unsafe, though it is needed"
+            message = f"{found.files[0]} leaves it out as unsafe, though it is needed"
             yield Warned(code="foreign-unpinned", subject=name, message=message)
     if found.constraints:
         message = "constraints (-c) install nothing: what is not required in the file is not in the lock"
-        yield Warned(code="foreign-constraints-unused", subject=found.source, message=message)
+        yield Warned(code="foreign-constraints-unused", subject=found.files[0], message=message)
 
 
 def _read_comments(text: str) -> _Comments:

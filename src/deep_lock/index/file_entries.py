@@ -14,9 +14,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.events import Warned
 from deep_lock.index.listing import FileRecord, Group, Listing, pack_listing, parse_version
+from deep_lock.models.distribution import SDIST_SUFFIXES, sdist_stem
 from deep_lock.sanitize import show
 
-SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz")
 DISTRIBUTION_SUFFIXES = (".whl", *SDIST_SUFFIXES, ".egg", ".exe", ".msi", ".rpm", ".tgz")
 """Suffixes of links to distributions, with the kinds that deep-lock does not use."""
 
@@ -80,14 +80,6 @@ class FileNames:
         if known is None:
             known = self._spellings[spelling] = canonicalize_name(spelling) == self._name
         return known
-
-
-def sdist_stem(filename: str) -> str:
-    """Return the file name without its archive suffix, or as it is where it has none."""
-    for suffix in SDIST_SUFFIXES:
-        if filename.endswith(suffix):
-            return filename[: -len(suffix)]
-    return filename
 
 
 def _plain(filename: str) -> str:

@@ -1,8 +1,7 @@
 """METADATA out of a wheel, by a few byte ranges or from the whole file. Pure: no network, no clock, nothing unpacked.
 
-Law: the bytes come from outside and are not trusted: what is unclear is refused (zip_records.py), what is read is
-bounded and checked against its own checksum. By ranges only the central directory and one member are seen; that the
-other local headers agree with it is known only of a whole file.
+What is unclear is refused (parsing/zip_archive.py); what is read is bounded and checked against its own checksum. By ranges
+only the central directory and one member are seen: whether the other local headers agree is known only of a whole file.
 """
 
 import io
@@ -14,28 +13,25 @@ from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, NameMismatch, NetworkError
-from deep_lock.index.zip_reader import (
-    HAS_DESCRIPTOR,
+from deep_lock.models.metadata import MAX_METADATA_BYTES
+from deep_lock.parsing.zip_archive import (
     LOCAL_SIZE,
     Directory,
-    Member,
+    ZipMember,
     data_start,
     find_directory,
+    read_archive,
+    read_at,
     read_members,
     shown_name,
 )
-from deep_lock.models.metadata import MAX_METADATA_BYTES
 
 TAIL_BYTES = 32 * 1024
 """The first request. Of 17 well-known wheels it was the only one for 9 (with 20 KiB for 6, with 64 KiB for 13)."""
 
 _DIST_INFO = b".dist-info"
 _METADATA = b"/METADATA"
-_LONGEST_END = 0x10000 + 1024
-"""An end record with the longest comment, and the ZIP64 records before it."""
 _STORED, _DEFLATED = 0, 8
-_DESCRIPTOR_SIZES = frozenset({12, 16, 20, 24})
-"""A data descriptor has a signature or not, and sizes of 32 or 64 bits (APPNOTE 4.3.9)."""
 
 
 class ByteRange(Struct, frozen=True, kw_only=True):
@@ -58,7 +54,7 @@ def reading_metadata(name: NormalizedName, where: str, *, tail: int = TAIL_BYTES
     """Read the METADATA of a wheel of the project ``name``; ``where`` names the file in messages.
 
     Raises ArchiveBroken, ArchiveAmbiguous, ArchiveUnsafe, ArchiveTooBig, NameMismatch, or NetworkError where the
-    file's size changes between answers. Whose metadata it is by its own Name field, the caller has still to check.
+    file's size changes between answers. The caller still has to check the Name field of the metadata.
     """
     window, total = yield ByteRange(first=None, last=tail)
     if len(window) > total or len(window) < min(tail, total):
@@ -89,18 +85,18 @@ def _fetch(start: int, stop: int, total: int, where: str) -> Generator[ByteRange
     return data
 
 
-def _end_of(member: Member, members: tuple[Member, ...], directory: Directory) -> int:
-    """Where a member's bytes end at the latest: where the next one begins."""
+def _end_of(member: ZipMember, members: tuple[ZipMember, ...], directory: Directory) -> int:
+    """Return the latest position at which a member's bytes end: where the next one begins."""
     starts = (other.start for other in members if other.start > member.start)
     longest = member.start + LOCAL_SIZE + 2 * 0xFFFF + member.compressed
     return min(next(starts, directory.start), longest)
 
 
-def read_by_ranges(reading: Reading, ask: Callable[[ByteRange], tuple[bytes, int]]) -> bytes:
-    """Drive a reading with a function that fetches a range and says how large the whole file is."""
+def read_by_ranges(reading: Reading, fetch: Callable[[ByteRange], tuple[bytes, int]]) -> bytes:
+    """Drive a reading with a function that returns the bytes of a range and the size of the whole file."""
     wanted = next(reading)
     while True:
-        answer = ask(wanted)
+        answer = fetch(wanted)
         try:
             wanted = reading.send(answer)
         except StopIteration as end:
@@ -109,9 +105,9 @@ def read_by_ranges(reading: Reading, ask: Callable[[ByteRange], tuple[bytes, int
 
 
 def read_content_range(value: str | None, wanted: ByteRange, length: int, where: str) -> int:
-    """The size of the whole file, out of the Content-Range of a 206 with ``length`` bytes (RFC 9110, 14.4).
+    """Return the size of the whole file, out of the Content-Range of a 206 with ``length`` bytes (RFC 9110, 14.4).
 
-    Raises NetworkError where another range came than was asked for.
+    Raises NetworkError for another range than the requested one.
     """
     unit, _, rest = (value or "").strip().partition(" ")
     span, _, size = rest.partition("/")
@@ -126,40 +122,21 @@ def read_content_range(value: str | None, wanted: ByteRange, length: int, where:
 
 
 def metadata_from_wheel(file: BinaryIO, name: NormalizedName, where: str) -> bytes:
-    """The METADATA of a whole wheel, by the same rules; every local header is compared with the directory too.
+    """Return the METADATA of a whole wheel, by the same rules; every local header is compared with the directory too.
 
     Raises as `reading_metadata`, but NetworkError. An OSError is the file's own.
     """
-    total = file.seek(0, 2)
-    tail = _read_at(file, max(0, total - _LONGEST_END), _LONGEST_END)
-    directory = find_directory(tail, total, where)
-    members = read_members(_read_at(file, directory.start, directory.size), directory, where)
+    members, directory = read_archive(file, where)
     member = find_metadata(members, name, where)
-    _check_local_headers(file, members, directory, where)
-    return unpack(_read_at(file, member.start, _end_of(member, members, directory) - member.start), member, where)
+    return unpack(read_at(file, member.start, _end_of(member, members, directory) - member.start), member, where)
 
 
-def _read_at(file: BinaryIO, start: int, size: int) -> bytes:
-    file.seek(start)
-    return file.read(size)
-
-
-def _check_local_headers(file: BinaryIO, members: tuple[Member, ...], directory: Directory, where: str) -> None:
-    """Refuse members that only a reader of local headers would see, or would see otherwise."""
-    followers = [*(member.start for member in members[1:]), directory.start]
-    for member, following in zip(members, followers, strict=True):
-        local = _read_at(file, member.start, LOCAL_SIZE + len(member.name))
-        gap = following - member.start - data_start(local, member, where) - member.compressed
-        if gap not in (_DESCRIPTOR_SIZES if member.flags & HAS_DESCRIPTOR else {0}):
-            raise ArchiveAmbiguous(f"{where}: {shown_name(member.name)} does not end where what follows it begins")
-
-
-def find_metadata(members: tuple[Member, ...], name: NormalizedName, where: str) -> Member:
-    """The one ``NAME-VERSION.dist-info/METADATA`` at the top of a wheel (binary distribution format).
+def find_metadata(members: tuple[ZipMember, ...], name: NormalizedName, where: str) -> ZipMember:
+    """Return the one ``NAME-VERSION.dist-info/METADATA`` at the top of a wheel (binary distribution format).
 
     Raises ArchiveBroken (none), ArchiveAmbiguous (several such folders), NameMismatch or ArchiveTooBig.
     """
-    # Lower case, since some file systems would lay two such folders into one.
+    # Lower case, since on some file systems two such folders are one.
     folders = {member.name.partition(b"/")[0] for member in members if _is_in_dist_info(member.name)}
     found = [member for member in members if member.name.endswith(_METADATA) and _is_metadata(member.name)]
     if not found:
@@ -169,9 +146,9 @@ def find_metadata(members: tuple[Member, ...], name: NormalizedName, where: str)
     member = found[0]
     project = member.name.partition(b"/")[0][: -len(_DIST_INFO)].decode("utf-8", "replace").rpartition("-")[0]
     if canonicalize_name(project) != name:
-        raise NameMismatch(f"{where}: holds the metadata folder {shown_name(member.name)}, not one of {name!r}")
+        raise NameMismatch(f"{where}: has the metadata folder {shown_name(member.name)}, not one of {name!r}")
     if max(member.size, member.compressed) > MAX_METADATA_BYTES:
-        raise ArchiveTooBig(f"{where}: {member.size} bytes of METADATA; at most {MAX_METADATA_BYTES} are taken")
+        raise ArchiveTooBig(f"{where}: {member.size} bytes of METADATA; at most {MAX_METADATA_BYTES} are read")
     return member
 
 
@@ -185,10 +162,10 @@ def _is_metadata(name: bytes) -> bool:
     return folder.endswith(_DIST_INFO) and rest == b"METADATA"
 
 
-def unpack(raw: bytes, member: Member, where: str) -> bytes:
-    """A member's content out of the bytes from its local header on, checked by size and checksum.
+def unpack(raw: bytes, member: ZipMember, where: str) -> bytes:
+    """Return a member's content out of the bytes from its local header on, checked by size and checksum.
 
-    Raises ArchiveBroken or ArchiveAmbiguous. Never gives more than the declared size.
+    Raises ArchiveBroken or ArchiveAmbiguous. Never returns more than the declared size.
     """
     begin = data_start(raw, member, where)
     data = raw[begin : begin + member.compressed]
@@ -207,10 +184,10 @@ def unpack(raw: bytes, member: Member, where: str) -> bytes:
 def _inflate(data: bytes, size: int, what: str) -> bytes:
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     try:
-        # One byte more than declared, so that a lie is seen and a bomb is not unpacked.
+        # One byte more than declared: a wrong size is noticed, and a bomb is not unpacked.
         content = inflater.decompress(data, size + 1)
     except zlib.error:
         raise ArchiveBroken(f"{what} cannot be unpacked") from None
     if not inflater.eof or inflater.unused_data:
-        raise ArchiveBroken(f"{what} does not end where the archive says")
+        raise ArchiveBroken(f"{what} does not end where the archive declares")
     return content

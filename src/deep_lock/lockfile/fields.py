@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name, is_normalized_name
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.errors import DeepLockError, LockInvalid, UrlForbidden
+from deep_lock.models.distribution import sdist_stem
 from deep_lock.models.metadata import LICENSE_EXPRESSION
 from deep_lock.models.requirement import MAX_NAME_LENGTH, MAX_REQUIREMENT_LENGTH, parse_requirement
 from deep_lock.sanitize import quote, show
@@ -41,7 +42,6 @@ _TAG_SET = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _EXTRA = re.compile(r"\bextra\b")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_SDIST_SUFFIXES = (".tar.gz", ".zip")
 
 
 def _length_fault(text: str, limit: int) -> str:
@@ -290,10 +290,9 @@ def wheel_fault(filename: str, name: str, version: str) -> str:
 
 
 def sdist_fault(filename: str, name: str, version: str) -> str:
-    """A source distribution's name (PEP 625, and older forms that PEP 751 allows) must be that of its package."""
-    suffix = next((suffix for suffix in _SDIST_SUFFIXES if filename.endswith(suffix)), "")
-    stem, dash, written = filename.removesuffix(suffix).rpartition("-")
-    if not suffix or not dash:
+    """A source distribution's name (PEP 625, or one of the older formats) must be that of its package."""
+    stem, dash, written = sdist_stem(filename).rpartition("-")
+    if not dash:
         return f"{quote(filename)} is not the name of a source distribution"
     return _release_fault(filename, stem, written, name, version)
 

@@ -31,7 +31,11 @@ from deep_lock.models.lock import (
 from deep_lock.parsing.toml import parse_toml, value_text
 from deep_lock.sanitize import quote, show
 
+MAX_LOCK_BYTES = 64 * 1024 * 1024
+
 _UPGRADE = "upgrade deep-lock"
+_RELOCK = 'take either side of the merge (git checkout --ours or --theirs), then run "deep-lock lock": it keeps every pin that still fits'
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?=[ \r\n]|\Z)", re.MULTILINE)
 _LOCATION = " - at `$"
 _MISSING = re.compile(r"Object missing required field `(.+)`")
 _NOT_ACCEPTED = re.compile(r"Object contains unknown field `(.+)`", re.DOTALL)
@@ -72,7 +76,7 @@ def from_text(text: str, source: str, report: Reporter = silent) -> Lock:
     Raises LockInvalid, or UrlForbidden on a URL with credentials or of another scheme than http(s).
     """
     source = show(source)
-    document = parse_toml(text, source)
+    document = _parse(text, source)
     try:
         revision = _check_versions(document, source, report)
         unknown: list[str] = []
@@ -87,6 +91,18 @@ def from_text(text: str, source: str, report: Reporter = silent) -> Lock:
         message = f"was written by a later deep-lock (revision {revision}, this one knows {REVISION}){ignored}"
         report(Warned(code="lock-newer", subject=source, message=message))
     return lock
+
+
+def _parse(text: str, source: str) -> dict[str, object]:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_LOCK_BYTES:
+        raise LockInvalid(f"{source}: is larger than {MAX_LOCK_BYTES // 2**20} MiB; no more is read")
+    conflict = _CONFLICT.search(text)
+    if conflict is not None:
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise LockInvalid(
+            f"{source}:{line}: has conflict markers ({conflict.group()!r}): a merge was left unfinished", hint=_RELOCK
+        )
+    return parse_toml(text, source, LockInvalid, limit=MAX_LOCK_BYTES)
 
 
 def _check_versions(document: dict[str, object], source: str, report: Reporter) -> int:

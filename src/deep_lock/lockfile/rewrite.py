@@ -5,13 +5,14 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_wheel_filename
 
 from deep_lock.errors import DeepLockError, HashMismatch, LockInvalid
 from deep_lock.lockfile.index import files_of, key_of, record_key
 from deep_lock.lockfile.invariants import broken_invariants
-from deep_lock.lockfile.reader import from_text
+from deep_lock.lockfile.reader import MAX_LOCK_BYTES, from_text
 from deep_lock.lockfile.writer import ordered, to_text
+from deep_lock.models.distribution import parse_sdist_filename
 from deep_lock.models.lock import REVISION, Lock, LockedBuild
 from deep_lock.parsing.toml import parse_toml
 from deep_lock.targets.target import Target
@@ -98,7 +99,7 @@ class Moved(Struct, frozen=True, kw_only=True):
 def moved_versions(text: str, source: str) -> tuple[Moved, ...]:
     """Return the packages of which only the version was edited; nothing where the text is not TOML."""
     try:
-        packages = parse_toml(text, source).get("packages")
+        packages = parse_toml(text, source, LockInvalid, limit=MAX_LOCK_BYTES).get("packages")
     except DeepLockError:
         return ()
     return tuple(_moved(packages)) if isinstance(packages, list) else ()

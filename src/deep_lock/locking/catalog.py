@@ -122,7 +122,7 @@ class IndexCatalog:
     ) -> HookAnswer | HookElsewhere:
         """Answer by static proof, else by the hook, else from the previous lock, else by assumption."""
         pins = {pin.name: pin.version for pin in environment.pins}
-        proven = backend.answer(subject.facts, None, target, environment=pins, hook=subject.hook)
+        proven = backend.answer(subject.facts, target, environment=pins, hook=subject.hook)
         if proven.evidence == "static" and not self._plan.observe_all:
             return proven
         fallback = proven
@@ -194,7 +194,9 @@ class IndexCatalog:
         if name in self._plan.config_settings:
             facts = backend.with_config_settings(facts)
         added = self._plan.extra_build_requires.get(name)
-        return backend.beside(facts, tuple(requirement.name for requirement in added)) if added else facts
+        return (
+            backend.with_added_requirements(facts, tuple(requirement.name for requirement in added)) if added else facts
+        )
 
     def _cached_facts(self, sdist: SourceDistribution) -> SdistFacts | None:
         record = self._cache.get_record(_KIND, sdist.sha256) if sdist.sha256 else None

@@ -5,7 +5,7 @@ The readers in `inputs/` take text; here is where files are opened, and where pa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,12 +17,13 @@ from deep_lock.closure.scopes import RequirementScope
 from deep_lock.config.config import Config, read_config, read_config_file
 from deep_lock.config.options import InputOptions, LockOptions
 from deep_lock.errors import ConfigError, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
-from deep_lock.events import Reporter, Warned
+from deep_lock.events import Reporter
 from deep_lock.foreign_locks.load import foreign_path, imported_project, read_imported, with_direct_requirements
 from deep_lock.lockfile import reader, rewrite
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
+from deep_lock.parsing import setup_cfg
 from deep_lock.parsing.toml import read_toml
 from deep_lock.project import requirements_txt, script, setuptools
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, opener_of, read_text, shown_path
@@ -61,7 +62,7 @@ def read_inputs(flags: LockOptions, reporter: Reporter) -> ProjectInputs:
     inputs = flags.inputs
     own_config = _own_config(inputs.folder)
     project, files, sources = _project(inputs, own_config)
-    for note in (*project.notes, *(note for file in files for note in file.notes), *_unused_options(files)):
+    for note in (*project.notes, *(note for file in files for note in file.notes)):
         reporter(note)
     config = own_config or read_config(project.settings, project.source)
     path = foreign_path(inputs, config)
@@ -136,7 +137,7 @@ def _project(
     if legacy.is_file():
         script_text = read_text(setup_py, ProjectInvalid) if setup_py.is_file() else None
         text = read_text(legacy, ProjectInvalid)
-        if script_text is None or setuptools.describes_a_project(text):
+        if script_text is None or setup_cfg.describes_project(text):
             return (
                 setuptools.read_setup_cfg(text, legacy.name, setup_py=script_text, package=package),
                 (),
@@ -167,17 +168,6 @@ def _own_config(folder: Path) -> Config | None:
     """Read deep-lock.toml: where it stands, ``[tool.deep-lock]`` is not looked at."""
     own = folder / "deep-lock.toml"
     return read_config_file(read_text(own, ConfigError), own.name) if own.is_file() else None
-
-
-def _unused_options(files: Sequence[requirements_txt.RequirementsFile]) -> Iterator[Warned]:
-    """Index options in a requirements file are told of and not obeyed: a file must not choose where code comes from."""
-    for file in files:
-        for option in file.index_options:
-            yield Warned(
-                code="index-option-in-file",
-                subject=str(option.origin),
-                message=f"{option.option} is not used: name indexes on the command line or in [tool.deep-lock]",
-            )
 
 
 def _base(inputs: InputOptions) -> Path:

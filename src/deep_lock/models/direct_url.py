@@ -15,11 +15,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.errors import RequirementInvalid
+from deep_lock.models.distribution import SDIST_SUFFIXES
 
 ReferenceKind = Literal["path", "git", "archive", "workspace"]
 
 WHEEL_SUFFIX = ".whl"
-ARCHIVE_SUFFIXES = (WHEEL_SUFFIX, ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
+ARCHIVE_SUFFIXES = (WHEEL_SUFFIX, *SDIST_SUFFIXES, ".tgz")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _GIT = frozenset(("git+https", "git+http", "git+ssh", "git+file"))
 _WEB = frozenset(("https", "http"))

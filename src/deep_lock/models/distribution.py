@@ -7,8 +7,28 @@ a commit of a repository, or an archive.
 from datetime import datetime
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
+from packaging.utils import InvalidSdistFilename, NormalizedName
+from packaging.utils import parse_sdist_filename as parse_modern_sdist_filename
 from packaging.version import Version
+
+SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz")
+"""Formats of sdists on an index, the preferred one first: PEP 625 names only the first, indexes have the others too."""
+
+
+def sdist_stem(filename: str) -> str:
+    """Return the file name of an sdist without its suffix; "" where it has no such suffix."""
+    return next((filename.removesuffix(suffix) for suffix in SDIST_SUFFIXES if filename.endswith(suffix)), "")
+
+
+def parse_sdist_filename(filename: str) -> tuple[NormalizedName, Version]:
+    """Return name and version; packaging's function of the same name knows two of the suffixes.
+
+    Raises InvalidSdistFilename.
+    """
+    stem = sdist_stem(filename)
+    if not stem:
+        raise InvalidSdistFilename(f"the suffix must be one of {', '.join(SDIST_SUFFIXES)}: {filename!r}")
+    return parse_modern_sdist_filename(f"{stem}.tar.gz")
 
 
 class SourceDistribution(Struct, frozen=True, kw_only=True):

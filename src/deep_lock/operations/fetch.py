@@ -22,6 +22,7 @@ from deep_lock.lockfile.selection import every_file, picked_files, source_trees
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.indexes import open_downloads
 from deep_lock.locking.read_inputs import read_settings, require_lock
+from deep_lock.models.distribution import SDIST_SUFFIXES
 from deep_lock.models.lock import Lock, LockedFile, source_text
 from deep_lock.sanitize import listed, show
 
@@ -32,7 +33,7 @@ STALE_SECONDS = 3600
 """A temporary file that was not written to for this long is of a run that was killed."""
 
 MAX_NAMES = 10
-_DISTRIBUTIONS = (".whl", ".tar.gz", ".zip")
+_DISTRIBUTIONS = (".whl", *SDIST_SUFFIXES)
 
 
 class FetchOutcome(Struct, frozen=True, kw_only=True):

@@ -1,3 +1,7 @@
 """Readers of text from outside, bounded before they parse, that name the place of a fault."""
 
-__all__ = ["faults", "ini", "requirements", "text", "toml"]
+from deep_lock.lazy import load_at_first_use
+
+__all__ = ["build_system", "faults", "ini", "requirements", "setup_cfg", "text", "toml", "zip_archive"]
+
+load_at_first_use(__name__, "ini", "setup_cfg")

@@ -1,4 +1,4 @@
-"""All faults of one file in one message, so that a file is mended in one go."""
+"""All faults of one file in one message, so that they can be fixed in one go."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +9,16 @@ MAX_SHOWN_FAULTS = 25
 
 
 class Faults:
-    """What is wrong with one file. Grows while the file is read; raised once, at the end."""
+    """The faults of one file: recorded while it is read, raised once at the end."""
 
-    def __init__(self, source: str, error: type[UserError]) -> None:
+    def __init__(self, source: str, error: type[DeepLockError]) -> None:
         self.source = source
         self._error = error
         self._messages: list[str] = []
         self._hints: list[str] = []
 
     def add(self, message: str, *, hint: str = "") -> None:
-        """Take down one fault. The message does not name the file."""
+        """Record one fault. The message does not name the file."""
         if message not in self._messages:
             self._messages.append(message)
         if hint and hint not in self._hints:
@@ -26,7 +26,7 @@ class Faults:
 
     @contextmanager
     def collecting(self, place: str = "") -> Iterator[None]:
-        """Take down a UserError of the body instead of raising it. SafetyError goes on: a limit is a limit."""
+        """Record a UserError of the body instead of raising it. A SafetyError is raised."""
         try:
             yield
         except UserError as error:
@@ -34,7 +34,7 @@ class Faults:
             self.add(f"{place}: {message}" if place else message, hint=error.hint)
 
     def to_error(self) -> DeepLockError | None:
-        """The one error that says it all, or None."""
+        """Return one error with all faults, or None."""
         if not self._messages:
             return None
         hint = " ".join(self._hints)
@@ -48,7 +48,7 @@ class Faults:
         return self._error("\n  - ".join(lines), hint=hint)
 
     def raise_any(self) -> None:
-        """Raise what was taken down."""
+        """Raise the recorded faults."""
         error = self.to_error()
         if error is not None:
             raise error

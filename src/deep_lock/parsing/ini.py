@@ -1,7 +1,7 @@
-"""The INI dialect of setup.cfg, with line numbers, in one pass.
+"""The INI dialect of setup.cfg and pip.conf, with line numbers, in one pass.
 
-The standard parser is quadratic on long runs of blanks and on many faulty lines, and forgets where things stood. The
-language read here is the one that it reads (a test holds the two together), less the ``[DEFAULT]`` section.
+The standard parser is quadratic on long runs of blanks and on many faulty lines, and keeps no line numbers. This one
+reads the same language (a test compares them), less the ``[DEFAULT]`` section.
 """
 
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ class Value(Struct, frozen=True, kw_only=True):
 Sections = Mapping[str, Mapping[str, Value]]
 
 
-def read_ini(text: str, source: str) -> Sections:
-    """Read the sections and options; option names in lower case.
+def read_ini(text: str, source: str, *, keep_case: bool = False) -> Sections:
+    """Read the sections and options; option names are in lower case, unless ``keep_case``.
 
     Raises ProjectInvalid with the line of the first fault.
     """
@@ -46,26 +46,25 @@ def read_ini(text: str, source: str) -> Sections:
         if stripped.startswith("[") and stripped.rfind("]") > 1:
             name = stripped[1 : stripped.rfind("]")]
             if name in sections or name == "DEFAULT":
-                raise ProjectInvalid(f"{source}:{number}: the section stands twice, or is [DEFAULT]")
+                raise ProjectInvalid(f"{source}:{number}: the section occurs twice, or is [DEFAULT]")
             section = sections[name] = {}
             option = None
             continue
-        option = _read_option(stripped, section, f"{source}:{number}", number)
+        if section is None:
+            raise ProjectInvalid(f"{source}:{number}: comes before the first section")
+        key, value = _split_option(stripped, f"{source}:{number}")
+        key = key if keep_case else key.lower()
+        if key in section:
+            raise ProjectInvalid(f"{source}:{number}: the option occurs twice")
+        option = section[key] = [(number, value)]
     return {
         name: {key: Value(lines=tuple(lines)) for key, lines in options.items()} for name, options in sections.items()
     }
 
 
-def _read_option(
-    line: str, section: dict[str, list[tuple[int, str]]] | None, where: str, number: int
-) -> list[tuple[int, str]]:
-    if section is None:
-        raise ProjectInvalid(f"{where}: stands before the first section")
+def _split_option(line: str, where: str) -> tuple[str, str]:
     at = min((place for place in (line.find("="), line.find(":")) if place >= 0), default=0)
-    key = line[:at].rstrip().lower()
+    key = line[:at].rstrip()
     if not key:
         raise ProjectInvalid(f"{where}: is neither a section nor an option")
-    if key in section:
-        raise ProjectInvalid(f"{where}: the option stands twice")
-    section[key] = [(number, line[at + 1 :].strip())]
-    return section[key]
+    return key, line[at + 1 :].strip()

@@ -1,7 +1,7 @@
-"""Lists of requirements as TOML files hold them: every fault is collected, every requirement knows its line."""
+"""Requirements and names out of TOML files: every fault is collected, every requirement knows its line."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -14,10 +14,12 @@ from deep_lock.parsing.faults import Faults
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import Lines, line_of
 
+T = TypeVar("T")
+
 MAX_REQUIREMENTS = 2000
 DIRECT_SOURCE_HINT = (
-    "A direct reference (a URL, a path, version control) stands among the dependencies of the project, its extras and "
-    "groups, or in [tool.deep-lock.sources]; here a project is named, with its versions."
+    "A direct reference (a URL, a path, version control) may be in the dependencies of the project, its extras and "
+    "groups, and in [tool.deep-lock.sources]; here only a name with versions is allowed."
 )
 
 
@@ -42,7 +44,7 @@ def read_requirement_list(
 ) -> tuple[Requirement, ...]:
     """Read a list of requirement texts under the key ``place``; what is wrong with it goes to ``faults``.
 
-    ``direct`` says whether direct references may stand in it.
+    ``direct`` allows direct references in it.
     """
     if not is_list_of_strings(value):
         faults.add(f"{place} must be a list of strings, not {described(value)}")
@@ -56,8 +58,43 @@ def read_requirement_list(
     return tuple(requirements)
 
 
+def read_table(value: Any, place: str, faults: Faults) -> dict[str, Any]:
+    """Return a table; where the value is none, that is a fault and the table is empty."""
+    if isinstance(value, dict):
+        return value
+    faults.add(f"{place} must be a table, not {described(value)}")
+    return {}
+
+
+def read_string(value: Any, place: str, faults: Faults) -> str | None:
+    """Return a string, None where the value is missing; anything else is a fault."""
+    if value is None or isinstance(value, str):
+        return value
+    faults.add(f"{place} must be a string, not {described(value)}")
+    return None
+
+
+def read_names(
+    table: Mapping[str, T], what: str, place: str, faults: Faults
+) -> Iterator[tuple[NormalizedName, str, T]]:
+    """Yield each key of a table as a normalized name and as written, with its value.
+
+    A key that is no name, or the name of an earlier key, is a fault and is left out. ``what`` is the kind of name.
+    """
+    spelled: dict[NormalizedName, str] = {}
+    for spelling, value in table.items():
+        name = None
+        with faults.collecting(place):
+            name = read_name(spelling, f"the {what}")
+        if name in spelled:
+            faults.add(f"{place}: {shown(spelled[name])} and {shown(spelling)} are the same {what} after normalization")
+        elif name is not None:
+            spelled[name] = spelling
+            yield name, spelling, value
+
+
 def read_name(text: str, what: str) -> NormalizedName:
-    """Normalise the name of a project, an extra or a group; ``what`` says which.
+    """Normalize the name of a project, an extra or a group; ``what`` is the kind, for messages.
 
     Raises RequirementInvalid.
     """
@@ -73,9 +110,9 @@ def read_name(text: str, what: str) -> NormalizedName:
 
 
 def check_count(count: int, what: str) -> None:
-    """Raise LimitExceeded where one list asks for more than deep-lock takes."""
+    """Raise LimitExceeded where one list has more requirements than deep-lock reads."""
     if count > MAX_REQUIREMENTS:
-        raise LimitExceeded(f"{what}: {count} requirements; at most {MAX_REQUIREMENTS} are taken")
+        raise LimitExceeded(f"{what}: {count} requirements; at most {MAX_REQUIREMENTS} are read")
 
 
 def is_list_of_strings(value: Any) -> bool:
@@ -84,7 +121,7 @@ def is_list_of_strings(value: Any) -> bool:
 
 
 def described(value: Any) -> str:
-    """What a TOML value is, in the words of TOML."""
+    """Return the kind of a TOML value, for messages."""
     match value:
         case bool():
             return "a boolean"
@@ -96,17 +133,17 @@ def described(value: Any) -> str:
             return "a table"
         case list():
             strange = next((described(item) for item in value if not isinstance(item, str)), None)
-            return "a list" if strange is None else f"a list that holds {strange}"
+            return "a list" if strange is None else f"a list with {strange} in it"
         case _:
             return "a date or time"
 
 
 MAX_SPECIFIER_LENGTH = 500
-"""Also keeps numbers short enough for int(), which packaging would call only when the specifier is asked."""
+"""Also keeps numbers short enough for int(), which packaging calls only when the specifier is used."""
 
 
 def is_specifier(text: str) -> bool:
-    """Whether the text is a specifier set, and not a monstrous one."""
+    """Whether the text is a specifier set of a sane length."""
     if len(text) > MAX_SPECIFIER_LENGTH:
         return False
     try:
@@ -118,15 +155,11 @@ def is_specifier(text: str) -> bool:
 
 def read_python_specifier(value: Any, place: str, faults: Faults) -> str | None:
     """Read a requires-python value; what is wrong goes to ``faults``."""
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        faults.add(f"{place} must be a string, not {described(value)}")
-        return None
-    if not is_specifier(value.strip()):
-        faults.add(
-            f"{place} {shown(value)} is not a valid version specifier",
-            hint='Version specifiers (PEP 440) look like ">=3.11" or ">=3.9,<4".',
-        )
-        return None
-    return value.strip() or None
+    text = (read_string(value, place, faults) or "").strip()
+    if is_specifier(text):
+        return text or None
+    faults.add(
+        f"{place} {shown(text)} is not a valid version specifier",
+        hint='Version specifiers (PEP 440) look like ">=3.11" or ">=3.9,<4".',
+    )
+    return None

@@ -1,4 +1,4 @@
-"""What the user wrote: project files, requirements files, scripts."""
+"""Input files of the user: project files, requirements files, scripts."""
 
 from deep_lock.lazy import load_at_first_use
 

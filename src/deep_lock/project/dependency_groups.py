@@ -1,7 +1,7 @@
-"""Dependency groups (PEP 735): includes expanded in place, a broken group broken only for who selects it.
+"""Dependency groups (PEP 735): includes expanded in place; a broken group is an error only where it is selected.
 
-packaging has a resolver for these. It is not used here, since it forgets where a requirement was written and expands
-without bound: thirty groups that each include the next twice would fill the memory. A test holds the two to one answer.
+packaging has a resolver for these. It is not used here, since it keeps no origins of requirements and expands without
+bound: thirty groups that each include the next twice would fill the memory. A test compares the two.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from deep_lock.errors import ProjectInvalid, UserError
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing.faults import Faults
-from deep_lock.parsing.requirements import check_count, described, read_name, read_requirement
+from deep_lock.parsing.requirements import check_count, described, read_name, read_names, read_requirement, read_table
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import Lines, line_of
 
@@ -37,21 +37,11 @@ Expanded = tuple[
 
 
 def read_groups(table: Any, lines: Lines, faults: Faults) -> RawGroups:
-    """Read the ``[dependency-groups]`` table. Only names that cannot be told apart are faults of the file."""
-    if not isinstance(table, dict):
-        faults.add(f"{PLACE} must be a table, not {described(table)}")
-        return {}
-    groups: dict[NormalizedName, Items | str] = {}
-    spelled: dict[NormalizedName, str] = {}
-    for spelling, value in table.items():
-        with faults.collecting(PLACE):
-            name = read_name(spelling, "the group")
-            if name in spelled:
-                faults.add(f"{PLACE}: {shown(spelled[name])} and {shown(spelling)} are the same group")
-                continue
-            spelled[name] = spelling
-            groups[name] = _read_group(value, f"{PLACE}.{spelling}", lines, faults.source)
-    return groups
+    """Read the ``[dependency-groups]`` table. Only names that are the same after normalization are faults of the file."""
+    return {
+        name: _read_group(value, f"{PLACE}.{spelling}", lines, faults.source)
+        for name, spelling, value in read_names(read_table(table, PLACE, faults), "group", PLACE, faults)
+    }
 
 
 def expand_groups(groups: RawGroups) -> Expanded:
@@ -89,7 +79,7 @@ def _read_item(item: Any, place: str, lines: Lines, source: str) -> Requirement 
         case dict():
             keys = ", ".join(shown(key) for key in item)
             raise ProjectInvalid(
-                f'{source}: {place} holds a table with {keys or "no key"}; only include-group = "NAME" is known'
+                f'{source}: {place} has a table with {keys or "no key"}; only include-group = "NAME" is known'
             )
         case _:
             raise ProjectInvalid(f"{source}: {place} must hold strings and includes, not {described(item)}")

@@ -1,4 +1,4 @@
-"""Opens files of the user's, and says how messages and the lock may call them."""
+"""Opens files of the user; their names in messages and in the lock."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ MAX_LOCK_BYTES = 64 * 1024 * 1024
 
 
 def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) -> str:
-    """Read a text file of the user's, as UTF-8.
+    """Read a text file of the user, as UTF-8.
 
     Raises FileNotFoundError, LimitExceeded, and ``error`` for what cannot be read or is no UTF-8.
     """
@@ -32,7 +32,7 @@ def missing_lock(path: Path) -> UsageError:
 
 
 def shown_path(path: Path, folder: Path) -> str:
-    """Return the path as the lock may hold it: relative to the project, never a place on this machine."""
+    """Return the path as the lock may have it: relative to the project, never an absolute path."""
     try:
         return path.resolve().relative_to(folder.resolve()).as_posix()
     except ValueError:
@@ -40,7 +40,7 @@ def shown_path(path: Path, folder: Path) -> str:
 
 
 def opener_of(first: Path, folder: Path) -> Opener:
-    """Return what opens the files that a requirements file names: beside it or in the project, nowhere else."""
+    """Return the opener of files that a requirements file names: in its own folder or in the project, nowhere else."""
     roots = (first.resolve().parent, folder.resolve())
 
     def open_included(including: str, relative: str) -> str:

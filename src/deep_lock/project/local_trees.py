@@ -1,13 +1,15 @@
-"""Folders of the user's own that others depend on: read as they stand, and their references put in place.
+"""Local folders that requirements name: their facts, and their references made relative to the lock.
 
-Law: a reference that leaves this room names every path as seen from the folder of the lock. A folder's own
-``[tool.deep-lock.sources]`` hold for what it asks for, before those of the project that named it.
+Invariant: a reference that this module returns has every path relative to the folder of the lock. A folder's own
+``[tool.deep-lock.sources]`` apply to its requirements, before those of the project that names it.
 """
+
+from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,17 +22,14 @@ from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.lock import LockedTree
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement, parse_requirement
+from deep_lock.project import requirements_txt
 from deep_lock.sdist import project_tree, pyproject, source_tree
-
-if TYPE_CHECKING:
-    from deep_lock.project.requirements_txt import UnnamedLine
-
 
 Sources = Mapping[NormalizedName, Reference]
 
 MAX_FILE_BYTES = 256 * 1024
 READ = ("*.toml", "*.py", "*.cfg", "*.txt", "*.in", "CMakeLists.txt", "*/__init__.py", "src/*.py", "src/*/__init__.py")
-"""Where static rules look: configuration at the top, and the modules that may state a version."""
+"""The files that static rules read: configuration at the top, and the modules that may state a version."""
 MAX_MEMBERS = 2000
 MAX_TREES = 1000
 MAX_PARENTS = 30
@@ -46,14 +45,14 @@ def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 class LocalTree(Struct, frozen=True, kw_only=True):
-    """A folder, read. References in its metadata are in place."""
+    """A folder that was read. References in its metadata are relative to the lock."""
 
     folder: Path
-    facts: "project_tree.TreeFacts"
+    facts: project_tree.TreeFacts
 
 
 class LocalTrees:
-    """Every folder that a run looks at. Each is read once."""
+    """The folders that a run reads, each once."""
 
     def __init__(self, lock_folder: Path, project: Path, config: Config) -> None:
         """All paths are absolute; ``config`` is that of the project."""
@@ -63,24 +62,22 @@ class LocalTrees:
         self._known: dict[tuple[str, str], LocalTree] = {}
         self._workspaces: dict[Path, dict[NormalizedName, Path]] = {}
 
-    # -- references
-
     def named(self, requirement: Requirement) -> Requirement:
-        """Put the project's own requirement in place: what its sources say, or its URL, seen from the lock."""
-        return self._placed(requirement, self._project, self._sources)
+        """Return a requirement of the project with its URL, or that of its sources, relative to the lock."""
+        return self._resolved(requirement, self._project, self._sources)
 
-    def unnamed(self, line: "UnnamedLine") -> Requirement:
-        """Return the requirement of a line that names no project. Raises RequirementsInvalid."""
-        reference = self._anchored(line.reference, self._project, line.origin)
+    def unnamed(self, line: requirements_txt.UnnamedLine) -> Requirement:
+        """Return the requirement of a line without a name. Raises RequirementsInvalid."""
+        reference = self._relative(line.reference, self._project, line.origin)
         if reference.kind == "path" and not reference.is_archive:
             name = self.tree(reference.place, reference.subdirectory, origin=line.origin).facts.name
         else:
             name = _name_of_file(reference, line.origin)
         return Requirement(name=name, extras=line.extras, marker=line.marker, url=str(reference), origin=line.origin)
 
-    def _placed(self, requirement: Requirement, base: Path, sources: Sources) -> Requirement:
+    def _resolved(self, requirement: Requirement, base: Path, sources: Sources) -> Requirement:
         if requirement.url is not None:
-            reference = self._anchored(parse_reference(requirement.url), base, requirement.origin)
+            reference = self._relative(parse_reference(requirement.url), base, requirement.origin)
         elif requirement.name in sources:
             reference = sources[requirement.name]
             if reference.kind == "workspace":
@@ -89,7 +86,7 @@ class LocalTrees:
             return requirement
         return replace(requirement, url=str(reference))
 
-    def _anchored(self, reference: Reference, base: Path, origin: Origin | None) -> Reference:
+    def _relative(self, reference: Reference, base: Path, origin: Origin | None) -> Reference:
         if not reference.is_path:
             return reference
         path = Path(os.path.normpath(base / reference.place))
@@ -101,25 +98,23 @@ class LocalTrees:
     def _settings(self, config: Config, base: Path) -> dict[NormalizedName, Reference]:
         origin = Origin(source=config.source, place="tool.deep-lock.sources")
         return {
-            name: source if source.kind == "workspace" else self._anchored(source, base, origin)
+            name: source if source.kind == "workspace" else self._relative(source, base, origin)
             for name, source in config.sources or ()
             if isinstance(source, Reference)
         }
-
-    # -- workspaces
 
     def _of_workspace(self, requirement: Requirement, reference: Reference, base: Path) -> Reference:
         members = self._workspace(base)
         if requirement.name not in members:
             raise RequirementInvalid(
-                f"{requirement.origin or requirement}: {requirement.name} is to come from the workspace, which has no such member",
-                hint='say where the members are: [tool.deep-lock.workspace] members = ["packages/*"]',
+                f"{requirement.origin or requirement}: {requirement.name} has the workspace as its source, which has no such member",
+                hint='name the members: [tool.deep-lock.workspace] members = ["packages/*"]',
             )
         place = seen_from(self.lock_folder, members[requirement.name])
         return Reference(kind="path", place=place, is_path=True, editable=reference.editable)
 
     def _workspace(self, start: Path) -> Mapping[NormalizedName, Path]:
-        """Return the members of the workspace that a folder is in, the root included; none where it is in none."""
+        """Return the members of the workspace that a folder belongs to, the root included; none without a workspace."""
         if start not in self._workspaces:
             self._workspaces[start] = {}
             for folder in [start, *start.parents][:MAX_PARENTS]:
@@ -129,12 +124,10 @@ class LocalTrees:
                     break
         return self._workspaces[start]
 
-    # -- trees
-
     def tree(self, place: str, subdirectory: str = "", *, origin: Origin | None = None) -> LocalTree:
-        """Read a folder of which the path is seen from the lock.
+        """Read a folder; its path is relative to the lock.
 
-        Raises RequirementsInvalid where there is none, and as `project_tree.read_tree`.
+        Raises RequirementsInvalid where there is no folder, and as `project_tree.read_tree`.
         """
         key = (place, subdirectory)
         if key not in self._known:
@@ -142,7 +135,7 @@ class LocalTrees:
         return self._known[key]
 
     def folder(self, place: str) -> Path:
-        """Return the absolute path of what is seen from the lock."""
+        """Return the absolute path of one that is relative to the lock."""
         return Path(os.path.normpath(self.lock_folder / place))
 
     def _read(self, place: str, subdirectory: str, origin: Origin | None) -> LocalTree:
@@ -151,13 +144,13 @@ class LocalTrees:
         called = f"{place}/{subdirectory}" if subdirectory else place
         try:
             if not folder.is_dir():
-                raise RequirementsInvalid(f"{origin or called}: {called} is no folder")
+                raise RequirementsInvalid(f"{origin or called}: {called} is not a folder")
             files = dict(read_files(folder))
             names = frozenset(files) | frozenset(path.name for path in folder.iterdir() if path.is_file())
         except OSError as error:
             raise RequirementsInvalid(f"{called}: cannot be read: {error.strerror or error}") from None
         if not names & {PYPROJECT, "setup.py", "setup.cfg"}:
-            raise RequirementsInvalid(f"{origin or called}: {called} holds no Python project: no pyproject.toml")
+            raise RequirementsInvalid(f"{origin or called}: {called} has no Python project: no pyproject.toml")
         files.pop("PKG-INFO", None)
         facts = project_tree.read_tree(source_tree.Members(top="", files=files, names=names), called)
         sources = {**self._sources, **self._settings(_config(folder), folder)}
@@ -170,14 +163,14 @@ class LocalTrees:
         return LocalTree(folder=folder, facts=replace(facts, facts=own))
 
     def localized(self, metadata: Metadata, folder: Path, sources: Sources | None = None) -> Metadata:
-        """Put the references in a folder's metadata in place."""
+        """Return a folder's metadata with its references relative to the lock."""
         known = {**self._sources, **self._settings(_config(folder), folder)} if sources is None else sources
         origin = Origin(source=f"{metadata.name} {metadata.version}")
-        texts = [str(self._placed(parse_requirement(text, origin), folder, known)) for text in metadata.requires_dist]
+        texts = [str(self._resolved(parse_requirement(text, origin), folder, known)) for text in metadata.requires_dist]
         return replace(metadata, requires_dist=tuple(texts))
 
     def inputs(self, requirements: Iterable[Requirement]) -> tuple[LockedTree, ...]:
-        """Return what every folder that is named says of itself, and so on, whatever the markers: inputs of the lock."""
+        """Return the facts of every folder that is required, directly or not, whatever the markers: inputs of the lock."""
         found: dict[tuple[str, str], LockedTree] = {}
         queue = list(requirements)
         while queue:
@@ -192,24 +185,31 @@ class LocalTrees:
                 raise ConfigError(f"more than {MAX_TREES} folders depend on each other")
             facts = self.tree(*key, origin=requirement.origin).facts.facts
             known = facts.metadata
-            asked = tuple(map(parse_requirement, known.requires_dist)) if known is not None else ()
+            required = tuple(map(parse_requirement, known.requires_dist)) if known is not None else ()
             found[key] = LockedTree(
                 path=f"{key[0]}/{key[1]}" if key[1] else key[0],
-                requirements=tuple(sorted({str(own) for own in asked})) if known is not None else None,
+                requirements=tuple(sorted({str(own) for own in required})) if known is not None else None,
                 build_requires=tuple(sorted(set(facts.build_system.requires))),
                 requires_python=known.requires_python if known is not None else None,
             )
-            queue += asked
+            queue += required
         return tuple(sorted(found.values(), key=lambda tree: tree.path))
+
+
+def _pyproject(folder: Path) -> dict[str, Any] | None:
+    """Return the document of a folder's pyproject.toml; None where there is none, or one of an insane size."""
+    path = folder / PYPROJECT
+    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+        return None
+    return pyproject.read_toml_bytes(path.read_bytes(), PYPROJECT)
 
 
 def _config(folder: Path) -> Config:
     """Return a folder's own settings."""
-    path = folder / PYPROJECT
-    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+    document = _pyproject(folder)
+    if document is None:
         return Config(source=PYPROJECT)
-    table = pyproject.read_toml(path.read_bytes(), str(path.name))
-    return read_config(pyproject.read_table(table, "tool", "deep-lock"), f"{folder.name}/{PYPROJECT}")
+    return read_config(pyproject.nested_table(document, "tool", "deep-lock"), f"{folder.name}/{PYPROJECT}")
 
 
 def _members(root: Path, patterns: tuple[str, ...]) -> dict[NormalizedName, Path]:
@@ -217,15 +217,9 @@ def _members(root: Path, patterns: tuple[str, ...]) -> dict[NormalizedName, Path
     for pattern in (".", *patterns):
         folders = [root] if pattern == "." else sorted(root.glob(pattern))
         for folder in folders[:MAX_MEMBERS]:
-            path = folder / PYPROJECT
-            if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
-                continue
-            project = pyproject.read_table(pyproject.read_toml(path.read_bytes(), PYPROJECT), "project")
-            name = project.get("name")
-            if isinstance(name, str):
-                own = canonicalize_name(name)
-                if found.setdefault(own, folder) != folder:
-                    raise ConfigError(f"the workspace has two members of the name {own!r}")
+            name = pyproject.nested_table(_pyproject(folder) or {}, "project").get("name")
+            if isinstance(name, str) and found.setdefault(canonicalize_name(name), folder) != folder:
+                raise ConfigError(f"the workspace has two members of the name {canonicalize_name(name)!r}")
     return found
 
 
@@ -239,4 +233,4 @@ def _name_of_file(reference: Reference, origin: Origin) -> NormalizedName:
             return canonicalize_name(name, validate=True)
         except (ValueError, DeepLockError):
             pass
-    raise RequirementsInvalid(f"{origin}: nothing says which project this is", hint="Write NAME @ URL.")
+    raise RequirementsInvalid(f"{origin}: no file names the project", hint="Write NAME @ URL.")

@@ -1,7 +1,6 @@
-"""Poetry's own tables: main dependencies, extras, groups, in PEP 508 terms.
+"""Poetry's own tables: main dependencies, extras, groups, as requirements of PEP 508.
 
-A value that deep-lock cannot honour exactly (a named index) is a fault that names the key: a lock made
-without it would quietly be another project's.
+A value that deep-lock cannot apply exactly (a named index) is a fault that names the key: a lock without it would be wrong.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from operator import and_
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName
 
@@ -18,11 +18,20 @@ from deep_lock.errors import ConfigError, RequirementInvalid, UserError
 from deep_lock.events import Warned
 from deep_lock.models.requirement import MAX_REQUIREMENT_LENGTH, Origin, Requirement
 from deep_lock.parsing.faults import Faults
-from deep_lock.parsing.requirements import check_count, described, is_list_of_strings, read_name
+from deep_lock.parsing.requirements import (
+    check_count,
+    described,
+    is_list_of_strings,
+    read_name,
+    read_names,
+    read_string,
+    read_table,
+)
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import Lines, line_of
 from deep_lock.project.dependency_groups import Include, Items, RawGroups
 from deep_lock.project.poetry_constraints import to_python_marker, to_python_specifier, to_specifier
+from deep_lock.project.project import RuntimeFields
 
 PLACE = "tool.poetry"
 MAIN = f"{PLACE}.dependencies"
@@ -46,11 +55,11 @@ _KNOWN = frozenset(
         *_DIRECT,
     )
 )
-_SOURCE_HINT = 'Say it to deep-lock in its own table: [tool.deep-lock.sources] NAME = { index = "..." }.'
+_SOURCE_HINT = 'Write it in the table of deep-lock: [tool.deep-lock.sources] NAME = { index = "..." }.'
 
 
-class Wish(Struct, frozen=True, kw_only=True):
-    """One requirement, and whether only an extra brings it in."""
+class _Dependency(Struct, frozen=True, kw_only=True):
+    """One requirement, and whether only an extra requires it."""
 
     requirement: Requirement
     optional: bool
@@ -58,48 +67,46 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class Poetry(Struct, frozen=True, kw_only=True):
-    """What ``[tool.poetry]`` says, self-references left as they are."""
+    """What ``[tool.poetry]`` states."""
 
-    name: NormalizedName | None = None
-    version: str | None = None
-    requires_python: str | None = None
-    dependencies: tuple[Requirement, ...] = ()
-    extras: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
+    fields: RuntimeFields = RuntimeFields()
     groups: RawGroups = field(default_factory=dict)
     sources: Mapping[NormalizedName, str] = field(default_factory=dict)
     """Direct references of the main dependencies."""
     prerelease_names: frozenset[NormalizedName] = frozenset()
     package_mode: bool = True
-    notes: tuple[Warned, ...] = ()
 
 
 def read_poetry(table: Any, lines: Lines, faults: Faults) -> Poetry:
     """Read the ``[tool.poetry]`` table; what is wrong goes to ``faults``.
 
-    Beside a ``[project]`` table it only adds what PEP 508 cannot say, direct references among it.
+    Where there is a ``[project]`` table only what PEP 508 cannot express is taken from it, such as direct references.
     """
     if not isinstance(table, dict):
         faults.add(f"{PLACE} must be a table, not {described(table)}")
         return Poetry()
     reading = _Reading(lines=lines, faults=faults)
-    wishes = _read_main(table.get("dependencies", {}), reading)
+    dependencies = _read_main(table.get("dependencies", {}), reading)
     version = table.get("version")
-    return Poetry(
+    fields = RuntimeFields(
         name=_read_project_name(table.get("name"), faults),
         version=version if isinstance(version, str) and version not in {"", "0", "0.0.0"} else None,
         requires_python=_read_python(table, faults),
-        dependencies=tuple(wish.requirement for wish in wishes if not wish.optional),
-        extras=_read_extras(table.get("extras", {}), wishes, reading),
-        groups=_read_groups(table, reading),
-        sources={wish.requirement.name: url for wish in wishes if (url := wish.requirement.url) is not None},
+        dependencies=tuple(own.requirement for own in dependencies if not own.optional),
+        extras=_read_extras(table.get("extras", {}), dependencies, reading),
+    )
+    groups = _read_groups(table, reading)
+    return Poetry(
+        fields=replace(fields, notes=tuple(reading.notes)),
+        groups=groups,
+        sources={own.requirement.name: url for own in dependencies if (url := own.requirement.url) is not None},
         prerelease_names=frozenset(reading.prereleases),
         package_mode=table.get("package-mode", True) is not False,
-        notes=tuple(reading.notes),
     )
 
 
 class _Reading(Struct, kw_only=True):
-    """What the parts of one reading share."""
+    """What the readers of the parts share."""
 
     lines: Lines
     faults: Faults
@@ -108,13 +115,10 @@ class _Reading(Struct, kw_only=True):
 
 
 def _read_project_name(value: Any, faults: Faults) -> NormalizedName | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        faults.add(f"{PLACE}.name must be a string, not {described(value)}")
-        return None
-    with faults.collecting(PLACE):
-        return read_name(value, "the project name")
+    text = read_string(value, f"{PLACE}.name", faults)
+    if text is not None:
+        with faults.collecting(PLACE):
+            return read_name(text, "the project name")
     return None
 
 
@@ -123,57 +127,50 @@ def _read_python(table: dict[str, Any], faults: Faults) -> str | None:
     value = main.get("python") if isinstance(main, dict) else None
     if isinstance(value, dict):
         value = value.get("version")
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        faults.add(f"{MAIN}.python must be a string, not {described(value)}")
-        return None
-    with faults.collecting(f"{MAIN}.python"):
-        return to_python_specifier(value) or None
+    text = read_string(value, f"{MAIN}.python", faults)
+    if text is not None:
+        with faults.collecting(f"{MAIN}.python"):
+            return to_python_specifier(text) or None
     return None
 
 
-def _read_main(value: Any, reading: _Reading) -> list[Wish]:
-    if not isinstance(value, dict):
-        reading.faults.add(f"{MAIN} must be a table, not {described(value)}")
-        return []
-    wishes: list[Wish] = []
-    for name, wanted in value.items():
+def _read_main(value: Any, reading: _Reading) -> list[_Dependency]:
+    dependencies: list[_Dependency] = []
+    for name, wanted in read_table(value, MAIN, reading.faults).items():
         if name.lower() == "python":
             continue
         with reading.faults.collecting():
-            wishes.extend(_read_dependency(name, wanted, MAIN, reading))
-    check_count(len(wishes), f"{reading.faults.source}: {MAIN}")
-    return wishes
+            dependencies.extend(_read_dependency(name, wanted, MAIN, reading))
+    check_count(len(dependencies), f"{reading.faults.source}: {MAIN}")
+    return dependencies
 
 
-def _read_extras(value: Any, wishes: list[Wish], reading: _Reading) -> Mapping[NormalizedName, tuple[Requirement, ...]]:
+def _read_extras(
+    value: Any, dependencies: list[_Dependency], reading: _Reading
+) -> Mapping[NormalizedName, tuple[Requirement, ...]]:
     """Read ``[tool.poetry.extras]``: names of dependencies, most of them optional ones."""
     place = f"{PLACE}.extras"
-    if not isinstance(value, dict):
-        reading.faults.add(f"{place} must be a table, not {described(value)}")
-        return {}
     extras: dict[NormalizedName, tuple[Requirement, ...]] = {}
-    for spelling, names in value.items():
+    table = read_table(value, place, reading.faults)
+    for extra, spelling, names in read_names(table, "extra", place, reading.faults):
         with reading.faults.collecting(place):
-            extra = read_name(spelling, "the extra")
-            if extra in extras:
-                reading.faults.add(f"{place}: {shown(spelling)} stands twice after normalisation")
             if not is_list_of_strings(names):
                 reading.faults.add(f"{place}.{spelling} must be a list of strings, not {described(names)}")
                 continue
             check_count(len(names), f"{reading.faults.source}: {place}.{spelling}")
-            extras[extra] = _members(f"{place}.{spelling}", names, wishes, reading)
+            extras[extra] = _members(f"{place}.{spelling}", names, dependencies, reading)
     return extras
 
 
-def _members(place: str, names: list[str], wishes: list[Wish], reading: _Reading) -> tuple[Requirement, ...]:
+def _members(
+    place: str, names: list[str], dependencies: list[_Dependency], reading: _Reading
+) -> tuple[Requirement, ...]:
     found: list[Requirement] = []
     for spelling in names:
         name = read_name(spelling, "the dependency")
-        asked = [wish.requirement for wish in wishes if wish.requirement.name == name]
-        found.extend(asked)
-        if not asked:
+        found_here = [own.requirement for own in dependencies if own.requirement.name == name]
+        found.extend(found_here)
+        if not found_here:
             reading.notes.append(
                 Warned(
                     code="unknown-extra-member",
@@ -186,17 +183,12 @@ def _members(place: str, names: list[str], wishes: list[Wish], reading: _Reading
 
 def _read_groups(table: dict[str, Any], reading: _Reading) -> RawGroups:
     """Read ``group.NAME.dependencies`` and the older ``dev-dependencies``, which is the group "dev"."""
-    groups: dict[NormalizedName, Items | str] = {}
-    tables = table.get("group", {})
-    if not isinstance(tables, dict):
-        reading.faults.add(f"{PLACE}.group must be a table, not {described(tables)}")
-        tables = {}
-    for spelling, group in tables.items():
-        with reading.faults.collecting(f"{PLACE}.group"):
-            name = read_name(spelling, "the group")
-            if name in groups:
-                reading.faults.add(f"{PLACE}.group: {shown(spelling)} stands twice after normalisation")
-            groups[name] = _lazily(_read_group, group, f"{PLACE}.group.{spelling}", reading)
+    place = f"{PLACE}.group"
+    tables = read_table(table.get("group", {}), place, reading.faults)
+    groups = {
+        name: _lazily(_read_group, group, f"{place}.{spelling}", reading)
+        for name, spelling, group in read_names(tables, "group", place, reading.faults)
+    }
     if "dev-dependencies" in table:
         dev = _lazily(_read_members, table["dev-dependencies"], f"{PLACE}.dev-dependencies", reading)
         dev_name = read_name("dev", "the group")
@@ -206,7 +198,7 @@ def _read_groups(table: dict[str, Any], reading: _Reading) -> RawGroups:
 
 
 def _lazily(read: Callable[[Any, str, _Reading], Items], value: Any, place: str, reading: _Reading) -> Items | str:
-    """A group that cannot be read is a fault for who selects it only, as PEP 735 wants it of its own groups."""
+    """Return the error of a group that cannot be read: it is a fault only where the group is selected (PEP 735)."""
     try:
         return read(value, place, reading)
     except UserError as error:
@@ -230,27 +222,27 @@ def _read_members(value: Any, place: str, reading: _Reading) -> Items:
         raise RequirementInvalid(f"{reading.faults.source}: {place} must be a table, not {described(value)}")
     check_count(len(value), f"{reading.faults.source}: {place}")
     return tuple(
-        wish.requirement
+        own.requirement
         for name, wanted in value.items()
         if name.lower() != "python"
-        for wish in _read_dependency(name, wanted, place, reading)
+        for own in _read_dependency(name, wanted, place, reading)
     )
 
 
-def _read_dependency(spelling: str, value: Any, place: str, reading: _Reading) -> list[Wish]:
-    """Read one dependency: a constraint, a table, or a list of tables of which each holds somewhere else."""
+def _read_dependency(spelling: str, value: Any, place: str, reading: _Reading) -> list[_Dependency]:
+    """Read one dependency: a constraint, a table, or a list of tables for different environments."""
     origin = Origin(source=reading.faults.source, place=place, line=line_of(reading.lines.keys, spelling, place))
     try:
         name = read_name(spelling, "the dependency")
         tables = value if isinstance(value, list) else [value]
-        wishes = [_read_wish(name, {"version": one} if isinstance(one, str) else one, origin) for one in tables]
+        dependencies = [_read_entry(name, {"version": one} if isinstance(one, str) else one, origin) for one in tables]
     except RequirementInvalid as error:
         raise RequirementInvalid(f"{origin}: {spelling}: {error.message}", hint=error.hint) from None
-    reading.prereleases.update(wish.requirement.name for wish in wishes if wish.prereleases)
-    return wishes
+    reading.prereleases.update(own.requirement.name for own in dependencies if own.prereleases)
+    return dependencies
 
 
-def _read_wish(name: NormalizedName, table: Any, origin: Origin) -> Wish:
+def _read_entry(name: NormalizedName, table: Any, origin: Origin) -> _Dependency:
     if not isinstance(table, dict):
         raise RequirementInvalid(f"must be a constraint or a table, not {described(table)}")
     if "source" in table:
@@ -267,7 +259,7 @@ def _read_wish(name: NormalizedName, table: Any, origin: Origin) -> Wish:
         url=_read_direct(table),
         origin=origin,
     )
-    return Wish(
+    return _Dependency(
         requirement=requirement,
         optional=table.get("optional", False) is True,
         prereleases=table.get("allow-prereleases", False) is True,
@@ -275,14 +267,14 @@ def _read_wish(name: NormalizedName, table: Any, origin: Origin) -> Wish:
 
 
 def _read_direct(table: dict[str, Any]) -> str | None:
-    """Read a path, a repository or a URL; "develop" is Poetry's word for editable."""
-    said = sorted(set(_DIRECT) & set(table))
-    if not said:
+    """Read a path, a repository or a URL; "develop" is Poetry's key for editable."""
+    kinds = sorted(set(_DIRECT) & set(table))
+    if not kinds:
         return None
-    if len(said) > 1:
-        raise RequirementInvalid(f"has {' and '.join(said)}: a project comes from one place")
-    kind = "path" if said[0] == "file" else said[0]
-    entry = {**table, kind: table[said[0]], "editable": table.get("develop", False)}
+    if len(kinds) > 1:
+        raise RequirementInvalid(f"has {' and '.join(kinds)}: a project has one source")
+    kind = "path" if kinds[0] == "file" else kinds[0]
+    entry = {**table, kind: table[kinds[0]], "editable": table.get("develop", False)}
     try:
         return str(read_reference(entry, kind))
     except ConfigError as error:
@@ -303,7 +295,7 @@ def _read_dependency_extras(value: Any) -> frozenset[NormalizedName]:
 
 
 def _read_marker(table: dict[str, Any]) -> Marker | None:
-    """All conditions of one dependency, joined by ``and``."""
+    """Return the conditions of one dependency, joined by ``and``."""
     texts = [_text(table, "markers")]
     if python := _text(table, "python"):
         texts.append(to_python_marker(python))
@@ -315,7 +307,7 @@ def _read_marker(table: dict[str, Any]) -> Marker | None:
 
 def _marker(text: str) -> Marker:
     if len(text) > MAX_REQUIREMENT_LENGTH:
-        raise RequirementInvalid(f"a marker of {len(text)} characters; at most {MAX_REQUIREMENT_LENGTH} are taken")
+        raise RequirementInvalid(f"a marker of {len(text)} characters; at most {MAX_REQUIREMENT_LENGTH} are read")
     try:
         return Marker(text)
     except (InvalidMarker, ValueError, RecursionError):
@@ -336,5 +328,5 @@ def _platform_comparison(text: str) -> str:
     operator = "!=" if wanted.startswith("!=") else "=="
     value = wanted.removeprefix("!=").removeprefix("==").removeprefix("=").strip()
     if not value.isascii() or not value.replace("_", "").replace("-", "").isalnum():
-        raise RequirementInvalid(f"the key 'platform' has {shown(text)}, which is no value of sys.platform")
+        raise RequirementInvalid(f"the key 'platform' has {shown(text)}, which is not a value of sys.platform")
     return f'sys_platform {operator} "{value}"'

@@ -1,7 +1,7 @@
 """Poetry's version constraints as version specifiers (PEP 440) and, for Python, as markers (PEP 508).
 
 A constraint is a union (``||``) of conjunctions. A conjunction of caret, tilde, wildcard and plain comparisons always is
-a specifier set. A union is one only where what it leaves out can be said with ``!=``; otherwise it is an error, never an
+a specifier set. A union is one only where ``!=`` can express what it leaves out; otherwise it is an error, never an
 approximation. For Python, unions become markers joined by ``or``, so nothing is lost.
 """
 
@@ -41,7 +41,7 @@ Conjunction = tuple[Clause, ...]
 
 
 class _Range(Struct, frozen=True, kw_only=True):
-    """All versions between two bounds; None is no bound."""
+    """The versions between two bounds; None is no bound."""
 
     lower: Version | None
     upper: Version | None
@@ -55,9 +55,7 @@ def read_constraint(text: str) -> tuple[Conjunction, ...]:
     Raises RequirementInvalid, or LimitExceeded.
     """
     if len(text) > MAX_CONSTRAINT_LENGTH:
-        raise LimitExceeded(
-            f"a version constraint of {len(text)} characters; at most {MAX_CONSTRAINT_LENGTH} are taken"
-        )
+        raise LimitExceeded(f"a version constraint of {len(text)} characters; at most {MAX_CONSTRAINT_LENGTH} are read")
     return tuple(_read_conjunction(part, text) for part in re.split(r"\|\|?", text))
 
 
@@ -147,14 +145,14 @@ def _checked(clauses: Conjunction, whole: str) -> Conjunction:
 
 
 def _next_breaking(version: Version) -> str:
-    """The release from which a caret no longer holds: the leftmost number that is not zero goes up."""
+    """Return the first release that a caret excludes: the leftmost number that is not zero goes up."""
     considered = version.release[:3]
     place = next((place for place, number in enumerate(considered) if number), len(considered) - 1)
     return _bump(version, place)
 
 
 def _bump(version: Version, place: int) -> str:
-    """The release with the number at ``place`` one higher and zeros behind it: Poetry writes them to its metadata."""
+    """Return the release with the number at ``place`` one higher and zeros after it: Poetry writes them to its metadata."""
     release = [*version.release[:place], version.release[place] + 1, *(0 for _ in version.release[place + 1 :])]
     epoch = f"{version.epoch}!" if version.epoch else ""
     return epoch + ".".join(map(str, release))
@@ -165,27 +163,27 @@ def _specifier(clauses: Conjunction) -> SpecifierSet:
 
 
 def _united(union: tuple[Conjunction, ...], text: str) -> Conjunction:
-    """One conjunction for a union: its outer bounds, and what lies between its ranges excluded."""
+    """Return one conjunction for a union: its outer bounds, and exclusions of what is between its ranges."""
     ranges = [one for one in (_range(part, text) for part in union) if not _is_empty(one)]
     if not ranges:
         raise _inexpressible(text)
     ranges.sort(key=lambda one: (one.lower is not None, one.lower or _ZERO, not one.with_lower))
-    reach, *rest = ranges
+    merged, *rest = ranges
     clauses: list[Clause] = []
-    if reach.lower is not None:
-        clauses.append(Clause(operator=">=" if reach.with_lower else ">", version=str(reach.lower)))
+    if merged.lower is not None:
+        clauses.append(Clause(operator=">=" if merged.with_lower else ">", version=str(merged.lower)))
     for following in rest:
-        clauses.extend(_between(reach, following, text))
-        reach = _farther(reach, following)
-    if reach.upper is not None:
-        clauses.append(Clause(operator="<=" if reach.with_upper else "<", version=str(reach.upper)))
+        clauses.extend(_between(merged, following, text))
+        merged = _farther(merged, following)
+    if merged.upper is not None:
+        clauses.append(Clause(operator="<=" if merged.with_upper else "<", version=str(merged.upper)))
     if len(clauses) > MAX_EXCLUSIONS:
         raise _inexpressible(text)
     return tuple(clauses)
 
 
 def _range(part: Conjunction, text: str) -> _Range:
-    """The one range that a conjunction is; raises where it has holes."""
+    """Return the one range of a conjunction; raises where it has holes."""
     lower: tuple[Version, bool] | None = None
     upper: tuple[Version, bool] | None = None
     for clause in part:
@@ -227,16 +225,16 @@ def _is_empty(one: _Range) -> bool:
     return one.lower > one.upper or (one.lower == one.upper and not (one.with_lower and one.with_upper))
 
 
-def _between(reach: _Range, following: _Range, text: str) -> list[Clause]:
-    """What must be excluded between two ranges, the second of which begins no earlier."""
-    if reach.upper is None or following.lower is None or following.lower < reach.upper:
+def _between(merged: _Range, following: _Range, text: str) -> list[Clause]:
+    """Return what must be excluded between two ranges, the second of which begins no earlier."""
+    if merged.upper is None or following.lower is None or following.lower < merged.upper:
         return []
-    if following.lower == reach.upper:
-        touching = reach.with_upper or following.with_lower
-        return [] if touching else [Clause(operator="!=", version=str(reach.upper))]
-    if reach.with_upper or not following.with_lower:
+    if following.lower == merged.upper:
+        touching = merged.with_upper or following.with_lower
+        return [] if touching else [Clause(operator="!=", version=str(merged.upper))]
+    if merged.with_upper or not following.with_lower:
         raise _inexpressible(text)
-    return _exclusions(reach.upper, following.lower, text)
+    return _exclusions(merged.upper, following.lower, text)
 
 
 def _farther(one: _Range, other: _Range) -> _Range:
@@ -301,7 +299,7 @@ def _python_comparison(clause: Clause) -> str:
 
 
 def _series_comparison(operator: str, series: str) -> str:
-    """``3.9.*`` is what python_version calls 3.9; it has no word for ``3.*``."""
+    """``3.9.*`` is what python_version calls 3.9; it has no value for ``3.*``."""
     precision = len(Version(series).release)
     if precision == 1:
         after = _bump(Version(series), 0)

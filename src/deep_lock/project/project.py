@@ -13,7 +13,8 @@ from packaging.utils import NormalizedName
 from deep_lock.errors import LimitExceeded
 from deep_lock.events import Warned
 from deep_lock.models.build_system import BuildSystem
-from deep_lock.models.requirement import Requirement
+from deep_lock.models.requirement import Origin, Requirement, parse_requirement
+from deep_lock.parsing.build_system import DEFAULT_BUILD_SYSTEM
 from deep_lock.parsing.requirements import check_count
 
 Named = tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]
@@ -23,8 +24,8 @@ Named = tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]
 class Project(Struct, frozen=True, kw_only=True):
     """One project, read from one file (and from files that this one names).
 
-    Every requirement knows where it was written. None of them names the project itself: what it asks of its own extras
-    stands in their place, under the markers on the way.
+    Every requirement knows where it was written. None of them names the project itself: a requirement on its own extras
+    is replaced by what they require, under the markers on the way.
     """
 
     source: str
@@ -40,7 +41,7 @@ class Project(Struct, frozen=True, kw_only=True):
     groups: Named = ()
     """PEP 735, with includes expanded in place."""
     broken_groups: tuple[tuple[NormalizedName, str], ...] = ()
-    """Groups that cannot be read, with the reason: a fault only for who selects one (PEP 735)."""
+    """Groups that cannot be read, with the reason: a fault only where one is selected (PEP 735)."""
     unknown: frozenset[str] = frozenset()
     """Which of "dependencies" and "optional-dependencies" are dynamic, and known to the build backend only (PEP 621)."""
     build_system: BuildSystem | None = None
@@ -52,7 +53,33 @@ class Project(Struct, frozen=True, kw_only=True):
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The raw ``[tool.deep-lock]`` table."""
     notes: tuple[Warned, ...] = ()
-    """What is no fault, and yet worth telling."""
+    """Warnings: no faults, but worth knowing."""
+
+
+UNKNOWN_FIELDS = frozenset({"dependencies", "optional-dependencies"})
+
+
+class RuntimeFields(Struct, frozen=True, kw_only=True):
+    """The runtime side of a project as one table or file states it, self-references left as they are."""
+
+    name: NormalizedName | None = None
+    version: str | None = None
+    requires_python: str | None = None
+    dependencies: tuple[Requirement, ...] = ()
+    extras: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
+    """Those of UNKNOWN_FIELDS that only the build backend knows."""
+    notes: tuple[Warned, ...] = ()
+
+
+Build = tuple[BuildSystem | None, tuple[Requirement, ...]]
+"""A build system, and its requirements with their origins."""
+
+
+def default_build(source: str) -> Build:
+    """Return how a tree without [build-system] is built (PEP 517)."""
+    origin = Origin(source=source, place="build-system.requires (default)")
+    return DEFAULT_BUILD_SYSTEM, tuple(parse_requirement(text, origin) for text in DEFAULT_BUILD_SYSTEM.requires)
 
 
 Markers = tuple[Marker, ...]
@@ -69,16 +96,16 @@ def expand_self_references(
     base: tuple[Requirement, ...] = (),
     on_unknown: Callable[[Requirement, NormalizedName], None],
 ) -> tuple[Requirement, ...]:
-    """Replace each requirement on ``name`` by what it asks for, in place, under the markers on the way.
+    """Replace each requirement on ``name`` by what it requires, in place, under the markers on the way.
 
-    ``inside`` is the extra that the list itself defines. ``base`` is what the bare name asks for: the project's
+    ``inside`` is the extra that the list itself defines. ``base`` is what the bare name requires: the project's
     dependencies, where the list does not belong to the project anyway (a dependency group).
     Raises LimitExceeded where nested extras multiply beyond reason.
     """
     if not any(requirement.name == name for requirement in requirements):
         return requirements
     found: list[Requirement] = []
-    reached: dict[NormalizedName | None, list[frozenset[Marker]]] = {inside: [frozenset()]} if inside else {}
+    seen: dict[NormalizedName | None, list[frozenset[Marker]]] = {inside: [frozenset()]} if inside else {}
     pending: list[tuple[Requirement, Markers]] = [(requirement, ()) for requirement in reversed(requirements)]
     steps = 0
     while pending:
@@ -89,7 +116,7 @@ def expand_self_references(
         markers = outer if marker is None or marker in outer else (*outer, marker)
         if len(markers) > MAX_NESTED_MARKERS:
             raise LimitExceeded(f"{name}: extras nested more than {MAX_NESTED_MARKERS} deep, each with a marker")
-        held = frozenset(markers)
+        markers_here = frozenset(markers)
         if requirement.name != name:
             found.append(replace(requirement, marker=reduce(and_, markers) if markers else None))
             continue
@@ -97,10 +124,10 @@ def expand_self_references(
             if extra is not None and extra not in extras:
                 on_unknown(requirement, extra)
                 continue
-            # Reached before under weaker markers: nothing new, and the end of every cycle.
-            if any(earlier <= held for earlier in reached.get(extra, [])):
+            # Seen before under weaker markers: nothing new, and the end of every cycle.
+            if any(earlier <= markers_here for earlier in seen.get(extra, [])):
                 continue
-            reached.setdefault(extra, []).append(held)
-            asked = base if extra is None else extras[extra]
-            pending.extend((child, markers) for child in reversed(asked))
+            seen.setdefault(extra, []).append(markers_here)
+            required = base if extra is None else extras[extra]
+            pending.extend((child, markers) for child in reversed(required))
     return tuple(found)

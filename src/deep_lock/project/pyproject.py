@@ -1,14 +1,13 @@
 """pyproject.toml of the user's own project: ``[project]`` (PEP 621), groups (PEP 735), Poetry's tables, the build system.
 
-Whatever only a build backend knows is not guessed: it is read where a file says it plainly, else it is a fault.
+What only a build backend knows is not guessed: it is read where a file states it plainly, else it is unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
@@ -17,28 +16,33 @@ from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Warned
 from deep_lock.models.build_system import LEGACY_BACKEND
 from deep_lock.models.requirement import Requirement
+from deep_lock.parsing import build_system as build_table
 from deep_lock.parsing.faults import Faults
 from deep_lock.parsing.requirements import (
     described,
     is_list_of_strings,
     read_name,
+    read_names,
     read_python_specifier,
     read_requirement_list,
+    read_string,
+    read_table,
 )
 from deep_lock.parsing.text import Opener, notes_on_characters, shown
 from deep_lock.parsing.toml import Lines, read_toml
 from deep_lock.project import poetry as poetry_table
 from deep_lock.project import setuptools
-from deep_lock.project.build_system import read_build_system
 from deep_lock.project.dependency_groups import PLACE as GROUPS
 from deep_lock.project.dependency_groups import RawGroups, expand_groups, read_groups
-from deep_lock.project.project import Named, Project, expand_self_references
-from deep_lock.project.setuptools import unknown_fields
-
-if TYPE_CHECKING:
-    from deep_lock.project.poetry import Poetry
-    from deep_lock.project.setuptools import Dynamic
-
+from deep_lock.project.project import (
+    UNKNOWN_FIELDS,
+    Build,
+    Named,
+    Project,
+    RuntimeFields,
+    default_build,
+    expand_self_references,
+)
 
 _PLACES = (
     ("poetry", "source"),
@@ -59,7 +63,7 @@ def notes_on_foreign_settings(tools: dict[str, Any], source: str) -> tuple[Warne
         Warned(
             code="foreign-setting-unused",
             subject=f"{source} [tool.{tool}.{key}]",
-            message="is another tool's setting and is not used: say it in [tool.deep-lock] where deep-lock should know",
+            message="is another tool's setting and is not used: write it in [tool.deep-lock] if deep-lock should use it",
         )
         for tool, key in _PLACES
         if isinstance(table := tools.get(tool), dict) and table.get(key)
@@ -72,18 +76,6 @@ _NO_PROJECT_HINT = (
     "Write a [project] table with name, version and dependencies, or [dependency-groups], "
     "or give a requirements file with -r."
 )
-
-
-class _Core(Struct, frozen=True, kw_only=True):
-    """The runtime side, self-references left as they are."""
-
-    name: NormalizedName | None = None
-    version: str | None = None
-    requires_python: str | None = None
-    dependencies: tuple[Requirement, ...] = ()
-    extras: Mapping[NormalizedName, tuple[Requirement, ...]] = field(default_factory=dict)
-    unknown: frozenset[str] = frozenset()
-    notes: tuple[Warned, ...] = ()
 
 
 class _Document(Struct, frozen=True, kw_only=True):
@@ -99,13 +91,13 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
     """Read a pyproject.toml.
 
     ``opener`` opens what the file names: setup.cfg and requirement files of setuptools' dynamic fields. Without it those
-    fields are faults. ``package`` overrules the file on whether the project is built (``deep-lock.toml`` may say so).
+    fields are faults. ``package`` overrules the file on whether the project is built (``deep-lock.toml`` may set it).
     Raises ProjectInvalid with all faults of the file, or LimitExceeded.
     """
     table, lines = read_toml(text, source, ProjectInvalid)
     document = _Document(table=table, lines=lines, faults=Faults(source, ProjectInvalid), opener=opener)
-    tools = _subtable(table, "tool", document.faults)
-    settings = _subtable(tools, "deep-lock", document.faults, "tool.")
+    tools = read_table(table.get("tool", {}), "tool", document.faults)
+    settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", document.faults)
     poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults) if "poetry" in tools else None
     core = _read_core(document, tools, poetry)
     raw_groups = _read_all_groups(document, poetry)
@@ -113,12 +105,12 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
         package = _wants_package(settings, poetry)
     if package is None and core.unknown and "project" not in table:
         package = True  # it is described by its setup.py alone, and that is a part of its build
-    build_system, build_requires = read_build_system(table, lines, document.faults, package=package)
+    build_system, build_requires = _read_build(document, package=package)
     if build_system is None:
         for key in sorted(core.unknown):
             document.faults.add(
-                f"project.{key} is dynamic, and there is no build backend to ask: the project is not a package",
-                hint=f"Write project.{key} in the file; what is written is not in project.dynamic.",
+                f"project.{key} is dynamic, and there is no build backend that knows it: the project is not a package",
+                hint=f"Write project.{key} in the file, and take it out of project.dynamic.",
             )
     document.faults.raise_any()
     notes: list[Warned] = []
@@ -141,93 +133,82 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
     )
 
 
-def _subtable(table: dict[str, Any], key: str, faults: Faults, parent: str = "") -> dict[str, Any]:
-    value = table.get(key, {})
-    if isinstance(value, dict):
-        return value
-    faults.add(f"{parent}{key} must be a table, not {described(value)}")
-    return {}
+def _read_build(document: _Document, *, package: bool | None) -> Build:
+    """Read how the project is built. Without the table it is virtual, unless ``package`` demands the default backend.
+
+    Where ``package`` is False, nothing is built in any case.
+    """
+    key, faults = build_table.KEY, document.faults
+    if package is False or (key not in document.table and not package):
+        return None, ()
+    if key not in document.table:
+        return default_build(faults.source)
+    system = build_table.read_build_system(document.table[key], faults)
+    if system is None:
+        return None, ()
+    return system, read_requirement_list(system.requires, f"{key}.requires", document.lines, faults)
 
 
-def _wants_package(settings: dict[str, Any], poetry: Poetry | None) -> bool | None:
-    said = settings.get("package")
-    if isinstance(said, bool):
-        return said
+def _wants_package(settings: dict[str, Any], poetry: poetry_table.Poetry | None) -> bool | None:
+    wanted = settings.get("package")
+    if isinstance(wanted, bool):
+        return wanted
     return False if poetry is not None and not poetry.package_mode else None
 
 
-def _read_core(document: _Document, tools: dict[str, Any], poetry: Poetry | None) -> _Core:
+def _read_core(document: _Document, tools: dict[str, Any], poetry: poetry_table.Poetry | None) -> RuntimeFields:
     if "project" in document.table:
         return _read_project_table(document, tools, poetry)
     if poetry is not None:
-        return _from_poetry(poetry)
-    return _read_without_table(document, tools)
-
-
-def _read_without_table(document: _Document, tools: dict[str, Any]) -> _Core:
-    """No ``[project]`` and no Poetry: setup.cfg and setup.py may describe the project, or there are groups alone."""
-    said = _setuptools(document, tools, frozenset())
-    if said is not None and (said.has_setup_cfg or (said.has_setup_py and GROUPS not in document.table)):
-        return _Core(
-            name=said.name,
-            version=said.version,
-            requires_python=said.requires_python,
-            dependencies=said.dependencies or (),
-            extras=said.extras or {},
-            unknown=unknown_fields(said.dependencies, said.extras),
-        )
-    if GROUPS not in document.table:
+        return poetry.fields
+    # setup.cfg and setup.py may describe the project, or there are groups alone
+    found = _read_setuptools(document, tools, frozenset())
+    has_groups = GROUPS in document.table
+    if found is not None and (found.has_setup_cfg or (found.has_setup_py and not has_groups)):
+        return found.fields
+    if not has_groups:
         document.faults.add("describes no project: no [project] table", hint=_NO_PROJECT_HINT)
-    if said is not None and said.has_setup_py:
+    if found is not None and found.has_setup_py:
         message = "describes a project whose dependencies only code knows: they are not locked, the groups alone are"
-        return _Core(notes=(Warned(code="setup-py-unread", subject=setuptools.SETUP_PY, message=message),))
-    return _Core()
+        return RuntimeFields(notes=(Warned(code="setup-py-unread", subject=setuptools.SETUP_PY, message=message),))
+    return RuntimeFields()
 
 
-def _from_poetry(poetry: Poetry) -> _Core:
-    return _Core(
-        name=poetry.name,
-        version=poetry.version,
-        requires_python=poetry.requires_python,
-        dependencies=poetry.dependencies,
-        extras=poetry.extras,
-        notes=poetry.notes,
-    )
-
-
-def _read_project_table(document: _Document, tools: dict[str, Any], poetry: Poetry | None) -> _Core:
+def _read_project_table(
+    document: _Document, tools: dict[str, Any], poetry: poetry_table.Poetry | None
+) -> RuntimeFields:
     faults = document.faults
     table = document.table["project"]
     if not isinstance(table, dict):
         faults.add(f"project must be a table, not {described(table)}")
-        return _Core()
+        return RuntimeFields()
     dynamic = _read_dynamic(table.get("dynamic", []), faults)
-    is_poetrys = poetry is not None and "poetry" in _backend(document)
-    instead = _from_poetry(poetry) if poetry and is_poetrys else _from_setuptools(document, tools, dynamic)
-    name = _read_project_name(table, faults)
-    static = _Core(
-        name=name,
+    if poetry is not None and "poetry" in _backend(document):
+        backend = poetry.fields
+    else:
+        backend = _from_setuptools(document, tools, dynamic)
+    listed = table.get("dependencies", [])
+    static = RuntimeFields(
+        name=_read_project_name(table, faults),
         version=_read_version(table.get("version"), faults),
         requires_python=read_python_specifier(table.get("requires-python"), "project.requires-python", faults),
-        dependencies=read_requirement_list(
-            table.get("dependencies", []), "project.dependencies", document.lines, faults, direct=True
-        ),
+        dependencies=read_requirement_list(listed, "project.dependencies", document.lines, faults, direct=True),
         extras=_read_extras(table.get("optional-dependencies", {}), document.lines, faults),
     )
-    return _Core(
-        name=name,
-        version=instead.version if "version" in dynamic else static.version,
-        requires_python=instead.requires_python if "requires-python" in dynamic else static.requires_python,
-        dependencies=instead.dependencies if "dependencies" in dynamic else _directed(static.dependencies, poetry),
-        extras=instead.extras
+    return RuntimeFields(
+        name=static.name,
+        version=backend.version if "version" in dynamic else static.version,
+        requires_python=backend.requires_python if "requires-python" in dynamic else static.requires_python,
+        dependencies=backend.dependencies if "dependencies" in dynamic else _directed(static.dependencies, poetry),
+        extras=backend.extras
         if "optional-dependencies" in dynamic
         else {extra: _directed(own, poetry) for extra, own in static.extras.items()},
-        unknown=instead.unknown,
-        notes=_notes_on_dynamic(dynamic, instead, faults.source),
+        unknown=backend.unknown,
+        notes=_notes_on_dynamic(dynamic, backend, faults.source),
     )
 
 
-def _directed(requirements: tuple[Requirement, ...], poetry: Poetry | None) -> tuple[Requirement, ...]:
+def _directed(requirements: tuple[Requirement, ...], poetry: poetry_table.Poetry | None) -> tuple[Requirement, ...]:
     """Add the direct references that Poetry's table has for them."""
     urls = poetry.sources if poetry is not None else {}
     return tuple(
@@ -235,39 +216,33 @@ def _directed(requirements: tuple[Requirement, ...], poetry: Poetry | None) -> t
     )
 
 
-def _notes_on_dynamic(dynamic: frozenset[str], instead: _Core, source: str) -> tuple[Warned, ...]:
-    if "requires-python" not in dynamic or instead.requires_python is not None:
+def _notes_on_dynamic(dynamic: frozenset[str], backend: RuntimeFields, source: str) -> tuple[Warned, ...]:
+    if "requires-python" not in dynamic or backend.requires_python is not None:
         return ()
-    message = "is dynamic: only the build backend knows it, so deep-lock goes on as if every Python were admitted"
+    message = "is dynamic: only the build backend knows it, so deep-lock assumes that every Python is allowed"
     return (Warned(code="requires-python-dynamic", subject=f"{source} [project.requires-python]", message=message),)
 
 
-def _from_setuptools(document: _Document, tools: dict[str, Any], dynamic: frozenset[str]) -> _Core:
-    """What setuptools' own files say of the dynamic fields; what nothing says is a fault where it matters."""
-    wanted = dynamic & {"dependencies", "optional-dependencies"}
-    said = _setuptools(document, tools, dynamic) if wanted or "requires-python" in dynamic else None
-    dependencies = said.dependencies if said else None
-    extras = said.extras if said else None
-    missing = wanted - ({"dependencies"} if dependencies is not None else set())
-    missing -= {"optional-dependencies"} if extras is not None else set()
-    return _Core(
-        version=said.version if said else None,
-        requires_python=said.requires_python if said else None,
-        dependencies=dependencies or (),
-        extras=extras or {},
-        unknown=frozenset(missing),
-    )
+def _from_setuptools(document: _Document, tools: dict[str, Any], dynamic: frozenset[str]) -> RuntimeFields:
+    """Read the dynamic fields out of setuptools' own files; what no file states is unknown."""
+    wanted = dynamic & UNKNOWN_FIELDS
+    found = _read_setuptools(document, tools, dynamic) if wanted or "requires-python" in dynamic else None
+    if found is None:
+        return RuntimeFields(unknown=wanted)
+    return replace(found.fields, unknown=wanted & found.fields.unknown)
 
 
-def _setuptools(document: _Document, tools: dict[str, Any], dynamic: frozenset[str]) -> Dynamic | None:
-    """Ask setuptools' files, if setuptools builds the project and the caller opens files."""
+def _read_setuptools(
+    document: _Document, tools: dict[str, Any], dynamic: frozenset[str]
+) -> setuptools.StaticFields | None:
+    """Read setuptools' files, if setuptools builds the project and the caller opens files."""
     if document.opener is None or not _backend(document).startswith("setuptools.build_meta"):
         return None
     return setuptools.read_setuptools_dynamic(tools.get("setuptools"), dynamic, document.faults, document.opener)
 
 
 def _backend(document: _Document) -> str:
-    """The backend as far as it can be told before faults are found in its table."""
+    """Return the backend as far as it is known before its table is checked."""
     build = document.table.get("build-system")
     backend = build.get("build-backend", LEGACY_BACKEND) if isinstance(build, dict) else LEGACY_BACKEND
     return backend if isinstance(backend, str) else ""
@@ -283,48 +258,34 @@ def _read_dynamic(value: Any, faults: Faults) -> frozenset[str]:
 
 
 def _read_project_name(table: dict[str, Any], faults: Faults) -> NormalizedName | None:
-    value = table.get("name")
-    if value is None:
+    if "name" not in table:
         faults.add("project.name is missing", hint='Write name = "..." in the [project] table.')
-        return None
-    if not isinstance(value, str):
-        faults.add(f"project.name must be a string, not {described(value)}")
-        return None
-    with faults.collecting():
-        return read_name(value, "project.name")
+    text = read_string(table.get("name"), "project.name", faults)
+    if text is not None:
+        with faults.collecting():
+            return read_name(text, "project.name")
     return None
 
 
 def _read_version(value: Any, faults: Faults) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        faults.add(f"project.version must be a string, not {described(value)}")
+    text = read_string(value, "project.version", faults)
+    if text is None:
         return None
     try:
-        return str(Version(value[:200]))
+        return str(Version(text[:200]))
     except (InvalidVersion, ValueError):
-        faults.add(f"project.version {shown(value)} is not a valid version (PEP 440)")
+        faults.add(f"project.version {shown(text)} is not a valid version (PEP 440)")
         return None
 
 
 def _read_extras(value: Any, lines: Lines, faults: Faults) -> dict[NormalizedName, tuple[Requirement, ...]]:
-    if not isinstance(value, dict):
-        faults.add(f"{OPTIONAL} must be a table, not {described(value)}")
-        return {}
-    extras: dict[NormalizedName, tuple[Requirement, ...]] = {}
-    spelled: dict[NormalizedName, str] = {}
-    for spelling, wanted in value.items():
-        with faults.collecting(OPTIONAL):
-            extra = read_name(spelling, "the extra")
-            if extra in spelled:
-                faults.add(f"{OPTIONAL}: {shown(spelled[extra])} and {shown(spelling)} are the same extra (PEP 685)")
-            spelled[extra] = spelling
-            extras[extra] = read_requirement_list(wanted, f"{OPTIONAL}.{spelling}", lines, faults, direct=True)
-    return extras
+    return {
+        extra: read_requirement_list(listed, f"{OPTIONAL}.{spelling}", lines, faults, direct=True)
+        for extra, spelling, listed in read_names(read_table(value, OPTIONAL, faults), "extra", OPTIONAL, faults)
+    }
 
 
-def _read_all_groups(document: _Document, poetry: Poetry | None) -> RawGroups:
+def _read_all_groups(document: _Document, poetry: poetry_table.Poetry | None) -> RawGroups:
     """Groups of the standard table; of Poetry's, those that it does not name."""
     groups: dict[NormalizedName, Any] = dict(poetry.groups) if poetry else {}
     if GROUPS in document.table:
@@ -333,25 +294,25 @@ def _read_all_groups(document: _Document, poetry: Poetry | None) -> RawGroups:
 
 
 def _expand(
-    core: _Core, raw_groups: RawGroups, source: str, notes: list[Warned]
+    core: RuntimeFields, raw_groups: RawGroups, source: str, notes: list[Warned]
 ) -> tuple[Named, tuple[Requirement, ...], Named, tuple[tuple[NormalizedName, str], ...]]:
-    """Put what the project asks of itself in its place: (extras, dependencies, groups, broken groups)."""
+    """Replace requirements on the project itself: (extras, dependencies, groups, broken groups)."""
 
-    def on_unknown(asker: Requirement, extra: NormalizedName) -> None:
+    def on_unknown(own: Requirement, extra: NormalizedName) -> None:
         message = f"the project requires its own extra {extra!r}, which it does not have"
-        notes.append(Warned(code="unknown-extra", subject=str(asker.origin or source), message=message))
+        notes.append(Warned(code="unknown-extra", subject=str(own.origin or source), message=message))
 
     dependencies = expand_self_references(core.dependencies, core.name, core.extras, on_unknown=on_unknown)
     extras = tuple(
-        (extra, expand_self_references(asked, core.name, core.extras, inside=extra, on_unknown=on_unknown))
-        for extra, asked in core.extras.items()
+        (extra, expand_self_references(own, core.name, core.extras, inside=extra, on_unknown=on_unknown))
+        for extra, own in core.extras.items()
     )
     whole, broken = expand_groups(raw_groups)
     groups = tuple(
         (
             group,
-            expand_self_references(asked, core.name, core.extras, base=core.dependencies, on_unknown=on_unknown),
+            expand_self_references(own, core.name, core.extras, base=core.dependencies, on_unknown=on_unknown),
         )
-        for group, asked in whole
+        for group, own in whole
     )
     return extras, dependencies, groups, broken

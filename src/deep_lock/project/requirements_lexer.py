@@ -63,23 +63,23 @@ class Option(Struct, frozen=True, kw_only=True):
 
 
 class LineInvalid(RequirementsInvalid):
-    """What is wrong with a line, in words that quote nothing of it; the reader adds the place."""
+    """A faulty line. The message quotes nothing of it; the reader adds the file and the line."""
 
 
 def logical_lines(text: str, source: str) -> Iterator[LogicalLine]:
     """Split a file as pip does: a backslash at the end joins, but a line that is a comment ends what was joined.
 
-    Raises RequirementsInvalid on characters that some tools take for the end of a line, LimitExceeded.
+    Raises RequirementsInvalid on characters that some tools read as the end of a line, or LimitExceeded.
     """
     if odd := _ODD_LINE_END.search(text):
         at = text.count("\n", 0, odd.start()) + 1
         raise RequirementsInvalid(
-            f"{source}:{at}: holds U+{ord(odd[0]):04X}, which some tools take for the end of a line and others do not",
+            f"{source}:{at}: has U+{ord(odd[0]):04X}, which some tools read as the end of a line and others do not",
             hint="Remove the character.",
         )
     physical = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if len(physical) > MAX_LINES:
-        raise LimitExceeded(f"{source}: {len(physical)} lines; at most {MAX_LINES} are taken")
+        raise LimitExceeded(f"{source}: {len(physical)} lines; at most {MAX_LINES} are read")
     parts: list[str] = []
     first, size = 1, 0
     for number, line in enumerate(physical, 1):
@@ -105,7 +105,7 @@ def _without_comment(number: int, parts: list[str]) -> Iterator[LogicalLine]:
 
 
 def split_options(text: str) -> tuple[str, tuple[Option, ...]]:
-    """Part a logical line into its requirement and its options: the first word that begins with a dash parts them.
+    """Split a logical line into its requirement and its options, at the first word that begins with a dash.
 
     Raises LineInvalid.
     """
@@ -116,7 +116,7 @@ def split_options(text: str) -> tuple[str, tuple[Option, ...]]:
 
 
 def _words(text: str) -> list[str]:
-    """Split options as a shell would. Thousands of hashes have no quotes and need no slow reading."""
+    """Split options as a shell would; the usual hashes have no quotes, and a plain split is faster."""
     if not any(character in text for character in "'\"\\"):
         return text.split()
     try:
@@ -137,9 +137,9 @@ def _options(words: list[str]) -> Iterator[Option]:
         elif key in _WITH_VALUE:
             attached = value if equals else next(rest, "")
             if not attached:
-                raise LineInvalid(f"gives {key} no value")
+                raise LineInvalid(f"has {key} without a value")
             yield Option(name=_WITH_VALUE[key], value=attached)
         elif word.startswith("-"):
-            raise LineInvalid("has an option that requirement files do not know")
+            raise LineInvalid("has an option that is none of requirement files")
         else:
-            raise LineInvalid("has a stray word behind its options")
+            raise LineInvalid("has a word after its options")

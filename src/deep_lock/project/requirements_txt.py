@@ -1,12 +1,11 @@
 """Requirement files in pip's format, with the files that they include.
 
-What such a file may not do here: reach a URL or an absolute path, read the environment, choose an index, quote an
-included file in a message. A wrong ``-r`` may point at any file of the machine; its text is not ours to show.
+A file cannot include a URL or an absolute path, read the environment or choose an index. No message quotes an included
+file: a wrong ``-r`` may name any file of the machine.
 """
 
 import posixpath
 import re
-from collections.abc import Callable
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -19,49 +18,8 @@ from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.requirement import MAX_REQUIREMENT_LENGTH, Origin, Requirement
 from deep_lock.models.resolution import ALL
 from deep_lock.parsing.requirements import DIRECT_SOURCE_HINT, read_name, read_requirement
-from deep_lock.parsing.text import deceiving, notes_on_characters, readable, shown
+from deep_lock.parsing.text import Opener, deceiving, notes_on_characters, readable, shown
 from deep_lock.project.requirements_lexer import LineInvalid, Option, logical_lines, split_options
-
-_LINE = re.compile(r"([^\[\]]+)(?:\[([^\[\]]*)\])?(#[^\[\]]*)?")
-
-
-class UnnamedLine(Struct, frozen=True, kw_only=True):
-    """A line that names a path or a URL and no project: whose it is, the thing itself says."""
-
-    reference: Reference
-    """Paths are as written."""
-    extras: frozenset[NormalizedName]
-    marker: Marker | None
-    origin: Origin
-
-
-def read_unnamed(wanted: str, options: tuple[Option, ...], origin: Origin) -> UnnamedLine:
-    """Read a path or a URL, with extras in brackets and a marker behind it. Raises LineInvalid."""
-    text, semicolon, condition = wanted.partition(" ;") if " ;" in wanted else wanted.partition(";")
-    found = _LINE.fullmatch(text.strip())
-    if found is None or options or len(wanted) > MAX_REQUIREMENT_LENGTH:
-        raise LineInvalid("names a URL or a path with something odd behind it", hint="Write NAME @ URL.")
-    place, extras, fragment = found[1], found[2] or "", found[3] or ""
-    try:
-        return UnnamedLine(
-            reference=parse_reference(place + fragment),
-            extras=frozenset(read_name(extra.strip(), "the extra") for extra in extras.split(",") if extra.strip()),
-            marker=Marker(condition) if semicolon else None,
-            origin=origin,
-        )
-    except (InvalidMarker, ValueError, RecursionError):
-        raise LineInvalid("has a marker that is none") from None
-    except RequirementInvalid as error:
-        raise LineInvalid(f"names a URL or a path: {error.message}", hint=error.hint) from None
-
-
-def read_editable(value: str, origin: Origin) -> UnnamedLine:
-    """Read the value of ``-e``. Raises LineInvalid."""
-    line = read_unnamed(value, (), origin)
-    if line.reference.kind != "path" or line.reference.is_archive:
-        raise LineInvalid("is editable, and no folder", hint="Only a folder of this machine is installed as editable.")
-    return replace(line, reference=replace(line.reference, editable=True))
-
 
 MAX_FILE = 16 * 1024 * 1024
 MAX_INCLUSIONS = 200
@@ -76,59 +34,40 @@ _IGNORED = frozenset(
 _VARIABLE = re.compile(r"\$\{[A-Za-z0-9_]+\}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PATH = re.compile(r"[.~/\\]|[A-Za-z]:[\\/]|.*[/\\]|.*\.(whl|zip|tar\.gz|tgz|tar\.bz2|tar\.xz)$", re.IGNORECASE)
+_LINE = re.compile(r"([^\[\]]+)(?:\[([^\[\]]*)\])?(#[^\[\]]*)?")
 
 
-class IndexOption(Struct, frozen=True, kw_only=True):
-    """An index setting found in a file: told, never obeyed. ``value`` may hold a password."""
+class UnnamedLine(Struct, frozen=True, kw_only=True):
+    """A line with a path or a URL and no name: what it leads to names the project."""
 
-    option: str
-    value: str
+    reference: Reference
+    """Paths are as written."""
+    extras: frozenset[NormalizedName]
+    marker: Marker | None
     origin: Origin
-
-    def __repr__(self) -> str:
-        return f"IndexOption({self.option!r}, {self.origin})"
 
 
 class RequirementsFile(Struct, frozen=True, kw_only=True):
-    """What a requirement file and all that it includes say, in order."""
+    """The contents of a requirement file and of all that it includes, in order."""
 
-    source: str
     requirements: tuple[Requirement, ...] = ()
     unnamed: tuple[UnnamedLine, ...] = ()
     constraints: tuple[Requirement, ...] = ()
     hashes: tuple[tuple[Requirement, tuple[str, ...]], ...] = ()
     """For each requirement or constraint that has any: "sha256:<hex>" and stronger, lower case."""
-    index_options: tuple[IndexOption, ...] = ()
+    index_options: tuple[str, ...] = ()
+    """Names of index options in it: they are reported, never used. Their values may hold a password."""
     no_binary: frozenset[str] = frozenset()
     """Normalized names, or ":all:"."""
     only_binary: frozenset[str] = frozenset()
     pre: bool = False
-    require_hashes: bool = False
     files: tuple[str, ...] = ()
     """Names of all files that were read, the first one first."""
     notes: tuple[Warned, ...] = ()
 
 
-def read_requirements(text: str, source: str, opener: Callable[[str, str], str]) -> RequirementsFile:
-    """Read a requirement file.
-
-    ``opener(including, relative)`` returns the text of an included file; see deep_lock.parsing.text.Opener.
-    Raises RequirementsInvalid (with what the first faulty line has wrong), HashWeak, or LimitExceeded.
-    """
-    reading = _Reading(opener=opener)
-    _read_file(text, _Place(source=source), reading)
-    return _finished(source, reading)
-
-
-def include_requirements(including: str, relative: str, opener: Callable[[str, str], str]) -> RequirementsFile:
-    """Read the requirement file that another kind of file names. Raises as read_requirements."""
-    reading = _Reading(opener=opener)
-    _include(relative, _Place(source=including), None, constraint=False, reading=reading)
-    return _finished(relative, reading)
-
-
 class _Place(Struct, frozen=True, kw_only=True):
-    """Where the reader is: a file, and the chain of files that led to it."""
+    """The file that is read, and the chain of files that include it."""
 
     source: str
     chain: tuple[str, ...] = ()
@@ -142,23 +81,38 @@ class _Place(Struct, frozen=True, kw_only=True):
 class _Reading(Struct, kw_only=True):
     """What grows while the files are read."""
 
-    opener: Callable[[str, str], str]
+    opener: Opener
     requirements: list[Requirement] = field(default_factory=list)
     unnamed: list[UnnamedLine] = field(default_factory=list)
     constraints: list[Requirement] = field(default_factory=list)
     hashes: list[tuple[Requirement, tuple[str, ...]]] = field(default_factory=list)
-    index_options: list[IndexOption] = field(default_factory=list)
+    index_options: list[str] = field(default_factory=list)
     no_binary: set[str] = field(default_factory=set)
     only_binary: set[str] = field(default_factory=set)
     pre: bool = False
-    require_hashes: bool = False
     files: list[str] = field(default_factory=list)
     notes: list[Warned] = field(default_factory=list)
 
 
-def _finished(source: str, reading: _Reading) -> RequirementsFile:
+def read_requirements(text: str, source: str, opener: Opener) -> RequirementsFile:
+    """Read a requirement file; ``opener`` opens the files that it includes.
+
+    Raises RequirementsInvalid (about the first faulty line), HashWeak, or LimitExceeded.
+    """
+    reading = _Reading(opener=opener)
+    _read_file(text, _Place(source=source), reading)
+    return _finished(reading)
+
+
+def include_requirements(including: str, relative: str, opener: Opener) -> RequirementsFile:
+    """Read the requirement file that another kind of file names. Raises as read_requirements."""
+    reading = _Reading(opener=opener)
+    _include(relative, _Place(source=including), None, constraint=False, reading=reading)
+    return _finished(reading)
+
+
+def _finished(reading: _Reading) -> RequirementsFile:
     return RequirementsFile(
-        source=source,
         requirements=tuple(reading.requirements),
         unnamed=tuple(reading.unnamed),
         constraints=tuple(reading.constraints),
@@ -167,7 +121,6 @@ def _finished(source: str, reading: _Reading) -> RequirementsFile:
         no_binary=frozenset(reading.no_binary),
         only_binary=frozenset(reading.only_binary),
         pre=reading.pre,
-        require_hashes=reading.require_hashes,
         files=tuple(dict.fromkeys(reading.files)),
         notes=tuple(reading.notes),
     )
@@ -190,11 +143,11 @@ def _read_file(text: str, place: _Place, reading: _Reading) -> None:
 
 def _read_line(text: str, origin: Origin, place: _Place, reading: _Reading) -> None:
     if code := deceiving(text):
-        # outside a comment no such character is needed: it can only make a line look like another one
-        raise LineInvalid(f"holds {code}, which hides or reorders text (bidi-in-input)", hint="Remove the character.")
+        # outside a comment such a character can only make a line look like another one
+        raise LineInvalid(f"has {code}, which hides or reorders text (bidi-in-input)", hint="Remove the character.")
     wanted, options = split_options(text)
     if wanted:
-        _read_wanted(wanted, options, origin, place, reading)
+        _read_requirement_line(wanted, options, origin, place, reading)
         return
     for option in options:
         _read_option(option, origin, place, reading)
@@ -203,15 +156,17 @@ def _read_line(text: str, origin: Origin, place: _Place, reading: _Reading) -> N
 def _refuse_variables(text: str) -> None:
     if _VARIABLE.search(text):
         raise LineInvalid(
-            "takes a requirement from the environment",
+            "reads a requirement from the environment",
             hint="Write the value itself: a lock must not depend on environment variables.",
         )
 
 
-def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading) -> None:
+def _read_requirement_line(
+    wanted: str, options: tuple[Option, ...], origin: Origin, place: _Place, reading: _Reading
+) -> None:
     _refuse_variables(wanted)
     if _SCHEME.match(wanted) or (_PATH.match(wanted.partition(";")[0].strip()) and "@" not in wanted):
-        _take_unnamed(read_unnamed(wanted, options, origin), place, reading)
+        _add_unnamed(_read_unnamed(wanted, options, origin), place, reading)
         return
     (reading.constraints if place.constraint else reading.requirements).append(
         _read_named(wanted, options, origin, place, reading)
@@ -220,12 +175,42 @@ def _read_wanted(wanted: str, options: tuple[Option, ...], origin: Origin, place
         raise LimitExceeded(f"{origin}: more than {MAX_ENTRIES} requirements")
 
 
-def _take_unnamed(line: UnnamedLine, place: _Place, reading: _Reading) -> None:
+def _add_unnamed(line: UnnamedLine, place: _Place, reading: _Reading) -> None:
     if place.constraint:
         raise LineInvalid("names a URL or a path", hint=DIRECT_SOURCE_HINT)
     reading.unnamed.append(line)
     if len(reading.unnamed) > MAX_ENTRIES:
         raise LimitExceeded(f"{line.origin}: more than {MAX_ENTRIES} requirements")
+
+
+def _read_unnamed(wanted: str, options: tuple[Option, ...], origin: Origin) -> UnnamedLine:
+    """Read a path or a URL, with extras in brackets and a marker behind it. Raises LineInvalid."""
+    text, semicolon, condition = wanted.partition(" ;") if " ;" in wanted else wanted.partition(";")
+    found = _LINE.fullmatch(text.strip())
+    if found is None or options or len(wanted) > MAX_REQUIREMENT_LENGTH:
+        raise LineInvalid("has a URL or a path with something unknown behind it", hint="Write NAME @ URL.")
+    place, extras, fragment = found[1], found[2] or "", found[3] or ""
+    try:
+        return UnnamedLine(
+            reference=parse_reference(place + fragment),
+            extras=frozenset(read_name(extra.strip(), "the extra") for extra in extras.split(",") if extra.strip()),
+            marker=Marker(condition) if semicolon else None,
+            origin=origin,
+        )
+    except (InvalidMarker, ValueError, RecursionError):
+        raise LineInvalid("has an invalid marker") from None
+    except RequirementInvalid as error:
+        raise LineInvalid(f"has a URL or a path: {error.message}", hint=error.hint) from None
+
+
+def _read_editable(value: str, origin: Origin) -> UnnamedLine:
+    """Read the value of ``-e``. Raises LineInvalid."""
+    line = _read_unnamed(value, (), origin)
+    if line.reference.kind != "path" or line.reference.is_archive:
+        raise LineInvalid(
+            "is editable and not a folder", hint="Only a folder of this machine is installed as editable."
+        )
+    return replace(line, reference=replace(line.reference, editable=True))
 
 
 def _read_named(
@@ -247,7 +232,7 @@ def _read_named(
         elif option.name in _IGNORED:
             _note_ignored(option, origin, reading)
         else:
-            raise LineInvalid(f"has --{option.name} behind a requirement", hint="Give the option a line of its own.")
+            raise LineInvalid(f"has --{option.name} after a requirement", hint="Give the option a line of its own.")
     if digests:
         reading.hashes.append((requirement, tuple(digests)))
     return requirement
@@ -262,7 +247,7 @@ def _read_option(option: Option, origin: Origin, place: _Place, reading: _Readin
             _include(option.value, place, origin, constraint=True, reading=reading)
         case "editable":
             _refuse_variables(option.value)
-            _take_unnamed(read_editable(option.value, origin), place, reading)
+            _add_unnamed(_read_editable(option.value, origin), place, reading)
         case "hash":
             raise LineInvalid("has a hash without a requirement")
         case "no-binary":
@@ -272,14 +257,14 @@ def _read_option(option: Option, origin: Origin, place: _Place, reading: _Readin
         case "pre":
             reading.pre = True
         case "require-hashes":
-            reading.require_hashes = True
+            pass  # a lock has a hash of every file
         case name if name in _INDEX_OPTIONS:
-            reading.index_options.append(IndexOption(option=name, value=option.value, origin=origin))
+            reading.index_options.append(name)
             reading.notes.append(
                 Warned(
                     code="index-option-in-file",
                     subject=str(origin),
-                    message=f"--{name} is not obeyed: name indexes to deep-lock itself ([[tool.deep-lock.index]], --index)",
+                    message=f"--{name} is not used: name indexes on the command line or in [tool.deep-lock]",
                 )
             )
         case _:
@@ -288,7 +273,11 @@ def _read_option(option: Option, origin: Origin, place: _Place, reading: _Readin
 
 def _note_ignored(option: Option, origin: Origin, reading: _Reading) -> None:
     reading.notes.append(
-        Warned(code="option-ignored", subject=str(origin), message=f"--{option.name} means nothing to a lock; ignored")
+        Warned(
+            code="option-ignored",
+            subject=str(origin),
+            message=f"--{option.name} has no meaning for a lock and is ignored",
+        )
     )
 
 
@@ -311,7 +300,7 @@ def _format_name(item: str) -> NormalizedName:
     try:
         return read_name(item.strip(), "the project")
     except RequirementInvalid as error:
-        raise LineInvalid("has a list of names with something else in it", hint=error.hint) from None
+        raise LineInvalid("has a list of names with an invalid name in it", hint=error.hint) from None
 
 
 def _read_hash(value: str, origin: Origin) -> str:
@@ -319,8 +308,8 @@ def _read_hash(value: str, origin: Origin) -> str:
     algorithm, _, digest = value.lower().partition(":")
     if algorithm not in _DIGEST_LENGTHS:
         raise HashWeak(
-            f"{origin}: a hash of a kind that is not taken; sha256 and stronger are",
-            hint="Ask the index for sha256, or compute it from the file (pip hash).",
+            f"{origin}: a hash of an unknown or weak kind; sha256 and stronger are read",
+            hint="Use a sha256 of the index, or compute it from the file (pip hash).",
         )
     if len(digest) != _DIGEST_LENGTHS[algorithm] or not re.fullmatch(r"[0-9a-f]+", digest):
         raise LineInvalid(f"has a {algorithm} that is not {_DIGEST_LENGTHS[algorithm]} hexadecimal digits")
@@ -341,7 +330,7 @@ def _include(relative: str, place: _Place, origin: Origin | None, *, constraint:
 
 
 def _joined(including: str, relative: str, where: str) -> str:
-    """The included file's name, seen from where the first one's name is seen from."""
+    """Return the included file's name, relative to what the first file's name is relative to."""
     if (
         _SCHEME.match(relative)
         or relative.startswith(("/", "\\", "~"))
@@ -363,11 +352,11 @@ def _joined(including: str, relative: str, where: str) -> str:
     return name
 
 
-def _opened(relative: str, including: str, where: str, opener: Callable[[str, str], str]) -> str:
+def _opened(relative: str, including: str, where: str, opener: Opener) -> str:
     try:
         return opener(including, relative)
     except FileNotFoundError:
-        raise RequirementsInvalid(f"{where}: includes {shown(relative)}, which is not there") from None
+        raise RequirementsInvalid(f"{where}: includes {shown(relative)}, which does not exist") from None
     except (OSError, UnicodeError) as error:
         raise RequirementsInvalid(
             f"{where}: includes {shown(relative)}, which cannot be read ({type(error).__name__})"

@@ -1,10 +1,10 @@
-"""Inline script metadata (PEP 723). The regular expression is the specification's; nothing else decides what a block is."""
+"""Inline script metadata (PEP 723). The regular expression of a block is the specification's."""
 
 import re
 
 from deep_lock.errors import LimitExceeded, ProjectInvalid
 from deep_lock.parsing.faults import Faults
-from deep_lock.parsing.requirements import described, read_python_specifier, read_requirement_list
+from deep_lock.parsing.requirements import read_python_specifier, read_requirement_list, read_table
 from deep_lock.parsing.text import notes_on_characters, readable, shown
 from deep_lock.parsing.toml import read_toml
 from deep_lock.project.project import Project
@@ -30,14 +30,8 @@ def read_script(text: str, source: str) -> Project:
     faults = Faults(source, ProjectInvalid)
     for key in sorted(set(table) - _KEYS):
         faults.add(f"{shown(key)} is no key of a script block (PEP 723); known are {', '.join(sorted(_KEYS))}")
-    tools = table.get("tool", {})
-    if not isinstance(tools, dict):
-        faults.add(f"tool must be a table, not {described(tools)}")
-        tools = {}
-    settings = tools.get("deep-lock", {})
-    if not isinstance(settings, dict):
-        faults.add(f"tool.deep-lock must be a table, not {described(settings)}")
-        settings = {}
+    tools = read_table(table.get("tool", {}), "tool", faults)
+    settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", faults)
     dependencies = read_requirement_list(table.get("dependencies", []), "dependencies", lines, faults, direct=True)
     requires_python = read_python_specifier(table.get("requires-python"), "requires-python", faults)
     faults.raise_any()
@@ -51,7 +45,7 @@ def read_script(text: str, source: str) -> Project:
 
 
 def _block(text: str, source: str) -> str:
-    """The TOML inside the one block, below as many empty lines as stand above it: so its lines are the script's."""
+    """Return the TOML inside the one block, with an empty line for each line above it: its line numbers are the script's."""
     if len(_OPENING.findall(text)) > MAX_OPENINGS:
         # each unclosed one makes the expression read the comment to its end
         raise LimitExceeded(f"{source}: more than {MAX_OPENINGS} lines begin a metadata block")

@@ -11,15 +11,20 @@ from functools import lru_cache
 from packaging.utils import NormalizedName
 
 from deep_lock.models.direct_url import parse_reference
-from deep_lock.models.distribution import Archive, Directory, Distribution, SourceDistribution, Vcs, Wheel
+from deep_lock.models.distribution import (
+    SDIST_SUFFIXES,
+    Archive,
+    Directory,
+    Distribution,
+    SourceDistribution,
+    Vcs,
+    Wheel,
+)
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import ALL, Candidate, Selection
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target, python_fits, rank
-
-SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz")
-"""Best first: PEP 625 names only the first."""
 
 
 def _contains(names: frozenset[str], name: str) -> bool:

@@ -1,7 +1,7 @@
-"""Compressed bytes in, plain bytes out, within limits.
+"""Decompression within limits.
 
-Law: nobody behind this file sees a byte that was not counted. Memory is bounded by a chunk, time by the limits, and
-a stream that is cut, corrupt or carries something behind its end is an error and never an early end of file.
+Invariant: every byte of output is counted. Memory is bounded by a chunk, time by the limits, and a stream that is cut,
+corrupt or followed by something else is an error and never an early end of file.
 """
 
 import bz2
@@ -16,14 +16,15 @@ MAX_DECOMPRESSED = 512 * MIB
 MAX_GROWTH = 4
 """An sdist larger than 512 MiB when unpacked may be up to four times its compressed size.
 
-Its compressed size was already limited by who fetched it. Real ones need this: pyspark's 456 MB of jars are 500 MB.
+The download has limited its compressed size. Real ones need this: pyspark's 456 MB of jars are 500 MB.
 """
 MAX_RATIO = 200
 RATIO_COUNTS_FROM = 64 * MIB
 MAX_PARTS = 64
 CHUNK_IN = 128 * 1024
 CHUNK_OUT = MIB
-LZMA_MEMORY = 256 * MIB
+LZMA_MEMORY = 128 * MIB
+"""The dictionary of a .tar.xz, which its header sizes freely. The largest preset of xz, -9, needs 65 MiB."""
 
 
 class _Decoder(Protocol):
@@ -39,7 +40,7 @@ class _Decoder(Protocol):
 
 
 class _Gzip:
-    """zlib's decompressor, which checks the trailer's CRC and length itself, with the interface of its siblings."""
+    """zlib's decompressor, which checks the CRC and length in the trailer, with the interface of the other two."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=31)
@@ -69,7 +70,7 @@ def _decoder(kind: str) -> _Decoder:
         return _Gzip()
     if kind == "bz2":
         return bz2.BZ2Decompressor()
-    return lzma.LZMADecompressor(memlimit=LZMA_MEMORY)
+    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=LZMA_MEMORY)
 
 
 _MAGIC = {"gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\x00"}
@@ -89,8 +90,8 @@ class PlainStream:
         self._decoder = _decoder(kind)
         self._buffer = b""
         self._at = 0
-        self._taken = 0
-        self._given = 0
+        self._consumed = 0
+        self._produced = 0
         self._ended = False
         self._parts = 1
         size = file.seek(0, 2)
@@ -131,7 +132,7 @@ class PlainStream:
         return True
 
     def rest_is_zeros(self) -> bool:
-        """Read to the very end (so that checksums are checked) and tell whether nothing but padding is left."""
+        """Read to the very end (so that checksums are checked); return whether only padding is left."""
         zeros = not self._buffer[self._at :].strip(b"\0")
         self._buffer, self._at = b"", 0
         while chunk := self._next_chunk():
@@ -144,6 +145,9 @@ class PlainStream:
             try:
                 plain = self._decode_some()
             except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+                if str(error) == "Memory usage limit exceeded":  # liblzma's LZMA_MEMLIMIT_ERROR
+                    needed = f"needs more than {LZMA_MEMORY // MIB} MiB of memory to be decompressed"
+                    raise ArchiveTooBig(f"{self._where}: {needed}") from None
                 raise ArchiveBroken(f"{self._where}: the compressed data is corrupt ({error})") from None
             if plain:
                 self._count(len(plain))
@@ -159,20 +163,20 @@ class PlainStream:
         data = self._file.read(CHUNK_IN)
         if not data:
             raise ArchiveBroken(f"{self._where}: the file ends in the middle of its data")
-        self._taken += len(data)
+        self._consumed += len(data)
         return self._decoder.decompress(data, CHUNK_OUT)
 
     def _end_or_next_part(self) -> None:
-        """Go on with a further compressed part (RFC 1952, section 2.2); take padding; refuse anything else."""
+        """Go on with a further compressed part (RFC 1952, section 2.2); skip padding; refuse anything else."""
         rest = self._decoder.unused_data
         if not rest:
             rest = self._file.read(CHUNK_IN)
-            self._taken += len(rest)
+            self._consumed += len(rest)
         if rest.startswith(_MAGIC[self._kind]) and self._parts < MAX_PARTS:
             self._parts += 1
             self._decoder = _decoder(self._kind)
             self._file.seek(-len(rest), 1)
-            self._taken -= len(rest)
+            self._consumed -= len(rest)
             return
         while rest:
             if rest.strip(b"\0"):
@@ -181,8 +185,8 @@ class PlainStream:
         self._ended = True
 
     def _count(self, size: int) -> None:
-        self._given += size
-        if self._given > self._limit:
+        self._produced += size
+        if self._produced > self._limit:
             raise ArchiveTooBig(f"{self._where}: unpacks to more than {self._limit // MIB} MiB")
-        if self._given > RATIO_COUNTS_FROM and self._given > MAX_RATIO * self._taken:
+        if self._produced > RATIO_COUNTS_FROM and self._produced > MAX_RATIO * self._consumed:
             raise ArchiveTooBig(f"{self._where}: unpacks to more than {MAX_RATIO} times its size")

@@ -1,8 +1,8 @@
-"""All that an sdist says about its build and its dependencies, without unpacking or running anything of it.
+"""The facts of an sdist about its build and its dependencies, without unpacking or running anything of it.
 
-The ladder for runtime metadata, best first: PKG-INFO of 2.2 and up that vouches for Requires-Dist (PEP 643); the
-``[project]`` table with nothing left to the backend; setup.py and setup.cfg where they are proven literal. Below that
-there is only a guess, and only the backend knows.
+Sources of runtime metadata, best first: PKG-INFO of 2.2 and up where Requires-Dist is not dynamic (PEP 643); the
+``[project]`` table with nothing left to the backend; setup.py and setup.cfg where they are proven literal. Where none
+applies there is only a guess, and only the backend knows.
 """
 
 from typing import BinaryIO
@@ -16,14 +16,14 @@ from deep_lock.models.build_system import MetadataSource, SdistFacts
 from deep_lock.models.metadata import Metadata, check_name, is_static, parse_metadata
 from deep_lock.sdist.backends import setuptools
 from deep_lock.sdist.backends.answer import declare
-from deep_lock.sdist.backends.rule import Source
+from deep_lock.sdist.backends.rule import Source, UnprovenError
 from deep_lock.sdist.pyproject import (
     guess_project,
+    nested_table,
+    parse_requirements,
     read_build_system,
     read_project,
-    read_requirements,
-    read_table,
-    read_toml,
+    read_toml_bytes,
 )
 from deep_lock.sdist.setuptools_options import EXTRAS, INSTALL, options_requires_dist, parse_requires_txt, split_lines
 from deep_lock.sdist.source_tree import Members, read_members
@@ -33,25 +33,25 @@ _RUST_TOOLS = frozenset({"maturin", "setuptools-rust"})
 
 
 def read_sdist(file: BinaryIO, *, filename: str, name: NormalizedName, version: Version) -> SdistFacts:
-    """Read an sdist, a seekable binary file whose hash was checked before, and judge it.
+    """Read the facts of an sdist, a seekable binary file whose hash was checked before.
 
     Raises ArchiveError, LimitExceeded, PyprojectInvalid, UrlForbidden, MetadataInvalid (another version) or
     NameMismatch (another project).
     """
     members = read_members(file, filename)
     release = f"{name} {version} ({filename})"
-    return judge_members(members, name=name, version=version, filename=filename, release=release)
+    return read_facts(members, name=name, version=version, filename=filename, release=release)
 
 
-def judge_members(
+def read_facts(
     members: Members, *, name: NormalizedName, version: Version, release: str, filename: str = ""
 ) -> SdistFacts:
-    """Judge what was read of a source tree; ``release`` names it in messages, ``filename`` is that of an sdist.
+    """Return the facts of a source tree; ``release`` names it in messages, ``filename`` is that of an sdist.
 
     Raises as `read_sdist`.
     """
     where = f"pyproject.toml of {release}"
-    pyproject = read_toml(members.files["pyproject.toml"], where) if "pyproject.toml" in members.files else {}
+    pyproject = read_toml_bytes(members.files["pyproject.toml"], where) if "pyproject.toml" in members.files else {}
     build_system, build_notes = read_build_system(pyproject, where)
     pkg_info = _pkg_info(members, name, version, release)
     source = Source(
@@ -62,20 +62,39 @@ def judge_members(
         build_system=build_system,
         project=read_project(pyproject, name, str(version)),
     )
-    metadata, metadata_source = _climb(source, pkg_info)
-    declared, self_hosted = declare(source)
-    return SdistFacts(
-        build_system=build_system,
+    metadata, metadata_source = _best_metadata(source, pkg_info)
+    return replace(
+        hook_facts(source),
         metadata=metadata,
         metadata_source=metadata_source,
         guess=None if metadata is not None else _guess(source, pkg_info),
-        declared_hook=declared.requires,
-        hook_reason=declared.reason,
-        hook_since=declared.since,
-        self_hosted=str(version) if self_hosted else "",
         cargo_lock=_cargo_lock(source),
         notes=tuple(sorted({*members.notes, *build_notes, *_notes(source, filename, pkg_info)})),
     )
+
+
+def hook_facts(source: Source) -> SdistFacts:
+    """Return what is known of the build alone, without metadata."""
+    try:
+        declared, self_hosted = declare(source)
+    except UnprovenError as reason:
+        return SdistFacts(build_system=source.build_system, metadata=None, declared_hook=None, hook_reason=str(reason))
+    return SdistFacts(
+        build_system=source.build_system,
+        metadata=None,
+        declared_hook=declared.requires,
+        hook_reason=declared.reason,
+        hook_since=declared.since,
+        self_hosted=str(source.version) if self_hosted else "",
+    )
+
+
+def version_of(text: str | None) -> Version | None:
+    """Return the version (PEP 440), or None where the text is none."""
+    try:
+        return Version(text) if text else None
+    except (InvalidVersion, ValueError):
+        return None
 
 
 def _pkg_info(members: Members, name: NormalizedName, version: Version, release: str) -> Metadata | None:
@@ -85,17 +104,14 @@ def _pkg_info(members: Members, name: NormalizedName, version: Version, release:
     where = f"PKG-INFO of {release}"
     metadata = parse_metadata(raw, where)
     check_name(metadata, name, where)
-    try:
-        same = Version(metadata.version) == version
-    except InvalidVersion:
-        return metadata  # a text from before PEP 440: noted, and nothing to compare
-    if not same:
+    found = version_of(metadata.version)  # None of a text from before PEP 440: noted, and nothing to compare
+    if found is not None and found != version:
         # pip drops such a release too: what would be installed is not what was chosen
-        raise MetadataInvalid(f"{where}: holds the metadata of version {metadata.version[:100]}")
+        raise MetadataInvalid(f"{where}: is the metadata of version {metadata.version[:100]}")
     return metadata
 
 
-def _climb(source: Source, pkg_info: Metadata | None) -> tuple[Metadata | None, MetadataSource]:
+def _best_metadata(source: Source, pkg_info: Metadata | None) -> tuple[Metadata | None, MetadataSource]:
     if pkg_info is not None and is_static(pkg_info):
         return pkg_info, "pkg-info"
     if source.project is not None:
@@ -129,23 +145,23 @@ def _static(source: Source, pkg_info: Metadata | None) -> Metadata | None:
 
 
 def _static_dependencies(source: Source) -> tuple[str, ...] | None:
-    project = read_table(source.pyproject, "project")
+    project = nested_table(source.pyproject, "project")
     if project and "dependencies" not in _dynamic(project):
         return _listed(project.get("dependencies", []))
-    directive = read_table(source.pyproject, "tool", "setuptools", "dynamic").get("dependencies")
+    directive = nested_table(source.pyproject, "tool", "setuptools", "dynamic").get("dependencies")
     if project and directive is not None:
         return _directive(directive, source.members)
     return None if INSTALL in source.options.unproven else source.options.install_requires
 
 
 def _static_extras(source: Source) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
-    project = read_table(source.pyproject, "project")
-    table = read_table(source.pyproject, "tool", "setuptools", "dynamic", "optional-dependencies")
+    project = nested_table(source.pyproject, "project")
+    table = nested_table(source.pyproject, "tool", "setuptools", "dynamic", "optional-dependencies")
     if not project or ("optional-dependencies" in _dynamic(project) and not table):
         return None if EXTRAS in source.options.unproven else source.options.extras_require
     found = []
     listed = "optional-dependencies" not in _dynamic(project)
-    for extra, value in (read_table(project, "optional-dependencies") if listed else table).items():
+    for extra, value in (nested_table(project, "optional-dependencies") if listed else table).items():
         texts = _listed(value) if listed else _directive(value, source.members)
         if texts is None:
             return None
@@ -154,7 +170,7 @@ def _static_extras(source: Source) -> tuple[tuple[str, tuple[str, ...]], ...] | 
 
 
 def _static_python(source: Source) -> str | None:
-    listed = read_table(source.pyproject, "project").get("requires-python")
+    listed = nested_table(source.pyproject, "project").get("requires-python")
     return listed if isinstance(listed, str) and listed else source.options.python_requires or None
 
 
@@ -170,7 +186,7 @@ def _listed(value: object) -> tuple[str, ...] | None:
 
 
 def _directive(value: object, members: Members) -> tuple[str, ...] | None:
-    """Follow ``{file = ...}``: setuptools joins the files and takes each line for a requirement."""
+    """Follow ``{file = ...}``: setuptools joins the files and reads each line as a requirement."""
     paths = value.get("file") if isinstance(value, dict) else None
     paths = [paths] if isinstance(paths, str) else paths
     if not isinstance(paths, list) or not all(isinstance(path, str) and path in members.files for path in paths):
@@ -179,7 +195,7 @@ def _directive(value: object, members: Members) -> tuple[str, ...] | None:
 
 
 def _guess(source: Source, pkg_info: Metadata | None) -> Metadata | None:
-    """Return the best guess: what setuptools wrote when the sdist was made, else what else is listed."""
+    """Return the best guess: what setuptools wrote when it made the sdist, else what other files list."""
     version = str(source.version)
     for path in sorted(source.members.files):
         if path.endswith(".egg-info/requires.txt") and _is_own(path, source.name):
@@ -193,7 +209,7 @@ def _guess(source: Source, pkg_info: Metadata | None) -> Metadata | None:
 
 
 def _is_own(path: str, name: NormalizedName) -> bool:
-    """Whether an egg-info folder is the project's own (vendored ones lie about too)."""
+    """Whether an egg-info folder is the project's own (there may be vendored ones)."""
     folder = path.split("/")[-2].removesuffix(".egg-info")
     return folder.replace("_", "-").replace(".", "-").lower() == name
 
@@ -201,13 +217,13 @@ def _is_own(path: str, name: NormalizedName) -> bool:
 def _cargo_lock(source: Source) -> str:
     """Return the digest of the Cargo.lock nearest to the top.
 
-    Below the top only where a tool for Rust builds the sdist: elsewhere it would be somebody's test data.
+    Below the top only where a tool for Rust builds the sdist: elsewhere it is likely test data.
     """
     locks = source.members.cargo_locks
     if "Cargo.lock" in locks or not locks:
         return locks.get("Cargo.lock", "")
-    asked = read_requirements(source.build_system.requires) or ()
-    if not _RUST_TOOLS.intersection(requirement.name for requirement in asked):
+    requirements = parse_requirements(source.build_system.requires) or ()
+    if not _RUST_TOOLS.intersection(requirement.name for requirement in requirements):
         return ""
     return locks[min(locks, key=lambda path: (path.count("/"), path))]
 
@@ -219,14 +235,6 @@ def _notes(source: Source, filename: str, pkg_info: Metadata | None) -> set[str]
         notes.add("legacy-name")
     if source.build_system.backend_path:
         notes.add("in-tree-backend")
-    if pkg_info is not None and not _is_version(pkg_info.version):
+    if pkg_info is not None and version_of(pkg_info.version) is None:
         notes.add("legacy-version")
     return notes
-
-
-def _is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True

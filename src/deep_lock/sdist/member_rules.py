@@ -1,8 +1,7 @@
-"""Whether an archive's members may stand in a folder: each name alone, and all of them together.
+"""Whether an archive's members may be written to a folder: each name alone, and all of them together.
 
-Law: whoever reads an archive and whoever writes it to a disk ask the same judge, so that what is refused by the one is
-refused by the other. Names are judged of every member, also of those nobody reads. What passes can be written without
-ever following a link: no name leads out, none is of two kinds, and nothing stands below a link or below a file.
+Invariant: reading an archive and writing it to a disk use the same check. It sees every member, read or not. What passes
+can be written without following a link: no name leads out, none is of two kinds, and nothing is below a link or a file.
 """
 
 import re
@@ -18,7 +17,7 @@ MAX_NAME = 1024
 MAX_PATHS = 4 * MAX_MEMBERS
 """Members, and the folders that only their names make."""
 MAX_HOPS = 40
-"""Links followed in thought when asking where a link leads: as Linux does."""
+"""Links that are followed to find where a link leads: as many as Linux follows."""
 
 _LIMITS = {
     "PKG-INFO": 4 * MIB,
@@ -42,7 +41,7 @@ def split_name(name: str, where: str) -> list[str]:
     if len(name) > MAX_NAME:
         raise LimitExceeded(f"{where}: a member name of {len(name)} characters")
     if name.startswith("/") or "\\" in name or name[1:2] == ":":
-        raise ArchiveUnsafe(f"{where}: the member {shown_name(name)} would not stay in its folder")
+        raise ArchiveUnsafe(f"{where}: the member {shown_name(name)} would leave its folder")
     parts = [part for part in name.split("/") if part not in {"", "."}]
     if ".." in parts:
         raise ArchiveUnsafe(f"{where}: the member {shown_name(name)} would leave its folder")
@@ -55,7 +54,7 @@ def shown_name(name: str) -> str:
 
 
 def deciding_limit(path: str) -> int | None:
-    """Return how many bytes a file may have that says how the sdist is built; None of any other file."""
+    """Return how many bytes a file may have that configures the build; None for any other file."""
     limit = _LIMITS.get(path)
     if limit is None and path.endswith((".egg-info/PKG-INFO", ".egg-info/requires.txt")) and _EGG_INFO.match(path):
         return _EGG_INFO_LIMIT
@@ -68,20 +67,20 @@ def is_cargo_lock(path: str) -> bool:
 
 
 class Kinds(Struct):
-    """What each path is, folders that are only named by what stands in them included."""
+    """The kind of each path, with the folders that only their contents name."""
 
     where: str
     kinds: dict[str, MemberKind] = field(default_factory=dict)
 
     def add(self, path: str, kind: MemberKind) -> None:
-        """Take note. Raises ArchiveUnsafe below or instead of a link, else ArchiveAmbiguous of a path of two kinds."""
+        """Record a path. Raises ArchiveUnsafe below or instead of a link, else ArchiveAmbiguous for a path of two kinds."""
         self._add_parents(path)
         known = self.kinds.setdefault(path, kind)
         if known == kind:
             return
         if "folder" in {known, kind} and "link" in {known, kind}:
-            raise ArchiveUnsafe(f"{self.where}: {shown_name(path)} is in it as a folder and as a link")
-        raise ArchiveAmbiguous(f"{self.where}: {shown_name(path)} is in it as a {known} and as a {kind}")
+            raise ArchiveUnsafe(f"{self.where}: {shown_name(path)} is both a folder and a link")
+        raise ArchiveAmbiguous(f"{self.where}: {shown_name(path)} is both a {known} and a {kind}")
 
     def _add_parents(self, path: str) -> None:
         parent = path.rpartition("/")[0]
@@ -90,15 +89,15 @@ class Kinds(Struct):
             parent = parent.rpartition("/")[0]
         known = self.kinds.get(parent, "folder")  # and so is all that is above a folder
         if known == "link":
-            raise ArchiveUnsafe(f"{self.where}: the member {shown_name(path)} stands below a link")
+            raise ArchiveUnsafe(f"{self.where}: the member {shown_name(path)} is below a link")
         if known != "folder":
-            raise ArchiveAmbiguous(f"{self.where}: the member {shown_name(path)} stands below a {known}")
+            raise ArchiveAmbiguous(f"{self.where}: the member {shown_name(path)} is below a {known}")
         if len(self.kinds) > MAX_PATHS:
             raise ArchiveTooBig(f"{self.where}: more than {MAX_PATHS} files and folders")
 
 
-class Judge(Struct):
-    """The judgement of one sdist, as its members come by. Paths are relative to its one top folder, with "/"."""
+class MemberCheck(Struct):
+    """The check of one sdist, member by member. Paths are relative to its one top folder, with "/"."""
 
     where: str
     kinds: Kinds
@@ -109,11 +108,11 @@ class Judge(Struct):
     links: dict[str, str] = field(default_factory=dict)
     """Symbolic links, and where they lead, as written."""
     hardlinks: dict[str, str] = field(default_factory=dict)
-    """Hard links, and the paths that they stand for."""
+    """Hard links, and the paths of their files."""
     notes: set[str] = field(default_factory=set)
 
     def add(self, member: Member) -> str:
-        """Judge a member and return its path. Raises ArchiveError or LimitExceeded."""
+        """Check a member and return its path. Raises ArchiveError or LimitExceeded."""
         path = self._place(member.name)
         if not path and member.kind != "folder":
             raise ArchiveBroken(f"{self.where}: has no folder at its top")
@@ -124,22 +123,22 @@ class Judge(Struct):
         if path:
             self.kinds.add(path, member.kind)
         if member.kind == "file":
-            self._judge_deciding(path, member.size)
+            self._check_deciding(path, member.size)
             self.names.add(path)
         elif member.kind == "link":
             self.links[path] = self._target(member)
         elif member.kind == "hardlink":
-            self.hardlinks[path] = self._place(member.target)  # it is named as a member is
+            self.hardlinks[path] = self._place(member.target)  # written like the name of a member
         return path
 
-    def _judge_deciding(self, path: str, size: int) -> None:
+    def _check_deciding(self, path: str, size: int) -> None:
         limit = _CARGO_LOCK_LIMIT if is_cargo_lock(path) else deciding_limit(path)
         if limit is None:
             return
         if size > limit:
-            raise LimitExceeded(f"{self.where}: {path} has {size} bytes; at most {limit} are taken")
+            raise LimitExceeded(f"{self.where}: {path} has {size} bytes; at most {limit} are read")
         if path in self.names:
-            raise ArchiveAmbiguous(f"{self.where}: {path} is in it twice")
+            raise ArchiveAmbiguous(f"{self.where}: {path} occurs twice")
 
     def _place(self, name: str) -> str:
         """Return the path below the top folder ("" for the folder itself), or refuse the name."""
@@ -162,7 +161,7 @@ class Judge(Struct):
         return member.target
 
     def finish(self) -> None:
-        """Judge what only the whole archive can tell: where its links lead."""
+        """Check the whole archive: where its links lead."""
         if not self.top:
             raise ArchiveBroken(f"{self.where}: has no folder at its top")
         for path, target in self.links.items():
@@ -170,12 +169,12 @@ class Judge(Struct):
                 raise ArchiveUnsafe(f"{self.where}: the link {shown_name(path)} leads out of its folder")
         for path in self.hardlinks:
             if self.original(path) not in self.names:
-                raise ArchiveBroken(f"{self.where}: the hard link {shown_name(path)} stands for no regular file in it")
+                raise ArchiveBroken(f"{self.where}: the hard link {shown_name(path)} has no regular file in it")
         if any(name.lower() in _LOWER and name not in _LIMITS for name in self.names):
             self.notes.add("case-clash")  # where case does not count, one of them hides the other
 
     def original(self, path: str) -> str:
-        """Return what a chain of hard links stands for in the end; some link where it has no end."""
+        """Return the file at the end of a chain of hard links; some link where it has no end."""
         for _ in range(MAX_HOPS):
             if path not in self.hardlinks:
                 break

@@ -1,11 +1,7 @@
-"""The pyproject.toml of an sdist: its build system (PEP 517, PEP 518) and its ``[project]`` table (PEP 621).
+"""The pyproject.toml of an sdist: its build system (PEP 517, PEP 518) and its ``[project]`` table (PEP 621)."""
 
-Hostile input: limited before it is parsed, since tomllib is quadratic in dotted keys and recursive in brackets.
-"""
-
-import re
-import tomllib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,42 +9,27 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded, PyprojectInvalid, RequirementInvalid, UrlForbidden
-from deep_lock.models.build_system import LEGACY_BACKEND, LEGACY_REQUIRES, BuildSystem
+from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement, parse_requirement
-
-MAX_BUILD_REQUIRES = 2000
-MAX_KEY_DOTS = 64
+from deep_lock.parsing import build_system
+from deep_lock.parsing.faults import Faults
+from deep_lock.parsing.toml import parse_toml
 
 _HINT = "the release cannot be built as it is: take another version, or a wheel of it (no-binary, build-scope)"
-_BACKEND = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?::[^\W\d]\w*(?:\.[^\W\d]\w*)*)?\Z", re.ASCII)
-_QUOTED = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'")
-_DOTTED_RUN = re.compile(r"[\w.\- \t]+")
 
 
-def read_toml(raw: bytes, where: str) -> dict[str, Any]:
-    """Parse TOML 1.0. Raises PyprojectInvalid, naming ``where``."""
+def read_toml_bytes(raw: bytes, where: str) -> dict[str, Any]:
+    """Parse TOML 1.0, of at most 1 MiB, without a byte order mark. Raises PyprojectInvalid or LimitExceeded."""
+    error = partial(PyprojectInvalid, hint=_HINT)
     try:
         text = raw.decode("utf-8")
-        _refuse_long_keys(text, where)
-        return tomllib.loads(text)
-    except (ValueError, RecursionError, MemoryError) as error:
-        # ValueError: TOMLDecodeError, UnicodeDecodeError, and integers with too many digits
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error).split("\n", 1)[0][:200]
-        raise PyprojectInvalid(f"{where} is not valid TOML: {reason}", hint=_HINT) from None
+    except UnicodeDecodeError:
+        raise error(f"{where}: is not UTF-8") from None
+    return parse_toml(text, where, error)
 
 
-def _refuse_long_keys(text: str, where: str) -> None:
-    """A key of 50,000 dotted parts keeps tomllib busy for 15 seconds."""
-    for line in text.splitlines():
-        if line.count(".") <= MAX_KEY_DOTS:
-            continue
-        for run in _DOTTED_RUN.findall(_QUOTED.sub("q", line)):
-            if sum(1 for part in run.split(".") if part.strip()) > MAX_KEY_DOTS:
-                raise PyprojectInvalid(f"{where}: a key with more than {MAX_KEY_DOTS} dots", hint=_HINT)
-
-
-def read_table(table: Mapping[str, Any], *path: str) -> dict[str, Any]:
+def nested_table(table: Mapping[str, Any], *path: str) -> dict[str, Any]:
     """Return a nested table; empty where it, or one above it, is missing or no table."""
     found: Any = table
     for key in path:
@@ -59,38 +40,20 @@ def read_table(table: Mapping[str, Any], *path: str) -> dict[str, Any]:
 def read_build_system(pyproject: Mapping[str, Any], where: str) -> tuple[BuildSystem, tuple[str, ...]]:
     """Return the build system and the notes about it.
 
-    Without the table, the default of the legacy days stands in (PEP 518); nothing is ever added to a list that the
-    file gives. Raises PyprojectInvalid, LimitExceeded or UrlForbidden.
+    Without the table, it is the default of PEP 517; nothing is ever added to a list in the file. Raises PyprojectInvalid, LimitExceeded or UrlForbidden.
     """
-    if "build-system" not in pyproject:
-        return BuildSystem(requires=LEGACY_REQUIRES, backend=LEGACY_BACKEND, requires_from="default"), ()
-    table = pyproject["build-system"]
-    if not isinstance(table, dict):
-        raise PyprojectInvalid(f"{where}: 'build-system' is not a table", hint=_HINT)
-    if "requires" not in table:
-        raise PyprojectInvalid(f"{where}: [build-system] has no 'requires' (PEP 518)", hint=_HINT)
-    requires = _strings(table["requires"], "requires", where)
-    if len(requires) > MAX_BUILD_REQUIRES:
-        raise LimitExceeded(f"{where}: {len(requires)} build requirements; at most {MAX_BUILD_REQUIRES} are taken")
-    notes = tuple(sorted({note for text in requires if (note := _judge(text, where))}))
-    return (
-        BuildSystem(
-            requires=requires,
-            backend=_backend(table, where),
-            backend_path=_backend_path(table, where),
-        ),
-        notes,
-    )
+    if build_system.KEY not in pyproject:
+        return build_system.DEFAULT_BUILD_SYSTEM, ()
+    faults = Faults(where, PyprojectInvalid)
+    system = build_system.read_build_system(pyproject[build_system.KEY], faults)
+    error = faults.to_error()
+    if system is None or error is not None:
+        raise PyprojectInvalid(error.message if error is not None else where, hint=_HINT)
+    return system, tuple(sorted({note for text in system.requires if (note := _note_of(text, where))}))
 
 
-def _strings(value: Any, key: str, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise PyprojectInvalid(f"{where}: {key!r} of [build-system] is not a list of strings", hint=_HINT)
-    return tuple(value)
-
-
-def _judge(text: str, where: str) -> str:
-    """Return a note about one build requirement, or "". A path or file: URL names a file of who builds, not of it."""
+def _note_of(text: str, where: str) -> str:
+    """Return a note about one build requirement, or "". A path or file: URL names a file of the machine that builds."""
     try:
         requirement = parse_requirement(text)
     except RequirementInvalid as error:
@@ -110,30 +73,11 @@ def _scheme(url: str) -> str:
         return ""
 
 
-def _backend(table: Mapping[str, Any], where: str) -> str:
-    backend = table.get("build-backend", LEGACY_BACKEND)
-    if not isinstance(backend, str) or not _BACKEND.match(backend):
-        raise PyprojectInvalid(f"{where}: 'build-backend' is not an object reference (PEP 517)", hint=_HINT)
-    return backend
-
-
-def _backend_path(table: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    written = table.get("backend-path", [])
-    # flit-core 2 and 3 wrote backend-path = ".", and all front ends take that as a list of one-letter paths.
-    paths = _strings([written] if isinstance(written, str) else written, "backend-path", where)
-    for path in paths:
-        if path.startswith("/") or "\\" in path or ":" in path or "\0" in path or ".." in path.split("/"):
-            raise PyprojectInvalid(
-                f"{where}: the backend-path {path[:200]!r} is not inside the source tree", hint=_HINT
-            )
-    return paths
-
-
 def read_project(pyproject: Mapping[str, Any], name: NormalizedName, version: str) -> Metadata | None:
     """Return the metadata that ``[project]`` proves, or None where it proves none.
 
-    It proves none where it is missing, malformed, of another name, or leaves dependencies to the backend. Names in
-    ``dynamic`` count before values: a value beside them is a lower bound only (PEP 808).
+    That is where it is missing, malformed, of another name, or leaves dependencies to the backend. Names in
+    ``dynamic`` count before values: a value of such a field is a lower bound only (PEP 808).
     """
     project = pyproject.get("project")
     if not isinstance(project, dict) or not isinstance(project.get("name"), str):
@@ -199,7 +143,7 @@ def with_extra(text: str, extra: str, marker: str = "") -> str:
     return f"{text} ; {' and '.join(wanted)}" if wanted else text
 
 
-def read_requirements(texts: tuple[str, ...]) -> tuple[Requirement, ...] | None:
+def parse_requirements(texts: tuple[str, ...]) -> tuple[Requirement, ...] | None:
     """Return the requirements, or None where one of the texts is not valid."""
     try:
         return tuple(map(parse_requirement, texts))

@@ -1,8 +1,8 @@
 """The requirement options of a setup.py, where they can be proven without running it.
 
-Law: proven, or not at all. An option is proven where every call of setuptools' own ``setup`` in the file leaves it
-out, or every one gives the same literals, directly or through names that are bound once and that nothing else could
-change. Which of the calls is run, and what the rest of the file does, cannot matter then.
+Invariant: an option is proven where every call of setuptools' own ``setup`` in the file leaves it out, or every one gives
+the same literals, directly or through names that are bound once and that nothing else could change. Which of the calls
+runs, and what the rest of the file does, cannot matter then.
 """
 
 import ast
@@ -24,20 +24,70 @@ from deep_lock.sdist.setuptools_options import (
     split_lines,
 )
 
-_SETUP_MODULES = {"setuptools", "distutils.core"}
-_SETUP_ROOTS = {"setuptools", "distutils"}
+MAX_SOURCE = 512 * 1024
 MAX_DEPTH = 50
 MAX_STEPS = 20_000
 """Steps for one script: names that are made of names twice over would take time and memory without end."""
+MAX_TEXT = 4096
+"""Characters of a text that the script puts together. Requirements are shorter; literals may be longer."""
+
+_SETUP_MODULES = {"setuptools", "distutils.core"}
+_SETUP_ROOTS = {"setuptools", "distutils"}
 _REBINDING = {"exec", "execfile", "globals", "locals", "vars"}
 """Builtins by which names change without an assignment."""
+_TAKES_OVER = {
+    "distclass": "setup() has a distribution class of its own",
+    "pbr": "pbr makes the metadata",
+    "script_args": "setup() has a command of its own",
+}
+
+_Literal = str | int | float | bool | None | list["_Literal"] | dict[str, "_Literal"]
+
+_quiet = threading.Lock()
+"""`warnings.catch_warnings` swaps a global list: two threads inside it at once could leave the wrong one behind."""
 
 
-class UnprovenError(Exception):
+class _Unproven(Exception):
     """Carries the reason; never leaves this file."""
 
 
-class Script(Struct):
+def parse_python(raw: bytes) -> ast.Module | None:
+    """Return the tree; None where the source is no Python of today (Python 2 above all), or hostile."""
+    if len(raw) > MAX_SOURCE:
+        return None
+    with _quiet, warnings.catch_warnings():
+        # "\d" in a setup.py must not become a warning of ours
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(raw)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+            return None
+
+
+def read_options(raw: bytes) -> SetuptoolsOptions:
+    """Read the options of a setup.py. Never raises: what is not proven has its reason in ``unproven``."""
+    tree = parse_python(raw)
+    if tree is None:
+        return all_unproven("setup.py is not Python that this Python can parse")
+    try:
+        script = _survey(tree)
+        calls = _setup_calls(tree, script)
+        _note_uses(tree, calls, script)
+        found = [_options(script, _keywords(script, call)) for call in calls]
+    except _Unproven as reason:
+        return all_unproven(f"setup.py: {reason}")
+    first = found[0]
+    unproven = {option: reason for options in found for option, reason in options.unproven.items()}
+    for option in OPTIONS:
+        if any(getattr(options, option) != getattr(first, option) for options in found):
+            unproven.setdefault(option, f"setup.py: {option} differs between calls of setup()")
+    return replace(first, unproven=unproven)
+
+
+# -- names
+
+
+class _Script(Struct):
     """What names mean in the file."""
 
     bound: dict[str, int] = field(default_factory=dict)
@@ -48,37 +98,32 @@ class Script(Struct):
     """Alias of an imported module that has ``setup``."""
     values: dict[str, ast.expr] = field(default_factory=dict)
     """Names that are bound once, at top level, by a plain assignment."""
-    rebinding: dict[int, str] = field(default_factory=dict)
-    """Builtins that may change names, by the identity of their node."""
     confined: set[int] = field(default_factory=set)
-    """Those of them that change the names of a namespace of their own."""
+    """Nodes of `exec` that change the names of a namespace of their own, by identity."""
     steps: int = 0
     uses: dict[str, set[str]] = field(default_factory=dict)
     """Where a name is read: "setup" (an argument), "copy", "in NAME", or "other"."""
 
     def spend(self, depth: int) -> None:
-        """Count one step at a depth. Raises UnprovenError where it is one too many."""
+        """Count one step at a depth. Raises _Unproven where it is one too many."""
         self.steps += 1
         if depth > MAX_DEPTH:
-            raise UnprovenError("is nested too deeply")
+            raise _Unproven("is nested too deeply")
         if self.steps > MAX_STEPS:
-            raise UnprovenError("takes too many steps")
+            raise _Unproven("takes too many steps")
 
 
-def survey(tree: ast.Module) -> Script:
-    script = Script()
+def _survey(tree: ast.Module) -> _Script:
+    script = _Script()
     for node in ast.walk(tree):
         _note_bindings(node, script)
-    for identity, name in script.rebinding.items():
-        if identity not in script.confined:
-            raise UnprovenError(f"{name}() may change names")
     for statement in tree.body:
         target = _plain_target(statement)
         if target is not None and script.bound[target[0]] == 1:
             script.values[target[0]] = target[1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load) and _root(node) in script.modules:
-            raise UnprovenError("it changes setuptools itself")
+            raise _Unproven("it changes setuptools itself")
     return script
 
 
@@ -88,28 +133,32 @@ def _root(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _note_bindings(node: ast.AST, script: Script) -> None:
+def _note_bindings(node: ast.AST, script: _Script) -> None:
     for name in _bound_names(node):
         script.bound[name] = script.bound.get(name, 0) + 1
     if isinstance(node, ast.Import):
         _note_import(node, script)
     elif isinstance(node, ast.ImportFrom):
         _note_import_from(node, script)
-    elif isinstance(node, ast.Name) and node.id in _REBINDING and isinstance(node.ctx, ast.Load):
-        script.rebinding[id(node)] = node.id
     elif isinstance(node, ast.Call) and _is_confined_exec(node):
-        script.confined.add(id(node.func))
+        script.confined.add(id(node.func))  # before its parts: ast.walk goes from the top
+    elif isinstance(node, ast.Name) and _rebinds(node, script):
+        raise _Unproven(f"{node.id}() may change names")
+
+
+def _rebinds(node: ast.Name, script: _Script) -> bool:
+    return node.id in _REBINDING and isinstance(node.ctx, ast.Load) and id(node) not in script.confined
 
 
 def _is_confined_exec(node: ast.Call) -> bool:
-    """exec(code, NAME) and exec(code, {}) bind names in there; what NAME is, its own uses will tell."""
+    """Whether it is exec(code, NAME) or exec(code, {}), which bind names in there; `_note_uses` looks at NAME."""
     match node:
         case ast.Call(func=ast.Name(id="exec"), args=[_, ast.Name() | ast.Dict(), *_], keywords=[]):
             return True
     return False
 
 
-def _note_import(node: ast.Import, script: Script) -> None:
+def _note_import(node: ast.Import, script: _Script) -> None:
     for alias in node.names:
         root = alias.name.partition(".")[0]
         if alias.asname is None and root in _SETUP_ROOTS:
@@ -118,19 +167,19 @@ def _note_import(node: ast.Import, script: Script) -> None:
             _note_setup(alias.asname, script, module=alias.name)
 
 
-def _note_import_from(node: ast.ImportFrom, script: Script) -> None:
+def _note_import_from(node: ast.ImportFrom, script: _Script) -> None:
     known = node.module in _SETUP_MODULES and not node.level
     for alias in node.names:
         if alias.name == "*":
             if not known:
-                raise UnprovenError("names come in by a star import")
+                raise _Unproven("names come in by a star import")
             script.bound["setup"] = script.bound.get("setup", 0) + 1
             _note_setup("setup", script, module="")
         elif known and alias.name == "setup":
             _note_setup(alias.asname or alias.name, script, module="")
 
 
-def _note_setup(name: str, script: Script, *, module: str) -> None:
+def _note_setup(name: str, script: _Script, *, module: str) -> None:
     script.setup_bound[name] = script.setup_bound.get(name, 0) + 1
     if module:
         script.modules[name] = module
@@ -163,20 +212,20 @@ def _plain_target(statement: ast.stmt) -> tuple[str, ast.expr] | None:
     return None
 
 
-def setup_calls(tree: ast.Module, script: Script) -> list[ast.Call]:
+def _setup_calls(tree: ast.Module, script: _Script) -> list[ast.Call]:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _is_setup(node.func, script)]
     if not calls:
-        raise UnprovenError("it does not call setuptools' setup() by its name")
+        raise _Unproven("it does not call setuptools' setup() by its name")
     if any(call.args for call in calls):
-        raise UnprovenError("setup() has positional arguments")
+        raise _Unproven("setup() has positional arguments")
     functions = {id(call.func) for call in calls}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name | ast.Attribute) and _is_setup(node, script) and id(node) not in functions:
-            raise UnprovenError("setup is handed on")
+            raise _Unproven("setup is passed to other code")
     return calls
 
 
-def _is_setup(function: ast.expr, script: Script) -> bool:
+def _is_setup(function: ast.expr, script: _Script) -> bool:
     match function:
         case ast.Name(id=name):
             return _means_setup(name, script) and name not in script.modules
@@ -187,17 +236,17 @@ def _is_setup(function: ast.expr, script: Script) -> bool:
     return False
 
 
-def _means_setup(name: str, script: Script) -> bool:
+def _means_setup(name: str, script: _Script) -> bool:
     """Every binding of the name is one to setuptools' own (there may be two: try, except ImportError)."""
     return 0 < script.bound.get(name, 0) == script.setup_bound.get(name, 0)
 
 
-_Use = tuple[ast.AST, str]
+# -- uses of names
 
 
-def note_uses(tree: ast.Module, calls: list[ast.Call], script: Script) -> None:
-    """Find out who reads a name: a list that anybody else can reach may be changed before setup() sees it."""
-    waiting: list[_Use] = []
+def _note_uses(tree: ast.Module, calls: list[ast.Call], script: _Script) -> None:
+    """Note where names are read: a list that other code can reach may be changed before setup() sees it."""
+    waiting: list[tuple[ast.AST, str]] = []
     setups = {id(call) for call in calls}
     for statement in tree.body:
         target = _plain_target(statement)
@@ -228,23 +277,20 @@ def _inner_use(node: ast.AST, where: str) -> str:
     return "other"
 
 
-def is_unreachable(name: str, script: Script, depth: int) -> bool:
-    """Whether nothing but setup() and copies can reach the object behind the name."""
+def _is_unreachable(name: str, script: _Script, depth: int) -> bool:
+    """Whether only setup() and copies can reach the object behind the name."""
     script.spend(depth)
     for use in script.uses.get(name, ()):
-        if use == "other" or (use.startswith("in ") and not is_unreachable(use[3:], script, depth + 1)):
+        if use == "other" or (use.startswith("in ") and not _is_unreachable(use[3:], script, depth + 1)):
             return False
     return True
 
 
-MAX_TEXT = 4096
-"""Characters that a text may have when it is put together. Requirements are shorter; literals may be longer."""
-
-Literal = str | int | float | bool | None | list["Literal"] | dict[str, "Literal"]
+# -- values
 
 
-def evaluate(node: ast.expr, script: Script, depth: int = 0) -> "Literal":  # noqa: PLR0911  # one return a form
-    """Return the value of an expression of literals and proven names. Raises UnprovenError."""
+def _evaluate(node: ast.expr, script: _Script, depth: int = 0) -> "_Literal":  # noqa: PLR0911  # one return a form
+    """Return the value of an expression of literals and proven names. Raises _Unproven."""
     script.spend(depth)
     deeper = depth + 1
     match node:
@@ -253,134 +299,86 @@ def evaluate(node: ast.expr, script: Script, depth: int = 0) -> "Literal":  # no
         case ast.Name(id=name):
             return _evaluate_name(name, script, deeper)
         case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
-            return [evaluate(item, script, deeper) for item in items]
+            return [_evaluate(item, script, deeper) for item in items]
         case ast.Dict(keys=keys, values=values):
             return _evaluate_dict(zip(keys, values, strict=True), script, deeper)
         case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords) if "dict" not in script.bound:
             pairs = [(ast.Constant(k.arg) if k.arg is not None else None, k.value) for k in keywords]
             return _evaluate_dict(iter(pairs), script, deeper)
         case ast.BinOp(op=ast.Add(), left=left, right=right):
-            return _add(evaluate(left, script, deeper), evaluate(right, script, deeper))
+            return _add(_evaluate(left, script, deeper), _evaluate(right, script, deeper))
         case ast.Call(func=ast.Attribute(value=text, attr="split" | "splitlines" | "strip" as verb), args=[]):
-            return _split(evaluate(text, script, deeper), verb)
+            return _split(_evaluate(text, script, deeper), verb)
         case ast.JoinedStr(values=parts):
             return _short("".join(_evaluate_part(part, script, deeper) for part in parts))
-    raise UnprovenError("is computed")
+    raise _Unproven("is computed")
 
 
-def _evaluate_name(name: str, script: Script, depth: int) -> "Literal":
+def _evaluate_name(name: str, script: _Script, depth: int) -> "_Literal":
     node = script.values.get(name)
     if node is None:
-        raise UnprovenError(f"comes from {name!r}, which is not bound once by a plain assignment at top level")
-    value = evaluate(node, script, depth)
-    if isinstance(value, list | dict) and not is_unreachable(name, script, depth):
-        raise UnprovenError(f"comes from {name!r}, which other code may change")
+        raise _Unproven(f"comes from {name!r}, which is not bound once by a plain assignment at top level")
+    value = _evaluate(node, script, depth)
+    if isinstance(value, list | dict) and not _is_unreachable(name, script, depth):
+        raise _Unproven(f"comes from {name!r}, which other code may change")
     return value
 
 
 def _evaluate_dict(
-    pairs: Iterator[tuple[ast.expr | None, ast.expr]], script: Script, depth: int
-) -> dict[str, "Literal"]:
-    found: dict[str, Literal] = {}
+    pairs: Iterator[tuple[ast.expr | None, ast.expr]], script: _Script, depth: int
+) -> dict[str, "_Literal"]:
+    found: dict[str, _Literal] = {}
     for key_node, value_node in pairs:
-        value = evaluate(value_node, script, depth)
+        value = _evaluate(value_node, script, depth)
         if key_node is None:
             if not isinstance(value, dict):
-                raise UnprovenError("is computed")
+                raise _Unproven("is computed")
             found.update(value)
             continue
-        key = evaluate(key_node, script, depth)
+        key = _evaluate(key_node, script, depth)
         if not isinstance(key, str):
-            raise UnprovenError("has keys that are not strings")
+            raise _Unproven("has keys that are not strings")
         found[key] = value
     return found
 
 
-def _add(left: "Literal", right: "Literal") -> "Literal":
+def _add(left: "_Literal", right: "_Literal") -> "_Literal":
     if isinstance(left, list) and isinstance(right, list):
         return left + right
     if isinstance(left, str) and isinstance(right, str):
         return _short(left + right)
-    raise UnprovenError("is computed")
+    raise _Unproven("is computed")
 
 
 def _short(text: str) -> str:
     if len(text) > MAX_TEXT:
-        raise UnprovenError("is a text put together out of too much")
+        raise _Unproven("is a text put together of too many characters")
     return text
 
 
-def _split(text: "Literal", verb: str) -> "Literal":
+def _split(text: "_Literal", verb: str) -> "_Literal":
     if not isinstance(text, str):
-        raise UnprovenError("is computed")
+        raise _Unproven("is computed")
     if verb == "strip":
         return text.strip()
     return list(text.split() if verb == "split" else text.splitlines())
 
 
-def _evaluate_part(part: ast.expr, script: Script, depth: int) -> str:
+def _evaluate_part(part: ast.expr, script: _Script, depth: int) -> str:
     node = (
         part.value if isinstance(part, ast.FormattedValue) and part.conversion == -1 and not part.format_spec else part
     )
-    value = evaluate(node, script, depth)
+    value = _evaluate(node, script, depth)
     if not isinstance(value, str):
-        raise UnprovenError("is computed")
+        raise _Unproven("is computed")
     return value
 
 
-MAX_SOURCE = 512 * 1024
-
-_quiet = threading.Lock()
-"""`warnings.catch_warnings` swaps a global list: two threads inside it at once could leave the wrong one behind."""
+# -- arguments of setup()
 
 
-def parse_python(raw: bytes) -> ast.Module | None:
-    """Return the tree; None where the source is no Python of today (Python 2 above all), or hostile."""
-    if len(raw) > MAX_SOURCE:
-        return None
-    with _quiet, warnings.catch_warnings():
-        # "\d" in somebody's setup.py must not become a warning of ours
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(raw)
-        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-            return None
-
-
-_TAKES_OVER = {
-    "distclass": "setup() is given a distribution class of its own",
-    "pbr": "pbr makes the metadata",
-    "script_args": "setup() is given a command of its own",
-}
-
-
-def read_setup_py(raw: bytes) -> SetuptoolsOptions:
-    """Read the options of a setup.py. Never raises: what is not proven has its reason in ``unproven``."""
-    tree = parse_python(raw)
-    if tree is None:
-        return all_unproven("setup.py is not Python that this Python can parse")
-    try:
-        script = survey(tree)
-        calls = setup_calls(tree, script)
-        note_uses(tree, calls, script)
-        found = [_options(script, _keywords(script, call)) for call in calls]
-    except UnprovenError as reason:
-        return all_unproven(f"setup.py: {reason}")
-    return _agree(found)
-
-
-def _agree(found: list[SetuptoolsOptions]) -> SetuptoolsOptions:
-    """Return what all calls say; an option on which they differ is unproven."""
-    first = found[0]
-    unproven = {option: reason for options in found for option, reason in options.unproven.items()}
-    for option in OPTIONS:
-        if any(getattr(options, option) != getattr(first, option) for options in found):
-            unproven.setdefault(option, f"setup.py: {option} differs between calls of setup()")
-    return replace(first, unproven=unproven)
-
-
-def _keywords(script: Script, call: ast.Call) -> Mapping[str, ast.expr]:
-    """Return the arguments of a call of setup(); ``**name`` is looked through where it is a literal mapping."""
+def _keywords(script: _Script, call: ast.Call) -> Mapping[str, ast.expr]:
+    """Return the arguments of a call of setup(); of ``**name`` too where it is a literal mapping."""
     found: dict[str, ast.expr] = {}
     for keyword in call.keywords:
         if keyword.arg is not None:
@@ -389,14 +387,14 @@ def _keywords(script: Script, call: ast.Call) -> Mapping[str, ast.expr]:
             found.update(_expand(keyword.value, script))
     for name, reason in _TAKES_OVER.items():
         if name in found:
-            raise UnprovenError(reason)
+            raise _Unproven(reason)
     return found
 
 
-def _expand(node: ast.expr, script: Script) -> Mapping[str, ast.expr]:
+def _expand(node: ast.expr, script: _Script) -> Mapping[str, ast.expr]:
     if isinstance(node, ast.Name):
-        if node.id not in script.values or not is_unreachable(node.id, script, 0):
-            raise UnprovenError(f"setup() is given **{node.id}, which is not a plain mapping")
+        if node.id not in script.values or not _is_unreachable(node.id, script, 0):
+            raise _Unproven(f"setup() has **{node.id}, which is not a plain mapping")
         node = script.values[node.id]
     match node:
         case ast.Dict(keys=keys, values=values):
@@ -406,20 +404,20 @@ def _expand(node: ast.expr, script: Script) -> Mapping[str, ast.expr]:
         case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords) if "dict" not in script.bound:
             if all(keyword.arg is not None for keyword in keywords):
                 return {keyword.arg: keyword.value for keyword in keywords if keyword.arg is not None}
-    raise UnprovenError("setup() is given keyword arguments by a mapping that is computed")
+    raise _Unproven("setup() has keyword arguments of a mapping that is computed")
 
 
-def _options(script: Script, keywords: Mapping[str, ast.expr]) -> SetuptoolsOptions:
+def _options(script: _Script, keywords: Mapping[str, ast.expr]) -> SetuptoolsOptions:
     unproven: dict[str, str] = {}
-    values: dict[str, Literal] = {}
+    values: dict[str, _Literal] = {}
     for option in OPTIONS:
         if option in keywords:
             try:
-                values[option] = evaluate(keywords[option], script)
-            except UnprovenError as reason:
+                values[option] = _evaluate(keywords[option], script)
+            except _Unproven as reason:
                 unproven[option] = f"setup.py: {option} {reason}"
 
-    def lines(option: str, value: "Literal") -> tuple[str, ...]:
+    def lines(option: str, value: "_Literal") -> tuple[str, ...]:
         found = _requirement_lines(value)
         if found is None:
             unproven[option] = f"setup.py: {option} is not a list of requirements"
@@ -438,8 +436,8 @@ def _options(script: Script, keywords: Mapping[str, ast.expr]) -> SetuptoolsOpti
     )
 
 
-def _requirement_lines(value: "Literal") -> tuple[str, ...] | None:
-    """What setuptools takes: a list of strings, a string of lines, or nothing."""
+def _requirement_lines(value: "_Literal") -> tuple[str, ...] | None:
+    """Return the requirements of a list of strings, of a string of lines, or of nothing, as setuptools does."""
     if not value:
         return ()
     if isinstance(value, str):

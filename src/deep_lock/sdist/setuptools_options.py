@@ -1,4 +1,4 @@
-"""What a static reader found of the four setuptools options that make requirements, and how two findings are merged."""
+"""The four setuptools options that make requirements, as static readers found them."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded, RequirementInvalid
 from deep_lock.models.metadata import MAX_REQUIRES_DIST, Metadata
-from deep_lock.sdist.pyproject import read_requirements, with_extra
+from deep_lock.sdist.pyproject import parse_requirements, with_extra
 
 INSTALL = "install_requires"
 EXTRAS = "extras_require"
@@ -18,7 +18,7 @@ OPTIONS = (INSTALL, EXTRAS, SETUP, PYTHON)
 
 
 class SetuptoolsOptions(Struct, frozen=True, kw_only=True):
-    """The options, empty where they are not given, and the reason for each that only running the file would tell."""
+    """The options, empty where they are not set, and the reason for each that is not proven."""
 
     install_requires: tuple[str, ...] = ()
     extras_require: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -37,7 +37,7 @@ def all_unproven(reason: str) -> SetuptoolsOptions:
 def merge_options(script: SetuptoolsOptions, config: SetuptoolsOptions) -> SetuptoolsOptions:
     """Return what setuptools makes of setup.py and setup.cfg together.
 
-    An argument of setup() that is not empty wins, and the file is not asked then
+    An argument of setup() that is not empty wins over the file
     (setuptools.config.setupcfg.ConfigHandler.__setitem__, read in 40.8 to 84.2).
     """
     unproven = {}
@@ -61,7 +61,7 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 def split_lines(text: str) -> tuple[str, ...] | None:
     """Return the requirements of a text, one a line, without comments; None where a line is something else."""
     lines = [cleaned for line in text.splitlines() if (cleaned := _COMMENT.sub("", line).strip())]
-    return tuple(lines) if read_requirements(tuple(lines)) is not None else None
+    return tuple(lines) if parse_requirements(tuple(lines)) is not None else None
 
 
 def options_requires_dist(
@@ -79,14 +79,14 @@ def options_requires_dist(
             found.extend(with_extra(text, extra, marker.strip()) for text in texts)
     except (RequirementInvalid, LimitExceeded):
         return None
-    return (tuple(found), tuple(extras)) if read_requirements(tuple(found)) is not None else None
+    return (tuple(found), tuple(extras)) if parse_requirements(tuple(found)) is not None else None
 
 
 _SECTION = re.compile(r"\[([^:\]]*)(?::(.*))?\]\Z")
 
 
 def parse_requires_txt(raw: bytes, name: NormalizedName, version: str) -> Metadata | None:
-    """Return the requirements as metadata; None where the file is malformed. Good for a guess, not for a proof."""
+    """Return the requirements as metadata; None where the file is malformed. It is a guess, and no proof."""
     requires_dist: list[str] = []
     extras: dict[NormalizedName, None] = {}
     extra, marker = "", ""
@@ -103,7 +103,7 @@ def parse_requires_txt(raw: bytes, name: NormalizedName, version: str) -> Metada
             requires_dist.append(with_extra(text, extra, marker))
     except (RequirementInvalid, LimitExceeded):
         return None
-    if len(requires_dist) > MAX_REQUIRES_DIST or read_requirements(tuple(requires_dist)) is None:
+    if len(requires_dist) > MAX_REQUIRES_DIST or parse_requirements(tuple(requires_dist)) is None:
         return None
     return Metadata(
         name=name,

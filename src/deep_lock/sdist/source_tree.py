@@ -1,7 +1,7 @@
-"""The few files of an sdist that say how it is built, read out of the archive as it streams by.
+"""The few files of an sdist that configure its build, read out of the archive in one pass.
 
-Law: nothing is unpacked, and every member is judged (`member_judge`). One pass: a gzip stream cannot be asked twice
-cheaply, so small files that a static rule may want later are kept at once.
+Nothing is unpacked, and every member is checked (`MemberCheck`). A second pass over a compressed stream is not cheap, so
+small files that a static rule may need later are kept at once.
 """
 
 import re
@@ -14,8 +14,9 @@ from typing import BinaryIO
 from msgspec import Struct, field
 
 from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveError, LimitExceeded
+from deep_lock.models.distribution import SDIST_SUFFIXES
 from deep_lock.sdist.decompress import MIB, PlainStream
-from deep_lock.sdist.member_rules import Judge, Kinds, deciding_limit, is_cargo_lock
+from deep_lock.sdist.member_rules import Kinds, MemberCheck, deciding_limit, is_cargo_lock
 from deep_lock.sdist.tar_members import Member, TarWalk
 from deep_lock.sdist.zip_members import walk_zip
 
@@ -24,7 +25,7 @@ Content = Callable[[], Iterator[bytes]]
 
 @contextmanager
 def archive_faults(filename: str) -> Iterator[None]:
-    """Let nothing out but ArchiveError in one of its four kinds and LimitExceeded."""
+    """Turn every other error into ArchiveBroken; ArchiveError in its four kinds and LimitExceeded pass."""
     try:
         yield
     except (ArchiveError, LimitExceeded):
@@ -33,39 +34,43 @@ def archive_faults(filename: str) -> Iterator[None]:
         raise ArchiveBroken(f"{filename}: cannot be read ({type(error).__name__})") from None
 
 
-def make_judge(filename: str) -> Judge:
-    """Return a judge who has seen nothing."""
-    return Judge(where=filename, kinds=Kinds(where=filename))
+def member_check(filename: str) -> MemberCheck:
+    """Return a check that has seen no member."""
+    return MemberCheck(where=filename, kinds=Kinds(where=filename))
 
 
-def walk_source(file: BinaryIO, filename: str, judge: Judge) -> Iterator[tuple[str, Member, Content]]:
-    """Yield the path below the top folder, the member, and what gives its bytes; the judge has passed it.
+def walk_source(file: BinaryIO, filename: str, check: MemberCheck) -> Iterator[tuple[str, Member, Content]]:
+    """Yield the path below the top folder, the member, and a function that gives its bytes; the member has passed the check.
 
     ``file`` is seekable. Every byte is looked at once, so checksums are checked. To be run within `archive_faults`.
     """
-    kind = _kind_of(filename)
+    kind = _format_of(filename)
     if kind == "zip":
         for member, content in walk_zip(file, filename):
-            yield judge.add(member), member, content
+            yield check.add(member), member, content
     else:
         _refuse_polyglot(file, filename)
         walk = TarWalk(PlainStream(file, kind, filename), filename)
         for member in walk:
-            yield judge.add(member), member, partial(walk.chunks, member.size)
-    judge.finish()
+            yield check.add(member), member, partial(walk.chunks, member.size)
+    check.finish()
 
 
-def _kind_of(filename: str) -> str:
+_SHORT_SUFFIXES = {".tgz": "gz", ".tbz": "bz2", ".txz": "xz"}
+"""Suffixes of archives that a direct reference may name; no index has an sdist with one."""
+_FORMATS = {**{suffix: suffix.rpartition(".")[2] for suffix in SDIST_SUFFIXES}, **_SHORT_SUFFIXES}
+
+
+def _format_of(filename: str) -> str:
+    """Return "zip", or the compression of a tar file."""
     name = filename.lower()
-    for kind, suffixes in {
-        "gz": (".tar.gz", ".tgz"),
-        "zip": (".zip",),
-        "bz2": (".tar.bz2", ".tbz"),
-        "xz": (".tar.xz", ".txz"),
-    }.items():
-        if name.endswith(suffixes):
-            return kind
-    raise ArchiveBroken(f"{filename}: not the name of a source distribution")
+    found = next((kind for suffix, kind in _FORMATS.items() if name.endswith(suffix)), "")
+    if not found:
+        known = ", ".join(_FORMATS)
+        raise ArchiveBroken(
+            f"{filename}: not a format of source distributions that is read (its name ends in none of {known})"
+        )
+    return found
 
 
 _END_RECORD = b"PK\x05\x06"
@@ -78,11 +83,11 @@ def _refuse_polyglot(file: BinaryIO, where: str) -> None:
     tail = file.read()
     at = tail.rfind(_END_RECORD)
     if at >= 0 and len(tail) - at >= 22 and at + 22 + int.from_bytes(tail[at + 20 : at + 22], "little") == len(tail):
-        raise ArchiveAmbiguous(f"{where}: is a zip archive too: two readers would see two contents")
+        raise ArchiveAmbiguous(f"{where}: is a zip archive too: two readers could see two contents")
 
 
 _HELPFUL = re.compile(
-    r"(?:[^/]+\.(?:txt|in|py)|CMakeLists\.txt"  # what `file:` names; build hooks; CMake's wanted version
+    r"(?:[^/]+\.(?:txt|in|py)|CMakeLists\.txt"  # named by `file:`; build hooks; the CMake version
     r"|src/[^/]+\.py"
     r"|(?:[^/]+/)?[^/]*requirements?[^/]*/[^/]+\.(?:txt|in)"
     r"|(?:[^/]+/){1,4}(?:__init__|version|_version|__version__)\.py)\Z",
@@ -99,7 +104,7 @@ class Members(Struct, frozen=True, kw_only=True):
     """The name of the top folder, as written."""
     files: Mapping[str, bytes]
     names: frozenset[str]
-    """Every regular file; for questions of existence."""
+    """Every regular file; to look up whether a file exists."""
     cargo_locks: Mapping[str, str] = {}
     """sha256 of each Cargo.lock at the top or up to three folders below, by path."""
     notes: tuple[str, ...] = ()
@@ -132,7 +137,7 @@ class _Kept(Struct):
         return True
 
     def keep(self, path: str, data: bytes) -> None:
-        """Keep the bytes of a wanted file, the digest of a Cargo.lock; of a merely helpful one that is there twice, keep none."""
+        """Keep the bytes of a file, the digest of a Cargo.lock; of a helpful file with two contents, keep neither."""
         if is_cargo_lock(path):
             self.cargo_locks[path] = sha256(data).hexdigest()
             return
@@ -142,7 +147,7 @@ class _Kept(Struct):
 
 
 def _within(path: str, folder: str) -> str:
-    """Return the path as seen from a folder; "" where it is not inside."""
+    """Return the path relative to a folder; "" where it is not inside."""
     if not folder:
         return path
     return path.removeprefix(f"{folder}/") if path.startswith(f"{folder}/") else ""
@@ -151,20 +156,20 @@ def _within(path: str, folder: str) -> str:
 def read_members(file: BinaryIO, filename: str, *, inside: str = "") -> Members:
     """Read the deciding and the merely helpful files of an sdist (a seekable binary file), without unpacking it.
 
-    ``inside`` is the folder of it that counts, "" for all; then paths are as seen from there.
+    ``inside`` is the folder of it that counts, "" for all; then paths are relative to it.
     Every byte is looked at once: checksums are checked and the limits of the module hold. Raises ArchiveError in one
     of its four kinds, or LimitExceeded.
     """
-    judge, kept = make_judge(filename), _Kept(where=filename)
+    check, kept = member_check(filename), _Kept(where=filename)
     with archive_faults(filename):
-        for place, member, content in walk_source(file, filename, judge):
+        for place, member, content in walk_source(file, filename, check):
             path = _within(place, inside)
             if path and member.kind == "file" and kept.wants(path, member.size):
                 kept.keep(path, b"".join(content()))
     return Members(
-        top=judge.top,
+        top=check.top,
         files=kept.files,
-        names=frozenset(name for place in judge.names if (name := _within(place, inside))),
+        names=frozenset(name for place in check.names if (name := _within(place, inside))),
         cargo_locks=kept.cargo_locks,
-        notes=tuple(sorted(judge.notes)),
+        notes=tuple(sorted(check.notes)),
     )

@@ -1,6 +1,6 @@
 """The headers of a tar stream, one after another (POSIX ustar and pax; GNU long names).
 
-Not the standard library's tarfile: that one loops for ever on a negative size before the fix of CVE-2025-8194, reads
+Not the standard library's tarfile: that loops for ever on a negative size before the fix of CVE-2025-8194, reads
 a long name of any size into memory, and costs several times as much for each member. Nothing is unpacked here.
 """
 
@@ -46,7 +46,7 @@ class Member(Struct):
     executable: bool = False
     """Whether its owner may run it."""
     modified: int = 0
-    """Seconds since 1970; 0 where the archive does not tell."""
+    """Seconds since 1970; 0 where the archive does not state it."""
 
 
 class TarWalk:
@@ -124,7 +124,7 @@ class TarWalk:
 
     def _take_extra(self, kind: bytes, header: bytes, extra: dict[str, str]) -> None:
         if kind == b"S":
-            raise ArchiveUnsafe(f"{self._where}: holds a sparse member")
+            raise ArchiveUnsafe(f"{self._where}: has a sparse member")
         size = self._number(header[124:136])
         if size > MAX_EXTRA:
             raise ArchiveTooBig(f"{self._where}: an extended header of {size} bytes")
@@ -154,14 +154,14 @@ class TarWalk:
             records[key.decode("utf-8", "surrogateescape")] = value[:-1].decode("utf-8", "surrogateescape")
             at += length
         if any(key.startswith("GNU.sparse") for key in records):
-            raise ArchiveUnsafe(f"{self._where}: holds a sparse member")
+            raise ArchiveUnsafe(f"{self._where}: has a sparse member")
         return records
 
     def _member(self, header: bytes, kind: bytes, extra: dict[str, str]) -> Member:
         name = extra.get("path") or _name(header)
         found = _KINDS.get(kind, "file")  # POSIX: an unknown type is a regular file
         if found == "file" and name.endswith("/"):
-            found = "folder"  # before POSIX, the slash was all that told them apart
+            found = "folder"  # before POSIX, only the slash marked a folder
         size = self._size(header, extra)
         if found != "file":
             # A reader that skips the bytes of a folder or link sees other members than one that does not.

@@ -187,7 +187,7 @@ REFUSED: list[tuple[str, bytes, type[DeepLockError]]] = [
     ("empty", b"", ArchiveBroken),
     ("cut", make_wheel({"sample.py": MODULE})[:-30], ArchiveBroken),
     ("something in front", b"#!/bin/sh\n" + make_wheel({}), ArchiveAmbiguous),
-    ("something behind", make_wheel({}) + b"hello", ArchiveAmbiguous),
+    ("something behind", make_wheel({}) + b"hello", ArchiveBroken),
     ("damaged", _corrupt(make_wheel({}, record=b"x" * 3000)), ArchiveBroken),
 ]
 

@@ -119,7 +119,7 @@ def test_the_project_itself_is_left_out(line: str) -> None:
         ("a==1\na==2\n", "requirements.txt:2: a is pinned a second time, otherwise than at requirements.txt:1"),
         ("./elsewhere\n", "requirements.txt:1: the line does not name its project"),
         ("git+https://git.example/x\n", "requirements.txt:1: the line does not name its project"),
-        ("-r absent.txt\n", "which is not there"),
+        ("-r absent.txt\n", "which does not exist"),
     ],
 )
 def test_what_is_no_pin_is_named_with_its_line(text: str, said: str) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
-from deep_lock.index.file_entries import FileNames, FileSkipped, sdist_stem
+from deep_lock.index.file_entries import FileNames, FileSkipped
 
 CUT = [
     ("pyyaml", "PyYAML-5.4.1.tar.gz", "5.4.1"),
@@ -90,8 +90,3 @@ def test_no_text_gets_past(filename: str) -> None:
     assert version is not None
     assert version in filename
     assert not set("/\\ \n\x00") & set(filename)
-
-
-def test_stem_is_what_is_left_of_the_suffix() -> None:
-    assert sdist_stem("a-1.0.tar.gz") == "a-1.0"
-    assert sdist_stem("a-1.0") == "a-1.0"

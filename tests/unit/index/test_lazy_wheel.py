@@ -259,7 +259,7 @@ REFUSED: list[tuple[str, bytes, type[DeepLockError]]] = [
     ("end records that differ", end64(plain_count=2), ArchiveAmbiguous),
     ("ZIP64 with too many members", end64(count=200_000), ArchiveTooBig),
     ("ZIP64 field of another kind", extra64(struct.pack("<HHQ", 2, 8, len(METADATA))), ArchiveBroken),
-    ("ZIP64 field too short", extra64(struct.pack("<HHL", 1, 8, 1)), ArchiveTooBig),
+    ("ZIP64 field too short", extra64(struct.pack("<HHL", 1, 8, 1)), ArchiveAmbiguous),
     ("metadata too large", FULL, ArchiveTooBig),
     ("no metadata", wheel(("demo.py", b"")), ArchiveBroken),
     ("metadata not at the top", wheel((f"demo/{NAME}", METADATA)), ArchiveBroken),

@@ -10,11 +10,11 @@ from packaging.pylock import Pylock
 from deep_lock import errors
 from deep_lock.errors import DeepLockError, LockInvalid
 from deep_lock.events import Event, Warned
+from deep_lock.lockfile import reader
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.rewrite import keep_unknown
 from deep_lock.lockfile.writer import to_text
 from deep_lock.models.lock import LockedInputs
-from deep_lock.parsing import toml
 from tests.support.lock_strategies import in_folder, package, small_lock
 
 LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
@@ -270,7 +270,7 @@ def test_our_own_revision_is_not_reported() -> None:
 
 
 def test_size_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toml, "MAX_LOCK_BYTES", 2**20)
+    monkeypatch.setattr(reader, "MAX_LOCK_BYTES", 2**20)
     # two bytes a character: it is bytes that count
     with pytest.raises(LockInvalid, match="larger than 1 MiB"):
         from_text("# " + "é" * 2**19, "deep.lock")

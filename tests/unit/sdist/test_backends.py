@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from deep_lock.errors import DeepLockError
 from deep_lock.models.build_system import SdistFacts
-from deep_lock.sdist.backends.answer import answer, distribution_of
+from deep_lock.sdist.backends.answer import RULES, answer
 from deep_lock.sdist.facts import read_sdist
 from deep_lock.targets.factory import make_target, read_host
 from tests.support.archives import make_tar
@@ -81,10 +81,10 @@ def test_scikit_build_core_asks(settings: str, files: dict[str, str], asked: tup
         ("minimum-version = 'new'", "minimum-version of scikit-build-core cannot be read"),
         ("build.requires = ['x=={version}']", "is computed"),
         ("build.requires = 'x'", "is computed"),
-        ("metadata.version.provider = 'mine'", "'mine' is not one whose code was read"),
-        ("metadata.version = {provider = 'scikit_build_core.metadata.regex', provider-path = '.'}", "was read"),
-        ("metadata.version = 1", "was read"),
-        ("[[tool.dynamic-metadata]]\nprovider = 'x'", "providers are asked"),
+        ("metadata.version.provider = 'mine'", "no rule for the metadata provider 'mine'"),
+        ("metadata.version = {provider = 'scikit_build_core.metadata.regex', provider-path = '.'}", "no rule for"),
+        ("metadata.version = 1", "no rule for"),
+        ("[[tool.dynamic-metadata]]\nprovider = 'x'", "providers run"),
     ],
 )
 def test_scikit_build_core_is_not_understood(settings: str, reason: str) -> None:
@@ -239,12 +239,11 @@ EDITABLES = "editables~=0.3"
 def test_what_an_editable_installation_asks_for_beyond_a_wheel(
     backend: str, version: str, more: tuple[str, ...] | None
 ) -> None:
-    name = distribution_of(backend)
-    assert name is not None
+    name = RULES[backend].distribution
     facts = read(backend, "", requires=name)
     linux, pins = make_target("3.13", "x86_64-manylinux_2_28", host=read_host()), {name: Version(version)}
-    wheel = answer(facts, None, linux, environment=pins)
-    editable = answer(facts, None, linux, environment=pins, hook="editable")
+    wheel = answer(facts, linux, environment=pins)
+    editable = answer(facts, linux, environment=pins, hook="editable")
     if more is None:
         assert (editable.requires, editable.evidence) == (None, "assumed")
         assert f"{name} {version}" in editable.reason

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from deep_lock import errors
 from deep_lock.models.build_system import FACTS_VERSION, HookAnswer, SdistFacts
-from deep_lock.sdist.backends.answer import answer, distribution_of
+from deep_lock.sdist.backends.answer import RULES, answer
 from deep_lock.sdist.facts import read_sdist
 from deep_lock.targets.target import Target
 from tests.support.archives import make_tar, make_zip, tree_files
@@ -49,7 +49,7 @@ def read(files: dict[str, bytes], expect: dict[str, Any], suffix: str = ".tar.gz
 
 def ask(facts: SdistFacts, expect: dict[str, Any]) -> HookAnswer:
     environment = {canonicalize_name(n): Version(v) for n, v in expect.get("environment", {}).items()}
-    return answer(facts, None, target(**expect.get("markers", {})), environment=environment)
+    return answer(facts, target(**expect.get("markers", {})), environment=environment)
 
 
 def seen(facts: SdistFacts) -> dict[str, Any]:
@@ -124,13 +124,6 @@ def test_every_case_says_what_it_is_about() -> None:
         assert files, case
 
 
-def test_the_version_given_goes_before_the_environment() -> None:
-    expect, files = load("legacy-wants-wheel")
-    facts = read(files, expect)
-    found = answer(facts, Version("84.2.1"), target(), environment={canonicalize_name("setuptools"): Version("60")})
-    assert found.requires == ("cffi>=1",)
-
-
 @pytest.mark.parametrize(
     ("backend", "newer"),
     [
@@ -159,14 +152,10 @@ def test_a_newer_major_version_proves_nothing(backend: str, newer: str) -> None:
         "PKG-INFO": b"Metadata-Version: 2.2\nName: sample\nVersion: 1.0\n",
     }
     facts = read(files, {})
-    found = answer(facts, Version(newer), target(), environment={})
+    found = answer(facts, target(), environment={RULES[backend].distribution: Version(newer)})
     assert (found.requires, found.evidence) == (None, "assumed")
     assert newer in found.reason
-    assert str(distribution_of(backend)) in found.reason
-
-
-def test_distribution_of_an_unknown_backend() -> None:
-    assert distribution_of("sipbuild.api") is None
+    assert RULES[backend].distribution in found.reason
 
 
 def test_facts_version_is_a_number() -> None:

@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deep_lock.sdist.setup_cfg import read_setup_cfg
+from deep_lock.sdist.setup_cfg import read_options
 from deep_lock.sdist.setuptools_options import SetuptoolsOptions, merge_options, options_requires_dist
 
 
 def read(text: str, **files: str) -> SetuptoolsOptions:
-    return read_setup_cfg(text.encode(), {path.replace("_", "."): body.encode() for path, body in files.items()})
+    return read_options(text.encode(), {path.replace("_", "."): body.encode() for path, body in files.items()})
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_lists(value: str, expected: tuple[str, ...]) -> None:
     ],
 )
 def test_unproven(text: str) -> None:
-    assert "install_requires" in read_setup_cfg(text.encode("latin-1"), {}).unproven
+    assert "install_requires" in read_options(text.encode("latin-1"), {}).unproven
 
 
 def test_setup_requires_knows_no_files() -> None:
@@ -65,4 +65,4 @@ def test_the_file_is_not_asked_where_the_call_says_something() -> None:
 
 @given(st.text(max_size=300))
 def test_any_text_is_read_without_an_exception(text: str) -> None:
-    read_setup_cfg(text.encode("utf-8", "surrogatepass"), {})
+    read_options(text.encode("utf-8", "surrogatepass"), {})

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deep_lock.sdist.setup_py import read_setup_py
+from deep_lock.sdist.setup_py import read_options
 from deep_lock.sdist.setuptools_options import OPTIONS, SetuptoolsOptions
 
 HEAD = "from setuptools import setup\n"
 
 
 def read(text: str) -> SetuptoolsOptions:
-    return read_setup_py(text.encode())
+    return read_options(text.encode())
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def _braid() -> str:
         (HEAD + "from setup_tools import setup\nsetup(install_requires=['a'])", "by its name"),
         (HEAD + "def setup(**k): pass\nsetup(install_requires=['a'])", "by its name"),
         (HEAD + "setup = wrap(setup)\nsetup(install_requires=['a'])", "by its name"),
-        (HEAD + "wrap(setup)\nsetup(install_requires=['a'])", "handed on"),
+        (HEAD + "wrap(setup)\nsetup(install_requires=['a'])", "passed to other code"),
         (HEAD + "setup(install_requires=['a'])\nsetup(install_requires=['b'])", "differs"),
         (HEAD + "setup(install_requires=['a'])\nsetup()", "differs"),
         (HEAD + "setup(install_requires=open('r').read())", "computed"),
@@ -142,7 +142,7 @@ def test_an_option_is_judged_by_itself() -> None:
 
 def test_another_encoding() -> None:
     text = "# -*- coding: latin-1 -*-\n# \xe9\n" + HEAD + "setup(install_requires=['a'])"
-    assert read_setup_py(text.encode("latin-1")).install_requires == ("a",)
+    assert read_options(text.encode("latin-1")).install_requires == ("a",)
 
 
 # --- the property: scripts of a small grammar, read and run

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import lzma
 import os
 import tarfile
 import zipfile
@@ -218,7 +219,7 @@ def test_every_near_cargo_lock_is_hashed_and_none_is_kept() -> None:
 def test_a_huge_cargo_lock_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(member_rules, "_CARGO_LOCK_LIMIT", 10)
     raw = make_tar({**FILES, "Cargo.lock": b"x" * 11})
-    with pytest.raises(LimitExceeded, match=r"Cargo\.lock has 11 bytes; at most 10 are taken"):
+    with pytest.raises(LimitExceeded, match=r"Cargo\.lock has 11 bytes; at most 10 are read"):
         read(raw)
 
 
@@ -254,12 +255,12 @@ def _linked_zip() -> bytes:
     [
         (lambda: make_zip(FILES)[:-30], ArchiveBroken),
         (lambda: b"junk" + make_zip(FILES), ArchiveAmbiguous),
-        (lambda: _encrypted(make_zip(FILES)), ArchiveUnsafe),
+        (lambda: _encrypted(make_zip(FILES)), ArchiveBroken),
         (_bzip2_zip, ArchiveUnsafe),
         (_linked_zip, ArchiveUnsafe),
         (lambda: make_zip({"../../x": b""}), ArchiveUnsafe),
         (lambda: make_zip(FILES, method=zipfile.ZIP_STORED).replace(PKG_INFO, PKG_INFO[::-1]), ArchiveBroken),
-        (lambda: make_zip(FILES).replace(b"sample-1.0/PKG-INFO", b"sample-1.0/PKG-OFNI", 1), ArchiveBroken),
+        (lambda: make_zip(FILES).replace(b"sample-1.0/PKG-INFO", b"sample-1.0/PKG-OFNI", 1), ArchiveAmbiguous),
         (lambda: make_zip({}), ArchiveBroken),
     ],
 )
@@ -281,6 +282,35 @@ def test_member_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     for raw, name in ((make_tar(four), "s-1.tar.gz"), (make_zip(four), "s-1.zip")):
         with pytest.raises(ArchiveTooBig):
             read(raw, name)
+
+
+def test_a_dictionary_that_needs_too_much_memory_is_refused() -> None:
+    plain = b"".join((GOOD, b"\0" * 1024))
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 1, "dict_size": 2 * decompress.LZMA_MEMORY}]
+    with pytest.raises(ArchiveTooBig, match="MiB of memory"):
+        read(lzma.compress(plain, filters=filters), "sample-1.0.tar.xz")
+    assert read(lzma.compress(plain, preset=9), "sample-1.0.tar.xz").names
+
+
+def test_the_format_without_checksums_is_no_xz() -> None:
+    raw = lzma.compress(GOOD + b"\0" * 1024, format=lzma.FORMAT_ALONE)
+    with pytest.raises(ArchiveBroken, match="corrupt"):
+        read(raw, "sample-1.0.tar.xz")
+
+
+@pytest.mark.parametrize("mode", ["bz2", "xz"])
+def test_a_compressed_stream_without_end_is_refused(mode: str) -> None:
+    parts = compress(b"", mode) * (decompress.MAX_PARTS + 1)
+    with pytest.raises(ArchiveAmbiguous, match="follows the end"):
+        read(parts + make_tar(FILES, mode=mode), f"sample-1.0.tar.{mode}")
+
+
+@pytest.mark.parametrize("mode", ["bz2", "xz"])
+@pytest.mark.parametrize("cut", [0.3, 0.7, 0.99])
+def test_a_cut_stream_is_broken(mode: str, cut: float) -> None:
+    raw = make_tar(FILES, mode=mode)
+    with pytest.raises(ArchiveBroken):
+        read(raw[: int(len(raw) * cut)], f"sample-1.0.tar.{mode}")
 
 
 @pytest.mark.parametrize("mode", ["gz", "bz2", "xz"])

@@ -1,45 +1,42 @@
-"""What a backend's get_requires_for_build_wheel would answer, as far as that is proven without running it."""
+"""What a backend's get_requires_for_build_wheel returns, as far as that is proven without running it."""
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.models.build_system import Hook, HookAnswer, SdistFacts
 from deep_lock.sdist.backends import constant, flit, hatch, maturin, meson, pdm, scikit_build, setuptools
-from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, unknown
+from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, UnprovenError, unknown
 from deep_lock.targets.target import Target
 
-_RULES = {
+RULES = {
     backend: rule
     for module in (constant, flit, hatch, maturin, meson, pdm, scikit_build, setuptools)
     for rule in module.RULES
     for backend in rule.backends
 }
-
-
-def distribution_of(backend: str) -> NormalizedName | None:
-    """Return the project whose version decides about a backend's hooks; None for a backend without a rule."""
-    rule = _RULES.get(backend)
-    return None if rule is None else rule.distribution
+"""Value of build-backend to the rule for it."""
 
 
 def declare(source: Source) -> tuple[Declared, bool]:
-    """Return what the sdist's own configuration makes the hook ask for, and whether the sdist is its own backend."""
+    """Return what the sdist's own configuration makes the hook require, and whether the sdist is its own backend.
+
+    Raises UnprovenError.
+    """
     backend, in_tree = source.build_system.backend, bool(source.build_system.backend_path)
-    rule = _RULES.get(backend)
+    rule = RULES.get(backend)
     if rule is None:
         where = " inside the sdist" if in_tree else ""
-        return Declared(requires=None, reason=f"nobody read the code of the backend {backend}{where}"), False
+        raise UnprovenError(f"no rule for the code of the backend {backend}{where}")
     itself = in_tree and source.name == rule.distribution
     if in_tree and not itself:
-        return Declared(requires=None, reason=f"the backend {backend} is the sdist's own code"), False
+        raise UnprovenError(f"the backend {backend} is the sdist's own code")
     if rule.only_itself and not itself:
-        return Declared(requires=None, reason=f"{backend} builds {rule.distribution} only"), False
+        raise UnprovenError(f"{backend} builds {rule.distribution} only")
     return rule.declare(source), itself
 
 
-def beside(facts: SdistFacts, names: tuple[str, ...]) -> SdistFacts:
-    """Return the facts as they hold where these projects, which the sdist does not ask for, are in the environment too.
+def with_added_requirements(facts: SdistFacts, names: tuple[str, ...]) -> SdistFacts:
+    """Return the facts where these projects, which the sdist does not require, are in the build environment too.
 
     A plugin of setuptools acts on its own, and may change what setup.py proves: then that is a guess.
     """
@@ -47,13 +44,13 @@ def beside(facts: SdistFacts, names: tuple[str, ...]) -> SdistFacts:
     if not plugin:
         return facts
     return _doubted(
-        facts, f"{plugin}, which extra-build-requires adds, might be a plugin that asks setuptools for more"
+        facts, f"{plugin}, which extra-build-requires adds, might be a plugin that makes setuptools require more"
     )
 
 
 def with_config_settings(facts: SdistFacts) -> SdistFacts:
-    """Return the facts as they hold where the user gives config settings: what a backend does by default is a guess."""
-    return _doubted(facts, "config-settings are given to its backend, and every rule speaks of a backend without")
+    """Return the facts where the user sets config settings: what a backend does by default is a guess then."""
+    return _doubted(facts, "config-settings are set for its backend, and every rule is about a backend without them")
 
 
 def _doubted(facts: SdistFacts, reason: str) -> SdistFacts:
@@ -64,26 +61,18 @@ def _doubted(facts: SdistFacts, reason: str) -> SdistFacts:
     return replace(facts, declared_hook=None, hook_reason=reason)
 
 
-def answer(
-    facts: SdistFacts,
-    backend_version: Version | None,
-    target: Target,
-    *,
-    environment: Environment,
-    hook: Hook = "wheel",
-) -> HookAnswer:
+def answer(facts: SdistFacts, target: Target, *, environment: Environment, hook: Hook = "wheel") -> HookAnswer:
     """Return the hook's answer on a target: ``static`` where a rule proves it, else ``assumed`` without a list.
 
-    ``backend_version`` is the version of `distribution_of` the backend, None to look it up in ``environment``, which
-    holds every pin of the resolved build environment. An sdist that is its own backend needs neither.
+    ``environment`` has every pin of the resolved build environment, the backend's among them. An sdist that is its own
+    backend needs none.
     """
     if facts.declared_hook is None:
         return unknown(facts.hook_reason)
-    rule = _RULES[facts.build_system.backend]
-    version = Version(facts.self_hosted) if facts.self_hosted else backend_version
-    version = version or environment.get(rule.distribution)
+    rule = RULES[facts.build_system.backend]
+    version = Version(facts.self_hosted) if facts.self_hosted else environment.get(rule.distribution)
     if version is None:
-        return unknown(f"the build environment holds no {rule.distribution}, the project of the backend")
+        return unknown(f"the build environment has no {rule.distribution}, the project of the backend")
     refusal = _unread(rule, version, facts)
     if refusal:
         return unknown(refusal)
@@ -97,12 +86,12 @@ def _editable(rule: Rule, version: Version, wheel: HookAnswer) -> HookAnswer:
     for own in rule.editable:
         if own.read.contains(version, prereleases=True):
             return replace(wheel, requires=(*wheel.requires, *own.requires))
-    return unknown(f"nobody read what {rule.distribution} {version} asks for to install in editable mode")
+    return unknown(f"no rule for what {rule.distribution} {version} requires for an editable installation")
 
 
 def _unread(rule: Rule, version: Version, facts: SdistFacts) -> str:
     if not rule.read.contains(version, prereleases=True):
-        return f"nobody read the code of {rule.distribution} {version} (only {rule.read})"
+        return f"no rule for the code of {rule.distribution} {version} (only for {rule.read})"
     if facts.hook_since and version < Version(facts.hook_since):
-        return f"{rule.distribution} {version} reads its configuration otherwise than {facts.hook_since} and later"
+        return f"{rule.distribution} {version} reads its configuration differently from {facts.hook_since} and later"
     return ""

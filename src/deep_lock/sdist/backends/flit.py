@@ -1,4 +1,4 @@
-"""flit-core: nothing, unless it must import the project to learn its version or description: then what that needs."""
+"""flit-core: nothing, unless it must import the project to find its version or description: then the runtime dependencies."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -9,15 +9,24 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.models.build_system import HookAnswer
-from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, proven, unknown
-from deep_lock.sdist.pyproject import read_requirements, read_table
+from deep_lock.sdist.backends.rule import (
+    Declared,
+    Environment,
+    Rule,
+    Source,
+    UnprovenError,
+    proven,
+    requires_nothing,
+    unknown,
+)
+from deep_lock.sdist.pyproject import nested_table, parse_requirements
 from deep_lock.sdist.setup_py import parse_python
 from deep_lock.targets.target import Target
 
 _READ = SpecifierSet(">=3.2,<5")
 """Read: buildapi.py, common.py and config.py of flit-core 3.2.0, 3.4.0, 3.9.0, 3.12.0 and 4.2.0.
 
-2.3.0 always asks for the runtime dependencies, 3.0.0 knows no ``[project]``: both are left out.
+2.3.0 always requires the runtime dependencies, 3.0.0 reads no ``[project]``: both are left out.
 """
 _VERSION_FILES = ("version.py", "_version.py", "__version__.py")
 _VERSION_FILES_SINCE = "3.9"
@@ -25,21 +34,21 @@ _ANNOTATED_SINCE = "3.12"
 
 
 def _declare(source: Source) -> Declared:
-    flit = read_table(source.pyproject, "tool", "flit")
-    project = read_table(source.pyproject, "project")
+    flit = nested_table(source.pyproject, "tool", "flit")
+    project = nested_table(source.pyproject, "project")
     if project:
         dynamic, module = project.get("dynamic", []), _module_name(flit.get("module"), project)
         wanted = {field for field in ("version", "description") if isinstance(dynamic, list) and field in dynamic}
         runtime = source.project.requires_dist if source.project is not None else None
     else:
-        old = read_table(flit, "metadata")
+        old = nested_table(flit, "metadata")
         module, wanted = old.get("module", ""), {"version", "description"}
         runtime = _old_requirements(old)
     if not wanted:
-        return Declared(requires=(), reason="version and description stand in pyproject.toml")
+        return Declared(requires=(), reason="version and description are in pyproject.toml")
     if not isinstance(module, str) or not module:
-        return Declared(requires=None, reason="flit's module name cannot be read")
-    return _judge_module(source, module, wanted, runtime)
+        raise UnprovenError("flit's module name cannot be read")
+    return _declare_module(source, module, wanted, runtime)
 
 
 def _module_name(table: Any, project: Mapping[str, Any]) -> Any:
@@ -56,34 +65,34 @@ def _old_requirements(table: Mapping[str, Any]) -> tuple[str, ...] | None:
     listed = table.get("requires", [])
     if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
         return None
-    return tuple(listed) if read_requirements(tuple(listed)) is not None else None
+    return tuple(listed) if parse_requirements(tuple(listed)) is not None else None
 
 
-def _judge_module(source: Source, module: str, wanted: set[str], runtime: tuple[str, ...] | None) -> Declared:
+def _declare_module(source: Source, module: str, wanted: set[str], runtime: tuple[str, ...] | None) -> Declared:
     path = module.replace(".", "/")
     candidates = (f"{path}/__init__.py", f"{path}.py", f"src/{path}/__init__.py", f"src/{path}.py")
     there = [candidate for candidate in candidates if candidate in source.members.names]
     tree = parse_python(source.members.files.get(there[0], b"\0")) if len(there) == 1 else None
     if tree is None:
-        return Declared(requires=None, reason=f"the module {module[:100]!r} cannot be read here")
+        raise UnprovenError(f"the module {module[:100]!r} cannot be read here")
     if "description" in wanted and not ast.get_docstring(tree):
         return _imports(module, runtime)
     if "version" not in wanted or any(_is_simple_version(node) for node in tree.body):
         return Declared(requires=(), reason=f"version and description can be read from {module} without importing it")
-    return _judge_version_files(source, module, there[0], tree, runtime)
+    return _declare_version_files(source, module, there[0], tree, runtime)
 
 
-def _judge_version_files(
+def _declare_version_files(
     source: Source, module: str, main: str, tree: ast.Module, runtime: tuple[str, ...] | None
 ) -> Declared:
-    """Newer releases look in more files, and for more forms: the answer holds since the release that began to."""
+    """Newer releases look in more files, and for more forms: the answer is right since the release that began to."""
     folder = main.removesuffix("__init__.py")
     trees = [tree]
     if main.endswith("/__init__.py"):
         for path in (folder + name for name in _VERSION_FILES if folder + name in source.members.names):
             found = parse_python(source.members.files.get(path, b"\0"))
             if found is None:
-                return Declared(requires=None, reason=f"{path[:200]} cannot be read here")
+                raise UnprovenError(f"{path[:200]} cannot be read here")
             trees.append(found)
     since = [form for one in trees for node in one.body for form in _version_forms(node)]
     if not since:
@@ -93,10 +102,10 @@ def _judge_version_files(
 
 def _imports(module: str, runtime: tuple[str, ...] | None) -> Declared:
     if runtime is None:
-        return Declared(requires=None, reason=f"flit imports {module}, whose dependencies cannot be read")
-    # Requirements of extras are in its answer too, but their markers are false without the extra.
+        raise UnprovenError(f"flit imports {module}, whose dependencies cannot be read")
+    # Requirements of extras are in its list too, but their markers are false without the extra.
     listed = tuple(text for text in runtime if "extra ==" not in text)
-    return Declared(requires=listed, reason=f"flit imports {module} and asks for its runtime dependencies")
+    return Declared(requires=listed, reason=f"flit imports {module} and requires its runtime dependencies")
 
 
 def _is_simple_version(node: ast.stmt) -> bool:
@@ -113,11 +122,6 @@ def _version_forms(node: ast.stmt) -> Iterator[str]:
                 yield _VERSION_FILES_SINCE
         case ast.AnnAssign(target=ast.Name(id="__version__"), value=ast.Constant(value=str(version))) if version:
             yield _ANNOTATED_SINCE
-
-
-def _declare_own(source: Source) -> Declared:
-    del source
-    return Declared(requires=(), reason="flit-core builds itself; its hook always answers the empty list")
 
 
 def _complete_flit(declared: tuple[str, ...], version: Version, target: Target, environment: Environment) -> HookAnswer:
@@ -141,7 +145,7 @@ RULES = (
         distribution=NormalizedName("flit-core"),
         backends=frozenset({"flit_core.build_thyself"}),
         read=SpecifierSet(">=2.3,<3.5"),
-        declare=_declare_own,
+        declare=requires_nothing("flit-core builds itself; its hook always returns the empty list"),
         only_itself=True,
     ),
     # read: flit/buildapi.py of 2.3.0, 3.2.0, 3.12.0 and 4.2.0

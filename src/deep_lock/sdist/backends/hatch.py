@@ -12,8 +12,8 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import PyprojectInvalid
 from deep_lock.models.metadata import Metadata
-from deep_lock.sdist.backends.rule import Declared, Editable, Rule, Source
-from deep_lock.sdist.pyproject import read_requirements, read_table, read_toml
+from deep_lock.sdist.backends.rule import Declared, Editable, Rule, Source, UnprovenError
+from deep_lock.sdist.pyproject import nested_table, parse_requirements, read_toml_bytes
 from deep_lock.sdist.setup_py import parse_python
 
 _QUIET_HOOKS = frozenset({"version", "vcs", "mypyc", "jupyter-builder", "cython"})
@@ -26,20 +26,9 @@ _FEATURES_SINCE = "1.8"
 """Read: 1.4.1 does not know require-runtime-features, 1.8.0 does."""
 
 
-class _UnreadableError(Exception):
-    """Carries the reason; never leaves this file."""
-
-
 def _declare(source: Source) -> Declared:
-    try:
-        return _read(source)
-    except _UnreadableError as reason:
-        return Declared(requires=None, reason=str(reason))
-
-
-def _read(source: Source) -> Declared:
-    build = read_table(_hatch_config(source), "build")
-    target = read_table(build, "targets", "wheel")
+    build = nested_table(_hatch_config(source), "build")
+    target = nested_table(build, "targets", "wheel")
     hooks = _enabled_hooks(build, target)
     for name, config in hooks.items():
         _require_quiet(name, config, source)
@@ -54,8 +43,8 @@ def _read(source: Source) -> Declared:
     for feature in features:
         requires.extend(_of_extra(source.project, feature))
     found = tuple(dict.fromkeys(requires))
-    if read_requirements(found) is None:
-        raise _UnreadableError("hatchling's configured dependencies are not all valid")
+    if parse_requirements(found) is None:
+        raise UnprovenError("hatchling's configured dependencies are not all valid")
     return Declared(
         requires=found,
         reason="[tool.hatch.build] dependencies, hooks and runtime requirements",
@@ -65,40 +54,40 @@ def _read(source: Source) -> Declared:
 
 def _hatch_config(source: Source) -> Mapping[str, Any]:
     """hatch.toml replaces the top-level keys of ``[tool.hatch]`` that it has."""
-    config = read_table(source.pyproject, "tool", "hatch")
+    config = nested_table(source.pyproject, "tool", "hatch")
     if "hatch.toml" in source.members.files:
         try:
-            config.update(read_toml(source.members.files["hatch.toml"], "hatch.toml"))
+            config.update(read_toml_bytes(source.members.files["hatch.toml"], "hatch.toml"))
         except PyprojectInvalid as error:
-            raise _UnreadableError(error.message) from None
+            raise UnprovenError(error.message) from None
     elif "hatch.toml" in source.members.names:
-        raise _UnreadableError("hatch.toml cannot be read here")
+        raise UnprovenError("hatch.toml cannot be read here")
     return config
 
 
 def _enabled_hooks(build: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    hooks = {**read_table(build, "hooks"), **read_table(target, "hooks")}
+    hooks = {**nested_table(build, "hooks"), **nested_table(target, "hooks")}
     if not all(isinstance(config, dict) for config in hooks.values()):
-        raise _UnreadableError("[tool.hatch.build.hooks] is malformed")
+        raise UnprovenError("[tool.hatch.build.hooks] is malformed")
     return {name: config for name, config in hooks.items() if config.get("enable-by-default", True)}
 
 
 def _inherit(target: Mapping[str, Any], build: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The target's own value goes before that of all targets."""
+    """Return the table that counts: the target's own value goes before that of all targets."""
     return target if key in target else build
 
 
 def _strings(table: Mapping[str, Any], key: str) -> list[str]:
     found = table.get(key, [])
     if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-        raise _UnreadableError(f"{key} in hatchling's configuration is not a list of strings")
+        raise UnprovenError(f"{key} in hatchling's configuration is not a list of strings")
     return found
 
 
 def _of_extra(project: Metadata | None, feature: str | None) -> Iterator[str]:
     """Yield the runtime dependencies of the project, or those of one extra, as ``[project]`` lists them."""
     if project is None:
-        raise _UnreadableError("hatchling asks for runtime dependencies, which [project] leaves to plugins")
+        raise UnprovenError("hatchling requires the runtime dependencies, which [project] leaves to plugins")
     mark = "extra ==" if feature is None else f'extra == "{canonicalize_name(feature)}"'
     for text in project.requires_dist:
         if feature is None and mark not in text:
@@ -112,12 +101,12 @@ def _require_quiet(name: str, config: Mapping[str, Any], source: Source) -> None
     if name in _QUIET_HOOKS:
         return
     if name != "custom":
-        raise _UnreadableError(f"the build hook {name[:100]!r} of hatchling is not one whose code was read")
+        raise UnprovenError(f"no rule for the build hook {name[:100]!r} of hatchling")
     path = config.get("path", "hatch_build.py")
     raw = source.members.files.get(path) if isinstance(path, str) else None
     tree = parse_python(raw) if raw is not None else None
     if tree is None or not _is_quiet(tree):
-        raise _UnreadableError("hatchling's custom build hook may have dependencies that only it can tell")
+        raise UnprovenError("hatchling's custom build hook may have dependencies that only its code knows")
 
 
 def _is_quiet(tree: ast.Module) -> bool:
@@ -155,9 +144,9 @@ def _binds_dependencies(node: ast.AST) -> bool:
 
 
 def _declare_own(source: Source) -> Declared:
-    """hatchling.ouroboros answers hatchling's own dependencies, as its pyproject.toml lists them (since 1.12)."""
+    """hatchling.ouroboros returns hatchling's own dependencies, as its pyproject.toml lists them (since 1.12)."""
     if source.project is None:
-        return Declared(requires=None, reason="hatchling's own dependencies cannot be read")
+        raise UnprovenError("hatchling's own dependencies cannot be read")
     return Declared(requires=source.project.requires_dist, reason="hatchling builds itself with its own dependencies")
 
 

@@ -6,17 +6,17 @@ from packaging.version import Version
 
 from deep_lock.models.build_system import HookAnswer
 from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, proven
-from deep_lock.sdist.pyproject import read_table
+from deep_lock.sdist.pyproject import nested_table
 from deep_lock.targets.target import Target
 
 _PUCCINIALIN_SINCE = Version("1.8.4")
-"""Read: 1.8.3 does not ask for it, 1.8.4, 1.8.6, 1.8.7, 1.9.0, 1.9.4, 1.10.2 to 1.16.0 do."""
+"""Read: 1.8.3 does not require it, 1.8.4, 1.8.6, 1.8.7, 1.9.0, 1.9.4, 1.10.2 to 1.16.0 do."""
 _PYPY_SINCE = Version("1.14")
-"""Read: 1.13.0 asks for cffi on PyPy too, 1.14.0 does not."""
+"""Read: 1.13.0 requires cffi on PyPy too, 1.14.0 does not."""
 
 
 def _declare(source: Source) -> Declared:
-    bindings = read_table(source.pyproject, "tool", "maturin").get("bindings")
+    bindings = nested_table(source.pyproject, "tool", "maturin").get("bindings")
     return Declared(
         requires=("cffi",) if bindings == "cffi" else (),
         reason=f"[tool.maturin] bindings is {bindings!r}"[:200],
@@ -31,7 +31,7 @@ def _complete(declared: tuple[str, ...], version: Version, target: Target, envir
         return proven(declared)
     return proven(
         (*declared, "puccinialin"),
-        "puccinialin downloads a Rust toolchain; maturin asks for it where PATH has no cargo",
+        "puccinialin downloads a Rust toolchain; maturin requires it where PATH has no cargo",
         conditional="PATH",
     )
 

@@ -1,28 +1,28 @@
-"""pdm-backend: setuptools where it is told to run it."""
+"""pdm-backend: setuptools where it is configured to run it."""
 
 from typing import Any
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 
-from deep_lock.sdist.backends.rule import Declared, Editable, Rule, Source
-from deep_lock.sdist.pyproject import read_table
+from deep_lock.sdist.backends.rule import Declared, Editable, Rule, Source, UnprovenError
+from deep_lock.sdist.pyproject import nested_table
 
 _SETUPTOOLS = "setuptools>=40.8.0"
 """The text is the same in pdm-backend 2.0.0 and 2.5.0 and pdm-pep517 1.1.4."""
 
 
 def _declare(source: Source) -> Declared:
-    build: Any = read_table(source.pyproject, "tool", "pdm").get("build", {})
+    build: Any = nested_table(source.pyproject, "tool", "pdm").get("build", {})
     # pdm-pep517 took a string for the path of a setup script; pdm-backend fails on one
     runs = isinstance(build, str) or (isinstance(build, dict) and bool(build.get("run-setuptools", False)))
     return Declared(requires=(_SETUPTOOLS,) if runs else (), reason=f"[tool.pdm.build] run-setuptools is {runs}")
 
 
 def _declare_own(source: Source) -> Declared:
-    """pdm.backend.intree answers pdm-backend's own dependencies."""
+    """pdm.backend.intree returns pdm-backend's own dependencies."""
     if source.project is None:
-        return Declared(requires=None, reason="pdm-backend's own dependencies cannot be read")
+        raise UnprovenError("pdm-backend's own dependencies cannot be read")
     listed = tuple(text for text in source.project.requires_dist if "extra ==" not in text)
     return Declared(requires=listed, reason="pdm-backend builds itself with its own dependencies")
 

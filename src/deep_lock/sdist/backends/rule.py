@@ -1,11 +1,11 @@
-"""What a rule about a backend is, and what it looks at."""
+"""What a rule about a build backend is, and what it looks at."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
@@ -14,12 +14,9 @@ from packaging.version import Version
 
 from deep_lock.models.build_system import BuildSystem, HookAnswer
 from deep_lock.models.metadata import Metadata
-from deep_lock.sdist import setup_cfg, setup_py
+from deep_lock.sdist import setup_cfg, setup_py, source_tree
 from deep_lock.sdist.setuptools_options import SetuptoolsOptions, merge_options
 from deep_lock.targets.target import Target
-
-if TYPE_CHECKING:
-    from deep_lock.sdist.source_tree import Members
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: cached_property needs a __dict__
@@ -28,7 +25,7 @@ class Source:
 
     name: NormalizedName
     version: Version
-    members: Members
+    members: source_tree.Members
     pyproject: Mapping[str, Any]
     build_system: BuildSystem
     project: Metadata | None
@@ -36,17 +33,21 @@ class Source:
 
     @cached_property
     def options(self) -> SetuptoolsOptions:
-        """What setup.py and setup.cfg say together; a missing setup.py is a bare ``setup()``."""
+        """The options of setup.py and setup.cfg together; a missing setup.py is a bare ``setup()``."""
         files = self.members.files
-        script = setup_py.read_setup_py(files["setup.py"]) if "setup.py" in files else SetuptoolsOptions()
-        config = setup_cfg.read_setup_cfg(files["setup.cfg"], files) if "setup.cfg" in files else SetuptoolsOptions()
+        script = setup_py.read_options(files["setup.py"]) if "setup.py" in files else SetuptoolsOptions()
+        config = setup_cfg.read_options(files["setup.cfg"], files) if "setup.cfg" in files else SetuptoolsOptions()
         return merge_options(script, config)
 
 
-class Declared(Struct, frozen=True, kw_only=True):
-    """What the configuration in the sdist makes the hook ask for; None where that cannot be read."""
+class UnprovenError(Exception):
+    """What a hook requires cannot be proven. Carries the reason; never leaves `sdist`."""
 
-    requires: tuple[str, ...] | None
+
+class Declared(Struct, frozen=True, kw_only=True):
+    """The requirements that the configuration in the sdist makes the hook return."""
+
+    requires: tuple[str, ...]
     reason: str
     since: str = ""
     """The lowest version of the backend that reads its configuration so."""
@@ -54,11 +55,17 @@ class Declared(Struct, frozen=True, kw_only=True):
 
 Environment = Mapping[NormalizedName, Version]
 Declare = Callable[[Source], Declared]
+"""Raises UnprovenError."""
 Complete = Callable[[tuple[str, ...], Version, Target, Environment], HookAnswer]
 
 
+def requires_nothing(reason: str) -> Declare:
+    """Return the declaration of a backend whose configuration never makes its hook require anything."""
+    return lambda _source: Declared(requires=(), reason=reason)
+
+
 def add_nothing(declared: tuple[str, ...], version: Version, target: Target, environment: Environment) -> HookAnswer:
-    """The answer depends on the configuration alone."""
+    """Return the answer of a hook that depends on the configuration alone."""
     del version, target, environment
     return proven(declared)
 
@@ -69,29 +76,29 @@ def proven(requires: tuple[str, ...], reason: str = "", *, conditional: str = ""
 
 
 def unknown(reason: str) -> HookAnswer:
-    """Return the answer that nobody knows."""
+    """Return the answer of a hook whose requirements are not known."""
     return HookAnswer(requires=None, evidence="assumed", reason=reason)
 
 
 class Editable(Struct, frozen=True, kw_only=True):
-    """What the hook for editable installations (PEP 660) asks for beyond that for wheels."""
+    """What the hook for editable installations (PEP 660) requires beyond the hook for wheels."""
 
     read: SpecifierSet
     requires: tuple[str, ...] = ()
 
 
 class Rule(Struct, frozen=True, kw_only=True):
-    """One backend. A rule speaks only for the versions whose code was read; the bounds are data, not good will."""
+    """One backend. A rule is right only for the versions whose code was read."""
 
     distribution: NormalizedName
-    """The project whose version decides."""
+    """The project whose version decides which code runs."""
     backends: frozenset[str]
     """Values of build-backend."""
     read: SpecifierSet
-    """Versions of the distribution that the rule speaks for. A newer major version has to be read first."""
+    """Versions of the distribution that the rule covers. A newer major version has to be read first."""
     declare: Declare
     complete: Complete = add_nothing
     editable: tuple[Editable, ...] = ()
-    """Where it matters. Empty: every version that was read asks for the same as for a wheel, or has no such hook."""
+    """Empty: every version that was read requires the same as for a wheel, or has no such hook."""
     only_itself: bool = False
     """The backend serves no other project than the one it is part of."""

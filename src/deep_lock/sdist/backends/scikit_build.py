@@ -10,12 +10,12 @@ from packaging.version import InvalidVersion, Version
 
 from deep_lock.models.build_system import HookAnswer
 from deep_lock.models.requirement import parse_requirement
-from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, proven
-from deep_lock.sdist.pyproject import read_requirements, read_table
+from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, UnprovenError, proven
+from deep_lock.sdist.pyproject import nested_table, parse_requirements
 from deep_lock.targets.target import Target
 
 _AUTO_SINCE = Version("0.10")
-"""From this minimum-version on, CMakeLists.txt says which CMake is wanted where pyproject.toml does not."""
+"""From this minimum-version on, CMakeLists.txt states the required CMake where pyproject.toml does not."""
 _LOWEST_CMAKE = Version("3.15")
 _NINJA = SpecifierSet(">=1.5")
 _QUIET_OVERRIDES = frozenset(
@@ -35,54 +35,47 @@ _MINIMUM = re.compile(
 )
 
 
-class _UnreadableError(Exception):
-    """Carries the reason; never leaves this file."""
-
-
 def _declare(source: Source) -> Declared:
-    settings = read_table(source.pyproject, "tool", "scikit-build")
-    try:
-        _refuse_the_unusual(settings, source)
-        requires = []
-        if read_table(settings, "wheel").get("cmake", True):
-            requires += [_cmake(settings, source), _ninja(settings)]
-        extra, since = _build_requires(settings)
-        requires += [*extra, *_providers(settings)]
-    except _UnreadableError as reason:
-        return Declared(requires=None, reason=str(reason))
+    settings = nested_table(source.pyproject, "tool", "scikit-build")
+    _refuse_the_unusual(settings, source)
+    requires = []
+    if nested_table(settings, "wheel").get("cmake", True):
+        requires += [_cmake(settings, source), _ninja(settings)]
+    extra, since = _build_requires(settings)
+    requires += [*extra, *_providers(settings)]
     return Declared(requires=tuple(requires), reason="[tool.scikit-build] and CMakeLists.txt", since=since)
 
 
 def _refuse_the_unusual(settings: Mapping[str, Any], source: Source) -> None:
     overrides = settings.get("overrides", [])
     if not isinstance(overrides, list) or not all(isinstance(override, dict) for override in overrides):
-        raise _UnreadableError("[tool.scikit-build] overrides is malformed")
+        raise UnprovenError("[tool.scikit-build] overrides is malformed")
     for override in overrides:
         if set(override) - _QUIET_OVERRIDES:
-            raise _UnreadableError("[[tool.scikit-build.overrides]] may change what is asked for")
+            raise UnprovenError("[[tool.scikit-build.overrides]] may change what is required")
     for key in ("variant", "variant-name", "null-variant", "fail", "config-setting"):
         if settings.get(key):
-            raise _UnreadableError(f"[tool.scikit-build] {key} is set")
-    if "dynamic-metadata" in read_table(source.pyproject, "tool"):
-        raise _UnreadableError("[[tool.dynamic-metadata]] providers are asked")
-    cmake = read_table(settings, "cmake")
+            raise UnprovenError(f"[tool.scikit-build] {key} is set")
+    if "dynamic-metadata" in nested_table(source.pyproject, "tool"):
+        raise UnprovenError("[[tool.dynamic-metadata]] providers run")
+    cmake = nested_table(settings, "cmake")
     if "-G" in str(cmake.get("args", "")):
-        raise _UnreadableError("[tool.scikit-build.cmake] args choose a generator")
-    if "CMAKE_GENERATOR" in read_table(cmake, "define"):
-        raise _UnreadableError("[tool.scikit-build.cmake.define] chooses a generator")
-    if "minimum-version" in cmake or "minimum-version" in read_table(settings, "ninja"):
-        raise _UnreadableError("minimum-version of cmake or ninja is out of use")
+        raise UnprovenError("[tool.scikit-build.cmake] args choose a generator")
+    if "CMAKE_GENERATOR" in nested_table(cmake, "define"):
+        raise UnprovenError("[tool.scikit-build.cmake.define] chooses a generator")
+    if "minimum-version" in cmake or "minimum-version" in nested_table(settings, "ninja"):
+        raise UnprovenError("minimum-version of cmake or ninja is out of use")
 
 
 def _cmake(settings: Mapping[str, Any], source: Source) -> str:
-    version = read_table(settings, "cmake").get("version", "CMakeLists.txt")
+    version = nested_table(settings, "cmake").get("version", "CMakeLists.txt")
     if version != "CMakeLists.txt":
         return f"cmake{_specifier(version)}"
     if not _is_automatic(settings, source):
         return f"cmake>={_LOWEST_CMAKE}"
-    folder = read_table(settings, "cmake").get("source-dir", ".")
+    folder = nested_table(settings, "cmake").get("source-dir", ".")
     if folder not in (".", "./", ""):
-        raise _UnreadableError("CMakeLists.txt is in a folder of its own")
+        raise UnprovenError("CMakeLists.txt is in a folder of its own")
     if "CMakeLists.txt" not in source.members.names:
         return f"cmake>={_LOWEST_CMAKE}"
     raw = source.members.files.get("CMakeLists.txt", b"")
@@ -105,11 +98,11 @@ def _is_automatic(settings: Mapping[str, Any], source: Source) -> bool:
         ]
         return min(versions) >= _AUTO_SINCE
     except (InvalidVersion, ValueError):
-        raise _UnreadableError("minimum-version of scikit-build-core cannot be read") from None
+        raise UnprovenError("minimum-version of scikit-build-core cannot be read") from None
 
 
 def _minimum(text: str) -> Version:
-    """Return the version of cmake_minimum_required, where that is plainly the first command and stands once."""
+    """Return the version of cmake_minimum_required, where that is plainly the first command and the only one."""
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     match = _MINIMUM.search(code)
     if (
@@ -117,13 +110,13 @@ def _minimum(text: str) -> Version:
         or re.search(r'[("\[]', code[: match.start()])
         or len(re.findall(r"(?i)cmake_minimum_req", code)) > 1
     ):
-        raise _UnreadableError("the CMake version wanted by CMakeLists.txt is not plain to see")
+        raise UnprovenError("the CMake version in CMakeLists.txt is not plain to see")
     return Version(match[1])
 
 
 def _ninja(settings: Mapping[str, Any]) -> str:
-    """Ninja is not asked for on Windows; make-fallback cannot apply, since a scrubbed PATH has no make."""
-    version = read_table(settings, "ninja").get("version")
+    """Ninja is not required on Windows; make-fallback cannot apply, since a scrubbed PATH has no make."""
+    version = nested_table(settings, "ninja").get("version")
     specifier = _NINJA if version is None else _specifier(version)
     return f'ninja{specifier} ; sys_platform != "win32"'
 
@@ -132,25 +125,25 @@ def _specifier(text: Any) -> SpecifierSet:
     try:
         return SpecifierSet(text if isinstance(text, str) else str(text))
     except (InvalidSpecifier, ValueError):
-        raise _UnreadableError("a version of cmake or ninja is no specifier") from None
+        raise UnprovenError("a version of cmake or ninja is no specifier") from None
 
 
 def _build_requires(settings: Mapping[str, Any]) -> tuple[list[str], str]:
     """``build.requires`` (since 0.11); its texts may hold fields to be filled in."""
-    listed = read_table(settings, "build").get("requires", [])
+    listed = nested_table(settings, "build").get("requires", [])
     if not listed:
         return [], ""
     texts = tuple(map(str, listed)) if isinstance(listed, list) else ("",)
-    if any("{" in text for text in texts) or read_requirements(texts) is None:
-        raise _UnreadableError("[tool.scikit-build.build] requires is computed")
+    if any("{" in text for text in texts) or parse_requirements(texts) is None:
+        raise UnprovenError("[tool.scikit-build.build] requires is computed")
     return list(texts), "0.11"
 
 
 def _providers(settings: Mapping[str, Any]) -> Iterator[str]:
-    for config in read_table(settings, "metadata").values():
+    for config in nested_table(settings, "metadata").values():
         provider = config.get("provider", "") if isinstance(config, dict) else None
         if not isinstance(provider, str) or provider not in _PROVIDERS or "provider-path" in config:
-            raise _UnreadableError(f"the metadata provider {str(provider)[:100]!r} is not one whose code was read")
+            raise UnprovenError(f"no rule for the metadata provider {str(provider)[:100]!r}")
         yield from _PROVIDERS[provider]
 
 
@@ -158,9 +151,9 @@ def _complete(declared: tuple[str, ...], version: Version, target: Target, envir
     del version, target
     looked_for = {parse_requirement(text).name for text in declared} & {"cmake", "ninja"}
     if looked_for <= environment.keys():
-        # What is installed beside scikit-build-core is asked for without a look at PATH.
+        # What is installed together with scikit-build-core is required without a look at PATH.
         return proven(declared)
-    return proven(declared, "scikit-build-core asks for what PATH lacks", conditional="PATH")
+    return proven(declared, "scikit-build-core requires what PATH lacks", conditional="PATH")
 
 
 RULES = (

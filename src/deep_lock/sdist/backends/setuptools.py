@@ -1,4 +1,4 @@
-"""setuptools: what setup.py and setup.cfg call setup_requires, and wheel in releases before 70.1.
+"""setuptools: the setup_requires of setup.py and setup.cfg, and wheel in releases before 70.1.
 
 The hook runs setup.py up to the point where setuptools would fetch eggs; pyproject.toml plays no part in it
 (setuptools._install_setup_requires). Dynamic fields of ``[project]`` do not matter either.
@@ -11,14 +11,14 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from deep_lock.models.build_system import LEGACY_BACKEND, HookAnswer
-from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, proven
+from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, UnprovenError, proven
 from deep_lock.sdist.setuptools_options import SETUP
 from deep_lock.targets.target import Target
 
 BACKENDS = frozenset({"setuptools.build_meta", LEGACY_BACKEND})
 
 _WHEEL_UNTIL = Version("70.1")
-"""Read: 70.0.0 asks for wheel, 70.1.0 does not."""
+"""Read: 70.0.0 requires wheel, 70.1.0 does not."""
 
 HARMLESS = frozenset(
     {
@@ -36,8 +36,8 @@ HARMLESS = frozenset(
 )  # fmt: skip
 """Build requirements that are known not to change the requirements of what they build.
 
-A plugin of setuptools runs inside of setup() and may change anything (pbr does): a name that is not here is not a
-reason to refuse, only to say "assumed".
+A plugin of setuptools runs inside of setup() and may change anything (pbr does): a name that is not in this list
+makes the answer "assumed".
 """
 
 _OWN = SpecifierSet(">=59,<85")
@@ -59,14 +59,14 @@ def find_plugin(texts: tuple[str, ...]) -> str:
 def _declare(source: Source) -> Declared:
     if source.build_system.backend_path and source.name == "setuptools":
         if _OWN.contains(source.version, prereleases=True):
-            return Declared(requires=(), reason="setuptools builds itself; its setup.py names no setup_requires")
-        return Declared(requires=None, reason=f"the setup.py of setuptools {source.version} was not read")
+            return Declared(requires=(), reason="setuptools builds itself; its setup.py has no setup_requires")
+        raise UnprovenError(f"no rule for the setup.py of setuptools {source.version}")
     options = source.options
     if SETUP in options.unproven:
-        return Declared(requires=None, reason=options.unproven[SETUP])
+        raise UnprovenError(options.unproven[SETUP])
     plugin = find_plugin((*source.build_system.requires, *options.setup_requires))
     if plugin:
-        return Declared(requires=None, reason=f"{plugin} might be a plugin that asks setuptools for more")
+        raise UnprovenError(f"{plugin} might be a plugin that makes setuptools require more")
     return Declared(requires=options.setup_requires, reason="setup_requires in setup.py and setup.cfg")
 
 

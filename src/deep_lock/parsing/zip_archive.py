@@ -1,15 +1,16 @@
-"""The records of a ZIP archive, read strictly (APPNOTE 4.3, 4.4). Pure: bytes in, frozen records out.
+"""The records of a ZIP archive, read strictly (APPNOTE 4.3, 4.4): of wheels and of sdists, in part or as a whole.
 
-Law: an archive that two readers could read in two ways is refused, not interpreted: several end records, a central
-directory that does not end where the end record begins, names twice, entries that share bytes.
+Invariant: an archive that two readers could read in two ways is refused, not interpreted: several end records, a central
+directory that does not end where the end record begins, a name twice, members that share bytes.
 """
 
 import struct
+from typing import BinaryIO
 
 from msgspec import Struct
 
 from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, ArchiveUnsafe
-from deep_lock.network.urls import shown_text
+from deep_lock.sanitize import quote
 
 MAX_MEMBERS = 100_000
 MAX_DIRECTORY_BYTES = 32 * 1024 * 1024
@@ -32,20 +33,24 @@ _CENTRAL_SIGNATURE = b"PK\x01\x02"
 ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 """Flags: encrypted, strongly encrypted, local headers masked."""
 HAS_DESCRIPTOR = 0x0008
-"""Flag: sizes and checksum of the local header stand behind the data instead."""
+"""Flag: sizes and checksum come after the data, not in the local header."""
 
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
+_LONGEST_END = 0x10000 + 1024
+"""An end record with the longest comment, and the ZIP64 records before it."""
+_DESCRIPTOR_SIZES = frozenset({12, 16, 20, 24})
+"""A data descriptor has a signature or not, and sizes of 32 or 64 bits (APPNOTE 4.3.9)."""
 
 
 class Directory(Struct, frozen=True, kw_only=True):
-    """Where the central directory lies, and how many entries it has."""
+    """The position of the central directory, and the number of its entries."""
 
     start: int
     size: int
     count: int
 
 
-class Member(Struct, frozen=True, kw_only=True):
+class ZipMember(Struct, frozen=True, kw_only=True):
     """An entry of the central directory."""
 
     name: bytes
@@ -57,7 +62,32 @@ class Member(Struct, frozen=True, kw_only=True):
     size: int
     """Bytes unpacked, as declared."""
     start: int
-    """Where its local header lies."""
+    """The position of its local header."""
+
+
+def read_archive(file: BinaryIO, where: str) -> tuple[tuple[ZipMember, ...], Directory]:
+    """Read a whole archive, with every local header; members come in the order of their bytes in the file.
+
+    Raises ArchiveBroken, ArchiveAmbiguous, ArchiveUnsafe or ArchiveTooBig. An OSError is the file's own.
+    """
+    total = file.seek(0, 2)
+    tail = read_at(file, max(0, total - _LONGEST_END), _LONGEST_END)
+    directory = find_directory(tail, total, where)
+    members = read_members(read_at(file, directory.start, directory.size), directory, where)
+    followers = [*(member.start for member in members[1:]), directory.start]
+    for member, following in zip(members, followers, strict=True):
+        # a reader of local headers alone must see the same members
+        local = read_at(file, member.start, LOCAL_SIZE + len(member.name))
+        gap = following - member.start - data_start(local, member, where) - member.compressed
+        if gap not in (_DESCRIPTOR_SIZES if member.flags & HAS_DESCRIPTOR else {0}):
+            raise ArchiveAmbiguous(f"{where}: {shown_name(member.name)} does not end where what follows it begins")
+    return members, directory
+
+
+def read_at(file: BinaryIO, start: int, size: int) -> bytes:
+    """Return up to ``size`` bytes of a file from a position on."""
+    file.seek(start)
+    return file.read(size)
 
 
 def find_directory(tail: bytes, total: int, where: str) -> Directory:
@@ -78,15 +108,15 @@ def find_directory(tail: bytes, total: int, where: str) -> Directory:
     if disk or first_disk or disk_count != count:
         raise ArchiveBroken(f"{where}: part of an archive of several files")
     if directory.start + directory.size != end:
-        raise ArchiveAmbiguous(f"{where}: its central directory does not lie right before its end record")
+        raise ArchiveAmbiguous(f"{where}: its central directory does not end where its end record begins")
     if directory.count > MAX_MEMBERS or directory.size > MAX_DIRECTORY_BYTES:
-        raise ArchiveTooBig(f"{where}: {directory.count} members; at most {MAX_MEMBERS} are taken")
+        raise ArchiveTooBig(f"{where}: {directory.count} members; at most {MAX_MEMBERS} are read")
     _refuse_second_end(tail[max(0, directory.start - offset) :], where)
     return directory
 
 
 def _find_end(tail: bytes, where: str) -> int:
-    """The end record whose comment ends with the file."""
+    """Return the position of the end record whose comment ends with the file."""
     at = tail.rfind(_END_SIGNATURE)
     while at >= 0:
         if at + _END_SIZE <= len(tail):
@@ -98,13 +128,13 @@ def _find_end(tail: bytes, where: str) -> int:
 
 
 def _refuse_second_end(rest: bytes, where: str) -> None:
-    """Some readers search the end record from the back, some take the first that fits."""
+    """Some readers search the end record from the back, some from the front."""
     if rest.count(_END_SIGNATURE) != 1:
         raise ArchiveAmbiguous(f"{where}: has several end records")
 
 
 def _read_end64(tail: bytes, offset: int, at: int, plain: Directory, where: str) -> tuple[Directory, int]:
-    """The ZIP64 end record, and where it begins. What the plain end record says too must be the same."""
+    """Return the ZIP64 end record and its position. Its values must be those of the plain end record, where that has them."""
     _, disk, position, disks = _LOCATOR64.unpack_from(tail, at)
     begin = position - offset
     if disk or disks > 1 or not 0 <= begin <= at - _END64.size:
@@ -118,7 +148,7 @@ def _read_end64(tail: bytes, offset: int, at: int, plain: Directory, where: str)
     return Directory(start=start, size=size, count=count), position
 
 
-def read_members(raw: bytes, directory: Directory, where: str) -> tuple[Member, ...]:
+def read_members(raw: bytes, directory: Directory, where: str) -> tuple[ZipMember, ...]:
     """Read the whole central directory. Members come in the order of their bytes in the file.
 
     Raises ArchiveBroken, ArchiveAmbiguous (a name twice, bytes before the first member) or ArchiveUnsafe (a name
@@ -130,15 +160,15 @@ def read_members(raw: bytes, directory: Directory, where: str) -> tuple[Member, 
         member, at = _read_member(raw, at, where)
         members.append(member)
     if at != len(raw):
-        raise ArchiveAmbiguous(f"{where}: its central directory holds more than its members")
+        raise ArchiveAmbiguous(f"{where}: its central directory has more in it than its members")
     if len({member.name for member in members}) != len(members):
-        raise ArchiveAmbiguous(f"{where}: a name stands twice in it")
+        raise ArchiveAmbiguous(f"{where}: a name occurs twice in it")
     members.sort(key=lambda member: member.start)
     _refuse_shared_bytes(members, directory.start, where)
     return tuple(members)
 
 
-def _read_member(raw: bytes, at: int, where: str) -> tuple[Member, int]:
+def _read_member(raw: bytes, at: int, where: str) -> tuple[ZipMember, int]:
     if at + _CENTRAL.size > len(raw) or not raw.startswith(_CENTRAL_SIGNATURE, at):
         raise ArchiveBroken(f"{where}: its central directory is damaged")
     fields = _CENTRAL.unpack_from(raw, at)
@@ -156,7 +186,7 @@ def _read_member(raw: bytes, at: int, where: str) -> tuple[Member, int]:
         raise ArchiveUnsafe(f"{where}: has a member outside its folder: {shown_name(name)}")
     if flags & ENCRYPTED:
         raise ArchiveBroken(f"{where}: {shown_name(name)} is encrypted")
-    member = Member(name=name, flags=flags, method=method, crc=crc, compressed=compressed, size=size, start=start)
+    member = ZipMember(name=name, flags=flags, method=method, crc=crc, compressed=compressed, size=size, start=start)
     return member, end
 
 
@@ -183,16 +213,16 @@ def _is_unsafe(name: bytes) -> bool:
     return b".." in name and b".." in name.split(b"/")
 
 
-def _refuse_shared_bytes(members: list[Member], end: int, where: str) -> None:
+def _refuse_shared_bytes(members: list[ZipMember], end: int, where: str) -> None:
     if members and members[0].start != 0:
-        raise ArchiveAmbiguous(f"{where}: bytes stand before its first member")
+        raise ArchiveAmbiguous(f"{where}: bytes come before its first member")
     for member, following in zip(members, [*(later.start for later in members[1:]), end], strict=True):
         if member.start + LOCAL_SIZE + len(member.name) + member.compressed > following:
             raise ArchiveUnsafe(f"{where}: {shown_name(member.name)} shares bytes with what follows it")
 
 
-def data_start(local: bytes, member: Member, where: str) -> int:
-    """Where a member's data begin, counted from its local header; the header must say what the directory says.
+def data_start(local: bytes, member: ZipMember, where: str) -> int:
+    """Return the position of a member's data, counted from its local header; header and directory must agree.
 
     Raises ArchiveBroken or ArchiveAmbiguous.
     """
@@ -209,5 +239,5 @@ def data_start(local: bytes, member: Member, where: str) -> int:
 
 
 def shown_name(name: bytes) -> str:
-    """A member's name for messages."""
-    return repr(shown_text(name.decode("utf-8", "replace")))
+    """Return a member's name for messages."""
+    return quote(name.decode("utf-8", "replace"))
