@@ -79,7 +79,7 @@ def test_wrong_usage_is_2(
         ({"pyproject.toml": "[project\n"}, "pyproject.toml"),
         ({"pyproject.toml": PROJECT + "[tool.deep-lock]\nresolutoin = 'lowest'\n"}, "did you mean 'resolution'?"),
         ({"pyproject.toml": PROJECT.replace("[]", '["a b c"]')}, "'a b c' is not a valid requirement"),
-        ({"deep-lock.toml": "hooks = 'trust'\n"}, "is not taken from a file"),
+        ({"deep-lock.toml": "hooks = 'trust'\n"}, "is not allowed in a file"),
         ({"deep.lock": "lock-version = 1\n"}, "deep.lock"),
         ({"deep.lock": "\udcff"}, "deep.lock"),
         ({"pyproject.toml": "\udcff"}, "pyproject.toml"),

@@ -2,7 +2,7 @@
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
@@ -21,26 +21,23 @@ _HINT = 'Write "2026-11-01", "2026-11-01T00:00:00Z", "P7D" or "7 days".'
 
 
 class ExcludeNewer(Struct, frozen=True, kw_only=True):
-    """A limit as written, and what it means.
-
-    "time": an aware datetime. "date": a day, of which the caller says when it ends. "age": a timedelta before now.
-    """
+    """A limit as written, and its meaning."""
 
     raw: str
-    kind: Literal["time", "date", "age"]
     value: datetime | date | timedelta
+    """An aware time; a day, which the caller includes or not; or an age, counted back from now."""
 
 
 def read_exclude_newer(value: Any) -> ExcludeNewer:
-    """Read a value of TOML or of a flag: RFC 3339, a TOML date or time, an ISO 8601 duration, or "7 days".
+    """Read a value of TOML or of an option: RFC 3339, a TOML date or time, an ISO 8601 duration, or "7 days".
 
-    Raises ConfigError. Months and years are no ages: they have no fixed length.
+    Raises ConfigError. Months and years are refused: they have no fixed length.
     """
     match value:
         case datetime():
             return _time(value, value.isoformat())
         case date():
-            return ExcludeNewer(raw=value.isoformat(), kind="date", value=value)
+            return ExcludeNewer(raw=value.isoformat(), value=value)
         case str():
             return _read_text(value.strip())
         case _:
@@ -52,10 +49,10 @@ def _read_text(text: str) -> ExcludeNewer:
     if age is not None:
         if not timedelta() < age <= MAX_AGE:
             raise ConfigError(f"the age {shown(text)} must be more than nothing and at most {MAX_AGE.days} days")
-        return ExcludeNewer(raw=text, kind="age", value=age)
+        return ExcludeNewer(raw=text, value=age)
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-            return ExcludeNewer(raw=text, kind="date", value=date.fromisoformat(text))
+            return ExcludeNewer(raw=text, value=date.fromisoformat(text))
         if re.fullmatch(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)?", text, re.ASCII):
             return _time(datetime.fromisoformat(text.upper()), text)
     except ValueError:
@@ -65,8 +62,8 @@ def _read_text(text: str) -> ExcludeNewer:
 
 def _time(value: datetime, raw: str) -> ExcludeNewer:
     if value.tzinfo is None:
-        raise ConfigError(f"the time {shown(raw)} does not say its time zone", hint='End it with "Z" for UTC.')
-    return ExcludeNewer(raw=raw, kind="time", value=value)
+        raise ConfigError(f"the time {shown(raw)} has no time zone", hint='End it with "Z" for UTC.')
+    return ExcludeNewer(raw=raw, value=value)
 
 
 def _age(text: str) -> timedelta | None:

@@ -51,9 +51,7 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             folder_of=trees.folder,
             checkout=direct.checkout,
         )
-        hooks = HookRunner(
-            context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh
-        )
+        hooks = HookRunner(context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh)
         hashes, plan = ImportedHashes(request.inputs.foreign), make_plan(request)
         catalog = IndexCatalog(
             client=network.client,
