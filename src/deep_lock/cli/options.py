@@ -20,14 +20,30 @@ Options = TypeVar("Options", bound=Struct)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-def option(*names: str, **settings: Any) -> Option:
-    """Make an option that DEEP_LOCK_<its first long name> can set too."""
+def option(
+    *names: str, repeatable: bool = False, choices: Sequence[str] = (), default_text: str = "", **settings: Any
+) -> Option:
+    """Make an option that DEEP_LOCK_<its first long name> can set too.
+
+    ``default_text`` describes what happens without it. ``settings`` are click's.
+    """
     long = next(name for name in names if name.startswith("--"))
+    if repeatable:
+        settings |= {"multiple": True, "help": f"{settings['help']} Repeatable."}
+    if default_text:
+        settings["help"] += f"  [default: {default_text}]"
+    if choices:
+        settings["type"] = click.Choice(choices)
     return click.option(*names, envvar=f"DEEP_LOCK_{long[2:].replace('-', '_').upper()}", **settings)
 
 
+def flag(*names: str, text: str) -> Option:
+    """Make an option without a value."""
+    return option(*names, is_flag=True, help=text)
+
+
 VERBOSITY = (
-    option("-q", "--quiet", is_flag=True, help="Show only warnings and errors."),
+    flag("-q", "--quiet", text="Show only warnings and errors."),
     option("-v", "--verbose", count=True, help="Show more; -vv shows the traceback of an error."),
 )
 
@@ -80,18 +96,15 @@ LOCK = option(
     help="The lock to read.",
 )
 OUTPUT_FORMAT = option(
-    "--output-format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="text, or json for bots.",
+    "--output-format", default="text", show_default=True, choices=("text", "json"), help="text, or json for bots."
 )
 TARGET_LABELS = option(
     "--target",
     "targets",
-    multiple=True,
     metavar="LABEL",
-    help="Only what this target of the lock needs. Repeatable.  [default: all targets]",
+    repeatable=True,
+    help="Only what this target of the lock needs.",
+    default_text="all targets",
 )
 DESTINATION = option(
     "-d",
@@ -105,72 +118,73 @@ DESTINATION = option(
 HOOKS = (
     option(
         "--hooks",
-        type=click.Choice(["static", "sandbox", "trust"]),
-        help="How build hooks run: never, in a strong sandbox, or without a sandbox.  [default: sandbox]",
+        choices=("static", "sandbox", "trust"),
+        help="How build hooks run: never, in a strong sandbox, or without a sandbox.",
+        default_text="sandbox",
     ),
     option(
         "--trust-hooks",
-        multiple=True,
         metavar="NAME",
-        help="Run the build code of this project without a sandbox: it can do all that you can. Repeatable.",
+        repeatable=True,
+        help="Run the build code of this project without a sandbox: it can do all that you can.",
     ),
 )
 INTERPRETERS = option(
     "--python",
     "interpreters",
     type=FILE,
-    multiple=True,
-    help="An interpreter to run build hooks with, in addition to this one and those on PATH. Repeatable.",
+    repeatable=True,
+    help="An interpreter to run build hooks with, in addition to this one and those on PATH.",
 )
-OFFLINE = option("--offline", is_flag=True, help="Use the cache only; exit 3 and name what is not in it.")
+OFFLINE = flag("--offline", text="Use the cache only; exit 3 and name what is not in it.")
 TLS = (
     option(
         "--cert",
         "ca_file",
         type=click.Path(exists=True),
-        help="Certificate authorities to trust: a PEM file or a folder.  [default: SSL_CERT_FILE, SSL_CERT_DIR, certifi]",
+        help="Certificate authorities to trust: a PEM file or a folder.",
+        default_text="SSL_CERT_FILE, SSL_CERT_DIR, certifi",
     ),
     option(
         "--allow-insecure-host",
         "insecure_hosts",
-        multiple=True,
         metavar="HOST",
-        help="Do not verify the certificate of this host. Repeatable.",
+        repeatable=True,
+        help="Do not verify the certificate of this host.",
     ),
 )
 DEFAULT_INDEX_NAMES = ("-i", "--default-index", "--index-url", "default_index")
 INDEXES = (
-    option(*DEFAULT_INDEX_NAMES, metavar="URL", help="Fallback index, after every --index.  [default: the public one]"),
+    option(
+        *DEFAULT_INDEX_NAMES, metavar="URL", help="Fallback index, after every --index.", default_text="the public one"
+    ),
     option(
         "--index",
         "indexes",
-        multiple=True,
         metavar="[NAME=]URL",
-        help="An index with priority over the default one, in the order given. Repeatable.",
+        repeatable=True,
+        help="An index with priority over the default one, in the order given.",
     ),
 )
 INDEX_USE = (
     option(
         "--index-strategy",
-        type=click.Choice(["first-index", "unsafe-best-match"]),
-        help="Use the first index that has a project, or the versions of all indexes (a public index can then shadow a"
-        " private project).  [default: first-index]",
+        choices=("first-index", "unsafe-best-match"),
+        help="Use the first index that has a project, or the versions of all indexes (a public index can then shadow a private project).",
+        default_text="first-index",
     ),
     option(
-        "--find-links",
-        multiple=True,
-        metavar="PATH|URL",
-        help="A folder, or a web page, with distribution files. Repeatable.",
+        "--find-links", metavar="PATH|URL", repeatable=True, help="A folder, or a web page, with distribution files."
     ),
-    option("--no-index", is_flag=True, help="Use no index, only --find-links."),
+    flag("--no-index", text="Use no index, only --find-links."),
     OFFLINE,
-    option("--refresh", is_flag=True, help="Fetch every index page again, however fresh the cached one is."),
+    flag("--refresh", text="Fetch every index page again, however fresh the cached one is."),
     option(
         "--refresh-package",
         "refresh_packages",
-        multiple=True,
         metavar="NAME",
-        help="Fetch the index page of this project again. Repeatable.",
+        repeatable=True,
+        help="Fetch the index page of this project again.",
     ),
     *TLS,
 )
@@ -186,9 +200,9 @@ DOWNLOADS: Section = (
         option(
             "--index",
             "indexes",
-            multiple=True,
             metavar="NAME=URL",
-            help="The URL for credentials of this name; as above. Repeatable.",
+            repeatable=True,
+            help="The URL for credentials of this name; as above.",
         ),
         OFFLINE,
         *TLS,
@@ -201,42 +215,34 @@ LOCK_FILE = option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to write the lock.  [default: deep.lock next to pyproject.toml]",
+    help="Where to write the lock.",
+    default_text="deep.lock next to pyproject.toml",
 )
 BUILD_CONSTRAINTS = option(
-    "-b",
-    "--build-constraints",
-    type=FILE,
-    multiple=True,
-    help="Constrain versions in build environments only. Repeatable.",
+    "-b", "--build-constraints", type=FILE, repeatable=True, help="Constrain versions in build environments only."
 )
 SCOPES = (
     option(
-        "--extra",
-        "extras",
-        multiple=True,
-        metavar="NAME",
-        help="Lock only this extra. Repeatable.  [default: all extras]",
+        "--extra", "extras", metavar="NAME", repeatable=True, help="Lock only this extra.", default_text="all extras"
     ),
-    option("--all-extras", is_flag=True, help="Lock all extras (the default). Not together with --extra."),
+    flag("--all-extras", text="Lock all extras (the default). Not together with --extra."),
     option(
         "--group",
         "groups",
-        multiple=True,
         metavar="NAME",
-        help="Lock only this dependency group. Repeatable.  [default: all groups]",
+        repeatable=True,
+        help="Lock only this dependency group.",
+        default_text="all groups",
     ),
     option(
         "--only-group",
         "only_groups",
-        multiple=True,
         metavar="NAME",
-        help="Lock only this dependency group, without the project's dependencies and extras. Repeatable.",
+        repeatable=True,
+        help="Lock only this dependency group, without the project's dependencies and extras.",
     ),
-    option(
-        "--no-default-groups",
-        is_flag=True,
-        help="Leave out the default groups: 'dev', or those in [tool.deep-lock] default-groups.",
+    flag(
+        "--no-default-groups", text="Leave out the default groups: 'dev', or those in [tool.deep-lock] default-groups."
     ),
 )
 INPUTS: Section = (
@@ -262,21 +268,15 @@ INPUTS: Section = (
             "-r",
             "--requirements",
             type=FILE,
-            multiple=True,
-            help="Lock a requirements file instead of pyproject.toml. Repeatable.",
+            repeatable=True,
+            help="Lock a requirements file instead of pyproject.toml.",
         ),
-        option(
-            "-c",
-            "--constraints",
-            type=FILE,
-            multiple=True,
-            help="Constrain versions by a requirements file. Repeatable.",
-        ),
+        option("-c", "--constraints", type=FILE, repeatable=True, help="Constrain versions by a requirements file."),
         option(
             "--overrides",
             type=FILE,
-            multiple=True,
-            help="Override every requirement on the projects in a requirements file. Repeatable.",
+            repeatable=True,
+            help="Override every requirement on the projects in a requirements file.",
         ),
         BUILD_CONSTRAINTS,
         *SCOPES,
@@ -288,24 +288,24 @@ TARGETS: Section = (
         option(
             "--python-version",
             "pythons",
-            multiple=True,
             metavar="X.Y",
-            help="A Python to lock for: 3.13, 3.13t (free-threaded), 3.12.4, or 'host' for the running one. Repeatable."
-            "  [default: each maintained CPython that requires-python admits]",
+            repeatable=True,
+            help="A Python to lock for: 3.13, 3.13t (free-threaded), 3.12.4, or 'host' for the running one.",
+            default_text="each maintained CPython that requires-python admits",
         ),
         option(
             "--platform",
             "platforms",
-            multiple=True,
             metavar="NAME",
-            help="A platform to lock for, such as x86_64-musllinux_1_2, or 'host'. Repeatable."
-            "  [default: x86_64-manylinux_2_28, aarch64-manylinux_2_28, arm64-macos_14, x86_64-windows]",
+            repeatable=True,
+            help="A platform to lock for, such as x86_64-musllinux_1_2, or 'host'.",
+            default_text="x86_64-manylinux_2_28, aarch64-manylinux_2_28, arm64-macos_14, x86_64-windows",
         ),
         option(
             "--fork-strategy",
-            type=click.Choice(["newest", "fewest"]),
-            help="Where versions could differ between Pythons: the newest version for each, or the fewest versions over"
-            " all.  [default: newest]",
+            choices=("newest", "fewest"),
+            help="Where versions could differ between Pythons: the newest version for each, or the fewest versions over all.",
+            default_text="newest",
         ),
     ),
 )
@@ -314,27 +314,27 @@ VERSIONS: Section = (
     (
         option(
             "--resolution",
-            type=click.Choice(["highest", "lowest", "lowest-direct"]),
-            help="Which of the matching versions to select; 'lowest-direct' selects the lowest for direct dependencies."
-            "  [default: highest]",
+            choices=("highest", "lowest", "lowest-direct"),
+            help="Which of the matching versions to select; 'lowest-direct' selects the lowest for direct dependencies.",
+            default_text="highest",
         ),
         option(
             "--prerelease",
             "prereleases",
-            type=click.Choice(["if-necessary", "allow", "disallow"]),
-            help="When a pre-release may be selected.  [default: if-necessary]",
+            choices=("if-necessary", "allow", "disallow"),
+            help="When a pre-release may be selected.",
+            default_text="if-necessary",
         ),
         option(
             "--exclude-newer",
             metavar="DATE|P7D",
-            help="Ignore files uploaded after a day, a time (RFC 3339), or an age such as P7D."
-            " The lock records the time that an age resolves to.",
+            help="Ignore files uploaded after a day, a time (RFC 3339), or an age such as P7D. The lock records the time that an age resolves to.",
         ),
         option(
             "--exclude-newer-package",
-            multiple=True,
             metavar="NAME=DATE",
-            help="A separate limit for one project; NAME=false removes it. Repeatable.",
+            repeatable=True,
+            help="A separate limit for one project; NAME=false removes it.",
         ),
     ),
 )
@@ -343,85 +343,77 @@ BUILDS: Section = (
     (
         option(
             "--build-scope",
-            type=click.Choice(["needed", "all", "none"]),
-            help="Which builds to lock: of packages without a wheel for a target, of all packages as if no wheels"
-            " existed, or none.  [default: needed]",
+            choices=("needed", "all", "none"),
+            help="Which builds to lock: of packages without a wheel for a target, of all packages as if no wheels existed, or none.",
+            default_text="needed",
         ),
         option(
             "--no-binary",
-            multiple=True,
             metavar="NAME|:all:",
-            help="Use the sdist of this project even where it has wheels. Repeatable.",
+            repeatable=True,
+            help="Use the sdist of this project even where it has wheels.",
         ),
-        option(
-            "--only-binary",
-            multiple=True,
-            metavar="NAME|:all:",
-            help="Use only wheels of this project. Repeatable.",
-        ),
+        option("--only-binary", metavar="NAME|:all:", repeatable=True, help="Use only wheels of this project."),
         option(
             "--allow-wheel",
-            multiple=True,
             metavar="NAME",
-            help="With --build-scope all: allow a wheel of this project. Repeatable.",
+            repeatable=True,
+            help="With --build-scope all: allow a wheel of this project.",
         ),
         option(
             "--build-resolution",
-            type=click.Choice(["shared", "highest"]),
-            help="One version for all build environments that can share it, or the newest for each.  [default: shared]",
+            choices=("shared", "highest"),
+            help="One version for all build environments that can share it, or the newest for each.",
+            default_text="shared",
         ),
         *HOOKS,
-        option("--observe", is_flag=True, help="Run build hooks even where a static rule proves the answer."),
+        flag("--observe", text="Run build hooks even where a static rule proves the answer."),
         INTERPRETERS,
-        option(
+        flag(
             "--require-evidence",
-            is_flag=True,
-            help="Fail (exit 4) where dynamic build requirements are assumed: neither proven nor observed.",
+            text="Fail (exit 4) where dynamic build requirements are assumed: neither proven nor observed.",
         ),
     ),
 )
 UPGRADING: Section = (
     "Upgrading",
     (
-        option("-U", "--upgrade", is_flag=True, help="Ignore existing pins and default targets; upgrade everything."),
+        flag("-U", "--upgrade", text="Ignore existing pins and default targets; upgrade everything."),
         option(
             "-P",
             "--upgrade-package",
-            multiple=True,
             metavar="NAME[==V]",
-            help="Upgrade one project, to version V if given, in build environments too. Repeatable.",
+            repeatable=True,
+            help="Upgrade one project, to version V if given, in build environments too.",
         ),
         option(
             "--in-build",
             "in_builds",
-            multiple=True,
             metavar="NAME",
-            help="With -P: only in the build environment of this project. Repeatable.",
+            repeatable=True,
+            help="With -P: only in the build environment of this project.",
         ),
         option(
             "--upgrade-from",
             type=FILE,
             help="Upgrade what a JSON document of deep-lock outdated lists, as with -P; a bot may shorten the list.",
         ),
-        option("--upgrade-build", is_flag=True, help="Ignore the existing pins of build environments."),
+        flag("--upgrade-build", text="Ignore the existing pins of build environments."),
     ),
 )
 INDEX_FROM = option(
     "--index-from",
-    type=click.Choice(["pip", "uv"]),
+    choices=("pip", "uv"),
     help="Also use the indexes from the environment variables and configuration files of this tool.",
 )
 MODE: Section = (
     "Mode",
     (
-        option(
-            "--check",
-            "--locked",
-            is_flag=True,
-            help="Write nothing and use no index; exit 1 with the reasons if the lock is stale.",
+        flag(
+            "--check", "--locked", text="Write nothing and use no index; exit 1 with the reasons if the lock is stale."
         ),
-        option("--check-exists", is_flag=True, help="Write nothing; exit 1 if there is no lock."),
-        option("--dry-run", is_flag=True, help="Resolve and report, but write nothing."),
+        flag("--check-exists", text="Write nothing; exit 1 if there is no lock."),
+        flag("--dry-run", text="Resolve and report, but write nothing."),
     ),
 )
 _COMMON: tuple[Section, ...] = (

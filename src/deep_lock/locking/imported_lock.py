@@ -151,7 +151,7 @@ def _installed(lock: ForeignLock, target: Target, chosen: Collection[Scope]) -> 
 
 
 def _marker(labels: Iterable[str], targets: tuple[Target, ...]) -> str | None:
-    # markers of the lock cannot tell twins apart either
+    # markers of the lock cannot distinguish twins either
     return label_marker(enlarge(labels, targets), targets)
 
 

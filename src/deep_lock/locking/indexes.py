@@ -155,7 +155,7 @@ def open_downloads(
     """Prepare to fetch files that a lock names. No index is used; each is only the address that a login belongs to.
 
     A login from the environment follows an index's name to the URL that options or configuration give that name, never to
-    the one that the lock gives it: nobody reviews the URLs of a lock. A host of the lock (``locked``: name and URL) may
+    the one that the lock gives it: the URLs of a lock are not reviewed. A host of the lock (``locked``: name and URL) may
     have a login in netrc.
 
     Raises CacheInvalid, ConfigError and UsageError.

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import Section, option, sectioned
+from deep_lock.cli.options import Section, flag, option, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.operations import diff
 from deep_lock.reports import diff as diff_report
@@ -40,15 +40,15 @@ COMPARISON: Section = (
             show_default="deep.lock in the current folder",
             help="The lock that the revisions are of.",
         ),
-        option("--exit-code", is_flag=True, help="Exit with 1 if the locks differ, as git diff does."),
+        flag("--exit-code", text="Exit with 1 if the locks differ, as git diff does."),
     ),
 )
 FORMAT = option(
     "--format",
     "form",
-    type=click.Choice(("text", "markdown", "json", "sarif", "github")),
     default="text",
     show_default=True,
+    choices=("text", "markdown", "json", "sarif", "github"),
     help="text, markdown for a comment, json for bots, sarif for code scanning, github for annotations in a workflow.",
 )
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import click
 
-from deep_lock.cli.options import LOCK, TARGET_LABELS, Section, option, pick, sectioned
+from deep_lock.cli.options import LOCK, TARGET_LABELS, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import ExportOptions
 from deep_lock.errors import UsageError
@@ -35,7 +35,7 @@ FORMATS = ("pylock", "requirements", "build-constraints", "hermeto", "cyclonedx"
 CONTENT: Section = (
     "Content",
     (
-        option("-f", "--format", type=click.Choice(FORMATS), required=True, help="The format to write."),
+        option("-f", "--format", required=True, choices=FORMATS, help="The format to write."),
         LOCK,
         click.option(
             "--build",
@@ -45,42 +45,40 @@ CONTENT: Section = (
             help="One build environment instead of the run time: of this sdist, or of the project. For pylock and"
             " requirements.",
         ),
-        option(
-            "--per-sdist",
-            is_flag=True,
-            help="Build constraints: one file for each sdist, even where several could share one.",
-        ),
+        flag("--per-sdist", text="Build constraints: one file for each sdist, even where several could share one."),
         option(
             "--extra",
             "extras",
-            multiple=True,
             metavar="NAME",
-            help="Include this extra. Repeatable.  [default: all extras; for requirements and hermeto none]",
+            repeatable=True,
+            help="Include this extra.",
+            default_text="all extras; for requirements and hermeto none",
         ),
-        option("--all-extras", is_flag=True, help="Include all extras."),
-        option("--no-extras", is_flag=True, help="Include no extras."),
+        flag("--all-extras", text="Include all extras."),
+        flag("--no-extras", text="Include no extras."),
         option(
             "--group",
             "groups",
-            multiple=True,
             metavar="NAME",
-            help="Include this dependency group. Repeatable.  [default: all groups; for requirements and hermeto none]",
+            repeatable=True,
+            help="Include this dependency group.",
+            default_text="all groups; for requirements and hermeto none",
         ),
-        option("--all-groups", is_flag=True, help="Include all dependency groups."),
-        option("--no-groups", is_flag=True, help="Include no dependency groups."),
+        flag("--all-groups", text="Include all dependency groups."),
+        flag("--no-groups", text="Include no dependency groups."),
         TARGET_LABELS,
-        option(
-            "--index-options",
-            is_flag=True,
-            help="Requirements, Hermeto: name the lock's indexes in the file (--index-url).",
-        ),
+        flag("--index-options", text="Requirements, Hermeto: name the lock's indexes in the file (--index-url)."),
     ),
 )
 DESTINATION: Section = (
     "Destination",
     (
         option(
-            "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [default: stdout]"
+            "-o",
+            "--output",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="File to write.",
+            default_text="stdout",
         ),
         option(
             "-d",
@@ -115,9 +113,9 @@ def export_command(session: Session, /, **values: Any) -> None:
 
 def _selected(values: dict[str, Any], key: str, one: str) -> tuple[str, ...] | Literal["all"] | None:
     """Return the selected names; None where no option selects any."""
-    given = [name for name in (f"all_{key}", f"no_{key}") if values[name]] + ([one] if values[key] else [])
-    if len(given) > 1:
-        raise UsageError(" and ".join(f"--{name.replace('_', '-')}" for name in given) + " do not go together")
+    selecting = [name for name in (f"all_{key}", f"no_{key}") if values[name]] + ([one] if values[key] else [])
+    if len(selecting) > 1:
+        raise UsageError(" and ".join(f"--{name.replace('_', '-')}" for name in selecting) + " do not go together")
     if values[f"all_{key}"]:
         return "all"
     return () if values[f"no_{key}"] else values[key] or None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deep_lock.cli.options import DESTINATION, DOWNLOADS, LOCK, TARGET_LABELS, Section, option, pick, sectioned
+from deep_lock.cli.options import DESTINATION, DOWNLOADS, LOCK, TARGET_LABELS, Section, flag, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import FetchOptions, NetworkOptions
 from deep_lock.operations import fetch
@@ -33,8 +33,8 @@ FILES: Section = (
     (
         DESTINATION,
         LOCK,
-        option("--runtime", is_flag=True, help="Only what is installed at run time. With --build: both."),
-        option("--build", is_flag=True, help="Only the files of build environments, and the sdists that are built."),
+        flag("--runtime", text="Only what is installed at run time. With --build: both."),
+        flag("--build", text="Only the files of build environments, and the sdists that are built."),
         TARGET_LABELS,
     ),
 )

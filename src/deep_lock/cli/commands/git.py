@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from deep_lock.cli.options import FILE, Section, option, sectioned
+from deep_lock.cli.options import FILE, Section, flag, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.errors import DeepLockError, UsageError
 from deep_lock.files import write_atomically
@@ -28,9 +28,9 @@ SETUP_EPILOG = "Each option can be set by the variable DEEP_LOCK_<LONG NAME>."
 MODE: Section = (
     "Mode",
     (
-        option("--textconv", is_flag=True, help="Let git show locks in a short form."),
-        option("--undo", is_flag=True, help="Remove everything that this command writes."),
-        option("--check", is_flag=True, help="Write nothing; exit 1 and list what is missing."),
+        flag("--textconv", text="Let git show locks in a short form."),
+        flag("--undo", text="Remove everything that this command writes."),
+        flag("--check", text="Write nothing; exit 1 and list what is missing."),
     ),
 )
 

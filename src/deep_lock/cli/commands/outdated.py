@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import LOCK, NETWORK, OUTPUT_FORMAT, Section, option, pick, sectioned
+from deep_lock.cli.options import LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import NetworkOptions, VerifyOptions
 from deep_lock.operations import outdated
@@ -32,9 +32,9 @@ PACKAGES: Section = (
     "Packages",
     (
         LOCK,
-        option("--runtime", is_flag=True, help="Only what is installed at run time."),
-        option("--build", is_flag=True, help="Only build environments. With --runtime: both."),
-        option("--exit-code", is_flag=True, help="Exit with 1 if a package is outdated."),
+        flag("--runtime", text="Only what is installed at run time."),
+        flag("--build", text="Only build environments. With --runtime: both."),
+        flag("--exit-code", text="Exit with 1 if a package is outdated."),
     ),
 )
 

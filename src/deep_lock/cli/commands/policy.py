@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
-
-from deep_lock.cli.options import FILE, LOCK, Section, option, pick, sectioned
+from deep_lock.cli.options import FILE, LOCK, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import PolicyOptions
 from deep_lock.errors import PolicyBroken
@@ -41,17 +39,17 @@ RULES: Section = (
             "--policy",
             type=FILE,
             metavar="FILE",
-            help="A TOML file with the keys of [tool.deep-lock.policy] at its top."
-            "  [default: deep-lock.toml or pyproject.toml next to the lock]",
+            help="A TOML file with the keys of [tool.deep-lock.policy] at its top.",
+            default_text="deep-lock.toml or pyproject.toml next to the lock",
         ),
-        option("--strict", is_flag=True, help="Exit with 1 for findings too, not only for errors."),
+        flag("--strict", text="Exit with 1 for findings too, not only for errors."),
     ),
 )
 FORMAT = option(
     "--output-format",
-    type=click.Choice(("text", "json", "github")),
     default="text",
     show_default=True,
+    choices=("text", "json", "github"),
     help="Lines for people, one JSON document, or annotations of GitHub Actions.",
 )
 

@@ -26,11 +26,7 @@ FILES: Section = (
     (
         LOCK,
         option(
-            "-o",
-            "--output",
-            required=True,
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="The page to write.",
+            "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The page to write."
         ),
     ),
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import LOCK, NETWORK, OUTPUT_FORMAT, Section, option, pick, sectioned
+from deep_lock.cli.options import LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import NetworkOptions, VerifyOptions
 from deep_lock.models.changes import SEVERITIES
@@ -33,12 +33,12 @@ CHECKS: Section = (
     "Checks",
     (
         LOCK,
-        option("--deep", is_flag=True, help="Fetch every file, and compare build records and dependencies with it."),
+        flag("--deep", text="Fetch every file, and compare build records and dependencies with it."),
         option(
             "--fail-on",
-            type=click.Choice(SEVERITIES),
             default="finding",
             show_default=True,
+            choices=SEVERITIES,
             help="The lowest severity that ends with exit code 1.",
         ),
     ),

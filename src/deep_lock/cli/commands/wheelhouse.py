@@ -49,15 +49,19 @@ FILES: Section = (
         DESTINATION,
         LOCK,
         option(
-            "--target", metavar="LABEL", default="", help="The target of the lock.  [default: the one that runs here]"
+            "--target",
+            metavar="LABEL",
+            default="",
+            help="The target of the lock.",
+            default_text="the one that runs here",
         ),
         option(
             "--from",
             "fetched",
             type=click.Path(exists=True, file_okay=False, path_type=Path),
-            multiple=True,
             metavar="DIR",
-            help="Use files from this folder, such as deep-lock fetch makes; their hashes are checked. Repeatable.",
+            repeatable=True,
+            help="Use files from this folder, such as deep-lock fetch makes; their hashes are checked.",
         ),
     ),
 )

@@ -5,7 +5,7 @@ from typing import Any
 import click
 import msgspec
 
-from deep_lock.cli.options import LOCK, OUTPUT_FORMAT, Section, option, sectioned
+from deep_lock.cli.options import LOCK, OUTPUT_FORMAT, Section, flag, option, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.operations import why
 from deep_lock.reports import why as report
@@ -39,19 +39,17 @@ WHY: Section = (
     "Chains",
     (
         LOCK,
-        option("--all", "all_of_them", is_flag=True, help="Show every chain, not only the ten shortest of each kind."),
+        flag("--all", "all_of_them", text="Show every chain, not only the ten shortest of each kind."),
     ),
 )
 TREE: Section = (
     "Tree",
     (
         LOCK,
-        option("--build", "builds", is_flag=True, help="Show builds too, with their environments below them."),
-        option("--depth", type=click.IntRange(min=0), metavar="N", help="Show this many levels.  [default: all]"),
+        flag("--build", "builds", text="Show builds too, with their environments below them."),
+        option("--depth", type=click.IntRange(min=0), metavar="N", help="Show this many levels.", default_text="all"),
         option("--target", "label", metavar="LABEL", default="", help="Show only what this target of the lock needs."),
-        option(
-            "--invert", multiple=True, metavar="NAME[==V]", help="Show what requires this package, upwards. Repeatable."
-        ),
+        option("--invert", metavar="NAME[==V]", repeatable=True, help="Show what requires this package, upwards."),
     ),
 )
 
