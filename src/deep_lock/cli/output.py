@@ -19,16 +19,17 @@ class Printer:
     def __init__(self, *, verbosity: int = 0, color: ColorMode = "auto") -> None:
         self.verbosity = verbosity
         self.color: ColorMode = color
-        self._color = {"auto": None, "always": True, "never": False}[color]
+        self.is_colored = {"auto": None, "always": True, "never": False}[color]
+        """None: where the stream is a terminal."""
 
     def data(self, text: str) -> None:
         """Write a result to stdout."""
-        click.echo(text, color=self._color, nl=False)
+        click.echo(text, color=self.is_colored, nl=False)
 
     def info(self, text: str, *, level: int = 0) -> None:
         """Write a line for people, at this verbosity or more."""
         if self.verbosity >= level:
-            click.echo(text, err=True, color=self._color)
+            click.echo(text, err=True, color=self.is_colored)
 
     def warn(self, subject: str, message: str) -> None:
         """Write a warning. -q does not hide it: it is about the result."""
@@ -41,7 +42,7 @@ class Printer:
             self._headed("hint:", "cyan", _lines(error.hint))
 
     def _headed(self, head: str, color: str, text: str) -> None:
-        click.echo(f"{click.style(head, fg=color, bold=True)} {text}", err=True, color=self._color)
+        click.echo(f"{click.style(head, fg=color, bold=True)} {text}", err=True, color=self.is_colored)
 
 
 def _lines(text: str) -> str:

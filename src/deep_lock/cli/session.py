@@ -31,14 +31,18 @@ class Session(Struct, frozen=True, kw_only=True):
     printer: Printer
     context: RunContext
     progress: bool
-    verbosity: int
+    """Whether a progress line is drawn."""
 
     @contextmanager
     def reporting(self) -> Iterator[Reporter]:
         """Give a Reporter for the duration of the work: a progress line on a terminal, and all warnings at the end."""
         warned: set[Warned] = set()
         try:
-            with progress.Progress() if self.progress else nullcontext(silent) as show_progress:
+            with (
+                progress.Progress(color=self.printer.is_colored)
+                if self.progress
+                else nullcontext(silent) as show_progress
+            ):
 
                 def report(event: Event, /) -> None:
                     if isinstance(event, Warned):
@@ -69,7 +73,6 @@ def open_session(*, verbosity: int, color: str, show_progress: bool) -> Session:
         printer=printer,
         context=context,
         progress=show_progress and verbosity >= 0 and _is_live(environ),
-        verbosity=verbosity,
     )
 
 
@@ -79,7 +82,7 @@ def with_verbosity(session: Session, *, quiet: bool, verbose: int) -> Session:
         return session
     verbosity = -1 if quiet else verbose
     printer = Printer(verbosity=verbosity, color=session.printer.color)
-    return replace(session, printer=printer, progress=session.progress and verbosity >= 0, verbosity=verbosity)
+    return replace(session, printer=printer, progress=session.progress and verbosity >= 0)
 
 
 def _is_live(environ: Mapping[str, str]) -> bool:

@@ -117,9 +117,9 @@ def _min_age(value: Any) -> dict[str, Any]:
 
 def _age(value: Any) -> timedelta:
     limit = read_exclude_newer(value)
-    if not isinstance(limit.value, timedelta):
-        raise ConfigError(f'must be an age such as "P7D", not {shown(limit.raw)}')
-    return limit.value
+    if not isinstance(limit, timedelta):
+        raise ConfigError('must be an age such as "P7D", not a date or time')
+    return limit
 
 
 def _max_depth(value: Any) -> dict[str, Any]:

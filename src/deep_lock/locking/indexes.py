@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 from msgspec import Struct
@@ -138,11 +137,11 @@ def locked_links(indexes: IndexSettings, folder: Path) -> tuple[str, ...]:
     )
 
 
-def open_network(settings: NetworkSettings, context: RunContext, reporter: Reporter) -> AbstractContextManager[Network]:
+def open_network(settings: NetworkSettings, context: RunContext, reporter: Reporter) -> Network:
     """Open the cache and prepare a client; no request is made yet. Raises CacheInvalid and ConfigError."""
     cache = Cache(context.cache_folder, reporter)
     make_fetcher = _fetcher_maker(settings.urls, settings.options, context, reporter)
-    return closing(Network(client=IndexClient(settings.indexes, cache, make_fetcher, reporter), cache=cache))
+    return Network(client=IndexClient(settings.indexes, cache, make_fetcher, reporter), cache=cache)
 
 
 def open_downloads(

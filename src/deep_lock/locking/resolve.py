@@ -33,7 +33,7 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
     """
     settings, context, trees = request.settings, request.context, request.inputs.trees
     indexes = settings.network.indexes
-    with open_network(settings.network, context, reporter) as network:
+    with closing(open_network(settings.network, context, reporter)) as network:
         machine = Machine(settings.hooks, settings.targets, reporter)
         direct = DirectSources(
             client=network.client,

@@ -145,7 +145,7 @@ def _exclude_newer(options: LockOptions, config: Config, previous: Lock | None) 
 
 
 def _instant(limit: ExcludeNewer, now: datetime, locked: datetime | None) -> datetime:
-    match limit.value:
+    match limit:
         case datetime() as moment:
             return moment.astimezone(UTC)
         case date() as day:

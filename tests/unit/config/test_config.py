@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deep_lock.config.config import Config, IndexSetting, read_config, read_config_file
-from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
+from deep_lock.config.exclude_newer import read_exclude_newer
 from deep_lock.errors import ConfigError, LimitExceeded
 from deep_lock.models.direct_url import Reference
 from deep_lock.models.policy import Policy
@@ -80,10 +80,10 @@ def test_every_key_is_read() -> None:
     assert config.no_binary == frozenset((":all:",))
     assert config.only_binary == frozenset(("numpy",))
     assert config.allow_wheel == frozenset(("torch",))
-    assert config.exclude_newer == ExcludeNewer(raw="P7D", value=timedelta(days=7))
+    assert config.exclude_newer == timedelta(days=7)
     assert config.exclude_newer_package == (
         ("pip", None),
-        ("ruamel-yaml", ExcludeNewer(raw="2026-01-02", value=date(2026, 1, 2))),
+        ("ruamel-yaml", date(2026, 1, 2)),
     )
     own = Reference(kind="path", place="libs/own", is_path=True, editable=True)
     assert config.sources == (("spam", "inner"), ("own", own))
@@ -254,7 +254,7 @@ def test_a_flood_of_settings_is_refused() -> None:
     ],
 )
 def test_time_limits(value: Any, expected: Any) -> None:
-    limit = read_exclude_newer(value).value
+    limit = read_exclude_newer(value)
     assert (type(limit), limit) == (type(expected), expected)
 
 
