@@ -72,7 +72,7 @@ def require_upgraded(closure: Closure, upgrade: Upgrade) -> None:
         if any(requirement.specifier.contains(pin.version, prereleases=True) for pin in pins):
             continue
         where = f"the build of {', '.join(sorted(only))}" if only else "this lock"
-        lines = sorted({f"  the build of {built.subject!s} uses {_use(built, pin)}" for built, pin in uses})
+        lines = sorted({f"  the build of {built.subject} uses {_use(built, pin)}" for built, pin in uses})
         lines = lines or [f"  {where} does not use {requirement.name}"]
         raise Unsatisfiable(
             "\n".join([f"-P {requirement}: no environment uses that version", *lines]), hint="name a version that fits"
