@@ -64,8 +64,9 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     if options.script is not None and options.requirements:
         raise UsageError("--script and -r do not go together")
     files = tuple(_requirements_file(path, options.folder) for path in options.requirements)
-    project = Project(source=files[0].source) if files else _read_project(options, own_config)
-    sources = tuple(file.source for file in files) or (project.source,)
+    names = tuple(shown_path(path, options.folder) for path in options.requirements)
+    project = Project(source=names[0]) if names else _read_project(options, own_config)
+    sources = names or (project.source,)
     for note in (*project.notes, *(note for file in files for note in file.notes)):
         reporter(note)
     config = own_config or read_config(project.settings, project.source)

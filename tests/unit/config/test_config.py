@@ -131,7 +131,7 @@ def test_nothing_set_is_none() -> None:
         ("no_binary = []", "did you mean 'no-binary'?"),
         ("zzzzzz = 1", "'zzzzzz' is not a known key"),
         ("platforms = 'linux'", "platforms: must be a list of strings, not a string"),
-        ("platforms = ['a', 1]", "platforms: must be a list of strings, not a list that holds a number"),
+        ("platforms = ['a', 1]", "platforms: must be a list of strings, not a list with a number in it"),
         ("extras = 'some'", "extras: must be \"all\" or a list of names, not 'some'"),
         ("groups = ['a b']", "groups: the name 'a b' is not a valid name"),
         ("build-scope = 'most'", 'build-scope: must be one of "needed", "all", "none", not \'most\''),
@@ -162,7 +162,7 @@ def test_nothing_set_is_none() -> None:
         ("extra-build-requires = { a = 'b' }", "extra-build-requires.a must be a list of strings, not a string"),
         (
             "extra-build-requires = { a = [{ requirement = 'b' }] }",
-            "extra-build-requires.a must be a list of strings, not a list that holds a table",
+            "extra-build-requires.a must be a list of strings, not a list with a table in it",
         ),
         ("[extra-build-requires]\na = ['b c']", "x.toml:2 [extra-build-requires.a]"),
         ("[extra-build-requires]\na = ['b @ https://files.example/b.whl']", "b is required from a URL"),
