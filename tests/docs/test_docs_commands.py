@@ -121,7 +121,7 @@ def test_every_exit_code_is_documented() -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--help"], "  1    the answer needs you"),
+        (["--help"], "  1    you must act"),
         (["lock", "--help"], "  deep-lock lock --check "),
         (["fetch", "--help"], "  deep-lock fetch -d wheels --runtime "),
         (["wheelhouse", "--help"], "  deep-lock wheelhouse -d wheels --offline --from files"),

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from deep_lock import __version__
-from deep_lock.cli.context import FOREIGN_INDEX_SETTINGS
 from deep_lock.cli.main import run
 from deep_lock.cli.progress import Progress
+from deep_lock.cli.session import FOREIGN_INDEX_SETTINGS
 from deep_lock.config.options import LockOptions
 from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Fetched, Fetching, Reporter, Solving, Warned
@@ -79,7 +79,7 @@ def test_wrong_usage_is_2(
         ({"pyproject.toml": "[project\n"}, "pyproject.toml"),
         ({"pyproject.toml": PROJECT + "[tool.deep-lock]\nresolutoin = 'lowest'\n"}, "did you mean 'resolution'?"),
         ({"pyproject.toml": PROJECT.replace("[]", '["a b c"]')}, "'a b c' is not a valid requirement"),
-        ({"deep-lock.toml": "hooks = 'trust'\n"}, "is not taken from a file"),
+        ({"deep-lock.toml": "hooks = 'trust'\n"}, "is not allowed in a file"),
         ({"deep.lock": "lock-version = 1\n"}, "deep.lock"),
         ({"deep.lock": "\udcff"}, "deep.lock"),
         ({"pyproject.toml": "\udcff"}, "pyproject.toml"),
@@ -107,7 +107,7 @@ def test_no_project_at_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
 
 def test_a_project_that_asks_for_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["lock", "--project", str(folder), "--no-index", *TARGET]) == 0
-    assert "nothing but wheels is installed" in capfd.readouterr().err
+    assert "only wheels are installed" in capfd.readouterr().err
     assert run(["lock", "--project", str(folder), "--no-index", "--check", *TARGET]) == 0
     assert run(["-q", "lock", "--project", str(folder), "--no-index", *TARGET]) == 0
     assert "up to date" in capfd.readouterr().err
@@ -193,7 +193,7 @@ def test_another_writer_is_not_overwritten(
         )
         ran = made.lock()
     assert ran.code == 1
-    assert "another program wrote it meanwhile" in ran.stderr
+    assert "another program wrote it during this run" in ran.stderr
     assert ran.text == "somebody else's"
 
 

@@ -263,9 +263,9 @@ def test_what_its_own_pins_do_not_meet_is_told(deepening: Deepening) -> None:
     deepening.write(HEAD + APP + NATIVE)
     code, told, _ = deepening.deepen()
     assert code == 0, told
-    assert "app-lib 1.0: asks for shared; is not there in pylock.toml" in told
+    assert "app-lib 1.0: requires shared; is not there in pylock.toml" in told
     assert _pins(deepening.lock) == ["app-lib==1.0", "native==1.0"], "nothing is added to the run time"
-    assert "does not say what builds native 1.0" in told
+    assert "does not state what builds native 1.0" in told
 
 
 def test_a_pin_without_a_hash_is_told(deepening: Deepening) -> None:
@@ -359,7 +359,7 @@ def test_extras_that_exclude_each_other_are_locked_apart_and_decide_what_the_pro
     deepening.write(UV, "uv.lock")
     code, told, _ = deepening.deepen(name="uv.lock")
     assert code == 1
-    assert "uv.lock says that extra 'new' and extra 'old' exclude each other" in told
+    assert "uv.lock states that extra 'new' and extra 'old' exclude each other" in told
     code, told, _ = deepening.deepen("--extra", "new", name="uv.lock")
     assert (code, _pins(deepening.lock)) == (0, ["app-lib==1.0", "shared==2.0"]), told
     code, told, _ = deepening.deepen("--extra", "old", name="uv.lock")

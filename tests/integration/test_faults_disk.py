@@ -259,7 +259,7 @@ def test_a_lock_that_somebody_else_changes_meanwhile(tmp_path: Path, *, before: 
         with run:
             _, said = run.communicate(timeout=60)
         assert run.returncode == 1
-        assert "another program wrote it meanwhile; nothing was written" in said
+        assert "another program wrote it during this run; nothing was written" in said
     assert own.lock.read_bytes() == b"# theirs\n"
     assert own.litter() == []
 

@@ -184,7 +184,7 @@ def test_what_is_there_is_kept_and_what_is_wrong_is_replaced(full: Depot) -> Non
     assert full.names() == WHOLE
     assert full.is_right()
     assert (full.folder / same).stat().st_mtime_ns == before.st_mtime_ns
-    assert re.search(rf"there already +{len(WHOLE) - 2} ", ended.stderr)
+    assert re.search(rf"already in the folder +{len(WHOLE) - 2} ", ended.stderr)
 
 
 def test_a_file_that_is_changed_in_its_place_does_not_change_the_cache(full: Depot) -> None:

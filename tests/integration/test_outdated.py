@@ -164,8 +164,8 @@ def test_a_build_entry_that_nothing_admits_is_an_error_that_names_who(outdating:
     own.hold({**OLD, "maker 4.0": {"requires": ["inner"]}})
     ended = own.lock("--refresh", "-P", "maker==4.0", "--in-build", "native")
     assert ended.code == 1
-    assert "-P maker==4.0: nothing took it" in ended.stderr
-    assert "the build of native 1.0 takes 3.0: it asks for maker<4" in ended.stderr
+    assert "-P maker==4.0: no environment uses that version" in ended.stderr
+    assert "the build of native 1.0 uses 3.0: it requires maker<4" in ended.stderr
     assert ended.text == before
     ended = own.lock("-P", "app-lib==1.0", "-P", "nowhere==1")
     assert ended.code == 1
@@ -191,7 +191,7 @@ def test_a_version_that_was_moved_by_hand_is_told_with_what_to_run(outdating: Ou
     for flags in ((), ("--check",), ("-P", "shared")):
         ended = own.lock("--refresh", *flags)
         assert ended.code == 2
-        assert "only versions were moved in it: app-lib from 1.0 to 1.1" in ended.stderr
+        assert "only versions were edited in it: app-lib from 1.0 to 1.1" in ended.stderr
         assert "run deep-lock lock -P app-lib==1.1" in ended.stderr
         assert ended.text == moved
     ended = own.lock("--refresh", "-P", "app-lib==1.1")

@@ -121,5 +121,5 @@ runpy.run_path({FENCED[0]!r}, run_name="__main__")
 """
     with FaultServer() as server:
         ended = own.run("lock", *TARGET, "-i", people(server), before=("-c", code))
-    assert "deep_lock.sdist" in ended.stderr.rpartition(MARK)[2]
+    assert "deep_lock." in ended.stderr.rpartition(MARK)[2]
     shutil.rmtree(own.cache)

@@ -1,4 +1,4 @@
-"""The command line: the options before the command, exit codes, and the last line of defence against tracebacks."""
+"""The command line: the options before the command, exit codes, and errors without tracebacks."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -22,8 +22,8 @@ from deep_lock.cli.commands import (
     wheelhouse,
     why,
 )
-from deep_lock.cli.context import open_session
 from deep_lock.cli.output import Printer
+from deep_lock.cli.session import open_session
 from deep_lock.errors import DeepLockError
 
 _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
@@ -58,7 +58,7 @@ class Commands(click.Group):
         return sorted(_BY_NAME)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command; None where there is none, and then click knows every name to suggest one."""
+        """Return the command; None where there is none. Then every command is loaded, for click to suggest one."""
         for name in (cmd_name,) if cmd_name in _BY_NAME else _BY_NAME:
             if name not in self.commands:
                 self.add_command(_BY_NAME[name](), name)
@@ -68,20 +68,20 @@ class Commands(click.Group):
 INTERRUPTED = 130
 
 HELP = """\
-Lock what a Python project runs on, and everything that builds it, to full depth, with hashes.
+Lock the dependencies of a Python project and everything that builds them, to full depth, with hashes.
 
 Start with: deep-lock lock
 
 \b
 Exit codes:
   0    done
-  1    the answer needs you: the lock is stale or breaks the policy, or no set of releases fits
-  2    wrong usage, configuration or input, or a lock that cannot be read
-  3    network or index trouble: try again
-  4    refused for safety: a hash that differs, an unsafe archive, evidence that is missing
+  1    you must act: the lock is stale or breaks the policy, or no set of versions fits
+  2    invalid usage, configuration or input, or a lock that cannot be read
+  3    network or index failure: try again
+  4    refused for safety: a wrong hash, an unsafe archive, missing evidence
   130  interrupted
 """
-EPILOG = "Each option of a command is also DEEP_LOCK_ and its long name, and most are keys of [tool.deep-lock]."
+EPILOG = "Each option of a command can be set by the variable DEEP_LOCK_<LONG NAME>; most are keys of [tool.deep-lock]."
 
 
 @click.group(
@@ -91,19 +91,19 @@ EPILOG = "Each option of a command is also DEEP_LOCK_ and its long name, and mos
     epilog=EPILOG,
 )
 @click.version_option(__version__, prog_name="deep-lock")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors.")
-@click.option("-v", "--verbose", count=True, help="Say more; -vv shows the traceback of an error.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
+@click.option("-v", "--verbose", count=True, help="Show more; -vv shows the traceback of an error.")
 @click.option(
     "--color",
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
     show_default=True,
-    help="Colour on stderr; 'auto' heeds NO_COLOR, FORCE_COLOR and the terminal.",
+    help="Color on stderr; 'auto' follows NO_COLOR, FORCE_COLOR and the terminal.",
 )
-@click.option("--no-progress", is_flag=True, help="Draw no live line; none is drawn in CI or into a file anyway.")
+@click.option("--no-progress", is_flag=True, help="Show no progress line; in CI and in files there is none anyway.")
 @click.pass_context
 def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_progress: bool) -> None:
-    """Read the surroundings once for every command."""
+    """Open the session that every command gets."""
     context.obj = open_session(verbosity=-1 if quiet else verbose, color=color, show_progress=not no_progress)
 
 

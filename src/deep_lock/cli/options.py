@@ -1,25 +1,94 @@
-"""The options of `deep-lock lock`, in the sections in which its help shows them."""
+"""The options of the commands, in the sections in which the help shows them."""
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from msgspec import Struct
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+from deep_lock.cli.session import Session, with_verbosity
+
 Option = Callable[[Any], Any]
-"""What adds an option to a command."""
+"""Adds an option to a command."""
+Section = tuple[str, Sequence[Option]]
+"""A heading of the help, and the options below it."""
+Options = TypeVar("Options", bound=Struct)
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-def option(*names: str, **settings: Any) -> Option:
-    """Make an option that DEEP_LOCK_<its first long name> can set too."""
-    flag = next(name for name in names if name.startswith("--"))
-    return click.option(*names, envvar=f"DEEP_LOCK_{flag[2:].replace('-', '_').upper()}", **settings)
+def option(
+    *names: str, repeatable: bool = False, choices: Sequence[str] = (), default_text: str = "", **settings: Any
+) -> Option:
+    """Make an option that DEEP_LOCK_<its first long name> can set too.
+
+    ``default_text`` describes what happens without it. ``settings`` are click's.
+    """
+    long = next(name for name in names if name.startswith("--"))
+    if repeatable:
+        settings |= {"multiple": True, "help": f"{settings['help']} Repeatable."}
+    if default_text:
+        settings["help"] += f"  [default: {default_text}]"
+    if choices:
+        settings["type"] = click.Choice(choices)
+    return click.option(*names, envvar=f"DEEP_LOCK_{long[2:].replace('-', '_').upper()}", **settings)
 
 
-THE_LOCK = option(
+def flag(*names: str, text: str) -> Option:
+    """Make an option without a value."""
+    return option(*names, is_flag=True, help=text)
+
+
+VERBOSITY = (
+    flag("-q", "--quiet", text="Show only warnings and errors."),
+    option("-v", "--verbose", count=True, help="Show more; -vv shows the traceback of an error."),
+)
+
+
+def sectioned(
+    name: str, *sections: Section, output: Sequence[Option] = (), **settings: Any
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of a function that takes the session and the values of these options.
+
+    Every command has the section "Output", with ``output``, -q and -v. ``settings`` are click's.
+    """
+    every: tuple[Section, ...] = (*sections, ("Output", (*output, *VERBOSITY)))
+    sizes = [(title, len(options)) for title, options in (*every, ("Help", (click.help_option(),)))]
+
+    class SectionedCommand(click.Command):
+        def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+            options = (own for own in self.get_params(ctx) if isinstance(own, click.Option))
+            for title, size in sizes:
+                records = [own.get_help_record(ctx) for own in islice(options, size)]
+                with formatter.section(title):
+                    formatter.write_dl([record for record in records if record is not None])
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        @wraps(function)
+        def run(session: Session, /, *, quiet: bool, verbose: int, **values: Any) -> Any:
+            return function(with_verbosity(session, quiet=quiet, verbose=verbose), **values)
+
+        command: Any = click.pass_obj(run)
+        for _, options in reversed(every):
+            for add in reversed(options):
+                command = add(command)
+        return click.command(name, cls=SectionedCommand, **settings)(command)
+
+    return decorate
+
+
+def pick(kind: type[Options], values: dict[str, Any], **more: Any) -> Options:
+    """Make a record of options from the values of a command that have its field names, and from ``more``."""
+    own = {name: values[name] for name in kind.__struct_fields__ if name in values}
+    return kind(**{**own, **more})
+
+
+# -- of several commands
+
+LOCK = option(
     "--lock",
     type=FILE,
     default=Path("deep.lock"),
@@ -27,320 +96,333 @@ THE_LOCK = option(
     help="The lock to read.",
 )
 OUTPUT_FORMAT = option(
-    "--output-format",
-    type=click.Choice(("text", "json")),
-    default="text",
-    show_default=True,
-    help="text, or json for bots.",
+    "--output-format", default="text", show_default=True, choices=("text", "json"), help="text, or json for bots."
 )
-LOCK_FILE = option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to write the lock.  [default: deep.lock beside pyproject.toml]",
+TARGET_LABELS = option(
+    "--target",
+    "targets",
+    metavar="LABEL",
+    repeatable=True,
+    help="Only what this target of the lock needs.",
+    default_text="all targets",
 )
-BUILD_CONSTRAINTS = option(
-    "-b",
-    "--build-constraints",
-    type=FILE,
-    multiple=True,
-    help="Narrow versions in build environments only. Repeatable.",
+DESTINATION = option(
+    "-d",
+    "--dest",
+    "destination",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Folder to write the files into; it is created if it does not exist.",
 )
-SELECTED = (
-    option(
-        "--extra",
-        "extras",
-        multiple=True,
-        metavar="NAME",
-        help="Lock this extra, not all of them. Repeatable.  [default: all extras]",
-    ),
-    option("--all-extras", is_flag=True, help="Lock all extras: the default, said aloud. Not together with --extra."),
-    option(
-        "--group",
-        "groups",
-        multiple=True,
-        metavar="NAME",
-        help="Lock this dependency group, not all of them. Repeatable.  [default: all groups]",
-    ),
-    option(
-        "--only-group",
-        "only_groups",
-        multiple=True,
-        metavar="NAME",
-        help="Lock this dependency group without the project's dependencies and extras. Repeatable.",
-    ),
-    option(
-        "--no-default-groups",
-        is_flag=True,
-        help="Leave out the default groups: 'dev', or those that [tool.deep-lock] default-groups names.",
-    ),
-)
-INPUTS = (
-    option(
-        "--project",
-        "folder",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        default=Path(),
-        show_default="the current folder",
-        help="Folder with the pyproject.toml (or setup.cfg, or setup.py).",
-    ),
-    LOCK_FILE,
-    option(
-        "--from",
-        "from_lock",
-        type=FILE,
-        help="Take the runtime pins of another tool's lock as they are, and lock what builds them: see deep-lock deepen.",
-    ),
-    option("--script", type=FILE, help="Lock the inline metadata of a script (PEP 723), to SCRIPT.deep.lock."),
-    option(
-        "-r",
-        "--requirements",
-        type=FILE,
-        multiple=True,
-        help="Lock a requirements file instead of pyproject.toml. Repeatable.",
-    ),
-    option("-c", "--constraints", type=FILE, multiple=True, help="Narrow versions by a requirements file. Repeatable."),
-    option(
-        "--overrides",
-        type=FILE,
-        multiple=True,
-        help="Put these requirements in the place of whatever anyone asks of the same names. Repeatable.",
-    ),
-    BUILD_CONSTRAINTS,
-    *SELECTED,
-)
-DEEPENED = (LOCK_FILE, BUILD_CONSTRAINTS, *SELECTED)
-TARGETS = (
-    option(
-        "--python-version",
-        "pythons",
-        multiple=True,
-        metavar="X.Y",
-        help="A Python to lock for: 3.13, 3.13t (free-threaded), 3.12.4, or 'host' for the running one. Repeatable."
-        "  [default: each maintained CPython that requires-python admits]",
-    ),
-    option(
-        "--platform",
-        "platforms",
-        multiple=True,
-        metavar="NAME",
-        help="A platform to lock for, such as x86_64-musllinux_1_2, or 'host'. Repeatable."
-        "  [default: x86_64-manylinux_2_28, aarch64-manylinux_2_28, arm64-macos_14, x86_64-windows]",
-    ),
-    option(
-        "--fork-strategy",
-        type=click.Choice(["newest", "fewest"]),
-        help="Where Pythons could differ: the newest version for each, or the fewest versions over all.  [default: newest]",
-    ),
-)
-RELEASES = (
-    option(
-        "--resolution",
-        type=click.Choice(["highest", "lowest", "lowest-direct"]),
-        help="Which of the fitting versions to take; 'lowest-direct' takes the lowest of what the project names itself."
-        "  [default: highest]",
-    ),
-    option(
-        "--prerelease",
-        "prereleases",
-        type=click.Choice(["if-necessary", "allow", "disallow"]),
-        help="When a pre-release may be taken.  [default: if-necessary]",
-    ),
-    option(
-        "--exclude-newer",
-        metavar="DATE|P7D",
-        help="Ignore files uploaded later than a day, a time (RFC 3339), or an age such as P7D."
-        " The lock remembers the time that an age stood for.",
-    ),
-    option(
-        "--exclude-newer-package",
-        multiple=True,
-        metavar="NAME=DATE",
-        help="Another such limit for one project; NAME=false lifts it. Repeatable.",
-    ),
-)
-BUILDS = (
-    option(
-        "--build-scope",
-        type=click.Choice(["needed", "all", "none"]),
-        help="Which builds to lock: where no wheel fits a target, of everything as if no wheels existed, or none."
-        "  [default: needed]",
-    ),
-    option(
-        "--no-binary",
-        multiple=True,
-        metavar="NAME|:all:",
-        help="Take this project as an sdist though it has wheels. Repeatable.",
-    ),
-    option(
-        "--only-binary",
-        multiple=True,
-        metavar="NAME|:all:",
-        help="Take this project as a wheel, or not at all. Repeatable.",
-    ),
-    option(
-        "--allow-wheel",
-        multiple=True,
-        metavar="NAME",
-        help="With --build-scope all: this project may come as a wheel. Repeatable.",
-    ),
-    option(
-        "--build-resolution",
-        type=click.Choice(["shared", "highest"]),
-        help="One version for all build environments that can share it, or the newest for each.  [default: shared]",
-    ),
+HOOKS = (
     option(
         "--hooks",
-        type=click.Choice(["static", "sandbox", "trust"]),
-        help="How a build backend may be asked what no rule proves: never, inside a strong sandbox, or unconfined as"
-        " you.  [default: sandbox]",
+        choices=("static", "sandbox", "trust"),
+        help="How build hooks run: never, in a strong sandbox, or without a sandbox.",
+        default_text="sandbox",
     ),
     option(
         "--trust-hooks",
-        multiple=True,
         metavar="NAME",
-        help="Let this project's build code run unconfined, as you: it can do all that you can. Repeatable.",
-    ),
-    option("--observe", is_flag=True, help="Ask backends also where a rule proves the answer."),
-    option(
-        "--python",
-        "interpreters",
-        type=FILE,
-        multiple=True,
-        help="An interpreter to ask backends with, beside this one and those on PATH. Repeatable.",
-    ),
-    option(
-        "--require-evidence",
-        is_flag=True,
-        help="Fail (exit 4) where what a backend asks for on top is assumed: neither proven nor observed.",
+        repeatable=True,
+        help="Run the build code of this project without a sandbox: it can do all that you can.",
     ),
 )
-UPGRADES = (
-    option("-U", "--upgrade", is_flag=True, help="Give up all earlier pins, and the default targets of the old lock."),
-    option(
-        "-P",
-        "--upgrade-package",
-        multiple=True,
-        metavar="NAME[==V]",
-        help="Give up the pin of one project, in build environments too, or move it to V. Repeatable.",
-    ),
-    option(
-        "--in-build",
-        "in_builds",
-        multiple=True,
-        metavar="NAME",
-        help="With -P: in the build environment of this project only. Repeatable.",
-    ),
-    option(
-        "--upgrade-from",
-        type=FILE,
-        help="Move what a document of deep-lock outdated names, as with -P: JSON, from which a bot left out the rest.",
-    ),
-    option("--upgrade-build", is_flag=True, help="Give up the pins of build environments."),
+INTERPRETERS = option(
+    "--python",
+    "interpreters",
+    type=FILE,
+    repeatable=True,
+    help="An interpreter to run build hooks with, in addition to this one and those on PATH.",
 )
-OFFLINE = option("--offline", is_flag=True, help="Use the cache only; exit 3 and name what it lacks.")
+OFFLINE = flag("--offline", text="Use the cache only; exit 3 and name what is not in it.")
 TLS = (
     option(
         "--cert",
         "ca_file",
         type=click.Path(exists=True),
-        help="Certificate authorities to trust: a PEM file or a folder.  [default: SSL_CERT_FILE, SSL_CERT_DIR, certifi]",
+        help="Certificate authorities to trust: a PEM file or a folder.",
+        default_text="SSL_CERT_FILE, SSL_CERT_DIR, certifi",
     ),
     option(
         "--allow-insecure-host",
         "insecure_hosts",
-        multiple=True,
         metavar="HOST",
-        help="Do not check this host's certificate. Repeatable.",
+        repeatable=True,
+        help="Do not verify the certificate of this host.",
     ),
 )
-NETWORK = (
+DEFAULT_INDEX_NAMES = ("-i", "--default-index", "--index-url", "default_index")
+INDEXES = (
     option(
-        "-i",
-        "--default-index",
-        "--index-url",
-        "default_index",
-        metavar="URL",
-        help="The index asked last.  [default: the public one]",
+        *DEFAULT_INDEX_NAMES, metavar="URL", help="Fallback index, after every --index.", default_text="the public one"
     ),
     option(
         "--index",
         "indexes",
-        multiple=True,
         metavar="[NAME=]URL",
-        help="An index asked before the default one, in the order given. Repeatable.",
+        repeatable=True,
+        help="An index with priority over the default one, in the order given.",
     ),
+)
+INDEX_USE = (
     option(
         "--index-strategy",
-        type=click.Choice(["first-index", "unsafe-best-match"]),
-        help="The first index that has a name settles it, or versions of all indexes compete (a public index can then"
-        " shadow a private name).  [default: first-index]",
+        choices=("first-index", "unsafe-best-match"),
+        help="Use the first index that has a project, or the versions of all indexes (a public index can then shadow a private project).",
+        default_text="first-index",
     ),
-    option("--find-links", multiple=True, metavar="PATH|URL", help="A folder, or a page, of files. Repeatable."),
-    option("--no-index", is_flag=True, help="Ask no index: use --find-links only."),
+    option(
+        "--find-links", metavar="PATH|URL", repeatable=True, help="A folder, or a web page, with distribution files."
+    ),
+    flag("--no-index", text="Use no index, only --find-links."),
     OFFLINE,
-    option("--refresh", is_flag=True, help="Ask for every index page again, however fresh the cached one is."),
+    flag("--refresh", text="Fetch every index page again, however fresh the cached one is."),
     option(
         "--refresh-package",
         "refresh_packages",
-        multiple=True,
         metavar="NAME",
-        help="Ask for one project's page again. Repeatable.",
+        repeatable=True,
+        help="Fetch the index page of this project again.",
     ),
     *TLS,
 )
-OUTPUT = (
-    option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
-    option("-v", "--verbose", count=True, help="Say more; -vv shows the traceback of an error."),
+NETWORK: Section = ("Indexes and network", (*INDEXES, *INDEX_USE))
+DOWNLOADS: Section = (
+    "Network",
+    (
+        option(
+            *DEFAULT_INDEX_NAMES,
+            metavar="URL",
+            help="The URL for credentials of the name DEFAULT; it may hold user:password@. No index page is requested.",
+        ),
+        option(
+            "--index",
+            "indexes",
+            metavar="NAME=URL",
+            repeatable=True,
+            help="The URL for credentials of this name; as above.",
+        ),
+        OFFLINE,
+        *TLS,
+    ),
+)
+
+# -- of lock and deepen
+
+LOCK_FILE = option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the lock.",
+    default_text="deep.lock next to pyproject.toml",
+)
+BUILD_CONSTRAINTS = option(
+    "-b", "--build-constraints", type=FILE, repeatable=True, help="Constrain versions in build environments only."
+)
+SCOPES = (
+    option(
+        "--extra", "extras", metavar="NAME", repeatable=True, help="Lock only this extra.", default_text="all extras"
+    ),
+    flag("--all-extras", text="Lock all extras (the default). Not together with --extra."),
+    option(
+        "--group",
+        "groups",
+        metavar="NAME",
+        repeatable=True,
+        help="Lock only this dependency group.",
+        default_text="all groups",
+    ),
+    option(
+        "--only-group",
+        "only_groups",
+        metavar="NAME",
+        repeatable=True,
+        help="Lock only this dependency group, without the project's dependencies and extras.",
+    ),
+    flag(
+        "--no-default-groups", text="Leave out the default groups: 'dev', or those in [tool.deep-lock] default-groups."
+    ),
+)
+INPUTS: Section = (
+    "Inputs",
+    (
+        option(
+            "--project",
+            "folder",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            default=Path(),
+            show_default="the current folder",
+            help="Folder with the pyproject.toml (or setup.cfg, or setup.py).",
+        ),
+        LOCK_FILE,
+        option(
+            "--from",
+            "from_lock",
+            type=FILE,
+            help="Keep the runtime pins of another tool's lock, and lock what builds them: see deep-lock deepen.",
+        ),
+        option("--script", type=FILE, help="Lock the inline metadata of a script (PEP 723), into SCRIPT.deep.lock."),
+        option(
+            "-r",
+            "--requirements",
+            type=FILE,
+            repeatable=True,
+            help="Lock a requirements file instead of pyproject.toml.",
+        ),
+        option("-c", "--constraints", type=FILE, repeatable=True, help="Constrain versions by a requirements file."),
+        option(
+            "--overrides",
+            type=FILE,
+            repeatable=True,
+            help="Override every requirement on the projects in a requirements file.",
+        ),
+        BUILD_CONSTRAINTS,
+        *SCOPES,
+    ),
+)
+TARGETS: Section = (
+    "Targets (each is a Python on a platform)",
+    (
+        option(
+            "--python-version",
+            "pythons",
+            metavar="X.Y",
+            repeatable=True,
+            help="A Python to lock for: 3.13, 3.13t (free-threaded), 3.12.4, or 'host' for the running one.",
+            default_text="each maintained CPython that requires-python admits",
+        ),
+        option(
+            "--platform",
+            "platforms",
+            metavar="NAME",
+            repeatable=True,
+            help="A platform to lock for, such as x86_64-musllinux_1_2, or 'host'.",
+            default_text="x86_64-manylinux_2_28, aarch64-manylinux_2_28, arm64-macos_14, x86_64-windows",
+        ),
+        option(
+            "--fork-strategy",
+            choices=("newest", "fewest"),
+            help="Where versions could differ between Pythons: the newest version for each, or the fewest versions over all.",
+            default_text="newest",
+        ),
+    ),
+)
+VERSIONS: Section = (
+    "Versions",
+    (
+        option(
+            "--resolution",
+            choices=("highest", "lowest", "lowest-direct"),
+            help="Which of the matching versions to select; 'lowest-direct' selects the lowest for direct dependencies.",
+            default_text="highest",
+        ),
+        option(
+            "--prerelease",
+            "prereleases",
+            choices=("if-necessary", "allow", "disallow"),
+            help="When a pre-release may be selected.",
+            default_text="if-necessary",
+        ),
+        option(
+            "--exclude-newer",
+            metavar="DATE|P7D",
+            help="Ignore files uploaded after a day, a time (RFC 3339), or an age such as P7D. The lock records the time that an age resolves to.",
+        ),
+        option(
+            "--exclude-newer-package",
+            metavar="NAME=DATE",
+            repeatable=True,
+            help="A separate limit for one project; NAME=false removes it.",
+        ),
+    ),
+)
+BUILDS: Section = (
+    "Builds",
+    (
+        option(
+            "--build-scope",
+            choices=("needed", "all", "none"),
+            help="Which builds to lock: of packages without a wheel for a target, of all packages as if no wheels existed, or none.",
+            default_text="needed",
+        ),
+        option(
+            "--no-binary",
+            metavar="NAME|:all:",
+            repeatable=True,
+            help="Use the sdist of this project even where it has wheels.",
+        ),
+        option("--only-binary", metavar="NAME|:all:", repeatable=True, help="Use only wheels of this project."),
+        option(
+            "--allow-wheel",
+            metavar="NAME",
+            repeatable=True,
+            help="With --build-scope all: allow a wheel of this project.",
+        ),
+        option(
+            "--build-resolution",
+            choices=("shared", "highest"),
+            help="One version for all build environments that can share it, or the newest for each.",
+            default_text="shared",
+        ),
+        *HOOKS,
+        flag("--observe", text="Run build hooks even where a static rule proves the answer."),
+        INTERPRETERS,
+        flag(
+            "--require-evidence",
+            text="Fail (exit 4) where dynamic build requirements are assumed: neither proven nor observed.",
+        ),
+    ),
+)
+UPGRADING: Section = (
+    "Upgrading",
+    (
+        flag("-U", "--upgrade", text="Ignore existing pins and default targets; upgrade everything."),
+        option(
+            "-P",
+            "--upgrade-package",
+            metavar="NAME[==V]",
+            repeatable=True,
+            help="Upgrade one project, to version V if given, in build environments too.",
+        ),
+        option(
+            "--in-build",
+            "in_builds",
+            metavar="NAME",
+            repeatable=True,
+            help="With -P: only in the build environment of this project.",
+        ),
+        option(
+            "--upgrade-from",
+            type=FILE,
+            help="Upgrade what a JSON document of deep-lock outdated lists, as with -P; a bot may shorten the list.",
+        ),
+        flag("--upgrade-build", text="Ignore the existing pins of build environments."),
+    ),
 )
 INDEX_FROM = option(
     "--index-from",
-    type=click.Choice(["pip", "uv"]),
-    help="Ask the indexes too that this tool is set up for, by its variables and configuration files.",
+    choices=("pip", "uv"),
+    help="Also use the indexes from the environment variables and configuration files of this tool.",
 )
-CHECKS = (
-    option(
-        "--check",
-        "--locked",
-        is_flag=True,
-        help="Write nothing and ask no index; exit 1 and say why if the lock does not fit its inputs.",
+MODE: Section = (
+    "Mode",
+    (
+        flag(
+            "--check", "--locked", text="Write nothing and use no index; exit 1 with the reasons if the lock is stale."
+        ),
+        flag("--check-exists", text="Write nothing; exit 1 if there is no lock."),
+        flag("--dry-run", text="Resolve and report, but write nothing."),
     ),
-    option("--check-exists", is_flag=True, help="Write nothing; exit 1 if there is no lock."),
-    option("--dry-run", is_flag=True, help="Resolve and report, but write nothing."),
 )
-_COMMON = (
-    ("Targets, which are Pythons on platforms", TARGETS),
-    ("Releases", RELEASES),
-    ("Builds", BUILDS),
-    ("Earlier pins", UPGRADES),
-    ("Indexes and network", (*NETWORK[:2], INDEX_FROM, *NETWORK[2:])),
-    ("What is done", CHECKS),
-    ("What is said", OUTPUT),
+_COMMON: tuple[Section, ...] = (
+    TARGETS,
+    VERSIONS,
+    BUILDS,
+    UPGRADING,
+    ("Indexes and network", (*INDEXES, INDEX_FROM, *INDEX_USE)),
+    MODE,
 )
-SECTIONS = (("What is locked", INPUTS), *_COMMON)
-DEEPEN_SECTIONS = (("What is locked", DEEPENED), *_COMMON)
-
-
-Section = tuple[str, Sequence[Callable[[Any], Any]]]
-"""A heading, and what adds the options below it to a command."""
-
-
-def sectioned(name: str, sections: Sequence[Section], **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a command with the options of these sections; ``settings`` are click's."""
-    sizes = [(title, len(group)) for title, group in (*sections, ("Help", (click.help_option(),)))]
-
-    class SectionedCommand(click.Command):
-        def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-            options = iter(self.get_params(ctx))
-            for title, size in sizes:
-                records = [option.get_help_record(ctx) for option in islice(options, size)]
-                with formatter.section(title):
-                    formatter.write_dl([record for record in records if record is not None])
-
-    def decorate(function: Callable[..., Any]) -> click.Command:
-        for _, group in reversed(sections):
-            for option in reversed(group):
-                function = option(function)
-        return click.command(name, cls=SectionedCommand, **settings)(function)
-
-    return decorate
+LOCK_SECTIONS = (INPUTS, *_COMMON)
+DEEPEN_SECTIONS: tuple[Section, ...] = (("Inputs", (LOCK_FILE, BUILD_CONSTRAINTS, *SCOPES)), *_COMMON)

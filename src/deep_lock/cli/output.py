@@ -1,6 +1,6 @@
-"""The sole owner of stdout and stderr. stdout is data; stderr is for people.
+"""The only module that writes to stdout and stderr. stdout is data; stderr is for people.
 
-Everything from outside (names, messages of servers) goes through `display.show` before it is printed.
+Text from outside (names, messages of servers) goes through `sanitize.show` before it is printed.
 """
 
 from typing import Literal
@@ -19,32 +19,32 @@ class Printer:
     def __init__(self, *, verbosity: int = 0, color: ColorMode = "auto") -> None:
         self.verbosity = verbosity
         self.color: ColorMode = color
-        self._color = {"auto": None, "always": True, "never": False}[color]
+        self.is_colored = {"auto": None, "always": True, "never": False}[color]
+        """None: where the stream is a terminal."""
 
     def data(self, text: str) -> None:
         """Write a result to stdout."""
-        click.echo(text, color=self._color, nl=False)
+        click.echo(text, color=self.is_colored, nl=False)
 
     def info(self, text: str, *, level: int = 0) -> None:
-        """Tell a person, if the verbosity reaches the level."""
+        """Write a line for people, at this verbosity or more."""
         if self.verbosity >= level:
-            click.echo(text, err=True, color=self._color)
+            click.echo(text, err=True, color=self.is_colored)
 
     def warn(self, subject: str, message: str) -> None:
-        """Tell of something that a person should know; -q hides it not: a warning is about the result."""
-        head = click.style("warning:", fg="yellow", bold=True)
-        click.echo(f"{head} {_lines(subject)}: {_lines(message)}", err=True, color=self._color)
+        """Write a warning. -q does not hide it: it is about the result."""
+        self._headed("warning:", "yellow", f"{_lines(subject)}: {_lines(message)}")
 
     def error(self, error: DeepLockError) -> None:
-        """Tell why the command failed, and what can be done."""
-        head = click.style("error:", fg="red", bold=True)
-        click.echo(f"{head} {_lines(error.message)}", err=True, color=self._color)
+        """Write why the command failed, and what the user can do."""
+        self._headed("error:", "red", _lines(error.message))
         if error.hint:
-            click.echo(
-                f"{click.style('hint:', fg='cyan', bold=True)} {_lines(error.hint)}", err=True, color=self._color
-            )
+            self._headed("hint:", "cyan", _lines(error.hint))
+
+    def _headed(self, head: str, color: str, text: str) -> None:
+        click.echo(f"{click.style(head, fg=color, bold=True)} {text}", err=True, color=self.is_colored)
 
 
 def _lines(text: str) -> str:
-    """Show each line by itself, so that our own line breaks stay and nobody else's controls get through."""
+    """Show each line by itself: the line breaks are deep-lock's own, and no control character from outside gets through."""
     return "\n".join(show(line, limit=2000) for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""A live line on a terminal: what is done, and what is being waited for. Loaded only where there is a terminal."""
+"""A progress line on a terminal: current work, and pending requests. Loaded only where there is a terminal."""
 
 import threading
 from types import TracebackType
@@ -12,7 +12,7 @@ from deep_lock.sanitize import show
 
 
 class Progress:
-    """Shows events as one live line on stderr. Safe to call from worker threads."""
+    """Shows events as one line on stderr. Safe to call from worker threads."""
 
     def __init__(self, *, color: bool | None = None) -> None:
         console = Console(stderr=True, no_color=None if color is None else not color)
@@ -57,7 +57,7 @@ class Progress:
             self._status.update(self.line())
 
     def line(self) -> str:
-        """Return the line as it stands, in rich's markup."""
+        """Return the current line, in rich's markup."""
         parts = [f"solving {show(self._subject)}"] if self._subject else []
         if self._building:
             parts.append(f"building {', '.join(show(name) for name in self._building)}")

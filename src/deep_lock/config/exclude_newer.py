@@ -2,9 +2,7 @@
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
-
-from msgspec import Struct
+from typing import Any
 
 from deep_lock.errors import ConfigError
 from deep_lock.parsing.requirements import described
@@ -12,35 +10,29 @@ from deep_lock.parsing.text import shown
 
 MAX_AGE = timedelta(days=36500)
 
+ExcludeNewer = datetime | date | timedelta
+"""An aware time, a whole day, or an age before now."""
+
 _ISO_AGE = re.compile(
     r"P(?:(?P<weeks>\d{1,5})W)?(?:(?P<days>\d{1,5})D)?(?:T(?=\d)(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,6})M)?)?",
     re.ASCII,
 )
 _PLAIN_AGE = re.compile(r"(?P<count>\d{1,6}) ?(?P<unit>minute|hour|day|week)s?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _HINT = 'Write "2026-11-01", "2026-11-01T00:00:00Z", "P7D" or "7 days".'
 
 
-class ExcludeNewer(Struct, frozen=True, kw_only=True):
-    """A limit as written, and what it means.
-
-    "time": an aware datetime. "date": a day, of which the caller says when it ends. "age": a timedelta before now.
-    """
-
-    raw: str
-    kind: Literal["time", "date", "age"]
-    value: datetime | date | timedelta
-
-
 def read_exclude_newer(value: Any) -> ExcludeNewer:
-    """Read a value of TOML or of a flag: RFC 3339, a TOML date or time, an ISO 8601 duration, or "7 days".
+    """Read a value of TOML or of an option: RFC 3339, a TOML date or time, an ISO 8601 duration, or "7 days".
 
-    Raises ConfigError. Months and years are no ages: they have no fixed length.
+    Raises ConfigError. Months and years are refused: they have no fixed length.
     """
     match value:
         case datetime():
-            return _time(value, value.isoformat())
+            return _aware(value, value.isoformat())
         case date():
-            return ExcludeNewer(raw=value.isoformat(), kind="date", value=value)
+            return value
         case str():
             return _read_text(value.strip())
         case _:
@@ -52,21 +44,21 @@ def _read_text(text: str) -> ExcludeNewer:
     if age is not None:
         if not timedelta() < age <= MAX_AGE:
             raise ConfigError(f"the age {shown(text)} must be more than nothing and at most {MAX_AGE.days} days")
-        return ExcludeNewer(raw=text, kind="age", value=age)
+        return age
     try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-            return ExcludeNewer(raw=text, kind="date", value=date.fromisoformat(text))
-        if re.fullmatch(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)?", text, re.ASCII):
-            return _time(datetime.fromisoformat(text.upper()), text)
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+        if _TIME.fullmatch(text):
+            return _aware(datetime.fromisoformat(text.upper()), text)
     except ValueError:
         pass
     raise ConfigError(f"{shown(text)} is neither a date, nor a time, nor an age", hint=_HINT)
 
 
-def _time(value: datetime, raw: str) -> ExcludeNewer:
-    if value.tzinfo is None:
-        raise ConfigError(f"the time {shown(raw)} does not say its time zone", hint='End it with "Z" for UTC.')
-    return ExcludeNewer(raw=raw, kind="time", value=value)
+def _aware(time: datetime, text: str) -> datetime:
+    if time.tzinfo is None:
+        raise ConfigError(f"the time {shown(text)} has no time zone", hint='End it with "Z" for UTC.')
+    return time
 
 
 def _age(text: str) -> timedelta | None:

@@ -1,6 +1,7 @@
-"""What the command line (or a library user) asks of `locking.lock`, before the configuration is laid under it.
+"""The options of one run, as the command line (or a library user) gives them.
 
-None and empty mean: not said. The environment, the clock and the folders come in here too, so that nothing below reads them.
+None and empty mean: not given; then the configuration decides, and after it a default (`locking.settings`). The
+environment, the clock and the folders of the user are options too, so that no layer below the command line reads them.
 """
 
 from collections.abc import Mapping
@@ -48,22 +49,27 @@ class ResolveOptions(Struct, frozen=True, kw_only=True):
     build_scope: BuildScope | None = None
     allow_wheel: tuple[str, ...] = ()
     build_resolution: Literal["shared", "highest"] | None = None
-    hooks: Hooks | None = None
-    trust_hooks: tuple[str, ...] = ()
-    """Projects whose backend may run unconfined."""
     observe: bool = False
-    interpreters: tuple[Path, ...] = ()
     require_evidence: bool = False
 
 
+class HookOptions(Struct, frozen=True, kw_only=True):
+    """Whose build code may run, and with which interpreters."""
+
+    hooks: Hooks | None = None
+    trust_hooks: tuple[str, ...] = ()
+    """Projects whose backend may run unconfined."""
+    interpreters: tuple[Path, ...] = ()
+
+
 class UpgradeOptions(Struct, frozen=True, kw_only=True):
-    """Which earlier pins are given up."""
+    """Which pins of the previous lock are dropped."""
 
     everything: bool = False
     packages: tuple[str, ...] = ()
     """NAME or NAME==VERSION."""
     in_builds: tuple[str, ...] = ()
-    """Projects: ``packages`` are given up in their build environments only; none: everywhere."""
+    """Projects: ``packages`` are upgraded in their build environments only; empty: everywhere."""
     builds: bool = False
 
 
@@ -72,9 +78,9 @@ class NetworkOptions(Struct, frozen=True, kw_only=True):
 
     default_index: str | None = None
     indexes: tuple[str, ...] = ()
-    """URL or NAME=URL, first asked first."""
+    """URL or NAME=URL, in order of priority."""
     only_named: bool = False
-    """Ask no index but those: without a default one, not the public one either."""
+    """Use no other index: without a default one, not the public one either."""
     index_strategy: Literal["first-index", "unsafe-best-match"] | None = None
     find_links: tuple[str, ...] = ()
     no_index: bool = False
@@ -96,17 +102,18 @@ class RunContext(Struct, frozen=True, kw_only=True):
 
 
 class LockOptions(Struct, frozen=True, kw_only=True):
-    """All of it."""
+    """Options of `locking.lock`."""
 
     inputs: InputOptions
-    rules: ResolveOptions = ResolveOptions()
+    resolve: ResolveOptions = ResolveOptions()
+    hooks: HookOptions = HookOptions()
     upgrade: UpgradeOptions = UpgradeOptions()
     network: NetworkOptions = NetworkOptions()
-    surroundings: RunContext
+    context: RunContext
 
 
 class FetchOptions(Struct, frozen=True, kw_only=True):
-    """What `fetching.fetch` is asked for."""
+    """Options of `operations.fetch`."""
 
     lock: Path
     destination: Path
@@ -116,35 +123,33 @@ class FetchOptions(Struct, frozen=True, kw_only=True):
     targets: tuple[str, ...] = ()
     """Labels of the lock; none: all of them."""
     network: NetworkOptions = NetworkOptions()
-    surroundings: RunContext
+    context: RunContext
 
 
 class WheelhouseOptions(Struct, frozen=True, kw_only=True):
-    """What `wheelhouse.make_wheelhouse` is asked for."""
+    """Options of `operations.wheelhouse`."""
 
     lock: Path
     destination: Path
     target: str = ""
     """A label of the lock; empty: the target that this machine is."""
     fetched: tuple[Path, ...] = ()
-    """Folders in which files of the lock are looked for first, such as `fetch` makes."""
-    hooks: Hooks | None = None
-    trust_hooks: tuple[str, ...] = ()
-    interpreters: tuple[Path, ...] = ()
+    """Folders that are searched first for files of the lock, such as `fetch` makes."""
+    hooks: HookOptions = HookOptions()
     jobs: int = 1
     """Builds at once."""
     network: NetworkOptions = NetworkOptions()
-    surroundings: RunContext
+    context: RunContext
 
 
 class ExportOptions(Struct, frozen=True, kw_only=True):
-    """What `exporting.export` is asked for."""
+    """Options of `operations.export`."""
 
     lock: Path
     format: str
-    """One of `exporting.FORMATS`."""
+    """One of `operations.export.FORMATS`."""
     extras: tuple[str, ...] | Literal["all"] | None = None
-    """None: what the format takes by itself; () is none."""
+    """None: the default of the format; () is none."""
     groups: tuple[str, ...] | Literal["all"] | None = None
     targets: tuple[str, ...] = ()
     """Labels of the lock; none: all of them."""
@@ -161,22 +166,22 @@ class ExportOptions(Struct, frozen=True, kw_only=True):
 
 
 class PolicyOptions(Struct, frozen=True, kw_only=True):
-    """What `policing.police` is asked for."""
+    """Options of `operations.policy`."""
 
     lock: Path
     policy: Path | None = None
-    """A file that holds a policy; without it the configuration beside the lock is asked."""
+    """A file with a policy; without it the configuration next to the lock is used."""
     against: Path | None = None
-    """The lock of before."""
+    """The previous lock."""
     now: datetime
     """Aware, UTC."""
 
 
 class VerifyOptions(Struct, frozen=True, kw_only=True):
-    """What `verifying.verify` is asked for, and `outdating.outdated`."""
+    """Options of `operations.verify` and `operations.outdated`."""
 
     lock: Path
     deep: bool = False
-    """Fetch every file, and derive the lock's words from their bytes once more."""
+    """Fetch every file, and compare what the lock states with what its bytes state."""
     network: NetworkOptions = NetworkOptions()
-    surroundings: RunContext
+    context: RunContext

@@ -1,37 +1,37 @@
-"""``[tool.deep-lock.policy]``: what a project wants of its lock.
+"""``[tool.deep-lock.policy]``: what a project requires of its lock.
 
-Every fault of the table is told at once. A rule that cannot be kept is refused: a policy that silently holds less than
-it says is worse than none.
+All faults of the table are reported at once. A rule that cannot be applied is refused: a policy must not check less than it
+states.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from deep_lock.config.exclude_newer import read_exclude_newer
+from deep_lock.config.values import one_of, read_record, similar, typed, unknown_key
 from deep_lock.errors import ConfigError
 from deep_lock.models import licenses
 from deep_lock.models.policy import RULES, Exemption, Level, Policy
 from deep_lock.parsing.faults import Faults
-from deep_lock.parsing.requirements import described, is_list_of_strings, read_name
+from deep_lock.parsing.requirements import described, read_name
 from deep_lock.parsing.text import deceiving, shown
 from deep_lock.parsing.toml import read_toml
 
 MAX_REASON = 500
 MAX_DEPTH = 1000
 
-_LEVELS: tuple[str, ...] = get_args(Level)
-_ELSEWHERE: Mapping[str, str] = {
+_OTHER_TOOLS_KEYS: Mapping[str, str] = {
     "no-yanked": 'write yanked = "error"',
     "licences": "write licenses",
 }
-"""What one may look for here, and how it is called."""
 
 
 def read_policy_file(text: str, source: str) -> Policy:
-    """Read a file that holds a policy: the same keys, at the top level. Raises ConfigError or LimitExceeded."""
+    """Read a file with a policy: the same keys, at the top level. Raises ConfigError or LimitExceeded."""
     table, _ = read_toml(text, source, ConfigError)
     faults = Faults(source, ConfigError)
     policy = read_policy(table, "", faults)
@@ -39,48 +39,33 @@ def read_policy_file(text: str, source: str) -> Policy:
     return policy
 
 
-def read_policy(table: Mapping[str, Any], place: str, faults: Faults) -> Policy:
-    """Read a raw table that stands at ``place``; what is wrong with it goes to ``faults``."""
+def read_policy(table: Mapping[str, Any], location: str, faults: Faults) -> Policy:
+    """Read the raw table under the key ``location``; its faults are added to ``faults``."""
     values: dict[str, Any] = {}
     levels: dict[str, Level] = {}
     for key, value in table.items():
-        here = f"{place}.{key}" if place else key
+        here = f"{location}.{key}" if location else key
         with faults.collecting(here if key in KEYS else ""):
             if key in RULES:
-                levels[key] = _level(value)
+                one_of(value, Level)
+                levels[key] = value
             elif key == "exceptions":
                 values["exceptions"] = _exceptions(value, here, faults)
             elif key in _READERS:
                 values.update(_READERS[key](value))
+            elif key in _OTHER_TOOLS_KEYS:
+                raise ConfigError(f"{shown(here)} is not a known key: {_OTHER_TOOLS_KEYS[key]}")
             else:
-                raise ConfigError(_unknown(key, here))
+                raise ConfigError(unknown_key(key, here, KEYS))
     return Policy(levels=levels, **values)
 
 
-def _unknown(key: str, place: str) -> str:
-    told = f"{shown(place)} is not a known key"
-    if key in _ELSEWHERE:
-        return f"{told}: {_ELSEWHERE[key]}"
-    near = difflib.get_close_matches(key[:100].replace("_", "-").lower(), KEYS, n=1)
-    return told + (f"; did you mean {near[0]!r}?" if near else "")
-
-
-def _level(value: Any) -> Level:
-    for level in get_args(Level):
-        if value == level:
-            return level  # type: ignore[no-any-return]  # get_args forgets what the alias holds
-    wanted = ", ".join(f'"{word}"' for word in _LEVELS)
-    raise ConfigError(f"must be one of {wanted}, not {shown(value) if isinstance(value, str) else described(value)}")
-
-
 def _strings(value: Any) -> tuple[str, ...]:
-    if not is_list_of_strings(value):
-        raise ConfigError(f"must be a list of strings, not {described(value)}")
-    return tuple(value)
+    return typed(value, tuple[str, ...])
 
 
 def _hosts(value: Any) -> dict[str, Any]:
-    return {"hosts": frozenset(_host(text) for text in _strings(value))}
+    return {"hosts": frozenset(map(_host, _strings(value)))}
 
 
 def _host(text: str) -> str:
@@ -94,7 +79,7 @@ def _host(text: str) -> str:
 
 
 def _indexes(value: Any) -> dict[str, Any]:
-    return {"indexes": frozenset(_index(text) for text in _strings(value))}
+    return {"indexes": frozenset(map(_index, _strings(value)))}
 
 
 def _index(text: str) -> str:
@@ -104,94 +89,94 @@ def _index(text: str) -> str:
             return text if text.endswith("/") else f"{text}/"
     except ValueError:
         pass
-    raise ConfigError("an index is no http(s) URL without a login", hint="Write it as the lock has it.")
+    raise ConfigError("an index is no http(s) URL without a login", hint="Write it as it is in the lock.")
 
 
 def _backends(value: Any) -> dict[str, Any]:
     return {"backends": frozenset(_strings(value))}
 
 
+class _MinAge(Struct, frozen=True):
+    runtime: Any = None
+    build: Any = None
+    exempt: tuple[str, ...] = ()
+
+
 def _min_age(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         return {"min_age": _age(value)}
-    for key in sorted(value.keys() - {"runtime", "build", "exempt"}):
-        raise ConfigError(f"{shown(key)} is not a known key; known are runtime, build, exempt")
+    table = read_record(value, _MinAge)
     if not value.keys() & {"runtime", "build"}:
         raise ConfigError("must have runtime, build, or both")
-    names = frozenset(read_name(text, "the name") for text in _strings(value.get("exempt", [])))
-    ages = {"min_age": "runtime", "min_age_build": "build"}
-    return {field: _age(value[key]) for field, key in ages.items() if key in value} | {"ageless": names}
+    ages = {"min_age": table.runtime, "min_age_build": table.build}
+    return {
+        **{field: _age(age) for field, age in ages.items() if age is not None},
+        "ageless": frozenset(read_name(text, "the name") for text in table.exempt),
+    }
 
 
 def _age(value: Any) -> timedelta:
     limit = read_exclude_newer(value)
-    if not isinstance(limit.value, timedelta):
-        raise ConfigError(f'must be an age such as "P7D", not {shown(limit.raw)}')
-    return limit.value
+    if not isinstance(limit, timedelta):
+        raise ConfigError('must be an age such as "P7D", not a date or time')
+    return limit
 
 
 def _max_depth(value: Any) -> dict[str, Any]:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_DEPTH:
-        raise ConfigError(f"must be a number of builds, from 0 to {MAX_DEPTH}")
-    return {"max_depth": value}
+    expected = f"a number of builds, from 0 to {MAX_DEPTH}"
+    depth = typed(value, int, expected)
+    if not 0 <= depth <= MAX_DEPTH:
+        raise ConfigError(f"must be {expected}, not {depth}")
+    return {"max_depth": depth}
 
 
 def _licenses(value: Any) -> dict[str, Any]:
-    return {"licenses": frozenset(_license(text) for text in _strings(value))}
+    return {"licenses": frozenset(map(_license, _strings(value)))}
 
 
 def _license(text: str) -> str:
     expression = licenses.canonical_license(text)
     if expression is None:
         raise ConfigError(
-            f"{shown(text)} is no SPDX licence identifier",
-            hint='Write it as the SPDX licence list does, as in "MIT" or "Apache-2.0".',
+            f"{shown(text)} is no SPDX license identifier",
+            hint='Write it as the SPDX license list does, as in "MIT" or "Apache-2.0".',
         )
-    if {"AND", "OR", "("} & set(expression.split()) or "(" in expression:
-        raise ConfigError(f"{shown(text)} is an expression; name each licence by itself")
+    if {"AND", "OR"} & set(expression.split()) or "(" in expression:
+        raise ConfigError(f"{shown(text)} is an expression; list each license by itself")
     return expression
 
 
-def _exceptions(value: Any, place: str, faults: Faults) -> tuple[Exemption, ...]:
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise ConfigError(f"must be an array of tables, not {described(value)}")
+class _Exception(Struct, frozen=True, kw_only=True):
+    name: str
+    version: str = ""
+    rule: str
+    reason: str
+    until: Any
+
+
+def _exceptions(value: Any, location: str, faults: Faults) -> tuple[Exemption, ...]:
     found: list[Exemption] = []
-    for number, entry in enumerate(value, 1):
-        with faults.collecting(f"{place}, entry {number}"):
+    for number, entry in enumerate(typed(value, tuple[dict[str, Any], ...]), 1):
+        with faults.collecting(f"{location}, entry {number}"):
             found.append(_exception(entry))
     return tuple(found)
 
 
 def _exception(entry: Mapping[str, Any]) -> Exemption:
-    known = ("name", "version", "rule", "reason", "until")
-    for key in sorted(entry.keys() - set(known)):
-        raise ConfigError(f"{shown(key)} is not a known key; known are {', '.join(known)}")
-    missing = [key for key in known if key not in entry and key != "version"]
-    if missing:
-        raise ConfigError(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+    table = read_record(entry, _Exception)
+    for key in ("name", "version", "rule", "reason"):
+        text = getattr(table, key)
+        if key in entry and (not text.strip() or len(text) > MAX_REASON or "\n" in text or deceiving(text)):
+            raise ConfigError(f"{key} must be one line of text, of at most {MAX_REASON} visible characters")
+    if table.rule not in RULES:
+        raise ConfigError(f"there is no rule {shown(table.rule)}{similar(table.rule, RULES)}")
     return Exemption(
-        name=read_name(_text(entry, "name"), "the name"),
-        version=_text(entry, "version") if "version" in entry else None,
-        rule=_rule(_text(entry, "rule")),
-        reason=_text(entry, "reason"),
-        until=_until(entry["until"]),
+        name=read_name(table.name, "the name"),
+        version=table.version if "version" in entry else None,
+        rule=table.rule,
+        reason=table.reason,
+        until=_until(table.until),
     )
-
-
-def _text(entry: Mapping[str, Any], key: str) -> str:
-    value = entry[key]
-    if not isinstance(value, str):
-        raise ConfigError(f"{key} must be a string, not {described(value)}")
-    if not value.strip() or len(value) > MAX_REASON or "\n" in value or deceiving(value):
-        raise ConfigError(f"{key} must be one line of text, of at most {MAX_REASON} characters that can be seen")
-    return value
-
-
-def _rule(text: str) -> str:
-    if text not in RULES:
-        near = difflib.get_close_matches(text[:100].replace("_", "-").lower(), RULES, n=1)
-        raise ConfigError(f"there is no rule {shown(text)}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    return text
 
 
 def _until(value: Any) -> date:
@@ -202,8 +187,8 @@ def _until(value: Any) -> date:
             return date.fromisoformat(value)
     except ValueError:
         pass
-    told = shown(value) if isinstance(value, str) else described(value)
-    raise ConfigError(f"until must be a day such as 2026-11-01, not {told}")
+    got = shown(value) if isinstance(value, str) else described(value)
+    raise ConfigError(f"until must be a day such as 2026-11-01, not {got}")
 
 
 _READERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
@@ -216,4 +201,4 @@ _READERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
 }
 SETTINGS = (*_READERS, "exceptions")
 KEYS = frozenset((*SETTINGS, *RULES))
-"""All that the table may hold."""
+"""All keys of the table."""

@@ -1,177 +1,216 @@
-"""Flags laid over the configuration, laid over the defaults: the rules and targets of one run.
+"""The settings of one run: options over configuration over defaults, resolved once.
 
-What the lock must remember of them is here too (`options`): a rule that changes the answer stands in the file, so that
-`--check` can say that it changed.
+The layers below take these final values and look at neither the options nor the configuration.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
 
+from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from deep_lock.builds.host import HookPolicy
 from deep_lock.config.config import Config
 from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
-from deep_lock.config.options import LockOptions, ResolveOptions
+from deep_lock.config.options import HookOptions, LockOptions, RunContext, UpgradeOptions
 from deep_lock.errors import UsageError
-from deep_lock.locking.imported_lock import admitted, are_declared, hints_of
+from deep_lock.locking import imported_lock
+from deep_lock.locking.indexes import NetworkSettings, network_settings
 from deep_lock.locking.read_inputs import ProjectInputs
-from deep_lock.models.lock import Lock, OptionValue
+from deep_lock.models.build_system import ConfigSettings
+from deep_lock.models.lock import Lock
+from deep_lock.models.policy import Policy
+from deep_lock.models.requirement import Requirement, parse_requirement
 from deep_lock.models.resolution import ALL, Selection
 from deep_lock.targets.factory import DEFAULT_PLATFORMS, HOST, HostFacts, default_pythons, make_target
 from deep_lock.targets.target import Target
 
 NO_LIMIT = "false"
+"""The value of exclude-newer for a project without a limit, on the command line and in the lock."""
 
 
-def normalized(names: Iterable[str]) -> frozenset[str]:
-    """Normalize project names; ``:all:`` stays."""
-    return frozenset(name if name == ALL else canonicalize_name(name) for name in names)
+class Upgrade(Struct, frozen=True, kw_only=True):
+    """Which pins of the previous lock are dropped."""
+
+    everything: bool = False
+    packages: Mapping[NormalizedName, Requirement] = {}
+    """What -P names: a project, or with a specifier one version of it."""
+    in_builds: frozenset[NormalizedName] = frozenset()
+    """``packages`` are upgraded in the build environments of these projects only; empty: everywhere."""
+    builds: bool = False
+
+    @property
+    def versions(self) -> tuple[Requirement, ...]:
+        """Those of ``packages`` that name a version."""
+        return tuple(requirement for requirement in self.packages.values() if requirement.specifier)
 
 
-def selection_of(flags: LockOptions, gathered: ProjectInputs, old: Lock | None) -> Selection:
-    """Return which releases and files may be chosen. Raises UsageError."""
-    rules, config = flags.rules, gathered.config
-    return Selection(
-        resolution=rules.resolution or config.resolution or "highest",
-        prereleases=rules.prereleases or config.prerelease or "if-necessary",
-        prerelease_names=frozenset(gathered.project.prerelease_names),
-        exclude_newer=_limit(flags, config, old),
-        exclude_newer_package=_package_limits(flags, config, old),
-        no_binary=normalized((*rules.no_binary, *(config.no_binary or ()), *gathered.no_binary)),
-        only_binary=normalized((*rules.only_binary, *(config.only_binary or ()), *gathered.only_binary)),
-        build_scope=rules.build_scope or config.build_scope or "needed",
-        allow_wheel=normalized((*rules.allow_wheel, *(config.allow_wheel or ()))),
+class Settings(Struct, frozen=True, kw_only=True):
+    """The final settings of one run."""
+
+    selection: Selection
+    targets: tuple[Target, ...]
+    """In the order in which they are resolved."""
+    targets_declared: bool
+    """Whether options or configuration name the targets: then each must be locked."""
+    fork_strategy: Literal["newest", "fewest"]
+    build_resolution: Literal["shared", "highest"]
+    files: Literal["used", "all"]
+    observe: bool
+    require_evidence: bool
+    extra_build_requires: Mapping[NormalizedName, tuple[Requirement, ...]]
+    config_settings: Mapping[NormalizedName, ConfigSettings]
+    hooks: HookPolicy
+    network: NetworkSettings
+    upgrade: Upgrade
+    policy: Policy | None
+
+
+def read_upgrade(options: UpgradeOptions) -> Upgrade:
+    """Parse what -P names. Raises RequirementInvalid, and UsageError for a project with two versions."""
+    packages: dict[NormalizedName, Requirement] = {}
+    for requirement in map(parse_requirement, options.packages):
+        known = packages.setdefault(requirement.name, requirement)
+        if known.specifier != requirement.specifier:
+            raise UsageError(f"-P names {requirement.name} twice, as {known} and as {requirement}")
+    return Upgrade(
+        everything=options.everything,
+        packages=packages,
+        in_builds=frozenset(map(canonicalize_name, options.in_builds)),
+        builds=options.builds,
     )
 
 
-def _limit(flags: LockOptions, config: Config, old: Lock | None) -> datetime | None:
+def resolve_settings(
+    options: LockOptions, inputs: ProjectInputs, previous: Lock | None, *, upgrade: Upgrade, host: HostFacts
+) -> Settings:
+    """Resolve every setting. Raises ConfigError and UsageError."""
+    resolve, config = options.resolve, inputs.config
+    fork_strategy = resolve.fork_strategy or config.fork_strategy or "newest"
+    return Settings(
+        selection=Selection(
+            resolution=resolve.resolution or config.resolution or "highest",
+            prereleases=resolve.prereleases or config.prerelease or "if-necessary",
+            prerelease_names=frozenset(inputs.project.prerelease_names),
+            exclude_newer=_exclude_newer(options, config, previous),
+            exclude_newer_package=_exclude_newer_package(options, config, previous),
+            no_binary=_names(resolve.no_binary, config.no_binary, inputs.no_binary),
+            only_binary=_names(resolve.only_binary, config.only_binary, inputs.only_binary),
+            build_scope=resolve.build_scope or config.build_scope or "needed",
+            allow_wheel=_names(resolve.allow_wheel, config.allow_wheel),
+        ),
+        targets=_targets(options, inputs, previous, host=host, oldest_first=fork_strategy == "fewest"),
+        targets_declared=_are_targets_declared(options, config),
+        fork_strategy=fork_strategy,
+        build_resolution=resolve.build_resolution or config.build_resolution or "shared",
+        files=config.files or "used",
+        observe=resolve.observe or bool(config.observe),
+        require_evidence=resolve.require_evidence or bool(config.require_evidence),
+        extra_build_requires=dict(config.extra_build_requires or ()),
+        config_settings=dict(config.config_settings or ()),
+        hooks=hook_policy(options.hooks, config, options.context),
+        network=network_settings(options.network, config, options.inputs.folder, options.context),
+        upgrade=upgrade,
+        policy=config.policy,
+    )
+
+
+def hook_policy(options: HookOptions, config: Config, context: RunContext) -> HookPolicy:
+    """Return whose code may run. Trust comes from the command line only."""
+    hooks = options.hooks or config.hooks or "sandbox"
+    return HookPolicy(
+        sandboxed=hooks == "sandbox",
+        trusted=frozenset(canonicalize_name(name) for name in options.trust_hooks),
+        trust_all=hooks == "trust",
+        pythons=options.interpreters,
+        search_path=context.environ.get("PATH", ""),
+    )
+
+
+def _names(*lists: Iterable[str] | None) -> frozenset[str]:
+    """Normalize project names; ``:all:`` stays."""
+    return frozenset(name if name == ALL else canonicalize_name(name) for names in lists for name in names or ())
+
+
+def _exclude_newer(options: LockOptions, config: Config, previous: Lock | None) -> datetime | None:
     """Return exclude-newer as a time. An age is counted from the run that first locked with it, until an upgrade."""
-    flag = flags.rules.exclude_newer
-    asked = read_exclude_newer(flag) if flag else config.exclude_newer
-    if asked is None:
+    text = options.resolve.exclude_newer
+    limit = read_exclude_newer(text) if text else config.exclude_newer
+    if limit is None:
         return None
-    kept = dict(old.options).get("exclude-newer") if old is not None else None
-    return _instant(asked, flags.surroundings.now, kept if isinstance(kept, datetime) else None)
+    locked = dict(previous.options).get("exclude-newer") if previous is not None else None
+    return _instant(limit, options.context.now, locked if isinstance(locked, datetime) else None)
 
 
-def _instant(limit: ExcludeNewer, now: datetime, kept: datetime | None) -> datetime:
-    match limit.value:
+def _instant(limit: ExcludeNewer, now: datetime, locked: datetime | None) -> datetime:
+    match limit:
         case datetime() as moment:
             return moment.astimezone(UTC)
         case date() as day:
             # a day as a limit includes the day, as in other tools
             return datetime.combine(day + timedelta(days=1), time(), UTC)
         case timedelta() as age:
-            return kept or (now - age).astimezone(UTC).replace(microsecond=0)
+            return locked or (now - age).astimezone(UTC).replace(microsecond=0)
 
 
-def _package_limits(
-    flags: LockOptions, config: Config, old: Lock | None
+def _exclude_newer_package(
+    options: LockOptions, config: Config, previous: Lock | None
 ) -> tuple[tuple[NormalizedName, datetime | None], ...]:
-    asked = dict(config.exclude_newer_package or ())
-    for text in flags.rules.exclude_newer_package:
-        name, equals, value = text.partition("=")
+    limits = dict(config.exclude_newer_package or ())
+    for text in options.resolve.exclude_newer_package:
+        name, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
             raise UsageError(f"--exclude-newer-package {text!r}: it must be NAME=DATE, NAME=P7D or NAME=false")
-        asked[canonicalize_name(name.strip())] = (
-            None if value.strip() == NO_LIMIT else read_exclude_newer(value.strip())
-        )
-    kept = _kept_limits(old) if old is not None else {}
-    now = flags.surroundings.now
+        limits[canonicalize_name(name)] = None if value == NO_LIMIT else read_exclude_newer(value)
+    locked = _locked_limits(previous) if previous is not None else {}
+    now = options.context.now
     return tuple(
-        sorted(
-            ((name, None if limit is None else _instant(limit, now, kept.get(name))) for name, limit in asked.items()),
-            key=lambda pair: pair[0],
-        )
+        (name, None if limit is None else _instant(limit, now, locked.get(name)))
+        for name, limit in sorted(limits.items(), key=lambda pair: pair[0])
     )
 
 
-def _kept_limits(old: Lock) -> dict[str, datetime]:
-    kept = dict(old.options).get("exclude-newer-package", ())
-    pairs = (text.partition("=") for text in kept) if isinstance(kept, tuple) else ()
+def _locked_limits(lock: Lock) -> dict[str, datetime]:
+    texts = dict(lock.options).get("exclude-newer-package", ())
+    pairs = (text.partition("=") for text in texts) if isinstance(texts, tuple) else ()
     return {name: datetime.fromisoformat(moment) for name, _, moment in pairs if moment != NO_LIMIT}
 
 
-def hook_policy_of(flags: LockOptions, config: Config) -> HookPolicy:
-    """Return whose code may run. Trust comes from the command line only."""
-    hooks = flags.rules.hooks or config.hooks or "sandbox"
-    return HookPolicy(
-        sandboxed=hooks == "sandbox",
-        trusted=frozenset(canonicalize_name(name) for name in flags.rules.trust_hooks),
-        trust_all=hooks == "trust",
-        pythons=flags.rules.interpreters,
-        search_path=flags.surroundings.environ.get("PATH", ""),
-    )
+def _are_targets_declared(options: LockOptions, config: Config) -> bool:
+    return bool(options.resolve.pythons or options.resolve.platforms or config.python_versions or config.platforms)
 
 
-def options_of(
-    selection: Selection, rules: ResolveOptions, config: Config, links: Iterable[str] = ()
-) -> tuple[tuple[str, OptionValue], ...]:
-    """Return the settings that change the answer, as the lock holds them, sorted by key.
-
-    ``links`` are the places of --find-links, as the lock holds them.
-    """
-    options: dict[str, OptionValue] = {
-        "build-scope": selection.build_scope,
-        "prereleases": selection.prereleases,
-        "resolution": selection.resolution,
-    }
-    if selection.exclude_newer is not None:
-        options["exclude-newer"] = selection.exclude_newer
-    if selection.exclude_newer_package:
-        options["exclude-newer-package"] = tuple(
-            f"{name}={NO_LIMIT if limit is None else limit.isoformat()}"
-            for name, limit in selection.exclude_newer_package
-        )
-    for key, names in (
-        ("no-binary", selection.no_binary),
-        ("only-binary", selection.only_binary),
-        ("allow-wheel", selection.allow_wheel),
-        ("prerelease-names", selection.prerelease_names),
-        ("find-links", frozenset(links)),
-    ):
-        if names:
-            options[key] = tuple(sorted(names))
-    if (strategy := rules.fork_strategy or config.fork_strategy or "newest") != "newest":
-        options["fork-strategy"] = strategy
-    if (sharing := rules.build_resolution or config.build_resolution or "shared") != "shared":
-        options["build-resolution"] = sharing
-    if config.files == "all":
-        options["files"] = "all"
-    return tuple(sorted(options.items()))
-
-
-def targets_of(flags: LockOptions, gathered: ProjectInputs, old: Lock | None, host: HostFacts) -> tuple[Target, ...]:
-    """Return the declared targets in the order in which they are resolved.
+def _targets(
+    options: LockOptions, inputs: ProjectInputs, previous: Lock | None, *, host: HostFacts, oldest_first: bool
+) -> tuple[Target, ...]:
+    """Return the targets in the order in which they are resolved.
 
     Newest Python first gives each Python the newest version it can have; oldest first gives one version for all.
-    Defaults follow the calendar, a lock must not: where the targets are not declared, those of the old lock stay.
-    Raises UsageError.
+    Default targets change over time and locked ones do not: where none are declared, those of the previous lock stay.
     """
-    rules, config, foreign = flags.rules, gathered.config, gathered.foreign
-    requires = gathered.project.requires_python
-    hints = hints_of(foreign)
-    kept = _kept_targets(old, requires) if old is not None and not flags.upgrade.everything else {}
-    pythons = rules.pythons or config.python_versions
-    platforms = rules.platforms or config.platforms
-    if not pythons and not platforms and kept:
-        pairs = list(kept)
+    config, foreign, requires_python = inputs.config, inputs.foreign, inputs.project.requires_python
+    pythons = options.resolve.pythons or config.python_versions or ()
+    platforms = options.resolve.platforms or config.platforms or ()
+    locked = previous.targets if previous is not None and previous.requires_python == requires_python else ()
+    if locked and not pythons and not platforms:
+        pairs = [(target.python, target.platform) for target in locked]
     else:
-        pythons, platforms = pythons or hints.pythons, platforms or hints.platforms
-        pairs = _product(pythons, platforms, requires, flags.surroundings.now.date(), host)
+        if foreign is not None:
+            hints = imported_lock.target_hints(foreign)
+            pythons, platforms = pythons or hints.pythons, platforms or hints.platforms
+        pairs = _product(pythons, platforms, requires_python, options.context.now.date(), host)
     targets = {target.label: target for target in (make_target(*pair, host=host) for pair in pairs)}
     if not targets:
         raise UsageError(
-            f"requires-python {requires!r} admits no Python that deep-lock knows",
+            f"requires-python {requires_python!r} admits no Python that deep-lock knows",
             hint="declare the targets: [tool.deep-lock] python-versions",
         )
+    found = tuple(targets.values())
     if foreign is not None:
-        inside = admitted(foreign, tuple(targets.values()), declared=are_declared(flags, config))
-        targets = {target.label: target for target in inside}
-    oldest_first = (rules.fork_strategy or config.fork_strategy) == "fewest"
-    return tuple(sorted(targets.values(), key=_python_key, reverse=not oldest_first))
+        found = imported_lock.admitted_targets(foreign, found, declared=_are_targets_declared(options, config))
+    return tuple(sorted(found, key=_python_key, reverse=not oldest_first))
 
 
 def _python_key(target: Target) -> tuple[Version, bool]:
@@ -180,15 +219,8 @@ def _python_key(target: Target) -> tuple[Version, bool]:
 
 
 def _product(
-    pythons: Sequence[str] | None, platforms: Sequence[str] | None, requires: str | None, today: date, host: HostFacts
+    pythons: Sequence[str], platforms: Sequence[str], requires_python: str | None, today: date, host: HostFacts
 ) -> list[tuple[str, str]]:
-    own = tuple(pythons or ()) or default_pythons(requires, today)
     here = ".".join(host.python_full_version.split(".")[:2])
-    expanded = [here if python == HOST else python for python in own]
+    expanded = [here if python == HOST else python for python in pythons or default_pythons(requires_python, today)]
     return [(python, platform) for python in expanded for platform in platforms or DEFAULT_PLATFORMS]
-
-
-def _kept_targets(old: Lock, requires: str | None) -> dict[tuple[str, str], None]:
-    if old.requires_python != requires:
-        return {}
-    return {(target.python, target.platform): None for target in old.targets}

@@ -8,7 +8,7 @@ from deep_lock.config.options import RunContext
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.foreign_locks.load import parse_imported
-from deep_lock.locking.read_inputs import parse_lock, read_settings
+from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.changes import Finding
 from deep_lock.models.foreign_lock import ForeignPin
 from deep_lock.models.lock import Lock, LockedFile, LockedInputs, LockedPackage
@@ -38,7 +38,7 @@ def compare(old: str, new: str, lock: Path, surroundings: RunContext, reporter: 
 
 def _policy_findings(old: Lock, new: LockFile, surroundings: RunContext) -> tuple[Finding, ...]:
     """Return what the policy of the project finds in the new lock, where one is configured."""
-    policy = read_settings(new.path.parent).policy
+    policy = read_project_config(new.path.parent).policy
     if policy is None or not new.lock.targets:
         return ()
     # another tool's lock has no builds to compare with

@@ -21,7 +21,7 @@ from deep_lock.index.workers import OnceMap, Workers
 from deep_lock.lockfile.selection import every_file, picked_files, source_trees
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.indexes import open_downloads
-from deep_lock.locking.read_inputs import read_settings, require_lock
+from deep_lock.locking.read_inputs import read_project_config, require_lock
 from deep_lock.models.distribution import SDIST_SUFFIXES
 from deep_lock.models.lock import Lock, LockedFile, source_text
 from deep_lock.sanitize import listed, show
@@ -52,8 +52,8 @@ def fetch(flags: FetchOptions, reporter: Reporter) -> FetchOutcome:
     lock = require_lock(flags.lock, reporter)
     folder = flags.lock.parent.resolve()
     wanted = [wanted_file(file, folder) for file in distinct_files(_requested(flags, lock))]
-    prepare_folder(flags.destination, flags.surroundings.now.timestamp())
-    downloads = open_downloads(flags, read_settings(folder), lock.indexes, reporter)
+    prepare_folder(flags.destination, flags.context.now.timestamp())
+    downloads = open_downloads(flags.network, read_project_config(folder), lock.indexes, flags.context, reporter)
     with closing(downloads):
         outcome = put_all(wanted, flags.destination, downloads)
     for entry in source_trees(lock):

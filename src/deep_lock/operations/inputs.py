@@ -6,11 +6,11 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deep_lock.config.options import InputOptions, LockOptions, VerifyOptions
+from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import LockInvalid
 from deep_lock.events import Reporter
-from deep_lock.locking.indexes import Network, indexes_of, open_network
-from deep_lock.locking.read_inputs import parse_lock, read_settings
+from deep_lock.locking.indexes import Network, network_settings, open_network, with_lock_indexes
+from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.lock import Lock
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, read_text
 
@@ -56,11 +56,7 @@ def open_indexes(lock: Lock, options: VerifyOptions, reporter: Reporter) -> Netw
     Raises CacheInvalid, ConfigError and UsageError.
     """
     folder = options.lock.parent.resolve()
-    config = read_settings(folder)
-    network = indexes_of(lock, options.network, configured=bool(config.index or config.no_index))
-    own = LockOptions(
-        inputs=InputOptions(folder=folder),
-        network=replace(network, refresh=not network.offline),
-        surroundings=options.surroundings,
-    )
-    return open_network(own, config, reporter)
+    config = read_project_config(folder)
+    own = with_lock_indexes(options.network, config, lock)
+    settings = network_settings(replace(own, refresh=not own.offline), config, folder, options.context)
+    return open_network(settings, options.context, reporter)

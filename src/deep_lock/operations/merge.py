@@ -19,9 +19,9 @@ from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.rewrite import checked_text
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.lockfile.writer import ordered, to_text
-from deep_lock.locking.indexes import indexes_of
+from deep_lock.locking.indexes import with_lock_indexes
 from deep_lock.locking.lock import lock
-from deep_lock.locking.read_inputs import read_settings
+from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.lock import Lock
 from deep_lock.project.files import MAX_LOCK_BYTES, read_text
 
@@ -58,14 +58,14 @@ def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, report
     """Lock again with the pins of both sides; of what both changed the newer one is the first choice."""
     path = temporary_path(sides.path.resolve())
     folder = path.parent
-    config = read_settings(folder)
+    config = read_project_config(folder)
     try:
         write_atomically(path, to_text(merged.lock).encode(), durable=False)
         flags = LockOptions(
             inputs=InputOptions(folder=folder, output=path),
             upgrade=UpgradeOptions(packages=_pins(merged)),
-            network=indexes_of(merged.lock, NetworkOptions(), configured=bool(config.index or config.no_index)),
-            surroundings=surroundings,
+            network=with_lock_indexes(NetworkOptions(), config, merged.lock),
+            context=surroundings,
         )
         relocked = ordered(lock(flags, reporter).lock)
     except DeepLockError as error:

@@ -9,7 +9,7 @@ from deep_lock.config.options import PolicyOptions
 from deep_lock.config.policy import read_policy_file
 from deep_lock.errors import ConfigError
 from deep_lock.events import Reporter
-from deep_lock.locking.read_inputs import read_settings
+from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.changes import Finding
 from deep_lock.models.policy import Policy
 from deep_lock.operations.inputs import read_lock_file
@@ -30,7 +30,7 @@ def check_policy(flags: PolicyOptions, reporter: Reporter) -> PolicyResult:
     if flags.policy is not None:
         policy = read_policy_file(read_text(flags.policy, ConfigError), flags.policy.name)
     else:
-        policy = read_settings(flags.lock.parent).policy or Policy()
+        policy = read_project_config(flags.lock.parent).policy or Policy()
     new = read_lock_file(flags.lock, reporter)
     old = read_lock_file(flags.against, reporter).lock if flags.against is not None else None
     return PolicyResult(findings=evaluate(new.lock, policy, now=flags.now, old=old), lines=new.lines)

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from deep_lock.builds.host import Machine
-from deep_lock.config.options import FetchOptions, InputOptions, LockOptions, ResolveOptions, WheelhouseOptions
+from deep_lock.config.options import WheelhouseOptions
 from deep_lock.errors import HookRefused, NotLocked, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import replacing, write_atomically
@@ -33,8 +33,8 @@ from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, take
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.indexes import open_downloads
-from deep_lock.locking.read_inputs import read_settings, require_lock
-from deep_lock.locking.settings import hook_policy_of
+from deep_lock.locking.read_inputs import read_project_config, require_lock
+from deep_lock.locking.settings import hook_policy
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.models.requirement import parse_requirement
 from deep_lock.operations.build_wheels import Site, build_wheels, digests, missing
@@ -227,7 +227,7 @@ def make_wheelhouse(flags: WheelhouseOptions, reporter: Reporter) -> WheelhouseO
     target = _target(flags, targets, machine)
     _require_closed(lock, target, flags.lock.name)
     plan = take(lock, target)
-    prepare_folder(flags.destination, flags.surroundings.now.timestamp())
+    prepare_folder(flags.destination, flags.context.now.timestamp())
     downloads = _open_downloads(flags, lock, reporter)
     with closing(downloads), tempfile.TemporaryDirectory(prefix="deep-lock-", ignore_cleanup_errors=True) as name:
         supply = _Supply(flags, downloads, Path(name))
@@ -236,12 +236,7 @@ def make_wheelhouse(flags: WheelhouseOptions, reporter: Reporter) -> WheelhouseO
 
 def _machine(flags: WheelhouseOptions, targets: Sequence[Target], reporter: Reporter) -> Machine:
     folder = flags.lock.parent.resolve()
-    options = LockOptions(
-        inputs=InputOptions(folder=folder),
-        rules=ResolveOptions(hooks=flags.hooks, trust_hooks=flags.trust_hooks, interpreters=flags.interpreters),
-        surroundings=flags.surroundings,
-    )
-    return Machine(hook_policy_of(options, read_settings(folder)), targets, reporter)
+    return Machine(hook_policy(flags.hooks, read_project_config(folder), flags.context), targets, reporter)
 
 
 def _target(flags: WheelhouseOptions, targets: Sequence[Target], machine: Machine) -> Target:
@@ -280,10 +275,8 @@ def _require_closed(lock: Lock, target: Target, source: str) -> None:
 
 
 def _open_downloads(flags: WheelhouseOptions, lock: Lock, reporter: Reporter) -> Downloads:
-    options = FetchOptions(
-        lock=flags.lock, destination=flags.destination, network=flags.network, surroundings=flags.surroundings
-    )
-    return open_downloads(options, read_settings(flags.lock.parent.resolve()), lock.indexes, reporter)
+    config = read_project_config(flags.lock.parent.resolve())
+    return open_downloads(flags.network, config, lock.indexes, flags.context, reporter)
 
 
 def _fill(
@@ -331,7 +324,7 @@ def _fill(
 
 
 def _epoch(flags: WheelhouseOptions) -> int | None:
-    text = flags.surroundings.environ.get("SOURCE_DATE_EPOCH", "")
+    text = flags.context.environ.get("SOURCE_DATE_EPOCH", "")
     if not text:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 11:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deep_lock.cli import context
+from deep_lock.cli import session
 from deep_lock.cli.main import run
 from deep_lock.errors import ProjectInvalid
 from deep_lock.foreign_locks.index_settings import ForeignIndexes, pip_indexes, uv_indexes
@@ -61,7 +61,7 @@ LIB: Releases = {"lib 1.0": {}}
 
 @pytest.fixture
 def made(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    for name in context.FOREIGN_INDEX_SETTINGS:
+    for name in session.FOREIGN_INDEX_SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("deep_lock.cli.user_folders.settings_folders", lambda tool: [tmp_path / tool])
     with bench(tmp_path, capfd, monkeypatch, LIB) as own:

@@ -1,4 +1,4 @@
-"""Flags over configuration over defaults, and which indexes come of them: tables."""
+"""Options over configuration over defaults: tables."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from deep_lock.config.config import read_config
-from deep_lock.config.options import InputOptions, LockOptions, NetworkOptions, ResolveOptions, RunContext
-from deep_lock.errors import ConfigError, UsageError
-from deep_lock.locking.indexes import index_settings, locked_indexes, locked_links
+from deep_lock.config.options import (
+    InputOptions,
+    LockOptions,
+    ResolveOptions,
+    RunContext,
+    UpgradeOptions,
+)
+from deep_lock.errors import UsageError
 from deep_lock.locking.read_inputs import ProjectInputs
-from deep_lock.locking.settings import normalized, options_of, selection_of, targets_of
+from deep_lock.locking.settings import Settings, Upgrade, read_upgrade, resolve_settings
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget
-from deep_lock.models.resolution import Selection
-from deep_lock.network.public_index import public_index
 from deep_lock.project.local_trees import LocalTrees
 from deep_lock.project.project import Project
 from deep_lock.targets.factory import HostFacts
@@ -29,24 +31,29 @@ HOST = HostFacts(
     platform="x86_64-manylinux_2_39",
     machine="x86_64",
 )
-DEFAULT = "https://index.example/simple/"
 
 
-def flags(rules: ResolveOptions | None = None, network: NetworkOptions | None = None) -> LockOptions:
-    return LockOptions(
-        inputs=InputOptions(folder=Path("/project")),
-        rules=rules or ResolveOptions(),
-        network=network or NetworkOptions(),
-        surroundings=RunContext(cache_folder=Path("/cache"), now=NOW),
-    )
+CONTEXT = RunContext(cache_folder=Path("/cache"), now=NOW)
+INPUTS = InputOptions(folder=Path("/project"))
 
 
-def gathered(table: Mapping[str, Any] | None = None, requires_python: str | None = None, **more: Any) -> ProjectInputs:
+def settings(
+    table: Mapping[str, Any] | None = None,
+    resolve: Mapping[str, Any] | None = None,
+    previous: Lock | None = None,
+    requires_python: str | None = None,
+) -> Settings:
+    options = LockOptions(inputs=INPUTS, resolve=ResolveOptions(**(resolve or {})), context=CONTEXT)
+    return resolve_settings(options, inputs(table, requires_python), previous, upgrade=Upgrade(), host=HOST)
+
+
+def inputs(table: Mapping[str, Any] | None = None, requires_python: str | None = None, **more: Any) -> ProjectInputs:
     config = read_config(table or {}, "pyproject.toml")
     return ProjectInputs(
+        options=INPUTS,
         project=Project(source="pyproject.toml", requires_python=requires_python),
         config=config,
-        parts=(),
+        scopes=(),
         trees=LocalTrees(Path("/project"), Path("/project"), config),
         sources=("pyproject.toml",),
         **more,
@@ -58,7 +65,7 @@ def old_lock(**options: Any) -> Lock:
 
 
 @pytest.mark.parametrize(
-    ("table", "rules", "field", "value"),
+    ("table", "resolve", "field", "value"),
     [
         ({}, {}, "resolution", "highest"),
         ({"resolution": "lowest"}, {}, "resolution", "lowest"),
@@ -88,15 +95,32 @@ def old_lock(**options: Any) -> Lock:
         ),
     ],
 )
-def test_the_rules_of_a_run(table: dict[str, Any], rules: dict[str, Any], field: str, value: Any) -> None:
-    assert getattr(selection_of(flags(ResolveOptions(**rules)), gathered(table), None), field) == value
+def test_the_selection_of_a_run(table: dict[str, Any], resolve: dict[str, Any], field: str, value: Any) -> None:
+    assert getattr(settings(table, resolve).selection, field) == value
+
+
+@pytest.mark.parametrize(
+    ("table", "resolve", "field", "value"),
+    [
+        ({}, {}, "observe", False),
+        ({"observe": True}, {}, "observe", True),
+        ({}, {"require_evidence": True}, "require_evidence", True),
+        ({}, {}, "build_resolution", "shared"),
+        ({"build-resolution": "highest"}, {}, "build_resolution", "highest"),
+        ({"fork-strategy": "fewest"}, {"fork_strategy": "newest"}, "fork_strategy", "newest"),
+        ({"files": "all"}, {}, "files", "all"),
+        ({}, {}, "targets_declared", False),
+        ({"platforms": ["x86_64-windows"]}, {}, "targets_declared", True),
+    ],
+)
+def test_the_settings_of_a_run(table: dict[str, Any], resolve: dict[str, Any], field: str, value: Any) -> None:
+    assert getattr(settings(table, resolve), field) == value
 
 
 def test_an_age_stays_what_it_was_when_it_was_locked() -> None:
     kept = datetime(2026, 1, 1, tzinfo=UTC)
     old = old_lock(exclude_newer=kept, exclude_newer_package=("a=2026-02-01T00:00:00+00:00", "b=false"))
-    rules = ResolveOptions(exclude_newer="P7D", exclude_newer_package=("a=P1D", "b=P1D"))
-    selection = selection_of(flags(rules), gathered(), old)
+    selection = settings({}, {"exclude_newer": "P7D", "exclude_newer_package": ("a=P1D", "b=P1D")}, old).selection
     assert selection.exclude_newer == kept
     assert dict(selection.exclude_newer_package) == {
         "a": datetime(2026, 2, 1, tzinfo=UTC),
@@ -107,29 +131,24 @@ def test_an_age_stays_what_it_was_when_it_was_locked() -> None:
 @pytest.mark.parametrize("text", ["lib", "lib:2024-01-01"])
 def test_a_limit_for_a_package_needs_a_name_and_a_time(text: str) -> None:
     with pytest.raises(UsageError, match="NAME=DATE"):
-        selection_of(flags(ResolveOptions(exclude_newer_package=(text,))), gathered(), None)
+        settings({}, {"exclude_newer_package": (text,)})
 
 
-def test_names_are_normalized() -> None:
-    assert normalized(["A.b_C", ":all:"]) == {"a-b-c", ":all:"}
+def test_what_is_upgraded_is_parsed_once() -> None:
+    upgrade = read_upgrade(UpgradeOptions(packages=("A_b", "c==1", "C == 1"), in_builds=("D.e",), builds=True))
+    assert {name: str(own) for name, own in upgrade.packages.items()} == {"a-b": "a-b", "c": "c==1"}
+    assert [str(own) for own in upgrade.versions] == ["c==1"]
+    assert (upgrade.in_builds, upgrade.builds, upgrade.everything) == (frozenset({"d-e"}), True, False)
+    assert read_upgrade(UpgradeOptions()) == Upgrade()
 
 
-def test_only_what_changes_the_answer_is_an_option() -> None:
-    plain = {"build-scope": "needed", "prereleases": "if-necessary", "resolution": "highest"}
-    config = gathered().config
-    assert dict(options_of(Selection(), ResolveOptions(), config)) == plain
-    rules = ResolveOptions(fork_strategy="fewest", build_resolution="highest")
-    selection = Selection(no_binary=frozenset({"b", "a"}), exclude_newer=NOW)
-    assert dict(options_of(selection, rules, config)) == plain | {
-        "fork-strategy": "fewest",
-        "build-resolution": "highest",
-        "no-binary": ("a", "b"),
-        "exclude-newer": NOW,
-    }
+def test_a_project_is_upgraded_to_one_version() -> None:
+    with pytest.raises(UsageError, match="-P names c twice"):
+        read_upgrade(UpgradeOptions(packages=("c==1", "c==2")))
 
 
 @pytest.mark.parametrize(
-    ("table", "rules", "requires_python", "labels"),
+    ("table", "resolve", "requires_python", "labels"),
     [
         ({}, {"pythons": ("3.12",), "platforms": ("x86_64-windows",)}, None, ["cp312-x86_64-windows"]),
         (
@@ -165,115 +184,16 @@ def test_only_what_changes_the_answer_is_an_option() -> None:
     ],
 )
 def test_the_targets_of_a_run(
-    table: dict[str, Any], rules: dict[str, Any], requires_python: str | None, labels: list[str]
+    table: dict[str, Any], resolve: dict[str, Any], requires_python: str | None, labels: list[str]
 ) -> None:
-    found = targets_of(flags(ResolveOptions(**rules)), gathered(table, requires_python), None, HOST)
+    found = settings(table, resolve, requires_python=requires_python).targets
     assert [target.label for target in found] == labels
 
 
 def test_default_targets_stay_what_the_lock_says() -> None:
     target = LockedTarget(name="cp311-x86_64-windows", marker="", python="3.11", platform="x86_64-windows")
     old = Lock(inputs=LockedInputs(), requires_python=">=3.11", targets=(target,))
-    kept = targets_of(flags(), gathered(requires_python=">=3.11"), old, HOST)
+    kept = settings(previous=old, requires_python=">=3.11").targets
     assert [own.label for own in kept] == ["cp311-x86_64-windows"]
-    anew = targets_of(flags(), gathered(requires_python=">=3.12"), old, HOST)
+    anew = settings(previous=old, requires_python=">=3.12").targets
     assert len(anew) == 16
-
-
-# -- network.py
-
-CORP = "https://corp.example/simple/"
-
-
-def indexes(network: NetworkOptions, table: Mapping[str, Any] | None = None) -> list[tuple[str, str, bool]]:
-    found = index_settings(flags(network=network), read_config(table or {}, "pyproject.toml"))
-    return [(source.name, source.url, source.explicit) for source in found.sources]
-
-
-@pytest.mark.parametrize(
-    ("network", "table", "expected"),
-    [
-        ({"default_index": DEFAULT}, {}, [("default", DEFAULT, False)]),
-        ({"default_index": DEFAULT[:-1]}, {}, [("default", DEFAULT, False)]),
-        ({}, {"index": [{"name": "main", "url": DEFAULT, "default": True}]}, [("default", DEFAULT, False)]),
-        (
-            {"default_index": DEFAULT, "indexes": (f"corp={CORP}", "https://other.example/a=b/")},
-            {},
-            [("corp", CORP, False), ("index-2", "https://other.example/a=b/", False), ("default", DEFAULT, False)],
-        ),
-        (
-            {"default_index": DEFAULT},
-            {
-                "index": [
-                    {"name": "corp", "url": CORP, "explicit": True},
-                    {"name": "main", "url": CORP, "default": True},
-                ]
-            },
-            [("corp", CORP, True), ("default", DEFAULT, False)],
-        ),
-        (
-            {"default_index": DEFAULT, "indexes": (f"corp={DEFAULT}",)},
-            {"index": [{"name": "corp", "url": CORP}]},
-            [("corp", DEFAULT, False), ("default", DEFAULT, False)],
-        ),
-        ({"default_index": "https://user:secret@index.example/simple"}, {}, [("default", DEFAULT, False)]),
-        ({"no_index": True}, {"index": [{"name": "corp", "url": CORP}]}, []),
-        ({}, {"no-index": True}, []),
-        ({"default_index": DEFAULT}, {"no-index": True}, [("default", DEFAULT, False)]),
-    ],
-)
-def test_which_indexes_are_asked(
-    network: dict[str, Any], table: dict[str, Any], expected: list[tuple[str, str, bool]]
-) -> None:
-    assert indexes(NetworkOptions(**network), table) == expected
-
-
-def test_without_any_word_the_public_index_is_asked() -> None:
-    assert indexes(NetworkOptions()) == [("default", public_index(), False)]
-
-
-def test_a_name_may_be_sent_to_the_default_index_by_its_own_name() -> None:
-    table = {"index": [{"name": "main", "url": DEFAULT, "default": True}], "sources": {"Lib": {"index": "main"}}}
-    assert index_settings(flags(), read_config(table, "pyproject.toml")).pinned == {"lib": "default"}
-
-
-def test_faults_in_what_was_asked() -> None:
-    with pytest.raises(UsageError, match="--no-index"):
-        indexes(NetworkOptions(no_index=True, default_index=DEFAULT))
-    with pytest.raises(ConfigError, match="not defined"):
-        indexes(NetworkOptions(default_index=DEFAULT), {"sources": {"lib": {"index": "corp"}}})
-
-
-def test_the_lock_tells_of_indexes_without_credentials() -> None:
-    network = NetworkOptions(default_index="https://u:p@index.example/simple/", indexes=(f"z={CORP}", f"b={CORP}"))
-    found = locked_indexes(index_settings(flags(network=network), gathered().config))
-    assert found == (("default", DEFAULT), ("b", CORP), ("z", CORP))
-
-
-def test_folders_of_files_are_taken_from_the_project() -> None:
-    network = NetworkOptions(find_links=("wheels", "https://files.example/links.html"), no_index=True)
-    found = index_settings(flags(network=network), gathered().config).find_links
-    assert found == (str(Path("/project/wheels").resolve()), "https://files.example/links.html")
-
-
-def test_the_lock_sees_folders_from_where_it_stands() -> None:
-    links = ("wheels", ".", "../a b", Path("/else/x").absolute().as_uri(), "https://u:p@files.example/links.html")
-    settings = index_settings(flags(network=NetworkOptions(find_links=links)), gathered().config)
-    expected = ("wheels", ".", "../a b", "../else/x", "https://files.example/links.html")
-    assert locked_links(settings, Path("/project").resolve()) == expected
-
-
-def test_a_folder_that_no_lock_can_name_is_refused() -> None:
-    settings = index_settings(flags(network=NetworkOptions(find_links=("~x",))), gathered().config)
-    with pytest.raises(ConfigError, match="must be a relative path"):
-        locked_links(settings, Path("/project").resolve())
-
-
-def test_a_folder_behind_a_symbolic_link_keeps_its_name(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "project").mkdir()
-    (tmp_path / "project" / "links").symlink_to(tmp_path / "real", target_is_directory=True)
-    network = NetworkOptions(find_links=("links",))
-    own = replace(flags(network=network), inputs=InputOptions(folder=tmp_path / "project"))
-    settings = index_settings(own, gathered().config)
-    assert locked_links(settings, (tmp_path / "project").resolve()) == ("links",)

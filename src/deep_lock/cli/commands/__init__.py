@@ -19,21 +19,4 @@ __all__ = [
     "why",
 ]
 
-load_at_first_use(
-    __name__,
-    "cache",
-    "deepen",
-    "diff",
-    "doctor",
-    "export",
-    "fetch",
-    "git",
-    "lock",
-    "outdated",
-    "policy",
-    "report",
-    "verify",
-    "wheelhouse",
-    "why",
-    in_load_all=False,
-)
+load_at_first_use(__name__, *__all__, in_load_all=False)

@@ -1,4 +1,4 @@
-"""`deep-lock deepen FILE`: the lock that a team has in, `deep.lock` with its runtime pins and the build layer out."""
+"""`deep-lock deepen FILE`: add the build layer to the lock of another tool."""
 
 from pathlib import Path
 from typing import Any
@@ -6,35 +6,34 @@ from typing import Any
 import click
 
 from deep_lock.cli.commands.lock import run_lock
-from deep_lock.cli.context import Session
 from deep_lock.cli.options import DEEPEN_SECTIONS, FILE, sectioned
+from deep_lock.cli.session import Session
 from deep_lock.sanitize import show
 
 HELP = """\
-Take the lock that you have, keep its runtime pins, and lock what builds them, to full depth; write deep.lock beside it.
+Keep the runtime pins of an existing lock, and lock what builds them, to full depth; write deep.lock next to it.
 
-FILE is a uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml, a requirements.txt of pins, or what pip freeze printed.
+FILE is a uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml, a requirements.txt of pins, or the output of pip freeze.
 Its pins, hashes and markers stay exactly as they are: each hash is compared with the index, and a difference is an error.
-The targets are those that the file tells of, else the default ones; a file that was made by looking at one environment
-is for this machine. What the file cannot say is told on stderr.
+The targets are those that the file states, else the default ones; a file that was made from one environment is for this
+machine. What the file does not state is reported on stderr.
 
 \b
   deep-lock deepen uv.lock                 write deep.lock
-  deep-lock deepen uv.lock --check         in CI: exit 1 if uv.lock moved and deep.lock did not
+  deep-lock deepen uv.lock --check         in CI: exit 1 if uv.lock changed and deep.lock did not
 
-With from-lock = "uv.lock" in [tool.deep-lock], a plain deep-lock lock does the same.
+With from-lock = "uv.lock" in [tool.deep-lock], deep-lock lock does the same.
 """
 EPILOG = """\
-Each option is also DEEP_LOCK_ and its long name. Options that choose releases hold for build environments alone. Exit codes:
-1 stale, or a target cannot take a pin; 2 a lock that cannot be read; 4 a hash differs.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Options that select versions apply to build environments only.
+Exit codes: 1 stale, or a target does not support a pin; 2 a lock that cannot be read; 4 a hash differs.
 """
 
 
 @sectioned(
-    "deepen", DEEPEN_SECTIONS, help=HELP, epilog=EPILOG, short_help="Add the build layer to another tool's lock."
+    "deepen", *DEEPEN_SECTIONS, help=HELP, epilog=EPILOG, short_help="Add the build layer to another tool's lock."
 )
 @click.argument("file", type=FILE)
-@click.pass_obj
 def deepen_command(session: Session, /, *, file: Path, **values: Any) -> None:
     """Lock from a file."""
     run_lock(session, {**values, "from_lock": file, "folder": file.parent}, again=f"deep-lock deepen {show(str(file))}")

@@ -1,24 +1,24 @@
-"""`deep-lock doctor`: what this machine can do, found by trying, and what would help where it cannot."""
+"""`deep-lock doctor`: test the sandbox of this machine, and suggest how to make it work."""
 
 import click
 
 from deep_lock.builds.sandbox import sandbox
-from deep_lock.cli.context import Session
+from deep_lock.cli.session import Session
 from deep_lock.sanitize import show
 
 _MEANING = {
     "strong": "build hooks can run confined",
-    "partial": "build hooks do not run: a layer that they need is lacking",
-    "none": "build hooks do not run: nothing here confines them",
+    "partial": "build hooks do not run: a required layer is missing",
+    "none": "build hooks do not run: no layer works",
 }
 
 
-@click.command("doctor", short_help="Tell what this machine can do.")
+@click.command("doctor", short_help="Show what this machine can do.")
 @click.pass_obj
 def doctor_command(session: Session) -> None:
-    """Tell what this machine can do: whether build hooks can run in a sandbox, layer by layer, and where the cache is.
+    """Show whether build hooks can run in a sandbox on this machine, layer by layer, and where the cache is.
 
-    The sandbox is tried for real, with a harmless script. The exit code is 0 whatever is found.
+    The sandbox is tested with a harmless script. The exit code is 0 whatever the result.
     """
     ability = sandbox.probe()
     lines = [f"sandbox: {ability.level} ({_MEANING[ability.level]})"]
@@ -26,5 +26,5 @@ def doctor_command(session: Session) -> None:
         f"  {layer.name}: {'works' if layer.works else 'does not work'} ({show(layer.reason)})"
         for layer in ability.layers
     ]
-    lines.append(f"cache: {show(str(session.surroundings.cache_folder))}")
+    lines.append(f"cache: {show(str(session.context.cache_folder))}")
     session.printer.data("".join(f"{line}\n" for line in lines))

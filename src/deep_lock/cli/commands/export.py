@@ -1,169 +1,138 @@
-"""`deep-lock export`: a lock in, the form that another tool reads out; how it is used, and what is lost, on stderr."""
+"""`deep-lock export`: write a lock in the format of another tool; how to use it, and what is lost, on stderr."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 
-from deep_lock.cli.context import Session, with_verbosity
-from deep_lock.cli.options import OUTPUT, THE_LOCK, Section, option, sectioned
+from deep_lock.cli.options import LOCK, TARGET_LABELS, Section, flag, option, pick, sectioned
+from deep_lock.cli.session import Session
 from deep_lock.config.options import ExportOptions
 from deep_lock.errors import UsageError
 from deep_lock.files import write_atomically
 from deep_lock.operations import export
 
-if TYPE_CHECKING:
-    from deep_lock.exports.view import Exported
-
-
 HELP = """\
-Write what deep.lock holds in the form that another tool reads and enforces.
+Write the content of deep.lock in a format that another tool reads and enforces.
 
-The lock is read as it is: nothing is resolved and no index is asked. One file goes to stdout, or to -o; several go into
-a folder, -d. How the result is used, and what its form has no place for, is said on stderr.
+The lock is read as it is: nothing is resolved and no request is made. One file goes to stdout, or to -o; several go into
+a folder, -d. How to use the result, and what its format cannot hold, is reported on stderr.
 
 \b
   deep-lock export -f pylock -o pylock.toml                a lock that pip and uv install from
   deep-lock export -f requirements -o requirements.txt     the same with --hash, for pip install --require-hashes
-  deep-lock export -f build-constraints -d .               what builds are pinned to, for pip and uv
-  deep-lock export -f dot -o deep-lock.dot                 the layers as a picture
+  deep-lock export -f build-constraints -d .               the pins of builds, for pip and uv
+  deep-lock export -f dot -o deep-lock.dot                 the build layers as a picture
   deep-lock export -f hermeto -d .                         requirements files for builds without a network
 """
-EPILOG = (
-    "Each option is also DEEP_LOCK_ and its long name. Exit code 2: a lock that cannot be read, or a name it has not."
-)
+EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: a lock that cannot be read, or a name that is not in
+it.
+"""
 
-FORMATS = (
-    "pylock",
-    "requirements",
-    "build-constraints",
-    "hermeto",
-    "cyclonedx",
-    "spdx",
-    "json",
-    "dot",
-    "mermaid",
-)
-
-WHAT = (
-    option("-f", "--format", type=click.Choice(FORMATS), required=True, help="The form to write."),
-    THE_LOCK,
-    click.option(
-        "--build",
-        envvar="DEEP_LOCK_EXPORT_BUILD",  # DEEP_LOCK_BUILD is a flag of `fetch`
-        metavar="NAME[==VERSION]",
-        default="",
-        help="One build environment, not the run time: of this sdist, or of the project. For pylock and requirements.",
-    ),
-    option(
-        "--per-sdist",
-        is_flag=True,
-        help="Build constraints: one file for each sdist, even where several could share one.",
-    ),
-    option(
-        "--extra",
-        "extras",
-        multiple=True,
-        metavar="NAME",
-        help="With this extra. Repeatable.  [default: all extras; for requirements and hermeto none]",
-    ),
-    option("--all-extras", is_flag=True, help="With all extras."),
-    option("--no-extras", is_flag=True, help="Without extras."),
-    option(
-        "--group",
-        "groups",
-        multiple=True,
-        metavar="NAME",
-        help="With this dependency group. Repeatable.  [default: all groups; for requirements and hermeto none]",
-    ),
-    option("--all-groups", is_flag=True, help="With all dependency groups."),
-    option("--no-groups", is_flag=True, help="Without dependency groups."),
-    option(
-        "--target",
-        "targets",
-        multiple=True,
-        metavar="LABEL",
-        help="Only what this target of the lock needs. Repeatable.  [default: all targets]",
-    ),
-    option(
-        "--index-options",
-        is_flag=True,
-        help="Requirements, Hermeto: name the lock's indexes in the file (--index-url).",
+FORMATS = ("pylock", "requirements", "build-constraints", "hermeto", "cyclonedx", "spdx", "json", "dot", "mermaid")
+CONTENT: Section = (
+    "Content",
+    (
+        option("-f", "--format", required=True, choices=FORMATS, help="The format to write."),
+        LOCK,
+        click.option(
+            "--build",
+            envvar="DEEP_LOCK_EXPORT_BUILD",  # DEEP_LOCK_BUILD is an option of `fetch`
+            metavar="NAME[==VERSION]",
+            default="",
+            help="One build environment instead of the run time: of this sdist, or of the project. For pylock and"
+            " requirements.",
+        ),
+        flag("--per-sdist", text="Build constraints: one file for each sdist, even where several could share one."),
+        option(
+            "--extra",
+            "extras",
+            metavar="NAME",
+            repeatable=True,
+            help="Include this extra.",
+            default_text="all extras; for requirements and hermeto none",
+        ),
+        flag("--all-extras", text="Include all extras."),
+        flag("--no-extras", text="Include no extras."),
+        option(
+            "--group",
+            "groups",
+            metavar="NAME",
+            repeatable=True,
+            help="Include this dependency group.",
+            default_text="all groups; for requirements and hermeto none",
+        ),
+        flag("--all-groups", text="Include all dependency groups."),
+        flag("--no-groups", text="Include no dependency groups."),
+        TARGET_LABELS,
+        flag("--index-options", text="Requirements, Hermeto: name the lock's indexes in the file (--index-url)."),
     ),
 )
-WHERE = (
-    option(
-        "-o",
-        "--output",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="File to write.  [default: stdout]",
-    ),
-    option(
-        "-d",
-        "--dest",
-        "folder",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Folder to write into, under the names that the tools expect; it is made if need be.",
+DESTINATION: Section = (
+    "Destination",
+    (
+        option(
+            "-o",
+            "--output",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="File to write.",
+            default_text="stdout",
+        ),
+        option(
+            "-d",
+            "--dest",
+            "folder",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder to write into, with the file names that the tools expect; it is created if it does not exist.",
+        ),
     ),
 )
-SECTIONS: tuple[Section, ...] = (("What is written", WHAT), ("Where to", WHERE), ("What is said", OUTPUT))
 
 
-@sectioned("export", SECTIONS, help=HELP, epilog=EPILOG, short_help="Write deep.lock in other tools' forms.")
-@click.pass_obj
+@sectioned(
+    "export", CONTENT, DESTINATION, help=HELP, epilog=EPILOG, short_help="Write deep.lock in other tools' formats."
+)
 def export_command(session: Session, /, **values: Any) -> None:
-    """Turn flags into what `exporting` takes, and write what it makes."""
-    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
-    if values["output"] is not None and values["folder"] is not None:
+    """Export a lock."""
+    output, folder = values["output"], values["folder"]
+    if output is not None and folder is not None:
         raise UsageError("-o and -d do not go together")
-    if values["output"] is not None and values["output"].resolve() == values["lock"].resolve():
-        raise UsageError(f"{values['output']}: is the lock itself", hint="name another file: -o FILE")
-    flags = ExportOptions(
-        lock=values["lock"],
-        format=values["format"],
-        extras=_named(values, "extras", "extra"),
-        groups=_named(values, "groups", "group"),
-        targets=values["targets"],
-        build=values["build"],
-        per_sdist=values["per_sdist"],
-        index_options=values["index_options"],
-        output=values["output"],
-        folder=values["folder"],
-    )
+    if output is not None and output.resolve() == values["lock"].resolve():
+        raise UsageError(f"{output}: is the lock itself", hint="name another file: -o FILE")
+    extras, groups = _selected(values, "extras", "extra"), _selected(values, "groups", "group")
+    options = pick(ExportOptions, values, extras=extras, groups=groups)
     with session.reporting() as reporter:
-        exported = export.export(flags, reporter)
-    _write(session, exported, values["output"], values["folder"])
+        exported = export.export(options, reporter)
+    _write(session, exported.files, output, folder)
     for text in exported.unsupported:
         session.printer.info(f"not exported: {text}")
     session.printer.info(f"use: {exported.usage}")
 
 
-def _named(values: dict[str, Any], key: str, one: str) -> tuple[str, ...] | Literal["all"] | None:
-    """Return the names that were asked for; None where nothing was said."""
-    said = [flag for flag in (f"all_{key}", f"no_{key}") if values[flag]] + ([one] if values[key] else [])
-    if len(said) > 1:
-        raise UsageError(" and ".join(f"--{flag.replace('_', '-')}" for flag in said) + " do not go together")
+def _selected(values: dict[str, Any], key: str, one: str) -> tuple[str, ...] | Literal["all"] | None:
+    """Return the selected names; None where no option selects any."""
+    selecting = [name for name in (f"all_{key}", f"no_{key}") if values[name]] + ([one] if values[key] else [])
+    if len(selecting) > 1:
+        raise UsageError(" and ".join(f"--{name.replace('_', '-')}" for name in selecting) + " do not go together")
     if values[f"all_{key}"]:
         return "all"
     return () if values[f"no_{key}"] else values[key] or None
 
 
-def _write(session: Session, exported: Exported, output: Path | None, folder: Path | None) -> None:
-    """Write the files, each atomically. Raises UsageError."""
-    if folder is None and len(exported.files) > 1:
-        names = ", ".join(name for name, _ in exported.files)
-        raise UsageError(f"this export is {len(exported.files)} files: {names}", hint="name a folder: -d DIR")
+def _write(session: Session, files: Sequence[tuple[str, str]], output: Path | None, folder: Path | None) -> None:
+    """Write the files (name and text), each atomically. Raises UsageError."""
+    if folder is None and len(files) > 1:
+        names = ", ".join(name for name, _ in files)
+        raise UsageError(f"this export has {len(files)} files: {names}", hint="name a folder: -d DIR")
     if folder is None and output is None:
-        session.printer.data(exported.files[0][1])
+        session.printer.data(files[0][1])
         return
-    places = [(folder / name if folder else output, text) for name, text in exported.files]
     try:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        for place, text in places:
-            if place is not None:
-                write_atomically(place, text.encode())
+        for name, text in files:
+            write_atomically(folder / name if folder is not None else output or Path(name), text.encode())
     except OSError as error:
         raise UsageError(f"{folder or output}: cannot be written: {error.strerror or error}") from None

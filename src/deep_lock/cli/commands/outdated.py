@@ -1,4 +1,4 @@
-"""`deep-lock outdated`: a lock in; what has newer releases out, by environment."""
+"""`deep-lock outdated`: show which versions of a lock have newer ones, by environment."""
 
 from __future__ import annotations
 
@@ -6,51 +6,58 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.context import Session, with_verbosity
-from deep_lock.cli.options import NETWORK, OUTPUT, OUTPUT_FORMAT, THE_LOCK, Section, option, sectioned
+from deep_lock.cli.options import LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, pick, sectioned
+from deep_lock.cli.session import Session
 from deep_lock.config.options import NetworkOptions, VerifyOptions
-from deep_lock.operations import outdated as outdated_module
-from deep_lock.reports import outdated
+from deep_lock.operations import outdated
+from deep_lock.reports import outdated as report
 
 FOUND = 1
 HELP = """\
-Say which releases of a lock have newer ones: at run time, and in each build environment by itself.
+Show which packages of a lock have newer versions: at run time, and in each build environment by itself.
 
-The lock's own rules hold (pre-releases, exclude-newer, binaries). Nothing is resolved: what others ask for may keep a newer
-release out. To move one: deep-lock lock -P NAME==VERSION.
+The lock's own settings apply (pre-releases, exclude-newer, binaries). Nothing is resolved: requirements of other packages may
+exclude a newer version. To upgrade one: deep-lock lock -P NAME==VERSION.
 
 \b
   deep-lock outdated
   deep-lock outdated --build                only build environments
-  deep-lock outdated --output-format json   for bots: with the command that moves each
+  deep-lock outdated --output-format json   for bots: with the command that upgrades each
 """
-EPILOG = "Each option is also DEEP_LOCK_ and its long name. Exit codes: 0; with --exit-code 1 where something is outdated; 3 index trouble."
-WHAT = (
-    THE_LOCK,
-    option("--runtime", is_flag=True, help="Only what is installed at run time."),
-    option("--build", is_flag=True, help="Only build environments. With --runtime: both."),
-    option("--exit-code", is_flag=True, help="End with 1 where something is outdated."),
-    OUTPUT_FORMAT,
+EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0; with --exit-code 1 if a package is outdated; 3
+index failure.
+"""
+PACKAGES: Section = (
+    "Packages",
+    (
+        LOCK,
+        flag("--runtime", text="Only what is installed at run time."),
+        flag("--build", text="Only build environments. With --runtime: both."),
+        flag("--exit-code", text="Exit with 1 if a package is outdated."),
+    ),
 )
-SECTIONS: tuple[Section, ...] = (("What is told", WHAT), ("Indexes and network", NETWORK), ("What is said", OUTPUT))
 
 
-@sectioned("outdated", SECTIONS, help=HELP, epilog=EPILOG, short_help="Say what has newer releases.")
-@click.pass_obj
+@sectioned(
+    "outdated",
+    PACKAGES,
+    NETWORK,
+    output=(OUTPUT_FORMAT,),
+    help=HELP,
+    epilog=EPILOG,
+    short_help="Show which packages have newer versions.",
+)
 def outdated_command(session: Session, /, **values: Any) -> None:
-    """Ask, and write the table."""
-    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
-    flags = VerifyOptions(
-        lock=values["lock"],
-        network=NetworkOptions(**{name: values[name] for name in NetworkOptions.__struct_fields__ if name in values}),
-        surroundings=session.surroundings,
-    )
+    """Compare the lock with its indexes, and write a table."""
+    options = pick(VerifyOptions, values, network=pick(NetworkOptions, values), context=session.context)
     with session.reporting() as reporter:
-        found = outdated_module.outdated(flags, reporter)
+        found = outdated.outdated(options, reporter)
     both = values["runtime"] == values["build"]
     rows = [own for own in found if both or values[own.scope]]
-    written = outdated.outdated_json(rows) if values["output_format"] == "json" else outdated.outdated_text(rows)
-    session.printer.data(written)
-    session.printer.info(outdated.outdated_count(rows))
+    session.printer.data(
+        report.outdated_json(rows) if values["output_format"] == "json" else report.outdated_text(rows)
+    )
+    session.printer.info(report.outdated_count(rows))
     if rows and values["exit_code"]:
         raise click.exceptions.Exit(FOUND)

@@ -1,95 +1,73 @@
-"""`deep-lock policy`: what a lock has that the project does not want, a line each on stdout."""
+"""`deep-lock policy`: check a lock against the project's policy, with a line for each finding on stdout."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import click
-
-from deep_lock.cli.context import Session, with_verbosity
-from deep_lock.cli.options import FILE, OUTPUT, Section, option, sectioned
+from deep_lock.cli.options import FILE, LOCK, Section, flag, option, pick, sectioned
+from deep_lock.cli.session import Session
 from deep_lock.config.options import PolicyOptions
 from deep_lock.errors import PolicyBroken
 from deep_lock.operations import policy
 from deep_lock.reports import findings
 
-if TYPE_CHECKING:
-    from deep_lock.operations.policy import PolicyResult
-
-
 HELP = """\
-Hold deep.lock against the rules of [tool.deep-lock.policy], and against those that every lock should keep.
+Check deep.lock against the rules of [tool.deep-lock.policy]; without a policy, against the default rules.
 
-Nothing is resolved and no index is asked. Each finding is a line on stdout. An error ends with exit code 1; what is a
-finding, and no error, does so with --strict. Without a policy the default rules hold.
+Nothing is resolved and no request is made. Each finding is a line on stdout. An error ends with exit code 1; with --strict
+a finding does so too.
 
 \b
   deep-lock policy                                       the lock in this folder
-  deep-lock policy --against main.lock                   also what is new against an earlier lock
+  deep-lock policy --against main.lock                   also what is new since an earlier lock
   deep-lock policy --policy company.toml --strict        the rules of another file
   deep-lock policy --output-format github                as annotations of GitHub Actions
 """
-EPILOG = "Each option is also DEEP_LOCK_ and its long name. Exit code 2: a lock or a policy that cannot be read."
-FORMATS = ("text", "json", "github")
-LOUD = {False: ("error",), True: ("error", "finding")}
+EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: a lock or a policy that cannot be read.
+"""
+FAILING = {False: ("error",), True: ("error", "finding")}
 """Severities that end with 1, by --strict."""
 
-WHAT = (
-    option(
-        "--lock",
-        type=FILE,
-        default=Path("deep.lock"),
-        show_default="deep.lock in the current folder",
-        help="The lock to look at.",
+RULES: Section = (
+    "Lock and rules",
+    (
+        LOCK,
+        option("--against", type=FILE, metavar="FILE", help="The previous lock: rules about what is new apply too."),
+        option(
+            "--policy",
+            type=FILE,
+            metavar="FILE",
+            help="A TOML file with the keys of [tool.deep-lock.policy] at its top.",
+            default_text="deep-lock.toml or pyproject.toml next to the lock",
+        ),
+        flag("--strict", text="Exit with 1 for findings too, not only for errors."),
     ),
-    option("--against", type=FILE, metavar="FILE", help="The lock of before: rules about what is new hold too."),
-    option(
-        "--policy",
-        type=FILE,
-        metavar="FILE",
-        help="A TOML file with the keys of [tool.deep-lock.policy] at its top."
-        "  [default: deep-lock.toml or pyproject.toml beside the lock]",
-    ),
-    option("--strict", is_flag=True, help="Exit code 1 for findings too, not for errors only."),
 )
-SAID = (
-    option(
-        "--output-format",
-        type=click.Choice(FORMATS),
-        default="text",
-        show_default=True,
-        help="Lines for people, one JSON document, or annotations of GitHub Actions.",
-    ),
-    *OUTPUT,
+FORMAT = option(
+    "--output-format",
+    default="text",
+    show_default=True,
+    choices=("text", "json", "github"),
+    help="Lines for people, one JSON document, or annotations of GitHub Actions.",
 )
-SECTIONS: tuple[Section, ...] = (("What is looked at", WHAT), ("What is said", SAID))
 
 
-@sectioned("policy", SECTIONS, help=HELP, epilog=EPILOG, short_help="Hold deep.lock against rules.")
-@click.pass_obj
+@sectioned("policy", RULES, output=(FORMAT,), help=HELP, epilog=EPILOG, short_help="Check deep.lock against a policy.")
 def policy_command(session: Session, /, **values: Any) -> None:
-    """Turn flags into what `policing` takes, and its findings into lines."""
-    session = with_verbosity(session, quiet=values["quiet"], verbose=values["verbose"])
-    flags = PolicyOptions(
-        lock=values["lock"], policy=values["policy"], against=values["against"], now=session.surroundings.now
-    )
+    """Check the policy, and write the findings."""
     with session.reporting() as reporter:
-        result = policy.check_policy(flags, reporter)
-    session.printer.data(_written(result, values["output_format"], values["lock"]))
+        result = policy.check_policy(pick(PolicyOptions, values, now=session.context.now), reporter)
+    session.printer.data(_text(result, values["output_format"], values["lock"]))
     name, counts = values["lock"].name, findings.counts(result.findings)
-    if any(finding.severity in LOUD[values["strict"]] for finding in result.findings):
-        raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=_hint(result))
+    if any(finding.severity in FAILING[values["strict"]] for finding in result.findings):
+        hints = {finding.hint for finding in result.findings if finding.severity == "error"}
+        raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=hints.pop() if len(hints) == 1 else "")
     session.printer.info(f"{name} passes the policy: {counts}")
 
 
-def _hint(result: PolicyResult) -> str:
-    """Return what would help, where that is one thing."""
-    hints = {finding.hint for finding in result.findings if finding.severity == "error"}
-    return hints.pop() if len(hints) == 1 else ""
-
-
-def _written(result: PolicyResult, form: str, lock: Path) -> str:
+def _text(result: policy.PolicyResult, form: str, lock: Path) -> str:
     match form:
         case "json":
             return findings.findings_json(result.findings)

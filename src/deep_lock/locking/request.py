@@ -1,0 +1,157 @@
+"""One run's inputs and settings, and the head of the lock that they give."""
+
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from deep_lock.config.options import LockOptions, RunContext
+from deep_lock.events import Reporter, Warned
+from deep_lock.locking import imported_lock, project_build
+from deep_lock.locking.indexes import locked_indexes, locked_links
+from deep_lock.locking.read_inputs import ProjectInputs, lock_path, read_inputs, read_lock, with_dynamic_metadata
+from deep_lock.locking.settings import NO_LIMIT, Settings, read_upgrade, resolve_settings
+from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, OptionValue
+from deep_lock.models.requirement import Requirement
+from deep_lock.project.project import Project
+from deep_lock.sanitize import show
+from deep_lock.targets.factory import read_host
+from deep_lock.targets.markers import environment_marker, environments
+from deep_lock.targets.target import Target
+
+
+class LockRequest(Struct, frozen=True, kw_only=True):
+    """What one run locks."""
+
+    context: RunContext
+    path: Path
+    """Of the lock."""
+    inputs: ProjectInputs
+    previous: Lock | None
+    settings: Settings
+    head: Lock
+    """The lock without its entries: what it is made from."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the lock: its paths are relative to it."""
+        return self.path.parent.resolve()
+
+
+def open_request(options: LockOptions, reporter: Reporter) -> LockRequest:
+    """Read the inputs and the previous lock, and resolve the settings. Raises UserError."""
+    path = lock_path(options.inputs)
+    inputs = read_inputs(options.inputs, reporter)
+    upgrade = read_upgrade(options.upgrade)
+    previous = None if upgrade.everything else read_lock(path, reporter, upgraded=upgrade.packages)
+    if inputs.project.unknown and previous is not None:
+        inputs = with_dynamic_metadata(inputs, project_build.from_lock(inputs.project, previous))
+    if previous is not None and previous.inputs.pinned and inputs.foreign is None:
+        message = (
+            f"was made from {show(', '.join(previous.inputs.sources))}, and this run resolves the project anew:"
+            " deep-lock deepen keeps its pins"
+        )
+        reporter(Warned(code="was-deepened", subject=path.name, message=message))
+    settings = resolve_settings(options, inputs, previous, upgrade=upgrade, host=read_host())
+    return _request(options.context, path, inputs, previous, settings)
+
+
+def with_targets(request: LockRequest, targets: tuple[Target, ...]) -> LockRequest:
+    """Return the request for these targets."""
+    settings = replace(request.settings, targets=targets)
+    return _request(request.context, request.path, request.inputs, request.previous, settings)
+
+
+def with_project(request: LockRequest, project: Project) -> LockRequest:
+    """Return the request with the project as its build backend completes it. Raises UsageError."""
+    inputs = with_dynamic_metadata(request.inputs, project)
+    return _request(request.context, request.path, inputs, request.previous, request.settings)
+
+
+def _request(
+    context: RunContext, path: Path, inputs: ProjectInputs, previous: Lock | None, settings: Settings
+) -> LockRequest:
+    if inputs.foreign is not None:  # its requirements have markers that are exact on the targets
+        scopes = [scope for scope, _ in inputs.scopes]
+        pinned = imported_lock.scope_requirements(inputs.foreign, scopes, settings.targets, inputs.trees)
+        inputs = replace(inputs, scopes=pinned)
+    head = _head(inputs, settings, path.parent.resolve())
+    return LockRequest(context=context, path=path, inputs=inputs, previous=previous, settings=settings, head=head)
+
+
+def _head(inputs: ProjectInputs, settings: Settings, folder: Path) -> Lock:
+    project, targets, indexes = inputs.project, settings.targets, settings.network.indexes
+    extras, groups = (
+        tuple(sorted((scope.name, _texts(own)) for scope, own in inputs.scopes if scope.kind == kind))
+        for kind in ("extra", "group")
+    )
+    base = tuple(requirement for scope, own in inputs.scopes if scope.kind == "base" for requirement in own)
+    system = project.build_system if settings.selection.build_scope != "none" else None
+    return Lock(
+        environments=environments(targets, project.requires_python),
+        requires_python=project.requires_python,
+        extras=tuple(name for name, _ in extras),
+        dependency_groups=tuple(name for name, _ in groups),
+        inputs=LockedInputs(
+            sources=inputs.sources,
+            pinned=inputs.foreign is not None,
+            requirements=_texts(base),
+            extras=extras,
+            dependency_groups=groups,
+            constraints=_texts(inputs.constraints),
+            overrides=_texts(inputs.overrides),
+            build_constraints=_texts(inputs.build_constraints),
+            extra_build_requires=tuple((name, _texts(own)) for name, own in settings.extra_build_requires.items()),
+            config_settings=tuple(settings.config_settings.items()),
+            build_requires=tuple(sorted(set(system.requires))) if system is not None else None,
+            trees=inputs.trees.inputs(requirement for _, own in inputs.scopes for requirement in own),
+        ),
+        options=_locked_options(settings, locked_links(indexes, folder)),
+        indexes=locked_indexes(indexes),
+        targets=tuple(
+            LockedTarget(
+                name=target.label,
+                marker=environment_marker(target, targets),
+                python=target.python,
+                platform=target.platform,
+            )
+            for target in targets
+        ),
+    )
+
+
+def _texts(requirements: tuple[Requirement, ...]) -> tuple[str, ...]:
+    return tuple(sorted({str(requirement) for requirement in requirements}))
+
+
+def _locked_options(settings: Settings, links: tuple[str, ...]) -> tuple[tuple[str, OptionValue], ...]:
+    """Return the settings that change the result, sorted by key: where one changes, the lock is stale."""
+    selection = settings.selection
+    options: dict[str, OptionValue] = {
+        "build-scope": selection.build_scope,
+        "prereleases": selection.prereleases,
+        "resolution": selection.resolution,
+    }
+    if selection.exclude_newer is not None:
+        options["exclude-newer"] = selection.exclude_newer
+    if selection.exclude_newer_package:
+        options["exclude-newer-package"] = tuple(
+            f"{name}={NO_LIMIT if limit is None else limit.isoformat()}"
+            for name, limit in selection.exclude_newer_package
+        )
+    for key, names in (
+        ("no-binary", selection.no_binary),
+        ("only-binary", selection.only_binary),
+        ("allow-wheel", selection.allow_wheel),
+        ("prerelease-names", selection.prerelease_names),
+        ("find-links", frozenset(links)),
+    ):
+        if names:
+            options[key] = tuple(sorted(names))
+    if settings.fork_strategy != "newest":
+        options["fork-strategy"] = settings.fork_strategy
+    if settings.build_resolution != "shared":
+        options["build-resolution"] = settings.build_resolution
+    if settings.files == "all":
+        options["files"] = settings.files
+    return tuple(sorted(options.items()))
