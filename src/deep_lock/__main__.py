@@ -7,7 +7,7 @@ import os
 import sys
 
 if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()} and __name__ == "__main__":  # noqa: PTH109 - pathlib is not imported before this
-    # python -m puts the current folder first: no file of a stranger's checkout may be imported from here on
+    # python -m puts the current folder first: from here on no file of the current folder may be imported
     del sys.path[0]
 
 import atexit

@@ -117,7 +117,7 @@ def _project_extras(project: str | None, source: str) -> frozenset[str]:
     """Return the names of the project's extras: the lock has them among the groups."""
     if project is None:
         return frozenset()
-    tables: dict[str, Any] = read_toml(project, f"pyproject.toml beside {source}", LockInvalid)[0]
+    tables: dict[str, Any] = read_toml(project, f"pyproject.toml next to {source}", LockInvalid)[0]
     own = tables.get("project")
     optional = own.get("optional-dependencies") if isinstance(own, dict) else None
     return frozenset(map(canonicalize_name, optional)) if isinstance(optional, dict) else frozenset()

@@ -184,7 +184,7 @@ def _required_project(project: str | None, version: str, source: str) -> PoetryP
     if project is None:
         raise LockInvalid(
             f"{source}: a lock of version {version} does not say what the project requires",
-            hint="Put the pyproject.toml beside it that it was made for, or run poetry lock with Poetry 2.",
+            hint="Put the pyproject.toml that it was made for next to it, or run poetry lock with Poetry 2.",
         )
     return read_poetry_project(project)
 

@@ -33,7 +33,7 @@ def read_poetry_project(text: str) -> PoetryProject:
     if "dependencies" not in table:
         raise ProjectInvalid(
             f"{_SOURCE}: has no [tool.poetry.dependencies], from which a lock of this version was made",
-            hint="Put the pyproject.toml beside the lock that it was made for, or run poetry lock with Poetry 2.",
+            hint="Put the pyproject.toml that the lock was made for next to it, or run poetry lock with Poetry 2.",
         )
     faults = Faults(_SOURCE, ProjectInvalid)
     poetry = read_poetry(_without_indexes(table), lines, faults)
@@ -52,7 +52,7 @@ def direct_requirements(text: str) -> dict[NormalizedName, frozenset[NormalizedN
         for requirement in (*_standard(document), *_poetrys(_table(_table(document, "tool"), "poetry"))):
             found[requirement.name] = found.get(requirement.name, frozenset()) | requirement.extras
     except DeepLockError:
-        # it only tells direct from transitive here: Poetry itself checks the file
+        # here it only distinguishes direct from transitive dependencies: Poetry itself checks the file
         return {}
     return found
 

@@ -224,7 +224,7 @@ def _distinct(pins: list[ForeignPin]) -> list[ForeignPin]:
         if (first.version, first.url) != (pin.version, pin.url):
             raise LockInvalid(
                 f"{pin.origin}: {pin.name} is pinned a second time, otherwise than at {first.origin}",
-                hint="Two pins of one project need markers that tell where each is installed.",
+                hint="Two pins of one project need markers that say where each is installed.",
             )
     return list(kept.values())
 

@@ -40,7 +40,7 @@ class Pages:
         return self._pages.get((source.name, name), lambda: self._reported(self._load(source, name)))
 
     def is_at_hand(self, source: IndexSource, name: NormalizedName) -> bool:
-        """Whether page() would need no network, as far as a look at the cache can tell."""
+        """Whether page() needs no request, by what the cache holds now."""
         if self._pages.has((source.name, name)):
             return True
         return not self._settings.must_refresh(name) and self._cache.is_fresh(

@@ -102,7 +102,7 @@ def _with_dynamic_metadata(
             hint="write them in the file; deep-lock doctor shows why the backend cannot run",
         )
     reporter(
-        Warned(code="project-not-asked", subject=project.source, message=f"{message}: taken from the previous lock")
+        Warned(code="project-metadata-kept", subject=project.source, message=f"{message}: taken from the previous lock")
     )
     return request
 

@@ -1,6 +1,6 @@
 """Attempts what a hostile hook would, before the sandbox is used for one. Prints which attempts succeeded.
 
-A program of its own, as `confine.py` is. Arguments: a file to read, a file to write, a file to give everybody access to, a
+A separate program, as `confine.py` is. Arguments: a file to read, a file to write, a file to make accessible to all users, a
 process to signal, and bytes of memory over the limit. Each attempt is harmless where it succeeds.
 """
 

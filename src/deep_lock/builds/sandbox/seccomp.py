@@ -44,7 +44,7 @@ class _When(Struct, frozen=True):
 
 _NOTIFIED = "chmod fchmod fchmodat fchmodat2 utimensat"
 _PRETENDED = (
-    # Landlock covers none of these, nor those above: a hook could give everybody access to ~/.ssh.
+    # Landlock covers none of these, nor those above: a hook could make ~/.ssh accessible to all users.
     "chown fchown lchown fchownat utime utimes futimesat "
     # One session and one process group for all processes of a hook: one signal ends them all.
     "setsid setpgid"
