@@ -7,6 +7,7 @@ import contract see an ordinary import.
 
 import importlib
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 _names: list[str] = []
@@ -39,6 +40,18 @@ def load_at_first_use(package: str, *modules: str, in_load_all: bool = True) -> 
             _names.append(name)
 
 
+def names_at_first_use(modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+    """Return a ``__getattr__`` (PEP 562) for a package that exports names of these modules: they load at first use."""
+    module_of = {name: module for module, names in modules.items() for name in names}
+
+    def __getattr__(name: str) -> Any:  # noqa: N807 - the caller's own
+        if name not in module_of:
+            raise AttributeError(f"module has no attribute {name!r}")
+        return getattr(importlib.import_module(module_of[name]), name)
+
+    return __getattr__
+
+
 def load_all() -> None:
     """Load every module that was named so far, and those that they name, before untrusted code runs."""
     done = 0
@@ -63,6 +76,7 @@ __all__ = [
     "ipaddress",
     "load_all",
     "load_at_first_use",
+    "names_at_first_use",
     "shutil",
     "socket",
     "tempfile",

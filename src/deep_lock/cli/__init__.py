@@ -2,7 +2,7 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["main"]
+__all__ = ["main", "session"]
 
 load_at_first_use(__name__, "user_folders")
 load_at_first_use(__name__, "main", "progress", in_load_all=False)

@@ -5,7 +5,6 @@ from types import MappingProxyType
 
 import click
 
-from deep_lock import __version__
 from deep_lock.cli.commands import (
     cache,
     deepen,
@@ -90,7 +89,7 @@ EPILOG = "Each option of a command can be set by the variable DEEP_LOCK_<LONG NA
     help=HELP,
     epilog=EPILOG,
 )
-@click.version_option(__version__, prog_name="deep-lock")
+@click.version_option(package_name="deep-lock", prog_name="deep-lock")
 @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and errors.")
 @click.option("-v", "--verbose", count=True, help="Show more; -vv shows the traceback of an error.")
 @click.option(

@@ -62,17 +62,22 @@ def open_session(*, verbosity: int, color: str, show_progress: bool) -> Session:
     unused = [name for name in FOREIGN_INDEX_SETTINGS if environ.get(name)]
     if unused:
         printer.info(f"note: {', '.join(unused)} set and not used, unless --index-from names their tool", level=1)
+    return Session(
+        printer=printer,
+        context=read_context(),
+        progress=show_progress and verbosity >= 0 and _is_live(environ),
+    )
+
+
+def read_context() -> RunContext:
+    """Read the environment, the clock and the user's folders."""
+    environ = dict(os.environ)
     own_cache = environ.get("DEEP_LOCK_CACHE_DIR")
-    context = RunContext(
+    return RunContext(
         cache_folder=Path(own_cache) if own_cache else user_folders.cache_folder(),
         now=datetime.now(UTC),
         environ=environ,
         home=Path.home(),
-    )
-    return Session(
-        printer=printer,
-        context=context,
-        progress=show_progress and verbosity >= 0 and _is_live(environ),
     )
 
 

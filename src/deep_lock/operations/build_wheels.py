@@ -93,7 +93,11 @@ def digests(site: Site) -> Mapping[Key, str]:
             f"epoch {_epoch(site, taken)}",
             f"confined {site.machine.is_confined(canonicalize_name(taken.entry.name))}",
             f"folder {taken.subdirectory}",
-            *([f"config-settings {msgspec.json.encode(taken.config_settings).decode()}"] if taken.config_settings else []),
+            *(
+                [f"config-settings {msgspec.json.encode(taken.config_settings).decode()}"]
+                if taken.config_settings
+                else []
+            ),
             *sorted(f"{' '.join(own)} {found[own]}" for own in taken.needed),
         ]
         found[key] = sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,94 @@
+"""The functions of the public API, which `deep_lock` exports. docs/api.md has examples.
+
+They read the environment (credentials of indexes, the cache folder) and the clock as the command line does. Options that
+are not parameters come from ``[tool.deep-lock]`` of the project. Every error is a `DeepLockError`.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from deep_lock.cli.session import read_context
+from deep_lock.config.options import (
+    HookOptions,
+    Hooks,
+    InputOptions,
+    LockOptions,
+    NetworkOptions,
+    ResolveOptions,
+    UpgradeOptions,
+)
+from deep_lock.errors import LockInvalid, UsageError
+from deep_lock.events import Reporter, silent
+from deep_lock.files import write_atomically
+from deep_lock.lockfile import rewrite
+from deep_lock.lockfile.invariants import broken_invariants
+from deep_lock.locking import lock as locking
+from deep_lock.locking.read_inputs import require_lock
+from deep_lock.models.lock import Lock
+
+
+def lock(
+    project: str | Path = ".",
+    *,
+    upgrade: bool | Iterable[str] = False,
+    python_versions: Iterable[str] = (),
+    platforms: Iterable[str] = (),
+    hooks: Hooks | None = None,
+    default_index: str | None = None,
+    offline: bool = False,
+    refresh: bool = False,
+    reporter: Reporter = silent,
+) -> Lock:
+    """Resolve a project to full depth and return its lock, as ``deep-lock lock`` does. Nothing is written.
+
+    ``project`` is the folder of the project. Pins of its ``deep.lock`` are kept where they still fit. ``upgrade`` is True for
+    new versions of all packages, or "NAME" and "NAME==VERSION" for some. ``python_versions`` and ``platforms`` are targets,
+    as "3.12" and "x86_64-manylinux_2_28". ``hooks`` says whether build hooks may run: "static" (none), "sandbox", "trust".
+    ``refresh`` requests project pages again; without it they are cached for at most ten minutes. ``reporter``
+    receives warnings and progress (`deep_lock.events`), from worker threads too.
+
+    Raises UserError (inputs, options), ActionNeeded (no versions fit), IndexFault (network), SafetyError (hashes, archives).
+    """
+    upgrades = UpgradeOptions(everything=upgrade) if isinstance(upgrade, bool) else UpgradeOptions(packages=(*upgrade,))
+    options = LockOptions(
+        inputs=InputOptions(folder=Path(project)),
+        resolve=ResolveOptions(pythons=(*python_versions,), platforms=(*platforms,)),
+        hooks=HookOptions(hooks=hooks),
+        upgrade=upgrades,
+        network=NetworkOptions(default_index=default_index, offline=offline, refresh=refresh),
+        context=read_context(),
+    )
+    return locking.lock(options, reporter).lock
+
+
+def check(project: str | Path = ".") -> tuple[str, ...]:
+    """Return why the ``deep.lock`` of a project is stale, one sentence each; empty where it is up to date.
+
+    This is ``deep-lock lock --check``: no request is made.
+
+    Raises UserError, and PolicyBroken where the lock is up to date and breaks the policy of the project.
+    """
+    options = LockOptions(inputs=InputOptions(folder=Path(project)), context=read_context())
+    return locking.check_lock(options)[1]
+
+
+def read_lock(path: str | Path) -> Lock:
+    """Read a ``deep.lock``. Raises LockInvalid where it is missing or has a wrong value."""
+    return require_lock(Path(path), silent)
+
+
+def write_lock(lock: Lock, path: str | Path) -> None:
+    """Write a lock in its canonical form. The same records give the same bytes.
+
+    The text is read back and compared before it replaces the file, and the replacement is atomic.
+
+    Raises LockInvalid where the records do not agree with each other, UsageError where the file cannot be written.
+    """
+    faults = broken_invariants(lock)
+    if faults:
+        raise LockInvalid(f"{path}: not written: the lock contradicts itself:\n  " + "\n  ".join(faults))
+    text = rewrite.checked_text(lock)
+    try:
+        write_atomically(Path(path), text.encode())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
