@@ -230,7 +230,7 @@ def _distinct(pins: list[ForeignPin]) -> list[ForeignPin]:
 
 
 def _kind(found: RequirementsFile, comments: _Comments) -> ForeignKind:
-    """Tell what `pip freeze` writes, a list and nothing else, from what a resolver or a person wrote."""
+    """Whether `pip freeze` wrote this file: a list of pins and nothing else."""
     is_plain = (
         not found.hashes
         and len(found.files) == 1
