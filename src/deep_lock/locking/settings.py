@@ -22,7 +22,7 @@ from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.models.build_system import ConfigSettings
 from deep_lock.models.lock import Lock
 from deep_lock.models.policy import Policy
-from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.requirement import Origin, Requirement, parse_requirement
 from deep_lock.models.resolution import ALL, Selection
 from deep_lock.targets.factory import DEFAULT_PLATFORMS, HOST, HostFacts, default_pythons, make_target
 from deep_lock.targets.target import Target
@@ -71,7 +71,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 def read_upgrade(options: UpgradeOptions) -> Upgrade:
     """Parse what -P names. Raises RequirementInvalid, and UsageError for a project with two versions."""
     packages: dict[NormalizedName, Requirement] = {}
-    for requirement in map(parse_requirement, options.packages):
+    for text in options.packages:
+        requirement = parse_requirement(text, Origin(source="-P"))
         known = packages.setdefault(requirement.name, requirement)
         if known.specifier != requirement.specifier:
             raise UsageError(f"-P names {requirement.name} twice, as {known} and as {requirement}")
