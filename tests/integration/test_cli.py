@@ -52,13 +52,13 @@ def test_help_is_data(arguments: list[str], text: str, capfd: pytest.CaptureFixt
         (["lock", "--nope"], "No such option"),
         (["lock", "--resolution", "newest"], "'newest' is not one of"),
         (["lock", "--project", "nowhere"], "nowhere"),
-        (["lock", "--all-extras", "--extra", "x"], "--all-extras and --extra do not go together"),
+        (["lock", "--all-extras", "--extra", "x"], "--all-extras and --extra cannot be used together"),
         (["lock", "--python-version", "2.7"], "'2.7' is not a Python version"),
         (["lock", "--platform", "amiga"], "amiga"),
         (["lock", "--exclude-newer", "yesterday"], "yesterday"),
         (["lock", "--group", "nope"], "has no dependency group 'nope'"),
-        (["lock", "--script", "pyproject.toml", "-r", "pyproject.toml"], "do not go together"),
-        (["lock", "--no-index", "--default-index", "https://index.example/simple/"], "--no-index does not go together"),
+        (["lock", "--script", "pyproject.toml", "-r", "pyproject.toml"], "cannot be used together"),
+        (["lock", "--no-index", "--default-index", "https://index.example/simple/"], "--no-index cannot be used with"),
     ],
 )
 def test_wrong_usage_is_2(

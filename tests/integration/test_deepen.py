@@ -176,7 +176,7 @@ def test_from_stands_alone(deepening: Deepening) -> None:
     lock, more = str(deepening.bench.folder / "pylock.toml"), str(deepening.bench.folder / "in.txt")
     ended = deepening.bench.lock("--from", lock, "-r", more)
     assert ended.code == 2
-    assert "--from does not go together with" in ended.stderr
+    assert "--from cannot be used with" in ended.stderr
 
 
 def test_only_the_extras_that_are_asked_for(deepening: Deepening) -> None:
@@ -263,7 +263,7 @@ def test_what_its_own_pins_do_not_meet_is_told(deepening: Deepening) -> None:
     deepening.write(HEAD + APP + NATIVE)
     code, told, _ = deepening.deepen()
     assert code == 0, told
-    assert "app-lib 1.0: requires shared; is not there in pylock.toml" in told
+    assert "app-lib 1.0: requires shared; pylock.toml does not contain it" in told
     assert _pins(deepening.lock) == ["app-lib==1.0", "native==1.0"], "nothing is added to the run time"
     assert "does not state what builds native 1.0" in told
 
@@ -272,7 +272,7 @@ def test_a_pin_without_a_hash_is_told(deepening: Deepening) -> None:
     deepening.write("app-lib==1.0\nnative==1.0\nshared==2.0\n", "requirements.txt")
     code, told, _ = deepening.deepen(name="requirements.txt")
     assert code == 0, told
-    assert "gives no sha256 of app-lib 1.0, native 1.0, shared 2.0" in told
+    assert "has no sha256 for app-lib 1.0, native 1.0, shared 2.0" in told
 
 
 # -- later runs

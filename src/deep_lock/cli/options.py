@@ -225,7 +225,7 @@ SCOPES = (
     option(
         "--extra", "extras", metavar="NAME", repeatable=True, help="Lock only this extra.", default_text="all extras"
     ),
-    flag("--all-extras", text="Lock all extras (the default). Not together with --extra."),
+    flag("--all-extras", text="Lock all extras (the default). Cannot be used with --extra."),
     option(
         "--group",
         "groups",
@@ -283,14 +283,14 @@ INPUTS: Section = (
     ),
 )
 TARGETS: Section = (
-    "Targets (each is a Python on a platform)",
+    "Targets (each is a Python version on a platform)",
     (
         option(
             "--python-version",
             "pythons",
             metavar="X.Y",
             repeatable=True,
-            help="A Python to lock for: 3.13, 3.13t (free-threaded), 3.12.4, or 'host' for the running one.",
+            help="A Python version to lock for: 3.13, 3.13t (free-threaded), 3.12.4, or 'host' for the running one.",
             default_text="each maintained CPython that requires-python admits",
         ),
         option(
@@ -304,7 +304,7 @@ TARGETS: Section = (
         option(
             "--fork-strategy",
             choices=("newest", "fewest"),
-            help="Where versions could differ between Pythons: the newest version for each, or the fewest versions over all.",
+            help="If the newest versions differ between Python versions: lock the newest for each, or the fewest versions in total.",
             default_text="newest",
         ),
     ),
@@ -378,13 +378,13 @@ BUILDS: Section = (
 UPGRADING: Section = (
     "Upgrading",
     (
-        flag("-U", "--upgrade", text="Ignore existing pins and default targets; upgrade everything."),
+        flag("-U", "--upgrade", text="Ignore all existing pins and upgrade them; renew the default targets, too."),
         option(
             "-P",
             "--upgrade-package",
             metavar="NAME[==V]",
             repeatable=True,
-            help="Upgrade one project, to version V if given, in build environments too.",
+            help="Upgrade one project, to version V if it is stated, in build environments too.",
         ),
         option(
             "--in-build",
@@ -396,7 +396,7 @@ UPGRADING: Section = (
         option(
             "--upgrade-from",
             type=FILE,
-            help="Upgrade what a JSON document of deep-lock outdated lists, as with -P; a bot may shorten the list.",
+            help="Upgrade the packages in a JSON document of deep-lock outdated, as with -P. Entries may be removed from the document first.",
         ),
         flag("--upgrade-build", text="Ignore the existing pins of build environments."),
     ),

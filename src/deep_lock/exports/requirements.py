@@ -162,7 +162,7 @@ def _folders(view: View, packages: tuple[ExportedPackage, ...]) -> tuple[str, ..
 
 def _unsupported(targets: tuple[Target, ...], packages: tuple[ExportedPackage, ...]) -> Iterator[str]:
     labels = ", ".join(target.label for target in targets)
-    yield f"environments: the markers are right on {labels}; on another platform or Python they mean nothing"
+    yield f"other environments: the markers are valid for {labels} only"
     entries = [package.entry for package in packages]
     if len({entry.index for entry in entries if entry.index is not None}) > 1:
         yield "indexes: which release comes from which index; any file with a right sha256 is accepted"

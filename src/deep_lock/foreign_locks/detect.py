@@ -66,4 +66,4 @@ def _format(text: str, source: str) -> _Format:
     for lock_format, mark in _MARKS:
         if mark.search(text):
             return lock_format
-    raise LockInvalid(f"{source}: is no lock that is known", hint=f"Taken are {_KNOWN}.")
+    raise LockInvalid(f"{source}: is not a lockfile of a known format", hint=f"Known are {_KNOWN}.")

@@ -18,7 +18,7 @@ def foreign_path(inputs: InputOptions, config: Config) -> Path | None:
     """Return the path of the lock to import, if there is one. Raises UsageError."""
     if inputs.script is not None or inputs.requirements:
         if inputs.from_lock is not None:
-            raise UsageError("--from does not go together with --script and -r")
+            raise UsageError("--from cannot be used with --script or -r")
         return None
     if inputs.from_lock is not None:
         return inputs.from_lock

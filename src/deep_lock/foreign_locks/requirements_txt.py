@@ -211,7 +211,7 @@ def _pinned_version(requirement: Requirement, origin: Origin) -> Version:
             pass
     raise LockInvalid(
         f"{origin}: {shown(f'{requirement.name}{requirement.specifier}')} is not pinned",
-        hint="In a file that is a lock each line names one version with ==, or a direct reference (NAME @ URL).",
+        hint="Each line must pin one version with ==, or a direct reference (NAME @ URL).",
     )
 
 

@@ -114,7 +114,7 @@ def builds_on(index: LockIndex, entry: LockedPackage, label: str) -> Iterator[Lo
 
 @lru_cache(maxsize=1024)
 def is_gate(marker: str | None) -> bool:
-    """Whether a marker is that of the build layer, in any spelling."""
+    """Whether a marker is that of packages that only builds need, in any spelling."""
     if marker is None:
         return False
     try:

@@ -207,9 +207,9 @@ def _layer_marks(entry: LockedPackage, *, used: bool) -> Iterator[str]:
     if entry.build_only and not gated:
         yield f"{called(entry)} is marked build-only, but its marker would install it"
     if gated and not entry.build_only:
-        yield f"{called(entry)} has the marker of the build layer, but is not marked build-only"
+        yield f"{called(entry)} has the marker of packages that only builds need, but is not marked build-only"
     if not gated and BUILD_GROUP in (entry.marker or ""):
-        yield f"{called(entry)} has a marker that mixes the build layer with something else"
+        yield f"{called(entry)} has a marker that combines that of packages that only builds need with another one"
     if entry.also_build and (gated or not used):
         yield f"{called(entry)} is marked also-build, but {'is build-only' if gated else 'no build uses it'}"
     if entry.direct and gated:

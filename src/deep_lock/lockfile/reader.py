@@ -113,7 +113,7 @@ def _check_versions(document: dict[str, object], source: str, report: Reporter) 
     if not isinstance(own, dict):
         raise LockInvalid(
             f"{source}: was not written by deep-lock: it has no [tool.deep-lock] table",
-            hint='"deep-lock deepen FILE" takes the lock of another tool and adds the build layer',
+            hint='"deep-lock deepen FILE" reads the lock of another tool and adds the build dependencies',
         )
     found = _convert(own, _Format, source, "tool.deep-lock")
     if found.version > VERSION:

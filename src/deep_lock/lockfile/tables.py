@@ -97,8 +97,10 @@ class Fault(ValueError):
 
 
 def _group_fault(text: str) -> str:
-    """Installers can select a group that is listed: the build layer must never be one."""
-    return f"{BUILD_GROUP!r} is reserved for the build layer, and no group" if text == BUILD_GROUP else name_fault(text)
+    """Installers can select a group that is listed: packages that only builds need must never be in one."""
+    return (
+        f"{BUILD_GROUP!r} is reserved for packages that only builds need" if text == BUILD_GROUP else name_fault(text)
+    )
 
 
 def _moment_fault(moment: datetime) -> str:

@@ -47,7 +47,7 @@ class Network(Struct, frozen=True, kw_only=True):
 def network_settings(options: NetworkOptions, config: Config, folder: Path, context: RunContext) -> NetworkSettings:
     """Return which indexes are used for what. ``folder`` is the project's. Raises ConfigError and UsageError."""
     if options.no_index and (options.default_index or options.indexes):
-        raise UsageError("--no-index does not go together with --default-index or --index")
+        raise UsageError("--no-index cannot be used with --default-index or --index")
     explicit = {setting.name for setting in config.index or () if setting.explicit and not setting.default}
     standard = {setting.name: DEFAULT for setting in config.index or () if setting.default}
     urls = _named_urls(options, config)

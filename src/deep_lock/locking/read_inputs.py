@@ -62,7 +62,7 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     """Read every input that the options name. Raises UserError."""
     own_config = _config_file(options.folder)
     if options.script is not None and options.requirements:
-        raise UsageError("--script and -r do not go together")
+        raise UsageError("--script and -r cannot be used together")
     files = tuple(_requirements_file(path, options.folder) for path in options.requirements)
     names = tuple(shown_path(path, options.folder) for path in options.requirements)
     project = Project(source=names[0]) if names else _read_project(options, own_config)

@@ -243,13 +243,13 @@ def _unmet(lock: ForeignLock, closure: Closure, problems: Iterable[Problem], cat
     found: dict[tuple[str, str], list[str]] = {}
     for problem, (target, resolved) in zip(problems, closure.runtime, strict=True):
         for own in unmet_requirements(problem, resolved, catalog):
-            what = f"requires {own.requirement}" if own.requirement is not None else "has an unreadable requirement"
-            key = (f"{own.pin.name} {own.pin.version}", f"{what}; {show(own.reason)}")
+            if own.requirement is None:
+                message = f"has an unreadable requirement: {show(own.reason)}"
+            else:
+                message = f"requires {own.requirement}; {lock.source} {show(own.reason)}"
+            key = (f"{own.pin.name} {own.pin.version}", message)
             found.setdefault(key, []).append(target.label)
-    return [
-        (subject, f"{message} in {lock.source}, on {_listed(labels)}")
-        for (subject, message), labels in sorted(found.items())
-    ]
+    return [(subject, f"{message} ({_listed(labels)})") for (subject, message), labels in sorted(found.items())]
 
 
 def _without_hash(lock: ForeignLock) -> str:
@@ -258,7 +258,7 @@ def _without_hash(lock: ForeignLock) -> str:
         for pin in lock.pins
         if pin.url is None and not pin.sha256s and not any(file.sha256 for file in pin.files)
     )
-    return f"gives no sha256 of {_listed(bare)}: taken from the index as it is now" if bare else ""
+    return f"has no sha256 for {_listed(bare)}: the index supplied it in this run" if bare else ""
 
 
 def _built(closure: Closure) -> str:

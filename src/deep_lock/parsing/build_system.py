@@ -57,7 +57,9 @@ def _read_backend_path(value: Any, faults: Faults) -> tuple[str, ...]:
         return ()
     for path in paths:
         if not _is_inside(path):
-            faults.add(f"{KEY}.backend-path holds {shown(path)}, which is not a path inside the source tree (PEP 517)")
+            faults.add(
+                f"{KEY}.backend-path contains {shown(path)}, which is not a path inside the source tree (PEP 517)"
+            )
     return tuple(paths)
 
 

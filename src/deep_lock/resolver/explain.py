@@ -45,7 +45,7 @@ def explain(information: Collection[Information], provider: Provider) -> Impossi
         lines += (
             _direct_reasons(urls, requirements, provider) if urls else _release_reasons(name, requirements, provider)
         )
-    head = f"no set of releases fits the {problem.purpose} on {problem.target.label}:"
+    head = f"no set of versions fits the {problem.purpose} on {problem.target.label}:"
     return Impossible(explanation="\n".join([head, *(f"  {line}" for line in lines)]))
 
 

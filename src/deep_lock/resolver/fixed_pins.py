@@ -130,7 +130,7 @@ def _follow(
         for requirement in requirements:
             child = candidates.get(requirement.name)
             if child is None or not satisfies(child, requirement):
-                reason = "is not there" if child is None else f"it is {child.version}"
+                reason = "does not contain it" if child is None else f"has version {child.version}"
                 unmet.append(UnmetRequirement(pin=parent, requirement=requirement, reason=reason))
                 continue
             edges.append(Edge(parent=name, parent_extra=extra or None, child=child.name, requirement=requirement))

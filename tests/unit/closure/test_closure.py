@@ -145,7 +145,7 @@ def test_an_impossible_environment_names_its_chain() -> None:
     with pytest.raises(Unsatisfiable) as caught:
         closed(world, "a")
     assert caught.value.message.split("\n") == [
-        "no set of releases fits the build of b 1.0 on cp312-linux:",
+        "no set of versions fits the build of b 1.0 on cp312-linux:",
         "  b 1.0 [build-system.requires] requires nowhere (any version)",
         "  no configured index has nowhere; if it was published a moment ago, use --refresh",
         "  needed by: runtime -> build of a 1.0 -> build of b 1.0",

@@ -54,5 +54,5 @@ def test_a_lock_is_known_by_name_or_content(source: str, name: str, kind: str) -
 def test_what_is_no_lock_is_refused_with_what_is_taken(text: str) -> None:
     with pytest.raises(LockInvalid) as caught:
         read_foreign(text, "thing", project=None, opener=no_include)
-    assert caught.value.message == "thing: is no lock that is known"
+    assert caught.value.message == "thing: is not a lockfile of a known format"
     assert "uv.lock, poetry.lock, pdm.lock, Pipfile.lock, pylock.toml" in caught.value.hint

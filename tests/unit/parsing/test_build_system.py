@@ -53,7 +53,7 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_backend_path_stays_inside(path: str) -> None:
-    with pytest.raises(ProjectInvalid, match=r"build-system.backend-path holds .* inside the source tree"):
+    with pytest.raises(ProjectInvalid, match=r"build-system.backend-path contains .* inside the source tree"):
         read({"requires": [], "backend-path": ["ok", path]})
 
 

@@ -11,7 +11,7 @@ from deep_lock.models.resolution import Impossible, Problem, Purpose, Resolved, 
 from deep_lock.resolver.resolver import resolve
 from tests.support.worlds import WorldSources, target, wishes
 
-HEAD = "no set of releases fits the runtime on cp312-linux:"
+HEAD = "no set of versions fits the runtime on cp312-linux:"
 YANKED = {"yanked": "a hole", "sdist": False}
 SEVEN: dict[str, Any] = {f"{number}.0": {} for number in range(1, 8)}
 
@@ -99,7 +99,7 @@ def test_a_build_is_called_by_what_is_built() -> None:
         requirements=wishes("a"), target=target(), purpose=Purpose(kind="build", name="tool", version="1.0")
     )
     assert explanation({}, problem) == [
-        "no set of releases fits the build of tool 1.0 on cp312-linux:",
+        "no set of versions fits the build of tool 1.0 on cp312-linux:",
         "  the build of tool 1.0 requires a (any version)",
         "  no configured index has a; if it was published a moment ago, use --refresh",
     ]

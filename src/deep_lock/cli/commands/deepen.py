@@ -1,4 +1,4 @@
-"""`deep-lock deepen FILE`: add the build layer to the lock of another tool."""
+"""`deep-lock deepen FILE`: add the build dependencies to the lock of another tool."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,11 @@ Exit codes: 1 stale, or a target does not support a pin; 2 a lock that cannot be
 
 
 @sectioned(
-    "deepen", *DEEPEN_SECTIONS, help=HELP, epilog=EPILOG, short_help="Add the build layer to another tool's lock."
+    "deepen",
+    *DEEPEN_SECTIONS,
+    help=HELP,
+    epilog=EPILOG,
+    short_help="Add the build dependencies to another tool's lock.",
 )
 @click.argument("file", type=FILE)
 def deepen_command(session: Session, /, *, file: Path, **values: Any) -> None:

@@ -14,7 +14,8 @@ from deep_lock.reports import diff as diff_report
 
 DIFFERS = 1
 HELP = """\
-Show what differs between two locks: first what runs code, changed under its name or comes from elsewhere, then the rest.
+Show what differs between two locks: first new code that runs, changed files and new
+origins, then the rest.
 
 OLD and NEW are files, or git revisions of the lock. Without NEW it is the lock in the work tree; without both, that lock is
 compared with HEAD. A file may be another tool's lock: then its pins are compared. Nothing is resolved.
@@ -38,7 +39,7 @@ COMPARISON: Section = (
             type=click.Path(dir_okay=False, path_type=Path),
             default=Path("deep.lock"),
             show_default="deep.lock in the current folder",
-            help="The lock that the revisions are of.",
+            help="The path of the lock in the git revisions.",
         ),
         flag("--exit-code", text="Exit with 1 if the locks differ, as git diff does."),
     ),

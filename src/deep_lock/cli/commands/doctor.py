@@ -13,7 +13,7 @@ _MEANING = {
 }
 
 
-@click.command("doctor", short_help="Show what this machine can do.")
+@click.command("doctor", short_help="Show whether build hooks can run in a sandbox.")
 @click.pass_obj
 def doctor_command(session: Session) -> None:
     """Show whether build hooks can run in a sandbox on this machine, layer by layer, and where the cache is.

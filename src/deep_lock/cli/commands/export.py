@@ -17,13 +17,13 @@ HELP = """\
 Write the content of deep.lock in a format that another tool reads and enforces.
 
 The lock is read as it is: nothing is resolved and no request is made. One file goes to stdout, or to -o; several go into
-a folder, -d. How to use the result, and what its format cannot hold, is reported on stderr.
+a folder, -d. How to use the result, and what its format cannot contain, is reported on stderr.
 
 \b
   deep-lock export -f pylock -o pylock.toml                a lock that pip and uv install from
   deep-lock export -f requirements -o requirements.txt     the same with --hash, for pip install --require-hashes
   deep-lock export -f build-constraints -d .               the pins of builds, for pip and uv
-  deep-lock export -f dot -o deep-lock.dot                 the build layers as a picture
+  deep-lock export -f dot -o deep-lock.dot                 the levels of builds as a picture
   deep-lock export -f hermeto -d .                         requirements files for builds without a network
 """
 EPILOG = """\
@@ -98,7 +98,7 @@ def export_command(session: Session, /, **values: Any) -> None:
     """Export a lock."""
     output, folder = values["output"], values["folder"]
     if output is not None and folder is not None:
-        raise UsageError("-o and -d do not go together")
+        raise UsageError("-o and -d cannot be used together")
     if output is not None and output.resolve() == values["lock"].resolve():
         raise UsageError(f"{output}: is the lock itself", hint="name another file: -o FILE")
     extras, groups = _selected(values, "extras", "extra"), _selected(values, "groups", "group")
@@ -115,7 +115,7 @@ def _selected(values: dict[str, Any], key: str, one: str) -> tuple[str, ...] | L
     """Return the selected names; None where no option selects any."""
     selecting = [name for name in (f"all_{key}", f"no_{key}") if values[name]] + ([one] if values[key] else [])
     if len(selecting) > 1:
-        raise UsageError(" and ".join(f"--{name.replace('_', '-')}" for name in selecting) + " do not go together")
+        raise UsageError(" and ".join(f"--{name.replace('_', '-')}" for name in selecting) + " cannot be used together")
     if values[f"all_{key}"]:
         return "all"
     return () if values[f"no_{key}"] else values[key] or None

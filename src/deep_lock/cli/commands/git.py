@@ -14,10 +14,10 @@ from deep_lock.operations import git, merge
 
 MISSING = CONFLICT = 1
 SETUP_HELP = """\
-Make git diff and merge the locks of this repository as locks.
+Configure git to show and merge the locks of this repository by package.
 
-Writes two lines into .gitattributes (commit it), and the git configuration of this clone that they name: each hunk of a diff is
-headed by its project, and where two branches changed the same project a merge locks again. Existing lines and settings stay.
+Writes two lines into .gitattributes (commit it), and the git configuration of this clone that they name: the head of
+each hunk of a diff names its project, and if two branches changed the same project, a merge locks again. Existing lines and settings stay.
 
 \b
   deep-lock git-setup
@@ -36,12 +36,16 @@ MODE: Section = (
 
 
 @sectioned(
-    "git-setup", MODE, help=SETUP_HELP, epilog=SETUP_EPILOG, short_help="Make git diff and merge locks as locks."
+    "git-setup",
+    MODE,
+    help=SETUP_HELP,
+    epilog=SETUP_EPILOG,
+    short_help="Configure git to show and merge locks by package.",
 )
 def git_setup_command(session: Session, /, **values: Any) -> None:
     """Write the attributes and the configuration."""
     if values["undo"] and values["check"]:
-        raise UsageError("--undo and --check do not go together")
+        raise UsageError("--undo and --check cannot be used together")
     changed = git.set_up(
         Path.cwd(),
         session.context.environ,

@@ -56,7 +56,7 @@ def lock_command(session: Session, /, **values: Any) -> None:
 def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
     """Make or check a lock. ``again`` is the command that makes it anew."""
     if values["all_extras"] and values["extras"]:
-        raise UsageError("--all-extras and --extra do not go together")
+        raise UsageError("--all-extras and --extra cannot be used together")
     options = LockOptions(
         inputs=pick(InputOptions, values),
         resolve=pick(ResolveOptions, values),
@@ -69,7 +69,7 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
         path, reasons = check_lock(options, existence_only=not values["check"])
         if reasons:
             raise Stale("\n  ".join([f"{path.name} is stale:", *reasons]), hint=f"run {again}")
-        session.printer.info(f"{path.name} is up to date")
+        session.printer.info(f"{path.name} {'is up to date' if values['check'] else 'exists'}")
         return
     with session.reporting() as reporter:
         outcome = lock(options, reporter)

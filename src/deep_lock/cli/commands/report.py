@@ -11,7 +11,7 @@ from deep_lock.files import write_atomically
 from deep_lock.operations import report
 
 HELP = """\
-Write deep.lock as one HTML page: the build layers, why each package is in the lock, hashes, and where code runs.
+Write deep.lock as one HTML page: the levels of builds, why each package is in the lock, hashes, and where code runs.
 
 The page needs no network and no other file. The lock is read as it is: nothing is resolved and no request is made.
 
