@@ -164,3 +164,22 @@ def test_every_package_is_documented() -> None:
     packages = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     documented = {row[0].strip("`").rstrip("/") for row in _rows(_section("architecture.md", "The packages"))[1:]}
     assert documented == {package for package in packages if not package.startswith("__")}
+
+
+def test_the_architecture_page_names_files_that_exist() -> None:
+    named = re.findall(
+        r"`((?:[a-z_]+/)+[a-z_]+\.py|[a-z_]+\.py|docs/[a-z-]+\.md)`", _section("architecture.md", "Where is it?")
+    )
+    roots = {True: ROOT, False: SOURCE}
+    assert len(named) > 20, "the page has changed: change this test, too"
+    assert [name for name in named if not (roots[name.startswith("docs/")] / name).is_file()] == []
+
+
+def test_the_architecture_page_names_modules_that_exist() -> None:
+    (row,) = [row for row in _rows(_section("architecture.md", "The packages")) if row[0] == "`cli/`"]
+    cells = [cell for row in _rows(_section("architecture.md", "Two examples")) for cell in row[1:]]
+    named = [f"cli.{name}" for name in re.findall(r"`([a-z]+)`", row[1])]
+    named += [name for cell in cells for name in re.findall(r"`([a-z_.]+)`", cell)]
+    paths = [SOURCE.joinpath(*name.split(".")) for name in named]
+    assert len(named) > 15, "the page has changed: change this test, too"
+    assert [path.name for path in paths if not (path.with_suffix(".py").is_file() or path.is_dir())] == []
