@@ -28,45 +28,47 @@ from deep_lock.targets.target import Target
 REQUIREMENTS = "requirements.txt"
 
 
-def plain_lock(view: View, flags: ExportOptions) -> Exported:
+def plain_lock(view: View, options: ExportOptions) -> Exported:
     """Return a plain PEP 751 lock. Raises UsageError, TargetsAlike, NotLocked and ConfigError (another drive)."""
-    if flags.build:
-        made = pylock.build_environment(view, flags.build)
+    if options.build:
+        made = pylock.build_environment(view, options.build)
     else:
-        made = pylock.runtime_lock(view, pylock.Selectable(extras=flags.extras is None, groups=flags.groups is None))
-    path = _path(flags, made.name)
+        made = pylock.runtime_lock(
+            view, pylock.Selectable(extras=options.extras is None, groups=options.groups is None)
+        )
+    path = _path(options, made.name)
     _refuse_name(path)
     here, unsupported = made.lock, made.unsupported
     if pylock.has_paths(here):
-        if flags.output is None and flags.folder is None:
+        if options.output is None and options.folder is None:
             unsupported = (
                 *unsupported,
                 f"paths: they are relative to the folder of {show(view.source)}; keep the file there",
             )
         else:
-            here = pylock.moved(here, _from(path.parent, flags.lock.parent))
+            here = pylock.moved(here, _from(path.parent, options.lock.parent))
     command = "uv pip sync" if made.needs_uv else "pip install -r"
     head = (*_head(view, made.about, made.targets), f"{command} {_quoted(path.name)}")
     return Exported(
         files=((made.name, writer.to_pylock(here, head)),),
-        usage=f"{command} {_shown(path, flags)}",
+        usage=f"{command} {_shown(path, options)}",
         unsupported=unsupported,
     )
 
 
-def requirement_lines(view: View, flags: ExportOptions) -> Exported:
+def requirement_lines(view: View, options: ExportOptions) -> Exported:
     """Return a requirements file with hashes. Raises UsageError, TargetsAlike, NotLocked and ConfigError."""
-    made = requirements.requirements(view, flags.build)
-    path = _path(flags, REQUIREMENTS)
+    made = requirements.requirements(view, options.build)
+    path = _path(options, REQUIREMENTS)
     command = "uv pip install -r" if made.needs_uv else "pip install --require-hashes -r"
     head = [*_head(view, made.about, made.targets), f"{command} {_quoted(path.name)}"]
     if made.has_paths:
         head.append(f"Run it in the folder of {show(view.source)}: places are seen from there.")
     unsupported = made.unsupported
-    options: tuple[str, ...] = ()
-    if flags.index_options:
-        seen = _from(path.parent, flags.lock.parent) if made.folders else "."
-        options = requirements.index_options(
+    index_lines: tuple[str, ...] = ()
+    if options.index_options:
+        seen = _from(path.parent, options.lock.parent) if made.folders else "."
+        index_lines = requirements.index_options(
             view, tuple(posixpath.normpath(posixpath.join(seen, folder)) for folder in made.folders)
         )
     elif made.folders:
@@ -74,9 +76,9 @@ def requirement_lines(view: View, flags: ExportOptions) -> Exported:
             *unsupported,
             f"folders: pass --find-links for {', '.join(made.folders)}, or export with --index-options",
         )
-    lines = [*(f"# {line}" for line in head), *options, *made.lines, ""]
+    lines = [*(f"# {line}" for line in head), *index_lines, *made.lines, ""]
     return Exported(
-        files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(path, flags)}", unsupported=unsupported
+        files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(path, options)}", unsupported=unsupported
     )
 
 
@@ -85,22 +87,22 @@ def _head(view: View, about: str, targets: tuple[Target, ...]) -> tuple[str, str
     return f"Made by deep-lock from {source}: {about}. Do not edit: export again.", f"For {labels}."
 
 
-def with_path(exported: Exported, flags: ExportOptions) -> Exported:
+def with_path(exported: Exported, options: ExportOptions) -> Exported:
     """Return an export with the path of its main file for {file} in its usage."""
-    shown = _shown(_path(flags, exported.files[0][0]), flags)
+    shown = _shown(_path(options, exported.files[0][0]), options)
     return replace(exported, usage=exported.usage.replace("{file}", shown))
 
 
-def path_of(flags: ExportOptions, name: str) -> str:
+def path_of(options: ExportOptions, name: str) -> str:
     """Return the path of a file of an export, from the current folder."""
-    return name if flags.output is None and flags.folder is None else str(_path(flags, name))
+    return name if options.output is None and options.folder is None else str(_path(options, name))
 
 
-def _path(flags: ExportOptions, name: str) -> Path:
+def _path(options: ExportOptions, name: str) -> Path:
     """Return the path of a file; what goes to stdout is taken to be in the folder of the lock."""
-    if flags.output is not None:
-        return flags.output
-    return (flags.folder if flags.folder is not None else flags.lock.parent) / name
+    if options.output is not None:
+        return options.output
+    return (options.folder if options.folder is not None else options.lock.parent) / name
 
 
 def _refuse_name(path: Path) -> None:
@@ -119,8 +121,8 @@ def _from(folder: Path, lock_folder: Path) -> str:
     return seen_from(Path(os.path.realpath(folder)), Path(os.path.realpath(lock_folder)))
 
 
-def _shown(path: Path, flags: ExportOptions) -> str:
-    return _quoted(path.name if flags.output is None and flags.folder is None else str(path))
+def _shown(path: Path, options: ExportOptions) -> str:
+    return _quoted(path.name if options.output is None and options.folder is None else str(path))
 
 
 def _quoted(path: str) -> str:
@@ -131,17 +133,17 @@ def _quoted(path: str) -> str:
 Writer = Callable[[View, ExportOptions], Exported]
 
 FORMATS: dict[str, Writer] = {
-    "build-constraints": lambda view, flags: build_constraints.constraints(
-        view, per_sdist=flags.per_sdist, path_of=partial(path_of, flags)
+    "build-constraints": lambda view, options: build_constraints.constraints(
+        view, per_sdist=options.per_sdist, path_of=partial(path_of, options)
     ),
-    "cyclonedx": lambda view, flags: with_path(cyclonedx.bom(view, public_index.public_index()), flags),
-    "dot": lambda view, flags: with_path(diagram.dot(view), flags),
-    "hermeto": lambda view, flags: hermeto.hermeto(view, name_index=flags.index_options),
-    "json": lambda view, flags: with_path(json_document.document(view), flags),
-    "mermaid": lambda view, flags: with_path(diagram.mermaid(view), flags),
+    "cyclonedx": lambda view, options: with_path(cyclonedx.bom(view, public_index.public_index()), options),
+    "dot": lambda view, options: with_path(diagram.dot(view), options),
+    "hermeto": lambda view, options: hermeto.hermeto(view, name_index=options.index_options),
+    "json": lambda view, options: with_path(json_document.document(view), options),
+    "mermaid": lambda view, options: with_path(diagram.mermaid(view), options),
     "pylock": plain_lock,
     "requirements": requirement_lines,
-    "spdx": lambda view, flags: with_path(spdx.document(view, public_index.public_index()), flags),
+    "spdx": lambda view, options: with_path(spdx.document(view, public_index.public_index()), options),
 }
 """The values of `export -f`."""
 
@@ -149,17 +151,17 @@ BARE = frozenset({"requirements", "hermeto"})
 """Formats without extras and groups: without an option they have the project's own dependencies only."""
 
 
-def export(flags: ExportOptions, reporter: Reporter) -> Exported:
+def export(options: ExportOptions, reporter: Reporter) -> Exported:
     """Return the lock in the requested format, not written. Raises LockInvalid, UsageError and TargetsAlike."""
-    lock = require_lock(flags.lock, reporter)
+    lock = require_lock(options.lock, reporter)
     view = make_view(
         lock,
-        flags.lock.name,
-        chosen_targets(lock, flags.targets, flags.lock.name),
-        extras=_names(flags.extras, flags.format),
-        groups=_names(flags.groups, flags.format),
+        options.lock.name,
+        chosen_targets(lock, options.targets, options.lock.name),
+        extras=_names(options.extras, options.format),
+        groups=_names(options.groups, options.format),
     )
-    return FORMATS[flags.format](view, flags)
+    return FORMATS[options.format](view, options)
 
 
 def _names(requested: tuple[str, ...] | Literal["all"] | None, form: str) -> frozenset[str] | None:

@@ -43,36 +43,36 @@ class FetchOutcome(Struct, frozen=True, kw_only=True):
     sizes: dict[Way, int] = field(default_factory=dict)
 
 
-def fetch(flags: FetchOptions, reporter: Reporter) -> FetchOutcome:
+def fetch(options: FetchOptions, reporter: Reporter) -> FetchOutcome:
     """Put every requested file into the folder.
 
     Raises LockInvalid and UsageError before anything is fetched; IndexFault and SafetyError, the worst one, after everything
     that can be fetched was fetched.
     """
-    lock = require_lock(flags.lock, reporter)
-    folder = flags.lock.parent.resolve()
-    wanted = [wanted_file(file, folder) for file in distinct_files(_requested(flags, lock))]
-    prepare_folder(flags.destination, flags.context.now.timestamp())
-    downloads = open_downloads(flags.network, read_project_config(folder), lock.indexes, flags.context, reporter)
+    lock = require_lock(options.lock, reporter)
+    folder = options.lock.parent.resolve()
+    wanted = [wanted_file(file, folder) for file in distinct_files(_requested(options, lock))]
+    prepare_folder(options.destination, options.context.now.timestamp())
+    downloads = open_downloads(options.network, read_project_config(folder), lock.indexes, options.context, reporter)
     with closing(downloads):
-        outcome = put_all(wanted, flags.destination, downloads)
+        outcome = put_all(wanted, options.destination, downloads)
     for entry in source_trees(lock):
         message = f"is a source tree, and not a file: {show(source_text(entry.source))}"
         reporter(Warned(code="fetch-tree", subject=entry.name, message=message))
-    warn_of_other_files(flags.destination, {file.name for file in every_file(lock)}, reporter)
+    warn_of_other_files(options.destination, {file.name for file in every_file(lock)}, reporter)
     return outcome
 
 
 # -- the files
 
 
-def _requested(flags: FetchOptions, lock: Lock) -> Sequence[LockedFile]:
+def _requested(options: FetchOptions, lock: Lock) -> Sequence[LockedFile]:
     """Select the files. Source trees and repositories (`directory`, `vcs`) are not files."""
-    targets = chosen_targets(lock, flags.targets, flags.lock.name)
-    if not flags.runtime and not flags.build and not flags.targets:
+    targets = chosen_targets(lock, options.targets, options.lock.name)
+    if not options.runtime and not options.build and not options.targets:
         return every_file(lock)
-    both = flags.runtime == flags.build
-    return picked_files(lock, targets, runtime=flags.runtime or both, build=flags.build or both)
+    both = options.runtime == options.build
+    return picked_files(lock, targets, runtime=options.runtime or both, build=options.build or both)
 
 
 def distinct_files(files: Sequence[LockedFile]) -> list[LockedFile]:

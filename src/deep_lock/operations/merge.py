@@ -61,13 +61,13 @@ def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, report
     config = read_project_config(folder)
     try:
         write_atomically(path, to_text(merged.lock).encode(), durable=False)
-        flags = LockOptions(
+        options = LockOptions(
             inputs=InputOptions(folder=folder, output=path),
             upgrade=UpgradeOptions(packages=_pins(merged)),
             network=with_lock_indexes(NetworkOptions(), config, merged.lock),
             context=surroundings,
         )
-        relocked = ordered(lock(flags, reporter).lock)
+        relocked = ordered(lock(options, reporter).lock)
     except DeepLockError as error:
         raise ActionNeeded(
             f"both branches changed {', '.join(merged.both)}, and locking again failed: {error.message}",

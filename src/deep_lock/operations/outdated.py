@@ -31,11 +31,11 @@ from deep_lock.resolver.candidates import choose
 from deep_lock.targets.target import Target
 
 
-def outdated(flags: VerifyOptions, reporter: Reporter) -> tuple[Outdated, ...]:
+def outdated(options: VerifyOptions, reporter: Reporter) -> tuple[Outdated, ...]:
     """Return what has a newer version, the runtime first, by name. Raises UsageError, LockInvalid and IndexFault."""
-    lock = require_lock(flags.lock, reporter)
-    targets = chosen_targets(lock, (), flags.lock.name)
-    with closing(open_indexes(lock, flags, reporter)) as opened:
+    lock = require_lock(options.lock, reporter)
+    targets = chosen_targets(lock, (), options.lock.name)
+    with closing(open_indexes(lock, options, reporter)) as opened:
         names = {canonicalize_name(entry.name) for entry in lock.packages if entry.source is None}
         opened.client.prefetch_pages(sorted(names))
         newest = _Newest(opened.client, _selection(lock))

@@ -25,12 +25,12 @@ class PolicyResult(Struct, frozen=True, kw_only=True):
     """The line of each package's name in the lock, from 1."""
 
 
-def check_policy(flags: PolicyOptions, reporter: Reporter) -> PolicyResult:
+def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
     """Check a lock against a policy, and against the previous lock where one is named. Raises UserError."""
-    if flags.policy is not None:
-        policy = read_policy_file(read_text(flags.policy, ConfigError), flags.policy.name)
+    if options.policy is not None:
+        policy = read_policy_file(read_text(options.policy, ConfigError), options.policy.name)
     else:
-        policy = read_project_config(flags.lock.parent).policy or Policy()
-    new = read_lock_file(flags.lock, reporter)
-    old = read_lock_file(flags.against, reporter).lock if flags.against is not None else None
-    return PolicyResult(findings=evaluate(new.lock, policy, now=flags.now, old=old), lines=new.lines)
+        policy = read_project_config(options.lock.parent).policy or Policy()
+    new = read_lock_file(options.lock, reporter)
+    old = read_lock_file(options.against, reporter).lock if options.against is not None else None
+    return PolicyResult(findings=evaluate(new.lock, policy, now=options.now, old=old), lines=new.lines)

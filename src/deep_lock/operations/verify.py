@@ -40,14 +40,14 @@ class Verified(Struct, frozen=True, kw_only=True):
     files: int
 
 
-def verify(flags: VerifyOptions, reporter: Reporter) -> Verified:
+def verify(options: VerifyOptions, reporter: Reporter) -> Verified:
     """Compare a lock with the indexes as they are now. Raises UsageError, LockInvalid and IndexFault."""
-    lock = require_lock(flags.lock, reporter)
-    targets = chosen_targets(lock, (), flags.lock.name)
+    lock = require_lock(options.lock, reporter)
+    targets = chosen_targets(lock, (), options.lock.name)
     released = [entry for entry in lock.packages if entry.source is None and entry.version is not None]
-    with closing(open_indexes(lock, flags, reporter)) as opened:
+    with closing(open_indexes(lock, options, reporter)) as opened:
         opened.client.prefetch_pages([canonicalize_name(entry.name) for entry in released])
-        check = _Check(index_lock(lock), targets, opened.client, deep=flags.deep)
+        check = _Check(index_lock(lock), targets, opened.client, deep=options.deep)
         for entry in released:
             opened.client.prefetch(partial(check.prefetch, entry))
         found = {*_invariants(lock, targets), *(finding for entry in released for finding in check.package(entry))}

@@ -215,52 +215,54 @@ class WheelhouseOutcome(Struct, frozen=True, kw_only=True):
     """Built by an earlier run."""
 
 
-def make_wheelhouse(flags: WheelhouseOptions, reporter: Reporter) -> WheelhouseOutcome:
+def make_wheelhouse(options: WheelhouseOptions, reporter: Reporter) -> WheelhouseOutcome:
     """Fill the folder for one target.
 
     Raises UsageError and LockInvalid; NotLocked, WheelDiffers and other SafetyErrors; IndexFault for files that cannot be
     fetched. Finished wheels stay.
     """
-    lock = require_lock(flags.lock, reporter)
-    targets = chosen_targets(lock, (), flags.lock.name)
-    machine = _machine(flags, targets, reporter)
-    target = _target(flags, targets, machine)
-    _require_closed(lock, target, flags.lock.name)
+    lock = require_lock(options.lock, reporter)
+    targets = chosen_targets(lock, (), options.lock.name)
+    machine = _machine(options, targets, reporter)
+    target = _target(options, targets, machine)
+    _require_closed(lock, target, options.lock.name)
     plan = take(lock, target)
-    prepare_folder(flags.destination, flags.context.now.timestamp())
-    downloads = _open_downloads(flags, lock, reporter)
+    prepare_folder(options.destination, options.context.now.timestamp())
+    downloads = _open_downloads(options, lock, reporter)
     with closing(downloads), tempfile.TemporaryDirectory(prefix="deep-lock-", ignore_cleanup_errors=True) as name:
-        supply = _Supply(flags, downloads, Path(name))
-        return _fill(flags, lock, targets, machine=machine, target=target, plan=plan, supply=supply, reporter=reporter)
+        supply = _Supply(options, downloads, Path(name))
+        return _fill(
+            options, lock, targets, machine=machine, target=target, plan=plan, supply=supply, reporter=reporter
+        )
 
 
-def _machine(flags: WheelhouseOptions, targets: Sequence[Target], reporter: Reporter) -> Machine:
-    folder = flags.lock.parent.resolve()
-    return Machine(hook_policy(flags.hooks, read_project_config(folder), flags.context), targets, reporter)
+def _machine(options: WheelhouseOptions, targets: Sequence[Target], reporter: Reporter) -> Machine:
+    folder = options.lock.parent.resolve()
+    return Machine(hook_policy(options.hooks, read_project_config(folder), options.context), targets, reporter)
 
 
-def _target(flags: WheelhouseOptions, targets: Sequence[Target], machine: Machine) -> Target:
+def _target(options: WheelhouseOptions, targets: Sequence[Target], machine: Machine) -> Target:
     """Return the requested target, or the one of this machine. Raises UsageError where there is none, or more than one."""
     known = ", ".join(target.label for target in targets) or "none"
-    if flags.target:
-        found = [target for target in targets if target.label == flags.target]
+    if options.target:
+        found = [target for target in targets if target.label == options.target]
         if not found:
-            raise UsageError(f"{flags.lock.name} has no target {flags.target}", hint=f"it has: {known}")
+            raise UsageError(f"{options.lock.name} has no target {options.target}", hint=f"it has: {known}")
     else:
         host = read_host()
         found = [target for target in targets if runs_on(host, target)] or list(targets)
     here = [target for target in found if machine.interpreter(target) is not None]
     if not here:
         raise UsageError(
-            f"{flags.target} does not run on this machine"
-            if flags.target
-            else f"no target of {flags.lock.name} runs on this machine",
+            f"{options.target} does not run on this machine"
+            if options.target
+            else f"no target of {options.lock.name} runs on this machine",
             hint=f"name an interpreter with --python, or lock for this machine too; the lock has: {known}",
         )
     if len(here) > 1:
         labels = ", ".join(target.label for target in here)
         raise UsageError(
-            f"several targets of {flags.lock.name} run on this machine: {labels}", hint="name one: --target"
+            f"several targets of {options.lock.name} run on this machine: {labels}", hint="name one: --target"
         )
     return here[0]
 
@@ -274,13 +276,13 @@ def _require_closed(lock: Lock, target: Target, source: str) -> None:
         raise NotLocked(f"{source} is not closed:\n  {lines}", hint=LOCK_AGAIN)
 
 
-def _open_downloads(flags: WheelhouseOptions, lock: Lock, reporter: Reporter) -> Downloads:
-    config = read_project_config(flags.lock.parent.resolve())
-    return open_downloads(flags.network, config, lock.indexes, flags.context, reporter)
+def _open_downloads(options: WheelhouseOptions, lock: Lock, reporter: Reporter) -> Downloads:
+    config = read_project_config(options.lock.parent.resolve())
+    return open_downloads(options.network, config, lock.indexes, options.context, reporter)
 
 
 def _fill(
-    flags: WheelhouseOptions,
+    options: WheelhouseOptions,
     lock: Lock,
     targets: tuple[Target, ...],
     *,
@@ -293,7 +295,7 @@ def _fill(
     interpreter = machine.interpreter(target)
     if interpreter is None:
         raise HookRefused(f"no interpreter for {target.label} is on this machine")
-    folder = WheelFolder(flags.destination, plan, supply.file)
+    folder = WheelFolder(options.destination, plan, supply.file)
     site = Site(
         taking=plan,
         target=target,
@@ -301,19 +303,19 @@ def _fill(
         overridden=frozenset(parse_requirement(text).name for text in lock.inputs.overrides),
         machine=machine,
         interpreter=interpreter,
-        source_date_epoch=_epoch(flags),
+        source_date_epoch=_epoch(options),
         store=folder,
         reporter=reporter,
     )
     folder.open(digests(site), reporter)
     waiting = missing(site)
     wheels = [artifact.wheel for artifact in plan.published if artifact.key in plan.runtime]
-    fetched = supply.put(wheels, flags.destination)
+    fetched = supply.put(wheels, options.destination)
     supply.put_for_builds(_build_files(waiting, plan))
-    build_wheels(site, waiting, jobs=flags.jobs)
+    build_wheels(site, waiting, jobs=options.jobs)
     folder.write_requirements()
     names = {wheel.name for wheel in wheels} | folder.names
-    warn_of_other_files(flags.destination, names, reporter)
+    warn_of_other_files(options.destination, names, reporter)
     built = {artifact.key for artifact in waiting}
     return WheelhouseOutcome(
         target=target.label,
@@ -323,8 +325,8 @@ def _fill(
     )
 
 
-def _epoch(flags: WheelhouseOptions) -> int | None:
-    text = flags.context.environ.get("SOURCE_DATE_EPOCH", "")
+def _epoch(options: WheelhouseOptions) -> int | None:
+    text = options.context.environ.get("SOURCE_DATE_EPOCH", "")
     if not text:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 11:
@@ -343,9 +345,9 @@ def _build_files(waiting: Sequence[BuiltArtifact], plan: InstallPlan) -> Iterabl
 class _Supply:
     """Files of the lock: from folders of the user, from the cache, or from their URLs."""
 
-    def __init__(self, flags: WheelhouseOptions, downloads: Downloads, folder: Path) -> None:
-        self._fetched = flags.fetched
-        self._base = flags.lock.parent.resolve()
+    def __init__(self, options: WheelhouseOptions, downloads: Downloads, folder: Path) -> None:
+        self._fetched = options.fetched
+        self._base = options.lock.parent.resolve()
         self._downloads = downloads
         self._folder = folder
 
