@@ -1,6 +1,6 @@
 """Modules that are loaded at first use, so that a run loads only what it uses.
 
-The face of a package (its ``__init__.py``) names them: ``load_at_first_use(__name__, "explain")``. Other code imports
+The ``__init__.py`` of a package names them: ``load_at_first_use(__name__, "explain")``. Other code imports
 them as usual, ``from deep_lock.resolver import explain``, and uses them as ``explain.NAME``. Type checkers and the
 import contract see an ordinary import.
 """

@@ -61,7 +61,9 @@ def open_session(*, verbosity: int, color: str, show_progress: bool) -> Session:
     printer = Printer(verbosity=verbosity, color=_color(color, environ))
     unused = [name for name in FOREIGN_INDEX_SETTINGS if environ.get(name)]
     if unused:
-        printer.info(f"note: {', '.join(unused)} set and not used, unless --index-from names their tool", level=1)
+        printer.info(
+            f"note: index settings of other tools are not used without --index-from: {', '.join(unused)}", level=1
+        )
     return Session(
         printer=printer,
         context=read_context(),

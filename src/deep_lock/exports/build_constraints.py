@@ -22,7 +22,7 @@ def constraints(view: View, *, per_sdist: bool, path_of: Callable[[str], str] = 
 
     ``path_of`` returns the path of a file by its name. Raises NotLocked and TargetsAlike.
     """
-    sets = build_sets(view, each=per_sdist)
+    sets = build_sets(view, per_sdist=per_sdist)
     files = tuple(BuildFile(sets=(own,)) for own in sets) if per_sdist else build_files(view, sets)
     files = files or (BuildFile(sets=()),)
     names = _own_names(sets) if per_sdist and sets else numbered(STEM, len(files))

@@ -53,11 +53,11 @@ class BuildFile(Struct, frozen=True, kw_only=True):
         return frozenset[Pin]().union(*(own.pins for own in self.sets))
 
 
-def build_sets(view: View, *, each: bool) -> tuple[BuildSet, ...]:
+def build_sets(view: View, *, per_sdist: bool) -> tuple[BuildSet, ...]:
     """Return the pins of what an installer builds for the run time, and of the project, in the lock's order.
 
-    What is built for another build has a set of its own where no single file serves that build, and, with ``each``,
-    always.
+    What is built for another build has a set of its own where no single file serves that build, and, with
+    ``per_sdist``, always.
     """
     records: dict[Subject, list[LockedBuild]] = {}
     for build in view.lock.builds:
@@ -72,9 +72,9 @@ def build_sets(view: View, *, each: bool) -> tuple[BuildSet, ...]:
         subject = waiting.pop()
         own = records[subject]
         roots = [(label, build) for label in sorted(labels[subject]) for build in own if covers(build, label)]
-        inner = [each for each in with_inner_builds(view, roots) if _subject(each[1]) != subject]
+        inner = [pair for pair in with_inner_builds(view, roots) if _subject(pair[1]) != subject]
         found[subject] = _build_set(roots, inner, direct=subject in direct)
-        if each or found[subject].conflict:
+        if per_sdist or found[subject].conflict:
             for label, build in inner:
                 known = labels.setdefault(_subject(build), set())
                 if label not in known:

@@ -44,7 +44,7 @@ def hermeto(view: View, *, name_index: bool) -> Exported:
     """
     packages = installed(view)
     lines = [_lines(view, package) for package in packages]
-    files = build_files(view, build_sets(view, each=False))
+    files = build_files(view, build_sets(view, per_sdist=False))
     index = dict(view.lock.indexes).get(DEFAULT_INDEX, "")
     option = [f"--index-url {index}"] if name_index and index else []
     texts = [(RUNTIME, _text(view, "what is installed", option, [own for own in lines if not own.commit]))]

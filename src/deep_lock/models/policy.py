@@ -41,7 +41,7 @@ RULES: dict[str, tuple[Level, str]] = {
     # what it may be used for
     "license": ("error", "A runtime package has a license that is not allowed."),
     "license-unknown": ("off", "A runtime package has no license expression."),
-    # against an earlier lock: the codes of `model.changes`
+    # against an earlier lock: the codes of `models.changes`
     "hash-changed": ("error", ""),
     "host-new": ("error", ""),
     "index-changed": ("error", ""),

@@ -63,7 +63,7 @@ def requirement_lines(view: View, options: ExportOptions) -> Exported:
     command = "uv pip install -r" if made.needs_uv else "pip install --require-hashes -r"
     head = [*_head(view, made.about, made.targets), f"{command} {_quoted(path.name)}"]
     if made.has_paths:
-        head.append(f"Run it in the folder of {show(view.source)}: places are seen from there.")
+        head.append(f"Run it in the folder of {show(view.source)}: paths are relative to it.")
     unsupported = made.unsupported
     index_lines: tuple[str, ...] = ()
     if options.index_options:

@@ -126,7 +126,7 @@ def markdown(review: Review) -> str:
         if changes:
             lines += [f"#### {HEADINGS[weight]} ({len(changes)})", "", *map(_item, changes), ""]
     if not review.of("danger"):
-        lines += ["No new code runs at build time, and no file comes from a new place.", ""]
+        lines += ["No new code runs at build time, and no file has a new origin.", ""]
     if versions := review.of("version"):
         summary = f"<summary>{HEADINGS['version']} ({len(versions)})</summary>"
         lines += ["<details>", summary, "", *map(_item, versions), "", "</details>", ""]

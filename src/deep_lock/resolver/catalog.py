@@ -1,6 +1,6 @@
-"""The port: what a resolver reads from the world. Blocking; an implementation may fetch ahead.
+"""The Catalog protocol: what the resolver needs to know of projects, versions, files and metadata.
 
-A fake of it is a dict that refuses unknown names.
+Its methods block; an implementation may fetch ahead. Tests implement it with a dict.
 """
 
 from collections.abc import Sequence
