@@ -104,7 +104,7 @@ def _unsupported(view: View, sets: tuple[BuildSet, ...]) -> Iterator[str]:
             )
     yield from unsupported_settings(view)
     if sets:
-        yield "uv: it accepts build requirements that the file does not pin; pip refuses them"
+        yield "a complete check by uv: it accepts build requirements that the file does not pin; pip refuses them"
 
 
 def unsupported_settings(view: View) -> Iterator[str]:

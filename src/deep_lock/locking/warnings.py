@@ -268,7 +268,11 @@ def _built(closure: Closure) -> str:
         for pin in resolved.pins
         if isinstance(pin.distribution, SourceDistribution)
     }
-    return f"does not state what builds {_listed(sorted(built))}: some target installs its sdist" if built else ""
+    return (
+        f"has no build dependencies for {_listed(sorted(built))}: a target builds the sdist, and this lock adds them"
+        if built
+        else ""
+    )
 
 
 def _other_indexes(lock: ForeignLock, used: frozenset[str]) -> str:

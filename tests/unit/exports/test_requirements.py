@@ -156,9 +156,9 @@ def test_a_file_for_another_target_is_not_taken_for_a_line_that_does_not_hold_th
 
 
 UNSUPPORTED: Mapping[str, tuple[Mapping[str, Any], list[str]]] = {
-    "base": ({}, ["build requirements: docopt 0.6.2, scipydemo 1.2.0 are", "environments: "]),
-    "two indexes": ({"groups": "all"}, ["build requirements: ", "environments: ", "indexes: "]),
-    "nothing built": ({"build": "shop"}, ["environments: "]),
+    "base": ({}, ["build requirements: docopt 0.6.2, scipydemo 1.2.0 are", "other environments: "]),
+    "two indexes": ({"groups": "all"}, ["build requirements: ", "other environments: ", "indexes: "]),
+    "nothing built": ({"build": "shop"}, ["other environments: "]),
 }
 
 
