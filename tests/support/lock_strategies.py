@@ -61,7 +61,6 @@ def _target(python: str, system: str) -> Target:
         environment=environment,
         tags=tags,
         ranks={tag: place for place, tag in enumerate(tags)},
-        host_faithful=linux,
     )
 
 

@@ -71,7 +71,6 @@ def target(python: str = "3.12", system: str = "linux") -> Target:
         environment=MappingProxyType(environment),
         tags=own,
         ranks=MappingProxyType({tag: place for place, tag in enumerate(own)}),
-        host_faithful=False,
     )
 
 

@@ -180,12 +180,6 @@ class IndexClient:
             if not self.is_at_hand(name):
                 self._workers.submit(lambda name=name: self._begin_project(name))  # type: ignore[misc]  # mypy cannot infer a lambda's default
 
-    def prefetch_metadata(self, wheels: Sequence[Wheel]) -> None:
-        """Fetch the metadata of these wheels that is not at hand, in the background."""
-        for wheel in wheels:
-            if not self._metadata.is_at_hand(wheel):
-                self._workers.submit(lambda wheel=wheel: self._metadata.get(wheel))  # type: ignore[misc]  # as above
-
     def prefetch(self, task: Callable[[], object]) -> None:
         """Run a task in the background. What it raises is lost, so it should fill a OnceMap of its own."""
         self._workers.submit(task)

@@ -70,16 +70,6 @@ class WheelMetadata:
         _check_release(metadata, wheel)
         return metadata
 
-    def is_at_hand(self, wheel: Wheel) -> bool:
-        """Whether get() needs no network. Metadata in the cache is read at once."""
-        key = _key(wheel)
-        if self._known.has(key):
-            return True
-        cached = self._cached(wheel)
-        if cached is not None:
-            self._known.begin(key, lambda: cached)
-        return cached is not None
-
     def _load(self, wheel: Wheel) -> Metadata:
         cached = self._cached(wheel)
         if cached is not None:

@@ -147,7 +147,6 @@ def make_target(python: str, platform: str, *, host: HostFacts | None) -> Target
         environment=MappingProxyType(environment),
         tags=tags,
         ranks=ranks,
-        host_faithful=host is not None and _is_faithful(host, requested, system.name),
     )
 
 
@@ -160,20 +159,19 @@ def _host_platform(host: HostFacts | None) -> str:
     return host.platform
 
 
-def _is_faithful(host: HostFacts, requested: _PythonVersion, platform: str) -> bool:
-    """Micro versions are not compared: no backend's answer is known to depend on one."""
+def runs_on(host: HostFacts, target: Target) -> bool:
+    """Whether the result of a build backend that runs on the host is valid for the target.
+
+    Micro versions are not compared: no backend's result is known to depend on one.
+    """
+    requested = _parse_python(target.python)
     if host.implementation != "cpython" or not host.platform:
         return False
     if not host.python_full_version.startswith(f"3.{requested.minor}."):
         return False
-    here, there = parse_platform(host.platform), parse_platform(platform)
+    here, there = parse_platform(host.platform), parse_platform(target.platform)
     same_machine = host.machine == there.variables["platform_machine"]
     return host.free_threaded == requested.free_threaded and same_machine and runs_as(here, there)
-
-
-def runs_on(host: HostFacts, target: Target) -> bool:
-    """Whether the answer of a backend that runs on the host is valid for the target (``Target.host_faithful``)."""
-    return _is_faithful(host, _parse_python(target.python), target.platform)
 
 
 def host_target(host: HostFacts) -> Target:

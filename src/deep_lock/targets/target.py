@@ -28,8 +28,6 @@ class Target(Struct, frozen=True, kw_only=True, eq=False):
     """Wheel tags as text, best first."""
     ranks: Mapping[str, int]
     """The position of each tag in ``tags``."""
-    host_faithful: bool
-    """Whether the answer of a build backend that runs on this machine is valid for the target."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Target) and other.label == self.label

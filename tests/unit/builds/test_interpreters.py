@@ -162,7 +162,6 @@ HOST = HostFacts(
 def test_for_which_targets_it_tells_the_truth(python: str, platform: str, *, runs: bool) -> None:
     target = make_target(python, platform, host=None)
     assert runs_on(HOST, target) is runs
-    assert make_target(python, platform, host=HOST).host_faithful is runs
     here = Interpreter(
         executable=Path("python"),
         python_full_version="3.13.2",

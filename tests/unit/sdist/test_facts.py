@@ -31,7 +31,6 @@ def target(**markers: str) -> Target:
         environment=environment,
         tags=(),
         ranks={},
-        host_faithful=False,
     )
 
 
