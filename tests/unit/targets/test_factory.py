@@ -248,7 +248,6 @@ def test_the_running_interpreter() -> None:
     same = {"platform_release": "", "platform_version": "", "python_full_version": full_version}
     assert dict(target.environment) == {**here, **same}
     assert runs_on(host, target)
-    assert runs_on(host, target)
 
 
 @pytest.mark.parametrize(
