@@ -1,9 +1,7 @@
 """deep-lock: one hashed lockfile for runtime and build dependencies, to full depth. The public API: docs/api.md."""
 
-from typing import TYPE_CHECKING
-
-from deep_lock.lazy import names_at_first_use
-
+# No import here: `python -m deep_lock` runs this file before the current directory is off the module search path.
+TYPE_CHECKING = False
 __version__ = "0.1.0"
 
 __all__ = [
@@ -45,23 +43,16 @@ if TYPE_CHECKING:
         LockedVcs,
     )
 else:
-    __getattr__ = names_at_first_use(
-        {
-            "deep_lock.api": ("check", "lock", "read_lock", "write_lock"),
-            "deep_lock.errors": ("DeepLockError",),
-            "deep_lock.models.lock": (
-                "EnvironmentMember",
-                "Lock",
-                "LockedArchive",
-                "LockedBuild",
-                "LockedDirectory",
-                "LockedFile",
-                "LockedInputs",
-                "LockedPackage",
-                "LockedReference",
-                "LockedTarget",
-                "LockedTree",
-                "LockedVcs",
-            ),
-        }
-    )
+
+    def __getattr__(name: str) -> object:
+        """Load a name at its first use (PEP 562)."""
+        from deep_lock.lazy import load_name  # noqa: PLC0415 - see above
+
+        return load_name(
+            name,
+            {
+                "deep_lock.api": ("check", "lock", "read_lock", "write_lock"),
+                "deep_lock.errors": ("DeepLockError",),
+                "deep_lock.models.lock": tuple(name for name in __all__ if name.startswith(("Lock", "Environment"))),
+            },
+        )

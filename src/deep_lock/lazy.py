@@ -7,7 +7,7 @@ import contract see an ordinary import.
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 _names: list[str] = []
@@ -40,16 +40,12 @@ def load_at_first_use(package: str, *modules: str, in_load_all: bool = True) -> 
             _names.append(name)
 
 
-def names_at_first_use(modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """Return a ``__getattr__`` (PEP 562) for a package that exports names of these modules: they load at first use."""
-    module_of = {name: module for module, names in modules.items() for name in names}
-
-    def __getattr__(name: str) -> Any:  # noqa: N807 - the caller's own
-        if name not in module_of:
-            raise AttributeError(f"module has no attribute {name!r}")
-        return getattr(importlib.import_module(module_of[name]), name)
-
-    return __getattr__
+def load_name(name: str, modules: Mapping[str, Sequence[str]]) -> Any:
+    """Return a name that a package exports; ``modules`` has the names by module. Raises AttributeError."""
+    for module, names in modules.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'deep_lock' has no attribute {name!r}")
 
 
 def load_all() -> None:
@@ -76,7 +72,7 @@ __all__ = [
     "ipaddress",
     "load_all",
     "load_at_first_use",
-    "names_at_first_use",
+    "load_name",
     "shutil",
     "socket",
     "tempfile",

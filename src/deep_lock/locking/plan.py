@@ -10,7 +10,7 @@ from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.closure.model import Plan, Preferences
+from deep_lock.closure.model import Plan, Preferences, Subject
 from deep_lock.errors import UsageError
 from deep_lock.locking import imported_lock, project_build
 from deep_lock.locking.request import LockRequest
@@ -50,7 +50,7 @@ def make_plan(request: LockRequest) -> Plan:
             )
             for target in targets
         ),
-        project=project_build.project_subject(inputs.options.folder, inputs.project, settings.config_settings),
+        project=_project_subject(request),
         build_constraints=inputs.build_constraints,
         observe_all=settings.observe,
         extra_build_requires=settings.extra_build_requires,
@@ -64,6 +64,14 @@ def make_plan(request: LockRequest) -> Plan:
             if not upgrade.builds
         },
     )
+
+
+def _project_subject(request: LockRequest) -> Subject | None:
+    """Return the build subject of the project; None where it is virtual: then no reader of sdists is loaded."""
+    project, folder = request.inputs.project, request.inputs.options.folder
+    if project.build_system is None:
+        return None
+    return project_build.project_subject(folder, project, project.build_system, request.settings.config_settings)
 
 
 def _fixed_pins(request: LockRequest, target: Target) -> tuple[FixedPins, ...] | None:

@@ -13,7 +13,7 @@ from deep_lock.closure.closure import close_build
 from deep_lock.closure.model import Plan, Sources, Subject
 from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Reporter
-from deep_lock.models.build_system import ConfigSettings
+from deep_lock.models.build_system import BuildSystem, ConfigSettings
 from deep_lock.models.lock import Lock
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement, parse_requirement
@@ -27,11 +27,9 @@ UNNAMED = canonicalize_name("project")
 
 
 def project_subject(
-    folder: Path, project: Project, settings: Mapping[NormalizedName, ConfigSettings]
-) -> Subject | None:
-    """Return the build subject of the project; None where it is virtual. Raises PyprojectInvalid."""
-    if project.build_system is None:
-        return None
+    folder: Path, project: Project, build_system: BuildSystem, settings: Mapping[NormalizedName, ConfigSettings]
+) -> Subject:
+    """Return the project as a build subject. Raises PyprojectInvalid."""
     files = dict(read_files(folder))
     name: NormalizedName = project.name or UNNAMED
     facts = read_project_tree(
@@ -39,7 +37,7 @@ def project_subject(
         names=frozenset(files) | frozenset(path.name for path in folder.iterdir() if path.is_file()),
         name=name,
         version=project.version,
-        build_system=project.build_system,
+        build_system=build_system,
     )
     own = settings.get(name, ())
     return Subject(
