@@ -143,7 +143,7 @@ TLS = (
         "ca_file",
         type=click.Path(exists=True),
         help="Certificate authorities to trust: a PEM file or a folder.",
-        default_text="SSL_CERT_FILE, SSL_CERT_DIR, certifi",
+        default_text="SSL_CERT_FILE, SSL_CERT_DIR, those of the system",
     ),
     option(
         "--allow-insecure-host",
