@@ -152,6 +152,18 @@ TLS = (
         repeatable=True,
         help="Do not verify the certificate of this host.",
     ),
+    option(
+        "--client-cert",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Certificate to show to the indexes: a PEM file that contains its private key too.",
+    ),
+    option(
+        "--keyring-provider",
+        choices=("disabled", "subprocess"),
+        default="disabled",
+        show_default=True,
+        help="Whether the program keyring may supply passwords of indexes.",
+    ),
 )
 DEFAULT_INDEX_NAMES = ("-i", "--default-index", "--index-url", "default_index")
 INDEXES = (

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from deep_lock.errors import ConfigError, UrlForbidden
 from deep_lock.network.addresses import Origin, origin_of, read_url
+from deep_lock.network.keyring import read_keyring
 from deep_lock.network.urls import shown_text, without_user_info
 
 
@@ -40,13 +41,17 @@ def auth_for(logins: tuple[Login, ...], url: httpx.URL) -> httpx.BasicAuth | Non
 
 
 def read_logins(
-    indexes: Mapping[str, str], *, environ: Mapping[str, str], netrc_file: Path | None = None
+    indexes: Mapping[str, str],
+    *,
+    environ: Mapping[str, str],
+    netrc_file: Path | None = None,
+    keyring: bool = False,
 ) -> tuple[Login, ...]:
     """Return the logins of the configured indexes (name to URL, which may contain user-info).
 
     The first source with credentials counts: ``DEEP_LOCK_INDEX_<NAME>_USERNAME`` and ``_PASSWORD``, the URL's
-    user-info, the netrc entry for the host. A missing netrc file is no error. Raises ConfigError for a netrc file or
-    an index URL that cannot be read.
+    user-info, the netrc entry for the host, the keyring (where ``keyring`` allows it). A missing netrc file is no error.
+    Raises ConfigError for a netrc file or an index URL that cannot be read, and for a keyring that does not run.
     """
     entries = _read_netrc(netrc_file) if netrc_file is not None else {}
     logins = []
@@ -59,6 +64,8 @@ def read_logins(
         entry = entries.get(url.raw_host.decode("ascii"))
         if entry is not None and (pair is None or (not pair[1] and pair[0] == entry[0])):
             pair = entry[0], entry[2]
+        if keyring and (pair is None or not pair[1]):
+            pair = read_keyring(url, pair[0] if pair else "", environ=environ) or pair
         if pair is not None:
             logins.append(Login(origin=origin_of(url), path=url.path, auth=httpx.BasicAuth(*pair)))
     return tuple(logins)

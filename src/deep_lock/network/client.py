@@ -61,7 +61,7 @@ from deep_lock.network.transport import (
     TransportSettings,
     scope_of_peer,
 )
-from deep_lock.network.urls import shown_text, shown_url
+from deep_lock.network.urls import shown_text, shown_url, without_user_info
 
 __all__ = ["Response", "Transport", "TransportSettings", "open_transport"]
 
@@ -69,7 +69,7 @@ MAX_REDIRECTS = 5
 BUSY_HOST_SLOTS = 4
 """How many threads at once may send requests to a host that answered that it is busy."""
 
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 _KEPT_ACROSS_ORIGINS = frozenset({"host", "user-agent", "accept", "accept-encoding", "range", "cache-control"})
 _DESCRIPTIONS = (
@@ -149,7 +149,7 @@ class Transport:
         timeout = httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout)
         self._extensions = {"timeout": timeout.as_dict()}
 
-    def get(self, url: str, *, headers: Mapping[str, str] = NO_HEADERS, limit: int, deadline: float) -> Response:
+    def get(self, url: str, *, headers: Mapping[str, str] = _EMPTY, limit: int, deadline: float) -> Response:
         """Fetch something small into memory: a page, metadata, a range of a file.
 
         ``limit`` is in bytes and counts for the encoded and the decoded body; ``deadline`` is in seconds for one try.
@@ -346,10 +346,13 @@ def open_transport(
     netrc_file: Path | None,
     ca_file: str | None,
     insecure_hosts: frozenset[str],
+    client_certs: Mapping[str, str] = _EMPTY,
+    keyring: bool = False,
     reporter: Reporter,
 ) -> Transport:
     """Return a transport with the logins of the indexes (name to URL, which may contain user-info).
 
+    ``client_certs`` are PEM files by index name. ``keyring`` is whether the program of that name may supply passwords.
     Imports every module that the run may need: nothing is imported after untrusted bytes were read. Raises ConfigError.
     """
     load_all()
@@ -357,6 +360,9 @@ def open_transport(
         ca_file=ca_file,
         insecure_hosts=insecure_hosts,
         proxies=proxies_from(environ),
-        logins=read_logins(indexes, environ=environ, netrc_file=netrc_file),
+        client_certs={
+            origin_of(read_url(without_user_info(indexes[name]))): path for name, path in client_certs.items()
+        },
+        logins=read_logins(indexes, environ=environ, netrc_file=netrc_file, keyring=keyring),
     )
     return Transport(settings, reporter)

@@ -57,17 +57,35 @@ def _unchecked_context() -> ssl.SSLContext:
     return context
 
 
+def _load_client_cert(context: ssl.SSLContext, path: str) -> None:
+    try:
+        # An empty password: OpenSSL would ask for that of an encrypted key on the terminal.
+        context.load_cert_chain(path, password="")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{shown_text(path)}: no client certificate can be read from it ({shown_text(str(error))})",
+            hint="--client-cert names a PEM file with the certificate and its private key, without a password",
+        ) from None
+
+
 class TlsContexts:
     """The TLS contexts of a client, which its threads share: reading the authorities takes 20 ms."""
 
     def __init__(self, ca_file: str | None) -> None:
         self._ca_file = ca_file
         self._lock = threading.Lock()
-        self._contexts: dict[bool, ssl.SSLContext] = {}
+        self._contexts: dict[tuple[bool, str | None], ssl.SSLContext] = {}
 
-    def context(self, *, checked: bool) -> ssl.SSLContext:
-        """Return the context for servers whose certificates are checked, or for the others. Raises ConfigError."""
+    def context(self, *, checked: bool, client_cert: str | None = None) -> ssl.SSLContext:
+        """Return the context for servers whose certificates are checked, or for the others.
+
+        ``client_cert`` is a PEM file with the certificate that the client shows and its private key. Raises ConfigError.
+        """
+        key = (checked, client_cert)
         with self._lock:
-            if checked not in self._contexts:
-                self._contexts[checked] = _trusting_context(self._ca_file) if checked else _unchecked_context()
-            return self._contexts[checked]
+            if key not in self._contexts:
+                context = _trusting_context(self._ca_file) if checked else _unchecked_context()
+                if client_cert is not None:
+                    _load_client_cert(context, client_cert)
+                self._contexts[key] = context
+            return self._contexts[key]

@@ -7,7 +7,7 @@ import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ import httpx
 from msgspec import Struct
 
 from deep_lock.errors import UrlForbidden
-from deep_lock.network.addresses import AddressScope, may_reach, port_of, scope_of_address
+from deep_lock.network.addresses import AddressScope, Origin, may_reach, origin_of, port_of, scope_of_address
 from deep_lock.network.auth import Login
 from deep_lock.network.proxies import Proxies, proxy_for
 from deep_lock.network.tls import TlsContexts
@@ -47,6 +47,8 @@ class TransportSettings(Struct, frozen=True, kw_only=True):
     """A PEM file, or a folder of hashed certificates, in place of the system's authorities."""
     insecure_hosts: frozenset[str] = frozenset()
     """Hosts (``host`` or ``host:port``) whose certificates are not checked."""
+    client_certs: Mapping[Origin, str] = {}
+    """PEM files with certificate and private key, by the origin that they are shown to."""
     proxies: Proxies = Proxies()
     logins: tuple[Login, ...] = ()
     user_agent: str = "deep-lock"
@@ -296,7 +298,7 @@ class DeadlineTransport(httpx.BaseTransport):
         self._exchange = exchange
         self._contexts = contexts
         self._backend = DeadlineBackend(exchange, addresses, streams)
-        self._pools: dict[tuple[httpx.Proxy | None, bool | None], httpcore.ConnectionPool] = {}
+        self._pools: dict[tuple[httpx.Proxy | None, ssl.SSLContext | None], httpcore.ConnectionPool] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read the head of its response. Cookies are dropped. Raises ConfigError for a bad ``ca_file``."""
@@ -312,11 +314,14 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def _pool(self, url: httpx.URL) -> httpcore.ConnectionPool:
         proxy = proxy_for(self._settings.proxies, url)
-        checked = None if url.scheme == "http" else not self._is_insecure(url)
-        pool = self._pools.get((proxy, checked))
+        context = None
+        if url.scheme == "https":
+            client_cert = self._settings.client_certs.get(origin_of(url))
+            context = self._contexts.context(checked=not self._is_insecure(url), client_cert=client_cert)
+        pool = self._pools.get((proxy, context))
         if pool is None:
-            pool = self._pools[proxy, checked] = httpcore.ConnectionPool(
-                ssl_context=None if checked is None else self._contexts.context(checked=checked),
+            pool = self._pools[proxy, context] = httpcore.ConnectionPool(
+                ssl_context=context,
                 proxy=None if proxy is None else self._proxy(proxy),
                 max_connections=_MAX_CONNECTIONS,
                 keepalive_expiry=_KEEP_ALIVE_SECONDS,
