@@ -12,7 +12,7 @@ load_at_first_use(__name__, "public_index", in_load_all=False)
 
 
 def _no_command_line() -> None:
-    """Stand in for the command line of httpx."""
+    """Replace the command line of httpx."""
 
 
 # httpx imports its own command line, and with it rich and pygments, where they are installed: 40 of its 110 ms.

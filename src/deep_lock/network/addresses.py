@@ -97,12 +97,12 @@ def check_redirect(at: httpx.URL, target: httpx.URL, scope: AddressScope) -> htt
         raise UrlForbidden(f"{where}: redirects to {error.message}") from None
     if at.scheme == "https" and url.scheme == "http":
         raise UrlForbidden(f"{where}: redirects to {shown}, which gives up https")
-    if not may_reach(scope, scope_of_url(url)):
+    if not may_redirect(scope, scope_of_url(url)):
         raise UrlForbidden(f"{where}: redirects to {shown}, an address that does not belong to the public internet")
     return url
 
 
-def may_reach(start: AddressScope, end: AddressScope) -> bool:
+def may_redirect(start: AddressScope, end: AddressScope) -> bool:
     """Whether a redirect from one scope may lead to another.
 
     An index in a company's network may redirect within that network, one on this machine to both. Link-local addresses

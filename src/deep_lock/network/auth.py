@@ -23,7 +23,7 @@ class Login(Struct, frozen=True, kw_only=True):
 
     origin: Origin
     path: str
-    """Tells two indexes of one origin apart."""
+    """Distinguishes two indexes of one origin."""
     auth: httpx.BasicAuth
 
 

@@ -104,11 +104,12 @@ def save(response: httpx.Response, limit: int, file: BinaryIO) -> tuple[str, int
         raise NotFound(f"{where(response)}: does not exist (HTTP 404)")
     _check_length(response, limit)
     empty(file)
-    digest = hashlib.sha256()
+    digest, size = hashlib.sha256(), 0
     for chunk in _bounded(response.iter_raw(), limit=limit, where=where(response)):
         file.write(chunk)
         digest.update(chunk)
-    return digest.hexdigest(), file.tell()
+        size += len(chunk)
+    return digest.hexdigest(), size
 
 
 def empty(file: BinaryIO) -> None:

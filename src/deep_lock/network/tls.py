@@ -59,7 +59,7 @@ def _unchecked_context() -> ssl.SSLContext:
 
 def _load_client_cert(context: ssl.SSLContext, path: str) -> None:
     try:
-        # An empty password: OpenSSL would ask for that of an encrypted key on the terminal.
+        # An empty password: for an encrypted key, OpenSSL would prompt on the terminal.
         context.load_cert_chain(path, password="")
     except (OSError, ValueError) as error:
         raise ConfigError(

@@ -16,7 +16,7 @@ import httpx
 from msgspec import Struct
 
 from deep_lock.errors import UrlForbidden
-from deep_lock.network.addresses import AddressScope, Origin, may_reach, origin_of, port_of, scope_of_address
+from deep_lock.network.addresses import AddressScope, Origin, may_redirect, origin_of, port_of, scope_of_address
 from deep_lock.network.auth import Login
 from deep_lock.network.proxies import Proxies, proxy_for
 from deep_lock.network.tls import TlsContexts
@@ -221,7 +221,7 @@ class DeadlineBackend(httpcore.SyncBackend):
             stream = super().connect_tcp(last, port, exchange.left(timeout), local_address, socket_options)
         self._streams.add(stream)
         wrapped = DeadlineStream(stream, exchange, self._streams)
-        if exchange.redirected_from is not None and not may_reach(exchange.redirected_from, scope_of_peer(stream)):
+        if exchange.redirected_from is not None and not may_redirect(exchange.redirected_from, scope_of_peer(stream)):
             wrapped.close()
             raise UrlForbidden(f"{host}: a redirect to a name whose address does not belong to the public internet")
         return wrapped
