@@ -52,11 +52,10 @@ from deep_lock.network.transport import (
     FAULTS,
     SLOWEST_BYTES,
     SLOWEST_SECONDS,
-    Addresses,
     DeadlineExceeded,
     DeadlineTransport,
     Exchange,
-    Streams,
+    Shared,
     TooSlowError,
     TransportSettings,
     scope_of_peer,
@@ -108,20 +107,9 @@ class _BusyHost(Struct, kw_only=True):
 class _Worker(threading.local):
     """What each thread has for itself: a shared pool of connections costs more CPU time the more threads use it."""
 
-    def __init__(self, settings: TransportSettings, clock: Callable[[], float], shared: "_Shared") -> None:
+    def __init__(self, settings: TransportSettings, clock: Callable[[], float], shared: Shared) -> None:
         self.exchange = Exchange(clock)
-        transport = DeadlineTransport(
-            settings, self.exchange, contexts=shared.contexts, addresses=shared.addresses, streams=shared.streams
-        )
-        self.client = httpx.Client(transport=transport, trust_env=False)
-
-
-class _Shared(Struct, frozen=True, kw_only=True):
-    """What all threads share."""
-
-    contexts: TlsContexts
-    addresses: Addresses = field(default_factory=Addresses)
-    streams: Streams = field(default_factory=Streams)
+        self.client = httpx.Client(transport=DeadlineTransport(settings, self.exchange, shared), trust_env=False)
 
 
 class Transport:
@@ -143,7 +131,7 @@ class Transport:
         # close() ends this wait: an interrupt does not wait for the next try.
         self._sleep = self._closing.wait if sleep is None else sleep
         self._jitter = jitter
-        self._shared = _Shared(contexts=TlsContexts(settings.ca_file))
+        self._shared = Shared(contexts=TlsContexts(settings.ca_file))
         self._worker = _Worker(settings, clock, self._shared)
         self._busy: dict[Origin, _BusyHost] = {}
         timeout = httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout)

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpcore
 import httpx
-from msgspec import Struct
+from msgspec import Struct, field
 
 from deep_lock.errors import UrlForbidden
 from deep_lock.network.addresses import AddressScope, Origin, may_redirect, origin_of, port_of, scope_of_address
@@ -108,6 +108,14 @@ class Streams:
             streams, self._open = self._open, set()
         for stream in streams:
             stream.close()
+
+
+class Shared(Struct, frozen=True, kw_only=True):
+    """What the transports of all threads share."""
+
+    contexts: TlsContexts
+    addresses: Addresses = field(default_factory=Addresses)
+    streams: Streams = field(default_factory=Streams)
 
 
 class Exchange:
@@ -285,19 +293,11 @@ def scope_of_peer(stream: httpcore.NetworkStream) -> AddressScope:
 class DeadlineTransport(httpx.BaseTransport):
     """Sends the requests of one thread. Raises the errors of httpcore; `FAULTS` lists them."""
 
-    def __init__(
-        self,
-        settings: TransportSettings,
-        exchange: Exchange,
-        *,
-        contexts: TlsContexts,
-        addresses: Addresses,
-        streams: Streams,
-    ) -> None:
+    def __init__(self, settings: TransportSettings, exchange: Exchange, shared: Shared) -> None:
         self._settings = settings
         self._exchange = exchange
-        self._contexts = contexts
-        self._backend = DeadlineBackend(exchange, addresses, streams)
+        self._contexts = shared.contexts
+        self._backend = DeadlineBackend(exchange, shared.addresses, shared.streams)
         self._pools: dict[tuple[httpx.Proxy | None, ssl.SSLContext | None], httpcore.ConnectionPool] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
