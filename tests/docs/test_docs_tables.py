@@ -50,7 +50,7 @@ def test_every_key_of_the_configuration_is_documented() -> None:
 
 def test_every_key_of_an_index_is_documented() -> None:
     documented = {row[0].strip("`") for row in _rows(_section("configuration.md", "`[[tool.deep-lock.index]]`"))[1:]}
-    assert documented == set(config.IndexSetting.__struct_fields__)
+    assert documented == set(config.IndexSetting.__struct_encode_fields__)
 
 
 def test_the_example_of_a_configuration_is_read() -> None:

@@ -9,6 +9,8 @@ import os
 import sys
 from typing import Any
 
+import httpx
+
 from deep_lock.cli.main import run
 from deep_lock.network import responses
 
@@ -20,7 +22,11 @@ class Fence:
 
     def __init__(self) -> None:
         self.is_up = False
-        self.late: list[str] = []
+        self.late: list[str] = ["no response was checked"]
+
+    def raise_(self) -> None:
+        if not self.is_up:
+            self.is_up, self.late = True, []
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "import" and self.is_up:
@@ -32,13 +38,14 @@ class Fence:
 def main() -> int:
     """Run, then tell."""
     fence = Fence()
-    check = responses.raise_for_status
+    check = responses.check_head
 
-    def fenced(answer: responses.StreamedResponse) -> None:
-        fence.is_up = True
-        check(answer)
+    def fenced(response: httpx.Response) -> None:
+        fence.raise_()
+        check(response)
 
-    setattr(responses, check.__name__, fenced)  # by the name of the function: a rename must not leave the fence down
+    # by the name of the function, and before the client imports it
+    setattr(responses, check.__name__, fenced)
     sys.addaudithook(fence.hear)
     code = run(sys.argv[1:])
     fence.is_up = False

@@ -64,6 +64,8 @@ class FaultServer:
 
     tls: Path | None = None
     """A PEM file with certificate; the key lies beside it with the suffix ``.key``."""
+    client_ca: Path | None = None
+    """With ``tls``: clients must show a certificate that this authority signed."""
     requests: list[Asked] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
 
@@ -142,6 +144,9 @@ class FaultServer:
             return connection
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.tls, self.tls.with_suffix(".key"))
+        if self.client_ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.client_ca)
         wire = context.wrap_socket(connection, server_side=True)
         with self._lock:
             self._sockets.append(wire)

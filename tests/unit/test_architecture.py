@@ -19,9 +19,17 @@ MODULES = {
     for path in sorted(SOURCE.rglob("*.py"))
 }
 
-READS_THE_WORLD = ("cli", "targets.factory", "files", "__main__", "index.cache", "builds.sandbox.confine")
+READS_THE_WORLD = (
+    "cli",
+    "targets.factory",
+    "files",
+    "__main__",
+    "index.cache",
+    "network.tls",
+    "builds.sandbox.confine",
+)
 """Who may look at the clock, the environment, the platform. (files and the cache ask for file modes; confine is a
-program of its own, and empties its environment.)"""
+program of its own, and empties its environment; tls finds the certificate authorities of the system.)"""
 WORLD = ("os.environ", "datetime.now", "date.today", "time.time", "sys.platform", "sys.stdout", "sys.stderr")
 
 

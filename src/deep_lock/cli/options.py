@@ -143,7 +143,7 @@ TLS = (
         "ca_file",
         type=click.Path(exists=True),
         help="Certificate authorities to trust: a PEM file or a folder.",
-        default_text="SSL_CERT_FILE, SSL_CERT_DIR, certifi",
+        default_text="SSL_CERT_FILE, SSL_CERT_DIR, those of the system",
     ),
     option(
         "--allow-insecure-host",
@@ -151,6 +151,18 @@ TLS = (
         metavar="HOST",
         repeatable=True,
         help="Do not verify the certificate of this host.",
+    ),
+    option(
+        "--client-cert",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Certificate to show to the indexes: a PEM file that contains its private key too.",
+    ),
+    option(
+        "--keyring-provider",
+        choices=("disabled", "subprocess"),
+        default="disabled",
+        show_default=True,
+        help="Whether the program keyring may supply passwords of indexes.",
     ),
 )
 DEFAULT_INDEX_NAMES = ("-i", "--default-index", "--index-url", "default_index")

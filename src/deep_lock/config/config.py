@@ -41,7 +41,7 @@ SourceSetting = str | Reference
 """The name of an index, or a direct reference whose paths are as written."""
 
 
-class IndexSetting(Struct, frozen=True, kw_only=True):
+class IndexSetting(Struct, frozen=True, kw_only=True, rename="kebab"):
     """One ``[[tool.deep-lock.index]]``. ``url`` may hold user-info."""
 
     name: str
@@ -50,6 +50,8 @@ class IndexSetting(Struct, frozen=True, kw_only=True):
     """Used only for projects that ``sources`` assigns to it."""
     default: bool = False
     """Used instead of the public index."""
+    client_cert: str = ""
+    """A PEM file with certificate and private key, relative to the project."""
 
     def __repr__(self) -> str:
         return f"IndexSetting(name={self.name!r})"

@@ -89,6 +89,8 @@ class NetworkOptions(Struct, frozen=True, kw_only=True):
     refresh_packages: tuple[str, ...] = ()
     ca_file: str | None = None
     insecure_hosts: tuple[str, ...] = ()
+    client_cert: str | None = None
+    keyring_provider: Literal["disabled", "subprocess"] = "disabled"
 
 
 class RunContext(Struct, frozen=True, kw_only=True):

@@ -30,6 +30,8 @@ class NetworkSettings(Struct, frozen=True, kw_only=True):
     indexes: IndexSettings
     urls: Mapping[str, str]
     """By name, as written: they may hold user-info."""
+    client_certs: Mapping[str, str]
+    """By name of the index."""
     options: NetworkOptions
 
 
@@ -68,7 +70,8 @@ def network_settings(options: NetworkOptions, config: Config, folder: Path, cont
         refresh_packages=frozenset(map(canonicalize_name, options.refresh_packages)),
         now=context.now.timestamp(),
     )
-    return NetworkSettings(indexes=indexes, urls=urls or {}, options=options)
+    client_certs = _client_certs(urls or {}, options, config, folder)
+    return NetworkSettings(indexes=indexes, urls=urls or {}, client_certs=client_certs, options=options)
 
 
 def _named_urls(options: NetworkOptions, config: Config) -> dict[str, str] | None:
@@ -90,6 +93,16 @@ def _named_urls(options: NetworkOptions, config: Config) -> dict[str, str] | Non
     if default:
         urls[DEFAULT] = default
     return {name: url if url.endswith("/") else f"{url}/" for name, url in urls.items()}
+
+
+def _client_certs(urls: Mapping[str, str], options: NetworkOptions, config: Config, folder: Path) -> dict[str, str]:
+    """Return the client certificates by name of the index. One in the configuration belongs to the URL there."""
+    certs = dict.fromkeys(urls, options.client_cert) if options.client_cert else {}
+    for setting in config.index or ():
+        name = DEFAULT if setting.default else setting.name
+        if setting.client_cert and urls.get(name, "").rstrip("/") == setting.url.rstrip("/"):
+            certs[name] = str(folder / setting.client_cert)
+    return certs
 
 
 def _is_page(link: str) -> bool:
@@ -140,7 +153,7 @@ def locked_links(indexes: IndexSettings, folder: Path) -> tuple[str, ...]:
 def open_network(settings: NetworkSettings, context: RunContext, reporter: Reporter) -> Network:
     """Open the cache and prepare a client; no request is made yet. Raises CacheInvalid and ConfigError."""
     cache = Cache(context.cache_folder, reporter)
-    make_fetcher = _fetcher_maker(settings.urls, settings.options, context, reporter)
+    make_fetcher = _fetcher_maker(settings.urls, settings.client_certs, settings.options, context, reporter)
     return Network(client=IndexClient(settings.indexes, cache, make_fetcher, reporter), cache=cache)
 
 
@@ -150,24 +163,30 @@ def open_downloads(
     locked: Iterable[tuple[str, str]],
     context: RunContext,
     reporter: Reporter,
+    *,
+    folder: Path,
 ) -> Downloads:
     """Prepare to fetch files that a lock names. No index is used; each is only the address that a login belongs to.
 
     A login from the environment follows an index's name to the URL that options or configuration give that name, never to
     the one that the lock gives it: the URLs of a lock are not reviewed. A host of the lock (``locked``: name and URL) may
-    have a login in netrc.
+    have a login in netrc. ``folder`` is the project's.
 
     Raises CacheInvalid, ConfigError and UsageError.
     """
     named = _named_urls(options, config) or {}
     urls = {**named, **{url: url for _, url in locked if url not in named.values()}}
     cache = Cache(context.cache_folder, reporter)
-    make_fetcher = _fetcher_maker(urls, options, context, reporter)
+    make_fetcher = _fetcher_maker(urls, _client_certs(urls, options, config, folder), options, context, reporter)
     return Downloads(cache.files_folder, make_fetcher, offline=options.offline)
 
 
 def _fetcher_maker(
-    urls: Mapping[str, str], options: NetworkOptions, context: RunContext, reporter: Reporter
+    urls: Mapping[str, str],
+    client_certs: Mapping[str, str],
+    options: NetworkOptions,
+    context: RunContext,
+    reporter: Reporter,
 ) -> Callable[[], Fetcher]:
     environ = context.environ
 
@@ -179,6 +198,8 @@ def _fetcher_maker(
             netrc_file=_netrc(context),
             ca_file=options.ca_file or environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"),
             insecure_hosts=frozenset(options.insecure_hosts),
+            client_certs=client_certs,
+            keyring=options.keyring_provider == "subprocess",
             reporter=reporter,
         )
         return fetcher

@@ -1,103 +1,74 @@
-"""Who the user is to an index: from the environment, from the index URL, from netrc. Pure given its inputs.
+"""Credentials of indexes: from the environment, from the index URL, from netrc. Pure given its inputs.
 
-Law: a login belongs to the origin (scheme, host, port) of one configured index and is given for no other; no secret
-has a printable form. The keyring is not asked: it needs a subprocess, and this room may not start one.
+Invariant: credentials belong to the origin of one configured index and are sent to no other.
 """
 
-import base64
 import netrc
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import httpx
 from msgspec import Struct
 
 from deep_lock.errors import ConfigError, UrlForbidden
-from deep_lock.network.urls import Origin, Url, read_url, shown_text, without_user_info
-
-
-class Secret:
-    """A text that shows itself only when asked by name."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text itself: only for the wire."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "***"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other.reveal() == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
+from deep_lock.network.addresses import Origin, origin_of, read_url
+from deep_lock.network.keyring import read_keyring
+from deep_lock.network.urls import shown_text, without_user_info
 
 
 class Login(Struct, frozen=True, kw_only=True):
-    """A login and where it counts. ``path`` tells two indexes of one origin apart."""
+    """Credentials and the URLs that they are for."""
 
     origin: Origin
     path: str
-    authorization: Secret
-    """The value of the Authorization header (RFC 7617, Basic)."""
+    """Distinguishes two indexes of one origin."""
+    auth: httpx.BasicAuth
 
 
-class Credentials(Struct, frozen=True, kw_only=True):
-    """All logins of a run."""
+def auth_for(logins: tuple[Login, ...], url: httpx.URL) -> httpx.BasicAuth | None:
+    """Return the credentials for a URL, or None.
 
-    grants: tuple[Login, ...] = ()
-
-
-NO_CREDENTIALS = Credentials()
-
-
-def authorization_for(credentials: Credentials, url: Url) -> Secret | None:
-    """The Authorization header for a URL, or None.
-
-    Of several grants for the URL's origin the one with the longest fitting path counts; files often live beside the
-    index and not below it, so where no path fits the first grant does.
+    Of several logins for the URL's origin, the one with the longest path that is a prefix of the URL's counts. Files
+    often have other paths than their index: where no path is a prefix, the first login counts.
     """
-    grants = [grant for grant in credentials.grants if grant.origin == url.origin]
-    if not grants:
+    of_origin = [login for login in logins if login.origin == origin_of(url)]
+    if not of_origin:
         return None
-    fitting = [grant for grant in grants if url.path.startswith(grant.path)]
-    best = max(fitting, key=lambda grant: len(grant.path)) if fitting else grants[0]
-    return best.authorization
+    fitting = [login for login in of_origin if url.raw_path.decode("ascii").startswith(login.path)]
+    return max(fitting, key=lambda login: len(login.path), default=of_origin[0]).auth
 
 
-def gather_credentials(
-    indexes: Mapping[str, str], *, environ: Mapping[str, str], netrc_file: Path | None = None
-) -> Credentials:
-    """Collect the logins of the configured indexes (name to URL; the URL may carry user-info).
+def read_logins(
+    indexes: Mapping[str, str],
+    *,
+    environ: Mapping[str, str],
+    netrc_file: Path | None = None,
+    keyring: bool = False,
+) -> tuple[Login, ...]:
+    """Return the logins of the configured indexes (name to URL, which may contain user-info).
 
-    First found wins: ``DEEP_LOCK_INDEX_<NAME>_USERNAME/_PASSWORD``, the URL's user-info, the netrc entry that names
-    the host (its ``default`` entry would tell every index a password, so it is not used). A missing netrc file is no
-    error. Raises ConfigError for a netrc file or an index URL that cannot be read.
+    The first source with credentials counts: ``DEEP_LOCK_INDEX_<NAME>_USERNAME`` and ``_PASSWORD``, the URL's
+    user-info, the netrc entry for the host, the keyring (where ``keyring`` allows it). A missing netrc file is no error.
+    Raises ConfigError for a netrc file or an index URL that cannot be read, and for a keyring that does not run.
     """
-    hosts = _read_netrc(netrc_file) if netrc_file is not None else None
-    grants = []
+    entries = _read_netrc(netrc_file) if netrc_file is not None else {}
+    logins = []
     for name, text in indexes.items():
         try:
             url = read_url(without_user_info(text))
         except UrlForbidden as error:
             raise ConfigError(f"index {name!r}: {error.message}", hint=error.hint) from None
-        login = _from_environ(name, environ) or _from_url(text)
-        if hosts is not None and (login is None or not login[1]):
-            login = _from_netrc(hosts, url.host, login) or login
-        if login is not None:
-            grants.append(Login(origin=url.origin, path=url.path, authorization=_basic(*login)))
-    return Credentials(grants=tuple(grants))
-
-
-def _basic(username: str, password: str) -> Secret:
-    pair = f"{username}:{password}".encode()
-    return Secret(f"Basic {base64.b64encode(pair).decode('ascii')}")
+        pair = _from_environ(name, environ) or _from_url(text)
+        entry = entries.get(url.raw_host.decode("ascii"))
+        if entry is not None and (pair is None or (not pair[1] and pair[0] == entry[0])):
+            pair = entry[0], entry[2]
+        if keyring and (pair is None or not pair[1]):
+            pair = read_keyring(url, pair[0] if pair else "", environ=environ) or pair
+        if pair is not None:
+            logins.append(Login(origin=origin_of(url), path=url.path, auth=httpx.BasicAuth(*pair)))
+    return tuple(logins)
 
 
 def _from_environ(name: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
@@ -114,22 +85,17 @@ def _from_url(text: str) -> tuple[str, str] | None:
     return unquote(username), unquote(password)
 
 
-def _read_netrc(path: Path) -> netrc.netrc | None:
+def _read_netrc(path: Path) -> dict[str, tuple[str, str, str]]:
+    """Return user name, account and password by host.
+
+    httpx.NetRCAuth is not used: it sends the ``default`` entry to every host, and its errors quote passwords.
+    """
     try:
-        return netrc.netrc(str(path))
+        entries = netrc.netrc(str(path)).hosts
     except FileNotFoundError:
-        return None
+        return {}
     except netrc.NetrcParseError as error:
-        # Its message quotes the bad token, which may be a password.
         raise ConfigError(f"{shown_text(str(path))}, line {error.lineno}: not in netrc form") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{shown_text(str(path))}: cannot be read ({type(error).__name__})") from None
-
-
-def _from_netrc(hosts: netrc.netrc, host: str, known: tuple[str, str] | None) -> tuple[str, str] | None:
-    """The entry of a host; where the user name is known already, only if it is the same user's."""
-    entry = hosts.hosts.get(host)
-    if entry is None:
-        return None
-    username, _, password = entry
-    return (username, password) if known is None or known[0] == username else None
+    return {host: entry for host, entry in entries.items() if host != "default"}

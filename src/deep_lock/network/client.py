@@ -1,81 +1,83 @@
-"""The one door to the network: GETs that end, whole or with a typed error.
+"""The HTTP client: GET requests that end, with the whole body or a typed error.
 
-Law: nothing is taken from the wire on trust. Each request has a deadline and a limit, each failure is tried again
-only where that can help, redirects are followed by hand, and no header of ours goes to another origin.
+httpx does URLs, headers, redirects and credentials; the rules of this package are added where it lets us: its transport
+(transport.py), each redirect before it is followed (addresses.py), and the raw body (responses.py).
 
-It stands on httpcore, the engine of httpx: measured, that takes half the import time and a third less CPU per
-request, and only there a deadline can be put under the sockets (sockets.py).
+Invariant: every request has a deadline and a size limit, and neither headers nor credentials go to another origin.
 """
 
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, TypeVar
 
 import httpcore
+import httpx
 from msgspec import Struct, field
 
-from deep_lock.errors import HashMismatch, NetworkError
+from deep_lock.errors import HashMismatch, NetworkError, UrlForbidden
 from deep_lock.events import Fetched, Fetching, Reporter
 from deep_lock.lazy import load_all
-from deep_lock.network.auth import authorization_for, gather_credentials
+from deep_lock.network.addresses import (
+    AddressScope,
+    Origin,
+    check_redirect,
+    origin_of,
+    read_url,
+    scope_of_url,
+    subject_of,
+)
+from deep_lock.network.auth import auth_for, read_logins
 from deep_lock.network.proxies import proxies_from, proxy_for
 from deep_lock.network.responses import (
-    REDIRECTS,
     Response,
-    StreamedResponse,
     TryFailedError,
+    check_head,
     drain,
     empty,
-    raise_for_status,
-    read_headers,
+    length_of,
     read_whole,
     save,
+    where,
 )
 from deep_lock.network.retries import RetryBudget
+from deep_lock.network.tls import TlsContexts
 from deep_lock.network.transport import (
     FAULTS,
     SLOWEST_BYTES,
     SLOWEST_SECONDS,
-    Connections,
-    DeadlineBackend,
     DeadlineExceeded,
-    DeadlineStream,
+    DeadlineTransport,
+    Exchange,
+    Shared,
     TooSlowError,
     TransportSettings,
-    translate,
-    zone_of_peer,
+    scope_of_peer,
 )
-from deep_lock.network.urls import (
-    AddressScope,
-    Origin,
-    Url,
-    follow,
-    read_url,
-    shown_text,
-    shown_url,
-    subject_of,
-    zone_of_host,
-)
+from deep_lock.network.urls import shown_text, shown_url, without_user_info
 
-__all__ = ["FILE_DEADLINE", "PAGE_DEADLINE", "Response", "Transport", "TransportSettings", "proxies_from"]
-
-PAGE_DEADLINE = 60.0
-FILE_DEADLINE = 900.0
-"""Seconds that one try for a page, and for a file, may take in all."""
+__all__ = ["Response", "Transport", "TransportSettings", "open_transport"]
 
 MAX_REDIRECTS = 5
 BUSY_HOST_SLOTS = 4
-"""How many threads at once may ask a host that said it is busy."""
+"""How many threads at once may send requests to a host that answered that it is busy."""
 
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_EMPTY: Mapping[str, str] = MappingProxyType({})
 
-_KEPT_ACROSS_ORIGINS = frozenset({"accept", "accept-encoding", "range", "cache-control"})
+_KEPT_ACROSS_ORIGINS = frozenset({"host", "user-agent", "accept", "accept-encoding", "range", "cache-control"})
+_DESCRIPTIONS = (
+    (httpcore.ConnectTimeout, "no connection in time"),
+    (httpcore.TimeoutException, "no bytes for too long"),
+    (httpcore.ConnectError, "no connection"),
+    (httpcore.ProxyError, "the proxy refused"),
+    (httpcore.RemoteProtocolError, "not a valid HTTP response"),
+)
 
 _uniform = random.SystemRandom().uniform
 
@@ -83,27 +85,35 @@ T = TypeVar("T")
 
 
 class _Request(Struct, frozen=True, kw_only=True):
-    """What a caller wants; ``headers`` by lower-case name."""
+    """What a caller requests; ``headers`` by lower-case name."""
 
-    start: Url
+    url: httpx.URL
     headers: Mapping[str, str]
     limit: int
     deadline: float
 
     @property
     def where(self) -> str:
-        return shown_url(str(self.start))
+        return shown_url(str(self.url))
 
 
 class _BusyHost(Struct, kw_only=True):
-    """A host that asked us to wait."""
+    """A host that requested a wait."""
 
     slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(BUSY_HOST_SLOTS))
     open_at: float = 0.0
 
 
+class _Worker(threading.local):
+    """What each thread has for itself: a shared pool of connections costs more CPU time the more threads use it."""
+
+    def __init__(self, settings: TransportSettings, clock: Callable[[], float], shared: Shared) -> None:
+        self.exchange = Exchange(clock)
+        self.client = httpx.Client(transport=DeadlineTransport(settings, self.exchange, shared), trust_env=False)
+
+
 class Transport:
-    """Fetches over HTTP/1.1 with kept-alive connections. May be shared by threads; each has its own connections."""
+    """Fetches over HTTP/1.1 with kept-alive connections. Threads may share it."""
 
     def __init__(
         self,
@@ -118,63 +128,62 @@ class Transport:
         self._reporter = reporter
         self._clock = clock
         self._closing = threading.Event()
-        # A wait that close() ends, so that an interrupt does not sit out a back-off.
+        # close() ends this wait: an interrupt does not wait for the next try.
         self._sleep = self._closing.wait if sleep is None else sleep
         self._jitter = jitter
-        self._connections = Connections(settings, clock)
+        self._shared = Shared(contexts=TlsContexts(settings.ca_file))
+        self._worker = _Worker(settings, clock, self._shared)
         self._busy: dict[Origin, _BusyHost] = {}
-        self._user_agent = (b"User-Agent", settings.user_agent.encode("ascii", "replace"))
-        read = settings.read_timeout
-        timeouts = {"connect": settings.connect_timeout, "read": read, "write": read, "pool": read}
-        self._extensions = {"timeout": timeouts}
+        timeout = httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout)
+        self._extensions = {"timeout": timeout.as_dict()}
 
-    def get(self, url: str, *, headers: Mapping[str, str] = NO_HEADERS, limit: int, deadline: float) -> Response:
+    def get(self, url: str, *, headers: Mapping[str, str] = _EMPTY, limit: int, deadline: float) -> Response:
         """Fetch something small into memory: a page, metadata, a range of a file.
 
-        ``limit`` is in bytes and holds for the body on the wire and decoded; ``deadline`` is in seconds for one try.
-        Raises NetworkError, AccessDenied (401, 403), IndexInvalid (a body that is not coded as it says),
+        ``limit`` is in bytes and counts for the encoded and the decoded body; ``deadline`` is in seconds for one try.
+        Raises NetworkError, AccessDenied (401, 403), IndexInvalid (a body that is not encoded as its header claims),
         LimitExceeded or UrlForbidden.
         """
         own = {name.lower(): value for name, value in headers.items()}
         own.setdefault("accept-encoding", "identity" if "range" in own else "gzip")
-        ask = _Request(start=read_url(url), headers=own, limit=limit, deadline=deadline)
-        with self._reported(ask.start) as sizes:
-            response = self._with_retries(ask, read_whole)
+        request = _Request(url=read_url(url), headers=own, limit=limit, deadline=deadline)
+        with self._reported(request.url) as sizes:
+            response = self._with_retries(request, partial(read_whole, limit=limit))
             sizes.append(len(response.body))
         return response
 
     def download(self, url: str, file: BinaryIO, *, limit: int, deadline: float, sha256: str | None) -> tuple[str, int]:
-        """Stream a file into ``file`` (from its start; it is emptied first) and give its sha256 and its size.
+        """Write a file into ``file`` (it is emptied first); return its sha256 and its size.
 
-        The bytes are stored as they come, whatever Content-Encoding says of them: that header is often set on
-        archives that are gzip by themselves. Where they have not the digest ``sha256``, they are fetched once more
-        past all caches; then HashMismatch is raised and ``file`` is left empty. Raises NotFound for a 404, else as
-        `get`. An OSError is the file's own.
+        The bytes are stored as they come, whatever Content-Encoding is: many servers set that header on archives that
+        are gzip by themselves. Bytes with another digest than ``sha256`` are fetched once more, past all caches; then
+        HashMismatch is raised and ``file`` is left empty. Raises NotFound for a 404, else as `get`. An OSError is that
+        of ``file``.
         """
         start = read_url(url)
         own = {"accept": "*/*", "accept-encoding": "identity"}
         digest = ""
         with self._reported(start) as sizes:
             for headers in (own, {**own, "cache-control": "no-cache"}):
-                ask = _Request(start=start, headers=headers, limit=limit, deadline=deadline)
-                digest, size = self._with_retries(ask, partial(save, file=file))
+                request = _Request(url=start, headers=headers, limit=limit, deadline=deadline)
+                digest, size = self._with_retries(request, partial(save, limit=limit, file=file))
                 if sha256 is None or digest == sha256.lower():
                     sizes.append(size)
                     return digest, size
         empty(file)
         raise HashMismatch(
-            f"{shown_url(url)}: has sha256 {digest}, but {shown_text(str(sha256))} was promised (fetched twice)",
-            hint="the index or a proxy gives other bytes than the index page promises: do not use this file",
+            f"{shown_url(url)}: has sha256 {digest}, but the index promises {shown_text(str(sha256))} (fetched twice)",
+            hint="the index or a proxy serves other bytes than the index page promises: do not use this file",
         )
 
     def close(self) -> None:
-        """End all connections and waits. Requests of other threads fail soon, further ones at once."""
+        """End all connections and waits. Requests of other threads fail soon, new ones at once."""
         self._closing.set()
-        self._connections.close()
+        self._shared.streams.close()
 
     @contextmanager
-    def _reported(self, url: Url) -> Iterator[list[int]]:
-        """Tell the reporter when a fetch starts and ends; the caller appends the sizes."""
+    def _reported(self, url: httpx.URL) -> Iterator[list[int]]:
+        """Report the start and the end of a fetch; the caller appends the sizes."""
         what = subject_of(url)
         sizes: list[int] = []
         self._reporter(Fetching(name=what))
@@ -183,28 +192,29 @@ class Transport:
         finally:
             self._reporter(Fetched(name=what, size=sum(sizes)))
 
-    def _with_retries(self, ask: _Request, read: Callable[[StreamedResponse], T]) -> T:
-        """Try until there is an answer or no budget is left."""
+    def _with_retries(self, request: _Request, read: Callable[[httpx.Response], T]) -> T:
+        """Try until there is a response or the budget is used up."""
         budget = RetryBudget(tries=self._settings.tries, jitter=self._jitter)
+        origin = origin_of(request.url)
         while True:
             if self._closing.is_set():
-                raise NetworkError(f"{ask.where}: not fetched, since this run is stopping")
+                raise NetworkError(f"{request.where}: not fetched, since this run is stopping")
             try:
-                with self._host_slot(ask.start.origin):
-                    return self._try_once(ask, read)
+                with self._host_slot(origin):
+                    return self._try_once(request, read)
+            except _IdleConnectionEndedError:
+                continue
             except TryFailedError as failure:
-                if failure.is_stale:
-                    continue
                 wait = budget.wait_after_failure(failure.retry_after)
                 if wait is None:
-                    raise _out_of_budget(ask, budget, failure) from None
+                    raise _out_of_budget(request, budget, failure) from None
                 if failure.retry_after is not None:
-                    self._busy.setdefault(ask.start.origin, _BusyHost()).open_at = self._clock() + wait
+                    self._busy.setdefault(origin, _BusyHost()).open_at = self._clock() + wait
             self._sleep(wait)
 
     @contextmanager
     def _host_slot(self, origin: Origin) -> Iterator[None]:
-        """Hold back from a host that said it is busy: few at a time, and none before the moment it named."""
+        """Limit the requests to a busy host: few at a time, and none before the time that it named."""
         busy = self._busy.get(origin)
         if busy is None:
             yield
@@ -215,98 +225,106 @@ class Transport:
                 self._sleep(wait)
             yield
 
-    def _try_once(self, ask: _Request, read: Callable[[StreamedResponse], T]) -> T:
-        line = self._connections.line()
-        line.begin(self._clock() + ask.deadline)
+    def _try_once(self, request: _Request, read: Callable[[httpx.Response], T]) -> T:
+        exchange = self._worker.exchange
+        exchange.begin(self._clock() + request.deadline)
         try:
-            return self._follow_redirects(line, ask, read)
-        except DeadlineExceeded:
-            raise _overdue(ask) from None
+            return self._follow_redirects(request, read)
         except TooSlowError:
             cause = f"fewer than {SLOWEST_BYTES} bytes in {SLOWEST_SECONDS:.0f} seconds"
             raise TryFailedError(cause) from None
-        except FAULTS as fault:
-            if line.is_overdue():
-                raise _overdue(ask) from None
-            raise translate(fault, ask.where, is_stale=not (line.connected or line.answered)) from None
+        except (DeadlineExceeded, *FAULTS) as fault:
+            if exchange.is_overdue:
+                message = f"{request.where}: no whole response within {request.deadline:.0f} seconds"
+                raise NetworkError(message) from None
+            raise _translate(fault, request.where, is_idle_end=exchange.is_unanswered) from None
 
-    def _follow_redirects(self, line: DeadlineBackend, ask: _Request, read: Callable[[StreamedResponse], T]) -> T:
-        """Ask, and follow redirects by hand (RFC 9110, 15.4)."""
-        at, headers = ask.start, ask.headers
-        authorization = authorization_for(self._settings.credentials, at)
-        zone = zone_of_host(at.host)
-        for _ in range(MAX_REDIRECTS + 1):
-            own = headers if authorization is None else {**headers, "authorization": authorization.reveal()}
-            with self._send(line, at, own, ask.limit) as (answer, wire):
-                if answer.status not in REDIRECTS:
-                    raise_for_status(answer)
-                    return read(answer)
-                if at is ask.start and zone is AddressScope.PUBLIC and self._is_direct(at):
-                    zone = zone_of_peer(wire)
-                target = _read_location(answer, zone)
-                drain(answer)
-            if target.origin != at.origin:
-                headers = {name: value for name, value in headers.items() if name in _KEPT_ACROSS_ORIGINS}
-                authorization = None
-            line.zone = zone if self._is_direct(target) else None
-            at = target
-        raise NetworkError(f"{ask.where}: more than {MAX_REDIRECTS} redirects, the last to {shown_url(str(at))}")
+    def _follow_redirects(self, request: _Request, read: Callable[[httpx.Response], T]) -> T:
+        """Send the request and those that its redirects lead to (RFC 9110, 15.4)."""
+        url = request.url
+        headers = [
+            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+            for name, value in request.headers.items()
+        ]
+        headers.append((b"user-agent", self._settings.user_agent.encode("ascii", "replace")))
+        to_send = httpx.Request("GET", url, headers=headers, extensions=self._extensions)
+        auth = auth_for(self._settings.logins, url)
+        scope = scope_of_url(url)
+        for redirects in range(MAX_REDIRECTS + 1):
+            with self._send(to_send, auth) as response:
+                if response.next_request is None:
+                    check_head(response)
+                    return read(response)
+                if redirects == 0 and scope is AddressScope.PUBLIC and self._is_direct(url):
+                    scope = scope_of_peer(response.extensions["network_stream"])
+                target = check_redirect(url, response.next_request.url, scope)
+                drain(response)
+            to_send = response.next_request
+            to_send.url = target
+            to_send.headers["host"] = target.netloc.decode("ascii")
+            if origin_of(target) != origin_of(url):
+                for name in set(to_send.headers) - _KEPT_ACROSS_ORIGINS:
+                    del to_send.headers[name]
+            # httpx keeps the Authorization header for requests to the same origin.
+            url, auth = target, None
+            self._worker.exchange.redirected_from = scope if self._is_direct(url) else None
+        raise NetworkError(f"{request.where}: more than {MAX_REDIRECTS} redirects, the last to {shown_url(str(url))}")
 
-    def _is_direct(self, url: Url) -> bool:
+    def _is_direct(self, url: httpx.URL) -> bool:
         return proxy_for(self._settings.proxies, url) is None
 
     @contextmanager
-    def _send(
-        self, line: DeadlineBackend, url: Url, headers: Mapping[str, str], limit: int
-    ) -> Iterator[tuple[StreamedResponse, DeadlineStream]]:
-        """One request and its answer. Afterwards the connection is free again, or closed if bytes are left on it."""
-        line.start_answer()
-        fields = [(b"Host", url.authority.encode("ascii")), self._user_agent]
-        fields += [
-            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers.items()
-        ]
-        target = httpcore.URL(
-            scheme=url.scheme.encode("ascii"),
-            host=url.host.encode("ascii"),
-            port=url.port,
-            target=url.target.encode("ascii"),
-        )
-        request = httpcore.Request(b"GET", target, headers=fields, extensions=self._extensions)
-        response = self._connections.pool(line, url).handle_request(request)
-        wire: DeadlineStream = response.extensions["network_stream"]
+    def _send(self, request: httpx.Request, auth: httpx.Auth | None) -> Iterator[httpx.Response]:
+        """Send one request. Afterwards its connection is free again, or closed if unread bytes are left on it."""
         try:
-            answer = StreamedResponse(
-                status=response.status,
-                url=url,
-                headers=read_headers(response.headers, shown_url(str(url))),
-                chunks=response.iter_stream(),
-                asked=frozenset(headers),
-                limit=limit,
-            )
-            yield answer, wire
-            if line.has_surplus(answer.length):
-                wire.mark_unusable()
-        finally:
-            response.close()
+            response = self._worker.client.send(request, auth=auth, stream=True)
+        except (httpx.RemoteProtocolError, UnicodeError) as error:
+            # raised by httpx itself, not by our transport: a Location that it cannot parse
+            raise UrlForbidden(
+                f"{shown_url(str(request.url))}: redirects to what is not a URL ({shown_text(str(error))})"
+            ) from None
+        with closing(response):
+            if "content-length" in response.headers and "transfer-encoding" in response.headers:
+                # Two parsers would find two ends of the body (RFC 9112, 6.3).
+                raise NetworkError(f"{where(response)}: answered with both Content-Length and Transfer-Encoding")
+            yield response
+            if self._worker.exchange.has_surplus(length_of(response)):
+                response.extensions["network_stream"].mark_unusable()
 
 
-def _read_location(answer: StreamedResponse, zone: AddressScope) -> Url:
-    location = answer.headers.get("location")
-    if location is None:
-        raise NetworkError(f"{answer.where}: HTTP {answer.status} without a Location")
-    return follow(location, at=answer.url, zone=zone)
+class _IdleConnectionEndedError(Exception):
+    """The server had closed an idle connection before it was used again: that is no fault and costs no try."""
 
 
-def _overdue(ask: _Request) -> NetworkError:
-    return NetworkError(f"{ask.where}: no whole answer within {ask.deadline:.0f} seconds")
+def _translate(fault: Exception, where: str, *, is_idle_end: bool) -> Exception:
+    """Return the error for a fault of the HTTP library: a failed try, or one that ends all tries."""
+    origin = fault.args[0] if fault.args and isinstance(fault.args[0], Exception) else fault
+    if isinstance(origin, ssl.SSLCertVerificationError):
+        reason = shown_text(origin.verify_message or str(origin))
+        hint = "check the clock of this machine" if "not yet valid" in reason or "expired" in reason else ""
+        return NetworkError(
+            f"{where}: the certificate is not trusted: {reason}",
+            hint=hint or "give the certificate authority by --cert, or the host by --allow-insecure-host",
+        )
+    if isinstance(fault, httpcore.LocalProtocolError | httpcore.UnsupportedProtocol):
+        return NetworkError(f"{where}: cannot be requested: {shown_text(str(fault))}")
+    if is_idle_end:
+        return _IdleConnectionEndedError()
+    detail = shown_text(str(origin) or type(origin).__name__)
+    if isinstance(fault, httpcore.RemoteProtocolError) and "complete message body" in detail:
+        return TryFailedError(f"truncated: {detail}")
+    description = next((text for kind, text in _DESCRIPTIONS if isinstance(fault, kind)), "connection lost")
+    return TryFailedError(f"{description}: {detail}")
 
 
-def _out_of_budget(ask: _Request, budget: RetryBudget, failure: TryFailedError) -> NetworkError:
+def _out_of_budget(request: _Request, budget: RetryBudget, failure: TryFailedError) -> NetworkError:
     tries = budget.failed + budget.server_waits
-    message = f"{ask.where}: {failure.cause} (tried {tries} {'time' if tries == 1 else 'times'})"
+    message = f"{request.where}: {failure.cause} (tried {tries} {'time' if tries == 1 else 'times'})"
     if failure.retry_after is None:
         return NetworkError(message)
-    return NetworkError(f"{message}; the server asks to wait {failure.retry_after:.0f} seconds", hint="try again later")
+    return NetworkError(
+        f"{message}; the server requests a wait of {failure.retry_after:.0f} seconds", hint="try again later"
+    )
 
 
 def open_transport(
@@ -316,17 +334,23 @@ def open_transport(
     netrc_file: Path | None,
     ca_file: str | None,
     insecure_hosts: frozenset[str],
+    client_certs: Mapping[str, str] = _EMPTY,
+    keyring: bool = False,
     reporter: Reporter,
 ) -> Transport:
-    """Return a transport that knows the logins of the indexes (name to URL, which may carry user-info).
+    """Return a transport with the logins of the indexes (name to URL, which may contain user-info).
 
-    Whatever the run may need is imported before it: from the first foreign byte on, nothing is. Raises ConfigError.
+    ``client_certs`` are PEM files by index name. ``keyring`` is whether the program of that name may supply passwords.
+    Imports every module that the run may need: nothing is imported after untrusted bytes were read. Raises ConfigError.
     """
     load_all()
     settings = TransportSettings(
         ca_file=ca_file,
         insecure_hosts=insecure_hosts,
         proxies=proxies_from(environ),
-        credentials=gather_credentials(indexes, environ=environ, netrc_file=netrc_file),
+        client_certs={
+            origin_of(read_url(without_user_info(indexes[name]))): path for name, path in client_certs.items()
+        },
+        logins=read_logins(indexes, environ=environ, netrc_file=netrc_file, keyring=keyring),
     )
     return Transport(settings, reporter)

@@ -1,7 +1,7 @@
-"""Git, by its own program: which commit a name stands for, and the files of a commit.
+"""Git, by its own program: which commit a name means, and the files of a commit.
 
-Law: git sees none of the user's configuration, asks nothing, runs no hook, follows no submodule, and gets no argument
-that could be taken for an option. Repositories are kept bare in the cache; a commit is asked for by its full id.
+Invariant: git reads no configuration of the user, prompts for nothing, runs no hook, follows no submodule, and gets no
+argument that it could read as an option. The cache contains bare repositories; a commit is fetched by its full id.
 """
 
 import gzip
@@ -56,11 +56,11 @@ _SETTINGS = (
     "transfer.fsckObjects=true",
 )
 _ATTRIBUTES = "* -export-ignore -export-subst\n"
-"""What is read is the tree as it is, not as it would be exported."""
+"""`git archive` writes the tree as it is, without the changes of an export."""
 
 
 class Repositories:
-    """The repositories that a run looks at."""
+    """The repositories that a run reads."""
 
     def __init__(self, cache_folder: Path, environ: Mapping[str, str], *, offline: bool) -> None:
         self._folder = cache_folder / "git"
@@ -69,7 +69,7 @@ class Repositories:
         self._commits: dict[tuple[str, str | None], str] = {}
 
     def commit_of(self, url: str, revision: str | None) -> str:
-        """Return the full id of the commit that a branch, a tag or a commit stands for; None is the default branch.
+        """Return the full id of the commit that a branch, a tag or a commit means; None is the default branch.
 
         Raises RequirementInvalid where there is none, NetworkError, NotCached when offline, UsageError without git.
         """
@@ -77,16 +77,16 @@ class Repositories:
             return revision
         key = (url, revision)
         if key not in self._commits:
-            self._commits[key] = self._asked(url, revision)
+            self._commits[key] = self._look_up(url, revision)
         return self._commits[key]
 
     @contextmanager
     def archive(self, url: str, commit: str, revision: str | None) -> Iterator[BinaryIO]:
-        """Give the files of a commit as a .tar.gz with one top folder. Raises as `commit_of`, and LimitExceeded."""
+        """Yield the files of a commit as a .tar.gz with one top folder. Raises as `commit_of`, and LimitExceeded."""
         folder = self._fetched(url, commit, revision)
         with tempfile.TemporaryFile() as plain, tempfile.TemporaryFile() as packed:
             self._run("archive", "--format=tar", "--prefix=tree/", commit, folder=folder, output=plain)
-            if plain.tell() > MAX_ARCHIVE_BYTES:
+            if plain.seek(0, os.SEEK_END) > MAX_ARCHIVE_BYTES:
                 raise LimitExceeded(f"{_shown(url)}: the tree of {commit} is larger than {MAX_ARCHIVE_BYTES} bytes")
             plain.seek(0)
             with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1, mtime=0) as stream:
@@ -95,14 +95,14 @@ class Repositories:
             yield packed
 
     def checkout(self, url: str, commit: str, revision: str | None, folder: Path) -> Path:
-        """Put a commit into a new folder, with its history and all tags: backends tell versions from them.
+        """Put a commit into a new folder, with its history and all tags, from which backends derive versions.
 
         Raises as `commit_of`.
         """
         bare = self._fetched(url, commit, revision)
         if not self._offline:
             with suppress(NetworkError):
-                # what a backend lacks without them it says itself
+                # a backend that needs them and does not find them reports that itself
                 depth = ("--unshallow",) if (bare / "shallow").exists() else ()
                 self._run(
                     "fetch",
@@ -125,7 +125,7 @@ class Repositories:
 
     # -- one repository
 
-    def _asked(self, url: str, revision: str | None) -> str:
+    def _look_up(self, url: str, revision: str | None) -> str:
         self._refuse_offline(url)
         wanted = (
             ("HEAD",)
@@ -174,7 +174,7 @@ class Repositories:
                 folder=folder,
             )
         except NetworkError:
-            # a server may give out no commit by its id: then everything that a name leads to
+            # a server may refuse to serve a commit by its id: fetch all branches and tags
             names = ("+refs/heads/*:refs/deep-lock/heads/*", "+refs/tags/*:refs/deep-lock/tags/*")
             self._run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", url, *names, folder=folder)
         if not self._has(folder, commit):
@@ -206,21 +206,21 @@ class Repositories:
     # -- git
 
     def _run(self, *arguments: str, folder: Path | None = None, output: BinaryIO | None = None) -> str:
-        """Run git; returns what it wrote. Raises NetworkError where it fails, UsageError where there is none."""
+        """Run git and return its output. Raises NetworkError where it fails, UsageError where there is none."""
         program = shutil.which("git", path=self._environ.get("PATH"))
         if program is None:
             raise UsageError("git is needed for a git reference, and is not on the search path", hint="install git")
         settings = [part for setting in _SETTINGS for part in ("-c", setting)]
-        place = [f"--git-dir={folder}"] if folder is not None and arguments[0] != "init" else []
-        own = [program, *settings, *place, *arguments, *([str(folder)] if arguments[0] == "init" else [])]
-        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told:
+        location = [f"--git-dir={folder}"] if folder is not None and arguments[0] != "init" else []
+        own = [program, *settings, *location, *arguments, *([str(folder)] if arguments[0] == "init" else [])]
+        with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as printed:
             try:
                 process = subprocess.Popen(  # noqa: S603 - git by its full path; no shell, and no argument is an option
                     own,
                     stdin=subprocess.DEVNULL,
-                    stdout=output or told,
-                    stderr=said,
-                    env=self._surroundings(),
+                    stdout=output or printed,
+                    stderr=errors,
+                    env=self._git_environ(),
                     cwd=tempfile.gettempdir(),
                     start_new_session=os.name == "posix",
                 )
@@ -234,12 +234,12 @@ class Repositories:
                     raise NetworkError(f"git {arguments[0]} took more than {FETCH_SECONDS:.0f} s") from None
                 raise
             if code:
-                raise NetworkError(f"git {arguments[0]} failed: {_last_line(said)}")
-            told.seek(0)
-            return told.read(MAX_OUTPUT_BYTES).decode("utf-8", "replace")
+                raise NetworkError(f"git {arguments[0]} failed: {_last_line(errors)}")
+            printed.seek(0)
+            return printed.read(MAX_OUTPUT_BYTES).decode("utf-8", "replace")
 
-    def _surroundings(self) -> dict[str, str]:
-        """Return the whole environment of git: nothing of the user's configuration, and nobody to ask."""
+    def _git_environ(self) -> dict[str, str]:
+        """Return the whole environment of git: no configuration of the user, and no prompts."""
         passed = {key: self._environ[key] for key in _PASSED if key in self._environ}
         certificates = {"GIT_SSL_CAINFO": passed["SSL_CERT_FILE"]} if "SSL_CERT_FILE" in passed else {}
         return {
@@ -271,7 +271,7 @@ def _last_line(file: BinaryIO) -> str:
     file.seek(0)
     lines = file.read(64 * 1024).decode("utf-8", "replace").strip().splitlines()
     wrong = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
-    return show(wrong[-1])[:200] if wrong else "it said nothing"
+    return show(wrong[-1])[:200] if wrong else "it printed no message"
 
 
 def _shown(url: str) -> str:
@@ -283,7 +283,7 @@ MAX_BYTES = 64 * 1024 * 1024
 
 
 def file_at(path: Path, revision: str, environ: Mapping[str, str]) -> str | None:
-    """Return the text of a file in a revision (a branch, a tag, a commit, HEAD~1); None where it is not there.
+    """Return the text of a file in a revision (a branch, a tag, a commit, HEAD~1); None where it does not exist.
 
     Raises UsageError where there is no git, or git does not end; LimitExceeded.
     """
@@ -318,25 +318,25 @@ CONFIG_SECONDS = 30.0
 
 
 def top_of(folder: Path, environ: Mapping[str, str]) -> Path:
-    """Return the top of the work tree that a folder is in. Raises UsageError where there is none, or no git."""
-    code, told = _git(folder, environ, "rev-parse", "--show-toplevel")
+    """Return the top folder of the work tree that contains a folder. Raises UsageError where there is none, or no git."""
+    code, text = _git(folder, environ, "rev-parse", "--show-toplevel")
     if code:
         raise UsageError(f"{folder}: is in no git repository", hint="run it in a work tree")
-    return Path(told)
+    return Path(text)
 
 
 def setting(folder: Path, key: str, environ: Mapping[str, str]) -> str | None:
     """Return a setting of the repository; None where it is not set."""
-    code, told = _git(folder, environ, "config", "--local", "--get", key)
-    return None if code else told
+    code, text = _git(folder, environ, "config", "--local", "--get", key)
+    return None if code else text
 
 
 def set_setting(folder: Path, key: str, value: str | None, environ: Mapping[str, str]) -> None:
-    """Set a setting of the repository, or take it away (None). Raises UsageError."""
+    """Set a setting of the repository, or remove it (None). Raises UsageError."""
     arguments = ("--unset-all", key) if value is None else (key, value)
-    code, told = _git(folder, environ, "config", "--local", *arguments)
+    code, text = _git(folder, environ, "config", "--local", *arguments)
     if code:
-        raise UsageError(f"git config {key}: {told or 'it failed'}")
+        raise UsageError(f"git config {key}: {text or 'it failed'}")
 
 
 def _git(folder: Path, environ: Mapping[str, str], *arguments: str) -> tuple[int, str]:

@@ -1,37 +1,22 @@
-"""Which proxy stands between us and a host, by the variables that all tools share. Pure.
-
-The environment itself is read by the command line; here it comes as a mapping.
-"""
+"""The proxy for a URL, by the variables that all tools share. Pure: the command line reads the environment."""
 
 import ipaddress
 from collections.abc import Mapping
 from contextlib import suppress
-from types import MappingProxyType
-from urllib.parse import unquote, urlsplit
 
-from msgspec import Struct, field
+import httpx
+from msgspec import Struct
 
 from deep_lock.errors import ConfigError
-from deep_lock.network.auth import Secret
-from deep_lock.network.urls import Url, shown_url, without_user_info
-
-
-class Proxy(Struct, frozen=True, kw_only=True):
-    """An HTTP proxy. ``login`` is user name and password."""
-
-    url: str
-    """Without user-info."""
-    login: tuple[str, Secret] | None = None
+from deep_lock.network.addresses import port_of
+from deep_lock.network.urls import shown_url
 
 
 class Proxies(Struct, frozen=True, kw_only=True):
-    """The proxy for each scheme, and the hosts that are asked directly."""
+    """The proxy for each scheme, and the hosts that are connected to directly."""
 
-    by_scheme: Mapping[str, Proxy] = field(default_factory=lambda: MappingProxyType({}))
+    by_scheme: Mapping[str, httpx.Proxy] = {}
     no_proxy: tuple[str, ...] = ()
-
-
-NO_PROXIES = Proxies()
 
 
 def proxies_from(environ: Mapping[str, str]) -> Proxies:
@@ -40,7 +25,7 @@ def proxies_from(environ: Mapping[str, str]) -> Proxies:
     Under CGI, HTTP_PROXY is what a visitor sent as a header ("httpoxy") and does not count. Raises ConfigError for a
     proxy that cannot be used.
     """
-    found: dict[str, Proxy] = {}
+    found: dict[str, httpx.Proxy] = {}
     for scheme in ("http", "https"):
         names = [f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"]
         if "REQUEST_METHOD" in environ:
@@ -50,49 +35,46 @@ def proxies_from(environ: Mapping[str, str]) -> Proxies:
             found[scheme] = _read_proxy(environ[name].strip(), name)
     hosts = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     entries = (entry.strip().lower() for entry in hosts.split(","))
-    return Proxies(by_scheme=MappingProxyType(found), no_proxy=tuple(entry for entry in entries if entry))
+    return Proxies(by_scheme=found, no_proxy=tuple(entry for entry in entries if entry))
 
 
-def _read_proxy(text: str, name: str) -> Proxy:
+def _read_proxy(text: str, name: str) -> httpx.Proxy:
     url = text if "://" in text else f"http://{text}"
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname is not None and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigError(
-            f"{name}: {shown_url(url)} is not a proxy that can be used",
-            hint="give an http:// or https:// proxy, or unset the variable; SOCKS is not supported",
-        )
-    login = None
-    if parts.username is not None:
-        login = (unquote(parts.username), Secret(unquote(parts.password or "")))
-    return Proxy(url=without_user_info(url), login=login)
+    with suppress(httpx.InvalidURL, ValueError):
+        proxy = httpx.Proxy(url)
+        if proxy.url.host and proxy.url.port != 0:
+            return proxy
+    raise ConfigError(
+        f"{name}: {shown_url(url)} is not a proxy that can be used",
+        hint="give an http://, https://, socks5:// or socks5h:// proxy, or unset the variable",
+    )
 
 
-def proxy_for(proxies: Proxies, url: Url) -> Proxy | None:
-    """The proxy that a URL is asked through; None where it is asked directly."""
-    proxy = proxies.by_scheme.get(url.scheme)
-    if proxy is None or any(_covers(entry, url) for entry in proxies.no_proxy):
+def proxy_for(proxies: Proxies, url: httpx.URL) -> httpx.Proxy | None:
+    """Return the proxy for a URL; None where its host is connected to directly.
+
+    The mounts of httpx do not do this: they know no networks (``10.0.0.0/8``) and no combination with --allow-insecure-host.
+    """
+    if any(_covers(entry, url) for entry in proxies.no_proxy):
         return None
-    return proxy
+    return proxies.by_scheme.get(url.scheme)
 
 
-def _covers(entry: str, url: Url) -> bool:
-    """Whether an entry of NO_PROXY names a URL's host: ``*``, a host, a domain and all below it, or a network."""
+def _covers(entry: str, url: httpx.URL) -> bool:
+    """Whether an entry of NO_PROXY covers a URL's host: ``*``, a host, a domain with all its subdomains, or a network."""
     if entry == "*":
         return True
+    url_host = url.raw_host.decode("ascii")
     with suppress(ValueError):
         network = ipaddress.ip_network(entry.strip("[]"), strict=False)
         try:
-            return ipaddress.ip_address(url.host) in network
+            return ipaddress.ip_address(url_host) in network
         except ValueError:
             return False
     host, colon, port = entry.rpartition(":")
     if colon and port.isdigit():
-        if int(port[:6]) != url.port:
+        if int(port[:6]) != port_of(url):
             return False
         entry = host.strip("[]")
     name = entry.removeprefix("*").lstrip(".")
-    return url.host == name or url.host.endswith(f".{name}")
+    return url_host == name or url_host.endswith(f".{name}")

@@ -1,4 +1,4 @@
-"""The address of the public index. A library's constant holds it, so that no address stands in this project."""
+"""The address of the public index. It is a constant of a library, so that this project contains no address."""
 
 from urllib.parse import urlsplit
 

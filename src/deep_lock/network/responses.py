@@ -1,6 +1,6 @@
-"""What an answer is worth: which statuses count, which are tried again, and how a body is read whole. No sockets.
+"""Which responses are accepted, which are tried again, and how a body is read whole. No sockets.
 
-Law: 404 alone means "not here". What was not asked for (206, 304, another coding) is a fault and never data.
+Invariant: 404 alone means "does not exist". What was not requested (206, 304, another coding) is a fault and never data.
 """
 
 import hashlib
@@ -8,191 +8,104 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
+import httpx
 from msgspec import Struct
 
 from deep_lock.errors import AccessDenied, IndexInvalid, LimitExceeded, NetworkError, NotFound
 from deep_lock.network.retries import read_retry_after
-from deep_lock.network.urls import Url, shown_url
+from deep_lock.network.urls import shown_url
+
+MAX_DRAINED = 64 * 1024
 
 _GZIP_WINDOW = 31
 _STEP = 1024 * 1024
-"""Bytes decoded at a time: zlib doubles its buffer, so one great step would hold a bomb's limit twice over."""
-
-
-class CutBodyError(Exception):
-    """A body ended before its coding did: another try may bring the rest."""
-
-
-def collect_body(chunks: Iterable[bytes], *, coding: str, limit: int, where: str) -> bytes:
-    """The decoded body. ``coding`` is the Content-Encoding header; ``where`` names the URL in messages.
-
-    Raises LimitExceeded beyond ``limit`` bytes on the wire or decoded, CutBodyError where a gzip stream has no end,
-    IndexInvalid for any coding but one gzip and for what is no gzip.
-    """
-    name = coding.strip().lower()
-    if name in {"", "identity"}:
-        return b"".join(bounded(chunks, limit=limit, where=where))
-    if name not in {"gzip", "x-gzip"}:
-        raise IndexInvalid(f"{where}: answered with an encoding that was not asked for")
-    return _collect_gzip(bounded(chunks, limit=limit, where=where), limit=limit, where=where)
-
-
-def bounded(chunks: Iterable[bytes], *, limit: int, where: str) -> Iterator[bytes]:
-    """The chunks as they come; raises LimitExceeded once they are more than ``limit`` bytes."""
-    size = 0
-    for chunk in chunks:
-        size += len(chunk)
-        if size > limit:
-            raise too_large(limit, where)
-        yield chunk
-
-
-def too_large(limit: int, where: str) -> LimitExceeded:
-    """The error for an answer of more than ``limit`` bytes."""
-    return LimitExceeded(f"{where}: the answer is larger than {limit} bytes")
-
-
-def _collect_gzip(chunks: Iterable[bytes], *, limit: int, where: str) -> bytes:
-    inflater = zlib.decompressobj(wbits=_GZIP_WINDOW)
-    parts: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        if inflater.eof:
-            raise IndexInvalid(f"{where}: bytes follow the end of the gzip stream")
-        pending = chunk
-        while pending:
-            try:
-                part = inflater.decompress(pending, min(_STEP, limit - size + 1))
-            except zlib.error:
-                raise IndexInvalid(f"{where}: says it is gzip, but is not") from None
-            size += len(part)
-            if size > limit:
-                raise too_large(limit, where)
-            parts.append(part)
-            pending = inflater.unconsumed_tail
-    if not inflater.eof:
-        raise CutBodyError
-    if inflater.unused_data:
-        raise IndexInvalid(f"{where}: bytes follow the end of the gzip stream")
-    return b"".join(parts)
-
-
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-MAX_DRAINED = 64 * 1024
-_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
+"""Bytes decoded at a time: zlib doubles its buffer, so one step would use twice the limit for a gzip bomb."""
 
 
 class Response(Struct, frozen=True, kw_only=True):
-    """An answer: 200, 206 (a Range was asked for), 304 (a condition was sent) or 404, the last two without a body."""
+    """A response: 200, 206 (a range was requested), 304 (a condition was sent) or 404, the last two without a body."""
 
     status: int
     url: str
-    """Where the answer came from in the end, after redirects; without user-info."""
+    """The final URL, after redirects; without user-info."""
     headers: Mapping[str, str]
-    """Lower-case names. Without Content-Length and Transfer-Encoding the end of the body is only the connection's."""
+    """Lower-case names. Without Content-Length and Transfer-Encoding only the end of the connection ends the body."""
     body: bytes
 
 
 class TryFailedError(Exception):
-    """One try failed in a way that another may not. ``retry_after`` is the wait in seconds that the server asked for."""
+    """One try failed in a way that another may not. ``retry_after`` is the wait in seconds that the server requests."""
 
-    def __init__(self, cause: str, *, retry_after: float | None = None, is_stale: bool = False) -> None:
+    def __init__(self, cause: str, *, retry_after: float | None = None) -> None:
         super().__init__(cause)
         self.cause = cause
         self.retry_after = retry_after
-        self.is_stale = is_stale
-        """Whether a kept-alive connection had ended before it could be used: no fault of the server's."""
 
 
-class StreamedResponse(Struct, frozen=True, kw_only=True):
-    """Status and headers of one exchange, and its body as it comes."""
-
-    status: int
-    url: Url
-    headers: Mapping[str, str]
-    chunks: Iterable[bytes]
-    asked: frozenset[str]
-    """Lower-case names of the headers that were sent."""
-    limit: int
-
-    @property
-    def where(self) -> str:
-        """The URL, as messages show it."""
-        return shown_url(str(self.url))
-
-    @property
-    def length(self) -> int | None:
-        """Bytes of the body on the wire, where the headers tell."""
-        if self.status in {204, 304}:
-            return 0
-        text = self.headers.get("content-length", "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+def where(response: httpx.Response) -> str:
+    """Return the URL of a response for messages."""
+    return shown_url(str(response.url))
 
 
-def read_headers(raw: Iterable[tuple[bytes, bytes]], where: str) -> Mapping[str, str]:
-    """Headers by lower-case name; repeated ones joined by commas (RFC 9110, 5.3).
-
-    Raises NetworkError for a body of two lengths, which two readers would cut in two ways (RFC 9112, 6.3).
-    """
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in raw:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    if "content-length" in headers and "transfer-encoding" in headers:
-        raise NetworkError(f"{where}: answered with both Content-Length and Transfer-Encoding")
-    return headers
+def length_of(response: httpx.Response) -> int | None:
+    """Return the size of the encoded body in bytes; None where the headers do not contain it."""
+    if response.status_code in {204, 304}:
+        return 0
+    text = response.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
-def raise_for_status(answer: StreamedResponse) -> None:
-    """Let pass what `Response` may hold. Raises TryFailedError (429, 5xx), AccessDenied (401, 403) or NetworkError."""
-    status = answer.status
-    if status in {200, 404} or (status == 206 and "range" in answer.asked):
+def check_head(response: httpx.Response) -> None:
+    """Accept what `Response` may contain. Raises TryFailedError (429, 5xx), AccessDenied (401, 403) or NetworkError."""
+    status, sent = response.status_code, response.request.headers
+    if status in {200, 404} or (status == 206 and "range" in sent):
         return
-    if status == 304 and not answer.asked.isdisjoint(_CONDITIONS):
+    if status == 304 and ("if-none-match" in sent or "if-modified-since" in sent):
         return
     if status == 429 or 500 <= status <= 599:
-        headers = answer.headers
+        headers = response.headers
         retry_after = read_retry_after(headers.get("retry-after"), headers.get("date"))
         raise TryFailedError(f"HTTP {status}", retry_after=retry_after)
     if status in {401, 403}:
         raise AccessDenied(
-            f"{answer.where}: access denied (HTTP {status})",
+            f"{where(response)}: access denied (HTTP {status})",
             hint="credentials: DEEP_LOCK_INDEX_<NAME>_USERNAME and _PASSWORD, netrc, or user:password@ in the index URL",
         )
     if status in {204, 206, 304}:
-        raise NetworkError(f"{answer.where}: answered HTTP {status}, which was not asked for")
+        raise NetworkError(f"{where(response)}: answered HTTP {status}, which was not requested")
     if status == 407:
-        raise NetworkError(f"{answer.where}: the proxy asks for a login (HTTP 407)", hint="put it in the proxy's URL")
-    raise NetworkError(f"{answer.where}: HTTP {status}")
+        raise NetworkError(
+            f"{where(response)}: the proxy requires a login (HTTP 407)", hint="put it into the URL of the proxy"
+        )
+    if status in {301, 302, 303, 307, 308}:
+        raise NetworkError(f"{where(response)}: HTTP {status} without a Location")
+    raise NetworkError(f"{where(response)}: HTTP {status}")
 
 
-def read_whole(answer: StreamedResponse) -> Response:
-    """The answer with its body in memory, decoded."""
+def read_whole(response: httpx.Response, limit: int) -> Response:
+    """Return the response with its decoded body in memory; ``limit`` is in bytes, encoded and decoded."""
     body = b""
-    if answer.status in {404, 304}:
-        drain(answer)
+    if response.status_code in {404, 304}:
+        drain(response)
     else:
-        _check_length(answer)
-        coding = answer.headers.get("content-encoding", "")
-        if answer.status == 206 and coding.strip().lower() not in {"", "identity"}:
-            raise IndexInvalid(f"{answer.where}: answered with a range of an encoded body")
-        try:
-            body = collect_body(answer.chunks, coding=coding, limit=answer.limit, where=answer.where)
-        except CutBodyError:
-            raise TryFailedError("truncated: the gzip stream has no end") from None
-    return Response(status=answer.status, url=str(answer.url), headers=answer.headers, body=body)
+        _check_length(response, limit)
+        coding = response.headers.get("content-encoding", "")
+        if response.status_code == 206 and coding.strip().lower() not in {"", "identity"}:
+            raise IndexInvalid(f"{where(response)}: answered with a range of an encoded body")
+        body = collect_body(response.iter_raw(), coding=coding, limit=limit, where=where(response))
+    headers = dict(response.headers.items())
+    return Response(status=response.status_code, url=str(response.url), headers=headers, body=body)
 
 
-def save(answer: StreamedResponse, file: BinaryIO) -> tuple[str, int]:
-    """Write the body as it comes into an emptied file; its sha256 and size. Raises NotFound."""
-    if answer.status == 404:
-        drain(answer)
-        raise NotFound(f"{answer.where}: not there (HTTP 404)")
-    _check_length(answer)
+def save(response: httpx.Response, limit: int, file: BinaryIO) -> tuple[str, int]:
+    """Empty the file and write the body into it as it comes; return its sha256 and size. Raises NotFound."""
+    if response.status_code == 404:
+        drain(response)
+        raise NotFound(f"{where(response)}: does not exist (HTTP 404)")
+    _check_length(response, limit)
     empty(file)
-    digest = hashlib.sha256()
-    size = 0
-    for chunk in bounded(answer.chunks, limit=answer.limit, where=answer.where):
+    digest, size = hashlib.sha256(), 0
+    for chunk in _bounded(response.iter_raw(), limit=limit, where=where(response)):
         file.write(chunk)
         digest.update(chunk)
         size += len(chunk)
@@ -200,26 +113,74 @@ def save(answer: StreamedResponse, file: BinaryIO) -> tuple[str, int]:
 
 
 def empty(file: BinaryIO) -> None:
-    """Cut a file to nothing and go to its start."""
+    """Cut a file to no bytes and go to its start."""
     file.seek(0)
     file.truncate()
 
 
-def drain(answer: StreamedResponse) -> None:
-    """Read a small body that nobody needs, so that the connection can serve again; leave a large one."""
+def drain(response: httpx.Response) -> None:
+    """Read a small body that is not used, so that the connection can be used again; leave a large one."""
     left = MAX_DRAINED
-    if answer.length is not None and answer.length > left:
+    if (length_of(response) or 0) > left:
         return
-    for chunk in answer.chunks:
+    for chunk in response.iter_raw():
         left -= len(chunk)
         if left < 0:
             return
 
 
-def _check_length(answer: StreamedResponse) -> None:
-    """Refuse a body that says beforehand that it is too large."""
-    if answer.length is None or answer.length <= answer.limit:
+def collect_body(chunks: Iterable[bytes], *, coding: str, limit: int, where: str) -> bytes:
+    """Return the decoded body. ``coding`` is the Content-Encoding header; ``where`` is the URL for messages.
+
+    httpx could decode it, but accepts a gzip stream without its end, and has no limit. Raises LimitExceeded for more
+    than ``limit`` bytes, encoded or decoded, TryFailedError for a gzip stream without its end, and IndexInvalid for any
+    coding but one gzip and for what is no gzip.
+    """
+    chunks = _bounded(chunks, limit=limit, where=where)
+    name = coding.strip().lower()
+    if name in {"", "identity"}:
+        return b"".join(chunks)
+    if name not in {"gzip", "x-gzip"}:
+        raise IndexInvalid(f"{where}: answered with an encoding that was not requested")
+    inflater = zlib.decompressobj(wbits=_GZIP_WINDOW)
+    parts: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        pending = chunk
+        while pending and not inflater.eof:
+            try:
+                part = inflater.decompress(pending, min(_STEP, limit - size + 1))
+            except zlib.error:
+                raise IndexInvalid(f"{where}: is labelled as gzip, but is not") from None
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit, where)
+            parts.append(part)
+            pending = inflater.unconsumed_tail
+        if pending or inflater.unused_data:
+            raise IndexInvalid(f"{where}: bytes follow the end of the gzip stream")
+    if not inflater.eof:
+        raise TryFailedError("truncated: the gzip stream has no end")
+    return b"".join(parts)
+
+
+def _bounded(chunks: Iterable[bytes], *, limit: int, where: str) -> Iterator[bytes]:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit, where)
+        yield chunk
+
+
+def _check_length(response: httpx.Response, limit: int) -> None:
+    """Refuse a body whose length is in the headers and over the limit."""
+    if (length_of(response) or 0) <= limit:
         return
-    if "range" in answer.asked and answer.status == 200:
-        raise NetworkError(f"{answer.where}: a range was asked for, and the whole file is being sent")
-    raise too_large(answer.limit, answer.where)
+    if "range" in response.request.headers and response.status_code == 200:
+        raise NetworkError(f"{where(response)}: a range was requested, and the whole file is being sent")
+    raise _too_large(limit, where(response))
+
+
+def _too_large(limit: int, where: str) -> LimitExceeded:
+    return LimitExceeded(f"{where}: the response is larger than {limit} bytes")

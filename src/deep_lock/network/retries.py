@@ -1,7 +1,7 @@
-"""When to ask again, and how long to wait before it. Pure.
+"""How often a request is tried, and the wait before the next try. Pure.
 
-Law: a GET may be repeated, but never for ever. Our own waits are few and jittered; a server's retry_after (Retry-After) is
-obeyed within bounds, and a retry_after beyond them ends the matter at once.
+Our own waits are few and jittered. A wait that the server requests (Retry-After) is kept within bounds; one beyond
+them ends the tries at once.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ MAX_SERVER_WAITS = 10
 
 
 def read_retry_after(value: str | None, date: str | None) -> float | None:
-    """The seconds that Retry-After asks for (RFC 9110, 10.2.3); None where it is absent or senseless.
+    """Return the seconds of a Retry-After header (RFC 9110, 10.2.3); None where it is absent or invalid.
 
-    A moment is measured from the answer's own Date header, so that a wrong clock here does no harm; a moment without
-    a Date counts as senseless.
+    A time is measured from the response's own Date header, so that a wrong clock here has no effect; without a Date it
+    is invalid.
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
@@ -40,35 +40,27 @@ def _read_date(text: str) -> float | None:
 
 
 class RetryBudget(Struct, kw_only=True):
-    """What is left of one request's tries and waits."""
+    """The tries and waits that one request has left."""
 
     tries: int
-    """How many tries may fail by themselves; waits that a server asked for are counted apart."""
+    """How many tries may fail; waits that the server requests are counted apart."""
     jitter: Callable[[float, float], float]
-    """A number between the two given."""
+    """Returns a number between two others."""
     failed: int = 0
     server_waits: int = 0
     server_wait_seconds: float = 0.0
 
     def wait_after_failure(self, retry_after: float | None) -> float | None:
-        """The seconds to wait before the next try; None where there shall be none.
-
-        ``retry_after`` is what the server asked for, None where it asked for nothing.
-        """
-        if retry_after is not None:
-            return self._wait_as_asked(retry_after)
-        self.failed += 1
-        if self.failed >= self.tries:
-            return None
-        longest = min(LONGEST_WAIT, SHORTEST_WAIT * 4.0**self.failed)
-        return self.jitter(SHORTEST_WAIT, longest)
-
-    def _wait_as_asked(self, retry_after: float) -> float | None:
+        """Return the seconds before the next try; None where there is none. ``retry_after`` is the server's request."""
+        if retry_after is None:
+            self.failed += 1
+            if self.failed >= self.tries:
+                return None
+            return self.jitter(SHORTEST_WAIT, min(LONGEST_WAIT, SHORTEST_WAIT * 4.0**self.failed))
         self.server_waits += 1
-        left = TOTAL_SERVER_WAIT - self.server_wait_seconds
-        if self.server_waits > MAX_SERVER_WAITS or retry_after > left:
+        if self.server_waits > MAX_SERVER_WAITS or retry_after > TOTAL_SERVER_WAIT - self.server_wait_seconds:
             return None
-        # At least a little: "Retry-After: 0" from a busy server must not become a storm.
+        # Never zero: "Retry-After: 0" from a busy server must not cause a burst of requests.
         wait = max(SHORTEST_WAIT, min(retry_after, LONGEST_SERVER_WAIT))
         self.server_wait_seconds += wait
         return wait

@@ -53,7 +53,8 @@ def fetch(options: FetchOptions, reporter: Reporter) -> FetchOutcome:
     folder = options.lock.parent.resolve()
     wanted = [wanted_file(file, folder) for file in distinct_files(_requested(options, lock))]
     prepare_folder(options.destination, options.context.now.timestamp())
-    downloads = open_downloads(options.network, read_project_config(folder), lock.indexes, options.context, reporter)
+    config = read_project_config(folder)
+    downloads = open_downloads(options.network, config, lock.indexes, options.context, reporter, folder=folder)
     with closing(downloads):
         outcome = put_all(wanted, options.destination, downloads)
     for entry in source_trees(lock):

@@ -277,8 +277,9 @@ def _require_closed(lock: Lock, target: Target, source: str) -> None:
 
 
 def _open_downloads(options: WheelhouseOptions, lock: Lock, reporter: Reporter) -> Downloads:
-    config = read_project_config(options.lock.parent.resolve())
-    return open_downloads(options.network, config, lock.indexes, options.context, reporter)
+    folder = options.lock.parent.resolve()
+    config = read_project_config(folder)
+    return open_downloads(options.network, config, lock.indexes, options.context, reporter, folder=folder)
 
 
 def _fill(

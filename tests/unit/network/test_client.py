@@ -24,7 +24,7 @@ from deep_lock.errors import (
     UrlForbidden,
 )
 from deep_lock.events import Event, Fetched, Fetching
-from deep_lock.network.auth import gather_credentials
+from deep_lock.network.auth import read_logins
 from deep_lock.network.client import Response, Transport, TransportSettings
 from deep_lock.network.proxies import proxies_from
 from tests.support.fault_server import FaultServer, Reply, headless, redirect, reply
@@ -184,8 +184,8 @@ FAULTS: list[tuple[str, Reply, type[DeepLockError], str, int]] = [
     ("503", reply(status="503 Busy"), NetworkError, "HTTP 503", 3),
     ("two lengths", Reply(raw=TWICE), NetworkError, "Content-Length", 3),
     ("negative length", reply(b"abc", length=-1), NetworkError, "Content-Length", 3),
-    ("not HTTP", Reply(raw=b"\x1b[2Jhello\r\n\r\n"), NetworkError, "not a valid HTTP answer", 3),
-    ("large header", reply(headers=[("X", "a" * 200_000)]), NetworkError, "not a valid HTTP answer", 3),
+    ("not HTTP", Reply(raw=b"\x1b[2Jhello\r\n\r\n"), NetworkError, "not a valid HTTP response", 3),
+    ("large header", reply(headers=[("X", "a" * 200_000)]), NetworkError, "not a valid HTTP response", 3),
     (
         "length and chunked",
         headless(b"3\r\nabc\r\n0\r\n\r\n", "Transfer-Encoding: chunked", "Content-Length: 3"),
@@ -197,9 +197,9 @@ FAULTS: list[tuple[str, Reply, type[DeepLockError], str, int]] = [
     ("416", reply(status="416 Range"), NetworkError, "HTTP 416", 1),
     ("401", reply(status="401 Who"), AccessDenied, "HTTP 401", 1),
     ("403", reply(status="403 No"), AccessDenied, "HTTP 403", 1),
-    ("204", Reply(raw=b"HTTP/1.1 204 Nothing\r\n\r\n"), NetworkError, "not asked for", 1),
-    ("unasked 206", reply(b"ab", status="206 Part"), NetworkError, "not asked for", 1),
-    ("unasked 304", Reply(raw=b"HTTP/1.1 304 Same\r\n\r\n"), NetworkError, "not asked for", 1),
+    ("204", Reply(raw=b"HTTP/1.1 204 Nothing\r\n\r\n"), NetworkError, "not requested", 1),
+    ("unasked 206", reply(b"ab", status="206 Part"), NetworkError, "not requested", 1),
+    ("unasked 304", Reply(raw=b"HTTP/1.1 304 Same\r\n\r\n"), NetworkError, "not requested", 1),
     ("no location", reply(status="302 Found"), NetworkError, "without a Location", 1),
     ("not gzip", reply(b"plain", headers=[("Content-Encoding", "gzip")]), IndexInvalid, "not", 1),
     ("other coding", reply(b"?", headers=[("Content-Encoding", "br")]), IndexInvalid, "encoding", 1),
@@ -256,14 +256,14 @@ def test_a_server_that_drips_meets_the_deadline() -> None:
     with FaultServer() as server:
         transport = Transport(TransportSettings(), lambda _: None)
         url = server.script("/page", Reply(raw=reply(PAGE).raw, after="drip"))
-        with pytest.raises(NetworkError, match="no whole answer within"):
+        with pytest.raises(NetworkError, match="no whole response within"):
             transport.get(url, limit=LIMIT, deadline=0.3)
         transport.close()
         assert server.count("/page") == 1
 
 
 @pytest.mark.parametrize(
-    ("deadline", "words", "tries"), [(1e6, "fewer than 30720 bytes in 30 seconds", 2), (100.0, "no whole answer", 1)]
+    ("deadline", "words", "tries"), [(1e6, "fewer than 30720 bytes in 30 seconds", 2), (100.0, "no whole response", 1)]
 )
 def test_slow_servers_by_a_clock_that_runs(deadline: float, words: str, tries: int) -> None:
     now = iter(range(0, 1_000_000, 40))
@@ -327,14 +327,14 @@ def test_retry_after_is_obeyed(world: World, status: str) -> None:
 
 def test_retry_after_is_cut_and_then_given_up(world: World) -> None:
     url = world.server.script("/page", reply(status="429 X", headers=[("Retry-After", "200")]))
-    with pytest.raises(NetworkError, match="asks to wait 200 seconds"):
+    with pytest.raises(NetworkError, match="requests a wait of 200 seconds"):
         world.get(url)
     assert world.waits == [60, 60]
 
 
 def test_a_wish_beyond_all_patience_ends_it_at_once(world: World) -> None:
     url = world.server.script("/page", reply(status="429 X", headers=[("Retry-After", "86400")]))
-    with pytest.raises(NetworkError, match=r"asks to wait 86400 seconds") as caught:
+    with pytest.raises(NetworkError, match=r"requests a wait of 86400 seconds") as caught:
         world.get(url)
     assert world.waits == []
     assert caught.value.exit_code == 3
@@ -386,8 +386,9 @@ def test_redirects_end(world: World) -> None:
         ("//user:pw@127.0.0.1:1/x", "credentials"),
         ("http://169.254.169.254/latest/", "public internet"),
         ("http://[::ffff:169.254.169.254]/", "public internet"),
-        ("http://[oops/", "no URL"),
-        ("http://\x1b[31m/", "control characters"),
+        ("http://[oops/", "not a host name"),
+        ("http://xn--zzzz/", "not a URL"),
+        ("http://\x1b[31m/", "not a URL"),
     ],
 )
 def test_redirects_that_are_refused(world: World, location: str, words: str) -> None:
@@ -402,8 +403,8 @@ def test_redirects_that_are_refused(world: World, location: str, words: str) -> 
 
 def test_another_origin_gets_neither_credentials_nor_own_headers() -> None:
     with FaultServer() as home, FaultServer() as away:
-        credentials = gather_credentials({"x": home.base.replace("//", "//u:p@")}, environ={})
-        world = world_of(home, TransportSettings(credentials=credentials))
+        logins = read_logins({"x": home.base.replace("//", "//u:p@")}, environ={})
+        world = world_of(home, TransportSettings(logins=logins))
         end = away.script("/file", redirect("/file2"))
         away.script("/file2", reply(b"ab", status="206 Part"))
         near = home.script("/near", redirect(end))
@@ -425,7 +426,7 @@ def test_a_condition_does_not_outlive_the_origin() -> None:
     with FaultServer() as home, FaultServer() as away:
         world = world_of(home, TransportSettings())
         end = away.script("/page", Reply(raw=b"HTTP/1.1 304 Same\r\n\r\n"))
-        with pytest.raises(NetworkError, match="not asked for"):
+        with pytest.raises(NetworkError, match="not requested"):
             world.get(home.script("/page", redirect(end)), If_None_Match='"1"')
         world.transport.close()
 
@@ -521,8 +522,8 @@ def test_a_whole_file_for_a_range(world: World) -> None:
 
 def test_credentials_go_to_their_origin_only() -> None:
     with FaultServer() as home, FaultServer() as away:
-        credentials = gather_credentials({"x": home.base.replace("//", "//u:p@")}, environ={})
-        world = world_of(home, TransportSettings(credentials=credentials))
+        logins = read_logins({"x": home.base.replace("//", "//u:p@")}, environ={})
+        world = world_of(home, TransportSettings(logins=logins))
         for server in (home, away):
             world.get(server.script("/page", reply(PAGE)))
         assert home.requests[0].headers["authorization"] == "Basic dTpw"
@@ -542,13 +543,13 @@ def test_through_a_proxy() -> None:
     with FaultServer() as proxy:
         environ = {"http_proxy": proxy.base.replace("//", "//me:%40@")}
         world = world_of(proxy, TransportSettings(proxies=proxies_from(environ)))
-        proxy.script("http://index.example:80/simple/", redirect("http://files.example/x"))
-        proxy.script("http://files.example:80/x", reply(PAGE))
+        proxy.script("http://index.example/simple/", redirect("http://files.example/x"))
+        proxy.script("http://files.example/x", reply(PAGE))
         answer = world.get("http://index.example/simple/")
         assert (answer.url, answer.body) == ("http://files.example/x", PAGE)
         assert {asked.headers["proxy-authorization"] for asked in proxy.requests} == {"Basic bWU6QA=="}
-        proxy.script("http://index.example:80/no", reply(status="407 Login"))
-        with pytest.raises(NetworkError, match="proxy asks for a login"):
+        proxy.script("http://index.example/no", reply(status="407 Login"))
+        with pytest.raises(NetworkError, match="proxy requires a login"):
             world.get("http://index.example/no")
         world.transport.close()
 

@@ -9,6 +9,7 @@ import httpcore
 import pytest
 
 from deep_lock.errors import UrlForbidden
+from deep_lock.network.addresses import AddressScope
 from deep_lock.network.transport import (
     SLOWEST_BYTES,
     SLOWEST_SECONDS,
@@ -16,11 +17,11 @@ from deep_lock.network.transport import (
     DeadlineBackend,
     DeadlineExceeded,
     DeadlineStream,
+    Exchange,
     Streams,
     TooSlowError,
-    zone_of_peer,
+    scope_of_peer,
 )
-from deep_lock.network.urls import AddressScope
 
 
 class Clock:
@@ -48,81 +49,85 @@ class Pipe(httpcore.NetworkStream):
         return {"server_addr": self.peer, "is_readable": False}[info]
 
 
-def reads(wire: DeadlineStream, clock: Clock, *, until: Callable[[], bool]) -> None:
+def reads(stream: DeadlineStream, clock: Clock, *, until: Callable[[], bool]) -> None:
     for _ in range(100_000):
         if until():
             return
-        wire.read(65536, 20.0)
+        stream.read(65536, 20.0)
     raise AssertionError(clock.now)
 
 
 def test_single_bytes_do_not_go_past_the_deadline() -> None:
     clock = Clock()
-    line = DeadlineBackend(clock, Addresses(), Streams())
-    line.begin(clock.now + 25)
-    wire = DeadlineStream(Pipe(clock, 0.5, b"a"), line)
+    exchange = Exchange(clock)
+    exchange.begin(clock.now + 25)
+    stream = DeadlineStream(Pipe(clock, 0.5, b"a"), exchange, Streams())
     with pytest.raises((DeadlineExceeded, httpcore.ReadTimeout)):
-        reads(wire, clock, until=lambda: False)
-    assert line.is_overdue()
+        reads(stream, clock, until=lambda: False)
+    assert exchange.is_overdue
     assert clock.now == pytest.approx(125, abs=0.5)
 
 
 def test_one_long_wait_is_cut_to_the_deadline() -> None:
     clock = Clock()
-    line = DeadlineBackend(clock, Addresses(), Streams())
-    line.begin(clock.now + 5)
+    exchange = Exchange(clock)
+    exchange.begin(clock.now + 5)
     with pytest.raises(httpcore.ReadTimeout):
-        DeadlineStream(Pipe(clock, 50, b"a"), line).read(1, 20.0)
+        DeadlineStream(Pipe(clock, 50, b"a"), exchange, Streams()).read(1, 20.0)
     assert clock.now == 105
 
 
 def test_too_slow_for_too_long() -> None:
     clock = Clock()
-    line = DeadlineBackend(clock, Addresses(), Streams())
-    line.begin(clock.now + 900)
-    line.start_answer()
-    wire = DeadlineStream(Pipe(clock, 1.0, bytes(900)), line)
+    exchange = Exchange(clock)
+    exchange.begin(clock.now + 900)
+    exchange.start()
+    stream = DeadlineStream(Pipe(clock, 1.0, bytes(900)), exchange, Streams())
     with pytest.raises(TooSlowError):
-        reads(wire, clock, until=lambda: False)
+        reads(stream, clock, until=lambda: False)
     assert clock.now == pytest.approx(100 + 1 + SLOWEST_SECONDS, abs=1)
 
 
 def test_just_fast_enough() -> None:
     clock = Clock()
-    line = DeadlineBackend(clock, Addresses(), Streams())
-    line.begin(clock.now + 900)
-    line.start_answer()
-    wire = DeadlineStream(Pipe(clock, 1.0, bytes(SLOWEST_BYTES // 30)), line)
-    reads(wire, clock, until=lambda: clock.now > 900)
+    exchange = Exchange(clock)
+    exchange.begin(clock.now + 900)
+    exchange.start()
+    stream = DeadlineStream(Pipe(clock, 1.0, bytes(SLOWEST_BYTES // 30)), exchange, Streams())
+    reads(stream, clock, until=lambda: clock.now > 900)
 
 
 def test_a_connection_is_not_opened_after_the_deadline() -> None:
     clock = Clock()
-    line = DeadlineBackend(clock, Addresses(), Streams())
-    line.begin(clock.now)
+    exchange = Exchange(clock)
+    exchange.begin(clock.now)
     with pytest.raises(DeadlineExceeded):
-        line.connect_tcp("127.0.0.1", 1, timeout=10)
+        DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp("127.0.0.1", 1, timeout=10)
 
 
 def test_a_redirect_to_a_name_with_a_private_address() -> None:
     clock = Clock()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        line = DeadlineBackend(clock, Addresses(), Streams())
-        line.begin(clock.now + 10)
-        line.zone = AddressScope.PUBLIC
+        exchange = Exchange(clock)
+        exchange.begin(clock.now + 10)
+        exchange.redirected_from = AddressScope.PUBLIC
         with pytest.raises(UrlForbidden, match="public internet"):
-            line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
-        line.zone = AddressScope.LOOPBACK
-        line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10).close()
+            DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp(
+                "127.0.0.1", listener.getsockname()[1], timeout=10
+            )
+        exchange.redirected_from = AddressScope.LOOPBACK
+        DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp(
+            "127.0.0.1", listener.getsockname()[1], timeout=10
+        ).close()
 
 
 def test_a_connection_that_nobody_holds_is_open_until_all_are_closed() -> None:
     """As one whose pool was closed, and forgot it, while it was being made."""
     clock, streams = Clock(), Streams()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        line = DeadlineBackend(clock, Addresses(), streams)
-        line.begin(clock.now + 10)
-        line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
+        exchange = Exchange(clock)
+        exchange.begin(clock.now + 10)
+        DeadlineBackend(exchange, Addresses(), streams).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
         with listener.accept()[0] as peer:
             peer.settimeout(0)
             with pytest.raises(BlockingIOError):
@@ -135,13 +140,15 @@ def test_a_connection_that_nobody_holds_is_open_until_all_are_closed() -> None:
 def test_a_connection_that_comes_too_late_for_its_handshake_is_closed() -> None:
     clock = Clock()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        line = DeadlineBackend(clock, Addresses(), Streams())
-        line.begin(clock.now + 10)
-        wire = line.connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
+        exchange = Exchange(clock)
+        exchange.begin(clock.now + 10)
+        stream = DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp(
+            "127.0.0.1", listener.getsockname()[1], timeout=10
+        )
         clock.now += 10
         with listener.accept()[0] as peer:
             with pytest.raises(DeadlineExceeded):
-                wire.start_tls(ssl.create_default_context(), "127.0.0.1", timeout=10)
+                stream.start_tls(ssl.create_default_context(), "127.0.0.1", timeout=10)
             peer.settimeout(10)
             assert peer.recv(1) == b""
 
@@ -161,23 +168,23 @@ def test_a_connection_that_comes_too_late_for_its_handshake_is_closed() -> None:
     ],
 )
 def test_surplus(chunks: list[bytes], length: int | None, *, surplus: bool) -> None:
-    line = DeadlineBackend(Clock(), Addresses(), Streams())
-    line.start_answer()
+    exchange = Exchange(Clock())
+    exchange.start()
     for chunk in chunks:
-        line.note(chunk)
-    assert line.has_surplus(length) is surplus
+        exchange.note(chunk)
+    assert exchange.has_surplus(length) is surplus
 
 
 def test_a_spoiled_connection_looks_ended() -> None:
     clock = Clock()
-    wire = DeadlineStream(Pipe(clock, 0, b""), DeadlineBackend(clock, Addresses(), Streams()))
-    assert not wire.get_extra_info("is_readable")
-    wire.mark_unusable()
-    assert wire.get_extra_info("is_readable")
+    stream = DeadlineStream(Pipe(clock, 0, b""), Exchange(clock), Streams())
+    assert not stream.get_extra_info("is_readable")
+    stream.mark_unusable()
+    assert stream.get_extra_info("is_readable")
 
 
 @pytest.mark.parametrize(
-    ("peer", "zone"),
+    ("peer", "scope"),
     [
         (("203.0.113.1", 1), AddressScope.PRIVATE),
         (("8.8.8.8", 1), AddressScope.PUBLIC),
@@ -187,5 +194,5 @@ def test_a_spoiled_connection_looks_ended() -> None:
         (("no address", 1), AddressScope.PUBLIC),
     ],
 )
-def test_zone_of_a_peer(peer: object, zone: AddressScope) -> None:
-    assert zone_of_peer(Pipe(Clock(), 0, b"", peer)) is zone
+def test_zone_of_a_peer(peer: object, scope: AddressScope) -> None:
+    assert scope_of_peer(Pipe(Clock(), 0, b"", peer)) is scope
