@@ -1,5 +1,6 @@
 """The command line: exit codes, streams, and what is refused."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,20 @@ def test_a_project_that_asks_for_nothing(folder: Path, capfd: pytest.CaptureFixt
     assert run(["lock", "--project", str(folder), "--no-index", "--check", *TARGET]) == 0
     assert run(["-q", "lock", "--project", str(folder), "--no-index", *TARGET]) == 0
     assert "up to date" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_link_to_itself_is_replaced(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    lock, loop = folder / "deep.lock", folder / "loop"
+    lock.symlink_to(lock)
+    assert run(["lock", "--project", str(folder)]) == 0
+    assert not lock.is_symlink()
+    for command in (["export", "-f", "json"], ["report"]):
+        loop.symlink_to(loop)
+        assert run([*command, "--lock", str(lock), "-o", str(loop)]) == 0
+        assert not loop.is_symlink()
+        loop.unlink()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_quiet_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from deep_lock.errors import LockInvalid
 from deep_lock.foreign_locks import pdm, pipfile, poetry, pylock, requirements_txt, uv
-from deep_lock.foreign_locks.fields import MAX_LOCK
+from deep_lock.foreign_locks.fields import MAX_LOCK, with_plain_strings
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.parsing.text import readable
 
@@ -39,6 +39,11 @@ def read_foreign(text: str, source: str, *, project: str | None, opener: Callabl
     ``project`` is the text of the pyproject.toml in its folder, if there is one; ``opener`` opens what a requirements
     file includes. Raises LockInvalid for an unknown format, and what the format's reader raises.
     """
+    lock: ForeignLock = with_plain_strings(_read(text, source, project, opener))
+    return lock
+
+
+def _read(text: str, source: str, project: str | None, opener: Callable[[str, str], str]) -> ForeignLock:
     match _format(text, source):
         case "uv":
             return uv.read_uv_lock(text, source)

@@ -314,6 +314,20 @@ def read_file(file: File, at: Position) -> ForeignFile:
     return ForeignFile(name=name, sha256=file.hash or None)
 
 
+def with_plain_strings(record: Any) -> Any:
+    """Return a record with a plain `str` in place of each field type of this module.
+
+    The field types are subclasses of `str`, which msgspec does not encode: a name of a pin comes into cached index pages.
+    """
+    if isinstance(record, str):
+        return str(record)
+    if isinstance(record, Struct):
+        return type(record)(**{key: with_plain_strings(getattr(record, key)) for key in record.__struct_fields__})
+    if isinstance(record, tuple | frozenset):
+        return type(record)(map(with_plain_strings, record))
+    return record
+
+
 def names(texts: Iterable[str]) -> frozenset[NormalizedName]:
     """Return normalized names as a set."""
     return frozenset(map(NormalizedName, texts))

@@ -3,6 +3,7 @@
 Invariant: until a lock is complete and keeps its invariants, nothing is written; the old file stays as it was.
 """
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from hashlib import sha256
 from pathlib import Path
@@ -120,7 +121,8 @@ def _text_of(path: Path) -> str | None:
 
 def guard_of(path: Path, cache_folder: Path) -> Path:
     """Return the file that writers of one lock hold in turn: in the cache, so that none is left next to the lock."""
-    name = sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
+    real = os.path.realpath(path)  # unlike Path.resolve(), also for links in a circle
+    name = sha256(real.encode(errors="surrogateescape")).hexdigest()[:32]
     return cache_folder / "writing" / f"{name}.lock"
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from deep_lock.errors import LockInvalid
 from deep_lock.foreign_locks.detect import read_foreign
@@ -48,6 +49,29 @@ def text_of(source: str) -> str:
 )
 def test_a_lock_is_known_by_name_or_content(source: str, name: str, kind: str) -> None:
     assert read_foreign(text_of(source), name, project=None, opener=no_include).kind == kind
+
+
+def types_of_strings(record: object) -> set[type]:
+    if isinstance(record, str):
+        return {type(record)}
+    if isinstance(record, Struct):
+        return types_of_strings(tuple(getattr(record, key) for key in record.__struct_fields__))
+    if isinstance(record, tuple | frozenset):
+        return set().union(*map(types_of_strings, record))
+    return set()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted(FIXTURES.glob("*/*")) if path.name not in {"expected.json", "pyproject.toml"}],
+    ids=lambda path: f"{path.parent.name}/{path.name}",
+)
+def test_the_records_have_plain_strings(path: Path) -> None:
+    project = path.with_name("pyproject.toml")
+    text = project.read_text(encoding="utf-8") if project.is_file() else None
+    folder = '[project]\nname = "local-lib"\nversion = "1"\n'
+    lock = read_foreign(path.read_text(encoding="utf-8"), path.name, project=text, opener=lambda *_: folder)
+    assert types_of_strings(lock) == {str}
 
 
 @pytest.mark.parametrize("text", ["", "hello\n", "{}", "flask>=2\n", "[project]\nname = 'a'\n"])

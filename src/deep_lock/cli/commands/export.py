@@ -1,5 +1,6 @@
 """`deep-lock export`: write a lock in the format of another tool; how to use it, and what is lost, on stderr."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -99,7 +100,7 @@ def export_command(session: Session, /, **values: Any) -> None:
     output, folder = values["output"], values["folder"]
     if output is not None and folder is not None:
         raise UsageError("-o and -d cannot be used together")
-    if output is not None and output.resolve() == values["lock"].resolve():
+    if output is not None and os.path.realpath(output) == os.path.realpath(values["lock"]):
         raise UsageError(f"{output}: is the lock itself", hint="name another file: -o FILE")
     extras, groups = _selected(values, "extras", "extra"), _selected(values, "groups", "group")
     options = pick(ExportOptions, values, extras=extras, groups=groups)

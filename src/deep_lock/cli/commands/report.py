@@ -1,5 +1,6 @@
 """`deep-lock report`: write a lock as one HTML page for reviewers."""
 
+import os
 from pathlib import Path
 
 import click
@@ -35,7 +36,7 @@ FILES: Section = (
 @sectioned("report", FILES, help=HELP, epilog=EPILOG, short_help="Write deep.lock as an HTML page.")
 def report_command(session: Session, /, *, lock: Path, output: Path) -> None:
     """Write the page."""
-    if output.resolve() == lock.resolve():
+    if os.path.realpath(output) == os.path.realpath(lock):
         raise UsageError(f"{output}: is the lock itself", hint="name another file: -o FILE.html")
     with session.reporting() as reporter:
         text = report.report(lock, reporter)
