@@ -235,7 +235,7 @@ def test_git_setup_needs_a_repository(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert run(["git-setup"]) == 2
-    assert "is in no git repository" in capsys.readouterr().err
+    assert "is not in a git repository" in capsys.readouterr().err
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])

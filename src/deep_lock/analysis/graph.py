@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, members, parsed, record_key, referenced
-from deep_lock.lockfile.selection import Selection, full_selection, installed_packages
+from deep_lock.lockfile.selection import InstallSelection, full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import EnvironmentMember, LockedBuild, LockedInputs, LockedPackage
 from deep_lock.models.requirement import Requirement
@@ -147,7 +147,7 @@ def whole_graph(lock_index: LockIndex, source: str = "deep.lock") -> Graph:
     return open_graph(lock_index, chosen_targets(lock_index.lock, (), source), full_selection(lock_index))
 
 
-def open_graph(lock_index: LockIndex, targets: Sequence[Target], selection: Selection) -> Graph:
+def open_graph(lock_index: LockIndex, targets: Sequence[Target], selection: InstallSelection) -> Graph:
     """Return the graph of what a lock installs and builds on these targets, for these extras and groups.
 
     Linear in the edges, times the depth at most. A member that has no entry (in a lock that is not closed) is left out.
@@ -199,7 +199,7 @@ def _where(targets: Sequence[Target], test: Callable[[Target], bool]) -> TargetS
     return sum(1 << bit for bit, target in enumerate(targets) if test(target))
 
 
-def _installed(lock_index: LockIndex, targets: Sequence[Target], selection: Selection) -> dict[Key, TargetSet]:
+def _installed(lock_index: LockIndex, targets: Sequence[Target], selection: InstallSelection) -> dict[Key, TargetSet]:
     """Return the runtime, in the lock's order."""
     found: defaultdict[Key, TargetSet] = defaultdict(int)
     for number, target in enumerate(targets):
@@ -270,7 +270,7 @@ def _environments(lock_index: LockIndex, targets: Sequence[Target], usage: _Usag
 def _runtime_edges(
     lock_index: LockIndex,
     targets: Sequence[Target],
-    selection: Selection,
+    selection: InstallSelection,
     environment: Environment,
     runtime: Mapping[Key, TargetSet],
 ) -> Iterator[Edge]:
@@ -286,7 +286,7 @@ def _runtime_edges(
     yield from _edges(environment, runtime, needs, direct, texts)
 
 
-def _project_requirements(inputs: LockedInputs, selection: Selection) -> Iterator[str]:
+def _project_requirements(inputs: LockedInputs, selection: InstallSelection) -> Iterator[str]:
     yield from inputs.requirements
     for names, tables in ((selection.extras, inputs.extras), (selection.groups, inputs.dependency_groups)):
         for name, texts in tables:

@@ -22,7 +22,7 @@ from deep_lock.exports.view import (
     unsupported_by_pip,
 )
 from deep_lock.lockfile.index import Key, called, files_of, is_gate, key_of, referenced
-from deep_lock.lockfile.selection import Selection, full_selection, taken_files
+from deep_lock.lockfile.selection import InstallSelection, full_selection, taken_files
 from deep_lock.models.lock import (
     Lock,
     LockedArchive,
@@ -127,7 +127,7 @@ def _as_locked(view: View) -> Iterator[ExportedPackage]:
 def _selected(view: View, selectable: Selectable) -> Iterator[ExportedPackage]:
     """Yield the packages of the fixed selection and of every possible one, with markers for the view's targets."""
     every = full_selection(view.lock_index)
-    fixed = Selection(
+    fixed = InstallSelection(
         extras=frozenset() if selectable.extras else view.selection.extras,
         groups=frozenset() if selectable.groups else view.selection.groups,
     )

@@ -15,7 +15,7 @@ from msgspec import Struct
 from deep_lock.analysis.graph import open_graph, package_paths, path_words, position_paths
 from deep_lock.exports.view import View, builds_of, installed_labels
 from deep_lock.lockfile.index import Key, called, files_of, key_of, members, record_key, referenced
-from deep_lock.lockfile.selection import Selection
+from deep_lock.lockfile.selection import InstallSelection
 from deep_lock.models.lock import LockedArchive, LockedBuild, LockedFile, LockedPackage, LockedVcs, source_text
 
 Role = Literal["runtime", "optional", "build-only"]
@@ -71,7 +71,7 @@ class Inventory(Struct, frozen=True, kw_only=True):
 def inventory(view: View, public_index: str) -> Inventory:
     """Return what the view covers. ``public_index`` is the one that a package URL without an index means."""
     lock_index, builds = view.lock_index, builds_of(view)
-    runtime, base = installed_labels(view, view.selection), installed_labels(view, Selection())
+    runtime, base = installed_labels(view, view.selection), installed_labels(view, InstallSelection())
     build_edges = dict.fromkeys(
         (None if build.needed == "project" else record_key(build), key_of(member))
         for build in builds

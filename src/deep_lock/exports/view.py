@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from deep_lock.errors import NotLocked, TargetsAlike, UsageError
 from deep_lock.lockfile.index import Key, LockIndex, called, covers, index_lock, key_of, needs_record, record_key
-from deep_lock.lockfile.selection import Selection, full_selection, installed_packages, is_built, taken_files
+from deep_lock.lockfile.selection import InstallSelection, full_selection, installed_packages, is_built, taken_files
 from deep_lock.models.lock import Lock, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.targets.markers import label_marker
 from deep_lock.targets.target import Target
@@ -27,7 +27,7 @@ class View(Struct, frozen=True, kw_only=True):
     """The file name of the lock, for messages and commands."""
     targets: tuple[Target, ...]
     """The exported targets, in the lock's order."""
-    selection: Selection
+    selection: InstallSelection
     """The extras and groups that are installed in addition to the project's own dependencies."""
 
     @property
@@ -71,7 +71,7 @@ def make_view(
         lock_index=lock_index,
         source=source,
         targets=targets,
-        selection=Selection(
+        selection=InstallSelection(
             extras=_known("extra", extras, every.extras, source), groups=_known("group", groups, every.groups, source)
         ),
     )
@@ -92,7 +92,7 @@ def installed(view: View) -> tuple[ExportedPackage, ...]:
     return with_markers(view, installed_labels(view, view.selection), view.targets)
 
 
-def installed_labels(view: View, selection: Selection) -> dict[Key, set[str]]:
+def installed_labels(view: View, selection: InstallSelection) -> dict[Key, set[str]]:
     """Return the targets on which each package is installed at run time with a selection."""
     labels: dict[Key, set[str]] = {}
     for target in view.targets:

@@ -23,7 +23,13 @@ from deep_lock.lockfile.index import (
     runtime_closure,
     uses_of,
 )
-from deep_lock.lockfile.selection import Selection, full_selection, holds_in_lock, installed_packages, missing_file
+from deep_lock.lockfile.selection import (
+    InstallSelection,
+    full_selection,
+    holds_in_lock,
+    installed_packages,
+    missing_file,
+)
 from deep_lock.models.lock import (
     BUILD_GROUP,
     Lock,
@@ -323,7 +329,7 @@ def _target(index: LockIndex, locked: LockedTarget, target: Target, targets: tup
 
 
 def _runtime(index: LockIndex, target: Target) -> Iterator[str]:
-    base = installed_packages(index, target, Selection())
+    base = installed_packages(index, target, InstallSelection())
     for installed in (base, installed_packages(index, target, full_selection(index))):
         entries: dict[str, LockedPackage] = {}
         for entry in installed:

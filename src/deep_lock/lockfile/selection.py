@@ -36,24 +36,26 @@ from deep_lock.targets.target import Target, UnevaluableMarker, rank
 LOCK_AGAIN = "run deep-lock lock"
 
 
-class Selection(Struct, frozen=True, kw_only=True):
+class InstallSelection(Struct, frozen=True, kw_only=True):
     """What a user selects at installation (PEP 751)."""
 
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
 
 
-def full_selection(index: LockIndex) -> Selection:
+def full_selection(index: LockIndex) -> InstallSelection:
     """Return the selection of every extra and every group."""
     lock = index.lock
-    return Selection(extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups)))
+    return InstallSelection(
+        extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups))
+    )
 
 
-def holds_in_lock(marker: str | None, target: Target, selection: Selection | None = None) -> bool:
+def holds_in_lock(marker: str | None, target: Target, selection: InstallSelection | None = None) -> bool:
     """Whether a marker of the lock holds; one that cannot be evaluated does not."""
     if marker is None:
         return True
-    chosen = selection or Selection()
+    chosen = selection or InstallSelection()
     variables = {"extras": chosen.extras, "dependency_groups": chosen.groups}
     try:
         return Marker(marker).evaluate({**target.environment, **variables}, context="lock_file")
@@ -61,7 +63,7 @@ def holds_in_lock(marker: str | None, target: Target, selection: Selection | Non
         return False
 
 
-def installed_packages(index: LockIndex, target: Target, selection: Selection) -> list[LockedPackage]:
+def installed_packages(index: LockIndex, target: Target, selection: InstallSelection) -> list[LockedPackage]:
     """Return the packages that are installed at run time on a target with this selection."""
     truth: dict[str | None, bool] = {}
     for entry in index.lock.packages:

@@ -321,7 +321,7 @@ def top_of(folder: Path, environ: Mapping[str, str]) -> Path:
     """Return the top folder of the work tree that contains a folder. Raises UsageError where there is none, or no git."""
     code, text = _git(folder, environ, "rev-parse", "--show-toplevel")
     if code:
-        raise UsageError(f"{folder}: is in no git repository", hint="run it in a work tree")
+        raise UsageError(f"{folder}: is not in a git repository", hint="run this command in a git repository")
     return Path(text)
 
 

@@ -26,7 +26,7 @@ from deep_lock.analysis.graph import (
 )
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.reader import from_text
-from deep_lock.lockfile.selection import Selection, full_selection
+from deep_lock.lockfile.selection import InstallSelection, full_selection
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import BUILD_MARKER, EnvironmentMember, Lock, LockedBuild, LockedPackage, LockedReference
 from deep_lock.targets.target import Target
@@ -49,7 +49,7 @@ def _lock(name: str) -> Lock:
     return from_text((LOCKS / name).read_text(encoding="utf-8"), name)
 
 
-def _open(lock: Lock, targets: tuple[Target, ...], chosen: Selection | None = None) -> Graph:
+def _open(lock: Lock, targets: tuple[Target, ...], chosen: InstallSelection | None = None) -> Graph:
     lock_index = index_lock(lock)
     return open_graph(lock_index, targets, full_selection(lock_index) if chosen is None else chosen)
 
@@ -61,7 +61,7 @@ def _brute_edge(graph: Graph, edge: Edge) -> BruteEdge:
     return (None if edge.parent.subject == ROOT else edge.parent.subject, edge.child.subject, edge.kind, place)
 
 
-def _agrees(lock: Lock, targets: tuple[Target, ...], chosen: Selection) -> None:
+def _agrees(lock: Lock, targets: tuple[Target, ...], chosen: InstallSelection) -> None:
     """Compare the graph to what brute force finds on each target."""
     graph = _open(lock, targets, chosen)
     found = {target.label: brute_graph(lock, target, chosen.extras, chosen.groups) for target in targets}
@@ -128,8 +128,8 @@ def _paths_are_shortest(graph: Graph, costs: list[dict[BruteEdge, tuple[int, int
 
 
 @pytest.mark.parametrize("name", ["closed.lock", "example.lock", "small.lock", "newer-revision.lock"])
-@pytest.mark.parametrize("chosen", [None, Selection()], ids=["all", "bare"])
-def test_the_graph_of_a_lock_is_what_brute_force_finds(name: str, chosen: Selection | None) -> None:
+@pytest.mark.parametrize("chosen", [None, InstallSelection()], ids=["all", "bare"])
+def test_the_graph_of_a_lock_is_what_brute_force_finds(name: str, chosen: InstallSelection | None) -> None:
     lock = _lock(name)
     wanted = full_selection(index_lock(lock)) if chosen is None else chosen
     for labels in [(), *((target.name,) for target in lock.targets)]:
@@ -147,7 +147,7 @@ def test_no_edge_is_lost_and_levels_are_the_lowest(lock: Lock, data: st.DataObje
             packages=tuple(replace(entry, direct=False) for entry in lock.packages),
             builds=tuple(replace(build, requires=(), requires_dynamic=None) for build in lock.builds),
         )
-    _agrees(lock, some, Selection())
+    _agrees(lock, some, InstallSelection())
 
 
 def _built(name: str, *names: str, needs: dict[str, tuple[str, ...]] | None = None, **more: object) -> LockedBuild:
@@ -222,7 +222,7 @@ def test_what_only_an_extra_runs_is_a_build_tool_without_it() -> None:
     lock = replace(small_lock(_direct("a"), tool, builds=(_built("a", "x"),)), extras=("e",))
     lock_index = index_lock(lock)
     assert _levels(open_graph(lock_index, (LINUX,), full_selection(lock_index))) == {"a": 0, "x": 0}
-    without = open_graph(lock_index, (LINUX,), Selection())
+    without = open_graph(lock_index, (LINUX,), InstallSelection())
     assert _levels(without) == {"a": 0, "x": 1}
     assert _words(without.edges) == [". runtime a", "a build x"]
 
@@ -300,7 +300,7 @@ def test_the_lowest_level_is_that_of_any_target() -> None:
     assert _levels(_open(lock, TARGETS[:2])) == {"a": 0, "x": 0, "y": 2}
     assert _levels(_open(lock, (LINUX,))) == {"a": 0, "x": 1, "y": 2}
     assert _levels(_open(lock, TARGETS[1:2])) == {"a": 0, "x": 0}
-    _agrees(lock, TARGETS[:2], Selection())
+    _agrees(lock, TARGETS[:2], InstallSelection())
 
 
 def test_no_path_changes_its_target_on_the_way() -> None:
@@ -316,7 +316,7 @@ def test_no_path_changes_its_target_on_the_way() -> None:
     assert _words(_path_to(graph, "c").edges) == [
         ". runtime b", "b runtime m", "m runtime n", "n runtime c",
     ]  # fmt: skip
-    _agrees(lock, TARGETS[:2], Selection())
+    _agrees(lock, TARGETS[:2], InstallSelection())
 
 
 def test_cycles_that_nothing_requires_come_from_the_project() -> None:
