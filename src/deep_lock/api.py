@@ -30,7 +30,7 @@ from deep_lock.models.lock import Lock
 def lock(
     project: str | Path = ".",
     *,
-    upgrade: bool | Iterable[str] = False,
+    upgrade: bool | str | Iterable[str] = False,
     python_versions: Iterable[str] = (),
     platforms: Iterable[str] = (),
     hooks: Hooks | None = None,
@@ -42,14 +42,17 @@ def lock(
     """Resolve a project to full depth and return its lock, as ``deep-lock lock`` does. Nothing is written.
 
     ``project`` is the folder of the project. Pins of its ``deep.lock`` are kept where they still fit. ``upgrade`` is True for
-    new versions of all packages, or "NAME" and "NAME==VERSION" for some. ``python_versions`` and ``platforms`` are targets,
+    new versions of all packages, or one or more of "NAME" and "NAME==VERSION". ``python_versions`` and ``platforms`` are targets,
     as "3.12" and "x86_64-manylinux_2_28". ``hooks`` says whether build hooks may run: "static" (none), "sandbox", "trust".
     ``refresh`` requests project pages again; without it they are cached for at most ten minutes. ``reporter``
     receives warnings and progress (`deep_lock.events`), from worker threads too.
 
     Raises UserError (inputs, options), ActionNeeded (no versions fit), IndexFault (network), SafetyError (hashes, archives).
     """
-    upgrades = UpgradeOptions(everything=upgrade) if isinstance(upgrade, bool) else UpgradeOptions(packages=(*upgrade,))
+    if isinstance(upgrade, bool):
+        upgrades = UpgradeOptions(everything=upgrade)
+    else:
+        upgrades = UpgradeOptions(packages=(upgrade,) if isinstance(upgrade, str) else tuple(upgrade))
     options = LockOptions(
         inputs=InputOptions(folder=Path(project)),
         resolve=ResolveOptions(pythons=(*python_versions,), platforms=(*platforms,)),

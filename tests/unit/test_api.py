@@ -109,6 +109,7 @@ def test_a_lock_is_kept_until_it_is_upgraded(project: Bench) -> None:
     assert [
         package.version for package in lock(upgrade=["lib==2.0"], refresh=True).packages if package.name == "lib"
     ] == ["2.0"]
+    assert lock(upgrade="lib", refresh=True) == lock(upgrade=["lib"], refresh=True) != first
     assert read_lock("deep.lock") == first, "lock writes nothing"
 
 
