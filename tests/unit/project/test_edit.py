@@ -67,7 +67,7 @@ def test_a_value_is_inserted_in_the_style_of_its_array(make: Make, before: str, 
         ('[\n  # b\n  "b", # of b\n  "d" # of d\n]', 1, '[\n  # b\n  "b" # of b\n]'),
         ('["b", # of b\n "d"]', 0, '[ # of b\n "d"]'),
         ('["b", # of b\n "d"]', 1, '["b" # of b\n ]'),
-        ('[\n    "b"\n  , "d" # of d\n  , "e"\n]', 1, '[\n    "b"\n   # of d\n  , "e"\n]'),
+        ('[\n    "b"\n  , "d" # of d\n  , "e"\n]', 1, '[\n    "b"\n  ,  # of d\n   "e"\n]'),
     ],
 )
 def test_a_value_is_removed_with_its_line(make: Make, before: str, index: int, after: str) -> None:
