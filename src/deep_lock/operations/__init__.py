@@ -2,13 +2,27 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["diff", "export", "fetch", "git", "merge", "outdated", "policy", "report", "verify", "wheelhouse", "why"]
+__all__ = [
+    "diff",
+    "edit",
+    "export",
+    "fetch",
+    "git",
+    "merge",
+    "outdated",
+    "policy",
+    "report",
+    "verify",
+    "wheelhouse",
+    "why",
+]
 
 load_at_first_use(__name__, "policy")
 
 load_at_first_use(
     __name__,
     "diff",
+    "edit",
     "export",
     "fetch",
     "git",
