@@ -5,8 +5,8 @@
 FOLDER holds `project`, `cache` and `start`, which are made anew from `start/project` and `start/cache` before each
 try. In try number n a forked child runs the command line and sends itself SIGKILL just before its n-th open for
 writing, rename, unlink, mkdir, chmod, utime or fsync below FOLDER, or in the middle of its n-th write. Then the same
-command runs undisturbed, and once more `--offline -U`. A line of JSON is printed for each try; the first try that
-nothing killed is the last one.
+command runs undisturbed, and once more `--offline` (and `-U`, if it is `lock`). A line of JSON is printed for each try;
+the first try that nothing killed is the last one.
 """
 
 import json
@@ -133,12 +133,16 @@ def try_once(folder: Path, arguments: list[str], moment: int) -> dict[str, Any]:
     lock = folder / "project" / "deep.lock"
     code, said = in_child(folder, arguments, moment)
     after, left = lock.read_text(encoding="utf-8"), litter(folder)
+    pyproject = folder / "project" / "pyproject.toml"
+    edited = pyproject.read_text(encoding="utf-8")
     again, said_again = in_child(folder, arguments)
     locked = lock.read_text(encoding="utf-8")
-    offline, said_offline = in_child(folder, [*arguments, "--offline", "-U"])
+    last = [*arguments, "--offline", "-U"] if arguments[0] == "lock" else [*arguments, "--offline"]
+    offline, said_offline = in_child(folder, last)
     return {
         "code": code,
         "after": after,
+        "edited": [edited, pyproject.read_text(encoding="utf-8")],
         "litter": left,
         "codes": [again, offline],
         "said": [said, said_again, said_offline],
