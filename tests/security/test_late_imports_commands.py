@@ -82,3 +82,16 @@ def test_commands_that_ask_the_index_about_a_lock_import_nothing_late(
         targets = ["--python-version=3.13", f"--platform={LINUX}"]
         assert late(own, "cache", "clean") == ["no response was checked"], "it sends no request"
         assert late(own, "deepen", str(pins), "--default-index", own.server.url, "--hooks=static", *targets) == []
+
+
+def test_commands_that_edit_import_nothing_late(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capfd, monkeypatch, RELEASES) as own:
+        own.ask("lib")
+        assert own.lock().code == 0
+        flags = [flag.replace("=static", "=sandbox") for flag in own.flags()]
+        assert late(own, "add", *flags, "tool") == []
+        assert late(own, "add", *flags, "zipper", "--group", "dev", "--dry-run") == []
+        assert late(own, "remove", *flags, "lib", "--refresh") == []
+        assert "dependencies = ['tool>=1.0']" in (own.folder / "pyproject.toml").read_text(encoding="utf-8")
