@@ -78,7 +78,7 @@ def open_document(path: Path, *, script: bool = False) -> Document:
             raise ProjectInvalid(f"{path.name}: has different line ends in one file", hint="save it with one kind")
         start, end = block_span(text, path.name)
         around = text[:start], text[end:]
-        text = "".join(map(_uncommented, text[start:end].splitlines(keepends=True)))
+        text = _by_line(_uncommented, text[start:end])
     document = Document(path=path, before=before, text=text, around=around)
     data = document.data
     with _editing(document) as tree:
@@ -93,7 +93,7 @@ def to_bytes(document: Document) -> bytes:
     text = document.text
     if document.around is not None:
         begin, end = document.around
-        text = begin + "".join(map(_commented, text.splitlines(keepends=True))) + end
+        text = begin + _by_line(_commented, text) + end
     if _has_windows_ends(document.before.decode()):
         text = text.replace("\n", "\r\n")
     return (BOM if document.before.startswith(BOM) else b"") + text.encode()
@@ -101,6 +101,11 @@ def to_bytes(document: Document) -> bytes:
 
 def _has_windows_ends(text: str) -> bool:
     return "\r\n" in text and text.count("\r\n") == text.count("\n") == text.count("\r")
+
+
+def _by_line(change: Callable[[str], str], text: str) -> str:
+    """Change each line of a text that ends with a line end. Only a line feed is one, unlike for str.splitlines()."""
+    return "".join(f"{change(line)}\n" for line in text.removesuffix("\n").split("\n"))
 
 
 def _uncommented(line: str) -> str:

@@ -64,7 +64,6 @@ def block_span(text: str, source: str) -> tuple[int, int]:
 def _block(text: str, source: str) -> str:
     """Return the TOML inside the block, with an empty line for each line above it: its line numbers are the script's."""
     start, end = block_span(text, source)
-    content = "".join(
-        line[2:] if line.startswith("# ") else line[1:] for line in text[start:end].splitlines(keepends=True)
-    )
+    # unlike str.splitlines(), only "\n" is a line end here
+    content = "\n".join(line[2:] if line.startswith("# ") else line[1:] for line in text[start:end].split("\n"))
     return "\n" * text.count("\n", 0, start) + content

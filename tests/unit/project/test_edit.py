@@ -8,6 +8,7 @@ import tomlkit
 
 from deep_lock.errors import ProjectInvalid
 from deep_lock.project import edit
+from deep_lock.project.script import read_script
 
 Make = Callable[[str], edit.Document]
 
@@ -159,6 +160,15 @@ def test_a_script_block_is_edited(tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     edited = edit.with_item(edit.open_document(path, script=True), ("dependencies",), 1, "d")
     assert edit.to_bytes(edited).decode() == text.replace("# of b\n", '# of b\n#   "d",\n')
+
+
+def test_a_line_of_a_script_ends_with_a_line_feed_only(tmp_path: Path) -> None:
+    path = tmp_path / "tool.py"
+    text = "# /// script\n# # one \u2028 line \x85\n# dependencies = []\n# ///\n"
+    path.write_bytes(text.encode())
+    edited = edit.with_item(edit.open_document(path, script=True), ("dependencies",), 0, "b")
+    assert edit.to_bytes(edited).decode() == text.replace("[]", '["b"]')
+    assert [own.name for own in read_script(edit.to_bytes(edited).decode(), "tool.py").dependencies] == ["b"]
 
 
 def test_what_tomlkit_changes_is_an_error(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
