@@ -41,7 +41,7 @@ from deep_lock.events import Reporter, Solving
 from deep_lock.models.build_system import Hook, HookAnswer
 from deep_lock.models.distribution import Buildable, built_from
 from deep_lock.models.resolution import Blocked, BuildRequest, Impossible, Pin, Problem, Purpose, Resolved
-from deep_lock.resolver.releases import Choices
+from deep_lock.resolver.candidates import Choices
 from deep_lock.resolver.resolver import resolve
 from deep_lock.targets.target import Target
 
