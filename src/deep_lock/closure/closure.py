@@ -32,8 +32,9 @@ from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, Unsatisfia
 from deep_lock.events import Reporter, Solving
 from deep_lock.models.build_system import Hook, HookAnswer
 from deep_lock.models.distribution import Buildable, built_from, is_wheel, source_of
-from deep_lock.models.requirement import Origin, Requirement, parse_requirement
+from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import Blocked, BuildRequest, Impossible, Pin, Problem, Purpose, Resolved, Selection
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.resolver.candidates import Choices
 from deep_lock.resolver.resolver import resolve
 from deep_lock.targets.target import Target
