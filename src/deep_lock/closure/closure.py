@@ -194,10 +194,9 @@ class _TargetWalk(Struct, kw_only=True):
 
     def _resolve(self, frame: _Frame) -> None:
         self.reporter(Solving(subject=str(frame.problem.purpose), target=frame.problem.target.label))
-        key = self._solved_key(frame)
-        if frame.subject is not None and key in self.solved:
-            frame.resolved = self.solved[key]
-        else:
+        key = self._solved_key(frame.problem, frame.subject) if frame.subject is not None else None
+        frame.resolved = self.solved.get(key) if key is not None else None
+        if frame.resolved is None:
             match resolve(frame.problem, self.sources, self.choices):
                 case Blocked(request=request):
                     self._learn_metadata(frame, request)
@@ -207,16 +206,15 @@ class _TargetWalk(Struct, kw_only=True):
                     return
                 case Resolved() as resolved:
                     frame.resolved = resolved
-                    if frame.subject is not None:
+                    if key is not None:
                         self.solved[key] = resolved
         selection = frame.problem.selection
         frame.waiting = [pin for pin in reversed(frame.resolved.pins) if needs_build(pin, selection)]
 
-    def _solved_key(self, frame: _Frame) -> tuple[object, ...]:
-        texts = tuple(sorted({str(requirement) for requirement in frame.problem.requirements}))
+    def _solved_key(self, problem: Problem, subject: Subject) -> tuple[object, ...]:
+        texts = tuple(sorted({str(requirement) for requirement in problem.requirements}))
         # pins of the previous lock must not move because another build with the same requirements is upgraded
-        hints = merged(self._hints(frame.subject, self.target)) if frame.subject is not None else ()
-        return (texts, frame.problem.excluded, hints)
+        return (texts, problem.excluded, merged(self._hints(subject, self.target)))
 
     def _learn_metadata(self, frame: _Frame, request: BuildRequest) -> None:
         """Close the build of a release whose metadata only its backend knows, then have the backend make them."""
