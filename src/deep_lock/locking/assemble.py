@@ -15,8 +15,9 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.closure.model import Built, Closure, Subject, key_of_pin
-from deep_lock.lockfile.paths import path_of_url, seen_from
+from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.build_system import Evidence, KnownMetadata
+from deep_lock.models.direct_url import path_of_url
 from deep_lock.models.distribution import (
     Archive,
     Direct,

@@ -16,7 +16,8 @@ from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.download import Downloads
 from deep_lock.index.settings import Fetcher, IndexSettings, IndexSource
-from deep_lock.lockfile.paths import path_of_url, seen_from
+from deep_lock.lockfile.paths import seen_from
+from deep_lock.models.direct_url import path_of_url
 from deep_lock.models.lock import Lock
 from deep_lock.network import client, public_index
 from deep_lock.network.urls import without_user_info
