@@ -202,12 +202,12 @@ def _two_versions(lock: ForeignLock, target: Target, *pins: tuple[ForeignPin, fr
 
 
 class ImportedHashes:
-    """The hashes that another tool's lock has of the files of its releases. Without such a lock every file is accepted."""
+    """The hashes that another tool's lock has of the files of its releases."""
 
-    def __init__(self, lock: ForeignLock | None) -> None:
-        self._source = lock.source if lock is not None else ""
+    def __init__(self, lock: ForeignLock) -> None:
+        self._source = lock.source
         self._pins: dict[tuple[NormalizedName, Version], list[ForeignPin]] = {}
-        for pin in lock.pins if lock is not None else ():
+        for pin in lock.pins:
             if pin.version is not None and pin.url is None:
                 self._pins.setdefault((pin.name, pin.version), []).append(pin)
 
