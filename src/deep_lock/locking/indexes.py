@@ -193,7 +193,7 @@ def _fetcher_maker(
 
     def make_fetcher() -> Fetcher:
         # the HTTP engine costs 60 ms to import, and a run that finds everything in the cache has no use for it
-        fetcher: Fetcher = client.open_transport(
+        fetcher: Fetcher = client.open_client(
             urls,
             environ=environ,
             netrc_file=_netrc(context),

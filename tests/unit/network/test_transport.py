@@ -10,14 +10,15 @@ import pytest
 
 from deep_lock.errors import UrlForbidden
 from deep_lock.network.addresses import AddressScope
+from deep_lock.network.tls import TlsContexts
 from deep_lock.network.transport import (
     SLOWEST_BYTES,
     SLOWEST_SECONDS,
-    Addresses,
     DeadlineBackend,
     DeadlineExceeded,
     DeadlineStream,
     Exchange,
+    Shared,
     Streams,
     TooSlowError,
     scope_of_peer,
@@ -55,6 +56,10 @@ def reads(stream: DeadlineStream, clock: Clock, *, until: Callable[[], bool]) ->
             return
         stream.read(65536, 20.0)
     raise AssertionError(clock.now)
+
+
+def shared(streams: Streams | None = None) -> Shared:
+    return Shared(contexts=TlsContexts(None), streams=streams or Streams())
 
 
 def test_single_bytes_do_not_go_past_the_deadline() -> None:
@@ -102,7 +107,7 @@ def test_a_connection_is_not_opened_after_the_deadline() -> None:
     exchange = Exchange(clock)
     exchange.begin(clock.now)
     with pytest.raises(DeadlineExceeded):
-        DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp("127.0.0.1", 1, timeout=10)
+        DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", 1, timeout=10)
 
 
 def test_a_redirect_to_a_name_with_a_private_address() -> None:
@@ -112,13 +117,9 @@ def test_a_redirect_to_a_name_with_a_private_address() -> None:
         exchange.begin(clock.now + 10)
         exchange.redirected_from = AddressScope.PUBLIC
         with pytest.raises(UrlForbidden, match="public internet"):
-            DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp(
-                "127.0.0.1", listener.getsockname()[1], timeout=10
-            )
+            DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
         exchange.redirected_from = AddressScope.LOOPBACK
-        DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp(
-            "127.0.0.1", listener.getsockname()[1], timeout=10
-        ).close()
+        DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10).close()
 
 
 def test_a_connection_that_nobody_holds_is_open_until_all_are_closed() -> None:
@@ -127,7 +128,7 @@ def test_a_connection_that_nobody_holds_is_open_until_all_are_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         exchange = Exchange(clock)
         exchange.begin(clock.now + 10)
-        DeadlineBackend(exchange, Addresses(), streams).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
+        DeadlineBackend(exchange, shared(streams)).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
         with listener.accept()[0] as peer:
             peer.settimeout(0)
             with pytest.raises(BlockingIOError):
@@ -142,9 +143,7 @@ def test_a_connection_that_comes_too_late_for_its_handshake_is_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         exchange = Exchange(clock)
         exchange.begin(clock.now + 10)
-        stream = DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp(
-            "127.0.0.1", listener.getsockname()[1], timeout=10
-        )
+        stream = DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
         clock.now += 10
         with listener.accept()[0] as peer:
             with pytest.raises(DeadlineExceeded):
