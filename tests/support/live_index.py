@@ -60,6 +60,7 @@ def open_fetcher() -> Fetcher:
         netrc_file=Path(environ["NETRC"]) if environ.get("NETRC") else Path.home() / ".netrc",
         ca_file=environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"),
         insecure_hosts=frozenset(environ.get("DEEP_LOCK_ALLOW_INSECURE_HOST", "").split()),
+        client_certs={},
         reporter=silent,
     )
 

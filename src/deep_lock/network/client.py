@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import BinaryIO, TypeVar
 
 import httpcore
@@ -67,8 +66,6 @@ __all__ = ["HttpClient", "Response", "TransportSettings", "open_client"]
 MAX_REDIRECTS = 5
 BUSY_HOST_SLOTS = 4
 """How many threads at once may send requests to a host that answered that it is busy."""
-
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 _KEPT_ACROSS_ORIGINS = frozenset({"host", "user-agent", "accept", "accept-encoding", "range", "cache-control"})
 _DESCRIPTIONS = (
@@ -127,7 +124,7 @@ class HttpClient:
         self._worker = _Worker(settings, clock, self._shared)
         self._busy: dict[Origin, _BusyHost] = {}
 
-    def get(self, url: str, *, headers: Mapping[str, str] = _EMPTY, limit: int, deadline: float) -> Response:
+    def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int, deadline: float) -> Response:
         """Fetch something small into memory: a page, metadata, a range of a file.
 
         ``limit`` is in bytes and counts for the encoded and the decoded body; ``deadline`` is in seconds for one try.
@@ -325,7 +322,7 @@ def open_client(
     netrc_file: Path | None,
     ca_file: str | None,
     insecure_hosts: frozenset[str],
-    client_certs: Mapping[str, str] = _EMPTY,
+    client_certs: Mapping[str, str],
     keyring: bool = False,
     reporter: Reporter,
 ) -> HttpClient:
