@@ -79,12 +79,12 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
         walk = _TargetWalk(
             target=planned.target, plan=plan, sources=sources, reporter=reporter, used=used, others=others
         )
-        resolved = walk.run(_Frame(problem=replace(planned, preferences=merged(hints, pinned))))
-        walk.runtime = versions_of(resolved)
+        resolved = walk.run(_Frame(problem=replace(planned, preferences=_merged(hints, pinned))))
+        walk.runtime = _versions_of(resolved)
         if plan.project is not None and planned.selection.build_scope != "none":
             walk.run(walk.frame(plan.project, planned))
             walk.add_editable(plan.project, planned)
-        pinned = dict(merged(pinned, versions_of(resolved)))
+        pinned = dict(_merged(pinned, _versions_of(resolved)))
         runtime.append((planned.target, resolved))
         walks.append(walk)
     builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.needed_by(resolved)]
@@ -158,7 +158,7 @@ class _TargetWalk(Struct, kw_only=True):
             self.editable_unknown.append(self.failed[subject.key])
         elif built.answer.evidence == "assumed":
             self.editable_unknown.append(built.answer.reason)
-        if built is not None and not needs_own_environment(built.answer, wheel):
+        if built is not None and not _needs_own_environment(built.answer, wheel):
             del self.done[subject.key]
 
     def close_alone(self, subject: Subject, like: Problem) -> Built | None:
@@ -209,12 +209,12 @@ class _TargetWalk(Struct, kw_only=True):
                     if key is not None:
                         self.solved[key] = resolved
         selection = frame.problem.selection
-        frame.waiting = [pin for pin in reversed(frame.resolved.pins) if needs_build(pin, selection)]
+        frame.waiting = [pin for pin in reversed(frame.resolved.pins) if _needs_build(pin, selection)]
 
     def _solved_key(self, problem: Problem, subject: Subject) -> tuple[object, ...]:
         texts = tuple(sorted({str(requirement) for requirement in problem.requirements}))
         # pins of the previous lock must not move because another build with the same requirements is upgraded
-        return (texts, problem.excluded, merged(self._hints(subject, self.target)))
+        return (texts, problem.excluded, _merged(self._hints(subject, self.target)))
 
     def _learn_metadata(self, frame: _Frame, request: BuildRequest) -> None:
         """Close the build of a release whose metadata only its backend knows, then have the backend make them."""
@@ -273,7 +273,7 @@ class _TargetWalk(Struct, kw_only=True):
         if subject is None or resolved is None:
             self.stack.pop()
             return
-        environment = resolved if frame.declared is None else within(resolved, frame.declared)
+        environment = resolved if frame.declared is None else _within(resolved, frame.declared)
         if frame.answer is None or environment != frame.answered_in:
             frame.stages += 1
             if frame.stages > MAX_STAGES:
@@ -298,7 +298,7 @@ class _TargetWalk(Struct, kw_only=True):
             declared=frame.declared or resolved,
             final=resolved,
         )
-        self.used.update(merged(self.used, versions_of(resolved)))
+        self.used.update(_merged(self.used, _versions_of(resolved)))
         self.stack.pop()
 
     def _answer(self, subject: Subject, environment: Resolved, problem: Problem) -> HookAnswer:
@@ -368,7 +368,7 @@ class _TargetWalk(Struct, kw_only=True):
 
     def _problem(self, subject: Subject, like: Problem, dynamic: tuple[str, ...]) -> Problem:
         return Problem(
-            requirements=requirements_of(subject, dynamic),
+            requirements=_requirements_of(subject, dynamic),
             target=like.target,
             purpose=Purpose(kind="build", name=subject.name, version=subject.version or ""),
             constraints=self.plan.build_constraints,
@@ -379,8 +379,8 @@ class _TargetWalk(Struct, kw_only=True):
     def _preferences(self, subject: Subject, target: Target) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
         hints = self._hints(subject, target)
         if not self.plan.share:
-            return merged(hints)
-        return merged(hints, self.plan.shared.get(target.label, {}), self.runtime, self.used)
+            return _merged(hints)
+        return _merged(hints, self.plan.shared.get(target.label, {}), self.runtime, self.used)
 
     def _hints(self, subject: Subject, target: Target) -> Preferences:
         """Return what the previous lock pinned in this environment."""
@@ -394,12 +394,12 @@ class _TargetWalk(Struct, kw_only=True):
 # -- the requirements and preferred versions of a build problem
 
 
-def needs_build(pin: Pin, selection: Selection) -> bool:
+def _needs_build(pin: Pin, selection: Selection) -> bool:
     """Whether the target takes the release as an sdist or a source tree, which is then built."""
     return not is_wheel(pin.distribution) and selection.build_scope != "none"
 
 
-def requirements_of(subject: Subject, dynamic: tuple[str, ...]) -> tuple[Requirement, ...]:
+def _requirements_of(subject: Subject, dynamic: tuple[str, ...]) -> tuple[Requirement, ...]:
     """Return the declared requirements, those of the user, and those that the hook returned, with their origins.
 
     Raises RequirementInvalid.
@@ -418,7 +418,7 @@ def requirements_of(subject: Subject, dynamic: tuple[str, ...]) -> tuple[Require
     )
 
 
-def needs_own_environment(editable: HookAnswer, wheel: HookAnswer) -> bool:
+def _needs_own_environment(editable: HookAnswer, wheel: HookAnswer) -> bool:
     """Whether an editable installation needs an environment of its own.
 
     An empty answer looks like that of a backend without the hook (PEP 660), and the wheel's environment has all that it
@@ -428,7 +428,7 @@ def needs_own_environment(editable: HookAnswer, wheel: HookAnswer) -> bool:
     return bool(requirements) and requirements != frozenset(map(parse_requirement, wheel.requires or ()))
 
 
-def merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
+def _merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
     """Merge preferences by project, the versions of the first layer first."""
     merged: dict[NormalizedName, tuple[Version, ...]] = {}
     for layer in layers:
@@ -437,12 +437,12 @@ def merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, .
     return tuple(sorted(merged.items()))
 
 
-def versions_of(resolved: Resolved) -> dict[NormalizedName, tuple[Version, ...]]:
+def _versions_of(resolved: Resolved) -> dict[NormalizedName, tuple[Version, ...]]:
     """Return the pins as preferences, less direct references: no index is queried for their names."""
     return {pin.name: (pin.version,) for pin in resolved.pins if not source_of(pin.distribution)}
 
 
-def within(final: Resolved, declared: Resolved) -> Resolved:
+def _within(final: Resolved, declared: Resolved) -> Resolved:
     """Return the part of a final environment that the declared requirements alone bring in: the hook is called there."""
     names = {pin.name for pin in declared.pins}
     return Resolved(
