@@ -218,23 +218,22 @@ class HttpClient:
     def _try_once(
         self, url: httpx.URL, headers: httpx.Headers, deadline: float, read: Callable[[httpx.Response], T]
     ) -> T:
-        exchange = self._worker.exchange
-        exchange.begin(self._clock() + deadline)
+        extensions = {"deadline": self._clock() + deadline}
+        request = self._worker.client.build_request("GET", url, headers=headers, extensions=extensions)
         try:
-            return self._follow_redirects(url, headers, read)
+            return self._follow_redirects(request, read)
         except TooSlowError:
             cause = f"fewer than {SLOWEST_BYTES} bytes in {SLOWEST_SECONDS:.0f} seconds"
             raise TryFailedError(cause) from None
         except (DeadlineExceeded, *FAULTS) as fault:
-            name = shown_url(str(url))
+            name, exchange = shown_url(str(url)), self._worker.exchange
             if exchange.is_overdue:
                 raise NetworkError(f"{name}: no whole response within {deadline:.0f} seconds") from None
             raise _translate(fault, name, is_idle_end=exchange.is_unanswered) from None
 
-    def _follow_redirects(self, start: httpx.URL, headers: httpx.Headers, read: Callable[[httpx.Response], T]) -> T:
+    def _follow_redirects(self, to_send: httpx.Request, read: Callable[[httpx.Response], T]) -> T:
         """Send a request and those that its redirects lead to (RFC 9110, 15.4)."""
-        url = start
-        to_send = self._worker.client.build_request("GET", url, headers=headers)
+        url = start = to_send.url
         auth = auth_for(self._settings.logins, url)
         scope = scope_of_url(url)
         for redirects in range(MAX_REDIRECTS + 1):
@@ -253,7 +252,7 @@ class HttpClient:
                     del to_send.headers[name]
             # httpx keeps the Authorization header for requests to the same origin.
             url, auth = target, None
-            self._worker.exchange.redirected_from = scope if self._is_direct(url) else None
+            to_send.extensions["redirected_from"] = scope if self._is_direct(url) else None
         raise NetworkError(
             f"{shown_url(str(start))}: more than {MAX_REDIRECTS} redirects, the last to {shown_url(str(url))}"
         )

@@ -113,21 +113,22 @@ class Exchange:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._until = 0.0
-        self.redirected_from: AddressScope | None = None
-        """For the target of a redirect: the scope of the first address. The target's own address is still to be checked."""
+        self.begin(0.0)
+
+    def begin(self, until: float, redirected_from: AddressScope | None = None) -> None:
+        """Begin a request, which ends at the moment ``until``.
+
+        ``redirected_from`` is for the target of a redirect whose own address is still to be checked: the scope of the
+        first address.
+        """
+        self._until = until
+        self.redirected_from = redirected_from
         self.connected = False
-        """Whether this try opened a connection; else it used an idle one."""
+        """Whether this request opened a connection; else it used an idle one."""
         self.start()
 
-    def begin(self, until: float) -> None:
-        """Begin a try, which ends at the moment ``until``."""
-        self._until = until
-        self.redirected_from = None
-        self.connected = False
-
     def start(self) -> None:
-        """Start a request of the try: what comes in counts from here."""
+        """Let what comes in count from here."""
         self._window_start: float | None = None
         self._window_bytes = 0
         self._head: bytes | None = b""
@@ -280,7 +281,10 @@ def scope_of_peer(stream: httpcore.NetworkStream) -> AddressScope:
 
 
 class DeadlineTransport(httpx.BaseTransport):
-    """Sends the requests of one thread. Raises the errors of httpcore; `FAULTS` lists them."""
+    """Sends the requests of one thread. Raises the errors of httpcore; `FAULTS` lists them.
+
+    Extensions of a request: "deadline", a moment of the clock, and "redirected_from", as `Exchange.begin` takes them.
+    """
 
     def __init__(self, settings: TransportSettings, exchange: Exchange, shared: Shared) -> None:
         self._settings = settings
@@ -291,7 +295,7 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read the head of its response. Cookies are dropped. Raises ConfigError for a bad ``ca_file``."""
-        self._exchange.start()
+        self._exchange.begin(request.extensions["deadline"], request.extensions.get("redirected_from"))
         url = request.url
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         response = self._pool(url).handle_request(

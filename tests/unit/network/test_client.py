@@ -311,6 +311,14 @@ def test_a_connection_that_ends_at_the_next_request_costs_no_try(world: World) -
     assert world.waits == []
 
 
+def test_an_idle_connection_behind_a_redirect_that_ended_costs_no_try(world: World) -> None:
+    with FaultServer() as away:
+        end = away.script("/page", reply(PAGE), Reply(raw=b"", after="close"), reply(PAGE))
+        assert world.get(end).body == PAGE
+        assert world.get(world.server.script("/start", redirect(end))).body == PAGE
+        assert world.waits == []
+
+
 def test_bytes_behind_an_answer_are_not_the_next_answer(world: World) -> None:
     poison = reply(b"poison").raw
     for path, raw in (("/a", reply(b"good").raw), ("/b", headless(b"0\r\n\r\n", "Transfer-Encoding: chunked").raw)):

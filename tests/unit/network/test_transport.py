@@ -86,7 +86,6 @@ def test_too_slow_for_too_long() -> None:
     clock = Clock()
     exchange = Exchange(clock)
     exchange.begin(clock.now + 900)
-    exchange.start()
     stream = DeadlineStream(Pipe(clock, 1.0, bytes(900)), exchange, Streams())
     with pytest.raises(TooSlowError):
         reads(stream, clock, until=lambda: False)
@@ -97,7 +96,6 @@ def test_just_fast_enough() -> None:
     clock = Clock()
     exchange = Exchange(clock)
     exchange.begin(clock.now + 900)
-    exchange.start()
     stream = DeadlineStream(Pipe(clock, 1.0, bytes(SLOWEST_BYTES // 30)), exchange, Streams())
     reads(stream, clock, until=lambda: clock.now > 900)
 
@@ -114,11 +112,10 @@ def test_a_redirect_to_a_name_with_a_private_address() -> None:
     clock = Clock()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         exchange = Exchange(clock)
-        exchange.begin(clock.now + 10)
-        exchange.redirected_from = AddressScope.PUBLIC
+        exchange.begin(clock.now + 10, redirected_from=AddressScope.PUBLIC)
         with pytest.raises(UrlForbidden, match="public internet"):
             DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
-        exchange.redirected_from = AddressScope.LOOPBACK
+        exchange.begin(clock.now + 10, redirected_from=AddressScope.LOOPBACK)
         DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10).close()
 
 
@@ -168,7 +165,6 @@ def test_a_connection_that_comes_too_late_for_its_handshake_is_closed() -> None:
 )
 def test_surplus(chunks: list[bytes], length: int | None, *, surplus: bool) -> None:
     exchange = Exchange(Clock())
-    exchange.start()
     for chunk in chunks:
         exchange.note(chunk)
     assert exchange.has_surplus(length) is surplus
