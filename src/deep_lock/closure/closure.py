@@ -327,8 +327,7 @@ class _TargetWalk(Struct, kw_only=True):
             self._drop_conditional(frame, subject, frame.answer)
             return
         chain = self._chain("") if len(self.stack) > 1 else ""
-        kind = ReleaseRefused if impossible.is_unsafe else Unsatisfiable
-        failure = frame.failure or kind(impossible.explanation + (f"\n  needed by: {chain}" if chain else ""))
+        failure = frame.failure or _failure(impossible, chain)
         if (
             subject is not None
             and subject.source is not None
@@ -390,6 +389,14 @@ class _TargetWalk(Struct, kw_only=True):
         if own is None:  # an editable build that requires nothing else has no record of its own
             own = known.get((target.label, subject.name, "wheel"))
         return self.plan.build_moves if own is None else own
+
+
+def _failure(impossible: Impossible, chain: str) -> Unsatisfiable | ReleaseRefused:
+    message = impossible.explanation + (f"\n  needed by: {chain}" if chain else "")
+    if not impossible.is_unsafe:
+        return Unsatisfiable(message)
+    hint = "require a version that can be used, or a wheel if only the sdist is refused (no-binary, build-scope)"
+    return ReleaseRefused(message, hint=hint)
 
 
 # -- the requirements and preferred versions of a build problem
