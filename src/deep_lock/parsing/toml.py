@@ -124,7 +124,7 @@ class _Position(Struct):
 
     def ends_key(self, character: str) -> bool:
         """Whether the character ends the key or header that is read."""
-        return (self.reads, character) in {("key", "="), ("header", "]")}
+        return (character == "=" and self.reads == "key") or (character == "]" and self.reads == "header")
 
     def move(self, character: str) -> None:
         """Move on by a newline, or by a character that is no part of a string, comment or bare word."""
