@@ -11,7 +11,7 @@ import pytest
 from deep_lock.builds.sandbox.sandbox import probe
 from deep_lock.parsing.toml import MAX_TOML
 from tests.support.scenario_server import Releases
-from tests.support.scenarios import MINOR, Bench, bench
+from tests.support.scenarios import LINUX, MINOR, WINDOWS, Bench, bench
 
 SDIST = {"wheels": [], "sdist": True}
 OTHER = "0" * 64
@@ -95,6 +95,15 @@ def test_a_parent_of_a_broken_release_is_replaced_by_an_older_version(made: Benc
     made.ask("app-lib")
     ran = made.lock()
     assert (ran.code, ran.pins()) == (0, ["app-lib==1.0"])
+
+
+def test_a_target_with_a_wheel_may_use_the_version(made: Bench) -> None:
+    wheel = {"wheels": ["cp313-cp313-win_amd64"], "sdist": True, "tree": {"pyproject.toml": "["}}
+    made.hold({**_broken({}), "thing 2.0": wheel})
+    made.platforms = (WINDOWS, LINUX)
+    ran = made.lock()
+    assert (ran.code, ran.pins()) == (0, ["thing==1.0", "thing==2.0"]), ran.stderr
+    assert "thing 2.0: it is not used on every target: pyproject.toml" in ran.stderr
 
 
 MAKER = """

@@ -142,10 +142,12 @@ def _evidence(closure: Closure) -> Iterator[_Warning]:
 
 def _refused(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:
     """Another version is locked in place of one whose contents are refused."""
-    names = {pin.name for pin in _pins(closure)}
+    pins = {(pin.name, pin.version) for pin in _pins(closure)}
+    names = {name for name, _ in pins}
     for name, version in sorted(sources.refused):
         if name in names:
-            yield "release-refused", f"{name} {version}", f"it is not used: {show(sources.refused[name, version], 500)}"
+            use = "it is not used on every target" if (name, version) in pins else "it is not used"
+            yield "release-refused", f"{name} {version}", f"{use}: {show(sources.refused[name, version], 500)}"
 
 
 def _yanked(closure: Closure) -> Iterator[_Warning]:
