@@ -17,8 +17,8 @@ from deep_lock.models.distribution import SourceDistribution, Wheel, is_wheel, s
 from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.resolution import Pin, Problem, Selection
+from deep_lock.resolver import fixed_pins
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.resolver.fixed_pins import unmet_requirements
 from deep_lock.sanitize import show
 
 MAX_SHOWN = 10
@@ -98,6 +98,7 @@ def warn(
     """
     for code, subject, message in chain(
         _evidence(closure),
+        _refused(closure, sources),
         _yanked(closure),
         _metadata(closure, sources),
         _status(closure, sources),
@@ -137,6 +138,16 @@ def _evidence(closure: Closure) -> Iterator[_Warning]:
     for reason in closure.editable_unknown:
         message = f"its build as an editable installation is not locked: {reason}"
         yield "editable-not-locked", "the project", message
+
+
+def _refused(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:
+    """Another version is locked in place of one whose contents are refused."""
+    pins = {(pin.name, pin.version) for pin in _pins(closure)}
+    names = {name for name, _ in pins}
+    for name, version in sorted(sources.refused):
+        if name in names:
+            use = "it is not used on every target" if (name, version) in pins else "it is not used"
+            yield "release-refused", f"{name} {version}", f"{use}: {show(sources.refused[name, version], 500)}"
 
 
 def _yanked(closure: Closure) -> Iterator[_Warning]:
@@ -242,7 +253,7 @@ def warn_of_imported(
 def _unmet(lock: ForeignLock, closure: Closure, problems: Iterable[Problem], catalog: Catalog) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for problem, (target, resolved) in zip(problems, closure.runtime, strict=True):
-        for own in unmet_requirements(problem, resolved, catalog):
+        for own in fixed_pins.unmet_requirements(problem, resolved, catalog):
             if own.requirement is None:
                 message = f"has an unreadable requirement: {show(own.reason)}"
             else:
