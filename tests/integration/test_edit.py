@@ -17,6 +17,7 @@ from deep_lock.cli.session import read_context
 from deep_lock.config.options import InputOptions, LockOptions, NetworkOptions, ResolveOptions, RunContext
 from deep_lock.errors import Stale
 from deep_lock.events import silent
+from deep_lock.files import Replacement
 from deep_lock.lockfile.reader import from_text
 from deep_lock.locking.lock import write_lock
 from deep_lock.models.lock import Lock
@@ -283,6 +284,20 @@ def test_the_first_file_is_restored_where_the_second_fails(made: Edits) -> None:
     with pytest.raises(Stale):
         write_lock(edited.outcome)
     assert made.text == PROJECT
+
+
+def test_an_edit_that_cannot_be_undone_is_reported(made: Edits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made.folder)
+
+    def fail(_: Replacement) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Replacement, "undo", fail)
+    code, _, err = made.run("add", "lib", "-o", "missing/deep.lock")
+    assert code == 2
+    assert "pyproject.toml: has the edit, but the lock could not be written" in err
+    assert "could not be undone: No space left on device" in err
+    assert "hint: run deep-lock lock" in err
 
 
 def test_where_another_tool_locks_it_adds(made: Edits) -> None:
