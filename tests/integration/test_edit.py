@@ -343,32 +343,30 @@ def test_a_member_of_the_workspace_that_requires_the_project(made: Edits) -> Non
 # -- kills
 
 
-@pytest.fixture(scope="module")
-def tries(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What came of `add gamma`, killed at each step."""
-    folder = tmp_path_factory.mktemp("crash")
+def _tries(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Return what came of `add gamma`, with the signal at each step."""
     start = folder / "start"
     start.mkdir()
     with FaultServer() as server:
         url = people(server)
         base = desk(start)
         base.keep_old_lock(url)
-        ended = base.run(str(folder), "add", "gamma", *TARGET, "-i", url, before=(str(CRASH),))
+        arguments = (str(folder), "add", "gamma", *TARGET, "-i", url)
+        ended = base.run(*arguments, before=(str(CRASH),), environ={"FAULT_SIGNAL": name})
     assert ended.code == 0, ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork")
-def test_a_kill_at_any_moment_leaves_both_files_whole(tries: list[dict[str, Any]]) -> None:
-    assert [each["code"] for each in tries] == [-9] * (len(tries) - 1) + [0]
+@pytest.mark.parametrize(("name", "code"), [("SIGKILL", -9), ("SIGINT", 130)])
+def test_a_signal_at_any_moment_leaves_both_files_whole(tmp_path: Path, name: str, code: int) -> None:
+    tries = _tries(tmp_path, name)
+    assert [each["code"] for each in tries] == [code] * (len(tries) - 1) + [0]
     old, new = tries[0], tries[-1]
     assert 'dependencies = ["alpha", "gamma>=1.0"]' in new["edited"][0]
     states = [(each["edited"][0], each["after"]) for each in tries]
-    expected = [
-        (old["edited"][0], old["after"]),
-        (new["edited"][0], old["after"]),  # the lock is stale
-        (new["edited"][0], new["after"]),
-    ]
+    between = [(new["edited"][0], old["after"])] if name == "SIGKILL" else []  # the lock is stale
+    expected = [(old["edited"][0], old["after"]), *between, (new["edited"][0], new["after"])]
     assert sorted(set(states), key=states.index) == expected
     for each in tries:
         assert each["codes"] == [0, 0], each["said"]

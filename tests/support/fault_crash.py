@@ -8,6 +8,8 @@ writing, rename, unlink, mkdir, chmod, utime or fsync below FOLDER, or in the mi
 than `lock` only what it does in the project counts: the cache is the same. Then the same
 command runs undisturbed, and once more `--offline` (and `-U`, if it is `lock`). A line of JSON is printed for each try;
 the first try that nothing killed is the last one.
+
+With FAULT_SIGNAL=SIGINT in the environment it is the signal of Ctrl-C instead.
 """
 
 import json
@@ -101,9 +103,13 @@ class Tearing:
         return getattr(self._file, name)
 
 
+SIGNAL = signal.Signals[os.environ.get("FAULT_SIGNAL", "SIGKILL")]
+ENDED = 130 if SIGNAL == signal.SIGINT else -SIGNAL
+
+
 def kill() -> None:
-    """End this process as a power cut would."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    """End this process as a power cut would, or as Ctrl-C does."""
+    os.kill(os.getpid(), SIGNAL)
 
 
 def in_child(folder: Path, arguments: list[str], moment: int | None = None) -> tuple[int, str]:
@@ -160,8 +166,8 @@ def try_once(folder: Path, arguments: list[str], moment: int) -> dict[str, Any]:
 def main() -> None:
     folder, arguments = Path(sys.argv[1]), sys.argv[2:]
     os.environ["DEEP_LOCK_CACHE_DIR"] = str(folder / "cache")
-    moment, code = 0, -signal.SIGKILL
-    while code == -signal.SIGKILL:
+    moment, code = 0, ENDED
+    while code == ENDED:
         moment += 1
         tried = try_once(folder, arguments, moment)
         code = tried["code"]

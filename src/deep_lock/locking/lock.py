@@ -110,7 +110,7 @@ def write_lock(outcome: Outcome) -> None:
             now = _text_of(path)
             if now not in {outcome.before, outcome.text}:
                 raise _written_by_others(path)
-            with _edited(outcome.edited) if outcome.edited is not None else nullcontext():
+            with _edited(outcome.edited, outcome) if outcome.edited is not None else nullcontext():
                 if now != outcome.text:  # else another run made the same lock
                     write_atomically(path, outcome.text.encode())
     except filelock.Timeout:
@@ -124,8 +124,8 @@ def _written_by_others(path: Path) -> Stale:
 
 
 @contextmanager
-def _edited(file: Replacement) -> Iterator[None]:
-    """Write a file of the user; it is as before where the block fails."""
+def _edited(file: Replacement, outcome: Outcome) -> Iterator[None]:
+    """Write a file of the user; it is as before where the block fails to write the lock."""
     try:
         is_current = file.is_current()
     except OSError as error:
@@ -142,7 +142,8 @@ def _edited(file: Replacement) -> Iterator[None]:
         yield
     except BaseException as failed:
         try:
-            file.undo()
+            if _text_of(outcome.path) != outcome.text:  # an interruption may come after the lock was written
+                file.undo()
         except OSError as error:
             raise UsageError(
                 f"{file.path}: has the edit, but the lock could not be written ({failed}), and the edit could not be undone: {error.strerror or error}",
