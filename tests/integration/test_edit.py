@@ -120,6 +120,8 @@ def test_pins_are_kept(made: Edits) -> None:
         (["lib; python_version<'4'"], "  \"lib>=1.5; python_version<'4'\",\n"),
         (["dep"], "  'dep', # why\n"),
         (["dep>=1"], "  'dep>=1', # why\n"),
+        (["dep[x]"], "  'dep[x]>=1.0', # why\n"),
+        (["tool[x]"], "  'tool[x] ~= 1.0',\n"),
     ],
 )
 def test_the_text_that_is_written(made: Edits, arguments: list[str], line: str) -> None:

@@ -19,6 +19,7 @@ from deep_lock.foreign_locks.load import foreign_path
 from deep_lock.locking.lock import Outcome, lock
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.lock import Lock
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project import edit, requirement_lists
 from deep_lock.project.requirement_lists import ListName
 from deep_lock.reports.diff import Review
@@ -55,7 +56,9 @@ def add(
     open_ended: list[str] = []
     for text in requirements:
         after = requirement_lists.with_requirement(document, where, text)
-        if after is not document and requirement_lists.has_no_version(requirement_lists.read_argument(text)):
+        # of a requirement that was replaced, the version stays
+        written = {*requirement_lists.texts(after, where)} - {*requirement_lists.texts(document, where)}
+        if any(requirement_lists.has_no_version(parse_requirement(own)) for own in written):
             open_ended.append(text)
         document = after
     outcome = _lock(options, before, document, reporter)
