@@ -5,7 +5,7 @@ environment, the clock and the folders of the user are options too, so that no l
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -167,6 +167,17 @@ class ExportOptions(Struct, frozen=True, kw_only=True):
     """Where the files will be written, under the names that tools expect."""
 
 
+class InitOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.init`."""
+
+    folder: Path
+    script: Path | None = None
+    own_file: bool = False
+    """Write deep-lock.toml, also where there is a pyproject.toml."""
+    today: date
+    """In UTC."""
+
+
 class PolicyOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.policy`."""
 
@@ -177,6 +188,16 @@ class PolicyOptions(Struct, frozen=True, kw_only=True):
     """The previous lock."""
     now: datetime
     """Aware, UTC."""
+
+
+class AcceptOptions(Struct, frozen=True, kw_only=True):
+    """What `operations.accept` writes: an exception for a finding of `check`."""
+
+    check: PolicyOptions
+    id: str
+    """RULE:NAME==VERSION, or RULE:NAME for every version."""
+    until: date
+    reason: str
 
 
 class VerifyOptions(Struct, frozen=True, kw_only=True):

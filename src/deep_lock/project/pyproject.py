@@ -45,28 +45,31 @@ from deep_lock.project.project import (
 )
 
 _PLACES = (
-    ("poetry", "source"),
-    ("uv", "index"),
-    ("uv", "index-url"),
-    ("uv", "extra-index-url"),
-    ("uv", "find-links"),
-    ("uv", "sources"),
-    ("uv", "override-dependencies"),
-    ("uv", "constraint-dependencies"),
-    ("pdm", "source"),
+    ("poetry", "source", "index"),
+    ("uv", "index", "index"),
+    ("uv", "index-url", "index"),
+    ("uv", "extra-index-url", "index"),
+    ("uv", "find-links", "find-links"),
+    ("uv", "sources", "sources"),
+    ("uv", "override-dependencies", "overrides"),
+    ("uv", "constraint-dependencies", "constraints"),
+    ("pdm", "source", "index"),
 )
+"""Settings of other tools, and the key of deep-lock with the same meaning."""
 
 
 def notes_on_foreign_settings(tools: dict[str, Any], source: str) -> tuple[Warned, ...]:
-    """One note for each setting of another tool that would change what is resolved, and is not used."""
+    """One note for each setting of another tool that would change what is resolved, and that no key of deep-lock replaces."""
+    settings = tools.get("deep-lock")
+    own = settings if isinstance(settings, dict) else {}
     return tuple(
         Warned(
             code="foreign-setting-unused",
             subject=f"{source} [tool.{tool}.{key}]",
             message="is another tool's setting and is not used: write it in [tool.deep-lock] if deep-lock should use it",
         )
-        for tool, key in _PLACES
-        if isinstance(table := tools.get(tool), dict) and table.get(key)
+        for tool, key, replacement in _PLACES
+        if isinstance(table := tools.get(tool), dict) and table.get(key) and replacement not in own
     )
 
 
