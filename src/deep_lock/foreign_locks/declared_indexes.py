@@ -74,7 +74,9 @@ def _checked(found: DeclaredIndexes) -> DeclaredIndexes:
         if "index" not in source or source["index"] in indexes:
             sources[name] = source
         else:
-            left_out.append(f"the source of {show(name)} is an index without a URL here: name it in [[tool.deep-lock.index]]")
+            left_out.append(
+                f"the source of {show(name)} is an index without a URL here: name it in [[tool.deep-lock.index]]"
+            )
     return replace(found, indexes=tuple(indexes.values()), sources=sources, left_out=tuple(left_out))
 
 
@@ -89,9 +91,7 @@ def _uv(table: Mapping[str, Any]) -> DeclaredIndexes:
             continue
         name = _name(own.get("name"), f"index-{number}")
         indexes.append(
-            IndexSetting(
-                name=name, url=url, explicit=own.get("explicit") is True, default=own.get("default") is True
-            )
+            IndexSetting(name=name, url=url, explicit=own.get("explicit") is True, default=own.get("default") is True)
         )
     for number, url in enumerate(_texts(table.get("extra-index-url")), 1):
         indexes.append(IndexSetting(name=f"extra-{number}", url=url))

@@ -57,9 +57,7 @@ def accept(options: AcceptOptions, reporter: Reporter) -> Accepted:
             document, (*keys, "exceptions"), number, {"until": until, "reason": options.reason}
         )
     _read(document, keys)
-    return Accepted(
-        document=document, exception=exception, before=None if number is None else exceptions[number]
-    )
+    return Accepted(document=document, exception=exception, before=None if number is None else exceptions[number])
 
 
 def _read_id(text: str) -> tuple[str, str, str | None]:

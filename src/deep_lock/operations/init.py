@@ -126,11 +126,11 @@ def _fitting(
         pairs = found or pairs
     fitting = tuple(python for python in reversed(pythons) if any(python == own for own, _ in pairs))
     platforms = tuple(
-        platform
-        for platform in (*DEFAULT_PLATFORMS, *OTHER_PLATFORMS)
-        if any(platform == own for _, own in pairs)
+        platform for platform in (*DEFAULT_PLATFORMS, *OTHER_PLATFORMS) if any(platform == own for _, own in pairs)
     )
-    more = [f"{python} on {platform}" for python in fitting for platform in platforms if (python, platform) not in pairs]
+    more = [
+        f"{python} on {platform}" for python in fitting for platform in platforms if (python, platform) not in pairs
+    ]
     if more:
         message = f"{', '.join(more)}: locked too, although it is no environment of [tool.uv]"
         reporter(Warned(code="init-left-out", subject=source, message=message))

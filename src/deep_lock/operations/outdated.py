@@ -130,7 +130,9 @@ def _builds(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[
         required = (*build.all_requires, *lock.inputs.build_constraints)
         for member in build.packages:
             is_direct = member.name in direct
-            for found in _row(member.name, member.version, own, newest, required, direct=is_direct, build=called(build)):
+            for found in _row(
+                member.name, member.version, own, newest, required, direct=is_direct, build=called(build)
+            ):
                 yield replace(found, of_project=build.needed == "project")
 
 
