@@ -4,6 +4,7 @@ from deep_lock.lazy import load_at_first_use
 
 __all__ = [
     "dependency_groups",
+    "edit",
     "files",
     "local_trees",
     "poetry",
@@ -16,3 +17,4 @@ __all__ = [
 ]
 
 load_at_first_use(__name__, "poetry", "requirements_txt", "script", "setuptools")
+load_at_first_use(__name__, "edit", in_load_all=False)

@@ -44,8 +44,11 @@ def read_script(text: str, source: str) -> Project:
     )
 
 
-def _block(text: str, source: str) -> str:
-    """Return the TOML inside the one block, with an empty line for each line above it: its line numbers are the script's."""
+def block_span(text: str, source: str) -> tuple[int, int]:
+    """Return the begin and the end of the lines inside the one ``script`` block; line ends are simple ones.
+
+    Raises ProjectInvalid (no block, two blocks), or LimitExceeded.
+    """
     if len(_OPENING.findall(text)) > MAX_OPENINGS:
         # each unclosed one makes the expression read the comment to its end
         raise LimitExceeded(f"{source}: more than {MAX_OPENINGS} lines begin a metadata block")
@@ -55,7 +58,13 @@ def _block(text: str, source: str) -> str:
     if len(blocks) > 1:
         second = text.count("\n", 0, blocks[1].start()) + 1
         raise ProjectInvalid(f"{source}:{second}: a second script block: there must be only one (PEP 723)")
+    return blocks[0].span("content")
+
+
+def _block(text: str, source: str) -> str:
+    """Return the TOML inside the block, with an empty line for each line above it: its line numbers are the script's."""
+    start, end = block_span(text, source)
     content = "".join(
-        line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines(keepends=True)
+        line[2:] if line.startswith("# ") else line[1:] for line in text[start:end].splitlines(keepends=True)
     )
-    return "\n" * text.count("\n", 0, blocks[0].start("content")) + content
+    return "\n" * text.count("\n", 0, start) + content

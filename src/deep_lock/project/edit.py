@@ -1,0 +1,466 @@
+"""Edit TOML that the user wrote: pyproject.toml, deep-lock.toml, the block of a script (PEP 723).
+
+Comments, order, quotes and line ends stay. tomlkit edits the document; an array keeps its layout, which tomlkit alone
+does not preserve in all cases.
+
+Invariant: each edit is made twice, in the text and in the plain data. The new text is read by the project's own reader, and
+anything but the intended data is an error. So nothing that tomlkit cannot represent is written.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from msgspec import Struct
+from msgspec.structs import replace
+from tomlkit.container import Container
+from tomlkit.items import AoT, Item, Key, Table
+
+from deep_lock.errors import LimitExceeded, ProjectInvalid
+from deep_lock.parsing.text import decode
+from deep_lock.parsing.toml import parse_toml
+from deep_lock.project.files import MAX_INPUT_BYTES
+from deep_lock.project.script import block_span
+from deep_lock.sanitize import show
+
+Keys = tuple[str, ...]
+"""The path of a value: ``("project", "dependencies")``."""
+
+MAX_LINE = 88
+"""An array on one line that an edit makes longer than this gets a line for each value."""
+INDENT = "    "
+BOM = b"\xef\xbb\xbf"
+BY_HAND = "edit the file by hand, then run deep-lock lock"
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """TOML text of the user, and the file around it."""
+
+    path: Path
+    before: bytes
+    """The file as it was read."""
+    text: str
+    """The TOML. A file with Windows line ends only has simple ones here."""
+    around: tuple[str, str] | None = None
+    """Of a script: the text before the content of the block, and after it."""
+
+    @property
+    def source(self) -> str:
+        """The name of the file in messages."""
+        return self.path.name
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The values, as the reader of the project sees them."""
+        return parse_toml(self.text, self.source, ProjectInvalid)
+
+
+def open_document(path: Path, *, script: bool = False) -> Document:
+    """Read a TOML file, or the block of a script.
+
+    Raises ProjectInvalid for what cannot be read or edited, and LimitExceeded.
+    """
+    try:
+        before = path.read_bytes()
+    except OSError as error:
+        raise ProjectInvalid(f"{path}: {error.strerror or error}") from None
+    if len(before) > MAX_INPUT_BYTES:
+        raise LimitExceeded(f"{path}: more than {MAX_INPUT_BYTES} bytes")
+    whole = decode(before, path.name, ProjectInvalid)
+    text = whole.replace("\r\n", "\n") if _has_windows_ends(whole) else whole
+    around = None
+    if script:
+        if "\r" in text:
+            raise ProjectInvalid(f"{path.name}: has different line ends in one file", hint="save it with one kind")
+        start, end = block_span(text, path.name)
+        around = text[:start], text[end:]
+        text = "".join(map(_uncommented, text[start:end].splitlines(keepends=True)))
+    document = Document(path=path, before=before, text=text, around=around)
+    with _editing(document) as tree:
+        same = document.data == tree.unwrap() and tomlkit.dumps(tree) == text
+    if not same:
+        raise ProjectInvalid(f"{path.name}: has TOML that can be read but not edited", hint=BY_HAND)
+    return document
+
+
+def to_bytes(document: Document) -> bytes:
+    """Return the file with the edited text: its byte order mark and line ends stay."""
+    text = document.text
+    if document.around is not None:
+        begin, end = document.around
+        text = begin + "".join(map(_commented, text.splitlines(keepends=True))) + end
+    if _has_windows_ends(document.before.decode()):
+        text = text.replace("\n", "\r\n")
+    return (BOM if document.before.startswith(BOM) else b"") + text.encode()
+
+
+def _has_windows_ends(text: str) -> bool:
+    return "\r\n" in text and text.count("\r\n") == text.count("\n") == text.count("\r")
+
+
+def _uncommented(line: str) -> str:
+    """Return a line of a block without its comment sign. A line with spaces alone keeps them all, to be written again."""
+    return line[2:] if line[1:].strip() else line[1:]
+
+
+def _commented(line: str) -> str:
+    return f"# {line}" if line.strip() else f"#{line}"
+
+
+def with_item(document: Document, keys: Keys, index: int, value: str) -> Document:
+    """Insert a string into an array. Raises ProjectInvalid where that is not possible."""
+
+    def insert(array: str) -> str:
+        slots = _slots(array)
+        new = _inserted(array, slots, index, _quoted_like(array, slots, value))
+        return _one_per_line(new) if _fits(keys[-1], array) and not _fits(keys[-1], new) else new
+
+    return _with_array(document, keys, insert, lambda values: values.insert(index, value))
+
+
+def without_item(document: Document, keys: Keys, index: int) -> Document:
+    """Remove a value from an array. Raises ProjectInvalid where that is not possible."""
+    return _with_array(
+        document, keys, lambda array: _without(array, _slots(array), index), lambda values: values.pop(index)
+    )
+
+
+def with_replaced(document: Document, keys: Keys, index: int, value: str) -> Document:
+    """Replace a value of an array by a string. Raises ProjectInvalid where that is not possible."""
+
+    def replaced(array: str) -> str:
+        slots = _slots(array)
+        own = slots[index]
+        return array[: own.start] + _quoted_like(array, slots[index : index + 1], value) + array[own.end :]
+
+    return _with_array(document, keys, replaced, lambda values: values.__setitem__(index, value))
+
+
+def with_value(document: Document, keys: Keys, value: str | Sequence[str]) -> Document:
+    """Set a key of a table that exists. A new key is placed after the last key of its table.
+
+    Raises ProjectInvalid where that is not possible.
+    """
+    with _editing(document) as tree:
+        table = _at(tree, keys[:-1])
+        if keys[-1] in table:
+            table[keys[-1]] = _item(value, keys[-1])
+        else:
+            _append_key(tree, keys, _item(value, keys[-1]))
+        text = tomlkit.dumps(tree)
+    expected = document.data
+    _at(expected, keys[:-1])[keys[-1]] = value if isinstance(value, str) else list(value)
+    return _checked(document, text, expected)
+
+
+def with_table(document: Document, text: str, *, after: Sequence[Keys] = ()) -> Document:
+    """Insert the text of tables, with their headers and comments.
+
+    They are placed below the tables whose header begins with the first of ``after`` that the file has, else at the end.
+    Raises ProjectInvalid where that is not possible.
+    """
+    old = document.text
+    at = next((end for keys in after if (end := _end_of_tables(document, keys)) is not None), len(old))
+    before, rest = old[:at], old[at:]
+    if before.strip():
+        before = f"{before}\n" if before.endswith("\n") else f"{before}\n\n"
+        before = before.removesuffix("\n") if before.endswith("\n\n\n") else before
+    new = text.strip("\n") + ("\n\n" if rest else "\n" if not old or old.endswith("\n") else "")
+    expected = _merged(document.data, parse_toml(text, document.source, ProjectInvalid))
+    return _checked(document, before + new + rest, expected)
+
+
+def _merged(old: Any, new: Any) -> Any:
+    """Return the data of two texts, one after the other: tables are united, arrays of tables go on."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{key: _merged(old[key], value) if key in old else value for key, value in new.items()}}
+    return [*old, *new] if isinstance(old, list) and isinstance(new, list) else new
+
+
+# -- the document
+
+
+@contextmanager
+def _editing(document: Document) -> Iterator[tomlkit.TOMLDocument]:
+    """Give tomlkit's tree of the text. Raises ProjectInvalid for all that tomlkit cannot do."""
+    try:
+        yield tomlkit.parse(document.text)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # those of tomlkit are ValueErrors and LookupErrors, and its bugs are any of these
+        raise ProjectInvalid(f"{document.source}: cannot be edited: {show(str(error))}", hint=BY_HAND) from None
+
+
+def _checked(document: Document, text: str, expected: Mapping[str, Any]) -> Document:
+    """Return the document with a new text, if that has the expected data and nothing else."""
+    with _editing(replace(document, text=text)) as tree:
+        same = parse_toml(text, document.source, ProjectInvalid) == expected == tree.unwrap()
+    if not same:
+        raise ProjectInvalid(
+            f"{document.source}: the edit would change other values of the file too; nothing was written", hint=BY_HAND
+        )
+    return replace(document, text=text)
+
+
+def _at(tables: Any, keys: Keys) -> Any:
+    for key in keys:
+        tables = tables[key]
+    return tables
+
+
+def _with_array(
+    document: Document, keys: Keys, edit: Callable[[str], str], edit_data: Callable[[list[Any]], object]
+) -> Document:
+    """Return the document with one array edited: its text, and in the same way its data."""
+    with _editing(document) as tree:
+        table = _at(tree, keys[:-1])
+        table[keys[-1]] = tomlkit.value(edit(table[keys[-1]].as_string()))
+        text = tomlkit.dumps(tree)
+    expected = document.data
+    edit_data(_at(expected, keys))
+    return _checked(document, text, expected)
+
+
+def _item(value: str | Sequence[str], key: str) -> Item:
+    if isinstance(value, str):
+        return tomlkit.item(value)
+    text = f"[{', '.join(_quoted(each) for each in value)}]"
+    return tomlkit.value(text if _fits(key, text) else _one_per_line(text))
+
+
+def _append_key(tree: tomlkit.TOMLDocument, keys: Keys, value: Item) -> None:
+    """Place a new key after the last one of its table: tomlkit would place it below the comment of the next table."""
+    body = _body(tree, keys[:-1])
+    if body is None:  # an inline table, or dotted keys
+        _at(tree, keys[:-1])[keys[-1]] = value
+        return
+    own = [at for at, (key, item) in enumerate(body) if key is not None and not _has_header(key, item)]
+    if own:
+        last = body[own[-1]][1].trivia
+        value.trivia.indent = last.indent
+        if not last.trail:  # the end of a file without a final newline
+            last.trail, value.trivia.trail = "\n", ""
+    body.insert(own[-1] + 1 if own else 0, (tomlkit.key(keys[-1]), value))
+
+
+def _body(tree: tomlkit.TOMLDocument, keys: Keys) -> list[tuple[Key | None, Item]] | None:
+    """Return what a table with a header of its own contains; None where there is no such table."""
+    found: list[Container] = [tree]
+    for at, name in enumerate(keys, 1):
+        tables = [
+            item
+            for container in found
+            for key, item in container.body
+            if key is not None and key.key == name and isinstance(item, Table) and _has_header(key, item)
+        ]
+        found = [table.value for table in tables if at < len(keys) or not table.is_super_table()]
+    return found[0].body if found else None
+
+
+def _has_header(key: Key, item: Item) -> bool:
+    return isinstance(item, Table | AoT) and not key.is_dotted()
+
+
+_HEADER = re.compile(r"(?m)^[ \t]*\[.*$")
+_COMMENTS_ABOVE = re.compile(r"(?:^[ \t]*#[^\n]*\n)+\Z", re.MULTILINE)
+
+
+def _end_of_tables(document: Document, keys: Keys) -> int | None:
+    """Return the end of the last table whose header begins with ``keys``: above the comment of the next table."""
+    headers = list(_headers(document))
+    own = [number for number, (_, path) in enumerate(headers) if path[: len(keys)] == keys]
+    if not own:
+        return None
+    if own[-1] + 1 == len(headers):
+        return len(document.text)
+    start = headers[own[-1] + 1][0]
+    above = _COMMENTS_ABOVE.search(document.text, 0, start)
+    return above.start() if above is not None else start
+
+
+def _headers(document: Document) -> Iterator[tuple[int, Keys]]:
+    """Yield the position and the keys of each header."""
+    for match in _HEADER.finditer(document.text):
+        try:
+            table = parse_toml(match[0].strip(), document.source, ProjectInvalid)
+            parse_toml(document.text[: match.start()], document.source, ProjectInvalid)
+        except ProjectInvalid:
+            continue  # a line of an array or of a string
+        yield match.start(), tuple(_path(table))
+
+
+def _path(table: Any) -> Iterator[str]:
+    while table:
+        if isinstance(table, list):
+            table = table[0]
+        else:
+            ((key, table),) = table.items()
+            yield key
+
+
+# -- the text of one array
+
+
+class _Slot(Struct, frozen=True, kw_only=True):
+    """Where a value of an array is in its text."""
+
+    start: int
+    end: int
+    comma: int | None
+    """The position of the comma after it; only the last value may have none."""
+
+    @property
+    def stop(self) -> int:
+        """The end of the value with its comma."""
+        return self.end if self.comma is None else self.comma + 1
+
+
+_PIECE = re.compile(
+    r'''
+      (?P<value> """(?:[^\\]|\\.)*?"{3,5} | \'\'\'.*?'{3,5} | "(?:[^"\\]|\\.)*" | '[^']*' | [^\s,\[\]{}#"']+ )
+    | (?P<open> [\[{] )
+    | (?P<close> [\]}] )
+    | (?P<comma> , )
+    | \#[^\n]*
+    | \s+
+    ''',
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def _slots(array: str) -> list[_Slot]:
+    """Find the values in the text of a valid array."""
+    slots: list[_Slot] = []
+    depth, start, end = 0, None, 0
+    for piece in _PIECE.finditer(array):
+        kind = piece.lastgroup
+        depth += (kind == "open") - (kind == "close")
+        if kind is None or ((depth, kind) == (1, "open") and piece.start() == 0):
+            continue
+        if depth == 0 or (depth, kind) == (1, "comma"):
+            if start is not None:
+                slots.append(_Slot(start=start, end=end, comma=piece.start() if depth else None))
+            start = None
+        else:
+            start, end = piece.start() if start is None else start, piece.end()
+    return slots
+
+
+def _inserted(array: str, slots: Sequence[_Slot], index: int, value: str) -> str:
+    """Insert a value before the slot of this index. Comments stay with the values that they are next to."""
+    if not slots:
+        return _with_first(array, value)
+    if index == 0:
+        return _with_first_of_many(array, slots, value)
+    before, after = slots[index - 1], slots[index] if index < len(slots) else None
+    pair = slots[index - 1 : index + 1] if after is not None else slots[-2:]
+    gap = _gap(array, pair)
+    if "\n" in gap.partition(",")[0]:  # lines that begin with a comma
+        return array[: before.end] + gap + value + array[before.end :]
+    stop = before.stop
+    end = _line_end(array, stop)
+    if end is None or "\n" in array[before.end : stop]:
+        if before.comma is None:
+            return array[: before.end] + (gap or ", ") + value + array[before.end :]
+        space = array[stop : after.start] if after is not None else " "
+        return array[:stop] + space + value + "," + array[stop:]
+    lines = (_indent(array, slot) for slot in (*reversed(slots[:index]), *slots[index:]))
+    indent = next((own for own in lines if own is not None), _closing_indent(array) + INDENT)
+    comma = "" if before.comma is not None else ","
+    return f"{array[: before.end]}{comma}{array[before.end : end]}\n{indent}{value}{'' if comma else ','}{array[end:]}"
+
+
+def _with_first(array: str, value: str) -> str:
+    inside = array[1:-1]
+    if "\n" not in inside:
+        return f"[{inside}{value}{inside}]"
+    comments = re.findall(r"\n([ \t]*)#", inside)
+    indent = comments[-1] if comments else _closing_indent(array) + INDENT
+    line = array.rindex("\n") + 1
+    return f"{array[:line]}{indent}{value},\n{array[line:]}"
+
+
+def _with_first_of_many(array: str, slots: Sequence[_Slot], value: str) -> str:
+    first, gap = slots[0], _gap(array, slots[:2])
+    indent = _indent(array, first)
+    if indent is not None and "\n" not in gap.partition(",")[0]:
+        gap = f",\n{indent}"
+    return array[: first.start] + value + (gap or ", ") + array[first.start :]
+
+
+def _without(array: str, slots: Sequence[_Slot], index: int) -> str:
+    """Remove a value, its line and the comment on its line; comments above it stay."""
+    for start, end in sorted(_spans_of(array, slots, index), reverse=True):
+        array = array[:start] + array[end:]
+    return array
+
+
+def _spans_of(array: str, slots: Sequence[_Slot], index: int) -> list[tuple[int, int]]:
+    """Return the parts of the text that belong to a value alone."""
+    own = slots[index]
+    before = slots[index - 1] if index else None
+    after = slots[index + 1] if index + 1 < len(slots) else None
+    comma_above = [(before.stop - 1, before.stop)] if own.comma is None and before is not None else []
+    line_end = _line_end(array, own.stop)
+    if _indent(array, own) is not None and line_end is not None and "\n" not in array[own.end : own.stop]:
+        return [(array.rindex("\n", 0, own.start), line_end), *comma_above]
+    if after is not None and (before is None or "\n" not in array[own.end : after.start]) and _gap(array, (own, after)):
+        return [(own.start, after.start)]
+    if before is None and after is None:
+        return [(own.start, len(array) - len(array[own.stop :].lstrip(" \t")))]
+    if before is None or not _gap(array, (before, own)) or "#" in array[own.end : own.stop]:  # comments stay
+        return [(own.start, own.end), (own.comma or own.end, own.stop), *comma_above]
+    if own.comma is None:
+        return [(before.end, own.end)]
+    comma_first = "\n" in array[own.end : own.comma]
+    return [(before.stop - comma_first, own.stop - comma_first)]
+
+
+def _gap(array: str, pair: Sequence[_Slot]) -> str:
+    """Return the text between two values; empty where it has a comment, or where there are no two."""
+    gap = array[pair[0].end : pair[1].start] if len(pair) > 1 else ""
+    return "" if "#" in gap else gap
+
+
+def _line_end(array: str, position: int) -> int | None:
+    """Return the end of the line if nothing but a comment follows the position, else None."""
+    match = re.compile(r"[ \t]*(?:#[^\n]*)?(?=\r?\n)").match(array, position)
+    if match is None:
+        return None
+    return match.end() - array[: match.end()].endswith("\r")
+
+
+def _indent(array: str, slot: _Slot) -> str | None:
+    """Return the indentation of a value that begins its line."""
+    line = array.rfind("\n", 0, slot.start) + 1
+    indent = array[line : slot.start]
+    return indent if line and not indent.strip() else None
+
+
+def _closing_indent(array: str) -> str:
+    line = array.rfind("\n") + 1
+    indent = array[line:-1]
+    return indent if line and not indent.strip() else ""
+
+
+def _fits(key: str, array: str) -> bool:
+    return "\n" not in array and len(f"{key} = {array}") <= MAX_LINE
+
+
+def _one_per_line(array: str) -> str:
+    values = [array[slot.start : slot.end] for slot in _slots(array)]
+    return "\n".join(["[", *(f"{INDENT}{value}," for value in values), "]"])
+
+
+def _quoted_like(array: str, slots: Sequence[_Slot], value: str) -> str:
+    """Write a string with the quotes that the array has."""
+    quotes = {array[slot.start] for slot in slots}
+    return _quoted(value, literal=quotes == {"'"})
+
+
+def _quoted(value: str, *, literal: bool = False) -> str:
+    """Write a string: in double quotes unless it contains some, or in single ones."""
+    literal = (literal or '"' in value) and "'" not in value
+    return tomlkit.string(value, literal=literal).as_string()

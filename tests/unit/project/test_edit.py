@@ -1,0 +1,167 @@
+"""Editing TOML of the user: only the lines that must change do."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import tomlkit
+
+from deep_lock.errors import ProjectInvalid
+from deep_lock.project import edit
+
+Make = Callable[[str], edit.Document]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def document(text: str) -> edit.Document:
+        path = tmp_path / "pyproject.toml"
+        path.write_bytes(text.encode())
+        return edit.open_document(path)
+
+    return document
+
+
+@pytest.mark.parametrize(
+    ("before", "index", "after"),
+    [
+        ('["b", "d"]', 0, '["new", "b", "d"]'),
+        ('["b", "d"]', 1, '["b", "new", "d"]'),
+        ('["b", "d"]', 2, '["b", "d", "new"]'),
+        ("['b', 'd']", 2, "['b', 'd', 'new']"),
+        ('["b",]', 1, '["b", "new",]'),
+        ("[]", 0, '["new"]'),
+        ("[ ]", 0, '[ "new" ]'),
+        ("[\n]", 0, '[\n    "new",\n]'),
+        ("[\n  # none\n]", 0, '[\n  # none\n  "new",\n]'),
+        ('[\n    "b",\n    "d",\n]', 1, '[\n    "b",\n    "new",\n    "d",\n]'),
+        ('[\n\t"b",\n\t"d",\n\t]', 2, '[\n\t"b",\n\t"d",\n\t"new",\n\t]'),
+        ('[\n  "b",\n  "d"\n]', 2, '[\n  "b",\n  "d",\n  "new"\n]'),
+        ('[\n  "b", # b\n  # d\n  "d" # d\n  # end\n]', 1, '[\n  "b", # b\n  "new",\n  # d\n  "d" # d\n  # end\n]'),
+        ('[\n  "b", # b\n  # d\n  "d" # d\n  # end\n]', 2, '[\n  "b", # b\n  # d\n  "d", # d\n  "new"\n  # end\n]'),
+        ('["b",\n "d"]', 0, '["new",\n "b",\n "d"]'),
+        ('["b",\n "d"]', 2, '["b",\n "d",\n "new"]'),
+        ('[\n  "b", "c",\n  "d", "e",\n]', 1, '[\n  "b", "new", "c",\n  "d", "e",\n]'),
+        ('[\n  "b", "c",\n  "d", "e",\n]', 4, '[\n  "b", "c",\n  "d", "e",\n  "new",\n]'),
+        ('[\n    "b"\n  , "d"\n]', 0, '[\n    "new"\n  , "b"\n  , "d"\n]'),
+        ('[\n    "b"\n  , "d"\n]', 2, '[\n    "b"\n  , "d"\n  , "new"\n]'),
+        ('["b, [c]", {include-group = "x"}, """d\n]"""]', 2, '["b, [c]", {include-group = "x"}, "new", """d\n]"""]'),
+    ],
+)
+def test_a_value_is_inserted_in_the_style_of_its_array(make: Make, before: str, index: int, after: str) -> None:
+    document = make(f"# top\nother = 1\nlist = {before} # comment\nmore = 2\n")
+    edited = edit.with_item(document, ("list",), index, "new")
+    assert edited.text == f"# top\nother = 1\nlist = {after} # comment\nmore = 2\n"
+    assert edit.without_item(edited, ("list",), index).text == document.text
+
+
+@pytest.mark.parametrize(
+    ("before", "index", "after"),
+    [
+        ('["b"]', 0, "[]"),
+        ('["b", "d"]', 0, '["d"]'),
+        ('["b", "d"]', 1, '["b"]'),
+        ('[ "b", "d", ]', 1, '[ "b", ]'),
+        ('[\n  "b",\n]', 0, "[\n]"),
+        ('[\n  # b\n  "b", # of b\n  "d" # of d\n]', 0, '[\n  # b\n  "d" # of d\n]'),
+        ('[\n  # b\n  "b", # of b\n  "d" # of d\n]', 1, '[\n  # b\n  "b" # of b\n]'),
+        ('["b", # of b\n "d"]', 0, '[ # of b\n "d"]'),
+        ('["b", # of b\n "d"]', 1, '["b" # of b\n ]'),
+        ('[\n    "b"\n  , "d" # of d\n  , "e"\n]', 1, '[\n    "b"\n  ,  # of d\n   "e"\n]'),
+    ],
+)
+def test_a_value_is_removed_with_its_line(make: Make, before: str, index: int, after: str) -> None:
+    assert edit.without_item(make(f"list = {before}\n"), ("list",), index).text == f"list = {after}\n"
+
+
+def test_a_value_is_replaced_at_its_place(make: Make) -> None:
+    document = make("list = [\n  'b', # of b\n  \"d\",\n]\n")
+    edited = edit.with_replaced(edit.with_replaced(document, ("list",), 0, "b>=1"), ("list",), 1, 'd; python == "3"')
+    assert edited.text == "list = [\n  'b>=1', # of b\n  'd; python == \"3\"',\n]\n"
+
+
+def test_a_long_line_becomes_one_line_for_each_value(make: Make) -> None:
+    long = "x" * 70
+    edited = edit.with_item(make(f'list = ["{long}"]\n'), ("list",), 1, "another-name")
+    assert edited.text == f'list = [\n    "{long}",\n    "another-name",\n]\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "keys", "after"),
+    [
+        ('[project]\nname = "a"\n', ("project", "x"), '[project]\nname = "a"\nx = ["v"]\n'),
+        ('[project]\nname = "a"', ("project", "x"), '[project]\nname = "a"\nx = ["v"]'),
+        ("[project]\n\n[tool.x]\n", ("project", "x"), '[project]\nx = ["v"]\n\n[tool.x]\n'),
+        (
+            '[project]\n  name = "a"\n# of tool\n\n# more\n[tool.x]\n',
+            ("project", "x"),
+            '[project]\n  name = "a"\n  x = ["v"]\n# of tool\n\n# more\n[tool.x]\n',
+        ),
+        (
+            '[project]\nname = "a"\n\n[tool.x]\n\n[project.scripts]\nb = "c"\n',
+            ("project", "x"),
+            '[project]\nname = "a"\nx = ["v"]\n\n[tool.x]\n\n[project.scripts]\nb = "c"\n',
+        ),
+        (
+            '[project.scripts]\nb = "c"\n\n["project"]\nname = "a"\n',
+            ("project", "x"),
+            '[project.scripts]\nb = "c"\n\n["project"]\nname = "a"\nx = ["v"]\n',
+        ),
+        (
+            'project = {name = "a", y = 1}\n',
+            ("project", "x"),
+            'project = {name = "a", y = 1, x = ["v"]}\n',
+        ),
+        ('project.name = "a"\n', ("project", "x"), 'project.name = "a"\nproject.x = ["v"]\n'),
+        ('x = ["old"] # c\n', ("x",), 'x = ["v"] # c\n'),
+        ("[tool.a]\n[tool.b]\nc = 1\n", ("tool", "b", "x"), '[tool.a]\n[tool.b]\nc = 1\nx = ["v"]\n'),
+    ],
+)
+def test_a_key_is_set_below_the_last_key_of_its_table(make: Make, before: str, keys: edit.Keys, after: str) -> None:
+    assert edit.with_value(make(before), keys, ["v"]).text == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "[new]\na = 1\n"),
+        ("[x]\nb = 1\n", "[x]\nb = 1\n\n[new]\na = 1\n"),
+        ("[x]\nb = 1", "[x]\nb = 1\n\n[new]\na = 1"),
+        (
+            "[project]\nb = 1\n\n[project.urls]\nc = [\n[\n'project']]\n\n# of x\n[x]\n",
+            "[project]\nb = 1\n\n[project.urls]\nc = [\n[\n'project']]\n\n[new]\na = 1\n\n# of x\n[x]\n",
+        ),
+        ("[project]\nb = 1\n[x]\n", "[project]\nb = 1\n\n[new]\na = 1\n\n[x]\n"),
+    ],
+)
+def test_a_table_is_placed_below_a_related_one(make: Make, before: str, after: str) -> None:
+    assert edit.with_table(make(before), "[new]\na = 1\n", after=[("none",), ("project",)]).text == after
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("begin", ["", "\ufeff"])
+@pytest.mark.parametrize("final", [True, False])
+def test_the_bytes_around_stay(tmp_path: Path, end: str, begin: str, *, final: bool) -> None:
+    path = tmp_path / "pyproject.toml"
+    text = begin + end.join(["# comment", "list = [", '  "b",', "]"]) + (end if final else "")
+    path.write_bytes(text.encode())
+    document = edit.open_document(path)
+    assert edit.to_bytes(document) == text.encode()
+    edited = edit.to_bytes(edit.with_item(document, ("list",), 1, "d")).decode()
+    assert edited == text.replace(f'"b",{end}', f'"b",{end}  "d",{end}')
+
+
+def test_a_script_block_is_edited(tmp_path: Path) -> None:
+    path = tmp_path / "tool.py"
+    text = '#!/usr/bin/env python\n# /// script\n# dependencies = [\n#   "b", # of b\n#\n# \n# ]\n# ///\nprint("x")\n'
+    path.write_text(text, encoding="utf-8")
+    edited = edit.with_item(edit.open_document(path, script=True), ("dependencies",), 1, "d")
+    assert edit.to_bytes(edited).decode() == text.replace("# of b\n", '# of b\n#   "d",\n')
+
+
+def test_what_tomlkit_changes_is_an_error(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = make('list = ["b"]\nother = 1\n')
+    dumps = tomlkit.dumps
+    monkeypatch.setattr(tomlkit, "dumps", lambda tree: dumps(tree).replace("other = 1", "other = 2"))
+    with pytest.raises(ProjectInvalid, match="other values of the file"):
+        edit.with_item(document, ("list",), 1, "d")
