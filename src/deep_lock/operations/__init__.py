@@ -2,18 +2,36 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["diff", "export", "fetch", "git", "merge", "outdated", "policy", "report", "verify", "wheelhouse", "why"]
+__all__ = [
+    "accept",
+    "diff",
+    "export",
+    "fetch",
+    "git",
+    "init",
+    "merge",
+    "outdated",
+    "policy",
+    "raise_bounds",
+    "report",
+    "verify",
+    "wheelhouse",
+    "why",
+]
 
 load_at_first_use(__name__, "policy")
 
 load_at_first_use(
     __name__,
+    "accept",
     "diff",
     "export",
     "fetch",
     "git",
+    "init",
     "merge",
     "outdated",
+    "raise_bounds",
     "report",
     "verify",
     "wheelhouse",

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 
-from deep_lock.config.config import read_config, read_config_file
+from deep_lock.config.config import read_config
 from deep_lock.config.options import InitOptions, InputOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
@@ -176,7 +176,7 @@ def _targets(pythons: Iterable[str], platforms: Iterable[str], requires: str) ->
     yield edit.assignment("python-versions", list(pythons))
     yield "# Platforms to lock for, each with each Python version."
     yield edit.assignment("platforms", list(platforms))
-    yield '# Builds to lock: of packages without a wheel for a target; "all" is from source, "none" no builds.'
+    yield '# Builds to lock: "needed" (packages without a wheel for a target), "all" or "none".'
     yield edit.assignment("build-scope", "needed")
 
 

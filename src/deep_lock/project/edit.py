@@ -10,6 +10,8 @@ anything but the intended data is an error. So nothing that tomlkit cannot repre
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from msgspec.structs import replace
 from tomlkit.container import Container
 from tomlkit.items import AoT, Item, Key, Table
 
-from deep_lock.errors import LimitExceeded, ProjectInvalid
+from deep_lock.errors import LimitExceeded, ProjectInvalid, Stale, UsageError
+from deep_lock.files import write_atomically
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import parse_toml
 from deep_lock.project.files import MAX_INPUT_BYTES
@@ -178,6 +181,64 @@ def _merged(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **{key: _merged(old[key], value) if key in old else value for key, value in new.items()}}
     return [*old, *new] if isinstance(old, list) and isinstance(new, list) else new
+
+
+def new_document(path: Path) -> Document:
+    """Return a TOML file that does not exist yet."""
+    return Document(path=path, before=b"", text="")
+
+
+def difference(document: Document) -> str:
+    """Return what an edit changes, as a unified diff; empty where nothing does."""
+    before, after = (
+        content.decode("utf-8", errors="replace").replace("\r\n", "\n").splitlines(keepends=True)
+        for content in (document.before, to_bytes(document))
+    )
+    name = document.source
+    lines = unified_diff(before, after, f"a/{name}" if document.before else "/dev/null", f"b/{name}")
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def write(document: Document) -> None:
+    """Write a file, if no other program wrote it since it was read. Raises Stale and UsageError."""
+    path = document.path
+    try:
+        if (path.read_bytes() if path.exists() else b"") != document.before:
+            raise Stale(f"{path}: another program wrote it during this run; nothing was written", hint="run it again")
+        write_atomically(path, to_bytes(document))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}; it is as it was") from None
+
+
+def with_entry_values(document: Document, keys: Keys, index: int, values: Mapping[str, str | date]) -> Document:
+    """Replace values of one entry of an array of tables. Raises ProjectInvalid where that is not possible."""
+    expected = document.data
+    entry = _at(expected, keys)[index]
+    with _editing(document) as tree:
+        for key, value in values.items():
+            if entry[key] != value:
+                entry[key] = value
+                _at(tree, keys)[index][key] = value
+        text = tomlkit.dumps(tree)
+    return _checked(document, text, expected)
+
+
+def assignment(key: str, value: object) -> str:
+    """Write a key with its value, to be a line in the text of a table. A long array has a line for each value."""
+    text = _written(value)
+    if isinstance(value, list) and not _fits(key, text):
+        text = _one_per_line(text)
+    return f"{tomlkit.key(key).as_string()} = {text}"
+
+
+def _written(value: object) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(assignment(key, own) for key, own in value.items())}}}"
+    return str(tomlkit.item(value).as_string())
 
 
 # -- the document

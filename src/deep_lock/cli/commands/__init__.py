@@ -10,6 +10,7 @@ __all__ = [
     "export",
     "fetch",
     "git",
+    "init",
     "lock",
     "outdated",
     "policy",
