@@ -1,7 +1,6 @@
 """The work of `init`: a first configuration that fits the project. No index is used."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -192,10 +191,8 @@ def _indexes(declared: declared_indexes.DeclaredIndexes, table: str) -> Iterator
         else:
             yield f"# An index that is used {'instead of' if index.default else 'before'} the public one."
         yield f"[[{inner}index]]"
-        yield edit.assignment("name", index.name)
-        yield edit.assignment("url", index.url)
-        yield from [edit.assignment("explicit", True)] if index.explicit else []
-        yield from [edit.assignment("default", True)] if index.default else []
+        values = {"name": index.name, "url": index.url, "explicit": index.explicit, "default": index.default}
+        yield from (edit.assignment(key, value) for key, value in values.items() if value)
     if declared.sources:
         yield ""
         yield "# Packages that come from one index, a repository or a folder only."

@@ -19,6 +19,7 @@ import tomlkit
 from msgspec import Struct
 from msgspec.structs import replace
 from tomlkit.container import Container
+from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Item, Key, Table
 
 from deep_lock.errors import LimitExceeded, ProjectInvalid, Stale, UsageError
@@ -249,8 +250,8 @@ def _editing(document: Document) -> Iterator[tomlkit.TOMLDocument]:
     """Give tomlkit's tree of the text. Raises ProjectInvalid for all that tomlkit cannot do."""
     try:
         yield tomlkit.parse(document.text)
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        # those of tomlkit are ValueErrors and LookupErrors, and its bugs are any of these
+    except (TOMLKitError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # its bugs are any of these
         raise ProjectInvalid(f"{document.source}: cannot be edited: {show(str(error))}", hint=BY_HAND) from None
 
 

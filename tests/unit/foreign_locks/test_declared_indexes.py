@@ -15,8 +15,8 @@ def read(text: str) -> DeclaredIndexes:
     return declared_indexes(tomllib.loads(text))
 
 
-def corp(**fields: bool) -> IndexSetting:
-    return IndexSetting(name="corp", url=CORP, **fields)
+def corp(*, explicit: bool = False, default: bool = False) -> IndexSetting:
+    return IndexSetting(name="corp", url=CORP, explicit=explicit, default=default)
 
 
 @pytest.mark.parametrize(

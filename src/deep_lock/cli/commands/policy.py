@@ -56,7 +56,9 @@ EXCEPTIONS: Section = (
     "Exceptions",
     (
         option("--accept", metavar="ID", help="Write an exception for the findings with this ID; check nothing."),
-        option("--until", metavar="DATE", help="With --accept: the last day of the exception, in UTC, as in 2026-12-31."),
+        option(
+            "--until", metavar="DATE", help="With --accept: the last day of the exception, in UTC, as in 2026-12-31."
+        ),
         option("--reason", metavar="TEXT", help="With --accept: why; it is shown with the finding."),
     ),
 )
