@@ -208,3 +208,12 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
     """Fetch every file, and compare what the lock states with what its bytes state."""
     network: NetworkOptions = NetworkOptions()
     context: RunContext
+
+
+class ApplyOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.raise_bounds`."""
+
+    check: VerifyOptions
+    names: frozenset[str] = frozenset()
+    """Normalized; empty: every project that a bound holds back."""
+    hooks: HookOptions = HookOptions()

@@ -1,18 +1,23 @@
 """The work of `outdated --apply`: bounds of the project's own requirements that exclude the newest version, raised."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from deep_lock.errors import DeepLockError, UsageError
-from deep_lock.events import Warned
+from deep_lock.config.options import ApplyOptions, InputOptions, LockOptions, UpgradeOptions
+from deep_lock.errors import DeepLockError, PolicyBroken, Stale, UsageError
+from deep_lock.events import Reporter, Warned
+from deep_lock.locking.lock import check_lock
+from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement, parse_requirement
-from deep_lock.operations.outdated import Newer, applies
+from deep_lock.operations.outdated import Newer, applies, newer
 from deep_lock.project import bounds, edit
 from deep_lock.sanitize import show
 
@@ -32,57 +37,98 @@ class Raised(Struct, frozen=True, kw_only=True):
 
     document: edit.Document
     bounds: tuple[RaisedBound, ...]
-    upgrades: tuple[str, ...]
-    """What ``-P`` gets: NAME==VERSION, or NAME where targets can use different versions."""
-    notes: tuple[Warned, ...]
+    kept: tuple[Warned, ...]
     """What stays held back, with the reason."""
+    options: LockOptions
+    """Of the run that locks with the new bounds, and upgrades what they held back."""
 
 
-def raise_bounds(document: edit.Document, found: Iterable[Newer], names: Collection[str], *, is_script: bool) -> Raised:
-    """Raise the bounds that exclude the newest version of these projects, or of all where no name is given.
+def raise_bounds(options: ApplyOptions, reporter: Reporter) -> Raised:
+    """Raise the bounds of the project that exclude the newest versions.
 
-    Raises ProjectInvalid where the file cannot be edited.
+    Raises Stale where the lock is not that of the project, with the options of its configuration; UserError; IndexFault.
     """
-    held = [own for own in found if own.of_project and not own.row.admitted and (not names or own.row.name in names)]
+    check = options.check
+    lock = require_lock(check.lock, reporter)
+    inputs, script = _inputs(check.lock)
+    locking = LockOptions(inputs=inputs, hooks=options.hooks, network=check.network, context=check.context)
+    _require_current(locking)
+    if lock.inputs.pinned:
+        raise UsageError(
+            f"{check.lock.name} has the pins of {show(', '.join(lock.inputs.sources))}: its requirements are not resolved",
+            hint="raise the bounds with the tool that made that file, then run deep-lock lock",
+        )
+    document = edit.open_document(script or inputs.folder / "pyproject.toml", script=script is not None)
+    held = [
+        own
+        for own in newer(lock, check, reporter)
+        if own.of_project and not own.row.admitted and (not options.names or own.row.name in options.names)
+    ]
+    document, raised, kept = _raised(document, held)
+    names = {own.name for own in raised}
+    locking = replace(
+        locking,
+        inputs=replace(inputs, edited=edit.replacement(document)),
+        upgrade=UpgradeOptions(packages=_upgrades(own for own in held if own.row.name in names)),
+    )
+    return Raised(document=document, bounds=tuple(raised), kept=tuple(kept), options=locking)
+
+
+def _inputs(lock: Path) -> tuple[InputOptions, Path | None]:
+    """Return what a lock is made from: the script whose lock it is, or the project in its folder."""
+    script = lock.with_name(lock.name.removesuffix(f".{LOCK_NAME}"))
+    if script.name != lock.name and script.is_file():
+        return InputOptions(folder=lock.parent, script=script), script
+    return InputOptions(folder=lock.parent, output=lock), None
+
+
+def _require_current(locking: LockOptions) -> None:
+    try:
+        path, reasons = check_lock(locking)
+    except PolicyBroken:
+        return  # a newer version may be what the policy requires
+    if reasons:
+        raise Stale(
+            "\n  ".join([f"{path.name} is stale, or was made with options that no file has:", *reasons]),
+            hint="run deep-lock lock first; write its options to [tool.deep-lock]",
+        )
+
+
+def _raised(
+    document: edit.Document, held: Sequence[Newer]
+) -> tuple[edit.Document, list[RaisedBound], list[Warned]]:
+    """Raise each bound that holds one of these back, and return why the others stay."""
     raised: list[RaisedBound] = []
-    notes: list[Warned] = []
-    for keys, texts in _lists(document.data, is_script=is_script):
+    kept: list[Warned] = []
+    for keys, texts in _lists(document):
         scope = "build" if keys[0] == "build-system" else "runtime"
         for number, text in enumerate(texts):
             requirement = _parsed(text)
-            own = [
-                one
-                for one in held
-                if requirement is not None
-                and (one.row.name, one.row.scope) == (requirement.name, scope)
-                and applies(requirement, one.targets)
-                and not requirement.specifier.contains(one.row.newest, prereleases=True)
-            ]
-            if requirement is None or not own:
+            if requirement is None:
                 continue
-            newest = max(Version(one.row.newest) for one in own)
-            after = bounds.admitting(text, newest)
+            versions = [
+                Version(own.row.newest)
+                for own in held
+                if (own.row.name, own.row.scope) == (requirement.name, scope)
+                and applies(requirement, own.targets)
+                and not requirement.specifier.contains(own.row.newest, prereleases=True)
+            ]
+            if not versions:
+                continue
+            after = bounds.admitting(text, max(versions))
             if after is None:
-                message = f"{'.'.join(keys)} has {show(text)}: no higher bound of it admits {newest}"
-                notes.append(Warned(code="bound-kept", subject=requirement.name, message=message))
+                message = f"{'.'.join(keys)} has {show(text)}: no higher bound of it admits {max(versions)}"
+                kept.append(Warned(code="bound-kept", subject=requirement.name, message=message))
             else:
                 document = edit.with_replaced(document, keys, number, after)
                 raised.append(RaisedBound(name=requirement.name, keys=keys, before=text, after=after))
-    changed = {own.name for own in raised} | {note.subject for note in notes}
-    notes += [
-        Warned(
-            code="bound-kept",
-            subject=name,
-            message="is held back by a constraint, or by a requirement that is in no list of the file: edit it by hand",
-        )
-        for name in sorted({own.row.name for own in held} - changed)
+    reported = {own.name for own in raised} | {note.subject for note in kept}
+    message = f"no list of requirements in {document.source} holds it back: look for a constraint, or for a table of Poetry"
+    kept += [
+        Warned(code="bound-kept", subject=name, message=message)
+        for name in sorted({own.row.name for own in held} - reported)
     ]
-    return Raised(
-        document=document,
-        bounds=tuple(raised),
-        upgrades=_upgrades({own.name for own in raised}, held),
-        notes=tuple(notes),
-    )
+    return document, raised, kept
 
 
 def require_locked(names: Sequence[str], lock: Lock) -> frozenset[str]:
@@ -98,9 +144,10 @@ def require_locked(names: Sequence[str], lock: Lock) -> frozenset[str]:
     return frozenset(map(canonicalize_name, names))
 
 
-def _lists(data: dict[str, Any], *, is_script: bool) -> Iterator[tuple[edit.Keys, list[Any]]]:
+def _lists(document: edit.Document) -> Iterator[tuple[edit.Keys, list[Any]]]:
     """Yield the lists of requirements of a project or a script. The reader of the project has checked them."""
-    if is_script:
+    data = document.data
+    if document.around is not None:
         yield ("dependencies",), data.get("dependencies", [])
         return
     project = data.get("project", {})
@@ -120,11 +167,11 @@ def _parsed(text: object) -> Requirement | None:
         return None
 
 
-def _upgrades(names: Collection[str], held: Iterable[Newer]) -> tuple[str, ...]:
+def _upgrades(held: Iterable[Newer]) -> tuple[str, ...]:
+    """Return what ``-P`` gets: NAME==VERSION, or NAME where targets can use different versions."""
     versions: dict[str, set[str]] = {}
     for own in held:
-        if own.row.name in names:
-            versions.setdefault(own.row.name, set()).add(own.row.newest)
+        versions.setdefault(own.row.name, set()).add(own.row.newest)
     return tuple(
         f"{name}=={next(iter(found))}" if len(found) == 1 else name for name, found in sorted(versions.items())
     )
