@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec import Struct
+
 TEMPORARY_PREFIX = ".deep-lock-"
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -36,12 +38,38 @@ def _is_stream(path: Path) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
+class Replacement(Struct, frozen=True, kw_only=True):
+    """A file that the user wrote, and its new content."""
+
+    path: Path
+    before: bytes
+    after: bytes
+
+    def is_current(self) -> bool:
+        """Whether the file still has the old content. Raises OSError."""
+        return self.path.read_bytes() == self.before
+
+    def write(self) -> None:
+        """Replace the file. A link is followed, and the mode stays: a script may be executable. Raises OSError."""
+        self._write(self.after)
+
+    def undo(self) -> None:
+        """Put the old content back, unless another program wrote the file since. Raises OSError."""
+        if self.path.read_bytes() == self.after:
+            self._write(self.before)
+
+    def _write(self, data: bytes) -> None:
+        path = Path(os.path.realpath(self.path))  # unlike Path.resolve(), also for links in a circle
+        with replacing(path, mode=stat.S_IMODE(path.stat().st_mode)) as file:
+            file.write(data)
+
+
 @contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, durable: bool = True, mode: int | None = None) -> Iterator[BinaryIO]:
     """Yield a new file, to write and read, that replaces ``path`` when the block ends well; else it is removed.
 
     The temporary file is in the same folder, since a rename is atomic only within one file system.
-    ``durable`` as in `write_atomically`. Raises OSError.
+    ``durable`` as in `write_atomically`; ``mode`` instead of that of a new file. Raises OSError.
     """
     temporary = temporary_path(path)
     handle = os.open(temporary, _NEW_FILE, 0o666)  # less the umask: a lock is read by others, unlike mkstemp's files
@@ -51,6 +79,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):

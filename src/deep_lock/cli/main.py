@@ -10,6 +10,7 @@ from deep_lock.cli.commands import (
     deepen,
     diff,
     doctor,
+    edit,
     export,
     fetch,
     git,
@@ -28,6 +29,7 @@ from deep_lock.errors import DeepLockError
 
 _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
     {
+        "add": lambda: edit.add_command,
         "cache": lambda: cache.cache_command,
         "completion": lambda: git.completion_command,
         "deepen": lambda: deepen.deepen_command,
@@ -42,6 +44,7 @@ _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
         "lock": lambda: lock.lock_command,
         "outdated": lambda: outdated.outdated_command,
         "policy": lambda: policy.policy_command,
+        "remove": lambda: edit.remove_command,
         "report": lambda: report.report_command,
         "tree": lambda: why.tree_command,
         "verify": lambda: verify.verify_command,

@@ -21,20 +21,26 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def option(
-    *names: str, repeatable: bool = False, choices: Sequence[str] = (), default_text: str = "", **settings: Any
+    *names: str,
+    repeatable: bool = False,
+    choices: Sequence[str] = (),
+    default_text: str = "",
+    variable: str = "",
+    **settings: Any,
 ) -> Option:
-    """Make an option that DEEP_LOCK_<its first long name> can set too.
+    """Make an option that DEEP_LOCK_<its first long name>, or DEEP_LOCK_<variable>, can set too.
 
     ``default_text`` describes what happens without it. ``settings`` are click's.
     """
     long = next(name for name in names if name.startswith("--"))
+    variable = variable or long[2:].replace("-", "_").upper()
     if repeatable:
         settings |= {"multiple": True, "help": f"{settings['help']} Repeatable."}
     if default_text:
         settings["help"] += f"  [default: {default_text}]"
     if choices:
         settings["type"] = click.Choice(choices)
-    return click.option(*names, envvar=f"DEEP_LOCK_{long[2:].replace('-', '_').upper()}", **settings)
+    return click.option(*names, envvar=f"DEEP_LOCK_{variable}", **settings)
 
 
 def flag(*names: str, text: str) -> Option:
@@ -257,17 +263,28 @@ SCOPES = (
         "--no-default-groups", text="Leave out the default groups: 'dev', or those in [tool.deep-lock] default-groups."
     ),
 )
+PROJECT = option(
+    "--project",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    show_default="the current folder",
+    help="Folder with the pyproject.toml (or setup.cfg, or setup.py).",
+)
+CONSTRAINTS = (
+    option("-c", "--constraints", type=FILE, repeatable=True, help="Constrain versions by a requirements file."),
+    option(
+        "--overrides",
+        type=FILE,
+        repeatable=True,
+        help="Override every requirement on the projects in a requirements file.",
+    ),
+    BUILD_CONSTRAINTS,
+)
 INPUTS: Section = (
     "Inputs",
     (
-        option(
-            "--project",
-            "folder",
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
-            default=Path(),
-            show_default="the current folder",
-            help="Folder with the pyproject.toml (or setup.cfg, or setup.py).",
-        ),
+        PROJECT,
         LOCK_FILE,
         option(
             "--from",
@@ -283,14 +300,7 @@ INPUTS: Section = (
             repeatable=True,
             help="Lock a requirements file instead of pyproject.toml.",
         ),
-        option("-c", "--constraints", type=FILE, repeatable=True, help="Constrain versions by a requirements file."),
-        option(
-            "--overrides",
-            type=FILE,
-            repeatable=True,
-            help="Override every requirement on the projects in a requirements file.",
-        ),
-        BUILD_CONSTRAINTS,
+        *CONSTRAINTS,
         *SCOPES,
     ),
 )
@@ -418,6 +428,7 @@ INDEX_FROM = option(
     choices=("pip", "uv"),
     help="Also use the indexes from the environment variables and configuration files of this tool.",
 )
+INDEX_SECTION: Section = ("Indexes and network", (*INDEXES, INDEX_FROM, *INDEX_USE))
 MODE: Section = (
     "Mode",
     (
@@ -428,13 +439,14 @@ MODE: Section = (
         flag("--dry-run", text="Resolve and report, but write nothing."),
     ),
 )
-_COMMON: tuple[Section, ...] = (
+_COMMON: tuple[Section, ...] = (TARGETS, VERSIONS, BUILDS, UPGRADING, INDEX_SECTION, MODE)
+LOCK_SECTIONS = (INPUTS, *_COMMON)
+EDIT_SECTIONS: tuple[Section, ...] = (
+    ("Inputs of the lock", (LOCK_FILE, *CONSTRAINTS)),
     TARGETS,
     VERSIONS,
     BUILDS,
-    UPGRADING,
-    ("Indexes and network", (*INDEXES, INDEX_FROM, *INDEX_USE)),
-    MODE,
+    INDEX_SECTION,
+    ("Mode", (flag("--dry-run", text="Show the changes of both files as a diff, and write nothing."),)),
 )
-LOCK_SECTIONS = (INPUTS, *_COMMON)
 DEEPEN_SECTIONS: tuple[Section, ...] = (("Inputs", (LOCK_FILE, BUILD_CONSTRAINTS, *SCOPES)), *_COMMON)

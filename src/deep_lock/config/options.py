@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from deep_lock.files import Replacement
 from deep_lock.models.resolution import BuildScope, Prereleases, ResolutionMode
 
 Hooks = Literal["static", "sandbox", "trust"]
@@ -32,6 +33,8 @@ class InputOptions(Struct, frozen=True, kw_only=True):
     groups: tuple[str, ...] = ()
     only_groups: tuple[str, ...] = ()
     no_default_groups: bool = False
+    edited: Replacement | None = None
+    """The project's pyproject.toml, or the script, as the run edits it: it is read instead of the file, and written with the lock."""
 
 
 class ResolveOptions(Struct, frozen=True, kw_only=True):
@@ -214,6 +217,6 @@ class ApplyOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.raise_bounds`."""
 
     check: VerifyOptions
-    names: frozenset[str] = frozenset()
-    """Normalized; empty: every project that a bound holds back."""
+    names: tuple[str, ...] = ()
+    """Projects; none: every one that a bound holds back."""
     hooks: HookOptions = HookOptions()

@@ -4,7 +4,8 @@ Invariant: until a lock is complete and keeps its invariants, nothing is written
 """
 
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from msgspec import Struct
 from deep_lock.config.options import LockOptions
 from deep_lock.errors import Stale, UsageError
 from deep_lock.events import Reporter, silent
-from deep_lock.files import write_atomically
+from deep_lock.files import Replacement, write_atomically
 from deep_lock.lazy import filelock
 from deep_lock.lockfile import rewrite, staleness
 from deep_lock.locking import imported_lock, policy_gate, resolve
@@ -35,6 +36,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """The text of the file when the run began."""
     guard: Path
     """The file that keeps two writers apart. It is in the cache: the project's folder gets nothing but the lock."""
+    edited: Replacement | None
+    """The file of the user that the run edits: it is written with the lock."""
 
     @property
     def changed(self) -> bool:
@@ -60,23 +63,25 @@ def check_lock(options: LockOptions, *, existence_only: bool = False) -> tuple[P
     return path, reasons
 
 
-def lock(options: LockOptions, reporter: Reporter) -> Outcome:
+def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None) -> Outcome:
     """Resolve everything and return the lock, unwritten. A lock that is up to date is returned as it is.
 
+    ``first`` is the lock of this run with other inputs, unwritten: its pins are kept instead of those of the file.
     Raises UserError, ActionNeeded, IndexFault and SafetyError.
     """
-    request = open_request(options, reporter)
+    request = open_request(options, reporter, first)
     path, previous, settings = request.path, request.previous, request.settings
     before = _text_of(path)
     guard = guard_of(path, options.context.cache_folder)
-    if previous is not None and _may_stay(request) and not _stale_reasons(request, previous):
-        return Outcome(path=path, lock=previous, text=before or "", before=before, guard=guard)
+    edited = options.inputs.edited
+    if previous is not None and first is None and _may_stay(request) and not _stale_reasons(request, previous):
+        return Outcome(path=path, lock=previous, text=before or "", before=before, guard=guard, edited=edited)
     new = resolve.build_lock(request, reporter)
     if previous is not None:
         new = rewrite.keep_unknown(previous, new)
         rewrite.require_same_bytes(previous, new, settings.upgrade.packages.keys())
     text = rewrite.checked_text(new, settings.targets)
-    return Outcome(path=path, lock=new, text=text, before=before, guard=guard)
+    return Outcome(path=path, lock=new, text=text, before=before, guard=guard, edited=edited)
 
 
 def _may_stay(request: LockRequest) -> bool:
@@ -94,25 +99,56 @@ def _stale_reasons(request: LockRequest, previous: Lock) -> tuple[str, ...]:
 
 
 def write_lock(outcome: Outcome) -> None:
-    """Write the lock atomically, if no other program wrote it since.
+    """Write the lock atomically, and before it the file that the run edits, if no other program wrote them since.
 
-    Raises Stale where the file changed since it was read, UsageError where it cannot be written.
+    A failure leaves both as they were. A kill between the two leaves the new inputs with the old lock: it is stale.
+    Raises Stale where a file changed since it was read, UsageError where one cannot be written.
     """
     path = outcome.path
     try:
         with _guarded(outcome.guard):
             now = _text_of(path)
-            if now == outcome.text:
-                return  # another run made the same lock
-            if now != outcome.before:
-                raise Stale(
-                    f"{path}: another program wrote it during this run; nothing was written", hint="run it again"
-                )
-            write_atomically(path, outcome.text.encode())
+            if now not in {outcome.before, outcome.text}:
+                raise _written_by_others(path)
+            with _edited(outcome.edited) if outcome.edited is not None else nullcontext():
+                if now != outcome.text:  # else another run made the same lock
+                    write_atomically(path, outcome.text.encode())
     except filelock.Timeout:
         raise UsageError(f"{path}: another deep-lock has been writing it for {WAIT_SECONDS} s") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}; it is as it was") from None
+
+
+def _written_by_others(path: Path) -> Stale:
+    return Stale(f"{path}: another program wrote it during this run; nothing was written", hint="run it again")
+
+
+@contextmanager
+def _edited(file: Replacement) -> Iterator[None]:
+    """Write a file of the user; it is as before where the block fails."""
+    try:
+        is_current = file.is_current()
+    except OSError as error:
+        raise UsageError(f"{file.path}: {error.strerror or error}; nothing was written") from None
+    if not is_current:
+        raise _written_by_others(file.path)
+    try:
+        try:
+            file.write()
+        except OSError as error:
+            raise UsageError(
+                f"{file.path}: cannot be written: {error.strerror or error}; nothing was written"
+            ) from None
+        yield
+    except BaseException as failed:
+        try:
+            file.undo()
+        except OSError as error:
+            raise UsageError(
+                f"{file.path}: has the edit, but the lock could not be written ({failed}), and the edit could not be undone: {error.strerror or error}",
+                hint="run deep-lock lock",
+            ) from failed
+        raise
 
 
 def _text_of(path: Path) -> str | None:

@@ -24,6 +24,7 @@ from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
 from deep_lock.parsing import setup_cfg
+from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import read_toml
 from deep_lock.project import requirements_txt, script, setuptools
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, opener_of, read_text, shown_path
@@ -76,7 +77,8 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         foreign = with_direct_requirements(foreign, project)
         project, sources = imported_project(project, foreign), (shown_path(path, options.folder),)
     base = options.script.parent if options.script is not None else options.folder
-    trees = LocalTrees(lock_path(options).parent.resolve(), base.resolve(), config)
+    edited = options.edited.after if options.edited is not None and options.script is None else None
+    trees = LocalTrees(lock_path(options).parent.resolve(), base.resolve(), config, pyproject=edited)
     return ProjectInputs(
         options=options,
         project=project,
@@ -128,11 +130,11 @@ def _config_file(folder: Path) -> Config | None:
 def read_project(options: InputOptions, own_config: Config | None) -> Project:
     """Read the script, pyproject.toml, setup.cfg or setup.py. Raises UserError."""
     if options.script is not None:
-        return script.read_script(read_text(options.script, ProjectInvalid), options.script.name)
+        return script.read_script(_project_text(options, options.script), options.script.name)
     package = own_config.package if own_config is not None else None
     pyproject, legacy, setup_py = (options.folder / name for name in ("pyproject.toml", "setup.cfg", "setup.py"))
     if pyproject.is_file():
-        text, opener = read_text(pyproject, ProjectInvalid), opener_of(pyproject, options.folder)
+        text, opener = _project_text(options, pyproject), opener_of(pyproject, options.folder)
         return read_pyproject(text, pyproject.name, opener=opener, package=package)
     if legacy.is_file():
         code = read_text(setup_py, ProjectInvalid) if setup_py.is_file() else None
@@ -148,6 +150,11 @@ def read_project(options: InputOptions, own_config: Config | None) -> Project:
         f"{options.folder}: no pyproject.toml, setup.cfg or setup.py",
         hint="name a folder with --project, or a requirements file with -r",
     )
+
+
+def _project_text(options: InputOptions, path: Path) -> str:
+    edited = options.edited
+    return read_text(path, ProjectInvalid) if edited is None else decode(edited.after, path.name, ProjectInvalid)
 
 
 def _requirements_file(path: Path, folder: Path) -> requirements_txt.RequirementsFile:

@@ -38,12 +38,13 @@ class LockRequest(Struct, frozen=True, kw_only=True):
         return self.path.parent.resolve()
 
 
-def open_request(options: LockOptions, reporter: Reporter) -> LockRequest:
-    """Read the inputs and the previous lock, and resolve the settings. Raises UserError."""
+def open_request(options: LockOptions, reporter: Reporter, previous: Lock | None = None) -> LockRequest:
+    """Read the inputs and the previous lock, unless the caller has it, and resolve the settings. Raises UserError."""
     path = lock_path(options.inputs)
     inputs = read_inputs(options.inputs, reporter)
     upgrade = read_upgrade(options.upgrade)
-    previous = None if upgrade.everything else read_lock(path, reporter, upgraded=upgrade.packages)
+    if previous is None and not upgrade.everything:
+        previous = read_lock(path, reporter, upgraded=upgrade.packages)
     if inputs.project.unknown and previous is not None:
         inputs = with_dynamic_metadata(inputs, project_build.from_lock(inputs.project, previous))
     if previous is not None and previous.inputs.pinned and inputs.foreign is None:

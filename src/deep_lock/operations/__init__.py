@@ -5,6 +5,7 @@ from deep_lock.lazy import load_at_first_use
 __all__ = [
     "accept",
     "diff",
+    "edit",
     "export",
     "fetch",
     "git",
@@ -26,6 +27,7 @@ load_at_first_use(
     __name__,
     "accept",
     "diff",
+    "edit",
     "export",
     "fetch",
     "git",

@@ -4,9 +4,10 @@ Nothing is resolved: a constraint of another package may hold a newer version ba
 exclude-newer, only-binary).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,7 @@ from deep_lock.operations.inputs import open_indexes
 from deep_lock.project.files import read_text
 from deep_lock.reports.outdated import Outdated
 from deep_lock.resolver.candidates import choose
+from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
 
 
@@ -43,20 +45,35 @@ class Newer(Struct, frozen=True, kw_only=True):
     """Whether the project itself may require it: at run time, or to be built."""
 
 
-def outdated(options: VerifyOptions, reporter: Reporter) -> tuple[Outdated, ...]:
-    """Return what has a newer version, the runtime first, by name. Raises UsageError, LockInvalid and IndexFault."""
-    return tuple(own.row for own in newer(require_lock(options.lock, reporter), options, reporter))
+def outdated(options: VerifyOptions, reporter: Reporter, names: Sequence[str] = ()) -> tuple[Outdated, ...]:
+    """Return what has a newer version, the runtime first, by name. ``names`` limits it to these projects.
+
+    Raises UsageError, LockInvalid and IndexFault.
+    """
+    lock = require_lock(options.lock, reporter)
+    return tuple(own.row for own in newer(lock, options, reporter, names))
 
 
-def newer(lock: Lock, options: VerifyOptions, reporter: Reporter) -> tuple[Newer, ...]:
-    """Return what has a newer version in a lock, the runtime first, by name. Raises UsageError and IndexFault."""
+def newer(lock: Lock, options: VerifyOptions, reporter: Reporter, names: Sequence[str]) -> tuple[Newer, ...]:
+    """Return what has a newer version in a lock, as `outdated`. Raises UsageError and IndexFault."""
+    wanted = _locked_names(names, lock, options.lock.name)
     targets = chosen_targets(lock, (), options.lock.name)
     with closing(open_indexes(lock, options, reporter)) as opened:
-        names = {canonicalize_name(entry.name) for entry in lock.packages if entry.source is None}
-        opened.client.prefetch_pages(sorted(names))
-        newest = _Newest(opened.client, _selection(lock))
+        indexed = {canonicalize_name(entry.name) for entry in lock.packages if entry.source is None}
+        opened.client.prefetch_pages(sorted(indexed & wanted))
+        newest = _Newest(opened.client, _selection(lock), wanted)
         found = [*_runtime(lock, targets, newest), *_builds(lock, targets, newest)]
     return tuple(sorted(found, key=lambda own: (own.row.scope != "runtime", own.row.build, own.row.name)))
+
+
+def _locked_names(names: Sequence[str], lock: Lock, source: str) -> frozenset[str]:
+    """Return the normalized names, without any those of all packages. Raises UsageError for one that is not in the lock."""
+    known = frozenset(canonicalize_name(entry.name) for entry in lock.packages)
+    for name in map(canonicalize_name, names):
+        if name not in known:
+            near = get_close_matches(name[:100], known, n=1)
+            raise UsageError(f"{source} has no package {show(name)}", hint=f"did you mean {near[0]}?" if near else "")
+    return frozenset(map(canonicalize_name, names)) or known
 
 
 def _selection(lock: Lock) -> Selection:
@@ -84,16 +101,19 @@ def _selection(lock: Lock) -> Selection:
 
 
 class _Newest:
-    """The newest version of each project that some target can use."""
+    """The newest version of each of these projects that some target can use."""
 
-    def __init__(self, client: IndexClient, selection: Selection) -> None:
+    def __init__(self, client: IndexClient, selection: Selection, names: Container[str]) -> None:
         self._client = client
         self._selection = selection
+        self._names = names
 
     def of(
         self, name: NormalizedName, locked: Version, targets: Sequence[Target]
     ) -> tuple[Version, tuple[Target, ...]] | None:
         """Return it and the targets that can use it; None where nothing is newer than the locked one."""
+        if name not in self._names:
+            return None
         mode = "allow" if name in self._selection.prerelease_names else self._selection.prereleases
         pre = mode == "allow" or (locked.is_prerelease and mode != "disallow")
         for version in self._client.versions(name):

@@ -1,13 +1,11 @@
 """The work of `outdated --apply`: bounds of the project's own requirements that exclude the newest version, raised."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from deep_lock.config.options import ApplyOptions, InputOptions, LockOptions, UpgradeOptions
@@ -15,7 +13,6 @@ from deep_lock.errors import DeepLockError, PolicyBroken, Stale, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.locking.lock import check_lock
 from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
-from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement, parse_requirement
 from deep_lock.operations.outdated import Newer, applies, newer
 from deep_lock.project import bounds, edit
@@ -37,14 +34,12 @@ class Raised(Struct, frozen=True, kw_only=True):
 
     document: edit.Document
     bounds: tuple[RaisedBound, ...]
-    kept: tuple[Warned, ...]
-    """What stays held back, with the reason."""
     options: LockOptions
     """Of the run that locks with the new bounds, and upgrades what they held back."""
 
 
 def raise_bounds(options: ApplyOptions, reporter: Reporter) -> Raised:
-    """Raise the bounds of the project that exclude the newest versions.
+    """Raise the bounds of the project that exclude the newest versions. What stays held back is reported.
 
     Raises Stale where the lock is not that of the project, with the options of its configuration; UserError; IndexFault.
     """
@@ -59,11 +54,8 @@ def raise_bounds(options: ApplyOptions, reporter: Reporter) -> Raised:
             hint="raise the bounds with the tool that made that file, then run deep-lock lock",
         )
     document = edit.open_document(script or inputs.folder / "pyproject.toml", script=script is not None)
-    held = [
-        own
-        for own in newer(lock, check, reporter)
-        if own.of_project and not own.row.admitted and (not options.names or own.row.name in options.names)
-    ]
+    found = newer(lock, check, reporter, options.names)
+    held = [own for own in found if own.of_project and not own.row.admitted]
     document, raised, kept = _raised(document, held)
     names = {own.name for own in raised}
     locking = replace(
@@ -71,7 +63,9 @@ def raise_bounds(options: ApplyOptions, reporter: Reporter) -> Raised:
         inputs=replace(inputs, edited=edit.replacement(document)),
         upgrade=UpgradeOptions(packages=_upgrades(own for own in held if own.row.name in names)),
     )
-    return Raised(document=document, bounds=tuple(raised), kept=tuple(kept), options=locking)
+    for note in kept:
+        reporter(note)
+    return Raised(document=document, bounds=tuple(raised), options=locking)
 
 
 def _inputs(lock: Path) -> tuple[InputOptions, Path | None]:
@@ -129,19 +123,6 @@ def _raised(
         for name in sorted({own.row.name for own in held} - reported)
     ]
     return document, raised, kept
-
-
-def require_locked(names: Sequence[str], lock: Lock) -> frozenset[str]:
-    """Return the normalized names. Raises UsageError for one that is not in the lock."""
-    known = {canonicalize_name(entry.name) for entry in lock.packages}
-    for name in map(canonicalize_name, names):
-        if name not in known:
-            near = get_close_matches(name[:100], known, n=1)
-            raise UsageError(
-                f"{show(name)} is not in the lock",
-                hint=f"did you mean {near[0]}?" if near else "deep-lock tree shows it",
-            )
-    return frozenset(map(canonicalize_name, names))
 
 
 def _lists(document: edit.Document) -> Iterator[tuple[edit.Keys, list[Any]]]:

@@ -12,10 +12,11 @@ __all__ = [
     "poetry_constraints",
     "project",
     "pyproject",
+    "requirement_lists",
     "requirements_txt",
     "script",
     "setuptools",
 ]
 
 load_at_first_use(__name__, "poetry", "requirements_txt", "script", "setuptools")
-load_at_first_use(__name__, "edit", in_load_all=False)
+load_at_first_use(__name__, "edit", "requirement_lists", in_load_all=False)

@@ -23,7 +23,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Item, Key, Table
 
 from deep_lock.errors import LimitExceeded, ProjectInvalid, Stale, UsageError
-from deep_lock.files import write_atomically
+from deep_lock.files import Replacement, write_atomically
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import parse_toml
 from deep_lock.project.files import MAX_INPUT_BYTES
@@ -189,24 +189,44 @@ def new_document(path: Path) -> Document:
     return Document(path=path, before=b"", text="")
 
 
-def difference(document: Document) -> str:
-    """Return what an edit changes, as a unified diff; empty where nothing does."""
-    before, after = (
-        content.decode("utf-8", errors="replace").replace("\r\n", "\n").splitlines(keepends=True)
-        for content in (document.before, to_bytes(document))
+def unified(name: str, before: str | None, after: str) -> str:
+    """Return a unified diff of a file; empty where nothing changes. ``before`` is None for a new file."""
+    lines = unified_diff(
+        (before or "").splitlines(keepends=True),
+        after.splitlines(keepends=True),
+        f"a/{name}" if before is not None else "/dev/null",
+        f"b/{name}",
     )
-    name = document.source
-    lines = unified_diff(before, after, f"a/{name}" if document.before else "/dev/null", f"b/{name}")
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
+def difference(document: Document) -> str:
+    """Return what an edit changes, as a unified diff."""
+    before = document.before.decode() if document.path.exists() else None
+    return unified(document.source, before, to_bytes(document).decode())
+
+
+def replacement(document: Document) -> Replacement | None:
+    """Return the edited file, for `write_lock`; None where nothing changes."""
+    after = to_bytes(document)
+    if after == document.before:
+        return None
+    return Replacement(path=document.path, before=document.before, after=after)
+
+
 def write(document: Document) -> None:
-    """Write a file, if no other program wrote it since it was read. Raises Stale and UsageError."""
-    path = document.path
+    """Write the file alone, if no other program wrote it since it was read. Raises Stale and UsageError."""
+    path, edited = document.path, replacement(document)
     try:
-        if (path.read_bytes() if path.exists() else b"") != document.before:
+        is_new = not document.before and not path.exists()
+        if edited is None:
+            return
+        if not is_new and not edited.is_current():
             raise Stale(f"{path}: another program wrote it during this run; nothing was written", hint="run it again")
-        write_atomically(path, to_bytes(document))
+        if is_new:
+            write_atomically(path, edited.after)
+        else:
+            edited.write()
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}; it is as it was") from None
 

@@ -54,9 +54,10 @@ class LocalTree(Struct, frozen=True, kw_only=True):
 class LocalTrees:
     """The folders that a run reads, each once."""
 
-    def __init__(self, lock_folder: Path, project: Path, config: Config) -> None:
-        """All paths are absolute; ``config`` is that of the project."""
+    def __init__(self, lock_folder: Path, project: Path, config: Config, *, pyproject: bytes | None = None) -> None:
+        """All paths are absolute; ``config`` is that of the project, and ``pyproject`` its file if that is edited now."""
         self.lock_folder = lock_folder
+        self._pyproject = pyproject
         self._project = project
         self._sources = self._settings(config, project)
         self._known: dict[tuple[str, str], LocalTree] = {}
@@ -146,6 +147,8 @@ class LocalTrees:
             if not folder.is_dir():
                 raise RequirementsInvalid(f"{origin or called}: {called} is not a folder")
             files = dict(read_files(folder))
+            if self._pyproject is not None and folder == self._project:
+                files[PYPROJECT] = self._pyproject  # a member of the workspace requires the project that is edited
             names = frozenset(files) | frozenset(path.name for path in folder.iterdir() if path.is_file())
         except OSError as error:
             raise RequirementsInvalid(f"{called}: cannot be read: {error.strerror or error}") from None

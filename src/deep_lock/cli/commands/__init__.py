@@ -7,6 +7,7 @@ __all__ = [
     "deepen",
     "diff",
     "doctor",
+    "edit",
     "export",
     "fetch",
     "git",

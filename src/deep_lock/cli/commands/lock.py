@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from deep_lock.cli import user_folders
 from deep_lock.cli.options import LOCK_SECTIONS, pick, sectioned
 from deep_lock.cli.session import Session
@@ -57,14 +59,7 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
     """Make or check a lock. ``again`` is the command that makes it anew."""
     if values["all_extras"] and values["extras"]:
         raise UsageError("--all-extras and --extra cannot be used together")
-    options = LockOptions(
-        inputs=pick(InputOptions, values),
-        resolve=pick(ResolveOptions, values),
-        hooks=pick(HookOptions, values),
-        upgrade=_upgrade(values),
-        network=_network(session, values),
-        context=session.context,
-    )
+    options = replace(lock_options(session, values), upgrade=_upgrade(values))
     if values["check"] or values["check_exists"]:
         path, reasons = check_lock(options, existence_only=not values["check"])
         if reasons:
@@ -81,6 +76,17 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
     else:
         session.printer.info(f"{outcome.path.name} is up to date")
     session.printer.info(summary(outcome.lock))
+
+
+def lock_options(session: Session, values: dict[str, Any]) -> LockOptions:
+    """Make the options of a lock that upgrades nothing from the values of a command."""
+    return LockOptions(
+        inputs=pick(InputOptions, values),
+        resolve=pick(ResolveOptions, values),
+        hooks=pick(HookOptions, values),
+        network=_network(session, values),
+        context=session.context,
+    )
 
 
 def _upgrade(values: dict[str, Any]) -> UpgradeOptions:

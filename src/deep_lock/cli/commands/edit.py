@@ -1,0 +1,153 @@
+"""`deep-lock add` and `deep-lock remove`: edit the requirements of the project, then lock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from deep_lock.cli.commands.lock import lock_options, summary
+from deep_lock.cli.options import EDIT_SECTIONS, FILE, PROJECT, Section, option, sectioned
+from deep_lock.cli.session import Session
+from deep_lock.errors import UsageError
+from deep_lock.locking.lock import write_lock
+from deep_lock.operations import edit
+from deep_lock.project import requirement_lists
+from deep_lock.reports import diff as diff_report
+from deep_lock.sanitize import show
+
+ADD_HELP = """\
+Add requirements to pyproject.toml or to a script, and lock.
+
+The requirements go to the dependencies of the project, to an extra, to a dependency group, or to the requirements of its build.
+A requirement without a version gets a lower bound: the version that was locked. One of the same name and marker is replaced
+where it is; if REQ states no version, the version stays. A sorted list stays sorted, and comments and layout stay.
+
+If the lock fails, neither file changes.
+
+\b
+Examples:
+  deep-lock add httpx                      writes httpx>=0.28.1, the version that was locked
+  deep-lock add 'httpx[http2]<1' rich      a version of your own, extras, several at once
+  deep-lock add pytest --group dev         to [dependency-groups] dev
+  deep-lock add rich --extra cli           to [project.optional-dependencies] cli
+  deep-lock add cython --build             to [build-system] requires
+  deep-lock add httpx --script tool.py     to the block of a script (PEP 723)
+  deep-lock add 'lib @ git+https://git.example/lib@v1'
+"""
+REMOVE_HELP = """\
+Remove requirements from pyproject.toml or from a script, and lock.
+
+Every requirement on NAME is removed from one list: the dependencies of the project, an extra, a dependency group, or the
+requirements of its build. A package that another package requires stays in the lock.
+
+If the lock fails, neither file changes.
+
+\b
+Examples:
+  deep-lock remove httpx
+  deep-lock remove pytest --group dev
+"""
+EPILOG = """\
+Each option can be set by a variable: DEEP_LOCK_<LONG NAME>, and DEEP_LOCK_EDIT_<LONG NAME> for those that select the list. The
+other options are those of deep-lock lock: use the same ones for one lock, or the keys of [tool.deep-lock].
+"""
+LIST: Section = (
+    "The list to edit (the dependencies of the project, if no option selects another)",
+    (
+        PROJECT,
+        option("--script", type=FILE, help="Edit the inline metadata of a script (PEP 723), and its SCRIPT.deep.lock."),
+        option("--extra", metavar="NAME", variable="EDIT_EXTRA", help="Edit this extra."),
+        option("--group", metavar="NAME", variable="EDIT_GROUP", help="Edit this dependency group."),
+        option(
+            "--build", is_flag=True, variable="EDIT_BUILD", help="Edit the requirements of the build ([build-system])."
+        ),
+    ),
+)
+BOUNDS: Section = (
+    "Versions of new requirements",
+    (
+        option(
+            "--bounds",
+            choices=("lower", "exact", "none"),
+            default="lower",
+            show_default=True,
+            help="For a requirement without a version: >= or == the version that was locked, or none.",
+        ),
+    ),
+)
+
+
+@sectioned(
+    "add",
+    LIST,
+    BOUNDS,
+    *EDIT_SECTIONS,
+    help=ADD_HELP,
+    epilog=EPILOG,
+    short_help="Add requirements to pyproject.toml, and lock.",
+)
+@click.argument("requirements", metavar="REQ...", nargs=-1, required=True)
+def add_command(session: Session, /, *, requirements: Sequence[str], **values: Any) -> None:
+    """Add requirements."""
+    options, where = lock_options(session, values), _list_of(values)
+    with session.reporting() as reporter:
+        edited = edit.add(options, where, requirements, bounds=values["bounds"], reporter=reporter)
+    _finish(session, edited, where, dry_run=values["dry_run"])
+
+
+@sectioned(
+    "remove",
+    LIST,
+    *EDIT_SECTIONS,
+    help=REMOVE_HELP,
+    epilog=EPILOG,
+    short_help="Remove requirements from pyproject.toml, and lock.",
+)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def remove_command(session: Session, /, *, names: Sequence[str], **values: Any) -> None:
+    """Remove requirements."""
+    options, where = lock_options(session, values), _list_of(values)
+    with session.reporting() as reporter:
+        edited = edit.remove(options, where, names, reporter)
+    _finish(session, edited, where, dry_run=values["dry_run"])
+
+
+def _list_of(values: dict[str, Any]) -> requirement_lists.ListName:
+    chosen = [kind for kind in ("extra", "group", "build") if values[kind]]
+    if len(chosen) > 1:
+        raise UsageError(f"--{chosen[0]} and --{chosen[1]} cannot be used together: one list is edited")
+    match chosen:
+        case ["extra"]:
+            return requirement_lists.ListName(kind="extra", name=values["extra"])
+        case ["group"]:
+            return requirement_lists.ListName(kind="group", name=values["group"])
+        case ["build"]:
+            return requirement_lists.ListName(kind="build")
+    return requirement_lists.ListName()
+
+
+def _finish(session: Session, edited: edit.Edited, where: requirement_lists.ListName, *, dry_run: bool) -> None:
+    """Write both files, or show what would be written; report what changed."""
+    printer, outcome = session.printer, edited.outcome
+    if dry_run:
+        printer.data(edit.difference(edited))
+    elif edited.changed:
+        write_lock(outcome)
+    verb = "would change" if dry_run else "changed"
+    if outcome.edited is not None:
+        printer.info(f"{verb} {where} in {edited.source}:")
+        for sign, texts in (("-", edited.removed), ("+", edited.added)):
+            for text in texts:
+                printer.info(f"  {sign} {show(text)}")
+    else:
+        printer.info(f"{edited.source} has these requirements already")
+    if not outcome.changed:
+        printer.info(f"{outcome.path.name} is up to date")
+        return
+    printer.info(f"would write {outcome.path.name}" if dry_run else f"wrote {outcome.path.name}")
+    if edited.review is not None:
+        printer.info(diff_report.text(edited.review, color=True).rstrip("\n"))
+    else:
+        printer.info(summary(outcome.lock))

@@ -1,0 +1,169 @@
+"""The work of `add` and `remove`: edit a list of requirements, then lock. Nothing is written here: `write_lock` writes both."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+from deep_lock.analysis.diff import changes
+from deep_lock.config.options import LockOptions
+from deep_lock.errors import UsageError
+from deep_lock.events import Reporter, Warned, silent
+from deep_lock.foreign_locks.load import foreign_path
+from deep_lock.locking.lock import Outcome, lock
+from deep_lock.locking.read_inputs import parse_lock, read_project_config
+from deep_lock.models.lock import Lock
+from deep_lock.project import edit, requirement_lists
+from deep_lock.project.requirement_lists import ListName
+from deep_lock.reports.diff import Review
+
+Bounds = Literal["lower", "exact", "none"]
+
+
+class Edited(Struct, frozen=True, kw_only=True):
+    """An edited file with its lock, both unwritten."""
+
+    source: str
+    """The name of the file."""
+    outcome: Outcome
+    added: tuple[str, ...]
+    """Texts of requirements that are new in the list."""
+    removed: tuple[str, ...]
+    review: Review | None
+    """What changed in the lock; None where there was no lock."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to write."""
+        return self.outcome.edited is not None or self.outcome.changed
+
+
+def add(
+    options: LockOptions, where: ListName, requirements: Sequence[str], *, bounds: Bounds, reporter: Reporter
+) -> Edited:
+    """Add requirements to a list, and lock. One without a version gets a bound from the version that was locked.
+
+    Raises UserError, ActionNeeded, IndexFault and SafetyError.
+    """
+    before = document = _open(options, where)
+    open_ended: list[str] = []
+    for text in requirements:
+        after = requirement_lists.with_requirement(document, where, text)
+        if after is not document and requirement_lists.has_no_version(requirement_lists.read_argument(text)):
+            open_ended.append(text)
+        document = after
+    outcome = _lock(options, document, reporter)
+    if bounds != "none":
+        for text in open_ended:
+            specifier = _bound(outcome.lock, where, text, bounds, reporter)
+            bounded = requirement_lists.with_version(text, specifier) if specifier else text
+            document = requirement_lists.with_requirement(document, where, bounded)
+        if open_ended:
+            once = replace(options.network, refresh=False, refresh_packages=())
+            outcome = _lock(replace(options, network=once), document, reporter, first=outcome.lock)
+    return _edited(before, document, where, outcome, options)
+
+
+def remove(options: LockOptions, where: ListName, names: Sequence[str], reporter: Reporter) -> Edited:
+    """Remove requirements from a list, and lock.
+
+    Raises UserError, ActionNeeded, IndexFault and SafetyError.
+    """
+    before = document = _open(options, where)
+    for name in dict.fromkeys(map(canonicalize_name, names)):
+        document = requirement_lists.without_requirement(document, where, name)
+    return _edited(before, document, where, _lock(options, document, reporter), options)
+
+
+def difference(edited: Edited) -> str:
+    """Return what is written, as a unified diff of both files; empty where nothing is."""
+    outcome = edited.outcome
+    file = outcome.edited
+    parts = [edit.unified(edited.source, file.before.decode(), file.after.decode())] if file is not None else []
+    return "".join([*parts, edit.unified(outcome.path.name, outcome.before, outcome.text)])
+
+
+def _open(options: LockOptions, where: ListName) -> edit.Document:
+    inputs = options.inputs
+    if inputs.script is not None:
+        return edit.open_document(inputs.script, script=True)
+    path = inputs.folder / "pyproject.toml"
+    if not path.is_file():
+        raise _no_pyproject(inputs.folder)
+    imported = foreign_path(inputs, read_project_config(inputs.folder))
+    if imported is not None and where.kind != "build":
+        raise UsageError(
+            f"{path.name}: {imported.name} decides the packages of the run time (from-lock)",
+            hint=f"use the tool that writes {imported.name}, then run deep-lock lock",
+        )
+    return edit.open_document(path)
+
+
+def _no_pyproject(folder: Path) -> UsageError:
+    for name in ("setup.cfg", "setup.py"):
+        if (folder / name).is_file():
+            return UsageError(
+                f"{folder}: has no pyproject.toml: the requirements are in {name}",
+                hint=f"edit install_requires in {name}, then run deep-lock lock",
+            )
+    return UsageError(
+        f"{folder}: has no pyproject.toml", hint="name a folder with --project, or a script with --script"
+    )
+
+
+def _lock(
+    options: LockOptions, document: edit.Document, reporter: Reporter, first: Lock | None = None
+) -> Outcome:
+    inputs = replace(options.inputs, edited=edit.replacement(document))
+    return lock(replace(options, inputs=inputs), reporter, first=first)
+
+
+def _edited(
+    before: edit.Document, after: edit.Document, where: ListName, outcome: Outcome, options: LockOptions
+) -> Edited:
+    old, new = (requirement_lists.texts(document, where) for document in (before, after))
+    review = None
+    if outcome.before is not None and outcome.changed:
+        name = outcome.path.name
+        previous = parse_lock(outcome.before, name, silent)
+        review = Review(old=name, new=name, changes=changes(previous, outcome.lock, now=options.context.now))
+    return Edited(
+        source=after.source,
+        outcome=outcome,
+        added=tuple(text for text in new if text not in old),
+        removed=tuple(text for text in old if text not in new),
+        review=review,
+    )
+
+
+def _bound(lock: Lock, where: ListName, text: str, bounds: Bounds, reporter: Reporter) -> str:
+    """Return the specifier for a requirement without one; empty where no version of an index is locked for it."""
+    name = requirement_lists.read_argument(text).name
+    versions = _locked_versions(lock, where, name)
+    if not versions:
+        if not any(package.name == name and package.source is not None for package in lock.packages):
+            message = f"is not locked for {where}, so it was added without a version"
+            reporter(Warned(code="no-bound", subject=name, message=message))
+        return ""
+    lowest = min(versions)
+    if bounds == "lower":
+        return f">={lowest.public}"
+    if len(versions) > 1:
+        listed = " and ".join(map(str, sorted(versions)))
+        raise UsageError(f"{name} is locked at {listed}, so --bounds exact has no version", hint="state the version")
+    return f"=={lowest.public}"
+
+
+def _locked_versions(lock: Lock, where: ListName, name: NormalizedName) -> set[Version]:
+    if where.kind == "build":
+        members = (member for build in lock.builds if build.needed == "project" for member in build.packages)
+        return {Version(member.version) for member in members if canonicalize_name(member.name) == name}
+    return {
+        Version(package.version)
+        for package in lock.packages
+        if package.name == name and not package.build_only and package.source is None and package.version is not None
+    }
