@@ -338,8 +338,10 @@ line-length = 100
         (PLAIN, f'{PLAIN}\n[tool.deep-lock]\nfrom-lock = "pylock.toml"\n'),
         (
             f"{PLAIN}\n[tool.deep-lock]  # ours\nhooks = 'static'  # none\n\n# Next.\n[tool.x]\n",
-            f"{PLAIN}\n[tool.deep-lock]  # ours\nhooks = 'static'  # none\n"
-            'from-lock = "pylock.toml"\n\n# Next.\n[tool.x]\n',
+            (
+                f"{PLAIN}\n[tool.deep-lock]  # ours\nhooks = 'static'  # none\n"
+                'from-lock = "pylock.toml"\n\n# Next.\n[tool.x]\n'
+            ),
         ),
         (
             f'{PLAIN}\n[tool.deep-lock]\nfrom-lock = "uv.lock"  # pins\n',

@@ -115,9 +115,7 @@ def _no_pyproject(folder: Path) -> UsageError:
     )
 
 
-def _lock(
-    options: LockOptions, document: edit.Document, reporter: Reporter, first: Lock | None = None
-) -> Outcome:
+def _lock(options: LockOptions, document: edit.Document, reporter: Reporter, first: Lock | None = None) -> Outcome:
     inputs = replace(options.inputs, edited=edit.replacement(document))
     return lock(replace(options, inputs=inputs), reporter, first=first)
 

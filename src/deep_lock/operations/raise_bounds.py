@@ -1,6 +1,6 @@
 """The work of `outdated --apply`: bounds of the project's own requirements that exclude the newest version, raised."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from deep_lock.errors import DeepLockError, PolicyBroken, Stale, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.locking.lock import check_lock
 from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
+from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement, parse_requirement
 from deep_lock.operations.outdated import Newer, applies, newer
 from deep_lock.project import bounds, edit
@@ -61,7 +62,7 @@ def raise_bounds(options: ApplyOptions, reporter: Reporter) -> Raised:
     locking = replace(
         locking,
         inputs=replace(inputs, edited=edit.replacement(document)),
-        upgrade=UpgradeOptions(packages=_upgrades(own for own in held if own.row.name in names)),
+        upgrade=UpgradeOptions(packages=_upgrades([own for own in held if own.row.name in names], lock)),
     )
     for note in kept:
         reporter(note)
@@ -88,9 +89,7 @@ def _require_current(locking: LockOptions) -> None:
         )
 
 
-def _raised(
-    document: edit.Document, held: Sequence[Newer]
-) -> tuple[edit.Document, list[RaisedBound], list[Warned]]:
+def _raised(document: edit.Document, held: Sequence[Newer]) -> tuple[edit.Document, list[RaisedBound], list[Warned]]:
     """Raise each bound that holds one of these back, and return why the others stay."""
     raised: list[RaisedBound] = []
     kept: list[Warned] = []
@@ -117,7 +116,9 @@ def _raised(
                 document = edit.with_replaced(document, keys, number, after)
                 raised.append(RaisedBound(name=requirement.name, keys=keys, before=text, after=after))
     reported = {own.name for own in raised} | {note.subject for note in kept}
-    message = f"no list of requirements in {document.source} holds it back: look for a constraint, or for a table of Poetry"
+    message = (
+        f"no list of requirements in {document.source} holds it back: look for a constraint, or for a table of Poetry"
+    )
     kept += [
         Warned(code="bound-kept", subject=name, message=message)
         for name in sorted({own.row.name for own in held} - reported)
@@ -148,11 +149,10 @@ def _parsed(text: object) -> Requirement | None:
         return None
 
 
-def _upgrades(held: Iterable[Newer]) -> tuple[str, ...]:
-    """Return what ``-P`` gets: NAME==VERSION, or NAME where targets can use different versions."""
-    versions: dict[str, set[str]] = {}
+def _upgrades(held: Sequence[Newer], lock: Lock) -> tuple[str, ...]:
+    """Return what ``-P`` gets: NAME==VERSION where every target can use that version, else NAME."""
+    wanted: dict[str, set[str]] = {}
     for own in held:
-        versions.setdefault(own.row.name, set()).add(own.row.newest)
-    return tuple(
-        f"{name}=={next(iter(found))}" if len(found) == 1 else name for name, found in sorted(versions.items())
-    )
+        everywhere = len(own.targets) == len(lock.targets)
+        wanted.setdefault(own.row.name, set()).add(f"=={own.row.newest}" if everywhere else "")
+    return tuple(f"{name}{found.pop() if len(found) == 1 else ''}" for name, found in sorted(wanted.items()))
