@@ -9,7 +9,7 @@ from deep_lock.cli.main import run
 from deep_lock.lockfile.reader import from_text
 from deep_lock.models.lock import Lock
 from tests.support.scenario_server import Releases
-from tests.support.scenarios import LINUX, WINDOWS, Bench, bench
+from tests.support.scenarios import Bench, bench
 
 OLD: Releases = {
     "app-lib 1.2": {},
