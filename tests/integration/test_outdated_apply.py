@@ -274,6 +274,33 @@ def test_the_pins_of_another_tool_are_not_raised(
         assert "deep.lock has the pins of requirements.txt" in said
 
 
+def test_the_build_of_a_dependency_is_not_the_projects_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native = {"wheels": [], "sdist": True, "build": ["flit_core <4"], "backend": "flit_core.buildapi"}
+    releases: Releases = {"native 1.0": native, "flit_core 3.9": {}}
+    text = f'[project]\nname = "app"\nversion = "1"\ndependencies = ["native"]\n{PROJECT[PROJECT.index("[tool") :]}'
+    with bench(tmp_path, capsys, monkeypatch, releases) as made:
+        applying = Applying(made, text)
+        made.hold({**releases, "flit_core 4.0": {}})
+        code, _, said = applying.apply()
+        assert code == 0
+        assert said == "no bound in pyproject.toml holds back a newer version that it could admit\n"
+
+
+def test_a_lock_that_breaks_the_policy_may_be_raised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases: Releases = {"exact 1.2": {"yanked": "broken"}}
+    text = f'[project]\nname = "app"\nversion = "1"\ndependencies = ["exact==1.2"]\n{PROJECT[PROJECT.index("[tool") :]}'
+    with bench(tmp_path, capsys, monkeypatch, releases) as made:
+        applying = Applying(made, f'{text}policy = {{yanked = "error"}}\n')
+        made.hold({**releases, "exact 1.3": {}})
+        assert applying.run("lock", "--check", "--project", str(made.folder))[0] == 1
+        assert applying.apply()[0] == 0
+        assert applying.run("lock", "--check", "--project", str(made.folder))[0] == 0
+
+
 @pytest.mark.parametrize("flag", ["--runtime", "--build", "--exit-code", "--output-format=json"])
 def test_options_of_the_table_are_refused(applying: Applying, flag: str) -> None:
     assert applying.apply(flag)[0] == 2

@@ -4,9 +4,10 @@
 
 FOLDER holds `project`, `cache` and `start`, which are made anew from `start/project` and `start/cache` before each
 try. In try number n a forked child runs the command line and sends itself SIGKILL just before its n-th open for
-writing, rename, unlink, mkdir, chmod, utime or fsync below FOLDER, or in the middle of its n-th write. Then the same
-command runs undisturbed, and once more `--offline -U`. A line of JSON is printed for each try; the first try that
-nothing killed is the last one.
+writing, rename, unlink, mkdir, chmod, utime or fsync below FOLDER, or in the middle of its n-th write. Of another command
+than `lock` only what it does in the project counts: the cache is the same. Then the same
+command runs undisturbed, and once more `--offline` (and `-U`, if it is `lock`). A line of JSON is printed for each try;
+the first try that nothing killed is the last one.
 """
 
 import json
@@ -42,9 +43,15 @@ class Killer:
 
         def tearing(handle: int, *arguments: Any, **named: Any) -> Any:
             file = fdopen(handle, *arguments, **named)
-            return Tearing(file, self) if file.writable() else file
+            return Tearing(file, self) if file.writable() and self._is_below(handle) else file
 
         vars(os).update(fdopen=tearing, fsync=self._before(os.fsync))
+
+    def _is_below(self, handle: int) -> bool:
+        """Whether an open file or folder is one that counts."""
+        found = os.fstat(handle)
+        paths = (Path(self._folder), *Path(self._folder).rglob("*"))
+        return any(os.path.samestat(found, path.stat()) for path in paths if path.exists())
 
     def is_now(self) -> bool:
         with self._lock:
@@ -53,7 +60,7 @@ class Killer:
 
     def _before(self, act: Callable[..., Any]) -> Callable[..., Any]:
         def acting(*arguments: Any) -> Any:
-            if self.is_now():
+            if self._is_below(arguments[0]) and self.is_now():
                 kill()
             return act(*arguments)
 
@@ -110,7 +117,7 @@ def in_child(folder: Path, arguments: list[str], moment: int | None = None) -> t
             os.dup2(sink, 1)
             os.dup2(sink, 2)
             if moment is not None:
-                Killer(folder, moment).arm()
+                Killer(folder if arguments[0] == "lock" else folder / "project", moment).arm()
             code = run(arguments)
         finally:
             os._exit(code)
@@ -133,12 +140,16 @@ def try_once(folder: Path, arguments: list[str], moment: int) -> dict[str, Any]:
     lock = folder / "project" / "deep.lock"
     code, said = in_child(folder, arguments, moment)
     after, left = lock.read_text(encoding="utf-8"), litter(folder)
+    pyproject = folder / "project" / "pyproject.toml"
+    edited = pyproject.read_text(encoding="utf-8")
     again, said_again = in_child(folder, arguments)
     locked = lock.read_text(encoding="utf-8")
-    offline, said_offline = in_child(folder, [*arguments, "--offline", "-U"])
+    last = [*arguments, "--offline", "-U"] if arguments[0] == "lock" else [*arguments, "--offline"]
+    offline, said_offline = in_child(folder, last)
     return {
         "code": code,
         "after": after,
+        "edited": [edited, pyproject.read_text(encoding="utf-8")],
         "litter": left,
         "codes": [again, offline],
         "said": [said, said_again, said_offline],

@@ -83,8 +83,9 @@ def open_document(path: Path, *, script: bool = False) -> Document:
         around = text[:start], text[end:]
         text = "".join(map(_uncommented, text[start:end].splitlines(keepends=True)))
     document = Document(path=path, before=before, text=text, around=around)
+    data = document.data
     with _editing(document) as tree:
-        same = document.data == tree.unwrap() and tomlkit.dumps(tree) == text
+        same = data == tree.unwrap() and tomlkit.dumps(tree) == text
     if not same:
         raise ProjectInvalid(f"{path.name}: has TOML that can be read but not edited", hint=BY_HAND)
     return document
@@ -148,13 +149,14 @@ def with_value(document: Document, keys: Keys, value: str | Sequence[str]) -> Do
 
     Raises ProjectInvalid where that is not possible.
     """
-    with _editing(document) as tree:
+    end = "" if document.text.endswith("\n") else "\n"  # a key may be added to the last line
+    with _editing(replace(document, text=document.text + end)) as tree:
         table = _at(tree, keys[:-1])
         if keys[-1] in table:
             table[keys[-1]] = _item(value, keys[-1])
         else:
             _append_key(tree, keys, _item(value, keys[-1]))
-        text = tomlkit.dumps(tree)
+        text = tomlkit.dumps(tree).removesuffix(end)
     expected = document.data
     _at(expected, keys[:-1])[keys[-1]] = value if isinstance(value, str) else list(value)
     return _checked(document, text, expected)
@@ -271,7 +273,7 @@ def _editing(document: Document) -> Iterator[tomlkit.TOMLDocument]:
     try:
         yield tomlkit.parse(document.text)
     except (TOMLKitError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        # its bugs are any of these
+        # the others are bugs of tomlkit on TOML that it does not know
         raise ProjectInvalid(f"{document.source}: cannot be edited: {show(str(error))}", hint=BY_HAND) from None
 
 
@@ -320,10 +322,7 @@ def _append_key(tree: tomlkit.TOMLDocument, keys: Keys, value: Item) -> None:
         return
     own = [at for at, (key, item) in enumerate(body) if key is not None and not _has_header(key, item)]
     if own:
-        last = body[own[-1]][1].trivia
-        value.trivia.indent = last.indent
-        if not last.trail:  # the end of a file without a final newline
-            last.trail, value.trivia.trail = "\n", ""
+        value.trivia.indent = body[own[-1]][1].trivia.indent
     body.insert(own[-1] + 1 if own else 0, (tomlkit.key(keys[-1]), value))
 
 
@@ -446,7 +445,7 @@ def _inserted(array: str, slots: Sequence[_Slot], index: int, value: str) -> str
     if end is None or "\n" in array[before.end : stop]:
         if before.comma is None:
             return array[: before.end] + (gap or ", ") + value + array[before.end :]
-        space = array[stop : after.start] if after is not None else " "
+        space = array[stop : after.start] if after is not None and gap else " "
         return array[:stop] + space + value + "," + array[stop:]
     lines = (_indent(array, slot) for slot in (*reversed(slots[:index]), *slots[index:]))
     indent = next((own for own in lines if own is not None), _closing_indent(array) + INDENT)

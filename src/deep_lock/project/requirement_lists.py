@@ -18,7 +18,7 @@ ARGUMENT = Origin(source="argument")
 MAX_NAMES = 5
 _OPTIONAL = "optional-dependencies"
 _GROUPS = "dependency-groups"
-_TEXT = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?(?P<rest>\s*.*?)\s*", re.DOTALL)
+_TEXT = re.compile(r"\s*(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\s*\[[^\]]*\])?(?P<rest>.*?)\s*", re.DOTALL)
 
 
 class ListName(Struct, frozen=True, kw_only=True):
@@ -152,7 +152,7 @@ def _parsed(value: Any) -> Requirement | None:
 def _position(values: Sequence[Any], text: str) -> int:
     """Return the index for a new requirement: in order where the list is sorted, else below the last requirement."""
     strings = [(index, value) for index, value in enumerate(values) if isinstance(value, str)]
-    for key in (str.lower, _name):
+    for key in (_name, str.lower):
         sorted_by = [key(value) for _, value in strings]
         if sorted_by == sorted(sorted_by):
             return next((index for index, value in strings if key(value) > key(text)), _end(strings, values))
