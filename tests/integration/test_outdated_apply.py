@@ -132,8 +132,8 @@ def test_every_bound_is_raised_and_locked(applying: Applying) -> None:
     }
     assert "free==1.0" in applying.pins(), "what no bound holds back stays"
     assert "shared==2.0" in applying.pins(), "another package holds it back"
-    assert "  project.dependencies: exact==1.2 -> exact==1.3\n" in said
-    assert "  build-system.requires: maker <4 -> maker <5\n" in said
+    assert "  the dependencies: exact==1.2 -> exact==1.3\n" in said
+    assert "  [build-system] requires: maker <4 -> maker <5\n" in said
     assert applying.run("lock", "--project", str(applying.bench.folder), "--check")[0] == 0
     code, _, said = applying.apply()
     assert code == 0
@@ -220,7 +220,7 @@ def test_what_cannot_be_raised_is_reported(
         applying = Applying(made, text)
         code, _, said = applying.apply("exact", "free")
         assert code == 0
-        assert "warning: exact: project.dependencies has exact<=1.2,!=1.3: no higher bound of it admits 1.3" in said
+        assert "warning: exact: the dependencies: no higher bound of exact<=1.2,!=1.3 admits 1.3" in said
         assert "warning: free: no list of requirements in pyproject.toml holds it back" in said
         assert applying.text() == applying.before
 

@@ -1,22 +1,21 @@
 """The work of `outdated --apply`: bounds of the project's own requirements that exclude the newest version, raised."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.version import Version
 
 from deep_lock.config.options import ApplyOptions, InputOptions, LockOptions, UpgradeOptions
-from deep_lock.errors import DeepLockError, PolicyBroken, Stale, UsageError
+from deep_lock.errors import PolicyBroken, Stale, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.locking.lock import check_lock
 from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
 from deep_lock.models.lock import Lock
-from deep_lock.models.requirement import Requirement, parse_requirement
 from deep_lock.operations.outdated import Newer, applies, newer
-from deep_lock.project import bounds, edit
+from deep_lock.project import bounds, edit, requirement_lists
+from deep_lock.project.requirement_lists import ListName
 from deep_lock.sanitize import show
 
 
@@ -24,8 +23,7 @@ class RaisedBound(Struct, frozen=True, kw_only=True):
     """One requirement that was changed."""
 
     name: str
-    keys: edit.Keys
-    """Of the list that has the requirement."""
+    where: ListName
     before: str
     after: str
 
@@ -93,10 +91,10 @@ def _raised(document: edit.Document, held: Sequence[Newer]) -> tuple[edit.Docume
     """Raise each bound that holds one of these back, and return why the others stay."""
     raised: list[RaisedBound] = []
     kept: list[Warned] = []
-    for keys, texts in _lists(document):
-        scope = "build" if keys[0] == "build-system" else "runtime"
-        for number, text in enumerate(texts):
-            requirement = _parsed(text)
+    for where, texts in requirement_lists.lists(document):
+        scope = "build" if where.kind == "build" else "runtime"
+        for index, text in enumerate(texts):
+            requirement = requirement_lists.parsed(text)
             if requirement is None:
                 continue
             versions = [
@@ -110,11 +108,11 @@ def _raised(document: edit.Document, held: Sequence[Newer]) -> tuple[edit.Docume
                 continue
             after = bounds.admitting(text, max(versions))
             if after is None:
-                message = f"{'.'.join(keys)} has {show(text)}: no higher bound of it admits {max(versions)}"
+                message = f"{where}: no higher bound of {show(text)} admits {max(versions)}"
                 kept.append(Warned(code="bound-kept", subject=requirement.name, message=message))
             else:
-                document = edit.with_replaced(document, keys, number, after)
-                raised.append(RaisedBound(name=requirement.name, keys=keys, before=text, after=after))
+                document = requirement_lists.with_text(document, where, index, after)
+                raised.append(RaisedBound(name=requirement.name, where=where, before=text, after=after))
     reported = {own.name for own in raised} | {note.subject for note in kept}
     message = (
         f"no list of requirements in {document.source} holds it back: look for a constraint, or for a table of Poetry"
@@ -124,29 +122,6 @@ def _raised(document: edit.Document, held: Sequence[Newer]) -> tuple[edit.Docume
         for name in sorted({own.row.name for own in held} - reported)
     ]
     return document, raised, kept
-
-
-def _lists(document: edit.Document) -> Iterator[tuple[edit.Keys, list[Any]]]:
-    """Yield the lists of requirements of a project or a script. The reader of the project has checked them."""
-    data = document.data
-    if document.around is not None:
-        yield ("dependencies",), data.get("dependencies", [])
-        return
-    project = data.get("project", {})
-    yield ("project", "dependencies"), project.get("dependencies", [])
-    for extra, texts in project.get("optional-dependencies", {}).items():
-        yield ("project", "optional-dependencies", extra), texts
-    for group, texts in data.get("dependency-groups", {}).items():
-        yield ("dependency-groups", group), texts
-    yield ("build-system", "requires"), data.get("build-system", {}).get("requires", [])
-
-
-def _parsed(text: object) -> Requirement | None:
-    """Return a requirement; None for the include of a group."""
-    try:
-        return parse_requirement(text) if isinstance(text, str) else None
-    except DeepLockError:
-        return None
 
 
 def _upgrades(held: Sequence[Newer], lock: Lock) -> tuple[str, ...]:

@@ -113,6 +113,6 @@ def _apply(session: Session, options: VerifyOptions, names: Sequence[str], value
         write_lock(outcome)
     printer.info(f"{'would change' if dry_run else 'changed'} {source}:")
     for bound in raised.bounds:
-        printer.info(f"  {'.'.join(bound.keys)}: {show(bound.before)} -> {show(bound.after)}")
+        printer.info(f"  {bound.where}: {show(bound.before)} -> {show(bound.after)}")
     printer.info(f"{'would write' if dry_run else 'wrote'} {outcome.path.name}")
     printer.info(summary(outcome.lock))
