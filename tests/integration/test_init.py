@@ -46,6 +46,20 @@ package-mode = false
 python = "^3.12"
 app-lib = "^1.0"
 """
+POETRY_SOURCE = """\
+[tool.poetry]
+name = "app"
+version = "1"
+package-mode = false
+
+[tool.poetry.dependencies]
+python = "~3.13"
+app-lib = {version = "^1.0", source = "local"}
+
+[[tool.poetry.source]]
+name = "local"
+url = "{url}"
+"""
 PDM = """\
 [project]
 name = "app"
@@ -133,10 +147,11 @@ def pythons(requires: str) -> list[str]:
     [
         (PEP621, ["3.12", "3.13"], DEFAULT_PLATFORMS),
         (POETRY, pythons(">=3.12"), DEFAULT_PLATFORMS),
+        (POETRY_SOURCE, ["3.13"], DEFAULT_PLATFORMS),
         (PDM, ["3.13"], DEFAULT_PLATFORMS),
         (UV, pythons(">=3.13"), [LINUX, MACOS]),
     ],
-    ids=["pep621", "poetry", "pdm", "uv"],
+    ids=["pep621", "poetry", "poetry-source", "pdm", "uv"],
 )
 def test_the_table_fits_the_project_and_lock_works(
     project: Project, text: str, versions: list[str], platforms: Sequence[str]

@@ -120,7 +120,10 @@ def _uv(table: Mapping[str, Any]) -> DeclaredIndexes:
 
 
 def _poetry(table: Mapping[str, Any]) -> DeclaredIndexes:
-    """Read Poetry's sources: the primary ones replace the public index, unless it is one of them."""
+    """Read Poetry's sources: the primary ones replace the public index, unless it is one of them.
+
+    A dependency may name a source. One that names two, or the public index, is left out.
+    """
     left_out, indexes, has_public = [], [], False
     primary: list[IndexSetting] = []
     for number, own in enumerate(_tables(table.get("source")), 1):
@@ -141,7 +144,31 @@ def _poetry(table: Mapping[str, Any]) -> DeclaredIndexes:
         indexes.append(index)
     if primary and not has_public:
         primary[-1] = replace(primary[-1], default=True)
-    return DeclaredIndexes(indexes=(*primary, *indexes), left_out=tuple(left_out))
+    sources: dict[str, Mapping[str, Any]] = {}
+    for name, named in _named_sources(table).items():
+        if len(named) == 1:
+            sources[name] = {"index": _name(named.pop(), "")}
+        else:
+            left_out.append(f"{show(name)} has several sources of Poetry: assign it to one in [tool.deep-lock.sources]")
+    return DeclaredIndexes(indexes=(*primary, *indexes), sources=sources, left_out=tuple(left_out))
+
+
+def _named_sources(poetry: Mapping[str, Any]) -> Mapping[str, set[str]]:
+    """Return by project the sources that its tables name, in the dependencies and in the groups."""
+    groups = poetry.get("group")
+    tables = [poetry.get("dependencies"), poetry.get("dev-dependencies")]
+    tables += (
+        [own.get("dependencies") for own in groups.values() if isinstance(own, dict)]
+        if isinstance(groups, dict)
+        else []
+    )
+    found: dict[str, set[str]] = {}
+    for table in tables:
+        for name, entry in table.items() if isinstance(table, dict) else ():
+            for own in entry if isinstance(entry, list) else [entry]:
+                if isinstance(own, dict) and isinstance(own.get("source"), str):
+                    found.setdefault(name, set()).add(own["source"])
+    return found
 
 
 def _pdm(table: Mapping[str, Any]) -> DeclaredIndexes:

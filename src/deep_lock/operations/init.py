@@ -5,8 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
+from packaging.utils import canonicalize_name
 
-from deep_lock.config.config import read_config
+from deep_lock.config.config import Config, read_config
 from deep_lock.config.options import InitOptions, InputOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
@@ -46,10 +47,14 @@ def initial_configuration(options: InitOptions, reporter: Reporter) -> Initial:
 
     Raises UserError, also where there is a configuration already: none is overwritten.
     """
-    project = read_project(InputOptions(folder=options.folder, script=options.script), None)
     document, table = _document(options)
     tools = _tools(options)
     declared = declared_indexes.declared_indexes(tools)
+    # the project is read as it will be with the table
+    configured = Config(
+        source=document.source, sources=tuple((canonicalize_name(name), "") for name in declared.sources)
+    )
+    project = read_project(InputOptions(folder=options.folder, script=options.script), configured)
     for message in declared.left_out:
         reporter(Warned(code="init-left-out", subject=project.source, message=message))
     pythons = default_pythons(project.requires_python, options.today)
@@ -84,7 +89,7 @@ def _document(options: InitOptions) -> tuple[edit.Document, str]:
         document = edit.open_document(pyproject)
     else:
         return edit.new_document(own), ""
-    if "deep-lock" in document.data.get("tool", {}):
+    if "deep-lock" in _tools(options):
         raise _exists(f"{document.source} [tool.deep-lock]")
     return (edit.new_document(own), "") if options.own_file else (document, "tool.deep-lock")
 
@@ -97,12 +102,12 @@ def _exists(where: str) -> UsageError:
 
 
 def _tools(options: InitOptions) -> Mapping[str, Any]:
-    """Return the raw ``tool`` table of the project or script: the reader of the project has checked it."""
+    """Return the raw ``tool`` table of the project or script; the reader of the project checks it."""
     path = options.script or options.folder / "pyproject.toml"
     if not path.is_file():
         return {}
-    tools: Mapping[str, Any] = edit.open_document(path, script=options.script is not None).data.get("tool", {})
-    return tools
+    tools = edit.open_document(path, script=options.script is not None).data.get("tool")
+    return tools if isinstance(tools, dict) else {}
 
 
 # -- targets

@@ -5,11 +5,12 @@ What only a build backend knows is not guessed: it is read where a file states i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.errors import ProjectInvalid
@@ -90,18 +91,31 @@ class _Document(Struct, frozen=True, kw_only=True):
     opener: Opener | None
 
 
-def read_pyproject(text: str, source: str, *, opener: Opener | None = None, package: bool | None = None) -> Project:
+def read_pyproject(
+    text: str,
+    source: str,
+    *,
+    opener: Opener | None = None,
+    package: bool | None = None,
+    assigned: Collection[NormalizedName] | None = None,
+) -> Project:
     """Read a pyproject.toml.
 
     ``opener`` opens what the file names: setup.cfg and requirement files of setuptools' dynamic fields. Without it those
-    fields are faults. ``package`` overrules the file on whether the project is built (``deep-lock.toml`` may set it).
+    fields are faults. ``package`` overrules the file on whether the project is built (``deep-lock.toml`` may set it), and
+    ``assigned`` on which projects ``sources`` assigns.
     Raises ProjectInvalid with all faults of the file, or LimitExceeded.
     """
     table, lines = read_toml(text, source, ProjectInvalid)
     document = _Document(table=table, lines=lines, faults=Faults(source, ProjectInvalid), opener=opener)
     tools = read_table(table.get("tool", {}), "tool", document.faults)
     settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", document.faults)
-    poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults) if "poetry" in tools else None
+    assigned = _assigned(settings) if assigned is None else assigned
+    poetry = (
+        poetry_table.read_poetry(tools["poetry"], lines, document.faults, assigned=assigned)
+        if "poetry" in tools
+        else None
+    )
     core = _read_core(document, tools, poetry)
     raw_groups = _read_all_groups(document, poetry)
     if package is None:
@@ -134,6 +148,12 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
         settings=settings,
         notes=(*core.notes, *notes, *notes_on_foreign_settings(tools, source), *notes_on_characters(text, source)),
     )
+
+
+def _assigned(settings: dict[str, Any]) -> frozenset[NormalizedName]:
+    """Return the projects in ``sources``; the reader of the configuration checks them."""
+    sources = settings.get("sources")
+    return frozenset(map(canonicalize_name, sources)) if isinstance(sources, dict) else frozenset()
 
 
 def _read_build(document: _Document, *, package: bool | None) -> Build:

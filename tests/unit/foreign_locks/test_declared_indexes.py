@@ -90,3 +90,15 @@ def test_a_supplemental_source_of_poetry_is_reported() -> None:
     found = read(f'[[poetry.source]]\nname = "corp"\nurl = "{CORP}"\npriority = "supplemental"')
     assert list(found.indexes) == [corp()]
     assert "after the others" in found.left_out[0]
+
+
+def test_sources_that_dependencies_of_poetry_name() -> None:
+    found = read(
+        f'[[poetry.source]]\nname = "corp"\nurl = "{CORP}"\n[[poetry.source]]\nname = "other"\nurl = "{OTHER}"\n'
+        '[poetry.dependencies]\npython = "^3.12"\na = {version = "1", source = "corp"}\nb = "1"\n'
+        'c = [{version = "1", source = "corp", python = "3.12"}, {version = "2", source = "other", python = "3.13"}]\n'
+        '[poetry.group.dev.dependencies]\nd = {version = "1", source = "other"}\ne = {version = "1", source = "PyPI"}\n'
+    )
+    assert found.sources == {"a": {"index": "corp"}, "d": {"index": "other"}}
+    assert [index.default for index in found.indexes] == [False, True]
+    assert len(found.left_out) == 2

@@ -106,6 +106,14 @@ def test_index_settings_of_other_tools_are_mentioned() -> None:
     assert notes == {("foreign-setting-unused", "pep621.toml [tool.uv.index]")}
 
 
+def test_a_foreign_setting_that_deep_lock_replaces_is_no_warning() -> None:
+    text = '[project]\nname = "a"\nversion = "1"\n[tool.uv]\nindex-url = "https://index.example/"\nsources = {b = {index = "c"}}\n'
+    own = '[[tool.deep-lock.index]]\nname = "c"\nurl = "https://index.example/"\n'
+    subjects = [note.subject for note in read_pyproject(text + own, "x").notes]
+    assert subjects == ["x [tool.uv.sources]"]
+    assert len(read_pyproject(text, "x").notes) == 2
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["name"]))
 def test_faults_are_said_all_at_once(case: dict[str, Any]) -> None:
     with pytest.raises(ProjectInvalid) as caught:
