@@ -74,7 +74,7 @@ INTERRUPTED = 130
 HELP = """\
 Lock the dependencies of a Python project and everything that builds them, to full depth, with hashes.
 
-Start with: deep-lock lock
+Start with: deep-lock init, then deep-lock lock
 
 \b
 Exit codes:

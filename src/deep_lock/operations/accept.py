@@ -83,7 +83,10 @@ def _policy_file(named: Path | None, folder: Path) -> tuple[edit.Document, edit.
         return edit.open_document(own), ("policy",)
     if pyproject.is_file():
         return edit.open_document(pyproject), ("tool", "deep-lock", "policy")
-    raise UsageError(f"{folder}: no deep-lock.toml and no pyproject.toml for a policy", hint="make one: deep-lock init")
+    raise UsageError(
+        f"{folder}: no deep-lock.toml and no pyproject.toml for a policy",
+        hint="name the file of a policy with --policy, or make a configuration: deep-lock init",
+    )
 
 
 def _read(document: edit.Document, keys: edit.Keys) -> Policy:

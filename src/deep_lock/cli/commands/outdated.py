@@ -76,8 +76,6 @@ def outdated_command(session: Session, /, *, names: Sequence[str], **values: Any
     if values["apply"]:
         _apply(session, options, names, values)
         return
-    if values["dry_run"]:
-        raise UsageError("--dry-run is used with --apply")
     with session.reporting() as reporter:
         found = outdated.outdated(options, reporter, names)
     both = values["runtime"] == values["build"]
