@@ -231,6 +231,9 @@ def test_file_writes_deep_lock_toml(project: Project) -> None:
     config = read_config_file(project.read("deep-lock.toml"), "deep-lock.toml")
     assert config.index is not None
     assert config.index[0].default
+    code, _, said = project.run("lock")
+    assert code == 0, said
+    assert "warning" not in said, "no setting of PDM is unused"
 
 
 def test_a_script(project: Project) -> None:

@@ -135,8 +135,7 @@ def read_project(options: InputOptions, own_config: Config | None) -> Project:
     pyproject, legacy, setup_py = (options.folder / name for name in ("pyproject.toml", "setup.cfg", "setup.py"))
     if pyproject.is_file():
         text, opener = _project_text(options, pyproject), opener_of(pyproject, options.folder)
-        assigned = None if own_config is None else frozenset(name for name, _ in own_config.sources or ())
-        return read_pyproject(text, pyproject.name, opener=opener, package=package, assigned=assigned)
+        return read_pyproject(text, pyproject.name, opener=opener, config=own_config)
     if legacy.is_file():
         code = read_text(setup_py, ProjectInvalid) if setup_py.is_file() else None
         text = read_text(legacy, ProjectInvalid)

@@ -5,7 +5,6 @@ What only a build backend knows is not guessed: it is read where a file states i
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from deep_lock.config.config import Config
 from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Warned
 from deep_lock.models.build_system import LEGACY_BACKEND
@@ -59,10 +59,13 @@ _PLACES = (
 """Settings of other tools, and the key of deep-lock with the same meaning."""
 
 
-def notes_on_foreign_settings(tools: dict[str, Any], source: str) -> tuple[Warned, ...]:
-    """One note for each setting of another tool that would change what is resolved, and that no key of deep-lock replaces."""
+def notes_on_foreign_settings(tools: dict[str, Any], source: str, config: Config | None = None) -> tuple[Warned, ...]:
+    """One note for each setting of another tool that would change what is resolved, and that no key of deep-lock replaces.
+
+    ``config`` as in `read_pyproject`.
+    """
     settings = tools.get("deep-lock")
-    own = settings if isinstance(settings, dict) else {}
+    own = (settings if isinstance(settings, dict) else {}) if config is None else config.keys
     return tuple(
         Warned(
             code="foreign-setting-unused",
@@ -96,28 +99,26 @@ def read_pyproject(
     source: str,
     *,
     opener: Opener | None = None,
-    package: bool | None = None,
-    assigned: Collection[NormalizedName] | None = None,
+    config: Config | None = None,
 ) -> Project:
     """Read a pyproject.toml.
 
     ``opener`` opens what the file names: setup.cfg and requirement files of setuptools' dynamic fields. Without it those
-    fields are faults. ``package`` overrules the file on whether the project is built (``deep-lock.toml`` may set it), and
-    ``assigned`` on which projects ``sources`` assigns.
+    fields are faults. ``config`` is that of ``deep-lock.toml``: it overrules the file on whether the project is built, and
+    on which projects ``sources`` assigns.
     Raises ProjectInvalid with all faults of the file, or LimitExceeded.
     """
     table, lines = read_toml(text, source, ProjectInvalid)
     document = _Document(table=table, lines=lines, faults=Faults(source, ProjectInvalid), opener=opener)
     tools = read_table(table.get("tool", {}), "tool", document.faults)
     settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", document.faults)
-    assigned = _assigned(settings) if assigned is None else assigned
-    poetry = (
-        poetry_table.read_poetry(tools["poetry"], lines, document.faults, assigned=assigned)
-        if "poetry" in tools
-        else None
-    )
+    poetry = None
+    if "poetry" in tools:
+        assigned = _assigned(settings) if config is None else frozenset(name for name, _ in config.sources or ())
+        poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults, assigned=assigned)
     core = _read_core(document, tools, poetry)
     raw_groups = _read_all_groups(document, poetry)
+    package = config.package if config is not None else None
     if package is None:
         package = _wants_package(settings, poetry)
     if package is None and core.unknown and "project" not in table:
@@ -146,7 +147,12 @@ def read_pyproject(
         build_requires=build_requires,
         prerelease_names=poetry.prerelease_names if poetry else frozenset(),
         settings=settings,
-        notes=(*core.notes, *notes, *notes_on_foreign_settings(tools, source), *notes_on_characters(text, source)),
+        notes=(
+            *core.notes,
+            *notes,
+            *notes_on_foreign_settings(tools, source, config),
+            *notes_on_characters(text, source),
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from packaging.markers import Marker
 from packaging.version import Version
 
+from deep_lock.config.config import Config
 from deep_lock.errors import LimitExceeded, ProjectInvalid, RequirementInvalid
 from deep_lock.models.requirement import Requirement
 from deep_lock.project.poetry_constraints import to_python_marker, to_python_specifier, to_specifier
@@ -185,4 +186,4 @@ def test_a_source_of_poetry_is_an_error_unless_deep_lock_assigns_the_project() -
     assigned = f'{text}[tool.deep-lock.sources]\nLib = {{index = "corp"}}\n'
     assert texts(read_pyproject(assigned, "pyproject.toml").dependencies) == ["lib==1"]
     with pytest.raises(ProjectInvalid, match="an index of Poetry"):
-        read_pyproject(assigned, "pyproject.toml", assigned=())
+        read_pyproject(assigned, "pyproject.toml", config=Config(source="deep-lock.toml"))
