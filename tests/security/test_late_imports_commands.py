@@ -100,3 +100,16 @@ def test_raising_bounds_imports_nothing_late(
         own.hold({**RELEASES, "lib 2.0": {}})
         assert late(own, "outdated", "--apply", "--default-index", own.server.url) == []
         assert "lib<3" in path.read_text(encoding="utf-8")
+
+
+def test_commands_that_edit_import_nothing_late(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capfd, monkeypatch, RELEASES) as own:
+        own.ask("lib")
+        assert own.lock().code == 0
+        flags = [flag.replace("=static", "=sandbox") for flag in own.flags()]
+        assert late(own, "add", *flags, "tool") == []
+        assert late(own, "add", *flags, "zipper", "--group", "dev", "--dry-run") == []
+        assert late(own, "remove", *flags, "lib", "--refresh") == []
+        assert "dependencies = ['tool>=1.0']" in (own.folder / "pyproject.toml").read_text(encoding="utf-8")

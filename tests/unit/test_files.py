@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deep_lock.cli.main import run
-from deep_lock.files import write_atomically
+from deep_lock.files import Replacement, write_atomically
 
 LOCK = Path(__file__).parents[2] / "fixtures" / "locks" / "small.lock"
 PIPES = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
@@ -48,3 +48,27 @@ def test_a_link_of_a_checkout_is_replaced_and_not_followed(tmp_path: Path) -> No
     assert not link.is_symlink()
     assert link.read_bytes() == b"text"
     assert pipe.is_fifo()
+
+
+def _replacement(path: Path) -> Replacement:
+    path.write_bytes(b"old")
+    return Replacement(path=path, before=b"old", after=b"new")
+
+
+def test_a_replacement_is_undone(tmp_path: Path) -> None:
+    file = _replacement(tmp_path / "file")
+    assert file.is_current()
+    file.write()
+    assert file.path.read_bytes() == b"new"
+    assert not file.is_current()
+    file.undo()
+    assert file.path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file.path]
+
+
+def test_a_replacement_does_not_undo_the_work_of_others(tmp_path: Path) -> None:
+    file = _replacement(tmp_path / "file")
+    file.write()
+    file.path.write_bytes(b"theirs")
+    file.undo()
+    assert file.path.read_bytes() == b"theirs"

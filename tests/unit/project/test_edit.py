@@ -109,11 +109,6 @@ def test_a_long_line_becomes_one_line_for_each_value(make: Make) -> None:
             ("project", "x"),
             '[project.scripts]\nb = "c"\n\n["project"]\nname = "a"\nx = ["v"]\n',
         ),
-        (
-            'project = {name = "a", y = 1}\n',
-            ("project", "x"),
-            'project = {name = "a", y = 1, x = ["v"]}\n',
-        ),
         ('project.name = "a"\n', ("project", "x"), 'project.name = "a"\nproject.x = ["v"]\n'),
         ('x = ["old"] # c\n', ("x",), 'x = ["v"] # c\n'),
         ("[tool.a]\n[tool.b]\nc = 1\n", ("tool", "b", "x"), '[tool.a]\n[tool.b]\nc = 1\nx = ["v"]\n'),
@@ -121,6 +116,13 @@ def test_a_long_line_becomes_one_line_for_each_value(make: Make) -> None:
 )
 def test_a_key_is_set_below_the_last_key_of_its_table(make: Make, before: str, keys: edit.Keys, after: str) -> None:
     assert edit.with_value(make(before), keys, ["v"]).text == after
+
+
+def test_a_key_of_an_inline_table_is_set_inside_it(make: Make) -> None:
+    edited = edit.with_value(make('project = {name = "a", y = 1} # c\n'), ("project", "x"), ["v"])
+    assert edited.data == {"project": {"name": "a", "y": 1, "x": ["v"]}}
+    assert edited.text.startswith('project = {name = "a", y = 1,')
+    assert edited.text.endswith("} # c\n")
 
 
 @pytest.mark.parametrize(
