@@ -203,10 +203,26 @@ def test_the_last_day_is_today_at_the_earliest(folder: Folder) -> None:
     assert f"note {ID}" in folder.run()[1]
 
 
-def test_exceptions_in_one_line_are_not_rewritten(folder: Folder) -> None:
-    text = PYPROJECT.replace("# always\n", "# always\nexceptions = []\n")
-    folder.write("pyproject.toml", text)
-    code, _, said = folder.accept()
-    assert code == 2
-    assert "edit the file by hand" in said
-    assert folder.read() == text
+INLINE = f'{{name = "app", version = "1.0", rule = "hash-computed", reason = "the index has none", until = {LATER}}}'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("exceptions = []", f"exceptions = [{INLINE}]"),
+        (
+            'exceptions = [\n  # one\n  {name = "b", rule = "yanked", reason = "x", until = "2999-01-01"}, # b\n]',
+            (
+                'exceptions = [\n  # one\n  {name = "b", rule = "yanked", reason = "x", until = "2999-01-01"}, # b\n'
+                f"  {INLINE},\n]"
+            ),
+        ),
+    ],
+)
+def test_inline_exceptions_stay_inline(folder: Folder, before: str, after: str) -> None:
+    folder.write("pyproject.toml", PYPROJECT.replace("# always\n", f"# always\n{before}\n"))
+    assert folder.accept()[0] == 0
+    assert folder.read() == PYPROJECT.replace("# always\n", f"# always\n{after}\n")
+    until = (TODAY + timedelta(days=60)).isoformat()
+    assert folder.accept(until=until)[0] == 0
+    assert folder.read() == PYPROJECT.replace("# always\n", f"# always\n{after.replace(LATER, until)}\n")

@@ -71,7 +71,8 @@ def _exception_findings(
                 severity="error",
                 subject=subject,
                 message=f"the exception for {exemption.rule} expired on {exemption.until}: {exemption.reason}",
-                hint="remove the exception from the policy, or review it and set a new date",
+                hint="remove the exception, or review it and set a new date: "
+                f"deep-lock policy --accept {exemption.id} --until DATE --reason TEXT",
             )
         elif (against or exemption.rule not in AGAINST) and not any(_covers(exemption, match) for match in found):
             message = f"the exception for {exemption.rule} is not needed"

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Collection
+from datetime import date
 from pathlib import Path
 
 from msgspec import Struct
@@ -51,7 +52,7 @@ def accept(options: AcceptOptions, reporter: Reporter) -> Accepted:
     number = next((number for number, own in enumerate(exceptions) if own.id == wanted), None)
     exception = Exemption(name=name, version=version, rule=rule, reason=options.reason, until=until)
     if number is None:
-        document = edit.with_table(document, _text(exception, keys), after=_places(keys))
+        document = edit.with_entry(document, (*keys, "exceptions"), _values(exception), after=_places(keys))
     else:
         document = edit.with_entry_values(
             document, (*keys, "exceptions"), number, {"until": until, "reason": options.reason}
@@ -104,13 +105,12 @@ def _places(keys: edit.Keys) -> tuple[edit.Keys, ...]:
     return ((*keys, "exceptions"), *(keys[:size] for size in range(len(keys), 0, -1)))
 
 
-def _text(exception: Exemption, keys: edit.Keys) -> str:
-    values = {
+def _values(exception: Exemption) -> dict[str, str | date]:
+    version = {"version": exception.version} if exception.version is not None else {}
+    return {
         "name": exception.name,
-        "version": exception.version,
+        **version,
         "rule": exception.rule,
         "reason": exception.reason,
         "until": exception.until,
     }
-    lines = (edit.assignment(key, value) for key, value in values.items() if value is not None)
-    return "\n".join([f"[[{'.'.join((*keys, 'exceptions'))}]]", *lines])

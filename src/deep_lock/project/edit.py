@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT, Item, Key, Table
+from tomlkit.items import AoT, Array, Item, Key, Table
 
 from deep_lock.errors import LimitExceeded, ProjectInvalid, Stale, UsageError
 from deep_lock.files import Replacement, write_atomically
@@ -231,6 +231,28 @@ def write(document: Document) -> None:
             edited.write()
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}; it is as it was") from None
+
+
+def with_entry(document: Document, keys: Keys, values: Mapping[str, str | date], *, after: Sequence[Keys]) -> Document:
+    """Add an entry to an array of tables, or an inline table to an array. ``after`` as in `with_table`.
+
+    Raises ProjectInvalid where that is not possible.
+    """
+    entries: Any = document.data
+    for key in keys:
+        entries = entries.get(key) if isinstance(entries, dict) else None
+    if isinstance(entries, list):
+        with _editing(document) as tree:
+            is_inline = isinstance(_at(tree, keys), Array)
+        if is_inline:
+            return _with_array(
+                document,
+                keys,
+                lambda array: _inserted(array, _slots(array), len(entries), _written(dict(values))),
+                lambda found: found.append(dict(values)),
+            )
+    lines = (assignment(key, value) for key, value in values.items())
+    return with_table(document, "\n".join([f"[[{'.'.join(keys)}]]", *lines]), after=after)
 
 
 def with_entry_values(document: Document, keys: Keys, index: int, values: Mapping[str, str | date]) -> Document:

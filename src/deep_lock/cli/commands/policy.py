@@ -34,6 +34,7 @@ EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: a lock or a policy that cannot be read, or an ID that
 is not found.
 """
+ACCEPTING = "to accept a finding: deep-lock policy --accept ID --until DATE --reason TEXT"
 FAILING = {False: ("error",), True: ("error", "finding")}
 """Severities that end with 1, by --strict."""
 
@@ -91,8 +92,8 @@ def policy_command(session: Session, /, **values: Any) -> None:
     session.printer.data(_text(result, values["output_format"], values["lock"]))
     name, counts = values["lock"].name, findings.counts(result.findings)
     if any(finding.severity in FAILING[values["strict"]] for finding in result.findings):
-        hints = {finding.hint for finding in result.findings if finding.severity == "error"}
-        raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=hints.pop() if len(hints) == 1 else "")
+        hints = {finding.hint for finding in result.findings if finding.severity == "error" and finding.hint}
+        raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=hints.pop() if len(hints) == 1 else ACCEPTING)
     session.printer.info(f"{name} passes the policy: {counts}")
 
 
