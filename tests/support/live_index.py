@@ -27,7 +27,7 @@ from deep_lock.events import silent
 from deep_lock.index.settings import Fetcher, Response
 from deep_lock.lockfile.reader import from_text
 from deep_lock.models.lock import Lock, LockedFile
-from deep_lock.network.client import open_transport
+from deep_lock.network.client import open_client
 from deep_lock.network.public_index import public_index
 from deep_lock.network.urls import without_user_info
 from deep_lock.targets.factory import make_target
@@ -54,12 +54,13 @@ def index_url() -> str:
 def open_fetcher() -> Fetcher:
     """Return the network as the command line sets it up."""
     environ = dict(os.environ)
-    return open_transport(
+    return open_client(
         {"default": index_url()},
         environ=environ,
         netrc_file=Path(environ["NETRC"]) if environ.get("NETRC") else Path.home() / ".netrc",
         ca_file=environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"),
         insecure_hosts=frozenset(environ.get("DEEP_LOCK_ALLOW_INSECURE_HOST", "").split()),
+        client_certs={},
         reporter=silent,
     )
 

@@ -33,8 +33,9 @@ from deep_lock.models.build_system import (
 )
 from deep_lock.models.distribution import Buildable, Distribution, Installable, SourceDistribution, Wheel
 from deep_lock.models.metadata import Metadata
-from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildRequest, Candidate, Resolved
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.targets.target import Target
 
 World = Mapping[str, Mapping[str, Mapping[str, Any]]]

@@ -15,7 +15,8 @@ from deep_lock.models.changes import Finding, Severity
 from deep_lock.models.distribution import Distribution, Wheel
 from deep_lock.models.lock import LockedBuild, LockedFile, LockedPackage
 from deep_lock.models.metadata import Metadata
-from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.requirement import Requirement
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sanitize import listed, show
 from deep_lock.targets.target import Target, rank
 

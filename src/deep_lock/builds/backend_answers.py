@@ -16,8 +16,8 @@ from deep_lock.index.cache import Cache
 from deep_lock.models.build_system import HookAnswer
 from deep_lock.models.distribution import Archive, SourceDistribution, Vcs, source_of
 from deep_lock.models.metadata import Metadata, check_name, is_same_version, parse_metadata
-from deep_lock.models.requirement import parse_requirement
 from deep_lock.models.resolution import Resolved
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target, holds
 

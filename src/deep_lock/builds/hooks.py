@@ -25,7 +25,7 @@ from deep_lock.builds.virtual_environment import VirtualEnvironment
 from deep_lock.errors import DeepLockError, HookBadResult, HookFailed, HookOutputLimit, HookTimeout, LimitExceeded
 from deep_lock.models.build_system import BuildSystem, ConfigSettings
 from deep_lock.models.metadata import MAX_METADATA_BYTES
-from deep_lock.models.requirement import parse_requirement
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sanitize import show
 
 MAX_ANSWERS = 500

@@ -1,3 +1,3 @@
 """The stack of resolution problems: runtime, builds, builds of builds."""
 
-__all__ = ["closure", "model", "scopes", "version_sharing"]
+__all__ = ["closure", "model", "version_sharing"]

@@ -15,14 +15,6 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.closure.build_problem import (
-    merged,
-    needs_build,
-    needs_own_environment,
-    requirements_of,
-    versions_of,
-    within,
-)
 from deep_lock.closure.model import (
     Builds,
     Built,
@@ -39,9 +31,11 @@ from deep_lock.closure.model import (
 from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, Unsatisfiable
 from deep_lock.events import Reporter, Solving
 from deep_lock.models.build_system import Hook, HookAnswer
-from deep_lock.models.distribution import Buildable, built_from
-from deep_lock.models.resolution import Blocked, BuildRequest, Impossible, Pin, Problem, Purpose, Resolved
-from deep_lock.resolver.releases import Choices
+from deep_lock.models.distribution import Buildable, built_from, is_wheel, source_of
+from deep_lock.models.requirement import Origin, Requirement
+from deep_lock.models.resolution import Blocked, BuildRequest, Impossible, Pin, Problem, Purpose, Resolved, Selection
+from deep_lock.parsing.requirements import parse_requirement
+from deep_lock.resolver.candidates import Choices
 from deep_lock.resolver.resolver import resolve
 from deep_lock.targets.target import Target
 
@@ -85,12 +79,12 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
         walk = _TargetWalk(
             target=planned.target, plan=plan, sources=sources, reporter=reporter, used=used, others=others
         )
-        resolved = walk.run(_Frame(problem=replace(planned, preferences=merged(hints, pinned))))
-        walk.runtime = versions_of(resolved)
+        resolved = walk.run(_Frame(problem=replace(planned, preferences=_merged(hints, pinned))))
+        walk.runtime = _versions_of(resolved)
         if plan.project is not None and planned.selection.build_scope != "none":
             walk.run(walk.frame(plan.project, planned))
             walk.add_editable(plan.project, planned)
-        pinned = dict(merged(pinned, versions_of(resolved)))
+        pinned = dict(_merged(pinned, _versions_of(resolved)))
         runtime.append((planned.target, resolved))
         walks.append(walk)
     builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.needed_by(resolved)]
@@ -164,7 +158,7 @@ class _TargetWalk(Struct, kw_only=True):
             self.editable_unknown.append(self.failed[subject.key])
         elif built.answer.evidence == "assumed":
             self.editable_unknown.append(built.answer.reason)
-        if built is not None and not needs_own_environment(built.answer, wheel):
+        if built is not None and not _needs_own_environment(built.answer, wheel):
             del self.done[subject.key]
 
     def close_alone(self, subject: Subject, like: Problem) -> Built | None:
@@ -200,10 +194,9 @@ class _TargetWalk(Struct, kw_only=True):
 
     def _resolve(self, frame: _Frame) -> None:
         self.reporter(Solving(subject=str(frame.problem.purpose), target=frame.problem.target.label))
-        key = self._solved_key(frame)
-        if frame.subject is not None and key in self.solved:
-            frame.resolved = self.solved[key]
-        else:
+        key = self._solved_key(frame.problem, frame.subject) if frame.subject is not None else None
+        frame.resolved = self.solved.get(key) if key is not None else None
+        if frame.resolved is None:
             match resolve(frame.problem, self.sources, self.choices):
                 case Blocked(request=request):
                     self._learn_metadata(frame, request)
@@ -213,16 +206,15 @@ class _TargetWalk(Struct, kw_only=True):
                     return
                 case Resolved() as resolved:
                     frame.resolved = resolved
-                    if frame.subject is not None:
+                    if key is not None:
                         self.solved[key] = resolved
         selection = frame.problem.selection
-        frame.waiting = [pin for pin in reversed(frame.resolved.pins) if needs_build(pin, selection)]
+        frame.waiting = [pin for pin in reversed(frame.resolved.pins) if _needs_build(pin, selection)]
 
-    def _solved_key(self, frame: _Frame) -> tuple[object, ...]:
-        texts = tuple(sorted({str(requirement) for requirement in frame.problem.requirements}))
+    def _solved_key(self, problem: Problem, subject: Subject) -> tuple[object, ...]:
+        texts = tuple(sorted({str(requirement) for requirement in problem.requirements}))
         # pins of the previous lock must not move because another build with the same requirements is upgraded
-        hints = merged(self._hints(frame.subject, self.target)) if frame.subject is not None else ()
-        return (texts, frame.problem.excluded, hints)
+        return (texts, problem.excluded, _merged(self._hints(subject, self.target)))
 
     def _learn_metadata(self, frame: _Frame, request: BuildRequest) -> None:
         """Close the build of a release whose metadata only its backend knows, then have the backend make them."""
@@ -281,7 +273,7 @@ class _TargetWalk(Struct, kw_only=True):
         if subject is None or resolved is None:
             self.stack.pop()
             return
-        environment = resolved if frame.declared is None else within(resolved, frame.declared)
+        environment = resolved if frame.declared is None else _within(resolved, frame.declared)
         if frame.answer is None or environment != frame.answered_in:
             frame.stages += 1
             if frame.stages > MAX_STAGES:
@@ -306,7 +298,7 @@ class _TargetWalk(Struct, kw_only=True):
             declared=frame.declared or resolved,
             final=resolved,
         )
-        self.used.update(merged(self.used, versions_of(resolved)))
+        self.used.update(_merged(self.used, _versions_of(resolved)))
         self.stack.pop()
 
     def _answer(self, subject: Subject, environment: Resolved, problem: Problem) -> HookAnswer:
@@ -376,7 +368,7 @@ class _TargetWalk(Struct, kw_only=True):
 
     def _problem(self, subject: Subject, like: Problem, dynamic: tuple[str, ...]) -> Problem:
         return Problem(
-            requirements=requirements_of(subject, dynamic),
+            requirements=_requirements_of(subject, dynamic),
             target=like.target,
             purpose=Purpose(kind="build", name=subject.name, version=subject.version or ""),
             constraints=self.plan.build_constraints,
@@ -387,8 +379,8 @@ class _TargetWalk(Struct, kw_only=True):
     def _preferences(self, subject: Subject, target: Target) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
         hints = self._hints(subject, target)
         if not self.plan.share:
-            return merged(hints)
-        return merged(hints, self.plan.shared.get(target.label, {}), self.runtime, self.used)
+            return _merged(hints)
+        return _merged(hints, self.plan.shared.get(target.label, {}), self.runtime, self.used)
 
     def _hints(self, subject: Subject, target: Target) -> Preferences:
         """Return what the previous lock pinned in this environment."""
@@ -397,3 +389,63 @@ class _TargetWalk(Struct, kw_only=True):
         if own is None:  # an editable build that requires nothing else has no record of its own
             own = known.get((target.label, subject.name, "wheel"))
         return self.plan.build_moves if own is None else own
+
+
+# -- the requirements and preferred versions of a build problem
+
+
+def _needs_build(pin: Pin, selection: Selection) -> bool:
+    """Whether the target takes the release as an sdist or a source tree, which is then built."""
+    return not is_wheel(pin.distribution) and selection.build_scope != "none"
+
+
+def _requirements_of(subject: Subject, dynamic: tuple[str, ...]) -> tuple[Requirement, ...]:
+    """Return the declared requirements, those of the user, and those that the hook returned, with their origins.
+
+    Raises RequirementInvalid.
+    """
+    source = "pyproject.toml"
+    if subject.source is not None:
+        source = f"{subject.name} {subject.version or source_of(subject.source)}"
+    system = subject.facts.build_system
+    table = "build-system.requires" if system.requires_from == "pyproject" else "default build system"
+    declared = Origin(source=source, place=table)
+    hook = Origin(source=source, place=f"get_requires_for_build_{subject.hook}")
+    return (
+        *(parse_requirement(text, declared) for text in system.requires),
+        *subject.added,
+        *(parse_requirement(text, hook) for text in dynamic),
+    )
+
+
+def _needs_own_environment(editable: HookAnswer, wheel: HookAnswer) -> bool:
+    """Whether an editable installation needs an environment of its own.
+
+    An empty answer looks like that of a backend without the hook (PEP 660), and the wheel's environment has all that it
+    requires.
+    """
+    requirements = frozenset(map(parse_requirement, editable.requires or ()))
+    return bool(requirements) and requirements != frozenset(map(parse_requirement, wheel.requires or ()))
+
+
+def _merged(*layers: Preferences) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
+    """Merge preferences by project, the versions of the first layer first."""
+    merged: dict[NormalizedName, tuple[Version, ...]] = {}
+    for layer in layers:
+        for name, versions in layer.items():
+            merged[name] = tuple(dict.fromkeys((*merged.get(name, ()), *versions)))
+    return tuple(sorted(merged.items()))
+
+
+def _versions_of(resolved: Resolved) -> dict[NormalizedName, tuple[Version, ...]]:
+    """Return the pins as preferences, less direct references: no index is queried for their names."""
+    return {pin.name: (pin.version,) for pin in resolved.pins if not source_of(pin.distribution)}
+
+
+def _within(final: Resolved, declared: Resolved) -> Resolved:
+    """Return the part of a final environment that the declared requirements alone bring in: the hook is called there."""
+    names = {pin.name for pin in declared.pins}
+    return Resolved(
+        pins=tuple(pin for pin in final.pins if pin.name in names),
+        edges=tuple(edge for edge in final.edges if edge.child in names and edge in declared.edges),
+    )

@@ -20,10 +20,16 @@ from deep_lock.errors import ConfigError, LimitExceeded, RequirementInvalid
 from deep_lock.models.build_system import ConfigSettings, SettingValue
 from deep_lock.models.direct_url import Reference, checked_revision, inner_folder, parse_reference
 from deep_lock.models.policy import Policy
-from deep_lock.models.requirement import MAX_REQUIREMENT_LENGTH, Origin, Requirement
+from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import ALL, BuildScope, Prereleases, ResolutionMode
 from deep_lock.parsing.faults import Faults
-from deep_lock.parsing.requirements import described, is_list_of_strings, read_name, read_requirement_list
+from deep_lock.parsing.requirements import (
+    MAX_REQUIREMENT_LENGTH,
+    described,
+    is_list_of_strings,
+    read_name,
+    read_requirement_list,
+)
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import Lines, line_of, read_toml
 

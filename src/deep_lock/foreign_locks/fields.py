@@ -19,8 +19,8 @@ from deep_lock.errors import LockInvalid, RequirementInvalid
 from deep_lock.events import Warned
 from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.foreign_lock import ForeignFile, ForeignPin
-from deep_lock.models.requirement import Origin, parse_requirement
-from deep_lock.parsing.requirements import read_name
+from deep_lock.models.requirement import Origin
+from deep_lock.parsing.requirements import parse_requirement, read_name
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import read_toml
 

@@ -7,9 +7,9 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import DeepLockError, ProjectInvalid
-from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.faults import Faults
-from deep_lock.parsing.requirements import read_name
+from deep_lock.parsing.requirements import parse_requirement, read_name
 from deep_lock.parsing.toml import read_toml
 from deep_lock.project.dependency_groups import expand_groups
 from deep_lock.project.poetry import read_poetry

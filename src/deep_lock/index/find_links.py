@@ -11,16 +11,20 @@ from packaging.version import Version
 from deep_lock.errors import ConfigError, IndexInvalid
 from deep_lock.index import html
 from deep_lock.index.cache import Cache
-from deep_lock.index.file_entries import (
+from deep_lock.index.listing import (
     DISTRIBUTION_SUFFIXES,
     FileNames,
+    FileRecord,
     FileSkipped,
+    Group,
+    Listing,
     Notes,
     PageContent,
     build_listing,
     media_type,
+    pack_listing,
+    parse_version,
 )
-from deep_lock.index.listing import FileRecord, Group, Listing, pack_listing, parse_version
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS
 from deep_lock.index.workers import LazyFetcher, OnceMap
 from deep_lock.models.direct_url import path_of

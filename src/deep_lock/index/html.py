@@ -6,7 +6,7 @@ from html import unescape
 from urllib.parse import unquote, urljoin, urlsplit
 
 from deep_lock.errors import IndexInvalid
-from deep_lock.index.file_entries import DISTRIBUTION_SUFFIXES, Digests, FileEntry, PageContent
+from deep_lock.index.listing import DISTRIBUTION_SUFFIXES, Digests, FileEntry, PageContent
 from deep_lock.network.urls import shown_url
 from deep_lock.sanitize import show
 

@@ -12,8 +12,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.errors import IndexInvalid, NameMismatch
 from deep_lock.events import Warned
 from deep_lock.index import html
-from deep_lock.index.file_entries import FileEntry, Notes, PageContent, build_listing, media_type
-from deep_lock.index.listing import Listing
+from deep_lock.index.listing import FileEntry, Listing, Notes, PageContent, build_listing, media_type
 from deep_lock.network.urls import shown_url
 from deep_lock.sanitize import show
 

@@ -16,7 +16,8 @@ from packaging.version import InvalidVersion, Version
 from deep_lock.errors import DeepLockError, LockInvalid, UrlForbidden
 from deep_lock.models.distribution import sdist_stem
 from deep_lock.models.metadata import LICENSE_EXPRESSION
-from deep_lock.models.requirement import MAX_NAME_LENGTH, MAX_REQUIREMENT_LENGTH, parse_requirement
+from deep_lock.models.requirement import MAX_NAME_LENGTH
+from deep_lock.parsing.requirements import MAX_REQUIREMENT_LENGTH, parse_requirement
 from deep_lock.sanitize import quote, show
 
 Check = Callable[[str], str]

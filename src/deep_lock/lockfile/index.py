@@ -22,7 +22,8 @@ from deep_lock.models.lock import (
     LockedReference,
     source_text,
 )
-from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.requirement import Requirement
+from deep_lock.parsing.requirements import parse_requirement
 
 Key = tuple[str, str, str]
 """(name, version, source) of a package; "" where it has none."""

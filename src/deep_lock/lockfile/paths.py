@@ -5,14 +5,8 @@ from pathlib import Path
 
 from deep_lock.errors import ConfigError
 from deep_lock.lockfile.fields import file_path_fault
-from deep_lock.models.direct_url import is_file_url, path_of
 
 _HINT = "A lock has relative paths only. Move the folder to the drive of the lock, or serve it as an index page."
-
-
-def path_of_url(url: str) -> Path | None:
-    """Return the path of a file in a folder; None for a URL of any other scheme."""
-    return path_of(url) if is_file_url(url) else None
 
 
 def seen_from(folder: Path, path: Path) -> str:

@@ -11,7 +11,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.writer import ordered
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, LockedTree
-from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.requirement import Requirement
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.parsing.toml import value_text
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target

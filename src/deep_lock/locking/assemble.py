@@ -15,9 +15,9 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.closure.model import Built, Closure, Subject, key_of_pin
-from deep_lock.closure.scopes import RequirementScope, scopes_by_pin
-from deep_lock.lockfile.paths import path_of_url, seen_from
+from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.build_system import Evidence, KnownMetadata
+from deep_lock.models.direct_url import path_of_url
 from deep_lock.models.distribution import (
     Archive,
     Direct,
@@ -44,8 +44,10 @@ from deep_lock.models.lock import (
     LockedVcs,
     Needed,
 )
-from deep_lock.models.resolution import ALL, UNKNOWN_VERSION, Pin, Problem, Resolved, Selection
+from deep_lock.models.requirement import Requirement
+from deep_lock.models.resolution import ALL, UNKNOWN_VERSION, Pin, Problem, RequirementScope, Resolved, Selection
 from deep_lock.resolver.candidates import fitting_wheels, sdists_first, suffix_rank
+from deep_lock.resolver.dependencies import BASE, applicable, overridden
 from deep_lock.sanitize import show
 from deep_lock.targets.markers import Scope, with_scopes
 from deep_lock.targets.target import Target
@@ -318,6 +320,47 @@ def _marker(entry: _Entry, targets: tuple[Target, ...]) -> str | None:
         for scope in scopes:
             labels.setdefault(scope, set()).add(label)
     return with_scopes([(frozenset(own), scope) for scope, own in sorted(labels.items())], targets)
+
+
+# -- scopes
+
+
+_ByNode = Mapping[tuple[NormalizedName, NormalizedName], Sequence[Requirement]]
+"""Requirements by the name and extra that have them."""
+
+
+def scopes_by_pin(
+    parts: Sequence[RequirementScope], problem: Problem, resolved: Resolved
+) -> dict[NormalizedName, tuple[Scope, ...]]:
+    """Return, for each pinned name, the scopes that bring it in, in the order given."""
+    below: dict[tuple[NormalizedName, NormalizedName], list[Requirement]] = {}
+    for edge in resolved.edges:
+        if edge.parent is not None:
+            below.setdefault((edge.parent, edge.parent_extra or BASE), []).append(edge.requirement)
+    found: dict[NormalizedName, list[Scope]] = {}
+    for scope, requirements in parts:
+        own = applicable(requirements, problem.target)
+        if problem.fixed_pins is not None:  # an imported lock names every pin of each scope
+            names = {requirement.name for requirement in own}
+        else:
+            names = _names_below(overridden(own, problem), below)
+        for name in names:
+            found.setdefault(name, []).append(scope)
+    return {name: tuple(own) for name, own in found.items()}
+
+
+def _names_below(requirements: Sequence[Requirement], below: _ByNode) -> set[NormalizedName]:
+    """Return the names that requirements bring in, at any depth."""
+    waiting = list(requirements)
+    seen: set[tuple[NormalizedName, NormalizedName]] = set()
+    while waiting:
+        requirement = waiting.pop()
+        for extra in (BASE, *requirement.extras):
+            node = (requirement.name, extra)
+            if node not in seen:
+                seen.add(node)
+                waiting += below.get(node, ())
+    return {name for name, _ in seen}
 
 
 # -- build records

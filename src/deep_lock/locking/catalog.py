@@ -15,8 +15,8 @@ from deep_lock.closure.model import Builds, Built, HookElsewhere, Plan, Subject
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.workers import OnceMap
+from deep_lock.locking import imported_lock
 from deep_lock.locking.direct_sources import DirectSources
-from deep_lock.locking.imported_lock import ImportedHashes
 from deep_lock.locking.prefetch import Prefetcher
 from deep_lock.locking.previous_lock import PreviousAnswers
 from deep_lock.models.build_system import FACTS_VERSION, HookAnswer, KnownMetadata, SdistFacts
@@ -55,9 +55,9 @@ class IndexCatalog:
         hooks: HookRunner,
         plan: Plan,
         previous: PreviousAnswers,
-        hashes: ImportedHashes,
+        hashes: "imported_lock.ImportedHashes | None",
     ) -> None:
-        """``hashes`` restrict the files of releases that an imported lock pins."""
+        """``hashes`` restrict the files of releases that an imported lock pins; None without such a lock."""
         self._client = client
         self._cache = cache
         self._direct = direct
@@ -79,7 +79,8 @@ class IndexCatalog:
         return self._client.knows(name)
 
     def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
-        return self._hashes.kept(name, version, self._client.files(name, version))
+        files = self._client.files(name, version)
+        return files if self._hashes is None else self._hashes.kept(name, version, files)
 
     def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
         file = candidate.distribution

@@ -11,14 +11,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.closure.scopes import RequirementScope
 from deep_lock.errors import HashMismatch, LockInvalid, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.models.distribution import Distribution
 from deep_lock.models.foreign_lock import ForeignLock, ForeignPin, installed_pins, is_followed, selected_names
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import FixedPins, Problem
+from deep_lock.models.resolution import FixedPins, Problem, RequirementScope
 from deep_lock.project.local_trees import LocalTrees
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.fixed_pins import unsupported_reason
@@ -203,12 +202,12 @@ def _two_versions(lock: ForeignLock, target: Target, *pins: tuple[ForeignPin, fr
 
 
 class ImportedHashes:
-    """The hashes that another tool's lock has of the files of its releases. Without such a lock every file is accepted."""
+    """The hashes that another tool's lock has of the files of its releases."""
 
-    def __init__(self, lock: ForeignLock | None) -> None:
-        self._source = lock.source if lock is not None else ""
+    def __init__(self, lock: ForeignLock) -> None:
+        self._source = lock.source
         self._pins: dict[tuple[NormalizedName, Version], list[ForeignPin]] = {}
-        for pin in lock.pins if lock is not None else ():
+        for pin in lock.pins:
             if pin.version is not None and pin.url is None:
                 self._pins.setdefault((pin.name, pin.version), []).append(pin)
 

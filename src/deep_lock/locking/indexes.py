@@ -16,7 +16,8 @@ from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.download import Downloads
 from deep_lock.index.settings import Fetcher, IndexSettings, IndexSource
-from deep_lock.lockfile.paths import path_of_url, seen_from
+from deep_lock.lockfile.paths import seen_from
+from deep_lock.models.direct_url import path_of_url
 from deep_lock.models.lock import Lock
 from deep_lock.network import client, public_index
 from deep_lock.network.urls import without_user_info
@@ -192,7 +193,7 @@ def _fetcher_maker(
 
     def make_fetcher() -> Fetcher:
         # the HTTP engine costs 60 ms to import, and a run that finds everything in the cache has no use for it
-        fetcher: Fetcher = client.open_transport(
+        fetcher: Fetcher = client.open_client(
             urls,
             environ=environ,
             netrc_file=_netrc(context),

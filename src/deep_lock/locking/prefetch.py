@@ -15,8 +15,9 @@ from deep_lock.index.client import IndexClient
 from deep_lock.models.build_system import SdistFacts
 from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.models.metadata import Metadata
-from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Candidate, Problem
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.resolver.candidates import choose
 from deep_lock.resolver.dependencies import BASE, IneligibleError, applicable, dependencies
 from deep_lock.targets.target import UnevaluableMarker

@@ -8,8 +8,8 @@ from packaging.utils import canonicalize_name
 from deep_lock.closure.model import Subject
 from deep_lock.models.build_system import ConfigSettings, HookAnswer
 from deep_lock.models.lock import Lock, LockedBuild
-from deep_lock.models.requirement import parse_requirement
 from deep_lock.models.resolution import Resolved
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.targets.target import Target
 
 

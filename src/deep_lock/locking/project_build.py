@@ -16,8 +16,9 @@ from deep_lock.events import Reporter
 from deep_lock.models.build_system import BuildSystem, ConfigSettings
 from deep_lock.models.lock import Lock
 from deep_lock.models.metadata import Metadata
-from deep_lock.models.requirement import Origin, Requirement, parse_requirement
+from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import Problem
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project.local_trees import read_files
 from deep_lock.project.project import Named, Project
 from deep_lock.sdist.backends.answer import with_config_settings

@@ -13,7 +13,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.closure.scopes import RequirementScope
 from deep_lock.config.config import Config, read_config, read_config_file
 from deep_lock.config.options import InputOptions
 from deep_lock.errors import ConfigError, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
@@ -23,6 +22,7 @@ from deep_lock.lockfile import reader, rewrite
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
+from deep_lock.models.resolution import RequirementScope
 from deep_lock.parsing import setup_cfg
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import read_toml

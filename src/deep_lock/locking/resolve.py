@@ -13,11 +13,10 @@ from deep_lock.closure.model import Closure, Plan
 from deep_lock.closure.version_sharing import releases, shared_preferences
 from deep_lock.errors import HookRefused
 from deep_lock.events import Reporter, Warned
-from deep_lock.locking import project_build, warnings
+from deep_lock.locking import imported_lock, project_build, warnings
 from deep_lock.locking.assemble import AssemblyInput, builds, packages
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.direct_sources import DirectSources, previous_pins
-from deep_lock.locking.imported_lock import ImportedHashes, supported_targets
 from deep_lock.locking.indexes import open_network
 from deep_lock.locking.plan import make_plan
 from deep_lock.locking.previous_lock import previous_answers
@@ -52,7 +51,8 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             checkout=direct.checkout,
         )
         hooks = HookRunner(context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh)
-        hashes, plan = ImportedHashes(request.inputs.foreign), make_plan(request)
+        foreign, plan = request.inputs.foreign, make_plan(request)
+        hashes = None if foreign is None else imported_lock.ImportedHashes(foreign)
         catalog = IndexCatalog(
             client=network.client,
             cache=network.cache,
@@ -68,7 +68,8 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             else:
                 completed = _with_supported_targets(request, plan, catalog, reporter)
             lock = _close(completed, plan if completed is request else make_plan(completed), catalog, reporter)
-            hashes.check(lock)
+            if hashes is not None:
+                hashes.check(lock)
             return lock
 
 
@@ -77,7 +78,9 @@ def _with_supported_targets(request: LockRequest, plan: Plan, catalog: IndexCata
     foreign, settings = request.inputs.foreign, request.settings
     if foreign is None:
         return request
-    targets = supported_targets(foreign, plan.runtime, catalog, reporter, declared=settings.targets_declared)
+    targets = imported_lock.supported_targets(
+        foreign, plan.runtime, catalog, reporter, declared=settings.targets_declared
+    )
     return request if targets == settings.targets else with_targets(request, targets)
 
 

@@ -22,8 +22,9 @@ from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.models.build_system import ConfigSettings
 from deep_lock.models.lock import Lock
 from deep_lock.models.policy import Policy
-from deep_lock.models.requirement import Origin, Requirement, parse_requirement
+from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import ALL, Selection
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.targets.factory import DEFAULT_PLATFORMS, HOST, HostFacts, default_pythons, make_target
 from deep_lock.targets.target import Target
 

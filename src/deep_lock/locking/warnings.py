@@ -17,8 +17,8 @@ from deep_lock.models.distribution import SourceDistribution, Wheel, is_wheel, s
 from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.resolution import Pin, Problem, Selection
+from deep_lock.resolver import fixed_pins
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.resolver.fixed_pins import unmet_requirements
 from deep_lock.sanitize import show
 
 MAX_SHOWN = 10
@@ -242,7 +242,7 @@ def warn_of_imported(
 def _unmet(lock: ForeignLock, closure: Closure, problems: Iterable[Problem], catalog: Catalog) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], list[str]] = {}
     for problem, (target, resolved) in zip(problems, closure.runtime, strict=True):
-        for own in unmet_requirements(problem, resolved, catalog):
+        for own in fixed_pins.unmet_requirements(problem, resolved, catalog):
             if own.requirement is None:
                 message = f"has an unreadable requirement: {show(own.reason)}"
             else:

@@ -179,16 +179,16 @@ def _web(url: str) -> str:
 
 def path_of(place: str) -> Path:
     """Return the folder that a path or a file: URL names."""
-    if not is_file_url(place):
-        return Path(place)
-    parts = urlsplit(place)
+    return path_of_url(place) or Path(place)
+
+
+def path_of_url(url: str) -> Path | None:
+    """Return the path that a file: URL names; None for a URL of any other scheme, and for a path."""
+    if url[:5].lower() != "file:":
+        return None
+    parts = urlsplit(url)
     path = unquote(parts.path, errors="surrogateescape")
     if os.name == "nt":
         # file:///C:/wheels, file://server/share/wheels
         path = f"//{parts.netloc}{path}" if parts.netloc not in {"", "localhost"} else path.lstrip("/")
     return Path(path)
-
-
-def is_file_url(place: str) -> bool:
-    """Whether this is a file: URL."""
-    return place[:5].lower() == "file:"

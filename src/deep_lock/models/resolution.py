@@ -9,6 +9,7 @@ from packaging.version import Version
 
 from deep_lock.models.distribution import Buildable, Installable
 from deep_lock.models.requirement import Requirement
+from deep_lock.targets.markers import Scope
 from deep_lock.targets.target import Target
 
 ALL = ":all:"
@@ -18,6 +19,9 @@ UNKNOWN_VERSION = Version("0")
 Prereleases = Literal["if-necessary", "allow", "disallow"]
 ResolutionMode = Literal["highest", "lowest", "lowest-direct"]
 BuildScope = Literal["needed", "all", "none"]
+
+RequirementScope = tuple[Scope, tuple[Requirement, ...]]
+"""One scope of the project with its requirements."""
 
 
 class Selection(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import BinaryIO, TypeVar
 
 import httpcore
@@ -62,13 +61,11 @@ from deep_lock.network.transport import (
 )
 from deep_lock.network.urls import shown_text, shown_url, without_user_info
 
-__all__ = ["Response", "Transport", "TransportSettings", "open_transport"]
+__all__ = ["HttpClient", "Response", "TransportSettings", "open_client"]
 
 MAX_REDIRECTS = 5
 BUSY_HOST_SLOTS = 4
 """How many threads at once may send requests to a host that answered that it is busy."""
-
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 _KEPT_ACROSS_ORIGINS = frozenset({"host", "user-agent", "accept", "accept-encoding", "range", "cache-control"})
 _DESCRIPTIONS = (
@@ -84,19 +81,6 @@ _uniform = random.SystemRandom().uniform
 T = TypeVar("T")
 
 
-class _Request(Struct, frozen=True, kw_only=True):
-    """What a caller requests; ``headers`` by lower-case name."""
-
-    url: httpx.URL
-    headers: Mapping[str, str]
-    limit: int
-    deadline: float
-
-    @property
-    def where(self) -> str:
-        return shown_url(str(self.url))
-
-
 class _BusyHost(Struct, kw_only=True):
     """A host that requested a wait."""
 
@@ -109,10 +93,15 @@ class _Worker(threading.local):
 
     def __init__(self, settings: TransportSettings, clock: Callable[[], float], shared: Shared) -> None:
         self.exchange = Exchange(clock)
-        self.client = httpx.Client(transport=DeadlineTransport(settings, self.exchange, shared), trust_env=False)
+        self.client = httpx.Client(
+            transport=DeadlineTransport(settings, self.exchange, shared),
+            headers={"user-agent": "deep-lock"},
+            timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout),
+            trust_env=False,
+        )
 
 
-class Transport:
+class HttpClient:
     """Fetches over HTTP/1.1 with kept-alive connections. Threads may share it."""
 
     def __init__(
@@ -134,21 +123,19 @@ class Transport:
         self._shared = Shared(contexts=TlsContexts(settings.ca_file))
         self._worker = _Worker(settings, clock, self._shared)
         self._busy: dict[Origin, _BusyHost] = {}
-        timeout = httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout)
-        self._extensions = {"timeout": timeout.as_dict()}
 
-    def get(self, url: str, *, headers: Mapping[str, str] = _EMPTY, limit: int, deadline: float) -> Response:
+    def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int, deadline: float) -> Response:
         """Fetch something small into memory: a page, metadata, a range of a file.
 
         ``limit`` is in bytes and counts for the encoded and the decoded body; ``deadline`` is in seconds for one try.
         Raises NetworkError, AccessDenied (401, 403), IndexInvalid (a body that is not encoded as its header claims),
         LimitExceeded or UrlForbidden.
         """
-        own = {name.lower(): value for name, value in headers.items()}
+        own = httpx.Headers(headers, encoding="latin-1")  # an ETag may have any byte
         own.setdefault("accept-encoding", "identity" if "range" in own else "gzip")
-        request = _Request(url=read_url(url), headers=own, limit=limit, deadline=deadline)
-        with self._reported(request.url) as sizes:
-            response = self._with_retries(request, partial(read_whole, limit=limit))
+        start = read_url(url)
+        with self._reported(start) as sizes:
+            response = self._with_retries(start, own, deadline, partial(read_whole, limit=limit))
             sizes.append(len(response.body))
         return response
 
@@ -161,12 +148,12 @@ class Transport:
         of ``file``.
         """
         start = read_url(url)
-        own = {"accept": "*/*", "accept-encoding": "identity"}
+        own = {"accept-encoding": "identity"}
         digest = ""
         with self._reported(start) as sizes:
             for headers in (own, {**own, "cache-control": "no-cache"}):
-                request = _Request(url=start, headers=headers, limit=limit, deadline=deadline)
-                digest, size = self._with_retries(request, partial(save, limit=limit, file=file))
+                read = partial(save, limit=limit, file=file)
+                digest, size = self._with_retries(start, httpx.Headers(headers), deadline, read)
                 if sha256 is None or digest == sha256.lower():
                     sizes.append(size)
                     return digest, size
@@ -192,22 +179,25 @@ class Transport:
         finally:
             self._reporter(Fetched(name=what, size=sum(sizes)))
 
-    def _with_retries(self, request: _Request, read: Callable[[httpx.Response], T]) -> T:
+    def _with_retries(
+        self, url: httpx.URL, headers: httpx.Headers, deadline: float, read: Callable[[httpx.Response], T]
+    ) -> T:
         """Try until there is a response or the budget is used up."""
+        name = shown_url(str(url))
         budget = RetryBudget(tries=self._settings.tries, jitter=self._jitter)
-        origin = origin_of(request.url)
+        origin = origin_of(url)
         while True:
             if self._closing.is_set():
-                raise NetworkError(f"{request.where}: not fetched, since this run is stopping")
+                raise NetworkError(f"{name}: not fetched, since this run is stopping")
             try:
                 with self._host_slot(origin):
-                    return self._try_once(request, read)
+                    return self._try_once(url, headers, deadline, read)
             except _IdleConnectionEndedError:
                 continue
             except TryFailedError as failure:
                 wait = budget.wait_after_failure(failure.retry_after)
                 if wait is None:
-                    raise _out_of_budget(request, budget, failure) from None
+                    raise _out_of_budget(name, budget, failure) from None
                 if failure.retry_after is not None:
                     self._busy.setdefault(origin, _BusyHost()).open_at = self._clock() + wait
             self._sleep(wait)
@@ -225,29 +215,25 @@ class Transport:
                 self._sleep(wait)
             yield
 
-    def _try_once(self, request: _Request, read: Callable[[httpx.Response], T]) -> T:
-        exchange = self._worker.exchange
-        exchange.begin(self._clock() + request.deadline)
+    def _try_once(
+        self, url: httpx.URL, headers: httpx.Headers, deadline: float, read: Callable[[httpx.Response], T]
+    ) -> T:
+        extensions = {"deadline": self._clock() + deadline}
+        request = self._worker.client.build_request("GET", url, headers=headers, extensions=extensions)
         try:
             return self._follow_redirects(request, read)
         except TooSlowError:
             cause = f"fewer than {SLOWEST_BYTES} bytes in {SLOWEST_SECONDS:.0f} seconds"
             raise TryFailedError(cause) from None
         except (DeadlineExceeded, *FAULTS) as fault:
+            name, exchange = shown_url(str(url)), self._worker.exchange
             if exchange.is_overdue:
-                message = f"{request.where}: no whole response within {request.deadline:.0f} seconds"
-                raise NetworkError(message) from None
-            raise _translate(fault, request.where, is_idle_end=exchange.is_unanswered) from None
+                raise NetworkError(f"{name}: no whole response within {deadline:.0f} seconds") from None
+            raise _translate(fault, name, is_idle_end=exchange.is_unanswered) from None
 
-    def _follow_redirects(self, request: _Request, read: Callable[[httpx.Response], T]) -> T:
-        """Send the request and those that its redirects lead to (RFC 9110, 15.4)."""
-        url = request.url
-        headers = [
-            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-            for name, value in request.headers.items()
-        ]
-        headers.append((b"user-agent", self._settings.user_agent.encode("ascii", "replace")))
-        to_send = httpx.Request("GET", url, headers=headers, extensions=self._extensions)
+    def _follow_redirects(self, to_send: httpx.Request, read: Callable[[httpx.Response], T]) -> T:
+        """Send a request and those that its redirects lead to (RFC 9110, 15.4)."""
+        url = start = to_send.url
         auth = auth_for(self._settings.logins, url)
         scope = scope_of_url(url)
         for redirects in range(MAX_REDIRECTS + 1):
@@ -261,14 +247,15 @@ class Transport:
                 drain(response)
             to_send = response.next_request
             to_send.url = target
-            to_send.headers["host"] = target.netloc.decode("ascii")
             if origin_of(target) != origin_of(url):
                 for name in set(to_send.headers) - _KEPT_ACROSS_ORIGINS:
                     del to_send.headers[name]
             # httpx keeps the Authorization header for requests to the same origin.
             url, auth = target, None
-            self._worker.exchange.redirected_from = scope if self._is_direct(url) else None
-        raise NetworkError(f"{request.where}: more than {MAX_REDIRECTS} redirects, the last to {shown_url(str(url))}")
+            to_send.extensions["redirected_from"] = scope if self._is_direct(url) else None
+        raise NetworkError(
+            f"{shown_url(str(start))}: more than {MAX_REDIRECTS} redirects, the last to {shown_url(str(url))}"
+        )
 
     def _is_direct(self, url: httpx.URL) -> bool:
         return proxy_for(self._settings.proxies, url) is None
@@ -317,9 +304,9 @@ def _translate(fault: Exception, where: str, *, is_idle_end: bool) -> Exception:
     return TryFailedError(f"{description}: {detail}")
 
 
-def _out_of_budget(request: _Request, budget: RetryBudget, failure: TryFailedError) -> NetworkError:
+def _out_of_budget(name: str, budget: RetryBudget, failure: TryFailedError) -> NetworkError:
     tries = budget.failed + budget.server_waits
-    message = f"{request.where}: {failure.cause} (tried {tries} {'time' if tries == 1 else 'times'})"
+    message = f"{name}: {failure.cause} (tried {tries} {'time' if tries == 1 else 'times'})"
     if failure.retry_after is None:
         return NetworkError(message)
     return NetworkError(
@@ -327,17 +314,17 @@ def _out_of_budget(request: _Request, budget: RetryBudget, failure: TryFailedErr
     )
 
 
-def open_transport(
+def open_client(
     indexes: Mapping[str, str],
     *,
     environ: Mapping[str, str],
     netrc_file: Path | None,
     ca_file: str | None,
     insecure_hosts: frozenset[str],
-    client_certs: Mapping[str, str] = _EMPTY,
+    client_certs: Mapping[str, str],
     keyring: bool = False,
     reporter: Reporter,
-) -> Transport:
+) -> HttpClient:
     """Return a transport with the logins of the indexes (name to URL, which may contain user-info).
 
     ``client_certs`` are PEM files by index name. ``keyring`` is whether the program of that name may supply passwords.
@@ -353,4 +340,4 @@ def open_transport(
         },
         logins=read_logins(indexes, environ=environ, netrc_file=netrc_file, keyring=keyring),
     )
-    return Transport(settings, reporter)
+    return HttpClient(settings, reporter)

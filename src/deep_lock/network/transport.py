@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import httpcore
@@ -51,7 +52,6 @@ class TransportSettings(Struct, frozen=True, kw_only=True):
     """PEM files with certificate and private key, by the origin that they are shown to."""
     proxies: Proxies = Proxies()
     logins: tuple[Login, ...] = ()
-    user_agent: str = "deep-lock"
 
 
 class DeadlineExceeded(Exception):
@@ -62,21 +62,10 @@ class TooSlowError(Exception):
     """Fewer than SLOWEST_BYTES came within SLOWEST_SECONDS."""
 
 
-class Addresses:
-    """The addresses of the hosts that were looked up, in the order in which the system prefers them."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, int], tuple[str, ...]] = {}
-        self._lock = threading.Lock()
-
-    def of(self, host: str, port: int) -> tuple[str, ...]:
-        """Return the addresses of a host. A failed look-up is not stored. Raises OSError, UnicodeError."""
-        with self._lock:
-            known = self._known.get((host, port))
-            if known is None:
-                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                known = self._known[host, port] = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-            return known
+def look_up(host: str, port: int) -> tuple[str, ...]:
+    """Return the addresses of a host, in the order in which the system prefers them. Raises OSError, UnicodeError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Streams:
@@ -114,7 +103,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     """What the transports of all threads share."""
 
     contexts: TlsContexts
-    addresses: Addresses = field(default_factory=Addresses)
+    addresses: Callable[[str, int], tuple[str, ...]] = field(default_factory=lambda: lru_cache(look_up))
+    """`look_up`, once for each host; a failure is not stored."""
     streams: Streams = field(default_factory=Streams)
 
 
@@ -123,21 +113,22 @@ class Exchange:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._until = 0.0
-        self.redirected_from: AddressScope | None = None
-        """For the target of a redirect: the scope of the first address. The target's own address is still to be checked."""
+        self.begin(0.0)
+
+    def begin(self, until: float, redirected_from: AddressScope | None = None) -> None:
+        """Begin a request, which ends at the moment ``until``.
+
+        ``redirected_from`` is for the target of a redirect whose own address is still to be checked: the scope of the
+        first address.
+        """
+        self._until = until
+        self.redirected_from = redirected_from
         self.connected = False
-        """Whether this try opened a connection; else it used an idle one."""
+        """Whether this request opened a connection; else it used an idle one."""
         self.start()
 
-    def begin(self, until: float) -> None:
-        """Begin a try, which ends at the moment ``until``."""
-        self._until = until
-        self.redirected_from = None
-        self.connected = False
-
     def start(self) -> None:
-        """Start a request of the try: what comes in counts from here."""
+        """Let what comes in count from here."""
         self._window_start: float | None = None
         self._window_bytes = 0
         self._head: bytes | None = b""
@@ -200,10 +191,9 @@ class Exchange:
 class DeadlineBackend(httpcore.SyncBackend):
     """Opens the connections of one thread."""
 
-    def __init__(self, exchange: Exchange, addresses: Addresses, streams: Streams) -> None:
+    def __init__(self, exchange: Exchange, shared: Shared) -> None:
         self._exchange = exchange
-        self._addresses = addresses
-        self._streams = streams
+        self._shared = shared
 
     def connect_tcp(
         self,
@@ -217,7 +207,7 @@ class DeadlineBackend(httpcore.SyncBackend):
         exchange = self._exchange
         exchange.connected = True
         try:
-            *others, last = self._addresses.of(host, port)
+            *others, last = self._shared.addresses(host, port)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(str(error)) from None
         stream = None
@@ -227,8 +217,8 @@ class DeadlineBackend(httpcore.SyncBackend):
                 break
         if stream is None:
             stream = super().connect_tcp(last, port, exchange.left(timeout), local_address, socket_options)
-        self._streams.add(stream)
-        wrapped = DeadlineStream(stream, exchange, self._streams)
+        self._shared.streams.add(stream)
+        wrapped = DeadlineStream(stream, exchange, self._shared.streams)
         if exchange.redirected_from is not None and not may_redirect(exchange.redirected_from, scope_of_peer(stream)):
             wrapped.close()
             raise UrlForbidden(f"{host}: a redirect to a name whose address does not belong to the public internet")
@@ -291,18 +281,21 @@ def scope_of_peer(stream: httpcore.NetworkStream) -> AddressScope:
 
 
 class DeadlineTransport(httpx.BaseTransport):
-    """Sends the requests of one thread. Raises the errors of httpcore; `FAULTS` lists them."""
+    """Sends the requests of one thread. Raises the errors of httpcore; `FAULTS` lists them.
+
+    Extensions of a request: "deadline", a moment of the clock, and "redirected_from", as `Exchange.begin` takes them.
+    """
 
     def __init__(self, settings: TransportSettings, exchange: Exchange, shared: Shared) -> None:
         self._settings = settings
         self._exchange = exchange
         self._contexts = shared.contexts
-        self._backend = DeadlineBackend(exchange, shared.addresses, shared.streams)
+        self._backend = DeadlineBackend(exchange, shared)
         self._pools: dict[tuple[httpx.Proxy | None, ssl.SSLContext | None], httpcore.ConnectionPool] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read the head of its response. Cookies are dropped. Raises ConfigError for a bad ``ca_file``."""
-        self._exchange.start()
+        self._exchange.begin(request.extensions["deadline"], request.extensions.get("redirected_from"))
         url = request.url
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         response = self._pool(url).handle_request(

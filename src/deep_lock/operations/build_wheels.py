@@ -30,7 +30,8 @@ from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan,
 from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.lock import LockedFile
 from deep_lock.models.metadata import Metadata, check_name, is_same_version, parse_metadata
-from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.requirement import Requirement
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.resolver.dependencies import BASE, IneligibleError, dependencies
 from deep_lock.sanitize import show
 from deep_lock.targets.platforms import parse_platform

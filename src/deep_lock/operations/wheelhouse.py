@@ -36,7 +36,6 @@ from deep_lock.locking.indexes import open_downloads
 from deep_lock.locking.read_inputs import read_project_config, require_lock
 from deep_lock.locking.settings import hook_policy
 from deep_lock.models.lock import Lock, LockedFile
-from deep_lock.models.requirement import parse_requirement
 from deep_lock.operations.build_wheels import Site, build_wheels, digests, missing
 from deep_lock.operations.fetch import (
     FetchOutcome,
@@ -46,6 +45,7 @@ from deep_lock.operations.fetch import (
     wanted_file,
     warn_of_other_files,
 )
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.targets.factory import read_host, runs_on
 from deep_lock.targets.target import Target
 

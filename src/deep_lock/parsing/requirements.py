@@ -1,26 +1,102 @@
-"""Requirements and names out of TOML files: every fault is collected, every requirement knows its line."""
+"""Requirements (dependency specifiers, PEP 508) and names, out of texts and out of TOML values.
 
+`parse_requirement` reads one text. The functions for TOML values collect every fault, and give each requirement its line.
+"""
+
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as ParsedRequirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded, RequirementInvalid
 from deep_lock.models.direct_url import parse_reference
-from deep_lock.models.requirement import MAX_NAME_LENGTH, Origin, Requirement, parse_requirement
+from deep_lock.models.requirement import MAX_NAME_LENGTH, Origin, Requirement
 from deep_lock.parsing.faults import Faults
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import Lines, line_of
 
 T = TypeVar("T")
 
+MAX_REQUIREMENT_LENGTH = 4096
+"""Of the name, extras and specifier or URL, without the marker. In characters, as all limits here."""
+MAX_MARKER_LENGTH = 128 * 1024
+MAX_MARKER_DEPTH = 50
 MAX_REQUIREMENTS = 2000
+"""In one list."""
 DIRECT_SOURCE_HINT = (
     "A direct reference (a URL, a path, version control) may be in the dependencies of the project, its extras and "
     "groups, and in [tool.deep-lock.sources]; here only a name with versions is allowed."
 )
+# Python refuses to read larger numbers, and packaging reads those of a specifier only when it is used.
+_HUGE_NUMBER = re.compile("[0-9]{1000}")
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for character in text:
+        if character == "(":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character == ")":
+            depth -= 1
+    return deepest
+
+
+def _check_size(text: str) -> None:
+    """Refuse a text with which packaging would fail, now or when the requirement is used."""
+    front, _, marker = text.partition(";")
+    if len(front) > MAX_REQUIREMENT_LENGTH:
+        raise LimitExceeded(f"a requirement of {len(front)} characters; at most {MAX_REQUIREMENT_LENGTH} are taken")
+    if len(marker) > MAX_MARKER_LENGTH:
+        raise LimitExceeded(f"a marker of {len(marker)} characters; at most {MAX_MARKER_LENGTH} are taken")
+    if _HUGE_NUMBER.search(text):
+        raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: a number of 1000 digits or more")
+    if text.count("(") > MAX_MARKER_DEPTH and _depth(text) > MAX_MARKER_DEPTH:
+        # packaging's parser is recursive: its limit would depend on the depth of the caller
+        raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: nested too deeply")
+
+
+def _parse(text: str) -> Requirement:
+    _check_size(text)
+    try:
+        parsed = ParsedRequirement(text)
+    except (InvalidRequirement, ValueError, RecursionError) as error:
+        # RecursionError: the parser's caller may be deep already
+        reason = str(error).split("\n", 1)[0]
+        raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: {reason[:200]}") from None
+    if len(parsed.name) > MAX_NAME_LENGTH:
+        raise LimitExceeded(f"a project name of {len(parsed.name)} characters; at most {MAX_NAME_LENGTH} are taken")
+    return Requirement(
+        name=canonicalize_name(parsed.name),
+        extras=frozenset(map(canonicalize_name, parsed.extras)),
+        specifier=parsed.specifier,
+        marker=parsed.marker,
+        url=parsed.url,
+    )
+
+
+_parse_once = lru_cache(maxsize=65536)(_parse)
+
+
+def parse_requirement(text: str, origin: Origin | None = None) -> Requirement:
+    """Parse one requirement text.
+
+    Raises RequirementInvalid or LimitExceeded, with the origin.
+    """
+    try:
+        # long texts are rare, and must not fill the cache
+        requirement = _parse_once(text) if len(text) <= MAX_REQUIREMENT_LENGTH else _parse(text)
+    except (RequirementInvalid, LimitExceeded) as error:
+        if origin is None:
+            raise
+        raise type(error)(f"{origin}: {error.message}", hint=error.hint) from None
+    return requirement if origin is None else replace(requirement, origin=origin)
 
 
 def read_requirement(text: str, origin: Origin, *, direct: bool = False) -> Requirement:

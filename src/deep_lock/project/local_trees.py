@@ -21,7 +21,8 @@ from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.lock import LockedTree
 from deep_lock.models.metadata import Metadata
-from deep_lock.models.requirement import Origin, Requirement, parse_requirement
+from deep_lock.models.requirement import Origin, Requirement
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project import requirements_txt
 from deep_lock.sdist import project_tree, pyproject, source_tree
 

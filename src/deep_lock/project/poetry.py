@@ -16,9 +16,10 @@ from packaging.utils import NormalizedName
 from deep_lock.config.config import read_reference
 from deep_lock.errors import ConfigError, RequirementInvalid, UserError
 from deep_lock.events import Warned
-from deep_lock.models.requirement import MAX_REQUIREMENT_LENGTH, Origin, Requirement
+from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing.faults import Faults
 from deep_lock.parsing.requirements import (
+    MAX_REQUIREMENT_LENGTH,
     check_count,
     described,
     is_list_of_strings,

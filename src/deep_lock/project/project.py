@@ -13,9 +13,9 @@ from packaging.utils import NormalizedName
 from deep_lock.errors import LimitExceeded
 from deep_lock.events import Warned
 from deep_lock.models.build_system import BuildSystem
-from deep_lock.models.requirement import Origin, Requirement, parse_requirement
+from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing.build_system import DEFAULT_BUILD_SYSTEM
-from deep_lock.parsing.requirements import check_count
+from deep_lock.parsing.requirements import check_count, parse_requirement
 
 Named = tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]
 """Lists of requirements under names: extras, dependency groups."""

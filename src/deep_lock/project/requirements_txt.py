@@ -15,9 +15,9 @@ from packaging.utils import NormalizedName
 from deep_lock.errors import HashWeak, LimitExceeded, RequirementInvalid, RequirementsInvalid
 from deep_lock.events import Warned
 from deep_lock.models.direct_url import Reference, parse_reference
-from deep_lock.models.requirement import MAX_REQUIREMENT_LENGTH, Origin, Requirement
+from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import ALL
-from deep_lock.parsing.requirements import DIRECT_SOURCE_HINT, read_name, read_requirement
+from deep_lock.parsing.requirements import DIRECT_SOURCE_HINT, MAX_REQUIREMENT_LENGTH, read_name, read_requirement
 from deep_lock.parsing.text import Opener, deceiving, notes_on_characters, readable, shown
 from deep_lock.project.requirements_lexer import LineInvalid, Option, logical_lines, split_options
 

@@ -2,6 +2,6 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["candidates", "catalog", "dependencies", "fixed_pins", "releases", "resolver"]
+__all__ = ["candidates", "catalog", "dependencies", "fixed_pins", "resolver"]
 
 load_at_first_use(__name__, "explain", "fixed_pins", "search")

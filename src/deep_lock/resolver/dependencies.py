@@ -9,8 +9,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.errors import DeepLockError
 from deep_lock.models.distribution import Directory
 from deep_lock.models.metadata import Metadata
-from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Candidate, Problem
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.targets.target import Target, UnevaluableMarker, holds
 
 _EXTRA = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")

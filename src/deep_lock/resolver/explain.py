@@ -11,9 +11,8 @@ from packaging.version import Version
 
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Impossible, Problem
-from deep_lock.resolver.candidates import refusals
-from deep_lock.resolver.provider import Information, Provider
-from deep_lock.resolver.releases import cycle_reason
+from deep_lock.resolver.candidates import cycle_reason, refusals
+from deep_lock.resolver.search import Information, Provider
 from deep_lock.sanitize import show
 
 MAX_VERSIONS = 5

@@ -13,11 +13,17 @@ from packaging.utils import NormalizedName
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Candidate, Edge, FixedPins, Impossible, Problem, Resolved
-from deep_lock.resolver.candidates import refusals
+from deep_lock.resolver.candidates import (
+    BuildRequired,
+    Releases,
+    cycle_reason,
+    metadata_of,
+    refusals,
+    resolved,
+    satisfies,
+)
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies
-from deep_lock.resolver.releases import BuildRequired, Releases, cycle_reason, metadata_of
-from deep_lock.resolver.walk import resolved, satisfies
 
 
 class UnmetRequirement(Struct, frozen=True, kw_only=True):

@@ -3,17 +3,19 @@
 Invariant: a resolution depends on its arguments alone. It stops and returns what it lacks (`Blocked`); it never builds.
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import Unsatisfiable
-from deep_lock.models.resolution import Blocked, Candidate, Impossible, Outcome, Problem, Resolved
-from deep_lock.resolver import fixed_pins, search
+from deep_lock.models.metadata import Metadata
+from deep_lock.models.requirement import Requirement
+from deep_lock.models.resolution import Blocked, Candidate, Edge, Impossible, Outcome, Problem, Resolved
+from deep_lock.resolver import explain, fixed_pins, search
+from deep_lock.resolver.candidates import BuildRequired, Choices, Releases, metadata_of, resolved, satisfies
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.resolver.dependencies import roots
-from deep_lock.resolver.releases import BuildRequired, Choices, Releases
-from deep_lock.resolver.walk import walk
+from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden, roots
 
 
 def resolve(problem: Problem, catalog: Catalog, choices: Choices | None = None) -> Outcome:
@@ -39,13 +41,13 @@ def _resolve(problem: Problem, catalog: Catalog, choices: Choices | None) -> Res
         return Impossible(explanation=text)
     releases = Releases(problem, catalog, choices)
     catalog.prefetch(requirements)
-    answer = walk(problem, catalog, _preferred(releases), releases.best)
+    answer = _walk(problem, catalog, _preferred(releases), releases.best)
     if answer is not None:
         return answer
     found = search.search(requirements, releases)
-    if isinstance(found, Impossible):
-        return found
-    answer = walk(problem, catalog, found)
+    if isinstance(found, search.Conflict):
+        return explain.explain(found.causes, found.provider)
+    answer = _walk(problem, catalog, found)
     if answer is None:
         raise Unsatisfiable(
             f"the resolver's answer for the {problem.purpose} on {problem.target.label} is not complete"
@@ -60,3 +62,48 @@ def _preferred(releases: Releases) -> Mapping[NormalizedName, Candidate]:
         limits = [constraint.specifier for constraint in releases.constraints.get(name, ())]
         chosen.update((name, candidate) for candidate in releases.fitting(name, versions[:1], limits, yanked_ok=True))
     return chosen
+
+
+def _walk(
+    problem: Problem,
+    catalog: Catalog,
+    chosen: Mapping[NormalizedName, Candidate],
+    choose: Callable[[Requirement], Candidate | None] = lambda _: None,
+) -> Resolved | None:
+    """Follow every requirement from the problem's own; None where a pin is missing or does not satisfy one.
+
+    It gives the edges of what the search found. It also checks whether known pins (of an earlier target, of the previous
+    lock) already solve a problem, so that most targets need no search.
+
+    ``choose`` picks a pin for a name that ``chosen`` lacks, by the first requirement on it. Where it picks the best and
+    the walk succeeds, no other answer has a better pin for any of those names: no search is needed.
+    Cost: linear in the edges. Pins that no requirement leads to are left out. Raises BuildRequired.
+    """
+    pins = dict(chosen)
+    extras: dict[NormalizedName, set[NormalizedName]] = {}
+    edges: list[Edge] = []
+    metadata: dict[NormalizedName, Metadata] = {}
+    queue: deque[tuple[NormalizedName | None, NormalizedName, tuple[Requirement, ...]]] = deque(
+        [(None, BASE, roots(problem))]
+    )
+    while queue:
+        parent, parent_extra, requirements = queue.popleft()
+        for requirement in requirements:
+            name = requirement.name
+            candidate = pins.get(name) or choose(requirement)
+            if candidate is None or not satisfies(candidate, requirement):
+                return None
+            pins[name] = candidate
+            edges.append(Edge(parent=parent, parent_extra=parent_extra or None, child=name, requirement=requirement))
+            seen = extras.setdefault(name, set())
+            for extra in sorted({BASE, *requirement.extras} - seen):
+                seen.add(extra)
+                if name not in metadata:
+                    metadata[name] = metadata_of(candidate, problem, catalog)
+                try:
+                    required = candidate_dependencies(candidate, metadata[name], problem.target, extra)
+                except IneligibleError:
+                    return None
+                catalog.prefetch(required)
+                queue.append((name, extra, overridden(required, problem)))
+    return resolved(pins, extras, edges)

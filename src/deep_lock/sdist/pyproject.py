@@ -11,9 +11,10 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.errors import LimitExceeded, PyprojectInvalid, RequirementInvalid, UrlForbidden
 from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.metadata import Metadata
-from deep_lock.models.requirement import Requirement, parse_requirement
+from deep_lock.models.requirement import Requirement
 from deep_lock.parsing import build_system
 from deep_lock.parsing.faults import Faults
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.parsing.toml import parse_toml
 
 _HINT = "the release cannot be built as it is: take another version, or a wheel of it (no-binary, build-scope)"

@@ -33,7 +33,7 @@ from deep_lock.index.pages import fresh_seconds
 from deep_lock.index.settings import Fetcher, IndexSettings, IndexSource
 from deep_lock.index.wheel_metadata import sidecar_url
 from deep_lock.models.distribution import SourceDistribution, Wheel
-from deep_lock.network.client import Transport, TransportSettings
+from deep_lock.network.client import HttpClient, TransportSettings
 from tests.support.index_server import File, IndexServer, make_sdist, make_wheel, metadata_text
 
 NOW = 1_700_000_000.0
@@ -59,7 +59,7 @@ class Desk:
 
     def _fetcher(self) -> Fetcher:
         self.fetchers += 1
-        return Transport(TransportSettings(), self.events.append, sleep=lambda _: None)
+        return HttpClient(TransportSettings(), self.events.append, sleep=lambda _: None)
 
     def codes(self) -> list[str]:
         return [event.code for event in self.events if isinstance(event, Warned)]

@@ -16,7 +16,7 @@ from deep_lock.index.client import IndexClient
 from deep_lock.index.settings import Fetcher, IndexSettings, IndexSource
 from deep_lock.models.direct_url import path_of
 from deep_lock.models.distribution import SourceDistribution, Wheel
-from deep_lock.network.client import Transport, TransportSettings
+from deep_lock.network.client import HttpClient, TransportSettings
 from tests.support.index_server import IndexServer, make_sdist, make_wheel
 
 Clients = Callable[..., IndexClient]
@@ -55,7 +55,7 @@ def client_of(tmp_path: Path) -> Iterator[Clients]:
 
 
 def transport(events: list[Event]) -> Fetcher:
-    return Transport(TransportSettings(), events.append, sleep=lambda _: None)
+    return HttpClient(TransportSettings(), events.append, sleep=lambda _: None)
 
 
 def test_a_folder_is_an_index_of_all_its_files(client_of: Clients, links: Path) -> None:

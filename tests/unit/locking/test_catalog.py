@@ -7,7 +7,6 @@ import pytest
 
 from deep_lock.closure.model import HookElsewhere, Plan, Subject
 from deep_lock.locking.catalog import IndexCatalog
-from deep_lock.locking.imported_lock import ImportedHashes
 from deep_lock.models.build_system import BuildSystem, HookAnswer, KnownMetadata, SdistFacts
 from deep_lock.models.distribution import Directory
 from deep_lock.models.metadata import Metadata
@@ -64,7 +63,7 @@ def catalog(
         hooks=cast("Any", SimpleNamespace(machine=machine, requires=lambda *_: hook, metadata=lambda *_: metadata)),
         plan=Plan(runtime=(problem,), **plan),
         previous=cast("Any", SimpleNamespace(answer=lambda *_: previous)),
-        hashes=ImportedHashes(None),
+        hashes=None,
     )
 
 

@@ -25,7 +25,7 @@ from deep_lock.errors import (
 )
 from deep_lock.events import Event, Fetched, Fetching
 from deep_lock.network.auth import read_logins
-from deep_lock.network.client import Response, Transport, TransportSettings
+from deep_lock.network.client import HttpClient, Response, TransportSettings
 from deep_lock.network.proxies import proxies_from
 from tests.support.fault_server import FaultServer, Reply, headless, redirect, reply
 
@@ -39,7 +39,7 @@ class World:
     """A server, and a transport whose waits are noted and take no time."""
 
     server: FaultServer
-    transport: Transport
+    transport: HttpClient
     waits: list[float] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ def world_of(server: FaultServer, settings: TransportSettings) -> World:
         waits.append(seconds)
         now[0] += seconds
 
-    transport = Transport(settings, events.append, clock=lambda: now[0], sleep=sleep, jitter=lambda low, _: low)
+    transport = HttpClient(settings, events.append, clock=lambda: now[0], sleep=sleep, jitter=lambda low, _: low)
     return World(server, transport, waits, events)
 
 
@@ -125,6 +125,13 @@ def test_404_is_an_answer(world: World) -> None:
 def test_304_where_a_condition_was_sent(world: World) -> None:
     url = world.server.script("/page", Reply(raw=b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\n\r\n'))
     assert world.get(url, If_None_Match='"1"').status == 304
+
+
+def test_a_condition_may_have_any_byte(world: World) -> None:
+    url = world.server.script("/page", Reply(raw='HTTP/1.1 304 Not Modified\r\nETag: "\xe9"\r\n\r\n'.encode("latin-1")))
+    answer = world.get(url, If_None_Match='"\xe9"')
+    assert answer.headers["etag"] == '"\xe9"'
+    assert world.server.requests[0].headers["if-none-match"] == '"\xe9"'
 
 
 def test_206_where_a_range_was_asked_for(world: World) -> None:
@@ -254,7 +261,7 @@ def test_a_fault_that_passes(world: World, script: Reply) -> None:
 
 def test_a_server_that_drips_meets_the_deadline() -> None:
     with FaultServer() as server:
-        transport = Transport(TransportSettings(), lambda _: None)
+        transport = HttpClient(TransportSettings(), lambda _: None)
         url = server.script("/page", Reply(raw=reply(PAGE).raw, after="drip"))
         with pytest.raises(NetworkError, match="no whole response within"):
             transport.get(url, limit=LIMIT, deadline=0.3)
@@ -269,7 +276,7 @@ def test_slow_servers_by_a_clock_that_runs(deadline: float, words: str, tries: i
     now = iter(range(0, 1_000_000, 40))
     with FaultServer() as server:
         settings = TransportSettings(tries=2)
-        transport = Transport(settings, lambda _: None, clock=lambda: float(next(now)), sleep=lambda _: None)
+        transport = HttpClient(settings, lambda _: None, clock=lambda: float(next(now)), sleep=lambda _: None)
         url = server.script("/page", Reply(raw=reply(PAGE).raw, after="drip"))
         with pytest.raises(NetworkError, match=words):
             transport.get(url, limit=LIMIT, deadline=deadline)
@@ -302,6 +309,14 @@ def test_a_connection_that_ends_at_the_next_request_costs_no_try(world: World) -
         assert world.get(url).body == PAGE
     assert [asked.connection for asked in world.server.requests] == [1, 1, 2]
     assert world.waits == []
+
+
+def test_an_idle_connection_behind_a_redirect_that_ended_costs_no_try(world: World) -> None:
+    with FaultServer() as away:
+        end = away.script("/page", reply(PAGE), Reply(raw=b"", after="close"), reply(PAGE))
+        assert world.get(end).body == PAGE
+        assert world.get(world.server.script("/start", redirect(end))).body == PAGE
+        assert world.waits == []
 
 
 def test_bytes_behind_an_answer_are_not_the_next_answer(world: World) -> None:
@@ -354,7 +369,7 @@ def test_a_busy_host_is_spared_by_others_too() -> None:
                 log.append("other came")
             now[0] += seconds
 
-        transport = Transport(TransportSettings(), lambda _: None, clock=lambda: now[0], sleep=sleep)
+        transport = HttpClient(TransportSettings(), lambda _: None, clock=lambda: now[0], sleep=sleep)
         assert transport.get(busy, limit=LIMIT, deadline=20.0).body == PAGE
         transport.close()
         assert log == ["wait 7", "wait 7", "other came"]
@@ -582,7 +597,7 @@ def test_certificates(settings: TransportSettings, *, works: bool) -> None:
 def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "bad.pem").write_text("not a certificate", encoding="ascii")
     for path in (tmp_path / "bad.pem", tmp_path / "none.pem"):
-        transport = Transport(TransportSettings(ca_file=str(path)), lambda _: None)
+        transport = HttpClient(TransportSettings(ca_file=str(path)), lambda _: None)
         with pytest.raises(ConfigError, match="no certificates"):
             transport.get("https://127.0.0.1:1/", limit=1, deadline=1.0)
         transport.close()

@@ -10,14 +10,15 @@ import pytest
 
 from deep_lock.errors import UrlForbidden
 from deep_lock.network.addresses import AddressScope
+from deep_lock.network.tls import TlsContexts
 from deep_lock.network.transport import (
     SLOWEST_BYTES,
     SLOWEST_SECONDS,
-    Addresses,
     DeadlineBackend,
     DeadlineExceeded,
     DeadlineStream,
     Exchange,
+    Shared,
     Streams,
     TooSlowError,
     scope_of_peer,
@@ -57,6 +58,10 @@ def reads(stream: DeadlineStream, clock: Clock, *, until: Callable[[], bool]) ->
     raise AssertionError(clock.now)
 
 
+def shared(streams: Streams | None = None) -> Shared:
+    return Shared(contexts=TlsContexts(None), streams=streams or Streams())
+
+
 def test_single_bytes_do_not_go_past_the_deadline() -> None:
     clock = Clock()
     exchange = Exchange(clock)
@@ -81,7 +86,6 @@ def test_too_slow_for_too_long() -> None:
     clock = Clock()
     exchange = Exchange(clock)
     exchange.begin(clock.now + 900)
-    exchange.start()
     stream = DeadlineStream(Pipe(clock, 1.0, bytes(900)), exchange, Streams())
     with pytest.raises(TooSlowError):
         reads(stream, clock, until=lambda: False)
@@ -92,7 +96,6 @@ def test_just_fast_enough() -> None:
     clock = Clock()
     exchange = Exchange(clock)
     exchange.begin(clock.now + 900)
-    exchange.start()
     stream = DeadlineStream(Pipe(clock, 1.0, bytes(SLOWEST_BYTES // 30)), exchange, Streams())
     reads(stream, clock, until=lambda: clock.now > 900)
 
@@ -102,23 +105,18 @@ def test_a_connection_is_not_opened_after_the_deadline() -> None:
     exchange = Exchange(clock)
     exchange.begin(clock.now)
     with pytest.raises(DeadlineExceeded):
-        DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp("127.0.0.1", 1, timeout=10)
+        DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", 1, timeout=10)
 
 
 def test_a_redirect_to_a_name_with_a_private_address() -> None:
     clock = Clock()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         exchange = Exchange(clock)
-        exchange.begin(clock.now + 10)
-        exchange.redirected_from = AddressScope.PUBLIC
+        exchange.begin(clock.now + 10, redirected_from=AddressScope.PUBLIC)
         with pytest.raises(UrlForbidden, match="public internet"):
-            DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp(
-                "127.0.0.1", listener.getsockname()[1], timeout=10
-            )
-        exchange.redirected_from = AddressScope.LOOPBACK
-        DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp(
-            "127.0.0.1", listener.getsockname()[1], timeout=10
-        ).close()
+            DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
+        exchange.begin(clock.now + 10, redirected_from=AddressScope.LOOPBACK)
+        DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10).close()
 
 
 def test_a_connection_that_nobody_holds_is_open_until_all_are_closed() -> None:
@@ -127,7 +125,7 @@ def test_a_connection_that_nobody_holds_is_open_until_all_are_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         exchange = Exchange(clock)
         exchange.begin(clock.now + 10)
-        DeadlineBackend(exchange, Addresses(), streams).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
+        DeadlineBackend(exchange, shared(streams)).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
         with listener.accept()[0] as peer:
             peer.settimeout(0)
             with pytest.raises(BlockingIOError):
@@ -142,9 +140,7 @@ def test_a_connection_that_comes_too_late_for_its_handshake_is_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         exchange = Exchange(clock)
         exchange.begin(clock.now + 10)
-        stream = DeadlineBackend(exchange, Addresses(), Streams()).connect_tcp(
-            "127.0.0.1", listener.getsockname()[1], timeout=10
-        )
+        stream = DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
         clock.now += 10
         with listener.accept()[0] as peer:
             with pytest.raises(DeadlineExceeded):
@@ -169,7 +165,6 @@ def test_a_connection_that_comes_too_late_for_its_handshake_is_closed() -> None:
 )
 def test_surplus(chunks: list[bytes], length: int | None, *, surplus: bool) -> None:
     exchange = Exchange(Clock())
-    exchange.start()
     for chunk in chunks:
         exchange.note(chunk)
     assert exchange.has_surplus(length) is surplus

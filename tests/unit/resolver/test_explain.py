@@ -6,8 +6,9 @@ import pytest
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from deep_lock.models.requirement import Origin, parse_requirement
+from deep_lock.models.requirement import Origin
 from deep_lock.models.resolution import Impossible, Problem, Purpose, Resolved, Selection
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.resolver.resolver import resolve
 from tests.support.worlds import WorldSources, target, wishes
 

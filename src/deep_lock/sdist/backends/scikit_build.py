@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.models.build_system import HookAnswer
-from deep_lock.models.requirement import parse_requirement
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, UnprovenError, proven
 from deep_lock.sdist.pyproject import nested_table, parse_requirements
 from deep_lock.targets.target import Target

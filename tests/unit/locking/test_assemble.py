@@ -4,8 +4,8 @@ from typing import Any
 
 from deep_lock.closure.closure import close
 from deep_lock.closure.model import Plan
-from deep_lock.closure.scopes import scopes_by_pin
 from deep_lock.events import silent
+from deep_lock.locking.assemble import scopes_by_pin
 from deep_lock.models.resolution import Problem
 from deep_lock.targets.markers import BASE, Scope
 from tests.support.worlds import WorldSources, target, wishes

@@ -7,13 +7,11 @@ from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
 
 from deep_lock.errors import DeepLockError, LimitExceeded, RequirementInvalid
-from deep_lock.models.requirement import (
+from deep_lock.models.requirement import MAX_NAME_LENGTH, Origin, Requirement
+from deep_lock.parsing.requirements import (
     MAX_MARKER_DEPTH,
     MAX_MARKER_LENGTH,
-    MAX_NAME_LENGTH,
     MAX_REQUIREMENT_LENGTH,
-    Origin,
-    Requirement,
     parse_requirement,
 )
 
