@@ -5,7 +5,7 @@ import re
 from packaging.specifiers import Specifier
 from packaging.version import Version
 
-from deep_lock.models.requirement import parse_requirement
+from deep_lock.parsing.requirements import parse_requirement
 
 _CLAUSE = re.compile(r"(?P<operator>~=|===?|<=?)(?P<space>[ \t]*)(?P<version>[^\s,;()]+)")
 """The clauses that exclude newer versions. ``!=`` excludes versions on purpose: it stays."""

@@ -9,8 +9,8 @@ from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import DeepLockError, ProjectInvalid, RequirementInvalid, UsageError
-from deep_lock.models.requirement import Origin, Requirement, parse_requirement
-from deep_lock.parsing.requirements import described, read_name, read_requirement
+from deep_lock.models.requirement import Origin, Requirement
+from deep_lock.parsing.requirements import described, parse_requirement, read_name, read_requirement
 from deep_lock.project import edit
 from deep_lock.sanitize import listed, show, without_login
 
