@@ -128,6 +128,10 @@ class PyprojectInvalid(SafetyError):
     """The pyproject.toml of a source distribution breaks PEP 517 or 518."""
 
 
+class ReleaseRefused(SafetyError):
+    """No set of versions satisfies the requirements without a release whose contents are refused."""
+
+
 class LimitExceeded(SafetyError):
     """Input larger, deeper or longer than a limit of deep-lock."""
 

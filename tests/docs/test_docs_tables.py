@@ -104,6 +104,8 @@ def _imported() -> set[str]:
                     found.add(module)
                 case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(value=str(module))]):
                     found.add(module)
+                case ast.Call(func=ast.Name(id="find_spec"), args=[ast.Constant(value=str(module))]):
+                    found.add(module)  # read, not imported
     return {name.partition(".")[0] for name in found} - {deep_lock.__name__}
 
 

@@ -15,7 +15,17 @@ from tests.support.fault_world import ALPHA, FILES, GAMMA, JSON, SOURCE, TARGET,
 FENCED = (str(Path(__file__).parents[1] / "support" / "fault_late_imports.py"),)
 
 LIBRARIES = {"packaging", "msgspec", "click", "httpcore", "h11", "filelock", "platformdirs", "resolvelib", "certifi"}
-LIBRARIES |= {"distlib", "rich", "httpx", "truststore", "anyio", "idna", "socksio", "sitecustomize_of_a_stranger"}
+LIBRARIES |= {
+    "distlib",
+    "rich",
+    "tomli",
+    "httpx",
+    "truststore",
+    "anyio",
+    "idna",
+    "socksio",
+    "sitecustomize_of_a_stranger",
+}
 
 # `python -m` puts the current folder on the path and then imports these for itself (3.11 to 3.13), before any line of
 # ours runs; the same goes for a folder `deep_lock`. Only -I or -P (PYTHONSAFEPATH) guards against them.

@@ -18,6 +18,8 @@ A release is a table; all keys are optional:
 ``weak``             the index promises no sha256
 ``comment``          a text in the description of wheels: other bytes that mean the same
 ``metadata``         raw core metadata in place of the made one
+``encoding``         of the texts in ``tree``; default "utf-8"
+``cut``              how many bytes the end of the sdist lacks
 """
 
 import base64
@@ -62,6 +64,8 @@ KEYS = frozenset(
         "weak",
         "comment",
         "metadata",
+        "encoding",
+        "cut",
     }
 )
 
@@ -183,10 +187,11 @@ def _sdist(name: str, version: str, release: Release) -> tuple[str, bytes]:
     pyproject = _pyproject(release)
     if pyproject is not None:
         tree["pyproject.toml"] = pyproject.encode()
-    tree |= {path: text.encode() for path, text in release.get("tree", {}).items()}
+    tree |= {path: text.encode(release.get("encoding", "utf-8")) for path, text in release.get("tree", {}).items()}
     top = release.get("folder", stem)
     members = {path[1:] if path.startswith("/") else f"{top}/{path}": content for path, content in tree.items()}
-    return filename, pack(filename, dict(sorted(members.items(), key=lambda item: item[0].startswith(f"{top}/"))))
+    content = pack(filename, dict(sorted(members.items(), key=lambda item: item[0].startswith(f"{top}/"))))
+    return filename, content[: len(content) - release.get("cut", 0)]
 
 
 def pack(filename: str, members: Mapping[str, bytes]) -> bytes:

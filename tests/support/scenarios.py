@@ -43,6 +43,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli
 from packaging.pylock import Package, Pylock
 from packaging.tags import Tag
 
@@ -216,7 +217,7 @@ class Bench:
             text = git(self.folder / repository, "show", f"{commit}:{path}")
         else:
             text = (self.folder / place / path).read_text(encoding="utf-8")
-        table = tomllib.loads(text)
+        table = tomli.loads(text)
         # what only the backend tells is repeated under [tool.truth]
         project: Mapping[str, Any] = {**table["project"], **table.get("tool", {}).get("truth", {})}
         return project
@@ -240,7 +241,7 @@ class Bench:
         release = self._release(filename)
         text = release.get("tree", {}).get("pyproject.toml")
         if text is not None:
-            requires = tomllib.loads(text).get("build-system", {}).get("requires", LEGACY_REQUIRES)
+            requires = tomli.loads(text).get("build-system", {}).get("requires", LEGACY_REQUIRES)
             assert isinstance(requires, list | tuple)
             return requires
         return list(release.get("build", LEGACY_REQUIRES))

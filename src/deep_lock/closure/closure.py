@@ -28,7 +28,7 @@ from deep_lock.closure.model import (
     built_key,
     key_of_pin,
 )
-from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, Unsatisfiable
+from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, ReleaseRefused, Unsatisfiable
 from deep_lock.events import Reporter, Solving
 from deep_lock.models.build_system import Hook, HookAnswer
 from deep_lock.models.distribution import Buildable, built_from, is_wheel, source_of
@@ -59,14 +59,14 @@ class _Frame(Struct, kw_only=True):
     stages: int = 0
     cycle: str = ""
     """The first cycle below this frame: the message, should no other version break it."""
-    failure: str = ""
-    """Why the first pin of this frame could not be built: the message, should no other version do."""
+    failure: Unsatisfiable | ReleaseRefused | None = None
+    """Why the first pin of this frame could not be built: the error, should no other version do."""
 
 
 def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     """Resolve every target's runtime closure and every build environment below it, to full depth.
 
-    Raises Unsatisfiable, BuildCycle, LimitExceeded, and what the sources raise.
+    Raises Unsatisfiable, ReleaseRefused, BuildCycle, LimitExceeded, and what the sources raise.
     """
     runtime: list[tuple[Target, Resolved]] = []
     walks: list[_TargetWalk] = []
@@ -167,7 +167,7 @@ class _TargetWalk(Struct, kw_only=True):
         if key not in self.done and key not in self.failed:
             try:
                 self.run(self.frame(subject, replace(like, target=self.target)))
-            except ActionNeeded as error:
+            except (ActionNeeded, ReleaseRefused) as error:
                 self.failed[key] = error.message
         return self.done.get(key)
 
@@ -327,7 +327,7 @@ class _TargetWalk(Struct, kw_only=True):
             self._drop_conditional(frame, subject, frame.answer)
             return
         chain = self._chain("") if len(self.stack) > 1 else ""
-        message = frame.failure or impossible.explanation + (f"\n  needed by: {chain}" if chain else "")
+        failure = frame.failure or _failure(impossible, chain)
         if (
             subject is not None
             and subject.source is not None
@@ -337,7 +337,7 @@ class _TargetWalk(Struct, kw_only=True):
             self.stack.pop()
             above = self.stack[-1]
             above.cycle = above.cycle or frame.cycle
-            above.failure = above.failure or message
+            above.failure = above.failure or failure
             self._exclude(above, subject.name, frame.version)
             return
         if frame.cycle:
@@ -345,7 +345,7 @@ class _TargetWalk(Struct, kw_only=True):
                 f"a build cycle that no other version breaks, on {frame.problem.target.label}:\n  {frame.cycle}",
                 hint="allow a wheel for one of them (--only-binary NAME), or pin a version that is built otherwise",
             )
-        raise Unsatisfiable(message)
+        raise failure
 
     def _drop_conditional(self, frame: _Frame, subject: Subject, answer: HookAnswer) -> None:
         """Drop requirements that no release meets, and that the backend has only on a machine without some tool.
@@ -389,6 +389,14 @@ class _TargetWalk(Struct, kw_only=True):
         if own is None:  # an editable build that requires nothing else has no record of its own
             own = known.get((target.label, subject.name, "wheel"))
         return self.plan.build_moves if own is None else own
+
+
+def _failure(impossible: Impossible, chain: str) -> Unsatisfiable | ReleaseRefused:
+    message = impossible.explanation + (f"\n  needed by: {chain}" if chain else "")
+    if not impossible.is_unsafe:
+        return Unsatisfiable(message)
+    hint = "require a version that can be used, or a wheel if only the sdist is refused (no-binary, build-scope)"
+    return ReleaseRefused(message, hint=hint)
 
 
 # -- the requirements and preferred versions of a build problem

@@ -21,8 +21,8 @@ from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.foreign_lock import ForeignFile, ForeignPin
 from deep_lock.models.requirement import Origin
 from deep_lock.parsing.requirements import parse_requirement, read_name
-from deep_lock.parsing.text import shown
-from deep_lock.parsing.toml import read_toml
+from deep_lock.parsing.text import readable, shown
+from deep_lock.parsing.toml import parse_toml
 
 MAX_LOCK = 16 * 1024 * 1024
 """Characters. The largest lock seen in use has three million."""
@@ -220,8 +220,8 @@ class Position(Struct, frozen=True):
 
 def read_toml_lock(text: str, source: str) -> tuple[dict[str, Any], Position]:
     """Parse a lock, and return it with the position of the whole. Raises LockInvalid or LimitExceeded."""
-    document, _ = read_toml(text, source, LockInvalid, limit=MAX_LOCK)
-    return document, Position(source=source)
+    text = readable(text, source, LockInvalid, MAX_LOCK)
+    return parse_toml(text, source, LockInvalid, limit=MAX_LOCK), Position(source=source)
 
 
 _EXPECTED = re.compile(r"Expected `(?P<types>[^`]*)`(?:, got `(?P<got>[^`]*)`| of length <= (?P<limit>[0-9]+))")

@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from deep_lock.builds.backend_answers import HookRunner
 from deep_lock.closure.model import Builds, Built, HookElsewhere, Plan, Subject
+from deep_lock.errors import MetadataInvalid
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.workers import OnceMap
@@ -33,6 +34,7 @@ from deep_lock.models.distribution import (
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import UNKNOWN_VERSION, BuildRequest, Candidate, Resolved
+from deep_lock.resolver.candidates import CONTENT_FAULTS
 from deep_lock.sdist import facts as facts_module
 from deep_lock.sdist.backends import answer as backend
 from deep_lock.targets.target import Target
@@ -68,6 +70,10 @@ class IndexCatalog:
         self._facts: OnceMap[str, SdistFacts] = OnceMap()
         self._learned: dict[_SourceKey, KnownMetadata] = {}
         """Metadata that a backend returned, or that are assumed in its place."""
+        self._bad_answers: dict[_SourceKey, MetadataInvalid] = {}
+        """Metadata of another project or version that a backend returned."""
+        self.refused: dict[tuple[NormalizedName, Version], str] = {}
+        """Why the contents of a release are refused, for each one whose metadata were required."""
         self._prefetcher = Prefetcher(client, self._sdist_facts, plan.runtime[0])
 
     # -- the resolver's Catalog
@@ -83,9 +89,18 @@ class IndexCatalog:
         return files if self._hashes is None else self._hashes.kept(name, version, files)
 
     def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
+        try:
+            return self._metadata(candidate, target)
+        except CONTENT_FAULTS as fault:
+            self.refused[candidate.name, candidate.version] = fault.message
+            raise
+
+    def _metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
         file = candidate.distribution
         if isinstance(file, Wheel):
             return self._client.wheel_metadata(file)
+        if _key(file) in self._bad_answers:
+            raise self._bad_answers[_key(file)]
         known = self.known_metadata(file)
         if known is not None:
             return known.metadata
@@ -138,7 +153,13 @@ class IndexCatalog:
 
     def learn_metadata(self, request: BuildRequest, built: Built | None, builds: Builds) -> None:
         source = request.source
-        metadata = None if built is None else self._hooks.metadata(built, builds)
+        try:
+            metadata = None if built is None else self._hooks.metadata(built, builds)
+        except MetadataInvalid as fault:
+            if not isinstance(source, SourceDistribution):
+                raise  # a direct reference: there is no other version
+            self._bad_answers[_key(source)] = fault
+            return
         if metadata is None:
             self._assume(source, request.version)
             return

@@ -98,6 +98,7 @@ def warn(
     """
     for code, subject, message in chain(
         _evidence(closure),
+        _refused(closure, sources),
         _yanked(closure),
         _metadata(closure, sources),
         _status(closure, sources),
@@ -137,6 +138,16 @@ def _evidence(closure: Closure) -> Iterator[_Warning]:
     for reason in closure.editable_unknown:
         message = f"its build as an editable installation is not locked: {reason}"
         yield "editable-not-locked", "the project", message
+
+
+def _refused(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:
+    """Another version is locked in place of one whose contents are refused."""
+    pins = {(pin.name, pin.version) for pin in _pins(closure)}
+    names = {name for name, _ in pins}
+    for name, version in sorted(sources.refused):
+        if name in names:
+            use = "it is not used on every target" if (name, version) in pins else "it is not used"
+            yield "release-refused", f"{name} {version}", f"{use}: {show(sources.refused[name, version], 500)}"
 
 
 def _yanked(closure: Closure) -> Iterator[_Warning]:

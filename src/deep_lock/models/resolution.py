@@ -139,6 +139,8 @@ class Impossible(Struct, frozen=True, kw_only=True):
     """No answer. ``explanation`` names the requirements that conflict, in plain sentences."""
 
     explanation: str
+    is_unsafe: bool = False
+    """Whether a release that could be an answer is refused because of its contents."""
 
 
 Outcome = Resolved | Blocked | Impossible

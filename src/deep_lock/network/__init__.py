@@ -4,5 +4,4 @@ from deep_lock.lazy import load_at_first_use
 
 __all__ = ["client", "git", "public_index", "urls"]
 
-load_at_first_use(__name__, "client", "git")
-load_at_first_use(__name__, "public_index", in_load_all=False)
+load_at_first_use(__name__, "client", "git", "public_index")

@@ -208,8 +208,9 @@ def described(value: Any) -> str:
         case dict():
             return "a table"
         case list():
-            strange = next((described(item) for item in value if not isinstance(item, str)), None)
-            return "a list" if strange is None else f"a list with {strange} in it"
+            strange = next((item for item in value if not isinstance(item, str)), "")
+            inner = "a list" if isinstance(strange, list) else described(strange)
+            return f"a list with {inner} in it" if strange != "" else "a list"
         case _:
             return "a date or time"
 

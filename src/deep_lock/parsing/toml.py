@@ -1,16 +1,16 @@
 """TOML: read within limits, with the lines on which its strings and keys are, and values written as text.
 
-tomllib is quadratic in the parts of a dotted key (6 s for 20,000 parts), recurses on nested arrays and lets ValueError
-through on huge numbers. Every TOML text that deep-lock reads passes `parse_toml`.
+Every TOML text that deep-lock reads passes `parse_toml`. tomli is quadratic in the parts of a dotted key and lets ValueError
+through on huge numbers; both are caught here. It ends at 400 nested arrays and inline tables by itself.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import Any, Literal
 
-from msgspec import Struct
+import tomli
+from msgspec import Struct, field
 
 from deep_lock.errors import LockInvalid
 from deep_lock.parsing.text import ErrorOf, readable
@@ -34,7 +34,6 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_HEADER = re.compile(r"\[\[?([^\[\]\n]*+)\]")
 # Strings and comments are matched too, so that a chain is found only where a key can be. Each alternative is possessive,
 # for an unfinished piece too: linear in any text.
 _CHAIN = re.compile(
@@ -51,7 +50,7 @@ _CHAIN = re.compile(
 
 
 def parse_toml(text: str, source: str, error: ErrorOf, *, limit: int = MAX_TOML) -> dict[str, Any]:
-    """Parse TOML 1.0 of at most ``limit`` characters; ``source`` names the file in messages.
+    """Parse TOML 1.1 of at most ``limit`` characters; ``source`` names the file in messages.
 
     Raises ``error``, with the line where it is known, or LimitExceeded.
     """
@@ -59,10 +58,10 @@ def parse_toml(text: str, source: str, error: ErrorOf, *, limit: int = MAX_TOML)
     if any(line.count(".") > MAX_KEY_DOTS for line in text.split("\n")):
         _refuse_long_keys(text, source, error)
     try:
-        return tomllib.loads(text)
+        return tomli.loads(text)
     except RecursionError:
         raise error(f"{source}: is nested too deeply") from None
-    except tomllib.TOMLDecodeError as fault:
+    except tomli.TOMLDecodeError as fault:
         raise error(f"{source}: is not valid TOML: {show(str(fault))}") from None
     except (ValueError, OverflowError, MemoryError):
         # what int() and datetime() raise
@@ -106,29 +105,76 @@ def line_of(spots: Spots, text: str, place: str) -> int | None:
     return next((found[header] for header in headers if header in found), None)
 
 
+class _Position(Struct):
+    """What is open where a token begins. The text is valid TOML."""
+
+    header: str = ""
+    brackets: list[tuple[str, str]] = field(default_factory=list)
+    """Each open array and inline table: its bracket and the dotted key of its table."""
+    reads: Literal["header", "key", "value"] = "key"
+    key: list[str] = field(default_factory=list)
+    """The parts of the header or key that is read, or of the last key."""
+
+    @property
+    def table(self) -> str:
+        """The dotted key of the table in which a key or a string is."""
+        if self.reads == "header":
+            return ""
+        return self.brackets[-1][1] if self.brackets else self.header
+
+    def ends_key(self, character: str) -> bool:
+        """Whether the character ends the key or header that is read."""
+        return (character == "=" and self.reads == "key") or (character == "]" and self.reads == "header")
+
+    def move(self, character: str) -> None:
+        """Move on by a newline, or by a character that is no part of a string, comment or bare word."""
+        match character:
+            case "\n" if not self.brackets:
+                self.reads, self.key = "key", []
+            case "[" if self.reads != "value" and not self.brackets:
+                self.reads = "header"
+            case "]" if self.reads == "header":
+                self.header, self.reads = ".".join(self.key), "value"
+            case "=":
+                self.reads = "value"
+            case "[" | "{":
+                self.brackets.append((character, _dotted(self.table, self.key)))
+                self.reads, self.key = "value" if character == "[" else "key", []
+            case "]" | "}" if self.brackets:
+                self.brackets.pop()
+                self.reads, self.key = "value", []
+            case "," if self.brackets and self.brackets[-1][0] == "{":
+                self.reads, self.key = "key", []
+
+
 def _find_lines(text: str) -> Lines:
     strings: dict[str, dict[str, int | None]] = {}
     keys: dict[str, dict[str, int | None]] = {}
-    header, line, first = "", 1, True
+    line, at = 1, _Position()
     for token in _TOKEN.finditer(text):
         kind = token.lastgroup
-        if kind == "newline":
-            line, first = line + 1, True
-            continue
-        if kind == "other" and first and token[0] == "[" and (opened := _HEADER.match(text, token.start())):
-            parts = [part.strip(" \t\"'") for part in opened[1].split(".")]
-            header = ".".join(parts)
-            _note(keys, parts[-1], ".".join(parts[:-1]), line)
-        elif kind in {"basic", "literal", "bare"}:
-            if first:
-                _note(keys, token[kind], header, line)
-            if kind != "bare":
-                # also at the begin of a line, as in an array
-                _note(strings, token[kind], header, line)
-        if kind is not None and kind != "comment":
-            first = False
-        line += token[0].count("\n") if kind == "long" else 0
+        if kind in {"other", "newline"}:
+            if at.ends_key(token[0]):
+                _note_key(keys, at, line)
+            at.move(token[0])
+        elif kind in {"basic", "literal", "bare"} and at.reads != "value":
+            at.key.append(token[kind])
+        elif kind in {"basic", "literal"}:
+            _note(strings, token[kind], at.table, line)
+        line += token[0].count("\n")
     return Lines(strings=strings, keys=keys)
+
+
+def _dotted(table: str, key: list[str]) -> str:
+    return ".".join([table, *key] if table else key)
+
+
+def _note_key(keys: dict[str, dict[str, int | None]], at: _Position, line: int) -> None:
+    """Note a key. A table that only dotted keys name has the line of the first one."""
+    *tables, last = at.key
+    for size, table in enumerate(tables if at.reads == "key" else ()):
+        keys.setdefault(table, {}).setdefault(_dotted(at.table, tables[:size]), line)
+    _note(keys, last, _dotted(at.table, tables), line)
 
 
 def _note(spots: dict[str, dict[str, int | None]], text: str, header: str, line: int) -> None:

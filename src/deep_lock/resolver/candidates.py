@@ -12,6 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.errors import ArchiveError, LimitExceeded, MetadataInvalid, PyprojectInvalid
 from deep_lock.models.direct_url import parse_reference
 from deep_lock.models.distribution import (
     SDIST_SUFFIXES,
@@ -36,7 +37,7 @@ from deep_lock.models.resolution import (
     Selection,
 )
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.resolver.dependencies import BASE, applicable
+from deep_lock.resolver.dependencies import BASE, IneligibleError, applicable
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target, python_fits, rank
 
@@ -202,6 +203,10 @@ def refusals(
 # -- releases of one problem
 
 
+CONTENT_FAULTS = (ArchiveError, LimitExceeded, MetadataInvalid, PyprojectInvalid)
+"""Faults of the contents of one release: another release is taken. A digest that differs is none of them."""
+
+
 class BuildRequired(Exception):
     """Carries a build request out of a resolution: `resolve` returns it as Blocked."""
 
@@ -216,6 +221,14 @@ def metadata_of(candidate: Candidate, problem: Problem, catalog: Catalog) -> Met
     if isinstance(found, BuildRequest):
         raise BuildRequired(found)
     return found
+
+
+def usable_metadata(candidate: Candidate, problem: Problem, catalog: Catalog) -> Metadata:
+    """As `metadata_of`. Raises IneligibleError where the contents of the release are refused."""
+    try:
+        return metadata_of(candidate, problem, catalog)
+    except CONTENT_FAULTS as fault:
+        raise IneligibleError(" ".join(fault.message.split()), is_unsafe=True) from None
 
 
 def cycle_reason(name: NormalizedName, version: Version) -> str:

@@ -37,7 +37,8 @@ class Catalog(Protocol):
     def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
         """Return the candidate's core metadata, or the request for a build where only its backend has it.
 
-        Called for a candidate that is about to be pinned. Raises IndexFault or SafetyError.
+        Called for a candidate that is about to be pinned. Raises IndexFault or SafetyError; one of `candidates.CONTENT_FAULTS`
+        refuses the candidate only.
         """
 
     def direct(self, requirement: Requirement, target: Target, *, needs_version: bool) -> Candidate | BuildRequest:

@@ -22,6 +22,11 @@ BASE = canonicalize_name("")
 class IneligibleError(Exception):
     """The release cannot be used on the target, and why: the resolver takes another one."""
 
+    def __init__(self, reason: str, *, is_unsafe: bool = False) -> None:
+        """``is_unsafe``: the contents of the release are refused, on every target."""
+        super().__init__(reason)
+        self.is_unsafe = is_unsafe
+
 
 def roots(problem: Problem) -> tuple[Requirement, ...]:
     """Return the problem's own requirements on its target."""

@@ -12,11 +12,13 @@ from packaging.version import Version
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Impossible, Problem
 from deep_lock.resolver.candidates import cycle_reason, refusals
-from deep_lock.resolver.search import Information, Provider
+from deep_lock.resolver.search import Information, Provider, ResolverCandidate
 from deep_lock.sanitize import show
 
 MAX_VERSIONS = 5
 MAX_FILES = 6
+MAX_REASON = 500
+"""Characters: the reason may name a file, and the place of a fault in it."""
 
 
 def explain(information: Collection[Information], provider: Provider) -> Impossible:
@@ -28,10 +30,11 @@ def explain(information: Collection[Information], provider: Provider) -> Impossi
         release = f"{parent.candidate.name} {parent.candidate.version}" if parent is not None else ""
         if own.reason:
             unusable.add((release, own.reason))
+            unusable |= _unsafe_releases(parent, provider)
         else:
             causes = conflicting.setdefault(own.requirement.name, {})
             causes.setdefault((str(own.requirement), release), own.requirement)
-    lines = [f"{release} cannot be used: {show(reason)}" for release, reason in sorted(unusable)]
+    lines = [f"{release} cannot be used: {show(reason, MAX_REASON)}" for release, reason in sorted(unusable)]
     for name in sorted(conflicting):
         causes = conflicting[name]
         for (text, release), requirement in sorted(causes.items(), key=lambda item: item[0]):
@@ -45,7 +48,32 @@ def explain(information: Collection[Information], provider: Provider) -> Impossi
             _direct_reasons(urls, requirements, provider) if urls else _release_reasons(name, requirements, provider)
         )
     head = f"no set of versions fits the {problem.purpose} on {problem.target.label}:"
-    return Impossible(explanation="\n".join([head, *(f"  {line}" for line in lines)]))
+    return Impossible(
+        explanation="\n".join([head, *(f"  {line}" for line in lines)]),
+        is_unsafe=_is_unsafe(information, frozenset(conflicting), provider),
+    )
+
+
+def _unsafe_releases(parent: ResolverCandidate | None, provider: Provider) -> set[tuple[str, str]]:
+    """Return the other versions of a package that are refused because of their contents, newest first, with the reason."""
+    name = parent.candidate.name if parent is not None else None
+    found = [
+        (version, str(error))
+        for (own, version), error in provider.ineligible.items()
+        if own == name and error.is_unsafe
+    ]
+    return {(f"{name} {version}", reason) for version, reason in sorted(found, reverse=True)[:MAX_VERSIONS]}
+
+
+def _is_unsafe(
+    information: Collection[Information], conflicting: frozenset[NormalizedName], provider: Provider
+) -> bool:
+    """Whether a release that takes part in the conflict is refused because of its contents."""
+    causes = {(parent.candidate.name, parent.candidate.version) for own, parent in information if parent and own.reason}
+    return any(
+        error.is_unsafe and (release in causes or release[0] in conflicting)
+        for release, error in provider.ineligible.items()
+    )
 
 
 def _origin(requirement: Requirement, problem: Problem) -> str:
@@ -103,6 +131,6 @@ def _version_reasons(name: NormalizedName, version: Version, provider: Provider)
     if len(refused) > MAX_FILES:
         yield f"... and {len(refused) - MAX_FILES} more files of {name} {version}"
     if reason := provider.ineligible.get((name, version)):
-        yield f"{name} {version} cannot be used: {show(reason)}"
+        yield f"{name} {version} cannot be used: {show(str(reason), MAX_REASON)}"
     if version.is_prerelease and problem.selection.prereleases == "disallow":
         yield f"{name} {version} is a pre-release, and pre-releases are not allowed"

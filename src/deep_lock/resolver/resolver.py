@@ -13,7 +13,7 @@ from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Blocked, Candidate, Edge, Impossible, Outcome, Problem, Resolved
 from deep_lock.resolver import explain, fixed_pins, search
-from deep_lock.resolver.candidates import BuildRequired, Choices, Releases, metadata_of, resolved, satisfies
+from deep_lock.resolver.candidates import BuildRequired, Choices, Releases, resolved, satisfies, usable_metadata
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden, roots
 
@@ -98,9 +98,9 @@ def _walk(
             seen = extras.setdefault(name, set())
             for extra in sorted({BASE, *requirement.extras} - seen):
                 seen.add(extra)
-                if name not in metadata:
-                    metadata[name] = metadata_of(candidate, problem, catalog)
                 try:
+                    if name not in metadata:
+                        metadata[name] = usable_metadata(candidate, problem, catalog)
                     required = candidate_dependencies(candidate, metadata[name], problem.target, extra)
                 except IneligibleError:
                     return None

@@ -24,7 +24,7 @@ from deep_lock.models.distribution import source_of
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Candidate
-from deep_lock.resolver.candidates import Releases, is_exact, matches_url, metadata_of
+from deep_lock.resolver.candidates import Releases, is_exact, matches_url, usable_metadata
 from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden
 
 MAX_ROUNDS = 50_000
@@ -78,7 +78,7 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         """In a thorough search: the conflict from which resolvelib is backtracking now."""
         self.conflicting: set[NormalizedName] = set()
         """In a thorough search: the names of all conflicts so far."""
-        self.ineligible: dict[tuple[NormalizedName, Version], str] = {}
+        self.ineligible: dict[tuple[NormalizedName, Version], IneligibleError] = {}
         self._dependencies: dict[
             tuple[NormalizedName, Version, str, frozenset[NormalizedName]], tuple[ResolverRequirement, ...]
         ] = {}
@@ -193,11 +193,11 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
     # -- dependencies
 
     def _read_dependencies(self, own: Candidate, extras: frozenset[NormalizedName]) -> tuple[ResolverRequirement, ...]:
-        metadata = metadata_of(own, self.problem, self.catalog)
         try:
+            metadata = usable_metadata(own, self.problem, self.catalog)
             required = self._requirements(own, metadata, extras)
         except IneligibleError as error:
-            self.ineligible[own.name, own.version] = str(error)
+            self.ineligible[own.name, own.version] = error
             return (ResolverRequirement(requirement=Requirement(name=INELIGIBLE), reason=str(error)),)
         self.catalog.prefetch(required)
         return tuple(

@@ -35,8 +35,7 @@ _RUST_TOOLS = frozenset({"maturin", "setuptools-rust"})
 def read_sdist(file: BinaryIO, *, filename: str, name: NormalizedName, version: Version) -> SdistFacts:
     """Read the facts of an sdist, a seekable binary file whose hash was checked before.
 
-    Raises ArchiveError, LimitExceeded, PyprojectInvalid, UrlForbidden, MetadataInvalid (another version) or
-    NameMismatch (another project).
+    Raises ArchiveError, LimitExceeded, PyprojectInvalid, MetadataInvalid (another version) or NameMismatch (another project).
     """
     members = read_members(file, filename)
     release = f"{name} {version} ({filename})"

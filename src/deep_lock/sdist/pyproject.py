@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.errors import LimitExceeded, PyprojectInvalid, RequirementInvalid, UrlForbidden
+from deep_lock.errors import LimitExceeded, PyprojectInvalid, RequirementInvalid
 from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
@@ -21,7 +21,7 @@ _HINT = "the release cannot be built as it is: take another version, or a wheel 
 
 
 def read_toml_bytes(raw: bytes, where: str) -> dict[str, Any]:
-    """Parse TOML 1.0, of at most 1 MiB, without a byte order mark. Raises PyprojectInvalid or LimitExceeded."""
+    """Parse TOML 1.1, of at most 1 MiB, without a byte order mark. Raises PyprojectInvalid or LimitExceeded."""
     error = partial(PyprojectInvalid, hint=_HINT)
     try:
         text = raw.decode("utf-8")
@@ -41,7 +41,7 @@ def nested_table(table: Mapping[str, Any], *path: str) -> dict[str, Any]:
 def read_build_system(pyproject: Mapping[str, Any], where: str) -> tuple[BuildSystem, tuple[str, ...]]:
     """Return the build system and the notes about it.
 
-    Without the table, it is the default of PEP 517; nothing is ever added to a list in the file. Raises PyprojectInvalid, LimitExceeded or UrlForbidden.
+    Without the table, it is the default of PEP 517; nothing is ever added to a list in the file. Raises PyprojectInvalid or LimitExceeded.
     """
     if build_system.KEY not in pyproject:
         return build_system.DEFAULT_BUILD_SYSTEM, ()
@@ -63,7 +63,7 @@ def _note_of(text: str, where: str) -> str:
         return ""
     scheme = _scheme(requirement.url)
     if scheme in {"", "file"} or scheme.endswith("+file"):
-        raise UrlForbidden(f"{where}: the build requirement {text[:200]!r} is a file of the machine that builds")
+        raise PyprojectInvalid(f"{where}: the build requirement {text[:200]!r} is a file of the machine that builds")
     return "build-requires-url"
 
 
