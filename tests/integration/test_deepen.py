@@ -318,6 +318,89 @@ def test_two_releases_on_one_target_do_not_fit(deepening: Deepening) -> None:
     assert "--extra" in told
 
 
+# -- --save
+
+PLAIN = """\
+# The project.
+[project]
+name = "app"
+version = "1"
+dependencies = ["colours"]
+
+[tool.ruff]
+line-length = 100
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (PLAIN, f'{PLAIN}\n[tool.deep-lock]\nfrom-lock = "pylock.toml"\n'),
+        (
+            f"{PLAIN}\n[tool.deep-lock]  # ours\nhooks = 'static'  # none\n\n# Next.\n[tool.x]\n",
+            (
+                f"{PLAIN}\n[tool.deep-lock]  # ours\nhooks = 'static'  # none\n"
+                'from-lock = "pylock.toml"\n\n# Next.\n[tool.x]\n'
+            ),
+        ),
+        (
+            f'{PLAIN}\n[tool.deep-lock]\nfrom-lock = "uv.lock"  # pins\n',
+            f'{PLAIN}\n[tool.deep-lock]\nfrom-lock = "pylock.toml"  # pins\n',
+        ),
+    ],
+)
+def test_save_writes_the_key_and_lock_keeps_the_pins_from_then_on(
+    deepening: Deepening, before: str, after: str
+) -> None:
+    deepening.write(PYLOCK)
+    deepening.write(before, "pyproject.toml")
+    code, told, _ = deepening.deepen("--save")
+    assert code == 0, told
+    assert "pyproject.toml: from-lock is pylock.toml" in told
+    assert ("until now: uv.lock" in told) == ("uv.lock" in before)
+    assert (deepening.bench.folder / "pyproject.toml").read_text(encoding="utf-8") == after
+    made = deepening.path.read_bytes()
+    deepening.bench.platforms = (LINUX, WINDOWS)
+    assert deepening.bench.lock("--check").code == 0
+    deepening.path.unlink()
+    assert deepening.bench.lock().code == 0
+    assert deepening.path.read_bytes() == made
+    assert deepening.deepen("--save")[0] == 0
+    assert (deepening.bench.folder / "pyproject.toml").read_text(encoding="utf-8") == after
+
+
+def test_save_without_a_project_makes_a_deep_lock_toml(deepening: Deepening) -> None:
+    deepening.write(PYLOCK)
+    assert deepening.deepen("--save")[0] == 0
+    path = deepening.bench.folder / "deep-lock.toml"
+    assert path.read_text(encoding="utf-8") == 'from-lock = "pylock.toml"\n'
+    deepening.path.unlink()
+    deepening.bench.platforms = (LINUX, WINDOWS)
+    ended = deepening.bench.lock()
+    assert ended.code == 0, ended.stderr
+    assert deepening.bench.lock("--check").code == 0
+    assert _pins(deepening.lock) == ["app-lib==1.0", "colours==1.0", "native==1.0", "shared==2.0"]
+
+
+def test_save_writes_to_the_deep_lock_toml_that_is_read(deepening: Deepening) -> None:
+    deepening.write(PYLOCK)
+    deepening.write(PLAIN, "pyproject.toml")
+    deepening.write('hooks = "static"\n\n[policy]\nyanked = "error"\n', "deep-lock.toml")
+    assert deepening.deepen("--save")[0] == 0
+    folder = deepening.bench.folder
+    assert (folder / "pyproject.toml").read_text(encoding="utf-8") == PLAIN
+    expected = 'hooks = "static"\nfrom-lock = "pylock.toml"\n\n[policy]\nyanked = "error"\n'
+    assert (folder / "deep-lock.toml").read_text(encoding="utf-8") == expected
+
+
+def test_save_changes_nothing_where_the_lock_fails_or_nothing_is_written(deepening: Deepening) -> None:
+    deepening.write(PYLOCK.replace("{sha256:shared-2.0-py3-none-any.whl}", "0" * 64))
+    deepening.write(PLAIN, "pyproject.toml")
+    assert deepening.deepen("--save")[0] == 4
+    assert deepening.deepen("--save", "--check")[0] == 2
+    assert (deepening.bench.folder / "pyproject.toml").read_text(encoding="utf-8") == PLAIN
+
+
 UV = """
 version = 1
 conflicts = [[{ package = "app", extra = "old" }, { package = "app", extra = "new" }]]

@@ -82,6 +82,24 @@ def test_commands_that_ask_the_index_about_a_lock_import_nothing_late(
         targets = ["--python-version=3.13", f"--platform={LINUX}"]
         assert late(own, "cache", "clean") == ["no response was checked"], "it sends no request"
         assert late(own, "deepen", str(pins), "--default-index", own.server.url, "--hooks=static", *targets) == []
+        saving = ("deepen", str(pins), "--save", "--default-index", own.server.url, "--hooks=static", *targets)
+        assert late(own, "cache", "clean") == ["no response was checked"]
+        (own.folder / "deep.lock").unlink()
+        assert late(own, *saving) == []
+
+
+def test_raising_bounds_imports_nothing_late(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capfd, monkeypatch, RELEASES) as own:
+        own.ask("thing", "lib<2")
+        settings = f'[tool.deep-lock]\npython-versions = ["3.13"]\nplatforms = ["{LINUX}"]\nhooks = "static"\n'
+        path = own.folder / "pyproject.toml"
+        path.write_text(path.read_text(encoding="utf-8") + settings, encoding="utf-8")
+        assert own.lock().code == 0
+        own.hold({**RELEASES, "lib 2.0": {}})
+        assert late(own, "outdated", "--apply", "--default-index", own.server.url) == []
+        assert "lib<3" in path.read_text(encoding="utf-8")
 
 
 def test_commands_that_edit_import_nothing_late(

@@ -13,7 +13,7 @@ from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.writer import ordered
 from deep_lock.models.changes import SEVERITIES, Finding
 from deep_lock.models.lock import Lock
-from deep_lock.models.policy import AGAINST, Exemption, Policy
+from deep_lock.models.policy import AGAINST, Exemption, Policy, exception_id
 
 
 def evaluate(lock: Lock, policy: Policy, *, now: datetime, old: Lock | None = None) -> tuple[Finding, ...]:
@@ -49,6 +49,7 @@ def _findings(found: Sequence[RuleMatch], explain: Explanations, policy: Policy,
             level, message = "note", f"{message} (excepted until {exemption.until}: {exemption.reason})"
         yield Finding(
             code=match.code,
+            id=exception_id(match.code, match.name, match.version),
             severity=level,
             subject=match.subject,
             message=message,
@@ -70,7 +71,8 @@ def _exception_findings(
                 severity="error",
                 subject=subject,
                 message=f"the exception for {exemption.rule} expired on {exemption.until}: {exemption.reason}",
-                hint="remove the exception from the policy, or review it and set a new date",
+                hint="remove the exception, or review it and set a new date: "
+                f"deep-lock policy --accept {exemption.id} --until DATE --reason TEXT",
             )
         elif (against or exemption.rule not in AGAINST) and not any(_covers(exemption, match) for match in found):
             message = f"the exception for {exemption.rule} is not needed"

@@ -14,6 +14,7 @@ from deep_lock.cli.commands import (
     export,
     fetch,
     git,
+    init,
     lock,
     outdated,
     policy,
@@ -39,6 +40,7 @@ _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
         "git-merge": lambda: git.git_merge_command,
         "git-setup": lambda: git.git_setup_command,
         "git-textconv": lambda: git.git_textconv_command,
+        "init": lambda: init.init_command,
         "lock": lambda: lock.lock_command,
         "outdated": lambda: outdated.outdated_command,
         "policy": lambda: policy.policy_command,
@@ -72,7 +74,7 @@ INTERRUPTED = 130
 HELP = """\
 Lock the dependencies of a Python project and everything that builds them, to full depth, with hashes.
 
-Start with: deep-lock lock
+Start with: deep-lock init, then deep-lock lock
 
 \b
 Exit codes:

@@ -108,6 +108,12 @@ class Config(Struct, frozen=True, kw_only=True):
     require_evidence: bool | None = None
     policy: Policy | None = None
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys that are set."""
+        fields = (name for name in self.__struct_fields__ if name != "source" and getattr(self, name) is not None)
+        return frozenset(name.replace("_", "-") for name in fields)
+
 
 def read_config(settings: Mapping[str, Any], source: str, text: str = "") -> Config:
     """Read a raw ``[tool.deep-lock]`` table. ``text`` is the text of the file, for line numbers.

@@ -5,7 +5,7 @@ environment, the clock and the folders of the user are options too, so that no l
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -170,6 +170,17 @@ class ExportOptions(Struct, frozen=True, kw_only=True):
     """Where the files will be written, under the names that tools expect."""
 
 
+class InitOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.init`."""
+
+    folder: Path
+    script: Path | None = None
+    own_file: bool = False
+    """Write deep-lock.toml, also where there is a pyproject.toml."""
+    today: date
+    """In UTC."""
+
+
 class PolicyOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.policy`."""
 
@@ -182,6 +193,16 @@ class PolicyOptions(Struct, frozen=True, kw_only=True):
     """Aware, UTC."""
 
 
+class AcceptOptions(Struct, frozen=True, kw_only=True):
+    """What `operations.accept` writes: an exception for a finding of `check`."""
+
+    check: PolicyOptions
+    id: str
+    """RULE:NAME==VERSION, or RULE:NAME for every version."""
+    until: date
+    reason: str
+
+
 class VerifyOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.verify` and `operations.outdated`."""
 
@@ -190,3 +211,12 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
     """Fetch every file, and compare what the lock states with what its bytes state."""
     network: NetworkOptions = NetworkOptions()
     context: RunContext
+
+
+class ApplyOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.raise_bounds`."""
+
+    check: VerifyOptions
+    names: tuple[str, ...] = ()
+    """Projects; none: every one that a bound holds back."""
+    hooks: HookOptions = HookOptions()

@@ -66,7 +66,7 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         raise UsageError("--script and -r cannot be used together")
     files = tuple(_requirements_file(path, options.folder) for path in options.requirements)
     names = tuple(shown_path(path, options.folder) for path in options.requirements)
-    project = Project(source=names[0]) if names else _read_project(options, own_config)
+    project = Project(source=names[0]) if names else read_project(options, own_config)
     sources = names or (project.source,)
     for note in (*project.notes, *(note for file in files for note in file.notes)):
         reporter(note)
@@ -127,15 +127,15 @@ def _config_file(folder: Path) -> Config | None:
     return read_config_file(read_text(path, ConfigError), path.name) if path.is_file() else None
 
 
-def _read_project(options: InputOptions, own_config: Config | None) -> Project:
-    """Read the script, pyproject.toml, setup.cfg or setup.py."""
+def read_project(options: InputOptions, own_config: Config | None) -> Project:
+    """Read the script, pyproject.toml, setup.cfg or setup.py. Raises UserError."""
     if options.script is not None:
         return script.read_script(_project_text(options, options.script), options.script.name)
     package = own_config.package if own_config is not None else None
     pyproject, legacy, setup_py = (options.folder / name for name in ("pyproject.toml", "setup.cfg", "setup.py"))
     if pyproject.is_file():
         text, opener = _project_text(options, pyproject), opener_of(pyproject, options.folder)
-        return read_pyproject(text, pyproject.name, opener=opener, package=package)
+        return read_pyproject(text, pyproject.name, opener=opener, config=own_config)
     if legacy.is_file():
         code = read_text(setup_py, ProjectInvalid) if setup_py.is_file() else None
         text = read_text(legacy, ProjectInvalid)
@@ -143,8 +143,9 @@ def _read_project(options: InputOptions, own_config: Config | None) -> Project:
             return setuptools.read_setup_cfg(text, legacy.name, setup_py=code, package=package)
     if setup_py.is_file():
         return setuptools.read_setup_py(setup_py.name, package=package)
-    if options.from_lock is not None:
-        return Project(source=options.from_lock.name)
+    imported = own_config.from_lock if own_config is not None else None
+    if options.from_lock is not None or imported is not None:
+        return Project(source=options.from_lock.name if options.from_lock is not None else str(imported))
     raise ProjectInvalid(
         f"{options.folder}: no pyproject.toml, setup.cfg or setup.py",
         hint="name a folder with --project, or a requirements file with -r",

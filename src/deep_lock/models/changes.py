@@ -74,6 +74,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     """One finding of a review."""
 
     code: str
+    id: str = ""
+    """Of the exception that covers it, for ``policy --accept``: RULE:NAME==VERSION, or RULE:NAME; "" if none can."""
     severity: Severity
     subject: str
     message: str

@@ -67,6 +67,13 @@ AGAINST = frozenset(code for code, (_, meaning) in RULES.items() if not meaning)
 """Rules that need an earlier lock."""
 
 
+def exception_id(rule: str, name: str, version: str | None) -> str:
+    """Return the ID of an exception: RULE:NAME==VERSION, or RULE:NAME for every version; "" without a project."""
+    if not name:
+        return ""
+    return f"{rule}:{name}=={version}" if version else f"{rule}:{name}"
+
+
 class Exemption(Struct, frozen=True, kw_only=True):
     """One ``exceptions`` table: a known finding, accepted until a day."""
 
@@ -78,6 +85,10 @@ class Exemption(Struct, frozen=True, kw_only=True):
     reason: str
     until: date
     """The last day on which it applies, in UTC."""
+
+    @property
+    def id(self) -> str:
+        return exception_id(self.rule, self.name, self.version)
 
 
 class Policy(Struct, frozen=True, kw_only=True):

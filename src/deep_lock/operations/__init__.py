@@ -3,15 +3,19 @@
 from deep_lock.lazy import load_at_first_use
 
 __all__ = [
+    "accept",
     "diff",
     "edit",
     "export",
     "fetch",
     "git",
+    "init",
     "merge",
     "outdated",
     "policy",
+    "raise_bounds",
     "report",
+    "save_import",
     "verify",
     "wheelhouse",
     "why",
@@ -21,14 +25,18 @@ load_at_first_use(__name__, "policy")
 
 load_at_first_use(
     __name__,
+    "accept",
     "diff",
     "edit",
     "export",
     "fetch",
     "git",
+    "init",
     "merge",
     "outdated",
+    "raise_bounds",
     "report",
+    "save_import",
     "verify",
     "wheelhouse",
     "why",

@@ -1,7 +1,6 @@
 """The work of `add` and `remove`: edit a list of requirements, then lock. Nothing is written here: `write_lock` writes both."""
 
 from collections.abc import Sequence
-from difflib import unified_diff
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +13,6 @@ from deep_lock.analysis.diff import changes
 from deep_lock.config.options import LockOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned, silent
-from deep_lock.files import Replacement
 from deep_lock.foreign_locks.load import foreign_path
 from deep_lock.locking.lock import Outcome, lock
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
@@ -61,7 +59,7 @@ def add(
         if any(requirement_lists.has_no_version(parse_requirement(own)) for own in written):
             open_ended.append(text)
         document = after
-    outcome = _lock(options, before, document, reporter)
+    outcome = _lock(options, document, reporter)
     if bounds != "none":
         for text in open_ended:
             specifier = _bound(outcome.lock, where, text, bounds, reporter)
@@ -69,7 +67,7 @@ def add(
             document = requirement_lists.with_requirement(document, where, bounded)
         if open_ended:
             once = replace(options.network, refresh=False, refresh_packages=())
-            outcome = _lock(replace(options, network=once), before, document, reporter, first=outcome.lock)
+            outcome = _lock(replace(options, network=once), document, reporter, first=outcome.lock)
     return _edited(before, document, where, outcome, options)
 
 
@@ -81,25 +79,15 @@ def remove(options: LockOptions, where: ListName, names: Sequence[str], reporter
     before = document = _open(options, where)
     for name in dict.fromkeys(map(canonicalize_name, names)):
         document = requirement_lists.without_requirement(document, where, name)
-    return _edited(before, document, where, _lock(options, before, document, reporter), options)
+    return _edited(before, document, where, _lock(options, document, reporter), options)
 
 
 def difference(edited: Edited) -> str:
     """Return what is written, as a unified diff of both files; empty where nothing is."""
     outcome = edited.outcome
     file = outcome.edited
-    parts = [_unified(edited.source, file.before.decode(), file.after.decode())] if file is not None else []
-    return "".join([*parts, _unified(outcome.path.name, outcome.before, outcome.text)])
-
-
-def _unified(name: str, before: str | None, after: str) -> str:
-    lines = unified_diff(
-        (before or "").splitlines(keepends=True),
-        after.splitlines(keepends=True),
-        f"a/{name}" if before is not None else "/dev/null",
-        f"b/{name}",
-    )
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+    parts = [edit.unified(edited.source, file.before.decode(), file.after.decode())] if file is not None else []
+    return "".join([*parts, edit.unified(outcome.path.name, outcome.before, outcome.text)])
 
 
 def _open(options: LockOptions, where: ListName) -> edit.Document:
@@ -130,12 +118,9 @@ def _no_pyproject(folder: Path) -> UsageError:
     )
 
 
-def _lock(
-    options: LockOptions, before: edit.Document, document: edit.Document, reporter: Reporter, first: Lock | None = None
-) -> Outcome:
-    after = edit.to_bytes(document)
-    edited = Replacement(path=document.path, before=before.before, after=after) if after != before.before else None
-    return lock(replace(options, inputs=replace(options.inputs, edited=edited)), reporter, first=first)
+def _lock(options: LockOptions, document: edit.Document, reporter: Reporter, first: Lock | None = None) -> Outcome:
+    inputs = replace(options.inputs, edited=edit.replacement(document))
+    return lock(replace(options, inputs=inputs), reporter, first=first)
 
 
 def _edited(

@@ -4,13 +4,16 @@ Nothing is resolved: a constraint of another package may hold a newer version ba
 exclude-newer, only-binary).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -23,24 +26,54 @@ from deep_lock.lockfile.selection import full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import require_lock
 from deep_lock.models.lock import Lock
+from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildScope, Prereleases, Selection
 from deep_lock.operations.inputs import open_indexes
 from deep_lock.project.files import read_text
 from deep_lock.reports.outdated import Outdated
 from deep_lock.resolver.candidates import choose
+from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
 
 
-def outdated(options: VerifyOptions, reporter: Reporter) -> tuple[Outdated, ...]:
-    """Return what has a newer version, the runtime first, by name. Raises UsageError, LockInvalid and IndexFault."""
+class Newer(Struct, frozen=True, kw_only=True):
+    """A package with a newer version, and where that version can be used."""
+
+    row: Outdated
+    targets: tuple[Target, ...]
+    of_project: bool
+    """Whether the project itself may require it: at run time, or to be built."""
+
+
+def outdated(options: VerifyOptions, reporter: Reporter, names: Sequence[str] = ()) -> tuple[Outdated, ...]:
+    """Return what has a newer version, the runtime first, by name. ``names`` limits it to these projects.
+
+    Raises UsageError, LockInvalid and IndexFault.
+    """
     lock = require_lock(options.lock, reporter)
+    return tuple(own.row for own in newer(lock, options, reporter, names))
+
+
+def newer(lock: Lock, options: VerifyOptions, reporter: Reporter, names: Sequence[str]) -> tuple[Newer, ...]:
+    """Return what has a newer version in a lock, as `outdated`. Raises UsageError and IndexFault."""
+    wanted = _locked_names(names, lock, options.lock.name)
     targets = chosen_targets(lock, (), options.lock.name)
     with closing(open_indexes(lock, options, reporter)) as opened:
-        names = {canonicalize_name(entry.name) for entry in lock.packages if entry.source is None}
-        opened.client.prefetch_pages(sorted(names))
-        newest = _Newest(opened.client, _selection(lock))
+        indexed = {canonicalize_name(entry.name) for entry in lock.packages if entry.source is None}
+        opened.client.prefetch_pages(sorted(indexed & wanted))
+        newest = _Newest(opened.client, _selection(lock), wanted)
         found = [*_runtime(lock, targets, newest), *_builds(lock, targets, newest)]
-    return tuple(sorted(found, key=lambda row: (row.scope != "runtime", row.build, row.name)))
+    return tuple(sorted(found, key=lambda own: (own.row.scope != "runtime", own.row.build, own.row.name)))
+
+
+def _locked_names(names: Sequence[str], lock: Lock, source: str) -> frozenset[str]:
+    """Return the normalized names, without any those of all packages. Raises UsageError for one that is not in the lock."""
+    known = frozenset(canonicalize_name(entry.name) for entry in lock.packages)
+    for name in map(canonicalize_name, names):
+        if name not in known:
+            near = get_close_matches(name[:100], known, n=1)
+            raise UsageError(f"{source} has no package {show(name)}", hint=f"did you mean {near[0]}?" if near else "")
+    return frozenset(map(canonicalize_name, names)) or known
 
 
 def _selection(lock: Lock) -> Selection:
@@ -68,16 +101,19 @@ def _selection(lock: Lock) -> Selection:
 
 
 class _Newest:
-    """The newest version of each project that some target can use."""
+    """The newest version of each of these projects that some target can use."""
 
-    def __init__(self, client: IndexClient, selection: Selection) -> None:
+    def __init__(self, client: IndexClient, selection: Selection, names: Container[str]) -> None:
         self._client = client
         self._selection = selection
+        self._names = names
 
     def of(
         self, name: NormalizedName, locked: Version, targets: Sequence[Target]
-    ) -> tuple[Version, tuple[str, ...]] | None:
-        """Return it and the labels of the targets that can use it; None where nothing is newer than the locked one."""
+    ) -> tuple[Version, tuple[Target, ...]] | None:
+        """Return it and the targets that can use it; None where nothing is newer than the locked one."""
+        if name not in self._names:
+            return None
         mode = "allow" if name in self._selection.prerelease_names else self._selection.prereleases
         pre = mode == "allow" or (locked.is_prerelease and mode != "disallow")
         for version in self._client.versions(name):
@@ -86,13 +122,13 @@ class _Newest:
             if version.is_prerelease and not pre:
                 continue
             files = self._client.files(name, version)
-            labels = tuple(target.label for target in targets if choose(files, target, self._selection) is not None)
-            if labels:
-                return version, labels
+            usable = tuple(target for target in targets if choose(files, target, self._selection) is not None)
+            if usable:
+                return version, usable
         return None
 
 
-def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Outdated]:
+def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
     lock_index = index_lock(lock)
     installed: dict[tuple[str, str], list[Target]] = {}
     direct = set()
@@ -107,14 +143,17 @@ def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator
         yield from _row(name, version, own, newest, required, direct=name in direct)
 
 
-def _builds(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Outdated]:
+def _builds(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
     for build in lock.builds:
         own = [target for target in targets if covers(build, target.label)]
         direct = {requirement.name for requirement in parsed(build.all_requires)}
         required = (*build.all_requires, *lock.inputs.build_constraints)
         for member in build.packages:
             is_direct = member.name in direct
-            yield from _row(member.name, member.version, own, newest, required, direct=is_direct, build=called(build))
+            for found in _row(
+                member.name, member.version, own, newest, required, direct=is_direct, build=called(build)
+            ):
+                yield replace(found, of_project=build.needed == "project")
 
 
 def _row(
@@ -126,31 +165,42 @@ def _row(
     *,
     direct: bool,
     build: str = "",
-) -> Iterator[Outdated]:
+) -> Iterator[Newer]:
     found = newest.of(canonicalize_name(name), Version(version), targets)
     if found is None:
         return
-    newer, labels = found
+    version_there, usable = found
     own = [requirement for requirement in parsed(required) if requirement.name == name]
-    yield Outdated(
+    row = Outdated(
         name=name,
         version=version,
-        newest=str(newer),
+        newest=str(version_there),
         scope="build" if build else "runtime",
         build=build,
         direct=direct,
-        admitted=all(requirement.specifier.contains(newer, prereleases=True) for requirement in own),
-        targets=() if len(labels) == len(targets) else labels,
+        admitted=all(
+            requirement.specifier.contains(version_there, prereleases=True)
+            for requirement in own
+            if applies(requirement, usable)
+        ),
+        targets=() if len(usable) == len(targets) else tuple(target.label for target in usable),
     )
+    yield Newer(row=row, targets=usable, of_project=True)
 
 
-class _Row(msgspec.Struct):
+def applies(requirement: Requirement, targets: Iterable[Target]) -> bool:
+    """Whether a requirement applies on one of the targets."""
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({**target.environment, "extra": ""}) for target in targets)
+
+
+class _Row(Struct):
     name: str
     newest: str
     admitted: bool = True
 
 
-class _Document(msgspec.Struct):
+class _Document(Struct):
     outdated: list[_Row]
     schema: Literal["deep-lock/outdated"]
     version: Literal[1]

@@ -10,6 +10,8 @@ anything but the intended data is an error. So nothing that tomlkit cannot repre
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT, Item, Key, Table
+from tomlkit.items import AoT, Array, Item, Key, Table
 
-from deep_lock.errors import LimitExceeded, ProjectInvalid
+from deep_lock.errors import LimitExceeded, ProjectInvalid, Stale, UsageError
+from deep_lock.files import Replacement, write_atomically
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import parse_toml
 from deep_lock.project.files import MAX_INPUT_BYTES
@@ -186,6 +189,106 @@ def _merged(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **{key: _merged(old[key], value) if key in old else value for key, value in new.items()}}
     return [*old, *new] if isinstance(old, list) and isinstance(new, list) else new
+
+
+def new_document(path: Path) -> Document:
+    """Return a TOML file that does not exist yet."""
+    return Document(path=path, before=b"", text="")
+
+
+def unified(name: str, before: str | None, after: str) -> str:
+    """Return a unified diff of a file; empty where nothing changes. ``before`` is None for a new file."""
+    lines = unified_diff(
+        (before or "").splitlines(keepends=True),
+        after.splitlines(keepends=True),
+        f"a/{name}" if before is not None else "/dev/null",
+        f"b/{name}",
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
+def difference(document: Document) -> str:
+    """Return what an edit changes, as a unified diff."""
+    before = document.before.decode() if document.path.exists() else None
+    return unified(document.source, before, to_bytes(document).decode())
+
+
+def replacement(document: Document) -> Replacement | None:
+    """Return the edited file, for `write_lock`; None where nothing changes."""
+    after = to_bytes(document)
+    if after == document.before:
+        return None
+    return Replacement(path=document.path, before=document.before, after=after)
+
+
+def write(document: Document) -> None:
+    """Write the file alone, if no other program wrote it since it was read. Raises Stale and UsageError."""
+    path, edited = document.path, replacement(document)
+    try:
+        is_new = not document.before and not path.exists()
+        if edited is None:
+            return
+        if not is_new and not edited.is_current():
+            raise Stale(f"{path}: another program wrote it during this run; nothing was written", hint="run it again")
+        if is_new:
+            write_atomically(path, edited.after)
+        else:
+            edited.write()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}; it is as it was") from None
+
+
+def with_entry(document: Document, keys: Keys, values: Mapping[str, str | date], *, after: Sequence[Keys]) -> Document:
+    """Add an entry to an array of tables, or an inline table to an array. ``after`` as in `with_table`.
+
+    Raises ProjectInvalid where that is not possible.
+    """
+    entries: Any = document.data
+    for key in keys:
+        entries = entries.get(key) if isinstance(entries, dict) else None
+    if isinstance(entries, list):
+        with _editing(document) as tree:
+            is_inline = isinstance(_at(tree, keys), Array)
+        if is_inline:
+            return _with_array(
+                document,
+                keys,
+                lambda array: _inserted(array, _slots(array), len(entries), _written(dict(values))),
+                lambda found: found.append(dict(values)),
+            )
+    lines = (assignment(key, value) for key, value in values.items())
+    return with_table(document, "\n".join([f"[[{'.'.join(keys)}]]", *lines]), after=after)
+
+
+def with_entry_values(document: Document, keys: Keys, index: int, values: Mapping[str, str | date]) -> Document:
+    """Replace values of one entry of an array of tables. Raises ProjectInvalid where that is not possible."""
+    expected = document.data
+    entry = _at(expected, keys)[index]
+    with _editing(document) as tree:
+        for key, value in values.items():
+            if entry[key] != value:
+                entry[key] = value
+                _at(tree, keys)[index][key] = value
+        text = tomlkit.dumps(tree)
+    return _checked(document, text, expected)
+
+
+def assignment(key: str, value: object) -> str:
+    """Write a key with its value, to be a line in the text of a table. A long array has a line for each value."""
+    text = _written(value)
+    if isinstance(value, list) and not _fits(key, text):
+        text = _one_per_line(text)
+    return f"{tomlkit.key(key).as_string()} = {text}"
+
+
+def _written(value: object) -> str:
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(assignment(key, own) for key, own in value.items())}}}"
+    return str(tomlkit.item(value).as_string())
 
 
 # -- the document

@@ -9,9 +9,10 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from deep_lock.config.config import Config
 from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Warned
 from deep_lock.models.build_system import LEGACY_BACKEND
@@ -45,28 +46,34 @@ from deep_lock.project.project import (
 )
 
 _PLACES = (
-    ("poetry", "source"),
-    ("uv", "index"),
-    ("uv", "index-url"),
-    ("uv", "extra-index-url"),
-    ("uv", "find-links"),
-    ("uv", "sources"),
-    ("uv", "override-dependencies"),
-    ("uv", "constraint-dependencies"),
-    ("pdm", "source"),
+    ("poetry", "source", "index"),
+    ("uv", "index", "index"),
+    ("uv", "index-url", "index"),
+    ("uv", "extra-index-url", "index"),
+    ("uv", "find-links", "find-links"),
+    ("uv", "sources", "sources"),
+    ("uv", "override-dependencies", "overrides"),
+    ("uv", "constraint-dependencies", "constraints"),
+    ("pdm", "source", "index"),
 )
+"""Settings of other tools, and the key of deep-lock with the same meaning."""
 
 
-def notes_on_foreign_settings(tools: dict[str, Any], source: str) -> tuple[Warned, ...]:
-    """One note for each setting of another tool that would change what is resolved, and is not used."""
+def notes_on_foreign_settings(tools: dict[str, Any], source: str, config: Config | None = None) -> tuple[Warned, ...]:
+    """One note for each setting of another tool that would change what is resolved, and that no key of deep-lock replaces.
+
+    ``config`` as in `read_pyproject`.
+    """
+    settings = tools.get("deep-lock")
+    own = (settings if isinstance(settings, dict) else {}) if config is None else config.keys
     return tuple(
         Warned(
             code="foreign-setting-unused",
             subject=f"{source} [tool.{tool}.{key}]",
             message="is another tool's setting and is not used: write it in [tool.deep-lock] if deep-lock should use it",
         )
-        for tool, key in _PLACES
-        if isinstance(table := tools.get(tool), dict) and table.get(key)
+        for tool, key, replacement in _PLACES
+        if isinstance(table := tools.get(tool), dict) and table.get(key) and replacement not in own
     )
 
 
@@ -87,20 +94,31 @@ class _Document(Struct, frozen=True, kw_only=True):
     opener: Opener | None
 
 
-def read_pyproject(text: str, source: str, *, opener: Opener | None = None, package: bool | None = None) -> Project:
+def read_pyproject(
+    text: str,
+    source: str,
+    *,
+    opener: Opener | None = None,
+    config: Config | None = None,
+) -> Project:
     """Read a pyproject.toml.
 
     ``opener`` opens what the file names: setup.cfg and requirement files of setuptools' dynamic fields. Without it those
-    fields are faults. ``package`` overrules the file on whether the project is built (``deep-lock.toml`` may set it).
+    fields are faults. ``config`` is that of ``deep-lock.toml``: it overrules the file on whether the project is built, and
+    on which projects ``sources`` assigns.
     Raises ProjectInvalid with all faults of the file, or LimitExceeded.
     """
     table, lines = read_toml(text, source, ProjectInvalid)
     document = _Document(table=table, lines=lines, faults=Faults(source, ProjectInvalid), opener=opener)
     tools = read_table(table.get("tool", {}), "tool", document.faults)
     settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", document.faults)
-    poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults) if "poetry" in tools else None
+    poetry = None
+    if "poetry" in tools:
+        assigned = _assigned(settings) if config is None else frozenset(name for name, _ in config.sources or ())
+        poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults, assigned=assigned)
     core = _read_core(document, tools, poetry)
     raw_groups = _read_all_groups(document, poetry)
+    package = config.package if config is not None else None
     if package is None:
         package = _wants_package(settings, poetry)
     if package is None and core.unknown and "project" not in table:
@@ -129,8 +147,19 @@ def read_pyproject(text: str, source: str, *, opener: Opener | None = None, pack
         build_requires=build_requires,
         prerelease_names=poetry.prerelease_names if poetry else frozenset(),
         settings=settings,
-        notes=(*core.notes, *notes, *notes_on_foreign_settings(tools, source), *notes_on_characters(text, source)),
+        notes=(
+            *core.notes,
+            *notes,
+            *notes_on_foreign_settings(tools, source, config),
+            *notes_on_characters(text, source),
+        ),
     )
+
+
+def _assigned(settings: dict[str, Any]) -> frozenset[NormalizedName]:
+    """Return the projects in ``sources``; the reader of the configuration checks them."""
+    sources = settings.get("sources")
+    return frozenset(map(canonicalize_name, sources)) if isinstance(sources, dict) else frozenset()
 
 
 def _read_build(document: _Document, *, package: bool | None) -> Build:

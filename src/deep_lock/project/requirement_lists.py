@@ -80,7 +80,7 @@ def with_requirement(document: edit.Document, where: ListName, text: str) -> edi
         return _with_list(document, keys, text)
     same = [
         index
-        for index, own in enumerate(map(_parsed, values))
+        for index, own in enumerate(map(parsed, values))
         if own is not None and own.name == new.name and own.marker == new.marker
     ]
     if len(same) > 1:
@@ -95,6 +95,11 @@ def with_requirement(document: edit.Document, where: ListName, text: str) -> edi
     return document if replaced == values[index] else edit.with_replaced(document, keys, index, replaced)
 
 
+def with_text(document: edit.Document, where: ListName, index: int, text: str) -> edit.Document:
+    """Replace the text of one requirement. Raises ProjectInvalid."""
+    return edit.with_replaced(document, _keys(document, where), index, text)
+
+
 def without_requirement(document: edit.Document, where: ListName, name: str) -> edit.Document:
     """Remove the requirements on a project from a list. Raises UsageError where there is none, and ProjectInvalid."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
@@ -102,7 +107,7 @@ def without_requirement(document: edit.Document, where: ListName, name: str) -> 
     wanted = canonicalize_name(name)
     keys = _keys(document, where)
     values = _values(document, keys) or []
-    found = [index for index, own in enumerate(map(_parsed, values)) if own is not None and own.name == wanted]
+    found = [index for index, own in enumerate(map(parsed, values)) if own is not None and own.name == wanted]
     if not found:
         raise _not_there(document, where, wanted)
     for index in reversed(found):
@@ -141,7 +146,7 @@ def _with_extras(text: str, extras: frozenset[NormalizedName]) -> str:
     return f"{match['name']}[{','.join(sorted(extras))}]{match['rest']}"
 
 
-def _parsed(value: Any) -> Requirement | None:
+def parsed(value: Any) -> Requirement | None:
     """Return the requirement of an item; None for an included group, and for what the reader of the project refuses."""
     try:
         return parse_requirement(value) if isinstance(value, str) else None
@@ -272,8 +277,8 @@ def _dynamic_source(data: Mapping[str, Any], field: str) -> str:
     return "a file of the build backend (setup.cfg, setup.py or a file of its own)"
 
 
-def _lists(document: edit.Document) -> Iterator[tuple[ListName, list[Any]]]:
-    """Yield every list of the file."""
+def lists(document: edit.Document) -> Iterator[tuple[ListName, list[Any]]]:
+    """Yield every list of the file, with its items."""
     data = document.data
     names = [
         ListName(),
@@ -289,9 +294,7 @@ def _lists(document: edit.Document) -> Iterator[tuple[ListName, list[Any]]]:
 
 
 def _not_there(document: edit.Document, where: ListName, wanted: NormalizedName) -> UsageError:
-    by_list = {
-        other: {own.name for own in map(_parsed, values) if own is not None} for other, values in _lists(document)
-    }
+    by_list = {other: {own.name for own in map(parsed, values) if own is not None} for other, values in lists(document)}
     message = f"{document.source}: {wanted} is not in {where}"
     others = [other for other, names in by_list.items() if wanted in names]
     if others:

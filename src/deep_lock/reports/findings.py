@@ -35,6 +35,7 @@ def finding_row(finding: Finding) -> dict[str, str | list[str]]:
     """Return a finding as JSON documents have it."""
     return {
         "code": finding.code,
+        "id": finding.id,
         "severity": finding.severity,
         "subject": finding.subject,
         "message": finding.message,
@@ -52,11 +53,11 @@ def counts(findings: Sequence[Finding]) -> str:
 
 
 def finding_line(finding: Finding) -> str:
-    """Return a finding on one line, safe to show, without its severity."""
+    """Return a finding on one line, safe to show, without its severity; its ID or its code comes first."""
     where = f" [{', '.join(finding.targets)}]" if finding.targets else ""
     # a chain of one is the package itself
     chain = f" (via {' > '.join(finding.chain)})" if len(finding.chain) > 1 else ""
-    return show(f"{finding.code}: {finding.subject}: {finding.message}{where}{chain}", limit=MAX_LINE)
+    return show(f"{finding.id or finding.code}: {finding.subject}: {finding.message}{where}{chain}", limit=MAX_LINE)
 
 
 def findings_lines(findings: Iterable[Finding]) -> str:

@@ -456,13 +456,15 @@ def folder(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytes
 def test_a_finding_is_told_and_no_failure(folder: Folder) -> None:
     code, out, err = folder.run()
     assert (code, err) == (0, "deep.lock passes the policy: 1 finding\n")
-    assert out.startswith("finding hash-computed: app 1.0: its index gives no sha256")
+    assert out.startswith("finding hash-computed:app==1.0: app 1.0: its index gives no sha256")
     assert out.count("\n") == 1
 
 
 def test_strict_fails_for_findings_and_not_for_notes(folder: Folder) -> None:
     code, out, err = folder.run("--strict")
-    assert (code, out.count("\n"), err) == (1, 1, "error: deep.lock breaks the policy: 1 finding\n")
+    assert (code, out.count("\n")) == (1, 1)
+    assert err.startswith("error: deep.lock breaks the policy: 1 finding\n")
+    assert "deep-lock policy --accept ID" in err
     (folder.path / "deep-lock.toml").write_text('[policy]\nhash-computed = "note"\n', encoding="utf-8")
     assert folder.run("--strict")[0] == 0
 
@@ -472,7 +474,7 @@ def test_an_error_fails(folder: Folder) -> None:
     code, out, err = folder.run("-q")
     assert code == 1
     assert out.startswith(
-        "error foreign-host: setuptools 84.2.1: setuptools-84.2.1-py3-none-any.whl comes from foreign.i"
+        "error foreign-host:setuptools==84.2.1: setuptools 84.2.1: setuptools-84.2.1-py3-none-any.whl comes from foreign.i"
     )
     assert "error: deep.lock breaks the policy: 1 error" in err
     assert "hosts = " in err
@@ -497,7 +499,7 @@ def test_against_an_earlier_lock(folder: Folder) -> None:
     (folder.path / "old.lock").write_text(to_text(small_lock(direct("other"))), encoding="utf-8")
     code, out, _ = folder.run("--against", str(folder.path / "old.lock"))
     assert code == 0
-    assert "finding package-new: app: 1.0 is new at runtime" in out
+    assert "finding package-new:app==1.0: app: 1.0 is new at runtime" in out
 
 
 def test_json(folder: Folder) -> None:
@@ -514,7 +516,7 @@ def test_github_points_at_the_entry(folder: Folder) -> None:
     line = lines.index("[[packages]]") + 2
     assert lines[line - 1] == 'name = "app"'
     assert out.startswith("::warning file=")
-    assert f",line={line},title=hash-computed::hash-computed: app 1.0: " in out
+    assert f",line={line},title=hash-computed::hash-computed:app==1.0: app 1.0: " in out
 
 
 def test_a_lock_cannot_write_workflow_commands(folder: Folder) -> None:
@@ -579,7 +581,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             '[policy]\nmin-age = "P7D"\n',
             1,
-            "no-upload-time: lib 1.0: the upload time of lib-1.0-py3-none-any.whl is unknown",
+            "no-upload-time:lib==1.0: lib 1.0: the upload time of lib-1.0-py3-none-any.whl is unknown",
         ),
         (OVER, 1, "exception-expired: lib: the exception for assumed expired on 2020-01-01: seen"),
     ],

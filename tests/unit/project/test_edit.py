@@ -1,12 +1,14 @@
 """Editing TOML of the user: only the lines that must change do."""
 
+import tomllib
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 import tomlkit
 
-from deep_lock.errors import ProjectInvalid
+from deep_lock.errors import ProjectInvalid, Stale
 from deep_lock.project import edit
 from deep_lock.project.script import read_script
 
@@ -177,3 +179,50 @@ def test_what_tomlkit_changes_is_an_error(make: Make, monkeypatch: pytest.Monkey
     monkeypatch.setattr(tomlkit, "dumps", lambda tree: dumps(tree).replace("other = 1", "other = 2"))
     with pytest.raises(ProjectInvalid, match="other values of the file"):
         edit.with_item(document, ("list",), 1, "d")
+
+
+# -- files and lines
+
+
+def test_a_file_that_another_program_wrote_is_not_overwritten(make: Make) -> None:
+    document = edit.with_value(make('a = "1"\n'), ("a",), "2")
+    document.path.write_text('a = "3"\n', encoding="utf-8")
+    with pytest.raises(Stale, match="another program wrote it"):
+        edit.write(document)
+    assert document.path.read_text(encoding="utf-8") == 'a = "3"\n'
+
+
+def test_a_new_file_is_written_only_where_there_is_none(tmp_path: Path) -> None:
+    document = edit.with_table(edit.new_document(tmp_path / "new.toml"), 'a = "1"')
+    document.path.write_text("# mine\n", encoding="utf-8")
+    with pytest.raises(Stale, match="another program wrote it"):
+        edit.write(document)
+    document.path.unlink()
+    assert edit.difference(document) == '--- /dev/null\n+++ b/new.toml\n@@ -0,0 +1 @@\n+a = "1"\n'
+    edit.write(document)
+    assert document.path.read_text(encoding="utf-8") == 'a = "1"\n'
+    assert [path.name for path in tmp_path.iterdir()] == ["new.toml"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("a", "x", 'a = "x"'),
+        ("a", 'a "quoted" one', "a = 'a \"quoted\" one'"),
+        ("a", "both \" and '", 'a = "both \\" and \'"'),
+        ("with.dot", "x", '"with.dot" = "x"'),
+        ("a", ["x", "y"], 'a = ["x", "y"]'),
+        ("a", ["x" * 50, "y" * 50], f'a = [\n    "{"x" * 50}",\n    "{"y" * 50}",\n]'),
+        ("a", {"index": "corp", "b": True}, 'a = {index = "corp", b = true}'),
+        ("a", date(2026, 12, 31), "a = 2026-12-31"),
+    ],
+)
+def test_a_line_for_a_key(key: str, value: object, line: str) -> None:
+    assert edit.assignment(key, value) == line
+    assert tomllib.loads(line) == {key: value}
+
+
+def test_values_of_one_entry_of_an_array_of_tables(make: Make) -> None:
+    before = '[[a.b]]\nx = 1  # one\n\n# Second.\n[[a.b]]\nx = "1" # two\nuntil = 2026-01-01 # day\ny = 2\n\n[c]\n'
+    document = edit.with_entry_values(make(before), ("a", "b"), 1, {"x": "2", "until": date(2027, 1, 1)})
+    assert document.text == before.replace('"1" # two', '"2" # two').replace("2026-01-01 # day", "2027-01-01 # day")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deep_lock.config.config import Config, read_config_file
 from deep_lock.errors import LimitExceeded, ProjectInvalid
 from deep_lock.models.build_system import LEGACY_BACKEND, LEGACY_REQUIRES
 from deep_lock.models.requirement import Requirement
@@ -106,6 +107,16 @@ def test_index_settings_of_other_tools_are_mentioned() -> None:
     assert notes == {("foreign-setting-unused", "pep621.toml [tool.uv.index]")}
 
 
+def test_a_foreign_setting_that_deep_lock_replaces_is_no_warning() -> None:
+    text = '[project]\nname = "a"\nversion = "1"\n[tool.uv]\nindex-url = "https://index.example/"\nsources = {b = {index = "c"}}\n'
+    own = '[[tool.deep-lock.index]]\nname = "c"\nurl = "https://index.example/"\n'
+    subjects = [note.subject for note in read_pyproject(text + own, "x").notes]
+    assert subjects == ["x [tool.uv.sources]"]
+    assert len(read_pyproject(text, "x").notes) == 2
+    config = read_config_file("index = []\n[sources]\n", "deep-lock.toml")
+    assert read_pyproject(text, "x", config=config).notes == ()
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["name"]))
 def test_faults_are_said_all_at_once(case: dict[str, Any]) -> None:
     with pytest.raises(ProjectInvalid) as caught:
@@ -132,7 +143,9 @@ def test_faults_are_said_all_at_once(case: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_built(text: str, package: bool | None, expected: tuple[str, ...] | None) -> None:  # noqa: FBT001  a table's column
-    project = read_pyproject("[project]\nname = 'a'\n" + text, "pyproject.toml", package=package)
+    project = read_pyproject(
+        "[project]\nname = 'a'\n" + text, "pyproject.toml", config=Config(source="deep-lock.toml", package=package)
+    )
     if expected is None:
         assert project.build_system is None
         return
@@ -292,7 +305,7 @@ def test_a_setup_py_beside_settings_of_linters_is_the_project(text: str) -> None
     assert project.unknown == {"dependencies", "optional-dependencies"}
     assert project.build_system is not None
     with pytest.raises(ProjectInvalid, match="there is no build backend that knows it"):
-        read_pyproject(text, "pyproject.toml", opener=folder, package=False)
+        read_pyproject(text, "pyproject.toml", opener=folder, config=Config(source="deep-lock.toml", package=False))
 
 
 def test_a_setup_py_beside_groups_alone_is_noted() -> None:

@@ -11,6 +11,7 @@ __all__ = [
     "export",
     "fetch",
     "git",
+    "init",
     "lock",
     "outdated",
     "policy",

@@ -6,8 +6,11 @@ from typing import Any
 import click
 
 from deep_lock.cli.commands.lock import run_lock
-from deep_lock.cli.options import DEEPEN_SECTIONS, FILE, sectioned
+from deep_lock.cli.options import DEEPEN_SECTIONS, FILE, Section, flag, sectioned
 from deep_lock.cli.session import Session
+from deep_lock.errors import UsageError
+from deep_lock.operations import save_import
+from deep_lock.project import edit
 from deep_lock.sanitize import show
 
 HELP = """\
@@ -21,8 +24,9 @@ machine. What the file does not state is reported on stderr.
 \b
   deep-lock deepen uv.lock                 write deep.lock
   deep-lock deepen uv.lock --check         in CI: exit 1 if uv.lock changed and deep.lock did not
+  deep-lock deepen uv.lock --save          from now on, deep-lock lock does the same
 
-With from-lock = "uv.lock" in [tool.deep-lock], deep-lock lock does the same.
+--save writes from-lock = "uv.lock" to [tool.deep-lock] of the pyproject.toml (or to the deep-lock.toml) next to FILE.
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Options that select versions apply to build environments only.
@@ -30,14 +34,29 @@ Exit codes: 1 stale, or a target does not support a pin; 2 a lock that cannot be
 """
 
 
+SAVING: Section = ("Configuration", (flag("--save", text="Write from-lock = FILE to the configuration next to FILE."),))
+
+
 @sectioned(
     "deepen",
+    SAVING,
     *DEEPEN_SECTIONS,
     help=HELP,
     epilog=EPILOG,
     short_help="Add the build dependencies to another tool's lock.",
 )
 @click.argument("file", type=FILE)
-def deepen_command(session: Session, /, *, file: Path, **values: Any) -> None:
-    """Lock from a file."""
+def deepen_command(session: Session, /, *, file: Path, save: bool, **values: Any) -> None:
+    """Lock from a file, and save its name."""
+    if save and (values["check"] or values["check_exists"]):
+        raise UsageError("--save cannot be used with --check or --check-exists")
+    saved = save_import.save_import(file) if save else None
     run_lock(session, {**values, "from_lock": file, "folder": file.parent}, again=f"deep-lock deepen {show(str(file))}")
+    if saved is None or saved.before == file.name:
+        return
+    if values["dry_run"]:
+        session.printer.data(edit.difference(saved.document))
+        return
+    edit.write(saved.document)
+    was = f" (until now: {show(saved.before)})" if saved.before is not None else ""
+    session.printer.info(f"{saved.document.source}: from-lock is {show(file.name)}{was}")

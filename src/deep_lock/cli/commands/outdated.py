@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from deep_lock.cli.options import LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, pick, sectioned
+from deep_lock.cli.commands.lock import summary
+from deep_lock.cli.options import HOOKS, INTERPRETERS, LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, pick, sectioned
 from deep_lock.cli.session import Session
-from deep_lock.config.options import NetworkOptions, VerifyOptions
-from deep_lock.operations import outdated
+from deep_lock.config.options import ApplyOptions, HookOptions, NetworkOptions, VerifyOptions
+from deep_lock.errors import UsageError
+from deep_lock.locking.lock import lock, write_lock
+from deep_lock.operations import outdated, raise_bounds
+from deep_lock.project import edit
 from deep_lock.reports import outdated as report
+from deep_lock.sanitize import show
 
 FOUND = 1
 HELP = """\
@@ -19,10 +25,15 @@ Show which packages of a lock have newer versions: at run time, and in each buil
 The lock's own settings apply (pre-releases, exclude-newer, binaries). Nothing is resolved: requirements of other packages may
 exclude a newer version. To upgrade one: deep-lock lock -P NAME==VERSION.
 
+--apply raises the bounds of the project's own requirements that exclude the newest version (lib<2 becomes lib<3, lib==1.2
+becomes lib==1.3), and locks with these versions. Other packages stay. If the lock fails, neither file changes.
+
 \b
   deep-lock outdated
   deep-lock outdated --build                only build environments
   deep-lock outdated --output-format json   for bots: with the command that upgrades each
+  deep-lock outdated --apply                raise every bound that holds a package back
+  deep-lock outdated --apply numpy rich     raise those of two packages
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0; with --exit-code 1 if a package is outdated; 3
@@ -37,22 +48,36 @@ PACKAGES: Section = (
         flag("--exit-code", text="Exit with 1 if a package is outdated."),
     ),
 )
+APPLYING: Section = (
+    "Raising bounds",
+    (
+        flag("--apply", text="Raise the bounds that exclude the newest versions, and lock."),
+        flag("--dry-run", text="With --apply: show the changes of both files as a diff, and write nothing."),
+        *HOOKS,
+        INTERPRETERS,
+    ),
+)
 
 
 @sectioned(
     "outdated",
     PACKAGES,
+    APPLYING,
     NETWORK,
     output=(OUTPUT_FORMAT,),
     help=HELP,
     epilog=EPILOG,
     short_help="Show which packages have newer versions.",
 )
-def outdated_command(session: Session, /, **values: Any) -> None:
-    """Compare the lock with its indexes, and write a table."""
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+def outdated_command(session: Session, /, *, names: Sequence[str], **values: Any) -> None:
+    """Compare the lock with its indexes, and write a table; or raise bounds."""
     options = pick(VerifyOptions, values, network=pick(NetworkOptions, values), context=session.context)
+    if values["apply"]:
+        _apply(session, options, names, values)
+        return
     with session.reporting() as reporter:
-        found = outdated.outdated(options, reporter)
+        found = outdated.outdated(options, reporter, names)
     both = values["runtime"] == values["build"]
     rows = [own for own in found if both or values[own.scope]]
     session.printer.data(
@@ -61,3 +86,31 @@ def outdated_command(session: Session, /, **values: Any) -> None:
     session.printer.info(report.outdated_count(rows))
     if rows and values["exit_code"]:
         raise click.exceptions.Exit(FOUND)
+
+
+def _apply(session: Session, options: VerifyOptions, names: Sequence[str], values: dict[str, Any]) -> None:
+    for name in ("runtime", "build", "exit_code"):
+        if values[name]:
+            raise UsageError(f"--apply cannot be used with --{name.replace('_', '-')}")
+    if values["output_format"] == "json":
+        raise UsageError("--apply cannot be used with --output-format json")
+    printer, dry_run = session.printer, values["dry_run"]
+    with session.reporting() as reporter:
+        raised = raise_bounds.raise_bounds(
+            ApplyOptions(check=options, names=tuple(names), hooks=pick(HookOptions, values)), reporter
+        )
+        outcome = lock(raised.options, reporter) if raised.bounds else None
+    source = raised.document.source
+    if outcome is None:
+        printer.info(f"no bound in {source} holds back a newer version that it could admit")
+        return
+    if dry_run:
+        printer.data(edit.difference(raised.document))
+        printer.data(edit.unified(outcome.path.name, outcome.before, outcome.text))
+    else:
+        write_lock(outcome)
+    printer.info(f"{'would change' if dry_run else 'changed'} {source}:")
+    for bound in raised.bounds:
+        printer.info(f"  {bound.where}: {show(bound.before)} -> {show(bound.after)}")
+    printer.info(f"{'would write' if dry_run else 'wrote'} {outcome.path.name}")
+    printer.info(summary(outcome.lock))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from deep_lock.cli.options import FILE, LOCK, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
-from deep_lock.config.options import PolicyOptions
-from deep_lock.errors import PolicyBroken
-from deep_lock.operations import policy
+from deep_lock.config.options import AcceptOptions, PolicyOptions
+from deep_lock.errors import PolicyBroken, UsageError
+from deep_lock.operations import accept, policy
+from deep_lock.project import edit
 from deep_lock.reports import findings
 
 HELP = """\
@@ -23,10 +25,16 @@ a finding does so too.
   deep-lock policy --against main.lock                   also what is new since an earlier lock
   deep-lock policy --policy company.toml --strict        the rules of another file
   deep-lock policy --output-format github                as annotations of GitHub Actions
+  deep-lock policy --accept yanked:six==1.16.0 --until 2026-12-31 --reason "1.17 breaks our tests"
+
+Each line begins with the severity and the ID of the finding. --accept writes an exception for an ID into the policy; the
+finding is then a note until that day. RULE:NAME without a version is for every version.
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: a lock or a policy that cannot be read.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: a lock or a policy that cannot be read, or an ID that
+is not found.
 """
+ACCEPTING = "to accept a finding: deep-lock policy --accept ID --until DATE --reason TEXT"
 FAILING = {False: ("error",), True: ("error", "finding")}
 """Severities that end with 1, by --strict."""
 
@@ -45,6 +53,16 @@ RULES: Section = (
         flag("--strict", text="Exit with 1 for findings too, not only for errors."),
     ),
 )
+EXCEPTIONS: Section = (
+    "Exceptions",
+    (
+        option("--accept", metavar="ID", help="Write an exception for the findings with this ID; check nothing."),
+        option(
+            "--until", metavar="DATE", help="With --accept: the last day of the exception, in UTC, as in 2026-12-31."
+        ),
+        option("--reason", metavar="TEXT", help="With --accept: why; it is shown with the finding."),
+    ),
+)
 FORMAT = option(
     "--output-format",
     default="text",
@@ -54,17 +72,52 @@ FORMAT = option(
 )
 
 
-@sectioned("policy", RULES, output=(FORMAT,), help=HELP, epilog=EPILOG, short_help="Check deep.lock against a policy.")
+@sectioned(
+    "policy",
+    RULES,
+    EXCEPTIONS,
+    output=(FORMAT,),
+    help=HELP,
+    epilog=EPILOG,
+    short_help="Check deep.lock against a policy.",
+)
 def policy_command(session: Session, /, **values: Any) -> None:
-    """Check the policy, and write the findings."""
+    """Check the policy, and write the findings; or write an exception."""
+    check = pick(PolicyOptions, values, now=session.context.now)
+    if any(values[name] is not None for name in ("accept", "until", "reason")):
+        _accept(session, check, accepted=values["accept"], until=values["until"], reason=values["reason"])
+        return
     with session.reporting() as reporter:
-        result = policy.check_policy(pick(PolicyOptions, values, now=session.context.now), reporter)
+        result = policy.check_policy(check, reporter)
     session.printer.data(_text(result, values["output_format"], values["lock"]))
     name, counts = values["lock"].name, findings.counts(result.findings)
     if any(finding.severity in FAILING[values["strict"]] for finding in result.findings):
-        hints = {finding.hint for finding in result.findings if finding.severity == "error"}
-        raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=hints.pop() if len(hints) == 1 else "")
+        hints = {finding.hint for finding in result.findings if finding.severity == "error" and finding.hint}
+        raise PolicyBroken(f"{name} breaks the policy: {counts}", hint=hints.pop() if len(hints) == 1 else ACCEPTING)
     session.printer.info(f"{name} passes the policy: {counts}")
+
+
+def _accept(
+    session: Session, check: PolicyOptions, *, accepted: str | None, until: str | None, reason: str | None
+) -> None:
+    if accepted is None or until is None or reason is None:
+        raise UsageError("--accept, --until and --reason are used together", hint="deep-lock policy --help")
+    options = AcceptOptions(check=check, id=accepted, until=_day(until), reason=reason)
+    with session.reporting() as reporter:
+        made = accept.accept(options, reporter)
+    edit.write(made.document)
+    own, before = made.exception, made.before
+    was = f" (until now: {before.until})" if before is not None and before.until != own.until else ""
+    session.printer.info(f"{made.document.source}: {own.id} is accepted until {own.until}{was}")
+
+
+def _day(text: str) -> date:
+    try:
+        if len(text) == len("2026-12-31"):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise UsageError(f"--until {text!r:.40} is not a day", hint="write it as in 2026-12-31")
 
 
 def _text(result: policy.PolicyResult, form: str, lock: Path) -> str:

@@ -1,0 +1,75 @@
+"""`deep-lock init`: write a first configuration that fits the project."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deep_lock.cli.options import FILE, Section, flag, option, pick, sectioned
+from deep_lock.cli.session import Session
+from deep_lock.config.options import InitOptions
+from deep_lock.operations import init
+from deep_lock.project import edit
+from deep_lock.sanitize import show
+
+HELP = """\
+Write a [tool.deep-lock] table that fits the project: targets, builds, indexes, and the first rules of a policy.
+
+The Python versions are the maintained ones that requires-python admits. With environments in [tool.uv], the targets are the
+ones that fit them. Indexes and sources are those that the project declares for uv, Poetry or PDM. A comment explains each
+key. Nothing else in the file changes, and a table that exists is never overwritten. No index is used.
+
+\b
+  deep-lock init                     write [tool.deep-lock] to pyproject.toml
+  deep-lock init --dry-run           show what would change
+  deep-lock init --file              write deep-lock.toml instead
+  deep-lock init --script tool.py    write the table to the metadata block of a script
+"""
+EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: there is a configuration already, or a project file
+that cannot be read.
+"""
+FILES: Section = (
+    "File",
+    (
+        option(
+            "--project",
+            "folder",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            default=Path(),
+            show_default="the current folder",
+            help="Folder of the project.",
+        ),
+        flag("--file", "own_file", text="Write deep-lock.toml, as is done where there is no pyproject.toml."),
+        option("--script", type=FILE, help="Write to the inline metadata of a script (PEP 723)."),
+        flag("--dry-run", text="Print the difference, and write nothing."),
+    ),
+)
+
+
+@sectioned("init", FILES, help=HELP, epilog=EPILOG, short_help="Write a first configuration.")
+def init_command(session: Session, /, **values: Any) -> None:
+    """Write a configuration."""
+    with session.reporting() as reporter:
+        made = init.initial_configuration(pick(InitOptions, values, today=session.context.now.date()), reporter)
+    name = show(made.document.source)
+    if values["dry_run"]:
+        session.printer.data(edit.difference(made.document))
+    else:
+        edit.write(made.document)
+    locked = f"{_count(made.pythons, 'Python version')} on {_count(made.platforms, 'platform')}"
+    session.printer.info(f"{name} {'would get' if values['dry_run'] else 'has'} a configuration: {locked}")
+    session.printer.info(f"next: {_next(values)}")
+    if made.foreign_lock:
+        session.printer.info(f"to keep the pins of {made.foreign_lock}: deep-lock deepen {made.foreign_lock} --save")
+
+
+def _count(found: tuple[str, ...], what: str) -> str:
+    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}"
+
+
+def _next(values: dict[str, Any]) -> str:
+    words = ["deep-lock lock"]
+    words += ["--project", str(values["folder"])] if values["folder"] != Path() else []
+    words += ["--script", str(values["script"])] if values["script"] is not None else []
+    return show(" ".join(words))
