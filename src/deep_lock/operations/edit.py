@@ -60,15 +60,17 @@ def add(
             open_ended.append(text)
         document = after
     outcome = _lock(options, document, reporter)
-    if bounds != "none":
-        for text in open_ended:
-            specifier = _bound(outcome.lock, where, text, bounds, reporter)
-            bounded = requirement_lists.with_version(text, specifier) if specifier else text
-            document = requirement_lists.with_requirement(document, where, bounded)
-        if open_ended:
-            once = replace(options.network, refresh=False, refresh_packages=())
-            outcome = _lock(replace(options, network=once), document, reporter, first=outcome.lock)
-    return _edited(before, document, where, outcome, options)
+    bounded = document
+    for text in open_ended if bounds != "none" else ():
+        specifier = _bound(outcome.lock, where, text, bounds, reporter)
+        if specifier:
+            bounded = requirement_lists.with_requirement(
+                bounded, where, requirement_lists.with_version(text, specifier)
+            )
+    if bounded is not document:
+        once = replace(options.network, refresh=False, refresh_packages=())
+        outcome = _lock(replace(options, network=once), bounded, reporter, first=outcome.lock)
+    return _edited(before, bounded, where, outcome, options)
 
 
 def remove(options: LockOptions, where: ListName, names: Sequence[str], reporter: Reporter) -> Edited:
