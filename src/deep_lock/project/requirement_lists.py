@@ -238,10 +238,9 @@ def _refuse_unknown_place(document: edit.Document, where: ListName) -> None:
             )
         return
     if where.kind == "group":
-        if poetry is not None and canonicalize_name(where.name) in map(
-            canonicalize_name, _table(poetry, ("group",)) or ()
-        ):
-            raise _poetry(source, f"tool.poetry.group.{where.name}.dependencies")
+        # the standard table replaces Poetry's group of the same name
+        if poetry is not None and _values(document, _keys(document, where)) is None:
+            _refuse_group_of_poetry(poetry, source, canonicalize_name(where.name))
         return
     if "project" not in data:
         if poetry is not None:
@@ -257,6 +256,14 @@ def _refuse_unknown_place(document: edit.Document, where: ListName) -> None:
             f"{source}: project.{field} is dynamic: {_dynamic_source(data, field)} has it",
             hint=f"edit it there and run deep-lock lock, or write project.{field} and take it out of project.dynamic",
         )
+
+
+def _refuse_group_of_poetry(poetry: Mapping[str, Any], source: str, name: NormalizedName) -> None:
+    if name == "dev" and "dev-dependencies" in poetry:
+        raise _poetry(source, "tool.poetry.dev-dependencies")
+    for group in _table(poetry, ("group",)) or ():
+        if canonicalize_name(group) == name:
+            raise _poetry(source, f"tool.poetry.group.{group}.dependencies")
 
 
 def _poetry(source: str, place: str) -> UsageError:

@@ -118,6 +118,11 @@ def test_a_missing_list_is_created_where_a_person_would_put_it(
     assert with_requirement(make(before), where, "b").text == after
 
 
+def test_a_group_of_the_standard_table_is_edited_in_a_project_of_poetry(make: Make) -> None:
+    text = f"[tool.poetry.group.dev]\noptional = true\n{HEAD}[dependency-groups]\nDev = []\n"
+    assert with_requirement(make(text), DEV, "b").text == text.replace("[]", '["b"]')
+
+
 def test_includes_of_groups_stay(make: Make) -> None:
     document = make('[dependency-groups]\ndev = [\n  {include-group = "x"},\n  "c",\n]\n')
     edited = with_requirement(document, DEV, "b")
@@ -139,6 +144,7 @@ DYNAMIC = f'{HEAD}dynamic = ["dependencies", "optional-dependencies"]\n'
     [
         (POETRY, BASE, "tool.poetry.dependencies", "poetry add"),
         (POETRY, DEV, "tool.poetry.group.dev", "poetry add"),
+        ("[tool.poetry.dev-dependencies]\n", DEV, "tool.poetry.dev-dependencies", "poetry add"),
         (DYNAMIC, BASE, "project.dependencies is dynamic", "take it out of project.dynamic"),
         (DYNAMIC, CLI, "project.optional-dependencies is dynamic", "edit it there"),
         (
