@@ -226,3 +226,14 @@ def test_values_of_one_entry_of_an_array_of_tables(make: Make) -> None:
     before = '[[a.b]]\nx = 1  # one\n\n# Second.\n[[a.b]]\nx = "1" # two\nuntil = 2026-01-01 # day\ny = 2\n\n[c]\n'
     document = edit.with_entry_values(make(before), ("a", "b"), 1, {"x": "2", "until": date(2027, 1, 1)})
     assert document.text == before.replace('"1" # two', '"2" # two').replace("2026-01-01 # day", "2027-01-01 # day")
+
+
+@pytest.mark.parametrize("error", [tomlkit.exceptions.UnexpectedEofError(1, 2), IndexError("a bug"), RecursionError()])
+def test_what_tomlkit_refuses_is_an_error(make: Make, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def parse(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(tomlkit, "parse", parse)
+    with pytest.raises(ProjectInvalid, match=r"pyproject\.toml: cannot be edited") as caught:
+        make("a = 1\n")
+    assert caught.value.hint == "edit the file by hand, then run deep-lock lock"
