@@ -112,13 +112,19 @@ def _check_versions(document: dict[str, object], source: str, report: Reporter) 
     own = head.tool.get("deep-lock") if isinstance(head.tool, dict) else None
     if not isinstance(own, dict):
         raise LockInvalid(
-            f"{source}: was not written by deep-lock: it has no [tool.deep-lock] table",
+            f"{source}: has no [tool.deep-lock] table: the file is not whole, or another program wrote it",
             hint='"deep-lock deepen FILE" reads the lock of another tool and adds the build dependencies',
         )
     found = _convert(own, _Format, source, "tool.deep-lock")
     if found.version > VERSION:
         message = f"{source}: is of version {found.version}; this deep-lock reads version {VERSION}"
         raise LockInvalid(message, hint=_UPGRADE)
+    tables = list(document)
+    if "packages" in document and tables.index("tool") < tables.index("packages"):
+        raise LockInvalid(
+            f"{source}: has [tool.deep-lock] before [[packages]], as only versions of deep-lock before the first release "
+            'wrote it: delete the file and run "deep-lock lock"'
+        )
     return found.revision
 
 

@@ -166,9 +166,10 @@ def to_text(lock: Lock) -> str:
     Raises LockInvalid on what cannot be written, and UrlForbidden on a URL that must not be: above all credentials.
     """
     lock = ordered(lock)
-    lines = [HEADER, *_top_lines(lock), *_tool_lines(lock)]
+    lines = [HEADER, *_top_lines(lock)]
     for package in lock.packages:
         lines += [*_package_lines(package), *_mark_lines(package)]
+    lines += _tool_lines(lock)
     for build in lock.builds:
         lines += _build_lines(build)
     lines.append("")
