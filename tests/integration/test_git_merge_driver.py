@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 
 from deep_lock.analysis.merge import merge
 from deep_lock.cli.main import run
+from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.reader import from_text
-from deep_lock.lockfile.writer import ordered
 from deep_lock.models.lock import Lock
 from tests.support.lock_strategies import closed_locks
 from tests.support.scenario_server import Releases
