@@ -1,5 +1,8 @@
 """Replacing a lock: the text is read back and compared before it is written, and keys of a newer revision are kept."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,3 +150,30 @@ def test_a_lock_that_tomlkit_does_not_read_is_not_replaced() -> None:
         _rewritten("x = ")
     assert caught.value.message.startswith("the previous lock is of a later deep-lock, and its keys cannot be kept: ")
     assert caught.value.hint == "upgrade deep-lock"
+
+
+@pytest.mark.parametrize(
+    ("command", "imported"),
+    [
+        ("lock --check", False),
+        ("why docopt", False),
+        ("tree", False),
+        ("policy", False),
+        ("diff deep.lock deep.lock", False),
+        ("export -f pylock", True),
+    ],
+)
+def test_tomlkit_is_imported_only_to_write(tmp_path: Path, command: str, *, imported: bool) -> None:
+    (tmp_path / "deep.lock").write_bytes((LOCKS / "example.lock").read_bytes())
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "app"\nversion = "1"\ndependencies = ["docopt>=0.6"]\n')
+    (tmp_path / "tomlkit.py").write_text('raise ImportError("no tomlkit here")\n')
+    ran = subprocess.run(
+        [sys.executable, "-m", "deep_lock", *command.split()],
+        cwd=tmp_path,
+        env={**os.environ, "DEEP_LOCK_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ("no tomlkit here" in ran.stderr) == imported, ran.stderr
+    assert imported or ran.returncode in {0, 1}
