@@ -35,7 +35,7 @@ def checked_text(lock: Lock, targets: tuple[Target, ...] = (), *, previous: str 
     Raises LockInvalid on a fault of deep-lock, and as `to_text`.
     """
     if lock.revision > REVISION and previous:
-        text = _with_kept_keys(to_document(lock), previous).as_string()
+        text = _text_with_kept_keys(to_document(lock), previous)
     else:
         lock = replace(lock, revision=REVISION)
         text = to_text(lock)
@@ -79,19 +79,19 @@ def require_same_bytes(old: Lock, new: Lock, moved: Collection[str]) -> None:
 # -- keys of a newer revision
 
 
-def _with_kept_keys(new: TOMLDocument, previous: str) -> Container:
-    """Return the document with the unknown keys of ``previous``, in each table that both have.
+def _text_with_kept_keys(new: TOMLDocument, previous: str) -> str:
+    """Return the text of ``new`` with the unknown keys of ``previous``, in each table that both have.
 
     An unknown key cannot be checked against what changed around it: it is kept as it was, after the same key.
     """
     try:
         old = parse(previous.replace("\r\n", "\n"))
+        return _merged([_as_table(old)], _as_table(new), Document).value.as_string()
     except (TOMLKitError, RecursionError) as error:
         raise LockInvalid(
             f"the previous lock is of a later deep-lock, and its keys cannot be kept: {show(str(error))}",
             hint="upgrade deep-lock",
         ) from None
-    return _merged([_as_table(old)], _as_table(new), Document).value
 
 
 def _as_table(document: TOMLDocument) -> Table:
