@@ -1,6 +1,7 @@
 """Replacing a lock: what the new one keeps of the old one, and the check of what is written."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.reader import from_tables, read_tables
 from deep_lock.lockfile.tables import Document, known_keys
 from deep_lock.lockfile.writer import Pairs, fill, to_document, to_text
+from deep_lock.models.distribution import sdist_stem
 from deep_lock.models.lock import REVISION, Lock
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
@@ -42,7 +44,7 @@ def checked_text(lock: Lock, targets: tuple[Target, ...] = (), *, previous: str 
     try:
         tables = read_tables(text, NEW_LOCK)
         read = from_tables(tables, NEW_LOCK)
-        Pylock.from_dict(tables).validate()
+        Pylock.from_dict(_with_usual_sdists(tables)).validate()
     except PylockValidationError as error:
         raise _internal_error(f"{NEW_LOCK} is not valid PEP 751: {show(str(error))}") from None
     except DeepLockError as error:
@@ -53,6 +55,19 @@ def checked_text(lock: Lock, targets: tuple[Target, ...] = (), *, previous: str 
     if faults:
         raise _internal_error(f"{NEW_LOCK} breaks invariants:\n  " + "\n  ".join(faults))
     return text
+
+
+def _with_usual_sdists(tables: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables of a lock with all sdists as .tar.gz: packaging refuses .tar.bz2 and .tar.xz, which indexes have."""
+    return {
+        **tables,
+        "packages": [
+            {**package, "sdist": {**sdist, "name": f"{sdist_stem(sdist['name'])}.tar.gz"}}
+            if (sdist := package.get("sdist"))
+            else package
+            for package in tables["packages"]
+        ],
+    }
 
 
 def _internal_error(message: str) -> LockInvalid:

@@ -60,6 +60,12 @@ LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
 SMALL, NEWER = ((LOCKS / f"{name}.lock").read_text("utf-8") for name in ("small", "newer-revision"))
 
 
+@pytest.mark.parametrize("suffix", [".zip", ".tar.bz2", ".tar.xz"])
+def test_an_sdist_of_another_format_is_written(suffix: str) -> None:
+    text = SMALL.replace(".tar.gz", suffix)
+    assert checked_text(from_text(text, "x")) == text
+
+
 def _rewritten(previous: str, text: str = SMALL) -> str:
     """Return the text of a lock that replaces one of revision 7."""
     return checked_text(replace(from_text(text, "x"), revision=7), previous=previous)
