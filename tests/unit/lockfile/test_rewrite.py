@@ -73,7 +73,8 @@ def _rewritten(previous: str, text: str = SMALL) -> str:
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_a_rewrite_keeps_what_a_newer_revision_wrote(line_end: str) -> None:
-    assert _rewritten(NEWER.replace("\n", line_end)) == NEWER
+    text = NEWER.replace("crates = 3\n", "crates = [\n    3,\n]\n")
+    assert _rewritten(text.replace("\n", line_end)) == text
 
 
 @pytest.mark.parametrize(
@@ -88,6 +89,7 @@ def test_a_rewrite_keeps_what_a_newer_revision_wrote(line_end: str) -> None:
         ("tool.deep-lock.build-on", 'tool.deep-lock.before = "x" # why\ntool.deep-lock.build-on'),
         ("tool.deep-lock.build-only = true\n", "tool.deep-lock.build-only = true\ntool.other.x = 1\n"),
         ("revision = 7\n", "revision = 7\nnew.a = 1\nnew.b = 2\n"),
+        ("moods = ", "unknown = "),
         ("[tool.deep-lock.indexes]", '[tool.deep-lock.members.a]\npath = "a"\n\n[tool.deep-lock.indexes]'),
         (
             "[tool.deep-lock.indexes]",
@@ -134,9 +136,10 @@ def test_unknown_keys_of_a_reformatted_lock_are_kept_on_one_line() -> None:
     ):
         assert was in text
         text = text.replace(was, now, 1)
+    text += "later = [\n1]"
     expected = SMALL
     for was, now in (
-        ("revision = 0", "revision = 7\n'a key' = {x=1, y = [1,2]} # why"),
+        ("revision = 0", "revision = 7\n'a key' = {x=1, y = [1,2]} # why\nlater = [\n1]"),
         ("build-only = true", 'build-only = true\ntool.deep-lock.reviewed = "alice"'),
         ('{name = "setuptools", version', '{new = 0x1F, name = "setuptools", version'),
         ("sdist = {", "sdist = {new = {a = 1}, "),
@@ -145,6 +148,21 @@ def test_unknown_keys_of_a_reformatted_lock_are_kept_on_one_line() -> None:
         assert was in expected
         expected = expected.replace(was, now, 1)
     assert _rewritten(text) == expected
+
+
+def test_an_unknown_table_swallows_no_key_that_is_new() -> None:
+    previous = NEWER.replace(
+        'requirements = [\n    "hostile",\n]\nworkspace = ["a", "b"]\n', "\n[tool.deep-lock.inputs.new]\nx = 1\n"
+    )
+    assert previous != NEWER
+    assert (
+        'sources = ["pyproject.toml"]\nrequirements = [\n    "hostile",\n]\n\n[tool.deep-lock.inputs.new]\nx = 1\n\n'
+        in _rewritten(previous)
+    )
+
+
+def test_of_a_previous_lock_of_our_revision_nothing_is_kept() -> None:
+    assert checked_text(from_text(SMALL, "x"), previous="x = ") == SMALL
 
 
 def test_without_a_previous_lock_the_revision_is_ours() -> None:
