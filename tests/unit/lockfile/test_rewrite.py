@@ -150,7 +150,7 @@ def test_unknown_keys_of_a_reformatted_lock_are_kept_on_one_line() -> None:
     assert _rewritten(text) == expected
 
 
-def test_an_unknown_table_swallows_no_key_that_is_new() -> None:
+def test_keys_that_are_new_are_before_a_kept_table() -> None:
     previous = NEWER.replace(
         'requirements = [\n    "hostile",\n]\nworkspace = ["a", "b"]\n', "\n[tool.deep-lock.inputs.new]\nx = 1\n"
     )
