@@ -24,7 +24,7 @@ from deep_lock.lockfile import rewrite
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.locking import lock as locking
 from deep_lock.locking.read_inputs import require_lock
-from deep_lock.models.lock import Lock
+from deep_lock.models.lock import REVISION, Lock
 
 
 def lock(
@@ -83,15 +83,17 @@ def read_lock(path: str | Path) -> Lock:
 def write_lock(lock: Lock, path: str | Path) -> None:
     """Write a lock in its canonical form. The same records give the same bytes.
 
-    The text is read back and compared before it replaces the file, and the replacement is atomic.
+    The text is read back, compared and validated before it replaces the file, and the replacement is atomic. Of a lock
+    that a later deep-lock wrote, the keys in the file that this one does not know are kept.
 
     Raises LockInvalid where the records do not agree with each other, UsageError where the file cannot be written.
     """
     faults = broken_invariants(lock)
     if faults:
         raise LockInvalid(f"{path}: not written: the lock contradicts itself:\n  " + "\n  ".join(faults))
-    text = rewrite.checked_text(lock)
     try:
-        write_atomically(Path(path), text.encode())
+        keeps_keys = lock.revision > REVISION and Path(path).is_file()
+        previous = Path(path).read_bytes().decode(errors="replace") if keeps_keys else ""
+        write_atomically(Path(path), rewrite.checked_text(lock, previous=previous).encode())
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None

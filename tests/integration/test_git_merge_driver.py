@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 
 from deep_lock.analysis.merge import merge
 from deep_lock.cli.main import run
+from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.reader import from_text
-from deep_lock.lockfile.writer import ordered
 from deep_lock.models.lock import Lock
 from tests.support.lock_strategies import closed_locks
 from tests.support.scenario_server import Releases
@@ -34,6 +34,9 @@ MORE: Releases = {
     "omega 2.0": {},
     "zeta 1.0": {},
 }
+
+
+LOCKS = Path(__file__).parents[2] / "fixtures" / "locks"
 
 
 class Repository:
@@ -184,6 +187,20 @@ def test_what_a_person_must_decide_stays_a_conflict_and_our_side_stays_whole(
     assert "both branches changed requirements of deep.lock" in merged.stderr
     assert "run deep-lock lock" in merged.stderr
     assert (repository.folder / "deep.lock").read_bytes() == before
+
+
+@pytest.mark.parametrize("newer", ["base", "ours", "theirs"])
+def test_a_lock_of_a_later_deep_lock_stays_a_conflict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], newer: str
+) -> None:
+    """Its unknown keys could be merged only by a deep-lock that knows them."""
+    paths = {side: tmp_path / side for side in ("base", "ours", "theirs")}
+    for side, path in paths.items():
+        path.write_bytes((LOCKS / ("newer-revision.lock" if side == newer else "small.lock")).read_bytes())
+    before = paths["ours"].read_bytes()
+    assert run(["git-merge", *map(str, paths.values()), "deep.lock"]) == 1
+    assert "deep.lock was written by a later deep-lock (revision 7, this one knows 0)" in capsys.readouterr().err
+    assert paths["ours"].read_bytes() == before
 
 
 def test_setting_up_twice_undoing_and_checking(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

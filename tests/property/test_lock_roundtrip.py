@@ -1,9 +1,12 @@
 """Invariants of the text of a lock, on generated locks."""
 
 import tomllib
+from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
+import tomlkit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -12,8 +15,9 @@ from packaging.tags import Tag, parse_tag
 
 from deep_lock.errors import DeepLockError
 from deep_lock.lockfile.invariants import broken_invariants
+from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.reader import from_text
-from deep_lock.lockfile.writer import ordered, to_text
+from deep_lock.lockfile.writer import to_text
 from deep_lock.models.lock import Lock, LockedPackage
 from deep_lock.targets.target import Target
 from tests.support.lock_strategies import closed_locks, shuffled, targets_of
@@ -28,6 +32,35 @@ def test_what_is_written_is_read(lock: Lock) -> None:
     read = from_text(text, "deep.lock")
     assert read == ordered(lock)
     assert to_text(read) == text
+
+
+@given(closed_locks())
+def test_an_editor_that_keeps_the_style_moves_no_byte(lock: Lock) -> None:
+    text = to_text(lock)
+    assert tomlkit.dumps(tomlkit.parse(text)) == text
+
+
+def _paths_of_texts(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, str):
+        yield path
+    elif isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _paths_of_texts(inner, (*path, key))
+
+
+@given(closed_locks(), st.data())
+def test_an_edit_of_one_value_changes_its_line_alone(lock: Lock, data: st.DataObject) -> None:
+    text = to_text(lock)
+    *path, key = data.draw(st.sampled_from(list(_paths_of_texts(tomllib.loads(text)))))
+    document = tomlkit.parse(text)
+    table: Any = document
+    for part in path:
+        table = table[part]
+    table[key] = "edited"
+    was, now = text.splitlines(), tomlkit.dumps(document).splitlines()
+    assert len(was) == len(now)
+    (changed,) = [line for line, other in zip(now, was, strict=True) if line != other]
+    assert '"edited"' in changed
 
 
 @given(closed_locks(), st.randoms(use_true_random=False))

@@ -128,6 +128,16 @@ def test_a_lock_is_written_as_it_was(tmp_path: Path) -> None:
     assert (tmp_path / "deep.lock").read_bytes() == source.read_bytes()
 
 
+def test_a_file_of_a_later_deep_lock_keeps_its_unknown_keys(tmp_path: Path) -> None:
+    text = (FIXTURES / "locks" / "newer-revision.lock").read_text("utf-8")
+    path = tmp_path / "deep.lock"
+    path.write_text(text, encoding="utf-8")
+    write_lock(read_lock(path), path)
+    assert path.read_text("utf-8") == text
+    write_lock(read_lock(path), tmp_path / "copy.lock")
+    assert (tmp_path / "copy.lock").read_bytes() == (FIXTURES / "locks" / "small.lock").read_bytes()
+
+
 def test_a_lock_that_breaks_an_invariant_replaces_nothing(tmp_path: Path) -> None:
     path = tmp_path / "deep.lock"
     path.write_text("old", encoding="utf-8")

@@ -16,8 +16,8 @@ from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.typosquatting import is_alike
 from deep_lock.analysis.versions import newest
 from deep_lock.lockfile.index import LockIndex, files_of, index_lock, is_gate, key_of, uses_of
+from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.staleness import changed_settings
-from deep_lock.lockfile.writer import ordered
 from deep_lock.models.changes import Change
 from deep_lock.models.lock import Lock, LockedArchive, LockedPackage, LockedVcs, source_text
 from deep_lock.sanitize import listed

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from deep_lock.analysis.versions import newest
 from deep_lock.lockfile.index import parsed
-from deep_lock.lockfile.writer import ordered
+from deep_lock.lockfile.order import ordered
 from deep_lock.models.lock import Lock, LockedInputs, LockedPackage
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.policy_rules import RuleMatch, matches
 from deep_lock.lockfile.index import index_lock
-from deep_lock.lockfile.writer import ordered
+from deep_lock.lockfile.order import ordered
 from deep_lock.models.changes import SEVERITIES, Finding
 from deep_lock.models.lock import Lock
 from deep_lock.models.policy import AGAINST, Exemption, Policy, exception_id

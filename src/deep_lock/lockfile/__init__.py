@@ -2,6 +2,18 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["index", "invariants", "paths", "reader", "rewrite", "selection", "staleness", "targets", "writer"]
+__all__ = [
+    "edited_versions",
+    "index",
+    "invariants",
+    "order",
+    "paths",
+    "reader",
+    "rewrite",
+    "selection",
+    "staleness",
+    "targets",
+    "writer",
+]
 
-load_at_first_use(__name__, "reader", "rewrite", "staleness", "writer")
+load_at_first_use(__name__, "edited_versions", "reader", "rewrite", "staleness", "writer")

@@ -4,18 +4,17 @@ Only DeepLockError is raised. `invariants` checks what the tables of a lock stat
 """
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
-from functools import lru_cache
 from typing import Annotated, Any, TypeVar, get_args
 
 from msgspec import Meta, Struct, ValidationError, convert
-from msgspec.structs import fields
 
 from deep_lock.errors import DeepLockError, LockInvalid
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.lockfile.fields import parsed_version
-from deep_lock.lockfile.tables import KINDS, Count, Document, Fault
-from deep_lock.lockfile.writer import ordered
+from deep_lock.lockfile.order import ordered
+from deep_lock.lockfile.tables import KINDS, Count, Document, Fault, known_keys
 from deep_lock.models.build_system import Evidence
 from deep_lock.models.lock import (
     LOCK_VERSION,
@@ -28,7 +27,7 @@ from deep_lock.models.lock import (
     Needed,
     RequiresFrom,
 )
-from deep_lock.parsing.toml import parse_toml, value_text
+from deep_lock.parsing.toml import parse_toml
 from deep_lock.sanitize import quote, show
 
 MAX_LOCK_BYTES = 64 * 1024 * 1024
@@ -72,15 +71,32 @@ class _Format(Struct):
 def from_text(text: str, source: str, report: Reporter = silent) -> Lock:
     """Read a lock, in canonical order; ``source`` names the file in messages.
 
-    ``report`` gets a warning about a newer revision, whose unknown keys are kept where `Lock` has a field for them.
+    ``report`` gets a warning about a newer revision, with the keys that are not understood.
     Raises LockInvalid, or UrlForbidden on a URL with credentials or of another scheme than http(s).
     """
+    return from_tables(read_tables(text, source), source, report)
+
+
+def read_tables(text: str, source: str) -> dict[str, object]:
+    """Parse the text of a lock; no value is checked. Raises LockInvalid."""
     source = show(source)
-    document = _parse(text, source)
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_LOCK_BYTES:
+        raise LockInvalid(f"{source}: is larger than {MAX_LOCK_BYTES // 2**20} MiB; no more is read")
+    conflict = _CONFLICT.search(text)
+    if conflict is not None:
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise LockInvalid(
+            f"{source}:{line}: has conflict markers ({conflict.group()!r}): a merge was left unfinished", hint=_RELOCK
+        )
+    return parse_toml(text, source, LockInvalid, limit=MAX_LOCK_BYTES)
+
+
+def from_tables(document: dict[str, object], source: str, report: Reporter = silent) -> Lock:
+    """Return the lock of a parsed text. Raises as `from_text`."""
+    source = show(source)
     try:
         revision = _check_versions(document, source, report)
-        unknown: list[str] = []
-        _take_unknown(document, Document, "", unknown)
+        unknown = list(_unknown_keys(document, Document, ""))
         if unknown and revision <= REVISION:
             raise LockInvalid(f"{source}: {unknown[0]}: is a key that this format does not have")
         lock = ordered(_convert(document, Document, source).record())
@@ -93,18 +109,6 @@ def from_text(text: str, source: str, report: Reporter = silent) -> Lock:
     return lock
 
 
-def _parse(text: str, source: str) -> dict[str, object]:
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_LOCK_BYTES:
-        raise LockInvalid(f"{source}: is larger than {MAX_LOCK_BYTES // 2**20} MiB; no more is read")
-    conflict = _CONFLICT.search(text)
-    if conflict is not None:
-        line = text.count("\n", 0, conflict.start()) + 1
-        raise LockInvalid(
-            f"{source}:{line}: has conflict markers ({conflict.group()!r}): a merge was left unfinished", hint=_RELOCK
-        )
-    return parse_toml(text, source, LockInvalid, limit=MAX_LOCK_BYTES)
-
-
 def _check_versions(document: dict[str, object], source: str, report: Reporter) -> int:
     """Return the revision of a file that can be read. It is checked first: a message about a key could mislead."""
     head = _convert(document, _Head, source)
@@ -112,13 +116,19 @@ def _check_versions(document: dict[str, object], source: str, report: Reporter) 
     own = head.tool.get("deep-lock") if isinstance(head.tool, dict) else None
     if not isinstance(own, dict):
         raise LockInvalid(
-            f"{source}: was not written by deep-lock: it has no [tool.deep-lock] table",
+            f"{source}: has no [tool.deep-lock] table: the file is not whole, or another program wrote it",
             hint='"deep-lock deepen FILE" reads the lock of another tool and adds the build dependencies',
         )
     found = _convert(own, _Format, source, "tool.deep-lock")
     if found.version > VERSION:
         message = f"{source}: is of version {found.version}; this deep-lock reads version {VERSION}"
         raise LockInvalid(message, hint=_UPGRADE)
+    tables = list(document)
+    if "packages" in document and tables.index("tool") < tables.index("packages"):
+        raise LockInvalid(
+            f"{source}: has [tool.deep-lock] before [[packages]], as only versions of deep-lock before the first release "
+            'wrote it: delete the file and run "deep-lock lock"'
+        )
     return found.revision
 
 
@@ -134,40 +144,19 @@ def _check_lock_version(written: str, source: str, report: Reporter) -> None:
         report(Warned(code="lock-newer", subject=source, message=message))
 
 
-@lru_cache(maxsize=64)
-def _known_keys(kind: type[Struct]) -> tuple[frozenset[str], tuple[tuple[str, type[Struct]], ...]]:
-    """Return the keys of a table, and those whose value is a table or an array of tables, with its kind."""
-    keys = [(field.encode_name, _table_in(field.type)) for field in fields(kind) if field.name != "unknown"]
-    return frozenset(key for key, _ in keys), tuple((key, inner) for key, inner in keys if inner is not None)
-
-
-def _table_in(annotation: Any) -> type[Struct] | None:
-    if isinstance(annotation, type) and issubclass(annotation, Struct):
-        # what forbids unknown keys, does so in any revision
-        return None if annotation.__struct_config__.forbid_unknown_fields else annotation
-    return next((kind for kind in map(_table_in, get_args(annotation)) if kind is not None), None)
-
-
-def _take_unknown(table: dict[str, Any], kind: type[Struct], location: str, found: list[str]) -> None:
-    """Take unknown keys out of a table and the tables in it, and add their locations to ``found``.
-
-    A table that has the field ``unknown`` keeps them there.
-    """
-    known, nested = _known_keys(kind)
+def _unknown_keys(table: dict[str, Any], kind: type[Struct], location: str) -> Iterator[str]:
+    """Yield the locations of the unknown keys of a table and the tables in it."""
+    known, nested = known_keys(kind)
     if not known.issuperset(table):
-        unknown = sorted(table.keys() - known)
-        found += [f"{location}{show(key)}" for key in unknown]
-        kept = [(key, value_text(table.pop(key))) for key in unknown]
-        if "unknown" in kind.__struct_fields__:
-            table["unknown"] = kept
-    for key, inner in nested:
+        yield from (f"{location}{show(key)}" for key in sorted(table.keys() - known))
+    for key, inner in nested.items():
         value = table.get(key)
         if isinstance(value, dict):
-            _take_unknown(value, inner, f"{location}{key}.", found)
+            yield from _unknown_keys(value, inner, f"{location}{key}.")
         elif isinstance(value, list):
             for position, row in enumerate(value):
                 if isinstance(row, dict):
-                    _take_unknown(row, inner, f"{location}{key}[{position}].", found)
+                    yield from _unknown_keys(row, inner, f"{location}{key}[{position}].")
 
 
 def _convert(value: object, kind: type[Kind], source: str, location: str = "") -> Kind:

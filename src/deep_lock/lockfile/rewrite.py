@@ -1,69 +1,77 @@
 """Replacing a lock: what the new one keeps of the old one, and the check of what is written."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_wheel_filename
+from packaging.pylock import Pylock, PylockValidationError
+from tomlkit import TOMLDocument, inline_table, parse
+from tomlkit.container import Container
+from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT, Array, InlineTable, Item, Key, SingleKey, Table, Trivia, Whitespace
 
 from deep_lock.errors import DeepLockError, HashMismatch, LockInvalid
-from deep_lock.lockfile.index import files_of, key_of, record_key
+from deep_lock.lockfile.index import files_of, key_of
 from deep_lock.lockfile.invariants import broken_invariants
-from deep_lock.lockfile.reader import MAX_LOCK_BYTES, from_text
-from deep_lock.lockfile.writer import ordered, to_text
-from deep_lock.models.distribution import parse_sdist_filename
-from deep_lock.models.lock import REVISION, Lock, LockedBuild
-from deep_lock.parsing.toml import parse_toml
+from deep_lock.lockfile.order import ordered
+from deep_lock.lockfile.reader import from_tables, read_tables
+from deep_lock.lockfile.tables import Document, known_keys
+from deep_lock.lockfile.writer import Pairs, fill, to_document, to_text
+from deep_lock.models.distribution import sdist_stem
+from deep_lock.models.lock import REVISION, Lock
+from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
 
+AnyTable = Table | InlineTable
 
-def checked_text(lock: Lock, targets: tuple[Target, ...] = ()) -> str:
-    """Return the text of a lock, which is read back and compared before it may replace anything.
+NEW_LOCK = "the new lock"
 
-    ``targets`` as in `broken_invariants`. Raises LockInvalid on a fault of deep-lock, and as `to_text`.
+
+def checked_text(lock: Lock, targets: tuple[Target, ...] = (), *, previous: str = "") -> str:
+    """Return the text of a lock, which is read back, compared and validated before it may replace anything.
+
+    ``targets`` as in `broken_invariants`. ``previous`` is the text that the lock replaces: if ``lock`` has a newer revision
+    than this deep-lock knows, the keys that only that revision knows are kept. Without it the revision is the known one.
+
+    Raises LockInvalid on a fault of deep-lock, and as `to_text`.
     """
-    text = to_text(lock)
+    if lock.revision > REVISION and previous:
+        text = _text_with_kept_keys(to_document(lock), previous)
+    else:
+        lock = replace(lock, revision=REVISION)
+        text = to_text(lock)
     try:
-        read = from_text(text, "the new lock")
+        tables = read_tables(text, NEW_LOCK)
+        read = from_tables(tables, NEW_LOCK)
+        Pylock.from_dict(_with_usual_sdists(tables)).validate()
+    except PylockValidationError as error:
+        raise _internal_error(f"{NEW_LOCK} is not valid PEP 751: {show(str(error))}") from None
     except DeepLockError as error:
         raise _internal_error(error.message) from None
     if read != ordered(lock):
-        raise _internal_error("the new lock is read back as another one")
+        raise _internal_error(f"{NEW_LOCK} is read back as another one")
     faults = broken_invariants(read, targets)
     if faults:
-        raise _internal_error("the new lock breaks invariants:\n  " + "\n  ".join(faults))
+        raise _internal_error(f"{NEW_LOCK} breaks invariants:\n  " + "\n  ".join(faults))
     return text
+
+
+def _with_usual_sdists(tables: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables of a lock with all sdists as .tar.gz: packaging refuses .tar.bz2 and .tar.xz, which indexes have."""
+    return {
+        **tables,
+        "packages": [
+            {**package, "sdist": {**sdist, "name": f"{sdist_stem(sdist['name'])}.tar.gz"}}
+            if (sdist := package.get("sdist"))
+            else package
+            for package in tables["packages"]
+        ],
+    }
 
 
 def _internal_error(message: str) -> LockInvalid:
     return LockInvalid(f"internal error, please report: {message}")
-
-
-def keep_unknown(old: Lock, new: Lock) -> Lock:
-    """Return ``new`` with the revision of ``old``, and its unknown keys in each table that both have.
-
-    An unknown key cannot be checked against what changed around it: it is kept as it was.
-    """
-    if old.revision <= REVISION:
-        return new
-    targets = {target.name: target.unknown for target in old.targets}
-    packages = {key_of(entry): entry.unknown for entry in old.packages}
-    trees = {tree.path: tree.unknown for tree in old.inputs.trees}
-    builds = {_key(build): build.unknown for build in old.builds}
-    return replace(
-        new,
-        revision=old.revision,
-        unknown=old.unknown,
-        inputs=replace(
-            new.inputs,
-            unknown=old.inputs.unknown,
-            trees=tuple(replace(tree, unknown=trees.get(tree.path, ())) for tree in new.inputs.trees),
-        ),
-        targets=tuple(replace(target, unknown=targets.get(target.name, ())) for target in new.targets),
-        packages=tuple(replace(entry, unknown=packages.get(key_of(entry), ())) for entry in new.packages),
-        builds=tuple(replace(build, unknown=builds.get(_key(build), ())) for build in new.builds),
-    )
 
 
 def require_same_bytes(old: Lock, new: Lock, moved: Collection[str]) -> None:
@@ -83,55 +91,113 @@ def require_same_bytes(old: Lock, new: Lock, moved: Collection[str]) -> None:
                 )
 
 
-def _key(build: LockedBuild) -> tuple[object, ...]:
-    return record_key(build), build.hook, tuple(sorted(build.targets))
+# -- keys of a newer revision
 
 
-class Moved(Struct, frozen=True, kw_only=True):
-    """A package whose version was edited and its files were not, as some bots do."""
+def _text_with_kept_keys(new: TOMLDocument, previous: str) -> str:
+    """Return the text of ``new`` with the unknown keys of ``previous``, in each table that both have.
 
-    name: str
-    was: str
-    """The version of its files."""
-    now: str
-
-
-def moved_versions(text: str, source: str) -> tuple[Moved, ...]:
-    """Return the packages of which only the version was edited; nothing where the text is not TOML."""
+    An unknown key cannot be checked against what changed around it: it is kept as it was, after the same key.
+    """
     try:
-        packages = parse_toml(text, source, LockInvalid, limit=MAX_LOCK_BYTES).get("packages")
-    except DeepLockError:
-        return ()
-    return tuple(_moved(packages)) if isinstance(packages, list) else ()
+        old = parse(previous.replace("\r\n", "\n"))
+        return _merged([_as_table(old)], _as_table(new), Document).value.as_string()
+    except (TOMLKitError, RecursionError) as error:
+        raise LockInvalid(
+            f"the previous lock is of a later deep-lock, and its keys cannot be kept: {show(str(error))}",
+            hint="upgrade deep-lock",
+        ) from None
 
 
-def _moved(packages: list[Any]) -> Iterator[Moved]:
-    for package in packages:
-        if not isinstance(package, dict):
+def _as_table(document: TOMLDocument) -> Table:
+    return Table(document, Trivia(), is_aot_element=False)
+
+
+def _merged(old: Sequence[AnyTable], new: AnyTable, kind: type[Struct]) -> AnyTable:
+    """Return ``new`` with the unknown keys of ``old``. Lines with dotted keys are parts of one table."""
+    known, nested = known_keys(kind)
+    values = [(part, key, value) for part in old for key, value in part.value.body if key is not None]
+    pairs: list[tuple[Key | None, Item]] = []
+    for key, value in new.value.body:
+        inner = nested.get(key.key) if key is not None else None
+        own = [] if inner is None else [each for _, name, each in values if name == key]
+        pairs.append((key, value if inner is None else _merged_value(own, value, inner)))
+    after = sum(key is None for key, _ in pairs)  # the comment at the top
+    for part, key, value in values:
+        positions = [position for position, (name, _) in enumerate(pairs) if name == key]
+        if key.key in known:
+            after = positions[-1] + 1 if positions else after
             continue
-        name, version, wheels = package.get("name"), package.get("version"), package.get("wheels")
-        files = [*(wheels if isinstance(wheels, list) else ()), package.get("sdist")]
-        versions = {_version(file) for file in files if file is not None}
-        if isinstance(name, str) and isinstance(version, str) and len(versions) == 1:
-            was = versions.pop()
-            if was and was != version:
-                yield Moved(name=name, was=was, now=version)
+        pair = _kept(part, key, value, inline=isinstance(new, InlineTable))
+        first_header = next((at for at, own in enumerate(pairs) if _has_header(*own)), len(pairs))
+        after = max(after, first_header) if _has_header(*pair) else min(after, first_header)
+        pairs.insert(after, pair)
+        after += 1
+    return _with_pairs(new, pairs)
 
 
-def _version(file: Any) -> str:
-    name = file.get("name") if isinstance(file, dict) else None
-    if not isinstance(name, str):
-        return ""
-    try:
-        found = parse_wheel_filename(name)[1] if name.endswith(".whl") else parse_sdist_filename(name)[1]
-    except (InvalidWheelFilename, InvalidSdistFilename, ValueError):
-        return ""
-    return str(found)
+def _merged_value(old: Sequence[Item], new: Item, kind: type[Struct]) -> Item:
+    """Return a table, or an array of tables, with the unknown keys of the tables in ``old``."""
+    if isinstance(new, Table | InlineTable):
+        return _merged([part for part in old if isinstance(part, Table | InlineTable)], new, kind)
+    if isinstance(new, AoT | Array):
+        before = {
+            _identity(row): row
+            for rows in old
+            if isinstance(rows, AoT | Array)
+            for row in rows
+            if isinstance(row, Table | InlineTable)
+        }
+        for position, row in enumerate(new):
+            if (was := before.get(_identity(row))) is not None:
+                new[position] = _merged([was], row, kind)
+    return new
 
 
-def restored(text: str, every: tuple[Moved, ...]) -> str:
-    """Return the text with the versions of the files in place of the edited ones."""
-    for one in every:
-        head = f'[[packages]]\nname = "{one.name}"\nversion = "'
-        text = text.replace(f'{head}{one.now}"', f'{head}{one.was}"', 1)
-    return text
+def _identity(row: AnyTable) -> str:
+    """Return what makes a row of an array the same one in two locks."""
+    values = row.unwrap()
+    source: Mapping[str, object] = next(
+        (values[kind] for kind in ("archive", "directory", "vcs") if kind in values), {}
+    )
+    keys = [values.get(key) for key in ("name", "version", "path", "source", "hook", "targets")]
+    return repr([*keys, *(source.get(key) for key in ("url", "path", "commit-id", "subdirectory"))])
+
+
+def _has_header(key: Key | None, value: Item) -> bool:
+    return isinstance(value, Table | AoT) and not (key is not None and key.is_dotted())
+
+
+def _kept(part: AnyTable, key: Key, value: Item, *, inline: bool) -> tuple[Key, Item]:
+    """Return a key and its value, as they were; on one line where the table was written in another style."""
+    if isinstance(part, InlineTable) != inline:
+        table = inline_table()
+        table[key.key] = value.unwrap()
+        ((_, value),) = table.value.body
+        key = SingleKey(key.key)
+    if isinstance(value, Table | AoT) and not key.is_dotted():
+        for each in value if isinstance(value, AoT) else [value]:
+            each.trivia.indent = "\n"
+            _strip_end(each)
+    else:
+        value.trivia.trail = "" if inline else "\n"
+    return key, value
+
+
+def _strip_end(table: Table) -> None:
+    """Remove the blank lines after a table: in a new lock each header has its own."""
+    body = table.value.body
+    while body and isinstance(body[-1][1], Whitespace):
+        body.pop()
+    last = body[-1][1] if body else None
+    if isinstance(last, Table):
+        _strip_end(last)
+    elif isinstance(last, AoT):
+        _strip_end(last[-1])
+
+
+def _with_pairs(table: AnyTable, pairs: Pairs) -> AnyTable:
+    body = fill(Container(parsed=True), pairs)
+    if isinstance(table, InlineTable):
+        return InlineTable(body, table.trivia, new=True)
+    return Table(body, table.trivia, table.is_aot_element(), table.is_super_table())

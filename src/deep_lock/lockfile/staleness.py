@@ -3,17 +3,18 @@
 Each reason is a sentence that names what changed.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 
-from msgspec.structs import replace
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from deep_lock.lockfile.invariants import broken_invariants
-from deep_lock.lockfile.writer import ordered
-from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, LockedTree
+from deep_lock.lockfile.order import ordered
+from deep_lock.models.build_system import SettingValue
+from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, LockedTree, OptionValue
 from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.requirements import parse_requirement
-from deep_lock.parsing.toml import value_text
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
 
@@ -42,8 +43,8 @@ def changed_settings(old: Lock, new: Lock) -> Iterator[str]:
     yield from _changed_names("dependency group", old.dependency_groups, new.dependency_groups)
     yield from _changed_names("default group", old.default_groups, new.default_groups)
     yield from _changed_values(
-        {f"option {key}": value_text(value) for key, value in old.options},
-        {f"option {key}": value_text(value) for key, value in new.options},
+        {f"option {key}": _value_text(value) for key, value in old.options},
+        {f"option {key}": _value_text(value) for key, value in new.options},
     )
     yield from _changed_indexes(dict(old.indexes), dict(new.indexes))
     yield from _changed_targets(old.targets, new.targets)
@@ -105,10 +106,14 @@ def _changed_inputs(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
 
 def _settings(inputs: LockedInputs) -> dict[str, str]:
     return {
-        f"config-settings of {name!r}: '{key}'": value_text(value)
+        f"config-settings of {name!r}: '{key}'": _value_text(value)
         for name, own in inputs.config_settings
         for key, value in own
     }
+
+
+def _value_text(value: OptionValue | SettingValue) -> str:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else json.dumps(value)
 
 
 def _changed_trees(old: Mapping[str, LockedTree], new: Mapping[str, LockedTree]) -> Iterator[str]:
@@ -174,7 +179,7 @@ def _changed_targets(old: tuple[LockedTarget, ...], new: tuple[LockedTarget, ...
     now = {target.name: target for target in new}
     yield from _changed_names("target", was, now)
     for name in sorted(was.keys() & now.keys()):
-        if replace(was[name], unknown=()) != replace(now[name], unknown=()):
+        if was[name] != now[name]:
             yield f"target {name!r} changed from {_described(was[name])} to {_described(now[name])}"
 
 

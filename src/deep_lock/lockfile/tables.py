@@ -7,10 +7,10 @@ record is the record itself (`LockedBuild`, `LockedTarget`); the others return t
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from msgspec import Meta, Struct, field
-from msgspec.structs import asdict
+from msgspec.structs import asdict, fields
 
 from deep_lock.errors import DeepLockError, LockInvalid
 from deep_lock.lockfile.fields import (
@@ -69,8 +69,6 @@ MAX_INTEGER = 2**63 - 1
 
 Record = TypeVar("Record", bound=Struct)
 Texts = tuple[str, ...]
-Unknown = tuple[tuple[str, str], ...]
-"""Keys of a newer revision with the TOML text of their values: the reader puts them into the table under this name."""
 Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -385,7 +383,6 @@ class InputTable(_Table, frozen=True, kw_only=True, rename="kebab"):
     config_settings: dict[str, Any] = {}
     build_requires: Texts | None = None
     trees: tuple[LockedTree, ...] = ()
-    unknown: Unknown = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -484,7 +481,6 @@ class ToolTable(_Table, frozen=True, kw_only=True, rename="kebab"):
     indexes: dict[str, Any] = {}
     targets: tuple[LockedTarget, ...] = ()
     builds: tuple[LockedBuild, ...] = ()
-    unknown: Unknown = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -563,9 +559,22 @@ class Document(_Table, frozen=True, kw_only=True, rename="kebab"):
             indexes=tool.index_urls(),
             targets=tool.targets,
             builds=tool.builds,
-            unknown=tool.unknown,
             packages=tuple(package.record() for package in self.packages),
         )
+
+
+@lru_cache(maxsize=64)
+def known_keys(kind: type[Struct]) -> tuple[frozenset[str], Mapping[str, type[Struct]]]:
+    """Return the keys of a table, and the kinds of the tables in it: of a key's value, or of the items of its array."""
+    tables = {each.encode_name: _table_in(each.type) for each in fields(kind)}
+    return frozenset(tables), {key: inner for key, inner in tables.items() if inner is not None}
+
+
+def _table_in(annotation: Any) -> type[Struct] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Struct):
+        # what forbids unknown keys, does so in any revision
+        return None if annotation.__struct_config__.forbid_unknown_fields else annotation
+    return next((kind for kind in map(_table_in, get_args(annotation)) if kind is not None), None)
 
 
 _RULES: Mapping[type[Struct], Mapping[str, Any]] = {

@@ -2,19 +2,43 @@
 
 Invariant: the bytes depend on the content alone. There is no date, no tool version and no digest of the whole, which
 would only make merge conflicts; and a line never breaks because it grew.
+
+The items of the tomlkit document are made directly: `tomlkit.item` takes several times as long. The containers are marked as
+parsed, so that tomlkit appends to them without a search for the place; `Trivia` and keys are shared, since only an edit of the
+document changes them.
 """
 
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+import re
+from collections.abc import Iterable
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from msgspec import Struct
-from msgspec.structs import fields, replace
-from packaging.version import Version
+from tomlkit import TOMLDocument, item, string
+from tomlkit.container import Container
+from tomlkit.items import (
+    AoT,
+    Array,
+    Bool,
+    Comment,
+    DottedKey,
+    InlineTable,
+    Integer,
+    Item,
+    Key,
+    KeyType,
+    SingleKey,
+    String,
+    StringType,
+    Table,
+    Trivia,
+    Whitespace,
+)
 
 from deep_lock.errors import LockInvalid, UrlForbidden
-from deep_lock.lockfile.fields import folder_fault, parsed_version, repository_fault, requirement_fault, url_fault
+from deep_lock.lockfile.fields import folder_fault, repository_fault, requirement_fault, url_fault
+from deep_lock.lockfile.order import ordered
+from deep_lock.models.build_system import SettingValue
 from deep_lock.models.lock import (
     CREATED_BY,
     LOCK_VERSION,
@@ -33,131 +57,23 @@ from deep_lock.models.lock import (
     LockedTree,
     LockedVcs,
     OptionValue,
-    source_text,
 )
-from deep_lock.parsing.toml import key_text, moment_text, quoted, value_text
-
-Item = TypeVar("Item")
-Record = TypeVar("Record", bound=Struct)
-
-DEFAULT_INDEX = "default"
-_MARKS = [key for key in LockedMarks.__struct_encode_fields__ if key != "unknown"]
-
-
-@lru_cache(maxsize=16384)
-def _version(text: str) -> Version:
-    version = parsed_version(text)
-    if version is None:
-        raise LockInvalid(f"{text!r} is not a version, and cannot be written to a lock")
-    return version
-
-
-def ordered(lock: Lock) -> Lock:
-    """Return the lock in canonical order, times in UTC.
-
-    Packages and builds are sorted by name and version, files by name, arrays by text, environments as their targets.
-    ``backend-path`` keeps its order: it is a search path. Raises LockInvalid on an invalid version.
-    """
-    targets = tuple(sorted(lock.targets, key=lambda target: target.name))
-    positions = {target.marker: position for position, target in reversed(list(enumerate(targets)))}
-    return replace(
-        _with_sorted_texts(lock),
-        environments=_sorted(lock.environments, lambda marker: (positions.get(marker, len(positions)), marker)),
-        requires_python=lock.requires_python or None,
-        inputs=_ordered_inputs(lock.inputs),
-        options=_sorted((key, _ordered_option(value)) for key, value in lock.options),
-        indexes=_sorted(lock.indexes, lambda index: (index[0] != DEFAULT_INDEX, index)),
-        targets=targets,
-        packages=_sorted(map(_ordered_package, lock.packages), _package_key),
-        builds=_sorted(map(_ordered_build, lock.builds), _build_key),
-    )
-
-
-def _sorted(items: Iterable[Item], key: Callable[[Item], Any] | None = None) -> tuple[Item, ...]:
-    return tuple(sorted(items, key=key))  # type: ignore[type-var, arg-type]  # without a key, each Item here is comparable
-
-
-@lru_cache(maxsize=32)
-def _text_arrays(kind: type[Struct]) -> tuple[str, ...]:
-    """Return the fields of a record that are arrays of texts, but for ``backend_path``, whose order has a meaning."""
-    arrays = (tuple[str, ...], tuple[str, ...] | None)
-    return tuple(field.name for field in fields(kind) if field.type in arrays and field.name != "backend_path")
-
-
-def _with_sorted_texts(record: Record) -> Record:
-    arrays = [(name, getattr(record, name)) for name in _text_arrays(type(record))]
-    changed = {name: in_order for name, texts in arrays if texts and (in_order := _sorted(texts)) != texts}
-    return replace(record, **changed) if changed else record
-
-
-def _sorted_lists(lists: Iterable[tuple[str, tuple[Item, ...]]]) -> tuple[tuple[str, tuple[Item, ...]], ...]:
-    return _sorted((name, _sorted(items)) for name, items in lists)
-
-
-def _ordered_inputs(inputs: LockedInputs) -> LockedInputs:
-    return replace(
-        _with_sorted_texts(inputs),
-        extras=_sorted_lists(inputs.extras),
-        dependency_groups=_sorted_lists(inputs.dependency_groups),
-        extra_build_requires=_sorted_lists(inputs.extra_build_requires),
-        config_settings=_sorted_lists(inputs.config_settings),
-        trees=_sorted(map(_with_sorted_texts, inputs.trees), lambda tree: tree.path),
-    )
-
-
-def _ordered_option(value: OptionValue) -> OptionValue:
-    if isinstance(value, tuple):
-        return _sorted(value)
-    return _in_utc(value) if isinstance(value, datetime) else value
-
-
-def _in_utc(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        # astimezone() would take the zone of this machine
-        raise LockInvalid(f"{moment.isoformat()}: a time without a zone cannot be written to a lock")
-    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-
-
-def _ordered_file(file: LockedFile) -> LockedFile:
-    if file.upload_time is None or file.upload_time.tzinfo is UTC:
-        return file
-    return replace(file, upload_time=_in_utc(file.upload_time))
-
-
-def _package_key(entry: LockedPackage | LockedReference) -> tuple[str, bool, Version, str]:
-    return entry.name, entry.version is not None, _version(entry.version or "0"), source_text(entry.source)
-
-
-def _build_key(build: LockedBuild) -> tuple[str, bool, Version, str, str, tuple[str, ...]]:
-    version = _version(build.version or "0")
-    return build.name, build.version is not None, version, build.source or "", build.hook or "", build.targets
-
-
-def _ordered_package(entry: LockedPackage) -> LockedPackage:
-    return replace(
-        _with_sorted_texts(entry),
-        requires_python=entry.requires_python or None,
-        dependencies=_sorted(entry.dependencies, _package_key),
-        sdist=None if entry.sdist is None else _ordered_file(entry.sdist),
-        wheels=_sorted(map(_ordered_file, entry.wheels), lambda file: file.name),
-        attestation_identities=_sorted(map(_sorted, entry.attestation_identities)),
-    )
-
-
-def _ordered_build(build: LockedBuild) -> LockedBuild:
-    declared = build.declared_packages
-    return replace(
-        _with_sorted_texts(build),
-        packages=_ordered_members(build.packages),
-        declared_packages=None if declared is None else _ordered_members(declared),
-    )
-
-
-def _ordered_members(members: tuple[EnvironmentMember, ...]) -> tuple[EnvironmentMember, ...]:
-    return _sorted(map(_with_sorted_texts, members), lambda member: (member.name, _version(member.version)))
-
 
 HEADER = '# Generated by deep-lock. Do not edit: run "deep-lock lock", verify with "deep-lock lock --check".'
+
+Pairs = Iterable[tuple[str | Key | None, Item | None]]
+"""The keys of a table with their values, in the order of the file; a value that is None is not written, a comment has no key."""
+
+ContainerKind = TypeVar("ContainerKind", bound=Container)
+
+_MARKS = sorted(LockedMarks.__struct_encode_fields__)
+_LINE = Trivia()
+_HEADED = Trivia(indent="\n")
+_TRUE = Bool(t=True, trivia=_LINE)
+_COMMA, _SPACE = Whitespace(","), Whitespace(" ")
+_PLAIN = re.compile(r"[ !#-\[\]-~]*")
+_NOT_ASCII = re.compile(r"[^ -~]")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def to_text(lock: Lock) -> str:
@@ -165,14 +81,14 @@ def to_text(lock: Lock) -> str:
 
     Raises LockInvalid on what cannot be written, and UrlForbidden on a URL that must not be: above all credentials.
     """
+    return to_document(lock).as_string()
+
+
+def to_document(lock: Lock) -> TOMLDocument:
+    """Return the whole file, in canonical order. Raises as `to_text`."""
     lock = ordered(lock)
-    lines = [HEADER, *_top_lines(lock), *_tool_lines(lock)]
-    for package in lock.packages:
-        lines += [*_package_lines(package), *_mark_lines(package)]
-    for build in lock.builds:
-        lines += _build_lines(build)
-    lines.append("")
-    return "\n".join(lines)
+    document = _document((HEADER,), lock, map(_marked_package, lock.packages))
+    return fill(document, [("tool", _section([("deep-lock", _tool(lock))]))])
 
 
 def to_pylock(lock: Lock, comment: Iterable[str]) -> str:
@@ -181,249 +97,322 @@ def to_pylock(lock: Lock, comment: Iterable[str]) -> str:
     ``comment`` has the lines at the top, each safe to show. Raises as `to_text`.
     """
     lock = ordered(lock)
-    lines = [*(f"# {line}" for line in comment), *_top_lines(lock)]
-    for package in lock.packages:
-        lines += _package_lines(package)
-    lines.append("")
-    return "\n".join(lines)
+    return _document((f"# {line}" for line in comment), lock, map(_package, lock.packages)).as_string()
 
 
-def _text(key: str, value: str | None) -> list[str]:
-    return [f"{key} = {quoted(value)}"] if value else []
+def _document(comments: Iterable[str], lock: Lock, packages: Iterable[Pairs]) -> TOMLDocument:
+    document = TOMLDocument(parsed=True)
+    fill(document, [(None, Comment(Trivia(comment=comment))) for comment in comments])
+    # "packages" is required, and an array of tables cannot be empty
+    return fill(document, [*_top(lock), ("packages", _tables(packages) or _array(()))])
 
 
-def _list(key: str, values: tuple[str, ...]) -> list[str]:
-    """A short array of plain words, on one line."""
-    return [f"{key} = {value_text(values)}"] if values else []
+# -- items
 
 
-def _rows(key: str, values: Iterable[str]) -> list[str]:
-    """An array with one value a line; nothing where it is empty."""
-    rows = [f"    {value}," for value in values]
-    return [f"{key} = [", *rows, "]"] if rows else []
+def fill(container: ContainerKind, pairs: Pairs) -> ContainerKind:
+    """Append keys with their values, and return the container."""
+    for key, value in pairs:
+        if value is not None:
+            container.append(_key(key) if isinstance(key, str) else key, value, validate=False)
+    return container
 
 
-def _rows_or_empty(key: str, values: Iterable[str] | None) -> list[str]:
-    """An array that may be empty; nothing where it is None."""
-    return [] if values is None else _rows(key, values) or [f"{key} = []"]
+@lru_cache(maxsize=1024)
+def _key(text: str) -> SingleKey:
+    """Return a key in ASCII, quoted only where it must be."""
+    return SingleKey(text) if _BARE_KEY.fullmatch(text) else SingleKey(text, KeyType.Basic, None, f'"{_escaped(text)}"')
 
 
-def _requirements(texts: tuple[str, ...]) -> list[str]:
-    for text in texts:
+def _escaped(text: str) -> str:
+    """Return the characters of a basic string in ASCII: tomlkit escapes only what TOML requires."""
+    return _NOT_ASCII.sub(_escape, string(text).as_string()[1:-1])
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xD800 <= code <= 0xDFFF:
+        raise LockInvalid(f"a text with half a character (U+{code:X}) cannot be written to a lock")
+    return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"
+
+
+def _string(text: str) -> String:
+    return String(StringType.SLB, text, text if _PLAIN.fullmatch(text) else _escaped(text), _LINE)
+
+
+def _text(text: str | None) -> String | None:
+    return _string(text) if text else None
+
+
+def _value(value: OptionValue | SettingValue) -> Item:
+    match value:
+        case str():
+            return _string(value)
+        case bool():
+            return Bool(value, _LINE)
+        case int():
+            return Integer(value, _LINE, str(value))
+        case datetime():
+            return item(value)
+        case tuple():
+            return _array(map(_string, value))
+
+
+def _array(values: Iterable[Item]) -> Array:
+    """Return an array on one line."""
+    parts: list[Item] = []
+    for value in values:
+        parts += [_COMMA, _SPACE, value] if parts else [value]
+    return Array(parts, _LINE)
+
+
+def _words(texts: tuple[str, ...]) -> Array | None:
+    """Return an array on one line; None where it is empty."""
+    return _array(map(_string, texts)) if texts else None
+
+
+def _lines(values: Iterable[Item]) -> Array:
+    """Return an array with one value a line."""
+    return Array(list(values), _LINE, multiline=True)
+
+
+def _requirements(texts: tuple[str, ...] | None) -> Array | None:
+    for text in texts or ():
         fault = requirement_fault(text)
         if fault:
             raise LockInvalid(f"a list of requirements {fault}")
-    return [quoted(text) for text in texts]
+    return None if texts is None else _lines(map(_string, texts))
 
 
-def _requirements_or_none(texts: tuple[str, ...] | None) -> list[str] | None:
-    return None if texts is None else _requirements(texts)
+def _inline(pairs: Pairs) -> InlineTable:
+    return InlineTable(fill(Container(parsed=True), pairs), _LINE, new=True)
 
 
-def _pairs(pairs: Iterable[tuple[str, object]]) -> list[str]:
-    return [f"{key_text(key)} = {value_text(value)}" for key, value in pairs]
+def _section(pairs: Pairs) -> Table | None:
+    """Return a table; None where it is empty. It has a header of its own if not all of its values have one."""
+    body = fill(Container(parsed=True), pairs)
+    has_header = any(not isinstance(value, Table | AoT) for _, value in body.body)
+    return (
+        Table(body, _HEADED if has_header else _LINE, is_aot_element=False, is_super_table=not has_header)
+        if body.body
+        else None
+    )
 
 
-def _unknown(pairs: tuple[tuple[str, str], ...]) -> list[str]:
-    return [f"{key_text(key)} = {text}" for key, text in pairs]
+def _tables(tables: Iterable[Pairs]) -> AoT | None:
+    """Return an array of tables; None where it is empty."""
+    own = [Table(fill(Container(parsed=True), pairs), _HEADED, is_aot_element=True) for pairs in tables]
+    return AoT(own, parsed=True) if own else None
 
 
-def _section(name: str, lines: list[str]) -> list[str]:
-    return ["", f"[tool.deep-lock.{name}]", *lines] if lines else []
+def _dotted(pairs: Pairs) -> Table:
+    """Return a table that is written as a dotted key for each value: its own key must be one of `_dotted_keys`."""
+    return Table(fill(Container(parsed=True), pairs), _LINE, is_aot_element=False, is_super_table=True)
 
 
-def _top_lines(lock: Lock) -> list[str]:
+def _dotted_keys(*names: str) -> list[SingleKey]:
+    """Return keys that are followed by another one. tomlkit marks them as such when a dotted key is appended."""
+    keys = [SingleKey(name) for name in names]
+    Container(parsed=True).append(DottedKey([*keys, SingleKey("last")]), _TRUE)
+    return keys
+
+
+_TOOL, _DEEP_LOCK = _dotted_keys("tool", "deep-lock")
+
+
+# -- tables
+
+
+def _top(lock: Lock) -> Pairs:
     return [
-        *_text("lock-version", LOCK_VERSION),
-        *_rows("environments", map(quoted, lock.environments)),
-        *_text("requires-python", lock.requires_python),
-        *_pairs([("extras", lock.extras), ("dependency-groups", lock.dependency_groups)]),
-        *_list("default-groups", lock.default_groups),
-        *_text("created-by", CREATED_BY),
-        # the key is required, and an array of tables cannot be empty
-        *([] if lock.packages else ["packages = []"]),
+        ("lock-version", _string(LOCK_VERSION)),
+        ("environments", _lines(map(_string, lock.environments)) if lock.environments else None),
+        ("requires-python", _text(lock.requires_python)),
+        ("extras", _value(lock.extras)),
+        ("dependency-groups", _value(lock.dependency_groups)),
+        ("default-groups", _words(lock.default_groups)),
+        ("created-by", _string(CREATED_BY)),
     ]
 
 
-def _tool_lines(lock: Lock) -> list[str]:
-    lines = ["", "[tool.deep-lock]", f"version = {lock.version}", f"revision = {lock.revision}"]
-    lines += _unknown(lock.unknown)
-    lines += _inputs_lines(lock.inputs)
-    lines += _section("options", _pairs(lock.options))
-    indexes = [f"{key_text(name)} = {_url_text(url, f'index {name!r}')}" for name, url in lock.indexes]
-    lines += _section("indexes", indexes)
-    for target in lock.targets:
-        lines += _target_lines(target)
-    return lines
+def _tool(lock: Lock) -> Table | None:
+    return _section(
+        [
+            ("version", _value(lock.version)),
+            ("revision", _value(lock.revision)),
+            ("inputs", _inputs(lock.inputs)),
+            ("options", _section((key, _value(value)) for key, value in lock.options)),
+            ("indexes", _section((name, _url(url, f"index {name!r}")) for name, url in lock.indexes)),
+            ("targets", _tables(map(_target, lock.targets))),
+            ("builds", _tables(map(_build, lock.builds))),
+        ]
+    )
 
 
-def _inputs_lines(inputs: LockedInputs) -> list[str]:
-    lines = [
-        *_list("sources", inputs.sources),
-        *(["pinned = true"] if inputs.pinned else []),
-        *_rows("requirements", _requirements(inputs.requirements)),
-        *_rows("constraints", _requirements(inputs.constraints)),
-        *_rows("overrides", _requirements(inputs.overrides)),
-        *_rows("build-constraints", _requirements(inputs.build_constraints)),
-        *_rows_or_empty("build-requires", _requirements_or_none(inputs.build_requires)),
-        *_unknown(inputs.unknown),
-    ]
+def _inputs(inputs: LockedInputs) -> Table | None:
+    settings = ((name, _section((key, _value(value)) for key, value in own)) for name, own in inputs.config_settings)
+    return _section(
+        [
+            ("sources", _words(inputs.sources)),
+            ("pinned", _TRUE if inputs.pinned else None),
+            ("requirements", _requirements(inputs.requirements or None)),
+            ("constraints", _requirements(inputs.constraints or None)),
+            ("overrides", _requirements(inputs.overrides or None)),
+            ("build-constraints", _requirements(inputs.build_constraints or None)),
+            ("build-requires", _requirements(inputs.build_requires)),
+            ("extras", _named_requirements(inputs.extras)),
+            ("dependency-groups", _named_requirements(inputs.dependency_groups)),
+            ("extra-build-requires", _named_requirements(inputs.extra_build_requires)),
+            ("config-settings", _section(settings)),
+            ("trees", _tables(map(_tree, inputs.trees))),
+        ]
+    )
+
+
+def _named_requirements(lists: tuple[tuple[str, tuple[str, ...]], ...]) -> Table | None:
+    return _section((name, _requirements(texts)) for name, texts in lists)
+
+
+def _tree(tree: LockedTree) -> Pairs:
     return [
-        *_section("inputs", lines),
-        *_section("inputs.extras", _named_requirements(inputs.extras)),
-        *_section("inputs.dependency-groups", _named_requirements(inputs.dependency_groups)),
-        *_section("inputs.extra-build-requires", _named_requirements(inputs.extra_build_requires)),
-        *(
-            line
-            for name, own in inputs.config_settings
-            for line in _section(f"inputs.config-settings.{key_text(name)}", _pairs(own))
-        ),
-        *(line for tree in inputs.trees for line in _tree_lines(tree)),
+        ("path", _text(tree.path)),
+        ("requires-python", _text(tree.requires_python)),
+        ("requirements", _requirements(tree.requirements)),
+        ("build-requires", _requirements(tree.build_requires)),
     ]
 
 
-def _named_requirements(lists: tuple[tuple[str, tuple[str, ...]], ...]) -> list[str]:
-    return [line for name, texts in lists for line in _rows_or_empty(key_text(name), _requirements(texts))]
+def _target(target: LockedTarget) -> Pairs:
+    return [(key, _text(getattr(target, key))) for key in ("name", "marker", "python", "platform")]
 
 
-def _tree_lines(tree: LockedTree) -> list[str]:
-    return [
-        "",
-        "[[tool.deep-lock.inputs.trees]]",
-        *_text("path", tree.path),
-        *_text("requires-python", tree.requires_python),
-        *_rows_or_empty("requirements", _requirements_or_none(tree.requirements)),
-        *_rows_or_empty("build-requires", _requirements(tree.build_requires)),
-        *_unknown(tree.unknown),
-    ]
-
-
-def _target_lines(target: LockedTarget) -> list[str]:
-    return [
-        "",
-        "[[tool.deep-lock.targets]]",
-        *_text("name", target.name),
-        *_text("marker", target.marker),
-        *_text("python", target.python),
-        *_text("platform", target.platform),
-        *_unknown(target.unknown),
-    ]
-
-
-def _package_lines(package: LockedPackage) -> list[str]:
+def _package(package: LockedPackage) -> Pairs:
     owner = f"{package.name} {package.version or ''}".rstrip()
-    identities = [dict(identity) for identity in package.attestation_identities]
+    identities = [_inline((key, _string(text)) for key, text in sorted(own)) for own in package.attestation_identities]
     return [
-        "",
-        "[[packages]]",
-        *_text("name", package.name),
-        *_text("version", package.version),
-        *_text("marker", package.marker),
-        *_text("requires-python", package.requires_python),
-        *_rows("dependencies", map(_reference_text, package.dependencies)),
-        *([] if package.source is None else [_source_text(package.source, owner)]),
-        *([] if package.index is None else [f"index = {_url_text(package.index, owner)}"]),
-        *([] if package.sdist is None else [f"sdist = {_file_text(package.sdist)}"]),
-        *_rows("wheels", map(_file_text, package.wheels)),
-        *(_pairs([("attestation-identities", identities)]) if identities else []),
+        ("name", _text(package.name)),
+        ("version", _text(package.version)),
+        ("marker", _text(package.marker)),
+        ("requires-python", _text(package.requires_python)),
+        ("dependencies", _lines(map(_reference, package.dependencies)) if package.dependencies else None),
+        _source(package.source, owner),
+        ("index", None if package.index is None else _url(package.index, owner)),
+        ("sdist", None if package.sdist is None else _file(package.sdist)),
+        ("wheels", _lines(map(_file, package.wheels)) if package.wheels else None),
+        ("attestation-identities", _array(identities) if identities else None),
     ]
 
 
-def _mark_lines(package: LockedPackage) -> list[str]:
-    values = [(key, getattr(package, key.replace("-", "_"))) for key in _MARKS]
-    marks = [(key, value_text(value)) for key, value in values if value not in {None, False, ()}]
-    return [f"tool.deep-lock.{key_text(key)} = {text}" for key, text in sorted([*marks, *package.unknown])]
+def _marked_package(package: LockedPackage) -> Pairs:
+    """Return the keys of a package; the table of its marks may be empty, which writes nothing."""
+    values = ((key, getattr(package, key.replace("-", "_"))) for key in _MARKS)
+    marks = _dotted((key, _value(value)) for key, value in values if value not in {None, False, ()})
+    return [*_package(package), (_TOOL, _dotted([(_DEEP_LOCK, marks)]))]
 
 
-def _reference_text(reference: LockedReference) -> str:
-    version = f", version = {quoted(reference.version)}" if reference.version else ""
-    source = f", {_source_text(reference.source, reference.name)}" if reference.source is not None else ""
-    return f"{{name = {quoted(reference.name)}{version}{source}}}"
+def _reference(reference: LockedReference) -> InlineTable:
+    return _inline(
+        [
+            ("name", _string(reference.name)),
+            ("version", _text(reference.version)),
+            _source(reference.source, reference.name),
+        ]
+    )
 
 
-def _file_text(file: LockedFile) -> str:
-    time = "" if file.upload_time is None else f", upload-time = {moment_text(file.upload_time)}"
-    size = "" if file.size is None else f", size = {file.size}"
-    location = _location_text(file.url, file.path, file.name)
-    return f"{{name = {quoted(file.name)}, {location}{time}{size}, hashes = {{sha256 = {quoted(file.sha256)}}}}}"
+def _file(file: LockedFile) -> InlineTable:
+    return _inline(
+        [
+            ("name", _string(file.name)),
+            _location(file.url, file.path, file.name),
+            ("upload-time", None if file.upload_time is None else _value(file.upload_time)),
+            ("size", None if file.size is None else _value(file.size)),
+            ("hashes", _hashes(file.sha256)),
+        ]
+    )
 
 
-def _source_text(source: LockedSource, owner: str) -> str:
-    """Return the key of a source and its table, on one line."""
-    subdirectory = [] if source.subdirectory is None else [f"subdirectory = {quoted(source.subdirectory)}"]
+def _hashes(sha256: str) -> InlineTable:
+    return _inline([("sha256", _string(sha256))])
+
+
+def _source(source: LockedSource | None, owner: str) -> tuple[str, Item | None]:
+    """Return the key of a source, and its table."""
     match source:
+        case None:
+            return "", None
         case LockedDirectory():
             key = "directory"
-            parts = [_location_text(None, source.path, owner), *(["editable = true"] if source.editable else [])]
+            pairs = [_location(None, source.path, owner), ("editable", _TRUE if source.editable else None)]
         case LockedVcs():
             key = "vcs"
-            revision = source.requested_revision
-            parts = [
-                'type = "git"',
-                _location_text(source.url, source.path, owner, repository=True),
-                *([] if revision is None else [f"requested-revision = {quoted(revision)}"]),
-                f"commit-id = {quoted(source.commit_id)}",
+            pairs = [
+                ("type", _string("git")),
+                _location(source.url, source.path, owner, repository=True),
+                ("requested-revision", _text(source.requested_revision)),
+                ("commit-id", _string(source.commit_id)),
             ]
         case LockedArchive():
             key = "archive"
-            size = [] if source.size is None else [f"size = {source.size}"]
-            digest = f"hashes = {{sha256 = {quoted(source.sha256)}}}"
-            parts = [_location_text(source.url, source.path, owner), *size, digest]
-    return f"{key} = {{{', '.join([*parts, *subdirectory])}}}"
+            size = None if source.size is None else _value(source.size)
+            pairs = [_location(source.url, source.path, owner), ("size", size), ("hashes", _hashes(source.sha256))]
+    return key, _inline([*pairs, ("subdirectory", _text(source.subdirectory))])
 
 
-def _location_text(url: str | None, path: str | None, owner: str, *, repository: bool = False) -> str:
+def _location(url: str | None, path: str | None, owner: str, *, repository: bool = False) -> tuple[str, Item | None]:
     """Return ``url`` or ``path``, of which exactly one is set, with its value."""
     match url, path:
         case str(), None:
             if not repository:
-                return f"url = {_url_text(url, owner)}"
+                return "url", _url(url, owner)
             if fault := repository_fault(url):
                 raise UrlForbidden(f"the repository of {owner}: {fault}")
-            return f"url = {quoted(url)}"
+            return "url", _string(url)
         case None, str():
             if fault := folder_fault(path):
                 raise LockInvalid(f"the path of {owner}: {fault}")
-            return f"path = {quoted(path)}"
+            return "path", _string(path)
     raise LockInvalid(f"{owner} must have a URL or a path, and not both")
 
 
-def _url_text(url: str, owner: str) -> str:
+def _url(url: str, owner: str) -> String:
     fault = url_fault(url)
     if fault is not None:
         raise fault[0](f"the URL of {owner}: {fault[1]}")
-    return quoted(url)
+    return _string(url)
 
 
-def _member_text(member: EnvironmentMember) -> str:
-    needs = f", dependencies = {value_text(member.dependencies)}" if member.dependencies else ""
-    return f"{{name = {quoted(member.name)}, version = {quoted(member.version)}{needs}}}"
+def _member(member: EnvironmentMember) -> InlineTable:
+    return _inline(
+        [
+            ("name", _string(member.name)),
+            ("version", _string(member.version)),
+            ("dependencies", _words(member.dependencies)),
+        ]
+    )
 
 
-def _build_lines(build: LockedBuild) -> list[str]:
+def _build(build: LockedBuild) -> Pairs:
     declared = build.declared_packages
     return [
-        "",
-        "[[tool.deep-lock.builds]]",
-        *_text("name", build.name),
-        *_text("version", build.version),
-        *_text("source", build.source),
-        *_text("hook", build.hook),
-        *_text("sdist", build.sdist),
-        *_text("cargo-lock", build.cargo_lock),
-        *_text("needed", build.needed),
-        *_list("targets", build.targets),
-        *_text("backend", build.backend),
-        *_list("backend-path", build.backend_path),
-        *_rows("requires", _requirements(build.requires)),
-        *_rows("requires-user", _requirements(build.requires_user)),
-        *_text("requires-from", build.requires_from),
-        *_rows_or_empty("requires-dynamic", _requirements_or_none(build.requires_dynamic)),
-        *_text("conditional", build.conditional),
-        *_text("evidence", build.evidence),
-        *_text("observed-on", build.observed_on),
-        *_rows("packages", map(_member_text, build.packages)),
-        *_rows_or_empty("declared-packages", None if declared is None else map(_member_text, declared)),
-        *_text("ends", build.ends),
-        *_unknown(build.unknown),
+        ("name", _text(build.name)),
+        ("version", _text(build.version)),
+        ("source", _text(build.source)),
+        ("hook", _text(build.hook)),
+        ("sdist", _text(build.sdist)),
+        ("cargo-lock", _text(build.cargo_lock)),
+        ("needed", _text(build.needed)),
+        ("targets", _words(build.targets)),
+        ("backend", _text(build.backend)),
+        ("backend-path", _words(build.backend_path)),
+        ("requires", _requirements(build.requires or None)),
+        ("requires-user", _requirements(build.requires_user or None)),
+        ("requires-from", _text(build.requires_from)),
+        ("requires-dynamic", _requirements(build.requires_dynamic)),
+        ("conditional", _text(build.conditional)),
+        ("evidence", _text(build.evidence)),
+        ("observed-on", _text(build.observed_on)),
+        ("packages", _lines(map(_member, build.packages)) if build.packages else None),
+        ("declared-packages", None if declared is None else _lines(map(_member, declared))),
+        ("ends", _text(build.ends)),
     ]

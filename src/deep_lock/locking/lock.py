@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deep_lock.config.options import LockOptions
 from deep_lock.errors import Stale, UsageError
@@ -21,7 +22,7 @@ from deep_lock.locking import imported_lock, policy_gate, resolve
 from deep_lock.locking.read_inputs import lock_path
 from deep_lock.locking.request import LockRequest, open_request
 from deep_lock.locking.settings import Upgrade
-from deep_lock.models.lock import Lock
+from deep_lock.models.lock import REVISION, Lock
 
 WAIT_SECONDS = 30
 
@@ -78,9 +79,9 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
         return Outcome(path=path, lock=previous, text=before or "", before=before, guard=guard, edited=edited)
     new = resolve.build_lock(request, reporter)
     if previous is not None:
-        new = rewrite.keep_unknown(previous, new)
+        new = replace(new, revision=max(previous.revision, REVISION))
         rewrite.require_same_bytes(previous, new, settings.upgrade.packages.keys())
-    text = rewrite.checked_text(new, settings.targets)
+    text = rewrite.checked_text(new, settings.targets, previous=before or "")
     return Outcome(path=path, lock=new, text=text, before=before, guard=guard, edited=edited)
 
 

@@ -18,7 +18,7 @@ from deep_lock.config.options import InputOptions
 from deep_lock.errors import ConfigError, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
 from deep_lock.events import Reporter
 from deep_lock.foreign_locks.load import foreign_path, imported_project, read_imported, with_direct_requirements
-from deep_lock.lockfile import reader, rewrite
+from deep_lock.lockfile import edited_versions, reader
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
@@ -255,11 +255,11 @@ def parse_lock(text: str, name: str, reporter: Reporter, *, upgraded: Collection
     try:
         return reader.from_text(text, name, reporter)
     except LockInvalid:
-        edited = rewrite.moved_versions(text, name)
+        edited = edited_versions.moved_versions(text, name)
         if not edited:
             raise
         if {own.name for own in edited} <= frozenset(upgraded):
-            return reader.from_text(rewrite.restored(text, edited), name, reporter)
+            return reader.from_text(edited_versions.restored(text, edited), name, reporter)
         changes = ", ".join(
             f"{show(own.name)} from {own.was} to {show(own.now)}" for own in edited[:MAX_SHOWN_VERSIONS]
         )

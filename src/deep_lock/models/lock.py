@@ -1,7 +1,6 @@
 """The finished graph of resolutions, as the tables of `deep.lock` (PEP 751 plus ``[tool.deep-lock]``).
 
-Field names are the file's keys with ``-`` for ``_``. None and empty mean: the key is not written. ``unknown`` holds
-keys of a newer revision as (key, TOML value text): an older deep-lock keeps them in a rewrite.
+Field names are the file's keys with ``-`` for ``_``. None and empty mean: the key is not written.
 Everything here is text and numbers, in the order of the file: a Lock is the content of the file.
 """
 
@@ -119,7 +118,6 @@ class LockedMarks(Struct, frozen=True, kw_only=True, rename="kebab"):
     """Set if the index has no sha256, and it was computed from the file."""
     no_source: bool = False
     """Build scope "all", and the user allowed a wheel for the release."""
-    unknown: tuple[tuple[str, str], ...] = ()
 
 
 class LockedPackage(LockedMarks, frozen=True, kw_only=True):
@@ -183,7 +181,6 @@ class LockedBuild(Struct, frozen=True, kw_only=True, rename="kebab"):
     """The environment in which the hook runs, only if it differs from that of the build."""
     ends: Ending | None = None
     """Why it has no environment: an in-tree backend that requires nothing."""
-    unknown: tuple[tuple[str, str], ...] = ()
 
     @property
     def all_requires(self) -> tuple[str, ...]:
@@ -198,7 +195,6 @@ class LockedTarget(Struct, frozen=True, kw_only=True, rename="kebab"):
     marker: str
     python: str
     platform: str
-    unknown: tuple[tuple[str, str], ...] = ()
 
 
 class LockedTree(Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -210,7 +206,6 @@ class LockedTree(Struct, frozen=True, kw_only=True, rename="kebab"):
     """None if only its backend knows them."""
     build_requires: tuple[str, ...] = ()
     requires_python: str | None = None
-    unknown: tuple[tuple[str, str], ...] = ()
 
 
 class LockedInputs(Struct, frozen=True, kw_only=True):
@@ -232,7 +227,6 @@ class LockedInputs(Struct, frozen=True, kw_only=True):
     build_requires: tuple[str, ...] | None = None
     """The project's own ``[build-system] requires``; None if it is not built."""
     trees: tuple[LockedTree, ...] = ()
-    unknown: tuple[tuple[str, str], ...] = ()
 
 
 class Lock(Struct, frozen=True, kw_only=True):
@@ -253,4 +247,3 @@ class Lock(Struct, frozen=True, kw_only=True):
     targets: tuple[LockedTarget, ...] = ()
     packages: tuple[LockedPackage, ...] = ()
     builds: tuple[LockedBuild, ...] = ()
-    unknown: tuple[tuple[str, str], ...] = ()

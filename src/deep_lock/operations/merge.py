@@ -15,14 +15,15 @@ from deep_lock.events import Reporter
 from deep_lock.files import temporary_path, write_atomically
 from deep_lock.lockfile.index import is_gate
 from deep_lock.lockfile.invariants import broken_invariants
+from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.rewrite import checked_text
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.lockfile.writer import ordered, to_text
+from deep_lock.lockfile.writer import to_text
 from deep_lock.locking.indexes import with_lock_indexes
 from deep_lock.locking.lock import lock
 from deep_lock.locking.read_inputs import read_project_config
-from deep_lock.models.lock import Lock
+from deep_lock.models.lock import REVISION, Lock
 from deep_lock.project.files import MAX_LOCK_BYTES, read_text
 
 AGAIN = "merge the project's own files first, then run deep-lock lock"
@@ -39,7 +40,15 @@ class Sides(Struct, frozen=True, kw_only=True):
 
 def merged_text(sides: Sides, surroundings: RunContext, reporter: Reporter) -> str:
     """Return the merged lock. Raises ActionNeeded on a conflict, LockInvalid, and what locking raises."""
-    merged = merge(*(_read(path, sides.path.name, reporter) for path in (sides.base, sides.ours, sides.theirs)))
+    base, ours, theirs = (_read(path, sides.path.name, reporter) for path in (sides.base, sides.ours, sides.theirs))
+    revision = max(base.revision, ours.revision, theirs.revision)
+    if revision > REVISION:
+        raise ActionNeeded(
+            f"{sides.path.name} was written by a later deep-lock (revision {revision}, this one knows {REVISION}): "
+            "its unknown keys cannot be merged",
+            hint="upgrade deep-lock",
+        )
+    merged = merge(base, ours, theirs)
     if merged.settings:
         raise ActionNeeded(f"both branches changed {', '.join(merged.settings)} of {sides.path.name}", hint=AGAIN)
     if merged.both:
@@ -81,7 +90,7 @@ def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, report
             f"{sides.path.name} does not fit the project (its files, or options of the command line)",
             hint=AGAIN,
         )
-    return checked_text(replace(relocked, indexes=merged.lock.indexes, unknown=merged.lock.unknown))
+    return checked_text(replace(relocked, indexes=merged.lock.indexes))
 
 
 def _pins(merged: Merged) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""TOML: read within limits, with the lines on which its strings and keys are, and values written as text.
+"""TOML, read within limits, with the lines on which its strings and keys are.
 
 Every TOML text that deep-lock reads passes `parse_toml`. tomli is quadratic in the parts of a dotted key and lets ValueError
 through on huge numbers; both are caught here. It ends at 400 nested arrays and inline tables by itself.
@@ -6,13 +6,11 @@ through on huge numbers; both are caught here. It ends at 400 nested arrays and 
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
 import tomli
 from msgspec import Struct, field
 
-from deep_lock.errors import LockInvalid
 from deep_lock.parsing.text import ErrorOf, readable
 from deep_lock.sanitize import show
 
@@ -180,64 +178,3 @@ def _note_key(keys: dict[str, dict[str, int | None]], at: _Position, line: int) 
 def _note(spots: dict[str, dict[str, int | None]], text: str, header: str, line: int) -> None:
     under = spots.setdefault(text, {})
     under[header] = None if header in under else line
-
-
-_PLAIN = re.compile(r"[ !#-\[\]-~]*")
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
-
-
-def _escaped(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    code = ord(character)
-    if 0x20 <= code < 0x7F:
-        return character
-    if 0xD800 <= code <= 0xDFFF:
-        raise LockInvalid(f"a text with half a character (U+{code:X}) cannot be written to a lock")
-    return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"
-
-
-def quoted(text: str) -> str:
-    """Return a basic string in ASCII. Raises LockInvalid on a lone surrogate, which TOML cannot express."""
-    if _PLAIN.fullmatch(text):
-        return f'"{text}"'
-    return f'"{"".join(map(_escaped, text))}"'
-
-
-def key_text(key: str) -> str:
-    """Return a key, quoted only where it must be."""
-    return key if _BARE_KEY.fullmatch(key) else quoted(key)
-
-
-def moment_text(moment: datetime) -> str:
-    """Return an offset date-time in UTC with "Z". Raises LockInvalid where the zone is not known."""
-    if moment.tzinfo is None:
-        raise LockInvalid(f"{moment.isoformat()}: a time without a zone cannot be written to a lock")
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def value_text(value: object) -> str:
-    """Return any TOML value on one line. Raises LockInvalid on what TOML cannot express."""
-    match value:
-        case str():
-            return quoted(value)
-        case bool():
-            return "true" if value else "false"
-        case datetime() if value.tzinfo is not None:
-            return moment_text(value)
-        case list() | tuple():
-            return f"[{', '.join(map(value_text, value))}]"
-        case dict():
-            return f"{{{', '.join(f'{key_text(key)} = {value_text(item)}' for key, item in sorted(value.items()))}}}"
-        case _:
-            return _plain_text(value)
-
-
-def _plain_text(value: object) -> str:
-    """A number, or a date or time without a zone: only a later revision has those."""
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, date | time):
-        return value.isoformat()
-    raise LockInvalid(f"a {type(value).__name__} cannot be written to a lock")

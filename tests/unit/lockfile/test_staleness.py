@@ -149,11 +149,6 @@ def test_a_lock_that_contradicts_itself_is_stale() -> None:
     assert _reasons(_head(), old) == (f"the lock contradicts itself: {story}",)
 
 
-def test_what_a_newer_revision_adds_to_a_target_is_not_compared() -> None:
-    old = replace(OLD, targets=(replace(OLD.targets[0], unknown=(("libc", '"glibc"'),)),))
-    assert _reasons(_head(), old) == ()
-
-
 def test_a_source_name_with_braces_is_only_a_name() -> None:
     inputs = replace(INPUTS, sources=("{old}.in",), requirements=(*INPUTS.requirements, "n"))
     assert "{old}.in now requires 'n'" in _reasons(_head(inputs=inputs))
