@@ -34,7 +34,7 @@ def build_changes(
         yield from _more_targets(key[0], was[key], now[key], before, after)
         yield from _same_build(key[0], was[key], now[key])
         yield from _built_release(was[key], now[key], after, time)
-    yield from _tool_versions(before, after, was, now, time)
+    yield from _tool_versions(before, after, explain, time)
 
 
 def _records(lock_index: LockIndex) -> dict[BuildName, tuple[LockedBuild, ...]]:
@@ -203,19 +203,16 @@ def _age(entries: Iterable[LockedPackage], time: datetime | None) -> str:
 
 
 def _tool_versions(
-    before: LockIndex,
-    after: LockIndex,
-    was: Mapping[BuildName, tuple[LockedBuild, ...]],
-    now: Mapping[BuildName, tuple[LockedBuild, ...]],
-    time: datetime | None,
+    before: LockIndex, after: LockIndex, explain: Explanations, time: datetime | None
 ) -> Iterator[Change]:
     """Report other versions inside build environments, once for all environments with the same two versions.
 
     A build on a target is compared with the same build on that target. What is new there, the build or the target, is
     compared with all builds, or all targets of the build, of the old lock.
     """
-    anywhere = _environment([build for builds in was.values() for build in builds], before)
-    changed: dict[tuple[str, frozenset[str], frozenset[str]], list[str]] = {}
+    was, now = _records(before), _records(after)
+    anywhere = _environment(before.lock.builds, before)
+    changed: dict[tuple[str, frozenset[str], frozenset[str]], list[tuple[LockedBuild, ...]]] = {}
     labels: dict[tuple[str, frozenset[str], frozenset[str]], set[str]] = {}
     total: dict[str, int] = {}
     for key in sorted(now):
@@ -232,13 +229,12 @@ def _tool_versions(
             }
             if differing and name in before.versions:  # else it is a build-dep-new
                 fact = name, union, frozenset[str]().union(*versions.values())
-                changed.setdefault(fact, []).append(called(now[key][0]))
+                changed.setdefault(fact, []).append(now[key])
                 labels.setdefault(fact, set()).update(differing)
     for (name, was_there, there), builds in changed.items():
         in_all = len(builds) == total[name] > 1
-        where = (
-            f"in all {len(builds)} builds that use it" if in_all else f"in the build of {listed(builds, MAX_BUILDS)}"
-        )
+        names = [called(own[0]) for own in builds]
+        where = f"in all {len(builds)} builds that use it" if in_all else f"in the build of {listed(names, MAX_BUILDS)}"
         age = _age([entry for entry in after.versions.get(name, ()) if entry.version in there - was_there], time)
         differing = labels[name, was_there, there]
         change = Change(
@@ -249,6 +245,7 @@ def _tool_versions(
             message=f"{joined(was_there)} -> {joined(there)}{age} {where}"
             if was_there
             else f"{joined(there)}{age} now runs {where}",
+            chain=explain.member(name, [build for own in builds for build in own]),
             targets=() if differing == after.labels else tuple(sorted(differing)),
         )
         yield change
