@@ -1,6 +1,6 @@
 """What differs in the builds of two locks: what runs, where, by which backend, and in which environment."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from msgspec.structs import replace
