@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.commands.lock import summary
 from deep_lock.cli.options import HOOKS, INTERPRETERS, LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import ApplyOptions, HookOptions, NetworkOptions, VerifyOptions
@@ -15,6 +14,7 @@ from deep_lock.errors import UsageError
 from deep_lock.locking.lock import lock, write_lock
 from deep_lock.operations import outdated, raise_bounds
 from deep_lock.project import edit
+from deep_lock.reports import lock_summary
 from deep_lock.reports import outdated as report
 from deep_lock.sanitize import show
 
@@ -113,4 +113,4 @@ def _apply(session: Session, options: VerifyOptions, names: Sequence[str], value
     for bound in raised.bounds:
         printer.info(f"  {bound.where}: {show(bound.before)} -> {show(bound.after)}")
     printer.info(f"{'would write' if dry_run else 'wrote'} {outcome.path.name}")
-    printer.info(summary(outcome.lock))
+    printer.info(lock_summary.summary(outcome.lock, outcome.previous))
