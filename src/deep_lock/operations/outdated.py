@@ -1,7 +1,7 @@
 """The work of `outdated`: which packages of a lock have newer versions, at runtime and in each build environment.
 
-Nothing is resolved: a constraint of another package may hold a newer version back. The lock's own rules apply (pre-releases,
-exclude-newer, only-binary).
+Nothing is resolved. The lock's own rules apply (pre-releases, exclude-newer, only-binary); `held_back` finds what does not admit
+a newer version.
 """
 
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -13,7 +13,6 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -25,9 +24,10 @@ from deep_lock.lockfile.index import called, covers, index_lock, parsed
 from deep_lock.lockfile.selection import full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import require_lock
-from deep_lock.models.lock import Lock
+from deep_lock.models.lock import Lock, LockedBuild
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildScope, Prereleases, Selection
+from deep_lock.operations.held_back import HeldBack
 from deep_lock.operations.inputs import open_indexes
 from deep_lock.project.files import read_text
 from deep_lock.reports.outdated import Outdated
@@ -43,6 +43,13 @@ class Newer(Struct, frozen=True, kw_only=True):
     targets: tuple[Target, ...]
     of_project: bool
     """Whether the project itself may require it: at run time, or to be built."""
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether a requirement of the project itself does not admit the newest version."""
+        # of a build the project's bound is that of what is built: the project
+        own = {"", self.row.build}
+        return self.of_project and any(blocker.package in own and not blocker.reason for blocker in self.row.blocked_by)
 
 
 def outdated(options: VerifyOptions, reporter: Reporter, names: Sequence[str] = ()) -> tuple[Outdated, ...]:
@@ -61,8 +68,10 @@ def newer(lock: Lock, options: VerifyOptions, reporter: Reporter, names: Sequenc
     with closing(open_indexes(lock, options, reporter)) as opened:
         indexed = {canonicalize_name(entry.name) for entry in lock.packages if entry.source is None}
         opened.client.prefetch_pages(sorted(indexed & wanted))
-        newest = _Newest(opened.client, _selection(lock), wanted)
-        found = [*_runtime(lock, targets, newest), *_builds(lock, targets, newest)]
+        selection = _selection(lock)
+        newest = _Newest(opened.client, selection, wanted)
+        held = HeldBack(index_lock(lock), opened.client, selection)
+        found = [*_runtime(lock, targets, newest, held), *_builds(lock, targets, newest, held)]
     return tuple(sorted(found, key=lambda own: (own.row.scope != "runtime", own.row.build, own.row.name)))
 
 
@@ -128,7 +137,7 @@ class _Newest:
         return None
 
 
-def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
+def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest, held: HeldBack) -> Iterator[Newer]:
     lock_index = index_lock(lock)
     installed: dict[tuple[str, str], list[Target]] = {}
     direct = set()
@@ -137,23 +146,17 @@ def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator
             if entry.source is None and entry.version is not None:
                 installed.setdefault((entry.name, entry.version), []).append(target)
                 direct |= {entry.name} if entry.direct else set()
-    chosen = (texts for _, texts in (*lock.inputs.extras, *lock.inputs.dependency_groups))
-    required = [text for texts in (lock.inputs.requirements, lock.inputs.constraints, *chosen) for text in texts]
     for (name, version), own in installed.items():
-        yield from _row(name, version, own, newest, required, direct=name in direct)
+        yield from _row(name, version, own, newest, held, direct=name in direct)
 
 
-def _builds(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
+def _builds(lock: Lock, targets: Sequence[Target], newest: _Newest, held: HeldBack) -> Iterator[Newer]:
     for build in lock.builds:
         own = [target for target in targets if covers(build, target.label)]
         direct = {requirement.name for requirement in parsed(build.all_requires)}
-        required = (*build.all_requires, *lock.inputs.build_constraints)
         for member in build.packages:
             is_direct = member.name in direct
-            for found in _row(
-                member.name, member.version, own, newest, required, direct=is_direct, build=called(build)
-            ):
-                yield replace(found, of_project=build.needed == "project")
+            yield from _row(member.name, member.version, own, newest, held, direct=is_direct, build=build)
 
 
 def _row(
@@ -161,31 +164,27 @@ def _row(
     version: str,
     targets: Sequence[Target],
     newest: _Newest,
-    required: Iterable[str],
+    held: HeldBack,
     *,
     direct: bool,
-    build: str = "",
+    build: LockedBuild | None = None,
 ) -> Iterator[Newer]:
     found = newest.of(canonicalize_name(name), Version(version), targets)
     if found is None:
         return
     version_there, usable = found
-    own = [requirement for requirement in parsed(required) if requirement.name == name]
+    blockers = held.blockers(canonicalize_name(name), version_there, usable, build)
     row = Outdated(
         name=name,
         version=version,
         newest=str(version_there),
-        scope="build" if build else "runtime",
-        build=build,
+        scope="build" if build is not None else "runtime",
+        build=called(build) if build is not None else "",
         direct=direct,
-        admitted=all(
-            requirement.specifier.contains(version_there, prereleases=True)
-            for requirement in own
-            if applies(requirement, usable)
-        ),
+        blocked_by=blockers,
         targets=() if len(usable) == len(targets) else tuple(target.label for target in usable),
     )
-    yield Newer(row=row, targets=usable, of_project=True)
+    yield Newer(row=row, targets=usable, of_project=build is None or build.needed == "project")
 
 
 def applies(requirement: Requirement, targets: Iterable[Target]) -> bool:

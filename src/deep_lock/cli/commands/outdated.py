@@ -22,8 +22,8 @@ FOUND = 1
 HELP = """\
 Show which packages of a lock have newer versions: at run time, and in each build environment by itself.
 
-The lock's own settings apply (pre-releases, exclude-newer, binaries). Nothing is resolved: requirements of other packages may
-exclude a newer version. To upgrade one: deep-lock lock -P NAME==VERSION.
+The lock's own settings apply (pre-releases, exclude-newer, binaries). Nothing is resolved. Requirements of the project and of
+locked packages that exclude a newer version are shown. To upgrade another one: deep-lock lock -P NAME==VERSION.
 
 --apply raises the bounds of the project's own requirements that exclude the newest version (lib<2 becomes lib<3, lib==1.2
 becomes lib==1.3), and locks with these versions. Other packages stay. If the lock fails, neither file changes.
