@@ -1,6 +1,7 @@
 """`deep-lock outdated`, and the moves that follow from it, through the front door."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,40 @@ def test_each_command_that_is_told_works(outdating: Outdating) -> None:
     for row in rows.values():
         ended = outdating.bench.lock("--refresh", "--dry-run", "-P", f"{row['name']}=={row['newest']}")
         assert (ended.code == 0) == bool(row["command"]), (row["name"], ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("lock -r r.txt", "r.txt"),
+        ("lock -r 'my needs.txt'", "my needs.txt"),
+        ("deepen requirements.txt", "requirements.txt"),
+        ("lock --script job.py", "job.py"),
+    ],
+)
+def test_the_command_names_the_inputs_of_the_lock(
+    outdating: Outdating, command: str, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = outdating.bench
+    own.hold(HELD)
+    for path in own.folder.iterdir():
+        path.unlink()
+    monkeypatch.chdir(own.folder)
+    text = "sub==1.0\n" if command.startswith("deepen") else "sub\nwide\n"
+    if file.endswith(".py"):
+        text = '# /// script\n# dependencies = ["sub", "wide"]\n# ///\n'
+    own.write({file: text})
+    flags = [flag for flag in own.flags() if flag not in {"--project", str(own.folder)}]
+    assert run([*shlex.split(command), *flags, "--refresh"]) == 0
+    (lock,) = own.folder.glob("*deep.lock")
+    own.hold({**HELD, "wide 2.0": {}, "maker 3.1": {}})
+    assert run(["outdated", "--lock", lock.name, "--output-format", "json"]) == 0
+    rows = json.loads(own.capture.readouterr().out)["outdated"]
+    assert rows
+    for row in rows:
+        assert row["command"] == f"deep-lock {command} -P {row['name']}=={row['newest']}"
+        assert run([*shlex.split(row["command"])[1:], *flags, "--refresh"]) == 0
+        assert f'"{row["newest"]}"' in lock.read_text(encoding="utf-8")
 
 
 def test_a_constraint_holds_back_too(outdating: Outdating) -> None:

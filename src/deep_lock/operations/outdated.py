@@ -4,6 +4,7 @@ Nothing is resolved. The lock's own rules apply (pre-releases, exclude-newer, on
 a newer version.
 """
 
+import shlex
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -23,7 +25,7 @@ from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import called, covers, index_lock, parsed
 from deep_lock.lockfile.selection import full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.locking.read_inputs import require_lock
+from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
 from deep_lock.models.lock import Lock, LockedBuild
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildScope, Prereleases, Selection
@@ -34,6 +36,9 @@ from deep_lock.reports.outdated import Outdated
 from deep_lock.resolver.candidates import choose
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
+
+PROJECT_FILES = frozenset({"pyproject.toml", "setup.cfg", "setup.py", "deep-lock.toml"})
+"""Inputs that `lock` reads without being told."""
 
 
 class Newer(Struct, frozen=True, kw_only=True):
@@ -58,7 +63,22 @@ def outdated(options: VerifyOptions, reporter: Reporter, names: Sequence[str] = 
     Raises UsageError, LockInvalid and IndexFault.
     """
     lock = require_lock(options.lock, reporter)
-    return tuple(own.row for own in newer(lock, options, reporter, names))
+    command = _lock_command(lock, options.lock)
+    return tuple(replace(own.row, lock_command=command) for own in newer(lock, options, reporter, names))
+
+
+def _lock_command(lock: Lock, path: Path) -> str:
+    """Return the command that makes the lock from the inputs that it names."""
+    sources = lock.inputs.sources
+    if lock.inputs.pinned:
+        arguments = ["deepen", *sources]
+    elif sources and path.name == f"{sources[0]}.{LOCK_NAME}":
+        arguments = ["lock", "--script", sources[0]]
+    elif any(source not in PROJECT_FILES for source in sources):
+        arguments = ["lock", *(word for source in sources for word in ("-r", source))]
+    else:
+        arguments = ["lock"]
+    return shlex.join(["deep-lock", *arguments])
 
 
 def newer(lock: Lock, options: VerifyOptions, reporter: Reporter, names: Sequence[str]) -> tuple[Newer, ...]:

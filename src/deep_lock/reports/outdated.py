@@ -40,6 +40,8 @@ class Outdated(Struct, frozen=True, kw_only=True):
     """What does not admit the newest version."""
     targets: tuple[str, ...] = ()
     """Labels of the targets that could use it; empty: all."""
+    lock_command: str = "deep-lock lock"
+    """What makes the lock again, in its folder."""
 
     @property
     def admitted(self) -> bool:
@@ -49,7 +51,7 @@ class Outdated(Struct, frozen=True, kw_only=True):
     @property
     def command(self) -> str:
         """What upgrades it; empty where something holds it back."""
-        return f"deep-lock lock -P {self.name}=={self.newest}" if self.admitted else ""
+        return f"{self.lock_command} -P {self.name}=={self.newest}" if self.admitted else ""
 
 
 def outdated_text(rows: Sequence[Outdated]) -> str:
