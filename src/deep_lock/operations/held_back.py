@@ -79,6 +79,9 @@ class HeldBack:
     def _blocker(self, bound: _Bound, environment: Environment, reason: str = "") -> Blocker:
         owner, build = bound.owner, environment.build
         subject = build if owner is None else owner
+        inputs = self._lock_index.lock.inputs
+        if subject is None and inputs.pinned:
+            reason = reason or f"a pin of {', '.join(inputs.sources)}"
         return Blocker(
             package=called(subject) if subject is not None else "",
             requirement=str(bound.requirement) if bound.requirement is not None else "",

@@ -38,7 +38,7 @@ from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
 
 PROJECT_FILES = frozenset({"pyproject.toml", "setup.cfg", "setup.py", "deep-lock.toml"})
-"""Inputs that `lock` reads without being told."""
+"""Inputs that `lock` reads without an option."""
 
 
 class Newer(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from deep_lock.events import Reporter
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.changes import Finding
 from deep_lock.models.lock import Lock
-from deep_lock.models.policy import Policy
+from deep_lock.models.policy import AGAINST, Policy
 from deep_lock.operations.inputs import read_lock_file, text_at
 from deep_lock.project.files import read_text
 
@@ -25,6 +25,8 @@ class PolicyResult(Struct, frozen=True, kw_only=True):
     """Errors first."""
     lines: Mapping[str, int]
     """The line of each package's name in the lock, from 1."""
+    unchecked: tuple[str, ...] = ()
+    """Rules that the policy sets and that need the previous lock, where none is named."""
 
 
 def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
@@ -35,7 +37,9 @@ def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
         policy = read_project_config(options.lock.parent).policy or Policy()
     new = read_lock_file(options.lock, reporter)
     old = _previous(options.against, options, reporter) if options.against is not None else None
-    return PolicyResult(findings=evaluate(new.lock, policy, now=options.context.now, old=old), lines=new.lines)
+    findings = evaluate(new.lock, policy, now=options.context.now, old=old)
+    unchecked = sorted(rule for rule in AGAINST & policy.levels.keys() if old is None and policy.level(rule) != "off")
+    return PolicyResult(findings=findings, lines=new.lines, unchecked=tuple(unchecked))
 
 
 def _previous(name: str, options: PolicyOptions, reporter: Reporter) -> Lock:

@@ -519,6 +519,17 @@ def test_against_an_earlier_lock(folder: Folder) -> None:
     assert "finding package-new:app==1.0: app: 1.0 is new at runtime" in out
 
 
+def test_rules_that_are_not_checked_without_an_earlier_lock_are_named(folder: Folder) -> None:
+    (folder.path / "deep-lock.toml").write_text(
+        '[policy]\nbuild-tool-changed = "error"\npackage-new = "off"\n', encoding="utf-8"
+    )
+    code, _, err = folder.run()
+    assert code == 0
+    assert "warning: not checked without --against: build-tool-changed\n" in err
+    (folder.path / "old.lock").write_text(folder.lock.read_text(encoding="utf-8"), encoding="utf-8")
+    assert "not checked" not in folder.run("--against", str(folder.path / "old.lock"))[2]
+
+
 def test_against_a_git_revision(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.path)
     current = folder.lock.read_text(encoding="utf-8")

@@ -90,6 +90,8 @@ def policy_command(session: Session, /, **values: Any) -> None:
     with session.reporting() as reporter:
         result = policy.check_policy(check, reporter)
     session.printer.data(_text(result, values["output_format"], values["lock"]))
+    if result.unchecked:
+        session.printer.warn("not checked without --against", ", ".join(result.unchecked))
     name, counts = values["lock"].name, findings.counts(result.findings)
     if any(finding.severity in FAILING[values["strict"]] for finding in result.findings):
         hints = {finding.hint for finding in result.findings if finding.severity == "error" and finding.hint}
