@@ -74,6 +74,23 @@ def test_a_downgrade_with_upgrade_of_everything_is_a_warning_too(made: Bench) ->
     assert "warning: going: the project requires it, and it goes back from 2.0 to 1.0" in told.stderr
 
 
+def test_a_downgrade_on_one_target_is_one_and_an_older_version_for_a_new_target_is_none(made: Bench) -> None:
+    only = ["cp313-cp313-manylinux_2_28_x86_64"]
+    made.hold({**OLD, "going 2.0": {"wheels": only}})
+    assert made.lock("--refresh").code == 0
+    made.platforms = (LINUX, WINDOWS)
+    told = made.lock()
+    assert "updated     going 2.0 -> 1.0 and 2.0" in told.stderr
+    assert "warning: going" not in told.stderr
+    windows = ["cp313-cp313-win_amd64"]
+    made.hold({**OLD, "going 2.0": {"wheels": [*only, *windows]}})
+    assert made.lock("--refresh", "-U").code == 0
+    made.hold({**OLD, "going 2.0": {"wheels": only}})
+    told = made.lock("--refresh", "-U")
+    assert "downgraded  going 2.0 -> 1.0 and 2.0" in told.stderr
+    assert "warning: going: the project requires it, and it goes back from 2.0 to 1.0 and 2.0" in told.stderr
+
+
 def test_a_downgrade_of_a_build_requirement_of_the_project_is_a_warning(made: Bench) -> None:
     made.write(
         {

@@ -17,11 +17,6 @@ def newest(versions: Iterable[str | None]) -> Version:
     return max(map(_parsed, versions), default=_NONE)
 
 
-def oldest(versions: Iterable[str | None]) -> Version:
-    """Return the oldest version; 0 where there is none."""
-    return min(map(_parsed, versions), default=_NONE)
-
-
 def joined(versions: Iterable[str]) -> str:
     """Return the versions in words, the newest last."""
     return " and ".join(sorted(versions, key=_parsed))

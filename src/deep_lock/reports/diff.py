@@ -96,7 +96,7 @@ class Review(Struct, frozen=True, kw_only=True):
             parts.append("No build has a new package or another version of one (code in folders is not compared).")
         if "hosts" not in self.not_compared and not found & ORIGIN_CODES:
             parts.append(
-                "Every file comes from a host of the old lock. No project has another index, and no file has other bytes "
+                "Every file comes from a host that the old lock names. No project has another index, and no file has other bytes "
                 "under the same name."
             )
         return " ".join(parts)
