@@ -268,7 +268,7 @@ def test_what_only_a_backend_knows_is_not_called_admitted(outdating: Outdating) 
     assert not row["admitted"]
     assert not row["command"]
     assert [(own["package"], own["requirement"]) for own in row["blocked-by"]] == [("unknown 1.0", "")]
-    assert "held back by unknown 1.0: its requirements are known to its build backend only" in outdating.run()[1]
+    assert "held back by unknown 1.0: no file of it states its requirements" in outdating.run()[1]
     (row,) = outdating.rows()
     assert row["admitted"] == (not row["blocked-by"])
 

@@ -25,7 +25,7 @@ from deep_lock.resolver.candidates import choose
 from deep_lock.sdist import facts
 from deep_lock.targets.target import Target, UnevaluableMarker, holds
 
-UNKNOWN = "its requirements are known to its build backend only"
+UNKNOWN = "no file of it states its requirements"
 
 
 class Environment(Struct, frozen=True, kw_only=True):
@@ -59,6 +59,14 @@ class HeldBack:
         self._explain = Explanations(lock_index)
         self._metadata: dict[tuple[Key, str], Metadata | None] = {}
         self._environments: dict[tuple[str, int], Environment] = {}
+        self._required: dict[tuple[Key, str, int], Sequence[Requirement] | None] = {}
+
+    def prefetch(self, name: NormalizedName, version: Version, targets: Iterable[Target]) -> None:
+        """Fetch what `blockers` reads of the newer version, in the background."""
+        files = self._client.files(name, version)
+        for file in {choose(files, target, self._selection) for target in targets}:
+            if isinstance(file, Wheel):
+                self._client.wheel_metadata(file, ahead=True)
 
     def blockers(
         self, name: NormalizedName, version: Version, targets: Iterable[Target], build: LockedBuild | None
@@ -127,21 +135,30 @@ class HeldBack:
             )
             if admits_locked or needed.name == name or needed.url is not None or needed.name in environment.overrides:
                 continue
-            fitting = [own for own in self._client.versions(needed.name) if self._fits(own, needed, environment.target)]
-            if not fitting:
+            if not self._is_possible((needed,), environment.target):
                 yield Blocker(package=f"{name} {version}", requirement=str(needed), reason="no version is usable")
-            for bound in self._bounds(needed.name, environment, but=name) if fitting else ():
-                own = bound.requirement
-                if own is None or not any(own.specifier.contains(each, prereleases=True) for each in fitting):
+                continue
+            for bound in self._bounds(needed.name, environment, but=name):
+                if bound.requirement is None or not self._is_possible((needed, bound.requirement), environment.target):
                     yield self._blocker(bound, environment, f"{name} {version} requires {needed}")
 
-    def _fits(self, version: Version, needed: Requirement, target: Target) -> bool:
-        return needed.specifier.contains(version, prereleases=True) and (
-            choose(self._client.files(needed.name, version), target, self._selection) is not None
+    def _is_possible(self, requirements: Sequence[Requirement], target: Target) -> bool:
+        """Whether the index has a version that all of these requirements on one project admit, with a file for the target."""
+        name = requirements[0].name
+        return any(
+            choose(self._client.files(name, version), target, self._selection) is not None
+            for version in self._client.versions(name)
+            if all(own.specifier.contains(version, prereleases=True) for own in requirements)
         )
 
     def _requirements(self, entry: LockedPackage, environment: Environment) -> Sequence[Requirement] | None:
         """Return what a locked package requires on the target, with the extras that are used; None where it is not known."""
+        key = key_of(entry), environment.target.label, id(environment.build)
+        if key not in self._required:
+            self._required[key] = self._read_requirements(entry, environment)
+        return self._required[key]
+
+    def _read_requirements(self, entry: LockedPackage, environment: Environment) -> Sequence[Requirement] | None:
         if isinstance(entry.source, LockedDirectory):
             trees = [tree for tree in self._lock_index.lock.inputs.trees if tree.path == entry.source.path]
             texts = trees[0].requirements if trees else None

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -46,8 +47,13 @@ class Newer(Struct, frozen=True, kw_only=True):
 
     row: Outdated
     targets: tuple[Target, ...]
-    of_project: bool
-    """Whether the project itself may require it: at run time, or to be built."""
+    build: LockedBuild | None
+    """None: the run time."""
+
+    @property
+    def of_project(self) -> bool:
+        """Whether the project itself may require it: at run time, or to be built."""
+        return self.build is None or self.build.needed == "project"
 
     @property
     def is_bounded(self) -> bool:
@@ -91,8 +97,18 @@ def newer(lock: Lock, options: VerifyOptions, reporter: Reporter, names: Sequenc
         selection = _selection(lock)
         newest = _Newest(opened.client, selection, wanted)
         held = HeldBack(index_lock(lock), opened.client, selection)
-        found = [*_runtime(lock, targets, newest, held), *_builds(lock, targets, newest, held)]
+        found = [*_runtime(lock, targets, newest), *_builds(lock, targets, newest)]
+        for own in found:
+            opened.client.prefetch(partial(held.prefetch, *_release(own), own.targets))
+        found = [
+            replace(own, row=replace(own.row, blocked_by=held.blockers(*_release(own), own.targets, own.build)))
+            for own in found
+        ]
     return tuple(sorted(found, key=lambda own: (own.row.scope != "runtime", own.row.build, own.row.name)))
+
+
+def _release(own: Newer) -> tuple[NormalizedName, Version]:
+    return canonicalize_name(own.row.name), Version(own.row.newest)
 
 
 def _locked_names(names: Sequence[str], lock: Lock, source: str) -> frozenset[str]:
@@ -157,7 +173,7 @@ class _Newest:
         return None
 
 
-def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest, held: HeldBack) -> Iterator[Newer]:
+def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
     lock_index = index_lock(lock)
     installed: dict[tuple[str, str], list[Target]] = {}
     direct = set()
@@ -167,16 +183,16 @@ def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest, held: HeldB
                 installed.setdefault((entry.name, entry.version), []).append(target)
                 direct |= {entry.name} if entry.direct else set()
     for (name, version), own in installed.items():
-        yield from _row(name, version, own, newest, held, direct=name in direct)
+        yield from _row(name, version, own, newest, direct=name in direct)
 
 
-def _builds(lock: Lock, targets: Sequence[Target], newest: _Newest, held: HeldBack) -> Iterator[Newer]:
+def _builds(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
     for build in lock.builds:
         own = [target for target in targets if covers(build, target.label)]
         direct = {requirement.name for requirement in parsed(build.all_requires)}
         for member in build.packages:
             is_direct = member.name in direct
-            yield from _row(member.name, member.version, own, newest, held, direct=is_direct, build=build)
+            yield from _row(member.name, member.version, own, newest, direct=is_direct, build=build)
 
 
 def _row(
@@ -184,7 +200,6 @@ def _row(
     version: str,
     targets: Sequence[Target],
     newest: _Newest,
-    held: HeldBack,
     *,
     direct: bool,
     build: LockedBuild | None = None,
@@ -193,7 +208,6 @@ def _row(
     if found is None:
         return
     version_there, usable = found
-    blockers = held.blockers(canonicalize_name(name), version_there, usable, build)
     row = Outdated(
         name=name,
         version=version,
@@ -201,10 +215,9 @@ def _row(
         scope="build" if build is not None else "runtime",
         build=called(build) if build is not None else "",
         direct=direct,
-        blocked_by=blockers,
         targets=() if len(usable) == len(targets) else tuple(target.label for target in usable),
     )
-    yield Newer(row=row, targets=usable, of_project=build is None or build.needed == "project")
+    yield Newer(row=row, targets=usable, build=build)
 
 
 def applies(requirement: Requirement, targets: Iterable[Target]) -> bool:
