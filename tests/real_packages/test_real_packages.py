@@ -23,7 +23,9 @@ from tests.support.scenarios import LINUX, key_of, marks, told_build
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PROJECTS = sorted((FIXTURES / "projects").iterdir())
-CASES: list[dict[str, Any]] = tomllib.loads((FIXTURES / "real_packages" / "edges.toml").read_text(encoding="utf-8"))["case"]
+CASES: list[dict[str, Any]] = tomllib.loads((FIXTURES / "real_packages" / "edges.toml").read_text(encoding="utf-8"))[
+    "case"
+]
 KEYS = frozenset(
     {
         "title",
@@ -71,7 +73,7 @@ def index(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def shelf(index: str) -> Iterator[Shelf]:
     fetcher = open_fetcher(index)
-    yield Shelf(fetcher=fetcher)
+    yield Shelf(index=index, fetcher=fetcher)
     fetcher.close()
 
 
@@ -82,14 +84,9 @@ def cache(index: str, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa
 
 @pytest.fixture
 def real(
-    index: str,
-    shelf: Shelf,
-    cache: Path,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    shelf: Shelf, cache: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> RealBench:
-    monkeypatch.setenv("DEEP_LOCK_DEFAULT_INDEX", index)
+    monkeypatch.setenv("DEEP_LOCK_DEFAULT_INDEX", shelf.index)
     monkeypatch.setenv("DEEP_LOCK_CACHE_DIR", str(cache))
     return RealBench(folder=tmp_path, capture=capfd, monkeypatch=monkeypatch, shelf=shelf)
 

@@ -173,7 +173,9 @@ def test_an_unprivileged_user_is_guarded_too() -> None:
         for module in (deep_lock, msgspec, sandboxed):  # where they are, another user may not read them
             source = Path(module.__file__ or "")
             if source.name == "__init__.py":
-                shutil.copytree(source.parent, folder / source.parent.name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(
+                    source.parent, folder / source.parent.name, ignore=shutil.ignore_patterns("__pycache__")
+                )
             else:
                 shutil.copy(source, folder)
         python = _as_nobody(folder)

@@ -63,6 +63,7 @@ def open_fetcher(url: str) -> Fetcher:
 class Shelf:
     """The files of locks, fetched once in a session; their digests are the ones that the locks give."""
 
+    index: str
     fetcher: Fetcher
     _held: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
 

@@ -107,9 +107,7 @@ class Recording:
                 archive.addfile(member, io.BytesIO(content))
 
 
-def reduced_page(
-    page: Mapping[str, Any], metadata: Mapping[str, bytes], sdists: Mapping[str, bytes]
-) -> dict[str, Any]:
+def reduced_page(page: Mapping[str, Any], metadata: Mapping[str, bytes], sdists: Mapping[str, bytes]) -> dict[str, Any]:
     """Keep the releases that were read, those next to them, and the newest one."""
     versions = {entry["filename"]: version_of(entry["filename"]) for entry in page["files"]}
     ordered = sorted({version for version in versions.values() if version is not None})
@@ -123,7 +121,11 @@ def reduced_page(
         name = entry["filename"]
         if versions[name] not in kept:
             continue
-        own = {key: entry[key] for key in ("filename", "hashes", "requires-python", "size", "upload-time", "yanked") if key in entry}
+        own = {
+            key: entry[key]
+            for key in ("filename", "hashes", "requires-python", "size", "upload-time", "yanked")
+            if key in entry
+        }
         own["url"] = name
         if name in metadata:
             own["core-metadata"] = {"sha256": hashlib.sha256(metadata[name]).hexdigest()}
