@@ -163,7 +163,7 @@ def open_browser(command: str, folder: Path) -> Iterator[Page]:
         pass_fds=(to_read, from_write),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        # a library that is loaded before all others, such as faketime's, keeps the browser busy for ever
+        # a library that changes the clock can keep the browser busy for ever
         env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"} | {"HOME": str(folder)},
     )
     os.close(to_read)
