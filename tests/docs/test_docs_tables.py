@@ -180,9 +180,8 @@ def test_the_architecture_page_names_modules_that_exist() -> None:
 
 def test_every_requirement_has_a_pin_that_it_admits() -> None:
     """`.ci/run` takes these versions: a new release of a tool cannot break a change that is not about it."""
-    root = Path(__file__).parents[2]
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = (root / ".ci" / "pins" / "tests.txt").read_text(encoding="utf-8").splitlines()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / ".ci" / "pins" / "tests.txt").read_text(encoding="utf-8").splitlines()
     pins = {own.name: own.specifier for own in map(Requirement, lines[1:])}
     for text in (*project["dependencies"], *project["optional-dependencies"]["test"]):
         wanted = Requirement(text)
