@@ -43,6 +43,8 @@ ForkStrategy = Literal["newest", "fewest"]
 IndexStrategy = Literal["first-index", "unsafe-best-match"]
 Files = Literal["used", "all"]
 BuildResolution = Literal["shared", "highest"]
+PublicIndex = Literal["used", "assigned", "unused"]
+"""For every project, for those that ``sources`` assigns to the index "default", or for none."""
 SourceSetting = str | Reference
 """The name of an index, or a direct reference whose paths are as written."""
 
@@ -56,11 +58,24 @@ class IndexSetting(Struct, frozen=True, kw_only=True, rename="kebab"):
     """Used only for projects that ``sources`` assigns to it."""
     default: bool = False
     """Used instead of the public index."""
+    fallback: bool = False
+    """Used after the default index, for projects that no other index has."""
+    include_packages: tuple[str, ...] = ()
+    """Patterns of normalized names: these projects come only from this index."""
+    exclude_packages: tuple[str, ...] = ()
+    """Patterns of normalized names: these projects do not come from this index."""
     client_cert: str = ""
     """A PEM file with certificate and private key, relative to the project."""
 
     def __repr__(self) -> str:
         return f"IndexSetting(name={self.name!r})"
+
+
+class Workspace(Struct, frozen=True, kw_only=True):
+    """Patterns of the folders of a workspace's members, and of those that are none."""
+
+    members: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -90,8 +105,7 @@ class Config(Struct, frozen=True, kw_only=True):
     index: tuple[IndexSetting, ...] | None = None
     sources: tuple[tuple[NormalizedName, SourceSetting], ...] | None = None
     """By project the name of its index, or its direct reference."""
-    workspace: tuple[str, ...] | None = None
-    """Patterns of the folders of a workspace's members."""
+    workspace: Workspace | None = None
     find_links: tuple[str, ...] | None = None
     no_index: bool | None = None
     index_strategy: IndexStrategy | None = None
@@ -107,6 +121,8 @@ class Config(Struct, frozen=True, kw_only=True):
     build_resolution: BuildResolution | None = None
     require_evidence: bool | None = None
     policy: Policy | None = None
+    public_index: PublicIndex | None = None
+    """Whether the public index is used. Not a key: the tables of other tools decide it."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -244,16 +260,14 @@ def _policy(value: Any, at: _At) -> Policy:
     return read_policy(typed(value, dict[str, Any]), at.key, at.faults)
 
 
-def _workspace(value: Any, at: _At) -> tuple[str, ...]:
-    match value:
-        case {"members": list() as members} if len(value) == 1 and is_list_of_strings(members):
-            for pattern in members:
-                is_anchored = pattern.startswith(("/", "~")) or "\\" in pattern or ":" in pattern[:2]
-                if not pattern or is_anchored or not pattern.isprintable():
-                    at.faults.add(f"{at.key}.members holds {shown(pattern)}, which is no relative path with '/'")
-            return tuple(members)
-        case _:
-            raise ConfigError("must be a table with one key, members, a list of folders")
+def _workspace(value: Any, at: _At) -> Workspace:
+    workspace = read_record(value, Workspace)
+    for key, patterns in (("members", workspace.members), ("exclude", workspace.exclude)):
+        for pattern in patterns:
+            is_anchored = pattern.startswith(("/", "~")) or "\\" in pattern or ":" in pattern[:2]
+            if not pattern or is_anchored or not pattern.isprintable():
+                at.faults.add(f"{at.key}.{key} holds {shown(pattern)}, which is no relative path with '/'")
+    return workspace
 
 
 # -- indexes
@@ -346,11 +360,12 @@ def _sources(value: Any, at: _At) -> tuple[tuple[NormalizedName, SourceSetting],
     found: list[tuple[NormalizedName, SourceSetting]] = []
     for name, entry in typed(value, dict[str, Any], "a table of names").items():
         with at.faults.collecting(f"{at.key}.{name[:100]}"):
-            found.append((read_name(name, "the name"), _source(typed(entry, dict[str, Any]))))
+            found.append((read_name(name, "the name"), read_source(typed(entry, dict[str, Any]))))
     return tuple(found)
 
 
-def _source(entry: dict[str, Any]) -> SourceSetting:
+def read_source(entry: Mapping[str, Any]) -> SourceSetting:
+    """Read one table of ``sources``. Raises ConfigError or RequirementInvalid."""
     kinds = [kind for kind in _KINDS if kind in entry]
     if len(kinds) != 1:
         raise ConfigError("must have exactly one of the keys index, workspace, path, git, url")

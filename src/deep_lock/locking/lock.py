@@ -11,12 +11,14 @@ from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
+from packaging.utils import NormalizedName
 
 from deep_lock.analysis import updates
 from deep_lock.config.options import LockOptions
 from deep_lock.errors import DeepLockError, Stale, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import Replacement, write_atomically
+from deep_lock.index.settings import IndexSettings
 from deep_lock.lazy import filelock
 from deep_lock.lockfile import rewrite, staleness
 from deep_lock.lockfile.reader import from_text
@@ -25,6 +27,7 @@ from deep_lock.locking.read_inputs import lock_path
 from deep_lock.locking.request import LockRequest, open_request
 from deep_lock.locking.settings import Upgrade
 from deep_lock.models.lock import REVISION, Lock
+from deep_lock.sanitize import show
 
 WAIT_SECONDS = 30
 
@@ -121,9 +124,21 @@ def _may_stay(request: LockRequest) -> bool:
 def _stale_reasons(request: LockRequest, previous: Lock) -> tuple[str, ...]:
     targets = request.settings.targets
     same_targets = {target.name for target in previous.targets} == {target.label for target in targets}
-    reasons = staleness.stale_reasons(previous, request.head, targets if same_targets else ())
+    reasons = (
+        *staleness.stale_reasons(previous, request.head, targets if same_targets else ()),
+        *_from_other_indexes(previous, request.settings.network.indexes),
+    )
     foreign = request.inputs.foreign
     return reasons if foreign is None else (*reasons, *imported_lock.ImportedHashes(foreign).changes(previous))
+
+
+def _from_other_indexes(previous: Lock, indexes: IndexSettings) -> Iterator[str]:
+    """Yield a sentence for each package that the lock has from another index than the one that it is assigned to."""
+    urls = {source.name: source.url for source in indexes.sources}
+    for entry in previous.packages:
+        only = indexes.only_source(NormalizedName(entry.name))
+        if only is not None and entry.index is not None and entry.index != urls[only]:
+            yield f"{show(entry.name)} is to come from the index {only}, and the lock has it from {show(entry.index)}"
 
 
 def write_lock(outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.config.options import HookOptions, LockOptions, RunContext, UpgradeOptions
 from deep_lock.errors import UsageError
 from deep_lock.locking import imported_lock
-from deep_lock.locking.indexes import NetworkSettings, network_settings
+from deep_lock.locking.indexes import NetworkSettings, network_settings, with_imported_indexes
 from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.models.build_system import ConfigSettings
 from deep_lock.models.lock import Lock
@@ -90,6 +90,10 @@ def resolve_settings(
 ) -> Settings:
     """Resolve every setting. Raises ConfigError and UsageError."""
     resolve, config = options.resolve, inputs.config
+    required = (requirement for _, own in inputs.scopes for requirement in own)
+    indexes = inputs.trees.with_folder_indexes(config, required)
+    if inputs.foreign is not None:
+        indexes = with_imported_indexes(indexes, inputs.foreign, options.network)
     fork_strategy = resolve.fork_strategy or config.fork_strategy or "newest"
     return Settings(
         selection=Selection(
@@ -113,7 +117,7 @@ def resolve_settings(
         extra_build_requires=dict(config.extra_build_requires or ()),
         config_settings=dict(config.config_settings or ()),
         hooks=hook_policy(options.hooks, config, options.context),
-        network=network_settings(options.network, config, options.inputs.folder, options.context),
+        network=network_settings(options.network, indexes, options.inputs.folder, options.context),
         upgrade=upgrade,
         policy=config.policy,
     )

@@ -7,6 +7,7 @@ __all__ = [
     "dependency_groups",
     "edit",
     "files",
+    "folder_config",
     "local_trees",
     "poetry",
     "poetry_constraints",

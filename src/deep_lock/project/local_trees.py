@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count, islice
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.config.config import Config, read_config
+from deep_lock.config.config import Config, IndexSetting, Workspace
+from deep_lock.config.declared_indexes import DEFAULT
 from deep_lock.errors import ConfigError, DeepLockError, RequirementInvalid, RequirementsInvalid
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.direct_url import Reference, parse_reference
@@ -24,17 +25,22 @@ from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project import requirements_txt
+from deep_lock.project.folder_config import (
+    MAX_FILE_BYTES,
+    MAX_PARENTS,
+    PYPROJECT,
+    folder_config,
+    members,
+    read_document,
+)
 from deep_lock.sdist import project_tree, pyproject, source_tree
 
 Sources = Mapping[NormalizedName, Reference]
 
-MAX_FILE_BYTES = 256 * 1024
 READ = ("*.toml", "*.py", "*.cfg", "*.txt", "*.in", "CMakeLists.txt", "*/__init__.py", "src/*.py", "src/*/__init__.py")
 """The files that static rules read: configuration at the top, and the modules that may state a version."""
 MAX_MEMBERS = 2000
 MAX_TREES = 1000
-MAX_PARENTS = 30
-PYPROJECT = "pyproject.toml"
 
 
 def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -61,6 +67,7 @@ class LocalTrees:
         self._pyproject = pyproject
         self._project = project
         self._sources = self._settings(config, project)
+        self._configs: dict[Path, Config] = {}
         self._known: dict[tuple[str, str], LocalTree] = {}
         self._workspaces: dict[Path, dict[NormalizedName, Path]] = {}
 
@@ -105,6 +112,43 @@ class LocalTrees:
             if isinstance(source, Reference)
         }
 
+    def _config(self, folder: Path) -> Config:
+        """Return a folder's own settings, read once."""
+        if folder not in self._configs:
+            self._configs[folder] = folder_config(folder)
+        return self._configs[folder]
+
+    def with_folder_indexes(self, config: Config, requirements: Iterable[Requirement]) -> Config:
+        """Return the project's settings with the indexes to which the folders that it requires assign projects.
+
+        What the project assigns has precedence. Raises ConfigError where two folders contradict each other, and for an
+        index that is defined nowhere.
+        """
+        indexes, sources = list(config.index or ()), dict(config.sources or ())
+        own, places = frozenset(sources), dict[NormalizedName, str]()
+        for tree in self.inputs(requirements):
+            found = self._config(self.folder(tree.path))
+            known = {index.name: index for index in (*(config.index or ()), *(found.index or ()))}
+            for name, source in found.sources or ():
+                if not isinstance(source, str) or source == DEFAULT or name in own:
+                    continue
+                if source not in known:
+                    raise ConfigError(
+                        f"{tree.path}: {name} is to come from the index {source!r}, which is not defined",
+                        hint="define it in the project: [[tool.deep-lock.index]]",
+                    )
+                assigned = _with_index(indexes, known[source])
+                if sources.setdefault(name, assigned) != assigned:
+                    raise ConfigError(
+                        f"{tree.path}: {name} is to come from the index {source!r}, and {places[name]} has another one",
+                        hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
+                    )
+                places[name] = tree.path
+            for index in found.index or ():
+                if index.include_packages:
+                    _with_index(indexes, index)
+        return replace(config, index=tuple(indexes) or config.index, sources=tuple(sources.items()) or config.sources)
+
     def _of_workspace(self, requirement: Requirement, reference: Reference, base: Path) -> Reference:
         members = self._workspace(base)
         if requirement.name not in members:
@@ -120,9 +164,9 @@ class LocalTrees:
         if start not in self._workspaces:
             self._workspaces[start] = {}
             for folder in [start, *start.parents][:MAX_PARENTS]:
-                patterns = _config(folder).workspace
-                if patterns is not None:
-                    self._workspaces[start] = _members(folder, patterns)
+                workspace = self._config(folder).workspace
+                if workspace is not None:
+                    self._workspaces[start] = _members(folder, workspace)
                     break
         return self._workspaces[start]
 
@@ -157,7 +201,7 @@ class LocalTrees:
             raise RequirementsInvalid(f"{origin or called}: {called} has no Python project: no pyproject.toml")
         files.pop("PKG-INFO", None)
         facts = project_tree.read_tree(source_tree.Members(top="", files=files, names=names), called)
-        sources = {**self._sources, **self._settings(_config(folder), folder)}
+        sources = {**self._sources, **self._settings(self._config(folder), folder)}
         metadata, guess = facts.facts.metadata, facts.facts.guess
         own = replace(
             facts.facts,
@@ -168,7 +212,7 @@ class LocalTrees:
 
     def localized(self, metadata: Metadata, folder: Path, sources: Sources | None = None) -> Metadata:
         """Return a folder's metadata with its references relative to the lock."""
-        known = {**self._sources, **self._settings(_config(folder), folder)} if sources is None else sources
+        known = {**self._sources, **self._settings(self._config(folder), folder)} if sources is None else sources
         origin = Origin(source=f"{metadata.name} {metadata.version}")
         texts = [str(self._resolved(parse_requirement(text, origin), folder, known)) for text in metadata.requires_dist]
         return replace(metadata, requires_dist=tuple(texts))
@@ -200,30 +244,27 @@ class LocalTrees:
         return tuple(sorted(found.values(), key=lambda tree: tree.path))
 
 
-def _pyproject(folder: Path) -> dict[str, Any] | None:
-    """Return the document of a folder's pyproject.toml; None where there is none, or one of an insane size."""
-    path = folder / PYPROJECT
-    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
-        return None
-    return pyproject.read_toml_bytes(path.read_bytes(), PYPROJECT)
+def _with_index(indexes: list[IndexSetting], wanted: IndexSetting) -> str:
+    """Return the name of the index of this URL in the list, to which it is added where it is missing."""
+    for known in indexes:
+        if known.url.rstrip("/") == wanted.url.rstrip("/"):
+            return known.name
+    names = {known.name for known in indexes}
+    name = next(
+        name for number in count(1) if (name := f"{wanted.name}-{number}" if number > 1 else wanted.name) not in names
+    )
+    indexes.append(replace(wanted, name=name, explicit=True, default=False, fallback=False, exclude_packages=()))
+    return name
 
 
-def _config(folder: Path) -> Config:
-    """Return a folder's own settings."""
-    document = _pyproject(folder)
-    if document is None:
-        return Config(source=PYPROJECT)
-    return read_config(pyproject.nested_table(document, "tool", "deep-lock"), f"{folder.name}/{PYPROJECT}")
-
-
-def _members(root: Path, patterns: tuple[str, ...]) -> dict[NormalizedName, Path]:
+def _members(root: Path, workspace: Workspace) -> dict[NormalizedName, Path]:
     found: dict[NormalizedName, Path] = {}
-    for pattern in (".", *patterns):
-        folders = [root] if pattern == "." else sorted(root.glob(pattern))
-        for folder in folders[:MAX_MEMBERS]:
-            name = pyproject.nested_table(_pyproject(folder) or {}, "project").get("name")
-            if isinstance(name, str) and found.setdefault(canonicalize_name(name), folder) != folder:
-                raise ConfigError(f"the workspace has two members of the name {canonicalize_name(name)!r}")
+    for folder in islice(members(root, workspace), MAX_MEMBERS):
+        document = read_document(folder) or {}
+        tables = pyproject.nested_table(document, "project"), pyproject.nested_table(document, "tool", "poetry")
+        name = next((table["name"] for table in tables if isinstance(table.get("name"), str)), None)
+        if name is not None and found.setdefault(canonicalize_name(name), folder) != folder:
+            raise ConfigError(f"the workspace has two members of the name {canonicalize_name(name)!r}")
     return found
 
 

@@ -1,9 +1,9 @@
 """Poetry's own tables: main dependencies, extras, groups, as requirements of PEP 508.
 
-A value that deep-lock cannot apply exactly (a named index) is a fault that names the key: a lock without it would be wrong.
+A value that deep-lock cannot apply exactly is a fault that names the key: a lock without it would be wrong.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from operator import and_
 from typing import Any
@@ -56,7 +56,6 @@ _KNOWN = frozenset(
         *_DIRECT,
     )
 )
-_SOURCE_HINT = 'Write it in the table of deep-lock: [tool.deep-lock.sources] NAME = { index = "..." }.'
 
 
 class _Dependency(Struct, frozen=True, kw_only=True):
@@ -78,18 +77,16 @@ class Poetry(Struct, frozen=True, kw_only=True):
     package_mode: bool = True
 
 
-def read_poetry(
-    table: Any, lines: Lines, faults: Faults, *, assigned: Collection[NormalizedName] = frozenset()
-) -> Poetry:
+def read_poetry(table: Any, lines: Lines, faults: Faults) -> Poetry:
     """Read the ``[tool.poetry]`` table; what is wrong goes to ``faults``.
 
-    ``assigned`` are the projects that ``sources`` of deep-lock assigns: for these the key ``source`` of Poetry is not an error.
+    The indexes that the key ``source`` names are read in `config.declared_indexes`.
     Where there is a ``[project]`` table only what PEP 508 cannot express is taken from it, such as direct references.
     """
     if not isinstance(table, dict):
         faults.add(f"{PLACE} must be a table, not {described(table)}")
         return Poetry()
-    reading = _Reading(lines=lines, faults=faults, assigned=assigned)
+    reading = _Reading(lines=lines, faults=faults)
     dependencies = _read_main(table.get("dependencies", {}), reading)
     version = table.get("version")
     fields = RuntimeFields(
@@ -114,7 +111,6 @@ class _Reading(Struct, kw_only=True):
 
     lines: Lines
     faults: Faults
-    assigned: Collection[NormalizedName]
     prereleases: set[NormalizedName] = field(default_factory=set)
     notes: list[Warned] = field(default_factory=list)
 
@@ -240,23 +236,17 @@ def _read_dependency(spelling: str, value: Any, place: str, reading: _Reading) -
     try:
         name = read_name(spelling, "the dependency")
         tables = value if isinstance(value, list) else [value]
-        dependencies = [
-            _read_entry(name, {"version": one} if isinstance(one, str) else one, origin, reading.assigned)
-            for one in tables
-        ]
+        dependencies = [_read_entry(name, {"version": one} if isinstance(one, str) else one, origin) for one in tables]
     except RequirementInvalid as error:
         raise RequirementInvalid(f"{origin}: {spelling}: {error.message}", hint=error.hint) from None
     reading.prereleases.update(own.requirement.name for own in dependencies if own.prereleases)
     return dependencies
 
 
-def _read_entry(name: NormalizedName, table: Any, origin: Origin, assigned: Collection[NormalizedName]) -> _Dependency:
+def _read_entry(name: NormalizedName, table: Any, origin: Origin) -> _Dependency:
     if not isinstance(table, dict):
         raise RequirementInvalid(f"must be a constraint or a table, not {described(table)}")
-    if "source" in table and name not in assigned:
-        raise RequirementInvalid(
-            "the key 'source' names an index of Poetry, which deep-lock does not use", hint=_SOURCE_HINT
-        )
+    _text(table, "source")
     for key in sorted(set(table) - _KNOWN):
         raise RequirementInvalid(f"the key {shown(key)} is not known")
     requirement = Requirement(

@@ -50,8 +50,8 @@ class Project(Struct, frozen=True, kw_only=True):
     """``build_system.requires`` with their origins."""
     prerelease_names: frozenset[NormalizedName] = frozenset()
     """Names for which the file allows pre-releases (Poetry's allow-prereleases)."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """The raw ``[tool.deep-lock]`` table."""
+    tools: Mapping[str, Any] = field(default_factory=dict)
+    """The raw ``[tool]`` table."""
     notes: tuple[Warned, ...] = ()
     """Warnings: no faults, but worth knowing."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName, canonicalize_name
+from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.config.config import Config
@@ -46,15 +46,8 @@ from deep_lock.project.project import (
 )
 
 _PLACES = (
-    ("poetry", "source", "index"),
-    ("uv", "index", "index"),
-    ("uv", "index-url", "index"),
-    ("uv", "extra-index-url", "index"),
-    ("uv", "find-links", "find-links"),
-    ("uv", "sources", "sources"),
     ("uv", "override-dependencies", "overrides"),
     ("uv", "constraint-dependencies", "constraints"),
-    ("pdm", "source", "index"),
 )
 """Settings of other tools, and the key of deep-lock with the same meaning."""
 
@@ -104,8 +97,7 @@ def read_pyproject(
     """Read a pyproject.toml.
 
     ``opener`` opens what the file names: setup.cfg and requirement files of setuptools' dynamic fields. Without it those
-    fields are faults. ``config`` is that of ``deep-lock.toml``: it overrules the file on whether the project is built, and
-    on which projects ``sources`` assigns.
+    fields are faults. ``config`` is that of ``deep-lock.toml``: it overrules the file on whether the project is built.
     Raises ProjectInvalid with all faults of the file, or LimitExceeded.
     """
     table, lines = read_toml(text, source, ProjectInvalid)
@@ -114,8 +106,7 @@ def read_pyproject(
     settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", document.faults)
     poetry = None
     if "poetry" in tools:
-        assigned = _assigned(settings) if config is None else frozenset(name for name, _ in config.sources or ())
-        poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults, assigned=assigned)
+        poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults)
     core = _read_core(document, tools, poetry)
     raw_groups = _read_all_groups(document, poetry)
     package = config.package if config is not None else None
@@ -146,7 +137,7 @@ def read_pyproject(
         build_system=build_system,
         build_requires=build_requires,
         prerelease_names=poetry.prerelease_names if poetry else frozenset(),
-        settings=settings,
+        tools=tools,
         notes=(
             *core.notes,
             *notes,
@@ -154,12 +145,6 @@ def read_pyproject(
             *notes_on_characters(text, source),
         ),
     )
-
-
-def _assigned(settings: dict[str, Any]) -> frozenset[NormalizedName]:
-    """Return the projects in ``sources``; the reader of the configuration checks them."""
-    sources = settings.get("sources")
-    return frozenset(map(canonicalize_name, sources)) if isinstance(sources, dict) else frozenset()
 
 
 def _read_build(document: _Document, *, package: bool | None) -> Build:
