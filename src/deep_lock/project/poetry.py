@@ -27,6 +27,7 @@ from deep_lock.parsing.requirements import (
     read_names,
     read_string,
     read_table,
+    read_version,
 )
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import Lines, line_of
@@ -88,10 +89,9 @@ def read_poetry(table: Any, lines: Lines, faults: Faults) -> Poetry:
         return Poetry()
     reading = _Reading(lines=lines, faults=faults)
     dependencies = _read_main(table.get("dependencies", {}), reading)
-    version = table.get("version")
     fields = RuntimeFields(
         name=_read_project_name(table.get("name"), faults),
-        version=version if isinstance(version, str) and version not in {"", "0", "0.0.0"} else None,
+        version=_read_version(table.get("version"), faults),
         requires_python=_read_python(table, faults),
         dependencies=tuple(own.requirement for own in dependencies if not own.optional),
         extras=_read_extras(table.get("extras", {}), dependencies, reading),
@@ -121,6 +121,12 @@ def _read_project_name(value: Any, faults: Faults) -> NormalizedName | None:
         with faults.collecting(PLACE):
             return read_name(text, "the project name")
     return None
+
+
+def _read_version(value: Any, faults: Faults) -> str | None:
+    """Return the version in normal form; None where there is none, and for the values that plugins replace."""
+    text = read_string(value, f"{PLACE}.version", faults)
+    return None if text in {None, "", "0", "0.0.0"} else read_version(text, f"{PLACE}.version", faults)
 
 
 def _read_python(table: dict[str, Any], faults: Faults) -> str | None:

@@ -10,7 +10,6 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
 
 from deep_lock.config.config import Config
 from deep_lock.errors import ProjectInvalid
@@ -28,8 +27,9 @@ from deep_lock.parsing.requirements import (
     read_requirement_list,
     read_string,
     read_table,
+    read_version,
 )
-from deep_lock.parsing.text import Opener, notes_on_characters, shown
+from deep_lock.parsing.text import Opener, notes_on_characters
 from deep_lock.parsing.toml import Lines, read_toml
 from deep_lock.project import poetry as poetry_table
 from deep_lock.project import setuptools
@@ -204,7 +204,7 @@ def _read_project_table(
     listed = table.get("dependencies", [])
     static = RuntimeFields(
         name=_read_project_name(table, faults),
-        version=_read_version(table.get("version"), faults),
+        version=read_version(table.get("version"), "project.version", faults),
         requires_python=read_python_specifier(table.get("requires-python"), "project.requires-python", faults),
         dependencies=read_requirement_list(listed, "project.dependencies", document.lines, faults, direct=True),
         extras=_read_extras(table.get("optional-dependencies", {}), document.lines, faults),
@@ -279,17 +279,6 @@ def _read_project_name(table: dict[str, Any], faults: Faults) -> NormalizedName 
         with faults.collecting():
             return read_name(text, "project.name")
     return None
-
-
-def _read_version(value: Any, faults: Faults) -> str | None:
-    text = read_string(value, "project.version", faults)
-    if text is None:
-        return None
-    try:
-        return str(Version(text[:200]))
-    except (InvalidVersion, ValueError):
-        faults.add(f"project.version {shown(text)} is not a valid version (PEP 440)")
-        return None
 
 
 def _read_extras(value: Any, lines: Lines, faults: Faults) -> dict[NormalizedName, tuple[Requirement, ...]]:

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
 
 from deep_lock.errors import ProjectInvalid
 from deep_lock.models.requirement import Origin, Requirement
@@ -107,7 +108,7 @@ def read_fields(text: str, source: str, setup_py: str | None) -> RuntimeFields:
     python = config.options.get("python_requires")
     found = RuntimeFields(
         name=name,
-        version=setup_cfg.plain_text(config.metadata.get("version")),
+        version=_normal_version(setup_cfg.plain_text(config.metadata.get("version"))),
         requires_python=read_python_specifier(
             None if python is None else str(python).strip(), "options.python_requires", faults
         ),
@@ -117,6 +118,14 @@ def read_fields(text: str, source: str, setup_py: str | None) -> RuntimeFields:
     )
     faults.raise_any()
     return found
+
+
+def _normal_version(text: str | None) -> str | None:
+    """Return a version in normal form; None for one that only setuptools can read."""
+    try:
+        return str(Version(text)) if text else None
+    except (InvalidVersion, ValueError):
+        return None
 
 
 def _may_set(setup_py: str | None, field: str) -> bool:
