@@ -16,13 +16,14 @@ from packaging.utils import NormalizedName
 from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.config.policy import read_policy
 from deep_lock.config.values import one_of, read_record, typed, unknown_key
-from deep_lock.errors import ConfigError, LimitExceeded, RequirementInvalid
+from deep_lock.errors import ConfigError, LimitExceeded
 from deep_lock.models.build_system import ConfigSettings, SettingValue
-from deep_lock.models.direct_url import Reference, checked_revision, inner_folder, parse_reference
+from deep_lock.models.direct_url import Reference
 from deep_lock.models.policy import Policy
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import ALL, BuildScope, Prereleases, ResolutionMode
 from deep_lock.parsing.faults import Faults
+from deep_lock.parsing.references import read_editable, read_reference, read_text
 from deep_lock.parsing.requirements import (
     MAX_REQUIREMENT_LENGTH,
     described,
@@ -373,56 +374,12 @@ def read_source(entry: Mapping[str, Any]) -> SourceSetting:
     for key in sorted(set(entry) - {kind} - _KINDS[kind]):
         raise ConfigError(f"{shown(key)} does not go with {kind!r}")
     if kind == "index":
-        return _text(entry, "index")
+        return read_text(entry, "index")
     if kind == "workspace":
         if entry["workspace"] is not True:
             raise ConfigError("workspace must be true")
-        return Reference(kind="workspace", is_path=True, editable=_editable(entry))
+        return Reference(kind="workspace", is_path=True, editable=read_editable(entry))
     return read_reference(entry, kind)
-
-
-def read_reference(entry: Mapping[str, Any], kind: str) -> Reference:
-    """Read the reference in a table's key ``path``, ``git`` or ``url``, with the keys that go with it.
-
-    Raises ConfigError or RequirementInvalid.
-    """
-    location = _text(entry, kind)
-    subdirectory = inner_folder(_text(entry, "subdirectory")) if "subdirectory" in entry else ""
-    if kind == "path":
-        return Reference(
-            kind="path", place=location, is_path=True, subdirectory=subdirectory, editable=_editable(entry)
-        )
-    reference = parse_reference(f"git+{location}" if kind == "git" and not location.startswith("git+") else location)
-    if (reference.kind == "git") != (kind == "git"):
-        raise RequirementInvalid(f"the key {kind!r} names something else")
-    revision = _revision(entry) if kind == "git" else None
-    return replace(
-        reference,
-        revision=revision or reference.revision,
-        subdirectory=subdirectory or reference.subdirectory,
-        editable=False,
-    )
-
-
-def _revision(entry: Mapping[str, Any]) -> str | None:
-    keys = [key for key in ("rev", "tag", "branch") if key in entry]
-    if len(keys) > 1:
-        raise ConfigError(f"has {' and '.join(keys)}: only one of them can select the commit")
-    return checked_revision(_text(entry, keys[0])) if keys else None
-
-
-def _text(entry: Mapping[str, Any], key: str) -> str:
-    value = entry[key]
-    if not isinstance(value, str) or not value or not value.isprintable():
-        raise ConfigError(f"{key} must be a string that is not empty, not {described(value)}")
-    return value
-
-
-def _editable(entry: Mapping[str, Any]) -> bool:
-    value = entry.get("editable", False)
-    if not isinstance(value, bool):
-        raise ConfigError(f"editable must be true or false, not {described(value)}")
-    return value
 
 
 _READERS: Mapping[str, Callable[[Any, _At], Any]] = {

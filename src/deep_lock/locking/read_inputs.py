@@ -34,7 +34,7 @@ from deep_lock.project.local_trees import LocalTrees
 from deep_lock.project.project import Project
 from deep_lock.project.pyproject import read_pyproject
 from deep_lock.sanitize import show
-from deep_lock.sdist.pyproject import nested_table
+from deep_lock.sdist import pyproject as document
 from deep_lock.targets.markers import BASE, Scope
 
 LOCK_NAME = "deep.lock"
@@ -119,12 +119,12 @@ def read_project_config(folder: Path) -> Config:
     own = _config_file(folder)
     path = folder / "pyproject.toml"
     tables = read_toml(read_text(path, ProjectInvalid), path.name, ProjectInvalid)[0] if path.is_file() else {}
-    tools = nested_table(tables, "tool")
+    tools = document.nested_table(tables, "tool")
     return completed(own or _own_config(tools, path.name), tools, folder.resolve())
 
 
 def _own_config(tools: Mapping[str, Any], source: str) -> Config:
-    return read_config(nested_table(tools, "deep-lock"), source)
+    return read_config(document.nested_table(tools, "deep-lock"), source)
 
 
 def _config_file(folder: Path) -> Config | None:

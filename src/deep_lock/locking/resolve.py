@@ -41,6 +41,7 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             ),
             trees=trees,
             previous=previous_pins(request.previous, without=frozenset(settings.upgrade.packages)),
+            is_assigned=lambda name: indexes.only_source(name) is not None,
         )
         build_context = BuildContext(
             machine=machine,

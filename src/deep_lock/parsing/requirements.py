@@ -25,8 +25,8 @@ from deep_lock.parsing.toml import Lines, line_of
 T = TypeVar("T")
 
 MAX_REQUIREMENT_LENGTH = 4096
-MAX_VERSION_LENGTH = 200
 """Of the name, extras and specifier or URL, without the marker. In characters, as all limits here."""
+MAX_VERSION_LENGTH = 200
 MAX_MARKER_LENGTH = 128 * 1024
 MAX_MARKER_DEPTH = 50
 MAX_REQUIREMENTS = 2000

@@ -10,7 +10,6 @@ __all__ = [
     "folder_config",
     "local_trees",
     "poetry",
-    "poetry_constraints",
     "project",
     "pyproject",
     "requirement_lists",

@@ -75,6 +75,12 @@ class LocalTrees:
         """Return a requirement of the project with its URL, or that of its sources, relative to the lock."""
         return self._resolved(requirement, self._project, self._sources)
 
+    def assigned(self, requirement: Requirement) -> Requirement | None:
+        """Return a requirement of a commit or an archive with its URL from the sources of the project; None without one."""
+        if requirement.name not in self._sources:
+            return None
+        return self._resolved(replace(requirement, url=None), self._project, self._sources)
+
     def unnamed(self, line: requirements_txt.UnnamedLine) -> Requirement:
         """Return the requirement of a line without a name. Raises RequirementsInvalid."""
         reference = self._relative(line.reference, self._project, line.origin)

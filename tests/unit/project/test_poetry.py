@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from deep_lock.errors import LimitExceeded, RequirementInvalid
 from deep_lock.models.requirement import Requirement
-from deep_lock.project.poetry_constraints import to_python_marker, to_python_specifier, to_specifier
+from deep_lock.parsing.poetry_constraints import to_python_marker, to_python_specifier, to_specifier
 from deep_lock.project.project import Project
 from deep_lock.project.pyproject import read_pyproject
 
