@@ -38,11 +38,10 @@ from deep_lock.project.dependency_groups import RawGroups, expand_groups, read_g
 from deep_lock.project.project import (
     UNKNOWN_FIELDS,
     Build,
-    Named,
     Project,
     RuntimeFields,
     default_build,
-    expand_self_references,
+    with_expanded_references,
 )
 
 _PLACES = (
@@ -122,15 +121,14 @@ def read_pyproject(
                 hint=f"Write project.{key} in the file, and take it out of project.dynamic.",
             )
     document.faults.raise_any()
-    notes: list[Warned] = []
-    extras, dependencies, groups, broken = _expand(core, raw_groups, source, notes)
-    return Project(
+    groups, broken = expand_groups(raw_groups)
+    project = Project(
         source=source,
         name=core.name,
         version=core.version,
         requires_python=core.requires_python,
-        dependencies=dependencies,
-        extras=extras,
+        dependencies=core.dependencies,
+        extras=tuple(core.extras.items()),
         unknown=core.unknown,
         groups=groups,
         broken_groups=broken,
@@ -140,11 +138,11 @@ def read_pyproject(
         tools=tools,
         notes=(
             *core.notes,
-            *notes,
             *notes_on_foreign_settings(tools, source, config),
             *notes_on_characters(text, source),
         ),
     )
+    return project if project.unknown else with_expanded_references(project)
 
 
 def _read_build(document: _Document, *, package: bool | None) -> Build:
@@ -294,28 +292,3 @@ def _read_all_groups(document: _Document, poetry: poetry_table.Poetry | None) ->
     if GROUPS in document.table:
         groups.update(read_groups(document.table[GROUPS], document.lines, document.faults))
     return groups
-
-
-def _expand(
-    core: RuntimeFields, raw_groups: RawGroups, source: str, notes: list[Warned]
-) -> tuple[Named, tuple[Requirement, ...], Named, tuple[tuple[NormalizedName, str], ...]]:
-    """Replace requirements on the project itself: (extras, dependencies, groups, broken groups)."""
-
-    def on_unknown(own: Requirement, extra: NormalizedName) -> None:
-        message = f"the project requires its own extra {extra!r}, which it does not have"
-        notes.append(Warned(code="unknown-extra", subject=str(own.origin or source), message=message))
-
-    dependencies = expand_self_references(core.dependencies, core.name, core.extras, on_unknown=on_unknown)
-    extras = tuple(
-        (extra, expand_self_references(own, core.name, core.extras, inside=extra, on_unknown=on_unknown))
-        for extra, own in core.extras.items()
-    )
-    whole, broken = expand_groups(raw_groups)
-    groups = tuple(
-        (
-            group,
-            expand_self_references(own, core.name, core.extras, base=core.dependencies, on_unknown=on_unknown),
-        )
-        for group, own in whole
-    )
-    return extras, dependencies, groups, broken
