@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.scenario_server import Release
-from tests.support.scenarios import Bench, bench, make_repository
+from tests.support.scenarios import LINUX, WINDOWS, Bench, bench, make_repository
 
 PUBLIC: dict[str, Release] = {"private 9.0": {}, "private-two 9.0": {}, "lib 1.0": {}, "tool 1.0": {}, "torch 9.0": {}}
 CORP: dict[str, Release] = {"private 1.0": {}, "private-two 1.0": {}, "lib 5.0": {}}
@@ -98,14 +98,22 @@ def test_a_supplemental_index_is_used_for_what_the_public_one_lacks(made: Bench)
     ("text", "says"),
     [
         (
-            UV_CORP
-            + "[tool.uv.sources]\nprivate = [{ index = 'corp', marker = \"os_name == 'nt'\" }, { index = 'x', extra = 'a' }]",
-            "the source of 'private' is a list",
+            "[tool.uv.sources]\nprivate = [{ url = 'https://x.example/a.zip' }, { path = 'x' }]",
+            "a source has no marker",
+        ),
+        ("[tool.uv.sources]\nprivate = []", "a source has no marker"),
+        (
+            (
+                "[tool.uv.sources]\nprivate = [{ path = 'x', marker = \"os_name == 'nt'\" }, "
+                "{ index = 'corp', marker = \"os_name != 'nt'\" }]"
+            ),
+            "a list of indexes and other sources",
         ),
         (
-            UV_CORP + "[tool.uv.sources]\nprivate = { index = 'corp', marker = \"os_name == 'nt'\" }",
-            "condition 'marker'",
+            UV_CORP + "[tool.uv.sources]\nprivate = { index = 'corp', marker = \"python_version ~= '3.12'\" }",
+            "has a marker that deep-lock cannot apply",
         ),
+        (UV_CORP + "[tool.uv.sources]\nprivate = [{ index = 'corp', extra = 'a' }]", "condition 'extra'"),
         (UV_CORP + "[tool.uv.sources]\nprivate = { index = 'corp', extra = 'a' }", "condition 'extra'"),
         (UV_CORP + "[tool.uv.sources]\nprivate = { index = 'corp', group = 'a' }", "condition 'group'"),
         ("[tool.uv.sources]\nprivate = { index = 'corp' }", "the index 'corp', which is not defined"),
@@ -288,3 +296,44 @@ def test_a_pin_of_an_imported_lock_has_the_index_of_the_lock(made: Bench) -> Non
     ran = made.lock("--from", str(made.folder / "poetry.lock"))
     assert ran.code == 0, ran.stderr
     assert not [path for path in ran.asked if path.startswith("/simple/private")]
+
+
+INDEXES = UV_CORP + '[[tool.uv.index]]\nname = "other"\nurl = "{other}"\nexplicit = true\n[tool.uv.sources]\n'
+
+
+@pytest.mark.parametrize(
+    ("source", "pin"),
+    [
+        (
+            "[{ index = 'corp', marker = \"os_name == 'nt'\" }, { index = 'other', marker = \"os_name != 'nt'\" }]",
+            "2.0",
+        ),
+        (
+            "[{ index = 'corp', marker = \"os_name != 'nt'\" }, { index = 'other', marker = \"os_name == 'nt'\" }]",
+            "1.0",
+        ),
+        ("{ index = 'other', marker = \"sys_platform == 'linux'\" }", "2.0"),
+    ],
+)
+def test_an_index_that_depends_on_the_target(made: Bench, source: str, pin: str) -> None:
+    text = APP.format("private") + INDEXES + f"private = {source}\n"
+    assert locked(made, text) == [f"private=={pin}"]
+    made.platforms = [LINUX, WINDOWS]
+    ran = made.lock("-U")
+    assert (ran.code, ran.asked) == (2, ())
+    assert "private is to come from different indexes" in ran.stderr
+    assert WINDOWS in ran.stderr
+
+
+def test_references_that_depend_on_the_target(made: Bench) -> None:
+    made.write({"one/pyproject.toml": (APP + BACKEND).format("tool").replace("app", "private")})
+    made.platforms = [LINUX, WINDOWS]
+    linux = "{ path = 'one', marker = \"sys_platform == 'linux'\" }"
+    text = APP.format("private ; python_version >= '3.8'") + "[tool.uv.sources]\nprivate = "
+    windows = "{ url = '{file:private-9.0-py3-none-any.whl}', marker = \"sys_platform == 'win32'\" }"
+    assert locked(made, f"{text}[{linux}, {windows}]\n") == ["private", "private==9.0", "tool==1.0"]
+    made.write({"pyproject.toml": f"{text}{linux}\n"})
+    ran = made.lock("-U")
+    assert ran.code == 0, ran.stderr
+    packages = {(entry.version, entry.marker) for entry in ran.lock.packages if entry.name == "private"}
+    assert packages == {(None, "sys_platform == 'linux'"), ("9.0", "sys_platform == 'win32'")}

@@ -46,8 +46,15 @@ Files = Literal["used", "all"]
 BuildResolution = Literal["shared", "highest"]
 PublicIndex = Literal["used", "assigned", "unused"]
 """For every project, for those that ``sources`` assigns to the index "default", or for none."""
-SourceSetting = str | Reference
-"""The name of an index, or a direct reference whose paths are as written."""
+SourceSetting = str | Reference | tuple["ConditionalSource", ...]
+"""The name of an index, a direct reference whose paths are as written, or several sources for different environments."""
+
+
+class ConditionalSource(Struct, frozen=True, kw_only=True):
+    """A source that is used where a marker holds. Only the tables of other tools have such sources."""
+
+    marker: str
+    source: str | Reference
 
 
 class IndexSetting(Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -365,7 +372,7 @@ def _sources(value: Any, at: _At) -> tuple[tuple[NormalizedName, SourceSetting],
     return tuple(found)
 
 
-def read_source(entry: Mapping[str, Any]) -> SourceSetting:
+def read_source(entry: Mapping[str, Any]) -> str | Reference:
     """Read one table of ``sources``. Raises ConfigError or RequirementInvalid."""
     kinds = [kind for kind in _KINDS if kind in entry]
     if len(kinds) != 1:

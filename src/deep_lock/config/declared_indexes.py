@@ -5,18 +5,28 @@ public index would answer instead of a private one.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
+from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.config.config import Config, IndexSetting, PublicIndex, SourceSetting, Workspace, read_source
+from deep_lock.config.config import (
+    ConditionalSource,
+    Config,
+    IndexSetting,
+    PublicIndex,
+    SourceSetting,
+    Workspace,
+    read_source,
+)
 from deep_lock.errors import ConfigError, RequirementInvalid
 from deep_lock.network.urls import without_user_info
 from deep_lock.parsing.text import shown
 from deep_lock.sanitize import show
+from deep_lock.targets.marker_negation import negated
 
 DEFAULT = "default"
 """The name under which ``sources`` can assign a project to the default index."""
@@ -30,7 +40,7 @@ _SOURCE_KEYS: Mapping[str, frozenset[str]] = {
 """The keys of a uv source that ``sources`` of deep-lock has too, by kind."""
 _WITHOUT_EFFECT: Mapping[str, object] = {"package": True, "lfs": False}
 """Keys of a uv source that have the same meaning as no key, where they have this value."""
-_CONDITIONS = ("marker", "extra", "group")
+_CONDITIONS = ("extra", "group")
 _INDEX_HINT = "name an index with its URL in [[tool.deep-lock.index]]: it is used instead"
 _SOURCE_HINT = 'assign the project in [tool.deep-lock.sources], which has precedence: {name} = {{index = "NAME"}}'
 
@@ -51,8 +61,8 @@ class DeclaredIndexes(Struct, frozen=True, kw_only=True):
     indexes: tuple[IndexSetting, ...] = ()
     """In order of priority; their URLs may contain a login."""
     public: PublicIndex | None = None
-    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By project as written, the table of ``sources``."""
+    sources: Mapping[str, Mapping[str, Any] | Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """By project as written, the table of ``sources``, or tables with a ``marker`` too."""
     workspace: Workspace | None = None
     find_links: tuple[str, ...] = ()
     no_index: bool = False
@@ -113,7 +123,7 @@ def with_declared(own: Config, declared: DeclaredIndexes) -> Config:
         normal = canonicalize_name(name)
         if normal not in assigned:
             try:
-                sources[normal] = read_source(table)
+                sources[normal] = read_source(table) if isinstance(table, Mapping) else _conditional(table)
             except (ConfigError, RequirementInvalid) as error:
                 raise ConfigError(
                     f"{own.source}: the source of {shown(name)}: {error.message}", hint=error.hint
@@ -121,7 +131,7 @@ def with_declared(own: Config, declared: DeclaredIndexes) -> Config:
     known = {index.name for index in own.index or ()}
     others = tuple(index for index in declared.indexes if index.name not in known)
     if own.index is not None:
-        needed = {*sources.values(), *assigned.values()}
+        needed = frozenset[str]().union(*map(_index_names, (*sources.values(), *assigned.values())))
         others = tuple(
             replace(index, explicit=True, default=False, fallback=False)
             for index in others
@@ -136,6 +146,22 @@ def with_declared(own: Config, declared: DeclaredIndexes) -> Config:
         no_index=own.no_index if own.no_index is not None else declared.no_index or None,
         public_index=None if own.index is not None else declared.public,
     )
+
+
+def _conditional(tables: Sequence[Mapping[str, Any]]) -> tuple[ConditionalSource, ...]:
+    return tuple(
+        ConditionalSource(
+            marker=str(table["marker"]),
+            source=read_source({key: value for key, value in table.items() if key != "marker"}),
+        )
+        for table in tables
+    )
+
+
+def _index_names(source: SourceSetting) -> frozenset[str]:
+    """Return the indexes that a source names."""
+    own = [part.source for part in source] if isinstance(source, tuple) else [source]
+    return frozenset(part for part in own if isinstance(part, str))
 
 
 def for_configuration(declared: DeclaredIndexes) -> tuple[DeclaredIndexes, tuple[str, ...]]:
@@ -156,6 +182,9 @@ def for_configuration(declared: DeclaredIndexes) -> tuple[DeclaredIndexes, tuple
         indexes[general[-1]] = replace(indexes[general[-1]], default=True)
     sources = {}
     for name, source in declared.sources.items():
+        if not isinstance(source, Mapping):
+            left_out.append(f"the source of {show(name)} has conditions, which [tool.deep-lock.sources] has not")
+            continue
         is_replaced = source.get("index") == DEFAULT and declared.public in {"unused", "assigned"}
         if is_replaced or source.get("index", DEFAULT) not in {DEFAULT, *(index.name for index in indexes)}:
             left_out.append(
@@ -186,7 +215,7 @@ def _uv(table: Mapping[str, Any]) -> DeclaredIndexes:
         indexes.append(IndexSetting(name=f"extra-{number}", url=url))
     if isinstance(url := table.get("index-url"), str):
         indexes.append(IndexSetting(name="main", url=url, default=True))
-    sources: dict[str, Mapping[str, Any]] = {}
+    sources: dict[str, Mapping[str, Any] | Sequence[Mapping[str, Any]]] = {}
     faults = []
     declared = table.get("sources")
     for name, source in declared.items() if isinstance(declared, dict) else ():
@@ -205,24 +234,41 @@ def _uv(table: Mapping[str, Any]) -> DeclaredIndexes:
     )
 
 
-def _uv_source(source: object) -> Mapping[str, Any] | str:
-    """Return the table of ``sources``, or why deep-lock cannot apply it."""
-    if isinstance(source, list) and len(source) == 1:
-        source = source[0]
-    if isinstance(source, list):
-        return "is a list: deep-lock uses one source of a project for every target, extra and group"
+def _uv_source(source: object) -> Mapping[str, Any] | Sequence[Mapping[str, Any]] | str:
+    """Return the table of ``sources``, or one for each marker, or why deep-lock cannot apply it."""
+    tables = source if isinstance(source, list) else [source]
+    found: list[Mapping[str, Any]] = []
+    for table in tables:
+        own = _uv_table(table)
+        if isinstance(own, str):
+            return own
+        found.append(own)
+    if len(found) == 1 and "marker" not in found[0]:
+        return found[0]
+    if not found or not all("marker" in own for own in found):
+        return "is a list in which a source has no marker"
+    if len({"index" in own for own in found}) > 1:
+        return "is a list of indexes and other sources: deep-lock does not support both in one list"
+    return found
+
+
+def _uv_table(source: object) -> Mapping[str, Any] | str:
+    """Return one table of ``sources``, perhaps with a marker, or why deep-lock cannot apply it."""
     if not isinstance(source, dict):
         return "is no table"
     own = {key: value for key, value in source.items() if _WITHOUT_EFFECT.get(key) != value}
     for key in _CONDITIONS:
         if key in own:
-            return (
-                f"has the condition {key!r}: deep-lock uses one source of a project for every target, extra and group"
-            )
+            return f"has the condition {key!r}: deep-lock uses one source of a project for every extra and group"
     kinds = [kind for kind in _SOURCE_KEYS if kind in own]
     if len(kinds) != 1:
         return "has none of the keys index, workspace, path, git, url, or more than one"
-    unknown = sorted(own.keys() - _SOURCE_KEYS[kinds[0]])
+    if "marker" in own:
+        try:
+            negated(Marker(own["marker"]))
+        except (InvalidMarker, ValueError, TypeError, RecursionError):
+            return f"has a marker that deep-lock cannot apply, {shown(str(own['marker']))}"
+    unknown = sorted(own.keys() - _SOURCE_KEYS[kinds[0]] - {"marker"})
     if unknown:
         return f"has the key {shown(unknown[0])}, which deep-lock does not support"
     return {**own, "index": _name(own["index"], "")} if kinds == ["index"] else own

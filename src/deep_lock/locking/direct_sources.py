@@ -263,7 +263,7 @@ class DirectSources:
                 return source if source.kind != "workspace" else _member(name, folders(), inside)
             if (source is None and name not in faults) or source == DEFAULT or self._is_assigned(name):
                 return None
-            kind = f"the index {source!r}" if source is not None else "a source that deep-lock does not support"
+            kind = f"the index {source!r}" if isinstance(source, str) else "a source that deep-lock does not support"
             raise RequirementInvalid(f"it assigns {name} to {kind}", hint=_ASSIGN_HINT.format(name=name))
 
         return source_of_name

@@ -1,16 +1,17 @@
 """Where files come from: the indexes of one run, and the client and cache that serve them."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
+from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.config.config import Config, IndexSetting
+from deep_lock.config.config import Config, IndexSetting, SourceSetting
 from deep_lock.config.options import NetworkOptions, RunContext
-from deep_lock.errors import UsageError
+from deep_lock.errors import ConfigError, UsageError
 from deep_lock.events import Reporter
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
@@ -22,6 +23,7 @@ from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.network import client, public_index
 from deep_lock.network.urls import without_user_info
+from deep_lock.targets.target import Target
 
 DEFAULT = "default"
 
@@ -170,6 +172,36 @@ def _absolute(link: str, folder: Path) -> str:
         return link
     path = path_of_url(link) or Path(link)
     return str(path.resolve()) if path.is_absolute() else os.path.normpath(folder.resolve() / path)
+
+
+def with_decided_indexes(config: Config, targets: Sequence[Target]) -> Config:
+    """Return the settings with one index for each project whose index depends on a marker: that of all targets.
+
+    Raises ConfigError where targets have different ones.
+    """
+    decided: dict[NormalizedName, SourceSetting] = {}
+    for name, source in config.sources or ():
+        if not isinstance(source, tuple) or not isinstance(source[0].source, str):
+            decided[name] = source
+            continue
+        by_index: dict[str, list[str]] = {}
+        for target in targets:
+            environment = dict(target.environment)
+            found = (str(own.source) for own in source if Marker(own.marker).evaluate(environment))
+            by_index.setdefault(next(found, ""), []).append(target.label)
+        if len(by_index) > 1:
+            listed = "; ".join(
+                f"{index or 'no assigned index'} for {', '.join(own)}" for index, own in by_index.items()
+            )
+            raise ConfigError(
+                f"{config.source}: {name} is to come from different indexes: {listed}",
+                hint="make a lock for each (--platform, --python-version, --output), or assign one index in"
+                f" [tool.deep-lock.sources]: {name}",
+            )
+        index = next(iter(by_index), "")
+        if index:
+            decided[name] = index
+    return replace(config, sources=tuple(decided.items()) or None)
 
 
 def with_imported_indexes(config: Config, lock: ForeignLock, options: NetworkOptions) -> Config:

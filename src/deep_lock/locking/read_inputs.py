@@ -190,7 +190,8 @@ def _scopes(
     groups = options.only_groups or options.groups or _without_all(config.groups)
     scopes += _groups(project, groups, _left_out_groups(options, config))
     unnamed = {BASE: tuple(trees.unnamed(line) for file in files for line in file.unnamed)}
-    return tuple((scope, (*map(trees.named, own), *unnamed.get(scope, ()))) for scope, own in scopes)
+    named = ((scope, tuple(part for one in own for part in trees.alternatives(one))) for scope, own in scopes)
+    return tuple((scope, (*own, *unnamed.get(scope, ()))) for scope, own in named)
 
 
 def _without_all(names: Sequence[str] | Literal["all"] | None) -> Sequence[str] | None:

@@ -17,7 +17,7 @@ from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.config.options import HookOptions, LockOptions, RunContext, UpgradeOptions
 from deep_lock.errors import UsageError
 from deep_lock.locking import imported_lock
-from deep_lock.locking.indexes import NetworkSettings, network_settings, with_imported_indexes
+from deep_lock.locking.indexes import NetworkSettings, network_settings, with_decided_indexes, with_imported_indexes
 from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.models.build_system import ConfigSettings
 from deep_lock.models.lock import Lock
@@ -90,8 +90,11 @@ def resolve_settings(
 ) -> Settings:
     """Resolve every setting. Raises ConfigError and UsageError."""
     resolve, config = options.resolve, inputs.config
+    targets = _targets(
+        options, inputs, previous, host=host, oldest_first=(resolve.fork_strategy or config.fork_strategy) == "fewest"
+    )
     required = (requirement for _, own in inputs.scopes for requirement in own)
-    indexes = inputs.trees.with_folder_indexes(config, required)
+    indexes = with_decided_indexes(inputs.trees.with_folder_indexes(config, required), targets)
     if inputs.foreign is not None:
         indexes = with_imported_indexes(indexes, inputs.foreign, options.network)
     fork_strategy = resolve.fork_strategy or config.fork_strategy or "newest"
@@ -107,7 +110,7 @@ def resolve_settings(
             build_scope=resolve.build_scope or config.build_scope or "needed",
             allow_wheel=_names(resolve.allow_wheel, config.allow_wheel),
         ),
-        targets=_targets(options, inputs, previous, host=host, oldest_first=fork_strategy == "fewest"),
+        targets=targets,
         targets_declared=_are_targets_declared(options, config),
         fork_strategy=fork_strategy,
         build_resolution=resolve.build_resolution or config.build_resolution or "shared",

@@ -200,7 +200,11 @@ def _indexes(declared: declared_indexes.DeclaredIndexes, table: str) -> Iterator
         yield ""
         yield "# Packages that come from one index, a repository or a folder only."
         yield f"[{inner}sources]"
-        yield from (edit.assignment(name, dict(source)) for name, source in declared.sources.items())
+        yield from (
+            edit.assignment(name, dict(source))
+            for name, source in declared.sources.items()
+            if isinstance(source, Mapping)
+        )
     if declared.workspace is not None:
         yield ""
         yield "# Folders of the packages of the workspace."

@@ -84,6 +84,12 @@ def _of_member(own: Config, root: Config, root_folder: Path, folder: Path) -> Co
 
 def _moved(source: SourceSetting, base: Path, folder: Path) -> SourceSetting:
     """Return a source of one folder as seen from another one."""
+    if isinstance(source, tuple):
+        return tuple(replace(own, source=_moved_reference(own.source, base, folder)) for own in source)
+    return _moved_reference(source, base, folder)
+
+
+def _moved_reference(source: str | Reference, base: Path, folder: Path) -> str | Reference:
     if isinstance(source, Reference) and source.is_path and source.kind != "workspace":
         place = os.path.relpath(os.path.normpath(base / source.place), folder).replace(os.sep, "/")
         return replace(source, place=place)

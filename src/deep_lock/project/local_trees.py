@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
 from itertools import count, islice
+from operator import and_
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
+from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.config.config import Config, IndexSetting, Workspace
@@ -34,8 +37,11 @@ from deep_lock.project.folder_config import (
     read_document,
 )
 from deep_lock.sdist import project_tree, pyproject, source_tree
+from deep_lock.targets.marker_negation import negated
 
-Sources = Mapping[NormalizedName, Reference]
+Conditional = tuple[tuple[Marker, Reference], ...]
+"""References, each for the environments in which its marker holds. Elsewhere the project comes from an index."""
+Sources = Mapping[NormalizedName, Reference | Conditional]
 
 READ = ("*.toml", "*.py", "*.cfg", "*.txt", "*.in", "CMakeLists.txt", "*/__init__.py", "src/*.py", "src/*/__init__.py")
 """The files that static rules read: configuration at the top, and the modules that may state a version."""
@@ -72,8 +78,26 @@ class LocalTrees:
         self._workspaces: dict[Path, dict[NormalizedName, Path]] = {}
 
     def named(self, requirement: Requirement) -> Requirement:
-        """Return a requirement of the project with its URL, or that of its sources, relative to the lock."""
+        """Return a requirement of the project with its URL, or that of its sources, relative to the lock.
+
+        Sources with conditions are left out: `alternatives` uses them.
+        """
         return self._resolved(requirement, self._project, self._sources)
+
+    def alternatives(self, requirement: Requirement) -> tuple[Requirement, ...]:
+        """Return a requirement of the project as `named`, or one for each of its sources that have conditions."""
+        return self._alternatives(requirement, self._project, self._sources)
+
+    def _alternatives(self, requirement: Requirement, base: Path, sources: Sources) -> tuple[Requirement, ...]:
+        conditional = sources.get(requirement.name)
+        if requirement.url is not None or not isinstance(conditional, tuple):
+            return (self._resolved(requirement, base, sources),)
+        found = [
+            self._resolved(_under(requirement, marker), base, {requirement.name: reference})
+            for marker, reference in conditional
+        ]
+        elsewhere = reduce(and_, (negated(marker) for marker, _ in conditional))
+        return (*found, _under(requirement, elsewhere))
 
     def assigned(self, requirement: Requirement) -> Requirement | None:
         """Return a requirement of a commit or an archive with its URL from the sources of the project; None without one."""
@@ -91,10 +115,11 @@ class LocalTrees:
         return Requirement(name=name, extras=line.extras, marker=line.marker, url=str(reference), origin=line.origin)
 
     def _resolved(self, requirement: Requirement, base: Path, sources: Sources) -> Requirement:
+        source = sources.get(requirement.name)
         if requirement.url is not None:
             reference = self._relative(parse_reference(requirement.url), base, requirement.origin)
-        elif requirement.name in sources:
-            reference = sources[requirement.name]
+        elif isinstance(source, Reference):
+            reference = source
             if reference.kind == "workspace":
                 reference = self._of_workspace(requirement, reference, base)
         else:
@@ -110,13 +135,21 @@ class LocalTrees:
         except ConfigError as error:
             raise RequirementInvalid(f"{origin or reference}: {error.message}", hint=error.hint) from None
 
-    def _settings(self, config: Config, base: Path) -> dict[NormalizedName, Reference]:
+    def _settings(self, config: Config, base: Path) -> dict[NormalizedName, Reference | Conditional]:
         origin = Origin(source=config.source, place="tool.deep-lock.sources")
-        return {
-            name: source if source.kind == "workspace" else self._relative(source, base, origin)
-            for name, source in config.sources or ()
-            if isinstance(source, Reference)
-        }
+
+        def located(source: Reference) -> Reference:
+            return source if source.kind == "workspace" else self._relative(source, base, origin)
+
+        found: dict[NormalizedName, Reference | Conditional] = {}
+        for name, source in config.sources or ():
+            if isinstance(source, Reference):
+                found[name] = located(source)
+            elif isinstance(source, tuple):
+                found[name] = tuple(
+                    (Marker(own.marker), located(own.source)) for own in source if isinstance(own.source, Reference)
+                )
+        return {name: source for name, source in found.items() if source}
 
     def _config(self, folder: Path) -> Config:
         """Return a folder's own settings, read once."""
@@ -136,6 +169,11 @@ class LocalTrees:
             found = self._config(self.folder(tree.path))
             known = {index.name: index for index in (*(config.index or ()), *(found.index or ()))}
             for name, source in found.sources or ():
+                if isinstance(source, tuple) and isinstance(source[0].source, str) and name not in own:
+                    raise ConfigError(
+                        f"{tree.path}: {name} is to come from indexes that depend on the target",
+                        hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
+                    )
                 if not isinstance(source, str) or source == DEFAULT or name in own:
                     continue
                 if source not in known:
@@ -220,7 +258,8 @@ class LocalTrees:
         """Return a folder's metadata with its references relative to the lock."""
         known = {**self._sources, **self._settings(self._config(folder), folder)} if sources is None else sources
         origin = Origin(source=f"{metadata.name} {metadata.version}")
-        texts = [str(self._resolved(parse_requirement(text, origin), folder, known)) for text in metadata.requires_dist]
+        required = (parse_requirement(text, origin) for text in metadata.requires_dist)
+        texts = [str(own) for requirement in required for own in self._alternatives(requirement, folder, known)]
         return replace(metadata, requires_dist=tuple(texts))
 
     def inputs(self, requirements: Iterable[Requirement]) -> tuple[LockedTree, ...]:
@@ -248,6 +287,12 @@ class LocalTrees:
             )
             queue += required
         return tuple(sorted(found.values(), key=lambda tree: tree.path))
+
+
+def _under(requirement: Requirement, marker: Marker) -> Requirement:
+    """Return a requirement under one more marker."""
+    own = requirement.marker
+    return replace(requirement, marker=marker if own is None else own & marker)
 
 
 def _with_index(indexes: list[IndexSetting], wanted: IndexSetting) -> str:
