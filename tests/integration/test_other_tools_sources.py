@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deep_lock.cli.main import run
 from tests.support.scenario_server import Release
 from tests.support.scenarios import LINUX, WINDOWS, Bench, bench, make_repository
 
@@ -337,3 +338,29 @@ def test_references_that_depend_on_the_target(made: Bench) -> None:
     assert ran.code == 0, ran.stderr
     packages = {(entry.version, entry.marker) for entry in ran.lock.packages if entry.name == "private"}
     assert packages == {(None, "sys_platform == 'linux'"), ("9.0", "sys_platform == 'win32'")}
+
+
+def test_a_member_of_a_workspace_of_uv_without_a_source_is_an_error(made: Bench) -> None:
+    workspace = '[tool.uv.workspace]\nmembers = ["packages/*"]\n'
+    member = (APP + BACKEND).format("private-two").replace("app", "private")
+    made.write({"pyproject.toml": APP.format("private") + workspace, "packages/private/pyproject.toml": member})
+    ran = made.lock()
+    assert (ran.code, ran.asked) == (2, ())
+    assert "private is a member of the workspace and has no source" in ran.stderr
+    made.write({"pyproject.toml": APP.format("tool") + workspace})
+    made.folder /= "packages/private"
+    assert locked(made, member.replace("private-two", "tool")) == ["tool==1.0"]
+    made.write({"pyproject.toml": member.replace("private-two", "app")})
+    assert "app is a member of the workspace and has no source" in made.lock("-U").stderr
+
+
+def test_outdated_requests_a_private_name_from_its_index_only(made: Bench) -> None:
+    one = (APP + BACKEND).format("private").replace("app", "one") + UV_CORP
+    made.write({"one/pyproject.toml": one + '[tool.uv.sources]\nprivate = { index = "corp" }\n'})
+    text = APP.format('one @ ./one", "private-two') + INDEXES
+    text += "private-two = { index = 'corp', marker = \"sys_platform == 'linux'\" }\n"
+    assert locked(made, text) == ["one", "private==1.0", "private-two==1.0"]
+    before = len(made.server.log)
+    run(["outdated", "--lock", str(made.folder / "deep.lock"), "--default-index", made.server.url])
+    assert not [request.path for request in made.server.log[before:] if "/private" in request.path]
+    assert "private" not in made.capture.readouterr().out

@@ -248,6 +248,26 @@ def with_lock_indexes(options: NetworkOptions, config: Config, lock: Lock) -> Ne
     return replace(options, indexes=named, only_named=True)
 
 
+def with_locked_sources(config: Config, lock: Lock) -> Config:
+    """Return the settings with the packages of a lock assigned to their index, where this is used for assigned projects only.
+
+    A marker or a required folder can assign a project too: the lock has what they decided.
+    """
+    indexes = list(config.index or ())
+    sources = {name: source for name, source in config.sources or () if isinstance(source, str)}
+    named = {url: name for name, url in lock.indexes if name != DEFAULT}
+    for entry in lock.packages:
+        if entry.index is None or entry.name in sources or not config.index:
+            continue
+        setting = next((index for index in indexes if _is_same(index.url, entry.index)), None)
+        if setting is None and entry.index in named:
+            setting = IndexSetting(name=f"of-the-lock-{len(indexes) + 1}", url=entry.index, explicit=True)
+            indexes.append(setting)
+        if setting is not None and setting.explicit:
+            sources[NormalizedName(entry.name)] = setting.name
+    return replace(config, index=tuple(indexes) or None, sources=tuple(sources.items()) or None)
+
+
 def locked_indexes(indexes: IndexSettings) -> tuple[tuple[str, str], ...]:
     """Return the indexes as the lock holds them: the default first, then by name."""
     urls = {source.name: source.url for source in indexes.sources}

@@ -73,8 +73,10 @@ class LocalTrees:
         self._pyproject = pyproject
         self._project = project
         self._sources = self._settings(config, project)
+        self._assigned = frozenset(name for name, _ in config.sources or ())
         self._configs: dict[Path, Config] = {}
         self._known: dict[tuple[str, str], LocalTree] = {}
+        self._uv_workspaces: dict[Path, Mapping[NormalizedName, Path]] = {}
         self._workspaces: dict[Path, dict[NormalizedName, Path]] = {}
 
     def named(self, requirement: Requirement) -> Requirement:
@@ -90,6 +92,8 @@ class LocalTrees:
 
     def _alternatives(self, requirement: Requirement, base: Path, sources: Sources) -> tuple[Requirement, ...]:
         conditional = sources.get(requirement.name)
+        if requirement.url is None and conditional is None:
+            self._refuse_member(requirement, base)
         if requirement.url is not None or not isinstance(conditional, tuple):
             return (self._resolved(requirement, base, sources),)
         found = [
@@ -192,6 +196,31 @@ class LocalTrees:
                 if index.include_packages:
                     _with_index(indexes, index)
         return replace(config, index=tuple(indexes) or config.index, sources=tuple(sources.items()) or config.sources)
+
+    def _refuse_member(self, requirement: Requirement, base: Path) -> None:
+        """Refuse a member of a workspace of uv that has no source, as uv does: an index could answer for it."""
+        own = {name for name, _ in self._config(base).sources or ()}
+        if requirement.name in own or requirement.name in self._assigned:
+            return
+        if base not in self._uv_workspaces:
+            self._uv_workspaces[base] = self._uv_members(base)
+        member = self._uv_workspaces[base].get(requirement.name)
+        if member is not None and member != base:
+            raise RequirementInvalid(
+                f"{requirement.origin or requirement}: {requirement.name} is a member of the workspace and has no source",
+                hint=f"add it to [tool.uv.sources]: {requirement.name} = {{ workspace = true }}",
+            )
+
+    def _uv_members(self, start: Path) -> Mapping[NormalizedName, Path]:
+        """Return the members of the workspace of uv that a folder belongs to; none without such a workspace."""
+        for folder in [start, *start.parents][:MAX_PARENTS]:
+            tools = pyproject.nested_table(read_document(folder) or {}, "tool")
+            if "workspace" in pyproject.nested_table(tools, "deep-lock"):
+                return {}
+            if "workspace" in pyproject.nested_table(tools, "uv"):
+                found = self._workspace(folder)
+                return found if start in found.values() else {}
+        return {}
 
     def _of_workspace(self, requirement: Requirement, reference: Reference, base: Path) -> Reference:
         members = self._workspace(base)
