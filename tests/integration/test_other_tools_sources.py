@@ -364,3 +364,27 @@ def test_outdated_requests_a_private_name_from_its_index_only(made: Bench) -> No
     run(["outdated", "--lock", str(made.folder / "deep.lock"), "--default-index", made.server.url])
     assert not [request.path for request in made.server.log[before:] if "/private" in request.path]
     assert "private" not in made.capture.readouterr().out
+
+
+@pytest.mark.parametrize("table", ["tool.uv.sources", "tool.deep-lock.sources"])
+def test_a_build_requirement_whose_source_is_a_folder_is_an_error(made: Bench, table: str) -> None:
+    built = f'[build-system]\nrequires = ["private"]\n[{table}]\nprivate = {{ path = "../private" }}\n'
+    made.write({"pyproject.toml": APP.format("tool") + built})
+    ran = made.lock()
+    assert (ran.code, ran.asked) == (2, ())
+    assert "private is a build requirement, and its source is a folder" in ran.stderr
+    assert made.lock("--build-scope=none").code == 0
+    made.write({"pyproject.toml": APP.format("one @ ./one")})
+    made.write({"one/pyproject.toml": APP.format("tool").replace("app", "one") + built})
+    ran = made.lock("-U")
+    assert (ran.code, ran.asked) == (2, ())
+    assert "private is a build requirement" in ran.stderr
+
+
+def test_a_build_requirement_comes_from_its_index(made: Bench) -> None:
+    built = '[build-system]\nrequires = ["private"]\n' + UV_CORP + "[tool.uv.sources]\nprivate = { index = 'corp' }\n"
+    made.write({"pyproject.toml": APP.format("tool") + built})
+    ran = made.lock()
+    assert ran.code == 0, ran.stderr
+    assert ran.pins() == ["private==1.0", "tool==1.0"]
+    assert not [path for path in ran.asked if path.startswith("/simple/private")]

@@ -93,7 +93,9 @@ def resolve_settings(
     targets = _targets(
         options, inputs, previous, host=host, oldest_first=(resolve.fork_strategy or config.fork_strategy) == "fewest"
     )
-    required = (requirement for _, own in inputs.scopes for requirement in own)
+    required = tuple(requirement for _, own in inputs.scopes for requirement in own)
+    if (resolve.build_scope or config.build_scope) != "none":
+        inputs.trees.refuse_local_build_requirements(inputs.project.build_requires, required)
     indexes = with_decided_indexes(inputs.trees.with_folder_indexes(config, required), targets)
     if inputs.foreign is not None:
         indexes = with_imported_indexes(indexes, inputs.foreign, options.network)

@@ -197,6 +197,27 @@ class LocalTrees:
                     _with_index(indexes, index)
         return replace(config, index=tuple(indexes) or config.index, sources=tuple(sources.items()) or config.sources)
 
+    def refuse_local_build_requirements(
+        self, build_requires: Iterable[Requirement], requirements: Iterable[Requirement]
+    ) -> None:
+        """Refuse a build requirement of the project or of a required folder whose source there is a folder.
+
+        A build environment has files of indexes only, and an index could answer for the name. Raises RequirementInvalid.
+        """
+        found = [("the project", own, self._sources) for own in build_requires]
+        for tree in self.inputs(requirements):
+            folder = self.folder(tree.path)
+            sources = self._settings(self._config(folder), folder)
+            found += [(tree.path, parse_requirement(text), sources) for text in tree.build_requires]
+        for where, own, sources in found:
+            source = sources.get(own.name)
+            if own.url is None and isinstance(source, Reference) and source.kind in {"path", "workspace"}:
+                raise RequirementInvalid(
+                    f"{own.origin or where}: {own.name} is a build requirement, and its source is a folder:"
+                    " a build environment has packages of indexes only",
+                    hint=f"publish {own.name} to an index, or name the backend's folder in build-system.backend-path",
+                )
+
     def _refuse_member(self, requirement: Requirement, base: Path) -> None:
         """Refuse a member of a workspace of uv that has no source, as uv does: an index could answer for it."""
         own = {name for name, _ in self._config(base).sources or ()}
