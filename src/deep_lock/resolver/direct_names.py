@@ -6,6 +6,7 @@ for years where another name could go back by one release. So `search` tries sev
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 
 from msgspec import Struct, field
 from packaging.specifiers import SpecifierSet
@@ -120,10 +121,9 @@ class DirectNames:
         return sum((self.behind(name, answer[name].version) for name in names if name in answer), Distance())
 
     def far_back(self, answer: Mapping[NormalizedName, Candidate]) -> list[NormalizedName]:
-        """Return the names that an answer takes back for long, in the order of the requirements."""
-        return [
-            name for name in self._specifiers if name in answer and self.behind(name, answer[name].version).is_long()
-        ]
+        """Return names that an answer takes back for long, MAX_KEPT at most, in the order of the requirements."""
+        found = (name for name in self if name in answer and self.behind(name, answer[name].version).is_long())
+        return list(islice(found, MAX_KEPT))
 
     def is_newer(self, answer: Mapping[NormalizedName, Candidate], other: Mapping[NormalizedName, Candidate]) -> bool:
         """Whether an answer is as new as another one, or newer, by all the names that both have."""
