@@ -25,8 +25,8 @@ LONG_MONTHS, LONG_RELEASES = 12, 6
 """Farther back than this a package that is not required directly goes back instead, if that is less far."""
 MAX_KEPT = 8
 """How many names one problem may keep new."""
-RELAX, MAX_FACTOR = 8, 64
-"""Where a name cannot be kept new, it may go back so many times farther, and at last as far as it must."""
+RELAX, MAX_FACTOR = 4, 64
+"""Where no search keeps every name that near, all may go back so many times farther, and at last as far as they must."""
 
 
 class Distance(Struct, frozen=True, kw_only=True):
@@ -149,12 +149,14 @@ class Limit(Struct, frozen=True, kw_only=True):
     """How far one search may take direct names back."""
 
     names: DirectNames
-    kept: dict[NormalizedName, int] = field(default_factory=dict)
-    """Names that must not go far back, each with the factor for `Distance.is_far`; the last one is decided first."""
+    kept: tuple[NormalizedName, ...] = ()
+    """Names that must not go far back; the first one is decided first."""
+    factor: int = 1
+    """For `Distance.is_far`. Twice as much for the other names with each kept name."""
     strict: frozenset[NormalizedName] = frozenset()
     """Kept names that what no direct name requires must not take back either."""
     free: frozenset[NormalizedName] = frozenset()
-    """Names that may go back: to keep them had no answer."""
+    """Names that may go back as far as they must."""
     best: Distance | None = None
     """Of the best answer so far: the search must be better, or as good if it keeps no name. Without an answer no name that
     is not free may go far back."""
@@ -164,16 +166,13 @@ class Limit(Struct, frozen=True, kw_only=True):
     def with_kept(self, name: NormalizedName) -> "Limit":
         """Return the limit of a search that keeps one name more."""
         if len(self.kept) + len(self.free) >= MAX_KEPT:
-            return Limit(names=self.names, kept=self.kept, free=self.free | {name})
-        return Limit(names=self.names, kept={**self.kept, name: 1}, free=self.free)
+            return Limit(names=self.names, kept=self.kept, factor=self.factor, free=self.free | {name})
+        return Limit(names=self.names, kept=(name, *self.kept), factor=self.factor, free=self.free)
 
     def relaxed(self) -> "Limit":
-        """Return the limit of a search in which the last kept name may go back farther."""
-        name, factor = list(self.kept.items())[-1]
-        if factor < MAX_FACTOR:
-            return Limit(names=self.names, kept={**self.kept, name: factor * RELAX}, free=self.free)
-        kept = {own: factor for own, factor in self.kept.items() if own != name}
-        return Limit(names=self.names, kept=kept, free=self.free | {name})
+        """Return the limit of a search that may go back farther."""
+        factor = self.factor * RELAX
+        return Limit(names=self.names, factor=factor) if factor <= MAX_FACTOR else self.opened()
 
     def opened(self) -> "Limit":
         """Return the limit of a search that may take every name back."""
@@ -181,12 +180,12 @@ class Limit(Struct, frozen=True, kw_only=True):
 
     def with_strict(self, name: NormalizedName, best: Distance) -> "Limit":
         """Return the limit of a better answer that keeps one name more, whatever requires it."""
-        kept = {**self.kept, name: 1}
-        return Limit(names=self.names, kept=kept, strict=frozenset({name}), free=self.free - {name}, best=best)
+        kept = (name, *(own for own in self.kept if own != name))
+        return Limit(names=self.names, kept=kept, factor=self.factor, strict=frozenset({name}), best=best)
 
     def better_than(self, best: Distance) -> "Limit":
         """Return the limit of the same search now that there is an answer."""
-        return Limit(names=self.names, kept=self.kept, free=self.free, best=best)
+        return Limit(names=self.names, kept=self.kept, factor=self.factor, best=best)
 
     def accepts(self, total: Distance) -> bool:
         """Whether an answer this far back is better than the best one, or as good in the default order."""
@@ -203,7 +202,7 @@ class Limit(Struct, frozen=True, kw_only=True):
             return True
         if name in self.strict:
             indirect = ()
-        if name in self.kept and self.names.behind(name, version, indirect).is_far(self.kept[name]):
+        if name in self.kept and self.names.behind(name, version, indirect).is_far(self.factor):
             return False
         self._behind[name] = self.names.behind(name, version)
         total = sum(self._behind.values(), Distance())
@@ -212,7 +211,7 @@ class Limit(Struct, frozen=True, kw_only=True):
         elif name in self.kept or name in self.free:
             ends = False
         else:
-            ends = self.names.behind(name, version, indirect).is_far(2 ** len(self.kept))
+            ends = self.names.behind(name, version, indirect).is_far(self.factor * 2 ** len(self.kept))
         if ends:
             raise FarBack(name, total)
         return True

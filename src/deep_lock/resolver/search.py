@@ -100,7 +100,7 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         self.releases = releases
         self._direct = direct
         self._limit = limit
-        self._first = {} if limit is None else {name: rank for rank, name in enumerate(reversed(limit.kept))}
+        self._first = {} if limit is None else {name: rank for rank, name in enumerate(limit.kept)}
         self.problem = releases.problem
         self.catalog = releases.catalog
         self.conflicts: dict[NormalizedName, int] = {}
@@ -353,7 +353,8 @@ def _first(requirements: Sequence[Requirement], releases: Releases) -> Found | C
 def _best(requirements: Sequence[Requirement], releases: Releases, found: Found) -> Answer:
     """Return the first answer, or a better one: of a search that ended early, or of one that keeps one name more."""
     answer, limit = found.answer, found.limit
-    for distance, early in reversed(found.ended) if limit.kept else ():
+    latest = {early.kept: (distance, early) for distance, early in found.ended if early.kept != limit.kept}
+    for distance, early in reversed(latest.values()):
         best = limit.names.distance(answer)
         if not distance.exceeds(best):
             answer = _better(requirements, releases, early.better_than(best)) or answer
