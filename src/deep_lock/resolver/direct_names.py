@@ -205,13 +205,15 @@ class Limit(Struct, frozen=True, kw_only=True):
         if name in self.kept and self.names.behind(name, version, indirect).is_far(self.factor):
             return False
         self._behind[name] = self.names.behind(name, version)
-        total = sum(self._behind.values(), Distance())
         if self.best is not None:
-            ends = not self.accepts(total)
+            ends = not self.accepts(self._total())
         elif name in self.kept or name in self.free:
             ends = False
         else:
             ends = self.names.behind(name, version, indirect).is_far(self.factor * 2 ** len(self.kept))
         if ends:
-            raise FarBack(name, total)
+            raise FarBack(name, self._total())
         return True
+
+    def _total(self) -> Distance:
+        return sum(self._behind.values(), Distance())
