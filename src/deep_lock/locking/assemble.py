@@ -50,7 +50,7 @@ from deep_lock.resolver.candidates import fitting_wheels, sdists_first, suffix_r
 from deep_lock.resolver.dependencies import BASE, applicable, overridden
 from deep_lock.sanitize import show
 from deep_lock.targets.markers import Scope, with_scopes
-from deep_lock.targets.target import Target
+from deep_lock.targets.target import Target, python_fits, same_pythons
 
 
 class FileCatalog(Protocol):
@@ -190,6 +190,7 @@ def _direct_reference(
         name=entry.pin.name,
         version=_stated_version(entry.pin),
         marker=_marker(entry, assembly.targets),
+        requires_python=None if isinstance(file, Directory) else _requires_python(entry, assembly),
         dependencies=references,
         source=_locked_source(replace(file, editable=is_editable) if isinstance(file, Directory) else file),
         direct=entry.direct,
@@ -241,7 +242,7 @@ def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: A
         name=name,
         version=str(version),
         marker=_marker(entry, assembly.targets) if at_runtime else BUILD_MARKER,
-        requires_python=first.requires_python,
+        requires_python=_requires_python(entry, assembly),
         dependencies=references,
         index=_index_of((first, *listed)),
         sdist=_locked_file(listed_sdist, assembly) if listed_sdist is not None else None,
@@ -258,6 +259,24 @@ def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: A
         hash_origin="computed" if any(file.sha256 is None for file in listed) else None,
         no_source=_is_allowed_wheel(entry, selection),
     )
+
+
+def _requires_python(entry: _Entry, assembly: AssemblyInput) -> str | None:
+    """Return the first Requires-Python of the files that admits every target which takes the package.
+
+    The files of a release may differ in it.
+    """
+    targets = [target for target in assembly.targets if target.label in entry.taken]
+    texts = (_file_python(file, assembly) for file in dict.fromkeys(entry.taken.values()))
+    return next((text for text in texts if text is not None and all(python_fits(text, own) for own in targets)), None)
+
+
+def _file_python(file: Installable, assembly: AssemblyInput) -> str | None:
+    """Return the Requires-Python of the index; that of the metadata where the index states another one, or none."""
+    known = assembly.files.known_metadata(file)
+    inside = known.metadata.requires_python if known is not None else None
+    listed = file.requires_python if isinstance(file, Wheel | SourceDistribution) else None
+    return listed if inside is None or same_pythons(inside, listed) else inside
 
 
 def _evidence(source: Installable | None, assembly: AssemblyInput) -> Evidence | None:

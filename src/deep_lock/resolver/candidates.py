@@ -176,6 +176,15 @@ def direct_refusal(candidate: Candidate, metadata: Metadata, target: Target) -> 
     return _wrong_python(metadata.requires_python, target) or (_wrong_tags(tags, target) if tags is not None else "")
 
 
+def metadata_refusal(metadata: Metadata, target: Target) -> str:
+    """Return why a release is not for the Python of the target by its own metadata; empty where it is.
+
+    A folder states no Requires-Python, and an index may state none, or another one than the file.
+    """
+    reason = _wrong_python(metadata.requires_python, target)
+    return f"its metadata {reason}" if reason else ""
+
+
 def suffix_rank(filename: str) -> int:
     """Return the position of an sdist's suffix in SDIST_SUFFIXES: lower is better."""
     ranks = (rank for rank, suffix in enumerate(SDIST_SUFFIXES) if filename.endswith(suffix))
@@ -224,11 +233,15 @@ def metadata_of(candidate: Candidate, problem: Problem, catalog: Catalog) -> Met
 
 
 def usable_metadata(candidate: Candidate, problem: Problem, catalog: Catalog) -> Metadata:
-    """As `metadata_of`. Raises IneligibleError where the contents of the release are refused."""
+    """As `metadata_of`. Raises IneligibleError where the contents are refused, or are not for the target's Python."""
     try:
-        return metadata_of(candidate, problem, catalog)
+        metadata = metadata_of(candidate, problem, catalog)
     except CONTENT_FAULTS as fault:
         raise IneligibleError(" ".join(fault.message.split()), is_unsafe=True) from None
+    refusal = metadata_refusal(metadata, problem.target)
+    if refusal:
+        raise IneligibleError(refusal)
+    return metadata
 
 
 def cycle_reason(name: NormalizedName, version: Version) -> str:
