@@ -592,3 +592,20 @@ def test_two_versions_of_one_project_are_wrong_usage(made: Bench) -> None:
     ran = made.lock("-P", "dep==1.0", "-P", "Dep==1.1")
     assert ran.code == 2
     assert "-P names dep twice, as dep==1.0 and as dep==1.1" in ran.stderr.replace("Dep==", "dep==")
+
+
+def test_a_lock_is_stale_where_a_requirements_file_gives_other_hashes(made: Bench) -> None:
+    def lines(digest: str) -> None:
+        made.write({"r.txt": f"dep==1.0 --hash=sha256:{digest} --hash=sha256:{'1' * 64}\n"})
+
+    flags = ("-r", "{folder}/r.txt")
+    lines("{sha256:dep-1.0-py3-none-any.whl}")
+    first = made.lock(*flags)
+    assert first.code == 0, first.stderr
+    assert made.lock(*flags, "--check").code == 0
+    lines("0" * 64)
+    ran = made.lock(*flags, "--check")
+    assert (ran.code, ran.asked) == (1, ())
+    assert "r.txt:1 gives other hashes for dep 1.0" in ran.stderr
+    ran = made.lock(*flags)
+    assert (ran.code, ran.text) == (4, first.text)

@@ -16,7 +16,7 @@ from deep_lock.errors import MetadataInvalid
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.workers import OnceMap
-from deep_lock.locking import imported_lock
+from deep_lock.locking import imported_lock, user_hashes
 from deep_lock.locking.direct_sources import DirectSources
 from deep_lock.locking.prefetch import Prefetcher
 from deep_lock.locking.previous_lock import PreviousAnswers
@@ -57,16 +57,20 @@ class IndexCatalog:
         hooks: HookRunner,
         plan: Plan,
         previous: PreviousAnswers,
-        hashes: "imported_lock.ImportedHashes | None",
+        imported: "imported_lock.ImportedHashes | None",
+        by_user: "user_hashes.UserHashes | None",
     ) -> None:
-        """``hashes`` restrict the files of releases that an imported lock pins; None without such a lock."""
+        """Hashes of an imported lock, and those of requirements files, restrict the files of releases; None without any."""
         self._client = client
         self._cache = cache
         self._direct = direct
         self._hooks = hooks
         self._plan = plan
         self._previous = previous
-        self._hashes = hashes
+        self._imported = imported
+        self._by_user = by_user
+        self._required: set[NormalizedName] = set()
+        """Projects for which `UserHashes.require_any` was called."""
         self._facts: OnceMap[str, SdistFacts] = OnceMap()
         self._learned: dict[_SourceKey, KnownMetadata] = {}
         """Metadata that a backend returned, or that are assumed in its place."""
@@ -79,14 +83,20 @@ class IndexCatalog:
     # -- the resolver's Catalog
 
     def versions(self, name: NormalizedName) -> Sequence[Version]:
-        return self._client.versions(name)
+        versions = self._client.versions(name)
+        if self._by_user is not None and name not in self._required:
+            self._required.add(name)
+            self._by_user.require_any(name, versions, lambda version: self._client.files(name, version))
+        return versions
 
     def knows(self, name: NormalizedName) -> bool:
         return self._client.knows(name)
 
     def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
         files = self._client.files(name, version)
-        return files if self._hashes is None else self._hashes.kept(name, version, files)
+        if self._imported is not None:
+            files = self._imported.kept(name, version, files)
+        return files if self._by_user is None else self._by_user.kept(name, version, files)
 
     def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
         try:

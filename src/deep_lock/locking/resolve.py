@@ -13,7 +13,7 @@ from deep_lock.closure.model import Closure, Plan
 from deep_lock.closure.version_sharing import releases, shared_preferences
 from deep_lock.errors import HookRefused
 from deep_lock.events import Reporter, Warned
-from deep_lock.locking import imported_lock, project_build, warnings
+from deep_lock.locking import imported_lock, project_build, user_hashes, warnings
 from deep_lock.locking.assemble import AssemblyInput, builds, packages
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.direct_sources import DirectSources, previous_pins
@@ -52,7 +52,10 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
         )
         hooks = HookRunner(context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh)
         foreign, plan = request.inputs.foreign, make_plan(request)
-        hashes = None if foreign is None else imported_lock.ImportedHashes(foreign)
+        imported = None if foreign is None else imported_lock.ImportedHashes(foreign)
+        by_user = None
+        if request.inputs.hash_files.have_hashes:
+            by_user = user_hashes.UserHashes(request.inputs.hash_files, settings.targets)
         catalog = IndexCatalog(
             client=network.client,
             cache=network.cache,
@@ -60,7 +63,8 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             hooks=hooks,
             plan=plan,
             previous=previous_answers(request.previous),
-            hashes=hashes,
+            imported=imported,
+            by_user=by_user,
         )
         with closing(build_context):
             if request.inputs.project.unknown:
@@ -68,8 +72,9 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             else:
                 completed = _with_supported_targets(request, plan, catalog, reporter)
             lock = _close(completed, plan if completed is request else make_plan(completed), catalog, reporter)
-            if hashes is not None:
-                hashes.check(lock)
+            for hashes in (imported, by_user):
+                if hashes is not None:
+                    hashes.check(lock)
             return lock
 
 

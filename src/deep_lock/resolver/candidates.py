@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.errors import ArchiveError, LimitExceeded, MetadataInvalid, PyprojectInvalid
-from deep_lock.models.direct_url import parse_reference
+from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.distribution import (
     SDIST_SUFFIXES,
     Archive,
@@ -146,10 +146,15 @@ def choose(
 
 
 def matches_url(candidate: Candidate, requirement: Requirement) -> bool:
-    """Whether a candidate is what the requirement's URL names; always true where it has none."""
+    """Whether a candidate is what the requirement's URL names, with its digest; always true where it has none."""
     if requirement.url is None:
         return True
-    reference = parse_reference(requirement.url)
+    reference, file = parse_reference(requirement.url), candidate.distribution
+    digests = {None, file.file.sha256} if isinstance(file, Archive) else {None}
+    return reference.sha256 in digests and _is_place(candidate, reference)
+
+
+def _is_place(candidate: Candidate, reference: Reference) -> bool:
     match candidate.distribution:
         case Directory() as own:
             return reference.identity == ("path", own.path, None, own.subdirectory)
@@ -264,7 +269,11 @@ class DirectCandidates:
 
         Raises BuildRequired where only a build backend knows its metadata, or its version and a specifier needs it.
         """
-        candidate = self._read(min(requirements, key=_editable_first), needs_version=any(specifiers))
+        first = min(requirements, key=_editable_first)
+        candidate = self._read(first, needs_version=any(specifiers))
+        for other in requirements:
+            if candidate is not None and other.url and _is_place(candidate, parse_reference(other.url)):
+                self._read(other, needs_version=False)  # the same file, by a URL with another sha256
         if (
             candidate is None
             or (candidate.name, candidate.version) in self._problem.excluded

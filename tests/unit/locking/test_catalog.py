@@ -63,7 +63,8 @@ def catalog(
         hooks=cast("Any", SimpleNamespace(machine=machine, requires=lambda *_: hook, metadata=lambda *_: metadata)),
         plan=Plan(runtime=(problem,), **plan),
         previous=cast("Any", SimpleNamespace(answer=lambda *_: previous)),
-        hashes=None,
+        imported=None,
+        by_user=None,
     )
 
 
