@@ -5,7 +5,7 @@ once, at its highest rank.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -17,12 +17,16 @@ from deep_lock.analysis.typosquatting import is_alike
 from deep_lock.analysis.versions import newest, published
 from deep_lock.lockfile.index import LockIndex, files_of, index_lock, is_gate, key_of, uses_of
 from deep_lock.lockfile.order import ordered
+from deep_lock.lockfile.selection import best_wheel, fits
 from deep_lock.lockfile.staleness import changed_settings
+from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.changes import Change, Part
-from deep_lock.models.lock import Lock, LockedArchive, LockedPackage, LockedVcs, source_text
+from deep_lock.models.lock import Lock, LockedArchive, LockedFile, LockedPackage, LockedVcs, source_text
 from deep_lock.sanitize import listed
 
 MAX_NAMES = 5
+DAY = timedelta(days=1)
+TIME = "%Y-%m-%d %H:%M UTC"
 
 
 RUNS = frozenset({"build-new", "build-dep-new", "became-sdist-only"})
@@ -77,6 +81,7 @@ def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[C
         *_settings(before.lock, after.lock),
         *build_changes(before, after, explain, now),
         *_file_hashes(before, after),
+        *_added_later(before, after),
         *_hosts(before, after),
         *_indexes(before, after),
         *_publishers(before, after),
@@ -129,6 +134,39 @@ def _file_hashes(before: LockIndex, after: LockIndex) -> Iterator[Change]:
 def _hash_changed(entry: LockedPackage, what: str, was: str, now: str) -> Change:
     message = f"{what}: sha256 {was[:16]}... -> {now[:16]}..., and the version is still {entry.version}"
     return Change(code="hash-changed", name=entry.name, was=was, now=now, message=message)
+
+
+def _added_later(before: LockIndex, after: LockIndex) -> Iterator[Change]:
+    """Report files that were added to a release after those that the old lock has."""
+    for key in sorted(before.entries.keys() & after.entries.keys()):
+        was, now = before.entries[key], after.entries[key]
+        for file, reason in _later_files(before, was, now):
+            message = f"{file.name} was added to {now.version or 'it'}: {reason}"
+            yield Change(code="file-added-later", name=now.name, now=file.name, message=message)
+
+
+def _later_files(before: LockIndex, was: LockedPackage, now: LockedPackage) -> Iterator[tuple[LockedFile, str]]:
+    """Yield the files of a release that are later than those of the old lock, with the times.
+
+    The old lock lists each wheel that fits one of its targets. A new one that fits a target of the old lock appeared after
+    it was made. Files that only other targets take may have been there: then a day must be between the times.
+    """
+    known = _filenames(was)
+    times = [file.upload_time for file in files_of(was) if file.upload_time is not None]
+    for file in files_of(now):
+        if file.name in known or not known:
+            continue
+        if file.upload_time is None or not times:
+            if _was_missing(before, was, file):
+                yield file, "the old lock has wheels for the same target; the upload times are not known"
+        elif file.upload_time - max(times) > DAY or (file.upload_time > max(times) and _was_missing(before, was, file)):
+            yield file, f"uploaded {file.upload_time:{TIME}}, and the locked files until {max(times):{TIME}}"
+
+
+def _was_missing(before: LockIndex, was: LockedPackage, wheel: LockedFile) -> bool:
+    """Whether a wheel fits a target of the old lock which took another wheel of the release."""
+    targets = chosen_targets(before.lock, (), "the old lock") if wheel.name.endswith(".whl") else ()
+    return any(fits(wheel, target) and best_wheel(was.wheels, target) is not None for target in targets)
 
 
 def _hosts(before: LockIndex, after: LockIndex) -> Iterator[Change]:
@@ -316,8 +354,9 @@ def _release_details(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     for key in sorted(before.entries.keys() & after.entries.keys()):
         was, now = before.entries[key], after.entries[key]
         same_part = is_gate(was.marker) == is_gate(now.marker)
+        later = {file.name for file, _ in _later_files(before, was, now)}
         for code, differs, what in (
-            ("files-changed", _filenames(was) != _filenames(now), "other files"),
+            ("files-changed", _filenames(was) != _filenames(now) - later, "other files"),
             ("edges-changed", was.dependencies != now.dependencies, "other dependencies"),
             ("marker-changed", same_part and was.marker != now.marker, "another marker"),
         ):

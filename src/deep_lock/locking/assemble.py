@@ -56,8 +56,11 @@ from deep_lock.targets.target import Target, python_fits, same_pythons
 class FileCatalog(Protocol):
     """The files of every release, and what is known of them."""
 
-    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
-        """Return the files of a release."""
+    def files(self, name: NormalizedName, version: Version, target: Target) -> Sequence[Distribution]:
+        """Return the files of a release that a target may take."""
+
+    def every_file(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+        """Return the files that exist of a release."""
 
     def digest(self, file: Distribution) -> str:
         """Return the sha256 of a file: as its index states it, else of its bytes."""
@@ -226,17 +229,18 @@ def _locked_source(file: Direct) -> LockedSource:
 def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: AssemblyInput) -> LockedPackage:
     """Return the entry of a release of an index."""
     name, version, selection = entry.pin.name, entry.pin.version, assembly.selection
-    files = assembly.files.files(name, version)
+    files = assembly.files.every_file(name, version)
     all_wheels = [file for file in files if isinstance(file, Wheel)]
     taken = {label: file for label, file in entry.taken.items() if isinstance(file, Wheel | SourceDistribution)}
     first = next(iter(taken.values()))
     built_on = {label: file for label, file in taken.items() if isinstance(file, SourceDistribution)}
     sdist = next(iter(built_on.values()), None)
     listed_sdist = sdist or (_best_sdist(files) if assembly.every_file else None)
-    wheels = all_wheels if assembly.every_file else _used_wheels(taken, files, assembly)
+    wheels = all_wheels if assembly.every_file else _used_wheels(taken, assembly)
     listed = (*wheels, *((listed_sdist,) if listed_sdist is not None else ()))
     by_choice = _is_no_binary(name, selection) or sdists_first(name, selection)
     at_runtime = bool(entry.scopes)
+    has_wheels = bool(all_wheels or len(built_on) < len(taken))
     known = assembly.files.known_metadata(first)
     return LockedPackage(
         name=name,
@@ -249,8 +253,8 @@ def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: A
         wheels=tuple(_locked_file(wheel, assembly) for wheel in wheels),
         build_only=not at_runtime,
         also_build=at_runtime and entry.in_environment,
-        sdist_only=sdist is not None and not all_wheels,
-        build_on=tuple(sorted(built_on)) if all_wheels and not by_choice else (),
+        sdist_only=sdist is not None and not has_wheels,
+        build_on=tuple(sorted(built_on)) if has_wheels and not by_choice else (),
         direct=entry.direct,
         build=f"{name}=={version}" if entry.recorded else None,
         metadata=_evidence(sdist, assembly),
@@ -298,14 +302,13 @@ def _is_allowed_wheel(entry: _Entry, selection: Selection) -> bool:
     )
 
 
-def _used_wheels(
-    taken: Mapping[str, Distribution], files: Sequence[Distribution], assembly: AssemblyInput
-) -> list[Wheel]:
+def _used_wheels(taken: Mapping[str, Distribution], assembly: AssemblyInput) -> list[Wheel]:
     """Return the wheels that fit a target which uses the release, in file name order."""
     found: dict[str, Wheel] = {}
     for target in assembly.targets:
         own = taken.get(target.label)
         if own is not None:
+            files = assembly.files.files(own.name, own.version, target)
             for wheel in fitting_wheels(files, target, assembly.selection, yanked_ok=own.yanked is not None):
                 found[wheel.filename] = wheel
     return [found[filename] for filename in sorted(found)]
@@ -475,7 +478,7 @@ def _needed(subject: Subject, assembly: AssemblyInput) -> Needed:
     sdist = subject.sdist
     if sdist is None:
         return "direct"
-    if not any(isinstance(file, Wheel) for file in assembly.files.files(sdist.name, sdist.version)):
+    if not any(isinstance(file, Wheel) for file in assembly.files.every_file(sdist.name, sdist.version)):
         return "always"
     if sdists_first(sdist.name, assembly.selection):
         return "scope"

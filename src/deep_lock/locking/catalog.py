@@ -16,10 +16,10 @@ from deep_lock.errors import MetadataInvalid
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.workers import OnceMap
-from deep_lock.locking import imported_lock, user_hashes
 from deep_lock.locking.direct_sources import DirectSources
 from deep_lock.locking.prefetch import Prefetcher
 from deep_lock.locking.previous_lock import PreviousAnswers
+from deep_lock.locking.release_files import ReleaseFiles
 from deep_lock.models.build_system import FACTS_VERSION, HookAnswer, KnownMetadata, SdistFacts
 from deep_lock.models.distribution import (
     Archive,
@@ -57,18 +57,15 @@ class IndexCatalog:
         hooks: HookRunner,
         plan: Plan,
         previous: PreviousAnswers,
-        imported: "imported_lock.ImportedHashes | None",
-        by_user: "user_hashes.UserHashes | None",
+        releases: ReleaseFiles,
     ) -> None:
-        """Hashes of an imported lock, and those of requirements files, restrict the files of releases; None without any."""
         self._client = client
         self._cache = cache
         self._direct = direct
         self._hooks = hooks
         self._plan = plan
         self._previous = previous
-        self._imported = imported
-        self._by_user = by_user
+        self._releases = releases
         self._required: set[NormalizedName] = set()
         """Projects for which `UserHashes.require_any` was called."""
         self._facts: OnceMap[str, SdistFacts] = OnceMap()
@@ -84,19 +81,20 @@ class IndexCatalog:
 
     def versions(self, name: NormalizedName) -> Sequence[Version]:
         versions = self._client.versions(name)
-        if self._by_user is not None and name not in self._required:
+        by_user = self._releases.by_user
+        if by_user is not None and name not in self._required:
             self._required.add(name)
-            self._by_user.require_any(name, versions, lambda version: self._client.files(name, version))
+            by_user.require_any(name, versions, lambda version: self._client.files(name, version))
         return versions
 
     def knows(self, name: NormalizedName) -> bool:
         return self._client.knows(name)
 
-    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
-        files = self._client.files(name, version)
-        if self._imported is not None:
-            files = self._imported.kept(name, version, files)
-        return files if self._by_user is None else self._by_user.kept(name, version, files)
+    def files(self, name: NormalizedName, version: Version, target: Target) -> Sequence[Distribution]:
+        return self._releases.files(name, version, target)
+
+    def every_file(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+        return self._releases.every(name, version)
 
     def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
         try:
@@ -194,7 +192,7 @@ class IndexCatalog:
     def _guess(self, source: Buildable, version: Version) -> tuple[Metadata, str]:
         """Return the best guess at metadata that only a backend knows, and its source in words."""
         if isinstance(source, SourceDistribution):
-            wheels = [file for file in self._client.files(source.name, version) if isinstance(file, Wheel)]
+            wheels = [file for file in self._releases.every(source.name, version) if isinstance(file, Wheel)]
             if wheels:
                 return self._client.wheel_metadata(wheels[0]), f"the wheel {wheels[0].filename}"
             guess, origin = self._source_facts(source).guess, "what the sdist was shipped with"

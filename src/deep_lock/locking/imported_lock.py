@@ -237,6 +237,10 @@ class ImportedHashes:
             )
         return kept
 
+    def is_about(self, name: NormalizedName, version: Version) -> bool:
+        """Whether the lock has hashes of a release."""
+        return self._hashes(name, version) is not None
+
     def check(self, lock: Lock) -> None:
         """Compare the files of a finished lock, whose sha256 are all known. Raises HashMismatch."""
         for file, named, unnamed in self._files(lock):

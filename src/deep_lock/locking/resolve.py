@@ -13,6 +13,7 @@ from deep_lock.closure.model import Closure, Plan
 from deep_lock.closure.version_sharing import releases, shared_preferences
 from deep_lock.errors import HookRefused
 from deep_lock.events import Reporter, Warned
+from deep_lock.index.client import IndexClient
 from deep_lock.locking import imported_lock, project_build, user_hashes, warnings
 from deep_lock.locking.assemble import AssemblyInput, builds, packages
 from deep_lock.locking.catalog import IndexCatalog
@@ -20,6 +21,7 @@ from deep_lock.locking.direct_sources import DirectSources, previous_pins
 from deep_lock.locking.indexes import open_network
 from deep_lock.locking.plan import make_plan
 from deep_lock.locking.previous_lock import previous_answers
+from deep_lock.locking.release_files import PreviousFiles, ReleaseFiles
 from deep_lock.locking.request import LockRequest, with_project, with_targets
 from deep_lock.models.lock import Lock
 from deep_lock.network import git
@@ -42,20 +44,18 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             trees=trees,
             previous=previous_pins(request.previous, without=frozenset(settings.upgrade.packages)),
         )
+        releases = _release_files(request, network.client)
         build_context = BuildContext(
             machine=machine,
             client=network.client,
+            files_of=releases.every,
             cache=network.cache,
             project=request.inputs.options.folder.resolve(),
             folder_of=trees.folder,
             checkout=direct.checkout,
         )
         hooks = HookRunner(context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh)
-        foreign, plan = request.inputs.foreign, make_plan(request)
-        imported = None if foreign is None else imported_lock.ImportedHashes(foreign)
-        by_user = None
-        if request.inputs.hash_files.have_hashes:
-            by_user = user_hashes.UserHashes(request.inputs.hash_files, settings.targets)
+        plan = make_plan(request)
         catalog = IndexCatalog(
             client=network.client,
             cache=network.cache,
@@ -63,8 +63,7 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             hooks=hooks,
             plan=plan,
             previous=previous_answers(request.previous),
-            imported=imported,
-            by_user=by_user,
+            releases=releases,
         )
         with closing(build_context):
             if request.inputs.project.unknown:
@@ -72,10 +71,22 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             else:
                 completed = _with_supported_targets(request, plan, catalog, reporter)
             lock = _close(completed, plan if completed is request else make_plan(completed), catalog, reporter)
-            for hashes in (imported, by_user):
+            for hashes in (releases.imported, releases.by_user):
                 if hashes is not None:
                     hashes.check(lock)
             return lock
+
+
+def _release_files(request: LockRequest, client: IndexClient) -> ReleaseFiles:
+    """Return the files of releases, restricted by the hashes of the inputs and by the previous lock. Raises HashMissing."""
+    foreign, hash_files, settings = request.inputs.foreign, request.inputs.hash_files, request.settings
+    return ReleaseFiles(
+        client=client,
+        settings=settings,
+        imported=imported_lock.ImportedHashes(foreign) if foreign is not None else None,
+        by_user=user_hashes.UserHashes(hash_files, settings.targets) if hash_files.have_hashes else None,
+        previous=PreviousFiles(request.previous, settings) if request.previous is not None else None,
+    )
 
 
 def _with_supported_targets(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> LockRequest:

@@ -43,6 +43,7 @@ RULES: dict[str, tuple[Level, str]] = {
     "license-unknown": ("off", "A runtime package has no license expression."),
     # against an earlier lock: the codes of `models.changes`
     "hash-changed": ("error", ""),
+    "file-added-later": ("finding", ""),
     "host-new": ("error", ""),
     "index-changed": ("error", ""),
     "build-dep-new": ("finding", ""),

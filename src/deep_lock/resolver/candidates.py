@@ -402,7 +402,7 @@ class Releases:
         """Return the release with the file that the target takes, or None."""
         key = (name, version, yanked_ok)
         if key not in self._usable:
-            files = self.catalog.files(name, version)
+            files = self.catalog.files(name, version, self.problem.target)
             file = choose(files, self.problem.target, self.problem.selection, yanked_ok=yanked_ok)
             self._usable[key] = None if file is None else Candidate(name=name, version=version, distribution=file)
         return self._usable[key]

@@ -126,7 +126,7 @@ def _version_reasons(name: NormalizedName, version: Version, provider: Provider)
     if (name, version) in problem.excluded:
         yield cycle_reason(name, version)
         return
-    refused = refusals(provider.catalog.files(name, version), problem.target, problem.selection)
+    refused = refusals(provider.catalog.files(name, version, problem.target), problem.target, problem.selection)
     yield from refused[:MAX_FILES]
     if len(refused) > MAX_FILES:
         yield f"... and {len(refused) - MAX_FILES} more files of {name} {version}"

@@ -114,7 +114,7 @@ def _explanation(pin: FixedPins, candidate: Candidate | None, releases: Releases
         return f"{head}: {releases.direct_candidates.refused.get(requirement.url, 'its URL names something else')}"
     if pin.version is None:
         return f"{head}: it has no version"
-    files = releases.catalog.files(requirement.name, pin.version)
+    files = releases.catalog.files(requirement.name, pin.version, problem.target)
     if not files:
         return f"{head}: the index has no such file"
     refused = refusals(files, problem.target, problem.selection, yanked_ok=True)

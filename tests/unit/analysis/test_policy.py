@@ -305,6 +305,7 @@ CASES = [
         "app",
         old=small_lock(direct("app")),
     ),
+    case("file-added-later", small_lock(replace(direct("app"), wheels=(*direct("app").wheels, replace(wheel("app", "1.0"), name="app-1.0-1-py3-none-any.whl", upload_time=NOW + timedelta(days=900))))), "app", old=small_lock(direct("app"))),
     case("host-new", TWO_HOSTS, "lib", old=PLAIN),
     case("host-new", TWO_HOSTS, old=PLAIN, hosts=frozenset({"files.examp1e", "files.example"})),
     case("index-changed", MIXED, "lib", old=PLAIN),
