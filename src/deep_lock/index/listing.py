@@ -322,7 +322,7 @@ class Notes(msgspec.Struct):
         self.cases.setdefault(code, []).append(f"{show(filename, 120)}: {reason}")
 
     def ignore(self, field: str, filename: str) -> None:
-        """Note that a field nobody needs cannot be read, and counts as missing."""
+        """Note that a field that no lock needs cannot be read, and counts as missing."""
         self.ignored.setdefault(field, []).append(show(filename, 120))
 
     def as_events(self) -> list[Warned]:

@@ -128,7 +128,7 @@ def _loose_status(raw: msgspec.Raw) -> _Status | None:
 
 
 def _salvaged(files: Sequence[msgspec.Raw], notes: Notes) -> list[FileEntry]:
-    """Read entries one by one; fields that nobody needs are ignored where they are wrong."""
+    """Read entries one by one; fields that no lock needs are ignored where they are wrong."""
     entries: list[FileEntry] = []
     for raw in files:
         try:

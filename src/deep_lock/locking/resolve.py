@@ -137,7 +137,14 @@ def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Re
         warnings.warn_of_imported(
             inputs.foreign, closure, plan.runtime, catalog, reporter, indexes=[url for _, url in request.head.indexes]
         )
-    warnings.warn(closure, catalog, reporter, added=plan.extra_build_requires, settings=plan.config_settings)
+    warnings.warn(
+        closure,
+        catalog,
+        reporter,
+        selection=settings.selection,
+        added=plan.extra_build_requires,
+        settings=plan.config_settings,
+    )
     assembly = AssemblyInput(
         closure=closure,
         problems=plan.runtime,

@@ -55,7 +55,7 @@ def _limit(selection: Selection, name: NormalizedName) -> datetime | None:
 def wheels_allowed(name: NormalizedName, selection: Selection) -> bool:
     """Whether a wheel of the project may be taken at all.
 
-    Under build scope "all" a wheel is a last resort: the closure then reports that the release has no source.
+    Under build scope "all" a wheel is taken of a project that has no sdist at all: the closure then reports that.
     """
     return not _contains(selection.no_binary, name) or name in selection.only_binary
 
@@ -330,6 +330,7 @@ class Releases:
             self.constraints.setdefault(constraint.name, []).append(constraint)
         self.direct_candidates = DirectCandidates(problem, catalog)
         self._direct = {requirement.name for requirement in problem.requirements}
+        self._has_sdist: dict[NormalizedName, bool] = {}
         self._usable = ({} if choices is None else choices).setdefault((problem.target, problem.selection), {})
         self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
         """By identity of the specifier, which is kept alive here: its hash is slower than the check."""
@@ -395,8 +396,20 @@ class Releases:
             if (name, version) in self.problem.excluded or not all(self.fits(own, version) for own in specifiers):
                 continue
             candidate = self.usable(name, version, yanked_ok=yanked_ok)
-            if candidate is not None:
+            if candidate is not None and not self.lacks_sdist(candidate):
                 yield candidate
+
+    def lacks_sdist(self, candidate: Candidate) -> bool:
+        """Whether build scope "all" passes a release over: it has no sdist, and another release of the project has one."""
+        name = candidate.name
+        if not isinstance(candidate.distribution, Wheel) or not sdists_first(name, self.problem.selection):
+            return False
+        if name not in self._has_sdist:
+            found = (self.usable(name, version, yanked_ok=False) for version in self.catalog.versions(name))
+            self._has_sdist[name] = any(
+                own is not None and isinstance(own.distribution, SourceDistribution) for own in found
+            )
+        return self._has_sdist[name]
 
     def usable(self, name: NormalizedName, version: Version, *, yanked_ok: bool) -> Candidate | None:
         """Return the release with the file that the target takes, or None."""

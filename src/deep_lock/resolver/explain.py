@@ -130,6 +130,9 @@ def _version_reasons(name: NormalizedName, version: Version, provider: Provider)
     yield from refused[:MAX_FILES]
     if len(refused) > MAX_FILES:
         yield f"... and {len(refused) - MAX_FILES} more files of {name} {version}"
+    candidate = provider.releases.usable(name, version, yanked_ok=False)
+    if candidate is not None and provider.releases.lacks_sdist(candidate):
+        yield f"{name} {version} has no sdist, and build scope 'all' needs one (allow-wheel names exceptions)"
     if reason := provider.ineligible.get((name, version)):
         yield f"{name} {version} cannot be used: {show(str(reason), MAX_REASON)}"
     if version.is_prerelease and problem.selection.prereleases == "disallow":
