@@ -147,6 +147,9 @@ class WorldSources:
         del target
         return self.every_file(name, version)
 
+    def stated_url(self, file: Distribution) -> str:
+        return file.url
+
     def every_file(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
         return release_files(name, str(version), self.release(name, version))
 

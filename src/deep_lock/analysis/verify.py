@@ -14,6 +14,7 @@ from deep_lock.models.distribution import Distribution, Wheel
 from deep_lock.models.lock import LockedBuild, LockedFile, LockedPackage
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
+from deep_lock.network.urls import without_signature
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sanitize import listed, show
 from deep_lock.targets.target import Target, python_fits, rank, same_pythons
@@ -72,7 +73,7 @@ def _file_changes(entry: LockedPackage, file: LockedFile, now: Distribution) -> 
         if None not in {locked, listed_now} and locked != listed_now:
             message = f"the {what} of {name} is {listed_now} on the index, and {locked} in the lock"
             yield _finding("file-differs", "error", entry, message)
-    if file.url is not None and now.url != file.url:
+    if file.url is not None and without_signature(now.url) != without_signature(file.url):
         yield _finding("url-changed", "note", entry, f"{name} is now at {show(now.url)}")
 
 

@@ -30,6 +30,7 @@ from packaging.version import Version
 
 from deep_lock.events import Warned
 from deep_lock.models.distribution import SDIST_SUFFIXES, Distribution, SourceDistribution, Wheel, sdist_stem
+from deep_lock.network.urls import is_signed
 from deep_lock.sanitize import show
 
 # -- the compact form
@@ -413,7 +414,10 @@ def _group_by_version(page: PageContent, names: FileNames, notes: Notes) -> Iter
 
 
 def _without_contradictions(entries: Sequence[FileEntry], notes: Notes) -> Iterable[FileEntry]:
-    """Leave out repeated entries, and files with two digests: neither of them can be trusted."""
+    """Leave out repeated entries, and files with two digests: neither of them can be trusted.
+
+    Of several links to a file one without a signature is taken, else the first one.
+    """
     first: dict[str, FileEntry] = {entry.filename: entry for entry in reversed(entries)}
     if len(first) == len(entries):
         return entries
@@ -422,6 +426,8 @@ def _without_contradictions(entries: Sequence[FileEntry], notes: Notes) -> Itera
         if known is not None and (_sha256(known) or "").lower() != (_sha256(entry) or "").lower():
             del first[entry.filename]
             notes.add("HashMismatch", entry.filename, "listed twice, with two digests")
+        elif known is not None and is_signed(known.url) and not is_signed(entry.url):
+            first[entry.filename] = entry
     return reversed(first.values())
 
 

@@ -65,6 +65,9 @@ class FileCatalog(Protocol):
     def digest(self, file: Distribution) -> str:
         """Return the sha256 of a file: as its index states it, else of its bytes."""
 
+    def stated_url(self, file: Distribution) -> str:
+        """Return the URL that the lock states for a file."""
+
     def known_metadata(self, file: Installable) -> KnownMetadata | None:
         """Return the metadata of a file or a source tree; None where nothing is known."""
 
@@ -328,7 +331,7 @@ def _locked_file(file: Distribution, assembly: AssemblyInput) -> LockedFile:
     path = path_of_url(file.url)
     return LockedFile(
         name=file.filename,
-        url=file.url if path is None else None,
+        url=assembly.files.stated_url(file) if path is None else None,
         path=None if path is None else seen_from(assembly.folder, path),
         sha256=assembly.files.digest(file),
         upload_time=file.upload_time,

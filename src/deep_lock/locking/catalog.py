@@ -4,7 +4,7 @@ The path of an sdist: `versions` and `files` list it, `metadata` returns its met
 returns what is built, `build_requirements` what its build needs, and `learn_metadata` what only its backend knows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from packaging.utils import NormalizedName
@@ -267,6 +267,13 @@ class IndexCatalog:
 
     def digest(self, file: Distribution) -> str:
         return self._client.digest(file)
+
+    def stated_url(self, file: Distribution) -> str:
+        return self._client.stable_url(file)
+
+    def unsigned_urls(self) -> Mapping[str, frozenset[str]]:
+        """Return the projects with files that are stated without the signature of their URL, by host."""
+        return self._client.unsigned_urls()
 
     def status(self, name: NormalizedName) -> str | None:
         """Return the status of a project that an index does not call active, with the reason (PEP 792). Untrusted text."""

@@ -154,7 +154,9 @@ def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Re
         folder=request.folder,
         every_file=settings.files == "all",
     )
-    return replace(request.head, packages=packages(assembly), builds=builds(assembly))
+    entries = packages(assembly)
+    warnings.warn_of_signed_urls(entries, catalog, reporter)
+    return replace(request.head, packages=entries, builds=builds(assembly))
 
 
 def _shared(plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> Closure:

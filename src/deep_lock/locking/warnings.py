@@ -12,16 +12,19 @@ from packaging.version import Version
 from deep_lock.closure.model import Built, Closure
 from deep_lock.errors import HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
+from deep_lock.lockfile.index import files_of
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.settings import Upgrade
 from deep_lock.models.distribution import SourceDistribution, Wheel, is_wheel, source_of
 from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.foreign_lock import ForeignLock
+from deep_lock.models.lock import LockedArchive, LockedPackage
 from deep_lock.models.resolution import Pin, Problem, Resolved, Selection
+from deep_lock.network.urls import is_signed, origin_of
 from deep_lock.resolver import fixed_pins
 from deep_lock.resolver.candidates import sdists_first, wheels_allowed
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.sanitize import show
+from deep_lock.sanitize import listed, show
 
 MAX_SHOWN = 10
 
@@ -152,6 +155,26 @@ def _refused(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:
         if name in names:
             use = "it is not used on every target" if (name, version) in pins else "it is not used"
             yield "release-refused", f"{name} {version}", f"{use}: {show(sources.refused[name, version], 500)}"
+
+
+def warn_of_signed_urls(packages: Iterable[LockedPackage], sources: IndexCatalog, reporter: Reporter) -> None:
+    """Warn of files whose URLs have a signature, once for each host, and of those that the lock states without it."""
+    hosts: dict[str, dict[str, None]] = {}
+    for entry in packages:
+        urls = [file.url for file in files_of(entry)]
+        urls += [entry.source.url] if isinstance(entry.source, LockedArchive) else []
+        for url in urls:
+            if url is not None and is_signed(url):
+                hosts.setdefault(origin_of(url), {})[entry.name] = None
+    for host, names in sorted(hosts.items()):
+        message = f"the URLs of {listed(list(names), MAX_SHOWN)} are signed: they expire, or they are secrets"
+        reporter(Warned(code="signed-url", subject=show(host), message=message))
+    for host, replaced in sorted(sources.unsigned_urls().items()):
+        message = (
+            f"the index links {listed(sorted(replaced), MAX_SHOWN)} by signed URLs; the lock states the URLs without the"
+            " signature, which have the same files"
+        )
+        reporter(Warned(code="signed-url-replaced", subject=show(host), message=message))
 
 
 def _yanked(closure: Closure) -> Iterator[_Warning]:

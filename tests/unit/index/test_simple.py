@@ -278,6 +278,12 @@ def test_the_same_file_twice_is_one_file() -> None:
     assert len(all_files(read(page(entry(), entry(), entry("foo-1.0.zip"))))) == 2
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_links_the_one_without_a_signature_is_taken(order: int) -> None:
+    links = [entry(), entry(url=f"https://files.example/x?sig=a&se=1#sha256={SHA}")][::order]
+    assert only(read(page(*links))).url == "https://files.example/a/foo-1.0-py3-none-any.whl"
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_two_digests_for_one_file_name_discredit_both(count: int) -> None:
     digests = [SHA, "1" * 64, SHA][:count]
