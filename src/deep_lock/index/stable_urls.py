@@ -62,8 +62,8 @@ class StableUrls:
     def _has_file(self, fetcher: Fetcher, file: Distribution, stable: str) -> bool:
         """Whether a URL has a file of the same size, or with the same bytes where the server has no ranges."""
         size = _size_or_digest(fetcher, stable, file)
-        if isinstance(size, str):
-            return size == file.sha256
+        if size is None or isinstance(size, str):
+            return size is not None and size == file.sha256
         return size == (file.size if file.size is not None else _size_or_digest(fetcher, file.url, file))
 
 
