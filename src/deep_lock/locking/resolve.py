@@ -13,13 +13,15 @@ from deep_lock.closure.model import Closure, Plan
 from deep_lock.closure.version_sharing import releases, shared_preferences
 from deep_lock.errors import HookRefused
 from deep_lock.events import Reporter, Warned
-from deep_lock.locking import imported_lock, project_build, warnings
+from deep_lock.index.client import IndexClient
+from deep_lock.locking import imported_lock, project_build, user_hashes, warnings
 from deep_lock.locking.assemble import AssemblyInput, builds, packages
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.direct_sources import DirectSources, previous_pins
 from deep_lock.locking.indexes import open_network
 from deep_lock.locking.plan import make_plan
 from deep_lock.locking.previous_lock import previous_answers
+from deep_lock.locking.release_files import PreviousFiles, ReleaseFiles
 from deep_lock.locking.request import LockRequest, with_project, with_targets
 from deep_lock.models.lock import Lock
 from deep_lock.network import git
@@ -43,17 +45,18 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             previous=previous_pins(request.previous, without=frozenset(settings.upgrade.packages)),
             is_assigned=lambda name: indexes.only_source(name) is not None,
         )
+        releases = _release_files(request, network.client)
         build_context = BuildContext(
             machine=machine,
             client=network.client,
+            files_of=releases.every,
             cache=network.cache,
             project=request.inputs.options.folder.resolve(),
             folder_of=trees.folder,
             checkout=direct.checkout,
         )
         hooks = HookRunner(context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh)
-        foreign, plan = request.inputs.foreign, make_plan(request)
-        hashes = None if foreign is None else imported_lock.ImportedHashes(foreign)
+        plan = make_plan(request)
         catalog = IndexCatalog(
             client=network.client,
             cache=network.cache,
@@ -61,7 +64,7 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             hooks=hooks,
             plan=plan,
             previous=previous_answers(request.previous),
-            hashes=hashes,
+            releases=releases,
         )
         with closing(build_context):
             if request.inputs.project.unknown:
@@ -69,9 +72,22 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
             else:
                 completed = _with_supported_targets(request, plan, catalog, reporter)
             lock = _close(completed, plan if completed is request else make_plan(completed), catalog, reporter)
-            if hashes is not None:
-                hashes.check(lock)
+            for hashes in (releases.imported, releases.by_user):
+                if hashes is not None:
+                    hashes.check(lock)
             return lock
+
+
+def _release_files(request: LockRequest, client: IndexClient) -> ReleaseFiles:
+    """Return the files of releases, restricted by the hashes of the inputs and by the previous lock. Raises HashMissing."""
+    foreign, hash_files, settings = request.inputs.foreign, request.inputs.hash_files, request.settings
+    return ReleaseFiles(
+        client=client,
+        settings=settings,
+        imported=imported_lock.ImportedHashes(foreign) if foreign is not None else None,
+        by_user=user_hashes.UserHashes(hash_files, settings.targets) if hash_files.have_hashes else None,
+        previous=PreviousFiles(request.previous, settings) if request.previous is not None else None,
+    )
 
 
 def _with_supported_targets(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> LockRequest:
@@ -122,7 +138,14 @@ def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Re
         warnings.warn_of_imported(
             inputs.foreign, closure, plan.runtime, catalog, reporter, indexes=[url for _, url in request.head.indexes]
         )
-    warnings.warn(closure, catalog, reporter, added=plan.extra_build_requires, settings=plan.config_settings)
+    warnings.warn(
+        closure,
+        catalog,
+        reporter,
+        selection=settings.selection,
+        added=plan.extra_build_requires,
+        settings=plan.config_settings,
+    )
     assembly = AssemblyInput(
         closure=closure,
         problems=plan.runtime,
@@ -132,7 +155,9 @@ def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Re
         folder=request.folder,
         every_file=settings.files == "all",
     )
-    return replace(request.head, packages=packages(assembly), builds=builds(assembly))
+    entries = packages(assembly)
+    warnings.warn_of_signed_urls(entries, catalog, reporter)
+    return replace(request.head, packages=entries, builds=builds(assembly))
 
 
 def _shared(plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> Closure:
