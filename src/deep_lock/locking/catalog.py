@@ -4,7 +4,7 @@ The path of an sdist: `versions` and `files` list it, `metadata` returns its met
 returns what is built, `build_requirements` what its build needs, and `learn_metadata` what only its backend knows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from packaging.utils import NormalizedName
@@ -238,6 +238,11 @@ class IndexCatalog:
         if sdist.sha256:
             self._cache.put_record(_KIND, sdist.sha256, _encode_facts(facts))
         return facts
+
+    @property
+    def lacking(self) -> Mapping[str, str]:
+        """The module without which a hook failed, by its subject."""
+        return self._hooks.lacking
 
     # -- what the lock records
 

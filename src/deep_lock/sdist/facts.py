@@ -77,13 +77,19 @@ def read_facts(
 
 def hook_facts(source: Source) -> SdistFacts:
     """Return what is known of the build alone, without metadata."""
+    runs_setup_py = source.build_system.backend in setuptools.BACKENDS and not source.build_system.backend_path
+    facts = SdistFacts(
+        build_system=source.build_system,
+        metadata=None,
+        known_hook=source.options.setup_requires if runs_setup_py else (),
+        imports=source.imports if runs_setup_py else (),
+    )
     try:
         declared, self_hosted = declare(source)
     except UnprovenError as reason:
-        return SdistFacts(build_system=source.build_system, metadata=None, declared_hook=None, hook_reason=str(reason))
-    return SdistFacts(
-        build_system=source.build_system,
-        metadata=None,
+        return replace(facts, hook_reason=str(reason))
+    return replace(
+        facts,
         declared_hook=declared.requires,
         hook_reason=declared.reason,
         hook_since=declared.since,
