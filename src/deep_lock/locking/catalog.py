@@ -186,7 +186,8 @@ class IndexCatalog:
             wheels = [file for file in self._client.files(source.name, version) if isinstance(file, Wheel)]
             if wheels:
                 return self._client.wheel_metadata(wheels[0]), f"the wheel {wheels[0].filename}"
-            guess, origin = self._source_facts(source).guess, "what the sdist was shipped with"
+            facts = self._source_facts(source)
+            guess, origin = facts.guess, facts.contradiction or "what the sdist was shipped with"
         else:
             facts = self._source_facts(source)
             guess, origin = facts.metadata or facts.guess, "what its files list"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from msgspec import Struct, field
+from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.sdist.setup_py import parse_python
 
@@ -59,13 +60,13 @@ class _Tree(Struct):
     read: set[str] = field(default_factory=set)
 
 
-def needed_modules(files: Mapping[str, bytes], names: AbstractSet[str]) -> tuple[Need, ...]:
+def needed_modules(name: NormalizedName, files: Mapping[str, bytes], names: AbstractSet[str]) -> tuple[Need, ...]:
     """Return what setup.py needs, less the standard library and the sdist's own modules; empty without a setup.py.
 
-    ``files`` has the contents that are known, ``names`` every file, both by path in the sdist.
+    ``name`` is the sdist's own, ``files`` has the contents that are known, ``names`` every file, both by path in the sdist.
     """
-    needs = _needs_of_file("setup.py", _Tree(files=files, names=names), package=None)
-    return tuple(dict.fromkeys(needs))[:MAX_NEEDS]
+    needs = dict.fromkeys(_needs_of_file("setup.py", _Tree(files=files, names=names), package=None))
+    return tuple(need for need in needs if not any(canonicalize_name(module) == name for module in need))[:MAX_NEEDS]
 
 
 def project_module(dotted: str) -> str:

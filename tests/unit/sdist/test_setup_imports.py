@@ -1,9 +1,11 @@
 """What a setup.py imports whenever it runs."""
 
 import pytest
+from packaging.utils import NormalizedName
 
 from deep_lock.sdist.setup_imports import needed_modules
 
+NAME = NormalizedName("the-sdist")
 CASES = {
     "import numpy": [("numpy",)],
     "import numpy.distutils.core as core, yaml": [("numpy",), ("yaml",)],
@@ -24,6 +26,7 @@ CASES = {
     "import own": [("inside",), ("deeper",)],
     "from own.part import thing": [("inside",), ("deeper",), ("parted",)],
     "import apart": [("apart",)],
+    "import the_sdist": [],
     "import sys\nsys.path.insert(0, 'tools')\nimport apart": [],
     "no python at all": [],
 }
@@ -38,8 +41,8 @@ TREE = {
 @pytest.mark.parametrize("text", CASES)
 def test_needs(text: str) -> None:
     files = {**TREE, "setup.py": text.encode()}
-    assert sorted(needed_modules(files, files.keys())) == sorted(CASES[text])
+    assert sorted(needed_modules(NAME, files, files.keys())) == sorted(CASES[text])
 
 
 def test_nothing_is_needed_without_a_setup_py() -> None:
-    assert needed_modules(TREE, TREE.keys()) == ()
+    assert needed_modules(NAME, TREE, TREE.keys()) == ()
