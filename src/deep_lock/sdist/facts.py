@@ -38,6 +38,8 @@ _ONE_FUNCTION = frozenset({"poetry.core.masonry.api"})
 
 Read: poetry/core/masonry/builders/builder.py of 1.9.1 and 2.5.0, get_metadata_content.
 """
+_STATING = frozenset({"setup.py", "setup.cfg"})
+"""Files by which setuptools gets requirements: without them, and without ``[project]``, nothing is stated."""
 _RUST_TOOLS = frozenset({"maturin", "setuptools-rust"})
 
 
@@ -172,7 +174,9 @@ def _contradiction(
 
 
 def _pkg_info_contradiction(source: Source, pkg_info: Metadata, own: str) -> str:
-    stated, listed = source.project or _static(source, None), _listed_project(source)
+    stated, listed = source.project, _listed_project(source)
+    if stated is None and (source.pyproject.get("project") or not source.members.files.keys().isdisjoint(_STATING)):
+        stated = _static(source, None)
     if stated is not None:
         return f"{own} and PKG-INFO, which differ" if contradictions.differs(pkg_info, stated) else ""
     if listed is not None and contradictions.is_more(listed, pkg_info):

@@ -6,7 +6,7 @@ from packaging.utils import NormalizedName
 from deep_lock.sdist.setup_imports import needed_modules
 
 NAME = NormalizedName("the-sdist")
-CASES = {
+CASES: dict[str, list[tuple[str, ...]]] = {
     "import numpy": [("numpy",)],
     "import numpy.distutils.core as core, yaml": [("numpy",), ("yaml",)],
     "import os, sys, distutils.core, setuptools.command": [("distutils",)],
