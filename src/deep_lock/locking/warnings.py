@@ -162,9 +162,7 @@ def _missing_modules(
         names = ", ".join(name for name in lacking if lacking[name])
         yield "build-imports", names, f"these lines in pyproject.toml add what its build imports:\n{lines}"
     if own:
-        projects = ", ".join(f'"{missing_modules.project_of(module)}"' for module in own)
-        message = f"its build imports {', '.join(own)}: add {projects} to requires of [build-system] in pyproject.toml"
-        yield "build-imports", "the project", message
+        yield "build-imports", "the project", missing_modules.build_system_hint(own)
 
 
 def _refused(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:

@@ -82,13 +82,30 @@ def configuration_lines(
     return "\n".join(lines)
 
 
+def build_system_hint(modules: Iterable[str]) -> str:
+    """Return what adds the modules to the project's own build, in one sentence."""
+    listed = list(modules)
+    projects = [
+        _WITH_PKG_RESOURCES if own == "pkg_resources" else str(project_of(own)) for own in listed if _is_known(own)
+    ]
+    remedy = (
+        f": add {', '.join(map(_quoted, projects))} to requires of [build-system] in pyproject.toml" if projects else ""
+    )
+    return f"its build imports {', '.join(listed)}{remedy}"
+
+
 def _quoted(text: str) -> str:
     """Return a TOML string: requirements have double quotes in markers only."""
     return f"'{text}'" if '"' in text else f'"{text}"'
 
 
 def _can_be_added(module: str) -> bool:
-    return module != "pkg_resources" and module not in STANDARD and (module not in REMOVED or module in _PROJECTS)
+    return module != "pkg_resources" and _is_known(module)
+
+
+def _is_known(module: str) -> bool:
+    """Whether a project might have the module: the standard library did not lose it."""
+    return module not in STANDARD and (module not in REMOVED or module in _PROJECTS)
 
 
 def _is_there(module: str, environment: Environment, minor: int) -> bool:
