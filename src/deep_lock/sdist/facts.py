@@ -36,7 +36,7 @@ _LOCAL = re.compile(r"@ *file:")
 _ONE_FUNCTION = frozenset({"poetry.core.masonry.api"})
 """Backends that write PKG-INFO and METADATA by one function, dynamic fields included: what they do not list, is not there.
 
-Read: poetry/core/masonry/builders/builder.py of 1.9.1 and 2.5.0, get_metadata_content.
+Read: get_metadata_content and its uses in poetry/core/masonry/builders of 1.9.1 and 2.1.3.
 """
 _STATING = frozenset({"setup.py", "setup.cfg"})
 """Files by which setuptools gets requirements: without them, and without ``[project]``, nothing is stated."""

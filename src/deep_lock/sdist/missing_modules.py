@@ -104,8 +104,9 @@ def _can_be_added(module: str) -> bool:
 
 
 def _is_known(module: str) -> bool:
-    """Whether a project might have the module: the standard library did not lose it."""
-    return module not in STANDARD and (module not in REMOVED or module in _PROJECTS)
+    """Whether a project might have the module: its name can be one, and the standard library did not lose it."""
+    is_name = module in _PROJECTS or (module[:1].isalnum() and module[-1:].isalnum())
+    return is_name and module not in STANDARD and (module not in REMOVED or module in _PROJECTS)
 
 
 def _is_there(module: str, environment: Environment, minor: int) -> bool:
