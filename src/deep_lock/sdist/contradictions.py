@@ -102,7 +102,12 @@ def _keys_of(texts: tuple[str, ...]) -> set[_Key] | None:
     requirements = parse_requirements(texts)
     if requirements is None:
         return None
-    return {(own.name, own.extras, _extras_of(own), own.specifier, own.url) for own in requirements}
+    return {(own.name, own.extras, _extras_of(own), own.specifier, _url(own)) for own in requirements}
+
+
+def _url(requirement: Requirement) -> str | None:
+    """Return the URL, less that of a folder: poetry-core writes the path on the machine of the author."""
+    return None if requirement.url is None or requirement.url.startswith("file:") else requirement.url
 
 
 def _extras_of(requirement: Requirement) -> tuple[str, ...]:

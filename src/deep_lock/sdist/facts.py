@@ -15,8 +15,7 @@ from packaging.version import InvalidVersion, Version
 from deep_lock.errors import MetadataInvalid
 from deep_lock.models.build_system import MetadataSource, SdistFacts
 from deep_lock.models.metadata import Metadata, check_name, is_static, parse_metadata
-from deep_lock.sdist import poetry
-from deep_lock.sdist import contradictions
+from deep_lock.sdist import contradictions, poetry
 from deep_lock.sdist.backends import setuptools
 from deep_lock.sdist.backends.answer import declare
 from deep_lock.sdist.backends.rule import Source, UnprovenError
@@ -160,7 +159,8 @@ def _contradiction(
     source: Source, pkg_info: Metadata | None, metadata: Metadata | None, metadata_source: MetadataSource
 ) -> str:
     """Return the two files of the sdist that state different metadata, "" where none do."""
-    if metadata is None:
+    by_poetry = metadata_source == "static" and source.build_system.backend in _ONE_FUNCTION
+    if metadata is None or by_poetry:
         return ""
     own = "[project]" if source.project is not None else "setup.py or setup.cfg"
     if metadata_source == "pkg-info":
