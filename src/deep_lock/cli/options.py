@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 from msgspec import Struct
 
 from deep_lock.cli.session import Session, with_verbosity
+from deep_lock.config.options import SelectionOptions
+from deep_lock.errors import UsageError
 
 Option = Callable[[Any], Any]
 """Adds an option to a command."""
@@ -107,9 +109,9 @@ OUTPUT_FORMAT = option(
 TARGET_LABELS = option(
     "--target",
     "targets",
-    metavar="LABEL",
+    metavar="LABEL|host",
     repeatable=True,
-    help="Only what this target of the lock needs.",
+    help="Only what this target of the lock needs; 'host' is that of this Python and machine.",
     default_text="all targets",
 )
 DESTINATION = option(
@@ -226,6 +228,66 @@ DOWNLOADS: Section = (
         *TLS,
     ),
 )
+
+
+def selecting(extras: str = "all extras", groups: str = "all groups") -> tuple[Option, ...]:
+    """Make the options that select extras and groups of a lock; the texts say what is selected without them."""
+    return (
+        option("--extra", "extras", metavar="NAME", repeatable=True, help="Include this extra.", default_text=extras),
+        flag("--all-extras", text="Include all extras."),
+        flag("--no-extras", text="Include no extras."),
+        option(
+            "--group",
+            "groups",
+            metavar="NAME",
+            repeatable=True,
+            help="Include this dependency group.",
+            default_text=groups,
+        ),
+        flag("--all-groups", text="Include all dependency groups."),
+        flag("--no-groups", text="Include no dependency groups."),
+    )
+
+
+SELECTION = (
+    *selecting(),
+    option(
+        "--only-group",
+        "only_groups",
+        metavar="NAME",
+        repeatable=True,
+        help="Include only this dependency group, without the project's dependencies and extras.",
+    ),
+    flag(
+        "--no-default-groups", text="Leave out the default groups: 'dev', or those in [tool.deep-lock] default-groups."
+    ),
+)
+
+
+def selected(values: dict[str, Any], kind: str) -> tuple[str, ...] | Literal["all"] | None:
+    """Return the names of `selecting` for "extra" or "group"; None where no option selects any. Raises UsageError."""
+    key = f"{kind}s"
+    options = [name for name in (f"all_{key}", f"no_{key}") if values[name]] + ([kind] if values[key] else [])
+    if len(options) > 1:
+        raise UsageError(" and ".join(f"--{name.replace('_', '-')}" for name in options) + " cannot be used together")
+    if values[f"all_{key}"]:
+        return "all"
+    return () if values[f"no_{key}"] else values[key] or None
+
+
+def selection_options(values: dict[str, Any]) -> SelectionOptions:
+    """Return the values of `SELECTION`. Raises UsageError on options that contradict each other."""
+    extras, groups, only = selected(values, "extra"), selected(values, "group"), values["only_groups"]
+    others = {"--extra or --all-extras": extras, "--group, --all-groups or --no-groups": groups}
+    for names, chosen in others.items():
+        if only and chosen is not None and (chosen or names.startswith("--group")):
+            raise UsageError(f"--only-group and {names} cannot be used together")
+    if values["no_default_groups"] and groups == "all":
+        raise UsageError("--no-default-groups and --all-groups cannot be used together")
+    return SelectionOptions(
+        extras=extras, groups=groups, only_groups=only, no_default_groups=values["no_default_groups"]
+    )
+
 
 # -- of lock and deepen
 

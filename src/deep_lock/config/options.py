@@ -117,6 +117,17 @@ class LockOptions(Struct, frozen=True, kw_only=True):
     context: RunContext
 
 
+class SelectionOptions(Struct, frozen=True, kw_only=True):
+    """Which extras and groups of a lock are used. Without an option: all of them."""
+
+    extras: tuple[str, ...] | Literal["all"] | None = None
+    """() is none."""
+    groups: tuple[str, ...] | Literal["all"] | None = None
+    only_groups: tuple[str, ...] = ()
+    """These groups, without the project's own dependencies and extras."""
+    no_default_groups: bool = False
+
+
 class FetchOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.fetch`."""
 
@@ -126,7 +137,9 @@ class FetchOptions(Struct, frozen=True, kw_only=True):
     build: bool = False
     """Neither or both of the two: run time and builds."""
     targets: tuple[str, ...] = ()
-    """Labels of the lock; none: all of them."""
+    """Labels of the lock, or "host"; none: all of them."""
+    selection: SelectionOptions | None = None
+    """None: no option selects anything."""
     network: NetworkOptions = NetworkOptions()
     context: RunContext
 
@@ -137,7 +150,8 @@ class WheelhouseOptions(Struct, frozen=True, kw_only=True):
     lock: Path
     destination: Path
     target: str = ""
-    """A label of the lock; empty: the target that this machine is."""
+    """A label of the lock, or "host"; empty: the target that an interpreter of this machine is."""
+    selection: SelectionOptions = SelectionOptions()
     fetched: tuple[Path, ...] = ()
     """Folders that are searched first for files of the lock, such as `fetch` makes."""
     hooks: HookOptions = HookOptions()

@@ -6,11 +6,10 @@ Invariant: an export says exactly what the lock says for these targets, and repo
 from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
-from packaging.utils import canonicalize_name
 
-from deep_lock.errors import NotLocked, TargetsAlike, UsageError
+from deep_lock.errors import NotLocked, TargetsAlike
 from deep_lock.lockfile.index import Key, LockIndex, called, covers, index_lock, key_of, needs_record, record_key
-from deep_lock.lockfile.selection import InstallSelection, full_selection, installed_packages, is_built, taken_files
+from deep_lock.lockfile.selection import InstallSelection, installed_packages, is_built, select, taken_files
 from deep_lock.models.lock import Lock, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
 from deep_lock.targets.markers import label_marker
 from deep_lock.targets.target import Target
@@ -66,22 +65,12 @@ def make_view(
 ) -> View:
     """Return the view of a lock; None is all extras, or all groups. Raises UsageError on a name that the lock lacks."""
     lock_index = index_lock(lock)
-    every = full_selection(lock_index)
     return View(
         lock_index=lock_index,
         source=source,
         targets=targets,
-        selection=InstallSelection(
-            extras=_known("extra", extras, every.extras, source), groups=_known("group", groups, every.groups, source)
-        ),
+        selection=select(lock_index, source, extras=extras, groups=groups),
     )
-
-
-def _known(kind: str, selected: frozenset[str] | None, known: frozenset[str], source: str) -> frozenset[str]:
-    names = known if selected is None else frozenset(canonicalize_name(name) for name in selected)
-    for name in sorted(names - known):
-        raise UsageError(f"{source} has no {kind} {name!r}", hint=f"it has: {', '.join(sorted(known)) or 'none'}")
-    return names
 
 
 # -- packages

@@ -1,12 +1,14 @@
 """What a lock installs on a target, with a selection of extras and groups (PEP 751)."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker
+from packaging.utils import canonicalize_name
 
-from deep_lock.errors import NotLocked
+from deep_lock.errors import NotLocked, UsageError
 from deep_lock.lockfile.index import (
     Key,
     LockIndex,
@@ -19,6 +21,8 @@ from deep_lock.lockfile.index import (
     key_of,
     members,
     needs_record,
+    record_key,
+    referenced,
     wheels_of,
 )
 from deep_lock.models.build_system import ConfigSettings
@@ -31,7 +35,9 @@ from deep_lock.models.lock import (
     LockedPackage,
     LockedVcs,
 )
-from deep_lock.targets.target import Target, UnevaluableMarker, rank
+from deep_lock.models.requirement import Requirement
+from deep_lock.parsing.requirements import parse_requirement
+from deep_lock.targets.target import Target, UnevaluableMarker, holds, rank
 
 LOCK_AGAIN = "run deep-lock lock"
 
@@ -41,6 +47,8 @@ class InstallSelection(Struct, frozen=True, kw_only=True):
 
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
+    project: bool = True
+    """Whether the project's own dependencies are installed; False is what ``--only-group`` selects."""
 
 
 def full_selection(index: LockIndex) -> InstallSelection:
@@ -49,6 +57,26 @@ def full_selection(index: LockIndex) -> InstallSelection:
     return InstallSelection(
         extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups))
     )
+
+
+def select(
+    index: LockIndex, source: str, *, extras: frozenset[str] | None, groups: frozenset[str] | None
+) -> InstallSelection:
+    """Return the selection of these extras and groups; None is all of them. ``source`` is the file name of the lock.
+
+    Raises UsageError on a name that the lock does not have.
+    """
+    every = full_selection(index)
+    return InstallSelection(
+        extras=_known("extra", extras, every.extras, source), groups=_known("group", groups, every.groups, source)
+    )
+
+
+def _known(kind: str, selected: frozenset[str] | None, known: frozenset[str], source: str) -> frozenset[str]:
+    names = known if selected is None else frozenset(canonicalize_name(name) for name in selected)
+    for name in sorted(names - known):
+        raise UsageError(f"{source} has no {kind} {name!r}", hint=f"it has: {', '.join(sorted(known)) or 'none'}")
+    return names
 
 
 def holds_in_lock(marker: str | None, target: Target, selection: InstallSelection | None = None) -> bool:
@@ -69,7 +97,36 @@ def installed_packages(index: LockIndex, target: Target, selection: InstallSelec
     for entry in index.lock.packages:
         if entry.marker not in truth:
             truth[entry.marker] = not is_gate(entry.marker) and holds_in_lock(entry.marker, target, selection)
-    return [entry for entry in index.lock.packages if truth[entry.marker]]
+    found = [entry for entry in index.lock.packages if truth[entry.marker]]
+    return found if selection.project else _needed_by_groups(index, target, selection, found)
+
+
+def _needed_by_groups(
+    index: LockIndex, target: Target, selection: InstallSelection, installed: list[LockedPackage]
+) -> list[LockedPackage]:
+    """Return those of the installed packages that the groups alone need, in the lock's order.
+
+    A lock does not say which dependencies of a package come with an extra of it: all of them count.
+    """
+    there = {key_of(entry): entry for entry in installed}
+    texts = (text for name, own in index.lock.inputs.dependency_groups if name in selection.groups for text in own)
+    required = {own.name for own in map(parse_requirement, texts) if _applies(own, target)}
+    found: set[Key] = set()
+    waiting = [key for key, entry in there.items() if entry.name in required]
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            references = there[key].dependencies
+            waiting += [own for each in references for own in map(key_of, referenced(each, index)) if own in there]
+    return [entry for key, entry in there.items() if key in found]
+
+
+def _applies(requirement: Requirement, target: Target) -> bool:
+    try:
+        return holds(requirement.marker, target)
+    except UnevaluableMarker:
+        return False
 
 
 def tags_of(wheel: str) -> str:
@@ -124,20 +181,24 @@ def source_trees(lock: Lock) -> tuple[LockedPackage, ...]:
     return tuple(entry for entry in lock.packages if isinstance(entry.source, LockedDirectory | LockedVcs))
 
 
-def picked_files(lock: Lock, targets: Iterable[Target], *, runtime: bool, build: bool) -> tuple[LockedFile, ...]:
-    """Return the files that these targets use, in the lock's order.
+def picked_files(
+    lock: Lock, targets: Iterable[Target], selection: InstallSelection, *, runtime: bool, build: bool
+) -> tuple[LockedFile, ...]:
+    """Return the files that these targets use with a selection, in the lock's order.
 
-    ``runtime``: of what is installed, with every extra and group. ``build``: of the members of build environments. An
-    sdist that is built on a target belongs to both.
+    ``runtime``: of what is installed. ``build``: of the members of the build environments that this needs. An sdist that is
+    built on a target belongs to both.
     """
     index = index_lock(lock)
     found: set[str] = set()
     for target in targets:
-        used = installed_packages(index, target, full_selection(index)) if runtime else []
+        installed = installed_packages(index, target, selection)
+        used = list(installed) if runtime else []
         if build:
-            used += _build_members(index, target)
-            built = [entry for entry in lock.packages if is_built(index, entry, target)]
-            found.update(file.sha256 for entry in built for file in _sources(entry))
+            for record in _builds_of(index, target, selection, installed):
+                used += [index.entries[key] for key in map(key_of, members(record)) if key in index.entries]
+                built = index.entries.get(record_key(record))
+                found.update(file.sha256 for file in (_sources(built) if built is not None else ()))
         for entry in used:
             archive = archive_file(entry)
             found.update(file.sha256 for file in taken_files(index, entry, target))
@@ -145,15 +206,30 @@ def picked_files(lock: Lock, targets: Iterable[Target], *, runtime: bool, build:
     return tuple(file for file in every_file(lock) if file.sha256 in found)
 
 
+def _builds_of(
+    index: LockIndex, target: Target, selection: InstallSelection, installed: Iterable[LockedPackage]
+) -> list[LockedBuild]:
+    """Return the records of all builds that these packages, and the project where it is selected, need, to full depth."""
+    own = [build for build in index.lock.builds if build.needed == "project" and covers(build, target.label)]
+    found = own if selection.project else []
+    keys = deque((*map(key_of, installed), *(key_of(each) for build in found for each in members(build))))
+    seen: set[Key] = set()
+    while keys:
+        key = keys.popleft()
+        if key in seen:
+            continue
+        seen.add(key)
+        for build in index.records.get(key, ()):
+            if covers(build, target.label):
+                found.append(build)
+                keys.extend(map(key_of, members(build)))
+    return found
+
+
 def _sources(entry: LockedPackage) -> tuple[LockedFile, ...]:
     """Return the file that a package is built from, or the archive that is its direct source."""
     file = entry.sdist if entry.source is None else archive_file(entry)
     return () if file is None else (file,)
-
-
-def _build_members(index: LockIndex, target: Target) -> list[LockedPackage]:
-    keys = [key_of(each) for build in index.lock.builds if covers(build, target.label) for each in members(build)]
-    return [index.entries[key] for key in keys if key in index.entries]
 
 
 class WheelArtifact(Struct, frozen=True, kw_only=True):
@@ -222,13 +298,13 @@ class InstallPlan(Struct, frozen=True, kw_only=True):
         return {self.ordered[key].entry.name: self.ordered[key].version for key in keys}
 
 
-def take(lock: Lock, target: Target) -> InstallPlan:
-    """Plan the installation on a target, with every extra and group. The project's own build is not part of it.
+def take(lock: Lock, target: Target, selection: InstallSelection) -> InstallPlan:
+    """Plan the installation of a selection on a target. The project's own build is not part of it.
 
     Raises NotLocked where the lock lacks a file or a build record, or builds need each other.
     """
     index = index_lock(lock)
-    runtime = [key_of(entry) for entry in installed_packages(index, target, full_selection(index))]
+    runtime = [key_of(entry) for entry in installed_packages(index, target, selection)]
     found: dict[Key, Artifact] = {}
     waiting = list(runtime)
     while waiting:

@@ -1,10 +1,10 @@
 """The full targets of a lock, which has their names only."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.models.lock import Lock, LockedTarget
-from deep_lock.targets.factory import make_target
+from deep_lock.targets.factory import HOST, make_target, read_host, runs_on
 from deep_lock.targets.target import Target
 
 
@@ -19,10 +19,29 @@ def made_target(locked: LockedTarget, source: str) -> Target:
 def chosen_targets(lock: Lock, labels: Collection[str], source: str) -> tuple[Target, ...]:
     """Return the full targets of a lock with these labels, in its order; without a label all of them.
 
-    Raises UsageError on a label that the lock does not have, and as `made_target`.
+    "host" is the target that the running interpreter on this machine is. Raises UsageError on a label that the lock does not
+    have, and as `made_target`.
     """
     known = [target.name for target in lock.targets]
     for label in labels:
-        if label not in known:
+        if label not in (*known, HOST):
             raise UsageError(f"{source} has no target {label}", hint=f"it has: {', '.join(known) or 'none'}")
-    return tuple(made_target(target, source) for target in lock.targets if not labels or target.name in labels)
+    every = tuple(made_target(target, source) for target in lock.targets)
+    wanted = {*labels, host_target_of(every, source).label} if HOST in labels else labels
+    return tuple(target for target in every if not labels or target.label in wanted)
+
+
+def host_target_of(targets: Sequence[Target], source: str) -> Target:
+    """Return the one target that the running interpreter is. Raises UsageError where there is none, or more than one."""
+    host = read_host()
+    found = [target for target in targets if runs_on(host, target)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        labels = ", ".join(target.label for target in found)
+        raise UsageError(f"several targets of {source} run on this machine: {labels}", hint="name one: --target LABEL")
+    known = ", ".join(target.label for target in targets) or "none"
+    raise UsageError(
+        f"no target of {source} is that of this machine: Python {host.python_full_version} on {host.platform or 'it'}",
+        hint=f"lock for this machine too, or name a target: it has {known}",
+    )

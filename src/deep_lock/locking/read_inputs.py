@@ -213,7 +213,7 @@ def _scopes(
         scopes.append((BASE, dependencies))
         scopes += _extras(project, options.extras or _without_all(config.extras))
     groups = options.only_groups or options.groups or _without_all(config.groups)
-    scopes += _groups(project, groups, _left_out_groups(options, config))
+    scopes += _groups(project, groups, _left_out_groups(project, options, config))
     unnamed = {BASE: tuple(trees.unnamed(line) for file in files for line in file.unnamed)}
     named = ((scope, tuple(part for one in own for part in trees.alternatives(one))) for scope, own in scopes)
     return tuple((scope, (*own, *unnamed.get(scope, ()))) for scope, own in named)
@@ -223,11 +223,18 @@ def _without_all(names: Sequence[str] | Literal["all"] | None) -> Sequence[str] 
     return None if names == "all" else names
 
 
-def _left_out_groups(options: InputOptions, config: Config) -> frozenset[str]:
+def default_groups(config: Config) -> frozenset[str] | None:
+    """Return the groups that --no-default-groups leaves out; None is all of them."""
+    if config.default_groups == "all":
+        return None
+    return frozenset(DEFAULT_GROUPS if config.default_groups is None else config.default_groups)
+
+
+def _left_out_groups(project: Project, options: InputOptions, config: Config) -> frozenset[str]:
     if not options.no_default_groups:
         return frozenset()
-    default = _without_all(config.default_groups)
-    return frozenset(default if default is not None else DEFAULT_GROUPS)
+    default = default_groups(config)
+    return frozenset((*dict(project.groups), *dict(project.broken_groups))) if default is None else default
 
 
 def _extras(project: Project, selected: Sequence[str] | None) -> list[RequirementScope]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from deep_lock.config.options import FetchOptions
+from deep_lock.config.options import FetchOptions, SelectionOptions
 from deep_lock.errors import DeepLockError, IndexFault, LockInvalid, NetworkError, NotFound, SafetyError, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import is_temporary
@@ -24,6 +24,7 @@ from deep_lock.locking.indexes import open_downloads
 from deep_lock.locking.read_inputs import read_project_config, require_lock
 from deep_lock.models.distribution import SDIST_SUFFIXES
 from deep_lock.models.lock import Lock, LockedFile, source_text
+from deep_lock.operations.inputs import chosen_selection
 from deep_lock.sanitize import listed, show
 
 WORKERS = 16
@@ -70,10 +71,11 @@ def fetch(options: FetchOptions, reporter: Reporter) -> FetchOutcome:
 def _requested(options: FetchOptions, lock: Lock) -> Sequence[LockedFile]:
     """Select the files. Source trees and repositories (`directory`, `vcs`) are not files."""
     targets = chosen_targets(lock, options.targets, options.lock.name)
-    if not options.runtime and not options.build and not options.targets:
+    if not options.runtime and not options.build and not options.targets and options.selection is None:
         return every_file(lock)
     both = options.runtime == options.build
-    return picked_files(lock, targets, runtime=options.runtime or both, build=options.build or both)
+    selection = chosen_selection(lock, options.selection or SelectionOptions(), options.lock)
+    return picked_files(lock, targets, selection, runtime=options.runtime or both, build=options.build or both)
 
 
 def distinct_files(files: Sequence[LockedFile]) -> list[LockedFile]:

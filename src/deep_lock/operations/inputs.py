@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deep_lock.config.options import RunContext, VerifyOptions
+from deep_lock.config.options import RunContext, SelectionOptions, VerifyOptions
 from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.events import Reporter
+from deep_lock.lockfile.index import index_lock
+from deep_lock.lockfile.selection import InstallSelection, select
 from deep_lock.locking.indexes import Network, network_settings, open_network, with_lock_indexes, with_locked_sources
-from deep_lock.locking.read_inputs import parse_lock, read_project_config
+from deep_lock.locking.read_inputs import default_groups, parse_lock, read_project_config
 from deep_lock.models.lock import Lock
 from deep_lock.network import git
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, read_text
@@ -60,6 +63,26 @@ def read_lock_file(path: Path, reporter: Reporter) -> LockFile:
     """Read a lock. Raises UsageError where there is none, and LockInvalid."""
     text = lock_text(path)
     return LockFile(path=path, text=text, lock=parse_lock(text, path.name, reporter))
+
+
+def chosen_selection(lock: Lock, options: SelectionOptions, path: Path) -> InstallSelection:
+    """Return what the options select; the default groups are those of the configuration next to the lock.
+
+    Raises UsageError on a name that the lock does not have, and ConfigError.
+    """
+    index = index_lock(lock)
+    if options.only_groups:
+        only = select(index, path.name, extras=frozenset(), groups=frozenset(options.only_groups))
+        return replace(only, project=False)
+    chosen = select(index, path.name, extras=_names(options.extras), groups=_names(options.groups))
+    if not options.no_default_groups or options.groups is not None:
+        return chosen
+    default = default_groups(read_project_config(path.parent.resolve()))
+    return replace(chosen, groups=frozenset() if default is None else chosen.groups - default - {*lock.default_groups})
+
+
+def _names(names: tuple[str, ...] | Literal["all"] | None) -> frozenset[str] | None:
+    return None if names is None or names == "all" else frozenset(names)
 
 
 def open_indexes(lock: Lock, options: VerifyOptions, reporter: Reporter) -> Network:

@@ -5,7 +5,7 @@ has what was built, by the digest of everything that went into it, so that a sec
 
 ::
 
-    DIR/*.whl               what the target installs at runtime, every extra and group
+    DIR/*.whl               what the target installs at run time, with the selected extras and groups
     DIR/requirements.txt    name==version and sha256 of each: pip install --no-index --find-links DIR --require-hashes -r
     DIR/build/*.whl         what was built only for another build
     DIR/logs/NAME.log       the output of a failed build
@@ -45,6 +45,7 @@ from deep_lock.operations.fetch import (
     wanted_file,
     warn_of_other_files,
 )
+from deep_lock.operations.inputs import chosen_selection
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.targets.factory import read_host, runs_on
 from deep_lock.targets.target import Target
@@ -224,9 +225,9 @@ def make_wheelhouse(options: WheelhouseOptions, reporter: Reporter) -> Wheelhous
     lock = require_lock(options.lock, reporter)
     targets = chosen_targets(lock, (), options.lock.name)
     machine = _machine(options, targets, reporter)
-    target = _target(options, targets, machine)
+    target = _target(options, lock, targets, machine)
     _require_closed(lock, target, options.lock.name)
-    plan = take(lock, target)
+    plan = take(lock, target, chosen_selection(lock, options.selection, options.lock))
     prepare_folder(options.destination, options.context.now.timestamp())
     downloads = _open_downloads(options, lock, reporter)
     with closing(downloads), tempfile.TemporaryDirectory(prefix="deep-lock-", ignore_cleanup_errors=True) as name:
@@ -241,20 +242,18 @@ def _machine(options: WheelhouseOptions, targets: Sequence[Target], reporter: Re
     return Machine(hook_policy(options.hooks, read_project_config(folder), options.context), targets, reporter)
 
 
-def _target(options: WheelhouseOptions, targets: Sequence[Target], machine: Machine) -> Target:
+def _target(options: WheelhouseOptions, lock: Lock, targets: Sequence[Target], machine: Machine) -> Target:
     """Return the requested target, or the one of this machine. Raises UsageError where there is none, or more than one."""
     known = ", ".join(target.label for target in targets) or "none"
     if options.target:
-        found = [target for target in targets if target.label == options.target]
-        if not found:
-            raise UsageError(f"{options.lock.name} has no target {options.target}", hint=f"it has: {known}")
+        found = list(chosen_targets(lock, (options.target,), options.lock.name))
     else:
         host = read_host()
         found = [target for target in targets if runs_on(host, target)] or list(targets)
     here = [target for target in found if machine.interpreter(target) is not None]
     if not here:
         raise UsageError(
-            f"{options.target} does not run on this machine"
+            f"{found[0].label} does not run on this machine"
             if options.target
             else f"no target of {options.lock.name} runs on this machine",
             hint=f"name an interpreter with --python, or lock for this machine too; the lock has: {known}",

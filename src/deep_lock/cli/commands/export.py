@@ -3,11 +3,11 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
-from deep_lock.cli.options import LOCK, TARGET_LABELS, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import LOCK, TARGET_LABELS, Section, flag, option, pick, sectioned, selected, selecting
 from deep_lock.cli.session import Session
 from deep_lock.config.options import ExportOptions
 from deep_lock.errors import UsageError
@@ -47,26 +47,10 @@ CONTENT: Section = (
             " requirements.",
         ),
         flag("--per-sdist", text="Build constraints: one file for each sdist, even where several could share one."),
-        option(
-            "--extra",
-            "extras",
-            metavar="NAME",
-            repeatable=True,
-            help="Include this extra.",
-            default_text="all extras; for requirements and hermeto none",
+        *selecting(
+            extras="all extras; for requirements and hermeto none",
+            groups="all groups; for requirements and hermeto none",
         ),
-        flag("--all-extras", text="Include all extras."),
-        flag("--no-extras", text="Include no extras."),
-        option(
-            "--group",
-            "groups",
-            metavar="NAME",
-            repeatable=True,
-            help="Include this dependency group.",
-            default_text="all groups; for requirements and hermeto none",
-        ),
-        flag("--all-groups", text="Include all dependency groups."),
-        flag("--no-groups", text="Include no dependency groups."),
         TARGET_LABELS,
         flag("--index-options", text="Requirements, Hermeto: name the lock's indexes in the file (--index-url)."),
     ),
@@ -102,24 +86,13 @@ def export_command(session: Session, /, **values: Any) -> None:
         raise UsageError("-o and -d cannot be used together")
     if output is not None and os.path.realpath(output) == os.path.realpath(values["lock"]):
         raise UsageError(f"{output}: is the lock itself", hint="name another file: -o FILE")
-    extras, groups = _selected(values, "extras", "extra"), _selected(values, "groups", "group")
-    options = pick(ExportOptions, values, extras=extras, groups=groups)
+    options = pick(ExportOptions, values, extras=selected(values, "extra"), groups=selected(values, "group"))
     with session.reporting() as reporter:
         exported = export.export(options, reporter)
     _write(session, exported.files, output, folder)
     for text in exported.unsupported:
         session.printer.info(f"not exported: {text}")
     session.printer.info(f"use: {exported.usage}")
-
-
-def _selected(values: dict[str, Any], key: str, one: str) -> tuple[str, ...] | Literal["all"] | None:
-    """Return the selected names; None where no option selects any."""
-    selecting = [name for name in (f"all_{key}", f"no_{key}") if values[name]] + ([one] if values[key] else [])
-    if len(selecting) > 1:
-        raise UsageError(" and ".join(f"--{name.replace('_', '-')}" for name in selecting) + " cannot be used together")
-    if values[f"all_{key}"]:
-        return "all"
-    return () if values[f"no_{key}"] else values[key] or None
 
 
 def _write(session: Session, files: Sequence[tuple[str, str]], output: Path | None, folder: Path | None) -> None:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deep_lock.cli.options import DESTINATION, DOWNLOADS, LOCK, TARGET_LABELS, Section, flag, pick, sectioned
+from deep_lock.cli.options import (
+    DESTINATION,
+    DOWNLOADS,
+    LOCK,
+    SELECTION,
+    TARGET_LABELS,
+    Section,
+    flag,
+    pick,
+    sectioned,
+    selection_options,
+)
 from deep_lock.cli.session import Session
-from deep_lock.config.options import FetchOptions, NetworkOptions
+from deep_lock.config.options import FetchOptions, NetworkOptions, SelectionOptions
 from deep_lock.operations import fetch
 
 HELP = """\
@@ -20,7 +31,8 @@ can be continued. The folder is flat, as pip requires it:
 \b
   deep-lock fetch -d wheels                    everything: run time and builds, for all targets
   deep-lock fetch -d wheels --runtime          only what is installed at run time, and sdists that are built for it
-  deep-lock fetch -d wheels --target LABEL     only what one target of the lock needs
+  deep-lock fetch -d wheels --target host      only what one target of the lock needs: here that of this machine
+  deep-lock fetch -d wheels --target host --no-groups   the same without dependency groups, such as test tools
   pip install --no-index --find-links wheels NAME
 """
 EPILOG = """\
@@ -38,6 +50,7 @@ FILES: Section = (
         TARGET_LABELS,
     ),
 )
+SELECTED: Section = ("Extras and groups", SELECTION)
 ORIGINS = {
     "there": "already in the folder",
     "kept": "from the cache",
@@ -46,10 +59,17 @@ ORIGINS = {
 }
 
 
-@sectioned("fetch", FILES, DOWNLOADS, help=HELP, epilog=EPILOG, short_help="Download what deep.lock names.")
+@sectioned("fetch", FILES, SELECTED, DOWNLOADS, help=HELP, epilog=EPILOG, short_help="Download what deep.lock names.")
 def fetch_command(session: Session, /, **values: Any) -> None:
     """Download the files of a lock."""
-    options = pick(FetchOptions, values, network=pick(NetworkOptions, values), context=session.context)
+    selection = selection_options(values)
+    options = pick(
+        FetchOptions,
+        values,
+        selection=None if selection == SelectionOptions() else selection,
+        network=pick(NetworkOptions, values),
+        context=session.context,
+    )
     with session.reporting() as reporter:
         outcome = fetch.fetch(options, reporter)
     session.printer.info(_table(outcome, options.destination))

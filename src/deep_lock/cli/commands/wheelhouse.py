@@ -14,10 +14,12 @@ from deep_lock.cli.options import (
     HOOKS,
     INTERPRETERS,
     LOCK,
+    SELECTION,
     Section,
     option,
     pick,
     sectioned,
+    selection_options,
 )
 from deep_lock.cli.session import Session
 from deep_lock.config.options import HookOptions, NetworkOptions, WheelhouseOptions
@@ -32,6 +34,10 @@ in the lock is an error. A second run does not repeat finished builds.
 \b
   deep-lock wheelhouse -d wheels
   pip install --no-index --find-links wheels --require-hashes -r wheels/requirements.txt
+
+\b
+For an image, without dependency groups such as test tools, and with the extras that it needs:
+  deep-lock wheelhouse -d wheels --no-groups --extra NAME
 
 \b
 Without network, after deep-lock fetch -d files elsewhere:
@@ -50,9 +56,9 @@ FILES: Section = (
         LOCK,
         option(
             "--target",
-            metavar="LABEL",
+            metavar="LABEL|host",
             default="",
-            help="The target of the lock.",
+            help="The target of the lock; 'host' is that of this Python and machine.",
             default_text="the one that runs here",
         ),
         option(
@@ -65,6 +71,7 @@ FILES: Section = (
         ),
     ),
 )
+SELECTED: Section = ("Extras and groups", SELECTION)
 BUILDS: Section = (
     "Builds",
     (
@@ -85,6 +92,7 @@ BUILDS: Section = (
 @sectioned(
     "wheelhouse",
     FILES,
+    SELECTED,
     BUILDS,
     DOWNLOADS,
     help=HELP,
@@ -96,6 +104,7 @@ def wheelhouse_command(session: Session, /, **values: Any) -> None:
     options = pick(
         WheelhouseOptions,
         values,
+        selection=selection_options(values),
         hooks=pick(HookOptions, values),
         network=pick(NetworkOptions, values),
         context=session.context,

@@ -48,7 +48,9 @@ TREE: Section = (
         LOCK,
         flag("--build", "builds", text="Show builds too, with their environments below them."),
         option("--depth", type=click.IntRange(min=0), metavar="N", help="Show this many levels.", default_text="all"),
-        option("--target", "label", metavar="LABEL", default="", help="Show only what this target of the lock needs."),
+        option(
+            "--target", "label", metavar="LABEL|host", default="", help="Show only what this target of the lock needs."
+        ),
         option("--invert", metavar="NAME[==V]", repeatable=True, help="Show what requires this package, upwards."),
     ),
 )
