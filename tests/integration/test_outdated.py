@@ -314,8 +314,8 @@ def test_a_build_entry_that_nothing_admits_is_an_error_that_names_who(outdating:
     assert "the build of native 1.0 uses 3.0: it requires maker<4" in ended.stderr
     assert ended.text == before
     ended = own.lock("-P", "app-lib==1.0", "-P", "nowhere==1")
-    assert ended.code == 1
-    assert "this lock does not use nowhere" in ended.stderr
+    assert ended.code == 2
+    assert "-P nowhere: the lock does not use nowhere" in ended.stderr
 
 
 # -- a bot that moved only the version

@@ -2,6 +2,6 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["diff", "graph", "merge", "policy", "updates", "verify"]
+__all__ = ["diff", "graph", "merge", "near_names", "policy", "updates", "verify"]
 
-load_at_first_use(__name__, "policy", "updates")
+load_at_first_use(__name__, "near_names", "policy", "updates")

@@ -132,9 +132,10 @@ def _with_dynamic_metadata(
 
 def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> Lock:
     settings, inputs = request.settings, request.inputs
+    warnings.require_existing(catalog, settings.upgrade, request.previous)
     closure = _shared(plan, catalog, reporter)
     warnings.require_sources(closure, settings.selection)
-    warnings.require_upgraded(closure, settings.upgrade)
+    warnings.require_upgraded(closure, settings.upgrade, request.previous)
     if settings.require_evidence:
         warnings.require_evidence(closure)
     if inputs.foreign is not None:

@@ -70,13 +70,18 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def read_upgrade(options: UpgradeOptions) -> Upgrade:
-    """Parse what -P names. Raises RequirementInvalid, and UsageError for a project with two versions."""
+    """Parse what -P names. Raises RequirementInvalid; UsageError for a project with two versions, and --in-build alone."""
     packages: dict[NormalizedName, Requirement] = {}
     for text in options.packages:
         requirement = parse_requirement(text, Origin(source="-P"))
         known = packages.setdefault(requirement.name, requirement)
         if known.specifier != requirement.specifier:
             raise UsageError(f"-P names {requirement.name} twice, as {known} and as {requirement}")
+    if options.in_builds and not packages:
+        raise UsageError(
+            f"--in-build {options.in_builds[0]} needs -P: it limits an upgrade to this build environment",
+            hint=f"name what is upgraded: -P NAME --in-build {options.in_builds[0]}",
+        )
     return Upgrade(
         everything=options.everything,
         packages=packages,

@@ -9,16 +9,17 @@ from itertools import chain
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.analysis import near_names
 from deep_lock.closure.model import Built, Closure
-from deep_lock.errors import HookRefused, Unsatisfiable
+from deep_lock.errors import HookRefused, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned
-from deep_lock.lockfile.index import files_of
+from deep_lock.lockfile.index import files_of, members
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.settings import Upgrade
 from deep_lock.models.distribution import SourceDistribution, Wheel, is_wheel, source_of
 from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.foreign_lock import ForeignLock
-from deep_lock.models.lock import LockedArchive, LockedPackage
+from deep_lock.models.lock import Lock, LockedArchive, LockedPackage
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Pin, Problem, Resolved, Selection
 from deep_lock.network.urls import is_signed, origin_of
@@ -68,26 +69,83 @@ def require_evidence(closure: Closure) -> None:
         )
 
 
-def require_upgraded(closure: Closure, upgrade: Upgrade) -> None:
-    """Refuse a closure in which no environment uses what -P NAME==VERSION names. Raises Unsatisfiable."""
-    only = upgrade.in_builds
-    runtime = [] if only else [pin for _, resolved in closure.runtime for pin in resolved.pins]
-    builds = [built for built in closure.builds if not only or built.subject.name in only]
+def require_existing(catalog: Catalog, upgrade: Upgrade, previous: Lock | None) -> None:
+    """Refuse -P NAME==VERSION of a package of the lock that has no such version: before older packages are tried with it.
+
+    Raises Unsatisfiable.
+    """
+    locked = _locked_names(previous)
     for requirement in upgrade.versions:
-        uses = [(built, pin) for built in builds for pin in built.final.pins if pin.name == requirement.name]
-        pins = [pin for pin in runtime if pin.name == requirement.name] + [pin for _, pin in uses]
-        if any(requirement.specifier.contains(pin.version, prereleases=True) for pin in pins):
-            continue
-        where = f"the build of {', '.join(sorted(only))}" if only else "this lock"
-        lines = sorted({f"  the build of {built.subject} uses {_use(built, pin)}" for built, pin in uses})
-        lines = lines or [f"  {where} does not use {requirement.name}"]
-        raise Unsatisfiable(
-            "\n".join([f"-P {requirement}: no environment uses that version", *lines]), hint="name a version that fits"
-        )
+        versions = catalog.versions(requirement.name) if requirement.name in locked else ()
+        if versions and not any(requirement.specifier.contains(own, prereleases=True) for own in versions):
+            newest = ", ".join(str(version) for version in versions[:MAX_SHOWN])
+            more = f" and {len(versions) - MAX_SHOWN} older" if len(versions) > MAX_SHOWN else ""
+            raise Unsatisfiable(
+                f"-P {requirement}: no index has such a version of {requirement.name}; available: {newest}{more}",
+                hint="name a version that is available",
+            )
 
 
-def _use(built: Built, pin: Pin) -> str:
-    requirements = sorted({str(edge.requirement) for edge in built.final.edges if edge.child == pin.name})
+def require_upgraded(closure: Closure, upgrade: Upgrade, previous: Lock | None) -> None:
+    """Refuse -P NAME where neither the previous nor the new lock uses it, and NAME==VERSION that no environment uses.
+
+    Raises UsageError and Unsatisfiable.
+    """
+    only = upgrade.in_builds
+    built = {own.subject.name for own in closure.builds} | {own.name for own in (previous.builds if previous else ())}
+    for name in sorted(only):
+        if name not in built:
+            raise UsageError(
+                f"--in-build {name}: the lock has no build of {name}", hint=near_names.near_name(name, built)
+            )
+    known = _used_names(closure, only) | (_locked_members(previous, only) if only else _locked_names(previous))
+    for name in upgrade.packages:
+        if name not in known:
+            where = f"the build of {', '.join(sorted(only))}" if only else "the lock"
+            raise UsageError(f"-P {name}: {where} does not use {name}", hint=near_names.near_name(name, known))
+    for requirement in upgrade.versions:
+        _require_version(closure, only, requirement)
+
+
+def _used_names(closure: Closure, only: frozenset[NormalizedName]) -> set[str]:
+    runtime = () if only else (pin for _, resolved in closure.runtime for pin in resolved.pins)
+    builds = (built for built in closure.builds if not only or built.subject.name in only)
+    return {
+        *(pin.name for pin in runtime),
+        *(pin.name for built in builds for pin in (*built.declared.pins, *built.final.pins)),
+    }
+
+
+def _locked_names(previous: Lock | None) -> set[str]:
+    return {entry.name for entry in previous.packages} if previous is not None else set()
+
+
+def _locked_members(previous: Lock | None, only: frozenset[NormalizedName]) -> set[str]:
+    builds = previous.builds if previous is not None else ()
+    return {member.name for build in builds if build.name in only for member in members(build)}
+
+
+def _require_version(closure: Closure, only: frozenset[NormalizedName], requirement: Requirement) -> None:
+    """Raise Unsatisfiable where no environment uses the version of -P NAME==VERSION."""
+    name = requirement.name
+    runtime = [] if only else [("the run time", resolved) for _, resolved in closure.runtime]
+    builds = [
+        (f"the build of {built.subject}", built.final)
+        for built in closure.builds
+        if not only or built.subject.name in only
+    ]
+    uses = [(where, own, pin) for where, own in (*runtime, *builds) for pin in own.pins if pin.name == name]
+    if any(requirement.specifier.contains(pin.version, prereleases=True) for *_, pin in uses):
+        return
+    lines = sorted({f"  {where} uses {_use(resolved, pin)}" for where, resolved, pin in uses})
+    lines = lines or [f"  with it, only versions fit that do not require {name}"]
+    raise Unsatisfiable(
+        "\n".join([f"-P {requirement}: no environment uses that version", *lines]), hint="name a version that fits"
+    )
+
+
+def _use(resolved: Resolved, pin: Pin) -> str:
+    requirements = sorted({str(edge.requirement) for edge in resolved.edges if edge.child == pin.name})
     return f"{pin.version}: it requires {' and '.join(requirements)}" if requirements else str(pin.version)
 
 

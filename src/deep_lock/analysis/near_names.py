@@ -1,0 +1,25 @@
+"""The project that a wrong name may mean."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from deep_lock.analysis.popular_projects import KNOWN_NAMES
+
+CLOSENESS = 0.75
+"""Of difflib: "djnago" and "django" have 0.83, "nowhere" and "other" 0.67."""
+MAX_LENGTH = 100
+"""Of longer names no near one is searched: the time grows with the square of the length."""
+
+
+def near_name(name: str, known: Collection[str]) -> str:
+    """Return a question with the nearest of the known names, as a hint; "" where none is near."""
+    near = get_close_matches(name, sorted(known), n=1, cutoff=CLOSENESS) if len(name) <= MAX_LENGTH else ()
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def near_project(name: str, locked: Collection[str]) -> str:
+    """Return a question with the project that a name which no index has may mean: of those, or a popular one.
+
+    ``locked`` are the names of the project and of its previous lock: they come before popular ones.
+    """
+    return "" if name in locked else near_name(name, locked) or near_name(name, KNOWN_NAMES)
