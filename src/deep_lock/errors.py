@@ -53,7 +53,11 @@ class ActionNeeded(DeepLockError):
 
 
 class Unsatisfiable(ActionNeeded):
-    """No set of versions satisfies the requirements."""
+    """No set of versions satisfies the requirements. ``nowhere`` are projects among them that no index has."""
+
+    def __init__(self, message: str, *, hint: str = "", nowhere: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.nowhere = nowhere
 
 
 class BuildCycle(ActionNeeded):

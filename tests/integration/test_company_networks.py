@@ -55,6 +55,26 @@ def test_a_wrong_login_at_the_proxy(tmp_path: Path, make_proxy: Callable[[], Pro
         assert proxy.refused > 0
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("proxy_scheme", ["http", "socks5"])
+@pytest.mark.parametrize("variable", ["ALL_PROXY", "{}_proxy"])
+def test_a_dead_proxy_is_named_and_not_the_index(tmp_path: Path, scheme: str, proxy_scheme: str, variable: str) -> None:
+    own, name = desk(tmp_path), variable.format(scheme)
+    proxy = f"{proxy_scheme}://user:pr0xy@127.0.0.1:9"
+    ended = own.make_lock(f"{scheme}://index.example/simple/", environ={name: proxy})
+    assert ended.code == 3
+    assert f"no connection to the proxy {proxy_scheme}://127.0.0.1:9 ({name}): " in ended.stderr
+    assert "pr0xy" not in ended.stderr
+
+
+def test_a_dead_index_behind_no_proxy_is_not_told_as_a_proxy(tmp_path: Path) -> None:
+    environ = {"ALL_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
+    ended = desk(tmp_path).make_lock("http://127.0.0.1:9/simple/", environ=environ)
+    assert ended.code == 3
+    assert "no connection" in ended.stderr
+    assert "proxy" not in ended.stderr
+
+
 def test_no_proxy(tmp_path: Path) -> None:
     own = desk(tmp_path)
     with FaultServer() as server, http_proxy() as proxy:

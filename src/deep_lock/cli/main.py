@@ -25,7 +25,7 @@ from deep_lock.cli.commands import (
 )
 from deep_lock.cli.output import Printer
 from deep_lock.cli.session import open_session
-from deep_lock.errors import DeepLockError
+from deep_lock.errors import DeepLockError, UsageError
 
 _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
     {
@@ -54,8 +54,36 @@ _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
 )
 
 
+_OF_OTHER_TOOLS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("update", "upgrade", "relock"),
+            "deep-lock lock --upgrade upgrades all packages, deep-lock lock -P NAME one; deep-lock outdated lists them",
+        ),
+        **dict.fromkeys(("compile", "resolve", "generate"), "deep-lock lock writes deep.lock"),
+        "check": "deep-lock lock --check checks that deep.lock fits the project, deep-lock policy checks its content",
+        **dict.fromkeys(
+            ("install", "sync"),
+            "deep-lock installs nothing: deep-lock wheelhouse makes the wheels for pip, deep-lock export writes what pip and uv"
+            " install from",
+        ),
+        "download": "deep-lock fetch downloads the files of deep.lock",
+        "import": "deep-lock deepen FILE keeps the pins of another tool's lock",
+    }
+)
+"""Commands of other tools, each with what does the same here."""
+
+
 class Commands(click.Group):
     """The group of all commands."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command. Raises UsageError for one that another tool has: a name that is alike would mislead."""
+        if (name := args[0]) in _OF_OTHER_TOOLS:
+            raise UsageError(f"there is no command {name}", hint=_OF_OTHER_TOOLS[name])
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """Return every name, for the help and for completion."""

@@ -98,7 +98,7 @@ def pick(kind: type[Options], values: dict[str, Any], **more: Any) -> Options:
 
 LOCK = option(
     "--lock",
-    type=FILE,
+    type=click.Path(dir_okay=False, path_type=Path),  # that it exists is checked later, with a better message
     default=Path("deep.lock"),
     show_default="deep.lock in the current folder",
     help="The lock to read.",

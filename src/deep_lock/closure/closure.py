@@ -397,7 +397,7 @@ class _TargetWalk(Struct, kw_only=True):
 def _failure(impossible: Impossible, chain: str) -> Unsatisfiable | ReleaseRefused:
     message = impossible.explanation + (f"\n  needed by: {chain}" if chain else "")
     if not impossible.is_unsafe:
-        return Unsatisfiable(message)
+        return Unsatisfiable(message, nowhere=impossible.nowhere)
     hint = "require a version that can be used, or a wheel if only the sdist is refused (no-binary, build-scope)"
     return ReleaseRefused(message, hint=hint)
 

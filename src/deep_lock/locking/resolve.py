@@ -1,17 +1,19 @@
 """Makes a new lock: index, build backends, closure and assembly put together."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from functools import cache
 
 from msgspec.structs import replace
 
+from deep_lock.analysis import near_names
 from deep_lock.builds.backend_answers import HookRunner
 from deep_lock.builds.context import BuildContext
 from deep_lock.builds.host import Machine
 from deep_lock.closure.closure import close
 from deep_lock.closure.model import Closure, Plan
 from deep_lock.closure.version_sharing import releases, shared_preferences
-from deep_lock.errors import HookRefused
+from deep_lock.errors import HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
 from deep_lock.locking import imported_lock, project_build, user_hashes, warnings
@@ -133,7 +135,12 @@ def _with_dynamic_metadata(
 def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> Lock:
     settings, inputs = request.settings, request.inputs
     warnings.require_existing(catalog, settings.upgrade, request.previous)
-    closure = _shared(plan, catalog, reporter)
+    try:
+        closure = _shared(plan, catalog, reporter)
+    except Unsatisfiable as error:
+        if not error.nowhere:
+            raise
+        raise Unsatisfiable(error.message, hint=_near_hint(error.nowhere, request), nowhere=error.nowhere) from None
     warnings.require_sources(closure, settings.selection)
     warnings.require_upgraded(closure, settings.upgrade, request.previous)
     if settings.require_evidence:
@@ -162,6 +169,15 @@ def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Re
     entries = packages(assembly)
     warnings.warn_of_signed_urls(entries, catalog, reporter)
     return replace(request.head, packages=entries, builds=builds(assembly))
+
+
+def _near_hint(nowhere: Sequence[str], request: LockRequest) -> str:
+    """Return which projects the names that no index has may mean: those of the lock and of the project first."""
+    locked = {entry.name for entry in request.previous.packages} if request.previous is not None else set()
+    named = {requirement.name for _, own in request.inputs.scopes for requirement in own}
+    known = locked | (named - set(nowhere))
+    near = ((name, near_names.near_project(name, known)) for name in nowhere)
+    return "; ".join(f"{name}: {text}" for name, text in near if text)
 
 
 def _shared(plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> Closure:

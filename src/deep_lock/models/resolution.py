@@ -141,6 +141,8 @@ class Impossible(Struct, frozen=True, kw_only=True):
     explanation: str
     is_unsafe: bool = False
     """Whether a release that could be an answer is refused because of its contents."""
+    nowhere: tuple[str, ...] = ()
+    """Projects of the conflict that no index has."""
 
 
 Outcome = Resolved | Blocked | Impossible

@@ -260,11 +260,29 @@ class HttpClient:
     def _is_direct(self, url: httpx.URL) -> bool:
         return proxy_for(self._settings.proxies, url) is None
 
+    def _proxy_failure(self, fault: Exception, url: httpx.URL) -> TryFailedError | None:
+        """Return the failure of a request that did not get as far as its proxy; None where there is another reason.
+
+        A fault of TLS is that of the server behind the proxy.
+        """
+        proxies = self._settings.proxies
+        proxy = proxy_for(proxies, url)
+        if proxy is None or isinstance(_origin(fault), ssl.SSLError):
+            return None
+        variable = proxies.variables.get(url.scheme, "")
+        named = f"{shown_url(str(proxy.url))}{f' ({variable})' if variable else ''}"
+        return TryFailedError(f"no connection to the proxy {named}: {shown_text(str(_origin(fault)))}")
+
     @contextmanager
     def _send(self, request: httpx.Request, auth: httpx.Auth | None) -> Iterator[httpx.Response]:
         """Send one request. Afterwards its connection is free again, or closed if unread bytes are left on it."""
         try:
             response = self._worker.client.send(request, auth=auth, stream=True)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as fault:
+            failed = self._proxy_failure(fault, request.url)
+            if failed is None or self._worker.exchange.is_overdue:
+                raise
+            raise failed from None
         except (httpx.RemoteProtocolError, UnicodeError) as error:
             # raised by httpx itself, not by our transport: a Location that it cannot parse
             raise UrlForbidden(
@@ -283,9 +301,14 @@ class _IdleConnectionEndedError(Exception):
     """The server had closed an idle connection before it was used again: that is no fault and costs no try."""
 
 
+def _origin(fault: Exception) -> Exception:
+    """Return the fault that the HTTP library wrapped."""
+    return fault.args[0] if fault.args and isinstance(fault.args[0], Exception) else fault
+
+
 def _translate(fault: Exception, where: str, *, is_idle_end: bool) -> Exception:
     """Return the error for a fault of the HTTP library: a failed try, or one that ends all tries."""
-    origin = fault.args[0] if fault.args and isinstance(fault.args[0], Exception) else fault
+    origin = _origin(fault)
     if isinstance(origin, ssl.SSLCertVerificationError):
         reason = shown_text(origin.verify_message or str(origin))
         hint = "check the clock of this machine" if "not yet valid" in reason or "expired" in reason else ""

@@ -16,6 +16,8 @@ class Proxies(Struct, frozen=True, kw_only=True):
     """The proxy for each scheme, and the hosts that are connected to directly."""
 
     by_scheme: Mapping[str, httpx.Proxy] = {}
+    variables: Mapping[str, str] = {}
+    """By scheme the name of the variable that the proxy comes from."""
     no_proxy: tuple[str, ...] = ()
 
 
@@ -26,6 +28,7 @@ def proxies_from(environ: Mapping[str, str]) -> Proxies:
     proxy that cannot be used.
     """
     found: dict[str, httpx.Proxy] = {}
+    variables: dict[str, str] = {}
     for scheme in ("http", "https"):
         names = [f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"]
         if "REQUEST_METHOD" in environ:
@@ -33,9 +36,10 @@ def proxies_from(environ: Mapping[str, str]) -> Proxies:
         name = next((name for name in names if environ.get(name, "").strip()), None)
         if name is not None:
             found[scheme] = _read_proxy(environ[name].strip(), name)
+            variables[scheme] = name
     hosts = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     entries = (entry.strip().lower() for entry in hosts.split(","))
-    return Proxies(by_scheme=found, no_proxy=tuple(entry for entry in entries if entry))
+    return Proxies(by_scheme=found, variables=variables, no_proxy=tuple(entry for entry in entries if entry))
 
 
 def _read_proxy(text: str, name: str) -> httpx.Proxy:

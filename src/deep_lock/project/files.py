@@ -28,7 +28,7 @@ def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) 
 
 def missing_lock(path: Path) -> UsageError:
     """Return the error of a command that needs a deep.lock and finds none."""
-    return UsageError(f"{path}: there is no lock", hint="make one: deep-lock lock")
+    return UsageError(f"{path}: there is no lock", hint="make one: deep-lock lock; or name another file: --lock FILE")
 
 
 def shown_path(path: Path, folder: Path) -> str:

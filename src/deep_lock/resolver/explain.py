@@ -51,6 +51,11 @@ def explain(information: Collection[Information], provider: Provider) -> Impossi
     return Impossible(
         explanation="\n".join([head, *(f"  {line}" for line in lines)]),
         is_unsafe=_is_unsafe(information, frozenset(conflicting), provider),
+        nowhere=tuple(
+            name
+            for name, causes in sorted(conflicting.items())
+            if all(requirement.url is None for requirement in causes.values()) and _is_nowhere(name, provider)
+        ),
     )
 
 
@@ -101,11 +106,15 @@ def _direct_reasons(
         yield f"{urls[0].url} is version {candidate.version}, which does not satisfy all of them"
 
 
+def _is_nowhere(name: NormalizedName, provider: Provider) -> bool:
+    return not provider.catalog.versions(name) and not provider.catalog.knows(name)
+
+
 def _release_reasons(name: NormalizedName, requirements: Sequence[Requirement], provider: Provider) -> list[str]:
     """Return why no release of a project is taken."""
     versions = provider.catalog.versions(name)
     if not versions:
-        if provider.catalog.knows(name):
+        if not _is_nowhere(name, provider):
             return [f"{name} has no release with files that can be used"]
         return [f"no configured index has {name}; if it was published a moment ago, use --refresh"]
     fits = provider.releases.fits

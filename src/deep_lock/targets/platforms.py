@@ -126,10 +126,69 @@ def _spellings() -> dict[str, str]:
     return spellings
 
 
-def _unknown(name: str) -> UsageError:
+_MACHINE_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        **{machine: machine for machine in _OLDEST_GLIBC},
+        **dict.fromkeys(("amd64", "x64", "intel"), "x86_64"),
+        **dict.fromkeys(("arm64", "armv8"), "aarch64"),
+        **dict.fromkeys(("i386", "x86", "win32", "linux32"), "i686"),
+        "armhf": "armv7l",
+    }
+)
+"""Words for machines that users type, each with its name on Linux. A longer word comes before one that it begins with."""
+_SYSTEM_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    # the end of the platform's name, and the machine that most people have
+    {
+        **dict.fromkeys(("musl", "alpine"), ("musllinux_1_2", "x86_64")),
+        **dict.fromkeys(("linux", "gnu", "ubuntu", "debian", "fedora", "rhel"), ("manylinux_2_28", "x86_64")),
+        **dict.fromkeys(("darwin", "mac", "osx"), ("macos_14", "aarch64")),
+        "win": ("windows", "x86_64"),
+    }
+)
+_MACHINE_ELSEWHERE: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {"windows": {"aarch64": "arm64", "i686": "x86"}, "macos_14": {"aarch64": "arm64"}}
+)
+
+
+def _meant(name: str) -> str:
+    """Return the platform that words such as "linux", "amd64-windows" or a wheel tag mean; "" where that is not clear."""
+    if tagged := _name_of_tag(name):
+        return tagged if _is_platform(tagged) else ""
+    word = next((word for word in _SYSTEM_WORDS if word in name), "")
+    if not word:
+        return ""
+    system, usual = _SYSTEM_WORDS[word]
+    words = sorted(_MACHINE_WORDS, key=len, reverse=True)
+    machine = next((_MACHINE_WORDS[word] for word in words if word in name), usual)
+    meant = f"{_MACHINE_ELSEWHERE.get(system, {}).get(machine, machine)}-{system}"
+    return meant if _is_platform(meant) else ""
+
+
+def _is_platform(name: str) -> bool:
+    match = _NAME.fullmatch(name)
+    system: System | None = None if match is None else _SYSTEMS[match["system"] or match["windows"]]
+    return match is not None and system is not None and _level(system, match["machine"], match[3], match[4]) is not None
+
+
+def _nearest(name: str) -> str:
+    """Return the nearest platform, one for 32 bits only where the name is that of such a machine."""
     spellings = _spellings()
-    close = get_close_matches(name[:80].lower(), spellings, n=1)
-    suggestion = f"Did you mean {spellings[close[0]]!r}? " if close else ""
+    if _MACHINE_WORDS.get(name.partition("-")[0]) not in {"i686", "armv7l"}:
+        spellings = {own: meant for own, meant in spellings.items() if meant.partition("-")[0] not in _NARROW}
+    close = get_close_matches(name, spellings, n=1)
+    return spellings[close[0]] if close else ""
+
+
+_NARROW = frozenset({"i686", "x86", "armv7l"})
+"""Machines of 32 bits."""
+
+
+def _unknown(name: str) -> UsageError:
+    spelled = name[:80].lower()
+    machine, _, system = spelled.partition("-")
+    named = machine in {*_OLDEST_GLIBC, *_MAC_MACHINES, *_WINDOWS} and system.startswith((*_SYSTEMS, "window", "linux"))
+    close = _nearest(spelled) if named else _meant(spelled) or _nearest(spelled)
+    suggestion = f"Did you mean {close!r}? " if close else ""
     linux = "{" + ",".join(_OLDEST_GLIBC) + "}"
     return UsageError(
         f"{name[:80]!r} is not a known platform",
