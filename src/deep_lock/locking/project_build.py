@@ -64,7 +64,10 @@ def from_lock(project: Project, old: Lock) -> Project:
     name = next((NormalizedName(build.name) for build in old.builds if build.needed == "project"), None)
     if project.name is None:
         project = replace(project, name=name)
-    extras = tuple((NormalizedName(name), _parsed(texts, origin)) for name, texts in old.inputs.extras)
+    extras = tuple(
+        (NormalizedName(name), _parsed(texts, replace(origin, place=f"inputs.extras.{name}")))
+        for name, texts in old.inputs.extras
+    )
     return _completed(project, _parsed(old.inputs.requirements, origin), extras)
 
 
@@ -97,7 +100,8 @@ def _with(project: Project, metadata: Metadata, reporter: Reporter) -> Project:
         if extra is None:
             base.append(requirement)
         else:
-            extras.setdefault(extra, []).append(replace(requirement, marker=rest))
+            own = replace(origin, place=f"{BACKEND}, extra {extra}")
+            extras.setdefault(extra, []).append(replace(requirement, marker=rest, origin=own))
     completed = _completed(project, tuple(base), tuple((name, tuple(own)) for name, own in sorted(extras.items())))
     for note in completed.notes[len(project.notes) :]:
         reporter(note)

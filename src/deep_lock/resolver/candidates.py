@@ -38,7 +38,7 @@ from deep_lock.models.resolution import (
 )
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.dependencies import BASE, IneligibleError, applicable
-from deep_lock.sanitize import show
+from deep_lock.sanitize import listed, show
 from deep_lock.targets.target import Target, python_fits, rank
 
 # -- files of one release
@@ -208,10 +208,37 @@ def fitting_wheels(
 def refusals(
     files: Sequence[Distribution], target: Target, selection: Selection, *, yanked_ok: bool = False
 ) -> list[str]:
-    """Return each file that the target does not take, with the reason: "NAME: why"."""
-    found = ((file.filename, _refusal(file, target, selection, yanked_ok=yanked_ok)) for file in files)
+    """Return the files of one release that the target does not take, with the reason: "NAME: why".
+
+    Many files with one reason are one line with their number.
+    """
+    found: dict[str, list[Distribution]] = {}
+    for file in files:
+        if reason := _refusal(file, target, selection, yanked_ok=yanked_ok):
+            is_tags = isinstance(file, Wheel) and reason == _wrong_tags(file.tags, target)
+            found.setdefault("" if is_tags else reason, []).append(file)
     # the index wrote the yank reason and Requires-Python: they are shown safely, on one line
-    return [f"{filename}: {show(reason)}" for filename, reason in found if reason]
+    return [show(line, MAX_LINE) for reason, own in found.items() for line in _refusal_lines(reason, own, target)]
+
+
+def _refusal_lines(reason: str, files: Sequence[Distribution], target: Target) -> Iterator[str]:
+    """Yield the lines of the files with one reason; without a reason, of wheels whose tags do not fit."""
+    if len(files) <= MAX_SINGLE_FILES:
+        for file in files:
+            own = reason or (_wrong_tags(file.tags, target) if isinstance(file, Wheel) else "")
+            yield f"{file.filename}: {own}"
+    elif reason:
+        yield f"{files[0].filename} and {len(files) - 1} more files: {reason}"
+    else:
+        tags = [file.tags for file in files if isinstance(file, Wheel)]
+        shown = listed(tags, MAX_SINGLE_FILES)
+        yield f"{files[0].filename} and {len(files) - 1} more wheels: none fits {target.label}; their tags: {shown}"
+
+
+MAX_SINGLE_FILES = 3
+"""More files with one reason for a refusal are one line."""
+MAX_LINE = 600
+"""Characters."""
 
 
 # -- releases of one problem
