@@ -20,7 +20,7 @@ import yaml
 
 from deep_lock.builds.sandbox.sandbox import probe
 from tests.support.scenario_server import Releases, ScenarioServer
-from tests.support.scenarios import MINOR, git
+from tests.support.scenarios import MINOR, WINDOWS, git
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 ZIPPER = (Path(__file__).parents[2] / "fixtures" / "building" / "zipper.py").read_text(encoding="utf-8")
@@ -109,8 +109,16 @@ def _script(folder: Path, name: str, text: str) -> None:
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> Iterator[Mapping[str, str]]:
-    """Provide the variables of an environment with deep-lock, a project, and an index with its requirements."""
+def index() -> Iterator[ScenarioServer]:
+    """Provide an index with the project's requirements."""
+    with ScenarioServer() as server:
+        server.hold(RELEASES)
+        yield server
+
+
+@pytest.fixture
+def environ(tmp_path: Path, index: ScenarioServer) -> Mapping[str, str]:
+    """Return the variables of an environment with deep-lock, a project, and the index."""
     home, project = tmp_path / "home", tmp_path / "project"
     home.mkdir()
     project.mkdir()
@@ -123,31 +131,30 @@ def environ(tmp_path: Path) -> Iterator[Mapping[str, str]]:
     _script(programs, "pip", 'exec python -m pip "$@"')
     _script(programs, "deep-lock", 'exec python -m deep_lock "$@"')
     _script(programs, "hermeto", f'exec python {tmp_path / "hermeto.py"} "$@"')
-    with ScenarioServer() as server:
-        server.hold(RELEASES)
-        (project / "pyproject.toml").write_text(PROJECT.replace("{url}", server.url), encoding="utf-8")
-        (project / "PKG-INFO").write_text("Metadata-Version: 2.2\nName: letters\nVersion: 1.0\n", encoding="utf-8")
-        (project / "letters.py").write_text("import app_lib\n", encoding="utf-8")
-        yield {
-            "PATH": os.pathsep.join((str(programs), str(Path(sys.executable).parent), "/usr/bin", "/bin")),
-            "HOME": str(home),
-            "VIRTUAL_ENV": str(tmp_path / "venv"),
-            "PIP_INDEX_URL": server.url,
-            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_CONFIG_FILE": os.devnull,
-            "PIP_NO_CACHE_DIR": "1",
-            "UV_DEFAULT_INDEX": server.url,
-            "UV_NO_CONFIG": "1",
-            "UV_CACHE_DIR": str(tmp_path / "uv"),
-            "UV_PYTHON": str(programs / "python"),
-            "UV_PYTHON_DOWNLOADS": "never",
-            "DEEP_LOCK_DEFAULT_INDEX": server.url,
-            "DEEP_LOCK_CACHE_DIR": str(tmp_path / "cache"),
-            "DEEP_LOCK_PYTHON_VERSION": "host",
-            "DEEP_LOCK_PLATFORM": "host",
-            "DEEP_LOCK_HOOKS": HOOKS,
-            "SOURCE_DATE_EPOCH": "1700000000",  # the test backend requires it
-        }
+    (project / "pyproject.toml").write_text(PROJECT.replace("{url}", index.url), encoding="utf-8")
+    (project / "PKG-INFO").write_text("Metadata-Version: 2.2\nName: letters\nVersion: 1.0\n", encoding="utf-8")
+    (project / "letters.py").write_text("import app_lib\n", encoding="utf-8")
+    return {
+        "PATH": os.pathsep.join((str(programs), str(Path(sys.executable).parent), "/usr/bin", "/bin")),
+        "HOME": str(home),
+        "VIRTUAL_ENV": str(tmp_path / "venv"),
+        "PIP_INDEX_URL": index.url,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_CACHE_DIR": "1",
+        "UV_DEFAULT_INDEX": index.url,
+        "UV_NO_CONFIG": "1",
+        "UV_CACHE_DIR": str(tmp_path / "uv"),
+        "UV_PYTHON": str(programs / "python"),
+        "UV_PYTHON_DOWNLOADS": "never",
+        "DEEP_LOCK_DEFAULT_INDEX": index.url,
+        "DEEP_LOCK_CACHE_DIR": str(tmp_path / "cache"),
+        "DEEP_LOCK_PYTHON_VERSION": "host",
+        "DEEP_LOCK_PLATFORM": "host",
+        "DEEP_LOCK_HOOKS": HOOKS,
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+        "SOURCE_DATE_EPOCH": "1700000000",  # the test backend requires it
+    }
 
 
 def _with_tool(name: str, environ: Mapping[str, str], folder: Path) -> Mapping[str, str]:
@@ -188,8 +195,11 @@ def _run(page: Path, environ: Mapping[str, str], folder: Path) -> None:
 
 def _prepare(page: str, environ: Mapping[str, str], folder: Path) -> None:
     """Make what a page says is there already: a lock that was committed."""
-    if page in {"docker", "github-actions", "gitlab"}:
+    git(folder, "init", "--quiet")
+    if page in {"docker", "github-actions", "gitlab", "pip"}:
         subprocess.run(["deep-lock", "-q", "lock"], cwd=folder, env=dict(environ), check=True)
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "--message=one")
 
 
 @pytest.mark.parametrize("page", ["pip", "uv", "hermeto", "docker", "github-actions", "gitlab"])
@@ -197,6 +207,105 @@ def test_every_command_of_a_guide_works(page: str, environ: Mapping[str, str], t
     project = tmp_path / "project"
     _prepare(page, environ, project)
     _run(GUIDES / f"{page}.md", environ, project)
+
+
+# -- as a team runs them: lock, upgrade, check, review, install, each on a new machine
+
+TEAM_PROJECT = """
+[dependency-groups]
+dev = ["checker"]
+"""
+TEAM_RELEASES: Releases = {
+    **RELEASES,
+    "app-lib 1.0": {**RELEASES["app-lib 1.0"], "requires": ["shared>=1", "winonly; sys_platform == 'win32'"]},
+    "winonly 1.0": {},
+    "checker 1.0": {"requires": ["checker-core"]},
+    "checker-core 1.0": {},
+}
+UPGRADED: Releases = {**TEAM_RELEASES, "shared 2.1": {"modules": {"shared.py": ""}}}
+DEFAULT_STEPS = {"lock": ["deep-lock lock"], "upgrade": ["deep-lock lock -U"], "review": ["deep-lock diff HEAD"]}
+
+
+def _step(command: str) -> str:
+    if "--check" in command:
+        return "check"
+    if command.startswith("deep-lock diff"):
+        return "review"
+    if re.search(r" (-U|--upgrade)\b", command):
+        return "upgrade"
+    if command.startswith(("deep-lock lock", "deep-lock add", "deep-lock remove")) and "-o " not in command:
+        return "lock" if "--platform" not in command else "local"
+    return "install"
+
+
+def _team_steps(page: str) -> dict[str, list[str]]:
+    """Return the commands of a page by step; a step that the page leaves out has the command of the other guides."""
+    steps: dict[str, list[str]] = {
+        name: [] for name in ("lock", "upgrade", "check", "review", "install", "local")
+    } | DEFAULT_STEPS
+    found: dict[str, list[str]] = {}
+    for block in _commands((GUIDES / f"{page}.md").read_text(encoding="utf-8")):
+        for command in block.strip().splitlines():
+            found.setdefault(_step(command), []).append(command)
+    return steps | found
+
+
+@pytest.mark.parametrize("page", ["pip", "docker", "github-actions", "gitlab"])
+def test_the_jobs_of_a_guide_work_in_the_order_of_a_team(
+    page: str, environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path
+) -> None:
+    project, steps = tmp_path / "project", _team_steps(page)
+    index.hold(TEAM_RELEASES)
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    settings = re.findall(
+        r"```toml\n\[tool.deep-lock\]\n(.*?)```", (GUIDES / f"{page}.md").read_text("utf-8"), re.DOTALL
+    )
+    text = text.replace("[tool.deep-lock]\n", "".join(["[tool.deep-lock]\n", *settings])) + TEAM_PROJECT
+    (project / "pyproject.toml").write_text(text, encoding="utf-8")
+    git(project, "init", "--quiet")
+    own = {**environ, "DEEP_LOCK_PLATFORM": f"host {WINDOWS}", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    told = {}
+    for step in ("lock", "upgrade", "check", "review", "install"):
+        if step == "upgrade":
+            index.hold(UPGRADED)
+        machine = {**own, "DEEP_LOCK_CACHE_DIR": str(tmp_path / f"cache-{step}")}
+        told[step] = "".join(_told(page, command, machine, project) for command in steps[step])
+        if step == "lock":
+            git(project, "add", "pyproject.toml", "deep.lock")
+            git(project, "commit", "--quiet", "--message=one")
+    summary = tmp_path / "summary.md"
+    review = told["review"] + (summary.read_text(encoding="utf-8") if summary.is_file() else "")
+    assert "shared" in review
+    assert "2.1" in review
+    assert {"app_lib-1.0", "shared-2.1"} <= (found := _installed(tmp_path / "venv"))
+    if page != "gitlab":
+        assert not [name for name in found if name.startswith("checker")], "the dev tools are installed"
+    if page in {"docker", "gitlab"}:
+        there = {path.name.partition("-")[0] for name in ("fetched", "wheels") for path in (project / name).iterdir()}
+        assert "app_lib" in there
+        assert "winonly" not in there, "files of another target are downloaded"
+        if page == "docker":
+            assert not there & {"checker", "checker_core"}, "the dev tools are in the image"
+
+
+def _told(page: str, command: str, environ: Mapping[str, str], folder: Path) -> str:
+    text = re.sub(r"(?<=[ =])/(fetched|wheels)\b", r"\1", command)  # in an image, the folders are at the root
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        cwd=folder,
+        env=dict(environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, f"{page}: {command}\n{ran.stdout}\n{ran.stderr}"
+    return ran.stdout
+
+
+def _installed(venv: Path) -> set[str]:
+    """Return "name-version" of what pip installed into an environment."""
+    found = venv.glob("lib/python*/site-packages/*.dist-info")
+    return {path.name.removesuffix(".dist-info") for path in found}
 
 
 @pytest.mark.parametrize("page", OTHERS)
@@ -248,9 +357,6 @@ def test_every_command_for_ci_works(
 ) -> None:
     project, summary = tmp_path / "project", tmp_path / "summary.md"
     _prepare("github-actions", environ, project)
-    git(project, "init", "--quiet")
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message=one")
     own = {**environ, "GITHUB_STEP_SUMMARY": str(summary), "CI_MERGE_REQUEST_DIFF_BASE_SHA": "HEAD"}
     for command in commands():
         ran = subprocess.run(
