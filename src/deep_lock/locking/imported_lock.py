@@ -12,7 +12,6 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from deep_lock.errors import HashMismatch, LockInvalid, Unsatisfiable, UsageError
-from deep_lock.events import Reporter, Warned
 from deep_lock.models.distribution import Distribution
 from deep_lock.models.foreign_lock import ForeignLock, ForeignPin, installed_pins, is_followed, selected_names
 from deep_lock.models.lock import Lock, LockedFile
@@ -49,17 +48,16 @@ def target_hints(lock: ForeignLock) -> TargetHints:
     return TargetHints(pythons=lock.pythons or here, platforms=lock.platforms or here)
 
 
-def admitted_targets(lock: ForeignLock, targets: tuple[Target, ...], *, declared: bool) -> tuple[Target, ...]:
-    """Return the targets that the lock's own environments admit. Raises UsageError where a declared one is not."""
-    inside = tuple(target for target in targets if _admits(lock, target))
-    for target in targets:
-        if declared and target not in inside:
-            raise UsageError(
-                f"{lock.source} is not for {target.label}: it names the environments {'; '.join(lock.environments)}"
-            )
-    if not inside:
-        raise UsageError(f"{lock.source} is for none of the default targets", hint=_DECLARE_HINT)
-    return inside
+def targets_outside(lock: ForeignLock, targets: tuple[Target, ...]) -> dict[Target, UsageError]:
+    """Return the targets that the lock's own environments exclude, with the error of each."""
+    return {
+        target: UsageError(
+            f"{lock.source} is not for {target.label}: it names the environments {'; '.join(lock.environments)}",
+            hint=_DECLARE_HINT,
+        )
+        for target in targets
+        if not _admits(lock, target)
+    }
 
 
 def _admits(lock: ForeignLock, target: Target) -> bool:
@@ -71,23 +69,10 @@ def _admits(lock: ForeignLock, target: Target) -> bool:
         raise LockInvalid(f"{lock.source}: an environment in it cannot be evaluated: {error}") from None
 
 
-def supported_targets(
-    lock: ForeignLock, problems: tuple[Problem, ...], catalog: Catalog, reporter: Reporter, *, declared: bool
-) -> tuple[Target, ...]:
-    """Return the targets that support every pin of the lock, and warn of the others.
-
-    Raises Unsatisfiable where a declared target or every target is unsupported; IndexFault and HashMismatch.
-    """
+def unsupported_targets(problems: tuple[Problem, ...], catalog: Catalog) -> dict[Target, Unsatisfiable]:
+    """Return the targets that cannot take every pin of an imported lock, and why. Raises IndexFault and HashMismatch."""
     reasons = {problem.target: unsupported_reason(problem, problem.fixed_pins or (), catalog) for problem in problems}
-    supported = tuple(target for target, reason in reasons.items() if not reason)
-    for target, reason in reasons.items():
-        if not reason:
-            continue
-        if declared or not supported:
-            raise Unsatisfiable(reason, hint=_DECLARE_HINT)
-        message = f"{target.label} is left out: {reason}"
-        reporter(Warned(code="foreign-target", subject=lock.source, message=message))
-    return supported
+    return {target: Unsatisfiable(reason, hint=_DECLARE_HINT) for target, reason in reasons.items() if reason}
 
 
 def scope_requirements(

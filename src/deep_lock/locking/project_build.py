@@ -65,7 +65,7 @@ def from_lock(project: Project, old: Lock) -> Project:
     if project.name is None:
         project = replace(project, name=name)
     extras = tuple((NormalizedName(name), _parsed(texts, origin)) for name, texts in old.inputs.extras)
-    return _completed(project, _parsed(old.inputs.requirements, origin), extras)
+    return _completed(project, _parsed(old.inputs.requirements, origin), extras, old.requires_python)
 
 
 def from_backend(
@@ -100,11 +100,15 @@ def _with(project: Project, metadata: Metadata) -> Project:
             base.append(requirement)
         else:
             extras.setdefault(extra, []).append(replace(requirement, marker=rest))
-    return _completed(project, tuple(base), tuple((name, tuple(own)) for name, own in sorted(extras.items())))
+    named = tuple((name, tuple(own)) for name, own in sorted(extras.items()))
+    return _completed(project, tuple(base), named, metadata.requires_python)
 
 
-def _completed(project: Project, dependencies: tuple[Requirement, ...], extras: Named) -> Project:
+def _completed(
+    project: Project, dependencies: tuple[Requirement, ...], extras: Named, requires_python: str | None
+) -> Project:
     """Fill in the fields that are dynamic."""
+    project = replace(project, requires_python=project.requires_python or requires_python)
     if "dependencies" in project.unknown:
         project = replace(project, dependencies=dependencies)
     return replace(project, extras=extras) if "optional-dependencies" in project.unknown else project

@@ -1,5 +1,6 @@
 """Makes a new lock: index, build backends, closure and assembly put together."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from functools import cache
 
@@ -11,18 +12,20 @@ from deep_lock.builds.host import Machine
 from deep_lock.closure.closure import close
 from deep_lock.closure.model import Closure, Plan
 from deep_lock.closure.version_sharing import releases, shared_preferences
-from deep_lock.errors import HookRefused
+from deep_lock.errors import DeepLockError, HookRefused
 from deep_lock.events import Reporter, Warned
 from deep_lock.locking import imported_lock, project_build, warnings
 from deep_lock.locking.assemble import AssemblyInput, builds, packages
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.direct_sources import DirectSources, previous_pins
-from deep_lock.locking.indexes import open_network
+from deep_lock.locking.indexes import Network, open_network
 from deep_lock.locking.plan import make_plan
 from deep_lock.locking.previous_lock import previous_answers
 from deep_lock.locking.request import LockRequest, with_project, with_targets
+from deep_lock.locking.targets import excluded_by_python
 from deep_lock.models.lock import Lock
 from deep_lock.network import git
+from deep_lock.targets.target import Target
 
 
 def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
@@ -30,58 +33,73 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
 
     Raises UserError, ActionNeeded, IndexFault and SafetyError.
     """
+    settings = request.settings
+    with closing(open_network(settings.network, request.context, reporter)) as network:
+        while True:
+            made = _made(request, network, reporter)
+            if isinstance(made, Lock):
+                return made
+            request = made
+
+
+def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | LockRequest:
+    """Return the lock, or the request without the default targets that turn out to be excluded.
+
+    The lock is then made anew: it has nothing of a target that is left out.
+    """
     settings, context, trees = request.settings, request.context, request.inputs.trees
     indexes = settings.network.indexes
-    with closing(open_network(settings.network, context, reporter)) as network:
-        machine = Machine(settings.hooks, settings.targets, reporter)
-        direct = DirectSources(
-            client=network.client,
-            repositories=cache(
-                lambda: git.Repositories(context.cache_folder, context.environ, offline=indexes.offline)
-            ),
-            trees=trees,
-            previous=previous_pins(request.previous, without=frozenset(settings.upgrade.packages)),
-        )
-        build_context = BuildContext(
-            machine=machine,
-            client=network.client,
-            cache=network.cache,
-            project=request.inputs.options.folder.resolve(),
-            folder_of=trees.folder,
-            checkout=direct.checkout,
-        )
-        hooks = HookRunner(context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh)
-        foreign, plan = request.inputs.foreign, make_plan(request)
-        hashes = None if foreign is None else imported_lock.ImportedHashes(foreign)
-        catalog = IndexCatalog(
-            client=network.client,
-            cache=network.cache,
-            direct=direct,
-            hooks=hooks,
-            plan=plan,
-            previous=previous_answers(request.previous),
-            hashes=hashes,
-        )
-        with closing(build_context):
-            if request.inputs.project.unknown:
-                completed = _with_dynamic_metadata(request, plan, catalog, hooks, reporter)
-            else:
-                completed = _with_supported_targets(request, plan, catalog, reporter)
-            lock = _close(completed, plan if completed is request else make_plan(completed), catalog, reporter)
-            if hashes is not None:
-                hashes.check(lock)
-            return lock
-
-
-def _with_supported_targets(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> LockRequest:
-    """Leave out default targets that do not support what another tool's lock pins."""
-    foreign, settings = request.inputs.foreign, request.settings
-    if foreign is None:
-        return request
-    targets = imported_lock.supported_targets(
-        foreign, plan.runtime, catalog, reporter, declared=settings.targets_declared
+    machine = Machine(settings.hooks, settings.targets, reporter)
+    direct = DirectSources(
+        client=network.client,
+        repositories=cache(lambda: git.Repositories(context.cache_folder, context.environ, offline=indexes.offline)),
+        trees=trees,
+        previous=previous_pins(request.previous, without=frozenset(settings.upgrade.packages)),
     )
-    return request if targets == settings.targets else with_targets(request, targets)
+    build_context = BuildContext(
+        machine=machine,
+        client=network.client,
+        cache=network.cache,
+        project=request.inputs.options.folder.resolve(),
+        folder_of=trees.folder,
+        checkout=direct.checkout,
+    )
+    hooks = HookRunner(context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh)
+    foreign, plan = request.inputs.foreign, make_plan(request)
+    hashes = None if foreign is None else imported_lock.ImportedHashes(foreign)
+    catalog = IndexCatalog(
+        client=network.client,
+        cache=network.cache,
+        direct=direct,
+        hooks=hooks,
+        plan=plan,
+        previous=previous_answers(request.previous),
+        hashes=hashes,
+    )
+    with closing(build_context):
+        completed = request
+        if request.inputs.project.unknown:
+            completed = _with_dynamic_metadata(request, plan, catalog, hooks, reporter)
+            plan = make_plan(completed)
+            outside = excluded_by_python(completed.inputs.project, settings.targets)
+            if outside:
+                return with_targets(request, settings.declared.leave_out(settings.targets, outside))
+        elif foreign is not None and (excluded := imported_lock.unsupported_targets(plan.runtime, catalog)):
+            return _without_targets(request, excluded, reporter)
+        lock = _close(completed, plan, catalog, reporter)
+        if hashes is not None:
+            hashes.check(lock)
+        return lock
+
+
+def _without_targets(request: LockRequest, excluded: Mapping[Target, DeepLockError], reporter: Reporter) -> LockRequest:
+    """Leave out default targets, with a warning that names each. Raises the error of a declared one."""
+    settings = request.settings
+    left = settings.declared.leave_out(settings.targets, excluded)
+    for target, error in excluded.items():
+        message = f"the default target {target.label} is left out: {error.message}"
+        reporter(Warned(code="target-left-out", subject=", ".join(request.inputs.sources), message=message))
+    return with_targets(request, left)
 
 
 def _with_dynamic_metadata(

@@ -3,29 +3,28 @@
 The layers below take these final values and look at neither the options nor the configuration.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import Version
 
 from deep_lock.builds.host import HookPolicy
 from deep_lock.config.config import Config
 from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.config.options import HookOptions, LockOptions, RunContext, UpgradeOptions
 from deep_lock.errors import UsageError
-from deep_lock.locking import imported_lock
 from deep_lock.locking.indexes import NetworkSettings, network_settings
 from deep_lock.locking.read_inputs import ProjectInputs
+from deep_lock.locking.targets import DeclaredTargets, declared_targets, run_targets
 from deep_lock.models.build_system import ConfigSettings
 from deep_lock.models.lock import Lock
 from deep_lock.models.policy import Policy
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import ALL, Selection
 from deep_lock.parsing.requirements import parse_requirement
-from deep_lock.targets.factory import DEFAULT_PLATFORMS, HOST, HostFacts, default_pythons, make_target
+from deep_lock.targets.factory import HostFacts
 from deep_lock.targets.target import Target
 
 NO_LIMIT = "false"
@@ -54,8 +53,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     selection: Selection
     targets: tuple[Target, ...]
     """In the order in which they are resolved."""
-    targets_declared: bool
-    """Whether options or configuration name the targets: then each must be locked."""
+    declared: DeclaredTargets
     fork_strategy: Literal["newest", "fewest"]
     build_resolution: Literal["shared", "highest"]
     files: Literal["used", "all"]
@@ -103,8 +101,8 @@ def resolve_settings(
             build_scope=resolve.build_scope or config.build_scope or "needed",
             allow_wheel=_names(resolve.allow_wheel, config.allow_wheel),
         ),
-        targets=_targets(options, inputs, previous, host=host, oldest_first=fork_strategy == "fewest"),
-        targets_declared=_are_targets_declared(options, config),
+        targets=run_targets(options, inputs, previous, host=host, oldest_first=fork_strategy == "fewest"),
+        declared=declared_targets(options, config),
         fork_strategy=fork_strategy,
         build_resolution=resolve.build_resolution or config.build_resolution or "shared",
         files=config.files or "used",
@@ -178,51 +176,3 @@ def _locked_limits(lock: Lock) -> dict[str, datetime]:
     texts = dict(lock.options).get("exclude-newer-package", ())
     pairs = (text.partition("=") for text in texts) if isinstance(texts, tuple) else ()
     return {name: datetime.fromisoformat(moment) for name, _, moment in pairs if moment != NO_LIMIT}
-
-
-def _are_targets_declared(options: LockOptions, config: Config) -> bool:
-    return bool(options.resolve.pythons or options.resolve.platforms or config.python_versions or config.platforms)
-
-
-def _targets(
-    options: LockOptions, inputs: ProjectInputs, previous: Lock | None, *, host: HostFacts, oldest_first: bool
-) -> tuple[Target, ...]:
-    """Return the targets in the order in which they are resolved.
-
-    Newest Python first gives each Python the newest version it can have; oldest first gives one version for all.
-    Default targets change over time and locked ones do not: where none are declared, those of the previous lock stay.
-    """
-    config, foreign, requires_python = inputs.config, inputs.foreign, inputs.project.requires_python
-    pythons = options.resolve.pythons or config.python_versions or ()
-    platforms = options.resolve.platforms or config.platforms or ()
-    locked = previous.targets if previous is not None and previous.requires_python == requires_python else ()
-    if locked and not pythons and not platforms:
-        pairs = [(target.python, target.platform) for target in locked]
-    else:
-        if foreign is not None:
-            hints = imported_lock.target_hints(foreign)
-            pythons, platforms = pythons or hints.pythons, platforms or hints.platforms
-        pairs = _product(pythons, platforms, requires_python, options.context.now.date(), host)
-    targets = {target.label: target for target in (make_target(*pair, host=host) for pair in pairs)}
-    if not targets:
-        raise UsageError(
-            f"requires-python {requires_python!r} admits no Python that deep-lock knows",
-            hint="declare the targets: [tool.deep-lock] python-versions",
-        )
-    found = tuple(targets.values())
-    if foreign is not None:
-        found = imported_lock.admitted_targets(foreign, found, declared=_are_targets_declared(options, config))
-    return tuple(sorted(found, key=_python_key, reverse=not oldest_first))
-
-
-def _python_key(target: Target) -> tuple[Version, bool]:
-    """Order by Python alone: sorting is stable, so platforms stay as declared."""
-    return (Version(target.python_full_version), not target.python.endswith("t"))
-
-
-def _product(
-    pythons: Sequence[str], platforms: Sequence[str], requires_python: str | None, today: date, host: HostFacts
-) -> list[tuple[str, str]]:
-    here = ".".join(host.python_full_version.split(".")[:2])
-    expanded = [here if python == HOST else python for python in pythons or default_pythons(requires_python, today)]
-    return [(python, platform) for python in expanded for platform in platforms or DEFAULT_PLATFORMS]
