@@ -12,6 +12,7 @@ from deep_lock.models.distribution import Buildable, Installable, SourceDistribu
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildRequest, Pin, Problem, Resolved
 from deep_lock.resolver.catalog import Catalog
+from deep_lock.targets.open_markers import Condition
 from deep_lock.targets.target import Target
 
 Preferences = Mapping[NormalizedName, tuple[Version, ...]]
@@ -109,6 +110,21 @@ class Sources(Catalog, Protocol):
         """
 
 
+class OpenMarker(Struct, frozen=True, kw_only=True):
+    """A requirement of the closure whose marker holds on a part of a target only."""
+
+    target: Target
+    subject: str
+    """What has the requirement: a release, or the place where it is written."""
+    requirement: Requirement
+    part: Condition
+    """The part of the target on which it applies."""
+    locked: bool
+    """Whether it is locked for that part; else the lock is for the part only that the newest micro version is in."""
+    applies: bool
+    """Whether it applies on the newest micro version."""
+
+
 class Closure(Struct, frozen=True, kw_only=True):
     """The finished graph of resolutions."""
 
@@ -117,6 +133,9 @@ class Closure(Struct, frozen=True, kw_only=True):
     """The project's own editable build is among them only where its hook requires something else than for a wheel."""
     editable_unknown: tuple[str, ...] = ()
     """Why the project's editable build is not known, where it should be."""
+    open_markers: tuple[OpenMarker, ...] = ()
+    divided: frozenset[Target] = frozenset()
+    """The targets with pins for a part of them: their problems were solved with ``apply_open``."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.models.lock import Lock, LockedTarget
 from deep_lock.targets.factory import make_target
+from deep_lock.targets.open_markers import limited
 from deep_lock.targets.target import Target
 
 
@@ -25,4 +26,5 @@ def chosen_targets(lock: Lock, labels: Collection[str], source: str) -> tuple[Ta
     for label in labels:
         if label not in known:
             raise UsageError(f"{source} has no target {label}", hint=f"it has: {', '.join(known) or 'none'}")
-    return tuple(made_target(target, source) for target in lock.targets if not labels or target.name in labels)
+    targets = limited(tuple(made_target(target, source) for target in lock.targets), lock.requires_python)
+    return tuple(target for target in targets if not labels or target.label in labels)

@@ -15,7 +15,7 @@ from deep_lock.closure.version_sharing import releases, shared_preferences
 from deep_lock.errors import DeepLockError, HookRefused
 from deep_lock.events import Reporter, Warned
 from deep_lock.locking import imported_lock, project_build, warnings
-from deep_lock.locking.assemble import AssemblyInput, builds, packages
+from deep_lock.locking.assemble import AssemblyInput, builds, lockable_parts, packages
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.direct_sources import DirectSources, previous_pins
 from deep_lock.locking.indexes import Network, open_network
@@ -25,6 +25,7 @@ from deep_lock.locking.request import LockRequest, with_project, with_targets
 from deep_lock.locking.targets import excluded_by_python
 from deep_lock.models.lock import Lock
 from deep_lock.network import git
+from deep_lock.targets.markers import environments
 from deep_lock.targets.target import Target
 
 
@@ -139,17 +140,24 @@ def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Re
         warnings.warn_of_imported(
             inputs.foreign, closure, plan.runtime, catalog, reporter, indexes=[url for _, url in request.head.indexes]
         )
+    warnings.warn_of_open_markers(closure, reporter)
     warnings.warn(closure, catalog, reporter, added=plan.extra_build_requires, settings=plan.config_settings)
     assembly = AssemblyInput(
         closure=closure,
-        problems=plan.runtime,
+        problems=tuple(replace(own, apply_open=own.target in closure.divided) for own in plan.runtime),
         parts=inputs.scopes,
         files=catalog,
         selection=settings.selection,
         folder=request.folder,
         every_file=settings.files == "all",
     )
-    return replace(request.head, packages=packages(assembly), builds=builds(assembly))
+    parts = lockable_parts(settings.targets, closure.open_markers)
+    return replace(
+        request.head,
+        environments=environments(settings.targets, inputs.project.requires_python, parts),
+        packages=packages(assembly),
+        builds=builds(assembly),
+    )
 
 
 def _shared(plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> Closure:

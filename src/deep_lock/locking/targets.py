@@ -17,6 +17,7 @@ from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.models.lock import Lock
 from deep_lock.project.project import Project
 from deep_lock.targets.factory import DEFAULT_PLATFORMS, HOST, HostFacts, default_pythons, make_target
+from deep_lock.targets.open_markers import limited
 from deep_lock.targets.target import Target, python_fits
 
 
@@ -75,7 +76,7 @@ def run_targets(
     found = declared.leave_out(found, excluded_by_python(inputs.project, found))
     if foreign is not None:
         found = declared.leave_out(found, imported_lock.targets_outside(foreign, found))
-    return tuple(sorted(found, key=_python_key, reverse=not oldest_first))
+    return tuple(sorted(limited(found, requires_python), key=_python_key, reverse=not oldest_first))
 
 
 def excluded_by_python(project: Project, targets: tuple[Target, ...]) -> dict[Target, UsageError]:
