@@ -1,12 +1,15 @@
 """Which targets a lock has: what requires-python excludes, what a requirement excludes, and what a new Python changes."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from deep_lock.targets import factory
+from deep_lock.targets.factory import CPYTHON, Series
 from tests.support.scenario_server import Releases
-from tests.support.scenarios import LINUX, Bench, bench
+from tests.support.scenarios import LINUX, WINDOWS, Bench, bench, check_whole
 
 LIB: Releases = {"lib 1.0": {}}
 PROJECT = '[project]\nname = "app"\nversion = "1"\nrequires-python = "{}"\ndependencies = ["lib"]\n{}'
@@ -99,3 +102,163 @@ def test_targets_are_those_of_the_requires_python_that_a_backend_returns(made: B
     made.pythons = ("3.14",)
     ran = made.lock("-U")
     assert (ran.code, "excludes Python 3.14" in ran.stderr) == (2, True), ran.stderr
+
+
+# -- a Python that has just appeared
+
+NEW = max(CPYTHON) + 1
+TODAY = datetime.now(UTC).date()
+NEWEST_KNOWN = f"3.{NEW - 1}"
+NOT_YET = f"<3.{NEW}"
+
+
+@pytest.fixture
+def appeared(made: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Return a project for two Pythons that exist, in a world in which a third one appears today."""
+    monkeypatch.setattr(
+        factory,
+        "CPYTHON",
+        {
+            **{minor: own for minor, own in CPYTHON.items() if minor >= NEW - 2},
+            NEW: Series(newest=0, released=TODAY, end_of_life=TODAY + timedelta(days=1826)),
+        },
+    )
+    made.pythons, made.platforms = (), (LINUX, WINDOWS)
+    return made
+
+
+def pythons(made: Bench, *flags: str) -> tuple[list[str], str]:
+    ran = made.lock(*flags)
+    assert ran.code == 0, ran.stderr
+    assert {target.platform for target in ran.lock.targets} == set(made.platforms or factory.DEFAULT_PLATFORMS)
+    check = made.lock("--check")
+    assert (check.code, check.asked) == (0, ()), check.stderr
+    again = made.lock()
+    assert (again.text, again.asked) == (ran.text, ())
+    return sorted({target.python for target in ran.lock.targets}), ran.stderr
+
+
+EXCLUDING: dict[str, Releases] = {
+    "requires-python": {"lib 1.0": {"requires-python": NOT_YET}},
+    "a dependency": {"lib 1.0": {"requires": ["low"]}, "low 1.0": {"requires-python": NOT_YET}},
+    "wheels": {
+        "lib 1.0": {
+            "wheels": [
+                f"cp3{NEW - own}-cp3{NEW - own}-{tag}"
+                for own in (1, 2)
+                for tag in ("manylinux_2_28_x86_64", "win_amd64")
+            ]
+        }
+    },
+    "a build requirement": {
+        "lib 1.0": {
+            "wheels": [
+                f"cp3{NEW - own}-cp3{NEW - own}-{tag}"
+                for own in (1, 2)
+                for tag in ("manylinux_2_28_x86_64", "win_amd64")
+            ],
+            "sdist": True,
+            "build": ["low"],
+            "backend": "flit_core.buildapi",
+        },
+        "low 1.0": {"requires-python": NOT_YET},
+    },
+}
+
+
+@pytest.mark.parametrize("case", EXCLUDING)
+@pytest.mark.parametrize("scope", ["dependencies", "extra", "group"])
+def test_a_new_python_that_a_requirement_excludes_is_left_out_until_it_is_supported(
+    appeared: Bench, case: str, scope: str
+) -> None:
+    tables = {
+        "dependencies": 'dependencies = ["lib"]\n',
+        "extra": '[project.optional-dependencies]\nmore = ["lib"]\n',
+        "group": '[dependency-groups]\nmore = ["lib"]\n',
+    }
+    appeared.hold(EXCLUDING[case])
+    appeared.write({"pyproject.toml": f'[project]\nname = "app"\nversion = "1"\n{tables[scope]}'})
+    found, stderr = pythons(appeared)
+    assert found == [f"3.{NEW - 2}", f"3.{NEW - 1}"]
+    assert stderr.count("left out of the default targets") == 1, stderr
+    assert f"cp3{NEW}-{LINUX}, cp3{NEW}-{WINDOWS}" in stderr
+    appeared.hold({"lib 1.1": {}})
+    found, stderr = pythons(appeared, "--refresh", "-U")
+    assert found == [f"3.{NEW - 2}", f"3.{NEW - 1}", f"3.{NEW}"]
+    assert "left out" not in stderr
+
+
+def test_a_new_python_does_not_change_an_existing_lock(appeared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    appeared.ask("lib")
+    world = dict(factory.CPYTHON)
+    monkeypatch.setattr(factory, "CPYTHON", {minor: own for minor, own in world.items() if minor < NEW})
+    first, _ = pythons(appeared)
+    monkeypatch.setattr(factory, "CPYTHON", world)
+    assert pythons(appeared) == (first, appeared.lock().stderr)
+    renewed, _ = pythons(appeared, "-U")
+    assert renewed == [*first, f"3.{NEW}"]
+
+
+@pytest.mark.parametrize("where", ["command line", "configuration"])
+def test_a_declared_python_that_a_requirement_excludes_is_an_error(appeared: Bench, where: str) -> None:
+    appeared.hold(EXCLUDING["requires-python"])
+    declared = [f"3.{NEW - 1}", f"3.{NEW}"]
+    table = f"[tool.deep-lock]\npython-versions = {declared}\n" if where == "configuration" else ""
+    appeared.pythons = () if table else declared
+    appeared.write({"pyproject.toml": PROJECT.format(f">=3.{NEW - 1}", table)})
+    ran = appeared.lock()
+    assert (ran.code, ran.text) == (1, ""), ran.stderr
+    assert f"cp3{NEW}-{LINUX}" in ran.stderr
+
+
+def test_a_declared_platform_is_kept(appeared: Bench) -> None:
+    tags = ["manylinux_2_28_x86_64"]
+    appeared.hold({"lib 1.0": {"wheels": [f"py3-none-{tag}" for tag in tags]}})
+    appeared.ask("lib")
+    ran = appeared.lock()
+    assert (ran.code, ran.text) == (1, ""), ran.stderr
+    assert "its tags py3-none-manylinux_2_28_x86_64 do not fit" in ran.stderr
+
+
+def test_where_no_target_fits_the_run_fails_as_with_one(appeared: Bench) -> None:
+    appeared.hold({"lib 1.0": {"requires": ["lib2>1"]}, "lib2 1.0": {}})
+    appeared.ask("lib")
+    ran = appeared.lock()
+    assert (ran.code, ran.text) == (1, "")
+    assert ran.stderr.count("no set of versions fits") == 1
+    assert "left out" not in ran.stderr
+
+
+# -- what later runs keep
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_a_platform_that_is_named_once_does_not_replace_others_unseen(made: Bench, *, default: bool) -> None:
+    made.ask("lib")
+    made.platforms = () if default else (LINUX, WINDOWS)
+    first = made.lock()
+    assert len(first.lock.targets) == (4 if default else 2)
+    made.platforms = (LINUX,)
+    ran = made.lock()
+    assert ran.code == 0
+    assert "targets that are not declared now are removed: " in ran.stderr
+    assert f"cp313-{WINDOWS}" in ran.stderr
+    assert f"cp313-{LINUX}" not in ran.stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("-U",), ("-P", "lib")])
+def test_targets_of_the_command_line_hold_in_later_runs(made: Bench, flags: tuple[str, ...]) -> None:
+    made.ask("lib")
+    made.pythons, made.platforms = ("3.12",), (WINDOWS, LINUX)
+    first = made.lock()
+    made.pythons, made.platforms = (), ()
+    ran = made.lock(*flags)
+    assert ran.text == first.text
+    assert "python-version kept from deep.lock" in ran.stderr
+    assert "platform kept from deep.lock" in ran.stderr
+    made.pythons = ("3.13",)
+    ran = made.lock(*flags)
+    assert [target.name for target in ran.lock.targets] == [f"cp313-{LINUX}", f"cp313-{WINDOWS}"]
+    assert "platform kept from deep.lock" in ran.stderr
+    assert "python-version kept" not in ran.stderr
+    check_whole(made, made.lock())

@@ -91,12 +91,19 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     others: dict[str, _TargetWalk] = {}
     found: list[OpenMarker] = []
     divided: set[Target] = set()
+    excluded: dict[Target, Unsatisfiable] = {}
     for planned in plan.runtime:
         hints = plan.runtime_hints.get(planned.target.label, {})
         walk = _TargetWalk(
             target=planned.target, plan=plan, sources=sources, reporter=reporter, used=used, others=others
         )
-        resolved = walk.close(replace(planned, preferences=_merged(hints, pinned)))
+        try:
+            resolved = walk.close(replace(planned, preferences=_merged(hints, pinned)))
+        except Unsatisfiable as error:
+            if not plan.may_leave_out:
+                raise
+            excluded[planned.target] = error
+            continue
         open_markers = walk.open_markers(planned, resolved)
         if open_markers and (both := walk.with_open(planned, resolved)) is not None:
             walk, resolved = both
@@ -114,6 +121,7 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
         editable_unknown=tuple(unknown),
         open_markers=tuple(found),
         divided=frozenset(divided),
+        excluded=excluded,
     )
 
 

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.errors import Unsatisfiable
 from deep_lock.models.build_system import ConfigSettings, Hook, HookAnswer, SdistFacts
 from deep_lock.models.distribution import Buildable, Installable, SourceDistribution, source_of
 from deep_lock.models.requirement import Requirement
@@ -134,6 +135,8 @@ class Closure(Struct, frozen=True, kw_only=True):
     editable_unknown: tuple[str, ...] = ()
     """Why the project's editable build is not known, where it should be."""
     open_markers: tuple[OpenMarker, ...] = ()
+    excluded: Mapping[Target, Unsatisfiable] = field(default_factory=dict)
+    """The targets without a solution, and why, if they may be left out."""
     divided: frozenset[Target] = frozenset()
     """The targets with pins for a part of them: their problems were solved with ``apply_open``."""
 
@@ -158,5 +161,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Pins of the previous lock by (target label, name of what is built, hook)."""
     build_moves: Preferences = field(default_factory=dict)
     """Versions of -P NAME==VERSION for builds that the previous lock does not have."""
+    may_leave_out: bool = False
+    """Whether a target without a solution is left out: then the others are closed."""
     shared: Mapping[str, Preferences] = field(default_factory=dict)
     """By target label, versions that suit the most environments there: found by an earlier pass (`version_sharing`)."""

@@ -37,6 +37,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """The text of the file when the run began."""
     guard: Path
     """The file that keeps two writers apart. It is in the cache: the project's folder gets nothing but the lock."""
+    kept_options: tuple[str, ...]
+    """The options that were not named in this run, and hold since the previous lock records them."""
     edited: Replacement | None
     """The file of the user that the run edits: it is written with the lock."""
 
@@ -76,13 +78,16 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
     guard = guard_of(path, options.context.cache_folder)
     edited = options.inputs.edited
     if previous is not None and first is None and _may_stay(request) and not _stale_reasons(request, previous):
-        return Outcome(path=path, lock=previous, text=before or "", before=before, guard=guard, edited=edited)
-    new = resolve.build_lock(request, reporter)
-    if previous is not None:
-        new = replace(new, revision=max(previous.revision, REVISION))
-        rewrite.require_same_bytes(previous, new, settings.upgrade.packages.keys())
-    text = rewrite.checked_text(new, settings.targets, previous=before or "")
-    return Outcome(path=path, lock=new, text=text, before=before, guard=guard, edited=edited)
+        new, text = previous, before or ""
+    else:
+        new = resolve.build_lock(request, reporter)
+        if previous is not None:
+            new = replace(new, revision=max(previous.revision, REVISION))
+            rewrite.require_same_bytes(previous, new, settings.upgrade.packages.keys())
+        text = rewrite.checked_text(new, settings.targets, previous=before or "")
+    return Outcome(
+        path=path, lock=new, text=text, before=before, guard=guard, edited=edited, kept_options=settings.kept
+    )
 
 
 def _may_stay(request: LockRequest) -> bool:

@@ -56,6 +56,7 @@ def make_plan(request: LockRequest) -> Plan:
         observe_all=settings.observe,
         extra_build_requires=settings.extra_build_requires,
         config_settings=settings.config_settings,
+        may_leave_out=not settings.declared.pythons,
         share=settings.build_resolution == "shared",
         runtime_hints={label: _without(hints, runtime_upgrades) for label, hints in runtime_hints.items()},
         build_moves=exact if not in_builds else {},

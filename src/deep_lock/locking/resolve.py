@@ -87,7 +87,10 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
                 return with_targets(request, settings.declared.leave_out(settings.targets, outside))
         elif foreign is not None and (excluded := imported_lock.unsupported_targets(plan.runtime, catalog)):
             return _without_targets(request, excluded, reporter)
-        lock = _close(completed, plan, catalog, reporter)
+        closure = _shared(plan, catalog, reporter)
+        if closure.excluded:
+            return _without_targets(request, closure.excluded, reporter)
+        lock = _assembled(completed, plan, closure, catalog, reporter)
         if hashes is not None:
             hashes.check(lock)
         return lock
@@ -97,8 +100,11 @@ def _without_targets(request: LockRequest, excluded: Mapping[Target, DeepLockErr
     """Leave out default targets, with a warning that names each. Raises the error of a declared one."""
     settings = request.settings
     left = settings.declared.leave_out(settings.targets, excluded)
+    labels: dict[str, list[str]] = {}
     for target, error in excluded.items():
-        message = f"the default target {target.label} is left out: {error.message}"
+        labels.setdefault(error.message.replace(target.label, "this target"), []).append(target.label)
+    for reason, own in labels.items():
+        message = f"left out of the default targets: {', '.join(own)}: {reason}"
         reporter(Warned(code="target-left-out", subject=", ".join(request.inputs.sources), message=message))
     return with_targets(request, left)
 
@@ -129,9 +135,8 @@ def _with_dynamic_metadata(
     return request
 
 
-def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> Lock:
+def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: IndexCatalog, reporter: Reporter) -> Lock:
     settings, inputs = request.settings, request.inputs
-    closure = _shared(plan, catalog, reporter)
     warnings.require_sources(closure, settings.selection)
     warnings.require_upgraded(closure, settings.upgrade)
     if settings.require_evidence:
@@ -163,7 +168,7 @@ def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Re
 def _shared(plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> Closure:
     """Close once; close again where environments could share more, and keep the closure with fewer releases."""
     closure = close(plan, catalog, reporter)
-    preferences = shared_preferences(closure) if plan.share else {}
+    preferences = shared_preferences(closure) if plan.share and not closure.excluded else {}
     if not preferences:
         return closure
     again = close(replace(plan, shared=preferences), catalog, reporter)

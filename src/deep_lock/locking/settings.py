@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.builds.host import HookPolicy
@@ -15,9 +16,10 @@ from deep_lock.config.config import Config
 from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.config.options import HookOptions, LockOptions, RunContext, UpgradeOptions
 from deep_lock.errors import UsageError
+from deep_lock.locking import recorded_options
 from deep_lock.locking.indexes import NetworkSettings, network_settings
 from deep_lock.locking.read_inputs import ProjectInputs
-from deep_lock.locking.targets import DeclaredTargets, declared_targets, run_targets
+from deep_lock.locking.targets import DeclaredTargets, declared_targets, in_order, run_targets
 from deep_lock.models.build_system import ConfigSettings
 from deep_lock.models.lock import Lock
 from deep_lock.models.policy import Policy
@@ -65,6 +67,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     network: NetworkSettings
     upgrade: Upgrade
     policy: Policy | None
+    command_line: tuple[str, ...]
+    """The options that the lock records."""
+    kept: tuple[str, ...]
+    """The options of the previous lock that hold in this run."""
 
 
 def read_upgrade(options: UpgradeOptions) -> Upgrade:
@@ -86,8 +92,17 @@ def read_upgrade(options: UpgradeOptions) -> Upgrade:
 def resolve_settings(
     options: LockOptions, inputs: ProjectInputs, previous: Lock | None, *, upgrade: Upgrade, host: HostFacts
 ) -> Settings:
-    """Resolve every setting. Raises ConfigError and UsageError."""
-    resolve, config = options.resolve, inputs.config
+    """Resolve every setting. Raises ConfigError, UsageError and LockInvalid.
+
+    An upgrade of everything drops the pins of the previous lock, its default targets and the times that ages gave, and
+    keeps its options.
+    """
+    resolve, kept = recorded_options.with_recorded(options.resolve, previous)
+    options, config = replace(options, resolve=resolve), inputs.config
+    targets, kept_targets = run_targets(options, inputs, previous, host=host, renew=upgrade.everything)
+    declared = declared_targets(options, config)
+    if upgrade.everything:
+        previous = None
     fork_strategy = resolve.fork_strategy or config.fork_strategy or "newest"
     return Settings(
         selection=Selection(
@@ -101,8 +116,11 @@ def resolve_settings(
             build_scope=resolve.build_scope or config.build_scope or "needed",
             allow_wheel=_names(resolve.allow_wheel, config.allow_wheel),
         ),
-        targets=run_targets(options, inputs, previous, host=host, oldest_first=fork_strategy == "fewest"),
-        declared=declared_targets(options, config),
+        targets=in_order(targets, oldest_first=fork_strategy == "fewest"),
+        declared=DeclaredTargets(
+            pythons=declared.pythons or "python-version" in kept_targets,
+            platforms=declared.platforms or "platform" in kept_targets,
+        ),
         fork_strategy=fork_strategy,
         build_resolution=resolve.build_resolution or config.build_resolution or "shared",
         files=config.files or "used",
@@ -114,6 +132,8 @@ def resolve_settings(
         network=network_settings(options.network, config, options.inputs.folder, options.context),
         upgrade=upgrade,
         policy=config.policy,
+        command_line=recorded_options.record(resolve),
+        kept=(*kept, *kept_targets),
     )
 
 
@@ -130,13 +150,16 @@ def hook_policy(options: HookOptions, config: Config, context: RunContext) -> Ho
 
 
 def _names(*lists: Iterable[str] | None) -> frozenset[str]:
-    """Normalize project names; ``:all:`` stays."""
-    return frozenset(name if name == ALL else canonicalize_name(name) for names in lists for name in names or ())
+    """Normalize project names; ``:all:`` stays, and ``:none:`` is none."""
+    every = frozenset(name if name == ALL else canonicalize_name(name) for names in lists for name in names or ())
+    return every - recorded_options.NOTHING
 
 
 def _exclude_newer(options: LockOptions, config: Config, previous: Lock | None) -> datetime | None:
     """Return exclude-newer as a time. An age is counted from the run that first locked with it, until an upgrade."""
     text = options.resolve.exclude_newer
+    if text == NO_LIMIT:
+        return None
     limit = read_exclude_newer(text) if text else config.exclude_newer
     if limit is None:
         return None

@@ -4,6 +4,7 @@ Invariant: a declared target is locked, or the run fails; a default one may be l
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 
 from msgspec import Struct
@@ -14,9 +15,9 @@ from deep_lock.config.options import LockOptions
 from deep_lock.errors import DeepLockError, UsageError
 from deep_lock.locking import imported_lock
 from deep_lock.locking.read_inputs import ProjectInputs
-from deep_lock.models.lock import Lock
+from deep_lock.models.lock import Lock, LockedTarget
 from deep_lock.project.project import Project
-from deep_lock.targets.factory import DEFAULT_PLATFORMS, HOST, HostFacts, default_pythons, make_target
+from deep_lock.targets.factory import CPYTHON, DEFAULT_PLATFORMS, HOST, HostFacts, default_pythons, make_target
 from deep_lock.targets.open_markers import limited
 from deep_lock.targets.target import Target, python_fits
 
@@ -50,33 +51,68 @@ def declared_targets(options: LockOptions, config: Config) -> DeclaredTargets:
 
 
 def run_targets(
-    options: LockOptions, inputs: ProjectInputs, previous: Lock | None, *, host: HostFacts, oldest_first: bool
-) -> tuple[Target, ...]:
-    """Return the targets in the order in which they are resolved.
+    options: LockOptions, inputs: ProjectInputs, previous: Lock | None, *, host: HostFacts, renew: bool
+) -> tuple[tuple[Target, ...], tuple[str, ...]]:
+    """Return the targets, and the names of the options that the previous lock decides where its targets are no default.
 
-    Newest Python first gives each Python the newest version it can have; oldest first gives one version for all.
-    Default targets change over time and locked ones do not: where none are declared, those of the previous lock stay.
+    Default targets change over time and locked ones do not: what is not declared stays as in the previous lock. ``renew``:
+    only if it is no default.
 
     Raises UsageError where requires-python excludes a declared target, or none is left.
     """
     config, foreign, requires_python = inputs.config, inputs.foreign, inputs.project.requires_python
-    declared = declared_targets(options, config)
+    declared, today = declared_targets(options, config), options.context.now.date()
     pythons = options.resolve.pythons or config.python_versions or ()
     platforms = options.resolve.platforms or config.platforms or ()
     locked = previous.targets if previous is not None and previous.requires_python == requires_python else ()
-    if locked and not pythons and not platforms:
-        pairs = [(target.python, target.platform) for target in locked]
-    else:
-        if foreign is not None:
-            hints = imported_lock.target_hints(foreign)
-            pythons, platforms = pythons or hints.pythons, platforms or hints.platforms
-        pairs = _product(pythons, platforms, requires_python, options.context.now.date(), host)
+    locked_pythons = tuple(dict.fromkeys(target.python for target in locked))
+    locked_platforms = tuple(dict.fromkeys(target.platform for target in locked))
+    has_default_pythons = _are_default(locked_pythons, requires_python, today)
+    has_default_platforms = frozenset(locked_platforms) <= frozenset(DEFAULT_PLATFORMS)
+    kept: list[str] = []
+    if locked and not pythons and not (renew and has_default_pythons):
+        pythons = locked_pythons
+        kept += [] if has_default_pythons else ["python-version"]
+    if locked and not platforms and not (renew and len(locked_platforms) == len(DEFAULT_PLATFORMS)):
+        platforms = locked_platforms
+        kept += [] if has_default_platforms and len(locked_platforms) == len(DEFAULT_PLATFORMS) else ["platform"]
+    if foreign is not None:
+        hints = imported_lock.target_hints(foreign)
+        pythons, platforms = pythons or hints.pythons, platforms or hints.platforms
+    pairs = _product(pythons, platforms, requires_python, today, host)
+    if not renew and locked:
+        pairs = _as_locked(pairs, locked)
     targets = {target.label: target for target in (make_target(*pair, host=host) for pair in pairs)}
     found = tuple(targets.values())
     found = declared.leave_out(found, excluded_by_python(inputs.project, found))
     if foreign is not None:
         found = declared.leave_out(found, imported_lock.targets_outside(foreign, found))
-    return tuple(sorted(limited(found, requires_python), key=_python_key, reverse=not oldest_first))
+    return limited(found, requires_python), tuple(kept)
+
+
+def _as_locked(pairs: list[tuple[str, str]], locked: Sequence[LockedTarget]) -> list[tuple[str, str]]:
+    """Return the pairs without those that the previous lock leaves out, though it has the Python and the platform."""
+    known = {(target.python, target.platform) for target in locked}
+    pythons, platforms = ({pair[position] for pair in known} for position in (0, 1))
+    return [pair for pair in pairs if pair in known or pair[0] not in pythons or pair[1] not in platforms]
+
+
+def _are_default(pythons: Sequence[str], requires_python: str | None, today: date) -> bool:
+    """Whether these Pythons are, or were on a day since the first of them, the default ones."""
+    days = {day for series in CPYTHON.values() for day in (series.released, series.end_of_life)}
+    for day in (today, *sorted(day for day in days if day <= today)):
+        with suppress(UsageError):  # no Python was released then
+            if set(pythons) == set(default_pythons(requires_python, day)):
+                return True
+    return False
+
+
+def in_order(targets: tuple[Target, ...], *, oldest_first: bool) -> tuple[Target, ...]:
+    """Return the targets in the order in which they are resolved.
+
+    Newest Python first gives each Python the newest version it can have; oldest first gives one version for all.
+    """
+    return tuple(sorted(targets, key=_python_key, reverse=not oldest_first))
 
 
 def excluded_by_python(project: Project, targets: tuple[Target, ...]) -> dict[Target, UsageError]:
