@@ -1,6 +1,6 @@
 """What the second run does: keeps pins, gives up what it is told to, asks for nothing it has, says why a lock is stale."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -264,6 +264,49 @@ def test_check_sees_that_a_record_was_removed(made: Bench) -> None:
     assert (ran.code, ran.asked) == (1, ())
     assert "tool 1.0 lists an sdist, but has no build record" in ran.stderr
     assert made.lock().text == text
+
+
+def _swapped(text: str) -> str:
+    """Swap the first two packages."""
+    head, first, second, *rest = text.split("[[packages]]\n")
+    return "[[packages]]\n".join([head, second, first, *rest])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        _swapped,
+        lambda text: text.replace(" = ", "  =  ", 1),
+        lambda text: text.replace("\n[[packages]]", "\n\n[[packages]]", 1),
+        lambda text: text.replace('name = "dep"', "name = 'dep'", 1),
+        lambda text: text.replace('name = "dep"', 'name = "\\u0064ep"', 1),
+        lambda text: text.replace("[[packages]]\n", "[[packages]]\n# a note\n", 1),
+        lambda text: text.replace("\n", "  \n", 1),
+        lambda text: text + "\n",
+        lambda text: text.removesuffix("\n"),
+        lambda text: text.partition("\n")[2],
+        lambda text: text.replace('name = "dep"\nversion = "1.0"\n', 'version = "1.0"\nname = "dep"\n', 1),
+    ],
+)
+def test_check_holds_a_lock_to_its_form(made: Bench, edit: Callable[[str], str]) -> None:
+    path = made.folder / "deep.lock"
+    text = path.read_text(encoding="utf-8")
+    assert edit(text) != text
+    path.write_text(edit(text), encoding="utf-8", newline="")
+    ran = made.lock("--check")
+    assert (ran.code, ran.asked) == (1, ()), ran.stderr
+    assert "not in canonical form: " in ran.stderr
+    assert "hint: run deep-lock lock, with the same options" in ran.stderr
+    again = made.lock()
+    assert (again.code, again.text, again.asked) == (0, text, ()), again.stderr
+    assert "wrote deep.lock" in again.stderr
+    assert made.lock("--check").code == 0
+
+
+def test_a_lock_may_have_the_line_ends_of_windows(made: Bench) -> None:
+    path = made.folder / "deep.lock"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert made.lock("--check").code == 0
 
 
 # -- --offline

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ from deep_lock.locking.read_inputs import lock_path
 from deep_lock.locking.request import LockRequest, open_request
 from deep_lock.locking.settings import Upgrade
 from deep_lock.models.lock import REVISION, Lock
+from deep_lock.sanitize import show
 
 WAIT_SECONDS = 30
 
@@ -61,6 +63,7 @@ def check_lock(options: LockOptions, *, existence_only: bool = False) -> tuple[P
     if request.previous is None:
         return path, ()
     reasons, policy = _stale_reasons(request, request.previous), request.settings.policy
+    reasons = reasons or _form_reasons(request.previous, _text_of(path) or "")
     if not reasons and policy is not None:
         policy_gate.check_policy(request.previous, policy, path.name, now=options.context.now)
     return path, reasons
@@ -79,6 +82,8 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
     edited = options.inputs.edited
     if previous is not None and first is None and _may_stay(request) and not _stale_reasons(request, previous):
         new, text = previous, before or ""
+        if _form_reasons(previous, text):
+            text = rewrite.checked_text(previous, settings.targets, previous=text)
     else:
         new = resolve.build_lock(request, reporter)
         if previous is not None:
@@ -102,6 +107,18 @@ def _stale_reasons(request: LockRequest, previous: Lock) -> tuple[str, ...]:
     reasons = staleness.stale_reasons(previous, request.head, targets if same_targets else ())
     foreign = request.inputs.foreign
     return reasons if foreign is None else (*reasons, *imported_lock.ImportedHashes(foreign).changes(previous))
+
+
+def _form_reasons(lock: Lock, text: str) -> tuple[str, ...]:
+    """Return where a lock is not in canonical form. The ends of lines may be those of Windows, which git writes."""
+    text, expected = text.replace("\r\n", "\n"), rewrite.canonical_text(lock, text)
+    if text == expected:
+        return ()
+    lines = enumerate(zip_longest(text.splitlines(), expected.splitlines(), fillvalue=""), 1)
+    for number, (line, own) in lines:
+        if line != own:
+            return (f"not in canonical form: line {number} is {show(line)!r} and must be {show(own)!r}",)
+    return ("not in canonical form: its end",)
 
 
 def write_lock(outcome: Outcome) -> None:

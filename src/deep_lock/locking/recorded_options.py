@@ -1,6 +1,6 @@
-"""Options of the command line that a lock records: they hold in later runs until the command line says something else.
+"""Options of the command line that a lock records: they hold in later runs until the command line names others.
 
-Only options about what is selected are recorded. Where files come from, and whose code may run, is said in each run.
+Only options about what is selected are recorded. Where files come from, and whose code may run, is named in each run.
 """
 
 from collections.abc import Mapping
