@@ -9,6 +9,7 @@ from packaging.markers import Marker
 from packaging.pylock import Pylock
 from packaging.tags import Tag
 
+from deep_lock.cli.main import run
 from deep_lock.targets.factory import make_target
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, MACOS, WINDOWS, Bench, Run, bench, check_whole
@@ -201,3 +202,74 @@ def test_what_a_target_does_not_leave_open_is_decided(
     ran = made.lock()
     assert (ran.code, ran.pins()) == (0, ["lib==1.0"]), ran.stderr
     assert "leaves open" not in ran.stderr
+
+
+POETRY = """
+[[package]]
+name = "lib"
+version = "1.0"
+optional = false
+python-versions = "*"
+groups = ["main"]
+files = []
+
+[[package]]
+name = "late"
+version = "1.0"
+optional = false
+python-versions = "*"
+groups = ["main"]
+markers = "python_full_version < '3.11.3'"
+files = []
+{more}
+[metadata]
+lock-version = "2.1"
+python-versions = ">=3.11"
+content-hash = "x"
+"""
+SECOND = """
+[[package]]
+name = "late"
+version = "2.0"
+optional = false
+python-versions = "*"
+groups = ["main"]
+markers = "python_full_version >= '3.11.3'"
+files = []
+"""
+
+
+def deepen(made: Bench, text: str, name: str = "poetry.lock") -> Run:
+    made.hold({**OTHERS, "lib 1.0": {}})
+    made.write({name: text})
+    flags = [flag for flag in made.flags() if not flag.startswith("--project") and flag != str(made.folder)]
+    code = run(["deepen", str(made.folder / name), *flags])
+    stderr = made.capture.readouterr().err
+    assert code == 0, stderr
+    check = run(["deepen", str(made.folder / name), "--check", *flags])
+    assert check == 0, made.capture.readouterr().err
+    return Run(code=code, stderr=stderr, text=(made.folder / "deep.lock").read_text(encoding="utf-8"), asked=())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("poetry.lock", POETRY.replace("{more}", "")),
+        ("requirements.txt", "lib==1.0\nlate==1.0 ; python_full_version < '3.11.3'\n"),
+    ],
+)
+def test_an_imported_lock_keeps_its_markers_on_micro_versions(made: Bench, name: str, text: str) -> None:
+    ran = deepen(made, text, name)
+    assert installed(ran, "3.11.2") == ["late==1.0", "lib==1.0"]
+    assert installed(ran, "3.11.3") == ["lib==1.0"]
+
+
+def test_two_versions_of_an_imported_lock_on_one_target_narrow_the_environments(made: Bench) -> None:
+    made.pythons = ("3.11", "3.12")
+    ran = deepen(made, POETRY.replace("{more}", SECOND))
+    assert installed(ran, "3.11.3") == ["late==2.0", "lib==1.0"]
+    assert f"pins two versions of late for different micro versions of cp311-{LINUX}" in ran.stderr
+    environments = [Marker(text) for text in ran.lock.environments]
+    for version, inside in (("3.11.2", False), ("3.11.3", True), ("3.12.0", True)):
+        environment = dict(make_target(version, LINUX, host=None).environment)
+        assert any(marker.evaluate(environment) for marker in environments) == inside, version

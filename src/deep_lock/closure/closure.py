@@ -51,7 +51,7 @@ from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.resolver.candidates import Choices
 from deep_lock.resolver.dependencies import BASE, open_requirements
 from deep_lock.resolver.resolver import resolve
-from deep_lock.targets.open_markers import NEVER, Condition, condition, is_open, whole
+from deep_lock.targets.open_markers import NEVER, TargetPart, is_open, is_whole, part_where
 from deep_lock.targets.target import Target, holds
 
 MAX_DEPTH = 200
@@ -511,12 +511,12 @@ def _requirements_of(subject: Subject, dynamic: tuple[str, ...]) -> tuple[Requir
 
 def _open_requirements(
     problem: Problem, resolved: Resolved, sources: Sources
-) -> Iterator[tuple[str, Requirement, Condition, bool]]:
+) -> Iterator[tuple[str, Requirement, TargetPart, bool]]:
     """Yield what `open_requirements` does, for a problem and its pins, each with its subject."""
     target = problem.target
     for requirement in problem.requirements:
-        part = condition(requirement.marker, target) if is_open(str(requirement.marker)) else NEVER
-        if not part.is_never and part != whole(target):
+        part = part_where(requirement.marker, target) if is_open(str(requirement.marker)) else NEVER
+        if not part.is_never and not is_whole(part, target):
             yield str(requirement.origin or problem.purpose), requirement, part, holds(requirement.marker, target)
     for pin in resolved.pins:
         metadata = sources.metadata(

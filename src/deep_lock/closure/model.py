@@ -13,7 +13,7 @@ from deep_lock.models.distribution import Buildable, Installable, SourceDistribu
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildRequest, Pin, Problem, Resolved
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.targets.open_markers import Condition
+from deep_lock.targets.open_markers import TargetPart
 from deep_lock.targets.target import Target
 
 Preferences = Mapping[NormalizedName, tuple[Version, ...]]
@@ -118,7 +118,7 @@ class OpenMarker(Struct, frozen=True, kw_only=True):
     subject: str
     """What has the requirement: a release, or the place where it is written."""
     requirement: Requirement
-    part: Condition
+    part: TargetPart
     """The part of the target on which it applies."""
     locked: bool
     """Whether it is locked for that part; else the lock is for the part only that the newest micro version is in."""

@@ -31,7 +31,7 @@ from deep_lock.models.lock import (
     LockedPackage,
     LockedVcs,
 )
-from deep_lock.targets.open_markers import Condition, condition_in_lock
+from deep_lock.targets.open_markers import TargetPart, part_where_in_lock
 from deep_lock.targets.target import Target, UnevaluableMarker, rank
 
 LOCK_AGAIN = "run deep-lock lock"
@@ -62,9 +62,9 @@ def holds_in_lock(marker: str | None, target: Target, selection: InstallSelectio
         return False
 
 
-def part_in_lock(marker: str | None, target: Target, selection: InstallSelection) -> Condition:
+def part_in_lock(marker: str | None, target: Target, selection: InstallSelection) -> TargetPart:
     """Return the part of the target on which a marker of the lock holds. Raises InvalidMarker and UnevaluableMarker."""
-    return condition_in_lock(marker, target, selection.extras, selection.groups)
+    return part_where_in_lock(marker, target, selection.extras, selection.groups)
 
 
 def installed_packages(index: LockIndex, target: Target, selection: InstallSelection) -> list[LockedPackage]:

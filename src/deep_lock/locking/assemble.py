@@ -50,7 +50,7 @@ from deep_lock.resolver.candidates import fitting_wheels, sdists_first, suffix_r
 from deep_lock.resolver.dependencies import BASE, applicable, overridden
 from deep_lock.sanitize import show
 from deep_lock.targets.markers import Scope, with_parts
-from deep_lock.targets.open_markers import NEVER, Condition, condition, whole, without
+from deep_lock.targets.open_markers import NEVER, TargetPart, part_where, whole, without
 from deep_lock.targets.target import Target
 
 
@@ -99,7 +99,7 @@ class _Entry(Struct, kw_only=True):
     """The first of its pins."""
     taken: dict[str, Installable] = field(default_factory=dict)
     """The file that each target takes, by label."""
-    scopes: dict[str, Mapping[Scope, Condition]] = field(default_factory=dict)
+    scopes: dict[str, Mapping[Scope, TargetPart]] = field(default_factory=dict)
     """The scopes that bring it in at run time, each on a part of the target or all of it, by target label."""
     children: set[_EntryKey] = field(default_factory=set)
     direct: bool = False
@@ -319,10 +319,10 @@ def _marker(entry: _Entry, targets: tuple[Target, ...]) -> str | None:
     return with_parts(entry.scopes, targets)
 
 
-def lockable_parts(targets: tuple[Target, ...], open_markers: Sequence[OpenMarker]) -> dict[str, Condition]:
+def lockable_parts(targets: tuple[Target, ...], open_markers: Sequence[OpenMarker]) -> dict[str, TargetPart]:
     """Return the part of each target, by label, that the lock is for, where it is not for all of it."""
     by_label = {target.label: target for target in targets}
-    parts: dict[str, Condition] = {}
+    parts: dict[str, TargetPart] = {}
     for own in open_markers:
         if not own.locked:
             target = by_label[own.target.label]
@@ -340,18 +340,19 @@ _ByNode = Mapping[tuple[NormalizedName, NormalizedName], Sequence[Requirement]]
 
 def scopes_by_pin(
     parts: Sequence[RequirementScope], problem: Problem, resolved: Resolved
-) -> dict[NormalizedName, dict[Scope, Condition]]:
+) -> dict[NormalizedName, dict[Scope, TargetPart]]:
     """Return, for each pinned name, the scopes that bring it in, in the order given, and on which part of the target."""
     below: dict[tuple[NormalizedName, NormalizedName], list[Requirement]] = {}
     target = problem.target
     for edge in resolved.edges:
         if edge.parent is not None:
             below.setdefault((edge.parent, edge.parent_extra or BASE), []).append(edge.requirement)
-    found: dict[NormalizedName, dict[Scope, Condition]] = {}
+    found: dict[NormalizedName, dict[Scope, TargetPart]] = {}
     for scope, requirements in parts:
-        own = applicable(requirements, target, apply_open=problem.apply_open)
-        if problem.fixed_pins is not None:  # an imported lock names every pin of each scope
-            names = {requirement.name: whole(target) for requirement in own}
+        is_imported = problem.fixed_pins is not None
+        own = applicable(requirements, target, apply_open=problem.apply_open or is_imported)
+        if is_imported:  # an imported lock names every pin of each scope
+            names = {requirement.name: part_where(requirement.marker, target) for requirement in own}
         else:
             names = _names_below(overridden(own, problem), below, problem)
         for name, part in names.items():
@@ -361,22 +362,22 @@ def scopes_by_pin(
 
 def _names_below(
     requirements: Sequence[Requirement], below: _ByNode, problem: Problem
-) -> dict[NormalizedName, Condition]:
+) -> dict[NormalizedName, TargetPart]:
     """Return the names that requirements bring in, at any depth, and on which part of the target each."""
     everywhere = whole(problem.target)
     waiting = [(requirement, everywhere, BASE) for requirement in requirements]
-    seen: dict[tuple[NormalizedName, NormalizedName], Condition] = {}
+    seen: dict[tuple[NormalizedName, NormalizedName], TargetPart] = {}
     while waiting:
         requirement, part, parent_extra = waiting.pop()
         if problem.apply_open:
-            part &= condition(requirement.marker, problem.target, parent_extra)
+            part &= part_where(requirement.marker, problem.target, parent_extra)
         for extra in (BASE, *requirement.extras):
             node = (requirement.name, extra)
             known = seen.get(node, NEVER)
             seen[node] = known | part
             if seen[node] != known:
                 waiting += [(own, seen[node], extra) for own in below.get(node, ())]
-    found: dict[NormalizedName, Condition] = {}
+    found: dict[NormalizedName, TargetPart] = {}
     for (name, _), part in seen.items():
         found[name] = found.get(name, NEVER) | part
     return found

@@ -157,6 +157,9 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
         every_file=settings.files == "all",
     )
     parts = lockable_parts(settings.targets, closure.open_markers)
+    if inputs.foreign is not None:
+        scopes = [scope for scope, _ in inputs.scopes]
+        parts |= imported_lock.lockable_parts(inputs.foreign, scopes, settings.targets, reporter)
     return replace(
         request.head,
         environments=environments(settings.targets, inputs.project.requires_python, parts),

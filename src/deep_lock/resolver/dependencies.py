@@ -15,7 +15,7 @@ from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Candidate, Problem
 from deep_lock.parsing.requirements import parse_requirement
-from deep_lock.targets.open_markers import NEVER, Condition, condition, is_open, whole
+from deep_lock.targets.open_markers import NEVER, TargetPart, is_open, is_whole, part_where
 from deep_lock.targets.target import Target, UnevaluableMarker, holds
 
 _EXTRA = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
@@ -44,7 +44,7 @@ def applicable(
 ) -> tuple[Requirement, ...]:
     """Return the requirements whose markers hold on the target without any extra; ``apply_open`` as in `Problem`."""
     if apply_open:
-        return tuple(own for own in requirements if not condition(own.marker, target).is_never)
+        return tuple(own for own in requirements if not part_where(own.marker, target).is_never)
     return tuple(requirement for requirement in requirements if holds(requirement.marker, target))
 
 
@@ -143,18 +143,18 @@ def _extra_needed(text: str) -> NormalizedName | None:
 @lru_cache(maxsize=1 << 17)
 def _applied(
     text: str, target: Target, extra: NormalizedName, *, apply_open: bool
-) -> tuple[Requirement | None, Condition | None]:
+) -> tuple[Requirement | None, TargetPart | None]:
     """Return the requirement if it applies, and on which part of the target; None is all of it."""
     requirement = parse_requirement(text)
     if not apply_open or not is_open(text):
         return requirement if holds(requirement.marker, target, (extra,)) else None, None
-    part = condition(requirement.marker, target, extra)
+    part = part_where(requirement.marker, target, extra)
     return None if part.is_never else requirement, part
 
 
 def open_requirements(
     metadata: Metadata, target: Target, extras: Collection[NormalizedName]
-) -> Iterator[tuple[Requirement, Condition, bool]]:
+) -> Iterator[tuple[Requirement, TargetPart, bool]]:
     """Yield the requirements of a release that apply on a part of the target only, with that part.
 
     The last value is whether the requirement applies on the newest micro version. Requirements that cannot be read are left
@@ -163,7 +163,7 @@ def open_requirements(
     for text in filter(is_open, metadata.requires_dist):
         with suppress(DeepLockError, *UnevaluableMarker):
             requirement = parse_requirement(text)
-            parts = {condition(requirement.marker, target, extra) for extra in extras}
+            parts = {part_where(requirement.marker, target, extra) for extra in extras}
             part = reduce(or_, parts, NEVER)
-            if not part.is_never and part != whole(target):
+            if not part.is_never and not is_whole(part, target):
                 yield requirement, part, holds(requirement.marker, target, extras)

@@ -25,7 +25,7 @@ from deep_lock.targets.marker_minimizer import (
     python_axis,
     write,
 )
-from deep_lock.targets.open_markers import Condition, condition_text, whole
+from deep_lock.targets.open_markers import TargetPart, is_whole, part_text
 from deep_lock.targets.target import Target
 
 
@@ -77,7 +77,7 @@ def with_scopes(parts: Sequence[Part], declared: tuple[Target, ...]) -> str | No
     return _with_scopes(frozenset(parts), declared)
 
 
-def with_parts(parts: Mapping[str, Mapping[Scope, Condition]], declared: tuple[Target, ...]) -> str | None:
+def with_parts(parts: Mapping[str, Mapping[Scope, TargetPart]], declared: tuple[Target, ...]) -> str | None:
     """Write the marker of a package that scopes require on parts of targets, by label: `with_scopes` for each part.
 
     Raises TargetsAlike and ValueError as `label_marker`.
@@ -85,10 +85,11 @@ def with_parts(parts: Mapping[str, Mapping[Scope, Condition]], declared: tuple[T
     labels: dict[str, dict[Scope, set[str]]] = {}
     for target in declared:
         scopes = parts.get(target.label, {})
+        base = BASE in scopes and is_whole(scopes[BASE], target)
         for scope, part in scopes.items():
-            is_whole = part == whole(target)
-            if is_whole or scopes.get(BASE) != whole(target):
-                text = "" if is_whole else condition_text(part, target)
+            everywhere = is_whole(part, target)
+            if everywhere or not base:
+                text = "" if everywhere else part_text(part, target)
                 labels.setdefault(text, {}).setdefault(scope, set()).add(target.label)
     alternatives: list[str] = []
     for text, own in sorted(labels.items()):
@@ -234,7 +235,7 @@ def _python_name(target: Target, declared: tuple[Target, ...]) -> Literals:
 def environments(
     declared: tuple[Target, ...],
     requires_python: str | None = None,
-    parts: Mapping[str, Condition] = MappingProxyType({}),
+    parts: Mapping[str, TargetPart] = MappingProxyType({}),
 ) -> tuple[str, ...]:
     """Write the ``environments`` of a lock (PEP 751), in declared order; one for each platform if its Pythons allow it.
 
@@ -251,7 +252,7 @@ def environments(
             texts[conjunction((*_platform_name(platform), *clause))] = None
         for target in here:
             if target.label in parts:
-                own = condition_text(parts[target.label], target)
+                own = part_text(parts[target.label], target)
                 named = conjunction((*_platform_name(platform), f"python_version == '{_minor_of(target)}'"))
                 texts[f"{named} and {_in_brackets(own)}"] = None
     markers = [_parse(text) for text in texts]

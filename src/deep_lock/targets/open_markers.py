@@ -1,7 +1,7 @@
 """Markers on what a target leaves open: its micro version, and the release and the version of its system.
 
 A target of a minor version is each micro version of it. Such a marker can hold on a part of the target: that part is a
-`Condition`. Final releases count alone: a marker on 3.11.0a6 does not divide 3.11.
+`TargetPart`. Final releases count alone: a marker on 3.11.0a6 does not divide 3.11.
 """
 
 import re
@@ -37,20 +37,20 @@ Comparisons = frozenset[tuple[str, bool]]
 """Comparisons of the system's variables, and whether each holds."""
 
 
-class Condition(Struct, frozen=True, kw_only=True):
+class TargetPart(Struct, frozen=True, kw_only=True):
     """A part of a target: the alternatives are micro versions, as bits, with comparisons that hold or do not."""
 
     terms: frozenset[tuple[int, Comparisons]]
 
-    def __and__(self, other: "Condition") -> "Condition":
+    def __and__(self, other: "TargetPart") -> "TargetPart":
         both = (
             (micros & others, comparisons | more)
             for (micros, comparisons), (others, more) in product(self.terms, other.terms)
         )
-        return _condition((micros, own) for micros, own in both if len({text for text, _ in own}) == len(own))
+        return _joined((micros, own) for micros, own in both if len({text for text, _ in own}) == len(own))
 
-    def __or__(self, other: "Condition") -> "Condition":
-        return _condition((*self.terms, *other.terms))
+    def __or__(self, other: "TargetPart") -> "TargetPart":
+        return _joined((*self.terms, *other.terms))
 
     @property
     def is_never(self) -> bool:
@@ -58,22 +58,54 @@ class Condition(Struct, frozen=True, kw_only=True):
         return not self.terms
 
 
-NEVER = Condition(terms=frozenset())
+NEVER = TargetPart(terms=frozenset())
 
 
-def whole(target: Target) -> Condition:
-    """Return the whole target as a condition."""
-    return Condition(terms=frozenset({(_bits(target), frozenset())}))
+def whole(target: Target) -> TargetPart:
+    """Return the whole target as a part."""
+    return TargetPart(terms=frozenset({(_bits(target), frozenset())}))
 
 
-def without(condition: Condition, target: Target) -> Condition:
+def without(part: TargetPart, target: Target) -> TargetPart:
     """Return the rest of the target."""
     rest = whole(target)
-    for micros, comparisons in condition.terms:
+    for micros, comparisons in part.terms:
         others: list[tuple[int, Comparisons]] = [(_bits(target) & ~micros, frozenset())]
         others += [(_bits(target), frozenset({(text, not value)})) for text, value in comparisons]
-        rest &= _condition(others)
+        rest &= _joined(others)
     return rest
+
+
+def micro_part(micros: int) -> TargetPart:
+    """Return the part of a target with these micro versions, as bits."""
+    return TargetPart(terms=frozenset({(micros, frozenset())}))
+
+
+def micro_samples(texts: Iterable[str], target: Target) -> list[tuple[Mapping[str, str], int]]:
+    """Return an environment for each range of micro versions that markers can distinguish, with the range as bits.
+
+    The newest range comes last. The release and the version of the system are unknown in each.
+    """
+    minor = target.environment["python_version"]
+    numbers = {int(own) for text in texts for own in re.findall(rf"\b{re.escape(minor)}\.([0-9]{{1,2}})\b", text)}
+    if not target.micros or not numbers:
+        return [(target.environment, _bits(target))]
+    ends = sorted({*numbers, *(number + 1 for number in numbers), target.micros.bit_length()})
+    samples: list[tuple[Mapping[str, str], int]] = []
+    start = 0
+    for end in ends:
+        micros = target.micros & ((1 << end) - (1 << start))
+        if micros:
+            version = f"{minor}.{_members(micros)[0]}"
+            samples.append(({**target.environment, **dict.fromkeys(MICRO_VARIABLES, version)}, micros))
+        start = end
+    newest = 1 << int(target.python_full_version.split(".")[2])
+    return sorted(samples, key=lambda sample: bool(sample[1] & newest))
+
+
+def is_whole(part: TargetPart, target: Target) -> bool:
+    """Whether a part is the whole target, whatever its terms are."""
+    return part == whole(target) or without(part, target).is_never
 
 
 def is_open(text: str) -> bool:
@@ -81,23 +113,23 @@ def is_open(text: str) -> bool:
     return any(name in text for name in (*MICRO_VARIABLES, *SYSTEM_VARIABLES))
 
 
-def condition(marker: Marker | None, target: Target, extra: str = "") -> Condition:
+def part_where(marker: Marker | None, target: Target, extra: str = "") -> TargetPart:
     """Return the part of the target on which a marker holds. Raises UnevaluableMarker."""
     return whole(target) if marker is None else _part(str(marker), target, extra)
 
 
 @lru_cache(maxsize=4096)
-def _part(marker: str, target: Target, extra: str) -> Condition:
-    return _condition(_terms(marker, target, {"extra": extra}, "metadata"))
+def _part(marker: str, target: Target, extra: str) -> TargetPart:
+    return _joined(_terms(marker, target, {"extra": extra}, "metadata"))
 
 
-def condition_in_lock(
+def part_where_in_lock(
     marker: str | None, target: Target, extras: AbstractSet[str], groups: AbstractSet[str]
-) -> Condition:
+) -> TargetPart:
     """Return the part of the target on which a marker of a lock holds. Raises InvalidMarker and UnevaluableMarker."""
     if marker is None:
         return whole(target)
-    return _condition(_terms(marker, target, {"extras": extras, "dependency_groups": groups}, "lock_file"))
+    return _joined(_terms(marker, target, {"extras": extras, "dependency_groups": groups}, "lock_file"))
 
 
 def _terms(
@@ -129,8 +161,8 @@ def _members(micros: int) -> list[int]:
     return [micro for micro in range(micros.bit_length()) if micros >> micro & 1]
 
 
-def _condition(terms: Iterable[tuple[int, Comparisons]]) -> Condition:
-    """Return a condition with few terms: equal ones are joined, a comparison that makes no difference is dropped."""
+def _joined(terms: Iterable[tuple[int, Comparisons]]) -> TargetPart:
+    """Return a part with few terms: equal ones are joined, a comparison that makes no difference is dropped."""
     found: dict[Comparisons, int] = {}
     for micros, comparisons in terms:
         if micros:
@@ -144,7 +176,7 @@ def _condition(terms: Iterable[tuple[int, Comparisons]]) -> Condition:
             if shared & ~found.get(rest, 0):
                 found[rest] = found.get(rest, 0) | shared
                 waiting.append(rest)
-    return Condition(
+    return TargetPart(
         terms=frozenset(
             (micros, comparisons)
             for comparisons, micros in found.items()
@@ -153,8 +185,8 @@ def _condition(terms: Iterable[tuple[int, Comparisons]]) -> Condition:
     )
 
 
-def condition_text(part: Condition, target: Target) -> str:
-    """Return a condition as a marker; it says nothing of the variables that the target fixes."""
+def part_text(part: TargetPart, target: Target) -> str:
+    """Return a part as a marker; it says nothing of the variables that the target fixes."""
     alternatives: list[str] = []
     for micros, comparisons in part.terms:
         texts = [text if value else _opposite(text) for text, value in sorted(comparisons)]
