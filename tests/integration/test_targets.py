@@ -180,8 +180,8 @@ def test_a_new_python_that_a_requirement_excludes_is_left_out_until_it_is_suppor
     appeared.write({"pyproject.toml": f'[project]\nname = "app"\nversion = "1"\n{tables[scope]}'})
     found, stderr = pythons(appeared)
     assert found == [f"3.{NEW - 2}", f"3.{NEW - 1}"]
-    assert stderr.count("left out of the default targets") == 1, stderr
-    assert f"cp3{NEW}-{LINUX}, cp3{NEW}-{WINDOWS}" in stderr
+    assert f"cp3{NEW}-{LINUX} is left out: " in stderr
+    assert f"cp3{NEW}-{WINDOWS} is left out" in stderr
     appeared.hold({"lib 1.1": {}})
     found, stderr = pythons(appeared, "--refresh", "-U")
     assert found == [f"3.{NEW - 2}", f"3.{NEW - 1}", f"3.{NEW}"]

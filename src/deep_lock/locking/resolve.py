@@ -100,12 +100,12 @@ def _without_targets(request: LockRequest, excluded: Mapping[Target, DeepLockErr
     """Leave out default targets, with a warning that names each. Raises the error of a declared one."""
     settings = request.settings
     left = settings.declared.leave_out(settings.targets, excluded)
-    labels: dict[str, list[str]] = {}
+    source = ", ".join(request.inputs.sources)
+    first: dict[str, str] = {}
     for target, error in excluded.items():
-        labels.setdefault(error.message.replace(target.label, "this target"), []).append(target.label)
-    for reason, own in labels.items():
-        message = f"left out of the default targets: {', '.join(own)}: {reason}"
-        reporter(Warned(code="target-left-out", subject=", ".join(request.inputs.sources), message=message))
+        like = first.setdefault(error.message.replace(target.label, ""), target.label)
+        why = f": {error.message}" if like == target.label else f", for the same reason as {like}"
+        reporter(Warned(code="target-left-out", subject=source, message=f"{target.label} is left out{why}"))
     return with_targets(request, left)
 
 
