@@ -1,6 +1,7 @@
 """`deep-lock outdated`, and the moves that follow from it, through the front door."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,14 @@ def test_newer_releases_by_environment(outdating: Outdating) -> None:
     assert by_name["maker", "other 1.0"]["admitted"]
     assert by_name["maker", "other 1.0"]["command"] == "deep-lock lock -P maker==4.0"
     assert all(row["direct"] for row in rows)
+    assert by_name["maker", "native 1.0"]["command"] == ""
+    assert by_name["maker", "native 1.0"]["blocked-by"] == [
+        {"package": "native 1.0", "requirement": "maker<4", "reason": "", "chain": []}
+    ]
+    assert not by_name["shared", ""]["admitted"]
+    assert by_name["shared", ""]["blocked-by"] == [
+        {"package": "app-lib 1.0", "requirement": "shared<3", "reason": "", "chain": ["app-lib 1.0"]}
+    ]
 
 
 def test_one_scope_and_the_text(outdating: Outdating) -> None:
@@ -104,7 +113,8 @@ def test_one_scope_and_the_text(outdating: Outdating) -> None:
     code, out, said = outdating.run("--exit-code")
     assert code == 1
     assert out.splitlines()[:2] == ["runtime", "  app-lib  1.0 -> 1.1"]
-    assert "build of native 1.0\n  maker    3.0 -> 4.0  (held back by a requirement)" in out
+    assert "build of native 1.0\n  maker    3.0 -> 4.0\n      held back by native 1.0: maker<4\n" in out
+    assert "  shared   2.0 -> 3.0\n      held back by app-lib 1.0: shared<3\n" in out
     assert "packages are outdated" in said
 
 
@@ -125,6 +135,142 @@ def test_the_command_that_is_told_moves_it_and_nothing_else(outdating: Outdating
         (entry.name, entry.version) for entry in before.packages
     }
     assert moved == {("app-lib", "1.0"), ("app-lib", "1.1")}
+
+
+HELD: Releases = {
+    "worker 1.0": {"requires": ["queue"]},
+    "queue 1.0": {"requires": ["wire<2", "codec[fast]", "odd>=1; python_version < '3'"]},
+    "wire 1.0": {},
+    "codec 1.0": {"requires": ["zip<2; extra == 'fast'", "wide<2; extra == 'slow'"]},
+    "zip 1.0": {},
+    "wide 1.0": {},
+    "odd 1.0": {},
+    "lead 1.0": {},
+    "base 1.0": {},
+    "sub 1.0": {"wheels": [], "sdist": True, "build": ["maker"], "backend": "flit_core.buildapi"},
+    "maker 3.0": {"requires": ["inner<2"]},
+    "inner 1.0": {},
+}
+HELD_NEW: Releases = {
+    **HELD,
+    "wire 2.0": {},
+    "zip 2.0": {},
+    "wide 2.0": {},
+    "odd 2.0": {},
+    "lead 2.0": {"requires": ["base>=2"]},
+    "base 2.0": {},
+    "inner 2.0": {},
+}
+
+
+def _held(outdating: Outdating, *requirements: str, constraints: str = "") -> dict[str, dict[str, Any]]:
+    own = outdating.bench
+    own.hold(HELD)
+    own.ask(*requirements)
+    (own.folder / "c.txt").write_text(constraints, encoding="utf-8")
+    ended = own.lock("--refresh", "--upgrade", "-c", str(own.folder / "c.txt"))
+    assert ended.code == 0, ended.stderr
+    own.hold(HELD_NEW)
+    return {row["name"]: row for row in outdating.rows()}
+
+
+def test_a_locked_package_holds_another_back_and_the_chain_is_told(outdating: Outdating) -> None:
+    rows = _held(outdating, "worker", "wide", "odd", "lead", "base", "sub")
+    blocked = {name: row["blocked-by"] for name, row in rows.items()}
+    assert blocked["wire"] == [
+        {"package": "queue 1.0", "requirement": "wire<2", "reason": "", "chain": ["worker 1.0", "queue 1.0"]}
+    ]
+    # the bound of an extra counts where the extra is used
+    assert [own["requirement"] for own in blocked["zip"]] == ['zip<2; extra == "fast"']
+    assert blocked["wide"] == []
+    assert blocked["odd"] == []
+    assert [(own["package"], own["chain"]) for own in blocked["inner"]] == [
+        ("maker 3.0", ["build of sub 1.0", "maker 3.0"])
+    ]
+    for row in rows.values():
+        assert row["admitted"] == (not row["blocked-by"])
+        assert bool(row["command"]) == row["admitted"]
+    assert "held back by queue 1.0: wire<2 (via worker 1.0 > queue 1.0)" in outdating.run()[1]
+
+
+def test_each_command_that_is_told_works(outdating: Outdating) -> None:
+    rows = _held(outdating, "worker", "wide", "odd", "lead", "base<2", "sub")
+    assert [(own["package"], own["requirement"], own["reason"]) for own in rows["lead"]["blocked-by"]] == [
+        ("", "base<2", "lead 2.0 requires base>=2")
+    ]
+    assert rows["wide"]["command"]
+    for row in rows.values():
+        ended = outdating.bench.lock("--refresh", "--dry-run", "-P", f"{row['name']}=={row['newest']}")
+        assert (ended.code == 0) == bool(row["command"]), (row["name"], ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("lock -r r.txt", "r.txt"),
+        ("lock -r 'my needs.txt'", "my needs.txt"),
+        ("deepen requirements.txt", "requirements.txt"),
+        ("lock --script job.py", "job.py"),
+    ],
+)
+def test_the_command_names_the_inputs_of_the_lock(
+    outdating: Outdating, command: str, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = outdating.bench
+    own.hold(HELD)
+    for path in own.folder.iterdir():
+        path.unlink()
+    monkeypatch.chdir(own.folder)
+    text = "sub==1.0\n" if command.startswith("deepen") else "sub\nwide\n"
+    if file.endswith(".py"):
+        text = '# /// script\n# dependencies = ["sub", "wide"]\n# ///\n'
+    own.write({file: text})
+    flags = [flag for flag in own.flags() if flag not in {"--project", str(own.folder)}]
+    assert run([*shlex.split(command), *flags, "--refresh"]) == 0
+    (lock,) = own.folder.glob("*deep.lock")
+    own.hold({**HELD, "wide 2.0": {}, "maker 3.1": {}})
+    assert run(["outdated", "--lock", lock.name, "--output-format", "json"]) == 0
+    rows = json.loads(own.capture.readouterr().out)["outdated"]
+    assert rows
+    for row in rows:
+        assert row["command"] == f"deep-lock {command} -P {row['name']}=={row['newest']}"
+        assert run([*shlex.split(row["command"])[1:], *flags, "--refresh"]) == 0
+        assert f'"{row["newest"]}"' in lock.read_text(encoding="utf-8")
+
+
+def test_a_constraint_holds_back_too(outdating: Outdating) -> None:
+    rows = _held(outdating, "wide", "lead", "base", constraints="wide<1.5\nbase<2\n")
+    assert [(own["package"], own["requirement"]) for own in rows["wide"]["blocked-by"]] == [("", "wide<1.5")]
+    assert not rows["base"]["admitted"]
+    assert not rows["lead"]["admitted"]
+
+
+def test_what_only_a_backend_knows_is_not_called_admitted(outdating: Outdating) -> None:
+    own = outdating.bench
+    own.hold(
+        {
+            "unknown 1.0": {
+                "wheels": [],
+                "sdist": True,
+                "build": ["maker"],
+                "backend": "flit_core.buildapi",
+                "requires": ["wire"],
+                "metadata-version": "2.1",
+            },
+            "maker 3.0": {},
+            "wire 1.0": {},
+        }
+    )
+    own.ask("unknown")
+    assert own.lock("--refresh", "--upgrade").code == 0
+    own.hold({**own.told, "wire 2.0": {}})
+    (row,) = outdating.rows()
+    assert not row["admitted"]
+    assert not row["command"]
+    assert [(own["package"], own["requirement"]) for own in row["blocked-by"]] == [("unknown 1.0", "")]
+    assert "held back by unknown 1.0: no file of it states its requirements" in outdating.run()[1]
+    (row,) = outdating.rows()
+    assert row["admitted"] == (not row["blocked-by"])
 
 
 # -- moving one build entry

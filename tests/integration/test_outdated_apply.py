@@ -162,7 +162,7 @@ def test_a_name_that_no_bound_holds_back(applying: Applying) -> None:
 def test_names_limit_the_table_too(applying: Applying) -> None:
     code, out, _ = applying.run("outdated", "--lock", str(applying.bench.folder / "deep.lock"), "exact")
     assert code == 0
-    assert out == "runtime\n  exact  1.2 -> 1.3  (held back by a requirement)\n"
+    assert out == "runtime\n  exact  1.2 -> 1.3\n      held back by the project: exact==1.2\n"
 
 
 def test_a_failure_leaves_both_files(applying: Applying) -> None:

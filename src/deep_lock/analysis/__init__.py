@@ -2,6 +2,6 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["diff", "graph", "merge", "policy", "verify"]
+__all__ = ["diff", "graph", "merge", "policy", "updates", "verify"]
 
-load_at_first_use(__name__, "policy")
+load_at_first_use(__name__, "policy", "updates")

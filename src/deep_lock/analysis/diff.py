@@ -4,7 +4,7 @@ Invariant: the same two locks have the same changes in the same order, and a loc
 once, at its highest rank.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -14,16 +14,20 @@ from msgspec.structs import replace
 from deep_lock.analysis.build_diff import build_changes
 from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.typosquatting import is_alike
-from deep_lock.analysis.versions import newest
+from deep_lock.analysis.versions import newest, published
 from deep_lock.lockfile.index import LockIndex, files_of, index_lock, is_gate, key_of, uses_of
 from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.staleness import changed_settings
-from deep_lock.models.changes import Change
+from deep_lock.models.changes import Change, Part
 from deep_lock.models.lock import Lock, LockedArchive, LockedPackage, LockedVcs, source_text
 from deep_lock.sanitize import listed
 
 MAX_NAMES = 5
-DAY_SECONDS = 86400
+
+
+RUNS = frozenset({"build-new", "build-dep-new", "became-sdist-only"})
+"""Codes of what runs in builds and did not before."""
+VERSIONS = frozenset({"version-changed", "downgraded", "source-changed"})
 
 
 def changes(old: Lock, new: Lock, *, now: datetime | None = None) -> tuple[Change, ...]:
@@ -31,23 +35,47 @@ def changes(old: Lock, new: Lock, *, now: datetime | None = None) -> tuple[Chang
 
     Raises LockInvalid and UsageError where the new lock has a target that is none.
     """
-    every = every_change(old, new, now=now)
-    # that a project is new is not repeated where its code runs
-    ranked_higher = {
-        change.name for change in every if change.code in {"build-new", "build-dep-new", "became-sdist-only"}
+    return ranked(every_change(old, new, now=now))
+
+
+def ranked(every: Sequence[Change]) -> tuple[Change, ...]:
+    """Return what `every_change` found, most important first, and each fact once."""
+    return tuple(sorted(_once(every), key=lambda change: (change.rank, change.name, change.code, change.message)))
+
+
+def not_compared(old: Lock, new: Lock) -> tuple[Part, ...]:
+    """Return what one of the locks does not have, so that nothing is known about it."""
+    both = bool(old.targets and new.targets)
+    before, after = index_lock(old), index_lock(new)
+    parts: dict[Part, bool] = {
+        "builds": both and before.locks_builds and after.locks_builds,
+        "settings": both,
+        "hosts": bool(_known_hosts(before) or not _host_uses(after)),
     }
-    found = [change for change in every if change.code != "package-new" or change.name not in ranked_higher]
-    found = found or list(_details(old, new))
-    return tuple(sorted(found, key=lambda change: (change.rank, change.name, change.code, change.message)))
+    return tuple(part for part, is_compared in parts.items() if not is_compared)
+
+
+def _once(every: Sequence[Change]) -> list[Change]:
+    """Leave out what has a higher rank elsewhere: that a project is new, or has another version, where its code runs."""
+    runs = {change.name for change in every if change.code in RUNS}
+    built = {(change.name, change.was, change.now) for change in every if change.code == "built-release-changed"}
+    tools = {(change.name, change.message) for change in every if change.code == "build-tool-changed"}
+    return [
+        change
+        for change in every
+        if not (change.code == "package-new" and change.name in runs)
+        and not (change.code in VERSIONS and (change.name, change.was, change.now) in built)
+        and not (change.code == "downgraded" and (change.name, change.message) in tools)
+    ]
 
 
 def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[Change]:
     """Return what differs, not sorted, with what `changes` leaves out because the same fact has a higher rank elsewhere."""
     before, after = index_lock(ordered(old)), index_lock(ordered(new))
     explain = Explanations(after)
-    return [
+    found = [
         *_settings(before.lock, after.lock),
-        *build_changes(before, after, explain),
+        *build_changes(before, after, explain, now),
         *_file_hashes(before, after),
         *_hosts(before, after),
         *_indexes(before, after),
@@ -58,6 +86,7 @@ def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[C
         *_yanked(before, after),
         *_release_details(before, after),
     ]
+    return found or list(_details(old, new))
 
 
 def _details(old: Lock, new: Lock) -> Iterator[Change]:
@@ -104,7 +133,7 @@ def _hash_changed(entry: LockedPackage, what: str, was: str, now: str) -> Change
 
 def _hosts(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     """Report hosts that the old lock has no file and no index of, each with the projects that use it."""
-    known = set(_host_uses(before)) | {host_of(url) for _, url in before.lock.indexes}
+    known = _known_hosts(before)
     if not known:
         return
     for host, names in sorted(_host_uses(after).items()):
@@ -113,6 +142,10 @@ def _hosts(before: LockIndex, after: LockIndex) -> Iterator[Change]:
             message = f"files of {listed(names, MAX_NAMES)} come from a new host: {host}"
             message += f" (it looks like {alike[0]})" if alike else ""
             yield Change(code="host-new", name=names[0] if len(names) == 1 else "", now=host, message=message)
+
+
+def _known_hosts(lock_index: LockIndex) -> set[str]:
+    return set(_host_uses(lock_index)) | {host_of(url) for _, url in lock_index.lock.indexes}
 
 
 def _host_uses(lock_index: LockIndex) -> Mapping[str, list[str]]:
@@ -233,13 +266,14 @@ def _versions(before: LockIndex, after: LockIndex, now: datetime | None) -> Iter
             message = f"source: {one} -> {other}"
             yield Change(code="source-changed", name=name, was=one, now=other, message=message)
         else:
+            age = published(come, now)
             lower = newest(entry.version for entry in here[name]) < newest(entry.version for entry in was[name])
             yield Change(
                 code="downgraded" if lower else "version-changed",
                 name=name,
                 was=old_text,
                 now=new_text,
-                message=f"{old_text} -> {new_text}{_age(come, now)}",
+                message=f"{old_text} -> {new_text}{f', {age}' if age else ''}",
             )
 
 
@@ -249,15 +283,6 @@ def _sources_text(entries: Iterable[LockedPackage]) -> str:
 
 def _versions_text(entries: Iterable[LockedPackage]) -> str:
     return " and ".join(entry.version or source_text(entry.source) for entry in entries)
-
-
-def _age(entries: Iterable[LockedPackage], now: datetime | None) -> str:
-    """Return how old the newest file is: a release of today has hardly been reviewed by anyone."""
-    times = [file.upload_time for entry in entries for file in files_of(entry) if file.upload_time is not None]
-    if now is None or not times:
-        return ""
-    days = int((now - max(times)).total_seconds() // DAY_SECONDS)
-    return f", published {'today' if days <= 0 else '1 day ago' if days == 1 else f'{days} days ago'}"
 
 
 # -- details of releases

@@ -187,10 +187,9 @@ class PolicyOptions(Struct, frozen=True, kw_only=True):
     lock: Path
     policy: Path | None = None
     """A file with a policy; without it the configuration next to the lock is used."""
-    against: Path | None = None
-    """The previous lock."""
-    now: datetime
-    """Aware, UTC."""
+    against: str | None = None
+    """The previous lock: a file, or a git revision of ``lock``."""
+    context: RunContext
 
 
 class AcceptOptions(Struct, frozen=True, kw_only=True):

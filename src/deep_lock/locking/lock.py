@@ -13,12 +13,14 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deep_lock.analysis import updates
 from deep_lock.config.options import LockOptions
-from deep_lock.errors import Stale, UsageError
-from deep_lock.events import Reporter, silent
+from deep_lock.errors import DeepLockError, Stale, UsageError
+from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import Replacement, write_atomically
 from deep_lock.lazy import filelock
 from deep_lock.lockfile import rewrite, staleness
+from deep_lock.lockfile.reader import from_text
 from deep_lock.locking import imported_lock, policy_gate, resolve
 from deep_lock.locking.read_inputs import lock_path
 from deep_lock.locking.request import LockRequest, open_request
@@ -35,8 +37,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
     path: Path
     lock: Lock
     text: str
+    previous: Lock | None
+    """The lock in the file when the run began; None where there was none, or none that can be read."""
     before: str | None
-    """The text of the file when the run began."""
+    """The text of the file then."""
     guard: Path
     """The file that keeps two writers apart. It is in the cache: the project's folder gets nothing but the lock."""
     kept_options: tuple[str, ...]
@@ -81,6 +85,7 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
     guard = guard_of(path, options.context.cache_folder)
     edited = options.inputs.edited
     if previous is not None and first is None and _may_stay(request) and not _stale_reasons(request, previous):
+        old: Lock | None = previous
         new, text = previous, before or ""
         if _form_reasons(previous, text):
             text = rewrite.checked_text(previous, settings.targets, previous=text)
@@ -90,9 +95,37 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
             new = replace(new, revision=max(previous.revision, REVISION))
             rewrite.require_same_bytes(previous, new, settings.upgrade.packages.keys())
         text = rewrite.checked_text(new, settings.targets, previous=before or "")
+        old = previous if first is None and previous is not None else _readable(before, path.name)
+        if old is not None:
+            _warn_of_downgrades(old, new, settings.upgrade, reporter)
     return Outcome(
-        path=path, lock=new, text=text, before=before, guard=guard, edited=edited, kept_options=settings.kept
+        path=path,
+        lock=new,
+        text=text,
+        previous=old,
+        before=before,
+        guard=guard,
+        edited=edited,
+        kept_options=settings.kept,
     )
+
+
+def _readable(text: str | None, name: str) -> Lock | None:
+    """Read the lock that is replaced; None where it is none."""
+    try:
+        return None if text is None else from_text(text, name)
+    except DeepLockError:
+        return None
+
+
+def _warn_of_downgrades(old: Lock, new: Lock, upgrade: Upgrade, reporter: Reporter) -> None:
+    """Report what the project itself requires, and what goes back. A version that -P names is what the user wants."""
+    wanted = {requirement.name for requirement in upgrade.versions}
+    for own in updates.updates(old, new):
+        if own.kind == "downgraded" and own.named and own.name not in wanted:
+            where = " in its build" if own.in_builds else ""
+            message = f"the project requires it{where}, and it goes back from {own.was} to {own.now}"
+            reporter(Warned(code="downgraded", subject=own.name, message=message))
 
 
 def _may_stay(request: LockRequest) -> bool:

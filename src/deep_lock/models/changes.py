@@ -6,6 +6,7 @@ from msgspec import Struct
 
 Weight = Literal["danger", "look", "version", "quiet"]
 """How important it is to a reviewer, the most important first."""
+WEIGHTS: tuple[Weight, ...] = get_args(Weight)
 
 CODES: dict[str, tuple[int, Weight, str]] = {
     "hash-changed": (1, "danger", "Other bytes under the same version and file name: published files never change."),
@@ -15,19 +16,29 @@ CODES: dict[str, tuple[int, Weight, str]] = {
     "became-sdist-only": (3, "danger", "A release has no wheel any more: its own code runs when it is built."),
     "build-new": (5, "danger", "A package is built that was not built before: its backend and its own code run."),
     "backend-changed": (5, "danger", "A build uses another backend than before."),
-    "requires-changed": (6, "look", "The requirements of a build changed."),
-    "evidence-lowered": (6, "look", "The requirements from a backend were known, and are assumed now."),
-    "role-changed": (7, "look", "A project moved between the runtime packages and the build environments."),
-    "source-changed": (7, "look", "A project is from another kind of source: an index, a path or a repository."),
-    "provenance-lost": (7, "look", "The publisher attestation changed or disappeared."),
-    "yanked-new": (7, "look", "A locked release was yanked, or a yanked one is new."),
-    "license-changed": (8, "look", "The license of a runtime package changed or disappeared."),
-    "package-new": (8, "look", "A project is new among the runtime packages."),
-    "build-gone": (9, "look", "A package that is still locked has no build record any more."),
-    "settings-changed": (9, "look", "The settings, the targets or the inputs of the lock changed."),
-    "downgraded": (10, "version", "An older version than before."),
-    "version-changed": (11, "version", "A newer version than before."),
-    "package-gone": (12, "version", "A project is no longer in the lock."),
+    "requires-changed": (7, "look", "The requirements of a build changed."),
+    "build-tool-changed": (
+        6,
+        "look",
+        "A project that runs in a build has another version there, or runs in one more build.",
+    ),
+    "built-release-changed": (
+        6,
+        "look",
+        "A package that is built from source has another version or source: its own code runs.",
+    ),
+    "evidence-lowered": (7, "look", "The requirements from a backend were known, and are assumed now."),
+    "role-changed": (8, "look", "A project moved between the runtime packages and the build environments."),
+    "source-changed": (8, "look", "A project is from another kind of source: an index, a path or a repository."),
+    "provenance-lost": (8, "look", "The publisher attestation changed or disappeared."),
+    "yanked-new": (8, "look", "A locked release was yanked, or a yanked one is new."),
+    "license-changed": (9, "look", "The license of a runtime package changed or disappeared."),
+    "package-new": (9, "look", "A project is new among the runtime packages."),
+    "build-gone": (10, "look", "A package that is still locked has no build record any more."),
+    "settings-changed": (10, "look", "The settings, the targets or the inputs of the lock changed."),
+    "downgraded": (11, "version", "An older version than before."),
+    "version-changed": (12, "version", "A newer version than before."),
+    "package-gone": (13, "version", "A project is no longer in the lock."),
     "files-changed": (20, "quiet", "Other files of the same release are listed."),
     "edges-changed": (20, "quiet", "The dependencies of a release changed."),
     "marker-changed": (
@@ -38,6 +49,10 @@ CODES: dict[str, tuple[int, Weight, str]] = {
     "details-changed": (20, "quiet", "Only details changed: a size, a time, a mark."),
 }
 """By code: its rank (1 is read first), its weight, and what it means."""
+
+
+Part = Literal["builds", "settings", "hosts"]
+"""A part of a lock that the lock of another tool, or one without builds, does not have."""
 
 
 class Change(Struct, frozen=True, kw_only=True):

@@ -49,6 +49,8 @@ RULES: dict[str, tuple[Level, str]] = {
     "became-sdist-only": ("finding", ""),
     "build-new": ("finding", ""),
     "backend-changed": ("finding", ""),
+    "build-tool-changed": ("finding", ""),
+    "built-release-changed": ("finding", ""),
     "requires-changed": ("finding", ""),
     "evidence-lowered": ("finding", ""),
     "role-changed": ("finding", ""),

@@ -34,7 +34,7 @@ def accept(options: AcceptOptions, reporter: Reporter) -> Accepted:
     An exception with the same ID gets the new date and reason. Raises UserError.
     """
     check, until = options.check, options.until
-    if until < check.now.date():
+    if until < check.context.now.date():
         raise UsageError(f"--until {until} is in the past", hint="name the last day of the exception, in UTC")
     ids = {finding.id for finding in policy.check_policy(check, reporter).findings if finding.id}
     rule, name, version = _read_id(options.id)

@@ -3,17 +3,15 @@
 from pathlib import Path
 
 from deep_lock.analysis import policy as policy_rules
-from deep_lock.analysis.diff import changes
+from deep_lock.analysis.diff import every_change, not_compared, ranked
 from deep_lock.config.options import RunContext
-from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.foreign_locks.load import parse_imported
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.changes import Finding
 from deep_lock.models.foreign_lock import ForeignPin
 from deep_lock.models.lock import Lock, LockedFile, LockedInputs, LockedPackage
-from deep_lock.network import git
-from deep_lock.operations.inputs import LockFile, lock_text
+from deep_lock.operations.inputs import LockFile, lock_text, text_at
 from deep_lock.reports.diff import Review
 
 HEAD = "HEAD"
@@ -26,11 +24,14 @@ def compare(old: str, new: str, lock: Path, surroundings: RunContext, reporter: 
     """
     old_name, before = _side(old or HEAD, lock, surroundings, reporter)
     new_name, after = _side(new, lock, surroundings, reporter) if new else _file(lock, reporter)
+    every = every_change(before.lock, after.lock, now=surroundings.now)
     return Review(
         old=old_name,
         new=new_name,
         path=after.path.as_posix(),
-        changes=changes(before.lock, after.lock, now=surroundings.now),
+        changes=ranked(every),
+        codes=frozenset(change.code for change in every),
+        not_compared=not_compared(before.lock, after.lock),
         lines=after.lines,
         findings=_policy_findings(before.lock, after, surroundings),
     )
@@ -50,12 +51,7 @@ def _side(name: str, lock: Path, surroundings: RunContext, reporter: Reporter) -
     path = Path(name)
     if path.is_file():
         return _file(path, reporter)
-    text = git.file_at(lock, name, surroundings.environ)
-    if text is None:
-        raise UsageError(
-            f"{name}: is not a file, and not a git revision that has {lock.name}",
-            hint="name two files, or revisions such as HEAD~1 and main",
-        )
+    text = text_at(name, lock, surroundings)
     return f"{lock.name} at {name}", LockFile(path=lock, text=text, lock=_parse(text, lock, reporter))
 
 

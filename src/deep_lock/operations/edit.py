@@ -9,18 +9,16 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.analysis.diff import changes
 from deep_lock.config.options import LockOptions
 from deep_lock.errors import UsageError
-from deep_lock.events import Reporter, Warned, silent
+from deep_lock.events import Reporter, Warned
 from deep_lock.foreign_locks.load import foreign_path
 from deep_lock.locking.lock import Outcome, lock
-from deep_lock.locking.read_inputs import parse_lock, read_project_config
+from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.lock import Lock
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project import edit, requirement_lists
 from deep_lock.project.requirement_lists import ListName
-from deep_lock.reports.diff import Review
 
 Bounds = Literal["lower", "exact", "none"]
 
@@ -34,8 +32,6 @@ class Edited(Struct, frozen=True, kw_only=True):
     added: tuple[str, ...]
     """Texts of requirements that are new in the list."""
     removed: tuple[str, ...]
-    review: Review | None
-    """What changed in the lock; None where there was no lock."""
 
     @property
     def changed(self) -> bool:
@@ -70,7 +66,7 @@ def add(
     if bounded is not document:
         once = replace(options.network, refresh=False, refresh_packages=())
         outcome = _lock(replace(options, network=once), bounded, reporter, first=outcome.lock)
-    return _edited(before, bounded, where, outcome, options)
+    return _edited(before, bounded, where, outcome)
 
 
 def remove(options: LockOptions, where: ListName, names: Sequence[str], reporter: Reporter) -> Edited:
@@ -81,7 +77,7 @@ def remove(options: LockOptions, where: ListName, names: Sequence[str], reporter
     before = document = _open(options, where)
     for name in dict.fromkeys(map(canonicalize_name, names)):
         document = requirement_lists.without_requirement(document, where, name)
-    return _edited(before, document, where, _lock(options, document, reporter), options)
+    return _edited(before, document, where, _lock(options, document, reporter))
 
 
 def difference(edited: Edited) -> str:
@@ -125,21 +121,13 @@ def _lock(options: LockOptions, document: edit.Document, reporter: Reporter, fir
     return lock(replace(options, inputs=inputs), reporter, first=first)
 
 
-def _edited(
-    before: edit.Document, after: edit.Document, where: ListName, outcome: Outcome, options: LockOptions
-) -> Edited:
+def _edited(before: edit.Document, after: edit.Document, where: ListName, outcome: Outcome) -> Edited:
     old, new = (requirement_lists.texts(document, where) for document in (before, after))
-    review = None
-    if outcome.before is not None and outcome.changed:
-        name = outcome.path.name
-        previous = parse_lock(outcome.before, name, silent)
-        review = Review(old=name, new=name, changes=changes(previous, outcome.lock, now=options.context.now))
     return Edited(
         source=after.source,
         outcome=outcome,
         added=tuple(text for text in new if text not in old),
         removed=tuple(text for text in old if text not in new),
-        review=review,
     )
 
 

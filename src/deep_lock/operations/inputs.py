@@ -1,4 +1,4 @@
-"""What several commands open: a lock with its text, and the indexes of a lock."""
+"""What several commands open: a lock with its text, one of a git revision, and the indexes of a lock."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deep_lock.config.options import VerifyOptions
-from deep_lock.errors import LockInvalid
+from deep_lock.config.options import RunContext, VerifyOptions
+from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.events import Reporter
 from deep_lock.locking.indexes import Network, network_settings, open_network, with_lock_indexes
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.lock import Lock
+from deep_lock.network import git
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, read_text
 
 
@@ -42,6 +43,17 @@ def lock_text(path: Path) -> str:
         return read_text(path, LockInvalid, MAX_LOCK_BYTES)
     except FileNotFoundError:
         raise missing_lock(path) from None
+
+
+def text_at(revision: str, lock: Path, context: RunContext) -> str:
+    """Return the text that a lock has in a git revision. Raises UsageError where there is none."""
+    text = git.file_at(lock, revision, context.environ)
+    if text is None:
+        raise UsageError(
+            f"{revision}: is not a file, and not a git revision that has {lock.name}",
+            hint="name a file, or a revision such as HEAD~1 or main",
+        )
+    return text
 
 
 def read_lock_file(path: Path, reporter: Reporter) -> LockFile:

@@ -1,13 +1,15 @@
 """The work of `outdated`: which packages of a lock have newer versions, at runtime and in each build environment.
 
-Nothing is resolved: a constraint of another package may hold a newer version back. The lock's own rules apply (pre-releases,
-exclude-newer, only-binary).
+Nothing is resolved. The lock's own rules apply (pre-releases, exclude-newer, only-binary); `held_back` finds what does not admit
+a newer version.
 """
 
+import shlex
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,10 +26,11 @@ from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import called, covers, index_lock, parsed
 from deep_lock.lockfile.selection import full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.locking.read_inputs import require_lock
-from deep_lock.models.lock import Lock
+from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
+from deep_lock.models.lock import Lock, LockedBuild
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildScope, Prereleases, Selection
+from deep_lock.operations.held_back import HeldBack
 from deep_lock.operations.inputs import open_indexes
 from deep_lock.project.files import read_text
 from deep_lock.reports.outdated import Outdated
@@ -35,14 +38,29 @@ from deep_lock.resolver.candidates import choose
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
 
+PROJECT_FILES = frozenset({"pyproject.toml", "setup.cfg", "setup.py", "deep-lock.toml"})
+"""Inputs that `lock` reads without an option."""
+
 
 class Newer(Struct, frozen=True, kw_only=True):
     """A package with a newer version, and where that version can be used."""
 
     row: Outdated
     targets: tuple[Target, ...]
-    of_project: bool
-    """Whether the project itself may require it: at run time, or to be built."""
+    build: LockedBuild | None
+    """None: the run time."""
+
+    @property
+    def of_project(self) -> bool:
+        """Whether the project itself may require it: at run time, or to be built."""
+        return self.build is None or self.build.needed == "project"
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether a requirement of the project itself does not admit the newest version."""
+        # of a build the project's bound is that of what is built: the project
+        own = {"", self.row.build}
+        return self.of_project and any(blocker.package in own and not blocker.reason for blocker in self.row.blocked_by)
 
 
 def outdated(options: VerifyOptions, reporter: Reporter, names: Sequence[str] = ()) -> tuple[Outdated, ...]:
@@ -51,7 +69,22 @@ def outdated(options: VerifyOptions, reporter: Reporter, names: Sequence[str] = 
     Raises UsageError, LockInvalid and IndexFault.
     """
     lock = require_lock(options.lock, reporter)
-    return tuple(own.row for own in newer(lock, options, reporter, names))
+    command = _lock_command(lock, options.lock)
+    return tuple(replace(own.row, lock_command=command) for own in newer(lock, options, reporter, names))
+
+
+def _lock_command(lock: Lock, path: Path) -> str:
+    """Return the command that makes the lock from the inputs that it names."""
+    sources = lock.inputs.sources
+    if lock.inputs.pinned:
+        arguments = ["deepen", *sources]
+    elif sources and path.name == f"{sources[0]}.{LOCK_NAME}":
+        arguments = ["lock", "--script", sources[0]]
+    elif any(source not in PROJECT_FILES for source in sources):
+        arguments = ["lock", *(word for source in sources for word in ("-r", source))]
+    else:
+        arguments = ["lock"]
+    return shlex.join(["deep-lock", *arguments])
 
 
 def newer(lock: Lock, options: VerifyOptions, reporter: Reporter, names: Sequence[str]) -> tuple[Newer, ...]:
@@ -61,9 +94,21 @@ def newer(lock: Lock, options: VerifyOptions, reporter: Reporter, names: Sequenc
     with closing(open_indexes(lock, options, reporter)) as opened:
         indexed = {canonicalize_name(entry.name) for entry in lock.packages if entry.source is None}
         opened.client.prefetch_pages(sorted(indexed & wanted))
-        newest = _Newest(opened.client, _selection(lock), wanted)
+        selection = _selection(lock)
+        newest = _Newest(opened.client, selection, wanted)
+        held = HeldBack(index_lock(lock), opened.client, selection)
         found = [*_runtime(lock, targets, newest), *_builds(lock, targets, newest)]
+        for own in found:
+            opened.client.prefetch(partial(held.prefetch, *_release(own), own.targets))
+        found = [
+            replace(own, row=replace(own.row, blocked_by=held.blockers(*_release(own), own.targets, own.build)))
+            for own in found
+        ]
     return tuple(sorted(found, key=lambda own: (own.row.scope != "runtime", own.row.build, own.row.name)))
+
+
+def _release(own: Newer) -> tuple[NormalizedName, Version]:
+    return canonicalize_name(own.row.name), Version(own.row.newest)
 
 
 def _locked_names(names: Sequence[str], lock: Lock, source: str) -> frozenset[str]:
@@ -137,23 +182,17 @@ def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator
             if entry.source is None and entry.version is not None:
                 installed.setdefault((entry.name, entry.version), []).append(target)
                 direct |= {entry.name} if entry.direct else set()
-    chosen = (texts for _, texts in (*lock.inputs.extras, *lock.inputs.dependency_groups))
-    required = [text for texts in (lock.inputs.requirements, lock.inputs.constraints, *chosen) for text in texts]
     for (name, version), own in installed.items():
-        yield from _row(name, version, own, newest, required, direct=name in direct)
+        yield from _row(name, version, own, newest, direct=name in direct)
 
 
 def _builds(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
     for build in lock.builds:
         own = [target for target in targets if covers(build, target.label)]
         direct = {requirement.name for requirement in parsed(build.all_requires)}
-        required = (*build.all_requires, *lock.inputs.build_constraints)
         for member in build.packages:
             is_direct = member.name in direct
-            for found in _row(
-                member.name, member.version, own, newest, required, direct=is_direct, build=called(build)
-            ):
-                yield replace(found, of_project=build.needed == "project")
+            yield from _row(member.name, member.version, own, newest, direct=is_direct, build=build)
 
 
 def _row(
@@ -161,31 +200,24 @@ def _row(
     version: str,
     targets: Sequence[Target],
     newest: _Newest,
-    required: Iterable[str],
     *,
     direct: bool,
-    build: str = "",
+    build: LockedBuild | None = None,
 ) -> Iterator[Newer]:
     found = newest.of(canonicalize_name(name), Version(version), targets)
     if found is None:
         return
     version_there, usable = found
-    own = [requirement for requirement in parsed(required) if requirement.name == name]
     row = Outdated(
         name=name,
         version=version,
         newest=str(version_there),
-        scope="build" if build else "runtime",
-        build=build,
+        scope="build" if build is not None else "runtime",
+        build=called(build) if build is not None else "",
         direct=direct,
-        admitted=all(
-            requirement.specifier.contains(version_there, prereleases=True)
-            for requirement in own
-            if applies(requirement, usable)
-        ),
         targets=() if len(usable) == len(targets) else tuple(target.label for target in usable),
     )
-    yield Newer(row=row, targets=usable, of_project=True)
+    yield Newer(row=row, targets=usable, build=build)
 
 
 def applies(requirement: Requirement, targets: Iterable[Target]) -> bool:

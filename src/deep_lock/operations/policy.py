@@ -1,6 +1,7 @@
 """The work of `policy`: a lock, checked against a policy. Nothing is resolved or requested."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -9,10 +10,11 @@ from deep_lock.config.options import PolicyOptions
 from deep_lock.config.policy import read_policy_file
 from deep_lock.errors import ConfigError
 from deep_lock.events import Reporter
-from deep_lock.locking.read_inputs import read_project_config
+from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.changes import Finding
-from deep_lock.models.policy import Policy
-from deep_lock.operations.inputs import read_lock_file
+from deep_lock.models.lock import Lock
+from deep_lock.models.policy import AGAINST, Policy
+from deep_lock.operations.inputs import read_lock_file, text_at
 from deep_lock.project.files import read_text
 
 
@@ -23,6 +25,8 @@ class PolicyResult(Struct, frozen=True, kw_only=True):
     """Errors first."""
     lines: Mapping[str, int]
     """The line of each package's name in the lock, from 1."""
+    unchecked: tuple[str, ...] = ()
+    """Rules that the policy sets and that need the previous lock, where none is named."""
 
 
 def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
@@ -32,5 +36,15 @@ def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
     else:
         policy = read_project_config(options.lock.parent).policy or Policy()
     new = read_lock_file(options.lock, reporter)
-    old = read_lock_file(options.against, reporter).lock if options.against is not None else None
-    return PolicyResult(findings=evaluate(new.lock, policy, now=options.now, old=old), lines=new.lines)
+    old = _previous(options.against, options, reporter) if options.against is not None else None
+    findings = evaluate(new.lock, policy, now=options.context.now, old=old)
+    unchecked = sorted(rule for rule in AGAINST & policy.levels.keys() if old is None and policy.level(rule) != "off")
+    return PolicyResult(findings=findings, lines=new.lines, unchecked=tuple(unchecked))
+
+
+def _previous(name: str, options: PolicyOptions, reporter: Reporter) -> Lock:
+    """Read the previous lock: the file of this name; where there is none, the lock at this revision."""
+    path = Path(name)
+    if path.is_file():
+        return read_lock_file(path, reporter).lock
+    return parse_lock(text_at(name, options.lock, options.context), f"{options.lock.name} at {name}", reporter)

@@ -54,7 +54,7 @@ def raise_bounds(options: ApplyOptions, reporter: Reporter) -> Raised:
         )
     document = edit.open_document(script or inputs.folder / "pyproject.toml", script=script is not None)
     found = newer(lock, check, reporter, options.names)
-    held = [own for own in found if own.of_project and not own.row.admitted]
+    held = [own for own in found if own.is_bounded]
     document, raised, kept = _raised(document, held)
     names = {own.name for own in raised}
     locking = replace(

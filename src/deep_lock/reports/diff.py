@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from deep_lock.lockfile.index import called, files_of
-from deep_lock.models.changes import CODES, Change, Finding, Weight
+from deep_lock.models.changes import CODES, Change, Finding, Part, Weight
 from deep_lock.models.lock import Lock, LockedPackage
 from deep_lock.reports.findings import finding_line, finding_row, findings_github, workflow_command
 from deep_lock.sanitize import show
@@ -28,6 +28,20 @@ DETAILS = {
     "edges-changed": "with other dependencies",
     "marker-changed": "with another marker",
 }
+BUILD_CODES = frozenset(
+    {
+        "became-sdist-only",
+        "build-dep-new",
+        "build-new",
+        "backend-changed",
+        "build-tool-changed",
+        "built-release-changed",
+        "requires-changed",
+        "evidence-lowered",
+    }
+)
+"""Codes of what runs in builds."""
+ORIGIN_CODES = frozenset({"hash-changed", "host-new", "index-changed", "source-changed"})
 MAX_VERSIONS = 20
 """Lines of version changes in text: more are counted."""
 SCHEMA = "deep-lock/diff"
@@ -46,6 +60,9 @@ class Review(Struct, frozen=True, kw_only=True):
     path: str = "deep.lock"
     """The file that the comparison is about, as annotations name it."""
     changes: tuple[Change, ...]
+    codes: frozenset[str] = frozenset()
+    """Of all changes, also of those that are not listed since another one of a higher rank has the same fact."""
+    not_compared: tuple[Part, ...] = ()
     findings: tuple[Finding, ...] = ()
     """What the policy of the project finds in the new lock."""
     lines: Mapping[str, int] = {}
@@ -60,6 +77,29 @@ class Review(Struct, frozen=True, kw_only=True):
         """How many packages have other details, in words."""
         counts = Counter(change.code for change in self.changes)
         return "; ".join(f"{count} {DETAILS[code]}" for code, count in counts.items() if code in DETAILS)
+
+    @property
+    def missing(self) -> str:
+        """What is not compared, in words; empty where everything is."""
+        return (
+            f"Not compared, since one of the locks has none: {', '.join(self.not_compared)}"
+            if self.not_compared
+            else ""
+        )
+
+    @property
+    def unchanged(self) -> str:
+        """What a reviewer need not look for, in words. It claims only what was compared."""
+        found = {change.code for change in self.changes}
+        parts = []
+        if "builds" not in self.not_compared and not found & BUILD_CODES:
+            parts.append("No build has a new package or another version of one (code in folders is not compared).")
+        if "hosts" not in self.not_compared and not found & ORIGIN_CODES:
+            parts.append(
+                "Every file comes from a host that the old lock names. No project has another index, and no file has other bytes "
+                "under the same name."
+            )
+        return " ".join(parts)
 
     def line(self, change: Change) -> int:
         """Return the line that an annotation points at: that of the package, else the first."""
@@ -89,6 +129,7 @@ def text(review: Review, *, color: bool = False) -> str:
         lines += _text_section(review, weight, color=color)
     if review.details:
         lines.append(_painted(f"{HEADINGS['quiet']}: {review.details}", "quiet", color=color))
+    lines += [review.missing] if review.missing else []
     return "\n".join([*lines, ""]) if lines else ""
 
 
@@ -120,13 +161,15 @@ def markdown(review: Review) -> str:
         lines += [f"#### Policy ({len(review.findings)})", ""]
         lines += [*(f"- {_escaped(finding_line(finding))}" for finding in review.findings), ""]
     if not review.changes:
-        return "\n".join([*lines, "No differences.", ""])
+        return "\n".join([*lines, "No differences.", *([f"{review.missing}."] if review.missing else []), ""])
     for weight in ("danger", "look"):
         changes = review.of(weight)
         if changes:
             lines += [f"#### {HEADINGS[weight]} ({len(changes)})", "", *map(_item, changes), ""]
-    if not review.of("danger"):
-        lines += ["No new code runs at build time, and no file has a new origin.", ""]
+    if review.unchanged:
+        lines += [review.unchanged, ""]
+    if review.missing:
+        lines += [f"{review.missing}.", ""]
     if versions := review.of("version"):
         summary = f"<summary>{HEADINGS['version']} ({len(versions)})</summary>"
         lines += ["<details>", summary, "", *map(_item, versions), "", "</details>", ""]
@@ -154,6 +197,7 @@ def json_document(review: Review) -> str:
             "old": review.old,
             "new": review.new,
             "counts": {weight: len(review.of(weight)) for weight in _LEVELS},
+            "not_compared": list(review.not_compared),
             "changes": [_row(change) for change in review.changes],
             "policy": [finding_row(finding) for finding in review.findings],
         }
@@ -191,6 +235,7 @@ def sarif(review: Review) -> str:
                 {
                     "tool": {"driver": {"name": "deep-lock", "rules": rules}},
                     "results": [_sarif_result(review, change) for change in shown],
+                    "properties": {"notCompared": list(review.not_compared)},
                 }
             ],
         }
@@ -214,6 +259,8 @@ def github(review: Review) -> str:
         for weight in ("danger", "look")
         for change in review.of(weight)
     ]
+    if review.missing:
+        lines.append(workflow_command("notice", review.path, 1, "not-compared", review.missing))
     return "".join(lines) + findings_github(review.findings, review.path, review.lines)
 
 

@@ -12,6 +12,19 @@ SCHEMA = "deep-lock/outdated"
 VERSION = 1
 
 
+class Blocker(Struct, frozen=True, kw_only=True):
+    """What does not admit a newer version."""
+
+    package: str
+    """"NAME VERSION" of the locked package, or of what is built; empty: the project."""
+    requirement: str
+    """The requirement of that package; empty where it is not known."""
+    reason: str = ""
+    """Why that matters, where the requirement is on another project; or why it is not known."""
+    chain: tuple[str, ...] = ()
+    """What brings the package in, from a direct dependency down."""
+
+
 class Outdated(Struct, frozen=True, kw_only=True):
     """A package that has a newer version, in one environment."""
 
@@ -23,15 +36,22 @@ class Outdated(Struct, frozen=True, kw_only=True):
     """"NAME VERSION" of what is built there; empty at runtime."""
     direct: bool = False
     """Whether the project, or the build itself, requires it."""
-    admitted: bool = True
-    """Whether the requirements of the project, or of the build, admit the newest version."""
+    blocked_by: tuple[Blocker, ...] = ()
+    """What does not admit the newest version."""
     targets: tuple[str, ...] = ()
     """Labels of the targets that could use it; empty: all."""
+    lock_command: str = "deep-lock lock"
+    """What makes the lock again, in its folder."""
+
+    @property
+    def admitted(self) -> bool:
+        """Whether nothing holds the newest version back."""
+        return not self.blocked_by
 
     @property
     def command(self) -> str:
-        """What upgrades it."""
-        return f"deep-lock lock -P {self.name}=={self.newest}"
+        """What upgrades it; empty where something holds it back."""
+        return f"{self.lock_command} -P {self.name}=={self.newest}" if self.admitted else ""
 
 
 def outdated_text(rows: Sequence[Outdated]) -> str:
@@ -44,11 +64,17 @@ def outdated_text(rows: Sequence[Outdated]) -> str:
         if own != heading:
             heading = own
             lines.append(show(heading))
-        notes = [] if row.admitted else ["held back by a requirement"]
-        notes += [f"on {', '.join(row.targets)}"] if row.targets else []
-        end = f"  ({'; '.join(notes)})" if notes else ""
+        end = f"  (on {', '.join(row.targets)})" if row.targets else ""
         lines.append(f"  {show(row.name):<{width}}  {show(row.version)} -> {show(row.newest)}{end}")
+        lines += [f"      held back by {_blocker(own)}" for own in row.blocked_by]
     return "\n".join([*lines, ""]) if lines else ""
+
+
+def _blocker(own: Blocker) -> str:
+    """Return what holds a version back, in words."""
+    about = ", ".join(show(text, limit=400) for text in (own.requirement, own.reason) if text)
+    via = f" (via {' > '.join(map(show, own.chain))})" if len(own.chain) > 1 else ""
+    return f"{show(own.package) or 'the project'}: {about}{via}"
 
 
 def outdated_count(rows: Sequence[Outdated]) -> str:
@@ -59,6 +85,21 @@ def outdated_count(rows: Sequence[Outdated]) -> str:
 
 def outdated_json(rows: Sequence[Outdated]) -> str:
     """Return the rows as one document; within a version keys are only added."""
-    values = [{**msgspec.structs.asdict(row), "command": row.command} for row in rows]
+    values = [_row(row) for row in rows]
     document = {"schema": SCHEMA, "version": VERSION, "outdated": values}
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def _row(row: Outdated) -> dict[str, object]:
+    return {
+        "name": row.name,
+        "version": row.version,
+        "newest": row.newest,
+        "scope": row.scope,
+        "build": row.build,
+        "direct": row.direct,
+        "admitted": row.admitted,
+        "blocked-by": [msgspec.structs.asdict(own) for own in row.blocked_by],
+        "targets": list(row.targets),
+        "command": row.command,
+    }

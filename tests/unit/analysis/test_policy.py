@@ -38,6 +38,7 @@ from tests.support.lock_strategies import (
     small_lock,
     wheel,
 )
+from tests.support.scenarios import git
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "locks"
@@ -134,6 +135,17 @@ TWO_HOSTS = small_lock(direct("app"), elsewhere(direct("lib"), "https://files.ex
 ARCHIVE = LockedArchive(url="https://code.example/lib.zip", sha256="ab" * 32)
 DIRECT = small_lock(direct("app"), replace(direct("lib"), index=None, wheels=(), source=ARCHIVE))
 MIXED = small_lock(direct("app"), elsewhere(direct("lib"), "https://files.example", OTHER_INDEX))
+
+TOOL_2 = small_lock(
+    built(),
+    replace(backend(), version="2.0", wheels=(replace(wheel("setuptools", "2.0"), upload_time=None),)),
+    builds=(build_of("old", packages=(EnvironmentMember(name="setuptools", version="2.0"),)),),
+)
+BUILT_09 = small_lock(
+    replace(built(), version="0.9", sdist=sdist("old", "0.9"), build="old==0.9"),
+    backend(),
+    builds=(build_of("old", version="0.9", sdist=f"sha256:{sdist('old', '0.9').sha256}"),),
+)
 
 CASES = [
     case("foreign-host", TWO_HOSTS, "lib 1.0", says="files.examp1e; its index uses files.example and index.example"),
@@ -303,6 +315,11 @@ CASES = [
     case("build-gone", replace(small_lock(direct("old")), targets=()), old=with_build()),
     case("backend-changed", with_build(backend="x.y"), "old", old=with_build()),
     case("requires-changed", with_build(requires=("setuptools>1",)), "old", old=with_build()),
+    case("build-tool-changed", TOOL_2, "setuptools", says="1.0 -> 2.0 (its age is not known) in the build of old 1.0", old=with_build()),
+    case("build-tool-changed", TOOL_2, old=TOOL_2),
+    case("downgraded", with_build(), "setuptools", says="2.0 -> 1.0", old=TOOL_2),
+    case("built-release-changed", with_build(), "old", says="0.9 -> 1.0", old=BUILT_09),
+    case("built-release-changed", small_lock(direct("old")), old=BUILT_09),
     case("evidence-lowered", with_build(evidence="assumed", requires_dynamic=None), "old", old=with_build()),
     case("role-changed", small_lock(direct("setuptools")), "setuptools", old=with_build()),
     case("source-changed", DIRECT, "lib", old=PLAIN),
@@ -500,6 +517,34 @@ def test_against_an_earlier_lock(folder: Folder) -> None:
     code, out, _ = folder.run("--against", str(folder.path / "old.lock"))
     assert code == 0
     assert "finding package-new:app==1.0: app: 1.0 is new at runtime" in out
+
+
+def test_rules_that_are_not_checked_without_an_earlier_lock_are_named(folder: Folder) -> None:
+    (folder.path / "deep-lock.toml").write_text(
+        '[policy]\nbuild-tool-changed = "error"\npackage-new = "off"\n', encoding="utf-8"
+    )
+    code, _, err = folder.run()
+    assert code == 0
+    assert "warning: not checked without --against: build-tool-changed\n" in err
+    (folder.path / "old.lock").write_text(folder.lock.read_text(encoding="utf-8"), encoding="utf-8")
+    assert "not checked" not in folder.run("--against", str(folder.path / "old.lock"))[2]
+
+
+def test_against_a_git_revision(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.path)
+    current = folder.lock.read_text(encoding="utf-8")
+    folder.lock.write_text(to_text(small_lock(direct("other"))), encoding="utf-8")
+    git(folder.path, "init", "-q", "-b", "main")
+    git(folder.path, "add", "deep.lock")
+    git(folder.path, "-c", "user.name=x", "-c", "user.email=x@example", "commit", "-q", "-m", "x")
+    folder.lock.write_text(current, encoding="utf-8")
+    for revision in ("main", "HEAD"):
+        code, out, _ = folder.run("--against", revision)
+        assert code == 0
+        assert "finding package-new:app==1.0: app: 1.0 is new at runtime" in out
+    code, _, err = folder.run("--against", "no-such-branch")
+    assert code == 2
+    assert "no-such-branch: is not a file, and not a git revision that has deep.lock" in err
 
 
 def test_json(folder: Folder) -> None:

@@ -20,7 +20,7 @@ from tests.support.scenarios import Bench, bench
 FOLDER = Path(__file__).parents[3] / "fixtures" / "reviews"
 FORMS = {"text": "txt", "markdown": "md", "json": "json", "sarif": "sarif", "github": "github"}
 CASES = sorted(path.stem for path in FOLDER.glob("*.toml"))
-AGE = re.compile(r", published (?:today|\d+ days? ago)")
+AGE = re.compile(r"published (?:today|\d+ days? ago)")
 
 
 class Pair:
@@ -68,7 +68,7 @@ def test_what_is_said_of_a_pair(pair: Pair, request: pytest.FixtureRequest) -> N
     for form, suffix in FORMS.items():
         code, out = pair.diff("--format", form)
         assert code == 0
-        told, golden = AGE.sub(", published AGE", out), FOLDER / f"{name}.{suffix}"
+        told, golden = AGE.sub("published AGE", out), FOLDER / f"{name}.{suffix}"
         if os.environ.get("DEEP_LOCK_WRITE_GOLDEN"):
             golden.write_text(told, encoding="utf-8")
         assert told == golden.read_text(encoding="utf-8"), form
@@ -93,6 +93,59 @@ def test_exit_codes(pair: Pair) -> None:
     assert pair.diff("--exit-code") == (0, "")
     (pair.bench.folder / "new.lock").write_text("nothing", encoding="utf-8")
     assert pair.diff()[0] == 2
+
+
+@pytest.mark.parametrize("pair", ["build-tool"], indirect=True)
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        (["danger"], 0),
+        (["look"], 1),
+        (["version"], 1),
+        (["build-tool-changed"], 1),
+        (["built-release-changed"], 1),
+        (["build-new"], 0),
+        (["hash-changed", "build-tool-changed"], 1),
+        # it is listed as a built-release-changed
+        (["version-changed"], 1),
+        (["build-tools-changed"], 2),
+    ],
+)
+def test_fail_on_a_level_or_a_code(pair: Pair, values: list[str], code: int) -> None:
+    flags = [text for value in values for text in ("--fail-on", value)]
+    assert pair.diff(*flags)[0] == code
+    if code == 2:
+        return
+    (pair.bench.folder / "new.lock").write_bytes((pair.bench.folder / "old.lock").read_bytes())
+    assert pair.diff(*flags)[0] == 0
+
+
+@pytest.mark.parametrize("pair", ["build-tool"], indirect=True)
+def test_what_runs_in_builds_is_never_cut_off_and_has_its_age(pair: Pair) -> None:
+    for form in FORMS:
+        out = pair.diff("--format", form)[1]
+        tool = next(
+            line
+            for line in out.splitlines()
+            if "80.9.0" in line and "84.2.1" in line and "->" in line.replace("\\", "")
+        )
+        assert AGE.search(tool), form
+        assert "No build has a new package" not in out
+
+
+@pytest.mark.parametrize("pair", ["build-tool"], indirect=True)
+def test_what_one_lock_does_not_have_is_said_not_to_be_compared(pair: Pair) -> None:
+    folder = pair.bench.folder
+    (folder / "new.lock").rename(folder / "deep.lock")
+    (folder / "requirements.txt").write_text("native==1.1 --hash=sha256:" + "0" * 64 + "\n", encoding="utf-8")
+    for old, new in (("requirements.txt", "deep.lock"), ("deep.lock", "requirements.txt")):
+        for form in FORMS:
+            pair.bench.capture.readouterr()
+            assert run(["diff", old, new, "--format", form]) == 0
+            out = pair.bench.capture.readouterr().out
+            assert ("otCompared" if form == "sarif" else "not_compared" if form == "json" else "Not compared") in out
+            assert "builds" in out
+            assert "No build has a new package" not in out
 
 
 def test_every_code_is_documented_as_it_is() -> None:

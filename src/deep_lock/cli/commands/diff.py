@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import click
 
 from deep_lock.cli.options import Section, flag, option, sectioned
 from deep_lock.cli.session import Session
+from deep_lock.errors import UsageError
+from deep_lock.models.changes import CODES, WEIGHTS
 from deep_lock.operations import diff
 from deep_lock.reports import diff as diff_report
+from deep_lock.sanitize import show
 
 DIFFERS = 1
 HELP = """\
@@ -25,10 +29,11 @@ compared with HEAD. A file may be another tool's lock: then its pins are compare
   deep-lock diff main                       the work tree with main
   deep-lock diff HEAD~5 HEAD --format markdown
   deep-lock diff uv.lock deep.lock
+  deep-lock diff main --fail-on danger --fail-on build-tool-changed
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: with --exit-code 1 if the locks differ; 2 a lock that
-cannot be read.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: with --exit-code 1 if the locks differ, with
+--fail-on 1 if there is such a change; 2 a lock that cannot be read.
 """
 
 COMPARISON: Section = (
@@ -42,6 +47,12 @@ COMPARISON: Section = (
             help="The path of the lock in the git revisions.",
         ),
         flag("--exit-code", text="Exit with 1 if the locks differ, as git diff does."),
+        option(
+            "--fail-on",
+            metavar="LEVEL|CODE",
+            repeatable=True,
+            help="Exit with 1 if there is a change of this code, or of this level (danger, look, version, quiet) or a higher one.",
+        ),
     ),
 )
 FORMAT = option(
@@ -61,13 +72,36 @@ FORMAT = option(
 @click.argument("new", required=False, default="")
 def diff_command(session: Session, /, *, old: str, new: str, **values: Any) -> None:
     """Compare two locks, and write the changes in the chosen format."""
+    fail_on = tuple(map(_fail_on, values["fail_on"]))
     with session.reporting() as reporter:
         review = diff.compare(old, new, values["lock"], session.context, reporter)
     session.printer.data(_text(review, values["form"]))
     if not review.changes:
-        session.printer.info("nothing differs")
+        session.printer.info("nothing differs in what was compared" if review.not_compared else "nothing differs")
     elif values["exit_code"]:
         raise click.exceptions.Exit(DIFFERS)
+    failing = [name for name in fail_on if _is_found(name, review)]
+    if failing:
+        session.printer.info(f"--fail-on: there are changes of {', '.join(failing)}")
+        raise click.exceptions.Exit(DIFFERS)
+
+
+def _fail_on(text: str) -> str:
+    """Check a value of --fail-on: a level or a code. Raises UsageError."""
+    names = (*WEIGHTS, *CODES)
+    if text in names:
+        return text
+    near = get_close_matches(text[:100], names, n=1)
+    raise UsageError(
+        f"--fail-on {show(text)}: is neither a level ({', '.join(WEIGHTS)}) nor a code of a change",
+        hint=f"did you mean {near[0]}?" if near else "docs/diff-json.md has the codes",
+    )
+
+
+def _is_found(name: str, review: diff_report.Review) -> bool:
+    if name in CODES:
+        return name in review.codes
+    return any(change.weight in WEIGHTS[: WEIGHTS.index(name) + 1] for change in review.changes)
 
 
 def _text(review: diff_report.Review, form: str) -> str:

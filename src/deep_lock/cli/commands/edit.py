@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.commands.lock import lock_options, summary
+from deep_lock.cli.commands.lock import lock_options
 from deep_lock.cli.options import EDIT_SECTIONS, FILE, PROJECT, Section, option, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.errors import UsageError
 from deep_lock.locking.lock import write_lock
 from deep_lock.operations import edit
 from deep_lock.project import requirement_lists
-from deep_lock.reports import diff as diff_report
+from deep_lock.reports import lock_summary
 from deep_lock.sanitize import show
 
 ADD_HELP = """\
@@ -147,7 +147,4 @@ def _finish(session: Session, edited: edit.Edited, where: requirement_lists.List
         printer.info(f"{outcome.path.name} is up to date")
         return
     printer.info(f"would write {outcome.path.name}" if dry_run else f"wrote {outcome.path.name}")
-    if edited.review is not None:
-        printer.info(diff_report.text(edited.review, color=True).rstrip("\n"))
-    else:
-        printer.info(summary(outcome.lock))
+    printer.info(lock_summary.summary(outcome.lock, outcome.previous))

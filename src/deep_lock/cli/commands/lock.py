@@ -18,12 +18,8 @@ from deep_lock.config.options import (
 from deep_lock.errors import Stale, UsageError
 from deep_lock.foreign_locks import index_settings
 from deep_lock.locking.lock import check_lock, lock, write_lock
-from deep_lock.models.lock import Lock
 from deep_lock.operations import outdated
-from deep_lock.sanitize import show
-
-MAX_ROWS = 20
-MAX_TARGETS = 3
+from deep_lock.reports import lock_summary
 
 HELP = """\
 Resolve the dependencies of the project and everything that builds them, to full depth; write deep.lock.
@@ -75,7 +71,7 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
         session.printer.info(f"wrote {outcome.path.name}")
     else:
         session.printer.info(f"{outcome.path.name} is up to date")
-    session.printer.info(summary(outcome.lock))
+    session.printer.info(lock_summary.summary(outcome.lock, outcome.previous))
     for name in outcome.kept_options:
         session.printer.info(f"  {name} kept from {outcome.path.name}")
 
@@ -115,50 +111,3 @@ def _network(session: Session, values: dict[str, Any]) -> NetworkOptions:
     for line in left_out:
         session.printer.warn(f"--index-from {tool}", line)
     return network
-
-
-def summary(lock: Lock) -> str:
-    """Return the numbers of a lock, and what runs code when it is installed, as lines of plain text."""
-    packages = lock.packages
-    rows = [
-        ("packages", len(packages)),
-        ("  at run time", sum(not package.build_only for package in packages)),
-        ("  in builds only", sum(package.build_only for package in packages)),
-        ("  in both", sum(package.also_build for package in packages)),
-        ("  sdist only", sum(package.sdist_only for package in packages)),
-        ("build environments", len(lock.builds)),
-        ("targets", len(lock.targets)),
-    ]
-    lines = [f"  {name:<22}{count:>5}" for name, count in rows]
-    return "\n".join([*lines, *_code_at_install(lock), *_crates(lock)])
-
-
-def _code_at_install(lock: Lock) -> list[str]:
-    """List the packages that run their own code when they are installed: a reviewer looks at these first."""
-    builds = [build for build in lock.builds if build.needed != "project"]
-    if not builds:
-        return ["  only wheels are installed: no package runs its own code when it is installed"]
-    lines = ["  run their own code when they are installed:"]
-    for build in builds[:MAX_ROWS]:
-        where = _where(build.targets, len(lock.targets))
-        evidence = "" if build.evidence == "static" else f" [{build.evidence}]"
-        name = f"{show(build.name)} {show(build.version or '')}".rstrip()
-        lines.append(f"    {name} on {where}: {show(build.backend)}{evidence}")
-    if len(builds) > MAX_ROWS:
-        lines.append(f"    ... and {len(builds) - MAX_ROWS} more")
-    return lines
-
-
-def _where(targets: tuple[str, ...], declared: int) -> str:
-    if not targets:
-        return "every target"
-    return ", ".join(targets) if len(targets) <= MAX_TARGETS else f"{len(targets)} of {declared} targets"
-
-
-def _crates(lock: Lock) -> list[str]:
-    """Report sdists with Rust crates: crates are not part of this lock."""
-    count = len({(build.name, build.version) for build in lock.builds if build.cargo_lock is not None})
-    if not count:
-        return []
-    sdists = "1 sdist needs" if count == 1 else f"{count} sdists need"
-    return [f"  {sdists} Rust crates, pinned by a Cargo.lock of their own: they are not part of this lock"]

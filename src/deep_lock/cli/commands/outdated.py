@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.commands.lock import summary
 from deep_lock.cli.options import HOOKS, INTERPRETERS, LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import ApplyOptions, HookOptions, NetworkOptions, VerifyOptions
@@ -15,6 +14,7 @@ from deep_lock.errors import UsageError
 from deep_lock.locking.lock import lock, write_lock
 from deep_lock.operations import outdated, raise_bounds
 from deep_lock.project import edit
+from deep_lock.reports import lock_summary
 from deep_lock.reports import outdated as report
 from deep_lock.sanitize import show
 
@@ -22,8 +22,8 @@ FOUND = 1
 HELP = """\
 Show which packages of a lock have newer versions: at run time, and in each build environment by itself.
 
-The lock's own settings apply (pre-releases, exclude-newer, binaries). Nothing is resolved: requirements of other packages may
-exclude a newer version. To upgrade one: deep-lock lock -P NAME==VERSION.
+The lock's own settings apply (pre-releases, exclude-newer, binaries). Nothing is resolved. Requirements of the project and of
+locked packages that exclude a newer version are shown. To upgrade another one: deep-lock lock -P NAME==VERSION.
 
 --apply raises the bounds of the project's own requirements that exclude the newest version (lib<2 becomes lib<3, lib==1.2
 becomes lib==1.3), and locks with these versions. Other packages stay. If the lock fails, neither file changes.
@@ -113,4 +113,4 @@ def _apply(session: Session, options: VerifyOptions, names: Sequence[str], value
     for bound in raised.bounds:
         printer.info(f"  {bound.where}: {show(bound.before)} -> {show(bound.after)}")
     printer.info(f"{'would write' if dry_run else 'wrote'} {outcome.path.name}")
-    printer.info(summary(outcome.lock))
+    printer.info(lock_summary.summary(outcome.lock, outcome.previous))

@@ -22,7 +22,7 @@ a finding does so too.
 
 \b
   deep-lock policy                                       the lock in this folder
-  deep-lock policy --against main.lock                   also what is new since an earlier lock
+  deep-lock policy --against main                        also what is new since a git revision, or a file
   deep-lock policy --policy company.toml --strict        the rules of another file
   deep-lock policy --output-format github                as annotations of GitHub Actions
   deep-lock policy --accept yanked:six==1.16.0 --until 2026-12-31 --reason "1.17 breaks our tests"
@@ -42,7 +42,7 @@ RULES: Section = (
     "Lock and rules",
     (
         LOCK,
-        option("--against", type=FILE, metavar="FILE", help="The previous lock: rules about what is new apply too."),
+        option("--against", metavar="FILE|REVISION", help="The previous lock: rules about what is new apply too."),
         option(
             "--policy",
             type=FILE,
@@ -83,13 +83,15 @@ FORMAT = option(
 )
 def policy_command(session: Session, /, **values: Any) -> None:
     """Check the policy, and write the findings; or write an exception."""
-    check = pick(PolicyOptions, values, now=session.context.now)
+    check = pick(PolicyOptions, values, context=session.context)
     if any(values[name] is not None for name in ("accept", "until", "reason")):
         _accept(session, check, accepted=values["accept"], until=values["until"], reason=values["reason"])
         return
     with session.reporting() as reporter:
         result = policy.check_policy(check, reporter)
     session.printer.data(_text(result, values["output_format"], values["lock"]))
+    if result.unchecked:
+        session.printer.warn("not checked without --against", ", ".join(result.unchecked))
     name, counts = values["lock"].name, findings.counts(result.findings)
     if any(finding.severity in FAILING[values["strict"]] for finding in result.findings):
         hints = {finding.hint for finding in result.findings if finding.severity == "error" and finding.hint}
