@@ -19,7 +19,6 @@ import pytest
 import yaml
 
 from deep_lock.builds.sandbox.sandbox import probe
-from tests.support.live_index import unreachable
 from tests.support.scenario_server import Releases, ScenarioServer
 from tests.support.scenarios import MINOR, git
 
@@ -82,8 +81,8 @@ assert package["type"] == "pip" and package["binary"]
 for name in package["requirements_files"] + package["requirements_build_files"]:
     assert "--hash=sha256:" in pathlib.Path(name).read_text(), name
 """
-OTHERS = {"poetry": ("poetry", ()), "pdm": ("pdm", ("hishel<2", "unearth<0.18"))}
-"""Tools that this environment does not have, each with the requirements to install."""
+OTHERS = ("poetry", "pdm")
+"""Tools that are not requirements of the tests. `.ci/run` installs them, with the releases in .ci/pins."""
 
 
 def _commands(page: str) -> list[str]:
@@ -153,20 +152,12 @@ def environ(tmp_path: Path) -> Iterator[Mapping[str, str]]:
 
 def _with_tool(name: str, environ: Mapping[str, str], folder: Path) -> Mapping[str, str]:
     """Return the environment with one of `OTHERS` on its PATH."""
-    if shutil.which(name) is None:
-        reason = unreachable()
-        if reason:
-            pytest.skip(f"{name} is not installed, and {reason}")
-        project, more = OTHERS[name]
-        uv = shutil.which("uv", path=environ["PATH"])
-        assert uv is not None
-        command = [uv, "tool", "install", "-q", project, *(f"--with={text}" for text in more)]
-        folders = {"UV_TOOL_DIR": str(folder / "tools"), "UV_TOOL_BIN_DIR": str(folder / "programs")}
-        subprocess.run(command, check=True, env={**os.environ, **folders})
-    tools = [str(folder / "programs")] if shutil.which(name) is None else [str(Path(shutil.which(name) or "").parent)]
+    program = shutil.which(name)
+    if program is None:
+        pytest.skip(f"{name} is not on PATH")
     return {
         **environ,
-        "PATH": os.pathsep.join((environ["PATH"], *tools)),
+        "PATH": os.pathsep.join((environ["PATH"], str(Path(program).parent))),
         "POETRY_VIRTUALENVS_CREATE": "false",
         "POETRY_CACHE_DIR": str(folder / "poetry"),
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
@@ -208,8 +199,7 @@ def test_every_command_of_a_guide_works(page: str, environ: Mapping[str, str], t
     _run(GUIDES / f"{page}.md", environ, project)
 
 
-@pytest.mark.live
-@pytest.mark.parametrize("page", sorted(OTHERS))
+@pytest.mark.parametrize("page", OTHERS)
 def test_every_command_of_a_guide_with_another_tool_works(
     page: str, environ: Mapping[str, str], tmp_path: Path
 ) -> None:

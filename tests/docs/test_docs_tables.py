@@ -176,3 +176,14 @@ def test_the_architecture_page_names_modules_that_exist() -> None:
     paths = [SOURCE.joinpath(*name.split(".")) for name in named]
     assert len(named) > 15, "the page has changed: change this test, too"
     assert [path.name for path in paths if not (path.with_suffix(".py").is_file() or path.is_dir())] == []
+
+
+def test_every_requirement_has_a_pin_that_it_admits() -> None:
+    """`.ci/run` takes these versions: a new release of a tool cannot break a change that is not about it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / ".ci" / "pins" / "tests.txt").read_text(encoding="utf-8").splitlines()
+    pins = {own.name: own.specifier for own in map(Requirement, lines[1:])}
+    for text in (*project["dependencies"], *project["optional-dependencies"]["test"]):
+        wanted = Requirement(text)
+        (pin,) = pins[canonicalize_name(wanted.name)]
+        assert wanted.specifier.contains(pin.version), f"{text}: .ci/pins/tests.txt has {pin}"

@@ -481,3 +481,82 @@ def test_what_is_exported_as_pylock_and_deepened_is_the_same_lock(deepening: Dee
     assert second.packages == first.packages
     assert second.builds == first.builds
     assert (second.targets, second.environments, second.extras) == (first.targets, first.environments, first.extras)
+
+
+# -- hints lead to a lock
+
+PIPFILE = """{"_meta": {"hash": {"sha256": "x"}, "pipfile-spec": 6, "requires": {"python_version": "3.13"}, "sources": []},
+ "default": {"shared": {"version": "==2.0"}}, "develop": {"shared": {"version": "==3.0"}}}"""
+
+
+def test_two_versions_in_default_and_develop_are_two_locks(deepening: Deepening) -> None:
+    deepening.write(PIPFILE, "Pipfile.lock")
+    code, told, _ = deepening.deepen(name="Pipfile.lock")
+    assert code == 1
+    assert "holds shared twice" in told
+    assert "groups = [] in [tool.deep-lock]" in told
+    assert "Pipfile.lock --only-group develop -o deep-develop.lock" in told
+    folder = deepening.bench.folder
+    code, told, _ = deepening.deepen(
+        "--only-group", "develop", "-o", str(folder / "deep-develop.lock"), name="Pipfile.lock"
+    )
+    assert code == 0, told
+    assert _pins(from_text((folder / "deep-develop.lock").read_text(encoding="utf-8"), "x")) == ["shared==3.0"]
+    deepening.write("groups = []\n", "deep-lock.toml")
+    code, told, _ = deepening.deepen(name="Pipfile.lock")
+    assert code == 0, told
+    assert _pins(deepening.lock) == ["shared==2.0"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "shared==2.0\nshared==2.0 ; python_version < '3.9'\n",
+        "shared==2.0\nshared==2.0 ; python_version >= '3.9'\n",
+        "shared==2.0 ; python_version >= '3.9'\nshared==2.0 ; python_version < '3.14'\n",
+        "shared==2.0 ; python_version >= '3.9'\nshared==2.0.0 ; sys_platform == 'win32'\n",
+        "shared==2.0\nshared==2.0\n",
+    ],
+)
+def test_one_version_on_two_lines_is_one_pin(deepening: Deepening, lines: str) -> None:
+    deepening.write(lines, "requirements.txt")
+    code, told, _ = deepening.deepen(name="requirements.txt")
+    assert code == 0, told
+    assert _pins(deepening.lock) == ["shared==2.0"]
+    assert [entry.marker for entry in deepening.lock.packages] == [None]
+    assert deepening.deepen("--check", name="requirements.txt")[0] == 0
+
+
+def test_two_versions_under_markers_that_overlap_name_both_lines(deepening: Deepening) -> None:
+    deepening.write(
+        "shared==2.0 ; python_version >= '3.9'\nshared==3.0 ; python_version >= '3.10'\n", "requirements.txt"
+    )
+    code, told, _ = deepening.deepen(name="requirements.txt")
+    assert code == 1
+    assert "requirements.txt:1 and requirements.txt:2" in told
+
+
+def test_the_pin_that_pip_freeze_of_debian_writes_is_left_out(deepening: Deepening) -> None:
+    deepening.write("shared==2.0\npkg-resources==0.0.0\n", "requirements.txt")
+    code, told, asked = deepening.deepen(name="requirements.txt")
+    assert code == 0, told
+    assert "pkg-resources==0.0.0" in told
+    assert "is what pip freeze of Debian and Ubuntu writes, and no package: left out" in told
+    assert not [path for path in asked if "pkg-resources" in path]
+    assert _pins(deepening.lock) == ["shared==2.0"]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("shared==2.0+cu121", "2.0+cu121 has a local version, whose files are on an index of their own"),
+        ("shared==2.7", "name the index that has shared 2.7, with --index URL"),
+        ("strange==1.0", "name the index that has strange 1.0, with --index URL"),
+    ],
+)
+def test_a_pin_that_no_index_has_names_the_remedy(deepening: Deepening, line: str, says: str) -> None:
+    deepening.write(f"{line}\n", "requirements.txt")
+    code, told, _ = deepening.deepen(name="requirements.txt")
+    assert code == 1
+    assert says in told
+    assert "declare the targets" not in told

@@ -199,8 +199,11 @@ def test_indexes_and_sources_are_those_that_the_project_declares(project: Projec
 
 
 def test_what_the_table_cannot_express_is_a_warning(project: Project) -> None:
-    project.write("pyproject.toml", UV.replace("[tool.uv.sources]", "[tool.uv.sources]\nshared = [{index = 'local'}]"))
-    assert "warning: pyproject.toml: uv's source of shared has conditions" in project.init()[2]
+    project.write(
+        "pyproject.toml",
+        UV.replace("[tool.uv.sources]", "[tool.uv.sources]\nshared = [{index = 'local'}, {index = 'x'}]"),
+    )
+    assert "warning: pyproject.toml: the source of 'shared' is a list" in project.init()[2]
 
 
 def test_environments_that_are_no_rectangle_are_reported(project: Project) -> None:

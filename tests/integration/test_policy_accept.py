@@ -110,7 +110,7 @@ def test_a_second_exception_is_below_the_first(folder: Folder) -> None:
 
 def test_an_id_without_a_version_is_for_every_version(folder: Folder) -> None:
     assert folder.accept("hash-computed:App")[0] == 0
-    policy = read_pyproject(folder.read(), "x").settings["policy"]
+    policy = read_pyproject(folder.read(), "x").tools["deep-lock"]["policy"]
     assert policy["exceptions"][0].keys() == {"name", "rule", "reason", "until"}
     assert f"note {ID}" in folder.run()[1]
     code, _, said = folder.accept(ID)

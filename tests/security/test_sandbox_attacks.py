@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -136,21 +138,53 @@ def test_there_is_no_terminal(place: Bench) -> None:
     assert ended.output.splitlines() == ["b'' False False", "refused"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+NOBODY = ("--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all")
+OPENED = """
+    set -e
+    mount --bind "$1" "$2"
+    mount -t tmpfs -o mode=755 tmpfs "$3"
+    mkdir -p "$1"
+    mount --bind "$2" "$1"
+    shift 3
+    exec "$@"
+"""
+"""Opens a Python ($1) that is in a closed folder ($3) to all users, with a mount of its own; $2 is an empty folder."""
+
+
+def _as_nobody(folder: Path) -> list[str]:
+    """Return the start of a command that runs this Python as an unprivileged user."""
+    command = ["setpriv", *NOBODY, str(Path(sys.executable).resolve())]
+    base = Path(sys.base_prefix).resolve()
+    closed = next((path for path in reversed((base, *base.parents)) if not path.stat().st_mode & 0o001), None)
+    if closed is None:
+        return command
+    empty = folder / "python"
+    empty.mkdir()
+    return ["unshare", "--mount", "sh", "-c", OPENED, "sh", str(base), str(empty), str(closed), *command]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_an_unprivileged_user_is_guarded_too() -> None:
-    become = shutil.which("setpriv")
-    if become is None:
-        pytest.skip("setpriv is not here")
-    user = [become, "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
-    roots = {Path(module.__file__ or "").parents[up] for module, up in ((deep_lock, 1), (msgspec, 1), (sandboxed, 0))}
-    environ = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(map(str, roots)), "PYTHONDONTWRITEBYTECODE": "1"}
-    for python in (sys.executable, "/usr/bin/python3"):  # root's own Python is often closed to others
-        asked = [*user, python, "-c", "import sys, sandboxed; open(sys.executable)"]
-        if subprocess.run(asked, env=environ, capture_output=True, check=False, cwd="/").returncode == 0:
-            break
-    else:
-        pytest.skip("another user cannot read a Python that fits, or deep-lock")
-    tried = subprocess.run([*user, python, sandboxed.__file__], env=environ, capture_output=True, check=True, cwd="/")
+    if shutil.which("setpriv") is None or shutil.which("unshare") is None:
+        pytest.skip("setpriv and unshare (util-linux) are not here")
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        for module in (deep_lock, msgspec, sandboxed):  # where they are, another user may not read them
+            source = Path(module.__file__ or "")
+            if source.name == "__init__.py":
+                shutil.copytree(
+                    source.parent, folder / source.parent.name, ignore=shutil.ignore_patterns("__pycache__")
+                )
+            else:
+                shutil.copy(source, folder)
+        python = _as_nobody(folder)
+        environ = {"PATH": os.defpath, "PYTHONPATH": made, "PYTHONDONTWRITEBYTECODE": "1"}
+        run_it = partial(subprocess.run, env=environ, capture_output=True, cwd="/", text=True)
+        asked = run_it([*python, "-c", "import os, sandboxed; print(os.geteuid())"], check=False)
+        if (asked.returncode, asked.stdout) != (0, "65534\n"):
+            pytest.skip(f"another user cannot read this Python, and no mount can be made: {asked.stderr}")
+        tried = run_it([*python, str(folder / "sandboxed.py")], check=True)
     found = json.loads(tried.stdout)
     assert {name for name, (inside, _) in found.items() if inside} == set()
     failed = {name for name, (_, outside) in found.items() if not outside}

@@ -163,7 +163,8 @@ def open_browser(command: str, folder: Path) -> Iterator[Page]:
         pass_fds=(to_read, from_write),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "HOME": str(folder)},
+        # a library that changes the clock can keep the browser busy for ever
+        env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"} | {"HOME": str(folder)},
     )
     os.close(to_read)
     os.close(from_write)

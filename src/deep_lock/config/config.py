@@ -16,13 +16,14 @@ from packaging.utils import NormalizedName
 from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.config.policy import read_policy
 from deep_lock.config.values import one_of, read_record, typed, unknown_key
-from deep_lock.errors import ConfigError, LimitExceeded, RequirementInvalid
+from deep_lock.errors import ConfigError, LimitExceeded
 from deep_lock.models.build_system import ConfigSettings, SettingValue
-from deep_lock.models.direct_url import Reference, checked_revision, inner_folder, parse_reference
+from deep_lock.models.direct_url import Reference
 from deep_lock.models.policy import Policy
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import ALL, BuildScope, Prereleases, ResolutionMode
 from deep_lock.parsing.faults import Faults
+from deep_lock.parsing.references import read_editable, read_reference, read_text
 from deep_lock.parsing.requirements import (
     MAX_REQUIREMENT_LENGTH,
     described,
@@ -43,8 +44,17 @@ ForkStrategy = Literal["newest", "fewest"]
 IndexStrategy = Literal["first-index", "unsafe-best-match"]
 Files = Literal["used", "all"]
 BuildResolution = Literal["shared", "highest"]
-SourceSetting = str | Reference
-"""The name of an index, or a direct reference whose paths are as written."""
+PublicIndex = Literal["used", "assigned", "unused"]
+"""For every project, for those that ``sources`` assigns to the index "default", or for none."""
+SourceSetting = str | Reference | tuple["ConditionalSource", ...]
+"""The name of an index, a direct reference whose paths are as written, or several sources for different environments."""
+
+
+class ConditionalSource(Struct, frozen=True, kw_only=True):
+    """A source that is used where a marker holds. Only the tables of other tools have such sources."""
+
+    marker: str
+    source: str | Reference
 
 
 class IndexSetting(Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -56,11 +66,24 @@ class IndexSetting(Struct, frozen=True, kw_only=True, rename="kebab"):
     """Used only for projects that ``sources`` assigns to it."""
     default: bool = False
     """Used instead of the public index."""
+    fallback: bool = False
+    """Used after the default index, for projects that no other index has."""
+    include_packages: tuple[str, ...] = ()
+    """Patterns of normalized names: these projects come only from this index."""
+    exclude_packages: tuple[str, ...] = ()
+    """Patterns of normalized names: these projects do not come from this index."""
     client_cert: str = ""
     """A PEM file with certificate and private key, relative to the project."""
 
     def __repr__(self) -> str:
         return f"IndexSetting(name={self.name!r})"
+
+
+class Workspace(Struct, frozen=True, kw_only=True):
+    """Patterns of the folders of a workspace's members, and of those that are none."""
+
+    members: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -90,8 +113,7 @@ class Config(Struct, frozen=True, kw_only=True):
     index: tuple[IndexSetting, ...] | None = None
     sources: tuple[tuple[NormalizedName, SourceSetting], ...] | None = None
     """By project the name of its index, or its direct reference."""
-    workspace: tuple[str, ...] | None = None
-    """Patterns of the folders of a workspace's members."""
+    workspace: Workspace | None = None
     find_links: tuple[str, ...] | None = None
     no_index: bool | None = None
     index_strategy: IndexStrategy | None = None
@@ -107,6 +129,8 @@ class Config(Struct, frozen=True, kw_only=True):
     build_resolution: BuildResolution | None = None
     require_evidence: bool | None = None
     policy: Policy | None = None
+    public_index: PublicIndex | None = None
+    """Whether the public index is used. Not a key: the tables of other tools decide it."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -244,16 +268,14 @@ def _policy(value: Any, at: _At) -> Policy:
     return read_policy(typed(value, dict[str, Any]), at.key, at.faults)
 
 
-def _workspace(value: Any, at: _At) -> tuple[str, ...]:
-    match value:
-        case {"members": list() as members} if len(value) == 1 and is_list_of_strings(members):
-            for pattern in members:
-                is_anchored = pattern.startswith(("/", "~")) or "\\" in pattern or ":" in pattern[:2]
-                if not pattern or is_anchored or not pattern.isprintable():
-                    at.faults.add(f"{at.key}.members holds {shown(pattern)}, which is no relative path with '/'")
-            return tuple(members)
-        case _:
-            raise ConfigError("must be a table with one key, members, a list of folders")
+def _workspace(value: Any, at: _At) -> Workspace:
+    workspace = read_record(value, Workspace)
+    for key, patterns in (("members", workspace.members), ("exclude", workspace.exclude)):
+        for pattern in patterns:
+            is_anchored = pattern.startswith(("/", "~")) or "\\" in pattern or ":" in pattern[:2]
+            if not pattern or is_anchored or not pattern.isprintable():
+                at.faults.add(f"{at.key}.{key} holds {shown(pattern)}, which is no relative path with '/'")
+    return workspace
 
 
 # -- indexes
@@ -346,11 +368,12 @@ def _sources(value: Any, at: _At) -> tuple[tuple[NormalizedName, SourceSetting],
     found: list[tuple[NormalizedName, SourceSetting]] = []
     for name, entry in typed(value, dict[str, Any], "a table of names").items():
         with at.faults.collecting(f"{at.key}.{name[:100]}"):
-            found.append((read_name(name, "the name"), _source(typed(entry, dict[str, Any]))))
+            found.append((read_name(name, "the name"), read_source(typed(entry, dict[str, Any]))))
     return tuple(found)
 
 
-def _source(entry: dict[str, Any]) -> SourceSetting:
+def read_source(entry: Mapping[str, Any]) -> str | Reference:
+    """Read one table of ``sources``. Raises ConfigError or RequirementInvalid."""
     kinds = [kind for kind in _KINDS if kind in entry]
     if len(kinds) != 1:
         raise ConfigError("must have exactly one of the keys index, workspace, path, git, url")
@@ -358,56 +381,12 @@ def _source(entry: dict[str, Any]) -> SourceSetting:
     for key in sorted(set(entry) - {kind} - _KINDS[kind]):
         raise ConfigError(f"{shown(key)} does not go with {kind!r}")
     if kind == "index":
-        return _text(entry, "index")
+        return read_text(entry, "index")
     if kind == "workspace":
         if entry["workspace"] is not True:
             raise ConfigError("workspace must be true")
-        return Reference(kind="workspace", is_path=True, editable=_editable(entry))
+        return Reference(kind="workspace", is_path=True, editable=read_editable(entry))
     return read_reference(entry, kind)
-
-
-def read_reference(entry: Mapping[str, Any], kind: str) -> Reference:
-    """Read the reference in a table's key ``path``, ``git`` or ``url``, with the keys that go with it.
-
-    Raises ConfigError or RequirementInvalid.
-    """
-    location = _text(entry, kind)
-    subdirectory = inner_folder(_text(entry, "subdirectory")) if "subdirectory" in entry else ""
-    if kind == "path":
-        return Reference(
-            kind="path", place=location, is_path=True, subdirectory=subdirectory, editable=_editable(entry)
-        )
-    reference = parse_reference(f"git+{location}" if kind == "git" and not location.startswith("git+") else location)
-    if (reference.kind == "git") != (kind == "git"):
-        raise RequirementInvalid(f"the key {kind!r} names something else")
-    revision = _revision(entry) if kind == "git" else None
-    return replace(
-        reference,
-        revision=revision or reference.revision,
-        subdirectory=subdirectory or reference.subdirectory,
-        editable=False,
-    )
-
-
-def _revision(entry: Mapping[str, Any]) -> str | None:
-    keys = [key for key in ("rev", "tag", "branch") if key in entry]
-    if len(keys) > 1:
-        raise ConfigError(f"has {' and '.join(keys)}: only one of them can select the commit")
-    return checked_revision(_text(entry, keys[0])) if keys else None
-
-
-def _text(entry: Mapping[str, Any], key: str) -> str:
-    value = entry[key]
-    if not isinstance(value, str) or not value or not value.isprintable():
-        raise ConfigError(f"{key} must be a string that is not empty, not {described(value)}")
-    return value
-
-
-def _editable(entry: Mapping[str, Any]) -> bool:
-    value = entry.get("editable", False)
-    if not isinstance(value, bool):
-        raise ConfigError(f"editable must be true or false, not {described(value)}")
-    return value
 
 
 _READERS: Mapping[str, Callable[[Any, _At], Any]] = {

@@ -2,13 +2,12 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["declared_indexes", "index_settings", "load"]
+__all__ = ["index_settings", "load"]
 
 load_at_first_use(__name__, "detect")
 
 load_at_first_use(
     __name__,
-    "declared_indexes",
     "index_settings",
     "pdm",
     "pipfile",

@@ -40,7 +40,7 @@ from deep_lock.foreign_locks.poetry_project import PoetryProject, direct_require
 from deep_lock.models.direct_url import quoted_path
 from deep_lock.models.foreign_lock import Condition, Edge, ForeignFile, ForeignLock, ForeignPin
 from deep_lock.models.requirement import Requirement
-from deep_lock.project.poetry_constraints import read_constraint, to_python_marker, to_python_specifier
+from deep_lock.parsing.poetry_constraints import read_constraint, to_python_marker, to_python_specifier
 from deep_lock.targets.markers import BASE, Scope
 
 _WITH_GROUPS = "2.1"

@@ -36,7 +36,7 @@ def read_poetry_project(text: str) -> PoetryProject:
             hint="Put the pyproject.toml that the lock was made for next to it, or run poetry lock with Poetry 2.",
         )
     faults = Faults(_SOURCE, ProjectInvalid)
-    poetry = read_poetry(_without_indexes(table), lines, faults)
+    poetry = read_poetry(table, lines, faults)
     groups, broken = expand_groups(poetry.groups)
     for _, reason in broken:
         faults.add(reason)
@@ -93,25 +93,3 @@ def _poetrys(table: dict[str, Any]) -> Iterator[Requirement]:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def _without_indexes(table: dict[str, Any]) -> dict[str, Any]:
-    """Leave out which index a dependency is from: the lock has it for each package."""
-
-    def without_index(wanted: Any) -> Any:
-        if isinstance(wanted, list):
-            return [without_index(one) for one in wanted if not isinstance(one, list)]
-        return {key: value for key, value in wanted.items() if key != "source"} if isinstance(wanted, dict) else wanted
-
-    def in_lists(owner: Any) -> Any:
-        if not isinstance(owner, dict):
-            return owner
-        lists = {key: owner[key] for key in _LISTS if isinstance(owner.get(key), dict)}
-        return owner | {
-            key: {name: without_index(wanted) for name, wanted in dependencies.items()}
-            for key, dependencies in lists.items()
-        }
-
-    groups = {name: in_lists(group) for name, group in _table(table, "group").items()}
-    plain: dict[str, Any] = in_lists(table)
-    return plain | ({"group": groups} if groups else {})

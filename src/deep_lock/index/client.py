@@ -200,7 +200,7 @@ class IndexClient:
 
     def _load_project(self, name: NormalizedName) -> "_Project":
         # A pinned project comes from its index and from nowhere else.
-        listings = [] if name in self._settings.pinned else self._find_links.listings(name)
+        listings = [] if self._settings.only_source(name) is not None else self._find_links.listings(name)
         for source in self._settings.sources_of(name):
             # Only a 404 leads on to the next index. Any other failure is raised: an outage of a private index must
             # not make a public one its replacement.

@@ -1,6 +1,7 @@
 """The indexes in their order, and the protocol of the network client."""
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import BinaryIO, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -23,6 +24,8 @@ class IndexSource(Struct, frozen=True, kw_only=True):
     url: str
     explicit: bool = False
     """Used only for the names that are pinned to it."""
+    excluded: tuple[str, ...] = ()
+    """Patterns of the names for which it is not used."""
 
 
 class IndexSettings(Struct, frozen=True, kw_only=True):
@@ -35,6 +38,8 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
     """In order of priority."""
     pinned: Mapping[NormalizedName, str] = field(default_factory=dict)
     """Project to source name: its only source."""
+    pinned_patterns: tuple[tuple[str, str], ...] = ()
+    """Patterns of names (``*`` and ``?``) with a source name: the only source of the projects that match. The first is used."""
     find_links: tuple[str, ...] = ()
     """Folders (absolute paths or file: URLs) and HTML pages (http, https) with links to files."""
     strategy: Literal["first-index", "unsafe-best-match"] = "first-index"
@@ -56,19 +61,28 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
                 raise ConfigError(f"two indexes are named {source.name!r}")
             known.add(source.name)
             _check_url(source)
-        for project, name in self.pinned.items():
+        for project, name in (*self.pinned.items(), *self.pinned_patterns):
             if name not in known:
                 raise ConfigError(
                     f"{project} is to come from the index {name!r}, which is not defined",
-                    hint=f"Defined are: {', '.join(sorted(known)) or 'none'}.",
+                    hint=f"define it in [[tool.deep-lock.index]]; defined are: {', '.join(sorted(known)) or 'none'}",
                 )
 
     def sources_of(self, name: NormalizedName) -> tuple[IndexSource, ...]:
         """Return the sources of a project, in order."""
-        pin = self.pinned.get(name)
-        if pin is not None:
-            return tuple(source for source in self.sources if source.name == pin)
-        return tuple(source for source in self.sources if not source.explicit)
+        only = self.only_source(name)
+        if only is not None:
+            return tuple(source for source in self.sources if source.name == only)
+        return tuple(
+            source
+            for source in self.sources
+            if not source.explicit and not any(fnmatchcase(name, pattern) for pattern in source.excluded)
+        )
+
+    def only_source(self, name: NormalizedName) -> str | None:
+        """Return the name of the source that a project is pinned to."""
+        patterns = (own for pattern, own in self.pinned_patterns if fnmatchcase(name, pattern))
+        return self.pinned.get(name) or next(patterns, None)
 
     def must_refresh(self, name: NormalizedName) -> bool:
         """Whether a cached page of the project must not be trusted."""

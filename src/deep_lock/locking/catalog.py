@@ -24,7 +24,6 @@ from deep_lock.models.build_system import FACTS_VERSION, HookAnswer, KnownMetada
 from deep_lock.models.distribution import (
     Archive,
     Buildable,
-    Directory,
     Distribution,
     Installable,
     SourceDistribution,
@@ -163,7 +162,7 @@ class IndexCatalog:
         if metadata is None:
             self._assume(source, request.version)
             return
-        if isinstance(source, Directory):
+        if not isinstance(source, SourceDistribution):
             metadata = self._direct.localized(source, metadata)
         self._learned[_key(source)] = KnownMetadata(metadata=metadata, evidence="observed")
 

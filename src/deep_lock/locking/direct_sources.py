@@ -4,21 +4,26 @@ Invariant: a commit or an archive is pinned to its bytes (commit id, sha256) bef
 read as it is. A pin of the previous lock is kept as long as the reference is the same.
 """
 
+import posixpath
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
     NormalizedName,
+    canonicalize_name,
     parse_sdist_filename,
     parse_wheel_filename,
 )
 from packaging.version import Version
 
-from deep_lock.errors import DeepLockError, MetadataInvalid, NameMismatch, RequirementsInvalid
+from deep_lock.config.config import read_config
+from deep_lock.config.declared_indexes import DEFAULT, declared_indexes, with_declared
+from deep_lock.errors import DeepLockError, MetadataInvalid, NameMismatch, RequirementInvalid, RequirementsInvalid
 from deep_lock.index.client import IndexClient
 from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.distribution import Archive, Direct, Directory, SourceDistribution, Vcs, Wheel, source_of
@@ -26,11 +31,15 @@ from deep_lock.models.lock import Lock, LockedArchive, LockedVcs
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import UNKNOWN_VERSION
+from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project.local_trees import LocalTrees
-from deep_lock.sdist import project_tree, source_tree
+from deep_lock.sdist import project_tree, pyproject, source_tree
 
 if TYPE_CHECKING:
     from deep_lock.network.git import Repositories
+
+
+_ASSIGN_HINT = "assign it in the project: [tool.deep-lock.sources] {name}"
 
 
 class PreviousPins(Struct, frozen=True, kw_only=True):
@@ -46,17 +55,19 @@ def previous_pins(old: Lock | None, *, without: frozenset[str]) -> PreviousPins:
     """Return the pins of a lock, less those of the projects that are upgraded."""
     commits: dict[tuple[str, str | None], str] = {}
     digests: dict[str, str] = {}
+    moved: set[tuple[str, str | None]] = set()  # folders of one repository move together
     for entry in old.packages if old is not None else ():
-        if entry.name in without:
-            continue
         match entry.source:
             case LockedVcs() as commit:
-                commits[commit.url or commit.path or "", commit.requested_revision] = commit.commit_id
-            case LockedArchive(url=str(url), sha256=digest):
+                key = (commit.url or commit.path or "", commit.requested_revision)
+                commits[key] = commit.commit_id
+                if entry.name in without:
+                    moved.add(key)
+            case LockedArchive(url=str(url), sha256=digest) if entry.name not in without:
                 digests[url] = digest
             case _:
                 continue
-    return PreviousPins(commits=commits, digests=digests)
+    return PreviousPins(commits={key: own for key, own in commits.items() if key not in moved}, digests=digests)
 
 
 class Followed(Struct, frozen=True, kw_only=True):
@@ -84,13 +95,22 @@ class DirectSources:
         repositories: Callable[[], "Repositories"],
         trees: LocalTrees,
         previous: PreviousPins,
+        is_assigned: Callable[[NormalizedName], bool] = lambda _name: False,
     ) -> None:
-        """``repositories`` returns the same object at each call; it is first called for the first commit."""
+        """``repositories`` returns the same object at each call; it is first called for the first commit.
+
+        ``is_assigned`` returns whether the run has one index for a name.
+        """
+        self._is_assigned = is_assigned
         self._client = client
         self._repositories = repositories
         self._trees = trees
         self._previous = previous
         self._followed: dict[tuple[NormalizedName, str], Followed] = {}
+        self._inner: dict[
+            tuple[NormalizedName, str], tuple[Reference, Callable[[NormalizedName], Reference | None]]
+        ] = {}
+        """By commit or archive: its reference, and the sources that it declares."""
         self._trees_read: dict[tuple[NormalizedName, str], project_tree.TreeFacts] = {}
 
     def follow(self, requirement: Requirement) -> Followed:
@@ -115,12 +135,17 @@ class DirectSources:
             raise MetadataInvalid(f"{file.name}: a wheel is not built")
         return tree
 
-    def localized(self, folder: Directory, metadata: Metadata) -> Metadata:
-        """Return metadata of a folder with its references as seen from the lock.
+    def localized(self, file: Direct, metadata: Metadata) -> Metadata:
+        """Return metadata of a reference that was followed, with its references as seen from the lock.
 
         Raises RequirementInvalid for one that cannot be located.
         """
-        return self._trees.localized(metadata, self._trees.tree(folder.path, folder.subdirectory).folder)
+        if isinstance(file, Directory):
+            return self._trees.localized(metadata, self._trees.tree(file.path, file.subdirectory).folder)
+        reference, source_of_name = self._inner[file.name, source_of(file)]
+        required = map(parse_requirement, metadata.requires_dist)
+        texts = (str(self._located(own, reference, source_of_name)) for own in required)
+        return replace(metadata, requires_dist=tuple(texts))
 
     def checkout(self, commit: Vcs, folder: Path) -> Path:
         """Put a commit with its history and tags into a new folder. Raises IndexFault and UsageError."""
@@ -158,8 +183,90 @@ class DirectSources:
         where = source_of(file)
         with self._repositories().archive(location, commit, reference.revision) as packed:
             members = source_tree.read_members(packed, "tree.tar.gz", inside=reference.subdirectory)
+
+        def folders() -> frozenset[str]:
+            with self._repositories().archive(location, commit, reference.revision) as packed:
+                names = source_tree.read_members(packed, "tree.tar.gz").names
+            return frozenset(posixpath.dirname(name) for name in names if posixpath.basename(name) == "pyproject.toml")
+
         _refuse_empty(members.names, where)
-        return Followed(file=file, tree=project_tree.read_tree(members, where, name=name))
+        declared = self._commit_source(members, folders, where, reference.subdirectory)
+        tree = project_tree.read_tree(members, where, name=name)
+        return self._inside(file, tree, reference, declared)
+
+    # -- what a tree that is no folder requires
+
+    def _inside(
+        self,
+        file: Direct,
+        tree: "project_tree.TreeFacts",
+        reference: Reference,
+        source_of_name: Callable[[NormalizedName], Reference | None],
+    ) -> Followed:
+        """Return a commit or an archive; paths in its facts become references to the same commit or archive.
+
+        Raises RequirementInvalid for a path that leaves it.
+        """
+        self._inner[file.name, source_of(file)] = reference, source_of_name
+        metadata, guess = tree.facts.metadata, tree.facts.guess
+        facts = replace(
+            tree.facts,
+            metadata=self.localized(file, metadata) if metadata is not None else None,
+            guess=self.localized(file, guess) if guess is not None else None,
+        )
+        return Followed(file=file, tree=replace(tree, facts=facts))
+
+    def _located(
+        self,
+        requirement: Requirement,
+        reference: Reference,
+        source_of_name: Callable[[NormalizedName], Reference | None],
+    ) -> Requirement:
+        is_path = requirement.url is None or parse_reference(requirement.url).kind == "path"
+        assigned = self._trees.assigned(requirement) if is_path else None
+        if assigned is not None:
+            return assigned
+        own = parse_reference(requirement.url) if requirement.url is not None else source_of_name(requirement.name)
+        if own is None:
+            return requirement
+        if not own.is_path:
+            return replace(requirement, url=str(own))
+        if own.kind == "git" and reference.is_path and posixpath.isabs(own.place):
+            return self._trees.named(
+                replace(requirement, url=str(own))
+            )  # a repository of this machine names another one
+        folder = posixpath.normpath(posixpath.join(reference.subdirectory, own.place, own.subdirectory))
+        if posixpath.isabs(folder) or folder.startswith("..") or own.is_archive or own.kind == "git":
+            raise RequirementInvalid(
+                f"it requires {requirement.name} from {own.place}, which is no folder inside it",
+                hint=_ASSIGN_HINT.format(name=requirement.name),
+            )
+        return replace(requirement, url=str(replace(reference, subdirectory="" if folder == "." else folder)))
+
+    def _commit_source(
+        self, members: source_tree.Members, folders: Callable[[], frozenset[str]], where: str, inside: str
+    ) -> Callable[[NormalizedName], Reference | None]:
+        """Return a function that returns the direct reference that a commit declares for a name.
+
+        ``folders`` returns the folders of the repository that have a pyproject.toml. The function raises
+        RequirementInvalid for a source that is not used, unless the project assigns the name to an index.
+        """
+        document = pyproject.read_toml_bytes(members.files.get("pyproject.toml", b""), f"pyproject.toml of {where}")
+        declared = declared_indexes(pyproject.nested_table(document, "tool"))
+        own = read_config(pyproject.nested_table(document, "tool", "deep-lock"), f"pyproject.toml of {where}")
+        sources = dict(with_declared(own, replace(declared, faults=())).sources or ())
+        faults = {canonicalize_name(fault.project) for fault in declared.faults if fault.project is not None}
+
+        def source_of_name(name: NormalizedName) -> Reference | None:
+            source = sources.get(name)
+            if isinstance(source, Reference):
+                return source if source.kind != "workspace" else _member(name, folders(), inside)
+            if (source is None and name not in faults) or source == DEFAULT or self._is_assigned(name):
+                return None
+            kind = f"the index {source!r}" if isinstance(source, str) else "a source that deep-lock does not support"
+            raise RequirementInvalid(f"it assigns {name} to {kind}", hint=_ASSIGN_HINT.format(name=name))
+
+        return source_of_name
 
     def _remote(self, path: str) -> str:
         return self._trees.folder(path).as_uri()
@@ -195,12 +302,24 @@ class DirectSources:
             index="",
         )
         vouched = tree.is_sdist and _states_version(filename, sdist.version)
-        return Followed(file=_archive_of(sdist, reference, vouched=vouched), tree=tree)
+        return self._inside(_archive_of(sdist, reference, vouched=vouched), tree, reference, lambda _name: None)
 
 
 def _refuse_empty(names: frozenset[str], where: str) -> None:
     if not names & {"pyproject.toml", "setup.py", "setup.cfg"}:
         raise RequirementsInvalid(f"{where}: holds no Python project: no pyproject.toml")
+
+
+def _member(name: NormalizedName, folders: frozenset[str], inside: str) -> Reference:
+    """Return the folder of a member of a commit's workspace: that of its name. What is in it is compared with the name later."""
+    found = sorted(folder for folder in folders if canonicalize_name(posixpath.basename(folder) or ".") == name)
+    if len(found) != 1:
+        count = "no folder" if not found else f"{len(found)} folders"
+        raise RequirementInvalid(
+            f"it requires {name} from its workspace, which has {count} of that name",
+            hint=_ASSIGN_HINT.format(name=name),
+        )
+    return Reference(kind="path", place=posixpath.relpath(found[0], inside or "."), is_path=True)
 
 
 def _wheel(filename: str, name: NormalizedName, *, url: str, sha256: str, size: int) -> Wheel:

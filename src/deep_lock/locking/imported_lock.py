@@ -9,6 +9,7 @@ from functools import reduce
 from operator import or_
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.markers import InvalidMarker, Marker
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
@@ -30,10 +31,6 @@ from deep_lock.targets.markers import BASE, Scope, enlarge, with_parts
 from deep_lock.targets.open_markers import NEVER, TargetPart, is_open, micro_part, micro_samples, part_text, whole
 from deep_lock.targets.target import Target, UnevaluableMarker
 
-_ONE_VERSION_HINT = (
-    "a target of deep.lock has one version of each package: name the extras and groups that go together, with --extra"
-    " and --group"
-)
 _DECLARE_HINT = (
     "declare the targets: --python-version and --platform, or python-versions and platforms in [tool.deep-lock]"
 )
@@ -74,10 +71,37 @@ def _admits(lock: ForeignLock, target: Target) -> bool:
         raise LockInvalid(f"{lock.source}: an environment in it cannot be evaluated: {error}") from None
 
 
-def unsupported_targets(problems: tuple[Problem, ...], catalog: Catalog) -> dict[Target, Unsatisfiable]:
-    """Return the targets that cannot take every pin of an imported lock, and why. Raises IndexFault and HashMismatch."""
+def unsupported_targets(
+    lock: ForeignLock, problems: tuple[Problem, ...], catalog: Catalog
+) -> dict[Target, Unsatisfiable]:
+    """Return the targets that cannot take every pin of the lock, and why. Raises IndexFault and HashMismatch."""
     reasons = {problem.target: unsupported_reason(problem, problem.fixed_pins or (), catalog) for problem in problems}
-    return {target: Unsatisfiable(reason, hint=_DECLARE_HINT) for target, reason in reasons.items() if reason}
+    return {
+        problem.target: Unsatisfiable(
+            reasons[problem.target],
+            hint=_missing_hint(lock, problem.fixed_pins or (), catalog) or _DECLARE_HINT,
+        )
+        for problem in problems
+        if reasons[problem.target]
+    }
+
+
+def _missing_hint(lock: ForeignLock, pins: Iterable[FixedPins], catalog: Catalog) -> str:
+    """Return the remedy for a pin of which no index has a file; "" where each has one."""
+    for pin in pins:
+        name, version = pin.requirement.name, pin.version
+        if pin.requirement.url is not None or version is None or catalog.files(name, version):
+            continue
+        if version.local is not None:
+            return (
+                f"{version} has a local version, whose files are on an index of their own. Name it with"
+                f" --index URL, or in [[tool.deep-lock.index]], and assign {name} to it in [tool.deep-lock.sources]"
+            )
+        return (
+            f"name the index that has {name} {version}, with --index URL; or remove the pin from {lock.source}"
+            " where the file is written by hand"
+        )
+    return ""
 
 
 def scope_requirements(
@@ -140,9 +164,14 @@ def fixed_pins(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees
         pin, own = lock.pins[index], frozenset(parts)
         if not own & chosen:
             continue
-        if pin.name in found:
-            raise _two_versions(lock, target, found[pin.name], (pin, own))
-        found[pin.name] = (pin, own)
+        first, scopes = found.get(pin.name, (pin, own))
+        if (first.version, first.url) != (pin.version, pin.url):
+            raise _two_versions(lock, target, (first, scopes), (pin, own), chosen)
+        # one version in two sections, or under two markers that the target fulfils
+        found[pin.name] = (
+            replace(first, extras=first.extras | pin.extras, direct=first.direct or pin.direct),
+            scopes | own,
+        )
     extras = _direct_extras(lock, target, chosen)
     return tuple(
         FixedPins(
@@ -238,17 +267,40 @@ def _refuse_conflicts(lock: ForeignLock, chosen: frozenset[Scope]) -> None:
         both = sorted(conflict & chosen)
         if len(both) > 1:
             names = " and ".join(f"{scope.kind} {scope.name!r}" if scope.name else "the project" for scope in both)
-            raise Unsatisfiable(f"{lock.source} states that {names} exclude each other", hint=_ONE_VERSION_HINT)
+            raise Unsatisfiable(
+                f"{lock.source} states that {names} exclude each other", hint=_apart_hint(lock, chosen, both)
+            )
 
 
-def _two_versions(lock: ForeignLock, target: Target, *pins: tuple[ForeignPin, frozenset[Scope]]) -> Unsatisfiable:
+def _two_versions(
+    lock: ForeignLock,
+    target: Target,
+    one: tuple[ForeignPin, frozenset[Scope]],
+    other: tuple[ForeignPin, frozenset[Scope]],
+    chosen: frozenset[Scope],
+) -> Unsatisfiable:
     versions = " and ".join(
         f"{pin.version or pin.url} for {', '.join(scope.name or 'the project' for scope in sorted(scopes))}"
-        for pin, scopes in pins
+        for pin, scopes in (one, other)
     )
-    return Unsatisfiable(
-        f"{lock.source} holds {pins[0][0].name} twice for {target.label}: {versions}",
-        hint=_ONE_VERSION_HINT,
+    message = f"{lock.source} holds {one[0].name} twice for {target.label}: {versions}"
+    if one[1] & other[1]:
+        origins = f"{one[0].origin} and {other[0].origin}"
+        hint = f"the markers of both hold on this target: correct one of them ({origins}), or lock again with the tool"
+        return Unsatisfiable(message, hint=hint)
+    return Unsatisfiable(message, hint=_apart_hint(lock, chosen, sorted(one[1] | other[1])))
+
+
+def _apart_hint(lock: ForeignLock, chosen: frozenset[Scope], conflict: Sequence[Scope]) -> str:
+    """Return how to lock parts of a project that exclude each other: each with another file as its lock."""
+    apart = next((scope for scope in reversed(conflict) if scope != BASE), BASE)
+    left = [scope.name for scope in sorted(chosen) if scope.kind == apart.kind and scope != apart]
+    kind = "groups" if apart.kind == "group" else "extras"
+    alone = f"--only-group {apart.name}" if apart.kind == "group" else f"--extra {apart.name}"
+    without = " ".join(f"--{apart.kind} {name}" for name in left) or f"{kind} = [] in [tool.deep-lock]"
+    return (
+        f"a target of deep.lock has one version of each package: make two locks, one without the {apart.kind}"
+        f" ({without}), and one for it (deep-lock deepen {lock.source} {alone} -o deep-{apart.name}.lock)"
     )
 
 

@@ -1,16 +1,17 @@
 """Where files come from: the indexes of one run, and the client and cache that serve them."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import canonicalize_name
+from packaging.markers import Marker
+from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.config.config import Config
+from deep_lock.config.config import Config, IndexSetting, SourceSetting
 from deep_lock.config.options import NetworkOptions, RunContext
-from deep_lock.errors import UsageError
+from deep_lock.errors import ConfigError, UsageError
 from deep_lock.events import Reporter
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
@@ -18,9 +19,11 @@ from deep_lock.index.download import Downloads
 from deep_lock.index.settings import Fetcher, IndexSettings, IndexSource
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.direct_url import path_of_url
+from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.network import client, public_index
 from deep_lock.network.urls import without_user_info
+from deep_lock.targets.target import Target
 
 DEFAULT = "default"
 
@@ -51,19 +54,20 @@ def network_settings(options: NetworkOptions, config: Config, folder: Path, cont
     """Return which indexes are used for what. ``folder`` is the project's. Raises ConfigError and UsageError."""
     if options.no_index and (options.default_index or options.indexes):
         raise UsageError("--no-index cannot be used with --default-index or --index")
-    explicit = {setting.name for setting in config.index or () if setting.explicit and not setting.default}
-    standard = {setting.name: DEFAULT for setting in config.index or () if setting.default}
     urls = _named_urls(options, config)
-    if urls is not None and DEFAULT not in urls and not options.only_named:
-        urls[DEFAULT] = public_index.public_index()
+    is_public = urls is not None and DEFAULT not in urls and not options.only_named and config.public_index != "unused"
+    if urls is not None and is_public:
+        urls = _ordered({**urls, DEFAULT: public_index.public_index()}, config)
     indexes = IndexSettings(
-        sources=tuple(
-            IndexSource(name=name, url=without_user_info(url), explicit=name in explicit)
-            for name, url in (urls or {}).items()
+        sources=_sources(urls or {}, config, is_public=is_public),
+        # a run without indexes has no other place for a project that is assigned to one than the folders that it names
+        pinned={} if urls is None else _pinned(urls, config),
+        pinned_patterns=tuple(
+            (pattern, _known_as(setting.name, urls, config))
+            for setting in config.index or ()
+            for pattern in setting.include_packages
+            if urls is not None
         ),
-        pinned={
-            project: standard.get(source, source) for project, source in config.sources or () if isinstance(source, str)
-        },
         find_links=tuple(_absolute(link, folder) for link in (*options.find_links, *(config.find_links or ()))),
         strategy=options.index_strategy or config.index_strategy or "first-index",
         offline=options.offline,
@@ -73,6 +77,41 @@ def network_settings(options: NetworkOptions, config: Config, folder: Path, cont
     )
     client_certs = _client_certs(urls or {}, options, config, folder)
     return NetworkSettings(indexes=indexes, urls=urls or {}, client_certs=client_certs, options=options)
+
+
+def _sources(urls: Mapping[str, str], config: Config, *, is_public: bool) -> tuple[IndexSource, ...]:
+    """Return the indexes in order of priority. ``is_public``: the default index is the public one."""
+    settings = {_known_as(setting.name, urls, config): setting for setting in config.index or ()}
+    # a default index that an option replaces stays the only one of the projects that are assigned to it
+    explicit = {
+        name
+        for name, setting in settings.items()
+        if name != DEFAULT
+        and (setting.explicit or (setting.default and urls.get(name, "").rstrip("/") == setting.url.rstrip("/")))
+    }
+    if is_public and config.public_index == "assigned":
+        explicit.add(DEFAULT)
+    return tuple(
+        IndexSource(
+            name=name,
+            url=without_user_info(url),
+            explicit=name in explicit,
+            excluded=settings[name].exclude_packages if name in settings else (),
+        )
+        for name, url in urls.items()
+    )
+
+
+def _pinned(urls: Mapping[str, str], config: Config) -> dict[NormalizedName, str]:
+    return {
+        project: _known_as(source, urls, config) for project, source in config.sources or () if isinstance(source, str)
+    }
+
+
+def _known_as(name: str, urls: Mapping[str, str], config: Config) -> str:
+    """Return the name under which a run has an index of the configuration: that with ``default`` is the default one."""
+    is_default = any(setting.name == name and setting.default for setting in config.index or ())
+    return DEFAULT if is_default and name not in urls else name
 
 
 def _named_urls(options: NetworkOptions, config: Config) -> dict[str, str] | None:
@@ -87,13 +126,27 @@ def _named_urls(options: NetworkOptions, config: Config) -> dict[str, str] | Non
         urls[name] = url
     default = options.default_index
     for setting in config.index or ():
-        if setting.default:
-            default = default or setting.url
-        else:
+        if not setting.default:
+            urls.setdefault(setting.name, setting.url)
+        elif default is None:
+            default = setting.url
+        elif default.rstrip("/") != setting.url.rstrip("/") and setting.name in _assigned(config):
             urls.setdefault(setting.name, setting.url)
     if default:
         urls[DEFAULT] = default
-    return {name: url if url.endswith("/") else f"{url}/" for name, url in urls.items()}
+    return _ordered({name: url if url.endswith("/") else f"{url}/" for name, url in urls.items()}, config)
+
+
+def _assigned(config: Config) -> frozenset[str]:
+    """Return the indexes that are the only ones of some projects."""
+    patterns = {setting.name for setting in config.index or () if setting.include_packages}
+    return frozenset(patterns.union(source for _, source in config.sources or () if isinstance(source, str)))
+
+
+def _ordered(urls: Mapping[str, str], config: Config) -> dict[str, str]:
+    """Return the indexes with those that are a fallback at the end."""
+    last = {setting.name for setting in config.index or () if setting.fallback}
+    return dict(sorted(urls.items(), key=lambda pair: pair[0] in last))
 
 
 def _client_certs(urls: Mapping[str, str], options: NetworkOptions, config: Config, folder: Path) -> dict[str, str]:
@@ -121,6 +174,64 @@ def _absolute(link: str, folder: Path) -> str:
     return str(path.resolve()) if path.is_absolute() else os.path.normpath(folder.resolve() / path)
 
 
+def with_decided_indexes(config: Config, targets: Sequence[Target]) -> Config:
+    """Return the settings with one index for each project whose index depends on a marker: that of all targets.
+
+    Raises ConfigError where targets have different ones.
+    """
+    decided: dict[NormalizedName, SourceSetting] = {}
+    for name, source in config.sources or ():
+        if not isinstance(source, tuple) or not isinstance(source[0].source, str):
+            decided[name] = source
+            continue
+        by_index: dict[str, list[str]] = {}
+        for target in targets:
+            environment = dict(target.environment)
+            found = (str(own.source) for own in source if Marker(own.marker).evaluate(environment))
+            by_index.setdefault(next(found, ""), []).append(target.label)
+        if len(by_index) > 1:
+            listed = "; ".join(
+                f"{index or 'no assigned index'} for {', '.join(own)}" for index, own in by_index.items()
+            )
+            raise ConfigError(
+                f"{config.source}: {name} is to come from different indexes: {listed}",
+                hint="make a lock for each (--platform, --python-version, --output), or assign one index in"
+                f" [tool.deep-lock.sources]: {name}",
+            )
+        index = next(iter(by_index), "")
+        if index:
+            decided[name] = index
+    return replace(config, sources=tuple(decided.items()) or None)
+
+
+def with_imported_indexes(config: Config, lock: ForeignLock, options: NetworkOptions) -> Config:
+    """Return the settings with the projects of another tool's lock assigned to the indexes that the lock names for them.
+
+    A name of a private index is requested from nowhere else. An index that is not configured is added for its projects,
+    unless options name the indexes of the run.
+    """
+    indexes, sources = list(config.index or ()), dict(config.sources or ())
+    is_named = bool(options.default_index or options.indexes)
+    urls: dict[NormalizedName, set[str]] = {}
+    for pin in lock.pins:
+        urls.setdefault(pin.name, set()).add(pin.index or "")
+    for name, own in urls.items():
+        url = next(iter(own))
+        if len(own) > 1 or not url or name in sources or _is_same(url, public_index.public_index()):
+            continue
+        setting = next((index for index in indexes if _is_same(index.url, url)), None)
+        if setting is None and not is_named:
+            setting = IndexSetting(name=f"of-the-lock-{len(indexes) + 1}", url=url, explicit=True)
+            indexes.append(setting)
+        if setting is not None and not (setting.default and options.default_index):
+            sources[name] = setting.name
+    return replace(config, index=tuple(indexes) or config.index, sources=tuple(sources.items()) or config.sources)
+
+
+def _is_same(one: str, other: str) -> bool:
+    return without_user_info(one).rstrip("/").lower() == without_user_info(other).rstrip("/").lower()
+
+
 def with_lock_indexes(options: NetworkOptions, config: Config, lock: Lock) -> NetworkOptions:
     """Return the options with the indexes of a lock, where neither options nor configuration name any.
 
@@ -135,6 +246,26 @@ def with_lock_indexes(options: NetworkOptions, config: Config, lock: Lock) -> Ne
     first = [url for name, url in urls.items() if name != DEFAULT]
     named = tuple(f"of-the-lock-{number}={url}" for number, url in enumerate((*first, *last), 1))
     return replace(options, indexes=named, only_named=True)
+
+
+def with_locked_sources(config: Config, lock: Lock) -> Config:
+    """Return the settings with the packages of a lock assigned to their index, where this is used for assigned projects only.
+
+    A marker or a required folder can assign a project too: the lock has what they decided.
+    """
+    indexes = list(config.index or ())
+    sources = {name: source for name, source in config.sources or () if isinstance(source, str)}
+    named = {url: name for name, url in lock.indexes if name != DEFAULT}
+    for entry in lock.packages:
+        if entry.index is None or entry.name in sources or not config.index:
+            continue
+        setting = next((index for index in indexes if _is_same(index.url, entry.index)), None)
+        if setting is None and entry.index in named:
+            setting = IndexSetting(name=f"of-the-lock-{len(indexes) + 1}", url=entry.index, explicit=True)
+            indexes.append(setting)
+        if setting is not None and setting.explicit:
+            sources[NormalizedName(entry.name)] = setting.name
+    return replace(config, index=tuple(indexes) or None, sources=tuple(sources.items()) or None)
 
 
 def locked_indexes(indexes: IndexSettings) -> tuple[tuple[str, str], ...]:

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
+from packaging.utils import NormalizedName
 
 from deep_lock.analysis import updates
 from deep_lock.config.options import LockOptions
 from deep_lock.errors import DeepLockError, Stale, UsageError
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import Replacement, write_atomically
+from deep_lock.index.settings import IndexSettings
 from deep_lock.lazy import filelock
 from deep_lock.lockfile import rewrite, staleness
 from deep_lock.lockfile.reader import from_text
@@ -137,7 +139,10 @@ def _may_stay(request: LockRequest) -> bool:
 def _stale_reasons(request: LockRequest, previous: Lock) -> tuple[str, ...]:
     targets = request.settings.targets
     same_targets = {target.name for target in previous.targets} == {target.label for target in targets}
-    reasons = staleness.stale_reasons(previous, request.head, targets if same_targets else ())
+    reasons = (
+        *staleness.stale_reasons(previous, request.head, targets if same_targets else ()),
+        *_from_other_indexes(previous, request.settings.network.indexes),
+    )
     foreign = request.inputs.foreign
     return reasons if foreign is None else (*reasons, *imported_lock.ImportedHashes(foreign).changes(previous))
 
@@ -152,6 +157,15 @@ def _form_reasons(lock: Lock, text: str) -> tuple[str, ...]:
         if line != own:
             return (f"not in canonical form: line {number} is {show(line)!r} and must be {show(own)!r}",)
     return ("not in canonical form: its end",)
+
+
+def _from_other_indexes(previous: Lock, indexes: IndexSettings) -> Iterator[str]:
+    """Yield a sentence for each package that the lock has from another index than the one that it is assigned to."""
+    urls = {source.name: source.url for source in indexes.sources}
+    for entry in previous.packages:
+        only = indexes.only_source(NormalizedName(entry.name))
+        if only is not None and entry.index is not None and entry.index != urls[only]:
+            yield f"{show(entry.name)} is to come from the index {only}, and the lock has it from {show(entry.index)}"
 
 
 def write_lock(outcome: Outcome) -> None:

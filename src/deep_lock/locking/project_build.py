@@ -20,7 +20,7 @@ from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import Problem
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project.local_trees import read_files
-from deep_lock.project.project import Named, Project
+from deep_lock.project.project import Named, Project, with_expanded_references
 from deep_lock.sdist.backends.answer import with_config_settings
 from deep_lock.sdist.project_tree import read_project_tree
 
@@ -77,16 +77,16 @@ def from_backend(
     """
     subject = plan.project
     if subject is not None and subject.facts.metadata is not None:
-        return _with(project, subject.facts.metadata)  # proven by its files
+        return _with(project, subject.facts.metadata, reporter)  # proven by its files
     target = None if subject is None else hooks.machine.hook_target(subject.name, problem.target)
     if subject is None or target is None:
         return None
     built, builds = close_build(plan, subject, replace(problem, target=target), sources, reporter)
     metadata = hooks.metadata(built, builds)
-    return None if metadata is None else _with(replace(project, name=metadata.name), metadata)
+    return None if metadata is None else _with(replace(project, name=metadata.name), metadata, reporter)
 
 
-def _with(project: Project, metadata: Metadata) -> Project:
+def _with(project: Project, metadata: Metadata, reporter: Reporter) -> Project:
     origin = Origin(source=project.source, place=BACKEND)
     base: list[Requirement] = []
     extras: dict[NormalizedName, list[Requirement]] = {
@@ -94,24 +94,27 @@ def _with(project: Project, metadata: Metadata) -> Project:
     }
     for requirement in _parsed(metadata.requires_dist, origin):
         extra, rest = _split(requirement, project)
-        if requirement.name == metadata.name:
-            raise ProjectInvalid(f"{project.source}: its backend returns a dependency on itself: {requirement}")
         if extra is None:
             base.append(requirement)
         else:
             extras.setdefault(extra, []).append(replace(requirement, marker=rest))
     named = tuple((name, tuple(own)) for name, own in sorted(extras.items()))
-    return _completed(project, tuple(base), named, metadata.requires_python)
+    completed = _completed(project, tuple(base), named, metadata.requires_python)
+    for note in completed.notes[len(project.notes) :]:
+        reporter(note)
+    return completed
 
 
 def _completed(
     project: Project, dependencies: tuple[Requirement, ...], extras: Named, requires_python: str | None
 ) -> Project:
-    """Fill in the fields that are dynamic."""
+    """Fill in the fields that are dynamic, and replace the requirements on the project itself, which need all fields."""
     project = replace(project, requires_python=project.requires_python or requires_python)
     if "dependencies" in project.unknown:
         project = replace(project, dependencies=dependencies)
-    return replace(project, extras=extras) if "optional-dependencies" in project.unknown else project
+    if "optional-dependencies" in project.unknown:
+        project = replace(project, extras=extras)
+    return with_expanded_references(project)
 
 
 def _parsed(texts: Iterable[str], origin: Origin) -> tuple[Requirement, ...]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.config.config import Config, read_config, read_config_file
+from deep_lock.config.declared_indexes import declared_indexes, with_declared
 from deep_lock.config.options import InputOptions
 from deep_lock.errors import ConfigError, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
 from deep_lock.events import Reporter
@@ -28,10 +29,12 @@ from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import read_toml
 from deep_lock.project import requirements_txt, script, setuptools
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, opener_of, read_text, shown_path
+from deep_lock.project.folder_config import completed
 from deep_lock.project.local_trees import LocalTrees
 from deep_lock.project.project import Project
 from deep_lock.project.pyproject import read_pyproject
 from deep_lock.sanitize import show
+from deep_lock.sdist import pyproject as document
 from deep_lock.targets.markers import BASE, Scope
 
 LOCK_NAME = "deep.lock"
@@ -70,7 +73,11 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     sources = names or (project.source,)
     for note in (*project.notes, *(note for file in files for note in file.notes)):
         reporter(note)
-    config = own_config or read_config(project.settings, project.source)
+    config = own_config or _own_config(project.tools, project.source)
+    if options.script is not None:
+        config = with_declared(config, declared_indexes(project.tools))
+    elif not files:
+        config = completed(config, project.tools, options.folder.resolve())
     path = foreign_path(options, config)
     foreign = read_imported(path, options.folder) if path is not None else None
     if path is not None and foreign is not None:
@@ -110,15 +117,14 @@ def with_dynamic_metadata(inputs: ProjectInputs, project: Project) -> ProjectInp
 def read_project_config(folder: Path) -> Config:
     """Read the configuration of a project and nothing else; without a project nothing is set. Raises UserError."""
     own = _config_file(folder)
-    if own is not None:
-        return own
     path = folder / "pyproject.toml"
-    if not path.is_file():
-        return Config(source=path.name)
-    tables, _ = read_toml(read_text(path, ProjectInvalid), path.name, ProjectInvalid)
-    tool = tables.get("tool")
-    settings = tool.get("deep-lock") if isinstance(tool, dict) else None
-    return read_config(settings if isinstance(settings, dict) else {}, path.name)
+    tables = read_toml(read_text(path, ProjectInvalid), path.name, ProjectInvalid)[0] if path.is_file() else {}
+    tools = document.nested_table(tables, "tool")
+    return completed(own or _own_config(tools, path.name), tools, folder.resolve())
+
+
+def _own_config(tools: Mapping[str, Any], source: str) -> Config:
+    return read_config(document.nested_table(tools, "deep-lock"), source)
 
 
 def _config_file(folder: Path) -> Config | None:
@@ -184,7 +190,8 @@ def _scopes(
     groups = options.only_groups or options.groups or _without_all(config.groups)
     scopes += _groups(project, groups, _left_out_groups(options, config))
     unnamed = {BASE: tuple(trees.unnamed(line) for file in files for line in file.unnamed)}
-    return tuple((scope, (*map(trees.named, own), *unnamed.get(scope, ()))) for scope, own in scopes)
+    named = ((scope, tuple(part for one in own for part in trees.alternatives(one))) for scope, own in scopes)
+    return tuple((scope, (*own, *unnamed.get(scope, ()))) for scope, own in named)
 
 
 def _without_all(names: Sequence[str] | Literal["all"] | None) -> Sequence[str] | None:

@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.config.options import LockOptions, RunContext
-from deep_lock.errors import LockInvalid
+from deep_lock.errors import ConfigError, LockInvalid
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.locking import imported_lock, project_build, recorded_options
 from deep_lock.locking.indexes import locked_indexes, locked_links
@@ -91,6 +91,14 @@ def with_targets(request: LockRequest, targets: tuple[Target, ...]) -> LockReque
 def with_project(request: LockRequest, project: Project) -> LockRequest:
     """Return the request with the project as its build backend completes it. Raises UsageError."""
     inputs = with_dynamic_metadata(request.inputs, project)
+    required = (requirement for _, own in inputs.scopes for requirement in own)
+    assigned = dict(inputs.trees.with_folder_indexes(inputs.config, required).sources or ())
+    for name, source in assigned.items() if request.settings.network.indexes.sources else ():
+        if isinstance(source, str) and request.settings.network.indexes.only_source(name) is None:
+            raise ConfigError(
+                f"a folder that the build backend of the project requires assigns {name} to the index {source!r}",
+                hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
+            )
     settings = replace(request.settings, targets=limited(request.settings.targets, project.requires_python))
     return _request(request.context, request.path, inputs, request.previous, settings)
 

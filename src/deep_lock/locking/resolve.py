@@ -56,6 +56,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
         repositories=cache(lambda: git.Repositories(context.cache_folder, context.environ, offline=indexes.offline)),
         trees=trees,
         previous=previous_pins(request.previous, without=frozenset(settings.upgrade.packages)),
+        is_assigned=lambda name: indexes.only_source(name) is not None,
     )
     build_context = BuildContext(
         machine=machine,
@@ -85,7 +86,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
             outside = excluded_by_python(completed.inputs.project, settings.targets)
             if outside:
                 return with_targets(request, settings.declared.leave_out(settings.targets, outside))
-        elif foreign is not None and (excluded := imported_lock.unsupported_targets(plan.runtime, catalog)):
+        elif foreign is not None and (excluded := imported_lock.unsupported_targets(foreign, plan.runtime, catalog)):
             return _without_targets(request, excluded, reporter)
         closure = _shared(plan, catalog, reporter)
         if closure.excluded:

@@ -17,7 +17,7 @@ from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.config.options import HookOptions, LockOptions, RunContext, UpgradeOptions
 from deep_lock.errors import UsageError
 from deep_lock.locking import recorded_options
-from deep_lock.locking.indexes import NetworkSettings, network_settings
+from deep_lock.locking.indexes import NetworkSettings, network_settings, with_decided_indexes, with_imported_indexes
 from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.locking.targets import DeclaredTargets, declared_targets, in_order, run_targets
 from deep_lock.models.build_system import ConfigSettings
@@ -104,6 +104,13 @@ def resolve_settings(
     if upgrade.everything:
         previous = None
     fork_strategy = resolve.fork_strategy or config.fork_strategy or "newest"
+    targets = in_order(targets, oldest_first=fork_strategy == "fewest")
+    required = tuple(requirement for _, own in inputs.scopes for requirement in own)
+    if (resolve.build_scope or config.build_scope) != "none":
+        inputs.trees.refuse_local_build_requirements(inputs.project.build_requires, required)
+    indexes = with_decided_indexes(inputs.trees.with_folder_indexes(config, required), targets)
+    if inputs.foreign is not None:
+        indexes = with_imported_indexes(indexes, inputs.foreign, options.network)
     return Settings(
         selection=Selection(
             resolution=resolve.resolution or config.resolution or "highest",
@@ -116,7 +123,7 @@ def resolve_settings(
             build_scope=resolve.build_scope or config.build_scope or "needed",
             allow_wheel=_names(resolve.allow_wheel, config.allow_wheel),
         ),
-        targets=in_order(targets, oldest_first=fork_strategy == "fewest"),
+        targets=targets,
         declared=DeclaredTargets(
             pythons=declared.pythons or "python-version" in kept_targets,
             platforms=declared.platforms or "platform" in kept_targets,
@@ -129,7 +136,7 @@ def resolve_settings(
         extra_build_requires=dict(config.extra_build_requires or ()),
         config_settings=dict(config.config_settings or ()),
         hooks=hook_policy(options.hooks, config, options.context),
-        network=network_settings(options.network, config, options.inputs.folder, options.context),
+        network=network_settings(options.network, indexes, options.inputs.folder, options.context),
         upgrade=upgrade,
         policy=config.policy,
         command_line=recorded_options.record(resolve),

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
-from packaging.utils import canonicalize_name
 
-from deep_lock.config.config import Config, read_config
+from deep_lock.config import declared_indexes
+from deep_lock.config.config import read_config
 from deep_lock.config.options import InitOptions, InputOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
-from deep_lock.foreign_locks import declared_indexes
 from deep_lock.locking.read_inputs import read_project
 from deep_lock.models.policy import Level
 from deep_lock.project import edit
@@ -49,13 +49,9 @@ def initial_configuration(options: InitOptions, reporter: Reporter) -> Initial:
     """
     document, table = _document(options)
     tools = _tools(options)
-    declared = declared_indexes.declared_indexes(tools)
-    # the project is read as it will be with the table
-    configured = Config(
-        source=document.source, sources=tuple((canonicalize_name(name), "") for name in declared.sources)
-    )
-    project = read_project(InputOptions(folder=options.folder, script=options.script), configured)
-    for message in declared.left_out:
+    declared, left_out = declared_indexes.for_configuration(declared_indexes.declared_indexes(tools))
+    project = read_project(InputOptions(folder=options.folder, script=options.script), None)
+    for message in left_out:
         reporter(Warned(code="init-left-out", subject=project.source, message=message))
     pythons = default_pythons(project.requires_python, options.today)
     pythons, platforms = _fitting(pythons, tools, project.source, reporter)
@@ -193,21 +189,29 @@ def _indexes(declared: declared_indexes.DeclaredIndexes, table: str) -> Iterator
         yield ""
         if index.explicit:
             yield "# An index for the packages that sources assigns to it."
+        elif index.fallback:
+            yield "# An index for the packages that no other index has."
         else:
             yield f"# An index that is used {'instead of' if index.default else 'before'} the public one."
         yield f"[[{inner}index]]"
-        values = {"name": index.name, "url": index.url, "explicit": index.explicit, "default": index.default}
+        values = msgspec.to_builtins(index)
         yield from (edit.assignment(key, value) for key, value in values.items() if value)
     if declared.sources:
         yield ""
         yield "# Packages that come from one index, a repository or a folder only."
         yield f"[{inner}sources]"
-        yield from (edit.assignment(name, dict(source)) for name, source in declared.sources.items())
-    if declared.members:
+        yield from (
+            edit.assignment(name, dict(source))
+            for name, source in declared.sources.items()
+            if isinstance(source, Mapping)
+        )
+    if declared.workspace is not None:
         yield ""
         yield "# Folders of the packages of the workspace."
         yield f"[{inner}workspace]"
-        yield edit.assignment("members", list(declared.members))
+        yield edit.assignment("members", list(declared.workspace.members))
+        if declared.workspace.exclude:
+            yield edit.assignment("exclude", list(declared.workspace.exclude))
 
 
 def _policy(table: str) -> Iterator[str]:

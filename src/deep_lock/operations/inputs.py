@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from deep_lock.config.options import RunContext, VerifyOptions
 from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.events import Reporter
-from deep_lock.locking.indexes import Network, network_settings, open_network, with_lock_indexes
+from deep_lock.locking.indexes import Network, network_settings, open_network, with_lock_indexes, with_locked_sources
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.lock import Lock
 from deep_lock.network import git
@@ -68,7 +68,7 @@ def open_indexes(lock: Lock, options: VerifyOptions, reporter: Reporter) -> Netw
     Raises CacheInvalid, ConfigError and UsageError.
     """
     folder = options.lock.parent.resolve()
-    config = read_project_config(folder)
+    config = with_locked_sources(read_project_config(folder), lock)
     own = with_lock_indexes(options.network, config, lock)
     settings = network_settings(replace(own, refresh=not own.offline), config, folder, options.context)
     return open_network(settings, options.context, reporter)

@@ -2,6 +2,18 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["build_system", "faults", "ini", "requirements", "setup_cfg", "text", "toml", "zip_archive"]
+__all__ = [
+    "build_system",
+    "faults",
+    "ini",
+    "poetry",
+    "poetry_constraints",
+    "references",
+    "requirements",
+    "setup_cfg",
+    "text",
+    "toml",
+    "zip_archive",
+]
 
-load_at_first_use(__name__, "ini", "setup_cfg")
+load_at_first_use(__name__, "ini", "poetry", "poetry_constraints", "setup_cfg")

@@ -13,6 +13,7 @@ from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as ParsedRequirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from deep_lock.errors import LimitExceeded, RequirementInvalid
 from deep_lock.models.direct_url import parse_reference
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 MAX_REQUIREMENT_LENGTH = 4096
 """Of the name, extras and specifier or URL, without the marker. In characters, as all limits here."""
+MAX_VERSION_LENGTH = 200
 MAX_MARKER_LENGTH = 128 * 1024
 MAX_MARKER_DEPTH = 50
 MAX_REQUIREMENTS = 2000
@@ -148,6 +150,18 @@ def read_string(value: Any, place: str, faults: Faults) -> str | None:
         return value
     faults.add(f"{place} must be a string, not {described(value)}")
     return None
+
+
+def read_version(value: Any, place: str, faults: Faults) -> str | None:
+    """Return a version in normal form (PEP 440), None where it is missing or not valid: that is a fault."""
+    text = read_string(value, place, faults)
+    if text is None:
+        return None
+    try:
+        return str(Version(text[:MAX_VERSION_LENGTH]))
+    except (InvalidVersion, ValueError):
+        faults.add(f"{place} {shown(text)} is not a valid version (PEP 440)")
+        return None
 
 
 def read_names(

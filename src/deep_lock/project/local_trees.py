@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
+from itertools import count, islice
+from operator import and_
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
+from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.config.config import Config, read_config
+from deep_lock.config.config import Config, IndexSetting, Workspace
+from deep_lock.config.declared_indexes import DEFAULT
 from deep_lock.errors import ConfigError, DeepLockError, RequirementInvalid, RequirementsInvalid
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.direct_url import Reference, parse_reference
@@ -24,17 +28,25 @@ from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project import requirements_txt
+from deep_lock.project.folder_config import (
+    MAX_FILE_BYTES,
+    MAX_PARENTS,
+    PYPROJECT,
+    folder_config,
+    members,
+    read_document,
+)
 from deep_lock.sdist import project_tree, pyproject, source_tree
+from deep_lock.targets.marker_negation import negated
 
-Sources = Mapping[NormalizedName, Reference]
+Conditional = tuple[tuple[Marker, Reference], ...]
+"""References, each for the environments in which its marker holds. Elsewhere the project comes from an index."""
+Sources = Mapping[NormalizedName, Reference | Conditional]
 
-MAX_FILE_BYTES = 256 * 1024
 READ = ("*.toml", "*.py", "*.cfg", "*.txt", "*.in", "CMakeLists.txt", "*/__init__.py", "src/*.py", "src/*/__init__.py")
 """The files that static rules read: configuration at the top, and the modules that may state a version."""
 MAX_MEMBERS = 2000
 MAX_TREES = 1000
-MAX_PARENTS = 30
-PYPROJECT = "pyproject.toml"
 
 
 def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -61,12 +73,41 @@ class LocalTrees:
         self._pyproject = pyproject
         self._project = project
         self._sources = self._settings(config, project)
+        self._assigned = frozenset(name for name, _ in config.sources or ())
+        self._configs: dict[Path, Config] = {}
         self._known: dict[tuple[str, str], LocalTree] = {}
+        self._uv_workspaces: dict[Path, Mapping[NormalizedName, Path]] = {}
         self._workspaces: dict[Path, dict[NormalizedName, Path]] = {}
 
     def named(self, requirement: Requirement) -> Requirement:
-        """Return a requirement of the project with its URL, or that of its sources, relative to the lock."""
+        """Return a requirement of the project with its URL, or that of its sources, relative to the lock.
+
+        Sources with conditions are left out: `alternatives` uses them.
+        """
         return self._resolved(requirement, self._project, self._sources)
+
+    def alternatives(self, requirement: Requirement) -> tuple[Requirement, ...]:
+        """Return a requirement of the project as `named`, or one for each of its sources that have conditions."""
+        return self._alternatives(requirement, self._project, self._sources)
+
+    def _alternatives(self, requirement: Requirement, base: Path, sources: Sources) -> tuple[Requirement, ...]:
+        conditional = sources.get(requirement.name)
+        if requirement.url is None and conditional is None:
+            self._refuse_member(requirement, base)
+        if requirement.url is not None or not isinstance(conditional, tuple):
+            return (self._resolved(requirement, base, sources),)
+        found = [
+            self._resolved(_under(requirement, marker), base, {requirement.name: reference})
+            for marker, reference in conditional
+        ]
+        elsewhere = reduce(and_, (negated(marker) for marker, _ in conditional))
+        return (*found, _under(requirement, elsewhere))
+
+    def assigned(self, requirement: Requirement) -> Requirement | None:
+        """Return a requirement of a commit or an archive with its URL from the sources of the project; None without one."""
+        if requirement.name not in self._sources:
+            return None
+        return self._resolved(replace(requirement, url=None), self._project, self._sources)
 
     def unnamed(self, line: requirements_txt.UnnamedLine) -> Requirement:
         """Return the requirement of a line without a name. Raises RequirementsInvalid."""
@@ -78,10 +119,11 @@ class LocalTrees:
         return Requirement(name=name, extras=line.extras, marker=line.marker, url=str(reference), origin=line.origin)
 
     def _resolved(self, requirement: Requirement, base: Path, sources: Sources) -> Requirement:
+        source = sources.get(requirement.name)
         if requirement.url is not None:
             reference = self._relative(parse_reference(requirement.url), base, requirement.origin)
-        elif requirement.name in sources:
-            reference = sources[requirement.name]
+        elif isinstance(source, Reference):
+            reference = source
             if reference.kind == "workspace":
                 reference = self._of_workspace(requirement, reference, base)
         else:
@@ -97,13 +139,109 @@ class LocalTrees:
         except ConfigError as error:
             raise RequirementInvalid(f"{origin or reference}: {error.message}", hint=error.hint) from None
 
-    def _settings(self, config: Config, base: Path) -> dict[NormalizedName, Reference]:
+    def _settings(self, config: Config, base: Path) -> dict[NormalizedName, Reference | Conditional]:
         origin = Origin(source=config.source, place="tool.deep-lock.sources")
-        return {
-            name: source if source.kind == "workspace" else self._relative(source, base, origin)
-            for name, source in config.sources or ()
-            if isinstance(source, Reference)
-        }
+
+        def located(source: Reference) -> Reference:
+            return source if source.kind == "workspace" else self._relative(source, base, origin)
+
+        found: dict[NormalizedName, Reference | Conditional] = {}
+        for name, source in config.sources or ():
+            if isinstance(source, Reference):
+                found[name] = located(source)
+            elif isinstance(source, tuple):
+                found[name] = tuple(
+                    (Marker(own.marker), located(own.source)) for own in source if isinstance(own.source, Reference)
+                )
+        return {name: source for name, source in found.items() if source}
+
+    def _config(self, folder: Path) -> Config:
+        """Return a folder's own settings, read once."""
+        if folder not in self._configs:
+            self._configs[folder] = folder_config(folder)
+        return self._configs[folder]
+
+    def with_folder_indexes(self, config: Config, requirements: Iterable[Requirement]) -> Config:
+        """Return the project's settings with the indexes to which the folders that it requires assign projects.
+
+        What the project assigns has precedence. Raises ConfigError where two folders contradict each other, and for an
+        index that is defined nowhere.
+        """
+        indexes, sources = list(config.index or ()), dict(config.sources or ())
+        own, places = frozenset(sources), dict[NormalizedName, str]()
+        for tree in self.inputs(requirements):
+            found = self._config(self.folder(tree.path))
+            known = {index.name: index for index in (*(config.index or ()), *(found.index or ()))}
+            for name, source in found.sources or ():
+                if isinstance(source, tuple) and isinstance(source[0].source, str) and name not in own:
+                    raise ConfigError(
+                        f"{tree.path}: {name} is to come from indexes that depend on the target",
+                        hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
+                    )
+                if not isinstance(source, str) or source == DEFAULT or name in own:
+                    continue
+                if source not in known:
+                    raise ConfigError(
+                        f"{tree.path}: {name} is to come from the index {source!r}, which is not defined",
+                        hint="define it in the project: [[tool.deep-lock.index]]",
+                    )
+                assigned = _with_index(indexes, known[source])
+                if sources.setdefault(name, assigned) != assigned:
+                    raise ConfigError(
+                        f"{tree.path}: {name} is to come from the index {source!r}, and {places[name]} has another one",
+                        hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
+                    )
+                places[name] = tree.path
+            for index in found.index or ():
+                if index.include_packages:
+                    _with_index(indexes, index)
+        return replace(config, index=tuple(indexes) or config.index, sources=tuple(sources.items()) or config.sources)
+
+    def refuse_local_build_requirements(
+        self, build_requires: Iterable[Requirement], requirements: Iterable[Requirement]
+    ) -> None:
+        """Refuse a build requirement of the project or of a required folder whose source there is a folder.
+
+        A build environment has files of indexes only, and an index could answer for the name. Raises RequirementInvalid.
+        """
+        found = [("the project", own, self._sources) for own in build_requires]
+        for tree in self.inputs(requirements):
+            folder = self.folder(tree.path)
+            sources = self._settings(self._config(folder), folder)
+            found += [(tree.path, parse_requirement(text), sources) for text in tree.build_requires]
+        for where, own, sources in found:
+            source = sources.get(own.name)
+            if own.url is None and isinstance(source, Reference) and source.kind in {"path", "workspace"}:
+                raise RequirementInvalid(
+                    f"{own.origin or where}: {own.name} is a build requirement, and its source is a folder:"
+                    " a build environment has packages of indexes only",
+                    hint=f"publish {own.name} to an index, or name the backend's folder in build-system.backend-path",
+                )
+
+    def _refuse_member(self, requirement: Requirement, base: Path) -> None:
+        """Refuse a member of a workspace of uv that has no source, as uv does: an index could answer for it."""
+        own = {name for name, _ in self._config(base).sources or ()}
+        if requirement.name in own or requirement.name in self._assigned:
+            return
+        if base not in self._uv_workspaces:
+            self._uv_workspaces[base] = self._uv_members(base)
+        member = self._uv_workspaces[base].get(requirement.name)
+        if member is not None and member != base:
+            raise RequirementInvalid(
+                f"{requirement.origin or requirement}: {requirement.name} is a member of the workspace and has no source",
+                hint=f"add it to [tool.uv.sources]: {requirement.name} = {{ workspace = true }}",
+            )
+
+    def _uv_members(self, start: Path) -> Mapping[NormalizedName, Path]:
+        """Return the members of the workspace of uv that a folder belongs to; none without such a workspace."""
+        for folder in [start, *start.parents][:MAX_PARENTS]:
+            tools = pyproject.nested_table(read_document(folder) or {}, "tool")
+            if "workspace" in pyproject.nested_table(tools, "deep-lock"):
+                return {}
+            if "workspace" in pyproject.nested_table(tools, "uv"):
+                found = self._workspace(folder)
+                return found if start in found.values() else {}
+        return {}
 
     def _of_workspace(self, requirement: Requirement, reference: Reference, base: Path) -> Reference:
         members = self._workspace(base)
@@ -120,9 +258,9 @@ class LocalTrees:
         if start not in self._workspaces:
             self._workspaces[start] = {}
             for folder in [start, *start.parents][:MAX_PARENTS]:
-                patterns = _config(folder).workspace
-                if patterns is not None:
-                    self._workspaces[start] = _members(folder, patterns)
+                workspace = self._config(folder).workspace
+                if workspace is not None:
+                    self._workspaces[start] = _members(folder, workspace)
                     break
         return self._workspaces[start]
 
@@ -157,7 +295,7 @@ class LocalTrees:
             raise RequirementsInvalid(f"{origin or called}: {called} has no Python project: no pyproject.toml")
         files.pop("PKG-INFO", None)
         facts = project_tree.read_tree(source_tree.Members(top="", files=files, names=names), called)
-        sources = {**self._sources, **self._settings(_config(folder), folder)}
+        sources = {**self._sources, **self._settings(self._config(folder), folder)}
         metadata, guess = facts.facts.metadata, facts.facts.guess
         own = replace(
             facts.facts,
@@ -168,9 +306,10 @@ class LocalTrees:
 
     def localized(self, metadata: Metadata, folder: Path, sources: Sources | None = None) -> Metadata:
         """Return a folder's metadata with its references relative to the lock."""
-        known = {**self._sources, **self._settings(_config(folder), folder)} if sources is None else sources
+        known = {**self._sources, **self._settings(self._config(folder), folder)} if sources is None else sources
         origin = Origin(source=f"{metadata.name} {metadata.version}")
-        texts = [str(self._resolved(parse_requirement(text, origin), folder, known)) for text in metadata.requires_dist]
+        required = (parse_requirement(text, origin) for text in metadata.requires_dist)
+        texts = [str(own) for requirement in required for own in self._alternatives(requirement, folder, known)]
         return replace(metadata, requires_dist=tuple(texts))
 
     def inputs(self, requirements: Iterable[Requirement]) -> tuple[LockedTree, ...]:
@@ -200,30 +339,33 @@ class LocalTrees:
         return tuple(sorted(found.values(), key=lambda tree: tree.path))
 
 
-def _pyproject(folder: Path) -> dict[str, Any] | None:
-    """Return the document of a folder's pyproject.toml; None where there is none, or one of an insane size."""
-    path = folder / PYPROJECT
-    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
-        return None
-    return pyproject.read_toml_bytes(path.read_bytes(), PYPROJECT)
+def _under(requirement: Requirement, marker: Marker) -> Requirement:
+    """Return a requirement under one more marker."""
+    own = requirement.marker
+    return replace(requirement, marker=marker if own is None else own & marker)
 
 
-def _config(folder: Path) -> Config:
-    """Return a folder's own settings."""
-    document = _pyproject(folder)
-    if document is None:
-        return Config(source=PYPROJECT)
-    return read_config(pyproject.nested_table(document, "tool", "deep-lock"), f"{folder.name}/{PYPROJECT}")
+def _with_index(indexes: list[IndexSetting], wanted: IndexSetting) -> str:
+    """Return the name of the index of this URL in the list, to which it is added where it is missing."""
+    for known in indexes:
+        if known.url.rstrip("/") == wanted.url.rstrip("/"):
+            return known.name
+    names = {known.name for known in indexes}
+    name = next(
+        name for number in count(1) if (name := f"{wanted.name}-{number}" if number > 1 else wanted.name) not in names
+    )
+    indexes.append(replace(wanted, name=name, explicit=True, default=False, fallback=False, exclude_packages=()))
+    return name
 
 
-def _members(root: Path, patterns: tuple[str, ...]) -> dict[NormalizedName, Path]:
+def _members(root: Path, workspace: Workspace) -> dict[NormalizedName, Path]:
     found: dict[NormalizedName, Path] = {}
-    for pattern in (".", *patterns):
-        folders = [root] if pattern == "." else sorted(root.glob(pattern))
-        for folder in folders[:MAX_MEMBERS]:
-            name = pyproject.nested_table(_pyproject(folder) or {}, "project").get("name")
-            if isinstance(name, str) and found.setdefault(canonicalize_name(name), folder) != folder:
-                raise ConfigError(f"the workspace has two members of the name {canonicalize_name(name)!r}")
+    for folder in islice(members(root, workspace), MAX_MEMBERS):
+        document = read_document(folder) or {}
+        tables = pyproject.nested_table(document, "project"), pyproject.nested_table(document, "tool", "poetry")
+        name = next((table["name"] for table in tables if isinstance(table.get("name"), str)), None)
+        if name is not None and found.setdefault(canonicalize_name(name), folder) != folder:
+            raise ConfigError(f"the workspace has two members of the name {canonicalize_name(name)!r}")
     return found
 
 

@@ -1,25 +1,19 @@
 """Poetry's own tables: main dependencies, extras, groups, as requirements of PEP 508.
 
-A value that deep-lock cannot apply exactly (a named index) is a fault that names the key: a lock without it would be wrong.
+A value that deep-lock cannot apply exactly is a fault that names the key: a lock without it would be wrong.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from functools import reduce
-from operator import and_
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
-from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName
 
-from deep_lock.config.config import read_reference
-from deep_lock.errors import ConfigError, RequirementInvalid, UserError
-from deep_lock.events import Warned
-from deep_lock.models.requirement import Origin, Requirement
+from deep_lock.errors import RequirementInvalid, UserError
 from deep_lock.parsing.faults import Faults
+from deep_lock.parsing.poetry import PLACE, Reading, read_dependency, read_extras, read_main, read_python
 from deep_lock.parsing.requirements import (
-    MAX_REQUIREMENT_LENGTH,
     check_count,
     described,
     is_list_of_strings,
@@ -27,44 +21,11 @@ from deep_lock.parsing.requirements import (
     read_names,
     read_string,
     read_table,
+    read_version,
 )
-from deep_lock.parsing.text import shown
-from deep_lock.parsing.toml import Lines, line_of
+from deep_lock.parsing.toml import Lines
 from deep_lock.project.dependency_groups import Include, Items, RawGroups
-from deep_lock.project.poetry_constraints import to_python_marker, to_python_specifier, to_specifier
 from deep_lock.project.project import RuntimeFields
-
-PLACE = "tool.poetry"
-MAIN = f"{PLACE}.dependencies"
-
-_DIRECT = ("git", "path", "url", "file")
-_KNOWN = frozenset(
-    (
-        "version",
-        "python",
-        "platform",
-        "markers",
-        "extras",
-        "optional",
-        "allow-prereleases",
-        "source",
-        "develop",
-        "rev",
-        "tag",
-        "branch",
-        "subdirectory",
-        *_DIRECT,
-    )
-)
-_SOURCE_HINT = 'Write it in the table of deep-lock: [tool.deep-lock.sources] NAME = { index = "..." }.'
-
-
-class _Dependency(Struct, frozen=True, kw_only=True):
-    """One requirement, and whether only an extra requires it."""
-
-    requirement: Requirement
-    optional: bool
-    prereleases: bool
 
 
 class Poetry(Struct, frozen=True, kw_only=True):
@@ -78,26 +39,23 @@ class Poetry(Struct, frozen=True, kw_only=True):
     package_mode: bool = True
 
 
-def read_poetry(
-    table: Any, lines: Lines, faults: Faults, *, assigned: Collection[NormalizedName] = frozenset()
-) -> Poetry:
+def read_poetry(table: Any, lines: Lines, faults: Faults) -> Poetry:
     """Read the ``[tool.poetry]`` table; what is wrong goes to ``faults``.
 
-    ``assigned`` are the projects that ``sources`` of deep-lock assigns: for these the key ``source`` of Poetry is not an error.
+    The indexes that the key ``source`` names are read in `config.declared_indexes`.
     Where there is a ``[project]`` table only what PEP 508 cannot express is taken from it, such as direct references.
     """
     if not isinstance(table, dict):
         faults.add(f"{PLACE} must be a table, not {described(table)}")
         return Poetry()
-    reading = _Reading(lines=lines, faults=faults, assigned=assigned)
-    dependencies = _read_main(table.get("dependencies", {}), reading)
-    version = table.get("version")
+    reading = Reading(lines=lines, faults=faults)
+    dependencies = read_main(table.get("dependencies", {}), reading)
     fields = RuntimeFields(
         name=_read_project_name(table.get("name"), faults),
-        version=version if isinstance(version, str) and version not in {"", "0", "0.0.0"} else None,
-        requires_python=_read_python(table, faults),
+        version=_read_version(table.get("version"), faults),
+        requires_python=read_python(table, faults),
         dependencies=tuple(own.requirement for own in dependencies if not own.optional),
-        extras=_read_extras(table.get("extras", {}), dependencies, reading),
+        extras=read_extras(table.get("extras", {}), dependencies, reading),
     )
     groups = _read_groups(table, reading)
     return Poetry(
@@ -109,16 +67,6 @@ def read_poetry(
     )
 
 
-class _Reading(Struct, kw_only=True):
-    """What the readers of the parts share."""
-
-    lines: Lines
-    faults: Faults
-    assigned: Collection[NormalizedName]
-    prereleases: set[NormalizedName] = field(default_factory=set)
-    notes: list[Warned] = field(default_factory=list)
-
-
 def _read_project_name(value: Any, faults: Faults) -> NormalizedName | None:
     text = read_string(value, f"{PLACE}.name", faults)
     if text is not None:
@@ -127,66 +75,13 @@ def _read_project_name(value: Any, faults: Faults) -> NormalizedName | None:
     return None
 
 
-def _read_python(table: dict[str, Any], faults: Faults) -> str | None:
-    main = table.get("dependencies")
-    value = main.get("python") if isinstance(main, dict) else None
-    if isinstance(value, dict):
-        value = value.get("version")
-    text = read_string(value, f"{MAIN}.python", faults)
-    if text is not None:
-        with faults.collecting(f"{MAIN}.python"):
-            return to_python_specifier(text) or None
-    return None
+def _read_version(value: Any, faults: Faults) -> str | None:
+    """Return the version in normal form; None where there is none, and for the values that plugins replace."""
+    text = read_string(value, f"{PLACE}.version", faults)
+    return None if text in {None, "", "0", "0.0.0"} else read_version(text, f"{PLACE}.version", faults)
 
 
-def _read_main(value: Any, reading: _Reading) -> list[_Dependency]:
-    dependencies: list[_Dependency] = []
-    for name, wanted in read_table(value, MAIN, reading.faults).items():
-        if name.lower() == "python":
-            continue
-        with reading.faults.collecting():
-            dependencies.extend(_read_dependency(name, wanted, MAIN, reading))
-    check_count(len(dependencies), f"{reading.faults.source}: {MAIN}")
-    return dependencies
-
-
-def _read_extras(
-    value: Any, dependencies: list[_Dependency], reading: _Reading
-) -> Mapping[NormalizedName, tuple[Requirement, ...]]:
-    """Read ``[tool.poetry.extras]``: names of dependencies, most of them optional ones."""
-    place = f"{PLACE}.extras"
-    extras: dict[NormalizedName, tuple[Requirement, ...]] = {}
-    table = read_table(value, place, reading.faults)
-    for extra, spelling, names in read_names(table, "extra", place, reading.faults):
-        with reading.faults.collecting(place):
-            if not is_list_of_strings(names):
-                reading.faults.add(f"{place}.{spelling} must be a list of strings, not {described(names)}")
-                continue
-            check_count(len(names), f"{reading.faults.source}: {place}.{spelling}")
-            extras[extra] = _members(f"{place}.{spelling}", names, dependencies, reading)
-    return extras
-
-
-def _members(
-    place: str, names: list[str], dependencies: list[_Dependency], reading: _Reading
-) -> tuple[Requirement, ...]:
-    found: list[Requirement] = []
-    for spelling in names:
-        name = read_name(spelling, "the dependency")
-        found_here = [own.requirement for own in dependencies if own.requirement.name == name]
-        found.extend(found_here)
-        if not found_here:
-            reading.notes.append(
-                Warned(
-                    code="unknown-extra-member",
-                    subject=f"{reading.faults.source} [{place}]",
-                    message=f"{shown(spelling)} is not among the dependencies of [{MAIN}]",
-                )
-            )
-    return tuple(found)
-
-
-def _read_groups(table: dict[str, Any], reading: _Reading) -> RawGroups:
+def _read_groups(table: dict[str, Any], reading: Reading) -> RawGroups:
     """Read ``group.NAME.dependencies`` and the older ``dev-dependencies``, which is the group "dev"."""
     place = f"{PLACE}.group"
     tables = read_table(table.get("group", {}), place, reading.faults)
@@ -202,7 +97,7 @@ def _read_groups(table: dict[str, Any], reading: _Reading) -> RawGroups:
     return groups
 
 
-def _lazily(read: Callable[[Any, str, _Reading], Items], value: Any, place: str, reading: _Reading) -> Items | str:
+def _lazily(read: Callable[[Any, str, Reading], Items], value: Any, place: str, reading: Reading) -> Items | str:
     """Return the error of a group that cannot be read: it is a fault only where the group is selected (PEP 735)."""
     try:
         return read(value, place, reading)
@@ -210,7 +105,7 @@ def _lazily(read: Callable[[Any, str, _Reading], Items], value: Any, place: str,
         return f"{error.message}. {error.hint}" if error.hint else error.message
 
 
-def _read_group(group: Any, place: str, reading: _Reading) -> Items:
+def _read_group(group: Any, place: str, reading: Reading) -> Items:
     if not isinstance(group, dict):
         raise RequirementInvalid(f"{reading.faults.source}: {place} must be a table, not {described(group)}")
     items = _read_members(group.get("dependencies", {}), f"{place}.dependencies", reading)
@@ -222,7 +117,7 @@ def _read_group(group: Any, place: str, reading: _Reading) -> Items:
     return (*items, *(Include(group=read_name(name, f"{place} includes")) for name in included))
 
 
-def _read_members(value: Any, place: str, reading: _Reading) -> Items:
+def _read_members(value: Any, place: str, reading: Reading) -> Items:
     if not isinstance(value, dict):
         raise RequirementInvalid(f"{reading.faults.source}: {place} must be a table, not {described(value)}")
     check_count(len(value), f"{reading.faults.source}: {place}")
@@ -230,111 +125,5 @@ def _read_members(value: Any, place: str, reading: _Reading) -> Items:
         own.requirement
         for name, wanted in value.items()
         if name.lower() != "python"
-        for own in _read_dependency(name, wanted, place, reading)
+        for own in read_dependency(name, wanted, place, reading)
     )
-
-
-def _read_dependency(spelling: str, value: Any, place: str, reading: _Reading) -> list[_Dependency]:
-    """Read one dependency: a constraint, a table, or a list of tables for different environments."""
-    origin = Origin(source=reading.faults.source, place=place, line=line_of(reading.lines.keys, spelling, place))
-    try:
-        name = read_name(spelling, "the dependency")
-        tables = value if isinstance(value, list) else [value]
-        dependencies = [
-            _read_entry(name, {"version": one} if isinstance(one, str) else one, origin, reading.assigned)
-            for one in tables
-        ]
-    except RequirementInvalid as error:
-        raise RequirementInvalid(f"{origin}: {spelling}: {error.message}", hint=error.hint) from None
-    reading.prereleases.update(own.requirement.name for own in dependencies if own.prereleases)
-    return dependencies
-
-
-def _read_entry(name: NormalizedName, table: Any, origin: Origin, assigned: Collection[NormalizedName]) -> _Dependency:
-    if not isinstance(table, dict):
-        raise RequirementInvalid(f"must be a constraint or a table, not {described(table)}")
-    if "source" in table and name not in assigned:
-        raise RequirementInvalid(
-            "the key 'source' names an index of Poetry, which deep-lock does not use", hint=_SOURCE_HINT
-        )
-    for key in sorted(set(table) - _KNOWN):
-        raise RequirementInvalid(f"the key {shown(key)} is not known")
-    requirement = Requirement(
-        name=name,
-        extras=_read_dependency_extras(table.get("extras", [])),
-        specifier=to_specifier(_text(table, "version") or "*"),
-        marker=_read_marker(table),
-        url=_read_direct(table),
-        origin=origin,
-    )
-    return _Dependency(
-        requirement=requirement,
-        optional=table.get("optional", False) is True,
-        prereleases=table.get("allow-prereleases", False) is True,
-    )
-
-
-def _read_direct(table: dict[str, Any]) -> str | None:
-    """Read a path, a repository or a URL; "develop" is Poetry's key for editable."""
-    kinds = sorted(set(_DIRECT) & set(table))
-    if not kinds:
-        return None
-    if len(kinds) > 1:
-        raise RequirementInvalid(f"has {' and '.join(kinds)}: a project has one source")
-    kind = "path" if kinds[0] == "file" else kinds[0]
-    entry = {**table, kind: table[kinds[0]], "editable": table.get("develop", False)}
-    try:
-        return str(read_reference(entry, kind))
-    except ConfigError as error:
-        raise RequirementInvalid(error.message, hint=error.hint) from None
-
-
-def _text(table: dict[str, Any], key: str) -> str:
-    value = table.get(key, "")
-    if not isinstance(value, str):
-        raise RequirementInvalid(f"the key {key!r} must be a string, not {described(value)}")
-    return value
-
-
-def _read_dependency_extras(value: Any) -> frozenset[NormalizedName]:
-    if not is_list_of_strings(value):
-        raise RequirementInvalid(f"the key 'extras' must be a list of strings, not {described(value)}")
-    return frozenset(read_name(extra, "the extra") for extra in value)
-
-
-def _read_marker(table: dict[str, Any]) -> Marker | None:
-    """Return the conditions of one dependency, joined by ``and``."""
-    texts = [_text(table, "markers")]
-    if python := _text(table, "python"):
-        texts.append(to_python_marker(python))
-    if platform := _text(table, "platform"):
-        texts.append(_platform_marker(platform))
-    markers = [_marker(text) for text in texts if text.strip()]
-    return reduce(and_, markers) if markers else None
-
-
-def _marker(text: str) -> Marker:
-    if len(text) > MAX_REQUIREMENT_LENGTH:
-        raise RequirementInvalid(f"a marker of {len(text)} characters; at most {MAX_REQUIREMENT_LENGTH} are read")
-    try:
-        return Marker(text)
-    except (InvalidMarker, ValueError, RecursionError):
-        raise RequirementInvalid(f"{shown(text)} is not a valid environment marker") from None
-
-
-def _platform_marker(text: str) -> str:
-    """``linux``, ``!=win32``, ``linux || darwin``, ``!=win32,!=cygwin``: values of sys.platform."""
-    alternatives = [
-        " and ".join(_platform_comparison(one) for one in part.split(","))
-        for part in text.replace("||", "|").split("|")
-    ]
-    return " or ".join(alternatives)
-
-
-def _platform_comparison(text: str) -> str:
-    wanted = text.strip()
-    operator = "!=" if wanted.startswith("!=") else "=="
-    value = wanted.removeprefix("!=").removeprefix("==").removeprefix("=").strip()
-    if not value.isascii() or not value.replace("_", "").replace("-", "").isalnum():
-        raise RequirementInvalid(f"the key 'platform' has {shown(text)}, which is not a value of sys.platform")
-    return f'sys_platform {operator} "{value}"'

@@ -24,8 +24,8 @@ Named = tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]
 class Project(Struct, frozen=True, kw_only=True):
     """One project, read from one file (and from files that this one names).
 
-    Every requirement knows where it was written. None of them names the project itself: a requirement on its own extras
-    is replaced by what they require, under the markers on the way.
+    Every requirement knows where it was written. Where nothing is ``unknown``, none of them names the project itself: a
+    requirement on its own extras is replaced by what they require, under the markers on the way.
     """
 
     source: str
@@ -50,8 +50,8 @@ class Project(Struct, frozen=True, kw_only=True):
     """``build_system.requires`` with their origins."""
     prerelease_names: frozenset[NormalizedName] = frozenset()
     """Names for which the file allows pre-releases (Poetry's allow-prereleases)."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """The raw ``[tool.deep-lock]`` table."""
+    tools: Mapping[str, Any] = field(default_factory=dict)
+    """The raw ``[tool]`` table."""
     notes: tuple[Warned, ...] = ()
     """Warnings: no faults, but worth knowing."""
 
@@ -131,3 +131,29 @@ def expand_self_references(
             required = base if extra is None else extras[extra]
             pending.extend((child, markers) for child in reversed(required))
     return tuple(found)
+
+
+def with_expanded_references(project: Project) -> Project:
+    """Return a project whose fields are known without requirements on itself. A warning names each extra that it lacks.
+
+    Raises LimitExceeded where nested extras multiply beyond reason.
+    """
+    extras = dict(project.extras)
+    notes: list[Warned] = []
+
+    def on_unknown(own: Requirement, extra: NormalizedName) -> None:
+        message = f"the project requires its own extra {extra!r}, which it does not have"
+        notes.append(Warned(code="unknown-extra", subject=str(own.origin or project.source), message=message))
+
+    def expanded(
+        own: tuple[Requirement, ...], inside: NormalizedName | None = None, base: tuple[Requirement, ...] = ()
+    ) -> tuple[Requirement, ...]:
+        return expand_self_references(own, project.name, extras, inside=inside, base=base, on_unknown=on_unknown)
+
+    return replace(
+        project,
+        dependencies=expanded(project.dependencies),
+        extras=tuple((extra, expanded(own, extra)) for extra, own in project.extras),
+        groups=tuple((group, expanded(own, base=project.dependencies)) for group, own in project.groups),
+        notes=(*project.notes, *notes),
+    )

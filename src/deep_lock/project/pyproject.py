@@ -9,8 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.utils import NormalizedName
 
 from deep_lock.config.config import Config
 from deep_lock.errors import ProjectInvalid
@@ -28,8 +27,9 @@ from deep_lock.parsing.requirements import (
     read_requirement_list,
     read_string,
     read_table,
+    read_version,
 )
-from deep_lock.parsing.text import Opener, notes_on_characters, shown
+from deep_lock.parsing.text import Opener, notes_on_characters
 from deep_lock.parsing.toml import Lines, read_toml
 from deep_lock.project import poetry as poetry_table
 from deep_lock.project import setuptools
@@ -38,23 +38,15 @@ from deep_lock.project.dependency_groups import RawGroups, expand_groups, read_g
 from deep_lock.project.project import (
     UNKNOWN_FIELDS,
     Build,
-    Named,
     Project,
     RuntimeFields,
     default_build,
-    expand_self_references,
+    with_expanded_references,
 )
 
 _PLACES = (
-    ("poetry", "source", "index"),
-    ("uv", "index", "index"),
-    ("uv", "index-url", "index"),
-    ("uv", "extra-index-url", "index"),
-    ("uv", "find-links", "find-links"),
-    ("uv", "sources", "sources"),
     ("uv", "override-dependencies", "overrides"),
     ("uv", "constraint-dependencies", "constraints"),
-    ("pdm", "source", "index"),
 )
 """Settings of other tools, and the key of deep-lock with the same meaning."""
 
@@ -104,8 +96,7 @@ def read_pyproject(
     """Read a pyproject.toml.
 
     ``opener`` opens what the file names: setup.cfg and requirement files of setuptools' dynamic fields. Without it those
-    fields are faults. ``config`` is that of ``deep-lock.toml``: it overrules the file on whether the project is built, and
-    on which projects ``sources`` assigns.
+    fields are faults. ``config`` is that of ``deep-lock.toml``: it overrules the file on whether the project is built.
     Raises ProjectInvalid with all faults of the file, or LimitExceeded.
     """
     table, lines = read_toml(text, source, ProjectInvalid)
@@ -114,8 +105,7 @@ def read_pyproject(
     settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", document.faults)
     poetry = None
     if "poetry" in tools:
-        assigned = _assigned(settings) if config is None else frozenset(name for name, _ in config.sources or ())
-        poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults, assigned=assigned)
+        poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults)
     core = _read_core(document, tools, poetry)
     raw_groups = _read_all_groups(document, poetry)
     package = config.package if config is not None else None
@@ -131,35 +121,28 @@ def read_pyproject(
                 hint=f"Write project.{key} in the file, and take it out of project.dynamic.",
             )
     document.faults.raise_any()
-    notes: list[Warned] = []
-    extras, dependencies, groups, broken = _expand(core, raw_groups, source, notes)
-    return Project(
+    groups, broken = expand_groups(raw_groups)
+    project = Project(
         source=source,
         name=core.name,
         version=core.version,
         requires_python=core.requires_python,
-        dependencies=dependencies,
-        extras=extras,
+        dependencies=core.dependencies,
+        extras=tuple(core.extras.items()),
         unknown=core.unknown,
         groups=groups,
         broken_groups=broken,
         build_system=build_system,
         build_requires=build_requires,
         prerelease_names=poetry.prerelease_names if poetry else frozenset(),
-        settings=settings,
+        tools=tools,
         notes=(
             *core.notes,
-            *notes,
             *notes_on_foreign_settings(tools, source, config),
             *notes_on_characters(text, source),
         ),
     )
-
-
-def _assigned(settings: dict[str, Any]) -> frozenset[NormalizedName]:
-    """Return the projects in ``sources``; the reader of the configuration checks them."""
-    sources = settings.get("sources")
-    return frozenset(map(canonicalize_name, sources)) if isinstance(sources, dict) else frozenset()
+    return project if project.unknown else with_expanded_references(project)
 
 
 def _read_build(document: _Document, *, package: bool | None) -> Build:
@@ -219,7 +202,7 @@ def _read_project_table(
     listed = table.get("dependencies", [])
     static = RuntimeFields(
         name=_read_project_name(table, faults),
-        version=_read_version(table.get("version"), faults),
+        version=read_version(table.get("version"), "project.version", faults),
         requires_python=read_python_specifier(table.get("requires-python"), "project.requires-python", faults),
         dependencies=read_requirement_list(listed, "project.dependencies", document.lines, faults, direct=True),
         extras=_read_extras(table.get("optional-dependencies", {}), document.lines, faults),
@@ -296,17 +279,6 @@ def _read_project_name(table: dict[str, Any], faults: Faults) -> NormalizedName 
     return None
 
 
-def _read_version(value: Any, faults: Faults) -> str | None:
-    text = read_string(value, "project.version", faults)
-    if text is None:
-        return None
-    try:
-        return str(Version(text[:200]))
-    except (InvalidVersion, ValueError):
-        faults.add(f"project.version {shown(text)} is not a valid version (PEP 440)")
-        return None
-
-
 def _read_extras(value: Any, lines: Lines, faults: Faults) -> dict[NormalizedName, tuple[Requirement, ...]]:
     return {
         extra: read_requirement_list(listed, f"{OPTIONAL}.{spelling}", lines, faults, direct=True)
@@ -320,28 +292,3 @@ def _read_all_groups(document: _Document, poetry: poetry_table.Poetry | None) ->
     if GROUPS in document.table:
         groups.update(read_groups(document.table[GROUPS], document.lines, document.faults))
     return groups
-
-
-def _expand(
-    core: RuntimeFields, raw_groups: RawGroups, source: str, notes: list[Warned]
-) -> tuple[Named, tuple[Requirement, ...], Named, tuple[tuple[NormalizedName, str], ...]]:
-    """Replace requirements on the project itself: (extras, dependencies, groups, broken groups)."""
-
-    def on_unknown(own: Requirement, extra: NormalizedName) -> None:
-        message = f"the project requires its own extra {extra!r}, which it does not have"
-        notes.append(Warned(code="unknown-extra", subject=str(own.origin or source), message=message))
-
-    dependencies = expand_self_references(core.dependencies, core.name, core.extras, on_unknown=on_unknown)
-    extras = tuple(
-        (extra, expand_self_references(own, core.name, core.extras, inside=extra, on_unknown=on_unknown))
-        for extra, own in core.extras.items()
-    )
-    whole, broken = expand_groups(raw_groups)
-    groups = tuple(
-        (
-            group,
-            expand_self_references(own, core.name, core.extras, base=core.dependencies, on_unknown=on_unknown),
-        )
-        for group, own in whole
-    )
-    return extras, dependencies, groups, broken

@@ -168,9 +168,12 @@ def _read_requirement_line(
     if _SCHEME.match(wanted) or (_PATH.match(wanted.partition(";")[0].strip()) and "@" not in wanted):
         _add_unnamed(_read_unnamed(wanted, options, origin), place, reading)
         return
-    (reading.constraints if place.constraint else reading.requirements).append(
-        _read_named(wanted, options, origin, place, reading)
-    )
+    requirement = _read_named(wanted, options, origin, place, reading)
+    if requirement.name == "pkg-resources" and str(requirement.specifier) == "==0.0.0":
+        message = "is what pip freeze of Debian and Ubuntu writes, and no package: left out"
+        reading.notes.append(Warned(code="no-package", subject=f"{origin}: {requirement}", message=message))
+        return
+    (reading.constraints if place.constraint else reading.requirements).append(requirement)
     if len(reading.requirements) + len(reading.constraints) > MAX_ENTRIES:
         raise LimitExceeded(f"{origin}: more than {MAX_ENTRIES} requirements")
 

@@ -31,7 +31,7 @@ def read_script(text: str, source: str) -> Project:
     for key in sorted(set(table) - _KEYS):
         faults.add(f"{shown(key)} is no key of a script block (PEP 723); known are {', '.join(sorted(_KEYS))}")
     tools = read_table(table.get("tool", {}), "tool", faults)
-    settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", faults)
+    read_table(tools.get("deep-lock", {}), "tool.deep-lock", faults)
     dependencies = read_requirement_list(table.get("dependencies", []), "dependencies", lines, faults, direct=True)
     requires_python = read_python_specifier(table.get("requires-python"), "requires-python", faults)
     faults.raise_any()
@@ -39,7 +39,7 @@ def read_script(text: str, source: str) -> Project:
         source=source,
         requires_python=requires_python,
         dependencies=dependencies,
-        settings=settings,
+        tools=tools,
         notes=(*notes_on_foreign_settings(tools, source), *notes_on_characters(content, source)),
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
 
 from deep_lock.errors import ProjectInvalid
 from deep_lock.models.requirement import Origin, Requirement
@@ -25,7 +26,7 @@ from deep_lock.parsing.requirements import (
     read_requirement,
 )
 from deep_lock.parsing.text import Opener, notes_on_characters, readable, shown
-from deep_lock.project.project import UNKNOWN_FIELDS, Project, RuntimeFields, default_build, expand_self_references
+from deep_lock.project.project import UNKNOWN_FIELDS, Project, RuntimeFields, default_build, with_expanded_references
 from deep_lock.project.requirements_txt import include_requirements
 
 MAX_SETUP_CFG = 1024 * 1024
@@ -57,18 +58,19 @@ def read_setup_cfg(text: str, source: str, *, setup_py: str | None = None, packa
         unknown = " and ".join(sorted(fields.unknown))
         raise ProjectInvalid(f"{source}: setup.py may change the {unknown}, and the project is not a package")
     build_system, build_requires = default_build(source) if package or fields.unknown else (None, ())
-    return Project(
+    project = Project(
         source=source,
         name=fields.name,
         version=fields.version,
         requires_python=fields.requires_python,
-        dependencies=_expand(fields.dependencies, fields),
-        extras=tuple((extra, _expand(own, fields, extra)) for extra, own in fields.extras.items()),
+        dependencies=fields.dependencies,
+        extras=tuple(fields.extras.items()),
         unknown=fields.unknown,
         build_system=build_system,
         build_requires=build_requires,
         notes=notes_on_characters(text, source),
     )
+    return project if project.unknown else with_expanded_references(project)
 
 
 def read_setup_py(source: str, *, package: bool | None = None) -> Project:
@@ -107,7 +109,7 @@ def read_fields(text: str, source: str, setup_py: str | None) -> RuntimeFields:
     python = config.options.get("python_requires")
     found = RuntimeFields(
         name=name,
-        version=setup_cfg.plain_text(config.metadata.get("version")),
+        version=_normal_version(setup_cfg.plain_text(config.metadata.get("version"))),
         requires_python=read_python_specifier(
             None if python is None else str(python).strip(), "options.python_requires", faults
         ),
@@ -119,16 +121,16 @@ def read_fields(text: str, source: str, setup_py: str | None) -> RuntimeFields:
     return found
 
 
+def _normal_version(text: str | None) -> str | None:
+    """Return a version in normal form; None for one that only setuptools can read."""
+    try:
+        return str(Version(text)) if text else None
+    except (InvalidVersion, ValueError):
+        return None
+
+
 def _may_set(setup_py: str | None, field: str) -> bool:
     return setup_py is not None and (field in setup_py or "**" in setup_py)
-
-
-def _expand(
-    requirements: tuple[Requirement, ...], fields: RuntimeFields, inside: NormalizedName | None = None
-) -> tuple[Requirement, ...]:
-    return expand_self_references(
-        requirements, fields.name, fields.extras, inside=inside, on_unknown=lambda _requirement, _extra: None
-    )
 
 
 def _read_list(value: Value, place: str, faults: Faults) -> tuple[Requirement, ...]:

@@ -10,7 +10,7 @@ from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import DeepLockError
-from deep_lock.models.distribution import Directory
+from deep_lock.models.distribution import Archive, Directory, Installable, SourceDistribution, Vcs
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Candidate, Problem
@@ -84,9 +84,17 @@ def urls_first(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
 def candidate_dependencies(
     candidate: Candidate, metadata: Metadata, problem: Problem, extra: NormalizedName
 ) -> tuple[Requirement, ...]:
-    """Return `dependencies`; only a folder of the user's own may have URLs. Raises IneligibleError."""
-    may_name_urls = isinstance(candidate.distribution, Directory)
+    """Return `dependencies`; only a source tree that the user names may have URLs. Raises IneligibleError."""
+    may_name_urls = _may_name_urls(candidate.distribution)
     return dependencies(metadata, problem.target, extra, may_name_urls=may_name_urls, apply_open=problem.apply_open)
+
+
+def _may_name_urls(distribution: Installable) -> bool:
+    match distribution:
+        case Directory() | Vcs() | Archive(file=SourceDistribution()):
+            return True
+        case _:
+            return False
 
 
 def dependencies(

@@ -14,4 +14,4 @@ __all__ = [
     "zip_members",
 ]
 
-load_at_first_use(__name__, "facts", "project_tree", "pyproject", "setup_cfg", "setup_py", "source_tree")
+load_at_first_use(__name__, "facts", "poetry", "project_tree", "pyproject", "setup_cfg", "setup_py", "source_tree")

@@ -5,6 +5,7 @@ Sources of runtime metadata, best first: PKG-INFO of 2.2 and up where Requires-D
 applies there is only a guess, and only the backend knows.
 """
 
+import re
 from typing import BinaryIO
 
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from deep_lock.errors import MetadataInvalid
 from deep_lock.models.build_system import MetadataSource, SdistFacts
 from deep_lock.models.metadata import Metadata, check_name, is_static, parse_metadata
+from deep_lock.sdist import poetry
 from deep_lock.sdist.backends import setuptools
 from deep_lock.sdist.backends.answer import declare
 from deep_lock.sdist.backends.rule import Source, UnprovenError
@@ -29,6 +31,7 @@ from deep_lock.sdist.setuptools_options import EXTRAS, INSTALL, options_requires
 from deep_lock.sdist.source_tree import Members, read_members
 
 _NOTED_FILES = {"Cargo.toml": "cargo-toml", "meson.build": "meson-build"}
+_LOCAL = re.compile(r"@ *file:")
 _RUST_TOOLS = frozenset({"maturin", "setuptools-rust"})
 
 
@@ -114,12 +117,24 @@ def _best_metadata(source: Source, pkg_info: Metadata | None) -> tuple[Metadata 
     if pkg_info is not None and is_static(pkg_info):
         return pkg_info, "pkg-info"
     if source.project is not None:
-        project = source.project
+        project = poetry.with_poetry_references(source.project, source)
         if project.requires_python is None and pkg_info is not None:
             project = replace(project, requires_python=pkg_info.requires_python)
         return project, "project"
-    static = _static(source, pkg_info)
+    static = _static(source, pkg_info) or _poetry(source, pkg_info)
     return static, "static" if static is not None else ""
+
+
+def _poetry(source: Source, pkg_info: Metadata | None) -> Metadata | None:
+    """Return what Poetry's table proves, where no PKG-INFO has the dependencies.
+
+    poetry-core writes folders as paths of the machine on which it made the sdist.
+    """
+    texts = pkg_info.requires_dist if pkg_info is not None else ()
+    if texts and not any(_LOCAL.search(text) for text in texts):
+        return None
+    found = poetry.read_poetry_metadata(source)
+    return found if pkg_info is None or (found is not None and found.requires_dist) else None
 
 
 def _static(source: Source, pkg_info: Metadata | None) -> Metadata | None:

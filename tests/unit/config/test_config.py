@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deep_lock.config.config import Config, IndexSetting, read_config, read_config_file
+from deep_lock.config.config import Config, IndexSetting, Workspace, read_config, read_config_file
 from deep_lock.config.exclude_newer import read_exclude_newer
 from deep_lock.errors import ConfigError, LimitExceeded
 from deep_lock.models.direct_url import Reference
@@ -31,7 +31,7 @@ fork-strategy = "fewest"
 hooks = "sandbox"
 observe = true
 sources = { Spam = { index = "inner" }, Own = { path = "libs/own", editable = true } }
-workspace = { members = ["packages/*"] }
+workspace = { members = ["packages/*"], exclude = ["packages/old"] }
 find-links = ["wheels"]
 no-index = false
 index-strategy = "first-index"
@@ -87,7 +87,7 @@ def test_every_key_is_read() -> None:
     )
     own = Reference(kind="path", place="libs/own", is_path=True, editable=True)
     assert config.sources == (("spam", "inner"), ("own", own))
-    assert config.workspace == ("packages/*",)
+    assert config.workspace == Workspace(members=("packages/*",), exclude=("packages/old",))
     assert config.index == (
         IndexSetting(name="inner", url="https://user:hunter2@index.example/simple/", explicit=True),
         IndexSetting(name="main", url="https://index.example/simple/", default=True),
@@ -105,7 +105,7 @@ def test_every_key_is_read() -> None:
     )
     assert config.policy == Policy(levels={"package-new": "error"})
     assert "hunter2" not in repr(config)
-    assert not [name for name in config.__struct_fields__ if getattr(config, name) is None]
+    assert not [name for name in config.__struct_fields__ if getattr(config, name) is None and name != "public_index"]
 
 
 def test_both_places_say_the_same() -> None:
@@ -153,7 +153,9 @@ def test_nothing_set_is_none() -> None:
         ("sources.a = { path = 'x', rev = 'main' }", "'rev' does not go with 'path'"),
         ("sources.a = { workspace = false }", "workspace must be true"),
         ("sources.a = { url = 'ftp://files.example/a.whl' }", "its URL scheme is not supported, 'ftp'"),
-        ("workspace = ['x']", "workspace: must be a table with one key, members, a list of folders"),
+        ("workspace = ['x']", "workspace: must be a table, not a list"),
+        ("workspace = { include = ['x'] }", "'include' is not a known key; known are members, exclude"),
+        ("workspace = { exclude = ['/x'] }", "workspace.exclude holds '/x', which is no relative path"),
         ("workspace = { members = ['/x'] }", "which is no relative path with '/'"),
         (
             "extra-build-requires = ['a']",

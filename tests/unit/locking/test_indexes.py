@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from deep_lock.config.config import read_config
 from deep_lock.config.options import NetworkOptions, RunContext
@@ -77,6 +78,38 @@ def test_without_any_word_the_public_index_is_asked() -> None:
 def test_a_name_may_be_sent_to_the_default_index_by_its_own_name() -> None:
     table = {"index": [{"name": "main", "url": DEFAULT, "default": True}], "sources": {"Lib": {"index": "main"}}}
     assert index_settings(NetworkOptions(), table).pinned == {"lib": "default"}
+
+
+def test_an_index_that_an_option_replaces_stays_for_what_is_assigned_to_it() -> None:
+    table: dict[str, Any] = {"index": [{"name": "main", "url": CORP, "default": True}]}
+    replaced = NetworkOptions(default_index=DEFAULT)
+    assert indexes(replaced, table) == [("default", DEFAULT, False)]
+    assigned = {**table, "sources": {"lib": {"index": "main"}}}
+    assert indexes(replaced, assigned) == [("main", CORP, True), ("default", DEFAULT, False)]
+    assert index_settings(replaced, assigned).pinned == {"lib": "main"}
+
+
+def test_a_fallback_is_the_last_index() -> None:
+    table = {"index": [{"name": "late", "url": CORP, "fallback": True}, {"name": "early", "url": CORP}]}
+    names = [name for name, _, _ in indexes(NetworkOptions(), table)]
+    assert names == ["early", "default", "late"]
+    assert indexes(NetworkOptions(default_index=DEFAULT), table)[-1] == ("late", CORP, False)
+
+
+def test_patterns_assign_projects_to_an_index_or_keep_them_from_it() -> None:
+    table = {
+        "index": [
+            {"name": "corp", "url": CORP, "include-packages": ["corp-*"]},
+            {"name": "open", "url": DEFAULT, "default": True, "exclude-packages": ["secret-*"]},
+        ]
+    }
+    found = index_settings(NetworkOptions(), table)
+    names = ("corp-lib", "lib", "secret-lib")
+    assert [[source.name for source in found.sources_of(canonicalize_name(name))] for name in names] == [
+        ["corp"],
+        ["corp", "default"],
+        ["corp"],
+    ]
 
 
 def test_faults_in_what_was_asked() -> None:

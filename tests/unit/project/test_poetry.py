@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from packaging.markers import Marker
 from packaging.version import Version
 
-from deep_lock.config.config import Config
-from deep_lock.errors import LimitExceeded, ProjectInvalid, RequirementInvalid
+from deep_lock.errors import LimitExceeded, RequirementInvalid
 from deep_lock.models.requirement import Requirement
-from deep_lock.project.poetry_constraints import to_python_marker, to_python_specifier, to_specifier
+from deep_lock.parsing.poetry_constraints import to_python_marker, to_python_specifier, to_specifier
 from deep_lock.project.project import Project
 from deep_lock.project.pyproject import read_pyproject
 
@@ -52,7 +51,7 @@ def test_a_project_of_poetry_1() -> None:
     }
     assert project.broken_groups == ()
     assert project.prerelease_names == {"split"}
-    assert {note.code for note in project.notes} == {"unknown-extra-member", "foreign-setting-unused"}
+    assert {note.code for note in project.notes} == {"unknown-extra-member"}
     assert str(project.dependencies[0].origin) == "poetry1.toml:7 [tool.poetry.dependencies]"
     assert project.build_system is not None
 
@@ -177,13 +176,3 @@ def test_a_python_marker_says_what_the_constraint_says(parts: list[str], python:
     environment = {"python_version": dotted(python[:2]), "python_full_version": dotted(python)}
     marker = Marker(to_python_marker(" || ".join(parts)))
     assert marker.evaluate(environment) == any(Version(dotted(python)) in to_specifier(part) for part in parts)
-
-
-def test_a_source_of_poetry_is_an_error_unless_deep_lock_assigns_the_project() -> None:
-    text = '[tool.poetry]\nname = "a"\n[tool.poetry.dependencies]\npython = "^3.12"\nlib = {version = "1", source = "corp"}\n'
-    with pytest.raises(ProjectInvalid, match="an index of Poetry"):
-        read_pyproject(text, "pyproject.toml")
-    assigned = f'{text}[tool.deep-lock.sources]\nLib = {{index = "corp"}}\n'
-    assert texts(read_pyproject(assigned, "pyproject.toml").dependencies) == ["lib==1"]
-    with pytest.raises(ProjectInvalid, match="an index of Poetry"):
-        read_pyproject(assigned, "pyproject.toml", config=Config(source="deep-lock.toml"))

@@ -65,7 +65,7 @@ def test_the_standard_tables_are_read() -> None:
     )
     assert project.build_system.requires_from == "pyproject"
     assert texts(project.build_requires) == ["backend>=1.2", 'backend-plugin[toml]; python_version < "3.12"']
-    assert project.settings == {"python-versions": ["3.12"]}
+    assert project.tools["deep-lock"] == {"python-versions": ["3.12"]}
 
 
 def test_every_requirement_knows_where_it_stands() -> None:
@@ -102,19 +102,15 @@ def test_groups_are_expanded_and_broken_ones_are_set_aside() -> None:
     assert "circle -> circle" in broken[project.broken_groups[2][0]]
 
 
-def test_index_settings_of_other_tools_are_mentioned() -> None:
-    notes = {(note.code, note.subject) for note in fixture("pep621.toml").notes}
-    assert notes == {("foreign-setting-unused", "pep621.toml [tool.uv.index]")}
-
-
-def test_a_foreign_setting_that_deep_lock_replaces_is_no_warning() -> None:
-    text = '[project]\nname = "a"\nversion = "1"\n[tool.uv]\nindex-url = "https://index.example/"\nsources = {b = {index = "c"}}\n'
-    own = '[[tool.deep-lock.index]]\nname = "c"\nurl = "https://index.example/"\n'
-    subjects = [note.subject for note in read_pyproject(text + own, "x").notes]
-    assert subjects == ["x [tool.uv.sources]"]
-    assert len(read_pyproject(text, "x").notes) == 2
-    config = read_config_file("index = []\n[sources]\n", "deep-lock.toml")
+def test_a_foreign_setting_that_is_not_used_is_a_warning() -> None:
+    text = '[project]\nname = "a"\nversion = "1"\n[tool.uv]\noverride-dependencies = ["b"]\nconstraint-dependencies = ["c"]\n'
+    subjects = [note.subject for note in read_pyproject(text, "x").notes]
+    assert subjects == ["x [tool.uv.override-dependencies]", "x [tool.uv.constraint-dependencies]"]
+    own = "[tool.deep-lock]\noverrides = []\n"
+    assert [note.subject for note in read_pyproject(text + own, "x").notes] == ["x [tool.uv.constraint-dependencies]"]
+    config = read_config_file("overrides = []\nconstraints = []\n", "deep-lock.toml")
     assert read_pyproject(text, "x", config=config).notes == ()
+    assert fixture("pep621.toml").notes == ()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["name"]))

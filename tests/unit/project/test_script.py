@@ -29,7 +29,7 @@ def test_a_block_is_read(end: str) -> None:
         "requests<3 from x.py:5 [dependencies]",
         "rich from x.py:6 [dependencies]",
     ]
-    assert project.settings == {"resolution": "lowest"}
+    assert project.tools["deep-lock"] == {"resolution": "lowest"}
     assert project.name is None
     assert project.build_system is None
 

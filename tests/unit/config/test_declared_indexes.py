@@ -1,11 +1,12 @@
-"""What uv, Poetry and PDM declare about indexes becomes keys of deep-lock, and what cannot is reported."""
+"""What uv, Poetry and PDM declare about indexes becomes keys of deep-lock, and what cannot is a fault."""
 
 import tomllib
 
+import msgspec
 import pytest
 
-from deep_lock.config.config import IndexSetting
-from deep_lock.foreign_locks.declared_indexes import DeclaredIndexes, declared_indexes
+from deep_lock.config.config import IndexSetting, Workspace
+from deep_lock.config.declared_indexes import DeclaredIndexes, declared_indexes, for_configuration
 
 CORP = "https://index.example/simple/"
 OTHER = "https://other.example/simple/"
@@ -27,7 +28,8 @@ def corp(*, explicit: bool = False, default: bool = False) -> IndexSetting:
         (f'[[uv.index]]\nname = "corp"\nurl = "{CORP}"\ndefault = true', [corp(default=True)]),
         (f'[uv]\nindex-url = "{CORP}"', [IndexSetting(name="main", url=CORP, default=True)]),
         (f'[uv]\nextra-index-url = ["{CORP}"]', [IndexSetting(name="extra-1", url=CORP)]),
-        (f'[[poetry.source]]\nname = "corp"\nurl = "{CORP}"', [corp(default=True)]),
+        (f'[[poetry.source]]\nname = "corp"\nurl = "{CORP}"', [corp()]),
+        (f'[[poetry.source]]\nname = "corp"\nurl = "{CORP}"\ndefault = true', [corp(default=True)]),
         (f'[[poetry.source]]\nname = "corp"\nurl = "{CORP}"\npriority = "explicit"', [corp(explicit=True)]),
         (f'[[poetry.source]]\nname = "corp"\nurl = "{CORP}"\n[[poetry.source]]\nname = "PyPI"', [corp()]),
         (f'[[pdm.source]]\nname = "corp"\nurl = "{CORP}"', [corp()]),
@@ -38,30 +40,48 @@ def corp(*, explicit: bool = False, default: bool = False) -> IndexSetting:
 )
 def test_indexes_keep_what_they_are_used_for(text: str, expected: list[IndexSetting]) -> None:
     found = read(text)
-    assert list(found.indexes) == expected
-    assert found.left_out == ()
+    assert [msgspec.to_builtins(index) for index in found.indexes] == [msgspec.to_builtins(index) for index in expected]
+    assert found.faults == ()
+
+
+@pytest.mark.parametrize(
+    ("texts", "public"),
+    [
+        (['name = "corp"\nurl = "https://index.example/"'], "unused"),
+        (['name = "corp"\nurl = "https://index.example/"', 'name = "PyPI"'], "used"),
+        (['name = "corp"\nurl = "https://index.example/"', 'name = "PyPI"\npriority = "explicit"'], "assigned"),
+        (['name = "corp"\nurl = "https://index.example/"\npriority = "supplemental"'], None),
+        (['name = "corp"\nurl = "https://index.example/"\npriority = "explicit"'], None),
+    ],
+)
+def test_primary_sources_of_poetry_replace_the_public_index(texts: list[str], public: str | None) -> None:
+    assert read("".join(f"[[poetry.source]]\n{text}\n" for text in texts)).public == public
 
 
 def test_a_login_is_not_copied_and_reported() -> None:
-    found = read('[[uv.index]]\nname = "my corp"\nurl = "https://me:secret@index.example/simple/"')
+    found, left_out = for_configuration(
+        read('[[uv.index]]\nname = "my corp"\nurl = "https://me:secret@index.example/simple/"')
+    )
     assert [index.url for index in found.indexes] == [CORP]
-    (message,) = found.left_out
+    (message,) = left_out
     assert "secret" not in message
     assert "DEEP_LOCK_INDEX_MY_CORP_USERNAME" in message
 
 
 @pytest.mark.parametrize("url", ["https://${USER}.example/simple/", "file:///opt/index", "../index"])
-def test_an_index_without_a_plain_url_is_left_out(url: str) -> None:
+def test_an_index_without_a_plain_url_is_a_fault(url: str) -> None:
     found = read(f'[[uv.index]]\nname = "corp"\nurl = "{url}"\n[uv.sources]\nlib = {{index = "corp"}}')
     assert found.indexes == ()
-    assert found.sources == {}
-    assert len(found.left_out) == 2
+    assert len(found.faults) == 1
+    configured, left_out = for_configuration(found)
+    assert configured.sources == {}
+    assert len(left_out) == 2
 
 
 def test_sources_of_uv() -> None:
     found = read(
         f'[[uv.index]]\nname = "corp"\nurl = "{CORP}"\n'
-        '[uv.sources]\na = {index = "corp"}\nb = {git = "https://git.example/b", tag = "v1"}\nc = {workspace = true}\n'
+        '[uv.sources]\na = {index = "corp"}\nb = {git = "https://git.example/b", tag = "v1", lfs = false}\nc = [{workspace = true}]\n'
         'd = [{index = "corp", marker = "os_name == \'nt\'"}]\ne = {path = "../e", package = false}\n'
         '[uv.workspace]\nmembers = ["packages/*"]\nexclude = ["packages/x"]\n'
     )
@@ -69,9 +89,11 @@ def test_sources_of_uv() -> None:
         "a": {"index": "corp"},
         "b": {"git": "https://git.example/b", "tag": "v1"},
         "c": {"workspace": True},
+        "d": [{"index": "corp", "marker": "os_name == 'nt'"}],
     }
-    assert found.members == ("packages/*",)
-    assert len(found.left_out) == 3
+    assert for_configuration(found)[0].sources.keys() == {"a", "b", "c"}
+    assert found.workspace == Workspace(members=("packages/*",), exclude=("packages/x",))
+    assert [fault.project for fault in found.faults] == ["e"]
 
 
 def test_only_one_index_is_the_default_one() -> None:
@@ -86,19 +108,25 @@ def test_only_one_index_is_the_default_one() -> None:
     ]
 
 
-def test_a_supplemental_source_of_poetry_is_reported() -> None:
-    found = read(f'[[poetry.source]]\nname = "corp"\nurl = "{CORP}"\npriority = "supplemental"')
-    assert list(found.indexes) == [corp()]
-    assert "after the others" in found.left_out[0]
+def test_a_supplemental_source_of_poetry_is_a_fallback() -> None:
+    (index,) = read(f'[[poetry.source]]\nname = "corp"\nurl = "{CORP}"\npriority = "supplemental"').indexes
+    assert (index.fallback, index.explicit) == (True, False)
+
+
+def test_the_last_primary_source_of_poetry_is_the_default_one_of_a_configuration() -> None:
+    text = f'[[poetry.source]]\nname = "corp"\nurl = "{CORP}"\n[[poetry.source]]\nname = "other"\nurl = "{OTHER}"\n'
+    found, left_out = for_configuration(read(text))
+    assert [(index.name, index.default) for index in found.indexes] == [("corp", False), ("other", True)]
+    assert left_out == ()
 
 
 def test_sources_that_dependencies_of_poetry_name() -> None:
     found = read(
         f'[[poetry.source]]\nname = "corp"\nurl = "{CORP}"\n[[poetry.source]]\nname = "other"\nurl = "{OTHER}"\n'
-        '[poetry.dependencies]\npython = "^3.12"\na = {version = "1", source = "corp"}\nb = "1"\n'
+        '[[poetry.source]]\nname = "PyPI"\n'
+        '[poetry.dependencies]\npython = "^3.12"\na = {version = "1", source = "Corp"}\nb = "1"\n'
         'c = [{version = "1", source = "corp", python = "3.12"}, {version = "2", source = "other", python = "3.13"}]\n'
         '[poetry.group.dev.dependencies]\nd = {version = "1", source = "other"}\ne = {version = "1", source = "PyPI"}\n'
     )
-    assert found.sources == {"a": {"index": "corp"}, "d": {"index": "other"}}
-    assert [index.default for index in found.indexes] == [False, True]
-    assert len(found.left_out) == 2
+    assert found.sources == {"a": {"index": "corp"}, "d": {"index": "other"}, "e": {"index": "default"}}
+    assert [fault.project for fault in found.faults] == ["c"]

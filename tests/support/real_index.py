@@ -1,6 +1,6 @@
-"""The real index: whether it can be reached, what its files really say, and the command run against it.
+"""Real packages: what their files really say, and the command run against an index that has them.
 
-No address stands here: it is the one that the product asks, or DEEP_LOCK_DEFAULT_INDEX. Files come over the product's
+No address stands here: the real index is the one that the product asks, or DEEP_LOCK_DEFAULT_INDEX. Files come over the product's
 transport, for its proxies, certificates, deadlines and digests; what they say is read with the standard library alone.
 """
 
@@ -8,7 +8,6 @@ import io
 import os
 import socket
 import tarfile
-import threading
 import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,22 +21,17 @@ import pytest
 from packaging.pylock import Pylock
 
 from deep_lock.cli.main import run
-from deep_lock.errors import DeepLockError
 from deep_lock.events import silent
-from deep_lock.index.settings import Fetcher, Response
+from deep_lock.index.settings import Fetcher
 from deep_lock.lockfile.reader import from_text
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.network.client import open_client
 from deep_lock.network.public_index import public_index
-from deep_lock.network.urls import without_user_info
 from deep_lock.targets.factory import make_target
 from deep_lock.targets.target import Target
 from tests.support.closedness import faults
 from tests.support.scenarios import PLAIN, installed, selected
 
-PROBED = "docopt"
-"""A project of one release since 2014: its page is small."""
-PROBE_SECONDS = 10.0
 UNDECLARED = "setuptools>=40.8.0"
 """What every front end asks for where there is no ``[build-system]`` (PEP 517)."""
 MAX_METADATA_BYTES = 16 * 1024 * 1024
@@ -51,11 +45,11 @@ def index_url() -> str:
     return url if url.endswith("/") else f"{url}/"
 
 
-def open_fetcher() -> Fetcher:
-    """Return the network as the command line sets it up."""
+def open_fetcher(url: str) -> Fetcher:
+    """Return the network as the command line sets it up for an index."""
     environ = dict(os.environ)
     return open_client(
-        {"default": index_url()},
+        {"default": url},
         environ=environ,
         netrc_file=Path(environ["NETRC"]) if environ.get("NETRC") else Path.home() / ".netrc",
         ca_file=environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"),
@@ -65,35 +59,11 @@ def open_fetcher() -> Fetcher:
     )
 
 
-def unreachable() -> str:
-    """Ask the index for one small page; return why that failed, or nothing.
-
-    In a thread of its own, since no deadline of ours ends a look-up of a host name.
-    """
-    told: list[str] = []
-    fetcher = open_fetcher()
-
-    def ask() -> None:
-        try:
-            page: Response = fetcher.get(
-                f"{without_user_info(index_url())}{PROBED}/", limit=MAX_METADATA_BYTES, deadline=PROBE_SECONDS
-            )
-        except DeepLockError as error:
-            told.append(str(error))
-        else:
-            told.append("" if page.status == 200 else f"it answers with HTTP status {page.status}")
-
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(PROBE_SECONDS)
-    fetcher.close()
-    return told[0] if told else f"no answer in {PROBE_SECONDS:g} seconds"
-
-
 @dataclass(kw_only=True)
 class Shelf:
     """The files of locks, fetched once in a session; their digests are the ones that the locks give."""
 
+    index: str
     fetcher: Fetcher
     _held: dict[str, Mapping[str, bytes]] = field(default_factory=dict)
 
@@ -201,7 +171,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[None]:
 
 
 @dataclass(kw_only=True)
-class LiveBench:
+class RealBench:
     """A project's folder, the index, and the command."""
 
     folder: Path

@@ -1,0 +1,111 @@
+"""The configuration of one folder: ``[tool.deep-lock]``, completed by what the folder declares for uv, Poetry or PDM.
+
+A member of a workspace of uv has the indexes and sources of the workspace's root too, as in uv.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from deep_lock.config.config import Config, SourceSetting, Workspace, read_config
+from deep_lock.config.declared_indexes import declared_indexes, with_declared
+from deep_lock.models.direct_url import Reference
+from deep_lock.sdist import pyproject
+
+PYPROJECT = "pyproject.toml"
+MAX_FILE_BYTES = 256 * 1024
+MAX_PARENTS = 30
+_UV_INDEX_KEYS = ("index", "index-url", "extra-index-url", "find-links", "no-index")
+"""The settings that a uv.toml replaces; sources and workspace are in pyproject.toml alone."""
+
+
+def read_document(folder: Path) -> dict[str, Any] | None:
+    """Return the document of a folder's pyproject.toml; None where there is none, or one of an insane size."""
+    return _document(folder / PYPROJECT)
+
+
+def folder_config(folder: Path) -> Config:
+    """Return a folder's own settings. Raises ConfigError."""
+    document = read_document(folder)
+    if document is None:
+        return Config(source=PYPROJECT)
+    own = read_config(pyproject.nested_table(document, "tool", "deep-lock"), f"{folder.name}/{PYPROJECT}")
+    return completed(own, pyproject.nested_table(document, "tool"), folder)
+
+
+def completed(own: Config, tools: Mapping[str, Any], folder: Path) -> Config:
+    """Return the settings of a folder, completed by the raw ``tool`` table. Raises ConfigError."""
+    config = with_declared(own, declared_indexes(_with_uv_toml(tools, folder)))
+    if pyproject.nested_table(tools, "uv").get("workspace") is not None:
+        return config  # the root of a workspace
+    for root in folder.parents[:MAX_PARENTS]:
+        document = read_document(root) or {}
+        if isinstance(pyproject.nested_table(document, "tool", "uv").get("workspace"), dict):
+            settings = folder_config(root)
+            return _of_member(config, settings, root, folder) if folder in _folders(root, settings) else config
+    return config
+
+
+def members(root: Path, workspace: Workspace) -> Iterator[Path]:
+    """Yield the folders of a workspace's members, the root first."""
+    yield root
+    excluded = {folder for pattern in workspace.exclude for folder in root.glob(pattern)}
+    for pattern in workspace.members:
+        for folder in sorted(root.glob(pattern)):
+            if folder not in excluded and folder.is_dir():
+                yield folder
+
+
+def _folders(root: Path, settings: Config) -> frozenset[Path]:
+    return frozenset(members(root, settings.workspace)) if settings.workspace is not None else frozenset()
+
+
+def _of_member(own: Config, root: Config, root_folder: Path, folder: Path) -> Config:
+    """Return the settings of a member, completed by those of its workspace; its own have precedence."""
+    sources = dict(own.sources or ())
+    known = {index.name for index in own.index or ()}
+    inherited = {
+        name: _moved(source, root_folder, folder) for name, source in root.sources or () if name not in sources
+    }
+    return replace(
+        own,
+        index=(*(own.index or ()), *(index for index in root.index or () if index.name not in known)) or None,
+        sources=(*sources.items(), *inherited.items()) or None,
+        find_links=own.find_links
+        or tuple(link if "://" in link else os.path.normpath(root_folder / link) for link in root.find_links or ())
+        or None,
+        no_index=own.no_index if own.no_index is not None else root.no_index,
+        public_index=own.public_index or root.public_index,
+    )
+
+
+def _moved(source: SourceSetting, base: Path, folder: Path) -> SourceSetting:
+    """Return a source of one folder as seen from another one."""
+    if isinstance(source, tuple):
+        return tuple(replace(own, source=_moved_reference(own.source, base, folder)) for own in source)
+    return _moved_reference(source, base, folder)
+
+
+def _moved_reference(source: str | Reference, base: Path, folder: Path) -> str | Reference:
+    if isinstance(source, Reference) and source.is_path and source.kind != "workspace":
+        place = os.path.relpath(os.path.normpath(base / source.place), folder).replace(os.sep, "/")
+        return replace(source, place=place)
+    return source
+
+
+def _with_uv_toml(tools: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """Return the tables with the indexes of a uv.toml: it replaces the settings of ``[tool.uv]``."""
+    settings = _document(folder / "uv.toml")
+    if settings is None:
+        return tools
+    kept = {key: value for key, value in pyproject.nested_table(tools, "uv").items() if key not in _UV_INDEX_KEYS}
+    return {**tools, "uv": {**kept, **{key: settings[key] for key in _UV_INDEX_KEYS if key in settings}}}
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+        return None
+    return pyproject.read_toml_bytes(path.read_bytes(), path.name)
