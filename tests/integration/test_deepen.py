@@ -560,3 +560,29 @@ def test_a_pin_that_no_index_has_names_the_remedy(deepening: Deepening, line: st
     assert code == 1
     assert says in told
     assert "declare the targets" not in told
+
+
+# -- Requires-Python that only the files state
+
+
+def _silent(deepening: Deepening, python: str) -> None:
+    release = {"requires-python": python, "page-python": ""}
+    deepening.bench.hold({**RELEASES, "shared 2.0": release})
+    deepening.write(HEAD + SHARED)
+
+
+def test_a_pin_that_is_not_for_the_python_of_a_declared_target_is_an_error(deepening: Deepening) -> None:
+    _silent(deepening, ">=3.14")
+    code, told, _ = deepening.deepen()
+    assert code == 1
+    assert "shared==2.0, which cp313-" in told
+    assert "its metadata needs Python >=3.14" in told
+
+
+def test_a_default_target_that_a_pin_is_not_for_is_left_out(deepening: Deepening) -> None:
+    _silent(deepening, ">=3.13")
+    code, told, _ = deepening.deepen(declared=False)
+    assert code == 0, told
+    assert "cp312-x86_64-manylinux_2_28 is left out" in told
+    assert {target.python for target in deepening.lock.targets}.isdisjoint({"3.11", "3.12"})
+    assert [entry.requires_python for entry in deepening.lock.packages] == [">=3.13"]

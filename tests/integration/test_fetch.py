@@ -258,7 +258,7 @@ def test_other_bytes_than_locked_are_refused(full: Depot) -> None:
     full.bench.server.bodies[f"/files/{name}"] = ("application/octet-stream", b"x" * len(full.truth(name)))
     ended = full.fetch()
     assert ended.code == 4
-    assert "promises: do not use this file" in ended.stderr
+    assert "states: do not use this file" in ended.stderr
     assert full.names() == WHOLE - {name}, "the others are there, and nothing of the wrong one"
     del full.bench.server.bodies[f"/files/{name}"]
     ended = full.fetch()

@@ -10,8 +10,10 @@ import pytest
 from deep_lock.builds.sandbox.sandbox import probe
 from deep_lock.cli import session
 from deep_lock.cli.main import run
+from deep_lock.lockfile.index import files_of
+from deep_lock.lockfile.reader import from_text
 from tests.support.scenario_server import Releases, release_files
-from tests.support.scenarios import MINOR, Bench, Run, bench, check_whole, laid, load
+from tests.support.scenarios import LINUX, MINOR, WINDOWS, Bench, Run, bench, check_whole, laid, load
 
 SCENARIOS = Path(__file__).parents[2] / "fixtures" / "scenarios"
 SETUPTOOLS: Releases = {"setuptools 80.9.0": {}}
@@ -547,7 +549,8 @@ def test_a_wheel_appears_and_the_release_is_no_longer_built(made: Bench) -> None
     made.ask("tool")
     assert made.lock("-U", "--refresh").lock.builds
     made.hold({"tool 1.0": {"sdist": True}, **SETUPTOOLS})
-    ran = made.lock("--refresh")
+    assert made.lock("--refresh").lock.builds, "a kept release keeps its files"
+    ran = made.lock("--refresh", "-P", "tool")
     assert ran.pins() == ["tool==1.0"]
     assert not ran.lock.builds
     check_whole(made, ran)
@@ -722,3 +725,164 @@ def test_two_versions_of_one_project_are_wrong_usage(made: Bench) -> None:
     ran = made.lock("-P", "dep==1.0", "-P", "Dep==1.1")
     assert ran.code == 2
     assert "-P names dep twice, as dep==1.0 and as dep==1.1" in ran.stderr.replace("Dep==", "dep==")
+
+
+def test_a_lock_is_stale_where_a_requirements_file_gives_other_hashes(made: Bench) -> None:
+    def lines(digest: str) -> None:
+        made.write({"r.txt": f"dep==1.0 --hash=sha256:{digest} --hash=sha256:{'1' * 64}\n"})
+
+    flags = ("-r", "{folder}/r.txt")
+    lines("{sha256:dep-1.0-py3-none-any.whl}")
+    first = made.lock(*flags)
+    assert first.code == 0, first.stderr
+    assert made.lock(*flags, "--check").code == 0
+    lines("0" * 64)
+    ran = made.lock(*flags, "--check")
+    assert (ran.code, ran.asked) == (1, ())
+    assert "r.txt:1 gives other hashes for dep 1.0" in ran.stderr
+    ran = made.lock(*flags)
+    assert (ran.code, ran.text) == (4, first.text)
+
+
+# -- a kept release keeps its files
+
+OLD: Releases = {
+    "plain 1.0": {},
+    "built 1.0": {"wheels": [], "sdist": True, "build": ["tool"], "backend": "tool"},
+    "tool 1.0": {"wheels": ["py3-none-any"]},
+    "other 1.0": {},
+}
+TAG = "cp313-cp313-manylinux_2_28_x86_64"
+LATER = {"uploaded": "2025-06-07T00:00:00Z"}
+
+
+def _add_files(made: Bench, *tags: str) -> None:
+    """Let each old release of the index have wheels with these tags, which came later."""
+    names = ("plain", "built", "tool")
+    more: Releases = {f"{name} 1.0": {**LATER, "wheels": list(tags)} for name in names}
+    made.hold({**OLD})
+    for key, release in more.items():
+        files = release_files(key, release)
+        made.server.projects[key.split(" ")[0]].extend(files)
+        made.server.known.update({file.filename: file for file in files})
+
+
+@pytest.fixture
+def kept(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    with bench(tmp_path, capfd, monkeypatch, OLD) as own:
+        own.ask("plain", "built")
+        assert own.lock().code == 0
+        yield own
+
+
+def _files(made: Bench) -> dict[str, list[str]]:
+    lock = from_text((made.folder / "deep.lock").read_text(encoding="utf-8"), "deep.lock")
+    return {entry.name: [file.name for file in files_of(entry)] for entry in lock.packages}
+
+
+def test_a_kept_release_takes_no_file_that_was_added_later(kept: Bench) -> None:
+    before = _files(kept)
+    _add_files(kept, TAG)
+    kept.ask("plain", "built", "other")
+    ran = kept.lock("--refresh")
+    assert ran.code == 0, ran.stderr
+    assert _files(kept) == {**before, "other": ["other-1.0-py3-none-any.whl"]}
+    build = ran.lock.builds[0]
+    assert (build.name, build.needed, build.targets) == ("built", "always", ())
+    assert next(entry for entry in ran.lock.packages if entry.name == "built").sdist_only
+    kept.ask("plain", "built")
+    assert kept.lock("--refresh").code == 0
+    assert _files(kept) == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "taken"),
+    [(("-P", "plain"), {"plain"}), (("-P", "built"), {"built"}), (("-P", "tool"), {"tool"}), (("-U",), {"plain", "built"})],
+)  # fmt: skip
+def test_an_upgrade_takes_files_that_were_added_later(kept: Bench, flags: tuple[str, ...], taken: set[str]) -> None:
+    before = _files(kept)
+    _add_files(kept, TAG)
+    assert kept.lock("--refresh", *flags).code == 0
+    after = _files(kept)
+    assert {name for name, files in after.items() if files != before[name]} == taken
+    for name in taken:
+        assert f"{name}-1.0-{TAG}.whl" in after[name]
+
+
+def test_another_target_takes_the_files_that_it_needs(kept: Bench) -> None:
+    before = _files(kept)
+    kept.platforms = (LINUX, WINDOWS)
+    _add_files(kept, TAG, "cp313-cp313-win_amd64")
+    assert kept.lock("--refresh").code == 0
+    after = _files(kept)
+    assert after["plain"] == ["plain-1.0-cp313-cp313-win_amd64.whl", *before["plain"]]
+    assert after["built"] == ["built-1.0-cp313-cp313-win_amd64.whl", *before["built"]]
+
+
+def test_a_file_that_is_gone_is_replaced(kept: Bench) -> None:
+    _add_files(kept, TAG)
+    files = kept.server.projects["plain"]
+    files[:] = [file for file in files if TAG in file.filename]
+    kept.ask("plain", "built", "other")
+    assert kept.lock("--refresh").code == 0
+    assert _files(kept)["plain"] == [f"plain-1.0-{TAG}.whl"]
+
+
+def test_another_choice_of_kinds_takes_the_files_anew(kept: Bench) -> None:
+    kept.hold({**OLD, "plain 1.0": {"sdist": True, "build": ["tool"], "backend": "tool"}})
+    assert kept.lock("--refresh", "--no-binary", "plain").code == 0
+    assert _files(kept)["plain"] == ["plain-1.0.tar.gz"]
+    assert kept.lock("--refresh").code == 0
+    assert _files(kept)["plain"] == ["plain-1.0-py3-none-any.whl"]
+
+
+def test_a_list_of_every_file_is_kept_too(kept: Bench) -> None:
+    with (kept.folder / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[tool.deep-lock]\nfiles = "all"\n')
+    assert kept.lock().code == 0
+    before = _files(kept)
+    _add_files(kept, TAG, "cp39-cp39-win_amd64")
+    assert kept.lock("--refresh").code == 0
+    assert _files(kept) == before
+    assert kept.lock("--refresh", "-P", "plain").code == 0
+    assert len(_files(kept)["plain"]) == 3
+
+
+def _diff(made: Bench, old: str) -> str:
+    (made.folder / "old.lock").write_text(old, encoding="utf-8")
+    made.capture.readouterr()
+    run(["diff", str(made.folder / "old.lock"), str(made.folder / "deep.lock")])
+    return made.capture.readouterr().out
+
+
+def test_diff_puts_a_file_that_was_added_later_first(kept: Bench) -> None:
+    old = (kept.folder / "deep.lock").read_text(encoding="utf-8")
+    kept.hold({**OLD, "other 2.0": {}})
+    _add_files(kept, TAG)
+    kept.ask("plain", "built", "other")
+    assert kept.lock("--refresh", "-P", "plain", "-P", "tool").code == 0
+    lines = [line for line in _diff(kept, old).splitlines() if "  [" in line]
+    assert lines[0].endswith("[file-added-later]"), lines
+    assert f"plain-1.0-{TAG}.whl was added to 1.0: uploaded 2025-06-07 00:00 UTC" in lines[0]
+    assert "and the locked files until 2024-05-06 07:08 UTC" in lines[0]
+    assert lines[1].startswith("  ! tool")
+    assert not any("[files-changed]" in line for line in lines)
+
+
+def test_diff_does_not_call_a_file_of_another_target_late(kept: Bench) -> None:
+    old = (kept.folder / "deep.lock").read_text(encoding="utf-8")
+    release = {"wheels": ["py3-none-any", "cp313-cp313-win_amd64"]}
+    kept.hold({**OLD, "plain 1.0": release})
+    kept.platforms = (LINUX, WINDOWS)
+    assert kept.lock("--refresh").code == 0
+    assert len(_files(kept)["plain"]) == 2
+    assert "file-added-later" not in _diff(kept, old)
+
+
+def test_diff_knows_a_later_file_without_its_time(kept: Bench) -> None:
+    kept.hold({key: {**release, "uploaded": ""} for key, release in OLD.items()})
+    assert kept.lock("--refresh", "-U").code == 0
+    old = (kept.folder / "deep.lock").read_text(encoding="utf-8")
+    kept.hold({**OLD, "plain 1.0": {"wheels": ["py3-none-any", TAG], "uploaded": ""}})
+    assert kept.lock("--refresh", "-P", "plain").code == 0
+    assert "the upload times are not known  [file-added-later]" in _diff(kept, old)

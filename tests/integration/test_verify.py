@@ -217,6 +217,21 @@ def test_requires_python_is_compared_by_what_it_admits(locked: str, *, differs: 
     assert (("error", "python-differs", SHARED) in unproven.found("--deep")[1]) is differs
 
 
+def test_requires_python_that_the_lock_leaves_out_is_found(unproven: Verifying) -> None:
+    unproven.edit('requires-python = ">= 3.8"\n', "")
+    assert ("error", "python-differs", SHARED) in unproven.found("--deep")[1]
+
+
+@pytest.mark.parametrize(("python", "found"), [(">=3.14", True), (">=3.13", False)])
+def test_a_wheel_that_is_not_for_the_python_of_its_target_is_found(
+    python: str, *, found: bool, verifying: Verifying
+) -> None:
+    """Its page states no Requires-Python; its metadata do."""
+    release = {**RELEASES["shared 2.0"], "requires-python": python, "page-python": ""}
+    verifying.bench.hold({**RELEASES, "shared 2.0": release})
+    assert (("error", "python-excluded", SHARED) in verifying.found()[1]) is found
+
+
 def test_deep_finds_bytes_that_the_index_lies_about(verifying: Verifying) -> None:
     """The page promises the old digest, and serves other bytes, as many."""
     truth = verifying.bench.server.known["native-1.0.tar.gz"]

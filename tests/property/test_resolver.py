@@ -1,9 +1,12 @@
 """Properties of the resolver, on small random worlds, judged by brute force."""
 
+from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from deep_lock.models.resolution import Impossible, Problem, Resolved
@@ -28,7 +31,8 @@ def requirement(draw: st.DrawFn) -> str:
 def release(draw: st.DrawFn) -> dict[str, Any]:
     plain = draw(st.lists(requirement(), max_size=2))
     extra = draw(st.lists(requirement(), max_size=1))
-    return {"requires": [*plain, *(f"{text}; extra == 'x'" for text in extra)]}
+    uploaded = draw(st.sampled_from([None, "2018-01-01T00:00:00Z", "2022-01-01T00:00:00Z", "2026-01-01T00:00:00Z"]))
+    return {"requires": [*plain, *(f"{text}; extra == 'x'" for text in extra)], "uploaded": uploaded}
 
 
 def without_self(world: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -99,6 +103,45 @@ def test_a_newer_release_that_is_not_needed_changes_nothing(world: dict[str, Any
     more = {**world, "unneeded": {"9.0": {"requires": ["a==99"]}}}
     after = resolve(Problem(requirements=wishes(*required), target=target()), WorldSources(world=more))
     assert after == before
+
+
+def random_world(random: Random) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return a world in which upper and lower bounds often conflict, and releases are days to years apart."""
+    world: dict[str, dict[str, dict[str, Any]]] = {}
+    for name in NAMES:
+        uploaded, world[name] = datetime(2020, 1, 1, tzinfo=UTC), {}
+        for version in range(1, random.randint(2, 7)):
+            uploaded += timedelta(days=random.choice([10, 30, 100, 400]))
+            required = []
+            for _ in range(random.choice([0, 1, 1, 2])):
+                other, operator = (
+                    random.choice([own for own in NAMES if own != name]),
+                    random.choice(["", "<", ">=", "<"]),
+                )
+                required.append(f"{other}{operator}{random.randint(2, 6) if operator else ''}")
+            world[name][str(version)] = {"requires": required, "uploaded": uploaded.isoformat()}
+    return world
+
+
+def months_back(world: World, name: str, version: Version) -> int:
+    better = [own for own in world[name] if Version(own) >= version]
+    times = [datetime.fromisoformat(world[name][own]["uploaded"]) for own in better]
+    return (max(times) - min(times)).days // 30
+
+
+def test_what_is_required_directly_stays_nearly_as_new_as_brute_force_finds() -> None:
+    own = best = 0
+    for seed in range(150):
+        random = Random(seed)  # noqa: S311 - a repeatable world, no secret
+        world, required = random_world(random), random.sample(NAMES, random.choice([2, 3]))
+        outcome = resolve(Problem(requirements=wishes(*required), target=target()), WorldSources(world=world))
+        possible = list(answers(world, required))
+        assert isinstance(outcome, Resolved) == bool(possible)
+        if isinstance(outcome, Resolved):
+            found = {pin.name: pin.version for pin in outcome.pins}
+            own += sum(months_back(world, name, found[canonicalize_name(name)]) for name in required)
+            best += min(sum(months_back(world, name, answer[name]) for name in required) for answer in possible)
+    assert best <= own <= 1.2 * best
 
 
 def test_the_oracle_can_say_no() -> None:

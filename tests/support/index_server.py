@@ -68,6 +68,8 @@ class IndexServer:
     status: dict[str, dict[str, str]] = field(default_factory=dict)
     log: list[Request] = field(default_factory=list)
     without_length: bool = False
+    signature: Literal["", "needed", "ignored"] = ""
+    """Whether pages link files with a signature in the query, and whether a file is refused without it."""
 
     def __enter__(self) -> Self:
         """Start to serve."""
@@ -125,7 +127,7 @@ class IndexServer:
     def _entry(self, file: File) -> dict[str, object]:
         entry: dict[str, object] = {
             "filename": file.filename,
-            "url": f"{self.origin}/files/{file.filename}",
+            "url": f"{self.origin}/files/{file.filename}{self._query()}",
             "hashes": {"sha256": file.digest} if self.hashes else {},
             "requires-python": file.requires_python,
             "size": len(file.content),
@@ -137,6 +139,9 @@ class IndexServer:
             entry["core-metadata"] = {"sha256": offer} if offer else True
         return entry
 
+    def _query(self) -> str:
+        return "?X-Amz-Date=20250101T000000Z&X-Amz-Expires=300&X-Amz-Signature=abc123" if self.signature else ""
+
     def _offer(self, file: File) -> str | None:
         if file.metadata is None or self.sidecars == "none":
             return None
@@ -146,7 +151,7 @@ class IndexServer:
         lines = []
         for file in self.projects[name]:
             fragment = f"#sha256={file.digest}" if self.hashes else ""
-            attributes = f'href="../../files/{file.filename}{fragment}"'
+            attributes = f'href="../../files/{file.filename}{html.escape(self._query())}{fragment}"'
             if file.requires_python:
                 attributes += f' data-requires-python="{html.escape(file.requires_python)}"'
             offer = self._offer(file)
@@ -229,9 +234,10 @@ class _Handler(BaseHTTPRequestHandler):
         return _Reply(status=200, body=body, headers=extra)
 
     def _file(self, headers: dict[str, str]) -> _Reply:
-        found = self.owner.find(self.path)
-        if found is None:
-            return _Reply(status=404)
+        is_refused = self.owner.signature == "needed" and "X-Amz-Signature=abc123" not in self.path
+        found = self.owner.find(self.path.partition("?")[0])
+        if found is None or is_refused:
+            return _Reply(status=403 if is_refused else 404)
         file, is_metadata = found
         if is_metadata:
             if file.metadata is None or self.owner.sidecars == "lost":

@@ -13,6 +13,7 @@ A release is a table; all keys are optional:
                      the top of the archive, before the release's folder
 ``folder``           the sdist's top folder; default NAME-VERSION
 ``modules``          path to text: files of the wheels, besides their metadata
+``page-python``      the Requires-Python that the index page states, in place of that in the files; "" for none
 ``requires-python``, ``yanked`` (true or the reason), ``uploaded`` (RFC 3339; "" for none)
 ``license``          the License-Expression of every file
 ``weak``             the index promises no sha256
@@ -56,6 +57,7 @@ KEYS = frozenset(
         "dynamic",
         "tree",
         "folder",
+        "page-python",
         "modules",
         "requires-python",
         "yanked",
@@ -217,7 +219,7 @@ def release_files(key: str, release: Release) -> list[ReleaseFile]:
     name, version = key.split(" ")
     yanked = release.get("yanked", False)
     rest: dict[str, Any] = {
-        "requires_python": release.get("requires-python"),
+        "requires_python": release.get("page-python", release.get("requires-python")) or None,
         "yanked": yanked,
         "uploaded": release.get("uploaded", UPLOADED),
         "weak": release.get("weak", False),

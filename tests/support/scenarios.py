@@ -19,6 +19,8 @@
                        ``never`` (parts of paths that must not be asked for)
 ``[expect.from]``      "name==version" to the name of the index ("url" for the default one) whose very bytes are locked
 ``[expect.runtime]``   target label, or "all", to "name==version" texts
+``[expect.python]``    "name==version" to the requires-python of the entry; "" for none
+``[expect.urls]``      "name==version" to the URL of its one file
 ``[expect.marks]``     "name==version" to the marks of the entry, exactly: "build-only", "direct", "build-on=LABEL", ...
 ``[[expect.builds]]``  ``of`` ("name==version", or "." for the project), ``packages``; and any of ``needed``,
                        ``evidence``, ``asked`` (requires-dynamic; "unknown" where the key must be absent), ``targets``,
@@ -48,6 +50,7 @@ from packaging.pylock import Package, Pylock
 from packaging.tags import Tag
 
 from deep_lock.cli.main import run
+from deep_lock.lockfile.index import files_of
 from deep_lock.lockfile.reader import from_text
 from deep_lock.models.build_system import LEGACY_REQUIRES
 from deep_lock.models.lock import Lock, LockedBuild, LockedPackage, source_text
@@ -85,7 +88,9 @@ KEYS = frozenset(
         "expect",
     }
 )
-EXPECTED = frozenset({"exit", "says", "silent", "never", "from", "runtime", "marks", "builds", "names"})
+EXPECTED = frozenset(
+    {"exit", "says", "silent", "never", "from", "runtime", "python", "urls", "marks", "builds", "names"}
+)
 PLAIN = '[project]\nname = "app"\nversion = "1"\ndependencies = {}\n'
 
 
@@ -377,6 +382,12 @@ def check(scenario: Scenario, made: Bench) -> None:
     entries = {key_of(entry): marks(entry) for entry in lock.packages}
     for key, own in _here(expect.get("marks", {})).items():
         assert entries[key] == sorted(map(made.filled, own)), key
+    pythons = {key_of(entry): entry.requires_python or "" for entry in lock.packages}
+    for key, text in expect.get("python", {}).items():
+        assert pythons[key] == text, key
+    for key, text in expect.get("urls", {}).items():
+        entry = next(entry for entry in lock.packages if key_of(entry) == key)
+        assert [file.url for file in files_of(entry)] == [made.filled(text)], key
     for key, name in expect.get("from", {}).items():
         _check_origin(next(entry for entry in lock.packages if key_of(entry) == key), made, name)
     if "builds" in expect:

@@ -137,13 +137,20 @@ class WorldSources:
         raise LookupError(f"the world holds no {name} {version}")
 
     def versions(self, name: NormalizedName) -> Sequence[Version]:
-        found = [Version(text) for text in self.world.get(name, {}) if self.files(name, Version(text))]
+        found = [Version(text) for text in self.world.get(name, {}) if self.every_file(name, Version(text))]
         return sorted(found, reverse=True)
 
     def knows(self, name: NormalizedName) -> bool:
         return name in self.world
 
-    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+    def files(self, name: NormalizedName, version: Version, target: Target) -> Sequence[Distribution]:
+        del target
+        return self.every_file(name, version)
+
+    def stated_url(self, file: Distribution) -> str:
+        return file.url
+
+    def every_file(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
         return release_files(name, str(version), self.release(name, version))
 
     def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:

@@ -5,7 +5,7 @@ once, at its highest rank.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -15,14 +15,19 @@ from deep_lock.analysis.build_diff import build_changes
 from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.typosquatting import is_alike
 from deep_lock.analysis.versions import newest, published
-from deep_lock.lockfile.index import LockIndex, files_of, index_lock, is_gate, key_of, uses_of
+from deep_lock.lockfile.index import Key, LockIndex, files_of, index_lock, is_gate, key_of, uses_of
 from deep_lock.lockfile.order import ordered
+from deep_lock.lockfile.selection import best_wheel, fits
 from deep_lock.lockfile.staleness import changed_settings
+from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.changes import Change, Part
-from deep_lock.models.lock import Lock, LockedArchive, LockedPackage, LockedVcs, source_text
+from deep_lock.models.lock import Lock, LockedArchive, LockedFile, LockedPackage, LockedVcs, source_text
 from deep_lock.sanitize import listed
+from deep_lock.targets.target import Target
 
 MAX_NAMES = 5
+DAY = timedelta(days=1)
+TIME = "%Y-%m-%d %H:%M UTC"
 
 
 RUNS = frozenset({"build-new", "build-dep-new", "became-sdist-only"})
@@ -72,11 +77,12 @@ def _once(every: Sequence[Change]) -> list[Change]:
 def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[Change]:
     """Return what differs, not sorted, with what `changes` leaves out because the same fact has a higher rank elsewhere."""
     before, after = index_lock(ordered(old)), index_lock(ordered(new))
-    explain = Explanations(after)
+    explain, later = Explanations(after), _later_files(before, after)
     found = [
         *_settings(before.lock, after.lock),
         *build_changes(before, after, explain, now),
         *_file_hashes(before, after),
+        *_added_later(after, later),
         *_hosts(before, after),
         *_indexes(before, after),
         *_publishers(before, after),
@@ -84,7 +90,7 @@ def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[C
         *_versions(before, after, now),
         *_licenses(before, after),
         *_yanked(before, after),
-        *_release_details(before, after),
+        *_release_details(before, after, later),
     ]
     return found or list(_details(old, new))
 
@@ -129,6 +135,53 @@ def _file_hashes(before: LockIndex, after: LockIndex) -> Iterator[Change]:
 def _hash_changed(entry: LockedPackage, what: str, was: str, now: str) -> Change:
     message = f"{what}: sha256 {was[:16]}... -> {now[:16]}..., and the version is still {entry.version}"
     return Change(code="hash-changed", name=entry.name, was=was, now=now, message=message)
+
+
+_Later = Mapping[Key, Mapping[str, str]]
+"""For each package with files that were added later: their names, and the times."""
+
+
+def _added_later(after: LockIndex, later: _Later) -> Iterator[Change]:
+    """Report files that were added to a release after those that the old lock has."""
+    for key, files in later.items():
+        entry = after.entries[key]
+        for name, reason in files.items():
+            message = f"{name} was added to {entry.version or 'it'}: {reason}"
+            yield Change(code="file-added-later", name=entry.name, now=name, message=message)
+
+
+def _later_files(before: LockIndex, after: LockIndex) -> _Later:
+    """Return the files that are later than those of the old lock.
+
+    The old lock lists each wheel that fits one of its targets. A new one that fits a target of the old lock appeared after
+    it was made. Files that only other targets take may have been there: then a day must be between the times.
+    """
+    targets: tuple[Target, ...] | None = None
+    later: dict[Key, dict[str, str]] = {}
+    for key in sorted(before.entries.keys() & after.entries.keys()):
+        was, known = before.entries[key], _filenames(before.entries[key])
+        new = [file for file in files_of(after.entries[key]) if known and file.name not in known]
+        if new and targets is None:
+            targets = chosen_targets(before.lock, (), "the old lock")
+        times = [file.upload_time for file in files_of(was) if file.upload_time is not None]
+        for file in new:
+            was_missing = _was_missing(was, file, targets or ())
+            if file.upload_time is None or not times:
+                reason = "the old lock has wheels for the same target; the upload times are not known"
+                is_later = was_missing
+            else:
+                reason = f"uploaded {file.upload_time:{TIME}}, and the locked files until {max(times):{TIME}}"
+                is_later = file.upload_time - max(times) > (timedelta() if was_missing else DAY)
+            if is_later:
+                later.setdefault(key, {})[file.name] = reason
+    return later
+
+
+def _was_missing(was: LockedPackage, file: LockedFile, targets: tuple[Target, ...]) -> bool:
+    """Whether a file is a wheel for a target of the old lock which took another wheel of the release."""
+    if not file.name.endswith(".whl"):
+        return False
+    return any(fits(file, target) and best_wheel(was.wheels, target) is not None for target in targets)
 
 
 def _hosts(before: LockIndex, after: LockIndex) -> Iterator[Change]:
@@ -312,12 +365,12 @@ def _yanked(before: LockIndex, after: LockIndex) -> Iterator[Change]:
             yield Change(code="yanked-new", name=entry.name, now=version, message=message)
 
 
-def _release_details(before: LockIndex, after: LockIndex) -> Iterator[Change]:
+def _release_details(before: LockIndex, after: LockIndex, later: _Later) -> Iterator[Change]:
     for key in sorted(before.entries.keys() & after.entries.keys()):
         was, now = before.entries[key], after.entries[key]
         same_part = is_gate(was.marker) == is_gate(now.marker)
         for code, differs, what in (
-            ("files-changed", _filenames(was) != _filenames(now), "other files"),
+            ("files-changed", _filenames(was) != _filenames(now) - later.get(key, {}).keys(), "other files"),
             ("edges-changed", was.dependencies != now.dependencies, "other dependencies"),
             ("marker-changed", same_part and was.marker != now.marker, "another marker"),
         ):

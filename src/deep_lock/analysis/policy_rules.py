@@ -16,6 +16,7 @@ from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.licenses import canonical_license, is_met
 from deep_lock.models.lock import Lock, LockedArchive, LockedBuild, LockedDirectory, LockedPackage, LockedVcs
 from deep_lock.models.policy import AGAINST, LATE, WEEK, Policy
+from deep_lock.network.urls import is_signed, shown_url
 from deep_lock.sanitize import listed
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -182,6 +183,9 @@ def _package_source(entry: LockedPackage) -> Iterator[RuleMatch]:
     insecure = next(filter(_is_insecure, urls), None)
     if insecure is not None:
         yield _on_package("insecure-url", entry, f"uses a connection without TLS: {insecure}")
+    signed = next((url for _, url in _urls(entry) if is_signed(url)), None)
+    if signed is not None:
+        yield _on_package("signed-url", entry, f"has a signed URL, which expires or is a secret: {shown_url(signed)}")
     if isinstance(entry.source, LockedArchive | LockedVcs) and entry.source.url is not None:
         yield _on_package("direct-url", entry, f"comes from {entry.source.url}, and not from an index")
     if entry.hash_origin == "computed":

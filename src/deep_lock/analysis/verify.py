@@ -6,8 +6,6 @@ A published file never changes: other bytes under its name are an error, everyth
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
 from deep_lock.errors import DeepLockError
 from deep_lock.lockfile.index import LockIndex, called, files_of, parsed, referenced
 from deep_lock.models.build_system import SdistFacts
@@ -16,9 +14,10 @@ from deep_lock.models.distribution import Distribution, Wheel
 from deep_lock.models.lock import LockedBuild, LockedFile, LockedPackage
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
+from deep_lock.network.urls import without_signature
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sanitize import listed, show
-from deep_lock.targets.target import Target, rank
+from deep_lock.targets.target import Target, python_fits, rank, same_pythons
 
 LATE = timedelta(days=14)
 """A file this long after the first of its release is late: the public index accepts none after that."""
@@ -74,7 +73,7 @@ def _file_changes(entry: LockedPackage, file: LockedFile, now: Distribution) -> 
         if None not in {locked, listed_now} and locked != listed_now:
             message = f"the {what} of {name} is {listed_now} on the index, and {locked} in the lock"
             yield _finding("file-differs", "error", entry, message)
-    if file.url is not None and now.url != file.url:
+    if file.url is not None and without_signature(now.url) != without_signature(file.url):
         yield _finding("url-changed", "note", entry, f"{name} is now at {show(now.url)}")
 
 
@@ -135,6 +134,18 @@ def sidecar_findings(entry: LockedPackage, filename: str, sidecar: Metadata, ins
             yield _finding("sidecar-differs", "error", entry, message)
 
 
+def python_findings(
+    entry: LockedPackage, filename: str, inside: Metadata, takers: Sequence[Target]
+) -> Iterator[Finding]:
+    """Yield where a wheel, by its own metadata, is for none of the Pythons of the targets that take it."""
+    if takers and not any(python_fits(inside.requires_python, target) for target in takers):
+        message = f"{show(filename)}: its metadata needs Python {show(inside.requires_python or '')}"
+        labels = tuple(target.label for target in takers)
+        yield Finding(
+            code="python-excluded", severity="error", subject=called(entry), message=message, hint=HINT, targets=labels
+        )
+
+
 def _meanings(texts: Iterable[str]) -> frozenset[object]:
     found: set[object] = set()
     for text in texts:
@@ -152,8 +163,10 @@ def metadata_findings(entry: LockedPackage, every: Sequence[Metadata], lock_inde
     yield from _edges(entry, every, lock_index)
     pythons = [metadata.requires_python for metadata in every]
     locked = entry.requires_python
-    if locked and not any(_same_pythons(locked, text) for text in pythons):
-        yield _differs("python-differs", entry, "requires-python", locked, pythons)
+    if locked is None and len(set(pythons)) > 1:
+        pythons = []  # no text holds for all of them: the lock states none
+    if pythons and not any(same_pythons(text, locked) for text in pythons):
+        yield _differs("python-differs", entry, "requires-python", locked or "nothing", pythons)
     licenses = [metadata.license for metadata in every]
     if entry.license is not None and entry.license not in licenses:
         yield _differs("license-differs", entry, "the license", entry.license, licenses)
@@ -181,14 +194,6 @@ def _differs(code: str, entry: LockedPackage, what: str, locked: str, inside: It
     return _finding(
         code, "error", entry, f"{what} is {show(locked)} in the lock, and {show(texts)} in its files", hint=HINT
     )
-
-
-def _same_pythons(one: str, other: str | None) -> bool:
-    """Return whether two Requires-Python admit the same, whatever the order and the blanks of their specifiers."""
-    try:
-        return SpecifierSet(one) == SpecifierSet(other or "")
-    except InvalidSpecifier:
-        return one == other
 
 
 def _meets(version: str, requirements: Iterable[Requirement]) -> bool:

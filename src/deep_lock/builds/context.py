@@ -4,13 +4,15 @@ Invariant: an environment has the wheels of one resolution and nothing else, eac
 is in one folder of the run, and is deleted with it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from deep_lock.builds import hooks, temp_dirs, unpack, virtual_environment
 from deep_lock.builds.host import Machine
@@ -41,14 +43,16 @@ class BuildContext:
         *,
         machine: Machine,
         client: IndexClient,
+        files_of: Callable[[NormalizedName, Version], Sequence[Distribution]],
         cache: Cache,
         project: Path,
         folder_of: Callable[[str], Path],
         checkout: Callable[[Vcs, Path], Path],
     ) -> None:
-        """``folder_of`` returns the absolute path of a path in the lock; ``checkout`` puts a commit into a new folder."""
+        """``files_of`` returns the files of a release; ``folder_of`` the absolute path of a path in the lock; ``checkout`` puts a commit into a new folder."""
         self.machine = machine
         self._client = client
+        self._files_of = files_of
         self._cache = cache
         self._project = project
         self._folder_of = folder_of
@@ -195,7 +199,7 @@ class BuildContext:
             return pin.distribution
         if not isinstance(pin.distribution, SourceDistribution):
             raise HookRefused(f"{pin.name}: a direct reference cannot be in a build environment")
-        files = self._client.files(pin.name, pin.version)
+        files = self._files_of(pin.name, pin.version)
         return choose(files, target, Selection(), yanked_ok=True) or pin.distribution
 
     def _wheel(self, pin: Pin, builds: Builds, target: Target) -> tuple[Path, str]:

@@ -4,7 +4,7 @@ Each result is computed once in a run and kept, so that a run sees one state of 
 are read in the calling thread; the prefetch methods return at once, and their errors are raised by the later call.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from hashlib import file_digest
 from pathlib import Path
@@ -29,6 +29,7 @@ from deep_lock.index.find_links import FindLinks
 from deep_lock.index.listing import Listing
 from deep_lock.index.pages import Pages
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher, IndexSettings
+from deep_lock.index.stable_urls import StableUrls
 from deep_lock.index.wheel_metadata import WheelMetadata, disagreement
 from deep_lock.index.workers import LazyFetcher, OnceMap, Workers
 from deep_lock.lazy import load_all, tempfile
@@ -55,6 +56,7 @@ class IndexClient:
         self._projects: OnceMap[NormalizedName, _Project] = OnceMap()
         self._digests: OnceMap[str, str] = OnceMap()
         self._file_cache = FileCache(cache.files_folder)
+        self._stable_urls = StableUrls(cache, self._fetcher)
         self._metadata = WheelMetadata(cache, self._fetcher, self._find_links.local_path, reporter)
 
     def versions(self, name: NormalizedName) -> Sequence[Version]:
@@ -157,6 +159,14 @@ class IndexClient:
             return dist.sha256
         self._refuse_unhashed(dist)
         return self._digests.get(dist.url, lambda: self._computed_digest(dist))
+
+    def stable_url(self, dist: Distribution) -> str:
+        """Return the URL that a lock states for a file: one without a signature, if there is one."""
+        return self._stable_urls.get(dist)
+
+    def unsigned_urls(self) -> Mapping[str, frozenset[str]]:
+        """Return the projects with files for which `stable_url` returned another URL than the index has, by host."""
+        return {host: frozenset(names) for host, names in self._stable_urls.replaced.items()}
 
     def is_at_hand(self, name: NormalizedName) -> bool:
         """Whether the project's pages are cached or being fetched: then there is nothing to prefetch."""

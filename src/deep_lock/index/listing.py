@@ -30,6 +30,7 @@ from packaging.version import Version
 
 from deep_lock.events import Warned
 from deep_lock.models.distribution import SDIST_SUFFIXES, Distribution, SourceDistribution, Wheel, sdist_stem
+from deep_lock.network.urls import is_signed
 from deep_lock.sanitize import show
 
 # -- the compact form
@@ -301,7 +302,7 @@ class FileEntry(msgspec.Struct, gc=False, rename="kebab"):
 
     filename: str
     url: str
-    hashes: Digests
+    hashes: Digests | None = None
     requires_python: str | None = None
     size: Annotated[int, msgspec.Meta(ge=0, le=MAX_SIZE)] | None = None
     upload_time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
@@ -315,11 +316,31 @@ class Notes(msgspec.Struct):
 
     name: NormalizedName
     cases: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    ignored: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    """File names by the field that counts as missing."""
 
     def add(self, code: str, filename: str, reason: str) -> None:
         self.cases.setdefault(code, []).append(f"{show(filename, 120)}: {reason}")
 
+    def ignore(self, field: str, filename: str) -> None:
+        """Note that a field that no lock needs cannot be read, and counts as missing."""
+        self.ignored.setdefault(field, []).append(show(filename, 120))
+
     def as_events(self) -> list[Warned]:
+        return [*self._left_out(), *self._ignored()]
+
+    def _ignored(self) -> list[Warned]:
+        return [
+            Warned(
+                code="FieldIgnored",
+                subject=self.name,
+                message=f"the {field} of {len(files)} {'file' if len(files) == 1 else 'files'} of {self.name} cannot be"
+                f" read, and counts as unknown; {files[0]}",
+            )
+            for field, files in sorted(self.ignored.items())
+        ]
+
+    def _left_out(self) -> list[Warned]:
         return [
             Warned(
                 code=code,
@@ -372,12 +393,12 @@ def _group_by_version(page: PageContent, names: FileNames, notes: Notes) -> Iter
             record = FileRecord(
                 entry.filename,
                 urls.checked(entry.url),
-                _digest(entry.hashes.sha256),
+                _digest(_sha256(entry)),
                 entry.size,
                 entry.upload_time,
                 entry.requires_python,
                 _yanked(entry.yanked),
-                _metadata(entry),
+                _metadata(entry, notes),
             )
         except FileSkipped as skipped:
             notes.add(skipped.code, entry.filename, skipped.reason)
@@ -393,16 +414,25 @@ def _group_by_version(page: PageContent, names: FileNames, notes: Notes) -> Iter
 
 
 def _without_contradictions(entries: Sequence[FileEntry], notes: Notes) -> Iterable[FileEntry]:
-    """Leave out repeated entries, and files with two digests: neither of them can be trusted."""
+    """Leave out repeated entries, and files with two digests: neither of them can be trusted.
+
+    Of several links to a file one without a signature is taken, else the first one.
+    """
     first: dict[str, FileEntry] = {entry.filename: entry for entry in reversed(entries)}
     if len(first) == len(entries):
         return entries
     for entry in entries:
         known = first.get(entry.filename)
-        if known is not None and known.hashes.sha256 != entry.hashes.sha256:
+        if known is not None and (_sha256(known) or "").lower() != (_sha256(entry) or "").lower():
             del first[entry.filename]
             notes.add("HashMismatch", entry.filename, "listed twice, with two digests")
+        elif known is not None and is_signed(known.url) and not is_signed(entry.url):
+            first[entry.filename] = entry
     return reversed(first.values())
+
+
+def _sha256(entry: FileEntry) -> str | None:
+    return None if entry.hashes is None else entry.hashes.sha256
 
 
 def _digest(text: str | None) -> bytes | None:
@@ -412,9 +442,9 @@ def _digest(text: str | None) -> bytes | None:
         digest = bytes.fromhex(text)
     except ValueError:
         digest = b""
-    # fromhex accepts blanks and capitals; hex() does not have them.
-    if len(digest) != 32 or digest.hex() != text:
-        raise FileSkipped("HashInvalid", "the sha256 is not 64 digits of lower-case hex")
+    # fromhex accepts blanks; hex() does not have them.
+    if len(digest) != 32 or digest.hex() != text.lower():
+        raise FileSkipped("HashInvalid", "the sha256 is not 64 hexadecimal digits")
     return digest
 
 
@@ -424,12 +454,16 @@ def _yanked(value: bool | str | None) -> str | None:  # noqa: FBT001 - the type 
     return "" if value is True else value
 
 
-def _metadata(entry: FileEntry) -> bytes | None:
+def _metadata(entry: FileEntry, notes: Notes) -> bytes | None:
     # PEP 714: core-metadata is the right key and has precedence.
     offer = entry.dist_info_metadata if entry.core_metadata is None else entry.core_metadata
     if offer is None or offer is False:
         return None
-    return b"" if offer is True else _digest(offer.sha256) or b""
+    try:
+        return b"" if offer is True else _digest(offer.sha256) or b""
+    except FileSkipped:  # the metadata are then read from the wheel
+        notes.ignore("core-metadata", entry.filename)
+        return None
 
 
 class FileUrls:

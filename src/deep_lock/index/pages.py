@@ -15,8 +15,8 @@ from deep_lock.index.listing import Listing
 from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS, IndexSettings, IndexSource, Response
 from deep_lock.index.workers import LazyFetcher, OnceMap
 
-QUIET_CODES = frozenset({"VersionInvalid", "FilenameInvalid"})
-"""Notes that are not reported: old releases with odd names are common, and no user can fix them."""
+QUIET_CODES = frozenset({"VersionInvalid", "FilenameInvalid", "FieldIgnored"})
+"""Notes that are not reported: old releases with odd names, and indexes with odd fields, are common, and no user can fix them."""
 
 _MAX_AGE = re.compile(r"\bmax-age\s*=\s*\"?(\d{1,12})")
 

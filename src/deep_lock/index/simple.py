@@ -4,7 +4,7 @@ Specifications: PEP 503 (HTML), PEP 691 (JSON), 592 (yanked), 629 (versions of t
 700 (size, upload-time), 792 (project status). Only the Content-Type decides which of the two a page is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
@@ -33,7 +33,9 @@ class _Meta(msgspec.Struct, rename="kebab"):
 
 
 class _Page(msgspec.Struct, rename="kebab"):
-    """Duplicate keys are not found: that takes a hook in Python for each object, ten times the time of the rest.
+    """A page whose fields are all right.
+
+    Duplicate keys are not found: that takes a hook in Python for each object, ten times the time of the rest.
 
     The last one wins, here as in other readers; the digest that is read is the digest that is checked and locked.
     """
@@ -44,24 +46,28 @@ class _Page(msgspec.Struct, rename="kebab"):
     project_status: _Status | None = None
 
 
+class _LooseMeta(msgspec.Struct, rename="kebab"):
+    api_version: str = "1.0"
+    project_status: msgspec.Raw = msgspec.Raw(b"null")
+
+
 class _LoosePage(msgspec.Struct, rename="kebab"):
     name: str
     files: list[msgspec.Raw]
-    meta: _Meta = msgspec.field(default_factory=_Meta)
-    project_status: _Status | None = None
-
-
-class _NamedEntry(msgspec.Struct):
-    filename: str
+    meta: _LooseMeta = msgspec.field(default_factory=_LooseMeta)
+    project_status: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decode_page = msgspec.json.Decoder(_Page).decode
 _decode_loose_page = msgspec.json.Decoder(_LoosePage).decode
 _decode_entry = msgspec.json.Decoder(FileEntry).decode
-_decode_filename = msgspec.json.Decoder(_NamedEntry).decode
+_decode_status = msgspec.json.Decoder(_Status).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_text = msgspec.json.Decoder(str).decode
 
-# The note for a wrong type; msgspec names the position as `$.key`.
-_CODES = {"hashes": "HashInvalid", "size": "SizeInvalid", "upload-time": "TimeInvalid", "url": "UrlForbidden"}
+_NEEDED = {"filename": "EntryInvalid", "url": "UrlForbidden", "hashes": "HashInvalid"}
+"""Keys of an entry whose faults leave the file out, with the code of the note. Any other key counts as missing then."""
+_OTHER_KEYS = frozenset(FileEntry.__struct_encode_fields__) - _NEEDED.keys()
 
 
 def parse_page(body: bytes, content_type: str, url: str, name: NormalizedName, index: str) -> Listing:
@@ -85,14 +91,11 @@ def parse_page(body: bytes, content_type: str, url: str, name: NormalizedName, i
 
 
 def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> PageContent:
-    page: _Page | _LoosePage
     try:
         try:
             page = _decode_page(body)
-            entries = page.files
         except msgspec.DecodeError:  # one wrong entry, or a wrong page: read them one by one
-            page = _decode_loose_page(body)
-            entries = _salvaged(page.files, notes)
+            page = _loose_page(body, notes)
     except (ValueError, RecursionError, MemoryError) as error:
         raise IndexInvalid(f"{shown_url(url)}: not a project page (PEP 691): {show(str(error))}") from error
     if canonicalize_name(page.name) != name:
@@ -100,30 +103,68 @@ def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> Pag
     status = page.project_status or page.meta.project_status
     return PageContent(
         base=url,
-        entries=entries,
+        entries=page.files,
         api_version=page.meta.api_version,
         status=None if status is None else status.status,
         status_reason=None if status is None else status.reason,
     )
 
 
+def _loose_page(body: bytes, notes: Notes) -> _Page:
+    page = _decode_loose_page(body)
+    return _Page(
+        name=page.name,
+        files=_salvaged(page.files, notes),
+        meta=_Meta(api_version=page.meta.api_version, project_status=_loose_status(page.meta.project_status)),
+        project_status=_loose_status(page.project_status),
+    )
+
+
+def _loose_status(raw: msgspec.Raw) -> _Status | None:
+    try:
+        return None if bytes(raw) == b"null" else _decode_status(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _salvaged(files: Sequence[msgspec.Raw], notes: Notes) -> list[FileEntry]:
+    """Read entries one by one; fields that no lock needs are ignored where they are wrong."""
     entries: list[FileEntry] = []
     for raw in files:
         try:
             entries.append(_decode_entry(raw))
-        except (ValueError, RecursionError) as error:
-            reason = str(error)
-            key = reason.rpartition("`$.")[2].partition("`")[0].partition(".")[0]
-            notes.add(_CODES.get(key, "EntryInvalid"), _filename(raw), show(reason, 120))
+        except (ValueError, RecursionError):
+            entry = _without_faults(raw, notes)
+            if entry is not None:
+                entries.append(entry)
     return entries
 
 
-def _filename(raw: msgspec.Raw) -> str:
+def _without_faults(raw: msgspec.Raw, notes: Notes) -> FileEntry | None:
+    """Return an entry without its wrong fields; None, and a note, where one of them is needed."""
+    filename = "?"
     try:
-        return _decode_filename(raw).filename
-    except (ValueError, RecursionError):
-        return "?"
+        fields = _decode_fields(raw)
+        filename = _decode_text(fields.get("filename", msgspec.Raw(b"null")))
+        own: dict[str, msgspec.Raw] = {key: fields[key] for key in ("filename", "url", "hashes") if key in fields}
+        entry = _entry(own)
+    except (ValueError, RecursionError) as error:
+        reason = str(error)
+        key = reason.rpartition("`$.")[2].partition("`")[0].partition(".")[0]
+        notes.add(_NEEDED.get(key, "EntryInvalid"), filename, show(reason, 120))
+        return None
+    for key in sorted(_OTHER_KEYS & fields.keys()):
+        try:
+            entry = _entry({**own, key: fields[key]})
+        except (ValueError, RecursionError):
+            notes.ignore(key, filename)
+        else:
+            own[key] = fields[key]
+    return entry
+
+
+def _entry(fields: Mapping[str, msgspec.Raw]) -> FileEntry:
+    return _decode_entry(msgspec.json.encode(fields))
 
 
 def _read_html(body: bytes, url: str) -> PageContent:

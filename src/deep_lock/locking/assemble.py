@@ -51,17 +51,23 @@ from deep_lock.resolver.dependencies import BASE, applicable, overridden
 from deep_lock.sanitize import show
 from deep_lock.targets.markers import Scope, with_parts
 from deep_lock.targets.open_markers import NEVER, TargetPart, part_where, whole, without
-from deep_lock.targets.target import Target
+from deep_lock.targets.target import Target, python_fits, same_pythons
 
 
 class FileCatalog(Protocol):
     """The files of every release, and what is known of them."""
 
-    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
-        """Return the files of a release."""
+    def files(self, name: NormalizedName, version: Version, target: Target) -> Sequence[Distribution]:
+        """Return the files of a release that a target may take."""
+
+    def every_file(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+        """Return the files that exist of a release."""
 
     def digest(self, file: Distribution) -> str:
         """Return the sha256 of a file: as its index states it, else of its bytes."""
+
+    def stated_url(self, file: Distribution) -> str:
+        """Return the URL that the lock states for a file."""
 
     def known_metadata(self, file: Installable) -> KnownMetadata | None:
         """Return the metadata of a file or a source tree; None where nothing is known."""
@@ -191,6 +197,7 @@ def _direct_reference(
         name=entry.pin.name,
         version=_stated_version(entry.pin),
         marker=_marker(entry, assembly.targets),
+        requires_python=None if isinstance(file, Directory) else _requires_python(entry, assembly),
         dependencies=references,
         source=_locked_source(replace(file, editable=is_editable) if isinstance(file, Directory) else file),
         direct=entry.direct,
@@ -226,31 +233,32 @@ def _locked_source(file: Direct) -> LockedSource:
 def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: AssemblyInput) -> LockedPackage:
     """Return the entry of a release of an index."""
     name, version, selection = entry.pin.name, entry.pin.version, assembly.selection
-    files = assembly.files.files(name, version)
+    files = assembly.files.every_file(name, version)
     all_wheels = [file for file in files if isinstance(file, Wheel)]
     taken = {label: file for label, file in entry.taken.items() if isinstance(file, Wheel | SourceDistribution)}
     first = next(iter(taken.values()))
     built_on = {label: file for label, file in taken.items() if isinstance(file, SourceDistribution)}
     sdist = next(iter(built_on.values()), None)
     listed_sdist = sdist or (_best_sdist(files) if assembly.every_file else None)
-    wheels = all_wheels if assembly.every_file else _used_wheels(taken, files, assembly)
+    wheels = all_wheels if assembly.every_file else _used_wheels(taken, assembly)
     listed = (*wheels, *((listed_sdist,) if listed_sdist is not None else ()))
     by_choice = _is_no_binary(name, selection) or sdists_first(name, selection)
     at_runtime = bool(entry.scopes)
+    has_wheels = bool(all_wheels or len(built_on) < len(taken))
     known = assembly.files.known_metadata(first)
     return LockedPackage(
         name=name,
         version=str(version),
         marker=_marker(entry, assembly.targets) if at_runtime else BUILD_MARKER,
-        requires_python=first.requires_python,
+        requires_python=_requires_python(entry, assembly),
         dependencies=references,
         index=_index_of((first, *listed)),
         sdist=_locked_file(listed_sdist, assembly) if listed_sdist is not None else None,
         wheels=tuple(_locked_file(wheel, assembly) for wheel in wheels),
         build_only=not at_runtime,
         also_build=at_runtime and entry.in_environment,
-        sdist_only=sdist is not None and not all_wheels,
-        build_on=tuple(sorted(built_on)) if all_wheels and not by_choice else (),
+        sdist_only=sdist is not None and not has_wheels,
+        build_on=tuple(sorted(built_on)) if has_wheels and not by_choice else (),
         direct=entry.direct,
         build=f"{name}=={version}" if entry.recorded else None,
         metadata=_evidence(sdist, assembly),
@@ -259,6 +267,24 @@ def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: A
         hash_origin="computed" if any(file.sha256 is None for file in listed) else None,
         no_source=_is_allowed_wheel(entry, selection),
     )
+
+
+def _requires_python(entry: _Entry, assembly: AssemblyInput) -> str | None:
+    """Return the first Requires-Python of the files that admits every target which takes the package.
+
+    The files of a release may differ in it.
+    """
+    targets = [target for target in assembly.targets if target.label in entry.taken]
+    texts = (_file_python(file, assembly) for file in dict.fromkeys(entry.taken.values()))
+    return next((text for text in texts if text is not None and all(python_fits(text, own) for own in targets)), None)
+
+
+def _file_python(file: Installable, assembly: AssemblyInput) -> str | None:
+    """Return the Requires-Python of the index; that of the metadata where the index states another one, or none."""
+    known = assembly.files.known_metadata(file)
+    inside = known.metadata.requires_python if known is not None else None
+    listed = file.requires_python if isinstance(file, Wheel | SourceDistribution) else None
+    return listed if inside is None or same_pythons(inside, listed) else inside
 
 
 def _evidence(source: Installable | None, assembly: AssemblyInput) -> Evidence | None:
@@ -280,14 +306,13 @@ def _is_allowed_wheel(entry: _Entry, selection: Selection) -> bool:
     )
 
 
-def _used_wheels(
-    taken: Mapping[str, Distribution], files: Sequence[Distribution], assembly: AssemblyInput
-) -> list[Wheel]:
+def _used_wheels(taken: Mapping[str, Distribution], assembly: AssemblyInput) -> list[Wheel]:
     """Return the wheels that fit a target which uses the release, in file name order."""
     found: dict[str, Wheel] = {}
     for target in assembly.targets:
         own = taken.get(target.label)
         if own is not None:
+            files = assembly.files.files(own.name, own.version, target)
             for wheel in fitting_wheels(files, target, assembly.selection, yanked_ok=own.yanked is not None):
                 found[wheel.filename] = wheel
     return [found[filename] for filename in sorted(found)]
@@ -307,7 +332,7 @@ def _locked_file(file: Distribution, assembly: AssemblyInput) -> LockedFile:
     path = path_of_url(file.url)
     return LockedFile(
         name=file.filename,
-        url=file.url if path is None else None,
+        url=assembly.files.stated_url(file) if path is None else None,
         path=None if path is None else seen_from(assembly.folder, path),
         sha256=assembly.files.digest(file),
         upload_time=file.upload_time,
@@ -476,7 +501,7 @@ def _needed(subject: Subject, assembly: AssemblyInput) -> Needed:
     sdist = subject.sdist
     if sdist is None:
         return "direct"
-    if not any(isinstance(file, Wheel) for file in assembly.files.files(sdist.name, sdist.version)):
+    if not any(isinstance(file, Wheel) for file in assembly.files.every_file(sdist.name, sdist.version)):
         return "always"
     if sdists_first(sdist.name, assembly.selection):
         return "scope"

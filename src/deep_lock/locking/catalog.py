@@ -4,7 +4,7 @@ The path of an sdist: `versions` and `files` list it, `metadata` returns its met
 returns what is built, `build_requirements` what its build needs, and `learn_metadata` what only its backend knows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from packaging.utils import NormalizedName
@@ -16,10 +16,10 @@ from deep_lock.errors import MetadataInvalid
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.workers import OnceMap
-from deep_lock.locking import imported_lock
 from deep_lock.locking.direct_sources import DirectSources
 from deep_lock.locking.prefetch import Prefetcher
 from deep_lock.locking.previous_lock import PreviousAnswers
+from deep_lock.locking.release_files import ReleaseFiles
 from deep_lock.models.build_system import FACTS_VERSION, HookAnswer, KnownMetadata, SdistFacts
 from deep_lock.models.distribution import (
     Archive,
@@ -56,16 +56,17 @@ class IndexCatalog:
         hooks: HookRunner,
         plan: Plan,
         previous: PreviousAnswers,
-        hashes: "imported_lock.ImportedHashes | None",
+        releases: ReleaseFiles,
     ) -> None:
-        """``hashes`` restrict the files of releases that an imported lock pins; None without such a lock."""
         self._client = client
         self._cache = cache
         self._direct = direct
         self._hooks = hooks
         self._plan = plan
         self._previous = previous
-        self._hashes = hashes
+        self._releases = releases
+        self._required: set[NormalizedName] = set()
+        """Projects for which `UserHashes.require_any` was called."""
         self._facts: OnceMap[str, SdistFacts] = OnceMap()
         self._learned: dict[_SourceKey, KnownMetadata] = {}
         """Metadata that a backend returned, or that are assumed in its place."""
@@ -78,14 +79,21 @@ class IndexCatalog:
     # -- the resolver's Catalog
 
     def versions(self, name: NormalizedName) -> Sequence[Version]:
-        return self._client.versions(name)
+        versions = self._client.versions(name)
+        by_user = self._releases.by_user
+        if by_user is not None and name not in self._required:
+            self._required.add(name)
+            by_user.require_any(name, versions, lambda version: self._client.files(name, version))
+        return versions
 
     def knows(self, name: NormalizedName) -> bool:
         return self._client.knows(name)
 
-    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
-        files = self._client.files(name, version)
-        return files if self._hashes is None else self._hashes.kept(name, version, files)
+    def files(self, name: NormalizedName, version: Version, target: Target) -> Sequence[Distribution]:
+        return self._releases.files(name, version, target)
+
+    def every_file(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+        return self._releases.every(name, version)
 
     def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
         try:
@@ -183,7 +191,7 @@ class IndexCatalog:
     def _guess(self, source: Buildable, version: Version) -> tuple[Metadata, str]:
         """Return the best guess at metadata that only a backend knows, and its source in words."""
         if isinstance(source, SourceDistribution):
-            wheels = [file for file in self._client.files(source.name, version) if isinstance(file, Wheel)]
+            wheels = [file for file in self._releases.every(source.name, version) if isinstance(file, Wheel)]
             if wheels:
                 return self._client.wheel_metadata(wheels[0]), f"the wheel {wheels[0].filename}"
             guess, origin = self._source_facts(source).guess, "what the sdist was shipped with"
@@ -258,6 +266,13 @@ class IndexCatalog:
 
     def digest(self, file: Distribution) -> str:
         return self._client.digest(file)
+
+    def stated_url(self, file: Distribution) -> str:
+        return self._client.stable_url(file)
+
+    def unsigned_urls(self) -> Mapping[str, frozenset[str]]:
+        """Return the projects with files that are stated without the signature of their URL, by host."""
+        return self._client.unsigned_urls()
 
     def status(self, name: NormalizedName) -> str | None:
         """Return the status of a project that an index does not call active, with the reason (PEP 792). Untrusted text."""

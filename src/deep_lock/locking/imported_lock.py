@@ -25,7 +25,7 @@ from deep_lock.models.resolution import FixedPins, Problem, RequirementScope
 from deep_lock.project.local_trees import LocalTrees
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.fixed_pins import unsupported_reason
-from deep_lock.sanitize import show
+from deep_lock.sanitize import listed, show
 from deep_lock.targets.factory import HOST
 from deep_lock.targets.markers import BASE, Scope, enlarge, with_parts
 from deep_lock.targets.open_markers import NEVER, TargetPart, is_open, micro_part, micro_samples, part_text, whole
@@ -35,6 +35,9 @@ _DECLARE_HINT = (
     "declare the targets: --python-version and --platform, or python-versions and platforms in [tool.deep-lock]"
 )
 _HASH_HINT = "the index or the lock was changed: find out which before you install anything from it"
+
+
+MAX_SHOWN_HASHES = 3
 
 
 class TargetHints(Struct, frozen=True, kw_only=True):
@@ -79,18 +82,18 @@ def unsupported_targets(
     return {
         problem.target: Unsatisfiable(
             reasons[problem.target],
-            hint=_missing_hint(lock, problem.fixed_pins or (), catalog) or _DECLARE_HINT,
+            hint=_missing_hint(lock, problem.fixed_pins or (), problem.target, catalog) or _DECLARE_HINT,
         )
         for problem in problems
         if reasons[problem.target]
     }
 
 
-def _missing_hint(lock: ForeignLock, pins: Iterable[FixedPins], catalog: Catalog) -> str:
+def _missing_hint(lock: ForeignLock, pins: Iterable[FixedPins], target: Target, catalog: Catalog) -> str:
     """Return the remedy for a pin of which no index has a file; "" where each has one."""
     for pin in pins:
         name, version = pin.requirement.name, pin.version
-        if pin.requirement.url is not None or version is None or catalog.files(name, version):
+        if pin.requirement.url is not None or version is None or catalog.files(name, version, target):
             continue
         if version.local is not None:
             return (
@@ -328,11 +331,18 @@ class ImportedHashes:
         for file in kept:
             self._compare(file.filename, file.sha256, named, unnamed)
         if files and not kept:
+            wanted = listed(sorted({*filter(None, named.values()), *unnamed}), MAX_SHOWN_HASHES) or "no sha256"
+            there = [f"{show(file.filename)} has sha256 {file.sha256 or '(not stated)'}" for file in files]
             raise HashMismatch(
-                f"{self._source} pins {name} {version}, and no file of it on the index has a hash from that lock",
+                f"{self._source} pins {name} {version}, and no file of it on the index has a hash from that lock:"
+                f" it gives {wanted}, and {listed(there, MAX_SHOWN_HASHES)}",
                 hint=_HASH_HINT,
             )
         return kept
+
+    def is_about(self, name: NormalizedName, version: Version) -> bool:
+        """Whether the lock has hashes of a release."""
+        return self._hashes(name, version) is not None
 
     def check(self, lock: Lock) -> None:
         """Compare the files of a finished lock, whose sha256 are all known. Raises HashMismatch."""
@@ -370,7 +380,7 @@ class ImportedHashes:
         expected = named.get(name)
         if sha256 is None or sha256 == expected or sha256 in unnamed or (name in named and expected is None):
             return
-        stated = f"sha256 {expected}" if expected is not None else "other hashes"
+        stated = expected or listed(sorted(unnamed), MAX_SHOWN_HASHES)
         raise HashMismatch(
-            f"{show(name)} has sha256 {sha256} on the index, and {self._source} gives {stated}", hint=_HASH_HINT
+            f"{show(name)} has sha256 {sha256} on the index, and {self._source} gives sha256 {stated}", hint=_HASH_HINT
         )

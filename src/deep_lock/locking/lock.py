@@ -23,7 +23,7 @@ from deep_lock.index.settings import IndexSettings
 from deep_lock.lazy import filelock
 from deep_lock.lockfile import rewrite, staleness
 from deep_lock.lockfile.reader import from_text
-from deep_lock.locking import imported_lock, policy_gate, resolve
+from deep_lock.locking import imported_lock, policy_gate, resolve, user_hashes
 from deep_lock.locking.read_inputs import lock_path
 from deep_lock.locking.request import LockRequest, open_request
 from deep_lock.locking.settings import Upgrade
@@ -143,8 +143,12 @@ def _stale_reasons(request: LockRequest, previous: Lock) -> tuple[str, ...]:
         *staleness.stale_reasons(previous, request.head, targets if same_targets else ()),
         *_from_other_indexes(previous, request.settings.network.indexes),
     )
-    foreign = request.inputs.foreign
-    return reasons if foreign is None else (*reasons, *imported_lock.ImportedHashes(foreign).changes(previous))
+    foreign, hash_files = request.inputs.foreign, request.inputs.hash_files
+    if foreign is not None:
+        reasons = (*reasons, *imported_lock.ImportedHashes(foreign).changes(previous))
+    if hash_files.have_hashes:
+        reasons = (*reasons, *user_hashes.UserHashes(hash_files, targets).changes(previous))
+    return reasons
 
 
 def _form_reasons(lock: Lock, text: str) -> tuple[str, ...]:

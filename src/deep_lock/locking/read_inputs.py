@@ -42,6 +42,24 @@ MAX_SHOWN_VERSIONS = 5
 DEFAULT_GROUPS = ("dev",)
 
 
+class HashFiles(Struct, frozen=True, kw_only=True):
+    """The requirements files of a run, which may give hashes of files, by what they are for."""
+
+    run_time: tuple[requirements_txt.RequirementsFile, ...] = ()
+    limits: tuple[requirements_txt.RequirementsFile, ...] = ()
+    """Constraints and overrides."""
+    builds: tuple[requirements_txt.RequirementsFile, ...] = ()
+
+    @property
+    def every(self) -> tuple[requirements_txt.RequirementsFile, ...]:
+        return (*self.run_time, *self.limits, *self.builds)
+
+    @property
+    def have_hashes(self) -> bool:
+        """Whether any line has hashes, or must have them."""
+        return any(file.hashes or file.require_hashes for file in self.every)
+
+
 class ProjectInputs(Struct, frozen=True, kw_only=True):
     """Everything that the user wrote, read."""
 
@@ -60,6 +78,7 @@ class ProjectInputs(Struct, frozen=True, kw_only=True):
     """Folders that the project names."""
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
+    hash_files: HashFiles = HashFiles()
 
 
 def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
@@ -67,7 +86,10 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     own_config = _config_file(options.folder)
     if options.script is not None and options.requirements:
         raise UsageError("--script and -r cannot be used together")
-    files = tuple(_requirements_file(path, options.folder) for path in options.requirements)
+    files = _requirements_files(options.requirements, options.folder)
+    constraints = _requirements_files(options.constraints, options.folder)
+    overrides = _requirements_files(options.overrides, options.folder)
+    build_constraints = _requirements_files(options.build_constraints, options.folder)
     names = tuple(shown_path(path, options.folder) for path in options.requirements)
     project = Project(source=names[0]) if names else read_project(options, own_config)
     sources = names or (project.source,)
@@ -96,16 +118,17 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         sources=sources,
         constraints=(
             *(constraint for file in files for constraint in file.constraints),
-            *_requirements(options.constraints, options.folder),
+            *_requirements(constraints),
             *(config.constraints or ()),
         ),
-        overrides=(*_requirements(options.overrides, options.folder), *(config.overrides or ())),
+        overrides=(*_requirements(overrides), *(config.overrides or ())),
         build_constraints=(
-            *_requirements(options.build_constraints, options.folder),
+            *_requirements(build_constraints),
             *(config.build_constraints or ()),
         ),
         no_binary=frozenset(name for file in files for name in file.no_binary),
         only_binary=frozenset(name for file in files for name in file.only_binary),
+        hash_files=HashFiles(run_time=files, limits=(*constraints, *overrides), builds=build_constraints),
     )
 
 
@@ -163,14 +186,16 @@ def _project_text(options: InputOptions, path: Path) -> str:
     return read_text(path, ProjectInvalid) if edited is None else decode(edited.after, path.name, ProjectInvalid)
 
 
-def _requirements_file(path: Path, folder: Path) -> requirements_txt.RequirementsFile:
-    return requirements_txt.read_requirements(
-        read_text(path, RequirementsInvalid), shown_path(path, folder), opener_of(path, folder)
+def _requirements_files(paths: Sequence[Path], folder: Path) -> tuple[requirements_txt.RequirementsFile, ...]:
+    return tuple(
+        requirements_txt.read_requirements(
+            read_text(path, RequirementsInvalid), shown_path(path, folder), opener_of(path, folder)
+        )
+        for path in paths
     )
 
 
-def _requirements(paths: Sequence[Path], folder: Path) -> tuple[Requirement, ...]:
-    files = (_requirements_file(path, folder) for path in paths)
+def _requirements(files: Sequence[requirements_txt.RequirementsFile]) -> tuple[Requirement, ...]:
     return tuple(requirement for file in files for requirement in (*file.requirements, *file.constraints))
 
 

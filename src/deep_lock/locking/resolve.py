@@ -14,13 +14,15 @@ from deep_lock.closure.model import Closure, Plan
 from deep_lock.closure.version_sharing import releases, shared_preferences
 from deep_lock.errors import DeepLockError, HookRefused
 from deep_lock.events import Reporter, Warned
-from deep_lock.locking import imported_lock, project_build, warnings
+from deep_lock.index.client import IndexClient
+from deep_lock.locking import imported_lock, project_build, user_hashes, warnings
 from deep_lock.locking.assemble import AssemblyInput, builds, lockable_parts, packages
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.direct_sources import DirectSources, previous_pins
 from deep_lock.locking.indexes import Network, open_network
 from deep_lock.locking.plan import make_plan
 from deep_lock.locking.previous_lock import previous_answers
+from deep_lock.locking.release_files import PreviousFiles, ReleaseFiles
 from deep_lock.locking.request import LockRequest, with_project, with_targets
 from deep_lock.locking.targets import excluded_by_python
 from deep_lock.models.lock import Lock
@@ -58,9 +60,11 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
         previous=previous_pins(request.previous, without=frozenset(settings.upgrade.packages)),
         is_assigned=lambda name: indexes.only_source(name) is not None,
     )
+    releases = _release_files(request, network.client)
     build_context = BuildContext(
         machine=machine,
         client=network.client,
+        files_of=releases.every,
         cache=network.cache,
         project=request.inputs.options.folder.resolve(),
         folder_of=trees.folder,
@@ -68,7 +72,6 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
     )
     hooks = HookRunner(context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh)
     foreign, plan = request.inputs.foreign, make_plan(request)
-    hashes = None if foreign is None else imported_lock.ImportedHashes(foreign)
     catalog = IndexCatalog(
         client=network.client,
         cache=network.cache,
@@ -76,7 +79,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
         hooks=hooks,
         plan=plan,
         previous=previous_answers(request.previous),
-        hashes=hashes,
+        releases=releases,
     )
     with closing(build_context):
         completed = request
@@ -92,9 +95,22 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
         if closure.excluded:
             return _without_targets(request, closure.excluded, reporter)
         lock = _assembled(completed, plan, closure, catalog, reporter)
-        if hashes is not None:
-            hashes.check(lock)
+        for hashes in (releases.imported, releases.by_user):
+            if hashes is not None:
+                hashes.check(lock)
         return lock
+
+
+def _release_files(request: LockRequest, client: IndexClient) -> ReleaseFiles:
+    """Return the files of releases, restricted by the hashes of the inputs and by the previous lock. Raises HashMissing."""
+    foreign, hash_files, settings = request.inputs.foreign, request.inputs.hash_files, request.settings
+    return ReleaseFiles(
+        client=client,
+        settings=settings,
+        imported=imported_lock.ImportedHashes(foreign) if foreign is not None else None,
+        by_user=user_hashes.UserHashes(hash_files, settings.targets) if hash_files.have_hashes else None,
+        previous=PreviousFiles(request.previous, settings) if request.previous is not None else None,
+    )
 
 
 def _without_targets(request: LockRequest, excluded: Mapping[Target, DeepLockError], reporter: Reporter) -> LockRequest:
@@ -147,7 +163,14 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
             inputs.foreign, closure, plan.runtime, catalog, reporter, indexes=[url for _, url in request.head.indexes]
         )
     warnings.warn_of_open_markers(closure, reporter)
-    warnings.warn(closure, catalog, reporter, added=plan.extra_build_requires, settings=plan.config_settings)
+    warnings.warn(
+        closure,
+        catalog,
+        reporter,
+        selection=settings.selection,
+        added=plan.extra_build_requires,
+        settings=plan.config_settings,
+    )
     assembly = AssemblyInput(
         closure=closure,
         problems=tuple(replace(own, apply_open=own.target in closure.divided) for own in plan.runtime),
@@ -161,10 +184,12 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
     if inputs.foreign is not None:
         scopes = [scope for scope, _ in inputs.scopes]
         parts |= imported_lock.lockable_parts(inputs.foreign, scopes, settings.targets, reporter)
+    entries = packages(assembly)
+    warnings.warn_of_signed_urls(entries, catalog, reporter)
     return replace(
         request.head,
         environments=environments(settings.targets, inputs.project.requires_python, parts),
-        packages=packages(assembly),
+        packages=entries,
         builds=builds(assembly),
     )
 

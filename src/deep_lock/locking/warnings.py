@@ -7,19 +7,24 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from packaging.utils import NormalizedName
+from packaging.version import Version
 
 from deep_lock.closure.model import Built, Closure
 from deep_lock.errors import HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
+from deep_lock.lockfile.index import files_of
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.settings import Upgrade
 from deep_lock.models.distribution import SourceDistribution, Wheel, is_wheel, source_of
 from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.foreign_lock import ForeignLock
-from deep_lock.models.resolution import Pin, Problem, Selection
+from deep_lock.models.lock import LockedArchive, LockedPackage
+from deep_lock.models.resolution import Pin, Problem, Resolved, Selection
+from deep_lock.network.urls import is_signed, origin_of
 from deep_lock.resolver import fixed_pins
+from deep_lock.resolver.candidates import sdists_first, wheels_allowed
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.sanitize import show
+from deep_lock.sanitize import listed, show
 
 MAX_SHOWN = 10
 
@@ -104,6 +109,7 @@ def warn(
     sources: IndexCatalog,
     reporter: Reporter,
     *,
+    selection: Selection,
     added: Iterable[NormalizedName] = (),
     settings: Iterable[NormalizedName] = (),
 ) -> None:
@@ -115,6 +121,7 @@ def warn(
         _evidence(closure),
         _refused(closure, sources),
         _yanked(closure),
+        _newer_without_sdist(closure, sources, selection),
         _metadata(closure, sources),
         _status(closure, sources),
         _notes(closure),
@@ -165,6 +172,26 @@ def _refused(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:
             yield "release-refused", f"{name} {version}", f"{use}: {show(sources.refused[name, version], 500)}"
 
 
+def warn_of_signed_urls(packages: Iterable[LockedPackage], sources: IndexCatalog, reporter: Reporter) -> None:
+    """Warn of files whose URLs have a signature, once for each host, and of those that the lock states without it."""
+    hosts: dict[str, dict[str, None]] = {}
+    for entry in packages:
+        urls = [file.url for file in files_of(entry)]
+        urls += [entry.source.url] if isinstance(entry.source, LockedArchive) else []
+        for url in urls:
+            if url is not None and is_signed(url):
+                hosts.setdefault(origin_of(url), {})[entry.name] = None
+    for host, names in sorted(hosts.items()):
+        message = f"the URLs of {listed(list(names), MAX_SHOWN)} are signed: they expire, or they are secrets"
+        reporter(Warned(code="signed-url", subject=show(host), message=message))
+    for host, replaced in sorted(sources.unsigned_urls().items()):
+        message = (
+            f"the index links {listed(sorted(replaced), MAX_SHOWN)} by signed URLs; the lock states the URLs without the"
+            " signature, which have the same files"
+        )
+        reporter(Warned(code="signed-url-replaced", subject=show(host), message=message))
+
+
 def _yanked(closure: Closure) -> Iterator[_Warning]:
     """PEP 592: a yanked file is used for exact pins and for what is locked already."""
     pins = [pin for _, resolved in closure.runtime for pin in resolved.pins]
@@ -173,6 +200,33 @@ def _yanked(closure: Closure) -> Iterator[_Warning]:
         if isinstance(file, Wheel | SourceDistribution) and file.yanked is not None:
             reason = f": {show(file.yanked)}" if file.yanked else ""
             yield "yanked", f"{pin.name} {pin.version}", f"it is yanked{reason}"
+
+
+def _newer_without_sdist(closure: Closure, sources: IndexCatalog, selection: Selection) -> Iterator[_Warning]:
+    """Report a release that is built by choice, where a newer one satisfies the requirements and has no sdist."""
+    resolutions = [resolved for _, resolved in closure.runtime]
+    resolutions += [resolved for built in closure.builds for resolved in (built.declared, built.final)]
+    found: dict[_Warning, None] = {}
+    for resolved in resolutions:
+        for pin in resolved.pins:
+            if isinstance(pin.distribution, SourceDistribution) and _is_built_by_choice(pin, selection):
+                newer = _newest_allowed(pin, resolved, sources)
+                files = [] if newer is None else sources.every_file(pin.name, newer)
+                if files and not any(isinstance(file, SourceDistribution) for file in files):
+                    message = f"the newer {newer} has no sdist"
+                    found["newer-without-sdist", f"{pin.name} {pin.version}", message] = None
+    yield from found
+
+
+def _newest_allowed(pin: Pin, resolved: Resolved, sources: IndexCatalog) -> Version | None:
+    """Return the newest final version above a pin that satisfies what requires it."""
+    specifiers = [edge.requirement.specifier for edge in resolved.edges if edge.child == pin.name]
+    newer = (version for version in sources.versions(pin.name) if version > pin.version and not version.is_prerelease)
+    return next((version for version in newer if all(own.contains(version) for own in specifiers)), None)
+
+
+def _is_built_by_choice(pin: Pin, selection: Selection) -> bool:
+    return sdists_first(pin.name, selection) or not wheels_allowed(pin.name, selection)
 
 
 def _metadata(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:

@@ -10,6 +10,7 @@ WEIGHTS: tuple[Weight, ...] = get_args(Weight)
 
 CODES: dict[str, tuple[int, Weight, str]] = {
     "hash-changed": (1, "danger", "Other bytes under the same version and file name: published files never change."),
+    "file-added-later": (1, "danger", "A file was added to a locked release after the locked ones."),
     "host-new": (2, "danger", "Files come from a host that the old lock does not know."),
     "index-changed": (2, "danger", "A project comes from another index than before."),
     "build-dep-new": (4, "danger", "A project is new in the build environments: its code runs in a build."),

@@ -21,6 +21,7 @@ RULES: dict[str, tuple[Level, str]] = {
     "foreign-host": ("error", "A file is from a host that its index does not use."),
     "foreign-index": ("error", "A package is from an index that is not allowed."),
     "insecure-url": ("finding", "A file, a repository or an index has a URL without TLS."),
+    "signed-url": ("finding", "A file has a URL with a signature or a token: it expires, or it is a secret."),
     "direct-url": ("finding", "A package is from a URL or a repository, not from an index."),
     "hash-shared": ("error", "Files of two packages have the same sha256."),
     "hash-computed": ("finding", "The index has no sha256: it was computed from the downloaded file."),
@@ -43,6 +44,7 @@ RULES: dict[str, tuple[Level, str]] = {
     "license-unknown": ("off", "A runtime package has no license expression."),
     # against an earlier lock: the codes of `models.changes`
     "hash-changed": ("error", ""),
+    "file-added-later": ("finding", ""),
     "host-new": ("error", ""),
     "index-changed": ("error", ""),
     "build-dep-new": ("finding", ""),

@@ -159,8 +159,8 @@ class HttpClient:
                     return digest, size
         empty(file)
         raise HashMismatch(
-            f"{shown_url(url)}: has sha256 {digest}, but the index promises {shown_text(str(sha256))} (fetched twice)",
-            hint="the index or a proxy serves other bytes than the index page promises: do not use this file",
+            f"{shown_url(url)}: has sha256 {digest}, and not the expected {shown_text(str(sha256))} (fetched twice)",
+            hint="the server or a proxy has other bytes than the index page, the URL or the lock states: do not use this file",
         )
 
     def close(self) -> None:

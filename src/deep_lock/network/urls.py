@@ -4,6 +4,7 @@ A run without network loads this module too, so it stays free of httpx.
 """
 
 import re
+from urllib.parse import urlsplit
 
 MAX_SHOWN_LENGTH = 300
 
@@ -14,6 +15,63 @@ def without_user_info(url: str) -> str:
     """Return the URL without user name and password."""
     found = _USER_INFO.match(url)
     return url if found is None else f"{found[1] or ''}//{url[found.end() :]}"
+
+
+_SIGNATURES = frozenset(
+    (
+        "x-amz-signature",
+        "x-goog-signature",
+        "signature",
+        "sig",
+        "hmac",
+        "token",
+        "access_token",
+        "auth_token",
+        "private_token",
+        "jwt",
+    )
+)
+"""Parameters, in lower case, that make a URL a signed one: of storage services, content networks and code hosts."""
+_WITH_SIGNATURE = _SIGNATURES | frozenset(
+    (
+        *("expires", "policy", "key-pair-id", "awsaccesskeyid", "googleaccessid"),
+        *("se", "sp", "sr", "spr", "st", "sv", "ske", "skoid", "sks", "skt", "sktid", "skv"),
+    )
+)
+"""Parameters that belong to a signature: without it they mean nothing."""
+_SIGNED_PREFIXES = ("x-amz-", "x-goog-")
+
+
+def is_signed(url: str) -> bool:
+    """Whether a URL has a signature or a token in its query: it expires, or it is a secret."""
+    return "?" in url and any(_key(part) in _SIGNATURES for part in _parameters(url))
+
+
+def without_signature(url: str) -> str:
+    """Return a signed URL without its signature and what belongs to it; any other URL as it is."""
+    if not is_signed(url):
+        return url
+    parts = [
+        part
+        for part in _parameters(url)
+        if _key(part) not in _WITH_SIGNATURE and not _key(part).startswith(_SIGNED_PREFIXES)
+    ]
+    place = url.partition("?")[0]
+    return f"{place}?{'&'.join(parts)}" if parts else place
+
+
+def _parameters(url: str) -> list[str]:
+    return url.partition("#")[0].partition("?")[2].split("&")
+
+
+def _key(parameter: str) -> str:
+    return parameter.partition("=")[0].lower()
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def shown_url(url: str) -> str:

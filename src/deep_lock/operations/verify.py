@@ -12,7 +12,13 @@ from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from deep_lock.analysis.verify import index_findings, metadata_findings, record_findings, sidecar_findings
+from deep_lock.analysis.verify import (
+    index_findings,
+    metadata_findings,
+    python_findings,
+    record_findings,
+    sidecar_findings,
+)
 from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import HashMismatch, NotFound, SafetyError
 from deep_lock.events import Reporter
@@ -117,6 +123,7 @@ class _Check:
                         known.append(sidecar)
                         inside = self._client.wheel_metadata(_without_sidecar(file))
                         yield from sidecar_findings(entry, file.filename, sidecar, inside)
+                        yield from python_findings(entry, file.filename, inside, self._takers(entry, file.filename))
                         if self._deep:
                             self._client.cached_file(file)
                     case SourceDistribution() if self._deep:
@@ -136,6 +143,17 @@ class _Check:
     def _facts(self, file: SourceDistribution) -> SdistFacts:
         with self._client.open_sdist(file) as archive:
             return facts_module.read_sdist(archive, filename=file.filename, name=file.name, version=file.version)
+
+    def _takers(self, entry: LockedPackage, filename: str) -> list[Target]:
+        """Return the targets that take a wheel; those on which only build environments have it are not known, so all."""
+        chosen = full_selection(self._lock_index)
+        return [
+            target
+            for target in self._targets
+            if (entry.build_only or entry.also_build or holds_in_lock(entry.marker, target, chosen))
+            and (best := best_wheel(entry.wheels, target)) is not None
+            and best.name == filename
+        ]
 
     def _is_built(self, entry: LockedPackage) -> bool:
         """Whether some target installs the package from its sdist: its dependencies there are those of the backend."""

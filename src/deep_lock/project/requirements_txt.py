@@ -6,13 +6,14 @@ file: a wrong ``-r`` may name any file of the machine.
 
 import posixpath
 import re
+from collections.abc import Sequence
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName
 
-from deep_lock.errors import HashWeak, LimitExceeded, RequirementInvalid, RequirementsInvalid
+from deep_lock.errors import HashMismatch, HashWeak, LimitExceeded, RequirementInvalid, RequirementsInvalid
 from deep_lock.events import Warned
 from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.requirement import Origin, Requirement
@@ -54,13 +55,16 @@ class RequirementsFile(Struct, frozen=True, kw_only=True):
     unnamed: tuple[UnnamedLine, ...] = ()
     constraints: tuple[Requirement, ...] = ()
     hashes: tuple[tuple[Requirement, tuple[str, ...]], ...] = ()
-    """For each requirement or constraint that has any: "sha256:<hex>" and stronger, lower case."""
+    """For each requirement or constraint by name that has any: "sha256:<hex>" and stronger, lower case. That of a URL is in
+    the URL."""
     index_options: tuple[str, ...] = ()
     """Names of index options in it: they are reported, never used. Their values may hold a password."""
     no_binary: frozenset[str] = frozenset()
     """Normalized names, or ":all:"."""
     only_binary: frozenset[str] = frozenset()
     pre: bool = False
+    require_hashes: bool = False
+    """Whether it has ``--require-hashes``: then each requirement must have a hash."""
     files: tuple[str, ...] = ()
     """Names of all files that were read, the first one first."""
     notes: tuple[Warned, ...] = ()
@@ -90,6 +94,7 @@ class _Reading(Struct, kw_only=True):
     no_binary: set[str] = field(default_factory=set)
     only_binary: set[str] = field(default_factory=set)
     pre: bool = False
+    require_hashes: bool = False
     files: list[str] = field(default_factory=list)
     notes: list[Warned] = field(default_factory=list)
 
@@ -121,6 +126,7 @@ def _finished(reading: _Reading) -> RequirementsFile:
         no_binary=frozenset(reading.no_binary),
         only_binary=frozenset(reading.only_binary),
         pre=reading.pre,
+        require_hashes=reading.require_hashes,
         files=tuple(dict.fromkeys(reading.files)),
         notes=tuple(reading.notes),
     )
@@ -190,12 +196,13 @@ def _read_unnamed(wanted: str, options: tuple[Option, ...], origin: Origin) -> U
     """Read a path or a URL, with extras in brackets and a marker behind it. Raises LineInvalid."""
     text, semicolon, condition = wanted.partition(" ;") if " ;" in wanted else wanted.partition(";")
     found = _LINE.fullmatch(text.strip())
-    if found is None or options or len(wanted) > MAX_REQUIREMENT_LENGTH:
+    digests = tuple(_read_hash(option.value, origin) for option in options if option.name == "hash")
+    if found is None or len(options) > len(digests) or len(wanted) > MAX_REQUIREMENT_LENGTH:
         raise LineInvalid("has a URL or a path with something unknown behind it", hint="Write NAME @ URL.")
     place, extras, fragment = found[1], found[2] or "", found[3] or ""
     try:
         return UnnamedLine(
-            reference=parse_reference(place + fragment),
+            reference=_with_digest(parse_reference(place + fragment), digests, origin),
             extras=frozenset(read_name(extra.strip(), "the extra") for extra in extras.split(",") if extra.strip()),
             marker=Marker(condition) if semicolon else None,
             origin=origin,
@@ -236,9 +243,25 @@ def _read_named(
             _note_ignored(option, origin, reading)
         else:
             raise LineInvalid(f"has --{option.name} after a requirement", hint="Give the option a line of its own.")
+    if requirement.url is not None:
+        return replace(requirement, url=str(_with_digest(parse_reference(requirement.url), digests, origin)))
     if digests:
         reading.hashes.append((requirement, tuple(digests)))
     return requirement
+
+
+def _with_digest(reference: Reference, digests: Sequence[str], origin: Origin) -> Reference:
+    """Return the reference with the sha256 of its ``--hash``. Raises HashMismatch where its URL has another one."""
+    if not digests:
+        return reference
+    found = [digest.removeprefix("sha256:") for digest in digests if digest.startswith("sha256:")]
+    if not reference.is_archive:
+        raise LineInvalid("has a hash of what is no file", hint="Only archives have a hash.")
+    if len(found) != 1:
+        raise LineInvalid("has a URL, and not one sha256", hint="A URL names one file: give its sha256.")
+    if reference.sha256 not in {None, found[0]}:
+        raise HashMismatch(f"{origin}: has sha256 {found[0]} as a hash and {reference.sha256} in the URL")
+    return replace(reference, sha256=found[0])
 
 
 def _read_option(option: Option, origin: Origin, place: _Place, reading: _Reading) -> None:
@@ -260,7 +283,7 @@ def _read_option(option: Option, origin: Origin, place: _Place, reading: _Readin
         case "pre":
             reading.pre = True
         case "require-hashes":
-            pass  # a lock has a hash of every file
+            reading.require_hashes = True
         case name if name in _INDEX_OPTIONS:
             reading.index_options.append(name)
             reading.notes.append(

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.errors import ArchiveError, LimitExceeded, MetadataInvalid, PyprojectInvalid
-from deep_lock.models.direct_url import parse_reference
+from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.distribution import (
     SDIST_SUFFIXES,
     Archive,
@@ -55,7 +55,7 @@ def _limit(selection: Selection, name: NormalizedName) -> datetime | None:
 def wheels_allowed(name: NormalizedName, selection: Selection) -> bool:
     """Whether a wheel of the project may be taken at all.
 
-    Under build scope "all" a wheel is a last resort: the closure then reports that the release has no source.
+    Under build scope "all" a wheel is taken of a project that has no sdist at all: the closure then reports that.
     """
     return not _contains(selection.no_binary, name) or name in selection.only_binary
 
@@ -146,10 +146,15 @@ def choose(
 
 
 def matches_url(candidate: Candidate, requirement: Requirement) -> bool:
-    """Whether a candidate is what the requirement's URL names; always true where it has none."""
+    """Whether a candidate is what the requirement's URL names, with its digest; always true where it has none."""
     if requirement.url is None:
         return True
-    reference = parse_reference(requirement.url)
+    reference, file = parse_reference(requirement.url), candidate.distribution
+    digests = {None, file.file.sha256} if isinstance(file, Archive) else {None}
+    return reference.sha256 in digests and _is_place(candidate, reference)
+
+
+def _is_place(candidate: Candidate, reference: Reference) -> bool:
     match candidate.distribution:
         case Directory() as own:
             return reference.identity == ("path", own.path, None, own.subdirectory)
@@ -174,6 +179,15 @@ def direct_refusal(candidate: Candidate, metadata: Metadata, target: Target) -> 
     file = candidate.distribution
     tags = file.file.tags if isinstance(file, Archive) and isinstance(file.file, Wheel) else None
     return _wrong_python(metadata.requires_python, target) or (_wrong_tags(tags, target) if tags is not None else "")
+
+
+def metadata_refusal(metadata: Metadata, target: Target) -> str:
+    """Return why a release is not for the Python of the target by its own metadata; empty where it is.
+
+    A folder states no Requires-Python, and an index may state none, or another one than the file.
+    """
+    reason = _wrong_python(metadata.requires_python, target)
+    return f"its metadata {reason}" if reason else ""
 
 
 def suffix_rank(filename: str) -> int:
@@ -224,11 +238,15 @@ def metadata_of(candidate: Candidate, problem: Problem, catalog: Catalog) -> Met
 
 
 def usable_metadata(candidate: Candidate, problem: Problem, catalog: Catalog) -> Metadata:
-    """As `metadata_of`. Raises IneligibleError where the contents of the release are refused."""
+    """As `metadata_of`. Raises IneligibleError where the contents are refused, or are not for the target's Python."""
     try:
-        return metadata_of(candidate, problem, catalog)
+        metadata = metadata_of(candidate, problem, catalog)
     except CONTENT_FAULTS as fault:
         raise IneligibleError(" ".join(fault.message.split()), is_unsafe=True) from None
+    refusal = metadata_refusal(metadata, problem.target)
+    if refusal:
+        raise IneligibleError(refusal)
+    return metadata
 
 
 def cycle_reason(name: NormalizedName, version: Version) -> str:
@@ -251,7 +269,11 @@ class DirectCandidates:
 
         Raises BuildRequired where only a build backend knows its metadata, or its version and a specifier needs it.
         """
-        candidate = self._read(min(requirements, key=_editable_first), needs_version=any(specifiers))
+        first = min(requirements, key=_editable_first)
+        candidate = self._read(first, needs_version=any(specifiers))
+        for other in requirements:
+            if candidate is not None and other.url and _is_place(candidate, parse_reference(other.url)):
+                self._read(other, needs_version=False)  # the same file, by a URL with another sha256
         if (
             candidate is None
             or (candidate.name, candidate.version) in self._problem.excluded
@@ -308,6 +330,7 @@ class Releases:
             self.constraints.setdefault(constraint.name, []).append(constraint)
         self.direct_candidates = DirectCandidates(problem, catalog)
         self._direct = {requirement.name for requirement in problem.requirements}
+        self._has_sdist: dict[NormalizedName, bool] = {}
         self._usable = ({} if choices is None else choices).setdefault((problem.target, problem.selection), {})
         self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
         """By identity of the specifier, which is kept alive here: its hash is slower than the check."""
@@ -373,14 +396,26 @@ class Releases:
             if (name, version) in self.problem.excluded or not all(self.fits(own, version) for own in specifiers):
                 continue
             candidate = self.usable(name, version, yanked_ok=yanked_ok)
-            if candidate is not None:
+            if candidate is not None and not self.lacks_sdist(candidate):
                 yield candidate
+
+    def lacks_sdist(self, candidate: Candidate) -> bool:
+        """Whether build scope "all" passes a release over: it has no sdist, and another release of the project has one."""
+        name = candidate.name
+        if not isinstance(candidate.distribution, Wheel) or not sdists_first(name, self.problem.selection):
+            return False
+        if name not in self._has_sdist:
+            found = (self.usable(name, version, yanked_ok=False) for version in self.catalog.versions(name))
+            self._has_sdist[name] = any(
+                own is not None and isinstance(own.distribution, SourceDistribution) for own in found
+            )
+        return self._has_sdist[name]
 
     def usable(self, name: NormalizedName, version: Version, *, yanked_ok: bool) -> Candidate | None:
         """Return the release with the file that the target takes, or None."""
         key = (name, version, yanked_ok)
         if key not in self._usable:
-            files = self.catalog.files(name, version)
+            files = self.catalog.files(name, version, self.problem.target)
             file = choose(files, self.problem.target, self.problem.selection, yanked_ok=yanked_ok)
             self._usable[key] = None if file is None else Candidate(name=name, version=version, distribution=file)
         return self._usable[key]

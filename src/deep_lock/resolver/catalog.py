@@ -28,8 +28,8 @@ class Catalog(Protocol):
     def knows(self, name: NormalizedName) -> bool:
         """Whether an index has a page for the project, with usable files or without. Raises IndexFault."""
 
-    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
-        """Return the files of one version from `versions`, in file name order.
+    def files(self, name: NormalizedName, version: Version, target: Target) -> Sequence[Distribution]:
+        """Return the files of one version from `versions` that a target may take, in file name order.
 
         Called once for a version that is considered: keep it cheap.
         """

@@ -126,10 +126,13 @@ def _version_reasons(name: NormalizedName, version: Version, provider: Provider)
     if (name, version) in problem.excluded:
         yield cycle_reason(name, version)
         return
-    refused = refusals(provider.catalog.files(name, version), problem.target, problem.selection)
+    refused = refusals(provider.catalog.files(name, version, problem.target), problem.target, problem.selection)
     yield from refused[:MAX_FILES]
     if len(refused) > MAX_FILES:
         yield f"... and {len(refused) - MAX_FILES} more files of {name} {version}"
+    candidate = provider.releases.usable(name, version, yanked_ok=False)
+    if candidate is not None and provider.releases.lacks_sdist(candidate):
+        yield f"{name} {version} has no sdist, and build scope 'all' needs one (allow-wheel names exceptions)"
     if reason := provider.ineligible.get((name, version)):
         yield f"{name} {version} cannot be used: {show(str(reason), MAX_REASON)}"
     if version.is_prerelease and problem.selection.prereleases == "disallow":

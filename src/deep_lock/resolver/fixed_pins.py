@@ -10,6 +10,7 @@ from contextlib import suppress
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from deep_lock.models.distribution import Wheel
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Candidate, Edge, FixedPins, Impossible, Problem, Resolved
@@ -18,12 +19,14 @@ from deep_lock.resolver.candidates import (
     Releases,
     cycle_reason,
     metadata_of,
+    metadata_refusal,
     refusals,
     resolved,
     satisfies,
 )
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies
+from deep_lock.sanitize import show
 
 
 class UnmetRequirement(Struct, frozen=True, kw_only=True):
@@ -49,6 +52,10 @@ def apply_pins(problem: Problem, pins: tuple[FixedPins, ...], catalog: Catalog) 
             return Impossible(explanation=_explanation(pin, candidate, releases))
         candidates[name] = candidate
     metadata = {name: metadata_of(candidate, problem, catalog) for name, candidate in candidates.items()}
+    for pin in pins:
+        refusal = metadata_refusal(metadata[pin.requirement.name], problem.target)
+        if refusal:
+            return Impossible(explanation=f"{_head(pin, problem)}: {show(refusal)}")
     extras = {pin.requirement.name: {BASE, *pin.requirement.extras} for pin in pins}
     edges = [
         Edge(parent=None, parent_extra=None, child=pin.requirement.name, requirement=pin.requirement)
@@ -62,13 +69,24 @@ def apply_pins(problem: Problem, pins: tuple[FixedPins, ...], catalog: Catalog) 
 def unsupported_reason(problem: Problem, pins: tuple[FixedPins, ...], catalog: Catalog) -> str:
     """Return why the target cannot take all of the pinned releases, as the index lists them; "" where it can.
 
-    Direct references are not checked. Raises IndexFault and SafetyError.
+    The metadata count where the index states no Requires-Python and nothing must be built to read them. Direct references
+    are not checked. Raises IndexFault and SafetyError.
     """
     releases = Releases(problem, catalog)
     catalog.prefetch([pin.requirement for pin in pins])
     for pin in pins:
-        if pin.requirement.url is None and _candidate(pin, releases) is None:
+        if pin.requirement.url is not None:
+            continue
+        candidate = _candidate(pin, releases)
+        if candidate is None:
             return _explanation(pin, None, releases)
+        file = candidate.distribution
+        metadata = None
+        if isinstance(file, Wheel) and file.requires_python is None:
+            metadata = catalog.metadata(candidate, problem.target)
+        refusal = metadata_refusal(metadata, problem.target) if isinstance(metadata, Metadata) else ""
+        if refusal:
+            return f"{_head(pin, problem)}: {show(refusal)}"
     return ""
 
 
@@ -83,9 +101,12 @@ def _candidate(pin: FixedPins, releases: Releases) -> Candidate | None:
     return None if pin.version is None else releases.usable(requirement.name, pin.version, yanked_ok=True)
 
 
+def _head(pin: FixedPins, problem: Problem) -> str:
+    return f"{pin.requirement.origin or 'a lock'} pins {pin.requirement}, which {problem.target.label} cannot take"
+
+
 def _explanation(pin: FixedPins, candidate: Candidate | None, releases: Releases) -> str:
-    problem, requirement = releases.problem, pin.requirement
-    head = f"{requirement.origin or 'a lock'} pins {requirement}, which {problem.target.label} cannot take"
+    problem, requirement, head = releases.problem, pin.requirement, _head(pin, releases.problem)
     found = candidate or releases.direct_candidates.known(requirement)
     if found is not None and (requirement.name, found.version) in problem.excluded:
         return f"{head}: {cycle_reason(requirement.name, found.version)}"
@@ -93,7 +114,7 @@ def _explanation(pin: FixedPins, candidate: Candidate | None, releases: Releases
         return f"{head}: {releases.direct_candidates.refused.get(requirement.url, 'its URL names something else')}"
     if pin.version is None:
         return f"{head}: it has no version"
-    files = releases.catalog.files(requirement.name, pin.version)
+    files = releases.catalog.files(requirement.name, pin.version, problem.target)
     if not files:
         return f"{head}: the index has no such file"
     refused = refusals(files, problem.target, problem.selection, yanked_ok=True)

@@ -2,6 +2,10 @@
 
 It is loaded at first use: one walk solves most problems.
 
+Names that the problem itself requires are decided before the others, so they stay newer. Between two of them the order
+decides which one goes back. So where one would go back far, the search starts again with that name first, and the answer
+that takes them back least wins (`search`).
+
 Identifiers are project names. A candidate has the required extras: when another requirement adds extras, the pin no longer
 satisfies it, and resolvelib pins again with the union. (Name-and-extra identifiers, the usual way, double the graph, and
 the two halves can have different versions.)
@@ -26,11 +30,14 @@ from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Candidate
 from deep_lock.resolver.candidates import Releases, is_exact, matches_url, usable_metadata
 from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden
+from deep_lock.resolver.direct_names import DirectNames, Distance, FarBack, Limit
 
 MAX_ROUNDS = 50_000
 """Pins and back-tracks before the search ends: far more than any known project needs."""
+MAX_LIMITED_ROUNDS = 5_000
+"""The same for all searches of a problem that keep a name new: a few seconds."""
 MAX_THOROUGH_ROUNDS = 5_000
-"""The same for the second search: a few seconds."""
+"""The same for a search that goes back to every pin of a conflict."""
 
 INELIGIBLE = canonicalize_name("!")
 """Dependency of a release that cannot be used: no project has this name, and no candidate satisfies it."""
@@ -45,8 +52,28 @@ class ResolverRequirement(Struct, frozen=True, kw_only=True):
 
     requirement: Requirement
     direct: bool = False
+    from_direct: bool = False
+    """Whether a release that the problem itself requires has it."""
     order: int = 0
     reason: str = ""
+    exact: bool = False
+    """Whether its specifier names one release."""
+    bounded: bool = False
+    """Whether its specifier has an upper bound."""
+
+
+def resolver_requirement(
+    requirement: Requirement, *, direct: bool = False, from_direct: bool = False, order: int = 0
+) -> ResolverRequirement:
+    """Return a requirement with what decides its order: resolvelib compares it in every round."""
+    return ResolverRequirement(
+        requirement=requirement,
+        direct=direct,
+        from_direct=from_direct,
+        order=order,
+        exact=is_exact(requirement.specifier),
+        bounded=any(part.operator in {"<", "<=", "~=", "=="} for part in requirement.specifier),
+    )
 
 
 class ResolverCandidate(Struct, frozen=True, kw_only=True, eq=False):
@@ -63,13 +90,17 @@ class ResolverCandidate(Struct, frozen=True, kw_only=True, eq=False):
 
 
 Information = RequirementInformation[ResolverRequirement, ResolverCandidate]
+Answer = Mapping[NormalizedName, Candidate]
 
 
 class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, NormalizedName]):
     """The provider of one problem. resolvelib calls its methods by keyword: parameter names are its API."""
 
-    def __init__(self, releases: Releases) -> None:
+    def __init__(self, releases: Releases, direct: DirectNames, limit: Limit | None = None) -> None:
         self.releases = releases
+        self._direct = direct
+        self._limit = limit
+        self._first = {} if limit is None else {name: rank for rank, name in enumerate(limit.kept)}
         self.problem = releases.problem
         self.catalog = releases.catalog
         self.conflicts: dict[NormalizedName, int] = {}
@@ -78,10 +109,14 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         """In a thorough search: the conflict from which resolvelib is backtracking now."""
         self.conflicting: set[NormalizedName] = set()
         """In a thorough search: the names of all conflicts so far."""
+        self.rounds = 0
+        """How many rounds the search has begun."""
         self.ineligible: dict[tuple[NormalizedName, Version], IneligibleError] = {}
         self._dependencies: dict[
             tuple[NormalizedName, Version, str, frozenset[NormalizedName]], tuple[ResolverRequirement, ...]
         ] = {}
+        self._satisfied: dict[tuple[int, int], tuple[bool, ResolverRequirement, ResolverCandidate]] = {}
+        """By identity of the requirement and the candidate: their hashes are slower than the check."""
         self._prefetched: set[tuple[NormalizedName, Version]] = set()
 
     # -- the interface of resolvelib
@@ -98,8 +133,8 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
         candidates: Mapping[NormalizedName, Iterator[ResolverCandidate]],
         information: Mapping[NormalizedName, Iterator[Information]],
         backtrack_causes: Sequence[Information],
-    ) -> tuple[bool, bool, int, bool, bool, int, str]:
-        """Decide names with the least choice first: URLs, exact pins, conflicts, upper bounds, direct ones, order."""
+    ) -> tuple[bool, bool, int, bool, int, bool, int, str]:
+        """Decide URLs and exact pins first: they have no choice. Then direct names, conflicts, upper bounds, order."""
         del resolutions, candidates, backtrack_causes
         has_url = exact = bounded = direct = False
         order = 1 << 30
@@ -107,10 +142,11 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
             has_url = has_url or required.requirement.url is not None
             direct = direct or required.direct
             order = min(order, required.order)
-            specifier = required.requirement.specifier
-            exact = exact or is_exact(specifier)
-            bounded = bounded or any(part.operator in {"<", "<=", "~=", "=="} for part in specifier)
-        return (not has_url, not exact, -self.conflicts.get(identifier, 0), not bounded, not direct, order, identifier)
+            exact = exact or required.exact
+            bounded = bounded or required.bounded
+        first = self._first.get(identifier, len(self._first))
+        conflicts = self.conflicts.get(identifier, 0)
+        return (not has_url, not exact, first, not direct, -conflicts, not bounded, order, identifier)
 
     def narrow_requirement_selection(
         self,
@@ -148,11 +184,14 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
             only = [] if found is None or found in rejected else [ResolverCandidate(candidate=found, extras=extras)]
             return lambda: iter(only)
         direct = any(own.direct for own in required)
+        indirect = [own.requirement.specifier for own in required if not (own.direct or own.from_direct)]
 
         def matches() -> Iterator[ResolverCandidate]:
             found = self.releases.candidates(identifier, specifiers, direct=direct)
             left = (candidate for candidate in found if candidate.version not in versions)
             for candidate in self._with_prefetch(left, rejected=len(versions)):
+                if self._limit is not None and not self._limit.allows(identifier, candidate.version, indirect):
+                    return
                 yield ResolverCandidate(candidate=candidate, extras=extras)
 
         return matches
@@ -169,6 +208,16 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
             yield candidate
 
     def is_satisfied_by(self, requirement: ResolverRequirement, candidate: ResolverCandidate) -> bool:
+        # resolvelib checks every requirement on every pin in every round
+        key = (id(requirement), id(candidate))
+        answer = self._satisfied.get(key)
+        if answer is None:
+            # the pair is kept alive: another object must not take the identity
+            answer = (self._is_satisfied(requirement, candidate), requirement, candidate)
+            self._satisfied[key] = answer
+        return answer[0]
+
+    def _is_satisfied(self, requirement: ResolverRequirement, candidate: ResolverCandidate) -> bool:
         own = requirement.requirement
         return (
             not requirement.reason
@@ -200,8 +249,9 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
             self.ineligible[own.name, own.version] = error
             return (ResolverRequirement(requirement=Requirement(name=INELIGIBLE), reason=str(error)),)
         self.catalog.prefetch(required)
+        from_direct = own.name in self._direct
         return tuple(
-            ResolverRequirement(requirement=requirement, order=1 + len(self._dependencies))
+            resolver_requirement(requirement, from_direct=from_direct, order=1 + len(self._dependencies))
             for requirement in overridden(tuple(required), self.problem)
         )
 
@@ -237,7 +287,7 @@ class _Reporter(BaseReporter[ResolverRequirement, ResolverCandidate, NormalizedN
         self._thorough = thorough
 
     def starting_round(self, index: int) -> None:
-        del index
+        self._provider.rounds = index + 1
         self._provider.causes = ()
 
     def resolving_conflicts(self, causes: Collection[Information]) -> None:
@@ -256,33 +306,96 @@ class Conflict(Struct, frozen=True, kw_only=True):
     provider: Provider
 
 
-def search(requirements: Sequence[Requirement], releases: Releases) -> Mapping[NormalizedName, Candidate] | Conflict:
-    """Return a pin for each name that is needed, and perhaps for more.
+class Found(Struct, frozen=True, kw_only=True):
+    """The first answer of a problem."""
 
-    resolvelib may skip an answer when it backtracks over several pins at once. So before a problem counts as impossible,
-    a second search goes back to every pin that took part in a conflict.
+    answer: Answer
+    limit: Limit
+    """Of the search that found it."""
+    ended: tuple[tuple[Distance, Limit], ...]
+    """The searches that ended early: the distance at the end, and the limit."""
+
+
+def search(requirements: Sequence[Requirement], releases: Releases) -> Answer | Conflict:
+    """Return a pin for each name that is needed, and perhaps for more.
 
     Raises BuildRequired, and Unsatisfiable after MAX_ROUNDS.
     """
-    provider = Provider(releases)
-    try:
-        return _search(requirements, provider, MAX_ROUNDS, thorough=False)
-    except ResolutionImpossible as error:
-        with suppress(ResolutionImpossible, ResolutionTooDeep):
-            return _search(requirements, Provider(releases), MAX_THOROUGH_ROUNDS, thorough=True)
-        return Conflict(causes=tuple(error.causes), provider=provider)
-    except ResolutionTooDeep:
-        problem = releases.problem
-        raise Unsatisfiable(
-            f"the {problem.purpose} on {problem.target.label} is not resolved after {MAX_ROUNDS} attempts",
-            hint="narrow the requirements of the projects that have many releases",
-        ) from None
+    found = _first(requirements, releases)
+    return found if isinstance(found, Conflict) else _best(requirements, releases, found)
 
 
-def _search(
-    requirements: Sequence[Requirement], provider: Provider, rounds: int, *, thorough: bool
-) -> Mapping[NormalizedName, Candidate]:
-    direct = [ResolverRequirement(requirement=requirement, direct=True) for requirement in requirements]
+def _first(requirements: Sequence[Requirement], releases: Releases) -> Found | Conflict:
+    """Return an answer. A search ends early where it takes a direct name far back, and the next one keeps this name new."""
+    names = DirectNames(requirements, releases)
+    limit, left = Limit(names=names), MAX_LIMITED_ROUNDS
+    ended: list[tuple[Distance, Limit]] = []
+    while True:
+        provider = Provider(releases, names, limit)
+        try:
+            answer = _search(requirements, provider, left if limit.kept else MAX_ROUNDS)
+            return Found(answer=answer, limit=limit, ended=tuple(ended))
+        except FarBack as stop:
+            ended.append((stop.distance, limit))
+            limit = limit.with_kept(stop.name)
+        except ResolutionImpossible as error:
+            if not limit.kept:
+                return _thorough(requirements, limit, Conflict(causes=tuple(error.causes), provider=provider))
+            limit = limit.relaxed()
+        except ResolutionTooDeep:
+            if not limit.kept:
+                raise _too_deep(releases) from None
+        left -= provider.rounds
+        if left <= 0:
+            limit = limit.opened()
+
+
+def _best(requirements: Sequence[Requirement], releases: Releases, found: Found) -> Answer:
+    """Return the first answer, or a better one: of a search that ended early, or of one that keeps one name more."""
+    answer, limit = found.answer, found.limit
+    latest = {early.kept: (distance, early) for distance, early in found.ended if early.kept != limit.kept}
+    for distance, early in reversed(latest.values()):
+        best = limit.names.distance(answer)
+        if not distance.exceeds(best):
+            answer = _better(requirements, releases, early.better_than(best)) or answer
+    for name in limit.names.far_back(answer):
+        other = _better(requirements, releases, limit.with_strict(name, limit.names.distance(answer)))
+        if other is not None and limit.names.is_newer(other, answer):
+            answer = other
+    return answer
+
+
+def _better(requirements: Sequence[Requirement], releases: Releases, limit: Limit) -> Answer | None:
+    """Return an answer that is better than the best one of the limit; None where the search does not find one."""
+    with suppress(FarBack, ResolutionImpossible, ResolutionTooDeep):
+        answer = _search(requirements, Provider(releases, limit.names, limit), MAX_LIMITED_ROUNDS)
+        return answer if limit.accepts(limit.names.distance(answer)) else None
+    return None
+
+
+def _thorough(requirements: Sequence[Requirement], limit: Limit, conflict: Conflict) -> Found | Conflict:
+    """Return an answer that resolvelib skipped, else the conflict.
+
+    resolvelib may skip an answer when it backtracks over several pins at once. So before a problem counts as impossible,
+    this search goes back to every pin that took part in a conflict.
+    """
+    with suppress(ResolutionImpossible, ResolutionTooDeep):
+        provider = Provider(conflict.provider.releases, limit.names)
+        answer = _search(requirements, provider, MAX_THOROUGH_ROUNDS, thorough=True)
+        return Found(answer=answer, limit=limit, ended=())
+    return conflict
+
+
+def _too_deep(releases: Releases) -> Unsatisfiable:
+    problem = releases.problem
+    return Unsatisfiable(
+        f"the {problem.purpose} on {problem.target.label} is not resolved after {MAX_ROUNDS} attempts",
+        hint="narrow the requirements of the projects that have many releases",
+    )
+
+
+def _search(requirements: Sequence[Requirement], provider: Provider, rounds: int, *, thorough: bool = False) -> Answer:
+    direct = [resolver_requirement(requirement, direct=True) for requirement in requirements]
     # not Resolver: the graph that it builds at the end recurses endlessly where a pin on a cycle was replaced
     resolution = Resolution(provider, _Reporter(provider, thorough=thorough))
     return {name: pin.candidate for name, pin in resolution.resolve(direct, max_rounds=rounds).mapping.items()}

@@ -87,4 +87,12 @@ def _python_fits(requires_python: str, python_full_version: str) -> bool:
     return specifier is not None and specifier.contains(python_full_version, prereleases=True)
 
 
+def same_pythons(one: str | None, other: str | None) -> bool:
+    """Whether two Requires-Python admit the same, whatever the order and the blanks of their specifiers."""
+    if one == other:
+        return True
+    specifier = _specifier(one or "")
+    return specifier is not None and specifier == _specifier(other or "")
+
+
 UnevaluableMarker = (UndefinedEnvironmentName, UndefinedComparison)

@@ -181,6 +181,8 @@ CASES = [
     case("insecure-url", small_lock(elsewhere(direct("app"), "http://files.example")), "app 1.0"),
     case("insecure-url", small_lock(elsewhere(direct("app"), "http://127.0.0.1:80"))),
     case("insecure-url", small_lock(direct("app"))),
+    case("signed-url", small_lock(replace(direct("app"), wheels=(replace(wheel("app", "1.0"), url="https://files.example/app-1.0-py3-none-any.whl?X-Amz-Signature=1"),))), "app 1.0"),
+    case("signed-url", small_lock(replace(direct("app"), wheels=(replace(wheel("app", "1.0"), url="https://files.example/app-1.0-py3-none-any.whl?v=1"),)))),
     case("direct-url", DIRECT, "lib 1.0", says="https://code.example/lib.zip"),
     case(
         "hash-shared",
@@ -305,6 +307,7 @@ CASES = [
         "app",
         old=small_lock(direct("app")),
     ),
+    case("file-added-later", small_lock(replace(direct("app"), wheels=(*direct("app").wheels, replace(wheel("app", "1.0"), name="app-1.0-1-py3-none-any.whl", upload_time=NOW + timedelta(days=900))))), "app", old=small_lock(direct("app"))),
     case("host-new", TWO_HOSTS, "lib", old=PLAIN),
     case("host-new", TWO_HOSTS, old=PLAIN, hosts=frozenset({"files.examp1e", "files.example"})),
     case("index-changed", MIXED, "lib", old=PLAIN),

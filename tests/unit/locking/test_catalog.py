@@ -63,7 +63,7 @@ def catalog(
         hooks=cast("Any", SimpleNamespace(machine=machine, requires=lambda *_: hook, metadata=lambda *_: metadata)),
         plan=Plan(runtime=(problem,), **plan),
         previous=cast("Any", SimpleNamespace(answer=lambda *_: previous)),
-        hashes=None,
+        releases=cast("Any", None),
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deep_lock.network.urls import shown_text, shown_url, without_user_info
+from deep_lock.network.urls import is_signed, shown_text, shown_url, without_signature, without_user_info
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,31 @@ def test_shown_text_is_plain_and_bounded(text: str) -> None:
 def test_user_info_is_cut_only_where_it_stands() -> None:
     assert without_user_info("https://index.example/a@b") == "https://index.example/a@b"
     assert without_user_info("https://a@index.example/a@b?c@d") == "https://index.example/a@b?c@d"
+
+
+# -- signed URLs
+
+FILE = "https://files.example/a/foo-1.0.zip"
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("X-Amz-Algorithm=AWS4&X-Amz-Credential=k%2Fd&X-Amz-Expires=60&X-Amz-Signature=ab", ""),
+        ("x-goog-signature=ab&X-Goog-Date=1", ""),
+        ("AWSAccessKeyId=k&Signature=a%3D&Expires=1", ""),
+        ("sv=2020&se=2025&sr=b&sp=r&sig=a%2Fb", ""),
+        ("Policy=a&Key-Pair-Id=b&Signature=c&file=1", "?file=1"),
+        ("token=glpat-1", ""),
+        ("v=2&token=x&build=3", "?v=2&build=3"),
+    ],
+)
+def test_a_signed_url(query: str, left: str) -> None:
+    assert is_signed(f"{FILE}?{query}")
+    assert without_signature(f"{FILE}?{query}") == FILE + left
+
+
+@pytest.mark.parametrize("end", ["", "?", "?v=1", "?expires=1", "?tokens=1", "#sig=1", "?file=x-amz-signature"])
+def test_a_url_without_a_signature(end: str) -> None:
+    assert not is_signed(FILE + end)
+    assert without_signature(FILE + end) == FILE + end

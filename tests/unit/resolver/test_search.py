@@ -1,0 +1,209 @@
+"""Which of two names goes back where their best releases conflict: small worlds, in every order of the requirements."""
+
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from typing import Any
+
+import pytest
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from deep_lock.models.resolution import Impossible, Problem, Resolved, Selection
+from deep_lock.resolver.resolver import resolve
+from tests.support.worlds import World, WorldSources, target, wishes
+
+
+def line(versions: Sequence[str], requires: Sequence[str], *, year: int, each: int = 1) -> dict[str, dict[str, Any]]:
+    """Return releases, oldest first, uploaded every few months from a year on, which all require the same."""
+    found = {}
+    for number, version in enumerate(versions):
+        months = number * each
+        uploaded = f"{year + months // 12}-{months % 12 + 1:02}-15T00:00:00Z"
+        found[version] = {"requires": [*requires], "uploaded": uploaded}
+    return found
+
+
+def numbered(major: int, count: int) -> list[str]:
+    return [f"{major}.{number}" for number in range(count)]
+
+
+def pins(world: World, *requirements: str, problem: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Resolve in every order of the requirements; returns the pins, which must not depend on the order."""
+    found: list[dict[str, str]] = []
+    for order in permutations(requirements):
+        outcome = resolve(
+            Problem(requirements=wishes(*order), target=target(), **(problem or {})), WorldSources(world=world)
+        )
+        assert isinstance(outcome, Resolved), outcome
+        found.append({pin.name: str(pin.version) for pin in outcome.pins})
+    assert all(one == found[0] for one in found), found
+    return found[0]
+
+
+LIBRARY = {"lib": {**line(["1.0", "1.1"], [], year=2024), **line(["2.0", "2.1"], [], year=2025)}}
+OLD_FLOW = line(["1.4.1"], [], year=2022)
+
+
+def test_one_name_goes_back_a_step_and_not_the_other_for_years() -> None:
+    air = {**line(["3.2"], ["lib"], year=2026), **line(["3.3.0", "3.3.1", "3.3.2"], ["lib<2"], year=2026)}
+    flow = {**OLD_FLOW, **line(numbered(3, 30), ["lib>=2"], year=2024)}
+    found = pins({**LIBRARY, "air": air, "flow": flow}, "air", "flow")
+    assert found == {"air": "3.2", "flow": "3.29", "lib": "2.1"}
+
+
+def test_the_same_where_the_requirement_is_of_a_package_that_is_not_named() -> None:
+    air = {version: {"requires": [f"air-core=={version}"]} for version in ("3.2", "3.3.0", "3.3.1", "3.3.2")}
+    core = {version: {"requires": ["lib" if version == "3.2" else "lib<2"]} for version in air}
+    flow = {**OLD_FLOW, **line(numbered(3, 30), ["lib>=2"], year=2024)}
+    found = pins({**LIBRARY, "air": air, "air-core": core, "flow": flow}, "air", "flow")
+    assert found == {"air": "3.2", "air-core": "3.2", "flow": "3.29", "lib": "2.1"}
+
+
+def test_one_release_back_for_years_is_far() -> None:
+    air = {**line(["3.2"], ["lib"], year=2026), **line(["3.3"], ["lib<2"], year=2026, each=2)}
+    flow = {**OLD_FLOW, **line(["3.8"], ["lib>=2"], year=2026)}
+    assert pins({**LIBRARY, "air": air, "flow": flow}, "air", "flow")["flow"] == "3.8"
+
+
+def test_without_times_the_number_of_releases_decides() -> None:
+    air: dict[str, Any] = {"3.2": {"requires": ["lib"]}, "3.3": {"requires": ["lib<2"]}}
+    flow: dict[str, Any] = {"1.4": {}, **{version: {"requires": ["lib>=2"]} for version in numbered(3, 3)}}
+    lib: dict[str, Any] = {"1.0": {}, "2.0": {}}
+    found = pins({"lib": lib, "air": air, "flow": flow}, "air", "flow")
+    assert found == {"air": "3.2", "flow": "3.2", "lib": "2.0"}
+
+
+def test_an_upper_bound_of_the_newest_release_does_not_send_another_name_back_for_years() -> None:
+    caller = {**line(["5.0"], ["callee"], year=2026), **line(["5.1"], ["callee<2"], year=2026, each=2)}
+    callee = {**line(["1.9"], [], year=2022), **line(numbered(2, 40), [], year=2023)}
+    assert pins({"caller": caller, "callee": callee}, "caller", "callee") == {"caller": "5.0", "callee": "2.39"}
+
+
+def test_nor_does_a_name_go_back_for_years_to_a_release_without_the_upper_bound() -> None:
+    caller = {**line(["0.1"], ["callee"], year=2017), **line(numbered(5, 12), ["callee<2.5"], year=2025)}
+    callee = {**line(numbered(2, 10), [], year=2025)}
+    assert pins({"caller": caller, "callee": callee}, "caller", "callee") == {"caller": "5.11", "callee": "2.4"}
+
+
+def test_many_releases_of_a_few_days_are_nearer_than_few_of_years() -> None:
+    daily = {f"1.{day}": {"uploaded": f"2026-03-{day + 1:02}T00:00:00Z"} for day in range(28)}
+    files = {
+        **line(["0.4"], ["daily"], year=2020),
+        "2026.1": {"requires": ["daily<1.5"], "uploaded": "2026-03-10T00:00:00Z"},
+    }
+    assert pins({"daily": daily, "files": files}, "daily", "files") == {"daily": "1.4", "files": "2026.1"}
+
+
+def test_a_new_release_of_an_old_line_is_old() -> None:
+    web = {
+        **line(["4.2.0"], ["lib"], year=2022),
+        **line(numbered(5, 20), ["lib<2"], year=2023, each=2),
+        "4.2.1": {"requires": ["lib"], "uploaded": "2026-05-01T00:00:00Z"},
+    }
+    other = {**line(["1.0"], [], year=2026), **line(["1.1", "1.2", "1.3", "1.4"], ["lib>=2"], year=2026)}
+    assert pins({**LIBRARY, "web": web, "other": other}, "web", "other")["web"] == "5.19"
+
+
+def test_a_name_that_the_project_has_is_newer_than_one_that_it_has_not() -> None:
+    world = {
+        **LIBRARY,
+        "named": {**line(["1.0"], [], year=2025), **line(["2.0"], ["lib<2"], year=2026)},
+        "user": line(["1.0"], ["unnamed<5"], year=2025),
+        "unnamed": {**line(["4.8"], [], year=2020), **line(["4.9"], ["lib>=2"], year=2026)},
+    }
+    found = pins(world, "named", "user<9")
+    assert found == {"named": "2.0", "user": "1.0", "unnamed": "4.8", "lib": "1.1"}
+
+
+def test_several_conflicts_are_independent() -> None:
+    world: dict[str, Any] = {}
+    requirements: list[str] = []
+    for letter in "abc":
+        world[f"{letter}-lib"] = LIBRARY["lib"]
+        old = line(["3.2"], [f"{letter}-lib"], year=2026)
+        new = line(["3.3.0", "3.3.1"], [f"{letter}-lib<2"], year=2026)
+        world[f"{letter}-air"] = {**old, **new}
+        world[f"{letter}-flow"] = {**OLD_FLOW, **line(numbered(3, 12), [f"{letter}-lib>=2"], year=2025)}
+        requirements += [f"{letter}-air", f"{letter}-flow"]
+    for order in (requirements, requirements[::-1], sorted(requirements, key=lambda text: text[2:])):
+        outcome = resolve(Problem(requirements=wishes(*order), target=target()), WorldSources(world=world))
+        assert isinstance(outcome, Resolved)
+        found = {pin.name: str(pin.version) for pin in outcome.pins}
+        assert {name: version for name, version in found.items() if "air" in name or "flow" in name} == {
+            name: "3.11" if "flow" in name else "3.2" for name in requirements
+        }
+
+
+def test_three_names_that_conflict() -> None:
+    world = {
+        **LIBRARY,
+        "a": {**line(["1.0"], [], year=2020), **line(numbered(2, 9), ["lib<2"], year=2026)},
+        "b": {**line(["1.0"], [], year=2026), **line(["2.0"], ["lib>=2"], year=2026, each=2)},
+        "c": {**line(["1.0"], [], year=2026), **line(["2.0"], ["lib>=2.1"], year=2026, each=2)},
+    }
+    assert pins(world, "a", "b", "c") == {"a": "2.8", "b": "1.0", "c": "1.0", "lib": "1.1"}
+
+
+def test_releases_that_nothing_can_use_are_passed_over() -> None:
+    broken = {**line(["1.0"], [], year=2021), **line(numbered(2, 30), ["missing"], year=2023)}
+    assert pins({"broken": broken, "other": line(["1.0", "1.1"], [], year=2026)}, "broken", "other") == {
+        "broken": "1.0",
+        "other": "1.1",
+    }
+
+
+def test_a_pin_of_the_previous_lock_stays() -> None:
+    air = {**line(["3.2"], ["lib"], year=2026), **line(["3.3"], ["lib<2"], year=2026)}
+    flow = {**OLD_FLOW, **line(numbered(3, 30), ["lib>=2"], year=2024)}
+    kept = ((canonicalize_name("flow"), (Version("1.4.1"),)),)
+    found = pins({**LIBRARY, "air": air, "flow": flow}, "air", "flow", problem={"preferences": kept})
+    assert found == {"air": "3.3", "flow": "1.4.1", "lib": "1.1"}
+
+
+def test_constraints_decide_what_the_best_release_is() -> None:
+    air = {**line(["3.2"], ["lib"], year=2026), **line(["3.3"], ["lib<2"], year=2026)}
+    flow = {**OLD_FLOW, **line(numbered(3, 30), ["lib>=2"], year=2024)}
+    limits = {"constraints": wishes("flow<2")}
+    found = pins({**LIBRARY, "air": air, "flow": flow}, "air", "flow", problem=limits)
+    assert found == {"air": "3.3", "flow": "1.4.1", "lib": "1.1"}
+
+
+def test_the_lowest_versions_stay_low() -> None:
+    air = {**line(["3.0"], ["lib<2"], year=2024), **line(numbered(4, 3), ["lib"], year=2025)}
+    flow = {**line(numbered(1, 9), ["lib>=2"], year=2023), **line(["9.0"], [], year=2026)}
+    lowest = {"selection": Selection(resolution="lowest")}
+    found = pins({**LIBRARY, "air": air, "flow": flow}, "air", "flow", problem=lowest)
+    assert found == {"air": "4.0", "flow": "1.0", "lib": "2.0"}
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_no_answer_is_no_answer(count: int) -> None:
+    air = line(numbered(1, count), ["lib<2"], year=2020)
+    flow = line(numbered(1, count), ["lib>=2"], year=2020)
+    world = {**LIBRARY, "air": air, "flow": flow}
+    outcome = resolve(Problem(requirements=wishes("air", "flow"), target=target()), WorldSources(world=world))
+    assert isinstance(outcome, Impossible)
+    assert "lib<2" in outcome.explanation
+    assert "lib>=2" in outcome.explanation
+
+
+def test_only_a_search_that_goes_far_back_has_the_answer() -> None:
+    """Each name alone would go back a little, but together only the oldest fit."""
+    air = {**line(["1.0"], ["lib<2"], year=2018), **line(numbered(2, 20), ["lib<2", "flow<2"], year=2024)}
+    flow = {**line(["1.0"], ["lib<2"], year=2018), **line(numbered(2, 20), ["lib>=2"], year=2024)}
+    found = pins({**LIBRARY, "air": air, "flow": flow}, "air", "flow")
+    assert found == {"air": "2.19", "flow": "1.0", "lib": "1.1"}
+
+
+def test_a_package_that_is_not_named_does_not_take_a_name_back_for_years() -> None:
+    core = {**line(["3.2"], ["callee"], year=2026), **line(["3.3"], ["callee<2"], year=2026, each=2)}
+    callee = {**line(["1.9"], [], year=2022), **line(numbered(2, 40), [], year=2023)}
+    world = {"air": line(["3.0"], ["core"], year=2026), "core": core, "callee": callee}
+    assert pins(world, "air", "callee") == {"air": "3.0", "core": "3.2", "callee": "2.39"}
+
+
+def test_nor_does_it_go_back_to_a_release_from_before_its_upper_bound() -> None:
+    core = {**line(["0.1"], ["callee"], year=2015), **line(numbered(3, 9), ["callee<2"], year=2025)}
+    callee = {**line(["1.9"], [], year=2024), **line(numbered(2, 20), [], year=2025)}
+    world = {"air": line(["3.0"], ["core"], year=2026), "core": core, "callee": callee}
+    assert pins(world, "air", "callee") == {"air": "3.0", "core": "3.8", "callee": "1.9"}
