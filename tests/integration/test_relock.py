@@ -832,7 +832,7 @@ def test_another_choice_of_kinds_takes_the_files_anew(kept: Bench) -> None:
     kept.hold({**OLD, "plain 1.0": {"sdist": True, "build": ["tool"], "backend": "tool"}})
     assert kept.lock("--refresh", "--no-binary", "plain").code == 0
     assert _files(kept)["plain"] == ["plain-1.0.tar.gz"]
-    assert kept.lock("--refresh").code == 0
+    assert kept.lock("--refresh", "--no-binary", ":none:").code == 0
     assert _files(kept)["plain"] == ["plain-1.0-py3-none-any.whl"]
 
 
