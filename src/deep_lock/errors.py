@@ -156,6 +156,10 @@ class HookFailed(SafetyError):
     """A build hook failed, or could not be started."""
 
 
+class BuildsFailed(SafetyError):
+    """Several builds of one run failed, or could not begin because another one failed."""
+
+
 class HookBadResult(SafetyError):
     """A build hook returned a result that its specification does not allow."""
 

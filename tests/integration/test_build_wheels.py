@@ -540,21 +540,51 @@ def test_a_backend_is_told_what_the_lock_says(open_yard: Any) -> None:
             assert wheel.read("thing.py").decode() == f"MODE = {mode!r}"
 
 
-def test_one_that_fails_ends_those_beside_it(
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_builds_that_fail_do_not_end_the_others(
+    jobs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = {
+        **BASE,
+        "slow 1.0": sdist(says={"sleeps": 1}),
+        "wrong 1.0": sdist(says={"fails": "no way"}),
+        "worse 1.0": sdist(says={"fails": "ModuleNotFoundError: No module named 'yaml'"}),
+        "above 1.0": sdist("wrong"),
+        "top 1.0": sdist("above"),
+        "zero 1.0": sdist(),
+    }
+    with yard(tmp_path, capsys, monkeypatch, releases, "slow", "wrong", "worse", "top", "zero") as made:
+        ended = made.make("--jobs", jobs)
+        assert ended.code == 4
+        assert "2 builds failed:" in ended.stderr
+        assert "wrong 1.0: its backend failed" in ended.stderr
+        assert "worse 1.0: its backend failed" in ended.stderr
+        assert "not built, because their builds need one of these: above 1.0, top 1.0\n" in ended.stderr
+        assert '[tool.deep-lock.extra-build-requires]\nworse = ["pyyaml"]\n' in ended.stderr
+        assert {path.name for path in (made.folder / "logs").iterdir()} == {"wrong-1.0.log", "worse-1.0.log"}
+        assert made.wheels() == {"slow-1.0-py3-none-any.whl", "zero-1.0-py3-none-any.whl"}
+        assert not (made.folder / "requirements.txt").exists()
+        made.relock({**releases, "wrong 1.0": sdist(), "worse 1.0": sdist()})
+        ended = made.make()
+        assert (ended.code, ended.count("built"), ended.count("built before")) == (0, 4, 2), ended.stderr
+
+
+def test_a_build_that_fails_is_named_with_what_needs_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    releases = {**BASE, "slow 1.0": sdist(says={"sleeps": 600}), "wrong 1.0": sdist(says={"fails": "no way"})}
-    with yard(tmp_path, capsys, monkeypatch, releases, "slow", "wrong") as made:
-        ended = made.make("--jobs", "2")
+    releases = {**BASE, "wrong 1.0": sdist(says={"fails": "no way"}), "above 1.0": sdist("wrong")}
+    with yard(tmp_path, capsys, monkeypatch, releases, "above") as made:
+        ended = made.make()
         assert ended.code == 4
-        assert "wrong 1.0: its backend failed" in ended.stderr
-        assert [path.name for path in (made.folder / "logs").iterdir()] == ["wrong-1.0.log"]
+        assert "1 build failed:\n  wrong 1.0: its backend failed" in ended.stderr
+        assert "not built, because their builds need one of these: above 1.0\n" in ended.stderr
 
 
 def test_static_runs_nothing(chain: Yard) -> None:
     ended = chain.make(hooks="static")
     assert ended.code == 4
-    assert "its backend may not run here" in ended.stderr
+    assert "other 1.0, tool 0.5, maker 3.0, app-lib 1.0 have to be built" in ended.stderr
+    assert "may not run here" in ended.stderr
     assert not chain.wheels("build")
 
 

@@ -396,6 +396,9 @@ def check(scenario: Scenario, made: Bench) -> None:
     assert (again.code, again.asked) == (0, ()), again.stderr
     again = made.lock(*flags)
     assert (again.code, again.asked, again.text) == (0, (), first.text)
+    assumed = {own.name for own in lock.builds if own.evidence == "assumed"}
+    assumed |= {entry.name for entry in lock.packages if entry.metadata == "assumed"}
+    assert all(f"warning: {name} " in again.stderr or f"warning: {name}: " in again.stderr for name in assumed)
     (made.folder / "deep.lock").unlink()
     again = made.lock(*flags)
     assert again.text == first.text, "a warm cache must not change a byte"

@@ -251,7 +251,8 @@ def _build(build: LockedBuild, policy: Policy) -> Iterator[RuleMatch]:
         )
         yield _on_build("backend", build, f"is built by {build.backend}, {why}")
     if build.evidence == "assumed":
-        message = f"only its declared build requirements are locked: those that {build.backend} adds are assumed"
+        known = f" and {', '.join(build.requires_dynamic)}" if build.requires_dynamic else ""
+        message = f"only its declared build requirements{known} are locked: those that {build.backend} adds are assumed"
         yield _on_build("assumed", build, message)
     if build.cargo_lock is not None:
         message = "its build compiles the crates of its own Cargo.lock, which are not part of this lock"

@@ -19,6 +19,7 @@ from deep_lock.models.metadata import Metadata, check_name, is_same_version, par
 from deep_lock.models.resolution import Resolved
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sanitize import show
+from deep_lock.sdist import missing_modules
 from deep_lock.targets.target import Target, holds
 
 _ANSWERS = f"hook-answers-{RUNNER_VERSION}"
@@ -37,6 +38,8 @@ class HookRunner:
         self._reporter = reporter
         self._refresh = refresh
         self._reported: set[tuple[str, str]] = set()
+        self.lacking: dict[str, str] = {}
+        """The module without which a hook failed, by its subject."""
 
     def requires(self, subject: Subject, environment: Resolved, target: Target, builds: Builds) -> HookAnswer:
         """Return what the subject's hook requires in this environment; ``assumed`` where it fails, which is reported.
@@ -108,6 +111,9 @@ class HookRunner:
     def _report_failure(self, subject: Subject, error: DeepLockError) -> str:
         """Report an error once; returns its reason as one line."""
         message = error.message.removeprefix(f"{subject}: ")
+        module = missing_modules.module_of_failure(message)
+        if module:
+            self.lacking[str(subject)] = module
         first, _, rest = message.partition("\n")
         output = [line.strip() for line in rest.splitlines() if line.strip() and "--refresh" not in line]
         self._report(type(error).__name__, subject, message)

@@ -405,8 +405,8 @@ class _TargetWalk(Struct, kw_only=True):
         silently replaced by an older one.
         """
         subject = frame.subject
-        if subject is not None and frame.answer is not None and frame.answer.conditional:
-            self._drop_conditional(frame, subject, frame.answer)
+        if subject is not None and frame.answer is not None and _may_be_dropped(frame.answer):
+            self._drop_requirements(frame, subject, frame.answer)
             return
         chain = self._chain("") if len(self.stack) > 1 else ""
         failure = frame.failure or _failure(impossible, chain)
@@ -429,14 +429,17 @@ class _TargetWalk(Struct, kw_only=True):
             )
         raise failure
 
-    def _drop_conditional(self, frame: _Frame, subject: Subject, answer: HookAnswer) -> None:
-        """Drop requirements that no release meets, and that the backend has only on a machine without some tool.
+    def _drop_requirements(self, frame: _Frame, subject: Subject, answer: HookAnswer) -> None:
+        """Drop requirements that no release meets: assumed ones, and those of a machine without some tool.
 
-        The answer becomes an assumption: that the tool is installed.
+        The answer becomes an assumption: in the second case, that the tool is installed.
         """
         dropped = ", ".join(answer.requires or ())
-        reason = f"where a tool is not installed it also requires {dropped}, which no release meets here"
-        frame.answer = HookAnswer(requires=None, evidence="assumed", reason=reason)
+        when = (
+            "where a tool is not installed it also requires" if answer.conditional else f"{answer.reason}; it requires"
+        )
+        reason = f"{when} {dropped}, which no release meets here"
+        frame.answer = HookAnswer(requires=None, evidence="assumed", reason=reason, lacks=answer.lacks)
         frame.problem = replace(self._problem(subject, frame.problem, ()), excluded=frame.problem.excluded)
         frame.resolved = None
 
@@ -525,6 +528,10 @@ def _open_requirements(
         if isinstance(metadata, Metadata):
             for requirement, part, applies in open_requirements(metadata, target, (BASE, *pin.extras)):
                 yield f"{pin.name} {pin.version}", requirement, part, applies
+
+
+def _may_be_dropped(answer: HookAnswer) -> bool:
+    return bool(answer.conditional or (answer.evidence == "assumed" and answer.requires))
 
 
 def _needs_own_environment(editable: HookAnswer, wheel: HookAnswer) -> bool:

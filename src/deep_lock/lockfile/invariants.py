@@ -293,8 +293,10 @@ def _user_requirements(build: LockedBuild, additions: Mapping[str, tuple[str, ..
 def _evidence(build: LockedBuild) -> Iterator[str]:
     known = build.requires_dynamic is not None
     subject = f"the requirements from the backend of {called(build)}"
-    if known == (build.evidence == "assumed"):
-        yield f"{subject} are {'assumed, but recorded' if known else f'{build.evidence}, but not recorded'}"
+    if not known and build.evidence != "assumed":
+        yield f"{subject} are {build.evidence}, but not recorded"
+    if build.evidence == "assumed" and build.requires_dynamic == ():
+        yield f"{subject} are assumed, but recorded as none"
     if (build.evidence == "observed") != (build.observed_on is not None):
         state = "observed on no target" if build.observed_on is None else f"{build.evidence}, but observed too"
         yield f"{subject} are {state}"

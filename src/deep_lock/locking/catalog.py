@@ -194,7 +194,8 @@ class IndexCatalog:
             wheels = [file for file in self._releases.every(source.name, version) if isinstance(file, Wheel)]
             if wheels:
                 return self._client.wheel_metadata(wheels[0]), f"the wheel {wheels[0].filename}"
-            guess, origin = self._source_facts(source).guess, "what the sdist was shipped with"
+            facts = self._source_facts(source)
+            guess, origin = facts.guess, facts.contradiction or "what the sdist was shipped with"
         else:
             facts = self._source_facts(source)
             guess, origin = facts.metadata or facts.guess, "what its files list"
@@ -246,6 +247,11 @@ class IndexCatalog:
         if sdist.sha256:
             self._cache.put_record(_KIND, sdist.sha256, _encode_facts(facts))
         return facts
+
+    @property
+    def lacking(self) -> Mapping[str, str]:
+        """The module without which a hook failed, by its subject."""
+        return self._hooks.lacking
 
     # -- what the lock records
 

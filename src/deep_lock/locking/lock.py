@@ -22,6 +22,7 @@ from deep_lock.files import Replacement, write_atomically
 from deep_lock.index.settings import IndexSettings
 from deep_lock.lazy import filelock
 from deep_lock.lockfile import rewrite, staleness
+from deep_lock.lockfile.index import called
 from deep_lock.lockfile.reader import from_text
 from deep_lock.locking import imported_lock, policy_gate, resolve, user_hashes
 from deep_lock.locking.read_inputs import lock_path
@@ -87,6 +88,7 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
     guard = guard_of(path, options.context.cache_folder)
     edited = options.inputs.edited
     if previous is not None and first is None and _may_stay(request) and not _stale_reasons(request, previous):
+        _warn_of_assumed(previous, reporter)
         old: Lock | None = previous
         new, text = previous, before or ""
         if _form_reasons(previous, text):
@@ -128,6 +130,20 @@ def _warn_of_downgrades(old: Lock, new: Lock, upgrade: Upgrade, reporter: Report
             where = " in its build" if own.in_builds else ""
             message = f"the project requires it{where}, and it goes back from {own.was} to {own.now}"
             reporter(Warned(code="downgraded", subject=own.name, message=message))
+
+
+def _warn_of_assumed(previous: Lock, reporter: Reporter) -> None:
+    """Warn of what is assumed in a lock that stays as it is. The lock does not have the reasons."""
+    why = "; deep-lock lock --refresh shows why"
+    for build in previous.builds:
+        if build.evidence == "assumed":
+            parts = f" and {', '.join(build.requires_dynamic)}" if build.requires_dynamic else ""
+            message = f"only the declared build requirements{parts} are locked{why}"
+            reporter(Warned(code="build-assumed", subject=called(build), message=message))
+    for entry in previous.packages:
+        if entry.metadata == "assumed":
+            message = f"only its build backend knows its dependencies, and they are assumed{why}"
+            reporter(Warned(code="metadata-assumed", subject=called(entry), message=message))
 
 
 def _may_stay(request: LockRequest) -> bool:

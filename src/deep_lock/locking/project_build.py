@@ -19,7 +19,7 @@ from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import Problem
 from deep_lock.parsing.requirements import parse_requirement
-from deep_lock.project.local_trees import read_files
+from deep_lock.project.local_trees import read_files, read_names
 from deep_lock.project.project import Named, Project, with_expanded_references
 from deep_lock.sdist.backends.answer import with_config_settings
 from deep_lock.sdist.project_tree import read_project_tree
@@ -35,7 +35,7 @@ def project_subject(
     name: NormalizedName = project.name or UNNAMED
     facts = read_project_tree(
         files,
-        names=frozenset(files) | frozenset(path.name for path in folder.iterdir() if path.is_file()),
+        names=frozenset(files) | read_names(folder),
         name=name,
         version=project.version,
         build_system=build_system,

@@ -27,6 +27,7 @@ from deep_lock.locking.request import LockRequest, with_project, with_targets
 from deep_lock.locking.targets import excluded_by_python
 from deep_lock.models.lock import Lock
 from deep_lock.network import git
+from deep_lock.sdist import missing_modules
 from deep_lock.targets.markers import environments
 from deep_lock.targets.target import Target
 
@@ -144,7 +145,9 @@ def _with_dynamic_metadata(
     if request.previous is None:
         raise HookRefused(
             f"{project.source}: {message}",
-            hint="write them in the file; deep-lock doctor shows why the backend cannot run",
+            hint=missing_modules.build_system_hint(hooks.lacking.values())
+            if hooks.lacking
+            else "write them in the file; deep-lock doctor shows why the backend cannot run",
         )
     reporter(
         Warned(code="project-metadata-kept", subject=project.source, message=f"{message}: taken from the previous lock")

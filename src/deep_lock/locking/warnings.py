@@ -3,7 +3,7 @@
 Only what will be locked is reported, not what the resolver tried and dropped.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from packaging.utils import NormalizedName
@@ -19,12 +19,14 @@ from deep_lock.models.distribution import SourceDistribution, Wheel, is_wheel, s
 from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import LockedArchive, LockedPackage
+from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Pin, Problem, Resolved, Selection
 from deep_lock.network.urls import is_signed, origin_of
 from deep_lock.resolver import fixed_pins
 from deep_lock.resolver.candidates import sdists_first, wheels_allowed
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.sanitize import listed, show
+from deep_lock.sdist import missing_modules
 
 MAX_SHOWN = 10
 
@@ -110,15 +112,16 @@ def warn(
     reporter: Reporter,
     *,
     selection: Selection,
-    added: Iterable[NormalizedName] = (),
-    settings: Iterable[NormalizedName] = (),
+    added: Mapping[NormalizedName, tuple[Requirement, ...]],
+    settings: Iterable[NormalizedName],
 ) -> None:
     """Warn of everything in a closure that a person should know. Raises what the sources raise.
 
-    ``added`` are the projects of extra-build-requires, ``settings`` those of config-settings.
+    ``added`` are the extra-build-requires, ``settings`` those of config-settings.
     """
     for code, subject, message in chain(
         _evidence(closure),
+        _missing_modules(closure, sources, added),
         _refused(closure, sources),
         _yanked(closure),
         _newer_without_sdist(closure, sources, selection),
@@ -155,11 +158,33 @@ def _assumed(closure: Closure) -> list[tuple[str, str]]:
 
 
 def _evidence(closure: Closure) -> Iterator[_Warning]:
+    known = {str(built.subject): built.answer.requires for built in closure.builds if built.answer.requires}
     for name, reason in _assumed(closure):
-        yield "build-assumed", name, f"only the declared build requirements are locked: {reason}"
+        parts = f" and {', '.join(known[name])}" if name in known else ""
+        yield "build-assumed", name, f"only the declared build requirements{parts} are locked: {reason}"
     for reason in closure.editable_unknown:
         message = f"its build as an editable installation is not locked: {reason}"
         yield "editable-not-locked", "the project", message
+
+
+def _missing_modules(
+    closure: Closure, sources: IndexCatalog, added: Mapping[NormalizedName, tuple[Requirement, ...]]
+) -> Iterator[_Warning]:
+    """The configuration that adds what builds import and do not have, for all of them at once: it can be pasted."""
+    lacking: dict[NormalizedName, dict[str, None]] = {}
+    own: dict[str, None] = {}
+    for built in closure.builds:
+        subject = built.subject
+        failed = sources.lacking.get(str(subject))
+        if built.answer.evidence == "assumed" or failed:
+            modules = dict.fromkeys((*built.answer.lacks, *([failed] if failed else [])))
+            (own if subject.source is None else lacking.setdefault(subject.name, {})).update(modules)
+    lines = missing_modules.configuration_lines(lacking, {name: tuple(map(str, added[name])) for name in added})
+    if lines:
+        names = ", ".join(name for name in lacking if lacking[name])
+        yield "build-imports", names, f"these lines in pyproject.toml add what its build imports:\n{lines}"
+    if own:
+        yield "build-imports", "the project", missing_modules.build_system_hint(own)
 
 
 def _refused(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deep_lock.models.metadata import Metadata
 
@@ -15,7 +16,7 @@ Hook = Literal["wheel", "editable"]
 MetadataSource = Literal["pkg-info", "project", "static", ""]
 """PKG-INFO 2.2+, the ``[project]`` table, or a static setup.cfg or setup.py; empty where only the backend knows."""
 
-FACTS_VERSION = 5
+FACTS_VERSION = 6
 """Part of every cache key of `SdistFacts`: incremented when a rule of `sdist` changes their content."""
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
@@ -40,7 +41,7 @@ class BuildSystem(Struct, frozen=True, kw_only=True):
 class HookAnswer(Struct, frozen=True, kw_only=True):
     """What ``get_requires_for_build_wheel`` answers, or ``get_requires_for_build_editable``.
 
-    ``requires`` is None where it is not known: then the evidence is ``assumed`` and only the declared list is locked.
+    Where the evidence is ``assumed``, ``requires`` is the part that is known, and None where none is.
     """
 
     requires: tuple[str, ...] | None
@@ -51,9 +52,17 @@ class HookAnswer(Struct, frozen=True, kw_only=True):
     """Why, in one sentence: shown when the evidence is not enough for the user."""
     observed_on: str = ""
     """The label of the target that it was observed on; empty where the evidence is another."""
+    lacks: tuple[str, ...] = ()
+    """Modules that its code imports and that its build environment lacks."""
 
     def replaced_by(self, other: "HookAnswer") -> "HookAnswer":
-        """Return the other answer where it is an observed one, or where this one is assumed; else this one."""
+        """Return the other answer where it is an observed one, or where this one is assumed; else this one.
+
+        What this one knows is kept where both are assumed.
+        """
+        if other.evidence == self.evidence == "assumed":
+            lacks = tuple(dict.fromkeys((*self.lacks, *other.lacks)))
+            return replace(other, requires=other.requires or self.requires, lacks=lacks)
         return other if other.evidence == "observed" or self.evidence == "assumed" else self
 
 
@@ -76,8 +85,14 @@ class SdistFacts(Struct, frozen=True, kw_only=True):
     metadata_source: MetadataSource = ""
     guess: Metadata | None = None
     """Best guess where ``metadata`` is None: egg-info requires.txt, else an old PKG-INFO."""
+    contradiction: str = ""
+    """The files of the sdist that state different metadata, where some do: then the guess is all that they state."""
     declared_hook: tuple[str, ...] | None = None
     """The requirements that the hook returns by the backend's configuration in the sdist; None if that cannot be read."""
+    known_hook: tuple[str, ...] = ()
+    """The part of these requirements that can be read, also where ``declared_hook`` is None."""
+    imports: tuple[tuple[str, ...], ...] = ()
+    """What its setup.py imports whenever it runs: of each tuple, one module is needed."""
     hook_reason: str = ""
     """Why ``declared_hook`` is None, or by what it is proven."""
     hook_since: str = ""

@@ -5,7 +5,7 @@ backend is an error: nothing that is not locked is ever fetched for it.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 from hashlib import sha256
@@ -21,7 +21,15 @@ from deep_lock.builds.context import BUILD_SECONDS, RUNNER_VERSION
 from deep_lock.builds.host import Machine
 from deep_lock.builds.sandbox import sandbox
 from deep_lock.builds.temp_dirs import disposable_folder
-from deep_lock.errors import ArchiveBroken, HookRefused, MetadataInvalid, NotLocked, SafetyError, WheelDiffers
+from deep_lock.errors import (
+    ArchiveBroken,
+    BuildsFailed,
+    HookRefused,
+    MetadataInvalid,
+    NotLocked,
+    SafetyError,
+    WheelDiffers,
+)
 from deep_lock.events import BuildEnded, Building, Reporter
 from deep_lock.index.lazy_wheel import metadata_from_wheel
 from deep_lock.lazy import load_all
@@ -34,6 +42,7 @@ from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.resolver.dependencies import BASE, IneligibleError, dependencies
 from deep_lock.sanitize import show
+from deep_lock.sdist import missing_modules
 from deep_lock.targets.platforms import parse_platform
 from deep_lock.targets.target import Target, UnevaluableMarker, holds, python_fits, rank
 
@@ -113,50 +122,92 @@ def missing(site: Site) -> tuple[BuiltArtifact, ...]:
 def build_wheels(site: Site, waiting: Sequence[BuiltArtifact], *, jobs: int) -> None:
     """Build what is missing, up to ``jobs`` at once, then check every built wheel against the lock.
 
-    Raises SafetyError of the first build that fails; the others are cancelled, and finished wheels are kept.
+    A build that fails does not end the others. Raises SafetyError at the end, BuildsFailed where there are several; finished
+    wheels are kept.
     """
+    failed: dict[Key, SafetyError] = {}
     if waiting:
         _refuse_unrunnable(site, waiting)
         load_all()  # untrusted code is about to be unpacked
         with hooks.quiet_backends():
-            _build_all(site, waiting, jobs)
+            failed = _build_all(site, waiting, jobs)
+    absent = _absent(waiting, failed)
     for taken in site.taking.sourced:
-        metadata = _check_wheel(_built_wheel(site, taken), site, taken)
-        if taken.key in site.taking.runtime:
-            where = f"at run time on {site.target.label}"
-            _check_environment(metadata, site, taken, versions=site.taking.versions, where=where)
+        if taken.key not in failed and taken.key not in absent:
+            try:
+                _check_built(site, taken)
+            except SafetyError as error:
+                failed[taken.key] = error
+    if failed:
+        raise _failure(list(failed.values()), [taken.called for taken in waiting if taken.key in absent])
+
+
+def _check_built(site: Site, taken: BuiltArtifact) -> None:
+    metadata = _check_wheel(_built_wheel(site, taken), site, taken)
+    if taken.key in site.taking.runtime:
+        where = f"at run time on {site.target.label}"
+        _check_environment(metadata, site, taken, versions=site.taking.versions, where=where)
+
+
+def _absent(waiting: Sequence[BuiltArtifact], failed: Collection[Key]) -> set[Key]:
+    """Return the builds that could not begin, because one below them failed."""
+    absent: set[Key] = set()
+    for taken in waiting:  # the deepest first
+        if taken.key not in failed and any(own in failed or own in absent for own in taken.needed):
+            absent.add(taken.key)
+    return absent
+
+
+def _failure(errors: Sequence[SafetyError], absent: Sequence[str]) -> SafetyError:
+    """Return the one error of a run, whichever number of builds failed."""
+    if len(errors) == 1 and not absent:
+        return errors[0]
+    lines = [f"{len(errors)} {'build' if len(errors) == 1 else 'builds'} failed:"]
+    lines += [f"  {line}" for error in errors for line in error.message.splitlines()]
+    if absent:
+        lines.append(f"not built, because their builds need one of these: {', '.join(absent)}")
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    return BuildsFailed("\n".join(lines), hint="\n".join(hints))
 
 
 def _refuse_unrunnable(site: Site, waiting: Sequence[BuiltArtifact]) -> None:
-    for taken in waiting:
-        if not site.machine.may_run(canonicalize_name(taken.entry.name)):
-            raise HookRefused(
-                f"{taken.called} has to be built, and its backend may not run here",
-                hint="use --hooks sandbox where `deep-lock doctor` finds one, or trust it: --trust-hooks NAME",
-            )
+    refused = [taken.called for taken in waiting if not site.machine.may_run(canonicalize_name(taken.entry.name))]
+    if refused:
+        be = "has to be built, and its backend" if len(refused) == 1 else "have to be built, and their backends"
+        raise HookRefused(
+            f"{', '.join(refused)} {be} may not run here",
+            hint="use --hooks sandbox where `deep-lock doctor` finds one, or trust it: --trust-hooks NAME",
+        )
 
 
-def _build_all(site: Site, waiting: Sequence[BuiltArtifact], jobs: int) -> None:
+def _build_all(site: Site, waiting: Sequence[BuiltArtifact], jobs: int) -> dict[Key, SafetyError]:
+    """Build all that can be built; return why the others failed, less those that wait for one of these."""
     tasks = {taken.key: taken for taken in waiting}
     graph = TopologicalSorter({key: [own for own in taken.needed if own in tasks] for key, taken in tasks.items()})
     graph.prepare()
     cancelled = threading.Event()
     running: dict[Future[None], Key] = {}
+    failed: dict[Key, SafetyError] = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            while graph.is_active():
-                for key in graph.get_ready():
+            while (ready := graph.get_ready()) or running:
+                for key in ready:
                     build = _Build(site, tasks[key], cancelled)
                     running[pool.submit(build.run, of=len(tasks))] = key
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     key = running.pop(future)
-                    future.result()
-                    graph.done(key)
+                    try:
+                        future.result()
+                    except SafetyError as error:
+                        failed[key] = error  # what needs it never gets ready
+                    else:
+                        graph.done(key)
         except BaseException:
             cancelled.set()
             pool.shutdown(cancel_futures=True)
             raise
+    return failed
 
 
 def _built_wheel(site: Site, taken: BuiltArtifact) -> Path:
@@ -164,6 +215,14 @@ def _built_wheel(site: Site, taken: BuiltArtifact) -> Path:
     if wheel is None:
         raise NotLocked(f"the wheel that was built of {taken.called} is gone", hint="run it again")
     return wheel
+
+
+def _missing_module(taken: BuiltArtifact, output: str) -> str:
+    """Return the configuration that adds the module without which a build failed; "" where it failed otherwise."""
+    module, name = missing_modules.module_of_failure(output), canonicalize_name(taken.entry.name)
+    added = {name: taken.build.requires_user}
+    lines = missing_modules.configuration_lines({name: [module]}, added) if module else ""
+    return f"these lines in pyproject.toml add {module} to its build; then lock again:\n{lines}" if lines else ""
 
 
 def _epoch(site: Site, taken: BuiltArtifact) -> int:
@@ -199,7 +258,7 @@ class _Build:
             if not output.strip() or self._cancelled.is_set():
                 raise
             log = site.store.log(taken, output)
-            hint = error.hint or (CRATES if taken.build.cargo_lock else "")
+            hint = error.hint or _missing_module(taken, output) or (CRATES if taken.build.cargo_lock else "")
             raise type(error)(f"{error.message}\nits output: {log}", hint=hint) from None
         finally:
             site.reporter(BuildEnded(name=taken.called, total=of))

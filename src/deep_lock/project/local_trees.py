@@ -45,6 +45,8 @@ Sources = Mapping[NormalizedName, Reference | Conditional]
 
 READ = ("*.toml", "*.py", "*.cfg", "*.txt", "*.in", "CMakeLists.txt", "*/__init__.py", "src/*.py", "src/*/__init__.py")
 """The files that static rules read: configuration at the top, and the modules that may state a version."""
+MODULES = ("*/*.py", "src/*/*.py")
+"""Modules that a setup.py might import; only their names count."""
 MAX_MEMBERS = 2000
 MAX_TREES = 1000
 
@@ -55,6 +57,12 @@ def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
         for path in sorted(folder.glob(pattern)):
             if path.is_file() and path.stat().st_size <= MAX_FILE_BYTES:
                 yield path.relative_to(folder).as_posix(), path.read_bytes()
+
+
+def read_names(folder: Path) -> frozenset[str]:
+    """Return the paths of the files at the top of a folder, and of Python modules up to two folders below."""
+    paths = (*folder.iterdir(), *(path for pattern in MODULES for path in folder.glob(pattern)))
+    return frozenset(path.relative_to(folder).as_posix() for path in paths if path.is_file())
 
 
 class LocalTree(Struct, frozen=True, kw_only=True):
@@ -288,7 +296,7 @@ class LocalTrees:
             files = dict(read_files(folder))
             if self._pyproject is not None and folder == self._project:
                 files[PYPROJECT] = self._pyproject  # a member of the workspace requires the project that is edited
-            names = frozenset(files) | frozenset(path.name for path in folder.iterdir() if path.is_file())
+            names = frozenset(files) | read_names(folder)
         except OSError as error:
             raise RequirementsInvalid(f"{called}: cannot be read: {error.strerror or error}") from None
         if not names & {PYPROJECT, "setup.py", "setup.cfg"}:

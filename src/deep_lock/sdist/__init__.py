@@ -7,6 +7,7 @@ __all__ = [
     "decompress",
     "facts",
     "member_rules",
+    "missing_modules",
     "project_tree",
     "pyproject",
     "source_tree",
@@ -14,4 +15,15 @@ __all__ = [
     "zip_members",
 ]
 
-load_at_first_use(__name__, "facts", "poetry", "project_tree", "pyproject", "setup_cfg", "setup_py", "source_tree")
+load_at_first_use(
+    __name__,
+    "facts",
+    "missing_modules",
+    "poetry",
+    "project_tree",
+    "pyproject",
+    "setup_cfg",
+    "setup_imports",
+    "setup_py",
+    "source_tree",
+)

@@ -2,20 +2,20 @@
 
 Sources of runtime metadata, best first: PKG-INFO of 2.2 and up where Requires-Dist is not dynamic (PEP 643); the
 ``[project]`` table with nothing left to the backend; setup.py and setup.cfg where they are proven literal. Where none
-applies there is only a guess, and only the backend knows.
+applies there is only a guess, and only the backend knows. So it is where two of them contradict each other.
 """
 
 import re
 from typing import BinaryIO
 
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.errors import MetadataInvalid
 from deep_lock.models.build_system import MetadataSource, SdistFacts
 from deep_lock.models.metadata import Metadata, check_name, is_static, parse_metadata
-from deep_lock.sdist import poetry
+from deep_lock.sdist import contradictions, poetry
 from deep_lock.sdist.backends import setuptools
 from deep_lock.sdist.backends.answer import declare
 from deep_lock.sdist.backends.rule import Source, UnprovenError
@@ -32,6 +32,13 @@ from deep_lock.sdist.source_tree import Members, read_members
 
 _NOTED_FILES = {"Cargo.toml": "cargo-toml", "meson.build": "meson-build"}
 _LOCAL = re.compile(r"@ *file:")
+_ONE_FUNCTION = frozenset({"poetry.core.masonry.api"})
+"""Backends that write PKG-INFO and METADATA by one function, dynamic fields included: what they do not list, is not there.
+
+Read: get_metadata_content and its uses in poetry/core/masonry/builders of 1.9.1 and 2.1.3.
+"""
+_STATING = frozenset({"setup.py", "setup.cfg"})
+"""Files by which setuptools gets requirements: without them, and without ``[project]``, nothing is stated."""
 _RUST_TOOLS = frozenset({"maturin", "setuptools-rust"})
 
 
@@ -65,11 +72,16 @@ def read_facts(
         project=read_project(pyproject, name, str(version)),
     )
     metadata, metadata_source = _best_metadata(source, pkg_info)
+    contradiction = _contradiction(source, pkg_info, metadata, metadata_source)
+    if contradiction:
+        metadata, metadata_source = None, ""
+    guess = _union(source, pkg_info) if contradiction else _guess(source, pkg_info)
     return replace(
         hook_facts(source),
         metadata=metadata,
         metadata_source=metadata_source,
-        guess=None if metadata is not None else _guess(source, pkg_info),
+        guess=None if metadata is not None else guess,
+        contradiction=contradiction,
         cargo_lock=_cargo_lock(source),
         notes=tuple(sorted({*members.notes, *build_notes, *_notes(source, filename, pkg_info)})),
     )
@@ -77,13 +89,19 @@ def read_facts(
 
 def hook_facts(source: Source) -> SdistFacts:
     """Return what is known of the build alone, without metadata."""
+    runs_setup_py = source.build_system.backend in setuptools.BACKENDS and not source.build_system.backend_path
+    facts = SdistFacts(
+        build_system=source.build_system,
+        metadata=None,
+        known_hook=source.options.setup_requires if runs_setup_py else (),
+        imports=source.imports if runs_setup_py else (),
+    )
     try:
         declared, self_hosted = declare(source)
     except UnprovenError as reason:
-        return SdistFacts(build_system=source.build_system, metadata=None, declared_hook=None, hook_reason=str(reason))
-    return SdistFacts(
-        build_system=source.build_system,
-        metadata=None,
+        return replace(facts, hook_reason=str(reason))
+    return replace(
+        facts,
         declared_hook=declared.requires,
         hook_reason=declared.reason,
         hook_since=declared.since,
@@ -135,6 +153,51 @@ def _poetry(source: Source, pkg_info: Metadata | None) -> Metadata | None:
         return None
     found = poetry.read_poetry_metadata(source)
     return found if pkg_info is None or (found is not None and found.requires_dist) else None
+
+
+def _contradiction(
+    source: Source, pkg_info: Metadata | None, metadata: Metadata | None, metadata_source: MetadataSource
+) -> str:
+    """Return the two files of the sdist that state different metadata, "" where none do."""
+    by_poetry = metadata_source == "static" and source.build_system.backend in _ONE_FUNCTION
+    if metadata is None or by_poetry:
+        return ""
+    own = "[project]" if source.project is not None else "setup.py or setup.cfg"
+    if metadata_source == "pkg-info":
+        return _pkg_info_contradiction(source, metadata, own)
+    if pkg_info is not None and contradictions.is_more(pkg_info, metadata):
+        return f"{own} and PKG-INFO, which differ"
+    egg_info = _egg_info(source) if source.build_system.backend in setuptools.BACKENDS else None
+    if egg_info is not None and contradictions.is_more(egg_info, metadata):
+        return f"{own} and requires.txt, which differ"
+    return ""
+
+
+def _pkg_info_contradiction(source: Source, pkg_info: Metadata, own: str) -> str:
+    stated, listed = source.project, _listed_project(source)
+    if stated is None and (source.pyproject.get("project") or not source.members.files.keys().isdisjoint(_STATING)):
+        stated = _static(source, None)
+    if stated is not None:
+        return f"{own} and PKG-INFO, which differ" if contradictions.differs(pkg_info, stated) else ""
+    if listed is not None and contradictions.is_more(listed, pkg_info):
+        return "[project] and PKG-INFO, which differ"
+    silent = source.build_system.backend not in _ONE_FUNCTION and contradictions.is_silent(pkg_info, source.pyproject)
+    return "PKG-INFO, which does not list what [project] leaves to the backend" if silent else ""
+
+
+def _listed_project(source: Source) -> Metadata | None:
+    """Return what ``[project]`` lists, where it is the sdist's own; its backend may add to it."""
+    name = nested_table(source.pyproject, "project").get("name")
+    if not isinstance(name, str) or canonicalize_name(name) != source.name:
+        return None
+    return guess_project(source.pyproject, source.name, str(source.version))
+
+
+def _union(source: Source, pkg_info: Metadata | None) -> Metadata | None:
+    """Return all that the files of the sdist state, as the guess where they contradict each other."""
+    stated = (_listed_project(source), _static(source, None), pkg_info, _egg_info(source))
+    found = [own for own in stated if own is not None]
+    return contradictions.union(found) if found else None
 
 
 def _static(source: Source, pkg_info: Metadata | None) -> Metadata | None:
@@ -210,16 +273,22 @@ def _directive(value: object, members: Members) -> tuple[str, ...] | None:
 
 def _guess(source: Source, pkg_info: Metadata | None) -> Metadata | None:
     """Return the best guess: what setuptools wrote when it made the sdist, else what other files list."""
-    version = str(source.version)
-    for path in sorted(source.members.files):
-        if path.endswith(".egg-info/requires.txt") and _is_own(path, source.name):
-            found = parse_requires_txt(source.members.files[path], source.name, version)
-            if found is not None:
-                known = pkg_info.requires_python if pkg_info is not None else None
-                return replace(found, requires_python=known)
+    egg_info = _egg_info(source)
+    if egg_info is not None:
+        return replace(egg_info, requires_python=pkg_info.requires_python if pkg_info is not None else None)
     if pkg_info is not None and pkg_info.requires_dist:
         return pkg_info
-    return guess_project(source.pyproject, source.name, version) or pkg_info
+    return guess_project(source.pyproject, source.name, str(source.version)) or pkg_info
+
+
+def _egg_info(source: Source) -> Metadata | None:
+    """Return the requirements that setuptools wrote when it made the sdist; None where there are none to read."""
+    for path in sorted(source.members.files):
+        if path.endswith(".egg-info/requires.txt") and _is_own(path, source.name):
+            found = parse_requires_txt(source.members.files[path], source.name, str(source.version))
+            if found is not None:
+                return found
+    return None
 
 
 def _is_own(path: str, name: NormalizedName) -> bool:

@@ -1,5 +1,6 @@
 """The requirement options of an sdist's setup.cfg."""
 
+import re
 from collections.abc import Mapping
 
 from deep_lock.errors import ProjectInvalid
@@ -9,6 +10,7 @@ from deep_lock.sdist.pyproject import parse_requirements
 from deep_lock.sdist.setuptools_options import (
     EXTRAS,
     INSTALL,
+    OPTIONS,
     PYTHON,
     SETUP,
     SetuptoolsOptions,
@@ -17,22 +19,28 @@ from deep_lock.sdist.setuptools_options import (
 )
 
 _FILE = "file:"
+_COMMA = re.compile(r",\s*(?=[A-Za-z0-9])")
+"""A comma that separates names, and not the parts of a specifier."""
 
 
 def read_options(raw: bytes, files: Mapping[str, bytes]) -> SetuptoolsOptions:
-    """Read the options; ``files`` are those that ``file:`` may name. Never raises: what cannot be read is unproven."""
+    """Read the options; ``files`` are those that ``file:`` may name. Never raises: what cannot be read is unproven.
+
+    Of ``setup_requires`` that are unproven, those that can be read are returned.
+    """
     config = _sections(raw)
     if config is None:
         return all_unproven("setup.cfg cannot be read")
-    if config.has_global:
-        return all_unproven("setup.cfg has a [global] section, which may set anything")
     unproven: dict[str, str] = {}
+    if config.has_global:
+        unproven = dict.fromkeys(OPTIONS, "setup.cfg has a [global] section, which may set anything")
 
     def take(option: str, value: Value) -> tuple[str, ...]:
         found = _requirements(value, files, may_be_file=option != SETUP)
         if found is None:
-            unproven[option] = f"{option} in setup.cfg is not a plain list of requirements"
-        return found or ()
+            unproven.setdefault(option, f"{option} in setup.cfg is not a plain list of requirements")
+            return _readable(value) if option == SETUP else ()
+        return found
 
     python_requires = str(config.options.get(PYTHON, EMPTY)).strip()
     if "%" in python_requires:
@@ -58,6 +66,12 @@ def _sections(raw: bytes) -> SetupCfg | None:
         return parse_setup_cfg(raw.decode("utf-8"), "setup.cfg")
     except (ProjectInvalid, UnicodeDecodeError):
         return None
+
+
+def _readable(value: Value) -> tuple[str, ...]:
+    """Return the items that are requirements, also of a list with commas, which setuptools does not read."""
+    items = [part.strip() for _, item in list_items(value) for part in _COMMA.split(item)]
+    return tuple(item for item in items if "%" not in item and parse_requirements((item,)) is not None)
 
 
 def _requirements(value: Value, files: Mapping[str, bytes], *, may_be_file: bool) -> tuple[str, ...] | None:

@@ -65,7 +65,10 @@ def parse_python(raw: bytes) -> ast.Module | None:
 
 
 def read_options(raw: bytes) -> SetuptoolsOptions:
-    """Read the options of a setup.py. Never raises: what is not proven has its reason in ``unproven``."""
+    """Read the options of a setup.py. Never raises: what is not proven has its reason in ``unproven``.
+
+    Of ``setup_requires`` that are not proven, the literals that a call or a mapping gives are returned.
+    """
     tree = parse_python(raw)
     if tree is None:
         return all_unproven("setup.py is not Python that this Python can parse")
@@ -75,13 +78,14 @@ def read_options(raw: bytes) -> SetuptoolsOptions:
         _note_uses(tree, calls, script)
         found = [_options(script, _keywords(script, call)) for call in calls]
     except _Unproven as reason:
-        return all_unproven(f"setup.py: {reason}")
+        return replace(all_unproven(f"setup.py: {reason}"), setup_requires=_literal_setup_requires(tree))
     first = found[0]
     unproven = {option: reason for options in found for option, reason in options.unproven.items()}
     for option in OPTIONS:
         if any(getattr(options, option) != getattr(first, option) for options in found):
             unproven.setdefault(option, f"setup.py: {option} differs between calls of setup()")
-    return replace(first, unproven=unproven)
+    known = _literal_setup_requires(tree) if SETUP in unproven else first.setup_requires
+    return replace(first, setup_requires=known, unproven=unproven)
 
 
 # -- names
@@ -451,3 +455,46 @@ def _requirement_lines(value: "_Literal") -> tuple[str, ...] | None:
             return None
         found.extend(lines)
     return tuple(found)
+
+
+# -- what can be read of setup_requires that are not proven
+
+
+def _literal_setup_requires(tree: ast.Module) -> tuple[str, ...]:
+    """Return the requirements that the file has as literals under this name, in a call or in a mapping."""
+    values = {target[0]: target[1] for statement in tree.body if (target := _plain_target(statement)) is not None}
+    found: dict[str, None] = {}
+    for node in ast.walk(tree):
+        for value in _values_of(node, SETUP):
+            for text in _literals(value, values):
+                found.update(dict.fromkeys(split_lines(text) or ()))
+    return tuple(found)
+
+
+def _values_of(node: ast.AST, option: str) -> Iterator[ast.expr]:
+    """Yield what a call passes, or a mapping has, under the name of an option."""
+    match node:
+        case ast.Call(keywords=keywords):
+            yield from (keyword.value for keyword in keywords if keyword.arg == option)
+        case ast.Dict(keys=keys, values=values):
+            for key, value in zip(keys, values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == option:
+                    yield value
+
+
+def _literals(node: ast.expr, values: Mapping[str, ast.expr]) -> Iterator[str]:
+    """Yield the strings of a list that is written out, or put together of lists and names, in order."""
+    waiting, steps = [node], 0
+    while waiting and steps < MAX_STEPS:
+        steps += 1
+        match waiting.pop():
+            case ast.Constant(value=str(text)):
+                yield text
+            case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts):
+                waiting.extend(reversed(parts))
+            case ast.BinOp(op=ast.Add(), left=left, right=right):
+                waiting += [right, left]
+            case ast.Starred(value=part):
+                waiting.append(part)
+            case ast.Name(id=name) if name in values:
+                waiting.append(values[name])

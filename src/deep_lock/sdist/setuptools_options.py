@@ -18,7 +18,10 @@ OPTIONS = (INSTALL, EXTRAS, SETUP, PYTHON)
 
 
 class SetuptoolsOptions(Struct, frozen=True, kw_only=True):
-    """The options, empty where they are not set, and the reason for each that is not proven."""
+    """The options, empty where they are not set, and the reason for each that is not proven.
+
+    The value of an option that is not proven is the part that can be read.
+    """
 
     install_requires: tuple[str, ...] = ()
     extras_require: tuple[tuple[str, tuple[str, ...]], ...] = ()

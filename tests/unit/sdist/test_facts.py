@@ -22,7 +22,7 @@ NAMES = sorted(path.name for path in CASES.iterdir())
 
 
 def target(**markers: str) -> Target:
-    environment = {"sys_platform": "linux", "implementation_name": "cpython", **markers}
+    environment = {"python_version": "3.13", "sys_platform": "linux", "implementation_name": "cpython", **markers}
     return Target(
         label="cp313-x86_64-manylinux_2_28",
         python="3.13",

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 from packaging.version import Version
 
 from deep_lock.models.build_system import Hook, HookAnswer, SdistFacts
+from deep_lock.sdist import missing_modules
 from deep_lock.sdist.backends import constant, flit, hatch, maturin, meson, pdm, scikit_build, setuptools
 from deep_lock.sdist.backends.rule import Declared, Environment, Rule, Source, UnprovenError, unknown
 from deep_lock.targets.target import Target
@@ -62,20 +63,39 @@ def _doubted(facts: SdistFacts, reason: str) -> SdistFacts:
 
 
 def answer(facts: SdistFacts, target: Target, *, environment: Environment, hook: Hook = "wheel") -> HookAnswer:
-    """Return the hook's answer on a target: ``static`` where a rule proves it, else ``assumed`` without a list.
+    """Return the hook's answer on a target: ``static`` where a rule proves it, else ``assumed`` with what is known.
 
     ``environment`` has every pin of the resolved build environment, the backend's among them. An sdist that is its own
     backend needs none.
     """
-    if facts.declared_hook is None:
-        return unknown(facts.hook_reason)
-    rule = RULES[facts.build_system.backend]
+    found = _answer(facts, target, environment=environment, hook=hook)
+    if not facts.imports:
+        return found
+    minor = int(target.environment["python_version"].partition(".")[2])
+    lacks = missing_modules.missing_modules(facts.imports, environment, minor)
+    if not lacks:
+        return found
+    reason = missing_modules.describe_missing(lacks, environment, minor)
+    return replace(unknown(reason, found.requires or ()), lacks=lacks)
+
+
+def _answer(facts: SdistFacts, target: Target, *, environment: Environment, hook: Hook) -> HookAnswer:
+    """Return the answer of a hook whose code can run."""
+    rule = RULES.get(facts.build_system.backend)
+    if rule is None:
+        return unknown(facts.hook_reason, facts.known_hook)
     version = Version(facts.self_hosted) if facts.self_hosted else environment.get(rule.distribution)
     if version is None:
-        return unknown(f"the build environment has no {rule.distribution}, the project of the backend")
+        absent = f"the build environment has no {rule.distribution}, the project of the backend"
+        return unknown(facts.hook_reason if facts.declared_hook is None else absent, facts.known_hook)
     refusal = _unread(rule, version, facts)
+    if facts.declared_hook is None:
+        known = facts.known_hook
+        if not refusal and facts.build_system.backend in setuptools.BACKENDS and not facts.build_system.backend_path:
+            known = rule.complete(known, version, target, environment).requires or ()
+        return unknown(facts.hook_reason, known)
     if refusal:
-        return unknown(refusal)
+        return unknown(refusal, facts.known_hook)
     found = rule.complete(facts.declared_hook, version, target, environment)
     return found if hook == "wheel" else _editable(rule, version, found)
 
@@ -86,7 +106,8 @@ def _editable(rule: Rule, version: Version, wheel: HookAnswer) -> HookAnswer:
     for own in rule.editable:
         if own.read.contains(version, prereleases=True):
             return replace(wheel, requires=(*wheel.requires, *own.requires))
-    return unknown(f"no rule for what {rule.distribution} {version} requires for an editable installation")
+    reason = f"no rule for what {rule.distribution} {version} requires for an editable installation"
+    return unknown(reason, wheel.requires)
 
 
 def _unread(rule: Rule, version: Version, facts: SdistFacts) -> str:

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from deep_lock.models.build_system import BuildSystem, HookAnswer
 from deep_lock.models.metadata import Metadata
-from deep_lock.sdist import setup_cfg, setup_py, source_tree
+from deep_lock.sdist import setup_cfg, setup_imports, setup_py, source_tree
 from deep_lock.sdist.setuptools_options import SetuptoolsOptions, merge_options
 from deep_lock.targets.target import Target
 
@@ -30,6 +30,11 @@ class Source:
     build_system: BuildSystem
     project: Metadata | None
     """The metadata that the ``[project]`` table proves."""
+
+    @cached_property
+    def imports(self) -> tuple[setup_imports.Need, ...]:
+        """The modules that setup.py imports whenever it runs."""
+        return setup_imports.needed_modules(self.name, self.members.files, self.members.names)
 
     @cached_property
     def options(self) -> SetuptoolsOptions:
@@ -75,9 +80,9 @@ def proven(requires: tuple[str, ...], reason: str = "", *, conditional: str = ""
     return HookAnswer(requires=requires, evidence="static", conditional=conditional, reason=reason)
 
 
-def unknown(reason: str) -> HookAnswer:
-    """Return the answer of a hook whose requirements are not known."""
-    return HookAnswer(requires=None, evidence="assumed", reason=reason)
+def unknown(reason: str, known: tuple[str, ...] = ()) -> HookAnswer:
+    """Return the answer of a hook whose requirements are not known, or only in part."""
+    return HookAnswer(requires=known or None, evidence="assumed", reason=reason)
 
 
 class Editable(Struct, frozen=True, kw_only=True):
