@@ -22,6 +22,7 @@ from deep_lock.events import Reporter, silent
 from deep_lock.files import write_atomically
 from deep_lock.lockfile import rewrite
 from deep_lock.lockfile.invariants import broken_invariants
+from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking import lock as locking
 from deep_lock.locking.read_inputs import require_lock
 from deep_lock.models.lock import REVISION, Lock
@@ -86,14 +87,16 @@ def write_lock(lock: Lock, path: str | Path) -> None:
     The text is read back, compared and validated before it replaces the file, and the replacement is atomic. Of a lock
     that a later deep-lock wrote, the keys in the file that this one does not know are kept.
 
-    Raises LockInvalid where the records do not agree with each other, UsageError where the file cannot be written.
+    Raises LockInvalid where the records do not agree with each other, UsageError where a target is not known or the file cannot
+    be written.
     """
-    faults = broken_invariants(lock)
+    targets = chosen_targets(lock, (), str(path))
+    faults = broken_invariants(lock, targets)
     if faults:
         raise LockInvalid(f"{path}: not written: the lock contradicts itself:\n  " + "\n  ".join(faults))
     try:
         keeps_keys = lock.revision > REVISION and Path(path).is_file()
         previous = Path(path).read_bytes().decode(errors="replace") if keeps_keys else ""
-        write_atomically(Path(path), rewrite.checked_text(lock, previous=previous).encode())
+        write_atomically(Path(path), rewrite.checked_text(lock, targets, previous=previous).encode())
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -1,16 +1,19 @@
 """What the second run does: keeps pins, gives up what it is told to, asks for nothing it has, says why a lock is stale."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from deep_lock.builds.sandbox.sandbox import probe
+from deep_lock.cli import session
 from deep_lock.cli.main import run
 from deep_lock.lockfile.index import files_of
 from deep_lock.lockfile.reader import from_text
 from tests.support.scenario_server import Releases, release_files
-from tests.support.scenarios import LINUX, MINOR, WINDOWS, Bench, bench, check_whole, laid, load
+from tests.support.scenarios import LINUX, MINOR, WINDOWS, Bench, Run, bench, check_whole, laid, load
 
 SCENARIOS = Path(__file__).parents[2] / "fixtures" / "scenarios"
 SETUPTOOLS: Releases = {"setuptools 80.9.0": {}}
@@ -265,6 +268,49 @@ def test_check_sees_that_a_record_was_removed(made: Bench) -> None:
     assert made.lock().text == text
 
 
+def _swapped(text: str) -> str:
+    """Swap the first two packages."""
+    head, first, second, *rest = text.split("[[packages]]\n")
+    return "[[packages]]\n".join([head, second, first, *rest])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        _swapped,
+        lambda text: text.replace(" = ", "  =  ", 1),
+        lambda text: text.replace("\n[[packages]]", "\n\n[[packages]]", 1),
+        lambda text: text.replace('name = "dep"', "name = 'dep'", 1),
+        lambda text: text.replace('name = "dep"', 'name = "\\u0064ep"', 1),
+        lambda text: text.replace("[[packages]]\n", "[[packages]]\n# a note\n", 1),
+        lambda text: text.replace("\n", "  \n", 1),
+        lambda text: text + "\n",
+        lambda text: text.removesuffix("\n"),
+        lambda text: text.partition("\n")[2],
+        lambda text: text.replace('name = "dep"\nversion = "1.0"\n', 'version = "1.0"\nname = "dep"\n', 1),
+    ],
+)
+def test_check_holds_a_lock_to_its_form(made: Bench, edit: Callable[[str], str]) -> None:
+    path = made.folder / "deep.lock"
+    text = path.read_text(encoding="utf-8")
+    assert edit(text) != text
+    path.write_text(edit(text), encoding="utf-8", newline="")
+    ran = made.lock("--check")
+    assert (ran.code, ran.asked) == (1, ()), ran.stderr
+    assert "not in canonical form: " in ran.stderr
+    assert "hint: run deep-lock lock, with the same options" in ran.stderr
+    again = made.lock()
+    assert (again.code, again.text, again.asked) == (0, text, ()), again.stderr
+    assert "wrote deep.lock" in again.stderr
+    assert made.lock("--check").code == 0
+
+
+def test_a_lock_may_have_the_line_ends_of_windows(made: Bench) -> None:
+    path = made.folder / "deep.lock"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert made.lock("--check").code == 0
+
+
 # -- --offline
 
 
@@ -386,6 +432,90 @@ def test_an_age_is_counted_from_the_run_that_first_locked_with_it(made: Bench) -
     again = made.lock("--exclude-newer", "P7D")
     assert (again.text, again.asked) == (first.text, ())
     assert made.lock("--check", "--exclude-newer", "P7D").code == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        (["--exclude-newer", "P7D"], "exclude-newer"),
+        (["--exclude-newer", "2024-06-01"], "exclude-newer"),
+        (
+            ["--exclude-newer-package", "lib=2024-06-01", "--exclude-newer-package", "dep=false"],
+            "exclude-newer-package",
+        ),
+        (["--no-binary", "tool"], "no-binary"),
+        (["--only-binary", ":all:"], "only-binary"),
+        (["--build-scope", "none"], "build-scope"),
+        (["--resolution", "lowest"], "resolution"),
+        (["--prerelease", "allow"], "prerelease"),
+        (["--fork-strategy", "fewest"], "fork-strategy"),
+        (["--build-resolution", "highest"], "build-resolution"),
+    ],
+)
+def test_options_of_the_command_line_hold_until_others_are_named(made: Bench, flags: list[str], name: str) -> None:
+    first = made.lock("-U", *flags)
+    assert first.code == 0, first.stderr
+    assert "kept from" not in first.stderr
+    for again in ([], ["-P", "lib"], ["-U"]):
+        ran = made.lock(*again)
+        assert ran.text == first.text or name == "exclude-newer", again
+        assert dict(ran.lock.options).keys() == dict(first.lock.options).keys()
+        assert f"  {name} kept from deep.lock" in ran.stderr
+        check = made.lock("--check")
+        assert (check.code, check.asked) == (0, ()), check.stderr
+
+
+def test_an_age_of_the_command_line_is_counted_anew_when_all_is_upgraded(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.hold({**LIB, "lib 1.1": {"requires": ["dep", "other"], "uploaded": "2026-01-03T00:00:00Z"}})
+
+    def at(day: int, *flags: str) -> Run:
+        clock = SimpleNamespace(now=lambda zone: datetime(2026, 1, day, tzinfo=zone))
+        monkeypatch.setattr(session, "datetime", clock)
+        return made.lock("--refresh", *flags)
+
+    assert "lib==1.0" in at(5, "-U", "--exclude-newer", "P7D").pins()
+    assert "lib==1.0" in at(20).pins()
+    assert "lib==1.0" in at(20, "-P", "lib").pins()
+    assert "lib==1.1" in at(20, "-U").pins()
+
+
+def test_options_of_the_command_line_are_replaced_and_undone(made: Bench) -> None:
+    made.hold(NEWER)
+    made.ask("lib", "tool")
+    first = made.lock("-U", "--refresh")
+    assert made.lock("--no-binary", "tool", "--exclude-newer", "2024-06-01", "--only-binary", "dep").code == 0
+    ran = made.lock("--only-binary", "other")
+    options = dict(ran.lock.options)
+    assert (options["only-binary"], options["no-binary"]) == (("other",), ("tool",))
+    assert "only-binary kept" not in ran.stderr
+    ran = made.lock("--no-binary", ":none:", "--exclude-newer", "false", "--only-binary", ":none:")
+    assert ran.text == first.text
+    assert "kept from deep.lock" not in made.lock().stderr
+
+
+def test_an_option_of_the_configuration_does_not_hold_without_it(made: Bench) -> None:
+    made.write(
+        {"pyproject.toml": '[project]\nname = "app"\nversion = "1"\ndependencies = ["lib"]\n', "deep-lock.toml": ""}
+    )
+    first = made.lock()
+    made.write({"deep-lock.toml": 'exclude-newer = "2024-06-01"\n'})
+    assert "exclude-newer" in dict(made.lock().lock.options)
+    made.write({"deep-lock.toml": ""})
+    assert "option exclude-newer is no longer set" in made.lock("--check").stderr
+    ran = made.lock()
+    assert ran.text == first.text
+    assert "kept from" not in ran.stderr
+
+
+def test_a_recorded_option_with_a_wrong_value_is_refused(made: Bench) -> None:
+    text = made.lock("--resolution", "lowest").text
+    assert '"--resolution=lowest"' in text
+    (made.folder / "deep.lock").write_text(text.replace("--resolution=lowest", "--resolution=least"), encoding="utf-8")
+    ran = made.lock("--check")
+    assert ran.code == 2
+    assert "command-line" in ran.stderr
 
 
 # -- what fails leaves what was there
@@ -702,7 +832,7 @@ def test_another_choice_of_kinds_takes_the_files_anew(kept: Bench) -> None:
     kept.hold({**OLD, "plain 1.0": {"sdist": True, "build": ["tool"], "backend": "tool"}})
     assert kept.lock("--refresh", "--no-binary", "plain").code == 0
     assert _files(kept)["plain"] == ["plain-1.0.tar.gz"]
-    assert kept.lock("--refresh").code == 0
+    assert kept.lock("--refresh", "--no-binary", ":none:").code == 0
     assert _files(kept)["plain"] == ["plain-1.0-py3-none-any.whl"]
 
 

@@ -412,7 +412,7 @@ VERSIONS: Section = (
         option(
             "--exclude-newer",
             metavar="DATE|P7D",
-            help="Ignore files uploaded after a day, a time (RFC 3339), or an age such as P7D. The lock records the time that an age resolves to.",
+            help="Ignore files uploaded after a day, a time (RFC 3339), or an age such as P7D. The lock records the time that an age resolves to. 'false': no limit.",
         ),
         option(
             "--exclude-newer-package",
@@ -495,7 +495,9 @@ MODE: Section = (
     "Mode",
     (
         flag(
-            "--check", "--locked", text="Write nothing and use no index; exit 1 with the reasons if the lock is stale."
+            "--check",
+            "--locked",
+            text="Write nothing and use no index; exit 1 with the reasons if the lock is stale or not in canonical form.",
         ),
         flag("--check-exists", text="Write nothing; exit 1 if there is no lock."),
         flag("--dry-run", text="Resolve and report, but write nothing."),

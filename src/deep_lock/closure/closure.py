@@ -8,6 +8,7 @@ A frame is resolved again when metadata that it lacked are known (`Blocked`), wh
 stages, one fixpoint), and when one of its pins cannot be built (then without that pin).
 """
 
+from collections.abc import Iterator
 from typing import get_args
 
 from msgspec import Struct, field
@@ -21,6 +22,7 @@ from deep_lock.closure.model import (
     BuiltKey,
     Closure,
     HookElsewhere,
+    OpenMarker,
     Plan,
     Preferences,
     Sources,
@@ -32,12 +34,25 @@ from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, ReleaseRef
 from deep_lock.events import Reporter, Solving
 from deep_lock.models.build_system import Hook, HookAnswer
 from deep_lock.models.distribution import Buildable, built_from, is_wheel, source_of
+from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement
-from deep_lock.models.resolution import Blocked, BuildRequest, Impossible, Pin, Problem, Purpose, Resolved, Selection
+from deep_lock.models.resolution import (
+    Blocked,
+    BuildRequest,
+    Candidate,
+    Impossible,
+    Pin,
+    Problem,
+    Purpose,
+    Resolved,
+    Selection,
+)
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.resolver.candidates import Choices
+from deep_lock.resolver.dependencies import BASE, open_requirements
 from deep_lock.resolver.resolver import resolve
-from deep_lock.targets.target import Target
+from deep_lock.targets.open_markers import NEVER, TargetPart, is_open, is_whole, part_where
+from deep_lock.targets.target import Target, holds
 
 MAX_DEPTH = 200
 MAX_STAGES = 5
@@ -74,22 +89,40 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     """By the targets before, as preferences for the next one."""
     used: dict[NormalizedName, tuple[Version, ...]] = {}
     others: dict[str, _TargetWalk] = {}
+    found: list[OpenMarker] = []
+    divided: set[Target] = set()
+    excluded: dict[Target, Unsatisfiable] = {}
     for planned in plan.runtime:
         hints = plan.runtime_hints.get(planned.target.label, {})
         walk = _TargetWalk(
             target=planned.target, plan=plan, sources=sources, reporter=reporter, used=used, others=others
         )
-        resolved = walk.run(_Frame(problem=replace(planned, preferences=_merged(hints, pinned))))
-        walk.runtime = _versions_of(resolved)
-        if plan.project is not None and planned.selection.build_scope != "none":
-            walk.run(walk.frame(plan.project, planned))
-            walk.add_editable(plan.project, planned)
+        try:
+            resolved = walk.close(replace(planned, preferences=_merged(hints, pinned)))
+        except Unsatisfiable as error:
+            if not plan.may_leave_out:
+                raise
+            excluded[planned.target] = error
+            continue
+        open_markers = walk.open_markers(planned, resolved)
+        if open_markers and (both := walk.with_open(planned, resolved)) is not None:
+            walk, resolved = both
+            open_markers = walk.open_markers(replace(planned, apply_open=True), resolved)
+            divided.add(planned.target)
+        found += open_markers
         pinned = dict(_merged(pinned, _versions_of(resolved)))
         runtime.append((planned.target, resolved))
         walks.append(walk)
     builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.needed_by(resolved)]
     unknown = sorted({reason for walk in walks for reason in walk.editable_unknown})
-    return Closure(runtime=tuple(runtime), builds=tuple(builds), editable_unknown=tuple(unknown))
+    return Closure(
+        runtime=tuple(runtime),
+        builds=tuple(builds),
+        editable_unknown=tuple(unknown),
+        open_markers=tuple(found),
+        divided=frozenset(divided),
+        excluded=excluded,
+    )
 
 
 def close_build(
@@ -139,6 +172,55 @@ class _TargetWalk(Struct, kw_only=True):
         if first.resolved is None:
             raise Unsatisfiable("the walk ended without an answer")
         return first.resolved
+
+    def close(self, planned: Problem) -> Resolved:
+        """Resolve the target's runtime problem, and close all builds, that of the project too."""
+        resolved = self.run(_Frame(problem=planned))
+        self.runtime = _versions_of(resolved)
+        if self.plan.project is not None and planned.selection.build_scope != "none":
+            self.run(self.frame(self.plan.project, planned))
+            self.add_editable(self.plan.project, planned)
+        return resolved
+
+    def with_open(self, planned: Problem, resolved: Resolved) -> "tuple[_TargetWalk, Resolved] | None":
+        """Close the target once more, with the requirements that apply on a part of it too.
+
+        Returns None where this is impossible, or changes a pin: a part of a target must not hold the whole one back.
+        """
+        walk = _TargetWalk(
+            target=self.target,
+            plan=self.plan,
+            sources=self.sources,
+            reporter=self.reporter,
+            used=self.used,
+            others=self.others,
+        )
+        problem = replace(planned, preferences=_merged(_versions_of(resolved)), apply_open=True)
+        try:
+            both = walk.close(problem)
+        except (ActionNeeded, ReleaseRefused):
+            return None
+        files = {pin.name: pin.distribution for pin in both.pins}
+        return (walk, both) if all(files.get(pin.name) == pin.distribution for pin in resolved.pins) else None
+
+    def open_markers(self, planned: Problem, resolved: Resolved) -> list[OpenMarker]:
+        """Return the requirements at run time and in builds that apply on a part of the target only."""
+        found: dict[tuple[str, str], OpenMarker] = {}
+        problems = [(planned, resolved)] if planned.fixed_pins is None else []
+        for built in self.needed_by(resolved):
+            own = self._problem(built.subject, planned, built.answer.requires or ())
+            problems.append((own, built.final))
+        for problem, answer in problems:
+            for subject, requirement, part, applies in _open_requirements(problem, answer, self.sources):
+                found[subject, str(requirement)] = OpenMarker(
+                    target=self.target,
+                    subject=subject,
+                    requirement=requirement,
+                    part=part,
+                    locked=planned.apply_open,
+                    applies=applies,
+                )
+        return list(found.values())
 
     def frame(self, subject: Subject, like: Problem) -> _Frame:
         """Return the frame of a build, on the same target and by the same rules as another problem."""
@@ -377,6 +459,7 @@ class _TargetWalk(Struct, kw_only=True):
             constraints=self.plan.build_constraints,
             preferences=self._preferences(subject, like.target),
             selection=replace(like.selection, resolution="highest"),
+            apply_open=like.apply_open,
         )
 
     def _preferences(self, subject: Subject, target: Target) -> tuple[tuple[NormalizedName, tuple[Version, ...]], ...]:
@@ -427,6 +510,24 @@ def _requirements_of(subject: Subject, dynamic: tuple[str, ...]) -> tuple[Requir
         *subject.added,
         *(parse_requirement(text, hook) for text in dynamic),
     )
+
+
+def _open_requirements(
+    problem: Problem, resolved: Resolved, sources: Sources
+) -> Iterator[tuple[str, Requirement, TargetPart, bool]]:
+    """Yield what `open_requirements` does, for a problem and its pins, each with its subject."""
+    target = problem.target
+    for requirement in problem.requirements:
+        part = part_where(requirement.marker, target) if is_open(str(requirement.marker)) else NEVER
+        if not part.is_never and not is_whole(part, target):
+            yield str(requirement.origin or problem.purpose), requirement, part, holds(requirement.marker, target)
+    for pin in resolved.pins:
+        metadata = sources.metadata(
+            Candidate(name=pin.name, version=pin.version, distribution=pin.distribution), target
+        )
+        if isinstance(metadata, Metadata):
+            for requirement, part, applies in open_requirements(metadata, target, (BASE, *pin.extras)):
+                yield f"{pin.name} {pin.version}", requirement, part, applies
 
 
 def _may_be_dropped(answer: HookAnswer) -> bool:

@@ -7,11 +7,13 @@ from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.errors import Unsatisfiable
 from deep_lock.models.build_system import ConfigSettings, Hook, HookAnswer, SdistFacts
 from deep_lock.models.distribution import Buildable, Installable, SourceDistribution, source_of
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildRequest, Pin, Problem, Resolved
 from deep_lock.resolver.catalog import Catalog
+from deep_lock.targets.open_markers import TargetPart
 from deep_lock.targets.target import Target
 
 Preferences = Mapping[NormalizedName, tuple[Version, ...]]
@@ -109,6 +111,21 @@ class Sources(Catalog, Protocol):
         """
 
 
+class OpenMarker(Struct, frozen=True, kw_only=True):
+    """A requirement of the closure whose marker holds on a part of a target only."""
+
+    target: Target
+    subject: str
+    """What has the requirement: a release, or the place where it is written."""
+    requirement: Requirement
+    part: TargetPart
+    """The part of the target on which it applies."""
+    locked: bool
+    """Whether it is locked for that part; else the lock is for the part only that the newest micro version is in."""
+    applies: bool
+    """Whether it applies on the newest micro version."""
+
+
 class Closure(Struct, frozen=True, kw_only=True):
     """The finished graph of resolutions."""
 
@@ -117,6 +134,11 @@ class Closure(Struct, frozen=True, kw_only=True):
     """The project's own editable build is among them only where its hook requires something else than for a wheel."""
     editable_unknown: tuple[str, ...] = ()
     """Why the project's editable build is not known, where it should be."""
+    open_markers: tuple[OpenMarker, ...] = ()
+    excluded: Mapping[Target, Unsatisfiable] = field(default_factory=dict)
+    """The targets without a solution, and why, if they may be left out."""
+    divided: frozenset[Target] = frozenset()
+    """The targets with pins for a part of them: their problems were solved with ``apply_open``."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -139,5 +161,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Pins of the previous lock by (target label, name of what is built, hook)."""
     build_moves: Preferences = field(default_factory=dict)
     """Versions of -P NAME==VERSION for builds that the previous lock does not have."""
+    may_leave_out: bool = False
+    """Whether a target without a solution is left out: then the others are closed."""
     shared: Mapping[str, Preferences] = field(default_factory=dict)
     """By target label, versions that suit the most environments there: found by an earlier pass (`version_sharing`)."""

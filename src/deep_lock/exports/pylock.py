@@ -22,7 +22,7 @@ from deep_lock.exports.view import (
     unsupported_by_pip,
 )
 from deep_lock.lockfile.index import Key, called, files_of, is_gate, key_of, referenced
-from deep_lock.lockfile.selection import InstallSelection, full_selection, taken_files
+from deep_lock.lockfile.selection import InstallSelection, full_selection, part_in_lock, taken_files
 from deep_lock.models.lock import (
     Lock,
     LockedArchive,
@@ -34,7 +34,7 @@ from deep_lock.models.lock import (
     LockedSource,
     LockedVcs,
 )
-from deep_lock.targets.markers import BASE, Scope, environments, with_scopes
+from deep_lock.targets.markers import BASE, Scope, environments, with_parts
 from deep_lock.targets.target import Target
 
 Dependencies = Mapping[Key, frozenset[Key]]
@@ -139,12 +139,20 @@ def _selected(view: View, selectable: Selectable) -> Iterator[ExportedPackage]:
     labels = {scope: installed_labels(view, selection) for scope, selection in selections.items()}
     for entry in view.lock.packages:
         key = key_of(entry)
-        parts = [(frozenset(own[key]), scope) for scope, own in labels.items() if key in own]
-        if parts:
+        scopes = [scope for scope, own in labels.items() if key in own]
+        if scopes:
+            parts = {
+                target.label: {
+                    scope: part_in_lock(entry.marker, target, selections[scope])
+                    for scope in scopes
+                    if target.label in labels[scope][key]
+                }
+                for target in view.targets
+            }
             yield ExportedPackage(
                 entry=entry,
-                labels=frozenset[str]().union(*(own for own, _ in parts)),
-                marker=with_scopes(parts, view.targets),
+                labels=frozenset(label for label, own in parts.items() if own),
+                marker=with_parts(parts, view.targets),
             )
 
 

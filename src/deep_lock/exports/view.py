@@ -4,14 +4,22 @@ Invariant: an export says exactly what the lock says for these targets, and repo
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from msgspec import Struct
 
 from deep_lock.errors import NotLocked, TargetsAlike
 from deep_lock.lockfile.index import Key, LockIndex, called, covers, index_lock, key_of, needs_record, record_key
-from deep_lock.lockfile.selection import InstallSelection, installed_packages, is_built, select, taken_files
+from deep_lock.lockfile.selection import (
+    InstallSelection,
+    installed_packages,
+    is_built,
+    part_in_lock,
+    select,
+    taken_files,
+)
 from deep_lock.models.lock import Lock, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
-from deep_lock.targets.markers import label_marker
+from deep_lock.targets.markers import BASE, label_marker, with_parts
 from deep_lock.targets.target import Target
 
 TargetBuild = tuple[str, LockedBuild]
@@ -78,7 +86,24 @@ def make_view(
 
 def installed(view: View) -> tuple[ExportedPackage, ...]:
     """Return the packages that are installed at run time, in the lock's order. Raises TargetsAlike."""
-    return with_markers(view, installed_labels(view, view.selection), view.targets)
+    labels = installed_labels(view, view.selection)
+    return tuple(
+        ExportedPackage(entry=entry, labels=own, marker=_installed_marker(view, entry, own))
+        for entry, own in locked_entries(view, labels)
+    )
+
+
+def _installed_marker(view: View, entry: LockedPackage, labels: frozenset[str]) -> str | None:
+    """Return the marker for the targets of the view. What a target leaves open stays a condition of it."""
+    with _hint_for_alike():
+        return with_parts(
+            {
+                target.label: {BASE: part_in_lock(entry.marker, target, view.selection)}
+                for target in view.targets
+                if target.label in labels
+            },
+            view.targets,
+        )
 
 
 def installed_labels(view: View, selection: InstallSelection) -> dict[Key, set[str]]:
@@ -113,8 +138,14 @@ def locked_entries(view: View, labels: Mapping[Key, set[str]]) -> list[tuple[Loc
 
 def target_marker(labels: frozenset[str], targets: tuple[Target, ...]) -> str | None:
     """Return the marker that holds on these of the targets; None on all of them. Raises TargetsAlike."""
-    try:
+    with _hint_for_alike():
         return label_marker(labels, targets)
+
+
+@contextmanager
+def _hint_for_alike() -> Iterator[None]:
+    try:
+        yield
     except TargetsAlike as error:
         raise TargetsAlike(error.message, hint="export for one of them: --target LABEL") from None
 

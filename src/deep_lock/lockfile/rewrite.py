@@ -57,6 +57,11 @@ def checked_text(lock: Lock, targets: tuple[Target, ...] = (), *, previous: str 
     return text
 
 
+def canonical_text(lock: Lock, text: str) -> str:
+    """Return the text that a lock has which was read from ``text``, whose keys of a later revision stay."""
+    return _text_with_kept_keys(to_document(lock), text) if lock.revision > REVISION else to_text(lock)
+
+
 def _with_usual_sdists(tables: dict[str, Any]) -> dict[str, Any]:
     """Return the tables of a lock with all sdists as .tar.gz: packaging refuses .tar.bz2 and .tar.xz, which indexes have."""
     return {

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from msgspec import Struct
-from packaging.markers import InvalidMarker, Marker
+from packaging.markers import InvalidMarker
 from packaging.utils import canonicalize_name
 
 from deep_lock.errors import NotLocked, UsageError
@@ -37,6 +37,7 @@ from deep_lock.models.lock import (
 )
 from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.requirements import parse_requirement
+from deep_lock.targets.open_markers import TargetPart, part_where_in_lock
 from deep_lock.targets.target import Target, UnevaluableMarker, holds, rank
 
 LOCK_AGAIN = "run deep-lock lock"
@@ -80,15 +81,18 @@ def _known(kind: str, selected: frozenset[str] | None, known: frozenset[str], so
 
 
 def holds_in_lock(marker: str | None, target: Target, selection: InstallSelection | None = None) -> bool:
-    """Whether a marker of the lock holds; one that cannot be evaluated does not."""
+    """Whether a marker of the lock holds on any part of the target; one that cannot be evaluated does not."""
     if marker is None:
         return True
-    chosen = selection or InstallSelection()
-    variables = {"extras": chosen.extras, "dependency_groups": chosen.groups}
     try:
-        return Marker(marker).evaluate({**target.environment, **variables}, context="lock_file")
+        return not part_in_lock(marker, target, selection or InstallSelection()).is_never
     except (InvalidMarker, ValueError, RecursionError, *UnevaluableMarker):
         return False
+
+
+def part_in_lock(marker: str | None, target: Target, selection: InstallSelection) -> TargetPart:
+    """Return the part of the target on which a marker of the lock holds. Raises InvalidMarker and UnevaluableMarker."""
+    return part_where_in_lock(marker, target, selection.extras, selection.groups)
 
 
 def installed_packages(index: LockIndex, target: Target, selection: InstallSelection) -> list[LockedPackage]:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.models.lock import Lock, LockedTarget
 from deep_lock.targets.factory import HOST, make_target, read_host, runs_on
+from deep_lock.targets.open_markers import limited
 from deep_lock.targets.target import Target
 
 
@@ -26,7 +27,7 @@ def chosen_targets(lock: Lock, labels: Collection[str], source: str) -> tuple[Ta
     for label in labels:
         if label not in (*known, HOST):
             raise UsageError(f"{source} has no target {label}", hint=f"it has: {', '.join(known) or 'none'}")
-    every = tuple(made_target(target, source) for target in lock.targets)
+    every = limited(tuple(made_target(target, source) for target in lock.targets), lock.requires_python)
     wanted = {*labels, host_target_of(every, source).label} if HOST in labels else labels
     return tuple(target for target in every if not labels or target.label in wanted)
 

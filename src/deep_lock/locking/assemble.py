@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.closure.model import Built, Closure, Subject, key_of_pin
+from deep_lock.closure.model import Built, Closure, OpenMarker, Subject, key_of_pin
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.build_system import Evidence, KnownMetadata
 from deep_lock.models.direct_url import path_of_url
@@ -49,7 +49,8 @@ from deep_lock.models.resolution import ALL, UNKNOWN_VERSION, Pin, Problem, Requ
 from deep_lock.resolver.candidates import fitting_wheels, sdists_first, suffix_rank
 from deep_lock.resolver.dependencies import BASE, applicable, overridden
 from deep_lock.sanitize import show
-from deep_lock.targets.markers import Scope, with_scopes
+from deep_lock.targets.markers import Scope, with_parts
+from deep_lock.targets.open_markers import NEVER, TargetPart, part_where, whole, without
 from deep_lock.targets.target import Target, python_fits, same_pythons
 
 
@@ -104,8 +105,8 @@ class _Entry(Struct, kw_only=True):
     """The first of its pins."""
     taken: dict[str, Installable] = field(default_factory=dict)
     """The file that each target takes, by label."""
-    scopes: dict[str, tuple[Scope, ...]] = field(default_factory=dict)
-    """The scopes that bring it in at run time, by target label."""
+    scopes: dict[str, Mapping[Scope, TargetPart]] = field(default_factory=dict)
+    """The scopes that bring it in at run time, each on a part of the target or all of it, by target label."""
     children: set[_EntryKey] = field(default_factory=set)
     direct: bool = False
     """Whether the project itself requires it."""
@@ -340,11 +341,19 @@ def _locked_file(file: Distribution, assembly: AssemblyInput) -> LockedFile:
 
 
 def _marker(entry: _Entry, targets: tuple[Target, ...]) -> str | None:
-    labels: dict[Scope, set[str]] = {}
-    for label, scopes in entry.scopes.items():
-        for scope in scopes:
-            labels.setdefault(scope, set()).add(label)
-    return with_scopes([(frozenset(own), scope) for scope, own in sorted(labels.items())], targets)
+    return with_parts(entry.scopes, targets)
+
+
+def lockable_parts(targets: tuple[Target, ...], open_markers: Sequence[OpenMarker]) -> dict[str, TargetPart]:
+    """Return the part of each target, by label, that the lock is for, where it is not for all of it."""
+    by_label = {target.label: target for target in targets}
+    parts: dict[str, TargetPart] = {}
+    for own in open_markers:
+        if not own.locked:
+            target = by_label[own.target.label]
+            part = own.part if own.applies else without(own.part, target)
+            parts[target.label] = parts.get(target.label, whole(target)) & part
+    return parts
 
 
 # -- scopes
@@ -356,36 +365,47 @@ _ByNode = Mapping[tuple[NormalizedName, NormalizedName], Sequence[Requirement]]
 
 def scopes_by_pin(
     parts: Sequence[RequirementScope], problem: Problem, resolved: Resolved
-) -> dict[NormalizedName, tuple[Scope, ...]]:
-    """Return, for each pinned name, the scopes that bring it in, in the order given."""
+) -> dict[NormalizedName, dict[Scope, TargetPart]]:
+    """Return, for each pinned name, the scopes that bring it in, in the order given, and on which part of the target."""
     below: dict[tuple[NormalizedName, NormalizedName], list[Requirement]] = {}
+    target = problem.target
     for edge in resolved.edges:
         if edge.parent is not None:
             below.setdefault((edge.parent, edge.parent_extra or BASE), []).append(edge.requirement)
-    found: dict[NormalizedName, list[Scope]] = {}
+    found: dict[NormalizedName, dict[Scope, TargetPart]] = {}
     for scope, requirements in parts:
-        own = applicable(requirements, problem.target)
-        if problem.fixed_pins is not None:  # an imported lock names every pin of each scope
-            names = {requirement.name for requirement in own}
+        is_imported = problem.fixed_pins is not None
+        own = applicable(requirements, target, apply_open=problem.apply_open or is_imported)
+        if is_imported:  # an imported lock names every pin of each scope
+            names = {requirement.name: part_where(requirement.marker, target) for requirement in own}
         else:
-            names = _names_below(overridden(own, problem), below)
-        for name in names:
-            found.setdefault(name, []).append(scope)
-    return {name: tuple(own) for name, own in found.items()}
+            names = _names_below(overridden(own, problem), below, problem)
+        for name, part in names.items():
+            found.setdefault(name, {})[scope] = part
+    return found
 
 
-def _names_below(requirements: Sequence[Requirement], below: _ByNode) -> set[NormalizedName]:
-    """Return the names that requirements bring in, at any depth."""
-    waiting = list(requirements)
-    seen: set[tuple[NormalizedName, NormalizedName]] = set()
+def _names_below(
+    requirements: Sequence[Requirement], below: _ByNode, problem: Problem
+) -> dict[NormalizedName, TargetPart]:
+    """Return the names that requirements bring in, at any depth, and on which part of the target each."""
+    everywhere = whole(problem.target)
+    waiting = [(requirement, everywhere, BASE) for requirement in requirements]
+    seen: dict[tuple[NormalizedName, NormalizedName], TargetPart] = {}
     while waiting:
-        requirement = waiting.pop()
+        requirement, part, parent_extra = waiting.pop()
+        if problem.apply_open:
+            part &= part_where(requirement.marker, problem.target, parent_extra)
         for extra in (BASE, *requirement.extras):
             node = (requirement.name, extra)
-            if node not in seen:
-                seen.add(node)
-                waiting += below.get(node, ())
-    return {name for name, _ in seen}
+            known = seen.get(node, NEVER)
+            seen[node] = known | part
+            if seen[node] != known:
+                waiting += [(own, seen[node], extra) for own in below.get(node, ())]
+    found: dict[NormalizedName, TargetPart] = {}
+    for (name, _), part in seen.items():
+        found[name] = found.get(name, NEVER) | part
+    return found
 
 
 # -- build records

@@ -3,7 +3,10 @@
 Invariant: its pins, hashes and conditions are kept exactly; deep-lock adds what builds them and nothing else.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from operator import or_
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,7 +27,8 @@ from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.fixed_pins import unsupported_reason
 from deep_lock.sanitize import listed, show
 from deep_lock.targets.factory import HOST
-from deep_lock.targets.markers import BASE, Scope, enlarge, label_marker
+from deep_lock.targets.markers import BASE, Scope, enlarge, with_parts
+from deep_lock.targets.open_markers import NEVER, TargetPart, is_open, micro_part, micro_samples, part_text, whole
 from deep_lock.targets.target import Target, UnevaluableMarker
 
 _DECLARE_HINT = (
@@ -49,17 +53,16 @@ def target_hints(lock: ForeignLock) -> TargetHints:
     return TargetHints(pythons=lock.pythons or here, platforms=lock.platforms or here)
 
 
-def admitted_targets(lock: ForeignLock, targets: tuple[Target, ...], *, declared: bool) -> tuple[Target, ...]:
-    """Return the targets that the lock's own environments admit. Raises UsageError where a declared one is not."""
-    inside = tuple(target for target in targets if _admits(lock, target))
-    for target in targets:
-        if declared and target not in inside:
-            raise UsageError(
-                f"{lock.source} is not for {target.label}: it names the environments {'; '.join(lock.environments)}"
-            )
-    if not inside:
-        raise UsageError(f"{lock.source} is for none of the default targets", hint=_DECLARE_HINT)
-    return inside
+def targets_outside(lock: ForeignLock, targets: tuple[Target, ...]) -> dict[Target, UsageError]:
+    """Return the targets that the lock's own environments exclude, with the error of each."""
+    return {
+        target: UsageError(
+            f"{lock.source} is not for {target.label}: it names the environments {'; '.join(lock.environments)}",
+            hint=_DECLARE_HINT,
+        )
+        for target in targets
+        if not _admits(lock, target)
+    }
 
 
 def _admits(lock: ForeignLock, target: Target) -> bool:
@@ -71,24 +74,19 @@ def _admits(lock: ForeignLock, target: Target) -> bool:
         raise LockInvalid(f"{lock.source}: an environment in it cannot be evaluated: {error}") from None
 
 
-def supported_targets(
-    lock: ForeignLock, problems: tuple[Problem, ...], catalog: Catalog, reporter: Reporter, *, declared: bool
-) -> tuple[Target, ...]:
-    """Return the targets that support every pin of the lock, and warn of the others.
-
-    Raises Unsatisfiable where a declared target or every target is unsupported; IndexFault and HashMismatch.
-    """
+def unsupported_targets(
+    lock: ForeignLock, problems: tuple[Problem, ...], catalog: Catalog
+) -> dict[Target, Unsatisfiable]:
+    """Return the targets that cannot take every pin of the lock, and why. Raises IndexFault and HashMismatch."""
     reasons = {problem.target: unsupported_reason(problem, problem.fixed_pins or (), catalog) for problem in problems}
-    supported = tuple(target for target, reason in reasons.items() if not reason)
-    for target, reason in reasons.items():
-        if not reason:
-            continue
-        if declared or not supported:
-            pins = next(problem.fixed_pins or () for problem in problems if problem.target == target)
-            raise Unsatisfiable(reason, hint=_missing_hint(lock, pins, target, catalog) or _DECLARE_HINT)
-        message = f"{target.label} is left out: {reason}"
-        reporter(Warned(code="foreign-target", subject=lock.source, message=message))
-    return supported
+    return {
+        problem.target: Unsatisfiable(
+            reasons[problem.target],
+            hint=_missing_hint(lock, problem.fixed_pins or (), problem.target, catalog) or _DECLARE_HINT,
+        )
+        for problem in problems
+        if reasons[problem.target]
+    }
 
 
 def _missing_hint(lock: ForeignLock, pins: Iterable[FixedPins], target: Target, catalog: Catalog) -> str:
@@ -116,22 +114,44 @@ def scope_requirements(
 
     Raises LockInvalid and RequirementInvalid.
     """
-    labels: dict[tuple[Scope, int], set[str]] = {}
+    parts: dict[tuple[Scope, int], dict[str, TargetPart]] = {}
     for target in targets:
         for index, own in _installed(lock, target, scopes).items():
-            for scope in own.intersection(scopes):
-                labels.setdefault((scope, index), set()).add(target.label)
+            for scope in own.keys() & scopes:
+                parts.setdefault((scope, index), {})[target.label] = own[scope]
     return tuple(
         (
             scope,
             tuple(
-                _requirement(lock.pins[index], trees, _marker(labels[scope, index], targets))
-                for own, index in sorted(labels)
+                _requirement(lock.pins[index], trees, _marker(parts[scope, index], targets))
+                for own, index in sorted(parts)
                 if own == scope
             ),
         )
         for scope in scopes
     )
+
+
+def lockable_parts(
+    lock: ForeignLock, scopes: Collection[Scope], targets: tuple[Target, ...], reporter: Reporter
+) -> dict[str, TargetPart]:
+    """Return the part of each target, by label, that deep.lock is for, where it is not for all of it, and warn of it.
+
+    A target of deep.lock has one version of each package: if its micro versions have two, those of the newest one count.
+    """
+    parts = {target.label: _lockable(lock, target, _samples(lock, target, scopes)) for target in targets}
+    found = {target.label: parts[target.label] for target in targets if parts[target.label] != whole(target)}
+    for target in targets:
+        if target.label in found:
+            pins = {index for installed, _ in _samples(lock, target, scopes) for index in installed}
+            counts = Counter(lock.pins[index].name for index in pins)
+            names = ", ".join(sorted(name for name, count in counts.items() if count > 1))
+            message = (
+                f"pins two versions of {names} for different micro versions of {target.label}: the environments of"
+                f" deep.lock have those of the newest one only ({part_text(found[target.label], target)})"
+            )
+            reporter(Warned(code="open-marker", subject=lock.source, message=message))
+    return found
 
 
 def fixed_pins(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees: LocalTrees) -> tuple[FixedPins, ...]:
@@ -143,8 +163,8 @@ def fixed_pins(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees
     chosen = frozenset(scopes)
     _refuse_conflicts(lock, chosen)
     found: dict[NormalizedName, tuple[ForeignPin, frozenset[Scope]]] = {}
-    for index, own in _installed(lock, target, chosen).items():
-        pin = lock.pins[index]
+    for index, parts in _installed(lock, target, chosen).items():
+        pin, own = lock.pins[index], frozenset(parts)
         if not own & chosen:
             continue
         first, scopes = found.get(pin.name, (pin, own))
@@ -166,16 +186,55 @@ def fixed_pins(lock: ForeignLock, scopes: Iterable[Scope], target: Target, trees
     )
 
 
-def _installed(lock: ForeignLock, target: Target, chosen: Collection[Scope]) -> dict[int, frozenset[Scope]]:
+_Samples = list[tuple[dict[int, frozenset[Scope]], int]]
+"""What each range of micro versions installs, and the range as bits; the newest one is the last."""
+
+
+def _installed(lock: ForeignLock, target: Target, chosen: Collection[Scope]) -> dict[int, dict[Scope, TargetPart]]:
+    """Return the pins of the lockable part of a target, with the part on which each scope installs each."""
+    found: dict[int, dict[Scope, TargetPart]] = {}
+    samples = _samples(lock, target, chosen)
+    lockable = _lockable(lock, target, samples)
+    for installed, micros in samples:
+        part = micro_part(micros) & lockable
+        for index, scopes in installed.items() if not part.is_never else ():
+            own = found.setdefault(index, {})
+            own.update((scope, own.get(scope, NEVER) | part) for scope in scopes)
+    every = whole(target)
+    if lockable == every:
+        return dict(sorted(found.items()))
+    return {index: dict.fromkeys(own, every) for index, own in sorted(found.items())}
+
+
+def _lockable(lock: ForeignLock, target: Target, samples: _Samples) -> TargetPart:
+    names = [lock.pins[index].name for index in {index for installed, _ in samples for index in installed}]
+    if len(samples) == 1 or len(names) == len(set(names)):
+        return whole(target)
+    newest, _ = samples[-1]
+    return reduce(or_, (micro_part(micros) for installed, micros in samples if installed == newest))
+
+
+def _samples(lock: ForeignLock, target: Target, chosen: Collection[Scope]) -> _Samples:
+    texts = filter(is_open, _marker_texts(lock))
     try:
-        return installed_pins(lock, target.environment, chosen)
+        return [
+            (installed_pins(lock, environment, chosen), micros) for environment, micros in micro_samples(texts, target)
+        ]
     except UnevaluableMarker as error:
         raise LockInvalid(f"{lock.source}: a marker in it cannot be evaluated on {target.label}: {error}") from None
 
 
-def _marker(labels: Iterable[str], targets: tuple[Target, ...]) -> str | None:
+def _marker_texts(lock: ForeignLock) -> Iterator[str]:
+    markers = [edge.marker for _, own in lock.roots for edge in own]
+    for pin in lock.pins:
+        markers += [pin.fits, *(own.marker for own in pin.conditions), *(own.marker for own in pin.edges)]
+    yield from (str(marker) for marker in markers if marker is not None)
+
+
+def _marker(parts: Mapping[str, TargetPart], targets: tuple[Target, ...]) -> str | None:
     # markers of the lock cannot distinguish twins either
-    return label_marker(enlarge(labels, targets), targets)
+    twins = {label: part for own, part in parts.items() for label in enlarge([own], targets)}
+    return with_parts({label: {BASE: part} for label, part in twins.items()}, targets)
 
 
 def _requirement(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import sha256
+from itertools import zip_longest
 from pathlib import Path
 
 from msgspec import Struct
@@ -45,6 +46,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """The text of the file then."""
     guard: Path
     """The file that keeps two writers apart. It is in the cache: the project's folder gets nothing but the lock."""
+    kept_options: tuple[str, ...]
+    """The options that were not named in this run, and hold since the previous lock records them."""
     edited: Replacement | None
     """The file of the user that the run edits: it is written with the lock."""
 
@@ -67,6 +70,7 @@ def check_lock(options: LockOptions, *, existence_only: bool = False) -> tuple[P
     if request.previous is None:
         return path, ()
     reasons, policy = _stale_reasons(request, request.previous), request.settings.policy
+    reasons = reasons or _form_reasons(request.previous, _text_of(path) or "")
     if not reasons and policy is not None:
         policy_gate.check_policy(request.previous, policy, path.name, now=options.context.now)
     return path, reasons
@@ -85,18 +89,29 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
     edited = options.inputs.edited
     if previous is not None and first is None and _may_stay(request) and not _stale_reasons(request, previous):
         _warn_of_assumed(previous, reporter)
-        return Outcome(
-            path=path, lock=previous, text=before or "", previous=previous, before=before, guard=guard, edited=edited
-        )
-    new = resolve.build_lock(request, reporter)
-    if previous is not None:
-        new = replace(new, revision=max(previous.revision, REVISION))
-        rewrite.require_same_bytes(previous, new, settings.upgrade.packages.keys())
-    text = rewrite.checked_text(new, settings.targets, previous=before or "")
-    old = previous if first is None and previous is not None else _readable(before, path.name)
-    if old is not None:
-        _warn_of_downgrades(old, new, settings.upgrade, reporter)
-    return Outcome(path=path, lock=new, text=text, previous=old, before=before, guard=guard, edited=edited)
+        old: Lock | None = previous
+        new, text = previous, before or ""
+        if _form_reasons(previous, text):
+            text = rewrite.checked_text(previous, settings.targets, previous=text)
+    else:
+        new = resolve.build_lock(request, reporter)
+        if previous is not None:
+            new = replace(new, revision=max(previous.revision, REVISION))
+            rewrite.require_same_bytes(previous, new, settings.upgrade.packages.keys())
+        text = rewrite.checked_text(new, settings.targets, previous=before or "")
+        old = previous if first is None and previous is not None else _readable(before, path.name)
+        if old is not None:
+            _warn_of_downgrades(old, new, settings.upgrade, reporter)
+    return Outcome(
+        path=path,
+        lock=new,
+        text=text,
+        previous=old,
+        before=before,
+        guard=guard,
+        edited=edited,
+        kept_options=settings.kept,
+    )
 
 
 def _readable(text: str | None, name: str) -> Lock | None:
@@ -150,6 +165,18 @@ def _stale_reasons(request: LockRequest, previous: Lock) -> tuple[str, ...]:
     if hash_files.have_hashes:
         reasons = (*reasons, *user_hashes.UserHashes(hash_files, targets).changes(previous))
     return reasons
+
+
+def _form_reasons(lock: Lock, text: str) -> tuple[str, ...]:
+    """Return where a lock is not in canonical form. The ends of lines may be those of Windows, which git writes."""
+    text, expected = text.replace("\r\n", "\n"), rewrite.canonical_text(lock, text)
+    if text == expected:
+        return ()
+    lines = enumerate(zip_longest(text.splitlines(), expected.splitlines(), fillvalue=""), 1)
+    for number, (line, own) in lines:
+        if line != own:
+            return (f"not in canonical form: line {number} is {show(line)!r} and must be {show(own)!r}",)
+    return ("not in canonical form: its end",)
 
 
 def _from_other_indexes(previous: Lock, indexes: IndexSettings) -> Iterator[str]:

@@ -6,16 +6,17 @@ upgrades it.
 
 from collections.abc import Mapping
 
-from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 from deep_lock.closure.model import Plan, Preferences, Subject
 from deep_lock.errors import UsageError
+from deep_lock.lockfile.index import index_lock
+from deep_lock.lockfile.selection import full_selection, installed_packages
 from deep_lock.locking import imported_lock, project_build
 from deep_lock.locking.request import LockRequest
 from deep_lock.models.build_system import Hook
-from deep_lock.models.lock import BUILD_MARKER, Lock
+from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import FixedPins, Problem
 from deep_lock.targets.target import Target
@@ -55,6 +56,7 @@ def make_plan(request: LockRequest) -> Plan:
         observe_all=settings.observe,
         extra_build_requires=settings.extra_build_requires,
         config_settings=settings.config_settings,
+        may_leave_out=not settings.declared.pythons,
         share=settings.build_resolution == "shared",
         runtime_hints={label: _without(hints, runtime_upgrades) for label, hints in runtime_hints.items()},
         build_moves=exact if not in_builds else {},
@@ -97,17 +99,13 @@ def _hints(
     previous: Lock, targets: tuple[Target, ...]
 ) -> tuple[dict[str, Preferences], dict[tuple[str, str, Hook], Preferences]]:
     """Return the previous lock's pins by target, and by target and what is built."""
-    everything = {"extras": frozenset(previous.extras), "dependency_groups": frozenset(previous.dependency_groups)}
-    markers = [
-        (canonicalize_name(package.name), Version(package.version), Marker(package.marker) if package.marker else None)
-        for package in previous.packages
-        if package.marker != BUILD_MARKER and package.version is not None and package.source is None
-    ]
+    lock_index = index_lock(previous)
+    every = full_selection(lock_index)
     runtime: dict[str, Preferences] = {
         target.label: {
-            name: (version,)
-            for name, version, marker in markers
-            if marker is None or marker.evaluate({**target.environment, **everything}, context="lock_file")
+            canonicalize_name(package.name): (Version(package.version),)
+            for package in installed_packages(lock_index, target, every)
+            if package.version is not None and package.source is None
         }
         for target in targets
     }

@@ -68,7 +68,7 @@ def from_lock(project: Project, old: Lock) -> Project:
         (NormalizedName(name), _parsed(texts, replace(origin, place=f"inputs.extras.{name}")))
         for name, texts in old.inputs.extras
     )
-    return _completed(project, _parsed(old.inputs.requirements, origin), extras)
+    return _completed(project, _parsed(old.inputs.requirements, origin), extras, old.requires_python)
 
 
 def from_backend(
@@ -102,14 +102,18 @@ def _with(project: Project, metadata: Metadata, reporter: Reporter) -> Project:
         else:
             own = replace(origin, place=f"{BACKEND}, extra {extra}")
             extras.setdefault(extra, []).append(replace(requirement, marker=rest, origin=own))
-    completed = _completed(project, tuple(base), tuple((name, tuple(own)) for name, own in sorted(extras.items())))
+    named = tuple((name, tuple(own)) for name, own in sorted(extras.items()))
+    completed = _completed(project, tuple(base), named, metadata.requires_python)
     for note in completed.notes[len(project.notes) :]:
         reporter(note)
     return completed
 
 
-def _completed(project: Project, dependencies: tuple[Requirement, ...], extras: Named) -> Project:
+def _completed(
+    project: Project, dependencies: tuple[Requirement, ...], extras: Named, requires_python: str | None
+) -> Project:
     """Fill in the fields that are dynamic, and replace the requirements on the project itself, which need all fields."""
+    project = replace(project, requires_python=project.requires_python or requires_python)
     if "dependencies" in project.unknown:
         project = replace(project, dependencies=dependencies)
     if "optional-dependencies" in project.unknown:

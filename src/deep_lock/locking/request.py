@@ -6,18 +6,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.config.options import LockOptions, RunContext
-from deep_lock.errors import ConfigError
-from deep_lock.events import Reporter, Warned
-from deep_lock.locking import imported_lock, project_build
+from deep_lock.errors import ConfigError, LockInvalid
+from deep_lock.events import Reporter, Warned, silent
+from deep_lock.locking import imported_lock, project_build, recorded_options
 from deep_lock.locking.indexes import locked_indexes, locked_links
 from deep_lock.locking.read_inputs import ProjectInputs, lock_path, read_inputs, read_lock, with_dynamic_metadata
-from deep_lock.locking.settings import NO_LIMIT, Settings, read_upgrade, resolve_settings
+from deep_lock.locking.settings import NO_LIMIT, Settings, Upgrade, read_upgrade, resolve_settings
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, OptionValue
 from deep_lock.models.requirement import Requirement
 from deep_lock.project.project import Project
 from deep_lock.sanitize import show
 from deep_lock.targets.factory import read_host
 from deep_lock.targets.markers import environment_marker, environments
+from deep_lock.targets.open_markers import limited
 from deep_lock.targets.target import Target
 
 
@@ -44,8 +45,9 @@ def open_request(options: LockOptions, reporter: Reporter, previous: Lock | None
     path = lock_path(options.inputs)
     inputs = read_inputs(options.inputs, reporter)
     upgrade = read_upgrade(options.upgrade)
-    if previous is None and not upgrade.everything:
-        previous = read_lock(path, reporter, upgraded=upgrade.packages)
+    recorded = previous or _recorded(path, upgrade, reporter)
+    if not upgrade.everything:
+        previous = recorded
     if inputs.project.unknown and previous is not None:
         inputs = with_dynamic_metadata(inputs, project_build.from_lock(inputs.project, previous))
     if previous is not None and previous.inputs.pinned and inputs.foreign is None:
@@ -54,13 +56,35 @@ def open_request(options: LockOptions, reporter: Reporter, previous: Lock | None
             " deep-lock deepen keeps its pins"
         )
         reporter(Warned(code="was-deepened", subject=path.name, message=message))
-    settings = resolve_settings(options, inputs, previous, upgrade=upgrade, host=read_host())
+    settings = resolve_settings(options, inputs, recorded, upgrade=upgrade, host=read_host())
+    if recorded is not None:
+        _warn_of_targets(recorded, settings, path, reporter)
     return _request(options.context, path, inputs, previous, settings)
+
+
+def _recorded(path: Path, upgrade: Upgrade, reporter: Reporter) -> Lock | None:
+    """Read the previous lock. An upgrade of everything does not need it. Raises LockInvalid."""
+    if not upgrade.everything:
+        return read_lock(path, reporter, upgraded=upgrade.packages)
+    try:
+        return read_lock(path, silent)
+    except LockInvalid:
+        return None
+
+
+def _warn_of_targets(previous: Lock, settings: Settings, path: Path, reporter: Reporter) -> None:
+    """Report targets of the previous lock that the declared ones replace."""
+    labels = {target.label for target in settings.targets}
+    removed = [target.name for target in previous.targets if target.name not in labels]
+    if removed and (settings.declared.pythons or settings.declared.platforms):
+        message = f"targets that are not declared now are removed: {', '.join(removed)}"
+        reporter(Warned(code="targets-removed", subject=path.name, message=message))
 
 
 def with_targets(request: LockRequest, targets: tuple[Target, ...]) -> LockRequest:
     """Return the request for these targets."""
-    settings = replace(request.settings, targets=targets)
+    limits = request.inputs.project.requires_python
+    settings = replace(request.settings, targets=limited(targets, limits))
     return _request(request.context, request.path, request.inputs, request.previous, settings)
 
 
@@ -75,7 +99,8 @@ def with_project(request: LockRequest, project: Project) -> LockRequest:
                 f"a folder that the build backend of the project requires assigns {name} to the index {source!r}",
                 hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
             )
-    return _request(request.context, request.path, inputs, request.previous, request.settings)
+    settings = replace(request.settings, targets=limited(request.settings.targets, project.requires_python))
+    return _request(request.context, request.path, inputs, request.previous, settings)
 
 
 def _request(
@@ -158,6 +183,8 @@ def _locked_options(settings: Settings, links: tuple[str, ...]) -> tuple[tuple[s
     ):
         if names:
             options[key] = tuple(sorted(names))
+    if settings.command_line:
+        options[recorded_options.KEY] = settings.command_line
     if settings.fork_strategy != "newest":
         options["fork-strategy"] = settings.fork_strategy
     if settings.build_resolution != "shared":

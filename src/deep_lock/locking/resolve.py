@@ -1,6 +1,6 @@
 """Makes a new lock: index, build backends, closure and assembly put together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import cache
 
@@ -13,21 +13,24 @@ from deep_lock.builds.host import Machine
 from deep_lock.closure.closure import close
 from deep_lock.closure.model import Closure, Plan
 from deep_lock.closure.version_sharing import releases, shared_preferences
-from deep_lock.errors import HookRefused, Unsatisfiable
+from deep_lock.errors import DeepLockError, HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
 from deep_lock.locking import imported_lock, project_build, user_hashes, warnings
-from deep_lock.locking.assemble import AssemblyInput, builds, packages
+from deep_lock.locking.assemble import AssemblyInput, builds, lockable_parts, packages
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.direct_sources import DirectSources, previous_pins
-from deep_lock.locking.indexes import open_network
+from deep_lock.locking.indexes import Network, open_network
 from deep_lock.locking.plan import make_plan
 from deep_lock.locking.previous_lock import previous_answers
 from deep_lock.locking.release_files import PreviousFiles, ReleaseFiles
 from deep_lock.locking.request import LockRequest, with_project, with_targets
+from deep_lock.locking.targets import excluded_by_python
 from deep_lock.models.lock import Lock
 from deep_lock.network import git
 from deep_lock.sdist import missing_modules
+from deep_lock.targets.markers import environments
+from deep_lock.targets.target import Target
 
 
 def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
@@ -35,50 +38,75 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
 
     Raises UserError, ActionNeeded, IndexFault and SafetyError.
     """
+    settings = request.settings
+    with closing(open_network(settings.network, request.context, reporter)) as network:
+        while True:
+            made = _made(request, network, reporter)
+            if isinstance(made, Lock):
+                return made
+            request = made
+
+
+def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | LockRequest:
+    """Return the lock, or the request without the default targets that turn out to be excluded.
+
+    The lock is then made anew: it has nothing of a target that is left out.
+    """
     settings, context, trees = request.settings, request.context, request.inputs.trees
     indexes = settings.network.indexes
-    with closing(open_network(settings.network, context, reporter)) as network:
-        machine = Machine(settings.hooks, settings.targets, reporter)
-        direct = DirectSources(
-            client=network.client,
-            repositories=cache(
-                lambda: git.Repositories(context.cache_folder, context.environ, offline=indexes.offline)
-            ),
-            trees=trees,
-            previous=previous_pins(request.previous, without=frozenset(settings.upgrade.packages)),
-            is_assigned=lambda name: indexes.only_source(name) is not None,
-        )
-        releases = _release_files(request, network.client)
-        build_context = BuildContext(
-            machine=machine,
-            client=network.client,
-            files_of=releases.every,
-            cache=network.cache,
-            project=request.inputs.options.folder.resolve(),
-            folder_of=trees.folder,
-            checkout=direct.checkout,
-        )
-        hooks = HookRunner(context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh)
-        plan = make_plan(request)
-        catalog = IndexCatalog(
-            client=network.client,
-            cache=network.cache,
-            direct=direct,
-            hooks=hooks,
-            plan=plan,
-            previous=previous_answers(request.previous),
-            releases=releases,
-        )
-        with closing(build_context):
-            if request.inputs.project.unknown:
-                completed = _with_dynamic_metadata(request, plan, catalog, hooks, reporter)
-            else:
-                completed = _with_supported_targets(request, plan, catalog, reporter)
-            lock = _close(completed, plan if completed is request else make_plan(completed), catalog, reporter)
-            for hashes in (releases.imported, releases.by_user):
-                if hashes is not None:
-                    hashes.check(lock)
-            return lock
+    machine = Machine(settings.hooks, settings.targets, reporter)
+    direct = DirectSources(
+        client=network.client,
+        repositories=cache(lambda: git.Repositories(context.cache_folder, context.environ, offline=indexes.offline)),
+        trees=trees,
+        previous=previous_pins(request.previous, without=frozenset(settings.upgrade.packages)),
+        is_assigned=lambda name: indexes.only_source(name) is not None,
+    )
+    releases = _release_files(request, network.client)
+    build_context = BuildContext(
+        machine=machine,
+        client=network.client,
+        files_of=releases.every,
+        cache=network.cache,
+        project=request.inputs.options.folder.resolve(),
+        folder_of=trees.folder,
+        checkout=direct.checkout,
+    )
+    hooks = HookRunner(context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh)
+    foreign, plan = request.inputs.foreign, make_plan(request)
+    catalog = IndexCatalog(
+        client=network.client,
+        cache=network.cache,
+        direct=direct,
+        hooks=hooks,
+        plan=plan,
+        previous=previous_answers(request.previous),
+        releases=releases,
+    )
+    with closing(build_context):
+        completed = request
+        if request.inputs.project.unknown:
+            completed = _with_dynamic_metadata(request, plan, catalog, hooks, reporter)
+            plan = make_plan(completed)
+            outside = excluded_by_python(completed.inputs.project, settings.targets)
+            if outside:
+                return with_targets(request, settings.declared.leave_out(settings.targets, outside))
+        elif foreign is not None and (excluded := imported_lock.unsupported_targets(foreign, plan.runtime, catalog)):
+            return _without_targets(request, excluded, reporter)
+        warnings.require_existing(catalog, settings.upgrade, request.previous)
+        try:
+            closure = _shared(plan, catalog, reporter)
+            if closure.excluded:
+                return _without_targets(request, closure.excluded, reporter)
+        except Unsatisfiable as error:
+            if not error.nowhere:
+                raise
+            raise Unsatisfiable(error.message, hint=_near_hint(error.nowhere, request), nowhere=error.nowhere) from None
+        lock = _assembled(completed, plan, closure, catalog, reporter)
+        for hashes in (releases.imported, releases.by_user):
+            if hashes is not None:
+                hashes.check(lock)
+        return lock
 
 
 def _release_files(request: LockRequest, client: IndexClient) -> ReleaseFiles:
@@ -93,15 +121,17 @@ def _release_files(request: LockRequest, client: IndexClient) -> ReleaseFiles:
     )
 
 
-def _with_supported_targets(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> LockRequest:
-    """Leave out default targets that do not support what another tool's lock pins."""
-    foreign, settings = request.inputs.foreign, request.settings
-    if foreign is None:
-        return request
-    targets = imported_lock.supported_targets(
-        foreign, plan.runtime, catalog, reporter, declared=settings.targets_declared
-    )
-    return request if targets == settings.targets else with_targets(request, targets)
+def _without_targets(request: LockRequest, excluded: Mapping[Target, DeepLockError], reporter: Reporter) -> LockRequest:
+    """Leave out default targets, with a warning that names each. Raises the error of a declared one."""
+    settings = request.settings
+    left = settings.declared.leave_out(settings.targets, excluded)
+    source = ", ".join(request.inputs.sources)
+    first: dict[str, str] = {}
+    for target, error in excluded.items():
+        like = first.setdefault(error.message.replace(target.label, ""), target.label)
+        why = f": {error.message}" if like == target.label else f", for the same reason as {like}"
+        reporter(Warned(code="target-left-out", subject=source, message=f"{target.label} is left out{why}"))
+    return with_targets(request, left)
 
 
 def _with_dynamic_metadata(
@@ -132,15 +162,8 @@ def _with_dynamic_metadata(
     return request
 
 
-def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> Lock:
+def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: IndexCatalog, reporter: Reporter) -> Lock:
     settings, inputs = request.settings, request.inputs
-    warnings.require_existing(catalog, settings.upgrade, request.previous)
-    try:
-        closure = _shared(plan, catalog, reporter)
-    except Unsatisfiable as error:
-        if not error.nowhere:
-            raise
-        raise Unsatisfiable(error.message, hint=_near_hint(error.nowhere, request), nowhere=error.nowhere) from None
     warnings.require_sources(closure, settings.selection)
     warnings.require_upgraded(closure, settings.upgrade, request.previous)
     if settings.require_evidence:
@@ -149,6 +172,7 @@ def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Re
         warnings.warn_of_imported(
             inputs.foreign, closure, plan.runtime, catalog, reporter, indexes=[url for _, url in request.head.indexes]
         )
+    warnings.warn_of_open_markers(closure, reporter)
     warnings.warn(
         closure,
         catalog,
@@ -159,16 +183,25 @@ def _close(request: LockRequest, plan: Plan, catalog: IndexCatalog, reporter: Re
     )
     assembly = AssemblyInput(
         closure=closure,
-        problems=plan.runtime,
+        problems=tuple(replace(own, apply_open=own.target in closure.divided) for own in plan.runtime),
         parts=inputs.scopes,
         files=catalog,
         selection=settings.selection,
         folder=request.folder,
         every_file=settings.files == "all",
     )
+    parts = lockable_parts(settings.targets, closure.open_markers)
+    if inputs.foreign is not None:
+        scopes = [scope for scope, _ in inputs.scopes]
+        parts |= imported_lock.lockable_parts(inputs.foreign, scopes, settings.targets, reporter)
     entries = packages(assembly)
     warnings.warn_of_signed_urls(entries, catalog, reporter)
-    return replace(request.head, packages=entries, builds=builds(assembly))
+    return replace(
+        request.head,
+        environments=environments(settings.targets, inputs.project.requires_python, parts),
+        packages=entries,
+        builds=builds(assembly),
+    )
 
 
 def _near_hint(nowhere: Sequence[str], request: LockRequest) -> str:
@@ -183,7 +216,7 @@ def _near_hint(nowhere: Sequence[str], request: LockRequest) -> str:
 def _shared(plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> Closure:
     """Close once; close again where environments could share more, and keep the closure with fewer releases."""
     closure = close(plan, catalog, reporter)
-    preferences = shared_preferences(closure) if plan.share else {}
+    preferences = shared_preferences(closure) if plan.share and not closure.excluded else {}
     if not preferences:
         return closure
     again = close(replace(plan, shared=preferences), catalog, reporter)

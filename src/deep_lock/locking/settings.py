@@ -3,29 +3,30 @@
 The layers below take these final values and look at neither the options nor the configuration.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import Version
 
 from deep_lock.builds.host import HookPolicy
 from deep_lock.config.config import Config
 from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.config.options import HookOptions, LockOptions, RunContext, UpgradeOptions
 from deep_lock.errors import UsageError
-from deep_lock.locking import imported_lock
+from deep_lock.locking import recorded_options
 from deep_lock.locking.indexes import NetworkSettings, network_settings, with_decided_indexes, with_imported_indexes
 from deep_lock.locking.read_inputs import ProjectInputs
+from deep_lock.locking.targets import DeclaredTargets, declared_targets, in_order, run_targets
 from deep_lock.models.build_system import ConfigSettings
 from deep_lock.models.lock import Lock
 from deep_lock.models.policy import Policy
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import ALL, Selection
 from deep_lock.parsing.requirements import parse_requirement
-from deep_lock.targets.factory import DEFAULT_PLATFORMS, HOST, HostFacts, default_pythons, make_target
+from deep_lock.targets.factory import HostFacts
 from deep_lock.targets.target import Target
 
 NO_LIMIT = "false"
@@ -54,8 +55,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     selection: Selection
     targets: tuple[Target, ...]
     """In the order in which they are resolved."""
-    targets_declared: bool
-    """Whether options or configuration name the targets: then each must be locked."""
+    declared: DeclaredTargets
     fork_strategy: Literal["newest", "fewest"]
     build_resolution: Literal["shared", "highest"]
     files: Literal["used", "all"]
@@ -67,6 +67,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     network: NetworkSettings
     upgrade: Upgrade
     policy: Policy | None
+    command_line: tuple[str, ...]
+    """The options that the lock records."""
+    kept: tuple[str, ...]
+    """The options of the previous lock that hold in this run."""
 
 
 def read_upgrade(options: UpgradeOptions) -> Upgrade:
@@ -93,18 +97,25 @@ def read_upgrade(options: UpgradeOptions) -> Upgrade:
 def resolve_settings(
     options: LockOptions, inputs: ProjectInputs, previous: Lock | None, *, upgrade: Upgrade, host: HostFacts
 ) -> Settings:
-    """Resolve every setting. Raises ConfigError and UsageError."""
-    resolve, config = options.resolve, inputs.config
-    targets = _targets(
-        options, inputs, previous, host=host, oldest_first=(resolve.fork_strategy or config.fork_strategy) == "fewest"
-    )
+    """Resolve every setting. Raises ConfigError, UsageError and LockInvalid.
+
+    An upgrade of everything drops the pins of the previous lock, its default targets and the times that ages gave, and
+    keeps its options.
+    """
+    resolve, kept = recorded_options.with_recorded(options.resolve, previous)
+    options, config = replace(options, resolve=resolve), inputs.config
+    targets, kept_targets = run_targets(options, inputs, previous, host=host, renew=upgrade.everything)
+    declared = declared_targets(options, config)
+    if upgrade.everything:
+        previous = None
+    fork_strategy = resolve.fork_strategy or config.fork_strategy or "newest"
+    targets = in_order(targets, oldest_first=fork_strategy == "fewest")
     required = tuple(requirement for _, own in inputs.scopes for requirement in own)
     if (resolve.build_scope or config.build_scope) != "none":
         inputs.trees.refuse_local_build_requirements(inputs.project.build_requires, required)
     indexes = with_decided_indexes(inputs.trees.with_folder_indexes(config, required), targets)
     if inputs.foreign is not None:
         indexes = with_imported_indexes(indexes, inputs.foreign, options.network)
-    fork_strategy = resolve.fork_strategy or config.fork_strategy or "newest"
     return Settings(
         selection=Selection(
             resolution=resolve.resolution or config.resolution or "highest",
@@ -118,7 +129,10 @@ def resolve_settings(
             allow_wheel=_names(resolve.allow_wheel, config.allow_wheel),
         ),
         targets=targets,
-        targets_declared=_are_targets_declared(options, config),
+        declared=DeclaredTargets(
+            pythons=declared.pythons or "python-version" in kept_targets,
+            platforms=declared.platforms or "platform" in kept_targets,
+        ),
         fork_strategy=fork_strategy,
         build_resolution=resolve.build_resolution or config.build_resolution or "shared",
         files=config.files or "used",
@@ -130,6 +144,8 @@ def resolve_settings(
         network=network_settings(options.network, indexes, options.inputs.folder, options.context),
         upgrade=upgrade,
         policy=config.policy,
+        command_line=recorded_options.record(resolve),
+        kept=(*kept, *kept_targets),
     )
 
 
@@ -146,13 +162,16 @@ def hook_policy(options: HookOptions, config: Config, context: RunContext) -> Ho
 
 
 def _names(*lists: Iterable[str] | None) -> frozenset[str]:
-    """Normalize project names; ``:all:`` stays."""
-    return frozenset(name if name == ALL else canonicalize_name(name) for names in lists for name in names or ())
+    """Normalize project names; ``:all:`` stays, and ``:none:`` is none."""
+    every = frozenset(name if name == ALL else canonicalize_name(name) for names in lists for name in names or ())
+    return every - recorded_options.NOTHING
 
 
 def _exclude_newer(options: LockOptions, config: Config, previous: Lock | None) -> datetime | None:
     """Return exclude-newer as a time. An age is counted from the run that first locked with it, until an upgrade."""
     text = options.resolve.exclude_newer
+    if text == NO_LIMIT:
+        return None
     limit = read_exclude_newer(text) if text else config.exclude_newer
     if limit is None:
         return None
@@ -192,51 +211,3 @@ def _locked_limits(lock: Lock) -> dict[str, datetime]:
     texts = dict(lock.options).get("exclude-newer-package", ())
     pairs = (text.partition("=") for text in texts) if isinstance(texts, tuple) else ()
     return {name: datetime.fromisoformat(moment) for name, _, moment in pairs if moment != NO_LIMIT}
-
-
-def _are_targets_declared(options: LockOptions, config: Config) -> bool:
-    return bool(options.resolve.pythons or options.resolve.platforms or config.python_versions or config.platforms)
-
-
-def _targets(
-    options: LockOptions, inputs: ProjectInputs, previous: Lock | None, *, host: HostFacts, oldest_first: bool
-) -> tuple[Target, ...]:
-    """Return the targets in the order in which they are resolved.
-
-    Newest Python first gives each Python the newest version it can have; oldest first gives one version for all.
-    Default targets change over time and locked ones do not: where none are declared, those of the previous lock stay.
-    """
-    config, foreign, requires_python = inputs.config, inputs.foreign, inputs.project.requires_python
-    pythons = options.resolve.pythons or config.python_versions or ()
-    platforms = options.resolve.platforms or config.platforms or ()
-    locked = previous.targets if previous is not None and previous.requires_python == requires_python else ()
-    if locked and not pythons and not platforms:
-        pairs = [(target.python, target.platform) for target in locked]
-    else:
-        if foreign is not None:
-            hints = imported_lock.target_hints(foreign)
-            pythons, platforms = pythons or hints.pythons, platforms or hints.platforms
-        pairs = _product(pythons, platforms, requires_python, options.context.now.date(), host)
-    targets = {target.label: target for target in (make_target(*pair, host=host) for pair in pairs)}
-    if not targets:
-        raise UsageError(
-            f"requires-python {requires_python!r} admits no Python that deep-lock knows",
-            hint="declare the targets: [tool.deep-lock] python-versions",
-        )
-    found = tuple(targets.values())
-    if foreign is not None:
-        found = imported_lock.admitted_targets(foreign, found, declared=_are_targets_declared(options, config))
-    return tuple(sorted(found, key=_python_key, reverse=not oldest_first))
-
-
-def _python_key(target: Target) -> tuple[Version, bool]:
-    """Order by Python alone: sorting is stable, so platforms stay as declared."""
-    return (Version(target.python_full_version), not target.python.endswith("t"))
-
-
-def _product(
-    pythons: Sequence[str], platforms: Sequence[str], requires_python: str | None, today: date, host: HostFacts
-) -> list[tuple[str, str]]:
-    here = ".".join(host.python_full_version.split(".")[:2])
-    expanded = [here if python == HOST else python for python in pythons or default_pythons(requires_python, today)]
-    return [(python, platform) for python in expanded for platform in platforms or DEFAULT_PLATFORMS]

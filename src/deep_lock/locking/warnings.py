@@ -39,6 +39,21 @@ _NOTES = {
 """Notes on an sdist that a reviewer should know. Other notes are for statistics."""
 
 
+def warn_of_open_markers(closure: Closure, reporter: Reporter) -> None:
+    """Report the requirements that apply on a part of a target only, and what is locked."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for own in closure.open_markers:
+        if own.locked:
+            locked = "locked with this condition"
+        else:
+            locked = "not locked on both sides of it, since one version of each package does not fit both: environments"
+            locked += " of the lock have the part of the target in which its newest Python is"
+        message = f"requires {own.requirement}, which the target leaves open; it is {locked}"
+        found.setdefault((own.subject, message), []).append(own.target.label)
+    for (subject, message), labels in sorted(found.items()):
+        reporter(Warned(code="open-marker", subject=subject, message=f"{message} ({_listed(labels)})"))
+
+
 def require_sources(closure: Closure, selection: Selection) -> None:
     """Refuse a release without an sdist where the build scope is "all", unless its wheel was allowed.
 

@@ -89,6 +89,8 @@ class Problem(Struct, frozen=True, kw_only=True):
     excluded: frozenset[tuple[NormalizedName, Version]] = frozenset()
     """Candidates that cannot be used: they are on the current chain of builds."""
     selection: Selection = field(default_factory=Selection)
+    apply_open: bool = False
+    """Whether a requirement applies whose marker holds on a part of the target: else its newest micro version decides."""
     fixed_pins: tuple[FixedPins, ...] | None = None
     """The pins of another tool's lock: the only ones that may be chosen."""
 

@@ -53,10 +53,11 @@ def merged_text(sides: Sides, surroundings: RunContext, reporter: Reporter) -> s
         raise ActionNeeded(f"both branches changed {', '.join(merged.settings)} of {sides.path.name}", hint=AGAIN)
     if merged.both:
         return _locked_again(merged, sides, surroundings, reporter)
-    faults = broken_invariants(merged.lock, chosen_targets(merged.lock, (), sides.path.name))
+    targets = chosen_targets(merged.lock, (), sides.path.name)
+    faults = broken_invariants(merged.lock, targets)
     if faults:
         raise ActionNeeded(f"the two locks cannot be merged: {faults[0]}", hint=AGAIN)
-    return checked_text(merged.lock)
+    return checked_text(merged.lock, targets)
 
 
 def _read(path: Path, name: str, reporter: Reporter) -> Lock:
@@ -90,7 +91,7 @@ def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, report
             f"{sides.path.name} does not fit the project (its files, or options of the command line)",
             hint=AGAIN,
         )
-    return checked_text(replace(relocked, indexes=merged.lock.indexes))
+    return checked_text(replace(relocked, indexes=merged.lock.indexes), chosen_targets(relocked, (), sides.path.name))
 
 
 def _pins(merged: Merged) -> tuple[str, ...]:

@@ -353,7 +353,7 @@ class Releases:
         self.catalog = catalog
         self.preferences = dict(problem.preferences)
         self.constraints: dict[NormalizedName, list[Requirement]] = {}
-        for constraint in applicable(problem.constraints, problem.target):
+        for constraint in applicable(problem.constraints, problem.target, apply_open=problem.apply_open):
             self.constraints.setdefault(constraint.name, []).append(constraint)
         self.direct_candidates = DirectCandidates(problem, catalog)
         self._direct = {requirement.name for requirement in problem.requirements}

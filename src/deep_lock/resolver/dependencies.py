@@ -1,9 +1,12 @@
 """What a problem and a release require on one target: markers evaluated, overrides applied."""
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from functools import lru_cache, reduce
+from operator import or_
 
+from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import DeepLockError
@@ -12,6 +15,7 @@ from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Candidate, Problem
 from deep_lock.parsing.requirements import parse_requirement
+from deep_lock.targets.open_markers import NEVER, TargetPart, is_open, is_whole, part_where
 from deep_lock.targets.target import Target, UnevaluableMarker, holds
 
 _EXTRA = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
@@ -30,11 +34,17 @@ class IneligibleError(Exception):
 
 def roots(problem: Problem) -> tuple[Requirement, ...]:
     """Return the problem's own requirements on its target."""
-    return urls_first(overridden(applicable(problem.requirements, problem.target), problem))
+    return urls_first(
+        overridden(applicable(problem.requirements, problem.target, apply_open=problem.apply_open), problem)
+    )
 
 
-def applicable(requirements: Iterable[Requirement], target: Target) -> tuple[Requirement, ...]:
-    """Return the requirements whose markers hold on the target without any extra."""
+def applicable(
+    requirements: Iterable[Requirement], target: Target, *, apply_open: bool = False
+) -> tuple[Requirement, ...]:
+    """Return the requirements whose markers hold on the target without any extra; ``apply_open`` as in `Problem`."""
+    if apply_open:
+        return tuple(own for own in requirements if not part_where(own.marker, target).is_never)
     return tuple(requirement for requirement in requirements if holds(requirement.marker, target))
 
 
@@ -52,11 +62,18 @@ def overridden(requirements: tuple[Requirement, ...], problem: Problem) -> tuple
                 name=override.name,
                 extras=override.extras | requirement.extras,
                 specifier=override.specifier,
+                marker=_open_marker(requirement.marker, override.marker) if problem.apply_open else None,
                 origin=override.origin,
             )
-            for override in applicable(own, problem.target)
+            for override in applicable(own, problem.target, apply_open=problem.apply_open)
         ]
     return tuple(replaced)
+
+
+def _open_marker(*markers: Marker | None) -> Marker | None:
+    """Return the markers that may hold on a part of a target only, as one."""
+    texts = [f"({marker})" for marker in markers if marker is not None and is_open(str(marker))]
+    return Marker(" and ".join(texts)) if texts else None
 
 
 def urls_first(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
@@ -65,10 +82,11 @@ def urls_first(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
 
 
 def candidate_dependencies(
-    candidate: Candidate, metadata: Metadata, target: Target, extra: NormalizedName
+    candidate: Candidate, metadata: Metadata, problem: Problem, extra: NormalizedName
 ) -> tuple[Requirement, ...]:
     """Return `dependencies`; only a source tree that the user names may have URLs. Raises IneligibleError."""
-    return dependencies(metadata, target, extra, may_name_urls=_may_name_urls(candidate.distribution))
+    may_name_urls = _may_name_urls(candidate.distribution)
+    return dependencies(metadata, problem.target, extra, may_name_urls=may_name_urls, apply_open=problem.apply_open)
 
 
 def _may_name_urls(distribution: Installable) -> bool:
@@ -80,9 +98,16 @@ def _may_name_urls(distribution: Installable) -> bool:
 
 
 def dependencies(
-    metadata: Metadata, target: Target, extra: NormalizedName = BASE, *, may_name_urls: bool = False
+    metadata: Metadata,
+    target: Target,
+    extra: NormalizedName = BASE,
+    *,
+    may_name_urls: bool = False,
+    apply_open: bool = False,
 ) -> tuple[Requirement, ...]:
     """Return the requirements of the release itself (``extra`` BASE), or those that only one extra adds.
+
+    ``apply_open`` is as in `Problem`.
 
     Raises IneligibleError where a requirement cannot be parsed or its marker cannot be evaluated (dependency
     specifiers: then the release must not be used), or where it has a URL and ``may_name_urls`` is false.
@@ -93,9 +118,11 @@ def dependencies(
         if needed is not None and needed != extra:
             continue
         try:
-            requirement = _applied(text, target, extra)
-            if requirement is not None and extra and needed is None and _applied(text, target, BASE) is not None:
-                continue  # it holds without the extra: it belongs to the base
+            requirement, part = _applied(text, target, extra, apply_open=apply_open)
+            if requirement is not None and extra and needed is None:
+                base, same = _applied(text, target, BASE, apply_open=apply_open)
+                if base is not None and part == same:
+                    continue  # it holds without the extra: it belongs to the base
         except UnevaluableMarker:
             raise IneligibleError(f"its marker cannot be evaluated: {text[:200]}") from None
         except DeepLockError as error:
@@ -122,6 +149,29 @@ def _extra_needed(text: str) -> NormalizedName | None:
 
 
 @lru_cache(maxsize=1 << 17)
-def _applied(text: str, target: Target, extra: NormalizedName) -> Requirement | None:
+def _applied(
+    text: str, target: Target, extra: NormalizedName, *, apply_open: bool
+) -> tuple[Requirement | None, TargetPart | None]:
+    """Return the requirement if it applies, and on which part of the target; None is all of it."""
     requirement = parse_requirement(text)
-    return requirement if holds(requirement.marker, target, (extra,)) else None
+    if not apply_open or not is_open(text):
+        return requirement if holds(requirement.marker, target, (extra,)) else None, None
+    part = part_where(requirement.marker, target, extra)
+    return None if part.is_never else requirement, part
+
+
+def open_requirements(
+    metadata: Metadata, target: Target, extras: Collection[NormalizedName]
+) -> Iterator[tuple[Requirement, TargetPart, bool]]:
+    """Yield the requirements of a release that apply on a part of the target only, with that part.
+
+    The last value is whether the requirement applies on the newest micro version. Requirements that cannot be read are left
+    out: such a release is not used.
+    """
+    for text in filter(is_open, metadata.requires_dist):
+        with suppress(DeepLockError, *UnevaluableMarker):
+            requirement = parse_requirement(text)
+            parts = {part_where(requirement.marker, target, extra) for extra in extras}
+            part = reduce(or_, parts, NEVER)
+            if not part.is_never and not is_whole(part, target):
+                yield requirement, part, holds(requirement.marker, target, extras)

@@ -150,7 +150,7 @@ def _follow(
         if name not in metadata:
             continue
         try:
-            requirements = candidate_dependencies(parent, metadata[name], problem.target, extra)
+            requirements = candidate_dependencies(parent, metadata[name], problem, extra)
         except IneligibleError as error:
             unmet.append(UnmetRequirement(pin=parent, requirement=None, reason=str(error)))
             continue

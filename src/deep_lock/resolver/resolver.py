@@ -101,7 +101,7 @@ def _walk(
                 try:
                     if name not in metadata:
                         metadata[name] = usable_metadata(candidate, problem, catalog)
-                    required = candidate_dependencies(candidate, metadata[name], problem.target, extra)
+                    required = candidate_dependencies(candidate, metadata[name], problem, extra)
                 except IneligibleError:
                     return None
                 catalog.prefetch(required)

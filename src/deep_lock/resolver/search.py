@@ -265,7 +265,7 @@ class Provider(AbstractProvider[ResolverRequirement, ResolverCandidate, Normaliz
             if extra in done:
                 continue
             done.add(extra)
-            for requirement in candidate_dependencies(own, metadata, self.problem.target, extra):
+            for requirement in candidate_dependencies(own, metadata, self.problem, extra):
                 if requirement.name != own.name:
                     found.append(requirement)
                     continue

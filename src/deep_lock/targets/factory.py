@@ -20,7 +20,7 @@ from packaging.tags import platform_tags
 
 from deep_lock.errors import ProjectInvalid, UsageError
 from deep_lock.targets.platforms import expand_tags, name_platform, parse_platform, runs_as
-from deep_lock.targets.target import Target
+from deep_lock.targets.target import ALL_MICROS, Target
 
 HOST = "host"
 """The platform name of the machine that locks."""
@@ -147,6 +147,7 @@ def make_target(python: str, platform: str, *, host: HostFacts | None) -> Target
         environment=MappingProxyType(environment),
         tags=tags,
         ranks=ranks,
+        micros=0 if requested.micro else ALL_MICROS,
     )
 
 

@@ -6,6 +6,7 @@ Invariant: a marker is exact. Each text is evaluated on every declared target be
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ from deep_lock.targets.marker_minimizer import (
     python_axis,
     write,
 )
+from deep_lock.targets.open_markers import TargetPart, is_whole, part_text
 from deep_lock.targets.target import Target
 
 
@@ -73,6 +75,33 @@ def with_scopes(parts: Sequence[Part], declared: tuple[Target, ...]) -> str | No
     Raises TargetsAlike and ValueError as `label_marker`.
     """
     return _with_scopes(frozenset(parts), declared)
+
+
+def with_parts(parts: Mapping[str, Mapping[Scope, TargetPart]], declared: tuple[Target, ...]) -> str | None:
+    """Write the marker of a package that scopes require on parts of targets, by label: `with_scopes` for each part.
+
+    Raises TargetsAlike and ValueError as `label_marker`.
+    """
+    labels: dict[str, dict[Scope, set[str]]] = {}
+    for target in declared:
+        scopes = parts.get(target.label, {})
+        base = BASE in scopes and is_whole(scopes[BASE], target)
+        for scope, part in scopes.items():
+            everywhere = is_whole(part, target)
+            if everywhere or not base:
+                text = "" if everywhere else part_text(part, target)
+                labels.setdefault(text, {}).setdefault(scope, set()).add(target.label)
+    alternatives: list[str] = []
+    for text, own in sorted(labels.items()):
+        marker = with_scopes([(frozenset(each), scope) for scope, each in sorted(own.items())], declared)
+        if not text and marker is None:
+            return None
+        alternatives.append(" and ".join(_in_brackets(each) if text else each for each in (marker, text) if each))
+    return " or ".join(alternatives)
+
+
+def _in_brackets(marker: str) -> str:
+    return f"({marker})" if " or " in marker else marker
 
 
 @lru_cache(maxsize=4096)
@@ -203,23 +232,38 @@ def _python_name(target: Target, declared: tuple[Target, ...]) -> Literals:
     return (f"python_version == '{here.minor}'", *(f"python_full_version != '{version}'" for version in siblings))
 
 
-def environments(declared: tuple[Target, ...], requires_python: str | None = None) -> tuple[str, ...]:
+def environments(
+    declared: tuple[Target, ...],
+    requires_python: str | None = None,
+    parts: Mapping[str, TargetPart] = MappingProxyType({}),
+) -> tuple[str, ...]:
     """Write the ``environments`` of a lock (PEP 751), in declared order; one for each platform if its Pythons allow it.
 
     They include each declared target, and no other Python minor version or platform: a lock is exact for its targets
-    alone. Pythons that ``requires_python``, a key of the lock too, excludes are not excluded again.
+    alone. Pythons that ``requires_python``, a key of the lock too, excludes are not excluded again. ``parts`` are, by label,
+    the parts of targets that the lock is for.
     """
     admitted = _admitted_minors(requires_python)
     texts: dict[str, None] = {}
     for platform in dict.fromkeys(map(platform_of, declared)):
-        axis = python_axis(target for target in declared if platform_of(target) == platform)
-        for clause in _python_clauses(axis, admitted):
+        here = [target for target in declared if platform_of(target) == platform]
+        axis = python_axis(target for target in here if target.label not in parts)
+        for clause in _python_clauses(axis, admitted) if axis else ():
             texts[conjunction((*_platform_name(platform), *clause))] = None
+        for target in here:
+            if target.label in parts:
+                own = part_text(parts[target.label], target)
+                named = conjunction((*_platform_name(platform), f"python_version == '{_minor_of(target)}'"))
+                texts[f"{named} and {_in_brackets(own)}"] = None
     markers = [_parse(text) for text in texts]
     for target in declared:
-        if not any(_evaluate(marker, target, ()) for marker in markers):
+        if target.label not in parts and not any(_evaluate(marker, target, ()) for marker in markers):
             raise MarkerInexact(f"{target.label} is in none of {tuple(texts)}")
     return tuple(texts)
+
+
+def _minor_of(target: Target) -> str:
+    return target.environment["python_version"]
 
 
 def _minor(text: str) -> int:

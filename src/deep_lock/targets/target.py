@@ -11,9 +11,11 @@ from msgspec import Struct
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+ALL_MICROS = (1 << 100) - 1
+
 
 class Target(Struct, frozen=True, kw_only=True, eq=False):
-    """A declared target. Two are equal if their labels are: the label has all that differs between targets."""
+    """A declared target. Two of a lock are equal if their labels are: the label has all that differs between targets."""
 
     label: str
     """"cp313-x86_64-manylinux_2_28"; free-threaded "cp313t-...". """
@@ -28,9 +30,11 @@ class Target(Struct, frozen=True, kw_only=True, eq=False):
     """Wheel tags as text, best first."""
     ranks: Mapping[str, int]
     """The position of each tag in ``tags``."""
+    micros: int = 0
+    """The micro versions that a target of a minor version includes, as bits; 0 of a full version."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Target) and other.label == self.label
+        return isinstance(other, Target) and (other.label, other.micros) == (self.label, self.micros)
 
     def __hash__(self) -> int:
         return hash(self.label)

@@ -8,6 +8,7 @@ from deep_lock.events import silent
 from deep_lock.locking.assemble import scopes_by_pin
 from deep_lock.models.resolution import Problem
 from deep_lock.targets.markers import BASE, Scope
+from deep_lock.targets.open_markers import whole
 from tests.support.worlds import WorldSources, target, wishes
 
 
@@ -22,9 +23,11 @@ def test_which_part_of_the_project_reaches_what() -> None:
     (_, resolved), *_ = close(Plan(runtime=(problem,)), WorldSources(world=world), silent).runtime
     fast = Scope(kind="extra", name="fast")
     parts = ((BASE, wishes("a")), (fast, wishes("d; sys_platform == 'linux'", "never; sys_platform == 'win32'")))
-    assert scopes_by_pin(parts, problem, resolved) == {
-        "a": (BASE, fast),
-        "b": (BASE, fast),
-        "c": (fast,),
-        "d": (fast,),
+    found = scopes_by_pin(parts, problem, resolved)
+    assert {name: list(scopes) for name, scopes in found.items()} == {
+        "a": [BASE, fast],
+        "b": [BASE, fast],
+        "c": [fast],
+        "d": [fast],
     }
+    assert {part for scopes in found.values() for part in scopes.values()} == {whole(problem.target)}

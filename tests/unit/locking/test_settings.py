@@ -18,6 +18,7 @@ from deep_lock.config.options import (
 from deep_lock.errors import UsageError
 from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.locking.settings import Settings, Upgrade, read_upgrade, resolve_settings
+from deep_lock.locking.targets import DeclaredTargets
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget
 from deep_lock.project.local_trees import LocalTrees
 from deep_lock.project.project import Project
@@ -109,8 +110,14 @@ def test_the_selection_of_a_run(table: dict[str, Any], resolve: dict[str, Any], 
         ({"build-resolution": "highest"}, {}, "build_resolution", "highest"),
         ({"fork-strategy": "fewest"}, {"fork_strategy": "newest"}, "fork_strategy", "newest"),
         ({"files": "all"}, {}, "files", "all"),
-        ({}, {}, "targets_declared", False),
-        ({"platforms": ["x86_64-windows"]}, {}, "targets_declared", True),
+        ({}, {}, "declared", DeclaredTargets()),
+        ({"platforms": ["x86_64-windows"]}, {}, "declared", DeclaredTargets(platforms=True)),
+        (
+            {"platforms": ["x86_64-windows"]},
+            {"pythons": ("3.12",)},
+            "declared",
+            DeclaredTargets(pythons=True, platforms=True),
+        ),
     ],
 )
 def test_the_settings_of_a_run(table: dict[str, Any], resolve: dict[str, Any], field: str, value: Any) -> None:

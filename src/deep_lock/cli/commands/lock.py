@@ -72,6 +72,8 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
     else:
         session.printer.info(f"{outcome.path.name} is up to date")
     session.printer.info(lock_summary.summary(outcome.lock, outcome.previous))
+    for name in outcome.kept_options:
+        session.printer.info(f"  {name} kept from {outcome.path.name}")
 
 
 def lock_options(session: Session, values: dict[str, Any]) -> LockOptions:

@@ -1,0 +1,253 @@
+"""Markers on what a target leaves open: its micro version, and the release and the version of its system.
+
+A target of a minor version is each micro version of it. Such a marker can hold on a part of the target: that part is a
+`TargetPart`. Final releases count alone: a marker on 3.11.0a6 does not divide 3.11.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from itertools import product
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+from packaging.markers import Marker
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from deep_lock.targets.target import ALL_MICROS, Target
+
+MICRO_VARIABLES = ("python_full_version", "implementation_version")
+SYSTEM_VARIABLES = ("platform_release", "platform_version")
+MAX_COMPARISONS = 6
+"""Different comparisons of the system's variables in one marker."""
+
+_OPPOSITES = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "==", "in": "not in", "not in": "in"}
+_OPERATOR = r"(?P<{}>[<>]=?|[=!]=|not in|in)"
+_TEXT = r"(?:\"[^\"]*\"|'[^']*')"
+_COMPARISON = re.compile(
+    rf"(?:{'|'.join(SYSTEM_VARIABLES)}) {_OPERATOR.format('first')} {_TEXT}"
+    rf"|{_TEXT} {_OPERATOR.format('last')} (?:{'|'.join(SYSTEM_VARIABLES)})\b"
+)
+_ALWAYS, _NEVER = 'os_name != ""', 'os_name == ""'
+
+Selected = str | AbstractSet[str]
+Comparisons = frozenset[tuple[str, bool]]
+"""Comparisons of the system's variables, and whether each holds."""
+
+
+class TargetPart(Struct, frozen=True, kw_only=True):
+    """A part of a target: the alternatives are micro versions, as bits, with comparisons that hold or do not."""
+
+    terms: frozenset[tuple[int, Comparisons]]
+
+    def __and__(self, other: "TargetPart") -> "TargetPart":
+        both = (
+            (micros & others, comparisons | more)
+            for (micros, comparisons), (others, more) in product(self.terms, other.terms)
+        )
+        return _joined((micros, own) for micros, own in both if len({text for text, _ in own}) == len(own))
+
+    def __or__(self, other: "TargetPart") -> "TargetPart":
+        return _joined((*self.terms, *other.terms))
+
+    @property
+    def is_never(self) -> bool:
+        """Whether it is no part of the target."""
+        return not self.terms
+
+
+NEVER = TargetPart(terms=frozenset())
+
+
+def whole(target: Target) -> TargetPart:
+    """Return the whole target as a part."""
+    return TargetPart(terms=frozenset({(_bits(target), frozenset())}))
+
+
+def without(part: TargetPart, target: Target) -> TargetPart:
+    """Return the rest of the target."""
+    rest = whole(target)
+    for micros, comparisons in part.terms:
+        others: list[tuple[int, Comparisons]] = [(_bits(target) & ~micros, frozenset())]
+        others += [(_bits(target), frozenset({(text, not value)})) for text, value in comparisons]
+        rest &= _joined(others)
+    return rest
+
+
+def micro_part(micros: int) -> TargetPart:
+    """Return the part of a target with these micro versions, as bits."""
+    return TargetPart(terms=frozenset({(micros, frozenset())}))
+
+
+def micro_samples(texts: Iterable[str], target: Target) -> list[tuple[Mapping[str, str], int]]:
+    """Return an environment for each range of micro versions that markers can distinguish, with the range as bits.
+
+    The newest range comes last. The release and the version of the system are unknown in each.
+    """
+    minor = target.environment["python_version"]
+    numbers = {int(own) for text in texts for own in re.findall(rf"\b{re.escape(minor)}\.([0-9]{{1,2}})\b", text)}
+    if not target.micros or not numbers:
+        return [(target.environment, _bits(target))]
+    ends = sorted({*numbers, *(number + 1 for number in numbers), target.micros.bit_length()})
+    samples: list[tuple[Mapping[str, str], int]] = []
+    start = 0
+    for end in ends:
+        micros = target.micros & ((1 << end) - (1 << start))
+        if micros:
+            version = f"{minor}.{_members(micros)[0]}"
+            samples.append(({**target.environment, **dict.fromkeys(MICRO_VARIABLES, version)}, micros))
+        start = end
+    newest = 1 << int(target.python_full_version.split(".")[2])
+    return sorted(samples, key=lambda sample: bool(sample[1] & newest))
+
+
+def is_whole(part: TargetPart, target: Target) -> bool:
+    """Whether a part is the whole target, whatever its terms are."""
+    return part == whole(target) or without(part, target).is_never
+
+
+def is_open(text: str) -> bool:
+    """Whether a requirement or a marker names a variable that a target may leave open."""
+    return any(name in text for name in (*MICRO_VARIABLES, *SYSTEM_VARIABLES))
+
+
+def part_where(marker: Marker | None, target: Target, extra: str = "") -> TargetPart:
+    """Return the part of the target on which a marker holds. Raises UnevaluableMarker."""
+    return whole(target) if marker is None else _part(str(marker), target, extra)
+
+
+@lru_cache(maxsize=4096)
+def _part(marker: str, target: Target, extra: str) -> TargetPart:
+    return _joined(_terms(marker, target, {"extra": extra}, "metadata"))
+
+
+def part_where_in_lock(
+    marker: str | None, target: Target, extras: AbstractSet[str], groups: AbstractSet[str]
+) -> TargetPart:
+    """Return the part of the target on which a marker of a lock holds. Raises InvalidMarker and UnevaluableMarker."""
+    if marker is None:
+        return whole(target)
+    return _joined(_terms(marker, target, {"extras": extras, "dependency_groups": groups}, "lock_file"))
+
+
+def _terms(
+    marker: str, target: Target, selected: Mapping[str, Selected], context: Literal["metadata", "lock_file"]
+) -> Iterator[tuple[int, Comparisons]]:
+    comparisons = sorted({match[0] for match in _COMPARISON.finditer(marker)})[:MAX_COMPARISONS]
+    for values in product((True, False), repeat=len(comparisons)):
+        text = marker
+        for comparison, value in zip(comparisons, values, strict=True):
+            text = text.replace(comparison, _ALWAYS if value else _NEVER)
+        decided = Marker(text)
+        micros = _bits(target)
+        if target.micros and any(name in text for name in MICRO_VARIABLES):
+            micros = 0
+            for micro in _members(target.micros):
+                own = dict.fromkeys(MICRO_VARIABLES, f"{target.environment['python_version']}.{micro}")
+                if decided.evaluate({**target.environment, **own, **selected}, context=context):
+                    micros |= 1 << micro
+        elif not decided.evaluate({**target.environment, **selected}, context=context):
+            micros = 0
+        yield micros, frozenset(zip(comparisons, values, strict=True))
+
+
+def _bits(target: Target) -> int:
+    return target.micros or 1
+
+
+def _members(micros: int) -> list[int]:
+    return [micro for micro in range(micros.bit_length()) if micros >> micro & 1]
+
+
+def _joined(terms: Iterable[tuple[int, Comparisons]]) -> TargetPart:
+    """Return a part with few terms: equal ones are joined, a comparison that makes no difference is dropped."""
+    found: dict[Comparisons, int] = {}
+    for micros, comparisons in terms:
+        if micros:
+            found[comparisons] = found.get(comparisons, 0) | micros
+    waiting = list(found)
+    while waiting:
+        comparisons = waiting.pop()
+        for text, value in comparisons:
+            rest = comparisons - {(text, value)}
+            shared = found[comparisons] & found.get(rest | {(text, not value)}, 0)
+            if shared & ~found.get(rest, 0):
+                found[rest] = found.get(rest, 0) | shared
+                waiting.append(rest)
+    return TargetPart(
+        terms=frozenset(
+            (micros, comparisons)
+            for comparisons, micros in found.items()
+            if not any(other < comparisons and not micros & ~found[other] for other in found)
+        )
+    )
+
+
+def part_text(part: TargetPart, target: Target) -> str:
+    """Return a part as a marker; it says nothing of the variables that the target fixes."""
+    alternatives: list[str] = []
+    for micros, comparisons in part.terms:
+        texts = [text if value else _opposite(text) for text, value in sorted(comparisons)]
+        spans = _spans(micros, target)
+        if spans:
+            texts.insert(0, spans[0] if len(spans) == 1 else f"({' or '.join(spans)})" if texts else " or ".join(spans))
+        alternatives.append(" and ".join(texts))
+    return " or ".join(sorted(alternatives))
+
+
+def _opposite(comparison: str) -> str:
+    match = _COMPARISON.fullmatch(comparison)
+    group = "first" if match is not None and match["first"] else "last"
+    if match is None:
+        raise ValueError(comparison)
+    return f"{comparison[: match.start(group)]}{_OPPOSITES[match[group]]}{comparison[match.end(group) :]}"
+
+
+def _spans(micros: int, target: Target) -> list[str]:
+    """Return comparisons of the full version; none for every micro version of the target."""
+    minor, every = target.environment["python_version"], _members(_bits(target))
+    if micros == _bits(target):
+        return []
+    missing = [micro for micro in every if not micros >> micro & 1]
+    if len(missing) == 1 and missing[0] not in {every[0], every[-1]}:
+        return [f"python_full_version != '{minor}.{missing[0]}'"]
+    spans: list[str] = []
+    runs: list[list[int]] = []
+    for position, micro in enumerate(every):
+        if micros >> micro & 1:
+            if position and micros >> every[position - 1] & 1:
+                runs[-1].append(micro)
+            else:
+                runs.append([micro])
+    for run in runs:
+        after = next((micro for micro in every if micro > run[-1]), None)
+        low = [f"python_full_version >= '{minor}.{run[0]}'"] if run[0] != every[0] else []
+        high = [f"python_full_version < '{minor}.{after}'"] if after is not None else []
+        single = len(run) == 1 and low and high
+        spans.append(f"python_full_version == '{minor}.{run[0]}'" if single else " and ".join([*low, *high]))
+    return spans
+
+
+def limited(targets: tuple[Target, ...], requires_python: str | None) -> tuple[Target, ...]:
+    """Return the targets of a lock with the micro versions that each includes.
+
+    These are those that requires-python admits. A minor version of which a full version is a target, too, is its newest one.
+    """
+    found: list[Target] = []
+    for target in targets:
+        minor = target.environment["python_version"]
+        has_full = any(not other.micros and other.environment["python_version"] == minor for other in targets)
+        own = 0 if has_full else target.micros & _admitted(requires_python or "", minor)
+        found.append(replace(target, micros=own))
+    return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _admitted(requires_python: str, minor: str) -> int:
+    try:
+        specifier = SpecifierSet(requires_python)
+        return sum(1 << micro for micro in _members(ALL_MICROS) if specifier.contains(f"{minor}.{micro}"))
+    except (InvalidSpecifier, ValueError):
+        return ALL_MICROS  # an invalid specifier excludes nothing here

@@ -1,0 +1,264 @@
+"""Which targets a lock has: what requires-python excludes, what a requirement excludes, and what a new Python changes."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from deep_lock.targets import factory
+from deep_lock.targets.factory import CPYTHON, Series
+from tests.support.scenario_server import Releases
+from tests.support.scenarios import LINUX, WINDOWS, Bench, bench, check_whole
+
+LIB: Releases = {"lib 1.0": {}}
+PROJECT = '[project]\nname = "app"\nversion = "1"\nrequires-python = "{}"\ndependencies = ["lib"]\n{}'
+SCRIPT = '# /// script\n# requires-python = "{}"\n# dependencies = ["lib"]\n# ///\n'
+SETUP_CFG = "[metadata]\nname = app\nversion = 1\n[options]\npython_requires = {}\ninstall_requires = lib\n"
+POETRY = '[tool.poetry]\nname = "app"\nversion = "1"\n[tool.poetry.dependencies]\npython = "{}"\nlib = "*"\n'
+
+
+@pytest.fixture
+def made(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    with bench(tmp_path, capfd, monkeypatch, LIB) as own:
+        yield own
+
+
+# -- requires-python
+
+
+@pytest.mark.parametrize("python", ["3.9", "3.11", "3.13", "3.13t", "3.12.2", "3.99"])
+@pytest.mark.parametrize(
+    ("files", "flags"),
+    [
+        ({"pyproject.toml": PROJECT.format(">=3.12.4,<3.13", "")}, []),
+        ({"pyproject.toml": POETRY.format(">=3.12.4,<3.13")}, []),
+        ({"setup.cfg": SETUP_CFG.format(">=3.12.4,<3.13")}, []),
+        ({"run.py": SCRIPT.format(">=3.12.4,<3.13")}, ["--script", "{folder}/run.py"]),
+    ],
+)
+def test_a_target_that_requires_python_excludes_is_an_error(
+    made: Bench, files: dict[str, str], flags: list[str], python: str
+) -> None:
+    made.write(files)
+    made.pythons = ("3.12", python)
+    ran = made.lock(*flags)
+    assert (ran.code, ran.text, ran.asked) == (2, "", ()), ran.stderr
+    assert "' excludes Python 3." in ran.stderr
+    assert f"cp{python.replace('.', '', 1).removesuffix('t')}" in ran.stderr
+    assert "cp312-" not in ran.stderr
+    made.pythons = ("3.12", "3.12.4")
+    output = "run.py.deep.lock" if flags else "deep.lock"
+    assert made.lock(*flags, output=output).code == 0
+
+
+def test_a_target_of_the_configuration_that_requires_python_excludes_is_an_error(made: Bench) -> None:
+    table = '[tool.deep-lock]\npython-versions = ["3.11", "3.12"]\n'
+    made.write({"pyproject.toml": PROJECT.format(">=3.12", table)})
+    made.pythons = ()
+    ran = made.lock()
+    assert (ran.code, ran.asked) == (2, ())
+    assert f"excludes Python 3.11.16 (cp311-{LINUX})" in ran.stderr
+
+
+def test_check_refuses_a_target_that_requires_python_excludes(made: Bench) -> None:
+    made.write({"pyproject.toml": PROJECT.format(">=3.12", "")})
+    assert made.lock().code == 0
+    made.pythons = ("3.11",)
+    assert made.lock("--check").code == 2
+
+
+BACKEND = """
+import os
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    folder = os.path.join(metadata_directory, "app-1.dist-info")
+    os.mkdir(folder)
+    with open(os.path.join(folder, "METADATA"), "w") as file:
+        file.write("Metadata-Version: 2.2\\nName: app\\nVersion: 1\\nRequires-Python: >=3.12,<3.14\\nRequires-Dist: lib\\n")
+    return "app-1.dist-info"
+"""
+DYNAMIC = """
+[project]
+name = "app"
+version = "1"
+dynamic = ["dependencies", "requires-python"]
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+
+
+def test_targets_are_those_of_the_requires_python_that_a_backend_returns(made: Bench) -> None:
+    made.write({"pyproject.toml": DYNAMIC, "backend.py": BACKEND})
+    made.hooks, made.pythons = "trust", ()
+    ran = made.lock()
+    assert ran.code == 0, ran.stderr
+    assert [target.python for target in ran.lock.targets] == ["3.12", "3.13"]
+    assert ran.lock.requires_python == ">=3.12,<3.14"
+    check = made.lock("--check")
+    assert (check.code, check.asked) == (0, ()), check.stderr
+    assert made.lock().text == ran.text
+    made.pythons = ("3.14",)
+    ran = made.lock("-U")
+    assert (ran.code, "excludes Python 3.14" in ran.stderr) == (2, True), ran.stderr
+
+
+# -- a Python that has just appeared
+
+NEW = max(CPYTHON) + 1
+TODAY = datetime.now(UTC).date()
+NEWEST_KNOWN = f"3.{NEW - 1}"
+NOT_YET = f"<3.{NEW}"
+
+
+@pytest.fixture
+def appeared(made: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Return a project for two Pythons that exist, in a world in which a third one appears today."""
+    monkeypatch.setattr(
+        factory,
+        "CPYTHON",
+        {
+            **{minor: own for minor, own in CPYTHON.items() if minor >= NEW - 2},
+            NEW: Series(newest=0, released=TODAY, end_of_life=TODAY + timedelta(days=1826)),
+        },
+    )
+    made.pythons, made.platforms = (), (LINUX, WINDOWS)
+    return made
+
+
+def pythons(made: Bench, *flags: str) -> tuple[list[str], str]:
+    ran = made.lock(*flags)
+    assert ran.code == 0, ran.stderr
+    assert {target.platform for target in ran.lock.targets} == set(made.platforms or factory.DEFAULT_PLATFORMS)
+    check = made.lock("--check")
+    assert (check.code, check.asked) == (0, ()), check.stderr
+    again = made.lock()
+    assert (again.text, again.asked) == (ran.text, ())
+    return sorted({target.python for target in ran.lock.targets}), ran.stderr
+
+
+EXCLUDING: dict[str, Releases] = {
+    "requires-python": {"lib 1.0": {"requires-python": NOT_YET}},
+    "a dependency": {"lib 1.0": {"requires": ["low"]}, "low 1.0": {"requires-python": NOT_YET}},
+    "wheels": {
+        "lib 1.0": {
+            "wheels": [
+                f"cp3{NEW - own}-cp3{NEW - own}-{tag}"
+                for own in (1, 2)
+                for tag in ("manylinux_2_28_x86_64", "win_amd64")
+            ]
+        }
+    },
+    "a build requirement": {
+        "lib 1.0": {
+            "wheels": [
+                f"cp3{NEW - own}-cp3{NEW - own}-{tag}"
+                for own in (1, 2)
+                for tag in ("manylinux_2_28_x86_64", "win_amd64")
+            ],
+            "sdist": True,
+            "build": ["low"],
+            "backend": "flit_core.buildapi",
+        },
+        "low 1.0": {"requires-python": NOT_YET},
+    },
+}
+
+
+@pytest.mark.parametrize("case", EXCLUDING)
+@pytest.mark.parametrize("scope", ["dependencies", "extra", "group"])
+def test_a_new_python_that_a_requirement_excludes_is_left_out_until_it_is_supported(
+    appeared: Bench, case: str, scope: str
+) -> None:
+    tables = {
+        "dependencies": 'dependencies = ["lib"]\n',
+        "extra": '[project.optional-dependencies]\nmore = ["lib"]\n',
+        "group": '[dependency-groups]\nmore = ["lib"]\n',
+    }
+    appeared.hold(EXCLUDING[case])
+    appeared.write({"pyproject.toml": f'[project]\nname = "app"\nversion = "1"\n{tables[scope]}'})
+    found, stderr = pythons(appeared)
+    assert found == [f"3.{NEW - 2}", f"3.{NEW - 1}"]
+    assert f"cp3{NEW}-{LINUX} is left out: " in stderr
+    assert f"cp3{NEW}-{WINDOWS} is left out" in stderr
+    appeared.hold({"lib 1.1": {}})
+    found, stderr = pythons(appeared, "--refresh", "-U")
+    assert found == [f"3.{NEW - 2}", f"3.{NEW - 1}", f"3.{NEW}"]
+    assert "left out" not in stderr
+
+
+def test_a_new_python_does_not_change_an_existing_lock(appeared: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    appeared.ask("lib")
+    world = dict(factory.CPYTHON)
+    monkeypatch.setattr(factory, "CPYTHON", {minor: own for minor, own in world.items() if minor < NEW})
+    first, _ = pythons(appeared)
+    monkeypatch.setattr(factory, "CPYTHON", world)
+    assert pythons(appeared) == (first, appeared.lock().stderr)
+    renewed, _ = pythons(appeared, "-U")
+    assert renewed == [*first, f"3.{NEW}"]
+
+
+@pytest.mark.parametrize("where", ["command line", "configuration"])
+def test_a_declared_python_that_a_requirement_excludes_is_an_error(appeared: Bench, where: str) -> None:
+    appeared.hold(EXCLUDING["requires-python"])
+    declared = [f"3.{NEW - 1}", f"3.{NEW}"]
+    table = f"[tool.deep-lock]\npython-versions = {declared}\n" if where == "configuration" else ""
+    appeared.pythons = () if table else declared
+    appeared.write({"pyproject.toml": PROJECT.format(f">=3.{NEW - 1}", table)})
+    ran = appeared.lock()
+    assert (ran.code, ran.text) == (1, ""), ran.stderr
+    assert f"cp3{NEW}-{LINUX}" in ran.stderr
+
+
+def test_a_declared_platform_is_kept(appeared: Bench) -> None:
+    tags = ["manylinux_2_28_x86_64"]
+    appeared.hold({"lib 1.0": {"wheels": [f"py3-none-{tag}" for tag in tags]}})
+    appeared.ask("lib")
+    ran = appeared.lock()
+    assert (ran.code, ran.text) == (1, ""), ran.stderr
+    assert "its tags py3-none-manylinux_2_28_x86_64 do not fit" in ran.stderr
+
+
+def test_where_no_target_fits_the_run_fails_as_with_one(appeared: Bench) -> None:
+    appeared.hold({"lib 1.0": {"requires": ["lib2>1"]}, "lib2 1.0": {}})
+    appeared.ask("lib")
+    ran = appeared.lock()
+    assert (ran.code, ran.text) == (1, "")
+    assert ran.stderr.count("no set of versions fits") == 1
+    assert "left out" not in ran.stderr
+
+
+# -- what later runs keep
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_a_platform_that_is_named_once_does_not_replace_others_unseen(made: Bench, *, default: bool) -> None:
+    made.ask("lib")
+    made.platforms = () if default else (LINUX, WINDOWS)
+    first = made.lock()
+    assert len(first.lock.targets) == (4 if default else 2)
+    made.platforms = (LINUX,)
+    ran = made.lock()
+    assert ran.code == 0
+    assert "targets that are not declared now are removed: " in ran.stderr
+    assert f"cp313-{WINDOWS}" in ran.stderr
+    assert f"cp313-{LINUX}" not in ran.stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("-U",), ("-P", "lib")])
+def test_targets_of_the_command_line_hold_in_later_runs(made: Bench, flags: tuple[str, ...]) -> None:
+    made.ask("lib")
+    made.pythons, made.platforms = ("3.12",), (WINDOWS, LINUX)
+    first = made.lock()
+    made.pythons, made.platforms = (), ()
+    ran = made.lock(*flags)
+    assert ran.text == first.text
+    assert "python-version kept from deep.lock" in ran.stderr
+    assert "platform kept from deep.lock" in ran.stderr
+    made.pythons = ("3.13",)
+    ran = made.lock(*flags)
+    assert [target.name for target in ran.lock.targets] == [f"cp313-{LINUX}", f"cp313-{WINDOWS}"]
+    assert "platform kept from deep.lock" in ran.stderr
+    assert "python-version kept" not in ran.stderr
+    check_whole(made, made.lock())
