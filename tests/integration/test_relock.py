@@ -10,6 +10,7 @@ import pytest
 from deep_lock.builds.sandbox.sandbox import probe
 from deep_lock.cli import session
 from deep_lock.cli.main import run
+from deep_lock.lockfile import rewrite
 from deep_lock.lockfile.index import files_of
 from deep_lock.lockfile.reader import from_text
 from tests.support.scenario_server import Releases, release_files
@@ -303,6 +304,19 @@ def test_check_holds_a_lock_to_its_form(made: Bench, edit: Callable[[str], str])
     assert (again.code, again.text, again.asked) == (0, text, ()), again.stderr
     assert "wrote deep.lock" in again.stderr
     assert made.lock("--check").code == 0
+
+
+def test_a_lock_in_known_form_is_not_written_as_text_again(made: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def to_text(*_: object) -> str:
+        raise AssertionError("the lock is written as text")
+
+    monkeypatch.setattr(rewrite, "canonical_text", to_text)
+    assert made.lock("--check").code == 0  # lock noted the text that it wrote
+    assert made.lock().code == 0
+    path = made.folder / "deep.lock"
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8", newline="")
+    with pytest.raises(AssertionError, match="written as text"):
+        made.lock("--check")
 
 
 def test_a_lock_may_have_the_line_ends_of_windows(made: Bench) -> None:

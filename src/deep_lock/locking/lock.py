@@ -5,7 +5,7 @@ Invariant: until a lock is complete and keeps its invariants, nothing is written
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
@@ -28,7 +28,7 @@ from deep_lock.locking import imported_lock, policy_gate, resolve, user_hashes
 from deep_lock.locking.read_inputs import lock_path
 from deep_lock.locking.request import LockRequest, open_request
 from deep_lock.locking.settings import Upgrade
-from deep_lock.models.lock import REVISION, Lock
+from deep_lock.models.lock import FORM_VERSION, REVISION, Lock
 from deep_lock.sanitize import show
 
 WAIT_SECONDS = 30
@@ -70,7 +70,9 @@ def check_lock(options: LockOptions, *, existence_only: bool = False) -> tuple[P
     if request.previous is None:
         return path, ()
     reasons, policy = _stale_reasons(request, request.previous), request.settings.policy
-    reasons = reasons or _form_reasons(request.previous, _text_of(path) or "")
+    reasons = reasons or _form_reasons(
+        request.previous, _text_of(path) or "", _form_note(guard_of(path, options.context.cache_folder))
+    )
     if not reasons and policy is not None:
         policy_gate.check_policy(request.previous, policy, path.name, now=options.context.now)
     return path, reasons
@@ -91,7 +93,7 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
         _warn_of_assumed(previous, reporter)
         old: Lock | None = previous
         new, text = previous, before or ""
-        if _form_reasons(previous, text):
+        if _form_reasons(previous, text, _form_note(guard)):
             text = rewrite.checked_text(previous, settings.targets, previous=text)
     else:
         new = resolve.build_lock(request, reporter)
@@ -167,16 +169,39 @@ def _stale_reasons(request: LockRequest, previous: Lock) -> tuple[str, ...]:
     return reasons
 
 
-def _form_reasons(lock: Lock, text: str) -> tuple[str, ...]:
-    """Return where a lock is not in canonical form. The ends of lines may be those of Windows, which git writes."""
-    text, expected = text.replace("\r\n", "\n"), rewrite.canonical_text(lock, text)
+def _form_reasons(lock: Lock, text: str, note: Path) -> tuple[str, ...]:
+    """Return where a lock is not in canonical form. The ends of lines may be those of Windows, which git writes.
+
+    To write the lock as text takes longer than the rest of a check. So ``note``, a file in the cache, has the digest of
+    the last text that was in canonical form.
+    """
+    text = text.replace("\r\n", "\n")
+    with suppress(OSError, ValueError):
+        if note.read_text(encoding="ascii") == _form_digest(text):
+            return ()
+    expected = rewrite.canonical_text(lock, text)
     if text == expected:
+        _note_form(text, note)
         return ()
     lines = enumerate(zip_longest(text.splitlines(), expected.splitlines(), fillvalue=""), 1)
     for number, (line, own) in lines:
         if line != own:
             return (f"not in canonical form: line {number} is {show(line)!r} and must be {show(own)!r}",)
     return ("not in canonical form: its end",)
+
+
+def _note_form(text: str, note: Path) -> None:
+    with suppress(OSError):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(note, _form_digest(text).encode())
+
+
+def _form_note(guard: Path) -> Path:
+    return guard.with_suffix(".form")
+
+
+def _form_digest(text: str) -> str:
+    return sha256(f"{FORM_VERSION}\n{text}".encode()).hexdigest()
 
 
 def _from_other_indexes(previous: Lock, indexes: IndexSettings) -> Iterator[str]:
@@ -203,6 +228,7 @@ def write_lock(outcome: Outcome) -> None:
             with _edited(outcome.edited, outcome) if outcome.edited is not None else nullcontext():
                 if now != outcome.text:  # else another run made the same lock
                     write_atomically(path, outcome.text.encode())
+                    _note_form(outcome.text, _form_note(outcome.guard))
     except filelock.Timeout:
         raise UsageError(f"{path}: another deep-lock has been writing it for {WAIT_SECONDS} s") from None
     except OSError as error:

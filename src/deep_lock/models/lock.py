@@ -15,6 +15,8 @@ LOCK_VERSION = "1.0"
 CREATED_BY = "deep-lock"
 VERSION = 1
 REVISION = 0
+FORM_VERSION = 1
+"""The version of the text of a lock: it goes up where the same lock is written as another text."""
 BUILD_GROUP = "deep-lock-build"
 BUILD_MARKER = f"'{BUILD_GROUP}' in dependency_groups"
 """The marker of build-only packages: no installer selects a group that is not listed."""
