@@ -96,6 +96,21 @@ def test_a_requirement_gets_the_locked_version_as_its_bound(made: Edits) -> None
     assert made.lock("--check").code == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lib", "--group", ""], "the group '' is not a valid name"),
+        (["lib", "--extra", ""], "the extra '' is not a valid name"),
+        (["lib>=1", "lib<2"], "lib is named twice, with different versions"),
+    ],
+)
+def test_no_argument_is_ignored(made: Edits, arguments: list[str], message: str) -> None:
+    before = made.files()
+    code, _, err = made.run("add", *arguments)
+    assert (code, made.files()) == (2, before)
+    assert message in err
+
+
 def test_without_a_lock_one_is_made(made: Edits) -> None:
     assert made.run("add", "lib<1.5")[0] == 0
     assert "  'lib<1.5',\n" in made.text

@@ -177,7 +177,7 @@ def read_project(options: InputOptions, own_config: Config | None) -> Project:
         return Project(source=options.from_lock.name if options.from_lock is not None else str(imported))
     raise ProjectInvalid(
         f"{options.folder}: no pyproject.toml, setup.cfg or setup.py",
-        hint="name a folder with --project, or a requirements file with -r",
+        hint="name a folder with --project, or a script with --script; deep-lock lock also reads requirements files (-r)",
     )
 
 

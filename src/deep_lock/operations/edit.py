@@ -16,6 +16,7 @@ from deep_lock.foreign_locks.load import foreign_path
 from deep_lock.locking.lock import Outcome, lock
 from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.lock import Lock
+from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project import edit, requirement_lists
 from deep_lock.project.requirement_lists import ListName
@@ -46,6 +47,7 @@ def add(
 
     Raises UserError, ActionNeeded, IndexFault and SafetyError.
     """
+    _refuse_two_versions(requirements)
     before = document = _open(options, where)
     open_ended: list[str] = []
     for text in requirements:
@@ -67,6 +69,20 @@ def add(
         once = replace(options.network, refresh=False, refresh_packages=())
         outcome = _lock(replace(options, network=once), bounded, reporter, first=outcome.lock)
     return _edited(before, bounded, where, outcome)
+
+
+def _refuse_two_versions(requirements: Sequence[str]) -> None:
+    """Raise UsageError where the second of two arguments would replace the version of the first."""
+    seen: dict[tuple[str, str], Requirement] = {}
+    for own in map(requirement_lists.read_argument, requirements):
+        if requirement_lists.has_no_version(own):
+            continue
+        first = seen.setdefault((own.name, str(own.marker)), own)
+        if (first.specifier, first.url) != (own.specifier, own.url):
+            raise UsageError(
+                f"{own.name} is named twice, with different versions",
+                hint=f"write one requirement, with commas: '{own.name}>=1,<2'",
+            )
 
 
 def remove(options: LockOptions, where: ListName, names: Sequence[str], reporter: Reporter) -> Edited:

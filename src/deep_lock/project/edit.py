@@ -306,8 +306,14 @@ def _editing(document: Document) -> Iterator[tomlkit.TOMLDocument]:
 
 def _checked(document: Document, text: str, expected: Mapping[str, Any]) -> Document:
     """Return the document with a new text, if that has the expected data and nothing else."""
-    with _editing(replace(document, text=text)) as tree:
-        same = parse_toml(text, document.source, ProjectInvalid) == expected == tree.unwrap()
+    try:
+        with _editing(replace(document, text=text)) as tree:
+            same = parse_toml(text, document.source, ProjectInvalid) == expected == tree.unwrap()
+    except ProjectInvalid:  # its line is one of the edited text, which is nowhere to be seen
+        raise ProjectInvalid(
+            f"{document.source}: cannot be edited: a table that the edit extends is written in braces or as dotted keys",
+            hint=BY_HAND,
+        ) from None
     if not same:
         raise ProjectInvalid(
             f"{document.source}: the edit would change other values of the file too; nothing was written", hint=BY_HAND
@@ -564,7 +570,7 @@ def _one_per_line(array: str) -> str:
 
 def _quoted_like(array: str, slots: Sequence[_Slot], value: str) -> str:
     """Write a string with the quotes that the array has."""
-    quotes = {array[slot.start] for slot in slots}
+    quotes = {array[slot.start] for slot in slots} - {"{"}
     return _quoted(value, literal=quotes == {"'"})
 
 

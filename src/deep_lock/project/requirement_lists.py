@@ -103,7 +103,7 @@ def with_text(document: edit.Document, where: ListName, index: int, text: str) -
 def without_requirement(document: edit.Document, where: ListName, name: str) -> edit.Document:
     """Remove the requirements on a project from a list. Raises UsageError where there is none, and ProjectInvalid."""
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-        raise UsageError(f"{show(name)} is not a name: versions, extras and markers are not stated")
+        raise UsageError(f"'{show(name)}' is not a name: versions, extras and markers are not stated")
     wanted = canonicalize_name(name)
     keys = _keys(document, where)
     values = _values(document, keys) or []
@@ -179,14 +179,19 @@ def _name(text: str) -> str:
 def _keys(document: edit.Document, where: ListName) -> edit.Keys:
     """Return the path of a list; a name that is in the file is spelled as there."""
     match where.kind:
+        case "dependencies" if document.around is not None:
+            return ("dependencies",)
         case "dependencies":
-            return ("dependencies",) if document.around is not None else ("project", "dependencies")
+            table: edit.Keys = ("project",)
         case "build":
-            return ("build-system", "requires")
+            table = ("build-system",)
         case "extra":
-            table: edit.Keys = ("project", _OPTIONAL)
+            table = ("project", _OPTIONAL)
         case "group":
             table = (_GROUPS,)
+    _require_tables(document, table)
+    if where.kind in {"dependencies", "build"}:
+        return (*table, "dependencies" if where.kind == "dependencies" else "requires")
     known = _table(document.data, table) or {}
     name = read_name(where.name, f"the {where.kind}")
     return (*table, next((own for own in known if canonicalize_name(own) == name), where.name))
@@ -197,6 +202,16 @@ def _table(data: Mapping[str, Any], keys: edit.Keys) -> Mapping[str, Any] | None
     for key in keys:
         found = found.get(key) if isinstance(found, Mapping) else None
     return found if isinstance(found, Mapping) else None
+
+
+def _require_tables(document: edit.Document, keys: edit.Keys) -> None:
+    """Raise ProjectInvalid where the file has another kind of value in the place of one of these tables."""
+    found: Any = document.data
+    for size, key in enumerate(keys, 1):
+        found = found.get(key, {})
+        if not isinstance(found, Mapping):
+            name = ".".join(keys[:size])
+            raise ProjectInvalid(f"{document.source}: {name} must be a table, not {described(found)}")
 
 
 def _project_name(document: edit.Document) -> str:

@@ -49,6 +49,7 @@ def make(tmp_path: Path) -> Make:
         ('[\n    "b"\n  , "d"\n]', 0, '[\n    "new"\n  , "b"\n  , "d"\n]'),
         ('[\n    "b"\n  , "d"\n]', 2, '[\n    "b"\n  , "d"\n  , "new"\n]'),
         ('["b, [c]", {include-group = "x"}, """d\n]"""]', 2, '["b, [c]", {include-group = "x"}, "new", """d\n]"""]'),
+        ("['b', {include-group = 'x'}]", 1, "['b', 'new', {include-group = 'x'}]"),
     ],
 )
 def test_a_value_is_inserted_in_the_style_of_its_array(make: Make, before: str, index: int, after: str) -> None:
@@ -179,6 +180,13 @@ def test_what_tomlkit_changes_is_an_error(make: Make, monkeypatch: pytest.Monkey
     monkeypatch.setattr(tomlkit, "dumps", lambda tree: dumps(tree).replace("other = 1", "other = 2"))
     with pytest.raises(ProjectInvalid, match="other values of the file"):
         edit.with_item(document, ("list",), 1, "d")
+
+
+@pytest.mark.parametrize("before", ["a = {x = 1}\n", "a.b = 1\n"])
+def test_a_table_that_cannot_be_continued_is_named(make: Make, before: str) -> None:
+    with pytest.raises(ProjectInvalid, match="is written in braces or as dotted keys") as caught:
+        edit.with_table(make(before), "[a]\ny = 1\n")
+    assert " line " not in caught.value.message
 
 
 # -- files and lines

@@ -157,7 +157,9 @@ DYNAMIC = f'{HEAD}dynamic = ["dependencies", "optional-dependencies"]\n'
         (HEAD, BUILD, "has no [build-system] table", "build-backend"),
         (f"{HEAD}dependencies = ['b>=1', 'b<2']\n", BASE, "requires b more than once", "by hand"),
         (f"{HEAD}dependencies = 'b'\n", BASE, "must be a list", ""),
-        (f"{HEAD}optional-dependencies = []\n", CLI, "", ""),
+        (f"{HEAD}optional-dependencies = []\n", CLI, "project.optional-dependencies must be a table, not a list", ""),
+        ("project = 'b'\n", BASE, "project must be a table, not a string", ""),
+        ("build-system = 'b'\n", BUILD, "build-system must be a table, not a string", ""),
     ],
 )
 def test_what_cannot_be_edited_is_explained(make: Make, text: str, where: ListName, message: str, hint: str) -> None:
@@ -203,6 +205,7 @@ def test_arguments_that_are_no_requirement(make: Make, text: str, message: str) 
         ),
         (ListName(kind="group", name="none"), "x", "x is not in the dependency group none", ""),
         (BASE, "requests>=2", "is not a name", ""),
+        (BASE, "", "'' is not a name", ""),
     ],
 )
 def test_a_name_that_is_not_in_the_list(make: Make, where: ListName, name: str, message: str, hint: str) -> None:

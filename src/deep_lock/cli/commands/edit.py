@@ -115,7 +115,7 @@ def remove_command(session: Session, /, *, names: Sequence[str], **values: Any) 
 
 
 def _list_of(values: dict[str, Any]) -> requirement_lists.ListName:
-    chosen = [kind for kind in ("extra", "group", "build") if values[kind]]
+    chosen = [kind for kind in ("extra", "group", "build") if values[kind] not in {None, False}]  # "" is a wrong name
     if len(chosen) > 1:
         raise UsageError(f"--{chosen[0]} and --{chosen[1]} cannot be used together: one list is edited")
     match chosen:
