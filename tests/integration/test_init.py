@@ -295,6 +295,7 @@ def test_a_folder_without_a_project_is_an_error(project: Project) -> None:
     code, _, said = project.init()
     assert code == 2
     assert "no pyproject.toml, setup.cfg or setup.py" in said
+    assert "a script with --script" in said
 
 
 def test_another_tools_lock_is_mentioned(project: Project) -> None:

@@ -4,7 +4,7 @@ Only DeepLockError is raised. `invariants` checks what the tables of a lock stat
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -33,6 +33,9 @@ from deep_lock.sanitize import quote, show
 MAX_LOCK_BYTES = 64 * 1024 * 1024
 
 _UPGRADE = "upgrade deep-lock"
+_RESTORE = (
+    'restore the file, for example with git, or delete it and run "deep-lock lock", which selects every version anew'
+)
 _RELOCK = 'take either side of the merge (git checkout --ours or --theirs), then run "deep-lock lock": it keeps every pin that still fits'
 _CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?=[ \r\n]|\Z)", re.MULTILINE)
 _LOCATION = " - at `$"
@@ -88,7 +91,12 @@ def read_tables(text: str, source: str) -> dict[str, object]:
         raise LockInvalid(
             f"{source}:{line}: has conflict markers ({conflict.group()!r}): a merge was left unfinished", hint=_RELOCK
         )
-    return parse_toml(text, source, LockInvalid, limit=MAX_LOCK_BYTES)
+    return parse_toml(text, source, _not_whole, limit=MAX_LOCK_BYTES)
+
+
+def _not_whole(message: str, /, *, hint: str = _RESTORE) -> LockInvalid:
+    """Return the error of a file that deep-lock did not write in this form."""
+    return LockInvalid(message, hint=hint or _RESTORE)
 
 
 def from_tables(document: dict[str, object], source: str, report: Reporter = silent) -> Lock:
@@ -98,7 +106,7 @@ def from_tables(document: dict[str, object], source: str, report: Reporter = sil
         revision = _check_versions(document, source, report)
         unknown = list(_unknown_keys(document, Document, ""))
         if unknown and revision <= REVISION:
-            raise LockInvalid(f"{source}: {unknown[0]}: is a key that this format does not have")
+            raise _not_whole(f"{source}: {unknown[0]}: is a key that this format does not have")
         lock = ordered(_convert(document, Document, source).record())
     except RecursionError:
         raise LockInvalid(f"{source}: is nested too deeply") from None
@@ -170,13 +178,14 @@ def _refusal(error: ValidationError, source: str, location: str) -> DeepLockErro
     """Return the error with the file, the location and the reason."""
     fault = error.__cause__
     if isinstance(fault, Fault):
-        reason, key, kind = str(fault), fault.key, fault.error
+        reason, key = str(fault), fault.key
+        kind: Callable[[str], DeepLockError] = _not_whole if fault.error is LockInvalid else fault.error
         path = str(error).removeprefix(reason).removeprefix(_LOCATION).removesuffix("`")
     else:
         message, separator, path = str(error).rpartition(_LOCATION)
         message, path = (message, path.removesuffix("`")) if separator else (path, "")
         key, reason = _in_our_words(message, path)
-        kind = LockInvalid
+        kind = _not_whole
     where = ".".join(part for part in (location, path.removeprefix("."), key) if part)
     return kind(f"{source}: {where}: {reason}")
 

@@ -263,7 +263,7 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     lock.write_bytes((LOCKS / "small.lock").read_bytes())
     for arguments, wanted in (
         (["--lock", str(lock), "-o", str(lock)], "is the lock itself"),
-        (["--lock", str(tmp_path / "other.lock"), "-o", str(tmp_path / "a.html")], "does not exist"),
+        (["--lock", str(tmp_path / "other.lock"), "-o", str(tmp_path / "a.html")], "there is no lock"),
         (["--lock", str(lock), "-o", str(tmp_path / "none" / "a.html")], "cannot be written"),
     ):
         told = CliRunner().invoke(cli, ["report", *arguments])

@@ -19,6 +19,9 @@ from tests.support.lock_strategies import in_folder, package, small_lock
 LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
 BROKEN = LOCKS / "broken"
 MESSAGES = tomllib.loads((BROKEN / "messages.toml").read_text("utf-8"))
+RESTORE = (
+    'restore the file, for example with git, or delete it and run "deep-lock lock", which selects every version anew'
+)
 GOLDEN = ("example", "closed", "small")
 
 
@@ -37,6 +40,13 @@ def test_a_golden_lock_is_a_pylock(name: str) -> None:
     Pylock.from_dict(tomllib.loads(_text(name)))
 
 
+@pytest.mark.parametrize("text", ["", "hello", 'version = 1\n[[package]]\nname = "x"\n', "lock-version = 1"])
+def test_a_file_that_is_no_lock_gets_a_remedy(text: str) -> None:
+    with pytest.raises(LockInvalid) as caught:
+        from_text(text, "deep.lock")
+    assert caught.value.hint == RESTORE
+
+
 def test_every_broken_lock_has_its_message() -> None:
     assert {path.stem for path in BROKEN.glob("*.lock")} == set(MESSAGES)
 
@@ -51,7 +61,7 @@ def test_a_broken_lock_is_refused(name: str) -> None:
         assert caught.value.message.startswith(expected["begins"])
     else:
         assert caught.value.message == expected["message"]
-    assert caught.value.hint == expected.get("hint", "")
+    assert caught.value.hint == expected["hint"] if "hint" in expected else caught.value.hint in {"", RESTORE}
     assert caught.value.message.isprintable()
     assert "hunter2" not in caught.value.message + caught.value.hint
 
