@@ -396,12 +396,15 @@ def _end_of_tables(document: Document, keys: Keys) -> int | None:
 
 def _headers(document: Document) -> Iterator[tuple[int, Keys]]:
     """Yield the position and the keys of each header."""
+    last = 0
     for match in _HEADER.finditer(document.text):
         try:
             table = parse_toml(match[0].strip(), document.source, ProjectInvalid)
-            parse_toml(document.text[: match.start()], document.source, ProjectInvalid)
+            # from the last header only: the whole text above would take a time quadratic in the number of tables
+            parse_toml(document.text[last : match.start()], document.source, ProjectInvalid)
         except ProjectInvalid:
             continue  # a line of an array or of a string
+        last = match.start()
         yield match.start(), tuple(_path(table))
 
 

@@ -85,7 +85,7 @@ def with_requirement(document: edit.Document, where: ListName, text: str) -> edi
     ]
     if len(same) > 1:
         raise UsageError(
-            f"{document.source}: {where} requires {new.name} more than once under the same marker",
+            f"{document.source}: {new.name} is required more than once under the same marker in {where}",
             hint="edit the file by hand: make one requirement of them",
         )
     if not same:

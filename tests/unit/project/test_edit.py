@@ -4,11 +4,13 @@ import tomllib
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomlkit
 
 from deep_lock.errors import ProjectInvalid, Stale
+from deep_lock.parsing.toml import parse_toml
 from deep_lock.project import edit
 from deep_lock.project.script import read_script
 
@@ -180,6 +182,20 @@ def test_what_tomlkit_changes_is_an_error(make: Make, monkeypatch: pytest.Monkey
     monkeypatch.setattr(tomlkit, "dumps", lambda tree: dumps(tree).replace("other = 1", "other = 2"))
     with pytest.raises(ProjectInvalid, match="other values of the file"):
         edit.with_item(document, ("list",), 1, "d")
+
+
+def test_the_time_is_linear_in_the_number_of_tables(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = make("".join(f"[tool.t{number}]\na = [\n[1]\n]\n" for number in range(200)))
+    read: list[int] = []
+
+    def counted(text: str, source: str, error: type[ProjectInvalid]) -> dict[str, Any]:
+        read.append(len(text))
+        return parse_toml(text, source, error)
+
+    monkeypatch.setattr(edit, "parse_toml", counted)
+    edited = edit.with_table(document, "[groups]\nx = 1\n", after=[("tool", "t7")])
+    assert "[tool.t7]\na = [\n[1]\n]\n\n[groups]\nx = 1\n\n[tool.t8]" in edited.text
+    assert sum(read) < 10 * len(document.text)
 
 
 @pytest.mark.parametrize("before", ["a = {x = 1}\n", "a.b = 1\n"])

@@ -155,7 +155,12 @@ DYNAMIC = f'{HEAD}dynamic = ["dependencies", "optional-dependencies"]\n'
         ),
         ("[tool.x]\n", BASE, "has no [project] table", "--group NAME"),
         (HEAD, BUILD, "has no [build-system] table", "build-backend"),
-        (f"{HEAD}dependencies = ['b>=1', 'b<2']\n", BASE, "requires b more than once", "by hand"),
+        (
+            f"{HEAD}dependencies = ['b>=1', 'b<2']\n",
+            BASE,
+            "b is required more than once under the same marker in the dependencies",
+            "by hand",
+        ),
         (f"{HEAD}dependencies = 'b'\n", BASE, "must be a list", ""),
         (f"{HEAD}optional-dependencies = []\n", CLI, "project.optional-dependencies must be a table, not a list", ""),
         ("project = 'b'\n", BASE, "project must be a table, not a string", ""),
