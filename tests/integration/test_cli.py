@@ -106,15 +106,6 @@ def test_no_project_at_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     assert "no pyproject.toml, setup.cfg or setup.py" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["tree", "policy", "outdated", "verify"])
-def test_without_a_lock_the_command_that_makes_one_is_named(
-    command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert run([command]) == 2
-    assert capfd.readouterr().err == "error: deep.lock: there is no lock\nhint: make one: deep-lock lock\n"
-
-
 def test_a_project_that_asks_for_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["lock", "--project", str(folder), "--no-index", *TARGET]) == 0
     assert "only wheels are installed" in capfd.readouterr().err
