@@ -376,7 +376,7 @@ def test_a_build_requirement_whose_source_is_a_folder_is_an_error(made: Bench, t
     assert made.lock("--build-scope=none").code == 0
     made.write({"pyproject.toml": APP.format("one @ ./one")})
     made.write({"one/pyproject.toml": APP.format("tool").replace("app", "one") + built})
-    ran = made.lock("-U")
+    ran = made.lock("-U", "--build-scope=needed")
     assert (ran.code, ran.asked) == (2, ())
     assert "private is a build requirement" in ran.stderr
 

@@ -227,8 +227,8 @@ def write_lock(outcome: Outcome) -> None:
                 raise _written_by_others(path)
             with _edited(outcome.edited, outcome) if outcome.edited is not None else nullcontext():
                 if now != outcome.text:  # else another run made the same lock
-                    write_atomically(path, outcome.text.encode())
                     _note_form(outcome.text, _form_note(outcome.guard))
+                    write_atomically(path, outcome.text.encode())
     except filelock.Timeout:
         raise UsageError(f"{path}: another deep-lock has been writing it for {WAIT_SECONDS} s") from None
     except OSError as error:
