@@ -4,4 +4,5 @@ from deep_lock.lazy import load_at_first_use
 
 __all__ = ["diff", "findings", "lock_summary", "outdated", "why"]
 
+load_at_first_use(__name__, "lock_summary")
 load_at_first_use(__name__, "diff", "why", in_load_all=False)
