@@ -48,7 +48,7 @@ def test_the_previous_lock_is_searched_too(made: Bench) -> None:
     assert "hint: acmeutils: did you mean acme-utils?" in made.lock().stderr
 
 
-@pytest.mark.parametrize("name", ["wholly-other-project", "x"])
+@pytest.mark.parametrize("name", ["wholly-other-project", "x", "setuptools"])
 def test_nothing_is_suggested_where_nothing_is_near(made: Bench, name: str) -> None:
     made.ask(name)
     ended = made.lock()

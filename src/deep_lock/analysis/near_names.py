@@ -20,6 +20,7 @@ def near_name(name: str, known: Collection[str]) -> str:
 def near_project(name: str, locked: Collection[str]) -> str:
     """Return a question with the project that a name which no index has may mean: of those, or a popular one.
 
-    ``locked`` are the names of the project and of its previous lock: they come before popular ones.
+    A name that is one of them is not misspelt. ``locked`` are the names of the project and of its previous lock: they come
+    before popular ones.
     """
-    return "" if name in locked else near_name(name, locked) or near_name(name, KNOWN_NAMES)
+    return "" if name in locked or name in KNOWN_NAMES else near_name(name, locked) or near_name(name, KNOWN_NAMES)
