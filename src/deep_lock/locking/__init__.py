@@ -2,7 +2,7 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["indexes", "lock", "read_inputs", "settings"]
+__all__ = ["clients", "indexes", "lock", "read_inputs", "settings"]
 
 load_at_first_use(
     __name__, "imported_lock", "indexes", "policy_gate", "project_build", "resolve", "user_hashes", "warnings"

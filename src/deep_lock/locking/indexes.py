@@ -1,7 +1,7 @@
-"""Where files come from: the indexes of one run, and the client and cache that serve them."""
+"""Where files come from: the indexes of one run."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -12,16 +12,12 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.config.config import Config, IndexSetting, SourceSetting
 from deep_lock.config.options import NetworkOptions, RunContext
 from deep_lock.errors import ConfigError, UsageError
-from deep_lock.events import Reporter
-from deep_lock.index.cache import Cache
-from deep_lock.index.client import IndexClient
-from deep_lock.index.download import Downloads
-from deep_lock.index.settings import Fetcher, IndexSettings, IndexSource
+from deep_lock.index.settings import IndexSettings, IndexSource
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.direct_url import path_of_url
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
-from deep_lock.network import client, public_index
+from deep_lock.network import public_index
 from deep_lock.network.urls import without_user_info
 from deep_lock.targets.target import Target
 
@@ -39,22 +35,11 @@ class NetworkSettings(Struct, frozen=True, kw_only=True):
     options: NetworkOptions
 
 
-class Network(Struct, frozen=True, kw_only=True):
-    """The client and cache of one run. Close it: the client owns threads and connections."""
-
-    client: IndexClient
-    cache: Cache
-
-    def close(self) -> None:
-        """Close all connections."""
-        self.client.close()
-
-
 def network_settings(options: NetworkOptions, config: Config, folder: Path, context: RunContext) -> NetworkSettings:
     """Return which indexes are used for what. ``folder`` is the project's. Raises ConfigError and UsageError."""
     if options.no_index and (options.default_index or options.indexes):
         raise UsageError("--no-index cannot be used with --default-index or --index")
-    urls = _named_urls(options, config)
+    urls = named_urls(options, config)
     is_public = urls is not None and DEFAULT not in urls and not options.only_named and config.public_index != "unused"
     if urls is not None and is_public:
         urls = _ordered({**urls, DEFAULT: public_index.public_index()}, config)
@@ -75,7 +60,7 @@ def network_settings(options: NetworkOptions, config: Config, folder: Path, cont
         refresh_packages=frozenset(map(canonicalize_name, options.refresh_packages)),
         now=context.now.timestamp(),
     )
-    client_certs = _client_certs(urls or {}, options, config, folder)
+    client_certs = client_certs_of(urls or {}, options, config, folder)
     return NetworkSettings(indexes=indexes, urls=urls or {}, client_certs=client_certs, options=options)
 
 
@@ -114,7 +99,7 @@ def _known_as(name: str, urls: Mapping[str, str], config: Config) -> str:
     return DEFAULT if is_default and name not in urls else name
 
 
-def _named_urls(options: NetworkOptions, config: Config) -> dict[str, str] | None:
+def named_urls(options: NetworkOptions, config: Config) -> dict[str, str] | None:
     """Return the URLs of options and configuration by name, in order of priority; None where no index may be used."""
     if options.no_index or (config.no_index and not options.default_index and not options.indexes):
         return None
@@ -149,7 +134,7 @@ def _ordered(urls: Mapping[str, str], config: Config) -> dict[str, str]:
     return dict(sorted(urls.items(), key=lambda pair: pair[0] in last))
 
 
-def _client_certs(urls: Mapping[str, str], options: NetworkOptions, config: Config, folder: Path) -> dict[str, str]:
+def client_certs_of(urls: Mapping[str, str], options: NetworkOptions, config: Config, folder: Path) -> dict[str, str]:
     """Return the client certificates by name of the index. One in the configuration belongs to the URL there."""
     certs = dict.fromkeys(urls, options.client_cert) if options.client_cert else {}
     for setting in config.index or ():
@@ -280,67 +265,3 @@ def locked_links(indexes: IndexSettings, folder: Path) -> tuple[str, ...]:
     return tuple(
         without_user_info(link) if _is_page(link) else seen_from(folder, Path(link)) for link in indexes.find_links
     )
-
-
-def open_network(settings: NetworkSettings, context: RunContext, reporter: Reporter) -> Network:
-    """Open the cache and prepare a client; no request is made yet. Raises CacheInvalid and ConfigError."""
-    cache = Cache(context.cache_folder, reporter)
-    make_fetcher = _fetcher_maker(settings.urls, settings.client_certs, settings.options, context, reporter)
-    return Network(client=IndexClient(settings.indexes, cache, make_fetcher, reporter), cache=cache)
-
-
-def open_downloads(
-    options: NetworkOptions,
-    config: Config,
-    locked: Iterable[tuple[str, str]],
-    context: RunContext,
-    reporter: Reporter,
-    *,
-    folder: Path,
-) -> Downloads:
-    """Prepare to fetch files that a lock names. No index is used; each is only the address that a login belongs to.
-
-    A login from the environment follows an index's name to the URL that options or configuration give that name, never to
-    the one that the lock gives it: the URLs of a lock are not reviewed. A host of the lock (``locked``: name and URL) may
-    have a login in netrc. ``folder`` is the project's.
-
-    Raises CacheInvalid, ConfigError and UsageError.
-    """
-    named = _named_urls(options, config) or {}
-    urls = {**named, **{url: url for _, url in locked if url not in named.values()}}
-    cache = Cache(context.cache_folder, reporter)
-    make_fetcher = _fetcher_maker(urls, _client_certs(urls, options, config, folder), options, context, reporter)
-    return Downloads(cache.files_folder, make_fetcher, offline=options.offline)
-
-
-def _fetcher_maker(
-    urls: Mapping[str, str],
-    client_certs: Mapping[str, str],
-    options: NetworkOptions,
-    context: RunContext,
-    reporter: Reporter,
-) -> Callable[[], Fetcher]:
-    environ = context.environ
-
-    def make_fetcher() -> Fetcher:
-        # the HTTP engine costs 60 ms to import, and a run that finds everything in the cache has no use for it
-        fetcher: Fetcher = client.open_client(
-            urls,
-            environ=environ,
-            netrc_file=_netrc(context),
-            ca_file=options.ca_file or environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"),
-            insecure_hosts=frozenset(options.insecure_hosts),
-            client_certs=client_certs,
-            keyring=options.keyring_provider == "subprocess",
-            reporter=reporter,
-        )
-        return fetcher
-
-    return make_fetcher
-
-
-def _netrc(context: RunContext) -> Path | None:
-    named = context.environ.get("NETRC")
-    if named:
-        return Path(named)
-    return context.home / ".netrc" if context.home is not None else None

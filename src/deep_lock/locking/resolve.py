@@ -19,8 +19,8 @@ from deep_lock.index.client import IndexClient
 from deep_lock.locking import imported_lock, project_build, user_hashes, warnings
 from deep_lock.locking.assemble import AssemblyInput, builds, lockable_parts, packages
 from deep_lock.locking.catalog import IndexCatalog
+from deep_lock.locking.clients import Network, open_network
 from deep_lock.locking.direct_sources import DirectSources, previous_pins
-from deep_lock.locking.indexes import Network, open_network
 from deep_lock.locking.plan import make_plan
 from deep_lock.locking.previous_lock import previous_answers
 from deep_lock.locking.release_files import PreviousFiles, ReleaseFiles

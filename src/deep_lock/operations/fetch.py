@@ -20,7 +20,7 @@ from deep_lock.index.download import Downloads, Wanted, Way
 from deep_lock.index.workers import OnceMap, Workers
 from deep_lock.lockfile.selection import every_file, picked_files, source_trees
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.locking.indexes import open_downloads
+from deep_lock.locking.clients import open_downloads
 from deep_lock.locking.read_inputs import read_project_config, require_lock
 from deep_lock.models.distribution import SDIST_SUFFIXES
 from deep_lock.models.lock import Lock, LockedFile, source_text

@@ -12,7 +12,8 @@ from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.events import Reporter
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.selection import InstallSelection, select
-from deep_lock.locking.indexes import Network, network_settings, open_network, with_lock_indexes, with_locked_sources
+from deep_lock.locking.clients import Network, open_network
+from deep_lock.locking.indexes import network_settings, with_lock_indexes, with_locked_sources
 from deep_lock.locking.read_inputs import default_groups, parse_lock, read_project_config
 from deep_lock.models.lock import Lock
 from deep_lock.network import git

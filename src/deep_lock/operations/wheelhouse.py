@@ -32,7 +32,7 @@ from deep_lock.lockfile.index import Key
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, take
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.locking.indexes import open_downloads
+from deep_lock.locking.clients import open_downloads
 from deep_lock.locking.read_inputs import read_project_config, require_lock
 from deep_lock.locking.settings import hook_policy
 from deep_lock.models.lock import Lock, LockedFile
