@@ -1,0 +1,91 @@
+"""The clients of a run: one for its indexes, with their cache, and one for files that a lock names."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from deep_lock.config.config import Config
+from deep_lock.config.options import NetworkOptions, RunContext
+from deep_lock.events import Reporter
+from deep_lock.index.cache import Cache
+from deep_lock.index.client import IndexClient
+from deep_lock.index.download import Downloads
+from deep_lock.index.settings import Fetcher
+from deep_lock.locking.indexes import NetworkSettings, client_certs_of, named_urls
+from deep_lock.network import client
+
+
+class Network(Struct, frozen=True, kw_only=True):
+    """The client and cache of one run. Close it: the client owns threads and connections."""
+
+    client: IndexClient
+    cache: Cache
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.client.close()
+
+
+def open_network(settings: NetworkSettings, context: RunContext, reporter: Reporter) -> Network:
+    """Open the cache and prepare a client; no request is made yet. Raises CacheInvalid and ConfigError."""
+    cache = Cache(context.cache_folder, reporter)
+    make_fetcher = _fetcher_maker(settings.urls, settings.client_certs, settings.options, context, reporter)
+    return Network(client=IndexClient(settings.indexes, cache, make_fetcher, reporter), cache=cache)
+
+
+def open_downloads(
+    options: NetworkOptions,
+    config: Config,
+    locked: Iterable[tuple[str, str]],
+    context: RunContext,
+    reporter: Reporter,
+    *,
+    folder: Path,
+) -> Downloads:
+    """Prepare to fetch files that a lock names. No index is used; each is only the address that a login belongs to.
+
+    A login from the environment follows an index's name to the URL that options or configuration give that name, never to
+    the one that the lock gives it: the URLs of a lock are not reviewed. A host of the lock (``locked``: name and URL) may
+    have a login in netrc. ``folder`` is the project's.
+
+    Raises CacheInvalid, ConfigError and UsageError.
+    """
+    named = named_urls(options, config) or {}
+    urls = {**named, **{url: url for _, url in locked if url not in named.values()}}
+    cache = Cache(context.cache_folder, reporter)
+    make_fetcher = _fetcher_maker(urls, client_certs_of(urls, options, config, folder), options, context, reporter)
+    return Downloads(cache.files_folder, make_fetcher, offline=options.offline)
+
+
+def _fetcher_maker(
+    urls: Mapping[str, str],
+    client_certs: Mapping[str, str],
+    options: NetworkOptions,
+    context: RunContext,
+    reporter: Reporter,
+) -> Callable[[], Fetcher]:
+    environ = context.environ
+
+    def make_fetcher() -> Fetcher:
+        # the HTTP engine costs 60 ms to import, and a run that finds everything in the cache has no use for it
+        fetcher: Fetcher = client.open_client(
+            urls,
+            environ=environ,
+            netrc_file=_netrc(context),
+            ca_file=options.ca_file or environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"),
+            insecure_hosts=frozenset(options.insecure_hosts),
+            client_certs=client_certs,
+            keyring=options.keyring_provider == "subprocess",
+            reporter=reporter,
+        )
+        return fetcher
+
+    return make_fetcher
+
+
+def _netrc(context: RunContext) -> Path | None:
+    named = context.environ.get("NETRC")
+    if named:
+        return Path(named)
+    return context.home / ".netrc" if context.home is not None else None
