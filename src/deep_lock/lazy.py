@@ -57,19 +57,25 @@ def load_all() -> None:
 
 
 if TYPE_CHECKING:
+    import difflib
+    import graphlib
     import ipaddress
+    import json
     import shutil
     import socket
     import tempfile
 
     import filelock
 else:
-    _names.extend(("filelock", "ipaddress", "shutil", "socket", "tempfile"))
-    filelock, ipaddress, shutil, socket, tempfile = map(_LazyModule, _names)
+    _names.extend(("difflib", "filelock", "graphlib", "ipaddress", "json", "shutil", "socket", "tempfile"))
+    difflib, filelock, graphlib, ipaddress, json, shutil, socket, tempfile = map(_LazyModule, _names)
 
 __all__ = [
+    "difflib",
     "filelock",
+    "graphlib",
     "ipaddress",
+    "json",
     "load_all",
     "load_at_first_use",
     "load_name",

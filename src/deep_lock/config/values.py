@@ -1,6 +1,5 @@
 """Typed values of TOML tables: `msgspec.convert`, with messages in the words of TOML."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any, TypeVar, get_args
 
@@ -8,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from deep_lock.errors import ConfigError
+from deep_lock.lazy import difflib
 from deep_lock.parsing.requirements import described
 from deep_lock.parsing.text import shown
 

@@ -2,13 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from graphlib import CycleError, TopologicalSorter
 
 from msgspec import Struct
 from packaging.markers import InvalidMarker
 from packaging.utils import canonicalize_name
 
 from deep_lock.errors import NotLocked, UsageError
+from deep_lock.lazy import graphlib
 from deep_lock.lockfile.index import (
     Key,
     LockIndex,
@@ -318,8 +318,8 @@ def take(lock: Lock, target: Target, selection: InstallSelection) -> InstallPlan
             waiting += _needed(found[key])
     graph = {key: sorted(_needed(found[key])) for key in sorted(found)}
     try:
-        order = tuple(TopologicalSorter(graph).static_order())
-    except CycleError as error:
+        order = tuple(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
         names = " -> ".join(called(found[key].entry) for key in reversed(error.args[1]))
         raise NotLocked(f"these builds need each other: {names}", hint=LOCK_AGAIN) from None
     return InstallPlan(ordered={key: found[key] for key in order}, runtime=frozenset(runtime))

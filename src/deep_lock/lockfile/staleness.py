@@ -3,12 +3,12 @@
 Each reason is a sentence that names what changed.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from deep_lock.lazy import json
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.order import ordered
 from deep_lock.models.build_system import SettingValue

@@ -177,7 +177,7 @@ def _form_reasons(lock: Lock, text: str, note: Path) -> tuple[str, ...]:
     """
     text = text.replace("\r\n", "\n")
     with suppress(OSError, ValueError):
-        if note.read_text(encoding="ascii") == _form_digest(text):
+        if note.read_text(encoding="utf-8") == _form_digest(text):
             return ()
     expected = rewrite.canonical_text(lock, text)
     if text == expected:

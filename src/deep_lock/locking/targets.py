@@ -67,12 +67,13 @@ def run_targets(
     locked = previous.targets if previous is not None and previous.requires_python == requires_python else ()
     locked_pythons = tuple(dict.fromkeys(target.python for target in locked))
     locked_platforms = tuple(dict.fromkeys(target.platform for target in locked))
-    has_default_pythons = _are_default(locked_pythons, requires_python, today)
     has_default_platforms = frozenset(locked_platforms) <= frozenset(DEFAULT_PLATFORMS)
     kept: list[str] = []
-    if locked and not pythons and not (renew and has_default_pythons):
-        pythons = locked_pythons
-        kept += [] if has_default_pythons else ["python-version"]
+    if locked and not pythons:
+        has_default_pythons = _are_default(locked_pythons, requires_python, today)
+        if not (renew and has_default_pythons):
+            pythons = locked_pythons
+            kept += [] if has_default_pythons else ["python-version"]
     if locked and not platforms and not (renew and len(locked_platforms) == len(DEFAULT_PLATFORMS)):
         platforms = locked_platforms
         kept += [] if has_default_platforms and len(locked_platforms) == len(DEFAULT_PLATFORMS) else ["platform"]

@@ -10,7 +10,6 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from datetime import date
-from difflib import get_close_matches
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -19,6 +18,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import platform_tags
 
 from deep_lock.errors import ProjectInvalid, UsageError
+from deep_lock.lazy import difflib
+from deep_lock.targets.open_markers import admitted_micros
 from deep_lock.targets.platforms import expand_tags, name_platform, parse_platform, runs_as
 from deep_lock.targets.target import ALL_MICROS, Target
 
@@ -55,7 +56,6 @@ CPYTHON: Mapping[int, Series] = MappingProxyType(
 )
 _OLDEST = min(CPYTHON)
 _FIRST_FREE_THREADED = 13
-_FARTHEST_MICRO = 99
 
 _PYTHON = re.compile(
     r"3\.(?P<minor>0|[1-9][0-9]?)(?:\.(?P<micro>(?:0|[1-9][0-9]?)(?:(?:a|b|rc)[1-9]?[0-9])?))?(?P<t>t?)"
@@ -98,7 +98,7 @@ def _parse_python(text: str) -> _PythonVersion:
     match = _PYTHON.fullmatch(text)
     known = [f"3.{minor}" for minor in CPYTHON]
     if match is None or int(match["minor"]) < _OLDEST:
-        close = get_close_matches(text[:40], known, n=1) if match is None else ()
+        close = difflib.get_close_matches(text[:40], known, n=1) if match is None else ()
         suggestion = f"Did you mean {close[0]!r}? " if close else ""
         raise UsageError(
             f"{text[:40]!r} is not a Python version that can be a target",
@@ -233,7 +233,9 @@ def _admitted(specifier: SpecifierSet, minor: int, newest: int) -> str | None:
     """The minor version if its newest micro version fits, else its newest fitting micro version, else a future one."""
     if specifier.contains(f"3.{minor}.{newest}"):
         return f"3.{minor}"
-    for micro in (*range(newest - 1, -1, -1), *range(newest + 1, _FARTHEST_MICRO + 1)):
-        if specifier.contains(f"3.{minor}.{micro}"):
-            return f"3.{minor}.{micro}"
-    return None
+    micros = admitted_micros(str(specifier), f"3.{minor}")
+    older = micros & ((1 << newest) - 1)
+    if not micros:
+        return None
+    micro = older.bit_length() - 1 if older else (micros & -micros).bit_length() - 1
+    return f"3.{minor}.{micro}"

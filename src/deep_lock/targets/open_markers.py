@@ -30,6 +30,7 @@ _COMPARISON = re.compile(
     rf"(?:{'|'.join(SYSTEM_VARIABLES)}) {_OPERATOR.format('first')} {_TEXT}"
     rf"|{_TEXT} {_OPERATOR.format('last')} (?:{'|'.join(SYSTEM_VARIABLES)})\b"
 )
+_MICRO = re.compile(r"(?<![0-9])0*([0-9]{1,2})(?![0-9])")
 _ALWAYS, _NEVER = 'os_name != ""', 'os_name == ""'
 
 Selected = str | AbstractSet[str]
@@ -144,10 +145,12 @@ def _terms(
         micros = _bits(target)
         if target.micros and any(name in text for name in MICRO_VARIABLES):
             micros = 0
-            for micro in _members(target.micros):
-                own = dict.fromkeys(MICRO_VARIABLES, f"{target.environment['python_version']}.{micro}")
+            # "in" compares texts, so it can distinguish any two micro versions
+            for same in map(_bit, _members(target.micros)) if " in " in text else _ranges(text, target.micros):
+                version = f"{target.environment['python_version']}.{_members(same)[0]}"
+                own = dict.fromkeys(MICRO_VARIABLES, version)
                 if decided.evaluate({**target.environment, **own, **selected}, context=context):
-                    micros |= 1 << micro
+                    micros |= same
         elif not decided.evaluate({**target.environment, **selected}, context=context):
             micros = 0
         yield micros, frozenset(zip(comparisons, values, strict=True))
@@ -155,6 +158,22 @@ def _terms(
 
 def _bits(target: Target) -> int:
     return target.micros or 1
+
+
+def _bit(micro: int) -> int:
+    return 1 << micro
+
+
+def _ranges(text: str, micros: int) -> Iterator[int]:
+    """Yield the micro versions in ranges, as bits. Comparisons of versions in ``text`` differ next to its numbers only."""
+    numbers = {0, *map(int, _MICRO.findall(text))}  # "3.11" is 3.11.0
+    ends = sorted({*numbers, *(number + 1 for number in numbers)})
+    start = 0
+    for end in (*(end for end in ends if end < micros.bit_length()), micros.bit_length()):
+        own = micros & ((1 << end) - (1 << start))
+        if own:
+            yield own
+        start = end
 
 
 def _members(micros: int) -> list[int]:
@@ -239,15 +258,17 @@ def limited(targets: tuple[Target, ...], requires_python: str | None) -> tuple[T
     for target in targets:
         minor = target.environment["python_version"]
         has_full = any(not other.micros and other.environment["python_version"] == minor for other in targets)
-        own = 0 if has_full else target.micros & _admitted(requires_python or "", minor)
+        own = 0 if has_full else target.micros & admitted_micros(requires_python or "", minor)
         found.append(replace(target, micros=own))
     return tuple(found)
 
 
 @lru_cache(maxsize=256)
-def _admitted(requires_python: str, minor: str) -> int:
+def admitted_micros(requires_python: str, minor: str) -> int:
+    """Return the micro versions of a minor version that requires-python admits, as bits; all if it is invalid."""
     try:
         specifier = SpecifierSet(requires_python)
-        return sum(1 << micro for micro in _members(ALL_MICROS) if specifier.contains(f"{minor}.{micro}"))
+        ranges = _ranges(requires_python, ALL_MICROS)
+        return sum(own for own in ranges if specifier.contains(f"{minor}.{_members(own)[0]}"))
     except (InvalidSpecifier, ValueError):
-        return ALL_MICROS  # an invalid specifier excludes nothing here
+        return ALL_MICROS

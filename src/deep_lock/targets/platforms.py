@@ -8,7 +8,6 @@ as long; a test compares the two.
 
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
@@ -17,6 +16,7 @@ from msgspec import Struct
 from packaging.tags import mac_platforms
 
 from deep_lock.errors import UsageError
+from deep_lock.lazy import difflib
 
 System = Literal["manylinux", "musllinux", "macos", "windows"]
 
@@ -175,7 +175,7 @@ def _nearest(name: str) -> str:
     spellings = _spellings()
     if _MACHINE_WORDS.get(name.partition("-")[0]) not in {"i686", "armv7l"}:
         spellings = {own: meant for own, meant in spellings.items() if meant.partition("-")[0] not in _NARROW}
-    close = get_close_matches(name, spellings, n=1)
+    close = difflib.get_close_matches(name, spellings, n=1)
     return spellings[close[0]] if close else ""
 
 

@@ -8,9 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.markers import Marker
+from packaging.specifiers import SpecifierSet
 
 from deep_lock.targets.factory import make_target
-from deep_lock.targets.open_markers import NEVER, TargetPart, is_whole, limited, part_text, part_where, whole, without
+from deep_lock.targets.open_markers import (
+    NEVER,
+    TargetPart,
+    admitted_micros,
+    is_whole,
+    limited,
+    part_text,
+    part_where,
+    whole,
+    without,
+)
 from deep_lock.targets.target import Target
 
 PLATFORM = "x86_64-manylinux_2_28"
@@ -21,6 +32,13 @@ COMPARISONS = [
     "python_full_version == '3.11.4'",
     "python_full_version != '3.11.9'",
     "implementation_version > '3.11.2'",
+    "python_full_version <= '3.11'",
+    "python_full_version ~= '3.11.4'",
+    "python_full_version == '3.11.3.*'",
+    "python_full_version < '3.11.10rc1'",
+    "python_full_version in '3.11.12 3.11.2'",
+    "'3.11.4' not in python_full_version",
+    "'3.11.04' <= python_full_version",
     "python_version == '3.11'",
     "sys_platform == 'win32'",
     "platform_release >= '5'",
@@ -65,6 +83,30 @@ def test_parts_are_exact(one: str, other: str) -> None:
     assert truths(reduce(or_, parts)) == [any(own) for own in zip(*expected, strict=True)]
     assert truths(without(parts[0], TARGET)) == [not own for own in expected[0]]
     assert is_whole(parts[0] | without(parts[0], TARGET), TARGET)
+
+
+specifiers = st.lists(
+    st.one_of(
+        st.tuples(
+            st.sampled_from(["==", "!=", "<", "<=", ">", ">="]),
+            st.sampled_from(
+                ["3", "3.10", "3.11", "3.12", "3.11.0", "3.11.3", "3.11.03", "3.11.4rc1", "3.11.9.post1", "3.11.99"]
+            ),
+        ),
+        st.tuples(st.sampled_from(["==", "!="]), st.sampled_from(["3.*", "3.11.*", "3.11.0.*", "3.11.12.*"])),
+        st.tuples(st.just("~="), st.sampled_from(["3.10", "3.11", "3.11.2", "3.11.2.1"])),
+    ).map("".join),
+    max_size=3,
+).map(",".join)
+
+
+@settings(max_examples=100, deadline=None)
+@given(specifiers)
+def test_admitted_micro_versions_are_those_of_packaging(text: str) -> None:
+    specifier = SpecifierSet(text)
+    assert admitted_micros(text, "3.11") == sum(
+        1 << micro for micro in range(100) if specifier.contains(f"3.11.{micro}")
+    )
 
 
 @pytest.mark.parametrize(
