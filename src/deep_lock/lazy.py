@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 _names: list[str] = []
+"""What `load_all` loads."""
+_left_out: list[str] = []
+"""What it does not load."""
 
 
 class _LazyModule:
@@ -31,13 +34,19 @@ class _LazyModule:
 def load_at_first_use(package: str, *modules: str, in_load_all: bool = True) -> None:
     """Let these modules of a package be loaded at first use. ``package`` is the caller's ``__name__``.
 
-    ``in_load_all`` is false for a module that is never loaded after untrusted code ran: the work of one command.
+    ``in_load_all`` is false for a module that most runs do not use: the work of one command, or what `add_to_load_all` adds.
     """
     for module in modules:
         name = f"{package}.{module}"
         setattr(sys.modules[package], module, _LazyModule(name))
-        if in_load_all:
-            _names.append(name)
+        (_names if in_load_all else _left_out).append(name)
+
+
+def add_to_load_all(package: str) -> None:
+    """Let `load_all` load what was left out of a package and of the packages in it: this run may need it."""
+    for name in [name for name in _left_out if name.startswith(f"{package}.")]:
+        _left_out.remove(name)
+        _names.append(name)
 
 
 def load_name(name: str, modules: Mapping[str, Sequence[str]]) -> Any:
@@ -71,6 +80,7 @@ else:
     difflib, filelock, graphlib, ipaddress, json, shutil, socket, tempfile = map(_LazyModule, _names)
 
 __all__ = [
+    "add_to_load_all",
     "difflib",
     "filelock",
     "graphlib",

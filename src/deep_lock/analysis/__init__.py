@@ -4,4 +4,5 @@ from deep_lock.lazy import load_at_first_use
 
 __all__ = ["diff", "graph", "merge", "near_names", "policy", "updates", "verify"]
 
-load_at_first_use(__name__, "near_names", "policy", "updates")
+load_at_first_use(__name__, "near_names", "updates")
+load_at_first_use(__name__, "policy", in_load_all=False)

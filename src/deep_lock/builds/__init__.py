@@ -14,4 +14,5 @@ __all__ = [
     "virtual_environment",
 ]
 
-load_at_first_use(__name__, "hooks", "interpreters", "temp_dirs", "unpack", "virtual_environment")
+# `host` adds them to load_all where a hook may run
+load_at_first_use(__name__, "hooks", "interpreters", "temp_dirs", "unpack", "virtual_environment", in_load_all=False)

@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName
 from deep_lock.builds import interpreters
 from deep_lock.builds.sandbox import sandbox
 from deep_lock.events import Reporter, Warned
+from deep_lock.lazy import add_to_load_all
 from deep_lock.targets import factory as target_names
 from deep_lock.targets.target import Target
 
@@ -40,6 +41,8 @@ class Machine:
         self._found: dict[tuple[int, bool], tuple[interpreters.Interpreter, ...]] = {}
         self._hook_targets: dict[str, Target | None] = {}
         self._is_strong: bool | None = None
+        if policy.sandboxed or policy.trusted or policy.trust_all:
+            add_to_load_all("deep_lock.builds")
 
     def is_confined(self, name: NormalizedName) -> bool:
         """Whether the project's code runs in the sandbox; else the user trusts it."""

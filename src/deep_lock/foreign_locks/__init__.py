@@ -4,10 +4,9 @@ from deep_lock.lazy import load_at_first_use
 
 __all__ = ["index_settings", "load"]
 
-load_at_first_use(__name__, "detect")
-
 load_at_first_use(
     __name__,
+    "detect",
     "index_settings",
     "pdm",
     "pipfile",

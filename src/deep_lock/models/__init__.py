@@ -17,4 +17,4 @@ __all__ = [
     "resolution",
 ]
 
-load_at_first_use(__name__, "licenses")
+load_at_first_use(__name__, "licenses", in_load_all=False)

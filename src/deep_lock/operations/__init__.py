@@ -21,8 +21,6 @@ __all__ = [
     "why",
 ]
 
-load_at_first_use(__name__, "policy")
-
 load_at_first_use(
     __name__,
     "accept",
@@ -34,6 +32,7 @@ load_at_first_use(
     "init",
     "merge",
     "outdated",
+    "policy",
     "raise_bounds",
     "report",
     "save_import",
