@@ -25,7 +25,7 @@ def main() -> NoReturn:
     # everything when the process ends would find nothing.
     gc.set_threshold(50_000, 20, 100)
     atexit.register(gc.freeze)
-    sys.exit(command_line.run(sys.argv[1:]))
+    sys.exit(command_line.run_process(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,33 @@
-"""Text from outside, made safe to show.
+"""Text from outside, made safe to show. The one place where output is made safe.
+
+Every ``str`` is untrusted. `Safe` is the exception: text that no terminal and no log reader of a CI system takes for a
+command. Only this module makes it, with one function for each output format, and what writes to stdout or to an export accepts
+nothing else. The functions work on whole lines or whole documents: a command that is put together from two fields, or
+that a cut leaves behind, is none afterwards.
+
+Log readers look for ``::`` at the start of a line after white space (GitHub), ``##[`` anywhere (GitHub, Azure),
+``##vso[`` (Azure), ``##teamcity[``, ``section_start:`` and ``section_end:`` (GitLab), ``travis_fold:``, and for
+control sequences of terminals.
 
 Invariant: text of an index, an archive, a lock or a project file gets into a message through `show` only.
 """
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NewType, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
 
 MAX_SHOWN = 200
 _CUT = "..."
+
+Safe = NewType("Safe", str)
+"""Text without live commands, in one of the output formats."""
+Markdown = NewType("Markdown", Safe)
+Html = NewType("Html", Safe)
+Kind = TypeVar("Kind", bound=Safe)
 
 # Controls, format characters (bidi, zero-width, tags), surrogates, private use, unassigned, and every space but " ".
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
@@ -29,9 +48,15 @@ def without_login(text: str) -> str:
 def _piece(character: str, *, ascii_only: bool) -> str:
     if " " <= character <= "~":
         return character
-    if ascii_only or unicodedata.category(character) in _HIDDEN_CATEGORIES or _BLANK.match(character):
-        return f"\\u{{{ord(character):x}}}"
-    return character
+    return _code_point(character) if ascii_only or _is_hidden(character) else character
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in _HIDDEN_CATEGORIES or _BLANK.match(character) is not None
+
+
+def _code_point(character: str) -> str:
+    return f"\\u{{{ord(character):x}}}"
 
 
 def show(text: str, limit: int = MAX_SHOWN, *, ascii_only: bool = False) -> str:
@@ -67,3 +92,159 @@ def listed(names: Sequence[str], most: int) -> str:
 def quote(text: str, limit: int = MAX_SHOWN) -> str:
     """Return text that must be ASCII, in quotes, for a message."""
     return f"'{show(text, limit, ascii_only=True)}'"
+
+
+# -- commands of log readers
+
+_COMMAND = re.compile(
+    # each "#" before another one; the first ":" of a line that begins with two; "_" in the words of GitLab and Travis
+    r"#(?=#)|(?m:^)(?P<space>[ \t]*):(?=:)|(?<=section)_(?=(?:start|end):)|(?<=travis)_(?=(?:fold|time):)",
+    re.IGNORECASE,
+)
+_IN_JSON = re.compile(
+    r'#(?=#)|(?<="):(?=:)|(?<=section)_(?=(?:start|end):)|(?<=travis)_(?=(?:fold|time):)', re.IGNORECASE
+)
+"""In JSON and TOML a line of text is in a string: it begins after a quotation mark."""
+
+
+def _without_commands(text: str, code: Callable[[str], str]) -> str:
+    """Return the text with one character of each command as its code."""
+    return _COMMAND.sub(lambda found: f"{found['space'] or ''}{code(found[0][-1])}", text)
+
+
+# -- terminals and logs
+
+
+class Painted(Struct, frozen=True):
+    """A part of a line with a color of ours: the parameters of SGR (ECMA-48), such as "31;1"."""
+
+    text: str
+    color: str
+
+
+def lines(text: str) -> Safe:
+    r"""Return text for a terminal or a log, of one line or many: ``\u{...}`` for invisible characters but tabs, no command.
+
+    A line break in the text is one in the result. Applied twice it gives the same.
+    """
+    if not (text.isascii() and text.isprintable()):
+        text = "\n".join(map(_visible, text.replace("\r\n", "\n").split("\n")))
+    return Safe(_without_commands(text, _code_point))
+
+
+def _visible(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(own if own == "\t" else _piece(own, ascii_only=False) for own in unicodedata.normalize("NFC", text))
+
+
+def line(*parts: str | Painted) -> Safe:
+    """Return one line of text and colored parts. It has no color if its parts have a command only together."""
+    texts = [part.text if isinstance(part, Painted) else part for part in parts]
+    plain, shown = _one_line("".join(texts)), [_one_line(text) for text in texts]
+    if "".join(shown) != plain:
+        return plain
+    return Safe("".join(_painted(part, own) for part, own in zip(parts, shown, strict=True)))
+
+
+def _one_line(text: str) -> Safe:
+    return lines(text.replace("\n", _code_point("\n")))
+
+
+def _painted(part: str | Painted, shown: Safe) -> str:
+    return f"\x1b[{part.color}m{shown}\x1b[0m" if isinstance(part, Painted) else shown
+
+
+def joined(parts: Iterable[Kind]) -> Kind:
+    """Return the parts, each on lines of its own; the last one ends in a line break. Empty if there are none."""
+    return cast("Kind", "".join(f"{part}\n" for part in parts))
+
+
+# -- Markdown
+
+_SIGNIFICANT = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&])")
+
+
+def markdown(template: str, *texts: str) -> Markdown:
+    """Return a piece of Markdown: ``template`` is a literal of ours, each ``{}`` in it becomes text and nothing else.
+
+    In the text is no link, mention, HTML or picture.
+    """
+    return Markdown(Safe(template.format(*map(_markdown_text, texts))))
+
+
+def _markdown_text(text: str) -> str:
+    plain = _SIGNIFICANT.sub(r"\\\1", lines(text))
+    return plain.replace("://", ":\u200b//").replace("\\@", "@\u200b")
+
+
+# -- annotations of GitHub
+
+
+def annotation(level: Literal["error", "warning", "notice"], path: str, line: int, title: str, message: str) -> Safe:
+    """Return one workflow command of GitHub, an annotation of a line of a file. The message is one line, or several."""
+    return Safe(f"::{level} file={_property(path)},line={line},title={_property(title)}::{_value(message)}")
+
+
+def _value(text: str) -> str:
+    return lines(text).replace("%", "%25").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _value(text).replace(":", "%3A").replace(",", "%2C")
+
+
+# -- JSON (SARIF and SBOMs too) and TOML: the same data, in other escapes
+
+
+def json_document(value: Any) -> Safe:
+    """Return a value as an indented JSON document."""
+    return json_text(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def json_text(text: str) -> Safe:
+    r"""Return JSON with the same values: characters of commands, and invisible ones, are ``\uXXXX`` in its strings."""
+    if not text.isascii():
+        text = "".join(_json_code(own) if own > "~" and _is_hidden(own) else own for own in text)
+    return Safe(_IN_JSON.sub(lambda found: _json_code(found[0]), text.replace("\x7f", "\\u007f")))
+
+
+def _json_code(character: str) -> str:
+    pairs = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{pairs[at : at + 4]}" for at in range(0, len(pairs), 4))
+
+
+def toml_text(text: str) -> Safe:
+    r"""Return TOML with the same values: characters of commands are ``\uXXXX`` in its strings.
+
+    Every string in it must be a basic one on one line, in ASCII, and every comment on a line of its own.
+    """
+    return Safe("\n".join(lines(own) if own.startswith("#") else _toml_line(own) for own in text.split("\n")))
+
+
+def _toml_line(text: str) -> str:
+    return _IN_JSON.sub(lambda found: _json_code(found[0]), text)
+
+
+# -- HTML
+
+_NAMED_PART = re.compile(r"\$([a-z_]+)")
+_HTML_SIGNS = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
+
+
+def html_text(text: str) -> Html:
+    """Return text for an element or an attribute."""
+    escaped = "".join(_HTML_SIGNS.get(own, own) for own in show(text))
+    return Html(Safe(_without_commands(escaped, lambda own: f"&#{ord(own)};")))
+
+
+def html_data(value: Any) -> Html:
+    """Return a value as JSON that ends no element and begins no comment anywhere in HTML."""
+    text = json_text(msgspec.json.encode(value).decode())
+    return Html(Safe(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")))
+
+
+def html_page(template: str, own: Mapping[str, str], outside: Mapping[str, Html]) -> Html:
+    """Return a page: each ``$name`` of ``template`` is replaced. It, and the parts ``own``, are files of ours."""
+    parts = {**own, **outside}
+    return Html(Safe(_NAMED_PART.sub(lambda found: parts[found[1]], template)))

@@ -23,7 +23,7 @@ from deep_lock.cli.commands import (
     wheelhouse,
     why,
 )
-from deep_lock.cli.output import Printer
+from deep_lock.cli.output import Printer, guard_python
 from deep_lock.cli.session import open_session
 from deep_lock.errors import DeepLockError, UsageError
 
@@ -139,6 +139,12 @@ def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_pro
     context.obj = open_session(verbosity=-1 if quiet else verbose, color=color, show_progress=not no_progress)
 
 
+def run_process(arguments: list[str]) -> int:
+    """Run one command in a process of its own; return its exit code."""
+    guard_python(Printer())
+    return run(arguments)
+
+
 def run(arguments: list[str]) -> int:
     """Run one command; return its exit code."""
     printer = Printer()
@@ -152,7 +158,7 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        printer.usage_error(error)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         printer.info("interrupted")

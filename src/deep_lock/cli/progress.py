@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.status import Status
 
 from deep_lock.events import BuildEnded, Building, Event, Fetched, Fetching, Solving
-from deep_lock.sanitize import show
+from deep_lock.sanitize import lines, show
 
 
 class Progress:
@@ -68,4 +68,4 @@ class Progress:
             names = sorted(self._waiting)
             more = f" and {len(names) - 2} more" if len(names) > 2 else ""
             parts.append(f"waiting for {', '.join(show(name) for name in names[:2])}{more}")
-        return "; ".join(parts).replace("[", r"\[")
+        return lines("; ".join(parts)).replace("[", r"\[")

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from shlex import quote
 
 from deep_lock.exports.build_sets import BuildFile, BuildSet, build_files, build_sets, file_lines
+from deep_lock.exports.requirements import file_content
 from deep_lock.exports.view import Exported, View, builds_of
 from deep_lock.lockfile.index import called
 from deep_lock.models.lock import LockedBuild
+from deep_lock.sanitize import Safe
 
 STEM = "build-constraints"
 PIP = "pip install --require-hashes -r requirements.txt"
@@ -50,11 +52,11 @@ def _own_names(sets: Iterable[BuildSet]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def file_text(view: View, file: BuildFile, title: str, options: Iterable[str] = ()) -> str:
+def file_text(view: View, file: BuildFile, title: str, options: Iterable[str] = ()) -> Safe:
     """Return the text of a file; its head names the builds that it is for."""
-    head = [f"# {title} of {view.source}, made by deep-lock export, for:"]
-    head += [f"#   {_described(own)}" for own in file.sets] or ["#   nothing: nothing is built"]
-    return "\n".join([*head, *options, *file_lines(view, file), ""])
+    head = [f"{title} of {view.source}, made by deep-lock export, for:"]
+    head += [f"  {_described(own)}" for own in file.sets] or ["  nothing: nothing is built"]
+    return file_content(head, (*options, *file_lines(view, file)))
 
 
 def _described(own: BuildSet) -> str:

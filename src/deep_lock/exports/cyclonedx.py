@@ -19,6 +19,7 @@ from deep_lock.exports.sbom import Inventory, SbomPackage, inventory, properties
 from deep_lock.exports.view import Exported, View
 from deep_lock.models.licenses import canonical_license
 from deep_lock.models.lock import LockedFile
+from deep_lock.sanitize import json_text
 
 PREFIX = "deep-lock:"
 _SCOPES = {
@@ -42,7 +43,7 @@ def bom(view: View, public_index: str) -> Exported:
         dependencies=_dependencies(found),
     )
     return Exported(
-        files=(("deep-lock.cdx.json", JsonV1Dot6(document).output_as_string(indent=2) + "\n"),),
+        files=(("deep-lock.cdx.json", json_text(JsonV1Dot6(document).output_as_string(indent=2) + "\n")),),
         usage="cyclonedx validate --input-file {file}, or: grype sbom:{file}",
         unsupported=("which packages a target installs: markers are properties, which scanners do not evaluate",),
     )

@@ -12,7 +12,7 @@ from msgspec import Struct
 from deep_lock.analysis.graph import ROOT, EdgeKind, Graph, Node, open_graph
 from deep_lock.exports.view import Exported, View
 from deep_lock.lockfile.index import Key, called
-from deep_lock.sanitize import show
+from deep_lock.sanitize import lines, show
 
 Mark = Literal["", "built", "sdist-only"]
 """Nothing; built on some of the targets, though there are wheels; no wheel at all."""
@@ -128,7 +128,7 @@ _DOT_ARROWS: dict[EdgeKind, str] = {
 def dot(view: View) -> Exported:
     """Return the runtime, and each level of builds below it, as clusters of one graph."""
     return Exported(
-        files=(("deep-lock.dot", _dot_text(draw(view))),),
+        files=(("deep-lock.dot", lines(_dot_text(draw(view)))),),
         usage="dot -Tsvg -O {file}",
         unsupported=("files, hashes, markers and indexes are not in a picture",),
     )
@@ -171,7 +171,7 @@ def _dot_legend() -> list[str]:
 
 def _quoted(text: str) -> str:
     """Return a quoted string of DOT. In labels a backslash begins an escape, and "&" an entity of HTML."""
-    escaped = show(text).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+    escaped = show(text).replace("&", "&amp;").replace("#", "&#35;").replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
@@ -192,9 +192,9 @@ _MERMAID_ARROWS: dict[EdgeKind, str] = {"runtime": "-->", "build": "-.->", "insi
 
 def mermaid(view: View) -> Exported:
     """Return the runtime, and each level of builds below it, as subgraphs of one flowchart."""
-    lines = _mermaid_lines(draw(view))
-    text = "\n".join([*lines, ""])
-    arrows = sum(f" {arrow} " in line for line in lines for arrow in set(_MERMAID_ARROWS.values()))
+    rows = _mermaid_lines(draw(view))
+    text = "\n".join([*rows, ""])
+    arrows = sum(f" {arrow} " in row for row in rows for arrow in set(_MERMAID_ARROWS.values()))
     unsupported = ["files, hashes, markers, targets and indexes are not in a picture"]
     if arrows > MAX_EDGES or len(text) > MAX_TEXT:
         unsupported.append(
@@ -202,7 +202,7 @@ def mermaid(view: View) -> Exported:
             f" {MAX_TEXT}): set maxEdges and maxTextSize, take one --target, or -f dot"
         )
     return Exported(
-        files=(("deep-lock.mmd", text),),
+        files=(("deep-lock.mmd", lines(text)),),
         usage="put it between ```mermaid and ``` in a Markdown comment, or: npx @mermaid-js/mermaid-cli -i {file} -o lock.svg",
         unsupported=tuple(unsupported),
     )

@@ -16,10 +16,11 @@ from msgspec import Struct
 
 from deep_lock.exports.build_constraints import file_text, numbered, unsupported_settings
 from deep_lock.exports.build_sets import BuildFile, build_files, build_sets, pinned_entries
-from deep_lock.exports.requirements import DEFAULT_INDEX, direct_lines, pin_lines
+from deep_lock.exports.requirements import DEFAULT_INDEX, direct_lines, file_content, pin_lines
 from deep_lock.exports.view import Exported, ExportedPackage, View, files_on, installed
 from deep_lock.lockfile.index import called
 from deep_lock.models.lock import LockedArchive, LockedPackage, LockedVcs
+from deep_lock.sanitize import Safe
 
 RUNTIME, COMMITS, BUILD = "requirements.txt", "requirements-git.txt", "requirements-build"
 EVERY_WHEEL = {"arch": ":all:", "os": ":all:", "py_impl": ":all:"}
@@ -69,9 +70,9 @@ def hermeto(view: View, *, name_index: bool) -> Exported:
     )
 
 
-def _text(view: View, what: str, option: list[str], lines: list[_Lines]) -> str:
-    head = f"# From {view.source}, made by deep-lock export: {what}."
-    return "\n".join([head, *option, *(line for own in lines for line in own.lines), ""])
+def _text(view: View, what: str, option: list[str], lines: list[_Lines]) -> Safe:
+    head = f"From {view.source}, made by deep-lock export: {what}."
+    return file_content([head], (*option, *(line for own in lines for line in own.lines)))
 
 
 def _lines(view: View, package: ExportedPackage) -> _Lines:

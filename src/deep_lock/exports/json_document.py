@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from deep_lock.analysis.graph import (
@@ -27,6 +26,7 @@ from deep_lock.exports.view import Exported, View
 from deep_lock.lockfile.index import Key, called
 from deep_lock.lockfile.selection import tags_of
 from deep_lock.models.lock import EnvironmentMember, LockedBuild, LockedFile, LockedReference, source_text
+from deep_lock.sanitize import json_document
 from deep_lock.targets.target import rank
 
 SCHEMA = "deep-lock/export"
@@ -46,9 +46,8 @@ class _Subject(Struct, frozen=True, kw_only=True):
 def document(view: View) -> Exported:
     """Return the document."""
     found = describe(view, open_graph(view.lock_index, view.targets, view.selection))
-    text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
     return Exported(
-        files=(("deep-lock.json", text),),
+        files=(("deep-lock.json", json_document(found)),),
         usage="jq '.packages[] | select(.role == \"build-only\") | .name' {file}",
         unsupported=("what the lock was made from (inputs) is not in the document",),
     )

@@ -7,37 +7,28 @@ Invariant: the page makes no request, and its policy (CSP) allows none; text of 
 import base64
 import hashlib
 from collections.abc import Mapping
-from html import escape
 from importlib import resources
-from string import Template
 from typing import Any
-
-import msgspec
 
 from deep_lock.analysis.graph import ROOT, Edge, Graph, Path, open_graph, shortest_paths
 from deep_lock.exports.json_document import describe, identify
-from deep_lock.exports.view import Exported, View
+from deep_lock.exports.view import View
 from deep_lock.models.lock import LockedArchive
-from deep_lock.sanitize import show
+from deep_lock.sanitize import Html, html_data, html_page, html_text, show
 
 LONGEST = 2_000
 """Characters of one text: URLs are longer than what messages show."""
-NAME = "deep-lock.html"
 
 
-def page(view: View) -> Exported:
+def page(view: View) -> Html:
     """Return the page."""
     graph = open_graph(view.lock_index, view.targets, view.selection)
     style, script = _part("page.css"), _part("page.js")
-    text = Template(_part("page.html")).substitute(
-        title=escape(show(f"{view.source}: deep-lock report")),
-        style=style,
-        style_hash=_digest(style),
-        script=script,
-        script_hash=_digest(script),
-        data=_data(_content(view, graph)),
+    return html_page(
+        _part("page.html"),
+        {"style": style, "style_hash": _digest(style), "script": script, "script_hash": _digest(script)},
+        {"title": html_text(f"{view.source}: deep-lock report"), "data": html_data(_content(view, graph))},
     )
-    return Exported(files=((NAME, text),), usage="open {file} in a browser")
 
 
 def _part(name: str) -> str:
@@ -47,12 +38,6 @@ def _part(name: str) -> str:
 def _digest(text: str) -> str:
     """Return the source expression that allows one inline script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _data(content: Any) -> str:
-    """Return JSON that ends no element and begins no comment anywhere in HTML."""
-    text = msgspec.json.encode(content).decode()
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _content(view: View, graph: Graph) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Invariant: a line never says less than the lock. What such a file cannot express
 """
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote as percent_encoded
 
@@ -23,10 +24,13 @@ from deep_lock.exports.view import (
 )
 from deep_lock.lockfile.index import called
 from deep_lock.models.lock import LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
+from deep_lock.sanitize import Safe, lines
 from deep_lock.targets.target import Target
 
 DEFAULT_INDEX = "default"
 _BRACES = str.maketrans({"{": "%7B", "}": "%7D"})
+_SECOND_NUMBER_SIGN = re.compile("(?<=#)#")
+"""In a URL only the first one has a meaning."""
 
 
 class RequirementsFile(Struct, frozen=True, kw_only=True):
@@ -75,8 +79,8 @@ def index_options(view: View, folders: tuple[str, ...]) -> tuple[str, ...]:
     urls = dict(view.lock.indexes)
     default = urls.pop(DEFAULT_INDEX, None)
     return (
-        *([f"--index-url {default.translate(_BRACES)}"] if default is not None else []),
-        *(f"--extra-index-url {url.translate(_BRACES)}" for url in urls.values()),
+        *([f"--index-url {_in_row(default)}"] if default is not None else []),
+        *(f"--extra-index-url {_in_row(url)}" for url in urls.values()),
         *(f"--find-links {_plain_path(folder)}" for folder in folders),
     )
 
@@ -88,6 +92,22 @@ def _about(view: View) -> str:
 
 
 # -- lines
+
+
+def file_content(comments: Iterable[str], rows: Iterable[str]) -> Safe:
+    """Return a requirements file. Raises UsageError on a row that a log reader takes for a command: rows have no escapes."""
+    rows = tuple(rows)
+    if (found := next((row for row in rows if lines(row) != row), None)) is not None:
+        raise UsageError(
+            f"this row of a requirements file is a command to a CI system: {found}",
+            hint="a lock can express it: deep-lock export -f pylock",
+        )
+    return lines("\n".join([*(f"# {comment}" for comment in comments), *rows, ""]))
+
+
+def _in_row(url: str) -> str:
+    """Return the same URL for a row."""
+    return _SECOND_NUMBER_SIGN.sub("%23", url.translate(_BRACES))
 
 
 def pin_lines(entry: LockedPackage, marker: str | None, files: Iterable[LockedFile]) -> list[str]:
@@ -118,9 +138,9 @@ def _lines(view: View, package: ExportedPackage) -> list[str]:
 def _url(entry: LockedPackage) -> str:
     match entry.source:
         case LockedVcs(url=str(url), commit_id=commit, subdirectory=inner):
-            return f"git+{url.translate(_BRACES)}@{commit}{_fragment(inner)}"
+            return f"git+{_in_row(url)}@{commit}{_fragment(inner)}"
         case LockedArchive(url=str(url), subdirectory=inner):
-            return f"{url.translate(_BRACES)}{_fragment(inner)}"
+            return f"{_in_row(url)}{_fragment(inner)}"
         case LockedArchive(path=str(path), subdirectory=inner):
             return f"{_file_url(path)}{_fragment(inner)}"
         case LockedDirectory(path=path, subdirectory=inner):

@@ -6,13 +6,12 @@ What the lock does not say is NOASSERTION. SPDX requires a time of creation: it 
 import re
 from typing import Any
 
-import msgspec
-
 from deep_lock.exports.sbom import Inventory, SbomPackage, inventory, properties
 from deep_lock.exports.view import Exported, View
 from deep_lock.lockfile.index import Key
 from deep_lock.models.licenses import canonical_license
 from deep_lock.models.lock import LockedArchive, LockedVcs
+from deep_lock.sanitize import json_document
 
 _NOTHING = "NOASSERTION"
 _ROOT = "SPDXRef-project"
@@ -33,9 +32,8 @@ def document(view: View, public_index: str) -> Exported:
         "packages": [_project(found), *(_package(each, ids[each.key]) for each in found.packages)],
         "relationships": _relationships(found, ids),
     }
-    text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
     return Exported(
-        files=(("deep-lock.spdx.json", text),),
+        files=(("deep-lock.spdx.json", json_document(content)),),
         usage="pyspdxtools -i {file}, or: grype sbom:{file}",
         unsupported=(
             "which packages a target installs: markers are comments, which scanners do not read",

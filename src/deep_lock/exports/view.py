@@ -19,6 +19,7 @@ from deep_lock.lockfile.selection import (
     taken_files,
 )
 from deep_lock.models.lock import Lock, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
+from deep_lock.sanitize import Safe
 from deep_lock.targets.markers import BASE, label_marker, with_parts
 from deep_lock.targets.target import Target
 
@@ -55,7 +56,7 @@ class ExportedPackage(Struct, frozen=True, kw_only=True):
 class Exported(Struct, frozen=True, kw_only=True):
     """A finished export."""
 
-    files: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, Safe], ...]
     """(name, text): the names that the tools which read them expect. The first is the main one."""
     usage: str
     """The exact command that uses it, on one line."""

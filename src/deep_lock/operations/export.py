@@ -76,9 +76,9 @@ def requirement_lines(view: View, options: ExportOptions) -> Exported:
             *unsupported,
             f"folders: pass --find-links for {', '.join(made.folders)}, or export with --index-options",
         )
-    lines = [*(f"# {line}" for line in head), *index_lines, *made.lines, ""]
+    content = requirements.file_content(head, (*index_lines, *made.lines))
     return Exported(
-        files=((REQUIREMENTS, "\n".join(lines)),), usage=f"{command} {_shown(path, options)}", unsupported=unsupported
+        files=((REQUIREMENTS, content),), usage=f"{command} {_shown(path, options)}", unsupported=unsupported
     )
 
 

@@ -7,10 +7,11 @@ from deep_lock.exports.page import page
 from deep_lock.exports.view import make_view
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import require_lock
+from deep_lock.sanitize import Html
 
 
-def report(path: Path, reporter: Reporter) -> str:
+def report(path: Path, reporter: Reporter) -> Html:
     """Return the page, on all targets, with all extras and groups. Raises LockInvalid, UsageError and TargetsAlike."""
     lock = require_lock(path, reporter)
     targets = chosen_targets(lock, (), path.name)
-    return page(make_view(lock, path.name, targets, extras=None, groups=None)).files[0][1]
+    return page(make_view(lock, path.name, targets, extras=None, groups=None))

@@ -47,6 +47,7 @@ from deep_lock.operations.fetch import (
 )
 from deep_lock.operations.inputs import chosen_selection
 from deep_lock.parsing.requirements import parse_requirement
+from deep_lock.sanitize import lines as safe_lines
 from deep_lock.targets.factory import read_host, runs_on
 from deep_lock.targets.target import Target
 
@@ -149,7 +150,7 @@ class WheelFolder:
         path = self._log_path(artifact)
         try:
             path.parent.mkdir(exist_ok=True)
-            write_atomically(path, f"{text}\n".encode(errors="backslashreplace"))
+            write_atomically(path, safe_lines(f"{text}\n").encode())
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
         return path

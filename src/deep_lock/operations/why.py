@@ -13,6 +13,7 @@ from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import require_lock
 from deep_lock.models.lock import LockedPackage
 from deep_lock.reports.why import Reasons, inverted_text, reasons, tree_text
+from deep_lock.sanitize import Safe
 
 
 def why(path: Path, wanted: str, reporter: Reporter) -> tuple[Reasons, ...]:
@@ -42,7 +43,7 @@ def _near(name: str, lock_index: LockIndex) -> str:
 
 def tree(
     path: Path, reporter: Reporter, *, builds: bool, depth: int | None, label: str, invert: tuple[str, ...]
-) -> str:
+) -> Safe:
     """Return the lock as a tree, on all targets or on that of ``label``; ``invert`` names packages to draw it upwards from.
 
     Raises UsageError and LockInvalid.

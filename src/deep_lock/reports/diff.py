@@ -3,19 +3,29 @@
 docs/diff-json.md describes the JSON document. Within a version keys are only added.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from deep_lock.lockfile.index import called, files_of
 from deep_lock.models.changes import CODES, Change, Finding, Part, Weight
 from deep_lock.models.lock import Lock, LockedPackage
-from deep_lock.reports.findings import finding_line, finding_row, findings_github, workflow_command
-from deep_lock.sanitize import show
+from deep_lock.reports.findings import finding_line, finding_row, findings_github
+from deep_lock.sanitize import (
+    Markdown,
+    Painted,
+    Safe,
+    annotation,
+    joined,
+    json_document,
+    line,
+    lines,
+    markdown,
+    show,
+)
 
 HEADINGS: Mapping[Weight, str] = {
     "danger": "Dangerous changes",
@@ -48,6 +58,7 @@ SCHEMA = "deep-lock/diff"
 VERSION = 1
 _COLORS: dict[Weight, str] = {"danger": "31;1", "look": "33;1", "version": "36", "quiet": "2"}
 _SIGNS: dict[Weight, str] = {"danger": "!", "look": "?", "version": "-", "quiet": " "}
+_ANNOTATIONS: Mapping[Weight, Literal["error", "warning"]] = {"danger": "error", "look": "warning"}
 _LEVELS: dict[Weight, str] = {"danger": "error", "look": "warning", "version": "note", "quiet": "note"}
 
 
@@ -93,7 +104,7 @@ class Review(Struct, frozen=True, kw_only=True):
         found = {change.code for change in self.changes}
         parts = []
         if "builds" not in self.not_compared and not found & BUILD_CODES:
-            parts.append("No build has a new package or another version of one (code in folders is not compared).")
+            parts.append("No build has a new package or another version of one; code in folders is not compared.")
         if "hosts" not in self.not_compared and not found & ORIGIN_CODES:
             parts.append(
                 "Every file comes from a host that the old lock names. No project has another index, and no file has other bytes "
@@ -121,76 +132,74 @@ def _one_line(change: Change) -> str:
     return "; ".join([_message(change), *_context(change)])
 
 
-def text(review: Review, *, color: bool = False) -> str:
+def text(review: Review) -> Safe:
     """Return the comparison, a line for each change; empty where nothing differs."""
-    lines = [f"Policy ({len(review.findings)})"] if review.findings else []
-    lines += [f"  {finding_line(finding)}" for finding in review.findings]
+    found = [line(f"Policy ({len(review.findings)})")] if review.findings else []
+    found += [line(f"  {finding_line(finding)}") for finding in review.findings]
     for weight in ("danger", "look", "version"):
-        lines += _text_section(review, weight, color=color)
+        found += _text_section(review, weight)
     if review.details:
-        lines.append(_painted(f"{HEADINGS['quiet']}: {review.details}", "quiet", color=color))
-    lines += [review.missing] if review.missing else []
-    return "\n".join([*lines, ""]) if lines else ""
+        found.append(line(_painted(f"{HEADINGS['quiet']}: {review.details}", "quiet")))
+    found += [line(review.missing)] if review.missing else []
+    return joined(found)
 
 
-def _text_section(review: Review, weight: Weight, *, color: bool) -> Iterator[str]:
+def _text_section(review: Review, weight: Weight) -> Iterator[Safe]:
     changes = review.of(weight)
     if not changes:
         return
-    yield _painted(f"{HEADINGS[weight]} ({len(changes)})", weight, color=color)
+    yield line(_painted(f"{HEADINGS[weight]} ({len(changes)})", weight))
     shown = changes[:MAX_VERSIONS] if weight == "version" else changes
     for change in shown:
-        yield f"  {_painted(_SIGNS[weight], weight, color=color)} {_message(change)}  [{change.code}]"
+        yield line("  ", _painted(_SIGNS[weight], weight), f" {_message(change)}  [{change.code}]")
         if weight != "version":
-            yield from (f"      {part}" for part in _context(change))
+            yield from (line(f"      {part}") for part in _context(change))
     if len(shown) < len(changes):
-        yield f"  ... and {len(changes) - len(shown)} more"
+        yield line(f"  ... and {len(changes) - len(shown)} more")
 
 
-def _painted(line: str, weight: Weight, *, color: bool) -> str:
-    return f"\x1b[{_COLORS[weight]}m{line}\x1b[0m" if color else line
+def _painted(text: str, weight: Weight) -> Painted:
+    return Painted(text, _COLORS[weight])
 
 
-_SIGNIFICANT = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&])")
-
-
-def markdown(review: Review) -> str:
-    """Return the comparison."""
-    lines = [f"### deep.lock: {_escaped(review.old)} to {_escaped(review.new)}", ""]
+def as_markdown(review: Review) -> Markdown:
+    """Return the comparison in Markdown."""
+    blocks = [[markdown("### deep.lock: {} to {}", review.old, review.new)]]
     if review.findings:
-        lines += [f"#### Policy ({len(review.findings)})", ""]
-        lines += [*(f"- {_escaped(finding_line(finding))}" for finding in review.findings), ""]
+        blocks.append([markdown("#### Policy ({})", str(len(review.findings)))])
+        blocks.append([markdown("- {}", finding_line(finding)) for finding in review.findings])
+    missing = [markdown("{}.", review.missing)] if review.missing else []
     if not review.changes:
-        return "\n".join([*lines, "No differences.", *([f"{review.missing}."] if review.missing else []), ""])
+        return _spaced([*blocks, [markdown("No differences."), *missing]])
     for weight in ("danger", "look"):
-        changes = review.of(weight)
-        if changes:
-            lines += [f"#### {HEADINGS[weight]} ({len(changes)})", "", *map(_item, changes), ""]
-    if review.unchanged:
-        lines += [review.unchanged, ""]
-    if review.missing:
-        lines += [f"{review.missing}.", ""]
+        if changes := review.of(weight):
+            blocks += [[markdown("#### {} ({})", HEADINGS[weight], str(len(changes)))], _items(changes)]
+    blocks += [[markdown("{}", review.unchanged)]] if review.unchanged else []
+    blocks += [missing] if missing else []
     if versions := review.of("version"):
-        summary = f"<summary>{HEADINGS['version']} ({len(versions)})</summary>"
-        lines += ["<details>", summary, "", *map(_item, versions), "", "</details>", ""]
-    lines += [f"{HEADINGS['quiet']}: {review.details}.", ""] if review.details else []
-    return "\n".join(lines)
+        summary = markdown("<summary>{} ({})</summary>", HEADINGS["version"], str(len(versions)))
+        blocks += [[markdown("<details>"), summary], _items(versions), [markdown("</details>")]]
+    blocks += [[markdown("{}: {}.", HEADINGS["quiet"], review.details)]] if review.details else []
+    return _spaced(blocks)
 
 
-def _item(change: Change) -> str:
-    parts = (f"  - {_escaped(part)}" for part in _context(change))
-    return "\n".join([f"- **{change.code}** {_escaped(_message(change))}", *parts])
+def _spaced(blocks: Iterable[Iterable[Markdown]]) -> Markdown:
+    """Return the blocks with an empty line between two of them."""
+    lines_of_blocks = chain.from_iterable((markdown(""), *block) for block in blocks)
+    return joined(islice(lines_of_blocks, 1, None))
 
 
-def _escaped(text: str) -> str:
-    """Return text from outside as text: no link, no mention, no HTML, no picture."""
-    plain = _SIGNIFICANT.sub(r"\\\1", text)
-    return plain.replace("://", ":\u200b//").replace("\\@", "@\u200b")
+def _items(changes: Iterable[Change]) -> list[Markdown]:
+    found: list[Markdown] = []
+    for change in changes:
+        found.append(markdown("- **{}** {}", change.code, _message(change)))
+        found += [markdown("  - {}", part) for part in _context(change)]
+    return found
 
 
-def json_document(review: Review) -> str:
+def as_json(review: Review) -> Safe:
     """Return the comparison as JSON."""
-    return _encoded(
+    return json_document(
         {
             "schema": SCHEMA,
             "version": VERSION,
@@ -218,16 +227,12 @@ def _row(change: Change) -> dict[str, Any]:
     }
 
 
-def _encoded(document: dict[str, Any]) -> str:
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
-
-
-def sarif(review: Review) -> str:
+def sarif(review: Review) -> Safe:
     """Return the changes to review as SARIF, without version changes and details."""
     shown = (*review.of("danger"), *review.of("look"))
     codes = sorted({change.code for change in shown})
     rules = [{"id": code, "shortDescription": {"text": CODES[code][2]}} for code in codes]
-    return _encoded(
+    return json_document(
         {
             "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json",
             "version": "2.1.0",
@@ -252,29 +257,29 @@ def _sarif_result(review: Review, change: Change) -> dict[str, Any]:
     }
 
 
-def github(review: Review) -> str:
+def github(review: Review) -> Safe:
     """Return workflow commands, a line each: errors and warnings at the lines of the packages, then the policy's findings."""
-    lines = [
-        workflow_command(_LEVELS[weight], review.path, review.line(change), change.code, _one_line(change))
-        for weight in ("danger", "look")
+    found = [
+        annotation(level, review.path, review.line(change), change.code, _one_line(change))
+        for weight, level in _ANNOTATIONS.items()
         for change in review.of(weight)
     ]
-    if review.missing:
-        lines.append(workflow_command("notice", review.path, 1, "not-compared", review.missing))
-    return "".join(lines) + findings_github(review.findings, review.path, review.lines)
+    found += [annotation("notice", review.path, 1, "not-compared", review.missing)] if review.missing else []
+    found += findings_github(review.findings, review.path, review.lines)
+    return joined(found)
 
 
-def short_text(lock: Lock) -> str:
+def short_text(lock: Lock) -> Safe:
     """Return a lock in few words."""
-    lines = [f"requirement {text}" for text in lock.inputs.requirements]
-    lines += [f"target {target.name}" for target in lock.targets]
+    found = [f"requirement {text}" for text in lock.inputs.requirements]
+    found += [f"target {target.name}" for target in lock.targets]
     for entry in lock.packages:
-        lines += _short_package(entry)
+        found += _short_package(entry)
     for build in lock.builds:
         where = f" on {', '.join(build.targets)}" if build.targets else ""
-        lines.append(f"build of {called(build)} by {build.backend} [{build.evidence}]{where}")
-        lines += [f"    {member.name} {member.version}" for member in build.packages]
-    return "\n".join([*lines, ""])
+        found.append(f"build of {called(build)} by {build.backend} [{build.evidence}]{where}")
+        found += [f"    {member.name} {member.version}" for member in build.packages]
+    return lines("\n".join([*found, ""]))
 
 
 def _short_package(entry: LockedPackage) -> Iterator[str]:

@@ -2,33 +2,35 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-
-import msgspec
+from typing import Literal
 
 from deep_lock.models.changes import SEVERITIES, Finding, Severity
-from deep_lock.sanitize import show
+from deep_lock.sanitize import Painted, Safe, annotation, joined, json_document, line, show
 
 MAX_LINE = 1000
 _COLORS = {"error": "31;1", "finding": "33;1", "note": "2"}
-_COMMANDS: Mapping[Severity, str] = {"error": "error", "finding": "warning", "note": "notice"}
+_ANNOTATIONS: Mapping[Severity, Literal["error", "warning", "notice"]] = {
+    "error": "error",
+    "finding": "warning",
+    "note": "notice",
+}
 
 
-def findings_text(findings: Sequence[Finding], *, color: bool) -> str:
+def findings_text(findings: Sequence[Finding]) -> Safe:
     """Return a line for each finding, with its hint and chain below it."""
-    lines: list[str] = []
+    found: list[Safe] = []
     for finding in findings:
-        head = f"\x1b[{_COLORS[finding.severity]}m{finding.severity}\x1b[0m" if color else finding.severity
-        lines.append(f"{head}: {show(finding.subject)}: {show(finding.message, limit=1000)}  [{finding.code}]")
-        lines += [f"    via {' > '.join(map(show, finding.chain))}"] if finding.chain else []
-        lines += [f"    on {', '.join(finding.targets)}"] if finding.targets else []
-        lines += [f"    {show(finding.hint, limit=1000)}"] if finding.hint else []
-    return "\n".join([*lines, ""]) if lines else ""
+        text = f": {show(finding.subject)}: {show(finding.message, limit=1000)}  [{finding.code}]"
+        found.append(line(Painted(finding.severity, _COLORS[finding.severity]), text))
+        found += [line(f"    via {' > '.join(map(show, finding.chain))}")] if finding.chain else []
+        found += [line(f"    on {', '.join(finding.targets)}")] if finding.targets else []
+        found += [line(f"    {show(finding.hint, limit=1000)}")] if finding.hint else []
+    return joined(found)
 
 
-def findings_json(findings: Sequence[Finding]) -> str:
+def findings_json(findings: Sequence[Finding]) -> Safe:
     """Return the findings as a list; keys are only added."""
-    rows = [finding_row(finding) for finding in findings]
-    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode() + "\n"
+    return json_document([finding_row(finding) for finding in findings])
 
 
 def finding_row(finding: Finding) -> dict[str, str | list[str]]:
@@ -60,33 +62,20 @@ def finding_line(finding: Finding) -> str:
     return show(f"{finding.id or finding.code}: {finding.subject}: {finding.message}{where}{chain}", limit=MAX_LINE)
 
 
-def findings_lines(findings: Iterable[Finding]) -> str:
+def findings_lines(findings: Iterable[Finding]) -> Safe:
     """Return one line for each finding, its severity first."""
-    return "".join(f"{finding.severity} {finding_line(finding)}\n" for finding in findings)
+    return joined(line(f"{finding.severity} {finding_line(finding)}") for finding in findings)
 
 
-def findings_github(findings: Iterable[Finding], path: str, lines: Mapping[str, int]) -> str:
-    """Return workflow commands, a line each, at the lines of the packages in the lock at ``path``."""
-    return "".join(
-        workflow_command(
-            _COMMANDS[finding.severity],
+def findings_github(findings: Iterable[Finding], path: str, lines: Mapping[str, int]) -> list[Safe]:
+    """Return annotations of GitHub at the lines of the packages in the lock at ``path``."""
+    return [
+        annotation(
+            _ANNOTATIONS[finding.severity],
             path,
             lines.get(finding.subject.partition(" ")[0], 1),
             finding.code,
             finding_line(finding),
         )
         for finding in findings
-    )
-
-
-def workflow_command(command: str, path: str, line: int, title: str, message: str) -> str:
-    """Return one workflow command of GitHub: an annotation of a line."""
-    return f"::{command} file={_property(path)},line={line},title={_property(title)}::{_data(message)}\n"
-
-
-def _data(value: str) -> str:
-    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(value: str) -> str:
-    return _data(value).replace(":", "%3A").replace(",", "%2C")
+    ]

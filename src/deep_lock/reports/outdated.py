@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from deep_lock.sanitize import show
+from deep_lock.sanitize import Safe, json_document, lines, show
 
 SCHEMA = "deep-lock/outdated"
 VERSION = 1
@@ -54,20 +54,20 @@ class Outdated(Struct, frozen=True, kw_only=True):
         return f"{self.lock_command} -P {self.name}=={self.newest}" if self.admitted else ""
 
 
-def outdated_text(rows: Sequence[Outdated]) -> str:
+def outdated_text(rows: Sequence[Outdated]) -> Safe:
     """Return a table: the runtime, then each build environment."""
-    lines: list[str] = []
+    found: list[str] = []
     width = max((len(row.name) for row in rows), default=0)
     heading = ""
     for row in rows:
         own = f"build of {row.build}" if row.scope == "build" else "runtime"
         if own != heading:
             heading = own
-            lines.append(show(heading))
+            found.append(show(heading))
         end = f"  (on {', '.join(row.targets)})" if row.targets else ""
-        lines.append(f"  {show(row.name):<{width}}  {show(row.version)} -> {show(row.newest)}{end}")
-        lines += [f"      held back by {_blocker(own)}" for own in row.blocked_by]
-    return "\n".join([*lines, ""]) if lines else ""
+        found.append(f"  {show(row.name):<{width}}  {show(row.version)} -> {show(row.newest)}{end}")
+        found += [f"      held back by {_blocker(own)}" for own in row.blocked_by]
+    return lines("\n".join([*found, ""]) if found else "")
 
 
 def _blocker(own: Blocker) -> str:
@@ -83,11 +83,10 @@ def outdated_count(rows: Sequence[Outdated]) -> str:
     return f"{count} {'package is' if count == 1 else 'packages are'} outdated" if rows else "nothing is outdated"
 
 
-def outdated_json(rows: Sequence[Outdated]) -> str:
+def outdated_json(rows: Sequence[Outdated]) -> Safe:
     """Return the rows as one document; within a version keys are only added."""
     values = [_row(row) for row in rows]
-    document = {"schema": SCHEMA, "version": VERSION, "outdated": values}
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return json_document({"schema": SCHEMA, "version": VERSION, "outdated": values})
 
 
 def _row(row: Outdated) -> dict[str, object]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from deep_lock.analysis.graph import Graph, Position, TargetSet, path_words, shortest_paths
 from deep_lock.lockfile.index import called, key_of
 from deep_lock.models.lock import LockedPackage
-from deep_lock.sanitize import show
+from deep_lock.sanitize import Safe, lines, show
 
 
 class Reasons(Struct, frozen=True, kw_only=True):
@@ -39,20 +39,20 @@ def reasons(graph: Graph, entries: Iterable[LockedPackage]) -> tuple[Reasons, ..
     return tuple(found)
 
 
-def why_text(every: Iterable[Reasons], limit: int | None) -> str:
+def why_text(every: Iterable[Reasons], limit: int | None) -> Safe:
     """Return the paths as text; of each kind at most ``limit``."""
-    lines: list[str] = []
+    found: list[str] = []
     for own in every:
-        lines.append(f"{show(called(own.entry))}: {_role(own.entry)}")
+        found.append(f"{show(called(own.entry))}: {_role(own.entry)}")
         for heading, paths in (("installed because of", own.runtime), ("used by builds because of", own.builds)):
             if paths:
-                lines.append(f"  {heading}")
-                lines += [f"    {' > '.join(map(show, path))}" for path in paths[:limit]]
+                found.append(f"  {heading}")
+                found += [f"    {' > '.join(map(show, path))}" for path in paths[:limit]]
                 more = len(paths) - len(paths[:limit])
-                lines += [f"    ... and {more} more paths (--all)"] if more else []
+                found += [f"    ... and {more} more paths (--all)"] if more else []
         if not own.runtime and not own.builds:
-            lines.append("  nothing is known to require it")
-    return "\n".join([*lines, ""])
+            found.append("  nothing is known to require it")
+    return lines("\n".join([*found, ""]))
 
 
 def _role(entry: LockedPackage) -> str:
@@ -68,7 +68,7 @@ Step = tuple[Position, TargetSet]
 """Where an edge of the tree leads, and the targets on which it holds."""
 
 
-def tree_text(graph: Graph, *, builds: bool, depth: int | None) -> str:
+def tree_text(graph: Graph, *, builds: bool, depth: int | None) -> Safe:
     """Return the tree from the project down; ``depth`` is the number of levels below the top, None is all."""
 
     def below(position: Position) -> list[Step]:
@@ -78,7 +78,7 @@ def tree_text(graph: Graph, *, builds: bool, depth: int | None) -> str:
     return _drawn(graph, below(graph.root), below, depth)
 
 
-def inverted_text(graph: Graph, names: Iterable[str], *, builds: bool, depth: int | None) -> str:
+def inverted_text(graph: Graph, names: Iterable[str], *, builds: bool, depth: int | None) -> Safe:
     """Return the tree from some packages up to the project: what needs them."""
     wanted = frozenset(names)
 
@@ -94,9 +94,9 @@ def inverted_text(graph: Graph, names: Iterable[str], *, builds: bool, depth: in
     return _drawn(graph, [(position, position.environment.targets) for position in tops], above, depth)
 
 
-def _drawn(graph: Graph, tops: list[Step], following: Callable[[Position], list[Step]], depth: int | None) -> str:
+def _drawn(graph: Graph, tops: list[Step], following: Callable[[Position], list[Step]], depth: int | None) -> Safe:
     """Draw without recursion: the stack holds what is still to come, with the bars in front of it."""
-    lines: list[str] = []
+    drawn: list[str] = []
     shown: dict[Position, TargetSet] = {}
     stack = [(position, targets, "", "", 0) for position, targets in reversed(tops)]
     while stack:
@@ -104,14 +104,14 @@ def _drawn(graph: Graph, tops: list[Step], following: Callable[[Position], list[
         children = [(child, targets & own) for child, own in following(position) if targets & own]
         known = shown.get(position, 0)
         folded = bool(children) and not targets & ~known
-        lines.append(f"{lead}{_label(graph, position)}{' (*)' if folded else ''}")
+        drawn.append(f"{lead}{_label(graph, position)}{' (*)' if folded else ''}")
         if folded or (depth is not None and level >= depth):
             continue
         shown[position] = known | targets
         for place, (child, own) in reversed(list(enumerate(children))):
             corner, bar = ("└── ", "    ") if place == len(children) - 1 else ("├── ", "│   ")
             stack.append((child, own, bars + corner, bars + bar, level + 1))
-    return "\n".join([*lines, ""]) if lines else ""
+    return lines("\n".join([*drawn, ""]) if drawn else "")
 
 
 def _label(graph: Graph, position: Position) -> str:

@@ -579,8 +579,8 @@ def test_a_lock_cannot_write_workflow_commands(folder: Folder) -> None:
 
 def test_a_path_cannot_end_the_property_that_it_stands_in() -> None:
     finding = Finding(code="backend", severity="note", subject="lib 1.0", message="x")
-    text = findings_github([finding], "C:/a,title=b/deep.lock", {"lib": 7})
-    assert text == "::notice file=C%3A/a%2Ctitle=b/deep.lock,line=7,title=backend::backend: lib 1.0: x\n"
+    (text,) = findings_github([finding], "C:/a,title=b/deep.lock", {"lib": 7})
+    assert text == "::notice file=C%3A/a%2Ctitle=b/deep.lock,line=7,title=backend::backend: lib 1.0: x"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import click
 
 from deep_lock.cli.session import Session
 from deep_lock.index.cache import Cache
+from deep_lock.sanitize import lines
 
 PRUNE_SECONDS = 24 * 60 * 60
 
@@ -17,7 +18,7 @@ def cache_command() -> None:
 @click.pass_obj
 def cache_dir(session: Session) -> None:
     """Print the cache folder."""
-    session.printer.data(f"{session.context.cache_folder}\n")
+    session.printer.data(lines(f"{session.context.cache_folder}\n"))
 
 
 @cache_command.command("clean")

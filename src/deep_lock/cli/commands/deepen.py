@@ -11,7 +11,7 @@ from deep_lock.cli.session import Session
 from deep_lock.errors import UsageError
 from deep_lock.operations import save_import
 from deep_lock.project import edit
-from deep_lock.sanitize import show
+from deep_lock.sanitize import lines, show
 
 HELP = """\
 Keep the runtime pins of an existing lock, and lock what builds them, to full depth; write deep.lock next to it.
@@ -55,7 +55,7 @@ def deepen_command(session: Session, /, *, file: Path, save: bool, **values: Any
     if saved is None or saved.before == file.name:
         return
     if values["dry_run"]:
-        session.printer.data(edit.difference(saved.document))
+        session.printer.data(lines(edit.difference(saved.document)))
         return
     edit.write(saved.document)
     was = f" (until now: {show(saved.before)})" if saved.before is not None else ""

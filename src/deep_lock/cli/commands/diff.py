@@ -14,7 +14,7 @@ from deep_lock.errors import UsageError
 from deep_lock.models.changes import CODES, WEIGHTS
 from deep_lock.operations import diff
 from deep_lock.reports import diff as diff_report
-from deep_lock.sanitize import show
+from deep_lock.sanitize import Safe, show
 
 DIFFERS = 1
 HELP = """\
@@ -104,15 +104,15 @@ def _is_found(name: str, review: diff_report.Review) -> bool:
     return any(change.weight in WEIGHTS[: WEIGHTS.index(name) + 1] for change in review.changes)
 
 
-def _text(review: diff_report.Review, form: str) -> str:
+def _text(review: diff_report.Review, form: str) -> Safe:
     match form:
         case "markdown":
-            return diff_report.markdown(review)
+            return diff_report.as_markdown(review)
         case "json":
-            return diff_report.json_document(review)
+            return diff_report.as_json(review)
         case "sarif":
             return diff_report.sarif(review)
         case "github":
             return diff_report.github(review)
         case _:
-            return diff_report.text(review, color=True)  # the printer removes the color where stdout is no terminal
+            return diff_report.text(review)  # the printer removes the color where stdout is no terminal

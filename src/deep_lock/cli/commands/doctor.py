@@ -4,7 +4,7 @@ import click
 
 from deep_lock.builds.sandbox import sandbox
 from deep_lock.cli.session import Session
-from deep_lock.sanitize import show
+from deep_lock.sanitize import joined, line, show
 
 _MEANING = {
     "strong": "build hooks can run confined",
@@ -21,10 +21,10 @@ def doctor_command(session: Session) -> None:
     The sandbox is tested with a harmless script. The exit code is 0 whatever the result.
     """
     ability = sandbox.probe()
-    lines = [f"sandbox: {ability.level} ({_MEANING[ability.level]})"]
-    lines += [
+    found = [f"sandbox: {ability.level} ({_MEANING[ability.level]})"]
+    found += [
         f"  {layer.name}: {'works' if layer.works else 'does not work'} ({show(layer.reason)})"
         for layer in ability.layers
     ]
-    lines.append(f"cache: {show(str(session.context.cache_folder))}")
-    session.printer.data("".join(f"{line}\n" for line in lines))
+    found.append(f"cache: {show(str(session.context.cache_folder))}")
+    session.printer.data(joined(map(line, found)))

@@ -15,7 +15,7 @@ from deep_lock.locking.lock import write_lock
 from deep_lock.operations import edit
 from deep_lock.project import requirement_lists
 from deep_lock.reports import lock_summary
-from deep_lock.sanitize import show
+from deep_lock.sanitize import lines, show
 
 ADD_HELP = """\
 Add requirements to pyproject.toml or to a script, and lock.
@@ -132,7 +132,7 @@ def _finish(session: Session, edited: edit.Edited, where: requirement_lists.List
     """Write both files, or show what would be written; report what changed."""
     printer, outcome = session.printer, edited.outcome
     if dry_run:
-        printer.data(edit.difference(edited))
+        printer.data(lines(edit.difference(edited)))
     elif edited.changed:
         write_lock(outcome)
     verb = "would change" if dry_run else "changed"

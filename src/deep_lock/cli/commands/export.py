@@ -13,6 +13,7 @@ from deep_lock.config.options import ExportOptions
 from deep_lock.errors import UsageError
 from deep_lock.files import write_atomically
 from deep_lock.operations import export
+from deep_lock.sanitize import Safe
 
 HELP = """\
 Write the content of deep.lock in a format that another tool reads and enforces.
@@ -95,7 +96,7 @@ def export_command(session: Session, /, **values: Any) -> None:
     session.printer.info(f"use: {exported.usage}")
 
 
-def _write(session: Session, files: Sequence[tuple[str, str]], output: Path | None, folder: Path | None) -> None:
+def _write(session: Session, files: Sequence[tuple[str, Safe]], output: Path | None, folder: Path | None) -> None:
     """Write the files (name and text), each atomically. Raises UsageError."""
     if folder is None and len(files) > 1:
         names = ", ".join(name for name, _ in files)

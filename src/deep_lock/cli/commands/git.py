@@ -11,6 +11,7 @@ from deep_lock.cli.session import Session
 from deep_lock.errors import DeepLockError, UsageError
 from deep_lock.files import write_atomically
 from deep_lock.operations import git, merge
+from deep_lock.sanitize import lines
 
 MISSING = CONFLICT = 1
 SETUP_HELP = """\
@@ -89,7 +90,7 @@ def git_textconv_command(session: Session, /, *, file: Path) -> None:
             text = git.summary(file, reporter)
     except DeepLockError:
         text = file.read_text(encoding="utf-8", errors="replace")
-    session.printer.data(text)
+    session.printer.data(lines(text))
 
 
 COMPLETION_HELP = """\
@@ -111,4 +112,5 @@ def completion_command(context: click.Context, /, *, shell: str) -> None:
     if kind is None:
         raise UsageError(f"click has no completion for {shell}")
     session: Session = context.obj
-    session.printer.data(kind(context.find_root().command, {}, "deep-lock", "_DEEP_LOCK_COMPLETE").source() + "\n")
+    script = kind(context.find_root().command, {}, "deep-lock", "_DEEP_LOCK_COMPLETE").source()
+    session.printer.data(lines(f"{script}\n"))

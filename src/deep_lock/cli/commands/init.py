@@ -10,7 +10,7 @@ from deep_lock.cli.session import Session
 from deep_lock.config.options import InitOptions
 from deep_lock.operations import init
 from deep_lock.project import edit
-from deep_lock.sanitize import show
+from deep_lock.sanitize import lines, show
 
 HELP = """\
 Write a [tool.deep-lock] table that fits the project: targets, builds, indexes, and the first rules of a policy.
@@ -54,7 +54,7 @@ def init_command(session: Session, /, **values: Any) -> None:
         made = init.initial_configuration(pick(InitOptions, values, today=session.context.now.date()), reporter)
     name = show(made.document.source)
     if values["dry_run"]:
-        session.printer.data(edit.difference(made.document))
+        session.printer.data(lines(edit.difference(made.document)))
     else:
         edit.write(made.document)
     locked = f"{_count(made.pythons, 'Python version')} on {_count(made.platforms, 'platform')}"

@@ -16,7 +16,7 @@ from deep_lock.operations import outdated, raise_bounds
 from deep_lock.project import edit
 from deep_lock.reports import lock_summary
 from deep_lock.reports import outdated as report
-from deep_lock.sanitize import show
+from deep_lock.sanitize import lines, show
 
 FOUND = 1
 HELP = """\
@@ -105,8 +105,8 @@ def _apply(session: Session, options: VerifyOptions, names: Sequence[str], value
         printer.info(f"no bound in {source} holds back a newer version that it could admit")
         return
     if dry_run:
-        printer.data(edit.difference(raised.document))
-        printer.data(edit.unified(outcome.path.name, outcome.before, outcome.text))
+        printer.data(lines(edit.difference(raised.document)))
+        printer.data(lines(edit.unified(outcome.path.name, outcome.before, outcome.text)))
     else:
         write_lock(outcome)
     printer.info(f"{'would change' if dry_run else 'changed'} {source}:")

@@ -13,6 +13,7 @@ from deep_lock.errors import PolicyBroken, UsageError
 from deep_lock.operations import accept, policy
 from deep_lock.project import edit
 from deep_lock.reports import findings
+from deep_lock.sanitize import Safe, joined
 
 HELP = """\
 Check deep.lock against the rules of [tool.deep-lock.policy]; without a policy, against the default rules.
@@ -122,11 +123,11 @@ def _day(text: str) -> date:
     raise UsageError(f"--until {text!r:.40} is not a day", hint="write it as in 2026-12-31")
 
 
-def _text(result: policy.PolicyResult, form: str, lock: Path) -> str:
+def _text(result: policy.PolicyResult, form: str, lock: Path) -> Safe:
     match form:
         case "json":
             return findings.findings_json(result.findings)
         case "github":
-            return findings.findings_github(result.findings, lock.as_posix(), result.lines)
+            return joined(findings.findings_github(result.findings, lock.as_posix(), result.lines))
         case _:
             return findings.findings_lines(result.findings)

@@ -61,9 +61,7 @@ def verify_command(session: Session, /, **values: Any) -> None:
         verified = verify.verify(options, reporter)
     found = verified.findings
     session.printer.data(
-        findings.findings_json(found)
-        if values["output_format"] == "json"
-        else findings.findings_text(found, color=True)
+        findings.findings_json(found) if values["output_format"] == "json" else findings.findings_text(found)
     )
     session.printer.info(f"verified {verified.releases} releases, {verified.files} files: {findings.counts(found)}")
     failing = SEVERITIES[: SEVERITIES.index(values["fail_on"]) + 1]

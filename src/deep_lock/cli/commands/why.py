@@ -3,12 +3,12 @@
 from typing import Any
 
 import click
-import msgspec
 
 from deep_lock.cli.options import LOCK, OUTPUT_FORMAT, Section, flag, option, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.operations import why
 from deep_lock.reports import why as report
+from deep_lock.sanitize import json_document
 
 MAX_PATHS = 10
 """Of each kind, without --all."""
@@ -71,7 +71,7 @@ def why_command(session: Session, /, *, name: str, **values: Any) -> None:
         {"name": own.entry.name, "version": own.entry.version, "runtime": own.runtime, "builds": own.builds}
         for own in every
     ]
-    session.printer.data(msgspec.json.format(msgspec.json.encode(rows)).decode() + "\n")
+    session.printer.data(json_document(rows))
 
 
 @sectioned("tree", TREE, help=TREE_HELP, epilog=EPILOG, short_help="Show deep.lock as a tree.")
