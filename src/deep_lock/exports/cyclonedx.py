@@ -4,6 +4,7 @@ A package is a component; one that only builds need has the scope "excluded". A 
 of its own; each file is an external reference with its hash.
 """
 
+import re
 from uuid import UUID
 
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
@@ -28,6 +29,7 @@ _SCOPES = {
     "build-only": ComponentScope.EXCLUDED,
 }
 _ROOT = "project"
+_STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 def bom(view: View, public_index: str) -> Exported:
@@ -75,10 +77,16 @@ def _hash(sha256: str) -> HashType:
 def _reference(file: LockedFile) -> ExternalReference:
     return ExternalReference(
         type=ExternalReferenceType.DISTRIBUTION,
-        url=XsUri(file.url or file.path or file.name),
+        url=XsUri(_uri(file.url or file.path or file.name)),
         comment=file.name,
         hashes=[_hash(file.sha256)],
     )
+
+
+def _uri(text: str) -> str:
+    """Return the same URL with one fragment and no "%" that begins no code: the library refuses others."""
+    place, sign, fragment = text.partition("#")
+    return _STRAY_PERCENT.sub("%25", f"{place}{sign}{fragment.replace('#', '%23')}")
 
 
 def _dependencies(found: Inventory) -> list[Dependency]:
