@@ -6,10 +6,15 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 import deep_lock
+from deep_lock.cli.output import Printer
+from deep_lock.exports.view import Exported
+from deep_lock.operations.report import report
+from deep_lock.sanitize import Html, Safe
 from tests.support.paths import ROOT
 
 SOURCE = Path(deep_lock.__file__).parent
@@ -152,3 +157,29 @@ def test_no_import_inside_a_function(name: str) -> None:
             assert not inner, f"{name}:{function.lineno}: imports inside {function.name}"
             called = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
             assert "__import__" not in called, f"{name}:{function.lineno}"
+
+
+SAFE_TYPES = ("Safe", "Markdown", "Html")
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "deep_lock.sanitize"])
+def test_only_sanitize_makes_safe_text(name: str) -> None:
+    """The type checker finds a plain text where output needs a safe one; this finds a module that makes one of its own."""
+    for call in ast.walk(_tree(name)):
+        if not isinstance(call, ast.Call):
+            continue
+        called = ast.unparse(call.func).rpartition(".")[2]
+        assert called not in SAFE_TYPES, f"{name}:{call.lineno}: makes safe text"
+        if called == "cast":
+            assert not any(own in ast.unparse(call.args[0]) for own in SAFE_TYPES), f"{name}:{call.lineno}"
+        if called == "markdown":
+            literal = call.args[0]
+            assert isinstance(literal, ast.Constant), f"{name}:{call.lineno}: a template is a literal"
+            assert isinstance(literal.value, str)
+        assert called not in {"echo", "secho"} or name == "deep_lock.cli.output", f"{name}:{call.lineno}: prints"
+
+
+def test_output_takes_safe_text_only() -> None:
+    assert get_type_hints(Printer.data)["text"] is Safe
+    assert get_type_hints(Exported)["files"] == tuple[tuple[str, Safe], ...]
+    assert get_type_hints(report)["return"] is Html

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deep_lock.sanitize import quote, show
+from deep_lock.sanitize import (
+    Painted,
+    annotation,
+    html_data,
+    html_text,
+    json_text,
+    line,
+    lines,
+    quote,
+    show,
+    toml_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +60,56 @@ def test_shown_text_is_one_safe_line(text: str) -> None:
     assert unicodedata.is_normalized("NFC", shown)
     assert show(shown) == shown
     shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("##vso[task.prependpath]/x", "\\u{23}#vso[task.prependpath]/x"),
+        ("a ###[error]", "a \\u{23}\\u{23}#[error]"),
+        ("::error::x", "\\u{3a}:error::x"),
+        ("a\n \t::error::x", "a\n \t\\u{3a}:error::x"),
+        ("a ::error::x", "a ::error::x"),
+        ("a\r::error::x", "a\\u{d}::error::x"),
+        ("section_start:1:x", "section\\u{5f}start:1:x"),
+        ("a section_started", "a section_started"),
+        ("travis_fold:end:x", "travis\\u{5f}fold:end:x"),
+        ("Issue #1, # 2: a::b", "Issue #1, # 2: a::b"),
+        ("\x1b[31mx\x9b", "\\u{1b}[31mx\\u{9b}"),
+        ("a\tb\r\nc", "a\tb\nc"),
+        ("ssh://git@h.example/x", "ssh://git@h.example/x"),
+        ("\uff03\uff03[error]", "\uff03\uff03[error]"),
+    ],
+)
+def test_commands_of_log_readers_are_spelled(text: str, safe: str) -> None:
+    assert lines(text) == safe
+
+
+def test_full_width_signs_stay_full_width() -> None:
+    """No log reader takes them for a command, and nothing makes ASCII of them."""
+    text = "\uff03\uff03[error] \uff1a\uff1aerror\uff1a\uff1a"
+    assert lines(show(text)) == text
+    assert json_text(f'"{text}"') == f'"{text}"'
+    assert unicodedata.normalize("NFKC", text).startswith("##[")
+
+
+def test_a_command_of_two_parts_has_no_color() -> None:
+    assert line(Painted("error", "31;1"), ": x") == "\x1b[31;1merror\x1b[0m: x"
+    assert line(Painted("error", "31;1"), ": \x1b[0m\n") == "\x1b[31;1merror\x1b[0m: \\u{1b}[0m\\u{a}"
+    assert line("#", Painted("#[error]", "36")) == "\\u{23}#[error]"
+
+
+def test_an_annotation_ends_where_it_ends() -> None:
+    made = annotation("error", "a,b:c\n", 3, "x", "100%\n::error::y ##[z]")
+    assert made == "::error file=a%2Cb%3Ac%0A,line=3,title=x::100%25%0A\\u{3a}:error::y \\u{23}#[z]"
+
+
+def test_escapes_of_json_and_toml_are_those_of_the_format() -> None:
+    assert json_text('["##[x]", "::y", "section_start:1"]') == ('["\\u0023#[x]", "\\u003a:y", "section\\u005fstart:1"]')
+    assert json_text('"\u2028\x7f\U000e0041"') == '"\\u2028\\u007f\\udb40\\udc41"'
+    assert toml_text('# ##[x]\na = "##[x]"\n') == '# \\u{23}#[x]\na = "\\u0023#[x]"\n'
+
+
+def test_html_has_character_references() -> None:
+    assert html_text("<a> & '##[x]'") == "&lt;a&gt; &amp; &#x27;&#35;#[x]&#x27;"
+    assert html_data(["</script>", "##["]) == '["\\u003c/script\\u003e","\\u0023#["]'
