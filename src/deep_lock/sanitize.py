@@ -196,10 +196,30 @@ def _property(text: str) -> str:
 
 # -- JSON (SARIF and SBOMs too) and TOML: the same data, in other escapes
 
+_HALF = re.compile("[\ud800-\udfff]")
+
 
 def json_document(value: Any) -> Safe:
-    """Return a value as an indented JSON document."""
-    return json_text(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    """Return a value as an indented JSON document. Half a character, which UTF-8 does not have, is its code point."""
+    return json_text(msgspec.json.format(_json_bytes(value), indent=2).decode() + "\n")
+
+
+def _json_bytes(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # file names of any bytes have such characters
+        return msgspec.json.encode(_in_utf8(msgspec.to_builtins(value)))
+
+
+def _in_utf8(value: Any) -> Any:
+    match value:
+        case str():
+            return _HALF.sub(lambda found: _code_point(found[0]), value)
+        case dict():
+            return {_in_utf8(key): _in_utf8(own) for key, own in value.items()}
+        case list() | tuple():
+            return [_in_utf8(own) for own in value]
+    return value
 
 
 def json_text(text: str) -> Safe:
@@ -240,7 +260,7 @@ def html_text(text: str) -> Html:
 
 def html_data(value: Any) -> Html:
     """Return a value as JSON that ends no element and begins no comment anywhere in HTML."""
-    text = json_text(msgspec.json.encode(value).decode())
+    text = json_text(_json_bytes(value).decode())
     return Html(Safe(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")))
 
 

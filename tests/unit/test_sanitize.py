@@ -1,5 +1,6 @@
 """Text from outside, as people see it."""
 
+import json
 import unicodedata
 
 import pytest
@@ -11,6 +12,7 @@ from deep_lock.sanitize import (
     annotation,
     html_data,
     html_text,
+    json_document,
     json_text,
     line,
     lines,
@@ -113,3 +115,8 @@ def test_escapes_of_json_and_toml_are_those_of_the_format() -> None:
 def test_html_has_character_references() -> None:
     assert html_text("<a> & '##[x]'") == "&lt;a&gt; &amp; &#x27;&#35;#[x]&#x27;"
     assert html_data(["</script>", "##["]) == '["\\u003c/script\\u003e","\\u0023#["]'
+
+
+def test_half_a_character_in_json_is_its_code_point() -> None:
+    assert json.loads(json_document({"a\ud800": ("\udcff", 1, None)})) == {"a\\u{d800}": ["\\u{dcff}", 1, None]}
+    assert html_data(["\udcff"]) == '["\\\\u{dcff}"]'

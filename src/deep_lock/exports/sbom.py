@@ -94,6 +94,7 @@ def inventory(view: View, public_index: str) -> Inventory:
     )
     own = next((build for build in builds if build.needed == "project"), None)
     times = [file.upload_time for each in packages for file in each.files if file.upload_time is not None]
+    source = view.source.encode(errors="backslashreplace").decode()  # a file name of any bytes
     digest = "\n".join(f"{each.ref} {' '.join(file.sha256 for file in each.files)}" for each in packages)
     return Inventory(
         name=own.name if own is not None else "project",
@@ -102,7 +103,7 @@ def inventory(view: View, public_index: str) -> Inventory:
         runtime=tuple(_runtime_edges(view, frozenset(runtime))),
         build=tuple(build_edges),
         created=max(times, default=EPOCH).astimezone(UTC).replace(microsecond=0),
-        identity=uuid5(NAMESPACE_OID, f"{view.source} {digest} {builds}"),
+        identity=uuid5(NAMESPACE_OID, f"{source} {digest} {builds}"),
     )
 
 
