@@ -165,6 +165,10 @@ def joined(parts: Iterable[Kind]) -> Kind:
 _SIGNIFICANT = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&])")
 
 
+_BLOCK = re.compile(r"^([0-9]*)([-=.])")
+"""What begins a list, or a line below a heading; the other signs are significant anywhere."""
+
+
 def markdown(template: str, *texts: str) -> Markdown:
     """Return a piece of Markdown: ``template`` is a literal of ours, each ``{}`` in it becomes text and nothing else.
 
@@ -174,7 +178,8 @@ def markdown(template: str, *texts: str) -> Markdown:
 
 
 def _markdown_text(text: str) -> str:
-    plain = _SIGNIFICANT.sub(r"\\\1", lines(text))
+    plain = _SIGNIFICANT.sub(r"\\\1", _one_line(text).strip())
+    plain = _BLOCK.sub(r"\1\\\2", plain)
     return plain.replace("://", ":\u200b//").replace("\\@", "@\u200b")
 
 

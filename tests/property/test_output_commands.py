@@ -36,7 +36,8 @@ from tests.support.lock_strategies import closed_locks
 from tests.support.log_readers import COMMANDS, PIECES, live_commands
 
 EVIL = st.lists(
-    st.sampled_from((*COMMANDS, *PIECES, "plain ", "a\\b", '"', "'", "<b>", "|", "\ud800")), max_size=8
+    st.sampled_from((*COMMANDS, *PIECES, "plain ", "a\\b", "%zz", "${HOME}", '"', "'", "<b>", "|", "\ud800")),
+    max_size=8,
 ).map("".join)
 CLEAN = EVIL.map(lambda text: text.replace("\ud800", ""))
 """Without half characters, which no JSON document can have."""
@@ -89,14 +90,26 @@ def test_toml_has_the_same_values(table: dict[str, str], comment: str) -> None:
     assert tomllib.loads(safe) == before
 
 
-@given(CLEAN)
-def test_a_text_in_markdown_is_one_text(text: str) -> None:
-    made = markdown("- **x** {}", text)
+@given(
+    st.lists(
+        CLEAN | st.sampled_from(("- x", "1. x", "12) x", "===", "---", "    x", "\t", "\n\n", "* ", "~~~\n")),
+        max_size=4,
+    )
+)
+@settings(max_examples=200)
+def test_a_text_in_markdown_is_one_text(texts: list[str]) -> None:
+    text = "".join(texts)
+    _is_one_paragraph(markdown("- **x** {}", text))
+    _is_one_paragraph(markdown("- {}", f"{text}x"))
+
+
+def _is_one_paragraph(made: str) -> None:
     assert live_commands(made) == []
     tokens = MarkdownIt("commonmark", {"linkify": False}).parse(made)
     kinds = {child.type for token in tokens for child in token.children or ()}
     assert kinds <= {"text", "text_special", "strong_open", "strong_close", "softbreak", "hardbreak"}
-    assert [token.type for token in tokens if token.type.endswith("_open")] == [
+    assert "\n" not in made
+    assert [token.type for token in tokens if token.type.endswith("_open") or token.type.endswith("block")] == [
         "bullet_list_open",
         "list_item_open",
         "paragraph_open",
