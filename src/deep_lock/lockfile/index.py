@@ -152,6 +152,33 @@ def runtime_closure(index: LockIndex, roots: Iterable[LockedPackage]) -> frozens
     return frozenset(found)
 
 
+def required_packages(index: LockIndex) -> frozenset[Key]:
+    """Return the packages that the inputs lead to by what the lock records, at run time and in builds.
+
+    Marks of a package do not count: a lock that was edited may have any number of packages that nothing requires.
+    """
+    names = names_in(index.lock.inputs)
+    own = (entry for entry in index.lock.packages if not is_gate(entry.marker) and entry.name in names)
+    runtime = runtime_closure(index, own)
+    builds = deque(build for build in index.lock.builds if build.needed == "project")
+    builds.extend(build for key in runtime for build in index.records.get(key, ()))
+    found = set(runtime)
+    while builds:
+        build = builds.popleft()
+        waiting: list[str] = [requirement.name for requirement in parsed(build.all_requires)]
+        by_name: dict[str, list[EnvironmentMember]] = {}
+        for member in members(build):
+            by_name.setdefault(member.name, []).append(member)
+        while waiting:
+            for member in by_name.pop(waiting.pop(), ()):
+                waiting += member.dependencies
+                key = key_of(member)
+                if key not in found:
+                    found.add(key)
+                    builds.extend(index.records.get(key, ()))
+    return frozenset(found)
+
+
 def uses_of(index: LockIndex) -> frozenset[Key]:
     """Return the keys of all members of all build environments."""
     return frozenset(key_of(member) for build in index.lock.builds for member in members(build))

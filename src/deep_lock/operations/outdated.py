@@ -21,9 +21,9 @@ from packaging.version import InvalidVersion, Version
 
 from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import UsageError
-from deep_lock.events import Reporter
+from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
-from deep_lock.lockfile.index import called, covers, index_lock, parsed
+from deep_lock.lockfile.index import called, covers, index_lock, key_of, parsed, required_packages
 from deep_lock.lockfile.selection import full_selection, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
@@ -35,11 +35,12 @@ from deep_lock.operations.inputs import open_indexes
 from deep_lock.project.files import read_text
 from deep_lock.reports.outdated import Outdated
 from deep_lock.resolver.candidates import choose
-from deep_lock.sanitize import show
+from deep_lock.sanitize import listed, show
 from deep_lock.targets.target import Target
 
 PROJECT_FILES = frozenset({"pyproject.toml", "setup.cfg", "setup.py", "deep-lock.toml"})
 """Inputs that `lock` reads without an option."""
+MAX_NAMES = 5
 
 
 class Newer(Struct, frozen=True, kw_only=True):
@@ -89,7 +90,7 @@ def _lock_command(lock: Lock, path: Path) -> str:
 
 def newer(lock: Lock, options: VerifyOptions, reporter: Reporter, names: Sequence[str]) -> tuple[Newer, ...]:
     """Return what has a newer version in a lock, as `outdated`. Raises UsageError and IndexFault."""
-    wanted = _locked_names(names, lock, options.lock.name)
+    wanted = _locked_names(names, lock, options.lock.name) & _required_names(lock, options.lock.name, reporter)
     targets = chosen_targets(lock, (), options.lock.name)
     with closing(open_indexes(lock, options, reporter)) as opened:
         indexed = {canonicalize_name(entry.name) for entry in lock.packages if entry.source is None}
@@ -119,6 +120,16 @@ def _locked_names(names: Sequence[str], lock: Lock, source: str) -> frozenset[st
             near = get_close_matches(name[:100], known, n=1)
             raise UsageError(f"{source} has no package {show(name)}", hint=f"did you mean {near[0]}?" if near else "")
     return frozenset(map(canonicalize_name, names)) or known
+
+
+def _required_names(lock: Lock, source: str, reporter: Reporter) -> frozenset[str]:
+    """Return the names that something in the lock requires; a warning names the others, which no index is queried for."""
+    required = required_packages(index_lock(lock))
+    others = [entry.name for entry in lock.packages if key_of(entry) not in required]
+    if others:
+        message = f"nothing in the lock requires {listed([show(name) for name in others], MAX_NAMES)}: not looked up"
+        reporter(Warned(code="unrequired", subject=source, message=message))
+    return frozenset(canonicalize_name(entry.name) for entry in lock.packages if key_of(entry) in required)
 
 
 def _selection(lock: Lock) -> Selection:

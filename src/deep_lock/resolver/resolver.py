@@ -41,7 +41,7 @@ def _resolve(problem: Problem, catalog: Catalog, choices: Choices | None) -> Res
         return Impossible(explanation=text)
     releases = Releases(problem, catalog, choices)
     catalog.prefetch(requirements)
-    answer = _walk(problem, catalog, _preferred(releases), releases.best)
+    answer = _walk(problem, catalog, {}, lambda requirement: _preferred(releases, requirement) or releases.best(requirement))
     if answer is not None:
         return answer
     found = search.search(requirements, releases)
@@ -55,13 +55,16 @@ def _resolve(problem: Problem, catalog: Catalog, choices: Choices | None) -> Res
     return answer
 
 
-def _preferred(releases: Releases) -> Mapping[NormalizedName, Candidate]:
-    """Return the first preferred version of each name, where it may be used."""
-    chosen: dict[NormalizedName, Candidate] = {}
-    for name, versions in releases.preferences.items():
-        limits = [constraint.specifier for constraint in releases.constraints.get(name, ())]
-        chosen.update((name, candidate) for candidate in releases.fitting(name, versions[:1], limits, yanked_ok=True))
-    return chosen
+def _preferred(releases: Releases, requirement: Requirement) -> Candidate | None:
+    """Return the first preferred version of a required name, where it may be used.
+
+    Only for names that a requirement leads to: a lock that was edited could have thousands of others, each a request.
+    """
+    name = requirement.name
+    if requirement.url is not None or name not in releases.preferences:
+        return None
+    limits = [constraint.specifier for constraint in releases.constraints.get(name, ())]
+    return next(releases.fitting(name, releases.preferences[name][:1], limits, yanked_ok=True), None)
 
 
 def _walk(
