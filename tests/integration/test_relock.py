@@ -653,7 +653,8 @@ def test_an_answer_is_kept_only_for_what_the_backend_was_told(made: Bench) -> No
     made.hold(ASKING)
     made.pythons, made.platforms, made.hooks = [MINOR], ["host"], "sandbox"
     made.write({"pyproject.toml": TOLD.format(["lib"])})
-    first = made.lock("-U", "--refresh")
+    (made.folder / "deep.lock").unlink()  # it has other bytes of the same release
+    first = made.lock("--refresh")
     assert [(build.requires_dynamic, build.evidence) for build in first.lock.builds] == [(("lib",), "observed")]
 
     made.hooks = "static"
@@ -708,15 +709,16 @@ def test_a_project_that_cannot_be_asked_here_stays_what_the_lock_says(
 
 
 def test_other_bytes_under_a_kept_release_are_refused(made: Bench) -> None:
-    """Not those of a release that the user moves, and not those of another version."""
+    """Not those of another version. Those of a release that the user moves are refused, too."""
     before = made.lock().text
     made.hold({**NEWER, "lib 1.0": {"requires": ["dep", "other"], "comment": "built anew"}})
     refused = made.lock("-P", "dep", "--refresh")
     assert refused.code == 4
     assert "lib-1.0-py3-none-any.whl: sha256" in refused.stderr
-    assert "deep-lock lock -P lib" in refused.stderr
+    assert "deep-lock lock --accept-changed-file lib-1.0-py3-none-any.whl" in refused.stderr
     assert refused.text == before
-    taken = made.lock("-P", "dep", "-P", "lib==1.0", "--refresh")
+    assert made.lock("-P", "dep", "-P", "lib==1.0", "--refresh").code == 4
+    taken = made.lock("-P", "dep", "--accept-changed-file", "lib-1.0-py3-none-any.whl", "--refresh")
     assert taken.code == 0
     assert taken.pins() == ["dep==1.1", "lib==1.0", "other==1.0"]
 

@@ -87,7 +87,9 @@ def test_lock_requests_no_name_that_only_the_lock_has(made: Bench, flags: tuple[
 
 
 @pytest.mark.parametrize("how", PLANTS)
-def test_a_cold_cache_changes_nothing(made: Bench, how: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cold_cache_changes_nothing(
+    made: Bench, how: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plant(made, how)
     made.ask("lib", "made", "extra")
     monkeypatch.setenv("DEEP_LOCK_CACHE_DIR", str(tmp_path / "cold"))

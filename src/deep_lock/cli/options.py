@@ -483,6 +483,13 @@ UPGRADING: Section = (
             help="Upgrade the packages in a JSON document of deep-lock outdated, as with -P. Entries may be removed from the document first.",
         ),
         flag("--upgrade-build", text="Ignore the existing pins of build environments."),
+        option(
+            "--accept-changed-file",
+            "accepted_files",
+            metavar="FILE",
+            repeatable=True,
+            help="Lock the new bytes of this file, named as in the lock, though they differ from the locked ones.",
+        ),
     ),
 )
 INDEX_FROM = option(

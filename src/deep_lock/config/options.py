@@ -74,6 +74,8 @@ class UpgradeOptions(Struct, frozen=True, kw_only=True):
     in_builds: tuple[str, ...] = ()
     """Projects: ``packages`` are upgraded in their build environments only; empty: everywhere."""
     builds: bool = False
+    accepted_files: tuple[str, ...] = ()
+    """Names of files whose bytes may differ from those that are locked."""
 
 
 class NetworkOptions(Struct, frozen=True, kw_only=True):

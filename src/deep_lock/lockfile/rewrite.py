@@ -1,6 +1,6 @@
 """Replacing a lock: what the new one keeps of the old one, and the check of what is written."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -12,14 +12,14 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, InlineTable, Item, Key, SingleKey, Table, Trivia, Whitespace
 
 from deep_lock.errors import DeepLockError, HashMismatch, LockInvalid
-from deep_lock.lockfile.index import files_of, key_of
+from deep_lock.lockfile.index import archive_file, files_of
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.reader import from_tables, read_tables
 from deep_lock.lockfile.tables import Document, known_keys
 from deep_lock.lockfile.writer import Pairs, fill, to_document, to_text
 from deep_lock.models.distribution import sdist_stem
-from deep_lock.models.lock import REVISION, Lock
+from deep_lock.models.lock import REVISION, Lock, LockedFile, LockedPackage
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
 
@@ -79,21 +79,35 @@ def _internal_error(message: str) -> LockInvalid:
     return LockInvalid(f"internal error, please report: {message}")
 
 
-def require_same_bytes(old: Lock, new: Lock, moved: Collection[str]) -> None:
+def require_same_bytes(old: Lock, new: Lock, accepted: Collection[str] = ()) -> None:
     """Refuse a lock that has another sha256 for a file of the old one: published files never change.
 
-    ``moved`` are projects that the user upgrades. A file with a path may be built anew. Raises HashMismatch.
+    The files of an index are compared by project and name, archives of direct references by URL. ``accepted`` are the names
+    of files that the user names. A file with a path may be built anew. Raises HashMismatch.
     """
-    before = {key_of(entry): entry for entry in old.packages if entry.name not in moved}
+    before: dict[tuple[str, str], str] = {}
+    for entry in old.packages:
+        before.update((key, file.sha256) for key, file in _published(entry))
     for entry in new.packages:
-        was = before.get(key_of(entry))
-        known = {file.name: file.sha256 for file in files_of(was) if file.url is not None} if was is not None else {}
-        for file in files_of(entry):
-            if file.url is not None and known.get(file.name, file.sha256) != file.sha256:
+        for key, file in _published(entry):
+            locked = before.get(key, file.sha256)
+            if locked != file.sha256 and file.name not in accepted:
+                source = "its index has" if entry.source is None else f"{show(file.url or '')} has"
                 raise HashMismatch(
-                    f"{file.name}: sha256 {known[file.name]} is locked, but its index has {file.sha256} now",
-                    hint=f"deep-lock verify compares the lock with the index; deep-lock lock -P {entry.name} accepts the other file",
+                    f"{show(file.name)}: sha256 {locked} is locked, but {source} {file.sha256} now",
+                    hint="published files do not change: do not take it before you know why it did; "
+                    f"deep-lock lock --accept-changed-file {show(file.name)} takes the other bytes",
                 )
+
+
+def _published(entry: LockedPackage) -> Iterator[tuple[tuple[str, str], LockedFile]]:
+    """Yield the files of a package that other machines serve, each with what makes it the same file in two locks."""
+    for file in files_of(entry):
+        if file.url is not None:
+            yield (entry.name, file.name), file
+    archive = archive_file(entry)
+    if archive is not None and archive.url is not None:
+        yield (entry.name, archive.url), archive
 
 
 # -- keys of a newer revision

@@ -25,6 +25,7 @@ from deep_lock.config.config import read_config
 from deep_lock.config.declared_indexes import DEFAULT, declared_indexes, with_declared
 from deep_lock.errors import DeepLockError, MetadataInvalid, NameMismatch, RequirementInvalid, RequirementsInvalid
 from deep_lock.index.client import IndexClient
+from deep_lock.lockfile.index import archive_file
 from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.distribution import Archive, Direct, Directory, SourceDistribution, Vcs, Wheel, source_of
 from deep_lock.models.lock import Lock, LockedArchive, LockedVcs
@@ -51,8 +52,10 @@ class PreviousPins(Struct, frozen=True, kw_only=True):
     """sha256 by URL of the archive."""
 
 
-def previous_pins(old: Lock | None, *, without: frozenset[str]) -> PreviousPins:
-    """Return the pins of a lock, less those of the projects that are upgraded."""
+def previous_pins(
+    old: Lock | None, *, without: frozenset[str], accepted_files: frozenset[str] = frozenset()
+) -> PreviousPins:
+    """Return the pins of a lock, less those of the projects that are upgraded and of files that the user accepts anew."""
     commits: dict[tuple[str, str | None], str] = {}
     digests: dict[str, str] = {}
     moved: set[tuple[str, str | None]] = set()  # folders of one repository move together
@@ -64,7 +67,9 @@ def previous_pins(old: Lock | None, *, without: frozenset[str]) -> PreviousPins:
                 if entry.name in without:
                     moved.add(key)
             case LockedArchive(url=str(url), sha256=digest) if entry.name not in without:
-                digests[url] = digest
+                file = archive_file(entry)
+                if file is None or file.name not in accepted_files:
+                    digests[url] = digest
             case _:
                 continue
     return PreviousPins(commits={key: own for key, own in commits.items() if key not in moved}, digests=digests)

@@ -99,9 +99,11 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
         new = resolve.build_lock(request, reporter)
         if previous is not None:
             new = replace(new, revision=max(previous.revision, REVISION))
-            rewrite.require_same_bytes(previous, new, settings.upgrade.packages.keys())
         text = rewrite.checked_text(new, settings.targets, previous=before or "")
         old = previous if first is None and previous is not None else _readable(before, path.name)
+        for locked in (previous, old):
+            if locked is not None:
+                rewrite.require_same_bytes(locked, new, settings.upgrade.accepted_files)
         if old is not None:
             _warn_of_downgrades(old, new, settings.upgrade, reporter)
     return Outcome(

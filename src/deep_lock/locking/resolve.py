@@ -59,7 +59,11 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
         client=network.client,
         repositories=cache(lambda: git.Repositories(context.cache_folder, context.environ, offline=indexes.offline)),
         trees=trees,
-        previous=previous_pins(request.previous, without=frozenset(settings.upgrade.packages)),
+        previous=previous_pins(
+            request.previous,
+            without=frozenset(settings.upgrade.packages),
+            accepted_files=settings.upgrade.accepted_files,
+        ),
         is_assigned=lambda name: indexes.only_source(name) is not None,
     )
     releases = _release_files(request, network.client)

@@ -42,6 +42,8 @@ class Upgrade(Struct, frozen=True, kw_only=True):
     in_builds: frozenset[NormalizedName] = frozenset()
     """``packages`` are upgraded in the build environments of these projects only; empty: everywhere."""
     builds: bool = False
+    accepted_files: frozenset[str] = frozenset()
+    """Names of files whose bytes may differ from those that are locked."""
 
     @property
     def versions(self) -> tuple[Requirement, ...]:
@@ -91,6 +93,7 @@ def read_upgrade(options: UpgradeOptions) -> Upgrade:
         packages=packages,
         in_builds=frozenset(map(canonicalize_name, options.in_builds)),
         builds=options.builds,
+        accepted_files=frozenset(options.accepted_files),
     )
 
 

@@ -3,6 +3,7 @@
 Invariant: the result is a lock that is right and fits its inputs, or a conflict is reported.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -10,14 +11,14 @@ from msgspec.structs import replace
 
 from deep_lock.analysis.merge import Merged, merge
 from deep_lock.config.options import InputOptions, LockOptions, NetworkOptions, RunContext, UpgradeOptions
-from deep_lock.errors import ActionNeeded, DeepLockError, LockInvalid
+from deep_lock.errors import ActionNeeded, DeepLockError, HashMismatch, LockInvalid
 from deep_lock.events import Reporter
 from deep_lock.files import temporary_path, write_atomically
 from deep_lock.lockfile.index import is_gate
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.reader import from_text
-from deep_lock.lockfile.rewrite import checked_text
+from deep_lock.lockfile.rewrite import checked_text, require_same_bytes
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.lockfile.writer import to_text
 from deep_lock.locking.indexes import with_lock_indexes
@@ -52,12 +53,26 @@ def merged_text(sides: Sides, surroundings: RunContext, reporter: Reporter) -> s
     if merged.settings:
         raise ActionNeeded(f"both branches changed {', '.join(merged.settings)} of {sides.path.name}", hint=AGAIN)
     if merged.both:
-        return _locked_again(merged, sides, surroundings, reporter)
+        text = _locked_again(merged, sides, surroundings, reporter)
+        _require_same_bytes((base, ours, theirs), from_text(text, sides.path.name))
+        return text
+    _require_same_bytes((base, ours, theirs), merged.lock)
     targets = chosen_targets(merged.lock, (), sides.path.name)
     faults = broken_invariants(merged.lock, targets)
     if faults:
         raise ActionNeeded(f"the two locks cannot be merged: {faults[0]}", hint=AGAIN)
     return checked_text(merged.lock, targets)
+
+
+def _require_same_bytes(before: Sequence[Lock], merged: Lock) -> None:
+    """Refuse other bytes of a file than one of the sides has: one of them took a file that had changed. Raises HashMismatch."""
+    for side in before:
+        try:
+            require_same_bytes(side, merged)
+        except HashMismatch as error:
+            raise HashMismatch(
+                f"the branches differ: {error.message}", hint=f"take the right lock; {error.hint}"
+            ) from None
 
 
 def _read(path: Path, name: str, reporter: Reporter) -> Lock:
@@ -78,6 +93,8 @@ def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, report
             context=surroundings,
         )
         relocked = ordered(lock(options, reporter).lock)
+    except HashMismatch:
+        raise
     except DeepLockError as error:
         raise ActionNeeded(
             f"both branches changed {', '.join(merged.both)}, and locking again failed: {error.message}",

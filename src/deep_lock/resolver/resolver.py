@@ -41,7 +41,9 @@ def _resolve(problem: Problem, catalog: Catalog, choices: Choices | None) -> Res
         return Impossible(explanation=text)
     releases = Releases(problem, catalog, choices)
     catalog.prefetch(requirements)
-    answer = _walk(problem, catalog, {}, lambda requirement: _preferred(releases, requirement) or releases.best(requirement))
+    answer = _walk(
+        problem, catalog, {}, lambda requirement: _preferred(releases, requirement) or releases.best(requirement)
+    )
     if answer is not None:
         return answer
     found = search.search(requirements, releases)

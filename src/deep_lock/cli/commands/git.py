@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 
 from deep_lock.cli.options import FILE, Section, flag, sectioned
 from deep_lock.cli.session import Session
-from deep_lock.errors import DeepLockError, UsageError
+from deep_lock.errors import DeepLockError, SafetyError, UsageError
 from deep_lock.files import write_atomically
 from deep_lock.operations import git, merge
 from deep_lock.sanitize import lines
@@ -76,7 +76,7 @@ def git_merge_command(session: Session, /, *, base: Path, ours: Path, theirs: Pa
             text = merge.merged_text(sides, session.context, reporter)
     except DeepLockError as error:
         session.printer.error(error)
-        raise click.exceptions.Exit(CONFLICT) from None
+        raise click.exceptions.Exit(error.exit_code if isinstance(error, SafetyError) else CONFLICT) from None
     write_atomically(ours, text.encode())
 
 

@@ -94,6 +94,7 @@ def _upgrade(values: dict[str, Any]) -> UpgradeOptions:
         packages=(*values["upgrade_package"], *listed),
         in_builds=values["in_builds"],
         builds=values["upgrade_build"],
+        accepted_files=values["accepted_files"],
     )
 
 
