@@ -55,8 +55,10 @@ class RecordingIndex(IndexServer):
         return JSON_TYPE, json.dumps({**page, "files": files}).encode()
 
     def _page(self, name: str) -> dict[str, Any]:
+        url = f"{without_user_info(index_url())}{name}/"
         got = self.fetcher.get(
-            f"{without_user_info(index_url())}{name}/",
+            url,
+            named_by=url,
             headers={"Accept": JSON_TYPE},
             limit=MAX_METADATA_BYTES * 4,
             deadline=FILE_SECONDS,
@@ -80,7 +82,12 @@ class RecordingIndex(IndexServer):
         return File(filename=wheel, content=self._once(self.found.sdists, wheel, lambda: self._file(wheel))), False
 
     def _metadata(self, wheel: str) -> bytes:
-        got = self.fetcher.get(f"{self._urls[wheel]}.metadata", limit=MAX_METADATA_BYTES, deadline=FILE_SECONDS)
+        got = self.fetcher.get(
+            f"{self._urls[wheel]}.metadata",
+            named_by=f"{self._urls[wheel]}.metadata",
+            limit=MAX_METADATA_BYTES,
+            deadline=FILE_SECONDS,
+        )
         if got.status == 200:
             return got.body
         with zipfile.ZipFile(io.BytesIO(self._file(wheel))) as archive:
@@ -89,7 +96,14 @@ class RecordingIndex(IndexServer):
 
     def _file(self, filename: str) -> bytes:
         content = io.BytesIO()
-        self.fetcher.download(self._urls[filename], content, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=None)
+        self.fetcher.download(
+            self._urls[filename],
+            content,
+            named_by=self._urls[filename],
+            limit=MAX_FILE_BYTES,
+            deadline=FILE_SECONDS,
+            sha256=None,
+        )
         return content.getvalue()
 
 

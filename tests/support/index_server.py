@@ -62,6 +62,8 @@ class IndexServer:
     auth: tuple[str, str] | None = None
     statuses: dict[str, int] = field(default_factory=dict)
     """Path to a status that is answered in place of the truth."""
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Beginning of a path to the Location that is answered in place of the truth."""
     bodies: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """Path to (Content-Type, body) answered in place of the truth."""
     hashes: bool = True
@@ -211,6 +213,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return _Reply(status=401)
         if self.path in owner.statuses:
             return _Reply(status=owner.statuses[self.path])
+        for start, location in owner.redirects.items():
+            if self.path.startswith(start):
+                return _Reply(status=302, headers={"Location": location})
         if self.path in owner.bodies:
             kind, body = owner.bodies[self.path]
             return _Reply(status=200, body=body, headers={"Content-Type": kind})

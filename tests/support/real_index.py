@@ -76,11 +76,15 @@ class Shelf:
     def _read(self, file: LockedFile) -> Mapping[str, bytes]:
         assert file.url is not None, "an index gives URLs"
         if file.name.endswith(".whl"):
-            sidecar = self.fetcher.get(f"{file.url}.metadata", limit=MAX_METADATA_BYTES, deadline=FILE_SECONDS)
+            sidecar = self.fetcher.get(
+                f"{file.url}.metadata", named_by=f"{file.url}.metadata", limit=MAX_METADATA_BYTES, deadline=FILE_SECONDS
+            )
             if sidecar.status == 200:
                 return {"METADATA": sidecar.body}
         content = io.BytesIO()
-        self.fetcher.download(file.url, content, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=file.sha256)
+        self.fetcher.download(
+            file.url, content, named_by=file.url, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=file.sha256
+        )
         content.seek(0)
         found = {path.partition("/")[2]: text for path, text in _archived(content, file.name) if _is_telling(path)}
         assert found, f"{file.name} says nothing of itself"

@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import lru_cache
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -16,7 +14,7 @@ from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.licenses import canonical_license, is_met
 from deep_lock.models.lock import Lock, LockedArchive, LockedBuild, LockedDirectory, LockedPackage, LockedVcs
 from deep_lock.models.policy import AGAINST, LATE, WEEK, Policy
-from deep_lock.network.urls import is_signed, shown_url
+from deep_lock.network.urls import host_and_port, is_signed, shown_url
 from deep_lock.sanitize import listed
 
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -140,21 +138,6 @@ def _urls(entry: LockedPackage) -> Iterator[tuple[str, str]]:
             yield file.name, file.url
     if isinstance(entry.source, LockedArchive | LockedVcs) and entry.source.url is not None:
         yield "it", entry.source.url
-
-
-def host_and_port(url: str) -> str:
-    """Return the host of a URL, with its port where it is not the scheme's; "" where it has none."""
-    return _host_of("/".join(url.split("/", 3)[:3]))
-
-
-@lru_cache(maxsize=256)
-def _host_of(origin: str) -> str:
-    try:
-        parts = urlsplit(origin)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return origin
-    return host if port is None or port == {"http": 80, "https": 443}.get(parts.scheme) else f"{host}:{port}"
 
 
 def _foreign_indexes(lock: Lock, policy: Policy) -> Iterator[RuleMatch]:

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from deep_lock.errors import DeepLockError
-from deep_lock.lockfile.index import LockIndex, called, files_of, parsed, referenced
+from deep_lock.lockfile.index import LockIndex, archive_file, called, files_of, parsed, referenced
 from deep_lock.models.build_system import SdistFacts
 from deep_lock.models.changes import Finding, Severity
 from deep_lock.models.distribution import Distribution, Wheel
-from deep_lock.models.lock import LockedBuild, LockedFile, LockedPackage
+from deep_lock.models.lock import Lock, LockedBuild, LockedFile, LockedPackage
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
-from deep_lock.network.urls import without_signature
+from deep_lock.network.urls import host_and_port, without_signature
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sanitize import listed, show
 from deep_lock.targets.target import Target, python_fits, rank, same_pythons
@@ -75,6 +75,31 @@ def _file_changes(entry: LockedPackage, file: LockedFile, now: Distribution) -> 
             yield _finding("file-differs", "error", entry, message)
     if file.url is not None and without_signature(now.url) != without_signature(file.url):
         yield _finding("url-changed", "note", entry, f"{name} is now at {show(now.url)}")
+
+
+def host_findings(entry: LockedPackage, named: frozenset[str]) -> Iterator[Finding]:
+    """Yield the files of the lock on a host that is not their index's, and not in ``named``: the page's, and allowed ones."""
+    own = named if entry.index is None else named | {host_and_port(entry.index)}
+    yield from _foreign_host(entry, files_of(entry), own, "its index")
+
+
+def archive_host_findings(lock: Lock, named: frozenset[str]) -> Iterator[Finding]:
+    """Yield the archives of direct references on a host that is not in ``named``: the project's, and allowed ones."""
+    for entry in lock.packages:
+        archive = archive_file(entry)
+        if archive is not None:
+            yield from _foreign_host(entry, (archive,), named, "the project")
+
+
+def _foreign_host(
+    entry: LockedPackage, files: Iterable[LockedFile], named: frozenset[str], namer: str
+) -> Iterator[Finding]:
+    for file in files:
+        host = host_and_port(file.url) if file.url is not None else None
+        if host is not None and host not in named:
+            message = f"{show(file.name)} is on {show(host)} by the lock, and {namer} names no such host"
+            hint = f"{HINT}; if the host is right: --allow-host {show(host)}"
+            yield _finding("foreign-host", "error", entry, message, hint=hint)
 
 
 def _yanked(entry: LockedPackage, files: Sequence[Distribution]) -> Iterator[Finding]:

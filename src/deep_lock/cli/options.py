@@ -154,6 +154,13 @@ TLS = (
         default_text="SSL_CERT_FILE, SSL_CERT_DIR, those of the system",
     ),
     option(
+        "--allow-host",
+        "allowed_hosts",
+        metavar="HOST[:PORT]",
+        repeatable=True,
+        help="Let indexes and locks name files on this host, which is not the index's, or has a private address.",
+    ),
+    option(
         "--allow-insecure-host",
         "insecure_hosts",
         metavar="HOST",

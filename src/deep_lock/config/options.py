@@ -94,6 +94,8 @@ class NetworkOptions(Struct, frozen=True, kw_only=True):
     refresh_packages: tuple[str, ...] = ()
     ca_file: str | None = None
     insecure_hosts: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    """Hosts (``host`` or ``host:port``) that indexes and locks may name, whatever their address."""
     client_cert: str | None = None
     keyring_provider: Literal["disabled", "subprocess"] = "disabled"
 

@@ -123,8 +123,10 @@ class IndexClient:
         """Return a wheel that was built here before; None where it was deleted."""
         return self._file_cache.get(digest)
 
-    def named_file(self, url: str, *, sha256: str | None) -> tuple[Path, str]:
+    def named_file(self, url: str, *, named_by: str, sha256: str | None) -> tuple[Path, str]:
         """Return the path of a direct reference's file in the cache, and its sha256, which is compared with an expected one.
+
+        ``named_by`` as in `Fetcher.get`.
 
         Raises IndexFault, HashMismatch, LimitExceeded.
         """
@@ -133,7 +135,9 @@ class IndexClient:
             return cached, sha256
         fetcher = self._fetcher.open(f"the file {shown_url(url)}")
         with tempfile.TemporaryFile() as file:
-            digest, _ = fetcher.download(url, file, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=sha256)
+            digest, _ = fetcher.download(
+                url, file, named_by=named_by, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=sha256
+            )
             file.seek(0)
             return self._file_cache.put(file, digest), digest
 
@@ -258,7 +262,12 @@ class IndexClient:
             file: BinaryIO = stack.enter_context(tempfile.TemporaryFile())
             try:
                 digest, _ = fetcher.download(
-                    dist.url, file, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=dist.sha256
+                    dist.url,
+                    file,
+                    named_by=dist.index,
+                    limit=MAX_FILE_BYTES,
+                    deadline=FILE_SECONDS,
+                    sha256=dist.sha256,
                 )
                 file.seek(0)
             except NotFound:

@@ -44,7 +44,16 @@ class Wanted(Struct, frozen=True, kw_only=True):
 class Downloads:
     """Puts files into folders. May be used by several threads; ``make_fetcher`` is called at the first download."""
 
-    def __init__(self, files_folder: Path, make_fetcher: Callable[[], Fetcher], *, offline: bool) -> None:
+    def __init__(
+        self,
+        files_folder: Path,
+        make_fetcher: Callable[[], Fetcher],
+        namer_of: Callable[[Wanted], str],
+        *,
+        offline: bool,
+    ) -> None:
+        """``namer_of`` returns who names the URL of a file, as in `Fetcher.get`, and raises UrlForbidden where no index does."""
+        self._namer_of = namer_of
         self._fetcher = LazyFetcher(make_fetcher, offline=offline)
         self._file_cache = FileCache(files_folder)
 
@@ -78,11 +87,14 @@ class Downloads:
     def _download(self, wanted: Wanted, path: Path) -> None:
         fetcher = self._fetcher.open(f"the file {wanted.name}")
         _refuse_too_large(wanted)
+        named_by = self._namer_of(wanted)
         limit = MAX_FILE_BYTES if wanted.size is None else wanted.size
         deadline = FILE_SECONDS + (wanted.size or 0) / PATIENT_BYTES
         with replacing(path) as file:
             try:
-                _, size = fetcher.download(wanted.url or "", file, limit=limit, deadline=deadline, sha256=wanted.sha256)
+                _, size = fetcher.download(
+                    wanted.url or "", file, named_by=named_by, limit=limit, deadline=deadline, sha256=wanted.sha256
+                )
             except LimitExceeded as error:
                 if wanted.size is None:
                     raise

@@ -115,7 +115,8 @@ class FindLinks:
             url, _, body = cached.partition(b"\n")
             return _flat_page(body, url.decode())
         fetcher = self._fetcher.open(f"the --find-links page {shown_url(place)}")
-        response = fetcher.get(place, headers={"accept": "text/html"}, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
+        headers = {"accept": "text/html"}
+        response = fetcher.get(place, named_by=place, headers=headers, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
         if response.status != 200:
             raise IndexInvalid(
                 f"{shown_url(place)}: HTTP {response.status}, where a page with links to files should be"

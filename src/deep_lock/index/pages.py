@@ -99,7 +99,9 @@ class Pages:
     def _fetch(self, url: str, headers: Mapping[str, str], source: IndexSource, name: NormalizedName) -> Response:
         fetcher = self._fetcher.open(f"the page of {name} on {source.url}")
         for _ in range(2):
-            response = fetcher.get(url, headers=headers, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
+            response = fetcher.get(
+                url, named_by=source.url, headers=headers, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS
+            )
             if not _may_be_cut(response):
                 return response
         raise NetworkError(f"{url}: the page seems to be cut off (no length, and no end of the document)")

@@ -131,11 +131,20 @@ class Response(Protocol):
 class Fetcher(Protocol):
     """The network client, as far as this package needs it. Used by many threads at once."""
 
-    def get(self, url: str, *, headers: Mapping[str, str] = ..., limit: int, deadline: float) -> Response:
-        """Fetch something small. Raises IndexFault or SafetyError."""
+    def get(
+        self, url: str, *, named_by: str, headers: Mapping[str, str] = ..., limit: int, deadline: float
+    ) -> Response:
+        """Fetch something small.
 
-    def download(self, url: str, file: BinaryIO, *, limit: int, deadline: float, sha256: str | None) -> tuple[str, int]:
-        """Fetch a file and return its sha256 and size. Raises IndexFault or SafetyError (HashMismatch)."""
+        ``named_by`` is the URL of the server that names this one, "" for a namer without one, and the URL itself where the user
+        names it: a server may not name addresses of a less public scope than its own.
+        Raises IndexFault or SafetyError (UrlForbidden).
+        """
+
+    def download(
+        self, url: str, file: BinaryIO, *, named_by: str, limit: int, deadline: float, sha256: str | None
+    ) -> tuple[str, int]:
+        """Fetch a file and return its sha256 and size. Raises as `get`, and HashMismatch."""
 
     def close(self) -> None:
         """Close all connections."""

@@ -104,7 +104,9 @@ class WheelMetadata:
         fetcher = self._fetcher.open(f"the metadata of {wheel.filename}")
         headers = {"accept": "*/*"}
         for _ in range(2):
-            response = fetcher.get(url, headers=headers, limit=MAX_METADATA_BYTES, deadline=SMALL_SECONDS)
+            response = fetcher.get(
+                url, named_by=wheel.index, headers=headers, limit=MAX_METADATA_BYTES, deadline=SMALL_SECONDS
+            )
             if response.status == 404:
                 self._notes[wheel.filename] = Warned(
                     code="MetadataMissing",
@@ -150,7 +152,11 @@ class WheelMetadata:
     def _by_ranges(self, fetcher: Fetcher, wheel: Wheel) -> bytes:
         def fetch(wanted: lazy_wheel.ByteRange) -> tuple[bytes, int]:
             response = fetcher.get(
-                wheel.url, headers={"range": wanted.header}, limit=_MAX_RANGE_BYTES, deadline=SMALL_SECONDS
+                wheel.url,
+                named_by=wheel.index,
+                headers={"range": wanted.header},
+                limit=_MAX_RANGE_BYTES,
+                deadline=SMALL_SECONDS,
             )
             if response.status == 404:
                 raise disagreement(wheel)
@@ -169,6 +175,7 @@ class WheelMetadata:
                 fetcher.download(
                     wheel.url,
                     file,
+                    named_by=wheel.index,
                     limit=MAX_FILE_BYTES,
                     deadline=FILE_SECONDS,
                     sha256=wheel.sha256,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -10,9 +11,9 @@ from deep_lock.config.options import NetworkOptions, RunContext
 from deep_lock.events import Reporter
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
-from deep_lock.index.download import Downloads
+from deep_lock.index.download import Downloads, Wanted
 from deep_lock.index.settings import Fetcher
-from deep_lock.locking.indexes import NetworkSettings, client_certs_of, named_urls
+from deep_lock.locking.indexes import OF_THE_LOCK, NetworkSettings, client_certs_of, named_urls
 from deep_lock.network import client
 
 
@@ -30,7 +31,11 @@ class Network(Struct, frozen=True, kw_only=True):
 def open_network(settings: NetworkSettings, context: RunContext, reporter: Reporter) -> Network:
     """Open the cache and prepare a client; no request is made yet. Raises CacheInvalid and ConfigError."""
     cache = Cache(context.cache_folder, reporter)
-    make_fetcher = _fetcher_maker(settings.urls, settings.client_certs, settings.options, context, reporter)
+    own = (url for name, url in settings.urls.items() if not name.startswith(OF_THE_LOCK))
+    hosts = _hosts((*own, *settings.indexes.find_links))
+    make_fetcher = _fetcher_maker(
+        settings.urls, settings.client_certs, settings.options, context, reporter, own_hosts=hosts
+    )
     return Network(client=IndexClient(settings.indexes, cache, make_fetcher, reporter), cache=cache)
 
 
@@ -42,8 +47,11 @@ def open_downloads(
     reporter: Reporter,
     *,
     folder: Path,
+    namer_of: Callable[[Wanted], str],
 ) -> Downloads:
     """Prepare to fetch files that a lock names. No index is used; each is only the address that a login belongs to.
+
+    ``namer_of`` as in Downloads.
 
     A login from the environment follows an index's name to the URL that options or configuration give that name, never to
     the one that the lock gives it: the URLs of a lock are not reviewed. A host of the lock (``locked``: name and URL) may
@@ -54,8 +62,14 @@ def open_downloads(
     named = named_urls(options, config) or {}
     urls = {**named, **{url: url for _, url in locked if url not in named.values()}}
     cache = Cache(context.cache_folder, reporter)
-    make_fetcher = _fetcher_maker(urls, client_certs_of(urls, options, config, folder), options, context, reporter)
-    return Downloads(cache.files_folder, make_fetcher, offline=options.offline)
+    client_certs = client_certs_of(urls, options, config, folder)
+    make_fetcher = _fetcher_maker(urls, client_certs, options, context, reporter, own_hosts=_hosts(named.values()))
+    return Downloads(cache.files_folder, make_fetcher, namer_of, offline=options.offline)
+
+
+def _hosts(urls: Iterable[str]) -> frozenset[str]:
+    """Return the hosts of URLs without their ports; a path of this machine has none."""
+    return frozenset(host for url in urls if "://" in url and (host := urlsplit(url).hostname))
 
 
 def _fetcher_maker(
@@ -64,6 +78,8 @@ def _fetcher_maker(
     options: NetworkOptions,
     context: RunContext,
     reporter: Reporter,
+    *,
+    own_hosts: frozenset[str],
 ) -> Callable[[], Fetcher]:
     environ = context.environ
 
@@ -76,6 +92,8 @@ def _fetcher_maker(
             ca_file=options.ca_file or environ.get("SSL_CERT_FILE") or environ.get("SSL_CERT_DIR"),
             insecure_hosts=frozenset(options.insecure_hosts),
             client_certs=client_certs,
+            own_hosts=own_hosts,
+            allowed_hosts=frozenset(options.allowed_hosts),
             keyring=options.keyring_provider == "subprocess",
             reporter=reporter,
         )

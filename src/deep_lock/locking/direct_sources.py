@@ -101,11 +101,16 @@ class DirectSources:
         trees: LocalTrees,
         previous: PreviousPins,
         is_assigned: Callable[[NormalizedName], bool] = lambda _name: False,
+        foreign: str | None = None,
+        index: str = "",
     ) -> None:
         """``repositories`` returns the same object at each call; it is first called for the first commit.
 
-        ``is_assigned`` returns whether the run has one index for a name.
+        ``is_assigned`` returns whether the run has one index for a name. ``foreign`` is the source of requirements of another
+        tool's lock, ``index`` the URL of the first index.
         """
+        self._foreign = foreign
+        self._index = index
         self._is_assigned = is_assigned
         self._client = client
         self._repositories = repositories
@@ -124,7 +129,7 @@ class DirectSources:
         key = (requirement.name, url)
         if key not in self._followed:
             try:
-                found = self._read(parse_reference(url), requirement.name)
+                found = self._read(parse_reference(url), requirement.name, self._namer_of(requirement))
             except DeepLockError as error:
                 origin = requirement.origin or requirement.name
                 raise type(error)(f"{origin}: {error.message}", hint=error.hint) from None
@@ -159,10 +164,19 @@ class DirectSources:
 
     # -- one kind of reference each
 
-    def _read(self, reference: Reference, name: NormalizedName) -> Followed:
+    def _namer_of(self, requirement: Requirement) -> str:
+        """Return who names a direct reference, as in `Fetcher.get`: a server, where it comes from the metadata of a file.
+
+        What the project names may have any address but a link-local one. A lock of another tool names what the index may name.
+        """
+        if requirement.origin is None:
+            return ""
+        return self._index if requirement.origin.source == self._foreign else requirement.url or ""
+
+    def _read(self, reference: Reference, name: NormalizedName, named_by: str) -> Followed:
         if reference.kind == "git":
             return self._commit(reference, name)
-        return self._archive(reference, name) if reference.is_archive else self._folder(reference, name)
+        return self._archive(reference, name, named_by) if reference.is_archive else self._folder(reference, name)
 
     def _folder(self, reference: Reference, name: NormalizedName) -> Followed:
         tree = self._trees.tree(reference.place, reference.subdirectory).facts
@@ -276,14 +290,14 @@ class DirectSources:
     def _remote(self, path: str) -> str:
         return self._trees.folder(path).as_uri()
 
-    def _archive(self, reference: Reference, name: NormalizedName) -> Followed:
+    def _archive(self, reference: Reference, name: NormalizedName, named_by: str) -> Followed:
         if reference.is_path:
             path, digest = self._client.named_path(self._trees.folder(reference.place), sha256=reference.sha256)
             url = path.as_uri()
         else:
             url = reference.place
             pinned = reference.sha256 or self._previous.digests.get(url)
-            path, digest = self._client.named_file(url, sha256=pinned)
+            path, digest = self._client.named_file(url, named_by=named_by, sha256=pinned)
         self._client.offer(url, path)
         filename = reference.place.partition("?")[0].rpartition("/")[2]
         size = path.stat().st_size

@@ -22,6 +22,8 @@ from deep_lock.network.urls import without_user_info
 from deep_lock.targets.target import Target
 
 DEFAULT = "default"
+OF_THE_LOCK = "of-the-lock-"
+"""Begins the names of indexes that only a lock names: they are not the user's."""
 
 
 class NetworkSettings(Struct, frozen=True, kw_only=True):
@@ -206,7 +208,7 @@ def with_imported_indexes(config: Config, lock: ForeignLock, options: NetworkOpt
             continue
         setting = next((index for index in indexes if _is_same(index.url, url)), None)
         if setting is None and not is_named:
-            setting = IndexSetting(name=f"of-the-lock-{len(indexes) + 1}", url=url, explicit=True)
+            setting = IndexSetting(name=f"{OF_THE_LOCK}{len(indexes) + 1}", url=url, explicit=True)
             indexes.append(setting)
         if setting is not None and not (setting.default and options.default_index):
             sources[name] = setting.name
@@ -229,7 +231,7 @@ def with_lock_indexes(options: NetworkOptions, config: Config, lock: Lock) -> Ne
     urls = dict(lock.indexes)
     last = [url for name, url in urls.items() if name == DEFAULT]
     first = [url for name, url in urls.items() if name != DEFAULT]
-    named = tuple(f"of-the-lock-{number}={url}" for number, url in enumerate((*first, *last), 1))
+    named = tuple(f"{OF_THE_LOCK}{number}={url}" for number, url in enumerate((*first, *last), 1))
     return replace(options, indexes=named, only_named=True)
 
 
@@ -246,7 +248,7 @@ def with_locked_sources(config: Config, lock: Lock) -> Config:
             continue
         setting = next((index for index in indexes if _is_same(index.url, entry.index)), None)
         if setting is None and entry.index in named:
-            setting = IndexSetting(name=f"of-the-lock-{len(indexes) + 1}", url=entry.index, explicit=True)
+            setting = IndexSetting(name=f"{OF_THE_LOCK}{len(indexes) + 1}", url=entry.index, explicit=True)
             indexes.append(setting)
         if setting is not None and setting.explicit:
             sources[NormalizedName(entry.name)] = setting.name

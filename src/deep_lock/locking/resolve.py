@@ -65,6 +65,8 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
             accepted_files=settings.upgrade.accepted_files,
         ),
         is_assigned=lambda name: indexes.only_source(name) is not None,
+        foreign=request.inputs.foreign.source if request.inputs.foreign is not None else None,
+        index=indexes.sources[0].url if indexes.sources else "",
     )
     releases = _release_files(request, network.client)
     build_context = BuildContext(

@@ -27,7 +27,10 @@ from deep_lock.network.addresses import (
     AddressScope,
     Origin,
     check_redirect,
+    may_name,
+    most_public,
     origin_of,
+    port_of,
     read_url,
     scope_of_url,
     subject_of,
@@ -57,7 +60,6 @@ from deep_lock.network.transport import (
     Shared,
     TooSlowError,
     TransportSettings,
-    scope_of_peer,
 )
 from deep_lock.network.urls import shown_text, shown_url, without_user_info
 
@@ -67,6 +69,7 @@ MAX_REDIRECTS = 5
 BUSY_HOST_SLOTS = 4
 """How many threads at once may send requests to a host that answered that it is busy."""
 
+_PUBLIC = frozenset({AddressScope.PUBLIC})
 _KEPT_ACROSS_ORIGINS = frozenset({"host", "user-agent", "accept", "accept-encoding", "range", "cache-control"})
 _DESCRIPTIONS = (
     (httpcore.ConnectTimeout, "no connection in time"),
@@ -124,10 +127,19 @@ class HttpClient:
         self._worker = _Worker(settings, clock, self._shared)
         self._busy: dict[Origin, _BusyHost] = {}
 
-    def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int, deadline: float) -> Response:
+    def get(
+        self,
+        url: str,
+        *,
+        named_by: str,
+        headers: Mapping[str, str] | None = None,
+        limit: int,
+        deadline: float,
+    ) -> Response:
         """Fetch something small into memory: a page, metadata, a range of a file.
 
-        ``limit`` is in bytes and counts for the encoded and the decoded body; ``deadline`` is in seconds for one try.
+        ``named_by`` is the URL of the server that names this one, "" for a namer without one, and the URL itself where the user
+        names it: see `may_name`. ``limit`` is in bytes and counts for the encoded and the decoded body; ``deadline`` is in seconds for one try.
         Raises NetworkError, AccessDenied (401, 403), IndexInvalid (a body that is not encoded as its header claims),
         LimitExceeded or UrlForbidden.
         """
@@ -135,12 +147,15 @@ class HttpClient:
         own.setdefault("accept-encoding", "identity" if "range" in own else "gzip")
         start = read_url(url)
         with self._reported(start) as sizes:
+            self._require_nameable(start, named_by)
             response = self._with_retries(start, own, deadline, partial(read_whole, limit=limit))
             sizes.append(len(response.body))
         return response
 
-    def download(self, url: str, file: BinaryIO, *, limit: int, deadline: float, sha256: str | None) -> tuple[str, int]:
-        """Write a file into ``file`` (it is emptied first); return its sha256 and its size.
+    def download(
+        self, url: str, file: BinaryIO, *, named_by: str, limit: int, deadline: float, sha256: str | None
+    ) -> tuple[str, int]:
+        """Write a file into ``file`` (it is emptied first); return its sha256 and its size. ``named_by`` as in `get`.
 
         The bytes are stored as they come, whatever Content-Encoding is: many servers set that header on archives that
         are gzip by themselves. Bytes with another digest than ``sha256`` are fetched once more, past all caches; then
@@ -151,6 +166,7 @@ class HttpClient:
         own = {"accept-encoding": "identity"}
         digest = ""
         with self._reported(start) as sizes:
+            self._require_nameable(start, named_by)
             for headers in (own, {**own, "cache-control": "no-cache"}):
                 read = partial(save, limit=limit, file=file)
                 digest, size = self._with_retries(start, httpx.Headers(headers), deadline, read)
@@ -235,15 +251,15 @@ class HttpClient:
         """Send a request and those that its redirects lead to (RFC 9110, 15.4)."""
         url = start = to_send.url
         auth = auth_for(self._settings.logins, url)
-        scope = scope_of_url(url)
-        for redirects in range(MAX_REDIRECTS + 1):
+        scope = AddressScope.LOOPBACK
+        for _ in range(MAX_REDIRECTS + 1):
             with self._send(to_send, auth) as response:
                 if response.next_request is None:
                     check_head(response)
                     return read(response)
-                if redirects == 0 and scope is AddressScope.PUBLIC and self._is_direct(url):
-                    scope = scope_of_peer(response.extensions["network_stream"])
-                target = check_redirect(url, response.next_request.url, scope)
+                target = check_redirect(url, response.next_request.url)
+                scope = most_public((scope, *self._scopes(url)))
+                self._require_allowed(target, url, scope, "redirects to it")
                 drain(response)
             to_send = response.next_request
             to_send.url = target
@@ -252,13 +268,44 @@ class HttpClient:
                     del to_send.headers[name]
             # httpx keeps the Authorization header for requests to the same origin.
             url, auth = target, None
-            to_send.extensions["redirected_from"] = scope if self._is_direct(url) else None
         raise NetworkError(
             f"{shown_url(str(start))}: more than {MAX_REDIRECTS} redirects, the last to {shown_url(str(url))}"
         )
 
-    def _is_direct(self, url: httpx.URL) -> bool:
-        return proxy_for(self._settings.proxies, url) is None
+    def _require_nameable(self, url: httpx.URL, named_by: str) -> None:
+        """Raise UrlForbidden where the namer of a URL may not name it."""
+        namer = httpx.URL(without_user_info(named_by))
+        self._require_allowed(url, namer, None, "names it" if named_by else "")
+
+    def _require_allowed(self, url: httpx.URL, namer: httpx.URL, scope: AddressScope | None, verb: str) -> None:
+        """Raise UrlForbidden where a namer of a scope may not name a URL. Without ``scope`` it is that of the namer's host.
+
+        A server may name its own host, whose addresses are looked up once in a run; a link-local one only if it is that of
+        an index of the user.
+        """
+        host = url.raw_host.decode("ascii")
+        scopes = self._scopes(url)
+        allowed = self._settings.allowed_hosts
+        if scopes <= _PUBLIC or host in allowed or f"{host}:{port_of(url)}" in allowed:
+            return
+        if url.raw_host == namer.raw_host and (AddressScope.LINK_LOCAL not in scopes or host in self._settings.own_hosts):
+            return
+        if scope is None:
+            scope = most_public(self._scopes(namer)) if namer.host else AddressScope.PUBLIC
+        refused = sorted(own.value for own in scopes if not may_name(scope, own))
+        if not refused:
+            return
+        who = f"{shown_url(str(namer))} {verb}" if verb else "its namer is not known"
+        raise UrlForbidden(
+            f"{shown_url(str(url))}: not requested, since it has a {refused[0]} address and does not belong to the public internet; {who}",
+            hint=f"if this host is right: --allow-host {host}",
+        )
+
+    def _scopes(self, url: httpx.URL) -> frozenset[AddressScope]:
+        """Return the scopes of a URL's addresses. Behind a proxy, which looks the name up itself, what its text shows."""
+        if proxy_for(self._settings.proxies, url) is not None:
+            return frozenset({scope_of_url(url)})
+        return self._shared.addresses.scopes(url.raw_host.decode("ascii"))
 
     def _proxy_failure(self, fault: Exception, url: httpx.URL) -> TryFailedError | None:
         """Return the failure of a request that did not get as far as its proxy; None where there is another reason.
@@ -345,12 +392,14 @@ def open_client(
     ca_file: str | None,
     insecure_hosts: frozenset[str],
     client_certs: Mapping[str, str],
+    own_hosts: frozenset[str] = frozenset(),
+    allowed_hosts: frozenset[str] = frozenset(),
     keyring: bool = False,
     reporter: Reporter,
 ) -> HttpClient:
     """Return a transport with the logins of the indexes (name to URL, which may contain user-info).
 
-    ``client_certs`` are PEM files by index name. ``keyring`` is whether the program of that name may supply passwords.
+    ``own_hosts`` and ``allowed_hosts`` as in TransportSettings. ``client_certs`` are PEM files by index name. ``keyring`` is whether the program of that name may supply passwords.
     Imports every module that the run may need: nothing is imported after untrusted bytes were read. Raises ConfigError.
     """
     load_all()
@@ -362,5 +411,7 @@ def open_client(
             origin_of(read_url(without_user_info(indexes[name]))): path for name, path in client_certs.items()
         },
         logins=read_logins(indexes, environ=environ, netrc_file=netrc_file, keyring=keyring),
+        own_hosts=own_hosts,
+        allowed_hosts=allowed_hosts,
     )
     return HttpClient(settings, reporter)

@@ -1,4 +1,4 @@
-"""The transport under httpx: a deadline for every wait, a minimum speed, no redirect to a private address by DNS.
+"""The transport under httpx: a deadline for every wait, a minimum speed, one look-up of each name in a run.
 
 httpx's own transport has a timeout for each read, so a server that sends a byte now and then holds it for ever.
 """
@@ -9,15 +9,13 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any
 
 import httpcore
 import httpx
 from msgspec import Struct, field
 
-from deep_lock.errors import UrlForbidden
-from deep_lock.network.addresses import AddressScope, Origin, may_redirect, origin_of, port_of, scope_of_address
+from deep_lock.network.addresses import AddressScope, Origin, origin_of, port_of, scope_of_address, scope_of_host
 from deep_lock.network.auth import Login
 from deep_lock.network.proxies import Proxies, proxy_for
 from deep_lock.network.tls import TlsContexts
@@ -52,6 +50,10 @@ class TransportSettings(Struct, frozen=True, kw_only=True):
     """PEM files with certificate and private key, by the origin that they are shown to."""
     proxies: Proxies = Proxies()
     logins: tuple[Login, ...] = ()
+    own_hosts: frozenset[str] = frozenset()
+    """Hosts of the user's own indexes: they alone may have a link-local address."""
+    allowed_hosts: frozenset[str] = frozenset()
+    """Hosts (``host`` or ``host:port``) that every server and every lock may name."""
 
 
 class DeadlineExceeded(Exception):
@@ -62,10 +64,32 @@ class TooSlowError(Exception):
     """Fewer than SLOWEST_BYTES came within SLOWEST_SECONDS."""
 
 
-def look_up(host: str, port: int) -> tuple[str, ...]:
+def look_up(host: str) -> tuple[str, ...]:
     """Return the addresses of a host, in the order in which the system prefers them. Raises OSError, UnicodeError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Addresses:
+    """The addresses of each host, looked up once in a run: those that were checked are those that are connected to."""
+
+    def __init__(self, look_up: Callable[[str], tuple[str, ...]] = look_up) -> None:
+        self._look_up = look_up
+        self._known: dict[str, tuple[str, ...]] = {}
+
+    def of(self, host: str) -> tuple[str, ...]:
+        """Return the addresses, the same ones to all threads. Raises OSError and UnicodeError; a failure is not stored."""
+        found = self._known.get(host)
+        return self._known.setdefault(host, self._look_up(host)) if found is None else found
+
+    def scopes(self, host: str) -> frozenset[AddressScope]:
+        """Return the scopes of a host's addresses; what its text shows where it cannot be looked up."""
+        shown = scope_of_host(host)
+        if shown is AddressScope.PUBLIC:
+            with suppress(OSError, UnicodeError, ValueError):
+                texts = (text.partition("%")[0] for text in self.of(host))
+                return frozenset(scope_of_address(ipaddress.ip_address(text)) for text in texts)
+        return frozenset({shown})
 
 
 class Streams:
@@ -103,8 +127,7 @@ class Shared(Struct, frozen=True, kw_only=True):
     """What the transports of all threads share."""
 
     contexts: TlsContexts
-    addresses: Callable[[str, int], tuple[str, ...]] = field(default_factory=lambda: lru_cache(look_up))
-    """`look_up`, once for each host; a failure is not stored."""
+    addresses: Addresses = field(default_factory=Addresses)
     streams: Streams = field(default_factory=Streams)
 
 
@@ -115,14 +138,9 @@ class Exchange:
         self._clock = clock
         self.begin(0.0)
 
-    def begin(self, until: float, redirected_from: AddressScope | None = None) -> None:
-        """Begin a request, which ends at the moment ``until``.
-
-        ``redirected_from`` is for the target of a redirect whose own address is still to be checked: the scope of the
-        first address.
-        """
+    def begin(self, until: float) -> None:
+        """Begin a request, which ends at the moment ``until``."""
         self._until = until
-        self.redirected_from = redirected_from
         self.connected = False
         """Whether this request opened a connection; else it used an idle one."""
         self.start()
@@ -207,7 +225,7 @@ class DeadlineBackend(httpcore.SyncBackend):
         exchange = self._exchange
         exchange.connected = True
         try:
-            *others, last = self._shared.addresses(host, port)
+            *others, last = self._shared.addresses.of(host)
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(str(error)) from None
         stream = None
@@ -218,11 +236,7 @@ class DeadlineBackend(httpcore.SyncBackend):
         if stream is None:
             stream = super().connect_tcp(last, port, exchange.left(timeout), local_address, socket_options)
         self._shared.streams.add(stream)
-        wrapped = DeadlineStream(stream, exchange, self._shared.streams)
-        if exchange.redirected_from is not None and not may_redirect(exchange.redirected_from, scope_of_peer(stream)):
-            wrapped.close()
-            raise UrlForbidden(f"{host}: a redirect to a name whose address does not belong to the public internet")
-        return wrapped
+        return DeadlineStream(stream, exchange, self._shared.streams)
 
 
 class DeadlineStream(httpcore.NetworkStream):
@@ -272,18 +286,10 @@ class DeadlineStream(httpcore.NetworkStream):
         return (info == "is_readable" and self._is_unusable) or self._stream.get_extra_info(info)
 
 
-def scope_of_peer(stream: httpcore.NetworkStream) -> AddressScope:
-    """Return the scope of the other end of a connection."""
-    with suppress(OSError, ValueError, TypeError, IndexError):
-        host = stream.get_extra_info("server_addr")[0]
-        return scope_of_address(ipaddress.ip_address(str(host).partition("%")[0]))
-    return AddressScope.PUBLIC
-
-
 class DeadlineTransport(httpx.BaseTransport):
     """Sends the requests of one thread. Raises the errors of httpcore; `FAULTS` lists them.
 
-    Extensions of a request: "deadline", a moment of the clock, and "redirected_from", as `Exchange.begin` takes them.
+    A request has the extension "deadline", a moment of the clock.
     """
 
     def __init__(self, settings: TransportSettings, exchange: Exchange, shared: Shared) -> None:
@@ -295,7 +301,7 @@ class DeadlineTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read the head of its response. Cookies are dropped. Raises ConfigError for a bad ``ca_file``."""
-        self._exchange.begin(request.extensions["deadline"], request.extensions.get("redirected_from"))
+        self._exchange.begin(request.extensions["deadline"])
         url = request.url
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         response = self._pool(url).handle_request(

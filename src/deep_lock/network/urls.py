@@ -4,6 +4,7 @@ A run without network loads this module too, so it stays free of httpx.
 """
 
 import re
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 MAX_SHOWN_LENGTH = 300
@@ -72,6 +73,21 @@ def origin_of(url: str) -> str:
     """Return scheme, host and port of a URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def host_and_port(url: str) -> str:
+    """Return the host of a URL, with its port where it is not the scheme's; "" where it has none."""
+    return _host_of("/".join(url.split("/", 3)[:3]))
+
+
+@lru_cache(maxsize=256)
+def _host_of(origin: str) -> str:
+    try:
+        parts = urlsplit(origin)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return origin
+    return host if port is None or port == {"http": 80, "https": 443}.get(parts.scheme) else f"{host}:{port}"
 
 
 def shown_url(url: str) -> str:

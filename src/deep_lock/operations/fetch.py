@@ -1,6 +1,7 @@
-"""The work of `fetch`: downloads the files of a lock, each checked against it. Nothing is resolved, and no index page is requested.
+"""The work of `fetch`: downloads the files of a lock, each checked against it. Nothing is resolved.
 
-Invariants: the URLs of a lock are untrusted input: they get a login only if options, settings or netrc have one for their origin.
+Invariants: the URLs of a lock are untrusted input: they get a login only if options, settings or netrc have one for their origin,
+and they are requested only on hosts that the lock may name (`lock_hosts`).
 A fault of one file does not stop the others; what was fetched stays.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from deep_lock.config.options import FetchOptions, SelectionOptions
+from deep_lock.config.options import FetchOptions, SelectionOptions, VerifyOptions
 from deep_lock.errors import DeepLockError, IndexFault, LockInvalid, NetworkError, NotFound, SafetyError, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import is_temporary
@@ -25,6 +26,7 @@ from deep_lock.locking.read_inputs import read_project_config, require_lock
 from deep_lock.models.distribution import SDIST_SUFFIXES
 from deep_lock.models.lock import Lock, LockedFile, source_text
 from deep_lock.operations.inputs import chosen_selection
+from deep_lock.operations.lock_hosts import open_hosts
 from deep_lock.sanitize import listed, show
 
 WORKERS = 16
@@ -55,8 +57,13 @@ def fetch(options: FetchOptions, reporter: Reporter) -> FetchOutcome:
     wanted = [wanted_file(file, folder) for file in distinct_files(_requested(options, lock))]
     prepare_folder(options.destination, options.context.now.timestamp())
     config = read_project_config(folder)
-    downloads = open_downloads(options.network, config, lock.indexes, options.context, reporter, folder=folder)
-    with closing(downloads):
+    hosts = open_hosts(
+        lock, VerifyOptions(lock=options.lock, network=options.network, context=options.context), config, reporter
+    )
+    downloads = open_downloads(
+        options.network, config, lock.indexes, options.context, reporter, folder=folder, namer_of=hosts.namer_of
+    )
+    with closing(hosts), closing(downloads):
         outcome = put_all(wanted, options.destination, downloads)
     for entry in source_trees(lock):
         message = f"is a source tree, and not a file: {show(source_text(entry.source))}"

@@ -86,13 +86,17 @@ def _names(names: tuple[str, ...] | Literal["all"] | None) -> frozenset[str] | N
     return None if names is None or names == "all" else frozenset(names)
 
 
-def open_indexes(lock: Lock, options: VerifyOptions, reporter: Reporter) -> Network:
-    """Open the indexes of a lock, unless the options or the settings of its folder name others; pages are requested again.
+def open_indexes(lock: Lock, options: VerifyOptions, reporter: Reporter, *, refresh: bool = True) -> Network:
+    """Open the indexes of a lock, unless the options or the settings of its folder name others.
+
+    ``refresh``: pages are requested again.
 
     Raises CacheInvalid, ConfigError and UsageError.
     """
     folder = options.lock.parent.resolve()
     config = with_locked_sources(read_project_config(folder), lock)
     own = with_lock_indexes(options.network, config, lock)
-    settings = network_settings(replace(own, refresh=not own.offline), config, folder, options.context)
+    settings = network_settings(
+        replace(own, refresh=own.refresh or (refresh and not own.offline)), config, folder, options.context
+    )
     return open_network(settings, options.context, reporter)

@@ -13,6 +13,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from deep_lock.analysis.verify import (
+    archive_host_findings,
+    host_findings,
     index_findings,
     metadata_findings,
     python_findings,
@@ -27,13 +29,14 @@ from deep_lock.lockfile.index import LockIndex, called, files_of, index_lock, ke
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import best_wheel, full_selection, holds_in_lock, is_built
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.locking.read_inputs import require_lock
+from deep_lock.locking.read_inputs import read_project_config, require_lock
 from deep_lock.models.build_system import SdistFacts
 from deep_lock.models.changes import SEVERITIES, Finding
 from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.models.lock import Lock, LockedBuild, LockedPackage
 from deep_lock.models.metadata import Metadata
 from deep_lock.operations.inputs import open_indexes
+from deep_lock.operations.lock_hosts import allowed_hosts, page_hosts, project_hosts
 from deep_lock.sdist import facts as facts_module
 from deep_lock.targets.target import Target
 
@@ -53,10 +56,15 @@ def verify(options: VerifyOptions, reporter: Reporter) -> Verified:
     released = [entry for entry in lock.packages if entry.source is None and entry.version is not None]
     with closing(open_indexes(lock, options, reporter)) as opened:
         opened.client.prefetch_pages([canonicalize_name(entry.name) for entry in released])
-        check = _Check(index_lock(lock), targets, opened.client, deep=options.deep)
+        allowed = allowed_hosts(lock, options.network, read_project_config(options.lock.parent.resolve()))
+        check = _Check(index_lock(lock), targets, opened.client, allowed=allowed, deep=options.deep)
         for entry in released:
             opened.client.prefetch(partial(check.prefetch, entry))
-        found = {*_invariants(lock, targets), *(finding for entry in released for finding in check.package(entry))}
+        found = {
+            *_invariants(lock, targets),
+            *archive_host_findings(lock, project_hosts(lock) | allowed),
+            *(finding for entry in released for finding in check.package(entry)),
+        }
     return Verified(
         findings=tuple(sorted(found, key=_rank)),
         releases=len(released),
@@ -78,7 +86,16 @@ def _invariants(lock: Lock, targets: tuple[Target, ...]) -> Iterator[Finding]:
 class _Check:
     """One lock, checked package by package."""
 
-    def __init__(self, lock_index: LockIndex, targets: tuple[Target, ...], client: IndexClient, *, deep: bool) -> None:
+    def __init__(
+        self,
+        lock_index: LockIndex,
+        targets: tuple[Target, ...],
+        client: IndexClient,
+        *,
+        allowed: frozenset[str],
+        deep: bool,
+    ) -> None:
+        self._allowed = allowed
         self._lock_index = lock_index
         self._targets = targets
         self._client = client
@@ -104,6 +121,7 @@ class _Check:
             yield Finding(code="project-status", severity="finding", subject=entry.name, message=message)
         builds = self._lock_index.records.get(key_of(entry), ())
         files = self._client.files(name, version) if version in self._client.versions(name) else ()
+        yield from host_findings(entry, page_hosts(self._client, entry) | self._allowed)
         yield from index_findings(entry, files, builds, self._targets)
         locked = {file.name for file in files_of(entry)}
         yield from self._contents(entry, [file for file in files if file.filename in locked], builds)

@@ -23,7 +23,8 @@ import msgspec
 from msgspec import Struct
 
 from deep_lock.builds.host import Machine
-from deep_lock.config.options import WheelhouseOptions
+from deep_lock.config.config import Config
+from deep_lock.config.options import VerifyOptions, WheelhouseOptions
 from deep_lock.errors import HookRefused, NotLocked, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import replacing, write_atomically
@@ -46,6 +47,7 @@ from deep_lock.operations.fetch import (
     warn_of_other_files,
 )
 from deep_lock.operations.inputs import chosen_selection
+from deep_lock.operations.lock_hosts import LockHosts, open_hosts
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sanitize import lines as safe_lines
 from deep_lock.targets.factory import read_host, runs_on
@@ -230,8 +232,15 @@ def make_wheelhouse(options: WheelhouseOptions, reporter: Reporter) -> Wheelhous
     _require_closed(lock, target, options.lock.name)
     plan = take(lock, target, chosen_selection(lock, options.selection, options.lock))
     prepare_folder(options.destination, options.context.now.timestamp())
-    downloads = _open_downloads(options, lock, reporter)
-    with closing(downloads), tempfile.TemporaryDirectory(prefix="deep-lock-", ignore_cleanup_errors=True) as name:
+    config = read_project_config(options.lock.parent.resolve())
+    network = VerifyOptions(lock=options.lock, network=options.network, context=options.context)
+    hosts = open_hosts(lock, network, config, reporter)
+    downloads = _open_downloads(options, lock, config, hosts, reporter)
+    with (
+        closing(hosts),
+        closing(downloads),
+        tempfile.TemporaryDirectory(prefix="deep-lock-", ignore_cleanup_errors=True) as name,
+    ):
         supply = _Supply(options, downloads, Path(name))
         return _fill(
             options, lock, targets, machine=machine, target=target, plan=plan, supply=supply, reporter=reporter
@@ -276,10 +285,18 @@ def _require_closed(lock: Lock, target: Target, source: str) -> None:
         raise NotLocked(f"{source} is not closed:\n  {lines}", hint=LOCK_AGAIN)
 
 
-def _open_downloads(options: WheelhouseOptions, lock: Lock, reporter: Reporter) -> Downloads:
-    folder = options.lock.parent.resolve()
-    config = read_project_config(folder)
-    return open_downloads(options.network, config, lock.indexes, options.context, reporter, folder=folder)
+def _open_downloads(
+    options: WheelhouseOptions, lock: Lock, config: Config, hosts: LockHosts, reporter: Reporter
+) -> Downloads:
+    return open_downloads(
+        options.network,
+        config,
+        lock.indexes,
+        options.context,
+        reporter,
+        folder=options.lock.parent.resolve(),
+        namer_of=hosts.namer_of,
+    )
 
 
 def _fill(

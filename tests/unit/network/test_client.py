@@ -45,12 +45,12 @@ class World:
 
     def get(self, url: str, limit: int = LIMIT, deadline: float = 20.0, **headers: str) -> Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.transport.get(url, headers=named, limit=limit, deadline=deadline)
+        return self.transport.get(url, named_by=url, headers=named, limit=limit, deadline=deadline)
 
     def download(self, url: str, sha256: str | None = None, limit: int = LIMIT) -> tuple[bytes, str, int]:
         file = io.BytesIO(b"what stood there before, and is longer than what comes")
         try:
-            digest, size = self.transport.download(url, file, limit=limit, deadline=20.0, sha256=sha256)
+            digest, size = self.transport.download(url, file, named_by=url, limit=limit, deadline=20.0, sha256=sha256)
         finally:
             self.left = file.getvalue()
         return file.getvalue(), digest, size
@@ -264,7 +264,7 @@ def test_a_server_that_drips_meets_the_deadline() -> None:
         transport = HttpClient(TransportSettings(), lambda _: None)
         url = server.script("/page", Reply(raw=reply(PAGE).raw, after="drip"))
         with pytest.raises(NetworkError, match="no whole response within"):
-            transport.get(url, limit=LIMIT, deadline=0.3)
+            transport.get(url, named_by=url, limit=LIMIT, deadline=0.3)
         transport.close()
         assert server.count("/page") == 1
 
@@ -279,7 +279,7 @@ def test_slow_servers_by_a_clock_that_runs(deadline: float, words: str, tries: i
         transport = HttpClient(settings, lambda _: None, clock=lambda: float(next(now)), sleep=lambda _: None)
         url = server.script("/page", Reply(raw=reply(PAGE).raw, after="drip"))
         with pytest.raises(NetworkError, match=words):
-            transport.get(url, limit=LIMIT, deadline=deadline)
+            transport.get(url, named_by=url, limit=LIMIT, deadline=deadline)
         transport.close()
         assert server.count("/page") <= tries
 
@@ -365,12 +365,12 @@ def test_a_busy_host_is_spared_by_others_too() -> None:
         def sleep(seconds: float) -> None:
             log.append(f"wait {seconds:.0f}")
             if len(log) == 1:
-                transport.get(other, limit=LIMIT, deadline=20.0)
+                transport.get(other, named_by=other, limit=LIMIT, deadline=20.0)
                 log.append("other came")
             now[0] += seconds
 
         transport = HttpClient(TransportSettings(), lambda _: None, clock=lambda: now[0], sleep=sleep)
-        assert transport.get(busy, limit=LIMIT, deadline=20.0).body == PAGE
+        assert transport.get(busy, named_by=busy, limit=LIMIT, deadline=20.0).body == PAGE
         transport.close()
         assert log == ["wait 7", "wait 7", "other came"]
 
@@ -599,7 +599,7 @@ def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path / "bad.pem", tmp_path / "none.pem"):
         transport = HttpClient(TransportSettings(ca_file=str(path)), lambda _: None)
         with pytest.raises(ConfigError, match="no certificates"):
-            transport.get("https://127.0.0.1:1/", limit=1, deadline=1.0)
+            transport.get("https://127.0.0.1:1/", named_by="https://127.0.0.1:1/", limit=1, deadline=1.0)
         transport.close()
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import httpcore
 import pytest
 
-from deep_lock.errors import UrlForbidden
 from deep_lock.network.addresses import AddressScope
 from deep_lock.network.tls import TlsContexts
 from deep_lock.network.transport import (
     SLOWEST_BYTES,
     SLOWEST_SECONDS,
+    Addresses,
     DeadlineBackend,
     DeadlineExceeded,
     DeadlineStream,
@@ -21,7 +21,6 @@ from deep_lock.network.transport import (
     Shared,
     Streams,
     TooSlowError,
-    scope_of_peer,
 )
 
 
@@ -108,15 +107,25 @@ def test_a_connection_is_not_opened_after_the_deadline() -> None:
         DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", 1, timeout=10)
 
 
-def test_a_redirect_to_a_name_with_a_private_address() -> None:
-    clock = Clock()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        exchange = Exchange(clock)
-        exchange.begin(clock.now + 10, redirected_from=AddressScope.PUBLIC)
-        with pytest.raises(UrlForbidden, match="public internet"):
-            DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10)
-        exchange.begin(clock.now + 10, redirected_from=AddressScope.LOOPBACK)
-        DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", listener.getsockname()[1], timeout=10).close()
+def test_a_name_is_looked_up_once() -> None:
+    answers = iter([("8.8.8.8",), ("10.0.0.1",)])
+    addresses = Addresses(lambda _host: next(answers))
+    assert addresses.scopes("files.example") == {AddressScope.PUBLIC}
+    assert addresses.of("files.example") == ("8.8.8.8",)
+
+
+def test_a_failed_look_up_is_not_kept() -> None:
+    failed: list[str] = []
+
+    def look_up(host: str) -> tuple[str, ...]:
+        if not failed:
+            failed.append(host)
+            raise OSError("no answer")
+        return ("10.0.0.1",)
+
+    addresses = Addresses(look_up)
+    assert addresses.scopes("files.example") == {AddressScope.PUBLIC}
+    assert addresses.scopes("files.example") == {AddressScope.PRIVATE}
 
 
 def test_a_connection_that_nobody_holds_is_open_until_all_are_closed() -> None:
@@ -179,15 +188,13 @@ def test_a_spoiled_connection_looks_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "scope"),
+    ("found", "scopes"),
     [
-        (("203.0.113.1", 1), AddressScope.PRIVATE),
-        (("8.8.8.8", 1), AddressScope.PUBLIC),
-        (("fe80::1%eth0", 1, 0, 2), AddressScope.LINK_LOCAL),
-        (("::1", 1, 0, 0), AddressScope.LOOPBACK),
-        (None, AddressScope.PUBLIC),
-        (("no address", 1), AddressScope.PUBLIC),
+        (("203.0.113.1",), {AddressScope.PRIVATE}),
+        (("8.8.8.8", "10.0.0.1"), {AddressScope.PUBLIC, AddressScope.PRIVATE}),
+        (("fe80::1%eth0",), {AddressScope.LINK_LOCAL}),
+        (("::1",), {AddressScope.LOOPBACK}),
     ],
 )
-def test_zone_of_a_peer(peer: object, scope: AddressScope) -> None:
-    assert scope_of_peer(Pipe(Clock(), 0, b"", peer)) is scope
+def test_the_scopes_of_a_name(found: tuple[str, ...], scopes: set[AddressScope]) -> None:
+    assert Addresses(lambda _host: found).scopes("files.example") == scopes
