@@ -222,7 +222,7 @@ DOWNLOADS: Section = (
         option(
             *DEFAULT_INDEX_NAMES,
             metavar="URL",
-            help="The URL for credentials of the name DEFAULT; it may hold user:password@. No index page is requested.",
+            help="The URL for credentials of the name DEFAULT; it may hold user:password@.",
         ),
         option(
             "--index",

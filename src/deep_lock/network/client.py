@@ -288,7 +288,9 @@ class HttpClient:
         allowed = self._settings.allowed_hosts
         if scopes <= _PUBLIC or host in allowed or f"{host}:{port_of(url)}" in allowed:
             return
-        if url.raw_host == namer.raw_host and (AddressScope.LINK_LOCAL not in scopes or host in self._settings.own_hosts):
+        if url.raw_host == namer.raw_host and (
+            AddressScope.LINK_LOCAL not in scopes or host in self._settings.own_hosts
+        ):
             return
         if scope is None:
             scope = most_public(self._scopes(namer)) if namer.host else AddressScope.PUBLIC
