@@ -1,5 +1,6 @@
 """Which addresses an index and a lock may name: each row is run through the command line, and no request leaves this machine."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,6 +49,13 @@ FOREIGN_TO_ALL = [
     "100.100.100.200",
     "[fd00:ec2::254]",
 ]
+
+
+FILE = {
+    "filename": "lib-1.0-py3-none-any.whl",
+    "url": "http://10.0.0.5/files/lib-1.0-py3-none-any.whl",
+    "hashes": {"sha256": "0" * 64},
+}
 
 
 class NamedServer(ScenarioServer):
@@ -212,6 +220,64 @@ def test_an_idle_connection_of_the_user_is_no_way_to_a_private_address(place: Pl
     code, stderr = place.lock(*check_paths)
     assert code == 4, stderr
     assert place.server.asked("/files/") == []
+
+
+def test_a_lock_gets_no_link_local_address_from_a_cached_file(place: Place) -> None:
+    """The page names a file whose metadata are in the cache: nothing would be requested."""
+    assert place.lock()[0] == 0
+    before = place.path.read_text(encoding="utf-8")
+    place.server.files = "http://169.254.169.254"
+    code, stderr = place.lock("--refresh")
+    assert code == 4, stderr
+    assert "--allow-host 169.254.169.254" in stderr
+    assert place.path.read_text(encoding="utf-8") == before
+    assert place.lock("--refresh", "--allow-host", "169.254.169.254")[0] == 0
+
+
+def test_a_page_behind_a_redirect_names_by_the_server_that_has_it(place: Place) -> None:
+    """A private index leads to a public server, whose page names a private address."""
+    place.network.names |= {"index.example": PRIVATE, "public.example": "8.8.1.1"}
+    place.server.redirects["/simple/lib/"] = "http://public.example/other/lib/"
+    page = json.dumps({"meta": {"api-version": "1.0"}, "name": "lib", "files": [FILE]})
+    place.server.bodies["/other/lib/"] = ("application/vnd.pypi.simple.v1+json", page.encode())
+    code, stderr = place.lock()
+    assert code == 4, stderr
+    assert set(place.network.connected) == {PRIVATE, "8.8.1.1"}
+    assert place.server.asked("/files/") == []
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "cloud.example", "2852039166"])
+@pytest.mark.parametrize("scheme", ["git+http", "git+https", "git+ssh"])
+def test_no_repository_on_a_link_local_address(place: Place, host: str, scheme: str) -> None:
+    text = (place.folder / "pyproject.toml").read_text()
+    (place.folder / "pyproject.toml").write_text(
+        text.replace('["lib"]', json.dumps([f"dep @ {scheme}://{host}/dep.git"]))
+    )
+    code, stderr = place.lock()
+    assert code == 4, stderr
+    assert "link-local" in stderr
+
+
+@pytest.mark.parametrize("host", ["internal.example", "10.0.0.5", "169.254.169.254", "files.example"])
+def test_a_direct_reference_in_the_metadata_of_a_package_is_not_followed(place: Place, host: str) -> None:
+    url = f"http://{host}/files/dep-1.0-py3-none-any.whl"
+    place.server.hold({"lib 1.0": {"requires": [f"dep @ {url}"]}, "dep 1.0": {}})
+    code, told = place.lock()
+    assert code == 1, told
+    assert set(place.network.connected) == {PUBLIC}
+
+
+@pytest.mark.parametrize(("address", "code"), [(PUBLIC, 4), (PRIVATE, 0)])
+def test_a_direct_reference_in_an_imported_lock(place: Place, address: str, code: int) -> None:
+    place.network.names["index.example"] = address
+    digest = hashlib.sha256(place.server.projects["dep"][0].content).hexdigest()
+    lines = [f"dep @ http://internal.example/files/dep-1.0-py3-none-any.whl --hash=sha256:{digest}"]
+    (place.folder / "requirements.txt").write_text("\n".join(lines))
+    source = str(place.folder / "requirements.txt")
+    targets = ("--python-version", "3.12", "--platform", "x86_64-manylinux_2_28", "--hooks", "static")
+    ended, told = place.run("deepen", source, "--default-index", INDEX, *targets)
+    assert ended == code, told
+    assert ("10.0.0.5" in place.network.connected) is (code == 0)
 
 
 def test_a_name_that_changes_its_address_is_looked_up_once(place: Place) -> None:

@@ -264,7 +264,7 @@ class IndexClient:
                 digest, _ = fetcher.download(
                     dist.url,
                     file,
-                    named_by=dist.index,
+                    named_by=dist.named_by or dist.index,
                     limit=MAX_FILE_BYTES,
                     deadline=FILE_SECONDS,
                     sha256=dist.sha256,

@@ -105,7 +105,7 @@ class FindLinks:
         page = self._flat_pages.get(place, lambda: self._read_page(place))
         names = FileNames(name)
         entries = [entry for entry in page.entries if _version_of(entry.filename, names) is not None]
-        own = PageContent(base=page.base, entries=entries)
+        own = PageContent(base=page.base, url=page.url, entries=entries)
         return build_listing(own, name, index=without_user_info(place), notes=Notes(name))
 
     def _read_page(self, place: str) -> PageContent:

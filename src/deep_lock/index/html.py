@@ -76,7 +76,7 @@ def _read_value(text: str, at: int) -> tuple[str, int]:
 
 def read_anchors(body: bytes, url: str) -> PageContent:
     """Read the links of an HTML page that came from ``url``. Raises IndexInvalid."""
-    page = PageContent(base=url)
+    page = PageContent(base=url, url=url)
     has_base = False
     try:
         for tag, attributes in read_tags(body.decode("utf-8", errors="replace")):

@@ -30,7 +30,7 @@ from packaging.version import Version
 
 from deep_lock.events import Warned
 from deep_lock.models.distribution import SDIST_SUFFIXES, Distribution, SourceDistribution, Wheel, sdist_stem
-from deep_lock.network.urls import is_signed
+from deep_lock.network.urls import host_and_port, is_signed
 from deep_lock.sanitize import show
 
 # -- the compact form
@@ -57,6 +57,8 @@ class _Header(msgspec.Struct, array_like=True):
     """The versions in normal form, newest first, no two equal."""
     ends: list[int]
     """Where the chunk of each version ends, counted from the end of the header."""
+    named_by: str = ""
+    """The URL of the page where a redirect led to another host than the index's."""
 
 
 _LENGTH = struct.Struct(">I")
@@ -72,7 +74,9 @@ Group = tuple[Version, list[FileRecord]]
 """Files of one version. A version may be in several groups: "1.0" and "1.0.0"."""
 
 
-def pack_listing(groups: Iterable[Group], *, status: str | None = None, notes: Iterable[Warned] = ()) -> bytes:
+def pack_listing(
+    groups: Iterable[Group], *, status: str | None = None, notes: Iterable[Warned] = (), named_by: str = ""
+) -> bytes:
     """Return the compact form of files that are grouped by version."""
     texts: list[str] = []
     ends: list[int] = []
@@ -93,6 +97,7 @@ def pack_listing(groups: Iterable[Group], *, status: str | None = None, notes: I
             notes=[(note.code, note.subject, note.message) for note in notes],
             texts=texts,
             ends=ends,
+            named_by=named_by,
         )
     )
     return b"".join((_LENGTH.pack(len(header)), header, *chunks))
@@ -117,6 +122,7 @@ class Listing:
         if len(header.texts) != len(header.ends) or self._start + (header.ends or [0])[-1] != len(view):
             raise ValueError("lengths do not fit")
         self.status = header.status
+        self.named_by = header.named_by
         self.notes = tuple(Warned(code=code, subject=subject, message=text) for code, subject, text in header.notes)
         self._ends = header.ends
         self._texts = header.texts
@@ -167,6 +173,7 @@ class Listing:
                 yanked=record.yanked,
                 index=self.index,
                 metadata=None if record.metadata is None else record.metadata.hex(),
+                named_by=self.named_by,
             )
         return SourceDistribution(
             filename=record.filename,
@@ -179,6 +186,7 @@ class Listing:
             requires_python=record.requires_python,
             yanked=record.yanked,
             index=self.index,
+            named_by=self.named_by,
         )
 
 
@@ -356,6 +364,8 @@ class PageContent(msgspec.Struct, kw_only=True):
 
     base: str
     """The URL that relative ones are joined to: the page's own, after redirects and <base>."""
+    url: str = ""
+    """The page's own, after redirects."""
     entries: list[FileEntry] = msgspec.field(default_factory=list)
     """Links to distributions, with the kinds that deep-lock does not use."""
     api_version: str | None = None
@@ -370,14 +380,20 @@ def media_type(content_type: str) -> str:
 
 
 def build_listing(
-    page: PageContent, name: NormalizedName, *, index: str, notes: Notes, events: Sequence[Warned] = ()
+    page: PageContent,
+    name: NormalizedName,
+    *,
+    index: str,
+    notes: Notes,
+    events: Sequence[Warned] = (),
 ) -> Listing:
     """Check the entries of a page; what is left out is in the notes. ``index`` is the base URL to record."""
+    moved = page.url != "" and host_and_port(page.url) != host_and_port(index)
     groups = list(_group_by_version(page, FileNames(name), notes))
     status = None if page.status in {None, "active"} else page.status
     if status is not None and page.status_reason:
         status = f"{status}: {page.status_reason}"
-    data = pack_listing(groups, status=status, notes=[*events, *notes.as_events()])
+    data = pack_listing(groups, status=status, notes=[*events, *notes.as_events()], named_by=page.url if moved else "")
     return Listing(data, name=name, index=index)
 
 

@@ -103,6 +103,7 @@ def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> Pag
     status = page.project_status or page.meta.project_status
     return PageContent(
         base=url,
+        url=url,
         entries=page.files,
         api_version=page.meta.api_version,
         status=None if status is None else status.status,

@@ -70,7 +70,9 @@ class StableUrls:
 def _size_or_digest(fetcher: Fetcher, url: str, file: Distribution) -> int | str | None:
     """Return the size of a file, or its sha256 where the whole file came; None where the URL has none."""
     headers = {"range": _FIRST_BYTE.header}
-    response = fetcher.get(url, named_by=file.index, headers=headers, limit=_MAX_BODY, deadline=SMALL_SECONDS)
+    response = fetcher.get(
+        url, named_by=file.named_by or file.index, headers=headers, limit=_MAX_BODY, deadline=SMALL_SECONDS
+    )
     if response.status == 206:
         content_range = response.headers.get("content-range")
         return read_content_range(content_range, _FIRST_BYTE, len(response.body), file.filename)

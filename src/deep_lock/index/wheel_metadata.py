@@ -105,7 +105,11 @@ class WheelMetadata:
         headers = {"accept": "*/*"}
         for _ in range(2):
             response = fetcher.get(
-                url, named_by=wheel.index, headers=headers, limit=MAX_METADATA_BYTES, deadline=SMALL_SECONDS
+                url,
+                named_by=wheel.named_by or wheel.index,
+                headers=headers,
+                limit=MAX_METADATA_BYTES,
+                deadline=SMALL_SECONDS,
             )
             if response.status == 404:
                 self._notes[wheel.filename] = Warned(
@@ -153,7 +157,7 @@ class WheelMetadata:
         def fetch(wanted: lazy_wheel.ByteRange) -> tuple[bytes, int]:
             response = fetcher.get(
                 wheel.url,
-                named_by=wheel.index,
+                named_by=wheel.named_by or wheel.index,
                 headers={"range": wanted.header},
                 limit=_MAX_RANGE_BYTES,
                 deadline=SMALL_SECONDS,
@@ -175,7 +179,7 @@ class WheelMetadata:
                 fetcher.download(
                     wheel.url,
                     file,
-                    named_by=wheel.index,
+                    named_by=wheel.named_by or wheel.index,
                     limit=MAX_FILE_BYTES,
                     deadline=FILE_SECONDS,
                     sha256=wheel.sha256,

@@ -175,7 +175,7 @@ class DirectSources:
 
     def _read(self, reference: Reference, name: NormalizedName, named_by: str) -> Followed:
         if reference.kind == "git":
-            return self._commit(reference, name)
+            return self._commit(reference, name, named_by)
         return self._archive(reference, name, named_by) if reference.is_archive else self._folder(reference, name)
 
     def _folder(self, reference: Reference, name: NormalizedName) -> Followed:
@@ -187,8 +187,10 @@ class DirectSources:
         )
         return Followed(file=file, tree=tree)
 
-    def _commit(self, reference: Reference, name: NormalizedName) -> Followed:
+    def _commit(self, reference: Reference, name: NormalizedName, named_by: str) -> Followed:
         location = self._remote(reference.place) if reference.is_path else reference.place
+        if not reference.is_path:
+            self._repositories().require_nameable(location, by_project=bool(named_by))
         pinned = self._previous.commits.get((reference.place, reference.revision))
         commit = pinned or self._repositories().commit_of(location, reference.revision)
         file = Vcs(

@@ -3,17 +3,19 @@
 Only what will be locked is reported, not what the resolver tried and dropped.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
+from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.analysis import near_names
 from deep_lock.closure.model import Built, Closure
-from deep_lock.errors import HookRefused, Unsatisfiable, UsageError
+from deep_lock.errors import HookRefused, Unsatisfiable, UrlForbidden, UsageError
 from deep_lock.events import Reporter, Warned
-from deep_lock.lockfile.index import files_of, members
+from deep_lock.lockfile.index import called, files_of, members
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.settings import Upgrade
 from deep_lock.models.distribution import SourceDistribution, Wheel, is_wheel, source_of
@@ -22,7 +24,8 @@ from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock, LockedArchive, LockedPackage
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Pin, Problem, Resolved, Selection
-from deep_lock.network.urls import is_signed, origin_of
+from deep_lock.network import scopes
+from deep_lock.network.urls import host_and_port, is_signed, origin_of
 from deep_lock.resolver import fixed_pins
 from deep_lock.resolver.candidates import sdists_first, wheels_allowed
 from deep_lock.resolver.catalog import Catalog
@@ -30,6 +33,8 @@ from deep_lock.sanitize import listed, show
 from deep_lock.sdist import missing_modules
 
 MAX_SHOWN = 10
+
+_MAY_BE_ADDRESS = re.compile(r"[0-9a-fx.:]+|metadata.*|instance-data.*").fullmatch
 
 _NOTES = {
     "build-requires-url": "its build requirements name a URL: the content can change, and no hash protects it",
@@ -253,6 +258,33 @@ def _refused(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:
         if name in names:
             use = "it is not used on every target" if (name, version) in pins else "it is not used"
             yield "release-refused", f"{name} {version}", f"{use}: {show(sources.refused[name, version], 500)}"
+
+
+def require_nameable(packages: Iterable[LockedPackage], allowed: Collection[str]) -> None:
+    """Refuse files on a link-local host of another one than their index: they were not requested if they were cached.
+
+    ``allowed`` are hosts that the user allows. Raises UrlForbidden.
+    """
+    checked = set(allowed)
+    own = {urlsplit(index).hostname for index in {entry.index for entry in packages if entry.index is not None}}
+    for entry in packages:
+        for file in files_of(entry):
+            url = file.url or ""
+            origin = host_and_port(url)
+            if origin in checked:
+                continue
+            checked.add(origin)
+            host = urlsplit(url).hostname or ""
+            # few hosts look like an address: for the others nothing is imported
+            if (
+                _MAY_BE_ADDRESS(host)
+                and host not in {*allowed, *own}
+                and scopes.scope_of_host(host) is scopes.AddressScope.LINK_LOCAL
+            ):
+                raise UrlForbidden(
+                    f"{called(entry)}: {show(entry.index or 'its index')} names the link-local address {show(url)}",
+                    hint=f"if this host is right: --allow-host {show(host)}",
+                )
 
 
 def warn_of_signed_urls(packages: Iterable[LockedPackage], sources: IndexCatalog, reporter: Reporter) -> None:

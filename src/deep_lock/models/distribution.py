@@ -49,6 +49,8 @@ class SourceDistribution(Struct, frozen=True, kw_only=True):
     """The reason (may be empty) where the file is yanked (PEP 592); None where it is not."""
     index: str
     """The base URL of the simple index that offered it, without credentials."""
+    named_by: str = ""
+    """The URL of the page that offered it, where a redirect led to another host than the index's; else empty."""
 
 
 class Wheel(Struct, frozen=True, kw_only=True):
@@ -70,6 +72,7 @@ class Wheel(Struct, frozen=True, kw_only=True):
     index: str
     metadata: str | None
     """PEP 658: sha256 of the metadata file; empty where it is offered without one; None where it is not offered."""
+    named_by: str = ""
 
 
 Distribution = Wheel | SourceDistribution

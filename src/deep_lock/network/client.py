@@ -24,11 +24,8 @@ from deep_lock.errors import HashMismatch, NetworkError, UrlForbidden
 from deep_lock.events import Fetched, Fetching, Reporter
 from deep_lock.lazy import load_all
 from deep_lock.network.addresses import (
-    AddressScope,
     Origin,
     check_redirect,
-    may_name,
-    most_public,
     origin_of,
     port_of,
     read_url,
@@ -49,6 +46,7 @@ from deep_lock.network.responses import (
     where,
 )
 from deep_lock.network.retries import RetryBudget
+from deep_lock.network.scopes import AddressScope, may_name, narrowest
 from deep_lock.network.tls import TlsContexts
 from deep_lock.network.transport import (
     FAULTS,
@@ -258,7 +256,7 @@ class HttpClient:
                     check_head(response)
                     return read(response)
                 target = check_redirect(url, response.next_request.url)
-                scope = most_public((scope, *self._scopes(url)))
+                scope = narrowest((scope, *self._scopes(url)))
                 self._require_allowed(target, url, scope, "redirects to it")
                 drain(response)
             to_send = response.next_request
@@ -293,7 +291,7 @@ class HttpClient:
         ):
             return
         if scope is None:
-            scope = most_public(self._scopes(namer)) if namer.host else AddressScope.PUBLIC
+            scope = narrowest(self._scopes(namer)) if namer.host else AddressScope.PUBLIC
         refused = sorted(own.value for own in scopes if not may_name(scope, own))
         if not refused:
             return

@@ -16,8 +16,18 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
-from deep_lock.errors import CacheInvalid, LimitExceeded, NetworkError, NotCached, RequirementInvalid, UsageError
+from deep_lock.errors import (
+    CacheInvalid,
+    LimitExceeded,
+    NetworkError,
+    NotCached,
+    RequirementInvalid,
+    UrlForbidden,
+    UsageError,
+)
+from deep_lock.network.scopes import Addresses, AddressScope, may_name
 from deep_lock.sanitize import show
 
 FETCH_SECONDS = 600.0
@@ -67,6 +77,19 @@ class Repositories:
         self._environ = environ
         self._offline = offline
         self._commits: dict[tuple[str, str | None], str] = {}
+        self._addresses = Addresses()
+
+    def require_nameable(self, url: str, *, by_project: bool) -> None:
+        """Raise UrlForbidden for a repository on an address that its namer may not name: see `may_name`.
+
+        The project may name each address but a link-local one, the metadata of a package only public ones. Git looks the name
+        up again, and follows redirects itself: what it connects to then is not checked.
+        """
+        host = _host_of(url)
+        namer = AddressScope.LOOPBACK if by_project else AddressScope.PUBLIC
+        refused = sorted(own.value for own in self._addresses.scopes(host) if not may_name(namer, own)) if host else []
+        if refused:
+            raise UrlForbidden(f"{_shown(url)}: not requested, since its host has a {refused[0]} address")
 
     def commit_of(self, url: str, revision: str | None) -> str:
         """Return the full id of the commit that a branch, a tag or a commit means; None is the default branch.
@@ -272,6 +295,15 @@ def _last_line(file: BinaryIO) -> str:
     lines = file.read(64 * 1024).decode("utf-8", "replace").strip().splitlines()
     wrong = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
     return show(wrong[-1])[:200] if wrong else "it printed no message"
+
+
+def _host_of(url: str) -> str:
+    """Return the host of a repository, also in the form ``user@host:path``; "" for one of this machine."""
+    if "://" not in url:
+        return url.partition(":")[0].rpartition("@")[2] if ":" in url else ""
+    with suppress(ValueError):
+        return urlsplit(url).hostname or ""
+    return ""
 
 
 def _shown(url: str) -> str:

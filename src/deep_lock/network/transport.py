@@ -3,8 +3,6 @@
 httpx's own transport has a timeout for each read, so a server that sends a byte now and then holds it for ever.
 """
 
-import ipaddress
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,9 +13,10 @@ import httpcore
 import httpx
 from msgspec import Struct, field
 
-from deep_lock.network.addresses import AddressScope, Origin, origin_of, port_of, scope_of_address, scope_of_host
+from deep_lock.network.addresses import Origin, origin_of, port_of
 from deep_lock.network.auth import Login
 from deep_lock.network.proxies import Proxies, proxy_for
+from deep_lock.network.scopes import Addresses
 from deep_lock.network.tls import TlsContexts
 
 SLOWEST_BYTES = 30 * 1024
@@ -62,34 +61,6 @@ class DeadlineExceeded(Exception):
 
 class TooSlowError(Exception):
     """Fewer than SLOWEST_BYTES came within SLOWEST_SECONDS."""
-
-
-def look_up(host: str) -> tuple[str, ...]:
-    """Return the addresses of a host, in the order in which the system prefers them. Raises OSError, UnicodeError."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-class Addresses:
-    """The addresses of each host, looked up once in a run: those that were checked are those that are connected to."""
-
-    def __init__(self, look_up: Callable[[str], tuple[str, ...]] = look_up) -> None:
-        self._look_up = look_up
-        self._known: dict[str, tuple[str, ...]] = {}
-
-    def of(self, host: str) -> tuple[str, ...]:
-        """Return the addresses, the same ones to all threads. Raises OSError and UnicodeError; a failure is not stored."""
-        found = self._known.get(host)
-        return self._known.setdefault(host, self._look_up(host)) if found is None else found
-
-    def scopes(self, host: str) -> frozenset[AddressScope]:
-        """Return the scopes of a host's addresses; what its text shows where it cannot be looked up."""
-        shown = scope_of_host(host)
-        if shown is AddressScope.PUBLIC:
-            with suppress(OSError, UnicodeError, ValueError):
-                texts = (text.partition("%")[0] for text in self.of(host))
-                return frozenset(scope_of_address(ipaddress.ip_address(text)) for text in texts)
-        return frozenset({shown})
 
 
 class Streams:

@@ -6,15 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deep_lock.errors import UrlForbidden
-from deep_lock.network.addresses import (
-    AddressScope,
-    check_redirect,
-    may_name,
-    most_public,
-    read_url,
-    scope_of_host,
-    subject_of,
-)
+from deep_lock.network.addresses import check_redirect, read_url, subject_of
 
 
 @pytest.mark.parametrize(
@@ -74,84 +66,6 @@ def test_a_url_that_is_taken_stays_what_it_is(text: str) -> None:
         return
     assert str(url).isascii()
     assert read_url(str(url)) == url
-
-
-PUBLIC, PRIVATE, LOOPBACK, LINK_LOCAL = (
-    AddressScope.PUBLIC,
-    AddressScope.PRIVATE,
-    AddressScope.LOOPBACK,
-    AddressScope.LINK_LOCAL,
-)
-
-
-@pytest.mark.parametrize(
-    ("host", "scope"),
-    [
-        ("files.example", PUBLIC),
-        ("8.8.8.8", PUBLIC),
-        ("2606:4700::1", PUBLIC),
-        ("localhost", LOOPBACK),
-        ("a.localhost.", LOOPBACK),
-        ("127.0.0.1", LOOPBACK),
-        ("127.1", LOOPBACK),
-        ("0x7f.1", LOOPBACK),
-        ("2130706433", LOOPBACK),
-        ("0", LOOPBACK),
-        ("::1", LOOPBACK),
-        ("::", LOOPBACK),
-        ("::ffff:127.0.0.1", LOOPBACK),
-        ("64:ff9b::7f00:1", LOOPBACK),
-        ("10.0.0.1", PRIVATE),
-        ("10.0.0.1.", PRIVATE),
-        ("192.168.1.1", PRIVATE),
-        ("100.64.0.1", PRIVATE),
-        ("fd00::1", PRIVATE),
-        ("2002:a00:1::", PRIVATE),
-        ("0.0.0.0", LOOPBACK),  # noqa: S104 - an address that a page could name
-        ("0177.0.0.1", LOOPBACK),
-        ("fec0::1", PRIVATE),
-        ("::10.0.0.1", PRIVATE),
-        ("64:ff9b:1::a00:1", PRIVATE),
-        ("64:ff9b:1::808:808", PRIVATE),
-        ("2001:0:5ef5:79fb:0:59d:f5ff:fffe", PRIVATE),
-        ("2606:4700::5efe:a00:1", PRIVATE),
-        ("169.254.169.254", LINK_LOCAL),
-        ("2852039166", LINK_LOCAL),
-        ("0xa9fea9fe", LINK_LOCAL),
-        ("0251.0376.0251.0376", LINK_LOCAL),
-        ("::ffff:169.254.169.254", LINK_LOCAL),
-        ("::169.254.169.254", LINK_LOCAL),
-        ("64:ff9b::a9fe:a9fe", LINK_LOCAL),
-        ("64:ff9b:1::a9fe:a9fe", LINK_LOCAL),
-        ("2002:a9fe:a9fe::", LINK_LOCAL),
-        ("100.100.100.200", LINK_LOCAL),
-        ("fd00:ec2::254", LINK_LOCAL),
-        ("metadata.google.internal.", LINK_LOCAL),
-        ("fe80::1", LINK_LOCAL),
-        ("224.0.0.1", LINK_LOCAL),
-    ],
-)
-def test_zones(host: str, scope: AddressScope) -> None:
-    assert scope_of_host(host) is scope
-
-
-@pytest.mark.parametrize(
-    ("scope", "named"),
-    [
-        (PUBLIC, {PUBLIC}),
-        (PRIVATE, {PUBLIC, PRIVATE}),
-        (LOOPBACK, {PUBLIC, PRIVATE, LOOPBACK}),
-        (LINK_LOCAL, {PUBLIC}),
-    ],
-)
-def test_what_a_server_may_name(scope: AddressScope, named: set[AddressScope]) -> None:
-    assert {own for own in AddressScope if may_name(scope, own)} == named
-
-
-def test_the_scope_of_several_namers() -> None:
-    assert most_public([LOOPBACK, PRIVATE]) is PRIVATE
-    assert most_public([PRIVATE, PUBLIC, LINK_LOCAL]) is PUBLIC
-    assert most_public([LINK_LOCAL]) is LINK_LOCAL
 
 
 def test_a_redirect_does_not_give_up_https() -> None:

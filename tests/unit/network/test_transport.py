@@ -8,12 +8,10 @@ from typing import Any
 import httpcore
 import pytest
 
-from deep_lock.network.addresses import AddressScope
 from deep_lock.network.tls import TlsContexts
 from deep_lock.network.transport import (
     SLOWEST_BYTES,
     SLOWEST_SECONDS,
-    Addresses,
     DeadlineBackend,
     DeadlineExceeded,
     DeadlineStream,
@@ -107,27 +105,6 @@ def test_a_connection_is_not_opened_after_the_deadline() -> None:
         DeadlineBackend(exchange, shared()).connect_tcp("127.0.0.1", 1, timeout=10)
 
 
-def test_a_name_is_looked_up_once() -> None:
-    answers = iter([("8.8.8.8",), ("10.0.0.1",)])
-    addresses = Addresses(lambda _host: next(answers))
-    assert addresses.scopes("files.example") == {AddressScope.PUBLIC}
-    assert addresses.of("files.example") == ("8.8.8.8",)
-
-
-def test_a_failed_look_up_is_not_kept() -> None:
-    failed: list[str] = []
-
-    def look_up(host: str) -> tuple[str, ...]:
-        if not failed:
-            failed.append(host)
-            raise OSError("no answer")
-        return ("10.0.0.1",)
-
-    addresses = Addresses(look_up)
-    assert addresses.scopes("files.example") == {AddressScope.PUBLIC}
-    assert addresses.scopes("files.example") == {AddressScope.PRIVATE}
-
-
 def test_a_connection_that_nobody_holds_is_open_until_all_are_closed() -> None:
     """As one whose pool was closed, and forgot it, while it was being made."""
     clock, streams = Clock(), Streams()
@@ -185,16 +162,3 @@ def test_a_spoiled_connection_looks_ended() -> None:
     assert not stream.get_extra_info("is_readable")
     stream.mark_unusable()
     assert stream.get_extra_info("is_readable")
-
-
-@pytest.mark.parametrize(
-    ("found", "scopes"),
-    [
-        (("203.0.113.1",), {AddressScope.PRIVATE}),
-        (("8.8.8.8", "10.0.0.1"), {AddressScope.PUBLIC, AddressScope.PRIVATE}),
-        (("fe80::1%eth0",), {AddressScope.LINK_LOCAL}),
-        (("::1",), {AddressScope.LOOPBACK}),
-    ],
-)
-def test_the_scopes_of_a_name(found: tuple[str, ...], scopes: set[AddressScope]) -> None:
-    assert Addresses(lambda _host: found).scopes("files.example") == scopes
