@@ -119,7 +119,8 @@ class Yard:
     def relock(self, releases: Releases) -> None:
         """Let the index have these releases, under the same names, and lock again."""
         self.bench.hold(releases)
-        locked = self.bench.lock("-U", "--refresh")
+        self.lock.unlink()  # it has other bytes under the same names
+        locked = self.bench.lock("--refresh")
         assert locked.code == 0, locked.stderr
 
     def edit(self, pattern: str, text: str) -> None:

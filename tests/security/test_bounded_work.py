@@ -118,6 +118,15 @@ def test_outdated_requests_none(made: Bench, how: object) -> None:
     assert made.server.asked("planted") == []
 
 
+@pytest.mark.parametrize("how", [with_entries, with_members])
+def test_verify_requests_none_and_reports_each(made: Bench, how: object) -> None:
+    path = plant(made, how)
+    assert run(["verify", "--lock", str(path), "--default-index", made.server.url]) == 1
+    assert made.capture.readouterr().out.count("nothing in the lock requires it") == PLANTED
+    assert made.server.asked("/dep/")
+    assert made.server.asked("planted") == []
+
+
 @pytest.mark.parametrize("how", PLANTS)
 def test_the_merge_driver_requests_none(made: Bench, how: object) -> None:
     path = made.folder / "deep.lock"

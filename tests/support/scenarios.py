@@ -50,7 +50,8 @@ from packaging.pylock import Package, Pylock
 from packaging.tags import Tag
 
 from deep_lock.cli.main import run
-from deep_lock.lockfile.index import files_of
+from deep_lock.lockfile.index import files_of, index_lock, required_packages
+from deep_lock.lockfile.index import key_of as lock_key
 from deep_lock.lockfile.reader import from_text
 from deep_lock.models.build_system import LEGACY_REQUIRES
 from deep_lock.models.lock import Lock, LockedBuild, LockedPackage, source_text
@@ -412,6 +413,8 @@ def check_whole(made: Bench, ran: Run) -> None:
     scope = dict(ran.lock.options)["build-scope"]
     project = ran.lock.inputs.build_requires is not None
     assert faults(ran.lock, made.targets, made, scope=str(scope), project=project) == []
+    required = required_packages(index_lock(ran.lock))
+    assert [entry.name for entry in ran.lock.packages if lock_key(entry) not in required] == []
     parsed = Pylock.from_dict(tomllib.loads(ran.text))
     for target in made.targets:
         assert selected(parsed, target) == installed(ran.lock, target)

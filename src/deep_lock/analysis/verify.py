@@ -77,6 +77,11 @@ def _file_changes(entry: LockedPackage, file: LockedFile, now: Distribution) -> 
         yield _finding("url-changed", "note", entry, f"{name} is now at {show(now.url)}")
 
 
+def unrequired(entry: LockedPackage) -> Iterator[Finding]:
+    """Yield that nothing requires a package. No index is queried for it: its name could be anything."""
+    yield _finding("lock-invalid", "error", entry, "nothing in the lock requires it: not looked up", hint=HINT)
+
+
 def host_findings(entry: LockedPackage, named: frozenset[str]) -> Iterator[Finding]:
     """Yield the files of the lock on a host that is not their index's, and not in ``named``: the page's, and allowed ones."""
     own = named if entry.index is None else named | {host_and_port(entry.index)}

@@ -96,6 +96,12 @@ class NetworkOptions(Struct, frozen=True, kw_only=True):
     insecure_hosts: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     """Hosts (``host`` or ``host:port``) that indexes and locks may name, whatever their address."""
+
+    @property
+    def plain_allowed_hosts(self) -> frozenset[str]:
+        """The allowed hosts in lower case, an IPv6 address without brackets: as hosts of URLs are compared."""
+        return frozenset(host.lower().replace("[", "").replace("]", "") for host in self.allowed_hosts)
+
     client_cert: str | None = None
     keyring_provider: Literal["disabled", "subprocess"] = "disabled"
 

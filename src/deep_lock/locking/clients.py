@@ -93,7 +93,7 @@ def _fetcher_maker(
             insecure_hosts=frozenset(options.insecure_hosts),
             client_certs=client_certs,
             own_hosts=own_hosts,
-            allowed_hosts=frozenset(options.allowed_hosts),
+            allowed_hosts=options.plain_allowed_hosts,
             keyring=options.keyring_provider == "subprocess",
             reporter=reporter,
         )

@@ -201,7 +201,7 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
         scopes = [scope for scope, _ in inputs.scopes]
         parts |= imported_lock.lockable_parts(inputs.foreign, scopes, settings.targets, reporter)
     entries = packages(assembly)
-    warnings.require_nameable(entries, settings.network.options.allowed_hosts)
+    warnings.require_nameable(entries, settings.network.options.plain_allowed_hosts)
     warnings.warn_of_signed_urls(entries, catalog, reporter)
     return replace(
         request.head,

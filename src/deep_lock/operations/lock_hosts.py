@@ -47,7 +47,7 @@ def allowed_hosts(lock: Lock, options: NetworkOptions, config: Config) -> frozen
     links = dict(lock.options).get("find-links", ())
     linked = {host_and_port(link) for link in links if "://" in link} if isinstance(links, tuple) else set()
     policy = config.policy.hosts if config.policy is not None else None
-    return frozenset({*linked, *options.allowed_hosts, *(policy or ())})
+    return frozenset({*linked, *options.plain_allowed_hosts, *(policy or ())})
 
 
 def open_hosts(lock: Lock, options: VerifyOptions, config: Config, reporter: Reporter) -> "LockHosts":

@@ -20,12 +20,13 @@ from deep_lock.analysis.verify import (
     python_findings,
     record_findings,
     sidecar_findings,
+    unrequired,
 )
 from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import HashMismatch, NotFound, SafetyError
 from deep_lock.events import Reporter
 from deep_lock.index.client import IndexClient
-from deep_lock.lockfile.index import LockIndex, called, files_of, index_lock, key_of
+from deep_lock.lockfile.index import LockIndex, called, files_of, index_lock, key_of, required_packages
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import best_wheel, full_selection, holds_in_lock, is_built
 from deep_lock.lockfile.targets import chosen_targets
@@ -53,15 +54,22 @@ def verify(options: VerifyOptions, reporter: Reporter) -> Verified:
     """Compare a lock with the indexes as they are now. Raises UsageError, LockInvalid and IndexFault."""
     lock = require_lock(options.lock, reporter)
     targets = chosen_targets(lock, (), options.lock.name)
-    released = [entry for entry in lock.packages if entry.source is None and entry.version is not None]
+    lock_index = index_lock(lock)
+    required = required_packages(lock_index)
+    released = [
+        entry
+        for entry in lock.packages
+        if entry.source is None and entry.version is not None and key_of(entry) in required
+    ]
     with closing(open_indexes(lock, options, reporter)) as opened:
         opened.client.prefetch_pages([canonicalize_name(entry.name) for entry in released])
         allowed = allowed_hosts(lock, options.network, read_project_config(options.lock.parent.resolve()))
-        check = _Check(index_lock(lock), targets, opened.client, allowed=allowed, deep=options.deep)
+        check = _Check(lock_index, targets, opened.client, allowed=allowed, deep=options.deep)
         for entry in released:
             opened.client.prefetch(partial(check.prefetch, entry))
         found = {
             *_invariants(lock, targets),
+            *(finding for entry in lock.packages if key_of(entry) not in required for finding in unrequired(entry)),
             *archive_host_findings(lock, project_hosts(lock) | allowed),
             *(finding for entry in released for finding in check.package(entry)),
         }
