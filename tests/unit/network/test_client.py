@@ -554,6 +554,24 @@ def test_urls_that_are_not_asked(world: World, url: str) -> None:
         world.download(url)
 
 
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "10.0.0.5", "127.1", "localhost", "metadata.google.internal", "[::1]"]
+)
+def test_behind_a_proxy_the_text_of_a_host_counts(host: str) -> None:
+    with FaultServer() as proxy:
+        world = world_of(proxy, TransportSettings(proxies=proxies_from({"http_proxy": proxy.base})))
+        proxy.script("http://files.example/x", reply(PAGE))
+        namer = "http://index.example/simple/"
+        for url in (f"http://{host}/x", "http://files.example/x"):
+            if host in url:
+                with pytest.raises(UrlForbidden, match="does not belong to the public internet"):
+                    world.transport.get(url, named_by=namer, limit=LIMIT, deadline=20.0)
+                assert proxy.requests == []
+            else:
+                assert world.transport.get(url, named_by=namer, limit=LIMIT, deadline=20.0).body == PAGE
+        world.transport.close()
+
+
 def test_through_a_proxy() -> None:
     with FaultServer() as proxy:
         environ = {"http_proxy": proxy.base.replace("//", "//me:%40@")}

@@ -24,8 +24,9 @@ from deep_lock.operations import fetch
 HELP = """\
 Download every file that deep.lock names into a folder, and check each against its sha256.
 
-The lock is read as it is: nothing is resolved, and the lock is not compared with its project (deep-lock lock --check does that).
-Files are requested only on hosts that the indexes of the lock name. A correct file in the folder is kept and a wrong one replaced, so an interrupted run
+The lock is read as it is: nothing is resolved, and the lock is not compared with its project (deep-lock lock --check
+does that). Files are requested only on hosts that the indexes of the lock name. A correct file in the folder is kept and
+a wrong one replaced, so an interrupted run
 can be continued. The folder is flat, as pip requires it:
 
 \b
