@@ -4,29 +4,44 @@ Invariant: one lock, one policy and one time have the same findings in the same 
 a note with its reason, and an exception allows nothing that it does not name.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 
+from deep_lock.analysis import wheel_rules
 from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.policy_rules import RuleMatch, matches
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.order import ordered
 from deep_lock.models.changes import SEVERITIES, Finding
 from deep_lock.models.lock import Lock
-from deep_lock.models.policy import AGAINST, Exemption, Policy, exception_id
+from deep_lock.models.policy import AGAINST, IN_WHEELS, LOWER, Exemption, Policy, exception_id
 
 
-def evaluate(lock: Lock, policy: Policy, *, now: datetime, old: Lock | None = None) -> tuple[Finding, ...]:
+def evaluate(
+    lock: Lock,
+    policy: Policy,
+    *,
+    now: datetime,
+    old: Lock | None = None,
+    wheels: "wheel_rules.WheelsRead | None" = None,
+) -> tuple[Finding, ...]:
     """Return what a policy finds in a lock, errors first. ``now`` is aware; ``old`` is the previous lock, if it is known.
+
+    ``wheels`` are the wheels of the lock that were read; without them the rules on their contents find nothing.
 
     Raises LockInvalid and UsageError where the lock has a target that is none.
     """
     lock_index = index_lock(ordered(lock))
     explain = Explanations(lock_index)
     found = list(matches(lock_index, explain, policy, now=now, old=old))
+    unchecked = frozenset[str]() if old is not None else AGAINST
+    if wheels is not None:
+        found += wheel_rules.wheel_matches(lock_index, wheels)
+    if wheels is None or not wheels.is_complete:
+        unchecked |= IN_WHEELS
     findings = {
         *_findings(found, explain, policy, now),
-        *_exception_findings(found, policy, now, against=old is not None),
+        *_exception_findings(found, policy, now, unchecked),
     }
     return tuple(sorted(findings, key=_rank))
 
@@ -40,7 +55,7 @@ def _findings(found: Sequence[RuleMatch], explain: Explanations, policy: Policy,
     """Yield each match with its severity, where its rule is not off."""
     current = [exemption for exemption in policy.exceptions if not _is_over(exemption, now)]
     for match in found:
-        level = policy.level(match.code)
+        level = LOWER[policy.level(match.code)] if match.runtime else policy.level(match.code)
         if level == "off":
             continue
         message = match.message
@@ -60,9 +75,9 @@ def _findings(found: Sequence[RuleMatch], explain: Explanations, policy: Policy,
 
 
 def _exception_findings(
-    found: Sequence[RuleMatch], policy: Policy, now: datetime, *, against: bool
+    found: Sequence[RuleMatch], policy: Policy, now: datetime, unchecked: Collection[str]
 ) -> Iterator[Finding]:
-    """Yield the exceptions that are over, and those that nothing needs."""
+    """Yield the exceptions that are over, and those that nothing needs. Of ``unchecked`` rules that is not known."""
     for exemption in policy.exceptions:
         subject = f"{exemption.name} {exemption.version or ''}".rstrip()
         if _is_over(exemption, now):
@@ -74,7 +89,7 @@ def _exception_findings(
                 hint="remove the exception, or review it and set a new date: "
                 f"deep-lock policy --accept {exemption.id} --until DATE --reason TEXT",
             )
-        elif (against or exemption.rule not in AGAINST) and not any(_covers(exemption, match) for match in found):
+        elif exemption.rule not in unchecked and not any(_covers(exemption, match) for match in found):
             message = f"the exception for {exemption.rule} is not needed"
             yield Finding(code="exception-unused", severity="note", subject=subject, message=message)
 

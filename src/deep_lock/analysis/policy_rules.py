@@ -34,6 +34,8 @@ class RuleMatch(Struct, frozen=True, kw_only=True):
     """Of the package: what brings it in is looked up once it is known that the match is reported."""
     chain: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    runtime: bool = False
+    """Of a rule on the contents of wheels: no build uses the package, and the level is one lower."""
 
 
 def matches(

@@ -213,6 +213,9 @@ class PolicyOptions(Struct, frozen=True, kw_only=True):
     """A file with a policy; without it the configuration next to the lock is used."""
     against: str | None = None
     """The previous lock: a file, or a git revision of ``lock``."""
+    deep: bool = False
+    """Fetch the wheels that are not at hand, for the rules on their contents."""
+    network: NetworkOptions = NetworkOptions()
     context: RunContext
 
 

@@ -79,6 +79,12 @@ class Downloads:
         self._file_cache.link(path, wanted.sha256)
         return "downloaded"
 
+    def at_hand(self, wanted: Wanted) -> Path | None:
+        """Return the path of the file on this machine, its sha256 compared; None where it would have to be fetched."""
+        if wanted.local is not None:
+            return wanted.local if _is(wanted.local, wanted) else None
+        return self._file_cache.get(wanted.sha256)
+
     def close(self) -> None:
         """Close all connections."""
         self._fetcher.close()

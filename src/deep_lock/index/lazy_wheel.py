@@ -16,7 +16,6 @@ from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, Nam
 from deep_lock.models.metadata import MAX_METADATA_BYTES
 from deep_lock.parsing.zip_archive import (
     LOCAL_SIZE,
-    Directory,
     ZipMember,
     data_start,
     find_directory,
@@ -69,7 +68,7 @@ def reading_metadata(name: NormalizedName, where: str, *, tail: int = TAIL_BYTES
     at = directory.start - offset
     members = read_members(window[at : at + directory.size], directory, where)
     member = find_metadata(members, name, where)
-    end = _end_of(member, members, directory)
+    end = _end_of(member, members, directory.start)
     if member.start >= offset:
         raw = window[member.start - offset : end - offset]
     else:
@@ -85,11 +84,11 @@ def _fetch(start: int, stop: int, total: int, where: str) -> Generator[ByteRange
     return data
 
 
-def _end_of(member: ZipMember, members: tuple[ZipMember, ...], directory: Directory) -> int:
+def _end_of(member: ZipMember, members: tuple[ZipMember, ...], directory_start: int) -> int:
     """Return the latest position at which a member's bytes end: where the next one begins."""
     starts = (other.start for other in members if other.start > member.start)
     longest = member.start + LOCAL_SIZE + 2 * 0xFFFF + member.compressed
-    return min(next(starts, directory.start), longest)
+    return min(next(starts, directory_start), longest)
 
 
 def read_by_ranges(reading: Reading, fetch: Callable[[ByteRange], tuple[bytes, int]]) -> bytes:
@@ -128,7 +127,15 @@ def metadata_from_wheel(file: BinaryIO, name: NormalizedName, where: str) -> byt
     """
     members, directory = read_archive(file, where)
     member = find_metadata(members, name, where)
-    return unpack(read_at(file, member.start, _end_of(member, members, directory) - member.start), member, where)
+    return read_member(file, member, members, directory.start, where)
+
+
+def read_member(
+    file: BinaryIO, member: ZipMember, members: tuple[ZipMember, ...], directory_start: int, where: str
+) -> bytes:
+    """Return the content of a member, whose size the caller has checked. Raises ArchiveBroken or ArchiveAmbiguous."""
+    raw = read_at(file, member.start, _end_of(member, members, directory_start) - member.start)
+    return unpack(raw, member, where)
 
 
 def find_metadata(members: tuple[ZipMember, ...], name: NormalizedName, where: str) -> ZipMember:

@@ -33,6 +33,12 @@ RULES: dict[str, tuple[Level, str]] = {
     "cargo-lock": ("note", "A build compiles crates, which are not in the lock."),
     "downloader": ("finding", "A build environment has a project that downloads code while it runs."),
     "too-deep": ("error", "A package is needed through more nested builds than allowed."),
+    # what is in the wheels that were read
+    "wheel-pth": ("finding", "A wheel has a file or a module that takes effect whenever Python starts."),
+    "wheel-foreign-top-level": ("finding", "A wheel has a module of another project or of the standard library."),
+    "wheel-command-shadow": ("finding", "A wheel has a script with the name of a command that others provide."),
+    "wheel-other-top-level": ("note", "A wheel has a module with a name unlike that of its project."),
+    "wheel-unreadable": ("finding", "A wheel cannot be read: its contents are not known."),
     # who made it, and when
     "too-new": ("finding", "A file was uploaded too recently."),
     "no-upload-time": ("off", "A file has no upload time."),
@@ -69,6 +75,11 @@ RULES: dict[str, tuple[Level, str]] = {
 
 AGAINST = frozenset(code for code, (_, meaning) in RULES.items() if not meaning)
 """Rules that need an earlier lock."""
+
+IN_WHEELS = frozenset(code for code in RULES if code.startswith("wheel-"))
+"""Rules on the contents of wheels. For a package that no build uses the level is one lower."""
+
+LOWER: dict[Level, Level] = {"error": "finding", "finding": "note", "note": "off", "off": "off"}
 
 
 def exception_id(rule: str, name: str, version: str | None) -> str:

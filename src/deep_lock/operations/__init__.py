@@ -17,6 +17,7 @@ __all__ = [
     "report",
     "save_import",
     "verify",
+    "wheel_contents",
     "wheelhouse",
     "why",
 ]

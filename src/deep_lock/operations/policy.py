@@ -1,4 +1,4 @@
-"""The work of `policy`: a lock, checked against a policy. Nothing is resolved or requested."""
+"""The work of `policy`: a lock, checked against a policy. Nothing is resolved; with ``deep`` wheels are fetched."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from deep_lock.analysis.policy import evaluate
+from deep_lock.analysis.wheel_rules import WheelsRead
 from deep_lock.config.options import PolicyOptions
 from deep_lock.config.policy import read_policy_file
 from deep_lock.errors import ConfigError
@@ -15,6 +16,7 @@ from deep_lock.models.changes import Finding
 from deep_lock.models.lock import Lock
 from deep_lock.models.policy import AGAINST, Policy
 from deep_lock.operations.inputs import read_lock_file, text_at
+from deep_lock.operations.wheel_contents import read_wheels
 from deep_lock.project.files import read_text
 
 
@@ -27,6 +29,8 @@ class PolicyResult(Struct, frozen=True, kw_only=True):
     """The line of each package's name in the lock, from 1."""
     unchecked: tuple[str, ...] = ()
     """Rules that the policy sets and that need the previous lock, where none is named."""
+    wheels: WheelsRead
+    """The wheels whose contents were checked."""
 
 
 def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
@@ -37,9 +41,16 @@ def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
         policy = read_project_config(options.lock.parent).policy or Policy()
     new = read_lock_file(options.lock, reporter)
     old = _previous(options.against, options, reporter) if options.against is not None else None
-    findings = evaluate(new.lock, policy, now=options.context.now, old=old)
+    wheels = read_wheels(
+        new.lock,
+        options.lock,
+        network=options.network if options.deep else None,
+        context=options.context,
+        reporter=reporter,
+    )
+    findings = evaluate(new.lock, policy, now=options.context.now, old=old, wheels=wheels)
     unchecked = sorted(rule for rule in AGAINST & policy.levels.keys() if old is None and policy.level(rule) != "off")
-    return PolicyResult(findings=findings, lines=new.lines, unchecked=tuple(unchecked))
+    return PolicyResult(findings=findings, lines=new.lines, unchecked=tuple(unchecked), wheels=wheels)
 
 
 def _previous(name: str, options: PolicyOptions, reporter: Reporter) -> Lock:

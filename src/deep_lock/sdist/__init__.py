@@ -10,6 +10,7 @@ __all__ = [
     "missing_modules",
     "project_tree",
     "pyproject",
+    "setup_imports",
     "source_tree",
     "tar_members",
     "zip_members",

@@ -46,7 +46,7 @@ REMOVED = {
 STANDARD = (sys.stdlib_module_names | {"annotationlib", "compression"}) - REMOVED.keys()
 """The standard library of every Python, whichever runs this. A module that is new in one counts for all."""
 
-_NAMESPACES = frozenset({"azure", "backports", "google", "jaraco", "ruamel", "sphinxcontrib", "zope"})
+NAMESPACES = frozenset({"azure", "backports", "google", "jaraco", "ruamel", "sphinxcontrib", "zope"})
 """Packages that many projects share: the second name decides which."""
 _EXITS = frozenset({"exit", "quit", "_exit"})
 _CAUGHT = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
@@ -72,7 +72,7 @@ def needed_modules(name: NormalizedName, files: Mapping[str, bytes], names: Abst
 def project_module(dotted: str) -> str:
     """Return the part of a module's name that decides which project has it."""
     first, _, rest = dotted.partition(".")
-    return f"{first}.{rest.partition('.')[0]}" if first in _NAMESPACES and rest else first
+    return f"{first}.{rest.partition('.')[0]}" if first in NAMESPACES and rest else first
 
 
 def _needs_of_file(path: str, tree: _Tree, *, package: str | None) -> list[Need]:

@@ -6,11 +6,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from deep_lock.cli.options import FILE, LOCK, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import DOWNLOADS, FILE, LOCK, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
-from deep_lock.config.options import AcceptOptions, PolicyOptions
+from deep_lock.config.options import AcceptOptions, NetworkOptions, PolicyOptions
 from deep_lock.errors import PolicyBroken, UsageError
-from deep_lock.operations import accept, policy
+from deep_lock.operations import accept, policy, wheel_contents
 from deep_lock.project import edit
 from deep_lock.reports import findings
 from deep_lock.sanitize import Safe, joined
@@ -18,13 +18,14 @@ from deep_lock.sanitize import Safe, joined
 HELP = """\
 Check deep.lock against the rules of [tool.deep-lock.policy]; without a policy, against the default rules.
 
-Nothing is resolved and no request is made. Each finding is a line on stdout. An error ends with exit code 1; with --strict
-a finding does so too.
+Nothing is resolved, and without --deep no request is made. Each finding is a line on stdout. An error ends with exit code 1;
+with --strict a finding does so too. The contents of wheels are checked as far as they are in the cache.
 
 \b
   deep-lock policy                                       the lock in this folder
   deep-lock policy --against main                        also what is new since a git revision, or a file
   deep-lock policy --policy company.toml --strict        the rules of another file
+  deep-lock policy --deep                                the contents of every wheel too
   deep-lock policy --output-format github                as annotations of GitHub Actions
   deep-lock policy --accept yanked:six==1.16.0 --until 2026-12-31 --reason "1.17 breaks our tests"
 
@@ -33,9 +34,10 @@ finding is then a note until that day. RULE:NAME without a version is for every 
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: a lock or a policy that cannot be read, or an ID that
-is not found.
+is not found; with --deep also 3: a wheel could not be downloaded, and 4: its content differs from what was locked.
 """
 ACCEPTING = "to accept a finding: deep-lock policy --accept ID --until DATE --reason TEXT"
+HOW_TO_READ_ALL = "; --deep fetches the others"
 FAILING = {False: ("error",), True: ("error", "finding")}
 """Severities that end with 1, by --strict."""
 
@@ -51,6 +53,7 @@ RULES: Section = (
             help="A TOML file with the keys of [tool.deep-lock.policy] at its top.",
             default_text="deep-lock.toml or pyproject.toml next to the lock",
         ),
+        flag("--deep", text="Fetch the wheels that are not in the cache, and check the contents of all."),
         flag("--strict", text="Exit with 1 for findings too, not only for errors."),
     ),
 )
@@ -77,6 +80,7 @@ FORMAT = option(
     "policy",
     RULES,
     EXCEPTIONS,
+    DOWNLOADS,
     output=(FORMAT,),
     help=HELP,
     epilog=EPILOG,
@@ -84,7 +88,7 @@ FORMAT = option(
 )
 def policy_command(session: Session, /, **values: Any) -> None:
     """Check the policy, and write the findings; or write an exception."""
-    check = pick(PolicyOptions, values, context=session.context)
+    check = pick(PolicyOptions, values, network=pick(NetworkOptions, values), context=session.context)
     if any(values[name] is not None for name in ("accept", "until", "reason")):
         _accept(session, check, accepted=values["accept"], until=values["until"], reason=values["reason"])
         return
@@ -93,6 +97,7 @@ def policy_command(session: Session, /, **values: Any) -> None:
     session.printer.data(_text(result, values["output_format"], values["lock"]))
     if result.unchecked:
         session.printer.warn("not checked without --against", ", ".join(result.unchecked))
+    session.printer.info(wheel_contents.claim(result.wheels) + ("" if result.wheels.is_complete else HOW_TO_READ_ALL))
     name, counts = values["lock"].name, findings.counts(result.findings)
     if any(finding.severity in FAILING[values["strict"]] for finding in result.findings):
         hints = {finding.hint for finding in result.findings if finding.severity == "error" and finding.hint}

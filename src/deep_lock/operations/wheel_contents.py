@@ -1,0 +1,119 @@
+"""Reads the wheels of a lock, for the rules on their contents: those at hand, and those that are fetched for it.
+
+At hand is a wheel in the cache or in a folder of the project. What was read once is known by the sha256 of the wheel.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from deep_lock.analysis.wheel_rules import WheelsRead
+from deep_lock.config.options import NetworkOptions, RunContext
+from deep_lock.errors import NotCached, SafetyError
+from deep_lock.events import Reporter
+from deep_lock.index import wheel_contents
+from deep_lock.index.cache import Cache
+from deep_lock.index.download import Downloads
+from deep_lock.index.workers import OnceMap, Workers
+from deep_lock.lazy import load_all, tempfile
+from deep_lock.lockfile.index import wheels_of
+from deep_lock.locking.indexes import open_downloads
+from deep_lock.locking.read_inputs import read_project_config
+from deep_lock.models.lock import Lock, LockedFile
+from deep_lock.operations.fetch import WORKERS, wanted_file
+
+
+def read_wheels(
+    lock: Lock,
+    path: Path,
+    *,
+    network: NetworkOptions | None,
+    context: RunContext,
+    reporter: Reporter,
+    old: Lock | None = None,
+) -> WheelsRead:
+    """Return the contents of the wheels of the lock at ``path``; without ``network`` nothing is fetched.
+
+    Wheels of ``old`` are left out. Raises CacheInvalid and ConfigError; IndexFault and HashMismatch for a wheel that cannot be
+    fetched.
+    """
+    files = _wheels(lock)
+    known = _wheels(old) if old is not None else {}
+    files = {sha256: file for sha256, file in files.items() if sha256 not in known}
+    if not files or (network is None and not context.cache_folder.is_dir()):
+        return WheelsRead(total=len(files))
+    folder = path.parent.resolve()
+    options = network or NetworkOptions(offline=True)
+    downloads = open_downloads(
+        options, read_project_config(folder), lock.indexes, context, reporter, folder=folder
+    )
+    with closing(downloads):
+        reading = _Reading(Cache(context.cache_folder, reporter), downloads, folder)
+        missing = [file for file in files.values() if not reading.at_hand(file)]
+        if network is not None:
+            reading.fetch(missing)
+    return WheelsRead(contents=reading.contents, unreadable=reading.unreadable, total=len(files))
+
+
+def _wheels(lock: Lock) -> dict[str, LockedFile]:
+    return {file.sha256: file for entry in lock.packages for file in wheels_of(entry)}
+
+
+class _Reading:
+    """The wheels of one run."""
+
+    def __init__(self, cache: Cache, downloads: Downloads, folder: Path) -> None:
+        self.contents: dict[str, wheel_contents.WheelContents] = {}
+        self.unreadable: dict[str, str] = {}
+        self._cache = cache
+        self._downloads = downloads
+        self._folder = folder
+
+    def at_hand(self, file: LockedFile) -> bool:
+        """Read a wheel if it was read before or is on this machine; return whether that is so."""
+        known = wheel_contents.cached_contents(self._cache, file.sha256)
+        if known is not None:
+            self.contents[file.sha256] = known
+            return True
+        path = self._downloads.at_hand(wanted_file(file, self._folder))
+        if path is not None:
+            self._read(file, path)
+        return path is not None
+
+    def fetch(self, files: Sequence[LockedFile]) -> None:
+        """Fetch and read wheels, several at once. What is not in the cache of an offline run is left out."""
+        done: OnceMap[str, None] = OnceMap()
+        with (
+            tempfile.TemporaryDirectory(prefix="deep-lock-", ignore_cleanup_errors=True) as name,
+            closing(Workers(min(WORKERS, len(files)))) as workers,
+        ):
+            tasks = {file.sha256: lambda file=file: self._fetch(file, Path(name)) for file in files}
+            for sha256, task in tasks.items():
+                workers.submit(lambda sha256=sha256, task=task: done.get(sha256, task))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+            for sha256, task in tasks.items():
+                done.get(sha256, task)
+
+    def _fetch(self, file: LockedFile, folder: Path) -> None:
+        path = folder / file.sha256
+        try:
+            self._downloads.put(wanted_file(file, self._folder), path)
+        except NotCached:
+            return
+        self._read(file, path)
+        path.unlink()
+
+    def _read(self, file: LockedFile, path: Path) -> None:
+        load_all()
+        try:
+            with path.open("rb") as opened:
+                own = wheel_contents.read_contents(opened, file.name)
+        except (SafetyError, OSError) as error:
+            self.unreadable[file.sha256] = str(error)
+            return
+        self.contents[file.sha256] = own
+        wheel_contents.cache_contents(self._cache, file.sha256, own)
+
+
+def claim(read: WheelsRead) -> str:
+    """Return how many wheels were read, in words."""
+    return f"the contents of {len(read.contents)} of {read.total} wheels were read"
