@@ -124,6 +124,10 @@ class MetadataInvalid(SafetyError):
     """Core metadata that cannot be read or trusted."""
 
 
+class MetadataDiffers(SafetyError):
+    """The metadata that an index serves for a wheel are not those in the wheel."""
+
+
 class NameMismatch(MetadataInvalid):
     """Metadata or a page of another project than the requested one."""
 
@@ -162,6 +166,10 @@ class HookFailed(SafetyError):
 
 class BuildsFailed(SafetyError):
     """Several builds of one run failed, or could not begin because another one failed."""
+
+
+class HookDiffers(SafetyError):
+    """A build hook that was called twice returned two different results."""
 
 
 class HookBadResult(SafetyError):

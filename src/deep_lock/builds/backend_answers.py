@@ -3,26 +3,30 @@
 Invariant: an answer names the target that it was observed on. A backend that fails is reported; its answer is never invented.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from deep_lock.builds import hooks
 from deep_lock.builds.context import RUNNER_VERSION, BuildContext, settings_key
 from deep_lock.closure.model import Builds, Built, Subject
-from deep_lock.errors import DeepLockError, HookFailed, HookRefused, MetadataInvalid
+from deep_lock.errors import DeepLockError, HookDiffers, HookFailed, HookRefused, MetadataInvalid
 from deep_lock.events import Reporter, Warned
+from deep_lock.index import metadata_differences
 from deep_lock.index.cache import Cache
 from deep_lock.models.build_system import HookAnswer
 from deep_lock.models.distribution import Archive, SourceDistribution, Vcs, source_of
 from deep_lock.models.metadata import Metadata, check_name, is_same_version, parse_metadata
 from deep_lock.models.resolution import Resolved
 from deep_lock.parsing.requirements import parse_requirement
-from deep_lock.sanitize import show
+from deep_lock.sanitize import listed, show
 from deep_lock.sdist import missing_modules
 from deep_lock.targets.target import Target, holds
 
 _ANSWERS = f"hook-answers-{RUNNER_VERSION}"
+_MAX_SHOWN = 20
+_T = TypeVar("_T")
 _ANSWERED, _FAILED = b"+", b"-"
 _decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
 
@@ -30,13 +34,16 @@ _decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
 class HookRunner:
     """Calls the hooks of every backend that may run."""
 
-    def __init__(self, *, context: BuildContext, cache: Cache, reporter: Reporter, refresh: bool = False) -> None:
-        """``refresh``: cached answers are not used."""
+    def __init__(
+        self, *, context: BuildContext, cache: Cache, reporter: Reporter, refresh: bool = False, twice: bool = False
+    ) -> None:
+        """``refresh``: cached answers are not used. ``twice``: each hook is called twice, and must answer the same."""
         self.machine = context.machine
         self._context = context
         self._cache = cache
         self._reporter = reporter
         self._refresh = refresh
+        self._twice = twice
         self._reported: set[tuple[str, str]] = set()
         self.lacking: dict[str, str] = {}
         """The module without which a hook failed, by its subject."""
@@ -47,14 +54,24 @@ class HookRunner:
         Raises SafetyError and IndexFault.
         """
 
-        def call() -> bytes:
-            hook = hooks.requires_for_editable if subject.hook == "editable" else hooks.requires_for_wheel
-            texts = self._context.call(subject, environment, builds, target=target, hook=hook)
-            return msgspec.json.encode([text for text in texts if not _is_for_an_extra(text, target)])
+        name = f"get_requires_for_build_{subject.hook}"
 
-        key = self._key(subject, environment, target, builds, f"get_requires_for_build_{subject.hook}")
+        def call(*, again: bool = False) -> tuple[str, ...]:
+            hook = hooks.requires_for_editable if subject.hook == "editable" else hooks.requires_for_wheel
+            texts = self._context.call(subject, environment, builds, target=target, hook=hook, again=again)
+            return tuple(text for text in texts if not _is_for_an_extra(text, target))
+
+        def checked() -> bytes:
+            texts = call()
+            if self._twice:
+                second = _second(subject, name, lambda: call(again=True))
+                if set(second) != set(texts):
+                    raise _differs(subject, name, (f"first {_shown(texts)}, then {_shown(second)}",))
+            return msgspec.json.encode(texts)
+
+        key = self._key(subject, environment, target, builds, name)
         try:
-            texts = _decode_texts(self._cached(key, call))
+            texts = _decode_texts(self._cached(key, checked))
         except (HookFailed, HookRefused) as error:
             return HookAnswer(requires=None, evidence="assumed", reason=self._report_failure(subject, error))
         return HookAnswer(requires=texts, evidence="observed", observed_on=target.label)
@@ -66,15 +83,30 @@ class HookRunner:
         """
         subject, target = built.subject, built.target
 
-        def call() -> bytes:
-            raw, by_wheel = self._context.call(subject, built.final, builds, target=target, hook=hooks.read_metadata)
+        name = "prepare_metadata_for_build_wheel"
+
+        def call(*, again: bool = False) -> bytes:
+            raw, by_wheel = self._context.call(
+                subject, built.final, builds, target=target, hook=hooks.read_metadata, again=again
+            )
             if by_wheel:
                 self._report("built-for-metadata", subject, "its backend makes metadata only by building a wheel")
             return raw
 
-        key = self._key(subject, built.final, target, builds, "prepare_metadata_for_build_wheel")
+        def checked() -> bytes:
+            raw = call()
+            if self._twice:
+                second = _second(subject, name, lambda: call(again=True))
+                found = metadata_differences.differences(
+                    _read(raw, subject), _read(second, subject), names=("first", "then")
+                )
+                if found:
+                    raise _differs(subject, name, found)
+            return raw
+
+        key = self._key(subject, built.final, target, builds, name)
         try:
-            return _read(self._cached(key, call), subject)
+            return _read(self._cached(key, checked), subject)
         except (HookFailed, HookRefused) as error:
             self._report_failure(subject, error)
             return None
@@ -106,7 +138,8 @@ class HookRunner:
         environment_digest = self._context.digest(environment, target, builds)
         confined = "confined" if self.machine.is_confined(subject.name) else "unconfined"
         backend = subject.facts.build_system.backend
-        return f"{hook} {confined} {backend} {source} {environment_digest}{settings_key(subject)}"
+        twice = " twice" if self._twice else ""
+        return f"{hook} {confined} {backend} {source} {environment_digest}{settings_key(subject)}{twice}"
 
     def _report_failure(self, subject: Subject, error: DeepLockError) -> str:
         """Report an error once; returns its reason as one line."""
@@ -123,6 +156,27 @@ class HookRunner:
         if (code, str(subject)) not in self._reported:
             self._reported.add((code, str(subject)))
             self._reporter(Warned(code=code, subject=str(subject), message=message))
+
+
+def _second(subject: Subject, hook: str, call: Callable[[], _T]) -> _T:
+    """Return the result of a second call; a failure after a success is another result. Raises HookDiffers."""
+    try:
+        return call()
+    except (HookFailed, HookRefused) as error:
+        raise _differs(subject, hook, (f"first it had a result, then: {error.message}",)) from None
+
+
+def _differs(subject: Subject, hook: str, found: Sequence[str]) -> HookDiffers:
+    lines = "".join(f"\n    {line}" for line in found)
+    return HookDiffers(
+        f"{subject}: its backend has two different results of {hook}, so neither is locked:{lines}",
+        hint="The second call has another HOME, temporary folder, time zone and hash seed, and CI=true. Use a wheel of it"
+        " (--only-binary), or another version, and report it to its author.",
+    )
+
+
+def _shown(texts: Sequence[str]) -> str:
+    return listed([show(text) for text in sorted(texts)], _MAX_SHOWN) or "nothing"
 
 
 def _source_digest(subject: Subject) -> str:

@@ -82,8 +82,9 @@ class BuildContext:
         *,
         target: Target,
         hook: "Callable[[hooks.Call], _T]",
+        again: bool = False,
     ) -> _T:
-        """Call a hook of a subject in an environment, on a fresh copy of its tree.
+        """Call a hook of a subject in an environment, on a fresh copy of its tree; ``again`` in other surroundings.
 
         A hook that fails without the system's commands is called again with them: without them it requires the larger
         set. Raises SafetyError (HookFailed among them) and IndexFault.
@@ -91,9 +92,9 @@ class BuildContext:
         load_all()
         environment = self._environment(resolved, builds, target)
         try:
-            return self._call(subject, environment, system_path=False, hook=hook)
+            return self._call(subject, environment, system_path=False, hook=hook, again=again)
         except HookFailed:
-            return self._call(subject, environment, system_path=True, hook=hook)
+            return self._call(subject, environment, system_path=True, hook=hook, again=again)
 
     def _call(
         self,
@@ -102,6 +103,7 @@ class BuildContext:
         *,
         system_path: bool,
         hook: "Callable[[hooks.Call], _T]",
+        again: bool = False,
         limits: "sandbox.Limits | None" = None,
     ) -> _T:
         with temp_dirs.disposable_folder("hook-", parent=self._work_dir()) as folder:
@@ -118,6 +120,7 @@ class BuildContext:
                     system_path=system_path,
                     confined=self.machine.is_confined(subject.name),
                     config_settings=subject.config_settings,
+                    again=again,
                     limits=limits or sandbox.Limits(),
                 )
             )

@@ -36,6 +36,9 @@ _PROCESSOR_TIME = 24
 """SIGXCPU, on each system that has it."""
 _T = TypeVar("_T")
 
+_AGAIN = {"PYTHONHASHSEED": "1", "TZ": "Pacific/Kiritimati", "CI": "true"}
+"""Variables of a second call. Python itself has another hash seed in each call: it runs isolated, without its variables."""
+
 SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 """The folders of compilers, for builds. Other hooks get them only where they fail without."""
 
@@ -58,6 +61,8 @@ class Call(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     source_date_epoch: int = ZIP_EPOCH
     config_settings: ConfigSettings = ()
+    again: bool = False
+    """The hook was called before: it gets other surroundings, so that a result which depends on them differs."""
     on_output: Callable[[str], None] | None = None
     """Called with the output of the backend, safe to show: the end of it, up to `LOG_BYTES`."""
     cancelled: threading.Event | None = None
@@ -228,7 +233,8 @@ def _remove_folders(control: Path) -> None:
 
 def _environ(call: Call) -> dict[str, str]:
     """Return all environment variables of a hook: none of this process are passed on."""
-    home, temporary = _new_folder(call.scratch / "home"), _new_folder(call.scratch / "tmp")
+    own = call.scratch / "again" if call.again else call.scratch
+    home, temporary = _new_folder(own / "home"), _new_folder(own / "tmp")
     path = [str(call.environment.scripts), *(SYSTEM_PATH if call.system_path else ())]
     return {
         "PATH": ":".join(path),
@@ -243,6 +249,7 @@ def _environ(call: Call) -> dict[str, str]:
         "PIP_NO_INDEX": "1",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
+        **(_AGAIN if call.again else {}),
     }
 
 

@@ -458,7 +458,7 @@ BUILDS: Section = (
             default_text="shared",
         ),
         *HOOKS,
-        flag("--observe", text="Run build hooks even where a static rule proves the answer."),
+        flag("--observe", text="Run build hooks even where a static rule proves the answer, each twice: two different answers are an error (exit 4)."),
         INTERPRETERS,
         flag(
             "--require-evidence",

@@ -78,7 +78,13 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
         folder_of=trees.folder,
         checkout=direct.checkout,
     )
-    hooks = HookRunner(context=build_context, cache=network.cache, reporter=reporter, refresh=indexes.refresh)
+    hooks = HookRunner(
+        context=build_context,
+        cache=network.cache,
+        reporter=reporter,
+        refresh=indexes.refresh,
+        twice=settings.observe,
+    )
     foreign, plan = request.inputs.foreign, make_plan(request)
     catalog = IndexCatalog(
         client=network.client,
