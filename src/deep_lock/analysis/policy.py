@@ -14,7 +14,7 @@ from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.order import ordered
 from deep_lock.models.changes import SEVERITIES, Finding
 from deep_lock.models.lock import Lock
-from deep_lock.models.policy import AGAINST, IN_WHEELS, LOWER, Exemption, Policy, exception_id
+from deep_lock.models.policy import AGAINST, IN_WHEELS, Exemption, Policy, exception_id
 
 
 def evaluate(
@@ -55,7 +55,7 @@ def _findings(found: Sequence[RuleMatch], explain: Explanations, policy: Policy,
     """Yield each match with its severity, where its rule is not off."""
     current = [exemption for exemption in policy.exceptions if not _is_over(exemption, now)]
     for match in found:
-        level = LOWER[policy.level(match.code)] if match.runtime else policy.level(match.code)
+        level = wheel_rules.level_of(match, policy) if match.runtime else policy.level(match.code)
         if level == "off":
             continue
         message = match.message

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from deep_lock.errors import DeepLockError
+from deep_lock.index.metadata_differences import differences
 from deep_lock.lockfile.index import LockIndex, archive_file, called, files_of, parsed, referenced
 from deep_lock.models.build_system import SdistFacts
 from deep_lock.models.changes import Finding, Severity
@@ -152,16 +153,8 @@ def _new_wheels(
 
 def sidecar_findings(entry: LockedPackage, filename: str, sidecar: Metadata, inside: Metadata) -> Iterator[Finding]:
     """Yield where the metadata that an index serves for a wheel differs from that in the wheel (PEP 658)."""
-    for field, one, other in (
-        ("Name", sidecar.name, inside.name),
-        ("Version", sidecar.version, inside.version),
-        ("Requires-Dist", _meanings(sidecar.requires_dist), _meanings(inside.requires_dist)),
-        ("Requires-Python", sidecar.requires_python, inside.requires_python),
-        ("Provides-Extra", frozenset(sidecar.provides_extra), frozenset(inside.provides_extra)),
-    ):
-        if one != other:
-            message = f"{show(filename)}: the {field} that the index serves differs from that in the wheel"
-            yield _finding("sidecar-differs", "error", entry, message)
+    for found in differences(sidecar, inside, names=("the index serves", "the wheel has")):
+        yield _finding("sidecar-differs", "error", entry, f"{show(filename)}: {found}")
 
 
 def python_findings(

@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 from packaging.utils import canonicalize_name
 
+from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.policy_rules import RuleMatch
 from deep_lock.analysis.popular_projects import KNOWN_NAMES
 from deep_lock.analysis.well_known_commands import is_shadowed
 from deep_lock.index.wheel_contents import WheelContents
 from deep_lock.lockfile.index import LockIndex, called, key_of, uses_of, wheels_of
+from deep_lock.models.changes import Change
 from deep_lock.models.lock import LockedPackage
+from deep_lock.models.policy import LOWER, RULES, Level, Policy
 from deep_lock.sanitize import listed, show
 from deep_lock.sdist import setup_imports
 
@@ -68,6 +71,8 @@ class WheelsRead(Struct, frozen=True, kw_only=True):
     """Wheels that cannot be read, and why."""
     total: int = 0
     """Of the wheels that were to be read."""
+    others: Mapping[str, WheelContents] = {}
+    """Other wheels of the lock: nothing is found in them, and modules and commands can be theirs."""
 
     @property
     def is_complete(self) -> bool:
@@ -81,6 +86,7 @@ class _Package(Struct, frozen=True, kw_only=True):
     runtime: bool
     wheels: Mapping[str, WheelContents]
     """By file name."""
+    others: tuple[WheelContents, ...]
 
 
 def wheel_matches(lock_index: LockIndex, read: WheelsRead) -> Iterator[RuleMatch]:
@@ -93,7 +99,8 @@ def wheel_matches(lock_index: LockIndex, read: WheelsRead) -> Iterator[RuleMatch
             if file.sha256 in read.unreadable:
                 yield _match("wheel-unreadable", entry, show(read.unreadable[file.sha256]), runtime=runtime)
         wheels = {file.name: read.contents[file.sha256] for file in wheels_of(entry) if file.sha256 in read.contents}
-        packages.append(_Package(entry=entry, runtime=runtime, wheels=wheels))
+        others = tuple(read.others[file.sha256] for file in wheels_of(entry) if file.sha256 in read.others)
+        packages.append(_Package(entry=entry, runtime=runtime, wheels=wheels, others=others))
     modules, commands = _owners(packages)
     for package in packages:
         found: dict[tuple[str, str], list[str]] = {}
@@ -106,6 +113,27 @@ def wheel_matches(lock_index: LockIndex, read: WheelsRead) -> Iterator[RuleMatch
             yield _match(
                 code, package.entry, f"{show(listed(filenames, 1))} has {show(text, 400)}", runtime=package.runtime
             )
+
+
+def wheel_changes(lock_index: LockIndex, read: WheelsRead) -> Iterator[Change]:
+    """Yield what the rules find in the wheels that were read, as changes: these wheels are new in the lock."""
+    explain = Explanations(lock_index)
+    for match in wheel_matches(lock_index, read):
+        if match.runtime and LOWER[RULES[match.code][0]] == "off":
+            continue
+        yield Change(
+            code="wheel-installed" if match.runtime else match.code,
+            name=match.name,
+            now=match.version,
+            message=match.message,
+            chain=explain.package(match.key) if match.key is not None else (),
+        )
+
+
+def level_of(match: RuleMatch, policy: Policy) -> Level:
+    """Return the level of a match: one lower than that of its rule where no build uses the package."""
+    level = policy.level(match.code)
+    return LOWER[level] if match.runtime else level
 
 
 def _match(code: str, entry: LockedPackage, message: str, *, runtime: bool) -> RuleMatch:
@@ -125,7 +153,7 @@ def _owners(packages: list[_Package]) -> tuple[dict[str, set[str]], dict[str, se
     modules: dict[str, set[str]] = {}
     commands: dict[str, set[str]] = {}
     for package in packages:
-        for own in package.wheels.values():
+        for own in (*package.wheels.values(), *package.others):
             for name, is_own in own.modules:
                 if is_own:
                     modules.setdefault(name, set()).add(package.entry.name)
@@ -189,7 +217,7 @@ def _foreign(
             yield "wheel-foreign-top-level", f"{what}, a name of the standard library"
         elif name == project:
             continue
-        elif others:
+        elif others and not (_explains(project, module) and not any(_explains(own, module) for own in others)):
             yield "wheel-foreign-top-level", f"{what}, which {listed(others, 2)} has too"
         elif _explains(project, module):
             continue
@@ -210,6 +238,8 @@ def _is_standard(project: str, module: str) -> bool:
 
 def _explains(project: str, module: str) -> bool:
     """Whether the names are alike: one is in the other without its separators, or they have a word in common."""
+    if module in _OWN_MODULES.get(project, ()):
+        return True
     first, second = _stem(project), _stem(module)
     if first in second or second in first:
         return True

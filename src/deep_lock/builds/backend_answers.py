@@ -53,7 +53,6 @@ class HookRunner:
 
         Raises SafetyError and IndexFault.
         """
-
         name = f"get_requires_for_build_{subject.hook}"
 
         def call(*, again: bool = False) -> tuple[str, ...]:

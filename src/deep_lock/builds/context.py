@@ -209,7 +209,7 @@ class BuildContext:
         """Return the file that is installed for a pin, and its wheel file name."""
         file = self._file(pin, target)
         if isinstance(file, Wheel):
-            return self._client.cached_file(file), file.filename
+            return self._client.compared_wheel(file, fetch=False), file.filename
         wheel = self._built_wheel(builds[key_of_pin(pin)], builds, target)
         if wheel is None:
             raise HookFailed(f"{pin.name} {pin.version}: the wheel that was built of it is gone")

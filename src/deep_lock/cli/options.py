@@ -458,7 +458,10 @@ BUILDS: Section = (
             default_text="shared",
         ),
         *HOOKS,
-        flag("--observe", text="Run build hooks even where a static rule proves the answer, each twice: two different answers are an error (exit 4)."),
+        flag(
+            "--observe",
+            text="Run build hooks even where a static rule proves the answer, each twice: two different answers are an error (exit 4).",
+        ),
         INTERPRETERS,
         flag(
             "--require-evidence",
@@ -514,6 +517,10 @@ MODE: Section = (
             text="Write nothing and use no index; exit 1 with the reasons if the lock is stale or not in canonical form.",
         ),
         flag("--check-exists", text="Write nothing; exit 1 if there is no lock."),
+        flag(
+            "--verify-metadata",
+            text="Fetch the wheels that the targets take, and compare their metadata with those of the index; exit 4 if they differ.",
+        ),
         flag("--dry-run", text="Resolve and report, but write nothing."),
     ),
 )

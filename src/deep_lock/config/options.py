@@ -123,6 +123,8 @@ class LockOptions(Struct, frozen=True, kw_only=True):
     resolve: ResolveOptions = ResolveOptions()
     hooks: HookOptions = HookOptions()
     upgrade: UpgradeOptions = UpgradeOptions()
+    verify_metadata: bool = False
+    """Fetch the wheels that the targets take, and compare their metadata with those that the lock is made from."""
     network: NetworkOptions = NetworkOptions()
     context: RunContext
 
@@ -235,6 +237,20 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
     lock: Path
     deep: bool = False
     """Fetch every file, and compare what the lock states with what its bytes state."""
+    network: NetworkOptions = NetworkOptions()
+    context: RunContext
+
+
+class DiffOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.diff`."""
+
+    old: str
+    """A file, or a git revision of ``lock``; "" is HEAD."""
+    new: str
+    """As ``old``; "" is the file in the work tree."""
+    lock: Path
+    deep: bool = False
+    """Read the contents of the wheels that are new; those that are not at hand are fetched."""
     network: NetworkOptions = NetworkOptions()
     context: RunContext
 

@@ -2,6 +2,16 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["cache", "client", "download", "lazy_wheel", "metadata_differences", "settings", "wheel_contents", "workers"]
+__all__ = [
+    "cache",
+    "client",
+    "download",
+    "lazy_wheel",
+    "metadata_differences",
+    "settings",
+    "wheel_contents",
+    "wheel_files",
+    "workers",
+]
 
-load_at_first_use(__name__, "html", "lazy_wheel", "metadata_differences", "simple", "wheel_contents")
+load_at_first_use(__name__, "html", "lazy_wheel", "metadata_differences", "simple", "wheel_contents", "wheel_files")

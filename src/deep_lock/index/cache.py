@@ -139,11 +139,15 @@ class Cache:
 
     def drop(self, kind: str, key: str) -> None:
         """Delete a damaged entry, with a warning."""
-        with suppress(OSError):
-            Path(self._path(kind, key)).unlink()
+        self.remove(kind, key)
         self._reporter(
             Warned(code="CacheEntryBad", subject=key, message=f"a damaged entry of the cache was deleted: {kind} {key}")
         )
+
+    def remove(self, kind: str, key: str) -> None:
+        """Delete an entry, if there is one."""
+        with suppress(OSError):
+            Path(self._path(kind, key)).unlink()
 
     # -- housekeeping
 

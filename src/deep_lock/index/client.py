@@ -57,7 +57,9 @@ class IndexClient:
         self._digests: OnceMap[str, str] = OnceMap()
         self._file_cache = FileCache(cache.files_folder)
         self._stable_urls = StableUrls(cache, self._fetcher)
-        self._metadata = WheelMetadata(cache, self._fetcher, self._find_links.local_path, reporter)
+        self._metadata = WheelMetadata(
+            cache, self._fetcher, self._find_links.local_path, reporter, whole=self._file_cache.get
+        )
 
     def versions(self, name: NormalizedName) -> Sequence[Version]:
         """Return the versions that have a file, newest first; empty where there is none.
@@ -107,6 +109,16 @@ class IndexClient:
         file, digest = self._fetched(dist)
         with file:
             return self._file_cache.put(file, digest)
+
+    def compared_wheel(self, wheel: Wheel, *, fetch: bool = True) -> Path:
+        """Return as `cached_file`, if the metadata that the index serves are those in the wheel.
+
+        Without ``fetch`` they are compared only where this run has them. Raises MetadataDiffers too.
+        """
+        path = self.cached_file(wheel)
+        if fetch or self._metadata.is_known(wheel):
+            self._metadata.require_same(wheel, path)
+        return path
 
     def cache_file(self, file: BinaryIO, dist: Distribution) -> None:
         """Cache a whole open file, so that `cached_file` need not fetch it again. Raises CacheInvalid."""

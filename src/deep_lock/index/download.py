@@ -14,6 +14,8 @@ from msgspec import Struct
 
 from deep_lock.errors import HashMismatch, LimitExceeded, NetworkError, NotFound, UsageError
 from deep_lock.files import replacing, temporary_path
+from deep_lock.index import wheel_files
+from deep_lock.index.cache import Cache
 from deep_lock.index.file_cache import FileCache, file_sha256, may_be_shared
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher
 from deep_lock.index.workers import LazyFetcher
@@ -46,7 +48,7 @@ class Downloads:
 
     def __init__(
         self,
-        files_folder: Path,
+        cache: Cache,
         make_fetcher: Callable[[], Fetcher],
         namer_of: Callable[[Wanted], str],
         *,
@@ -54,8 +56,9 @@ class Downloads:
     ) -> None:
         """``namer_of`` returns who names the URL of a file, as in `Fetcher.get`, and raises UrlForbidden where no index does."""
         self._namer_of = namer_of
+        self._cache = cache
         self._fetcher = LazyFetcher(make_fetcher, offline=offline)
-        self._file_cache = FileCache(files_folder)
+        self._file_cache = FileCache(cache.files_folder)
 
     def put(self, wanted: Wanted, path: Path) -> Way:
         """Put the file at ``path``, and return where it was found.
@@ -78,6 +81,16 @@ class Downloads:
             raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
         self._file_cache.link(path, wanted.sha256)
         return "downloaded"
+
+    def require_same_metadata(self, wanted: Wanted, path: Path) -> None:
+        """Compare the metadata in a wheel at ``path`` with what its server has next to it (PEP 658), once for each wheel.
+
+        Raises MetadataDiffers and ArchiveError.
+        """
+        if wanted.url is not None and wanted.name.endswith(".whl"):
+            wheel_files.require_same_as_served(
+                path, wanted.name, wanted.url, wanted.sha256, cache=self._cache, fetcher=self._fetcher
+            )
 
     def at_hand(self, wanted: Wanted) -> Path | None:
         """Return the path of the file on this machine, its sha256 compared; None where it would have to be fetched."""

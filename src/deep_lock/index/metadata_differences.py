@@ -17,9 +17,7 @@ def differences(one: Metadata, other: Metadata, *, names: tuple[str, str]) -> tu
 
     Compared are Name, Version, Requires-Python, Requires-Dist and Provides-Extra. Other bytes that mean the same do not differ.
     """
-    return tuple(
-        f"{field}: {names[0]} {first}, {names[1]} {second}" for field, first, second in _differing(one, other)
-    )
+    return tuple(f"{field}: {names[0]} {first}, {names[1]} {second}" for field, first, second in _differing(one, other))
 
 
 def _differing(one: Metadata, other: Metadata) -> Iterator[tuple[str, str, str]]:

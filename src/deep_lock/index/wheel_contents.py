@@ -4,7 +4,7 @@ Facts only, read from the names in the archive and from a few small files. Nothi
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
@@ -48,6 +48,10 @@ _decode = msgspec.msgpack.Decoder(WheelContents).decode
 def read_contents(file: BinaryIO, where: str) -> WheelContents:
     """Read a whole wheel; ``where`` names the file in messages. Raises ArchiveError. An OSError is the file's own."""
     members, directory = read_archive(file, where)
+
+    def text(member: ZipMember) -> str:
+        return read_member(file, member, members, directory.start, where).decode("utf-8", "replace")
+
     startup: dict[str, str] = {}
     modules: dict[str, bool] = {}
     commands: set[str] = set()
@@ -56,13 +60,11 @@ def read_contents(file: BinaryIO, where: str) -> WheelContents:
         if kind == "command":
             commands.add(_command(parts[-1]))
         elif kind == "entry points":
-            raw = _text(file, member, members, directory.start, MAX_ENTRY_POINTS_BYTES, where)
-            commands |= set(map(_command, _script_names(raw)))
+            if member.size > MAX_ENTRY_POINTS_BYTES:
+                raise ArchiveTooBig(f"{where}: {member.size} bytes of entry_points.txt")
+            commands |= set(map(_command, _script_names(text(member))))
         elif kind == "site" and len(parts) == 1 and (parts[0].lower().endswith(_STARTUP) or parts[0] == "pyvenv.cfg"):
-            short = member.size <= MAX_STARTUP_BYTES
-            startup[parts[0]] = (
-                _text(file, member, members, directory.start, MAX_STARTUP_BYTES, where) if short else ""
-            )
+            startup[parts[0]] = text(member) if member.size <= MAX_STARTUP_BYTES else ""
         elif kind == "site" and (module := _module(parts)) is not None:
             name, is_own = module
             modules[name] = modules.get(name, False) or is_own
@@ -130,14 +132,6 @@ def _module(parts: tuple[str, ...]) -> tuple[str, bool] | None:
     if len(parts) == 1:
         return (found[1], True) if found[1].isidentifier() else None
     return (parts[0], len(parts) == 2 and found[1] == "__init__") if parts[0].isidentifier() else None
-
-
-def _text(
-    file: BinaryIO, member: ZipMember, members: tuple[ZipMember, ...], end: int, limit: int, where: str
-) -> str:
-    if max(member.size, member.compressed) > limit:
-        raise ArchiveTooBig(f"{where}: {member.size} bytes of {member.name.decode('utf-8', 'replace')}")
-    return read_member(file, member, members, end, where).decode("utf-8", "replace")
 
 
 def _script_names(text: str) -> Iterator[str]:

@@ -7,24 +7,34 @@ of the wheel. Measured, reading it back costs a twentieth of parsing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import msgspec
 from packaging.version import InvalidVersion, Version
 
-from deep_lock.errors import HashMismatch, IndexInvalid, LimitExceeded, MetadataInvalid, NetworkError, NotFound
+from deep_lock.errors import (
+    ArchiveError,
+    HashMismatch,
+    IndexInvalid,
+    LimitExceeded,
+    MetadataDiffers,
+    MetadataInvalid,
+    NetworkError,
+    NotFound,
+)
 from deep_lock.events import Reporter, Warned
-from deep_lock.index import lazy_wheel
+from deep_lock.index import lazy_wheel, wheel_files
 from deep_lock.index.cache import Cache
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
 from deep_lock.index.workers import LazyFetcher, OnceMap
 from deep_lock.lazy import load_all, tempfile
 from deep_lock.models.distribution import Distribution, Wheel
 from deep_lock.models.metadata import MAX_METADATA_BYTES, Metadata, check_name, parse_metadata
-from deep_lock.network.urls import shown_url
+from deep_lock.network.urls import shown_url, sidecar_url
 
 _KIND = "metadata-2"
 _MAX_RANGE_BYTES = 2 * MAX_METADATA_BYTES
@@ -47,13 +57,20 @@ class WheelMetadata:
     """The metadata of wheels. Each is fetched once, for all wheels that share it."""
 
     def __init__(
-        self, cache: Cache, fetcher: LazyFetcher, local_path: Callable[[str], Path | None], reporter: Reporter
+        self,
+        cache: Cache,
+        fetcher: LazyFetcher,
+        local_path: Callable[[str], Path | None],
+        reporter: Reporter,
+        *,
+        whole: Callable[[str], Path | None],
     ) -> None:
-        """``local_path`` returns the path of a URL that is a file of this machine."""
+        """``local_path`` returns the path of a URL that is a file of this machine; ``whole`` that of a cached wheel, by sha256."""
         self._cache = cache
         self._fetcher = fetcher
         self._local_path = local_path
         self._reporter = reporter
+        self._whole = whole
         self._known: OnceMap[str, Metadata] = OnceMap()
         self._notes: dict[str, Warned] = {}
         self._rangeless: set[str] = set()
@@ -81,10 +98,30 @@ class WheelMetadata:
             key_digest = wheel.sha256
         metadata = parse_metadata(raw, wheel.filename)
         _check_release(metadata, wheel)
+        path = self._whole(wheel.sha256) if wheel.sha256 is not None else None
+        if path is not None:
+            with suppress(ArchiveError):  # it is refused where it is installed
+                _compare(wheel, metadata, path)
         key_digest = key_digest or wheel.sha256
         if key_digest:
             self._cache.put_record(_KIND, key_digest, _encode(metadata))
         return metadata
+
+    def is_known(self, wheel: Wheel) -> bool:
+        """Whether this run has the metadata."""
+        return self._known.has(_key(wheel))
+
+    def require_same(self, wheel: Wheel, path: Path) -> None:
+        """Compare the metadata with those in the whole wheel at ``path``, whose sha256 was checked.
+
+        Raises MetadataDiffers, and as `get`. Other metadata are not kept in the cache: a later run compares them again.
+        """
+        try:
+            _compare(wheel, self.get(wheel), path)
+        except MetadataDiffers:
+            for digest in filter(None, (wheel.metadata, wheel.sha256)):
+                self._cache.remove(_KIND, digest)
+            raise
 
     def _cached(self, wheel: Wheel) -> Metadata | None:
         for digest in (wheel.metadata, wheel.sha256):
@@ -189,6 +226,11 @@ class WheelMetadata:
             return lazy_wheel.metadata_from_wheel(file, wheel.name, wheel.filename)
 
 
+def _compare(wheel: Wheel, metadata: Metadata, path: Path) -> None:
+    inside = wheel_files.metadata_inside(path, wheel.name, wheel.filename)
+    wheel_files.require_same(metadata, inside, wheel.filename)
+
+
 def _check_release(metadata: Metadata, wheel: Wheel) -> None:
     """Raise NameMismatch or MetadataInvalid where the metadata is another project's or another version's."""
     check_name(metadata, wheel.name, wheel.filename)
@@ -200,12 +242,6 @@ def _check_release(metadata: Metadata, wheel: Wheel) -> None:
         return  # a text from before PEP 440: nothing to compare
     if not same:
         raise MetadataInvalid(f"{wheel.filename}: holds the metadata of version {metadata.version[:100]}")
-
-
-def sidecar_url(url: str) -> str:
-    """Return the URL of a file's metadata: ``.metadata`` ends the path, before the query (PEP 658)."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"{parts.path}.metadata", fragment=""))
 
 
 def _key(wheel: Wheel) -> str:

@@ -64,7 +64,7 @@ def open_downloads(
     cache = Cache(context.cache_folder, reporter)
     client_certs = client_certs_of(urls, options, config, folder)
     make_fetcher = _fetcher_maker(urls, client_certs, options, context, reporter, own_hosts=_hosts(named.values()))
-    return Downloads(cache.files_folder, make_fetcher, namer_of, offline=options.offline)
+    return Downloads(cache, make_fetcher, namer_of, offline=options.offline)
 
 
 def _hosts(urls: Iterable[str]) -> frozenset[str]:

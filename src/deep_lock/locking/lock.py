@@ -50,6 +50,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """The options that were not named in this run, and hold since the previous lock records them."""
     edited: Replacement | None
     """The file of the user that the run edits: it is written with the lock."""
+    compared: int | None = None
+    """The number of wheels whose metadata were compared with those that the lock is made from; None: not to be done."""
 
     @property
     def changed(self) -> bool:
@@ -88,7 +90,7 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
     path, previous, settings = request.path, request.previous, request.settings
     before = _text_of(path)
     guard = guard_of(path, options.context.cache_folder)
-    edited = options.inputs.edited
+    edited, compared = options.inputs.edited, None
     if previous is not None and first is None and _may_stay(request) and not _stale_reasons(request, previous):
         _warn_of_assumed(previous, reporter)
         old: Lock | None = previous
@@ -96,7 +98,8 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
         if _form_reasons(previous, text, _form_note(guard)):
             text = rewrite.checked_text(previous, settings.targets, previous=text)
     else:
-        new = resolve.build_lock(request, reporter)
+        made = resolve.build_lock(request, reporter)
+        new, compared = made.lock, made.compared
         if previous is not None:
             new = replace(new, revision=max(previous.revision, REVISION))
         text = rewrite.checked_text(new, settings.targets, previous=before or "")
@@ -115,6 +118,7 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
         guard=guard,
         edited=edited,
         kept_options=settings.kept,
+        compared=compared,
     )
 
 
@@ -151,8 +155,10 @@ def _warn_of_assumed(previous: Lock, reporter: Reporter) -> None:
 
 
 def _may_stay(request: LockRequest) -> bool:
-    """Whether the previous lock may stay as it is: nothing is upgraded or refreshed, and no backend must be called."""
+    """Whether the previous lock may stay as it is: nothing is upgraded, refreshed or compared, and no backend must be called."""
     settings = request.settings
+    if settings.verify_metadata:
+        return False
     return settings.upgrade == Upgrade() and not settings.network.indexes.refresh and not request.inputs.project.unknown
 
 

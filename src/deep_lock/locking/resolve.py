@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import cache
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.analysis import near_names
@@ -16,7 +17,7 @@ from deep_lock.closure.version_sharing import releases, shared_preferences
 from deep_lock.errors import DeepLockError, HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
-from deep_lock.locking import imported_lock, project_build, user_hashes, warnings
+from deep_lock.locking import compared_wheels, imported_lock, project_build, user_hashes, warnings
 from deep_lock.locking.assemble import AssemblyInput, builds, lockable_parts, packages
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.clients import Network, open_network
@@ -33,7 +34,14 @@ from deep_lock.targets.markers import environments
 from deep_lock.targets.target import Target
 
 
-def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
+class NewLock(Struct, frozen=True, kw_only=True):
+    """A lock, and the number of wheels whose metadata were compared for it; None where that was not to be done."""
+
+    lock: Lock
+    compared: int | None
+
+
+def build_lock(request: LockRequest, reporter: Reporter) -> NewLock:
     """Resolve everything to full depth, and assemble the lock.
 
     Raises UserError, ActionNeeded, IndexFault and SafetyError.
@@ -42,12 +50,12 @@ def build_lock(request: LockRequest, reporter: Reporter) -> Lock:
     with closing(open_network(settings.network, request.context, reporter)) as network:
         while True:
             made = _made(request, network, reporter)
-            if isinstance(made, Lock):
+            if isinstance(made, NewLock):
                 return made
             request = made
 
 
-def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | LockRequest:
+def _made(request: LockRequest, network: Network, reporter: Reporter) -> NewLock | LockRequest:
     """Return the lock, or the request without the default targets that turn out to be excluded.
 
     The lock is then made anew: it has nothing of a target that is left out.
@@ -118,7 +126,10 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
         for hashes in (releases.imported, releases.by_user):
             if hashes is not None:
                 hashes.check(lock)
-        return lock
+        compared = None
+        if settings.verify_metadata:
+            compared = compared_wheels.compare_wheels(lock, settings.targets, network.client)
+        return NewLock(lock=lock, compared=compared)
 
 
 def _release_files(request: LockRequest, client: IndexClient) -> ReleaseFiles:

@@ -63,6 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     files: Literal["used", "all"]
     observe: bool
     require_evidence: bool
+    verify_metadata: bool
     extra_build_requires: Mapping[NormalizedName, tuple[Requirement, ...]]
     config_settings: Mapping[NormalizedName, ConfigSettings]
     hooks: HookPolicy
@@ -141,6 +142,7 @@ def resolve_settings(
         files=config.files or "used",
         observe=resolve.observe or bool(config.observe),
         require_evidence=resolve.require_evidence or bool(config.require_evidence),
+        verify_metadata=options.verify_metadata,
         extra_build_requires=dict(config.extra_build_requires or ()),
         config_settings=dict(config.config_settings or ()),
         hooks=hook_policy(options.hooks, config, options.context),

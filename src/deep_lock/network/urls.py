@@ -5,7 +5,7 @@ A run without network loads this module too, so it stays free of httpx.
 
 import re
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 MAX_SHOWN_LENGTH = 300
 
@@ -67,6 +67,12 @@ def _parameters(url: str) -> list[str]:
 
 def _key(parameter: str) -> str:
     return parameter.partition("=")[0].lower()
+
+
+def sidecar_url(url: str) -> str:
+    """Return the URL of a file's metadata: ``.metadata`` ends the path, before the query (PEP 658)."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"{parts.path}.metadata", fragment=""))
 
 
 def origin_of(url: str) -> str:

@@ -1,30 +1,41 @@
-"""The work of `diff`: two locks, files or revisions of one, and what differs. Nothing is resolved, requested or written."""
+"""The work of `diff`: two locks, files or revisions of one, and what differs. Nothing is resolved or written.
+
+With ``deep`` the wheels that are new are read too, and fetched where they are not at hand.
+"""
 
 from pathlib import Path
 
 from deep_lock.analysis import policy as policy_rules
+from deep_lock.analysis import wheel_rules
 from deep_lock.analysis.diff import every_change, not_compared, ranked
-from deep_lock.config.options import RunContext
+from deep_lock.config.options import DiffOptions, RunContext
 from deep_lock.events import Reporter
 from deep_lock.foreign_locks.load import parse_imported
+from deep_lock.lockfile.index import index_lock
+from deep_lock.lockfile.order import ordered
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.changes import Finding
 from deep_lock.models.foreign_lock import ForeignPin
 from deep_lock.models.lock import Lock, LockedFile, LockedInputs, LockedPackage
+from deep_lock.operations import wheel_contents
 from deep_lock.operations.inputs import LockFile, lock_text, text_at
 from deep_lock.reports.diff import Review
 
 HEAD = "HEAD"
 
 
-def compare(old: str, new: str, lock: Path, surroundings: RunContext, reporter: Reporter) -> Review:
-    """Return what differs. OLD and NEW name files, or revisions of ``lock``; "" is HEAD, and the file in the work tree.
-
-    Raises UsageError and LockInvalid.
-    """
-    old_name, before = _side(old or HEAD, lock, surroundings, reporter)
+def compare(options: DiffOptions, reporter: Reporter) -> Review:
+    """Return what differs. Raises UsageError and LockInvalid; with ``deep`` IndexFault and SafetyError too."""
+    lock, new, surroundings = options.lock, options.new, options.context
+    old_name, before = _side(options.old or HEAD, lock, surroundings, reporter)
     new_name, after = _side(new, lock, surroundings, reporter) if new else _file(lock, reporter)
     every = every_change(before.lock, after.lock, now=surroundings.now)
+    wheels = None
+    if options.deep:
+        wheels = wheel_contents.read_wheels(
+            after.lock, after.path, network=options.network, context=surroundings, reporter=reporter, old=before.lock
+        )
+        every += wheel_rules.wheel_changes(index_lock(ordered(after.lock)), wheels)
     return Review(
         old=old_name,
         new=new_name,
@@ -32,6 +43,7 @@ def compare(old: str, new: str, lock: Path, surroundings: RunContext, reporter: 
         changes=ranked(every),
         codes=frozenset(change.code for change in every),
         not_compared=not_compared(before.lock, after.lock),
+        wheels="" if wheels is None else wheel_contents.claim(wheels, "new wheels"),
         lines=after.lines,
         findings=_policy_findings(before.lock, after, surroundings),
     )

@@ -159,11 +159,13 @@ class _Run:
         if self._stopped.is_set():
             return None
         try:
-            return self._downloads.put(wanted, self._folder / wanted.name)
+            way = self._downloads.put(wanted, self._folder / wanted.name)
+            self._downloads.require_same_metadata(wanted, self._folder / wanted.name)
         except DeepLockError as error:
             if _stops_all(error):
                 self._stopped.set()
             return error
+        return way
 
 
 def _stops_all(error: DeepLockError) -> bool:

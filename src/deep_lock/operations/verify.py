@@ -6,12 +6,15 @@ Nothing is resolved or written. The lock's own indexes are used, unless options 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from deep_lock.analysis import wheel_rules
+from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.verify import (
     archive_host_findings,
     host_findings,
@@ -23,8 +26,9 @@ from deep_lock.analysis.verify import (
     unrequired,
 )
 from deep_lock.config.options import VerifyOptions
-from deep_lock.errors import HashMismatch, NotFound, SafetyError
+from deep_lock.errors import DeepLockError, HashMismatch, MetadataDiffers, NotFound, SafetyError
 from deep_lock.events import Reporter
+from deep_lock.index import wheel_contents, wheel_files
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import LockIndex, called, files_of, index_lock, key_of, required_packages
 from deep_lock.lockfile.invariants import broken_invariants
@@ -36,6 +40,7 @@ from deep_lock.models.changes import SEVERITIES, Finding
 from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.models.lock import Lock, LockedBuild, LockedPackage
 from deep_lock.models.metadata import Metadata
+from deep_lock.models.policy import Policy
 from deep_lock.operations.inputs import open_indexes
 from deep_lock.operations.lock_hosts import allowed_hosts, page_hosts, project_hosts
 from deep_lock.sdist import facts as facts_module
@@ -73,6 +78,7 @@ def verify(options: VerifyOptions, reporter: Reporter) -> Verified:
             *archive_host_findings(lock, project_hosts(lock) | allowed),
             *(finding for entry in released for finding in check.package(entry)),
         }
+        found |= set(check.contents())
     return Verified(
         findings=tuple(sorted(found, key=_rank)),
         releases=len(released),
@@ -108,6 +114,7 @@ class _Check:
         self._targets = targets
         self._client = client
         self._deep = deep
+        self._contents_of: dict[str, wheel_contents.WheelContents] = {}
         self._reported: set[str] = set()
         """Projects whose status is reported."""
 
@@ -117,7 +124,8 @@ class _Check:
         for file in self._client.files(canonicalize_name(entry.name), Version(entry.version or "0")):
             if isinstance(file, Wheel) and file.filename in taken:
                 self._client.wheel_metadata(file, ahead=True)
-                self._client.wheel_metadata(_without_sidecar(file), ahead=True)
+                if not self._deep:
+                    self._client.wheel_metadata(_without_sidecar(file), ahead=True)
 
     def package(self, entry: LockedPackage) -> Iterator[Finding]:
         """Yield what differs."""
@@ -147,11 +155,9 @@ class _Check:
                     case Wheel() if self._deep or file.filename in taken:
                         sidecar = self._client.wheel_metadata(file)
                         known.append(sidecar)
-                        inside = self._client.wheel_metadata(_without_sidecar(file))
+                        inside = self._inside(file)
                         yield from sidecar_findings(entry, file.filename, sidecar, inside)
                         yield from python_findings(entry, file.filename, inside, self._takers(entry, file.filename))
-                        if self._deep:
-                            self._client.cached_file(file)
                     case SourceDistribution() if self._deep:
                         facts = self._facts(file)
                         known += [facts.metadata] if facts.metadata is not None else []
@@ -159,12 +165,40 @@ class _Check:
                         for build in builds:
                             yield from record_findings(build, facts)
             except (SafetyError, NotFound) as error:
-                code = "hash-changed" if isinstance(error, HashMismatch) else "file-unfit"
                 yield Finding(
-                    code=code, severity="error", subject=called(entry), message=error.message, hint=error.hint
+                    code=_code_of(error),
+                    severity="error",
+                    subject=called(entry),
+                    message=error.message,
+                    hint=error.hint,
                 )
         if self._deep and not entry.build_only and not unproven:
             yield from metadata_findings(entry, known, self._lock_index)
+
+    def _inside(self, file: Wheel) -> Metadata:
+        """Return the metadata in a wheel: with ``deep`` out of its checked bytes, else by ranges."""
+        if not self._deep:
+            return self._client.wheel_metadata(_without_sidecar(file))
+        path = self._client.cached_file(file)
+        self._read_contents(file, path)
+        return wheel_files.metadata_inside(path, file.name, file.filename)
+
+    def _read_contents(self, file: Wheel, path: Path) -> None:
+        """Read the contents of a wheel for `contents`. Raises ArchiveError."""
+        with path.open("rb") as opened:
+            self._contents_of[file.sha256 or ""] = wheel_contents.read_contents(opened, file.filename)
+
+    def contents(self) -> Iterator[Finding]:
+        """Yield what the rules of a policy find in the contents of the wheels that were read."""
+        explain = Explanations(self._lock_index)
+        read = wheel_rules.WheelsRead(contents=self._contents_of)
+        for match in wheel_rules.wheel_matches(self._lock_index, read):
+            level = wheel_rules.level_of(match, Policy())
+            if level != "off":
+                chain = explain.package(match.key) if match.key is not None else ()
+                yield Finding(
+                    code=match.code, severity=level, subject=match.subject, message=match.message, chain=chain
+                )
 
     def _facts(self, file: SourceDistribution) -> SdistFacts:
         with self._client.open_sdist(file) as archive:
@@ -195,6 +229,16 @@ def _taken_wheels(entry: LockedPackage, targets: Iterable[Target]) -> frozenset[
     """Return the names of the wheels that the targets take."""
     best = (best_wheel(entry.wheels, target) for target in targets)
     return frozenset(wheel.name for wheel in best if wheel is not None)
+
+
+def _code_of(error: DeepLockError) -> str:
+    match error:
+        case HashMismatch():
+            return "hash-changed"
+        case MetadataDiffers():
+            return "sidecar-differs"
+        case _:
+            return "file-unfit"
 
 
 def _without_sidecar(wheel: Wheel) -> Wheel:

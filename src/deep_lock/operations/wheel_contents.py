@@ -17,7 +17,7 @@ from deep_lock.index.download import Downloads
 from deep_lock.index.workers import OnceMap, Workers
 from deep_lock.lazy import load_all, tempfile
 from deep_lock.lockfile.index import wheels_of
-from deep_lock.locking.indexes import open_downloads
+from deep_lock.locking.clients import open_downloads
 from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.operations.fetch import WORKERS, wanted_file
@@ -34,25 +34,30 @@ def read_wheels(
 ) -> WheelsRead:
     """Return the contents of the wheels of the lock at ``path``; without ``network`` nothing is fetched.
 
-    Wheels of ``old`` are left out. Raises CacheInvalid and ConfigError; IndexFault and HashMismatch for a wheel that cannot be
+    Wheels of ``old`` are ``others``, as far as they are at hand. Raises CacheInvalid and ConfigError; IndexFault and HashMismatch for a wheel that cannot be
     fetched.
     """
-    files = _wheels(lock)
     known = _wheels(old) if old is not None else {}
-    files = {sha256: file for sha256, file in files.items() if sha256 not in known}
+    every = _wheels(lock)
+    files = {sha256: file for sha256, file in every.items() if sha256 not in known}
     if not files or (network is None and not context.cache_folder.is_dir()):
         return WheelsRead(total=len(files))
     folder = path.parent.resolve()
     options = network or NetworkOptions(offline=True)
-    downloads = open_downloads(
-        options, read_project_config(folder), lock.indexes, context, reporter, folder=folder
-    )
+    downloads = open_downloads(options, read_project_config(folder), lock.indexes, context, reporter, folder=folder)
     with closing(downloads):
         reading = _Reading(Cache(context.cache_folder, reporter), downloads, folder)
         missing = [file for file in files.values() if not reading.at_hand(file)]
-        if network is not None:
+        if network is not None and missing:
             reading.fetch(missing)
-    return WheelsRead(contents=reading.contents, unreadable=reading.unreadable, total=len(files))
+        others = [file for sha256, file in every.items() if sha256 in known and reading.at_hand(file)]
+    found = reading.contents
+    return WheelsRead(
+        contents={sha256: found[sha256] for sha256 in files if sha256 in found},
+        unreadable={sha256: why for sha256, why in reading.unreadable.items() if sha256 in files},
+        total=len(files),
+        others={file.sha256: found[file.sha256] for file in others if file.sha256 in found},
+    )
 
 
 def _wheels(lock: Lock) -> dict[str, LockedFile]:
@@ -114,6 +119,6 @@ class _Reading:
         wheel_contents.cache_contents(self._cache, file.sha256, own)
 
 
-def claim(read: WheelsRead) -> str:
+def claim(read: WheelsRead, wheels: str = "wheels") -> str:
     """Return how many wheels were read, in words."""
-    return f"the contents of {len(read.contents)} of {read.total} wheels were read"
+    return f"the contents of {len(read.contents)} of {read.total} {wheels} were read"

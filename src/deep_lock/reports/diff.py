@@ -74,6 +74,8 @@ class Review(Struct, frozen=True, kw_only=True):
     codes: frozenset[str] = frozenset()
     """Of all changes, also of those that are not listed since another one of a higher rank has the same fact."""
     not_compared: tuple[Part, ...] = ()
+    wheels: str = ""
+    """How many of the new wheels were read, in words; empty where none were to be read."""
     findings: tuple[Finding, ...] = ()
     """What the policy of the project finds in the new lock."""
     lines: Mapping[str, int] = {}
@@ -112,6 +114,16 @@ class Review(Struct, frozen=True, kw_only=True):
             )
         return " ".join(parts)
 
+    @property
+    def wheels_line(self) -> str:
+        """How many of the new wheels were read, as a sentence without its period."""
+        return f"{self.wheels[:1].upper()}{self.wheels[1:]}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not compared, and how many wheels were read."""
+        return tuple(filter(None, (self.missing, self.wheels_line)))
+
     def line(self, change: Change) -> int:
         """Return the line that an annotation points at: that of the package, else the first."""
         return self.lines.get(change.name, 1)
@@ -140,7 +152,7 @@ def text(review: Review) -> Safe:
         found += _text_section(review, weight)
     if review.details:
         found.append(line(_painted(f"{HEADINGS['quiet']}: {review.details}", "quiet")))
-    found += [line(review.missing)] if review.missing else []
+    found += [line(note) for note in review.notes]
     return joined(found)
 
 
@@ -168,14 +180,14 @@ def as_markdown(review: Review) -> Markdown:
     if review.findings:
         blocks.append([markdown("#### Policy ({})", str(len(review.findings)))])
         blocks.append([markdown("- {}", finding_line(finding)) for finding in review.findings])
-    missing = [markdown("{}.", review.missing)] if review.missing else []
+    notes = [markdown("{}.", note) for note in review.notes]
     if not review.changes:
-        return _spaced([*blocks, [markdown("No differences."), *missing]])
+        return _spaced([*blocks, [markdown("No differences."), *notes]])
     for weight in ("danger", "look"):
         if changes := review.of(weight):
             blocks += [[markdown("#### {} ({})", HEADINGS[weight], str(len(changes)))], _items(changes)]
     blocks += [[markdown("{}", review.unchanged)]] if review.unchanged else []
-    blocks += [missing] if missing else []
+    blocks += [[note] for note in notes]
     if versions := review.of("version"):
         summary = markdown("<summary>{} ({})</summary>", HEADINGS["version"], str(len(versions)))
         blocks += [[markdown("<details>"), summary], _items(versions), [markdown("</details>")]]
@@ -207,6 +219,7 @@ def as_json(review: Review) -> Safe:
             "new": review.new,
             "counts": {weight: len(review.of(weight)) for weight in _LEVELS},
             "not_compared": list(review.not_compared),
+            "wheels": review.wheels,
             "changes": [_row(change) for change in review.changes],
             "policy": [finding_row(finding) for finding in review.findings],
         }
@@ -240,7 +253,7 @@ def sarif(review: Review) -> Safe:
                 {
                     "tool": {"driver": {"name": "deep-lock", "rules": rules}},
                     "results": [_sarif_result(review, change) for change in shown],
-                    "properties": {"notCompared": list(review.not_compared)},
+                    "properties": {"notCompared": list(review.not_compared), "wheels": review.wheels},
                 }
             ],
         }
@@ -265,6 +278,7 @@ def github(review: Review) -> Safe:
         for change in review.of(weight)
     ]
     found += [annotation("notice", review.path, 1, "not-compared", review.missing)] if review.missing else []
+    found += [annotation("notice", review.path, 1, "wheels", review.wheels_line)] if review.wheels else []
     found += findings_github(review.findings, review.path, review.lines)
     return joined(found)
 

@@ -31,9 +31,9 @@ from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.pages import fresh_seconds
 from deep_lock.index.settings import Fetcher, IndexSettings, IndexSource
-from deep_lock.index.wheel_metadata import sidecar_url
 from deep_lock.models.distribution import SourceDistribution, Wheel
 from deep_lock.network.client import HttpClient, TransportSettings
+from deep_lock.network.urls import sidecar_url
 from tests.support.index_server import File, IndexServer, make_sdist, make_wheel, metadata_text
 
 NOW = 1_700_000_000.0

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import Section, flag, option, sectioned
+from deep_lock.cli.options import DOWNLOADS, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
+from deep_lock.config.options import DiffOptions, NetworkOptions
 from deep_lock.errors import UsageError
 from deep_lock.models.changes import CODES, WEIGHTS
 from deep_lock.operations import diff
@@ -22,18 +23,21 @@ Show what differs between two locks: first new code that runs, changed files and
 origins, then the rest.
 
 OLD and NEW are files, or git revisions of the lock. Without NEW it is the lock in the work tree; without both, that lock is
-compared with HEAD. A file may be another tool's lock: then its pins are compared. Nothing is resolved.
+compared with HEAD. A file may be another tool's lock: then its pins are compared. Nothing is resolved, and without --deep no
+request is made.
 
 \b
   deep-lock diff                            the work tree with HEAD
   deep-lock diff main                       the work tree with main
   deep-lock diff HEAD~5 HEAD --format markdown
   deep-lock diff uv.lock deep.lock
+  deep-lock diff main --deep                what is in the new wheels, too
   deep-lock diff main --fail-on danger --fail-on build-tool-changed
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: with --exit-code 1 if the locks differ, with
---fail-on 1 if there is such a change; 2 a lock that cannot be read.
+--fail-on 1 if there is such a change; 2 a lock that cannot be read; with --deep 3 a wheel could not be downloaded, 4 its content differs from what was
+locked.
 """
 
 COMPARISON: Section = (
@@ -45,6 +49,9 @@ COMPARISON: Section = (
             default=Path("deep.lock"),
             show_default="deep.lock in the current folder",
             help="The path of the lock in the git revisions.",
+        ),
+        flag(
+            "--deep", text="Read the contents of the wheels that are new; those that are not in the cache are fetched."
         ),
         flag("--exit-code", text="Exit with 1 if the locks differ, as git diff does."),
         option(
@@ -66,7 +73,13 @@ FORMAT = option(
 
 
 @sectioned(
-    "diff", COMPARISON, output=(FORMAT,), help=HELP, epilog=EPILOG, short_help="Show what differs between two locks."
+    "diff",
+    COMPARISON,
+    DOWNLOADS,
+    output=(FORMAT,),
+    help=HELP,
+    epilog=EPILOG,
+    short_help="Show what differs between two locks.",
 )
 @click.argument("old", required=False, default="")
 @click.argument("new", required=False, default="")
@@ -74,7 +87,17 @@ def diff_command(session: Session, /, *, old: str, new: str, **values: Any) -> N
     """Compare two locks, and write the changes in the chosen format."""
     fail_on = tuple(map(_fail_on, values["fail_on"]))
     with session.reporting() as reporter:
-        review = diff.compare(old, new, values["lock"], session.context, reporter)
+        review = diff.compare(
+            pick(
+                DiffOptions,
+                values,
+                old=old,
+                new=new,
+                network=pick(NetworkOptions, values),
+                context=session.context,
+            ),
+            reporter,
+        )
     session.printer.data(_text(review, values["form"]))
     if not review.changes:
         session.printer.info("nothing differs in what was compared" if review.not_compared else "nothing differs")

@@ -57,6 +57,11 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
         raise UsageError("--all-extras and --extra cannot be used together")
     options = replace(lock_options(session, values), upgrade=_upgrade(values))
     if values["check"] or values["check_exists"]:
+        if values["verify_metadata"]:
+            raise UsageError(
+                "--verify-metadata fetches wheels, and --check and --check-exists make no request",
+                hint="deep-lock verify compares the metadata of an existing lock",
+            )
         path, reasons = check_lock(options, existence_only=not values["check"])
         if reasons:
             raise Stale("\n  ".join([f"{path.name} is stale:", *reasons]), hint=f"run {again}")
@@ -72,6 +77,10 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
     else:
         session.printer.info(f"{outcome.path.name} is up to date")
     session.printer.info(lock_summary.summary(outcome.lock, outcome.previous))
+    if outcome.compared is not None:
+        session.printer.info(
+            f"  the metadata of {outcome.compared} wheels were compared with the wheels: no difference"
+        )
     for name in outcome.kept_options:
         session.printer.info(f"  {name} kept from {outcome.path.name}")
 
@@ -82,6 +91,7 @@ def lock_options(session: Session, values: dict[str, Any]) -> LockOptions:
         inputs=pick(InputOptions, values),
         resolve=pick(ResolveOptions, values),
         hooks=pick(HookOptions, values),
+        verify_metadata=values.get("verify_metadata", False),
         network=_network(session, values),
         context=session.context,
     )

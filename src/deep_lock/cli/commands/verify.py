@@ -15,6 +15,7 @@ from deep_lock.reports import findings
 
 FOUND = 1
 CHANGED = 4
+CHANGED_CODES = frozenset({"hash-changed", "sidecar-differs"})
 HELP = """\
 Compare a lock with its indexes: what is yanked, gone or changed, which files and wheels were added, what is archived.
 
@@ -27,7 +28,7 @@ The indexes of the lock are used, unless options or the configuration next to it
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 nothing found, or notes only; 1 findings; 3 index
-failure; 4 the content of a file differs from what was locked.
+failure; 4 the content of a file differs from what was locked, or from the metadata that its index serves.
 """
 CHECKS: Section = (
     "Checks",
@@ -65,7 +66,7 @@ def verify_command(session: Session, /, **values: Any) -> None:
     )
     session.printer.info(f"verified {verified.releases} releases, {verified.files} files: {findings.counts(found)}")
     failing = SEVERITIES[: SEVERITIES.index(values["fail_on"]) + 1]
-    if any(finding.code == "hash-changed" for finding in found):
+    if any(finding.code in CHANGED_CODES for finding in found):
         raise click.exceptions.Exit(CHANGED)
     if any(finding.severity in failing for finding in found):
         raise click.exceptions.Exit(FOUND)

@@ -1,0 +1,67 @@
+"""Whole wheels on this machine: their metadata, compared with what an index serves.
+
+A resolution reads the metadata file of an index (PEP 658), or a part of the wheel. Whether these are the metadata of the wheel
+is known only where its bytes are at hand.
+"""
+
+from pathlib import Path
+
+from packaging.utils import NormalizedName, parse_wheel_filename
+
+from deep_lock.errors import MetadataDiffers, MetadataInvalid, NetworkError, NotCached
+from deep_lock.index import lazy_wheel, metadata_differences
+from deep_lock.index.cache import Cache
+from deep_lock.index.settings import SMALL_SECONDS
+from deep_lock.index.workers import LazyFetcher
+from deep_lock.lazy import load_all
+from deep_lock.models.metadata import MAX_METADATA_BYTES, Metadata, parse_metadata
+from deep_lock.network.urls import is_signed, sidecar_url
+
+_COMPARED = "metadata-compared-1"
+_NAMES = ("the index serves", "the wheel has")
+_SAME, _ABSENT = b"=", b"-"
+
+
+def metadata_inside(path: Path, name: NormalizedName, where: str) -> Metadata:
+    """Read the metadata of a whole wheel; ``where`` names it in messages. Raises ArchiveError, MetadataInvalid and NetworkError."""
+    load_all()
+    try:
+        with path.open("rb") as file:
+            return parse_metadata(lazy_wheel.metadata_from_wheel(file, name, where), where)
+    except OSError as error:
+        raise NetworkError(f"{path}: {error.strerror or error}") from None
+
+
+def require_same(served: Metadata, inside: Metadata, where: str) -> None:
+    """Raise MetadataDiffers, with both values, where served metadata differ from those in the wheel."""
+    found = metadata_differences.differences(served, inside, names=_NAMES)
+    if found:
+        lines = "".join(f"\n    {line}" for line in found)
+        raise MetadataDiffers(
+            f"{where}: the metadata that the index serves are not those in the wheel{lines}",
+            hint="The lock is made from what the index serves, and an installer reads the wheel: do not use it before you know"
+            " why they differ.",
+        )
+
+
+def require_same_as_served(
+    path: Path, filename: str, url: str, sha256: str, *, cache: Cache, fetcher: LazyFetcher
+) -> None:
+    """Compare the metadata of a whole wheel with the metadata file next to its URL, once for each wheel.
+
+    Where there is no such file, or it cannot be requested, there is nothing to compare. Raises MetadataDiffers and ArchiveError.
+    """
+    if fetcher.is_offline or is_signed(url) or cache.get_record(_COMPARED, sha256) is not None:
+        return
+    name = parse_wheel_filename(filename)[0]
+    what = f"the metadata of {filename}"
+    try:
+        response = fetcher.open(what).get(
+            sidecar_url(url), headers={"accept": "*/*"}, limit=MAX_METADATA_BYTES, deadline=SMALL_SECONDS
+        )
+        served = parse_metadata(response.body, what) if response.status == 200 else None
+    except (NetworkError, NotCached, MetadataInvalid):
+        return
+    if served is not None:
+        require_same(served, metadata_inside(path, name, filename), filename)
+    cache.put_record(_COMPARED, sha256, _ABSENT if served is None else _SAME)

@@ -1,0 +1,251 @@
+"""What is in the wheels of a lock: found by `policy`, `policy --deep`, `diff --deep` and `verify --deep`."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deep_lock.cli.main import run
+from tests.support.scenarios import Bench, bench
+
+PLAIN: dict[str, Any] = {"modules": {"maker/__init__.py": "", "maker_more.py": ""}}
+RELEASES: dict[str, Any] = {
+    "app-lib 1.0": {"requires": ["native>=1", "yaml-reader"]},
+    "native 1.0": {"wheels": [], "sdist": True, "build": ["maker"], "backend": "flit_core.buildapi"},
+    "yaml-reader 1.0": {"modules": {"yaml/__init__.py": "", "yaml/reader.py": ""}},
+    "maker 1.0": PLAIN,
+    "setuptools 80.0": {
+        "modules": {
+            "setuptools/__init__.py": "",
+            "pkg_resources/__init__.py": "",
+            "_distutils_hack/__init__.py": "",
+            "distutils-precedence.pth": "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local'; "
+            "enabled and __import__('_distutils_hack').add_shim(); \n",
+            "setuptools-80.0.dist-info/entry_points.txt": "[console_scripts]\neasy_install = setuptools.command:main\n",
+        }
+    },
+    "pip 25.0": {
+        "modules": {
+            "pip/__init__.py": "",
+            "pip-25.0.dist-info/entry_points.txt": "[console_scripts]\npip = pip:main\npip3 = pip:main\npip3.13 = pip:main\n",
+        }
+    },
+}
+INFO = "maker-1.0.dist-info/entry_points.txt"
+DATA = "maker-1.0.data"
+BAD: dict[str, tuple[dict[str, str], str, str]] = {
+    "pth": ({"zz.pth": "import maker_more\n"}, "wheel-pth", "zz.pth, which runs code whenever Python starts"),
+    "pth-path": ({"zz.pth": "./elsewhere\n"}, "wheel-pth", "zz.pth, which adds to the module search path"),
+    "pth-platlib": ({f"{DATA}/platlib/zz.pth": "import os\n"}, "wheel-pth", "zz.pth"),
+    "pth-prefix": ({f"{DATA}/data/lib/python3.13/site-packages/z.pth": "import os"}, "wheel-pth", "z.pth"),
+    "pth-windows": ({f"{DATA}/data/Lib/site-packages/z.PTH": "import os"}, "wheel-pth", "z.PTH"),
+    "pth-long": ({"zz.pth": "#" * 70_000 + "\nimport os\n"}, "wheel-pth", "zz.pth, which is too long to be read"),
+    "pth-of-setuptools": (
+        {"distutils-precedence.pth": RELEASES["setuptools 80.0"]["modules"]["distutils-precedence.pth"]},
+        "wheel-pth",
+        "distutils-precedence.pth",
+    ),
+    "start": ({"zz.start": "maker_more:main\n"}, "wheel-pth", "zz.start, which runs code"),
+    "venv-settings": ({f"{DATA}/data/pyvenv.cfg": "home = /tmp\n"}, "wheel-pth", "pyvenv.cfg"),
+    "sitecustomize": ({"sitecustomize.py": ""}, "wheel-pth", "the module sitecustomize"),
+    "usercustomize": ({f"{DATA}/purelib/usercustomize/__init__.py": ""}, "wheel-pth", "the module usercustomize"),
+    "compiled": ({"sitecustomize.cpython-313-x86_64-linux-gnu.so": ""}, "wheel-pth", "the module sitecustomize"),
+    "name-in-lock": ({"native/__init__.py": ""}, "wheel-foreign-top-level", "native, the name of another project"),
+    "name-in-lock-added": ({"native/extra.py": ""}, "wheel-foreign-top-level", "files in the package native"),
+    "module-in-lock": ({"yaml/__init__.py": ""}, "wheel-foreign-top-level", "the module yaml, which yaml-reader has"),
+    "module-in-lock-added": (
+        {"yaml/x.py": ""},
+        "wheel-foreign-top-level",
+        "files in the package yaml, which yaml-reader",
+    ),
+    "well-known": ({"requests/__init__.py": ""}, "wheel-foreign-top-level", "another, well-known project"),
+    "standard": ({"json.py": ""}, "wheel-foreign-top-level", "the module json, a name of the standard library"),
+    "standard-removed": ({"distutils/__init__.py": ""}, "wheel-foreign-top-level", "distutils, a name of the standard"),
+    "standard-prefix": ({f"{DATA}/data/lib/python3.13/os.py": ""}, "wheel-foreign-top-level", "the module os, a name"),
+    "other": ({"surprise.py": ""}, "wheel-other-top-level", "the module surprise, a name unlike"),
+    "console": ({INFO: "[console_scripts]\npython = maker:main\n"}, "wheel-command-shadow", "the script python"),
+    "console-version": ({INFO: "[console_scripts]\nPython3.13=m:m\n"}, "wheel-command-shadow", "python3.13"),
+    "gui": ({INFO: "[x]\ny = z\n\n[gui_scripts]\n  git = maker:main [extra]\n"}, "wheel-command-shadow", "git"),
+    "default-section": ({INFO: "[DEFAULT]\nls = m:m\n[console_scripts]\nm = m:m\n"}, "wheel-command-shadow", "ls"),
+    "pip": ({INFO: "[console_scripts]\npip3 = maker:main\n"}, "wheel-command-shadow", "the script pip3"),
+    "data-script": ({f"{DATA}/scripts/cc": "#!python\n"}, "wheel-command-shadow", "the script cc"),
+    "data-script-windows": ({f"{DATA}/scripts/git.exe": ""}, "wheel-command-shadow", "the script git"),
+    "data-bin": ({f"{DATA}/data/bin/ld": ""}, "wheel-command-shadow", "the script ld"),
+    "compiler": ({f"{DATA}/scripts/x86_64-linux-gnu-gcc-13": ""}, "wheel-command-shadow", "x86_64-linux-gnu-gcc-13"),
+}
+
+
+class Contents:
+    """A locked project, and the commands on its lock."""
+
+    def __init__(self, made: Bench) -> None:
+        self.bench = made
+        made.ask("app-lib")
+
+    @property
+    def path(self) -> Path:
+        return self.bench.folder / "deep.lock"
+
+    def lock(self, *more: str, **releases: dict[str, str]) -> None:
+        """Lock; ``releases`` are modules of a project."""
+        told = dict(RELEASES)
+        for name, modules in releases.items():
+            key = next(key for key in RELEASES if key.startswith(name.replace("_", "-") + " "))
+            told[key] = {**RELEASES[key], "modules": {**RELEASES[key].get("modules", {}), **modules}}
+        self.bench.hold(told)
+        ran = self.bench.lock("--refresh", *more)
+        assert ran.code == 0, ran.stderr
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        self.bench.capture.readouterr()
+        code = run(list(arguments))
+        told = self.bench.capture.readouterr()
+        assert "Traceback" not in told.err
+        return code, told.out, told.err
+
+    def policy(self, *flags: str) -> tuple[int, dict[tuple[str, str], tuple[str, str]], str]:
+        code, out, err = self.run("policy", "--lock", str(self.path), "--output-format", "json", *flags)
+        found = {
+            (one["code"], one["subject"]): (one["severity"], one["message"])
+            for one in json.loads(out)
+            if one["code"].startswith("wheel-")
+        }
+        return code, found, err
+
+    def forget(self) -> None:
+        assert run(["cache", "clean"]) == 0
+
+
+@pytest.fixture
+def contents(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Contents]:
+    with bench(tmp_path, capfd, monkeypatch, RELEASES) as made:
+        yield Contents(made)
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_in_a_wheel_of_a_build_is_found(case: str, contents: Contents) -> None:
+    modules, rule, says = BAD[case]
+    contents.lock(maker=modules)
+    level = "note" if rule == "wheel-other-top-level" else "finding"
+    code, found, err = contents.policy("--deep")
+    assert code == 0, "a finding"
+    assert found.keys() == {(rule, "maker 1.0")}
+    severity, message = found[rule, "maker 1.0"]
+    assert severity == level
+    assert says in message
+    assert "the contents of 3 of 3 wheels were read\n" in err
+    code, out, _ = contents.run("verify", "--lock", str(contents.path), "--deep", "--output-format", "json")
+    assert [(one["code"], one["severity"]) for one in json.loads(out)] == [(rule, level)]
+    assert code == (0 if level == "note" else 1)
+
+
+def test_what_is_usual_is_not_found(contents: Contents) -> None:
+    contents.bench.told = {}
+    contents.lock()
+    assert contents.policy("--deep")[:2] == (0, {})
+    extra = {**RELEASES, "native 1.0": {**RELEASES["native 1.0"], "build": ["maker", "setuptools", "pip"]}}
+    contents.bench.hold(extra)
+    assert contents.bench.lock("--refresh", "-U").code == 0
+    code, found, err = contents.policy("--deep")
+    assert (code, found) == (0, {})
+    assert "5 of 5 wheels" in err
+
+
+def test_at_run_time_the_level_is_lower(contents: Contents) -> None:
+    contents.lock(app_lib={"zz.pth": "import os\n", "surprise.py": ""})
+    code, found, _ = contents.policy("--deep")
+    assert (code, {key: severity for key, (severity, _) in found.items()}) == (
+        0,
+        {("wheel-pth", "app-lib 1.0"): "note"},
+    )
+    contents.bench.write({"deep-lock.toml": '[policy]\nwheel-pth = "error"\nwheel-other-top-level = "finding"\n'})
+    _, found, _ = contents.policy("--deep")
+    assert {key: severity for key, (severity, _) in found.items()} == {
+        ("wheel-pth", "app-lib 1.0"): "finding",
+        ("wheel-other-top-level", "app-lib 1.0"): "note",
+    }
+
+
+def test_only_what_is_at_hand_is_read_without_deep(contents: Contents) -> None:
+    contents.lock(maker={"zz.pth": "import os\n"})
+    before = len(contents.bench.server.log)
+    code, found, err = contents.policy()
+    assert (code, found) == (0, {})
+    assert "the contents of 0 of 3 wheels were read; --deep fetches the others" in err
+    assert len(contents.bench.server.log) == before, "no request"
+    assert (
+        contents.run("fetch", "--lock", str(contents.path), "-d", str(contents.path.parent / "all"), "--build")[0] == 0
+    )
+    before = len(contents.bench.server.log)
+    code, found, err = contents.policy()
+    assert found.keys() == {("wheel-pth", "maker 1.0")}
+    assert "the contents of 1 of 3 wheels were read" in err
+    assert len(contents.bench.server.log) == before
+    code, _, err = contents.policy("--deep", "--offline")
+    assert code == 0
+    assert "the contents of 1 of 3 wheels were read" in err
+
+
+def test_a_rule_can_be_an_error_and_be_excepted(contents: Contents) -> None:
+    contents.lock(maker={"zz.pth": "import os\n"})
+    contents.bench.write({"deep-lock.toml": '[policy]\nwheel-pth = "error"\n'})
+    assert contents.policy("--deep")[0] == 1
+    accept = ["--accept", "wheel-pth:maker==1.0", "--until", "2999-12-31", "--reason", "read"]
+    assert contents.run("policy", "--lock", str(contents.path), "--deep", *accept)[0] == 0
+    code, found, _ = contents.policy("--deep")
+    assert (code, found["wheel-pth", "maker 1.0"][0]) == (0, "note")
+    contents.forget()
+    code, out, _ = contents.run("policy", "--lock", str(contents.path))
+    assert (code, "exception-unused" in out) == (0, False), "the wheel was not read"
+
+
+def test_other_bytes_than_locked_are_not_read(contents: Contents) -> None:
+    contents.lock()
+    server = contents.bench.server
+    name = "maker-1.0-py3-none-any.whl"
+    server.bodies[f"/files/{name}"] = ("application/octet-stream", b"x" * len(server.known[name].content))
+    code, _, err = contents.run("policy", "--lock", str(contents.path), "--deep")
+    assert code == 4
+    assert name in err
+
+
+def test_a_wheel_that_is_no_archive_is_named(contents: Contents) -> None:
+    contents.lock()
+    contents.bench.write({"wheels/.keep": ""})
+    text = contents.path.read_text(encoding="utf-8")
+    whole = contents.bench.server.known["maker-1.0-py3-none-any.whl"]
+    cut = whole.content[:-30]
+    contents.bench.server.bodies[f"/files/{whole.filename}"] = ("application/octet-stream", cut)
+    text = text.replace(hashlib.sha256(whole.content).hexdigest(), hashlib.sha256(cut).hexdigest())
+    contents.path.write_text(text.replace(f"size = {len(whole.content)}", f"size = {len(cut)}"), encoding="utf-8")
+    _, found, err = contents.policy("--deep")
+    assert found["wheel-unreadable", "maker 1.0"][0] == "finding"
+    assert "the contents of 2 of 3 wheels were read" in err
+
+
+@pytest.mark.parametrize("form", ["text", "json", "markdown", "sarif", "github"])
+def test_diff_shows_what_new_wheels_have(form: str, contents: Contents) -> None:
+    contents.lock()
+    old = contents.path.parent / "old.lock"
+    shutil.copy(contents.path, old)
+    told = {
+        **RELEASES,
+        "maker 2.0": {"modules": {"maker/__init__.py": "", "zz.pth": "import maker\n"}},
+        "app-lib 2.0": {**RELEASES["app-lib 1.0"], "modules": {"zz.pth": "import app\n"}},
+    }
+    contents.bench.hold(told)
+    assert contents.bench.lock("-U", "--refresh").code == 0
+    pair = [str(old), str(contents.path), "--format", form]
+    assert "wheel-" not in contents.run("diff", *pair)[1]
+    code, out, _ = contents.run("diff", *pair, "--deep")
+    assert code == 0
+    assert "wheel-pth" in out
+    assert "wheel-installed" in out
+    assert "zz.pth" in out
+    assert "ontents of 2 of 2 new wheels were read" in out
+    assert contents.run("diff", *pair, "--deep", "--fail-on", "wheel-pth")[0] == 1
+    assert "wheel-" not in contents.run("diff", str(old), str(old), "--deep")[1]
