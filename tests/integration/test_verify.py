@@ -123,7 +123,7 @@ CASES: Mapping[str, tuple[Callable[[Verifying], None], int, tuple[str, str, str]
     "release gone": (_gone, 1, ("finding", "release-gone", SHARED)),
     "file gone": (_file_gone, 1, ("finding", "file-gone", NATIVE)),
     "other bytes": (lambda own: own.change("shared-2.0-py3-none-any.whl", sha256="0" * 64), 4, ("error", "hash-changed", SHARED)),
-    "sidecar": (_sidecar, 1, ("error", "sidecar-differs", SHARED)),
+    "sidecar": (_sidecar, 4, ("error", "sidecar-differs", SHARED)),
     "a wheel": (_wheel, 1, ("finding", "wheel-appeared", NATIVE)),
     "late": (_late, 1, ("note", "late-file", NATIVE)),
     "status": (lambda own: own.bench.server.status.update(shared={"status": "archived", "reason": "moved"}), 1, ("finding", "project-status", "shared")),

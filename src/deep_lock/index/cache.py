@@ -38,6 +38,9 @@ LAYOUT = "v1"
 MAX_PAGE_SECONDS = 600
 """The longest freshness of a page, even where the index allows more."""
 
+METADATA = "metadata-2"
+"""Core metadata, parsed, by the sha256 of the metadata file, or of the wheel that it was read from."""
+
 _PAGES = "pages"
 _MAGIC = b"deep-lock\x00"
 _DIGEST = 32

@@ -4,13 +4,15 @@ A resolution reads the metadata file of an index (PEP 658), or a part of the whe
 is known only where its bytes are at hand.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
+import msgspec
 from packaging.utils import NormalizedName, parse_wheel_filename
 
 from deep_lock.errors import MetadataDiffers, MetadataInvalid, NetworkError, NotCached
 from deep_lock.index import lazy_wheel, metadata_differences
-from deep_lock.index.cache import Cache
+from deep_lock.index.cache import METADATA, Cache
 from deep_lock.index.settings import SMALL_SECONDS
 from deep_lock.index.workers import LazyFetcher
 from deep_lock.lazy import load_all
@@ -19,6 +21,7 @@ from deep_lock.network.urls import is_signed, sidecar_url
 
 _COMPARED = "metadata-compared-1"
 _NAMES = ("the index serves", "the wheel has")
+_decode = msgspec.msgpack.Decoder(Metadata).decode
 _SAME, _ABSENT = b"=", b"-"
 
 
@@ -49,11 +52,18 @@ def require_same_as_served(
 ) -> None:
     """Compare the metadata of a whole wheel with the metadata file next to its URL, once for each wheel.
 
-    Where there is no such file, or it cannot be requested, there is nothing to compare. Raises MetadataDiffers and ArchiveError.
+    Compared too are metadata in the cache that were read from a part of the wheel. Where there are neither, or the file cannot
+    be requested, there is nothing to compare. Raises MetadataDiffers and ArchiveError.
     """
-    if fetcher.is_offline or is_signed(url) or cache.get_record(_COMPARED, sha256) is not None:
+    if cache.get_record(_COMPARED, sha256) is not None:
         return
     name = parse_wheel_filename(filename)[0]
+    record = cache.get_record(METADATA, sha256)
+    if record is not None:
+        with suppress(ValueError):  # MetadataDiffers is none: a damaged record is refused where it is used
+            require_same(_decode(record), metadata_inside(path, name, filename), filename)
+    if fetcher.is_offline or is_signed(url):
+        return
     what = f"the metadata of {filename}"
     try:
         response = fetcher.open(what).get(

@@ -28,7 +28,7 @@ from deep_lock.errors import (
 )
 from deep_lock.events import Reporter, Warned
 from deep_lock.index import lazy_wheel, wheel_files
-from deep_lock.index.cache import Cache
+from deep_lock.index.cache import METADATA, Cache
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
 from deep_lock.index.workers import LazyFetcher, OnceMap
 from deep_lock.lazy import load_all, tempfile
@@ -36,7 +36,6 @@ from deep_lock.models.distribution import Distribution, Wheel
 from deep_lock.models.metadata import MAX_METADATA_BYTES, Metadata, check_name, parse_metadata
 from deep_lock.network.urls import shown_url, sidecar_url
 
-_KIND = "metadata-2"
 _MAX_RANGE_BYTES = 2 * MAX_METADATA_BYTES
 """Of METADATA, or the wheel's central directory. Also of a whole wheel where a server responds to a range with the whole
 file: a larger one is streamed to disk instead."""
@@ -104,7 +103,7 @@ class WheelMetadata:
                 _compare(wheel, metadata, path)
         key_digest = key_digest or wheel.sha256
         if key_digest:
-            self._cache.put_record(_KIND, key_digest, _encode(metadata))
+            self._cache.put_record(METADATA, key_digest, _encode(metadata))
         return metadata
 
     def is_known(self, wheel: Wheel) -> bool:
@@ -120,17 +119,17 @@ class WheelMetadata:
             _compare(wheel, self.get(wheel), path)
         except MetadataDiffers:
             for digest in filter(None, (wheel.metadata, wheel.sha256)):
-                self._cache.remove(_KIND, digest)
+                self._cache.remove(METADATA, digest)
             raise
 
     def _cached(self, wheel: Wheel) -> Metadata | None:
         for digest in (wheel.metadata, wheel.sha256):
-            record = self._cache.get_record(_KIND, digest) if digest else None
+            record = self._cache.get_record(METADATA, digest) if digest else None
             if digest and record is not None:
                 try:
                     return _decode(record)
                 except (ValueError, RecursionError):
-                    self._cache.drop(_KIND, digest)
+                    self._cache.drop(METADATA, digest)
         return None
 
     # -- PEP 658
