@@ -185,6 +185,18 @@ def test_a_page_in_the_place_of_metadata_is_no_difference(served: Served) -> Non
     assert served.fetch()[0] == 0
 
 
+@pytest.mark.parametrize("status", [403, 401, 500])
+def test_a_server_that_refuses_metadata_files_is_no_fault(status: int, served: Served) -> None:
+    """Some servers answer 403 for what they do not have. They are asked once in a run."""
+    assert served.bench.lock().code == 0
+    assert run(["cache", "clean"]) == 0
+    server = served.bench.server
+    for name in server.known:
+        server.statuses[f"/files/{name}.metadata"] = status
+    code, told = served.fetch()
+    assert code == 0, told
+
+
 def test_wheelhouse(served: Served, tmp_path: Path) -> None:
     served.bench.pythons, served.bench.platforms = [MINOR], ["host"]
     served.serve(OTHER["dropped"][0])

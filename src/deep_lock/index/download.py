@@ -19,6 +19,7 @@ from deep_lock.index.cache import Cache
 from deep_lock.index.file_cache import FileCache, file_sha256, may_be_shared
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher
 from deep_lock.index.workers import LazyFetcher
+from deep_lock.network.urls import origin_of
 from deep_lock.sanitize import show
 
 MAX_PROMISED_BYTES = 16 * 1024 * 1024 * 1024
@@ -59,6 +60,8 @@ class Downloads:
         self._cache = cache
         self._fetcher = LazyFetcher(make_fetcher, offline=offline)
         self._file_cache = FileCache(cache.files_folder)
+        self._silent: set[str] = set()
+        """Origins that failed to answer for a metadata file: no other one is requested there."""
 
     def put(self, wanted: Wanted, path: Path) -> Way:
         """Put the file at ``path``, and return where it was found.
@@ -88,9 +91,18 @@ class Downloads:
         Raises MetadataDiffers and ArchiveError.
         """
         if wanted.url is not None and wanted.name.endswith(".whl"):
-            wheel_files.require_same_as_served(
-                path, wanted.name, wanted.url, wanted.sha256, cache=self._cache, fetcher=self._fetcher
+            origin = origin_of(wanted.url)
+            answered = wheel_files.require_same_as_served(
+                path,
+                wanted.name,
+                wanted.url,
+                wanted.sha256,
+                cache=self._cache,
+                fetcher=self._fetcher,
+                request=origin not in self._silent,
             )
+            if not answered:
+                self._silent.add(origin)
 
     def at_hand(self, wanted: Wanted) -> Path | None:
         """Return the path of the file on this machine, its sha256 compared; None where it would have to be fetched."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from packaging.utils import NormalizedName, parse_wheel_filename
 
-from deep_lock.errors import MetadataDiffers, MetadataInvalid, NetworkError, NotCached
+from deep_lock.errors import IndexFault, MetadataDiffers, MetadataInvalid, NetworkError, SafetyError
 from deep_lock.index import lazy_wheel, metadata_differences
 from deep_lock.index.cache import METADATA, Cache
 from deep_lock.index.settings import SMALL_SECONDS
@@ -48,30 +48,34 @@ def require_same(served: Metadata, inside: Metadata, where: str) -> None:
 
 
 def require_same_as_served(
-    path: Path, filename: str, url: str, sha256: str, *, cache: Cache, fetcher: LazyFetcher
-) -> None:
+    path: Path, filename: str, url: str, sha256: str, *, cache: Cache, fetcher: LazyFetcher, request: bool
+) -> bool:
     """Compare the metadata of a whole wheel with the metadata file next to its URL, once for each wheel.
 
     Compared too are metadata in the cache that were read from a part of the wheel. Where there are neither, or the file cannot
-    be requested, there is nothing to compare. Raises MetadataDiffers and ArchiveError.
+    be requested, there is nothing to compare. Without ``request`` no request is made. Returns false where the server failed.
+    Raises MetadataDiffers and ArchiveError.
     """
     if cache.get_record(_COMPARED, sha256) is not None:
-        return
+        return True
     name = parse_wheel_filename(filename)[0]
     record = cache.get_record(METADATA, sha256)
     if record is not None:
         with suppress(ValueError):  # MetadataDiffers is none: a damaged record is refused where it is used
             require_same(_decode(record), metadata_inside(path, name, filename), filename)
-    if fetcher.is_offline or is_signed(url):
-        return
+    if fetcher.is_offline or is_signed(url) or not request:
+        return True
     what = f"the metadata of {filename}"
     try:
         response = fetcher.open(what).get(
             sidecar_url(url), headers={"accept": "*/*"}, limit=MAX_METADATA_BYTES, deadline=SMALL_SECONDS
         )
         served = parse_metadata(response.body, what) if response.status == 200 else None
-    except (NetworkError, NotCached, MetadataInvalid):
-        return
+    except MetadataInvalid:
+        served = None  # a page of the server, and not metadata
+    except (IndexFault, SafetyError):
+        return False
     if served is not None:
         require_same(served, metadata_inside(path, name, filename), filename)
     cache.put_record(_COMPARED, sha256, _ABSENT if served is None else _SAME)
+    return True
