@@ -14,4 +14,5 @@ __all__ = [
     "workers",
 ]
 
-load_at_first_use(__name__, "html", "lazy_wheel", "metadata_differences", "simple", "wheel_contents", "wheel_files")
+load_at_first_use(__name__, "html", "lazy_wheel", "metadata_differences", "simple", "wheel_files")
+load_at_first_use(__name__, "wheel_contents", in_load_all=False)

@@ -62,6 +62,8 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> NewLock
     """
     settings, context, trees = request.settings, request.context, request.inputs.trees
     indexes = settings.network.indexes
+    # loaded before an archive is opened
+    compare = compared_wheels.compare_wheels if settings.verify_metadata else None
     machine = Machine(settings.hooks, settings.targets, reporter)
     direct = DirectSources(
         client=network.client,
@@ -126,9 +128,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> NewLock
         for hashes in (releases.imported, releases.by_user):
             if hashes is not None:
                 hashes.check(lock)
-        compared = None
-        if settings.verify_metadata:
-            compared = compared_wheels.compare_wheels(lock, settings.targets, network.client)
+        compared = compare(lock, settings.targets, network.client) if compare is not None else None
         return NewLock(lock=lock, compared=compared)
 
 

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from deep_lock.analysis import wheel_rules
 from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.verify import (
     archive_host_findings,
@@ -25,11 +24,13 @@ from deep_lock.analysis.verify import (
     sidecar_findings,
     unrequired,
 )
+from deep_lock.analysis.wheel_rules import WheelsRead, level_of, wheel_matches
 from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import DeepLockError, HashMismatch, MetadataDiffers, NotFound, SafetyError
 from deep_lock.events import Reporter
-from deep_lock.index import wheel_contents, wheel_files
+from deep_lock.index import wheel_files
 from deep_lock.index.client import IndexClient
+from deep_lock.index.wheel_contents import WheelContents, read_contents
 from deep_lock.lockfile.index import LockIndex, called, files_of, index_lock, key_of, required_packages
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import best_wheel, full_selection, holds_in_lock, is_built
@@ -114,7 +115,7 @@ class _Check:
         self._targets = targets
         self._client = client
         self._deep = deep
-        self._contents_of: dict[str, wheel_contents.WheelContents] = {}
+        self._contents_of: dict[str, WheelContents] = {}
         self._reported: set[str] = set()
         """Projects whose status is reported."""
 
@@ -186,14 +187,14 @@ class _Check:
     def _read_contents(self, file: Wheel, path: Path) -> None:
         """Read the contents of a wheel for `contents`. Raises ArchiveError."""
         with path.open("rb") as opened:
-            self._contents_of[file.sha256 or ""] = wheel_contents.read_contents(opened, file.filename)
+            self._contents_of[file.sha256 or ""] = read_contents(opened, file.filename)
 
     def contents(self) -> Iterator[Finding]:
         """Yield what the rules of a policy find in the contents of the wheels that were read."""
         explain = Explanations(self._lock_index)
-        read = wheel_rules.WheelsRead(contents=self._contents_of)
-        for match in wheel_rules.wheel_matches(self._lock_index, read):
-            level = wheel_rules.level_of(match, Policy())
+        read = WheelsRead(contents=self._contents_of)
+        for match in wheel_matches(self._lock_index, read):
+            level = level_of(match, Policy())
             if level != "off":
                 chain = explain.package(match.key) if match.key is not None else ()
                 yield Finding(

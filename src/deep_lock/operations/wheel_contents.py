@@ -11,9 +11,9 @@ from deep_lock.analysis.wheel_rules import WheelsRead
 from deep_lock.config.options import NetworkOptions, RunContext
 from deep_lock.errors import NotCached, SafetyError
 from deep_lock.events import Reporter
-from deep_lock.index import wheel_contents
 from deep_lock.index.cache import Cache
 from deep_lock.index.download import Downloads
+from deep_lock.index.wheel_contents import WheelContents, cache_contents, cached_contents, read_contents
 from deep_lock.index.workers import OnceMap, Workers
 from deep_lock.lazy import load_all, tempfile
 from deep_lock.lockfile.index import wheels_of
@@ -68,7 +68,7 @@ class _Reading:
     """The wheels of one run."""
 
     def __init__(self, cache: Cache, downloads: Downloads, folder: Path) -> None:
-        self.contents: dict[str, wheel_contents.WheelContents] = {}
+        self.contents: dict[str, WheelContents] = {}
         self.unreadable: dict[str, str] = {}
         self._cache = cache
         self._downloads = downloads
@@ -76,7 +76,7 @@ class _Reading:
 
     def at_hand(self, file: LockedFile) -> bool:
         """Read a wheel if it was read before or is on this machine; return whether that is so."""
-        known = wheel_contents.cached_contents(self._cache, file.sha256)
+        known = cached_contents(self._cache, file.sha256)
         if known is not None:
             self.contents[file.sha256] = known
             return True
@@ -111,12 +111,12 @@ class _Reading:
         load_all()
         try:
             with path.open("rb") as opened:
-                own = wheel_contents.read_contents(opened, file.name)
+                own = read_contents(opened, file.name)
         except (SafetyError, OSError) as error:
             self.unreadable[file.sha256] = str(error)
             return
         self.contents[file.sha256] = own
-        wheel_contents.cache_contents(self._cache, file.sha256, own)
+        cache_contents(self._cache, file.sha256, own)
 
 
 def claim(read: WheelsRead, wheels: str = "wheels") -> str:
