@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deep_lock.builds.sandbox import sandbox
+from deep_lock.cli.main import run
 from tests.support.fault_late_imports import MARK
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, MINOR, Bench, bench
@@ -78,6 +79,13 @@ def test_commands_that_ask_the_index_about_a_lock_import_nothing_late(
         pins = own.folder / "requirements.txt"
         assert late(own, "verify", "--deep") == []
         assert late(own, "outdated") == []
+        assert run(["cache", "clean"]) == 0
+        assert late(own, "policy", "--deep") == []
+        assert run(["cache", "clean"]) == 0
+        (own.folder / "old.lock").write_text("lib==1.0\n", encoding="utf-8")
+        assert late(own, "diff", "old.lock", "deep.lock", "--deep") == []
+        assert run(["cache", "clean"]) == 0
+        assert late(own, "lock", *own.flags(), "--verify-metadata") == []
         pins.write_text("lib==1.0\nthing==1.0\n", encoding="utf-8")
         targets = ["--python-version=3.13", f"--platform={LINUX}"]
         assert late(own, "cache", "clean") == ["no response was checked"], "it sends no request"
