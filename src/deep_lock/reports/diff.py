@@ -219,7 +219,7 @@ def as_json(review: Review) -> Safe:
             "new": review.new,
             "counts": {weight: len(review.of(weight)) for weight in _LEVELS},
             "not_compared": list(review.not_compared),
-            "wheels": review.wheels,
+            **({"wheels": review.wheels} if review.wheels else {}),
             "changes": [_row(change) for change in review.changes],
             "policy": [finding_row(finding) for finding in review.findings],
         }
@@ -253,7 +253,10 @@ def sarif(review: Review) -> Safe:
                 {
                     "tool": {"driver": {"name": "deep-lock", "rules": rules}},
                     "results": [_sarif_result(review, change) for change in shown],
-                    "properties": {"notCompared": list(review.not_compared), "wheels": review.wheels},
+                    "properties": {
+                        "notCompared": list(review.not_compared),
+                        **({"wheels": review.wheels} if review.wheels else {}),
+                    },
                 }
             ],
         }
