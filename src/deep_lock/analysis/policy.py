@@ -55,7 +55,7 @@ def _findings(found: Sequence[RuleMatch], explain: Explanations, policy: Policy,
     """Yield each match with its severity, where its rule is not off."""
     current = [exemption for exemption in policy.exceptions if not _is_over(exemption, now)]
     for match in found:
-        level = wheel_rules.level_of(match, policy) if match.runtime else policy.level(match.code)
+        level = policy.level(match.code, lower=match.runtime)
         if level == "off":
             continue
         message = match.message

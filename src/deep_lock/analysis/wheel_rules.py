@@ -19,7 +19,7 @@ from deep_lock.index.wheel_contents import WheelContents
 from deep_lock.lockfile.index import LockIndex, called, key_of, uses_of, wheels_of
 from deep_lock.models.changes import Change
 from deep_lock.models.lock import LockedPackage
-from deep_lock.models.policy import LOWER, RULES, Level, Policy
+from deep_lock.models.policy import Policy
 from deep_lock.sanitize import listed, show
 from deep_lock.sdist import setup_imports
 
@@ -119,7 +119,7 @@ def wheel_changes(lock_index: LockIndex, read: WheelsRead) -> Iterator[Change]:
     """Yield what the rules find in the wheels that were read, as changes: these wheels are new in the lock."""
     explain = Explanations(lock_index)
     for match in wheel_matches(lock_index, read):
-        if match.runtime and LOWER[RULES[match.code][0]] == "off":
+        if Policy().level(match.code, lower=match.runtime) == "off":
             continue
         yield Change(
             code="wheel-installed" if match.runtime else match.code,
@@ -128,12 +128,6 @@ def wheel_changes(lock_index: LockIndex, read: WheelsRead) -> Iterator[Change]:
             message=match.message,
             chain=explain.package(match.key) if match.key is not None else (),
         )
-
-
-def level_of(match: RuleMatch, policy: Policy) -> Level:
-    """Return the level of a match: one lower than that of its rule where no build uses the package."""
-    level = policy.level(match.code)
-    return LOWER[level] if match.runtime else level
 
 
 def _match(code: str, entry: LockedPackage, message: str, *, runtime: bool) -> RuleMatch:
@@ -195,7 +189,9 @@ def _effect(name: str, text: str) -> str:
         return "which runs code whenever Python starts (3.15 and newer)"
     if not text:
         return "which is too long to be read, or empty"
-    code = next((line for line in text.splitlines() if line.startswith(("import ", "import\t"))), None)
+    code = next(
+        (line for line in text.removeprefix("\ufeff").splitlines() if line.startswith(("import ", "import\t"))), None
+    )
     if code is not None:
         return f"which runs code whenever Python starts: {code[:120]}"
     return "which adds to the module search path whenever Python starts"

@@ -79,7 +79,7 @@ AGAINST = frozenset(code for code, (_, meaning) in RULES.items() if not meaning)
 IN_WHEELS = frozenset(code for code in RULES if code.startswith("wheel-"))
 """Rules on the contents of wheels. For a package that no build uses the level is one lower."""
 
-LOWER: dict[Level, Level] = {"error": "finding", "finding": "note", "note": "off", "off": "off"}
+_LOWER: dict[Level, Level] = {"error": "finding", "finding": "note", "note": "off", "off": "off"}
 
 
 def exception_id(rule: str, name: str, version: str | None) -> str:
@@ -126,8 +126,12 @@ class Policy(Struct, frozen=True, kw_only=True):
     levels: Mapping[str, Level] = {}
     exceptions: tuple[Exemption, ...] = ()
 
-    def level(self, code: str) -> Level:
-        """Return the level of a rule."""
+    def level(self, code: str, *, lower: bool = False) -> Level:
+        """Return the level of a rule; ``lower`` is the next one below it."""
+        level = self._level(code)
+        return _LOWER[level] if lower else level
+
+    def _level(self, code: str) -> Level:
         configured = self.levels.get(code)
         if configured is not None:
             return configured

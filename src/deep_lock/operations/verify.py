@@ -24,7 +24,7 @@ from deep_lock.analysis.verify import (
     sidecar_findings,
     unrequired,
 )
-from deep_lock.analysis.wheel_rules import WheelsRead, level_of, wheel_matches
+from deep_lock.analysis.wheel_rules import WheelsRead, wheel_matches
 from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import DeepLockError, HashMismatch, MetadataDiffers, NotFound, SafetyError
 from deep_lock.events import Reporter
@@ -194,7 +194,7 @@ class _Check:
         explain = Explanations(self._lock_index)
         read = WheelsRead(contents=self._contents_of)
         for match in wheel_matches(self._lock_index, read):
-            level = level_of(match, Policy())
+            level = Policy().level(match.code, lower=match.runtime)
             if level != "off":
                 chain = explain.package(match.key) if match.key is not None else ()
                 yield Finding(
