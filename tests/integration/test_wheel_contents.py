@@ -62,6 +62,7 @@ BAD: dict[str, tuple[dict[str, str], str, str]] = {
         "wheel-foreign-top-level",
         "files in the package yaml, which yaml-reader",
     ),
+    "data-in-lock": ({"yaml/data.pem": ""}, "wheel-foreign-top-level", "files in the package yaml, which yaml-reader"),
     "well-known": ({"requests/__init__.py": ""}, "wheel-foreign-top-level", "another, well-known project"),
     "standard": ({"json.py": ""}, "wheel-foreign-top-level", "the module json, a name of the standard library"),
     "standard-removed": ({"distutils/__init__.py": ""}, "wheel-foreign-top-level", "distutils, a name of the standard"),

@@ -6,7 +6,7 @@ to the standard library, and scripts with the names of well-known commands. A ma
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 from packaging.utils import canonicalize_name
@@ -204,16 +204,17 @@ def _foreign(
     project: str, own: WheelContents, owners: Mapping[str, set[str]], lock_index: LockIndex
 ) -> Iterator[tuple[str, str]]:
     mine = _OWN_MODULES.get(project, frozenset()) | _AT_START | setup_imports.NAMESPACES
-    for module, is_own in own.modules:
+    is_module = dict(own.modules)
+    for module in (*is_module, *own.folders):
         if module in mine:
             continue
         name, others = canonicalize_name(module), sorted(owners.get(module, set()) - {project})
-        what = f"the module {module}" if is_own else f"files in the package {module}"
-        if _is_standard(project, module):
+        what = f"the module {module}" if is_module.get(module) else f"files in the package {module}"
+        if module in is_module and _is_standard(project, module):
             yield "wheel-foreign-top-level", f"{what}, a name of the standard library"
         elif name == project:
             continue
-        elif others and not (_explains(project, module) and not any(_explains(own, module) for own in others)):
+        elif others and not (is_module.get(module) and _is_owner(project, module, others)):
             yield "wheel-foreign-top-level", f"{what}, which {listed(others, 2)} has too"
         elif _explains(project, module):
             continue
@@ -221,8 +222,13 @@ def _foreign(
             yield "wheel-foreign-top-level", f"{what}, the name of another project of the lock"
         elif name in KNOWN_NAMES:
             yield "wheel-foreign-top-level", f"{what}, the name of another, well-known project"
-        else:
+        elif module in is_module:
             yield "wheel-other-top-level", f"{what}, a name unlike that of the project"
+
+
+def _is_owner(project: str, module: str, others: Iterable[str]) -> bool:
+    """Whether a module of several projects is the project's own: only its name explains it. The others are reported."""
+    return _explains(project, module) and not any(_explains(other, module) for other in others)
 
 
 def _is_standard(project: str, module: str) -> bool:

@@ -37,6 +37,8 @@ class WheelContents(Struct, frozen=True, kw_only=True, array_like=True):
     """Names and texts of the files that the site module reads when Python starts. The text of a long one is empty."""
     modules: tuple[tuple[str, bool], ...] = ()
     """Top-level modules and packages, and whether the wheel has the module or the ``__init__`` of the package."""
+    folders: tuple[str, ...] = ()
+    """Top-level folders with other files only, if their names can be those of packages."""
     commands: tuple[str, ...] = ()
     """Names of scripts, in lower case and without the suffixes of Windows."""
 
@@ -54,6 +56,7 @@ def read_contents(file: BinaryIO, where: str) -> WheelContents:
 
     startup: dict[str, str] = {}
     modules: dict[str, bool] = {}
+    folders: set[str] = set()
     commands: set[str] = set()
     for member in members:
         kind, parts = _installed(member.name.decode("utf-8", "replace"))
@@ -68,9 +71,12 @@ def read_contents(file: BinaryIO, where: str) -> WheelContents:
         elif kind == "site" and (module := _module(parts)) is not None:
             name, is_own = module
             modules[name] = modules.get(name, False) or is_own
+        elif kind == "site" and len(parts) > 1 and parts[0].isidentifier():
+            folders.add(parts[0])
     return WheelContents(
         startup=tuple(sorted(startup.items())),
         modules=tuple(sorted(modules.items())),
+        folders=tuple(sorted(folders - modules.keys())),
         commands=tuple(sorted(commands)),
     )
 

@@ -88,6 +88,11 @@ def test_a_module_of_two_projects_is_reported_where_it_is_foreign() -> None:
         ("wheel-foreign-top-level", "yaml-one"),
         ("wheel-foreign-top-level", "yaml-two"),
     ]
+    tlz, more = WheelContents(modules=(("tlz", True),)), WheelContents(modules=(("tlz", False),))
+    assert found(toolz=tlz, tlz_more=more) == [
+        ("wheel-foreign-top-level", "tlz-more"),
+        ("wheel-other-top-level", "toolz"),
+    ]
     assert found(one=WheelContents(modules=(("zope", True),)), two=WheelContents(modules=(("zope", True),))) == []
 
 
