@@ -84,6 +84,15 @@ def test_lock_verify_metadata(case: str, served: Served) -> None:
     assert again.code == 4, "its bytes are in the cache now, and the answer is not forgotten"
 
 
+@pytest.mark.parametrize("added", ["nowhere", "dep<1"])
+def test_a_difference_that_makes_the_resolution_fail_is_named_instead(added: str, served: Served) -> None:
+    served.serve(HEAD + PYTHON + DEP + MORE + f"Requires-Dist: {added}\n")
+    assert served.bench.lock().code == 1
+    ran = served.bench.lock("--verify-metadata")
+    assert (ran.code, ran.text) == (4, "")
+    assert f"the index serves {added}" in ran.stderr
+
+
 @pytest.mark.parametrize("case", OTHER)
 @pytest.mark.parametrize("cached", [True, False])
 def test_fetch(case: str, served: Served, *, cached: bool) -> None:

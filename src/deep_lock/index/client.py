@@ -120,6 +120,10 @@ class IndexClient:
             self._metadata.require_same(wheel, path)
         return path
 
+    def used_wheels(self) -> tuple[Wheel, ...]:
+        """Return the wheels whose metadata were returned, without those that were read ahead."""
+        return tuple(self._metadata.used.values())
+
     def cache_file(self, file: BinaryIO, dist: Distribution) -> None:
         """Cache a whole open file, so that `cached_file` need not fetch it again. Raises CacheInvalid."""
         if dist.sha256 is not None and self._file_cache.get(dist.sha256) is None:

@@ -73,6 +73,8 @@ class WheelMetadata:
         self._known: OnceMap[str, Metadata] = OnceMap()
         self._notes: dict[str, Warned] = {}
         self._rangeless: set[str] = set()
+        self.used: dict[str, Wheel] = {}
+        """The wheels whose metadata were returned, by URL."""
 
     def get(self, wheel: Wheel, *, ahead: bool = False) -> Metadata:
         """Return the metadata. ``ahead`` is a prefetch: warnings wait for a call without it.
@@ -84,6 +86,8 @@ class WheelMetadata:
         if note is not None:
             self._reporter(note)
         _check_release(metadata, wheel)
+        if not ahead:
+            self.used[wheel.url] = wheel
         return metadata
 
     def _load(self, wheel: Wheel) -> Metadata:

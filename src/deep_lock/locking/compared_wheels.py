@@ -1,6 +1,7 @@
 """`lock --verify-metadata`: the metadata that a lock is made from, compared with those in the wheels."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -14,36 +15,47 @@ from deep_lock.models.lock import Lock
 from deep_lock.targets.target import Target
 
 
-def compare_wheels(lock: Lock, targets: Iterable[Target], client: IndexClient) -> int:
-    """Fetch each wheel of an index that a target takes, compare its metadata, and return how many wheels there are.
+class ComparedWheels:
+    """Fetches wheels, several at once, and compares their metadata."""
 
-    Raises MetadataDiffers with all that differ, IndexFault and SafetyError.
-    """
-    wheels = list(_taken(lock, list(targets), client))
-    compared: OnceMap[str, MetadataDiffers | None] = OnceMap()
+    def __init__(self, client: IndexClient) -> None:
+        self._client = client
+        self._done: OnceMap[str, MetadataDiffers | None] = OnceMap()
 
-    def compare(wheel: Wheel) -> MetadataDiffers | None:
+    def compare_taken(self, lock: Lock, targets: Sequence[Target]) -> int:
+        """Compare each wheel of an index that a target takes, and return how many there are.
+
+        Raises MetadataDiffers with all that differ, IndexFault and SafetyError.
+        """
+        wheels = self._taken(lock, targets)
+        self._compare(wheels)
+        return len(wheels)
+
+    def compare_used(self) -> None:
+        """Compare each wheel whose metadata a failed resolution used: they may be its cause. Raises as `compare_taken`."""
+        self._compare(self._client.used_wheels())
+
+    def _taken(self, lock: Lock, targets: Iterable[Target]) -> list[Wheel]:
+        wheels: list[Wheel] = []
+        for entry in lock.packages:
+            best = (best_wheel(entry.wheels, target) for target in targets)
+            names = {file.name for file in best if file is not None}
+            if entry.source is None and entry.version is not None and names:
+                files = self._client.files(canonicalize_name(entry.name), Version(entry.version))
+                wheels += [file for file in files if isinstance(file, Wheel) and file.filename in names]
+        return wheels
+
+    def _compare(self, wheels: Iterable[Wheel]) -> None:
+        tasks = [partial(self._done.get, wheel.url, partial(self._difference, wheel)) for wheel in wheels]
+        for task in tasks:
+            self._client.prefetch(task)
+        errors = [error for task in tasks if (error := task()) is not None]
+        if errors:
+            raise MetadataDiffers("\n".join(error.message for error in errors), hint=errors[0].hint)
+
+    def _difference(self, wheel: Wheel) -> MetadataDiffers | None:
         try:
-            client.compared_wheel(wheel)
+            self._client.compared_wheel(wheel)
         except MetadataDiffers as error:
             return error
         return None
-
-    for wheel in wheels:
-        client.prefetch(lambda wheel=wheel: compared.get(wheel.url, lambda: compare(wheel)))  # type: ignore[misc]  # mypy cannot infer a lambda's default
-    results = [compared.get(wheel.url, lambda wheel=wheel: compare(wheel)) for wheel in wheels]  # type: ignore[misc]  # as above
-    errors = [error for error in results if error is not None]
-    if errors:
-        raise MetadataDiffers("\n".join(error.message for error in errors), hint=errors[0].hint)
-    return len(wheels)
-
-
-def _taken(lock: Lock, targets: list[Target], client: IndexClient) -> Iterator[Wheel]:
-    for entry in lock.packages:
-        if entry.source is not None or entry.version is None:
-            continue
-        best = (best_wheel(entry.wheels, target) for target in targets)
-        names = {file.name for file in best if file is not None}
-        for file in client.files(canonicalize_name(entry.name), Version(entry.version)) if names else ():
-            if isinstance(file, Wheel) and file.filename in names:
-                yield file

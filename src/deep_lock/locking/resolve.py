@@ -48,22 +48,29 @@ def build_lock(request: LockRequest, reporter: Reporter) -> NewLock:
     """
     settings = request.settings
     with closing(open_network(settings.network, request.context, reporter)) as network:
+        compared = None
+        if settings.verify_metadata:
+            compared = compared_wheels.ComparedWheels(network.client)  # loaded before an archive is opened
         while True:
-            made = _made(request, network, reporter)
-            if isinstance(made, NewLock):
-                return made
+            try:
+                made = _made(request, network, reporter)
+            except Unsatisfiable:
+                if compared is not None:
+                    compared.compare_used()
+                raise
+            if isinstance(made, Lock):
+                count = compared.compare_taken(made, request.settings.targets) if compared is not None else None
+                return NewLock(lock=made, compared=count)
             request = made
 
 
-def _made(request: LockRequest, network: Network, reporter: Reporter) -> NewLock | LockRequest:
+def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | LockRequest:
     """Return the lock, or the request without the default targets that turn out to be excluded.
 
     The lock is then made anew: it has nothing of a target that is left out.
     """
     settings, context, trees = request.settings, request.context, request.inputs.trees
     indexes = settings.network.indexes
-    # loaded before an archive is opened
-    compare = compared_wheels.compare_wheels if settings.verify_metadata else None
     machine = Machine(settings.hooks, settings.targets, reporter)
     direct = DirectSources(
         client=network.client,
@@ -128,8 +135,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> NewLock
         for hashes in (releases.imported, releases.by_user):
             if hashes is not None:
                 hashes.check(lock)
-        compared = compare(lock, settings.targets, network.client) if compare is not None else None
-        return NewLock(lock=lock, compared=compared)
+        return lock
 
 
 def _release_files(request: LockRequest, client: IndexClient) -> ReleaseFiles:
