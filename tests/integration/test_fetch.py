@@ -479,6 +479,7 @@ def test_a_killed_run_goes_on_where_it_was(full: Depot) -> None:
         for name in WHOLE:
             content = full.truth(name)
             whole = reply(content)
+            server.script(f"/files/{name}.metadata", reply(status="404 Not Found"))
             server.script(
                 f"/files/{name}", reply(content[:-9], length=len(content), after="keep") if name == slow else whole
             )
