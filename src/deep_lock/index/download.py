@@ -99,7 +99,7 @@ class Downloads:
                 wanted.sha256,
                 cache=self._cache,
                 fetcher=self._fetcher,
-                request=origin not in self._silent,
+                named_by=(lambda: self._namer_of(wanted)) if origin not in self._silent else None,
             )
             if not answered:
                 self._silent.add(origin)

@@ -4,6 +4,7 @@ A resolution reads the metadata file of an index (PEP 658), or a part of the whe
 is known only where its bytes are at hand.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,13 +49,20 @@ def require_same(served: Metadata, inside: Metadata, where: str) -> None:
 
 
 def require_same_as_served(
-    path: Path, filename: str, url: str, sha256: str, *, cache: Cache, fetcher: LazyFetcher, request: bool
+    path: Path,
+    filename: str,
+    url: str,
+    sha256: str,
+    *,
+    cache: Cache,
+    fetcher: LazyFetcher,
+    named_by: Callable[[], str] | None,
 ) -> bool:
     """Compare the metadata of a whole wheel with the metadata file next to its URL, once for each wheel.
 
     Compared too are metadata in the cache that were read from a part of the wheel. Where there are neither, or the file cannot
-    be requested, there is nothing to compare. Without ``request`` no request is made. Returns false where the server failed.
-    Raises MetadataDiffers and ArchiveError.
+    be requested, there is nothing to compare. ``named_by`` returns who names the URL, as in `Fetcher.get`; without it no request
+    is made. Returns false where the server failed. Raises MetadataDiffers and ArchiveError.
     """
     if cache.get_record(_COMPARED, sha256) is not None:
         return True
@@ -63,12 +71,16 @@ def require_same_as_served(
     if record is not None:
         with suppress(ValueError):  # MetadataDiffers is none: a damaged record is refused where it is used
             require_same(_decode(record), metadata_inside(path, name, filename), filename)
-    if fetcher.is_offline or is_signed(url) or not request:
+    if fetcher.is_offline or is_signed(url) or named_by is None:
         return True
     what = f"the metadata of {filename}"
     try:
         response = fetcher.open(what).get(
-            sidecar_url(url), headers={"accept": "*/*"}, limit=MAX_METADATA_BYTES, deadline=SMALL_SECONDS
+            sidecar_url(url),
+            headers={"accept": "*/*"},
+            limit=MAX_METADATA_BYTES,
+            deadline=SMALL_SECONDS,
+            named_by=named_by(),
         )
         served = parse_metadata(response.body, what) if response.status == 200 else None
     except MetadataInvalid:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from deep_lock.analysis.wheel_rules import WheelsRead
-from deep_lock.config.options import NetworkOptions, RunContext
+from deep_lock.config.options import NetworkOptions, RunContext, VerifyOptions
 from deep_lock.errors import NotCached, SafetyError
 from deep_lock.events import Reporter
 from deep_lock.index.cache import Cache
@@ -21,6 +21,7 @@ from deep_lock.locking.clients import open_downloads
 from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.operations.fetch import WORKERS, wanted_file
+from deep_lock.operations.lock_hosts import open_hosts
 
 
 def read_wheels(
@@ -43,9 +44,10 @@ def read_wheels(
     if not files or (network is None and not context.cache_folder.is_dir()):
         return WheelsRead(total=len(files))
     folder = path.parent.resolve()
-    options = network or NetworkOptions(offline=True)
-    downloads = open_downloads(options, read_project_config(folder), lock.indexes, context, reporter, folder=folder)
-    with closing(downloads):
+    options, config = network or NetworkOptions(offline=True), read_project_config(folder)
+    hosts = open_hosts(lock, VerifyOptions(lock=path, network=options, context=context), config, reporter)
+    downloads = open_downloads(options, config, lock.indexes, context, reporter, folder=folder, namer_of=hosts.namer_of)
+    with closing(hosts), closing(downloads):
         reading = _Reading(Cache(context.cache_folder, reporter), downloads, folder)
         missing = [file for file in files.values() if not reading.at_hand(file)]
         if network is not None and missing:
