@@ -150,7 +150,7 @@ def test_what_is_usual_is_not_found(contents: Contents) -> None:
     assert contents.policy("--deep")[:2] == (0, {})
     extra = {**RELEASES, "native 1.0": {**RELEASES["native 1.0"], "build": ["maker", "setuptools", "pip"]}}
     contents.bench.hold(extra)
-    assert contents.bench.lock("--refresh", "-U").code == 0
+    assert contents.bench.lock("--refresh", "-U", "--accept-changed-file", "native-1.0.tar.gz").code == 0
     code, found, err = contents.policy("--deep")
     assert (code, found) == (0, {})
     assert "5 of 5 wheels" in err
