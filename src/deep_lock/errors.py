@@ -157,7 +157,7 @@ class HookTimeout(SafetyError):
 
 
 class HookOutputLimit(SafetyError):
-    """A build hook exceeded the limit of its output or its folders, and was killed."""
+    """A build hook exceeded the limit of its output, folders, memory or processes, and was killed."""
 
 
 class HookFailed(SafetyError):

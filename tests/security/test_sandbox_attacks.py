@@ -186,6 +186,8 @@ def test_an_unprivileged_user_is_guarded_too() -> None:
             pytest.skip(f"another user cannot read this Python, and no mount can be made: {asked.stderr}")
         tried = run_it([*python, str(folder / "sandboxed.py")], check=True)
     found = json.loads(tried.stdout)
+    excesses = {name: found.pop(name) for name in sandboxed.EXCESSES}
+    assert excesses == {name: [False, excess.limit] for name, excess in sandboxed.EXCESSES.items()}
     assert {name for name, (inside, _) in found.items() if inside} == set()
     failed = {name for name, (_, outside) in found.items() if not outside}
     assert failed == (set() if _may_make_namespaces() else {"make a namespace"})

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deep_lock.builds.sandbox.run import INNER_LAYERS, Command, Ended, LayerName, Limits, execute
 
@@ -46,6 +47,12 @@ class Bench(Struct, frozen=True, kw_only=True):
         limits = Limits(wall_seconds=30, memory=1 << 30)
         ended = execute(self.command(ATTACKS[name].code, limits=limits), layers, abi=abi)
         return GOT in ended.output.splitlines()
+
+    def excess(self, name: str, layers: frozenset[LayerName] = INNER_LAYERS) -> tuple[bool, str]:
+        """Whether an excess of the table is done in those layers, and the limit that ended the run."""
+        limits = replace(SMALL_LIMITS, **dict.fromkeys(EXCESSES[name].lifted, 1 << 40))
+        ended = execute(self.command(EXCESSES[name].code, limits=limits), layers)
+        return GOT in ended.output.splitlines(), ended.stopped
 
     def run(self, code: str, layers: frozenset[LayerName] = INNER_LAYERS, *, limits: Limits | None = None) -> Ended:
         """Run the code."""
@@ -180,18 +187,204 @@ ATTACKS: dict[str, Attack] = {
             raise OSError('pretended')
         """,
     ),
+    "space past the limit of a file": _attack(
+        "seccomp",
+        code="""
+        import ctypes
+        library = ctypes.CDLL(None, use_errno=True)
+        big = os.open('big', os.O_RDWR | os.O_CREAT)
+        if library.fallocate(big, 1, ctypes.c_long(0), ctypes.c_long(300 << 20)):  # FALLOC_FL_KEEP_SIZE
+            raise OSError(ctypes.get_errno(), 'fallocate')
+        """,
+    ),
+    "space past the limit of a file by an ioctl": _attack(
+        "seccomp",
+        code="""
+        import fcntl, struct
+        big = os.open('big', os.O_RDWR | os.O_CREAT)
+        fcntl.ioctl(big, 0x4030582A, struct.pack('=hhxxxxqqiI16x', 0, 0, 0, 300 << 20, 0, 0))  # FS_IOC_RESVSP64
+        """,
+    ),
+    "memory in a descriptor": _attack("seccomp", code="os.ftruncate(os.memfd_create('memory'), 250 << 20)"),
+    "a file on its way to another process": _attack(
+        "seccomp",
+        code="""
+        one, other = socket.socketpair()
+        socket.send_fds(one, [b'x'], [os.open('kept', os.O_RDWR | os.O_CREAT)])
+        """,
+    ),
+    "hide the open files": _attack(
+        "seccomp",
+        code="""
+        import ctypes
+        if ctypes.CDLL(None, use_errno=True).prctl(4, 0, 0, 0, 0):  # PR_SET_DUMPABLE
+            raise OSError(ctypes.get_errno(), 'prctl')
+        """,
+    ),
+    "a lease on a file": _attack(
+        "seccomp", code="import fcntl; fcntl.fcntl(open(__file__), fcntl.F_SETLEASE, fcntl.F_RDLCK)"
+    ),
+    "watch a folder": _attack(
+        "seccomp",
+        code="import fcntl; fcntl.fcntl(os.open('/usr/lib', os.O_RDONLY), fcntl.F_NOTIFY, fcntl.DN_CREATE)",
+    ),
+    "the priority of the parent": _attack("seccomp", code="os.getpriority(os.PRIO_PROCESS, int(it['parent']))"),
+}
+
+
+class Excess(Struct, frozen=True):
+    """Code that uses more than `SMALL_LIMITS` allow and then prints "got it", and the limit that ends it."""
+
+    code: str
+    limit: str
+    lifted: tuple[str, ...] = ()
+    """Limits that are lifted, so that another one ends the code."""
+
+
+def _excess(limit: str, code: str, *lifted: str) -> Excess:
+    return Excess(
+        f"import ctypes, mmap, os, threading, time\n{textwrap.dedent(code)}\ntime.sleep(3)\nprint('{GOT}')",
+        limit,
+        lifted,
+    )
+
+
+SMALL_LIMITS = Limits(
+    wall_seconds=40, folder=48 << 20, file_size=16 << 20, total_memory=160 << 20, processes=48, open_files=128
+)
+EXCESSES: dict[str, Excess] = {
+    "files that are there": _excess(
+        "space", "for number in range(8):\n    open(str(number), 'wb').write(bytes(15 << 20))"
+    ),
+    "files that are deleted and open": _excess(
+        "space",
+        """
+        kept = []
+        for number in range(8):
+            kept.append(open('kept', 'wb', buffering=0))
+            kept[-1].write(bytes(15 << 20))
+            os.unlink('kept')
+        """,
+    ),
+    "files without a name": _excess(
+        "space",
+        """
+        for number in range(8):
+            os.write(os.open('.', os.O_RDWR | os.O_TMPFILE), bytes(15 << 20))
+        """,
+    ),
+    "files of a thread of its own table": _excess(
+        "space",
+        """
+        def keep():
+            ctypes.CDLL(None).close_range(0xffffff, 0xffffff, 2)  # CLOSE_RANGE_UNSHARE
+            for number in range(8):
+                os.write(os.open('.', os.O_RDWR | os.O_TMPFILE), bytes(15 << 20))
+            time.sleep(9)
+        threading.Thread(target=keep, daemon=True).start()
+        """,
+    ),
+    "files of a child": _excess(
+        "space",
+        """
+        for number in range(8):
+            if os.fork() == 0:
+                os.write(os.open('.', os.O_RDWR | os.O_TMPFILE), bytes(15 << 20))
+                time.sleep(9)
+        """,
+    ),
+    "deleted files in memory": _excess(
+        "space",
+        """
+        kept = []
+        for number in range(8):
+            with open('kept', 'w+b', buffering=0) as file:
+                file.write(bytes(15 << 20))
+                os.fsync(file.fileno())
+                library = ctypes.CDLL(None)
+                library.mmap.restype = ctypes.c_void_p
+                assert library.mmap(None, ctypes.c_size_t(4096), 1, 1, file.fileno(), ctypes.c_long(0)) != 2 ** 64 - 1
+            os.unlink('kept')
+        """,
+    ),
+    "memory of many processes": _excess(
+        "memory",
+        """
+        for number in range(6):
+            if os.fork() == 0:
+                kept = b'x' * (48 << 20)
+                time.sleep(9)
+        """,
+    ),
+    "memory that is shared": _excess(
+        "memory",
+        """
+        for number in range(6):
+            memory = mmap.mmap(-1, 48 << 20)
+            memory.write(b'x' * (48 << 20))
+            if os.fork() == 0:
+                time.sleep(9)
+            memory.close()
+        """,
+    ),
+    "memory in buffers of sockets": _excess(
+        "memory",
+        """
+        import socket
+        for number in range(16):
+            if os.fork() == 0:
+                kept = [socket.socketpair() for _ in range(50)]
+                for one, other in kept:
+                    for end in (one, other):
+                        end.setblocking(False)
+                        try:
+                            while True:
+                                end.send(bytes(1 << 16))
+                        except BlockingIOError:
+                            pass
+                time.sleep(9)
+        """,
+    ),
+    "processes": _excess(
+        "processes", "for number in range(96):\n    if os.fork() == 0:\n        time.sleep(9)\n        os._exit(0)"
+    ),
+    "a chain of processes": _excess(
+        "processes",
+        """
+        for number in range(96):
+            if os.fork():
+                time.sleep(9)
+                os._exit(0)
+        """,
+    ),
+    "threads": _excess(
+        "processes",
+        "for number in range(96):\n    threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+    ),
+    "processes whose first thread has ended": _excess(
+        "processes",
+        """
+        for number in range(96):
+            if os.fork() == 0:
+                threading.Thread(target=time.sleep, args=(9,)).start()
+                ctypes.CDLL(None).syscall(60 if os.uname().machine == 'x86_64' else 93, 0)
+        """,
+    ),
 }
 
 
 def main() -> None:
     """Try every attack in all layers, and without those that stop it."""
-    found = {}
+    found: dict[str, list[object]] = {}
     for name, attack in ATTACKS.items():
         with bench() as place:
             inside = place.attack(name)
         with bench() as place:
             outside = place.attack(name, INNER_LAYERS - set(attack.stopped_by))
         found[name] = [inside, outside]
+    for name in EXCESSES:
+        with bench() as place:
+            found[name] = [*place.excess(name)]
     print(json.dumps(found))  # noqa: T201 - the one line that the test reads
 
 

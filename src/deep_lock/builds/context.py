@@ -235,7 +235,6 @@ class BuildContext:
         if self._built_wheel(built, builds, target) is not None:
             return
         environment = self._new_environment(built.final, builds, target)
-        limits = sandbox.Limits(wall_seconds=BUILD_SECONDS, cpu_seconds=int(BUILD_SECONDS), open_files=1024)
 
         def build(call: "hooks.Call") -> None:
             out = call.scratch / "wheel"
@@ -245,7 +244,18 @@ class BuildContext:
             key = self._wheel_key(built, builds, target)
             self._cache.put_record(_WHEELS, key, f"{digest} {path.name}".encode())
 
-        self._call(built.subject, environment, system_path=True, hook=build, limits=limits)
+        self._call(built.subject, environment, system_path=True, hook=build, limits=build_limits())
+
+
+def build_limits() -> "sandbox.Limits":
+    """Return the limits for the build of a wheel: compilers run for long, and side by side."""
+    return sandbox.Limits(
+        wall_seconds=BUILD_SECONDS,
+        cpu_seconds=int(BUILD_SECONDS),
+        open_files=1024,
+        processes=4096,
+        total_memory=16 * 1024**3,
+    )
 
 
 def settings_key(subject: Subject) -> str:

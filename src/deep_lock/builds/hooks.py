@@ -265,6 +265,10 @@ def _check_ended(call: Call, ended: Ended) -> None:
             raise HookOutputLimit(f"{call.called}: its backend wrote more than {limits.output} bytes of output")
         case "space":
             raise HookOutputLimit(f"{call.called}: its backend wrote more than {limits.folder} bytes of files")
+        case "memory":
+            raise HookOutputLimit(f"{call.called}: its backend used more than {limits.total_memory} bytes of memory")
+        case "processes":
+            raise HookOutputLimit(f"{call.called}: its backend had more than {limits.processes} processes and threads")
         case _ if ended.code:
             raise HookFailed(f"{call.called}: its backend failed (exit code {ended.code})\n{output}")
 

@@ -14,12 +14,12 @@ from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.utils import InvalidWheelFilename, NormalizedName, canonicalize_name, parse_wheel_filename
 
 from deep_lock.builds import hooks, interpreters, unpack, virtual_environment
-from deep_lock.builds.context import BUILD_SECONDS, RUNNER_VERSION
+from deep_lock.builds.context import RUNNER_VERSION, build_limits
 from deep_lock.builds.host import Machine
-from deep_lock.builds.sandbox import sandbox
 from deep_lock.builds.temp_dirs import disposable_folder
 from deep_lock.errors import (
     ArchiveBroken,
@@ -314,12 +314,7 @@ class _Build:
                 environment=environment,
                 system_path=True,
                 confined=site.machine.is_confined(canonicalize_name(taken.entry.name)),
-                limits=sandbox.Limits(
-                    wall_seconds=BUILD_SECONDS,
-                    cpu_seconds=int(BUILD_SECONDS),
-                    open_files=1024,
-                    output=OUTPUT_BYTES,
-                ),
+                limits=replace(build_limits(), output=OUTPUT_BYTES),
                 source_date_epoch=_epoch(site, taken),
                 config_settings=taken.config_settings,
                 on_output=self._output.append,

@@ -1,4 +1,4 @@
-"""The program around a hook: ``PYTHON -I -S confine.py SETTINGS.json``. A supervisor, and the confined child it forks.
+"""The program around a hook: ``PYTHON -I -S confine.py SETTINGS.json``. A guard, a supervisor, and the confined child.
 
 Invariant: it runs under whatever CPython (3.9 or newer) the hook needs, so it imports the standard library and nothing of
 deep-lock; its settings are all of its input. No untrusted code runs before every step of the confinement has succeeded,
@@ -80,7 +80,7 @@ def limit_resources(limits: Settings, *, must: bool) -> None:
     """
     for name, (soft, hard) in sorted(limits.items()):
         kind = getattr(resource, name, None)
-        if kind is None:
+        if kind is None or (name == "RLIMIT_NPROC" and not has_own_users()):
             continue  # not on this system, which the probe reports
         top = resource.getrlimit(kind)[1]
         bound = hard if top == resource.RLIM_INFINITY else min(hard, top)
@@ -89,6 +89,12 @@ def limit_resources(limits: Settings, *, must: bool) -> None:
         except (OSError, ValueError) as error:
             if must:
                 raise StepFailed(f"{name}: {error}") from None
+
+
+def has_own_users() -> bool:
+    """Whether this process is in a user namespace: outside of one, all processes of the user count."""
+    with open("/proc/self/uid_map", "rb") as file:
+        return file.read().split() != [b"0", b"0", b"4294967295"]
 
 
 def drop_capabilities() -> None:
@@ -126,21 +132,23 @@ def restrict_files(ruleset: Settings) -> None:
     os.close(handle)
 
 
-def filter_calls(settings: Settings) -> int:
-    """Install the system call filter for this machine; return the listener of its notifications, or -1 without one.
+def filter_calls(settings: Settings, which: str) -> int:
+    """Install a system call filter for this machine; return the listener of its notifications, or -1 without one.
 
     Where the kernel refuses a listener (an outer sandbox may have one), the calls that would be passed on are pretended.
     """
     machine = os.uname().machine
-    program = settings["filters"].get(machine)
+    program = settings[which].get(machine)
     if program is None:
         raise StepFailed(f"no system call filter for {machine}")
     number = settings["seccomp_call"][machine]
     pretended = [[*one[:3], settings["pretend"] if one[3] == settings["notify"] else one[3]] for one in program]
-    listener = load_filter(number, SECCOMP_FLAG_NEW_LISTENER, program)
-    if listener < 0:
-        checked(load_filter(number, 0, pretended), "seccomp")
-    return listener
+    if any(one[3] == settings["notify"] for one in program):
+        listener = load_filter(number, SECCOMP_FLAG_NEW_LISTENER, program)
+        if listener >= 0:
+            return listener
+    checked(load_filter(number, 0, pretended), "seccomp")
+    return -1
 
 
 def load_filter(number: int, flags: int, program: list[list[int]]) -> int:
@@ -164,7 +172,7 @@ def confine(settings: Settings, supervisor: int) -> int:
         drop_capabilities()
     if settings["landlock"]:
         restrict_files(settings["landlock"])
-    return filter_calls(settings) if settings["filters"] else -1
+    return filter_calls(settings, "filters") if settings["filters"] else -1
 
 
 def become_child(settings: Settings, supervisor: int, output: int, ready: int) -> None:
@@ -182,13 +190,18 @@ def become_child(settings: Settings, supervisor: int, output: int, ready: int) -
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
         os.chdir(settings["cwd"])
         listener = confine(settings, supervisor)
+        if listener >= 0:
+            channel = socket.socket(fileno=os.dup(3))
+            socket.send_fds(channel, [b"\n"], [listener])
+            channel.close()
+            os.close(listener)
+        if settings["filters"]:
+            filter_calls(settings, "last_filters")
     except (OSError, StepFailed) as error:
         os.write(3, str(error).encode("utf-8", "replace")[:2000] or b"?")
         os._exit(125)
-    with socket.socket(fileno=3) as channel:
-        socket.send_fds(channel, [b"\n"], [listener] if listener >= 0 else [])
-    if listener >= 0:
-        os.close(listener)
+    os.write(3, b"confined")
+    os.close(3)
 
 
 def run_script(settings: Settings) -> None:
@@ -212,19 +225,31 @@ def sibling(name: str) -> Settings:
 
 
 def main() -> None:
-    """Read the settings, and run the supervisor or the child."""
+    """Read the settings, and run the guard, the supervisor or the child."""
     with open(sys.argv[1], encoding="utf-8") as file:
         settings = json.load(file)
+    programs = sibling("supervise")
+    own, other = socket.socketpair()
+    supervisor = 0
     try:
         if settings["linux"]:
             prctl(PR_SET_CHILD_SUBREAPER, 1)
-        report = sibling("supervise")["supervise"](settings, become_child, sibling)
+        supervisor = os.fork()
+        if supervisor:
+            other.close()
+            os._exit(1 if programs["guard"](settings, supervisor, own) else 0)
+        own.close()
+        os.setsid()  # a signal to the group of the guard does not end both
+        if settings["linux"]:
+            prctl(PR_SET_CHILD_SUBREAPER, 1)
+        report = programs["supervise"](settings, become_child, sibling, other)
     except (OSError, StepFailed) as error:
         report = {"failed": str(error), "code": 125, "stopped": "", "seconds": 0.0}
     if report is None:
         run_script(settings)
         return
     os.write(1, json.dumps(report).encode())
+    os._exit(0)  # at once: the guard kills a supervisor that has closed its connection and not ended
 
 
 if __name__ == "__main__":

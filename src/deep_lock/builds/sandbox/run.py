@@ -18,7 +18,14 @@ from msgspec import Struct
 
 from deep_lock.builds.sandbox.bubblewrap import find_bubblewrap, wrap
 from deep_lock.builds.sandbox.landlock import FILE_RIGHTS, landlock_abi, make_ruleset
-from deep_lock.builds.sandbox.seccomp import ARCHITECTURES, NOTIFY, PRETEND, make_filter, notified_calls
+from deep_lock.builds.sandbox.seccomp import (
+    ARCHITECTURES,
+    NOTIFY,
+    PRETEND,
+    make_filter,
+    make_last_filter,
+    notified_calls,
+)
 from deep_lock.builds.sandbox.syscall_numbers import NUMBERS
 from deep_lock.errors import HookFailed, HookRefused
 from deep_lock.sanitize import show
@@ -37,16 +44,23 @@ INNER_LAYERS: frozenset[LayerName] = frozenset(get_args(LayerName)) - {"bubblewr
 UNCONFINED: frozenset[LayerName] = frozenset({"limits", "sweep"})
 
 
+Stopped = Literal["", "time", "output", "space", "memory", "processes"]
+"""The limit that ended a run."""
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """The limits of a hook, in bytes and seconds.
 
-    ``memory``, ``cpu_seconds``, ``file_size`` and ``open_files`` are for each process; ``wall_seconds``, ``output`` and
-    ``folder`` (growth of the writable folders, measured from time to time) for the whole run.
+    ``memory`` (of addresses), ``cpu_seconds``, ``file_size`` and ``open_files`` are for each process; the others for the
+    whole run. ``processes`` counts threads. ``folder`` is the growth of the writable folders, with deleted files that are
+    still open. ``processes``, ``total_memory`` and ``folder`` are measured from time to time.
     """
 
     wall_seconds: float = 120
     cpu_seconds: int = 60
     memory: int = 4 * 1024 * MIB
+    total_memory: int = 4 * 1024 * MIB
+    processes: int = 1024
     file_size: int = 256 * MIB
     open_files: int = 256
     output: int = 16 * MIB
@@ -90,7 +104,7 @@ class Ended(Struct, frozen=True, kw_only=True):
 
     code: int
     output: str
-    stopped: Literal["", "time", "output", "space"]
+    stopped: Stopped
     seconds: float
 
 
@@ -99,7 +113,7 @@ class _Report(Struct, frozen=True):
 
     failed: str
     code: int
-    stopped: Literal["", "time", "output", "space", "abandoned"]
+    stopped: Stopped | Literal["abandoned"]
     seconds: float
 
 
@@ -148,6 +162,8 @@ def _settings(command: Command, layers: frozenset[LayerName], output: Path, abi:
         "RLIMIT_NOFILE": (limits.open_files, limits.open_files),
         "RLIMIT_CORE": (0, 0),
     }
+    if "bubblewrap" in layers:  # in a user namespace of its own, where the processes of no one else are counted
+        resources["RLIMIT_NPROC"] = (limits.processes, limits.processes)
     return {
         "linux": landlock_abi() != 0,
         "cwd": str(command.cwd),
@@ -157,11 +173,17 @@ def _settings(command: Command, layers: frozenset[LayerName], output: Path, abi:
         "prefix": str(command.prefix) if command.prefix else "",
         "output": str(output),
         "output_limit": limits.output,
-        "folder_limit": limits.folder,
+        "totals": {
+            "folder": limits.folder,
+            "file": limits.file_size,
+            "memory": limits.total_memory,
+            "processes": limits.processes,
+        },
         "wall_seconds": limits.wall_seconds,
         "writable": writable,
         "landlock": None if ruleset is None else {**msgspec.to_builtins(ruleset), "file_rights": FILE_RIGHTS},
         "filters": filters if "seccomp" in layers else None,
+        "last_filters": {machine: make_last_filter(machine) for machine in ARCHITECTURES},
         "notified": {machine: notified_calls(machine) for machine in ARCHITECTURES},
         "seccomp_call": dict(zip(("x86_64", "aarch64"), NUMBERS["seccomp"], strict=True)),
         "notify": NOTIFY,
@@ -198,13 +220,10 @@ def _run_supervisor(command: Command, arguments: list[str], errors: Path) -> _Re
     try:
         has_ended = _wait(process, command)
     finally:
-        _end(process)
-        if process.stdout is not None and not has_ended:
-            process.stdout.close()
-    if process.stdout is None or not has_ended:
-        return None
-    with process.stdout, suppress(msgspec.DecodeError):
-        return msgspec.json.decode(process.stdout.read(64 * 1024), type=_Report)
+        report = _end(process)
+    if has_ended and process.returncode == 0:
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(report, type=_Report)
     return None
 
 
@@ -222,15 +241,18 @@ def _wait(process: subprocess.Popen[bytes], command: Command) -> bool:
     return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let the supervisor sweep and end, also when this process is interrupted; kill it where it does not end."""
-    if process.stdin is not None:
-        process.stdin.close()
+def _end(process: subprocess.Popen[bytes]) -> bytes:
+    """Let the supervisor sweep and end, also when this process is interrupted, and return its report.
+
+    A guard that does not end is killed. The supervisor then sweeps by itself.
+    """
     try:
-        process.wait(GRACE_SECONDS)
+        return process.communicate(timeout=GRACE_SECONDS)[0]
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+    with suppress(subprocess.TimeoutExpired):
+        return process.communicate(timeout=GRACE_SECONDS)[0]
+    return b""
 
 
 def _tail(path: Path, limit: int) -> str:

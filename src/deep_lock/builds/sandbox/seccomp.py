@@ -47,8 +47,13 @@ _PRETENDED = (
     # Landlock covers none of these, nor those above: a hook could make ~/.ssh accessible to all users.
     "chown fchown lchown fchownat utime utimes futimesat "
     # One session and one process group for all processes of a hook: one signal ends them all.
-    "setsid setpgid"
+    "setsid setpgid "
+    # They write the files of all programs to the disk, and the caller waits for it.
+    "sync syncfs"
 )
+# As on a kernel without them, for which their callers have another way. Memory of a file descriptor is in no process, so
+# no limit counts it; the others list what is mounted.
+_MISSING = "memfd_create memfd_secret listmount statmount"
 # As on a file system without attributes. To pretend would lose modes: cp -p sets them by an attribute where it can.
 _XATTRS = (
     "getxattr lgetxattr fgetxattr getxattrat listxattr llistxattr flistxattr listxattrat "
@@ -68,25 +73,31 @@ _DENIED = (
     "quotactl_fd acct swapon swapoff reboot kexec_load kexec_file_load init_module finit_module delete_module iopl "
     "ioperm settimeofday clock_settime clock_adjtime adjtimex sethostname setdomainname vhangup syslog lookup_dcookie "
     # watching files that cannot be read, and truncating by path (Landlock's ABI 3; by descriptor it is allowed)
-    "fanotify_init fanotify_mark inotify_add_watch truncate "
-    # a filter of the hook's own could answer instead of this one
-    "seccomp"
+    "fanotify_init fanotify_mark inotify_add_watch truncate"
+)
+_DENIED_LAST = (
+    # a filter of the hook's own could answer instead of these
+    "seccomp "
+    # an open file that is on its way to another process is in no process, so the supervisor cannot count it
+    "sendmsg sendmmsg"
 )
 _SIGNALLERS = "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal"
 
 _NEW_NAMESPACES = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
-_SIGNAL_OWNER = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: a signal to anyone, by way of a descriptor
-_IOCTLS = (
-    0x5412,  # TIOCSTI: typing into a terminal
-    0x541C,  # TIOCLINUX: the same on a console
-    0x8901,  # FIOSETOWN, SIOCSPGRP: as F_SETOWN
-    0x8902,
-    0x40086602,  # FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION: chattr
-    0x401C5820,
-    0x40087602,
+_FCNTLS = (
+    *(8, 10, 15),  # F_SETOWN, F_SETSIG, F_SETOWN_EX: a signal to anyone, by way of a descriptor
+    *(1024, 1026, 1040),  # F_SETLEASE, F_NOTIFY, F_SETDELEG: delays or watches others who open a file
 )
+_IOCTLS = (
+    *(0x5401, 0x802C542A, 0x540F, 0x5413, 0x541B),  # TCGETS, TCGETS2, TIOCGPGRP, TIOCGWINSZ, FIONREAD
+    *(0x5421, 0x5450, 0x5451),  # FIONBIO, FIONCLEX, FIOCLEX
+    *(0x40049409, 0x4020940D),  # FICLONE, FICLONERANGE: a copy, within the limit of a file
+    *(0x80086601, 0xC020660B),  # FS_IOC_GETFLAGS, FS_IOC_FIEMAP
+)
+"""The only ones: among the others are typing into a terminal, attributes of files, and space past the limit of a file."""
 _UNIX, _STREAM, _KIND = 1, 1, 0xF
-_SET_SECCOMP = 22
+_SET_DUMPABLE, _SET_SECCOMP = 4, 22
+_NO_TERMINAL = _ERRNO | errno.ENOTTY
 _TRUNCATE_ON_OPEN, _ACCESS_MODE = 0x200, 0x3
 
 
@@ -95,6 +106,7 @@ def _rules(landlock_abi: int) -> list[tuple[str, int, _When | None]]:
     rules += [(name, NOTIFY, None) for name in _NOTIFIED.split()]
     rules += [(name, PRETEND, None) for name in _PRETENDED.split()]
     rules += [(name, _UNSUPPORTED, None) for name in _XATTRS.split()]
+    rules += [(name, _ABSENT, None) for name in _MISSING.split()]
     rules += [(name, _DENY, None) for name in _DENIED.split()]
     # A pair of stream sockets is a pipe. A datagram socket is not: it can send to any path.
     rules += [
@@ -104,10 +116,15 @@ def _rules(landlock_abi: int) -> list[tuple[str, int, _When | None]]:
     # The flags of clone3 are in memory, which a filter cannot read; the C library then calls clone.
     rules.append(("clone3", _ABSENT, None))
     rules += [("clone", _DENY, _When(0, flag, mask=flag)) for flag in _NEW_NAMESPACES]
-    rules += [("fcntl", _DENY, _When(1, command)) for command in _SIGNAL_OWNER]
-    rules += [("ioctl", _DENY, _When(1, command)) for command in _IOCTLS]
+    rules += [("fcntl", _DENY, _When(1, command)) for command in _FCNTLS]
+    rules += [("ioctl", _ALLOW, _When(1, command)) for command in _IOCTLS]
+    rules.append(("ioctl", _NO_TERMINAL, None))
+    # Each mode but 0 takes space that the limit of a file does not count.
+    rules.append(("fallocate", _UNSUPPORTED, _When(1, 0, equal=False)))
     rules += [(name, _DENY, _When(0, 0, equal=False)) for name in ("prlimit64", "sched_setaffinity")]
-    rules.append(("prctl", _DENY, _When(0, _SET_SECCOMP)))
+    rules += [("getpriority", _DENY, _When(argument, 0, equal=False)) for argument in (0, 1)]
+    # The supervisor counts the open files of a process, which it cannot read where the process is not dumpable.
+    rules.append(("prctl", _DENY, _When(0, _SET_DUMPABLE)))
     if landlock_abi < 6:  # Landlock does not scope signals yet
         rules += [(name, _DENY, None) for name in _SIGNALLERS.split()]
     if landlock_abi < 3:  # opening for reading may truncate
@@ -135,6 +152,16 @@ def _instructions(number: int, action: int, when: _When | None) -> list[Instruct
 
 def make_filter(machine: Architecture, landlock_abi: int) -> list[Instruction]:
     """Return the program for a machine. The lower Landlock's ABI (0: none), the more the filter refuses."""
+    return _program(machine, _rules(landlock_abi))
+
+
+def make_last_filter(machine: Architecture) -> list[Instruction]:
+    """Return a second program, loaded after the first: it denies the calls with which the first is set up."""
+    rules: list[tuple[str, int, _When | None]] = [(name, _DENY, None) for name in _DENIED_LAST.split()]
+    return _program(machine, [*rules, ("prctl", _DENY, _When(0, _SET_SECCOMP))])
+
+
+def _program(machine: Architecture, rules: list[tuple[str, int, _When | None]]) -> list[Instruction]:
     program: list[Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
         (_EQUAL, 1, 0, ARCHITECTURES[machine]),
@@ -144,7 +171,7 @@ def make_filter(machine: Architecture, landlock_abi: int) -> list[Instruction]:
         (_RETURN, 0, 0, _ABSENT),
     ]
     column = 0 if machine == "x86_64" else 1
-    for name, action, when in _rules(landlock_abi):
+    for name, action, when in rules:
         number = NUMBERS[name][column]
         if number >= 0:
             program += _instructions(number, action, when)

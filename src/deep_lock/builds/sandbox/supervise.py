@@ -1,6 +1,7 @@
-"""The supervisor: forks the confined child, enforces its limits, and leaves no process of it behind.
+"""The supervisor: forks the confined child, enforces its limits, and leaves no process of it behind. And its guard.
 
-`confine.py` loads it, and the same invariant holds. Its only message to deep-lock is the report.
+`confine.py` loads it, and the same invariant holds. Its only message to deep-lock is the report. Each of the two notices
+when the other is killed, and then kills the processes of the hook.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import os
 import select
 import signal
 import socket
-import stat
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,30 +23,8 @@ Sibling = Callable[[str], Settings]
 
 TICK = 0.1
 SWEEP_SECONDS = 10
-MOST_ENTRIES = 500_000
-"""More files than this in the writable folders count as too much space."""
-
-
-def used_space(folders: list[str]) -> float:
-    """Return the bytes on disk below the folders; infinity where they cannot be counted."""
-    total = entries = 0
-    waiting = list(folders)
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as found:
-                for entry in found:
-                    status = entry.stat(follow_symlinks=False)
-                    total += status.st_blocks * 512
-                    entries += 1
-                    if stat.S_ISDIR(status.st_mode):
-                        waiting.append(entry.path)
-        except FileNotFoundError:
-            continue  # removed meanwhile
-        except OSError:
-            return float("inf")  # a path that is too long, or a folder without access
-        if entries > MOST_ENTRIES:
-            return float("inf")
-    return total
+END_SECONDS = 15
+"""Seconds for the sweep of the supervisor, after deep-lock has ended."""
 
 
 def offspring() -> list[int]:
@@ -64,7 +42,8 @@ def offspring() -> list[int]:
                 fields = file.read().rpartition(b")")[2].split()
         except OSError:
             continue
-        if fields[0] not in (b"Z", b"X"):
+        threads = int(fields[17])
+        if fields[0] not in (b"Z", b"X") or threads > 1:  # only the first thread of a process may have ended
             parents.setdefault(int(fields[1]), []).append(int(name))
     found, waiting = [], [os.getpid()]
     while waiting:
@@ -108,31 +87,28 @@ def sweep(child: int, code: int, *, deep: bool) -> int:
     return code
 
 
-def exceeded(settings: Settings, output: int, space: Space) -> str:
+def guard(settings: Settings, supervisor: int, connection: socket.socket) -> int:
+    """Wait until the supervisor ends, and kill what it leaves where it was killed. Return its exit code.
+
+    ``connection`` gives the number of the hook's first process, and closes when the supervisor ends.
+    """
+    child = int(connection.recv(32) or b"0")
+    closed = connection.fileno()
+    if select.select([0, closed], [], [])[0] == [0]:  # deep-lock has ended
+        select.select([closed], [], [], END_SECONDS)
+    send(os.kill, supervisor, signal.SIGKILL)  # it ends in this moment, or it was stopped
+    code = os.waitstatus_to_exitcode(os.waitpid(supervisor, 0)[1])
+    if code and child:
+        sweep(child, 0, deep=settings["sweep"])
+    return code
+
+
+def exceeded(settings: Settings, output: int, usage: Any) -> str:
     """Return which limit the hook exceeds, if any."""
-    if os.fstat(output).st_size > settings["output_limit"]:
+    written = os.fstat(output)
+    if max(written.st_size, written.st_blocks * 512) > settings["output_limit"]:
         return "output"
-    return "space" if space.full() else ""
-
-
-class Space:
-    """The growth of the writable folders, measured so seldom that it takes a tenth of the time at most."""
-
-    def __init__(self, folders: list[str], limit: int) -> None:
-        self.folders = folders
-        self.limit = limit
-        self.next = 0.0
-        self.before = used_space(folders)
-
-    def full(self) -> bool:
-        """Whether they have grown by more than the limit, as last measured."""
-        started = time.monotonic()
-        if started < self.next:
-            return False
-        grown = used_space(self.folders) - self.before
-        ended = time.monotonic()
-        self.next = ended + max(0.3, 10 * (ended - started))
-        return not grown <= self.limit
+    return str(usage.exceeded())
 
 
 def has_ended(child: int) -> bool:
@@ -140,38 +116,50 @@ def has_ended(child: int) -> bool:
     return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def watch(settings: Settings, child: int, output: int, wake: int, notifier: Any) -> str:
-    """Wait until the child ends or exceeds a limit; return why it was stopped, if it was."""
-    space = Space(settings["writable"], settings["folder_limit"])
+def watch(
+    settings: Settings, child: int, limit_exceeded: Callable[[], str], descriptors: list[int], notifier: Any
+) -> str:
+    """Wait until the child ends or exceeds a limit; return why it was stopped, if it was.
+
+    ``descriptors``: two that close when deep-lock or the guard ends, and one that wakes this process.
+    """
     end = time.monotonic() + settings["wall_seconds"]
-    descriptors = [0, wake]
-    if notifier is not None:
-        descriptors.append(notifier.listener)
+    *connections, wake = descriptors
+    listeners = [] if notifier is None else [notifier.listener]
     while True:
         ended = has_ended(child)
-        stopped = exceeded(settings, output, space)
+        stopped = limit_exceeded()
         if ended or stopped or time.monotonic() > end:
             return stopped or ("" if ended else "time")
-        readable = select.select(descriptors, [], [], TICK)[0]
+        readable = select.select([*descriptors, *listeners], [], [], TICK)[0]
         if notifier is not None and notifier.listener in readable:
             notifier.answer()
         if wake in readable:
             os.read(wake, 512)
-        if 0 in readable:  # deep-lock writes nothing: it has ended
+        if any(connection in readable for connection in connections):  # nothing is ever written to them
             return "abandoned"
 
 
 def receive_status(status: socket.socket) -> tuple[str, int | None]:
     """Return which step failed, if one did, and the listener of the filter. No untrusted code has run yet."""
     message, received, _, _ = socket.recv_fds(status, 4096, 1)
-    failed = "" if message == b"\n" else message.decode("utf-8", "replace") or "it ended at once"
+    while part := status.recv(4096):
+        message += part
+    message = message.strip()
+    failed = "" if message == b"confined" else message.decode("utf-8", "replace") or "it ended at once"
     return failed, received[0] if received else None
 
 
 def supervise(
-    settings: Settings, become_child: Callable[[Settings, int, int, int], None], sibling: Sibling
+    settings: Settings,
+    become_child: Callable[[Settings, int, int, int], None],
+    sibling: Sibling,
+    connection: socket.socket,
 ) -> Settings | None:
-    """Fork the child and wait for its end; return the report. In the child, return None once it is confined."""
+    """Fork the child and wait for its end; return the report. In the child, return None once it is confined.
+
+    ``connection`` is the one to the guard.
+    """
     supervisor = os.getpid()
     output = os.open(settings["output"], os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
     wake, woken = os.pipe()
@@ -179,6 +167,7 @@ def supervise(
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     status, ready = socket.socketpair()
+    usage = sibling("usage")["Usage"](settings["writable"], settings["totals"], confined=bool(settings["filters"]))
     started = time.monotonic()
     child = os.fork()
     if child == 0:
@@ -187,12 +176,15 @@ def supervise(
     ready.close()
     code, failed, stopped = -signal.SIGKILL, "", ""
     try:
+        connection.sendall(b"%d" % child)
         failed, listener = receive_status(status)
         notifier = None
         if listener is not None:
             names = settings["notified"][os.uname().machine]
             notifier = sibling("seccomp_notify")["notifier"](listener, names, settings["writable"])
-        stopped = "" if failed else watch(settings, child, output, wake, notifier)
+        descriptors = [0, connection.fileno(), wake]
+        if not failed:
+            stopped = watch(settings, child, lambda: exceeded(settings, output, usage), descriptors, notifier)
     finally:  # after any error: no process of the hook may be left
         code = sweep(child, code, deep=settings["sweep"])
     return {"failed": failed, "code": code, "stopped": stopped, "seconds": time.monotonic() - started}
