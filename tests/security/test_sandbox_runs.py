@@ -1,12 +1,10 @@
 """What a run gives to those who behave, and how it ends those who do not."""
 
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ from deep_lock.builds.sandbox import sandbox
 from deep_lock.builds.sandbox.run import INNER_LAYERS, LayerName, execute
 from deep_lock.builds.sandbox.sandbox import Ability, Command, Layer, Limits, probe, run
 from deep_lock.errors import HookFailed, HookRefused
-from tests.support.sandboxed import Bench, bench
+from tests.support.sandboxed import Bench, bench, is_locked, until
 
 pytestmark = pytest.mark.skipif(probe().level != "strong", reason=f"no strong sandbox here: {probe().layers}")
 
@@ -279,24 +277,6 @@ run(Command(python=Path(sys.executable), arguments={place.command(code).argument
 """
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen([sys.executable, "-c", ours], env=environ) as process:
-        _until(lambda: _is_locked(place.work / "held"))
+        until(lambda: is_locked(place.work / "held"))
         process.kill()
-        _until(lambda: not _is_locked(place.work / "held"))
-
-
-def _is_locked(path: Path) -> bool:
-    if not path.exists():
-        return False
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-def _until(met: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not met():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+        until(lambda: not is_locked(place.work / "held"))

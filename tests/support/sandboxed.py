@@ -3,13 +3,15 @@
 Each attack prints "got it" where it succeeds; each is harmless where it does: the victims are the bench's own.
 """
 
+import fcntl
 import json
 import os
 import socket
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -371,6 +373,26 @@ EXCESSES: dict[str, Excess] = {
         """,
     ),
 }
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process has the file locked. A lock and not a process id: within bubblewrap ids are others."""
+    if not path.exists():
+        return False
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def until(met: Callable[[], bool]) -> None:
+    """Wait for something to happen."""
+    end = time.monotonic() + 20
+    while not met():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def main() -> None:

@@ -4,12 +4,13 @@ Invariant: the Command alone decides what a hook may do; it gets nothing of deep
 descriptors or terminal. Its output and its exit code are untrusted.
 """
 
+import signal
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from deep_lock.builds.sandbox.bubblewrap import find_bubblewrap, wrap
+from deep_lock.builds.sandbox.cgroup import Group, new_group
 from deep_lock.builds.sandbox.landlock import FILE_RIGHTS, landlock_abi, make_ruleset
 from deep_lock.builds.sandbox.seccomp import (
     ARCHITECTURES,
@@ -39,8 +41,8 @@ GRACE_SECONDS = 30
 
 CONFINE = Path(__file__).with_name("confine.py")
 
-LayerName = Literal["bubblewrap", "landlock", "seccomp", "capabilities", "limits", "sweep"]
-INNER_LAYERS: frozenset[LayerName] = frozenset(get_args(LayerName)) - {"bubblewrap"}
+LayerName = Literal["cgroup", "bubblewrap", "landlock", "seccomp", "capabilities", "limits", "sweep"]
+INNER_LAYERS: frozenset[LayerName] = frozenset(get_args(LayerName)) - {"cgroup", "bubblewrap"}
 UNCONFINED: frozenset[LayerName] = frozenset({"limits", "sweep"})
 
 
@@ -137,7 +139,12 @@ def _execute(command: Command, layers: frozenset[LayerName], own: Path, abi: int
     settings, output, errors = own / "settings.json", own / "output", own / "errors"
     settings.write_bytes(msgspec.json.encode(_settings(command, layers, output, abi)))
     supervisor = [str(command.python), "-I", "-S", str(CONFINE), str(settings)]
-    report = _run_supervisor(command, [*_bubblewrap(command, layers, own), *supervisor], errors)
+    arguments = [*_bubblewrap(command, layers, own), *supervisor]
+    started = time.monotonic()
+    with _group(command, layers) as group:
+        report = _run_supervisor(command, arguments if group is None else [*group.enter(), *arguments], errors)
+        if group is not None and group.lacked_memory():  # the kernel has ended the supervisor, too
+            report = _Report("", -signal.SIGKILL, "memory", time.monotonic() - started)
     if report is None:
         message = show(_tail(errors, SHOWN_OUTPUT), MAX_LINE) or "no output"
         raise HookFailed(f"the supervisor of a build hook ended early ({show(str(command.python))}): {message}")
@@ -147,6 +154,12 @@ def _execute(command: Command, layers: frozenset[LayerName], own: Path, abi: int
         raise HookFailed("the build hook was cancelled")
     text = "\n".join(show(line, MAX_LINE) for line in _tail(output, command.shown_output).splitlines())
     return Ended(code=report.code, output=text, stopped=report.stopped, seconds=report.seconds)
+
+
+def _group(command: Command, layers: frozenset[LayerName]) -> AbstractContextManager[Group | None]:
+    """Return a control group for a run, where this layer is wanted and possible."""
+    limits = command.limits
+    return new_group(limits.total_memory, limits.processes) if "cgroup" in layers else nullcontext()
 
 
 def _settings(command: Command, layers: frozenset[LayerName], output: Path, abi: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.builds.sandbox.bubblewrap import find_bubblewrap
+from deep_lock.builds.sandbox.cgroup import find_parent
 from deep_lock.builds.sandbox.landlock import landlock_abi
 from deep_lock.builds.sandbox.run import INNER_LAYERS, UNCONFINED, Command, Ended, LayerName, Limits, execute
 from deep_lock.errors import DeepLockError, HookRefused
@@ -71,8 +72,9 @@ def probe() -> Ability:
         _try("seccomp", "the kernel takes a system call filter"),
         _try("limits", "a process can be limited"),
         _bubblewrap(),
+        _cgroup(),
     )
-    works = {layer.name for layer in layers if layer.works}
+    works = {layer.name for layer in layers if layer.works and layer.name != "cgroup"}
     strong = {"seccomp", "limits"} <= works and works & {"landlock", "bubblewrap"}
     if strong and _breaches(_usable(layers), tuple(_ATTEMPTS)):
         strong = set()
@@ -81,9 +83,9 @@ def probe() -> Ability:
 
 
 def _usable(layers: Iterable[Layer]) -> frozenset[LayerName]:
-    """Return the layers of a confined run: all, without Landlock or bubblewrap where that does not work."""
+    """Return the layers of a confined run: all, without Landlock, bubblewrap or a control group where that does not work."""
     lacking = {layer.name for layer in layers if not layer.works}
-    wanted: frozenset[LayerName] = INNER_LAYERS | {"bubblewrap"}
+    wanted: frozenset[LayerName] = INNER_LAYERS | {"bubblewrap", "cgroup"}
     return frozenset(name for name in wanted if name not in lacking)
 
 
@@ -94,7 +96,7 @@ def run(command: Command) -> Ended:
     started. Never OSError.
     """
     if not command.confined:
-        return execute(command, UNCONFINED)
+        return execute(command, UNCONFINED | {"cgroup"})
     ability = probe()
     if ability.level != "strong":
         lacking = "; ".join(f"{layer.name}: {layer.reason}" for layer in ability.layers if not layer.works)
@@ -119,6 +121,16 @@ def _bubblewrap() -> Layer:
         return Layer(name="bubblewrap", works=False, reason="not installed; optional, as a layer around the others")
     layer = _try("bubblewrap", str(program))
     return layer if layer.works else replace(layer, reason=f"{layer.reason}; {_ENABLE_NAMESPACES}")
+
+
+def _cgroup() -> Layer:
+    """Report what a control group adds here; the level does not depend on it, since the supervisor counts and ends, too."""
+    parent = find_parent()
+    if parent is None:
+        reason = "optional: needs cgroup version 2, and a group of this process in which this user may make another one"
+        return Layer(name="cgroup", works=False, reason=reason)
+    limited = " and ".join(sorted(parent.controllers)) or "nothing"
+    return Layer(name="cgroup", works=True, reason=f"ends a hook as a whole, and limits {limited}; in {parent.folder}")
 
 
 def _try(name: LayerName, found: str) -> Layer:
