@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from deep_lock.builds import hooks
 from deep_lock.builds.hooks import Call
@@ -233,6 +234,51 @@ def test_metadata(tmp_path: Path, environment: VirtualEnvironment, name: str) ->
         pytest.skip("nothing is closed to root")
     with pytest.raises(kind):
         hooks.read_metadata(call_of(tmp_path, environment, hook(body, PREPARE), Limits()))
+
+
+def make_victim(folder: Path) -> None:
+    """Put METADATA and a wheel where this user can read them, and a hook cannot."""
+    victim = folder / "victim"
+    (victim / "x.dist-info").mkdir(parents=True)
+    (victim / "x.dist-info" / "METADATA").write_text("Metadata-Version: 2.4\nName: demo\nVersion: 1.0\n")
+    (victim / "METADATA").write_text("Metadata-Version: 2.4\nName: demo\nVersion: 1.0\n")
+    (victim / "x.whl").write_text("a wheel")
+
+
+VICTIM = "victim = os.path.join(os.path.dirname(os.environ['HOME']), '../victim')\n"
+LINKED_METADATA = {
+    "its folder": "os.rmdir(folder)\nos.symlink(victim, folder)",
+    "its folder through the source": "os.rmdir(folder)\nos.symlink(victim, 'link')\nos.symlink(os.path.abspath('link'), folder)",
+    "the dist-info folder": "os.symlink(victim, folder + '/x.dist-info')",
+    "a folder in its folder": "os.rename(folder, folder + '2')\nos.symlink('metadata2', folder)\nos.symlink(victim, folder + '/x.dist-info')",
+    "the file": "os.mkdir(folder + '/x.dist-info')\nos.symlink(victim + '/METADATA', folder + '/x.dist-info/METADATA')",
+}
+
+
+@pytest.mark.parametrize("confined", [True, False])
+@pytest.mark.parametrize("name", LINKED_METADATA)
+def test_metadata_is_not_read_through_a_link(
+    tmp_path: Path, environment: VirtualEnvironment, name: str, *, confined: bool
+) -> None:
+    make_victim(tmp_path)
+    backend = hook(f"{VICTIM}{LINKED_METADATA[name]}\nreturn 'x.dist-info'", PREPARE)
+    call = replace(call_of(tmp_path, environment, backend, Limits()), confined=confined)
+    with pytest.raises(HookBadResult, match="METADATA is missing, or is no regular file"):
+        hooks.read_metadata(call)
+
+
+@pytest.mark.parametrize("confined", [True, False])
+@pytest.mark.parametrize("inside", [True, False], ids=["in scratch", "elsewhere"])
+def test_a_wheel_is_not_taken_through_a_link(
+    tmp_path: Path, environment: VirtualEnvironment, *, inside: bool, confined: bool
+) -> None:
+    make_victim(tmp_path)
+    body = f"{VICTIM}os.rmdir(folder)\nos.symlink(victim, folder)\nreturn 'x.whl'"
+    call = replace(call_of(tmp_path, environment, hook(body, BUILD), Limits()), confined=confined)
+    out = (call.scratch if inside else tmp_path) / "wheel"
+    out.mkdir()
+    with pytest.raises((HookBadResult, HookFailed)):
+        hooks.build_wheel(call, out)
 
 
 WHEELS = {

@@ -5,7 +5,6 @@ what the hook may return. Everything else ends in one of four errors.
 """
 
 import json
-import stat
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 import pyproject_hooks
 from msgspec import Struct
 
+from deep_lock.builds.results import is_result, open_result
 from deep_lock.builds.sandbox.run import SHOWN_OUTPUT
 from deep_lock.builds.sandbox.sandbox import Command, Ended, Limits, run
 from deep_lock.builds.temp_dirs import remove_folder
@@ -100,7 +100,7 @@ def read_metadata(call: Call) -> tuple[bytes, bool]:
         built = True
         name = _call(call, partial(prepare, by_building=True))
     path = folder / _plain_name(call, name, ".dist-info") / "METADATA"
-    return _read_regular(path, MAX_METADATA_BYTES, f"{call.called}: METADATA"), built
+    return _read_result(path, call.scratch, MAX_METADATA_BYTES, f"{call.called}: METADATA"), built
 
 
 def build_wheel(call: Call, folder: Path) -> Path:
@@ -111,7 +111,8 @@ def build_wheel(call: Call, folder: Path) -> Path:
     settings = _settings(call)
     name = _call(call, lambda caller: caller.build_wheel(str(folder), settings), writable=(folder,))
     path = folder / _plain_name(call, name, ".whl")
-    if not _is_regular(path):
+    root = call.scratch if folder.is_relative_to(call.scratch) else folder
+    if not is_result(path, root):
         raise HookBadResult(f"{call.called}: its backend names the wheel {show(path.name)}, and did not make it")
     return path
 
@@ -276,7 +277,7 @@ def _check_ended(call: Call, ended: Ended) -> None:
 def _check_result_file(call: Call, path: Path) -> None:
     """Check the result file before anything else parses it: the hook could write it too."""
     try:
-        data = _read_regular(path, MAX_RESULT_BYTES, f"{call.called}: the answer of its backend")
+        data = _read_result(path, path.parent, MAX_RESULT_BYTES, f"{call.called}: the answer of its backend")
         json.loads(data)
     except (LimitExceeded, HookBadResult) as error:
         raise HookBadResult(error.message) from None
@@ -284,22 +285,15 @@ def _check_result_file(call: Call, path: Path) -> None:
         raise HookBadResult(f"{call.called}: its backend left an answer that is no JSON") from None
 
 
-def _read_regular(path: Path, limit: int, what: str) -> bytes:
-    if not _is_regular(path):
-        raise HookBadResult(f"{what} is missing, or is no regular file")
-    with path.open("rb") as file:
-        data = file.read(limit + 1)
+def _read_result(path: Path, root: Path, limit: int, what: str) -> bytes:
+    try:
+        with open_result(path, root) as file:
+            data = file.read(limit + 1)
+    except OSError:
+        raise HookBadResult(f"{what} is missing, or is no regular file") from None
     if len(data) > limit:
         raise LimitExceeded(f"{what} has more than {limit} bytes")
     return data
-
-
-def _is_regular(path: Path) -> bool:
-    try:
-        parent, own = path.parent.lstat(), path.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(parent.st_mode) and stat.S_ISREG(own.st_mode)
 
 
 def _plain_name(call: Call, name: Any, suffix: str) -> str:
