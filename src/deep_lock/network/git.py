@@ -1,7 +1,8 @@
 """Git, by its own program: which commit a name means, and the files of a commit.
 
 Invariant: git reads no configuration of the user, prompts for nothing, runs no hook, follows no submodule, and gets no
-argument that it could read as an option. The cache contains bare repositories; a commit is fetched by its full id.
+argument that it could read as an option. The cache contains bare repositories; a commit is fetched by its full id. A repository
+decides nothing about the work: each command has limits, and a tree is measured before it is written.
 """
 
 import gzip
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -32,8 +34,18 @@ from deep_lock.sanitize import show
 
 FETCH_SECONDS = 600.0
 """For one command."""
+PROCESSOR_SECONDS = 600
+MEMORY_BYTES = 4 * 1024**3
+FILE_BYTES = 2 * 1024**3
+"""For one process of git. Where the system has no such limit (Windows; memory on macOS), there is none."""
 MAX_OUTPUT_BYTES = 64 * 1024 * 1024
 MAX_ARCHIVE_BYTES = 1024 * 1024 * 1024
+MAX_FOLDER_BYTES = 4 * 1024**3
+"""Of a repository and its work tree together, measured while git writes them."""
+MAX_FILES = 50_000
+"""Files and folders of a tree: as many as an archive may have."""
+MAX_REPOSITORY_FILES = 100_000
+"""Of a repository and its work tree together. A branch or a tag is a file."""
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHORT = re.compile(r"[0-9a-f]{7,39}")
 _PASSED = (
@@ -64,7 +76,18 @@ _SETTINGS = (
     "advice.detachedHead=false",
     "credential.helper=",
     "transfer.fsckObjects=true",
+    "core.packedGitWindowSize=64m",  # git maps less into its memory, which is limited
+    "core.packedGitLimit=512m",
 )
+_LIMITED = 'ulimit -c 0; ulimit -t "$1"; ulimit -f "$2"; ulimit -v "$3" 2>/dev/null; shift 3; exec "$@"'
+_BLOCK = 512
+"""Bytes of the unit of `ulimit -f` (POSIX)."""
+_LIMIT_REPORTED = re.compile(r"died of signal (?:24|25)\b|out of memory|cannot allocate memory", re.IGNORECASE)
+"""How git reports that it, or a program that it started, met a limit: SIGXCPU, SIGXFSZ, memory."""
+_SIGXCPU, _SIGXFSZ = 24, 25
+_POLL_SECONDS = 0.25
+_SHARE = 10
+"""Measuring takes one part in so many of the time."""
 _ATTRIBUTES = "* -export-ignore -export-subst\n"
 """`git archive` writes the tree as it is, without the changes of an export."""
 
@@ -78,6 +101,7 @@ class Repositories:
         self._offline = offline
         self._commits: dict[tuple[str, str | None], str] = {}
         self._addresses = Addresses()
+        self._measured: set[tuple[Path, str]] = set()
 
     def require_nameable(self, url: str, *, by_project: bool) -> None:
         """Raise UrlForbidden for a repository on an address that its namer may not name: see `may_name`.
@@ -107,10 +131,12 @@ class Repositories:
     def archive(self, url: str, commit: str, revision: str | None) -> Iterator[BinaryIO]:
         """Yield the files of a commit as a .tar.gz with one top folder. Raises as `commit_of`, and LimitExceeded."""
         folder = self._fetched(url, commit, revision)
+        self._measure(url, commit, folder)
         with tempfile.TemporaryFile() as plain, tempfile.TemporaryFile() as packed:
-            self._run("archive", "--format=tar", "--prefix=tree/", commit, folder=folder, output=plain)
-            if plain.seek(0, os.SEEK_END) > MAX_ARCHIVE_BYTES:
-                raise LimitExceeded(f"{_shown(url)}: the tree of {commit} is larger than {MAX_ARCHIVE_BYTES} bytes")
+            try:
+                self._run("archive", "--format=tar", "--prefix=tree/", commit, folder=folder, output=plain)
+            except LimitExceeded:
+                raise _too_large(url, commit) from None
             plain.seek(0)
             with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1, mtime=0) as stream:
                 shutil.copyfileobj(plain, stream)
@@ -120,30 +146,19 @@ class Repositories:
     def checkout(self, url: str, commit: str, revision: str | None, folder: Path) -> Path:
         """Put a commit into a new folder, with its history and all tags, from which backends derive versions.
 
-        Raises as `commit_of`.
+        Raises as `commit_of`, and LimitExceeded.
         """
         bare = self._fetched(url, commit, revision)
+        self._measure(url, commit, bare)
         if not self._offline:
             with suppress(NetworkError):
                 # a backend that needs them and does not find them reports that itself
                 depth = ("--unshallow",) if (bare / "shallow").exists() else ()
-                self._run(
-                    "fetch",
-                    "--quiet",
-                    *depth,
-                    "--no-write-fetch-head",
-                    "--",
-                    url,
-                    "+refs/tags/*:refs/tags/*",
-                    commit,
-                    folder=bare,
-                )
+                self._fetch(bare, url, "+refs/tags/*:refs/tags/*", commit, options=depth)
         folder.mkdir()
         shutil.copytree(bare, folder / ".git")
         self._run("config", "core.bare", "false", folder=folder / ".git")
-        self._run(
-            "--work-tree", str(folder), "checkout", "--quiet", "--force", "--detach", commit, folder=folder / ".git"
-        )
+        self._run("checkout", "--quiet", "--force", "--detach", commit, folder=folder / ".git", work_tree=folder)
         return folder
 
     # -- one repository
@@ -185,26 +200,42 @@ class Repositories:
         self._refuse_offline(url)
         target = f"refs/deep-lock/{commit}"
         try:
-            self._run(
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--depth=1",
-                "--no-write-fetch-head",
-                "--",
-                url,
-                f"+{commit}:{target}",
-                folder=folder,
-            )
+            self._fetch(folder, url, f"+{commit}:{target}", options=("--no-tags", "--depth=1"))
         except NetworkError:
             # a server may refuse to serve a commit by its id: fetch all branches and tags
             names = ("+refs/heads/*:refs/deep-lock/heads/*", "+refs/tags/*:refs/deep-lock/tags/*")
-            self._run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", url, *names, folder=folder)
+            self._fetch(folder, url, *names, options=("--no-tags",))
         if not self._has(folder, commit):
             raise RequirementInvalid(
                 f"{_shown(url)}: has no commit {commit}" + (f" for {revision}" if revision else "")
             )
         return folder
+
+    def _fetch(self, folder: Path, url: str, *names: str, options: tuple[str, ...]) -> None:
+        """Fetch references into a repository. What is too large does not stay in the cache."""
+        try:
+            self._run("fetch", "--quiet", *options, "--no-write-fetch-head", "--", url, *names, folder=folder)
+        except LimitExceeded as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise LimitExceeded(f"{_shown(url)}: {error.message}") from None
+
+    def _measure(self, url: str, commit: str, folder: Path) -> None:
+        """Refuse a tree that is too large to be written: one of a few bytes can name 10**8 files. Raises LimitExceeded."""
+        if (folder, commit) in self._measured:
+            return
+        with tempfile.TemporaryFile() as listing:
+            try:
+                # -t: folders without files, of which a tree can have any number, are listed too
+                options = ("-r", "-t", "-l", "-z", "--full-tree")
+                self._run("ls-tree", *options, commit, folder=folder, output=listing, limit=MAX_OUTPUT_BYTES)
+            except LimitExceeded:
+                raise _too_large(url, commit) from None
+            listing.seek(0)
+            entries = listing.read().split(b"\0")[:-1]
+        sizes = [entry.partition(b"\t")[0].split()[3] for entry in entries]
+        if len(entries) > MAX_FILES or sum(int(size) for size in sizes if size != b"-") > MAX_ARCHIVE_BYTES:
+            raise _too_large(url, commit)
+        self._measured.add((folder, commit))
 
     def _make(self, folder: Path) -> None:
         try:
@@ -228,38 +259,38 @@ class Repositories:
 
     # -- git
 
-    def _run(self, *arguments: str, folder: Path | None = None, output: BinaryIO | None = None) -> str:
-        """Run git and return its output. Raises NetworkError where it fails, UsageError where there is none."""
+    def _run(
+        self,
+        name: str,
+        *arguments: str,
+        folder: Path | None = None,
+        output: BinaryIO | None = None,
+        limit: int = MAX_ARCHIVE_BYTES,
+        work_tree: Path | None = None,
+    ) -> str:
+        """Run a command of git and return its output, or write it to ``output``, at most ``limit`` bytes.
+
+        Raises NetworkError where it fails, LimitExceeded, UsageError where there is no git.
+        """
         program = shutil.which("git", path=self._environ.get("PATH"))
         if program is None:
             raise UsageError("git is needed for a git reference, and is not on the search path", hint="install git")
         settings = [part for setting in _SETTINGS for part in ("-c", setting)]
-        location = [f"--git-dir={folder}"] if folder is not None and arguments[0] != "init" else []
-        own = [program, *settings, *location, *arguments, *([str(folder)] if arguments[0] == "init" else [])]
+        location = [f"--git-dir={folder}"] if folder is not None and name != "init" else []
+        location += [f"--work-tree={work_tree}"] if work_tree is not None else []
+        own = [program, *settings, *location, name, *arguments, *([str(folder)] if name == "init" else [])]
+        written = work_tree or folder if name in {"fetch", "checkout"} else None
         with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as printed:
-            try:
-                process = subprocess.Popen(  # noqa: S603 - git by its full path; no shell, and no argument is an option
-                    own,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output or printed,
-                    stderr=errors,
-                    env=self._git_environ(),
-                    cwd=tempfile.gettempdir(),
-                    start_new_session=os.name == "posix",
-                )
-            except OSError as error:
-                raise UsageError(f"git cannot be run: {error.strerror or error}") from None
-            try:
-                code = process.wait(FETCH_SECONDS)
-            except BaseException as error:
-                _end(process)
-                if isinstance(error, subprocess.TimeoutExpired):
-                    raise NetworkError(f"git {arguments[0]} took more than {FETCH_SECONDS:.0f} s") from None
-                raise
+            streams = (output or printed, errors)
+            limits = (limit if output else MAX_OUTPUT_BYTES, MAX_OUTPUT_BYTES)
+            code = _limited(own, streams, limits, environ=self._git_environ(), written=written)
             if code:
-                raise NetworkError(f"git {arguments[0]} failed: {_last_line(errors)}")
+                message = _read_errors(errors)
+                if code in {-_SIGXCPU, -_SIGXFSZ} or _LIMIT_REPORTED.search(message):
+                    raise LimitExceeded(f"git {name} used too much processor time or memory, or wrote too large a file")
+                raise NetworkError(f"git {name} failed: {_last_line(message)}")
             printed.seek(0)
-            return printed.read(MAX_OUTPUT_BYTES).decode("utf-8", "replace")
+            return printed.read().decode("utf-8", "replace")
 
     def _git_environ(self) -> dict[str, str]:
         """Return the whole environment of git: no configuration of the user, and no prompts."""
@@ -280,6 +311,95 @@ class Repositories:
         }
 
 
+def _limited(
+    command: list[str],
+    streams: tuple[BinaryIO, BinaryIO],
+    limits: tuple[int, int],
+    *,
+    environ: Mapping[str, str],
+    folder: Path | None = None,
+    seconds: float = FETCH_SECONDS,
+    written: Path | None = None,
+) -> int:
+    """Run a command of git in a folder, with limits for all that it uses; return its exit code.
+
+    ``streams`` get its output and its errors. Raises NetworkError after ``seconds``, LimitExceeded where it writes more than
+    ``limits`` to a stream, or more than a limit to the folder ``written``; UsageError where it cannot be run.
+    """
+    if os.name == "posix":
+        numbers = (PROCESSOR_SECONDS, FILE_BYTES // _BLOCK, MEMORY_BYTES // 1024)
+        command = ["/bin/sh", "-c", _LIMITED, "sh", *map(str, numbers), *command]
+    try:
+        process = subprocess.Popen(  # noqa: S603 - git by its full path; no shell reads an argument, and none is an option
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=streams[0],
+            stderr=streams[1],
+            env=dict(environ),
+            cwd=folder or tempfile.gettempdir(),
+            start_new_session=os.name == "posix",
+        )
+    except OSError as error:
+        raise UsageError(f"git cannot be run: {error.strerror or error}") from None
+    try:
+        code = _wait(process, streams, limits, seconds=seconds, written=written)
+    except BaseException:
+        _end(process)
+        raise
+    _check_streams(streams, limits)
+    _check_folder(written)
+    return code
+
+
+def _wait(
+    process: "subprocess.Popen[bytes]",
+    streams: tuple[BinaryIO, BinaryIO],
+    limits: tuple[int, int],
+    *,
+    seconds: float,
+    written: Path | None,
+) -> int:
+    end, due = time.monotonic() + seconds, 0.0
+    while True:
+        try:
+            return process.wait(_POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            started = time.monotonic()
+        if started > end:
+            raise NetworkError(f"git took more than {seconds:.0f} s")
+        _check_streams(streams, limits)
+        if started >= due:
+            _check_folder(written)
+            ended = time.monotonic()
+            due = ended + _SHARE * (ended - started)
+
+
+def _check_streams(streams: tuple[BinaryIO, BinaryIO], limits: tuple[int, int]) -> None:
+    for stream, limit in zip(streams, limits, strict=True):
+        if os.fstat(stream.fileno()).st_size > limit:
+            raise LimitExceeded(f"git wrote more than {limit} bytes of output")
+
+
+def _check_folder(folder: Path | None) -> None:
+    total = files = 0
+    for path, _, names in os.walk(folder) if folder is not None else ():
+        files += len(names)
+        for name in names:
+            with suppress(OSError):
+                status = Path(path, name).lstat()
+                # Windows does not count blocks
+                total += getattr(status, "st_blocks", status.st_size // _BLOCK) * _BLOCK
+    if total > MAX_FOLDER_BYTES:
+        raise LimitExceeded(f"git wrote more than {MAX_FOLDER_BYTES} bytes of files")
+    if files > MAX_REPOSITORY_FILES:
+        raise LimitExceeded(f"git wrote more than {MAX_REPOSITORY_FILES} files")
+
+
+def _too_large(url: str, commit: str) -> LimitExceeded:
+    limits = f"{MAX_FILES} files and folders, or {MAX_ARCHIVE_BYTES} bytes"
+    return LimitExceeded(f"{_shown(url)}: the tree of {commit} has more than {limits}")
+
+
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End git and the helpers that it started."""
     with suppress(OSError):
@@ -290,9 +410,13 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _last_line(file: BinaryIO) -> str:
+def _read_errors(file: BinaryIO) -> str:
     file.seek(0)
-    lines = file.read(64 * 1024).decode("utf-8", "replace").strip().splitlines()
+    return file.read(64 * 1024).decode("utf-8", "replace").strip()
+
+
+def _last_line(message: str) -> str:
+    lines = message.splitlines()
     wrong = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines
     return show(wrong[-1])[:200] if wrong else "it printed no message"
 
@@ -325,25 +449,17 @@ def file_at(path: Path, revision: str, environ: Mapping[str, str]) -> str | None
     if program is None:
         raise UsageError("git is needed to read a revision, and is not on the search path", hint="install git")
     command = [program, "-c", "core.fsmonitor=false", "cat-file", "blob", f"{revision}:./{path.name}"]
-    try:
-        ran = subprocess.run(  # noqa: S603 - git by its full path; no shell, and no argument is an option
-            command,
-            cwd=path.parent,
-            env={**environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=SHOW_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise UsageError(f"git took more than {SHOW_SECONDS:.0f} s to read {path.name} at {revision}") from None
-    except OSError as error:
-        raise UsageError(f"git cannot be run: {error.strerror or error}") from None
-    if ran.returncode:
-        return None
-    if len(ran.stdout) > MAX_BYTES:
-        raise LimitExceeded(f"{path.name} at {revision}: more than {MAX_BYTES} bytes")
-    return ran.stdout.decode("utf-8", "replace")
+    quiet = {**environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        streams, limits = (output, errors), (MAX_BYTES, MAX_BYTES)
+        try:
+            code = _limited(command, streams, limits, environ=quiet, folder=path.parent, seconds=SHOW_SECONDS)
+        except NetworkError:
+            raise UsageError(f"git took more than {SHOW_SECONDS:.0f} s to read {path.name} at {revision}") from None
+        except LimitExceeded:
+            raise LimitExceeded(f"{path.name} at {revision}: more than {MAX_BYTES} bytes") from None
+        output.seek(0)
+        return None if code else output.read().decode("utf-8", "replace")
 
 
 CONFIG_SECONDS = 30.0
