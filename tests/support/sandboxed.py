@@ -407,6 +407,11 @@ def main() -> None:
     for name in EXCESSES:
         with bench() as place:
             found[name] = [*place.excess(name)]
+    if "bubblewrap" in sys.argv:  # the kernel may refuse what is too much before the supervisor sees it
+        for name in EXCESSES:
+            with bench() as place:
+                done, _ = place.excess(name, INNER_LAYERS | {"bubblewrap"})
+                found[name].append(done)
     print(json.dumps(found))  # noqa: T201 - the one line that the test reads
 
 
