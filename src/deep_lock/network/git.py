@@ -78,6 +78,7 @@ _SETTINGS = (
     "transfer.fsckObjects=true",
     "core.packedGitWindowSize=64m",  # git maps less into its memory, which is limited
     "core.packedGitLimit=512m",
+    "pack.threads=4",  # each thread takes addresses, whatever the number of processors
 )
 _LIMITED = 'ulimit -c 0; ulimit -t "$1"; ulimit -f "$2"; ulimit -v "$3" 2>/dev/null; shift 3; exec "$@"'
 _BLOCK = 512
