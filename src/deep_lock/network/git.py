@@ -136,8 +136,8 @@ class Repositories:
         with tempfile.TemporaryFile() as plain, tempfile.TemporaryFile() as packed:
             try:
                 self._run("archive", "--format=tar", "--prefix=tree/", commit, folder=folder, output=plain)
-            except LimitExceeded:
-                raise _too_large(url, commit) from None
+            except LimitExceeded as error:
+                raise _too_large(url, commit, f"its archive: {error.message}") from None
             plain.seek(0)
             with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=1, mtime=0) as stream:
                 shutil.copyfileobj(plain, stream)
@@ -229,13 +229,15 @@ class Repositories:
                 # -t: folders without files, of which a tree can have any number, are listed too
                 options = ("-r", "-t", "-l", "-z", "--full-tree")
                 self._run("ls-tree", *options, commit, folder=folder, output=listing, limit=MAX_OUTPUT_BYTES)
-            except LimitExceeded:
-                raise _too_large(url, commit) from None
+            except LimitExceeded as error:
+                raise _too_large(url, commit, f"its list of files: {error.message}") from None
             listing.seek(0)
             entries = listing.read().split(b"\0")[:-1]
         sizes = [entry.partition(b"\t")[0].split()[3] for entry in entries]
-        if len(entries) > MAX_FILES or sum(int(size) for size in sizes if size != b"-") > MAX_ARCHIVE_BYTES:
-            raise _too_large(url, commit)
+        if len(entries) > MAX_FILES:
+            raise _too_large(url, commit, f"it has more than {MAX_FILES} files and folders")
+        if sum(int(size) for size in sizes if size != b"-") > MAX_ARCHIVE_BYTES:
+            raise _too_large(url, commit, f"its files have more than {MAX_ARCHIVE_BYTES} bytes")
         self._measured.add((folder, commit))
 
     def _make(self, folder: Path) -> None:
@@ -396,9 +398,8 @@ def _check_folder(folder: Path | None) -> None:
         raise LimitExceeded(f"git wrote more than {MAX_REPOSITORY_FILES} files")
 
 
-def _too_large(url: str, commit: str) -> LimitExceeded:
-    limits = f"{MAX_FILES} files and folders, or {MAX_ARCHIVE_BYTES} bytes"
-    return LimitExceeded(f"{_shown(url)}: the tree of {commit} has more than {limits}")
+def _too_large(url: str, commit: str, reason: str) -> LimitExceeded:
+    return LimitExceeded(f"{_shown(url)}: the tree of {commit} is too large: {reason}")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
