@@ -3,7 +3,6 @@
 import difflib
 import tomllib
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from deep_lock.cli.main import run
 from deep_lock.config.config import read_config, read_config_file
 from deep_lock.targets.factory import DEFAULT_PLATFORMS, default_pythons
 from tests.support.scenario_server import Releases
-from tests.support.scenarios import LINUX, MACOS, Bench, bench
+from tests.support.scenarios import LINUX, MACOS, NOW, Bench, bench
 
 RELEASES: Releases = {
     "app-lib 1.0": {"requires": ["shared"]},
@@ -139,7 +138,7 @@ def removed_lines(before: str, after: str) -> list[str]:
 
 
 def pythons(requires: str) -> list[str]:
-    return list(reversed(default_pythons(requires, datetime.now(UTC).date())))
+    return list(reversed(default_pythons(requires, NOW.date())))
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,18 @@
 """What the second run does: keeps pins, gives up what it is told to, asks for nothing it has, says why a lock is stale."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from deep_lock.builds.sandbox.sandbox import probe
-from deep_lock.cli import session
 from deep_lock.cli.main import run
 from deep_lock.lockfile import rewrite
 from deep_lock.lockfile.index import files_of
 from deep_lock.lockfile.reader import from_text
 from tests.support.scenario_server import Releases, release_files
-from tests.support.scenarios import LINUX, MINOR, WINDOWS, Bench, Run, bench, check_whole, laid, load
+from tests.support.scenarios import LINUX, MINOR, WINDOWS, Bench, Run, bench, check_whole, laid, load, set_clock
 
 SCENARIOS = Path(__file__).parents[2] / "fixtures" / "scenarios"
 SETUPTOOLS: Releases = {"setuptools 80.9.0": {}}
@@ -484,8 +482,7 @@ def test_an_age_of_the_command_line_is_counted_anew_when_all_is_upgraded(
     made.hold({**LIB, "lib 1.1": {"requires": ["dep", "other"], "uploaded": "2026-01-03T00:00:00Z"}})
 
     def at(day: int, *flags: str) -> Run:
-        clock = SimpleNamespace(now=lambda zone: datetime(2026, 1, day, tzinfo=zone))
-        monkeypatch.setattr(session, "datetime", clock)
+        set_clock(monkeypatch, datetime(2026, 1, day, tzinfo=UTC))
         return made.lock("--refresh", *flags)
 
     assert "lib==1.0" in at(5, "-U", "--exclude-newer", "P7D").pins()

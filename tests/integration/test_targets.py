@@ -1,7 +1,7 @@
 """Which targets a lock has: what requires-python excludes, what a requirement excludes, and what a new Python changes."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from deep_lock.targets import factory
 from deep_lock.targets.factory import CPYTHON, Series
 from tests.support.scenario_server import Releases
-from tests.support.scenarios import LINUX, WINDOWS, Bench, bench, check_whole
+from tests.support.scenarios import LINUX, NOW, WINDOWS, Bench, bench, check_whole
 
 LIB: Releases = {"lib 1.0": {}}
 PROJECT = '[project]\nname = "app"\nversion = "1"\nrequires-python = "{}"\ndependencies = ["lib"]\n{}'
@@ -107,7 +107,7 @@ def test_targets_are_those_of_the_requires_python_that_a_backend_returns(made: B
 # -- a Python that has just appeared
 
 NEW = max(CPYTHON) + 1
-TODAY = datetime.now(UTC).date()
+TODAY = NOW.date()
 NEWEST_KNOWN = f"3.{NEW - 1}"
 NOT_YET = f"<3.{NEW}"
 

@@ -117,7 +117,8 @@ class Desk:
         return old
 
     def environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP") if name in os.environ}
+        names = ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP", "LD_PRELOAD")  # the last one is the clock of `.ci/run --clock`
+        kept = {name: os.environ[name] for name in names if name in os.environ}
         own = {"PYTHONPATH": str(SOURCE), "HOME": str(self.project), "DEEP_LOCK_CACHE_DIR": str(self.cache)}
         return {**kept, **own, "PYTHONUTF8": "1", **(more or {})}
 

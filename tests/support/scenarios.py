@@ -41,7 +41,9 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,6 +51,7 @@ import tomli
 from packaging.pylock import Package, Pylock
 from packaging.tags import Tag
 
+from deep_lock.cli import session
 from deep_lock.cli.main import run
 from deep_lock.lockfile.index import files_of, index_lock, required_packages
 from deep_lock.lockfile.index import key_of as lock_key
@@ -70,6 +73,8 @@ from tests.support.scenario_server import (
 MINOR = f"3.{sys.version_info.minor}"
 HERE = make_target(MINOR, "host", host=read_host()).label
 LINUX, WINDOWS, MACOS = "x86_64-manylinux_2_28", "x86_64-windows", "arm64-macos_14"
+NOW = datetime(2026, 11, 15, 12, tzinfo=UTC)
+"""When every run of a bench takes place: the default Pythons depend on it."""
 MARKS = ("build_only", "also_build", "sdist_only", "direct", "no_source")
 KEYS = frozenset(
     {
@@ -253,6 +258,11 @@ class Bench:
         return list(release.get("build", LEGACY_REQUIRES))
 
 
+def set_clock(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
+    """Let the command line read this time in this process. Times of files stay those of the machine."""
+    monkeypatch.setattr(session, "datetime", SimpleNamespace(now=now.astimezone))
+
+
 @contextmanager
 def bench(
     folder: Path,
@@ -267,6 +277,7 @@ def bench(
     project = folder / "project"
     project.mkdir()
     monkeypatch.setenv("DEEP_LOCK_CACHE_DIR", str(folder / "cache"))
+    set_clock(monkeypatch, NOW)
     with ExitStack() as stack:
         servers = {"": stack.enter_context(ScenarioServer(**(settings or {})))}
         servers[""].hold(releases)
