@@ -1,6 +1,6 @@
 """All errors of deep-lock, in four groups: UserError, ActionNeeded, IndexFault and SafetyError. The group has the exit code."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class DeepLockError(Exception):
@@ -52,12 +52,19 @@ class ActionNeeded(DeepLockError):
     exit_code = 1
 
 
+ConflictCause = Literal["target", "release", "project"]
+"""What no set of versions is due to: files that are for other targets, else requirements of releases, else the project's own."""
+
+
 class Unsatisfiable(ActionNeeded):
     """No set of versions satisfies the requirements. ``nowhere`` are projects among them that no index has."""
 
-    def __init__(self, message: str, *, hint: str = "", nowhere: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", nowhere: tuple[str, ...] = (), cause: ConflictCause = "release"
+    ) -> None:
         super().__init__(message, hint=hint)
         self.nowhere = nowhere
+        self.cause = cause
 
 
 class BuildCycle(ActionNeeded):

@@ -220,6 +220,69 @@ def test_a_declared_platform_is_kept(appeared: Bench) -> None:
     assert "its tags py3-none-manylinux_2_28_x86_64 do not fit" in ran.stderr
 
 
+LINUX_ONLY = "; sys_platform == 'linux'"
+AGAINST: dict[str, tuple[Releases, list[str]]] = {
+    "contradiction": ({"lib 1.0": {}, "lib 2.0": {}}, [f"lib>=2{LINUX_ONLY}", f"lib<2{LINUX_ONLY}"]),
+    "on a Python": ({"lib 1.0": {}}, [f"lib>=2; python_version >= '3.{NEW}'"]),
+    "on no index": ({}, [f"libb{LINUX_ONLY}"]),
+    "too new": ({"lib 1.0": {}, "lib 2.0": {"uploaded": "2026-11-14T00:00:00Z"}}, [f"lib>=2{LINUX_ONLY}"]),
+    "of releases": (
+        {"one 1.0": {"requires": ["lib>=2"]}, "two 1.0": {"requires": ["lib<2"]}, "lib 1.0": {}, "lib 2.0": {}},
+        [f"one{LINUX_ONLY}", f"two{LINUX_ONLY}"],
+    ),
+    "of a build": (
+        {"lib 1.0": {"wheels": ["py3-none-win_amd64"], "sdist": True, "build": ["low>=2"]}, "low 1.0": {}},
+        ["lib"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", AGAINST)
+@pytest.mark.parametrize("declared", [True, False])
+def test_versions_that_conflict_exclude_no_target(appeared: Bench, case: str, *, declared: bool) -> None:
+    releases, requirements = AGAINST[case]
+    appeared.hold(releases)
+    appeared.platforms = appeared.platforms if declared else ()
+    appeared.ask(*requirements)
+    ran = appeared.lock("--exclude-newer", "P7D")
+    assert (ran.code, ran.text) == (1, ""), ran.stderr
+    assert ran.stderr.count("no set of versions fits") == 1
+    assert "left out" not in ran.stderr
+
+
+FOR_SOME: dict[str, Releases] = {
+    "wheels": {"lib 1.0": {"wheels": ["py3-none-win_amd64"]}},
+    "wheels of a dependency": {"lib 1.0": {"requires": ["low>=2"]}, "low 2.0": {"wheels": ["py3-none-win_amd64"]}},
+    "other version": {"lib 2.0": {"wheels": ["py3-none-win_amd64"], "requires": ["low"]}, "low 1.0": {}},
+}
+
+
+@pytest.mark.parametrize("case", FOR_SOME)
+def test_a_default_platform_for_which_no_file_is_is_left_out(appeared: Bench, case: str) -> None:
+    appeared.hold(FOR_SOME[case])
+    appeared.platforms = ()
+    appeared.ask("lib")
+    ran = appeared.lock()
+    assert ran.code == 0, ran.stderr
+    assert {target.platform for target in ran.lock.targets} == {WINDOWS}
+    assert f"cp3{NEW}-{LINUX} is left out: " in ran.stderr
+
+
+def test_a_python_that_a_release_excludes_in_a_roundabout_way_is_left_out(appeared: Bench) -> None:
+    appeared.hold(
+        {
+            "lib 2.0": {"requires-python": NOT_YET},
+            "lib 1.0": {"requires": ["low<2"]},
+            "low 1.0": {},
+            "low 2.0": {},
+        }
+    )
+    appeared.ask("lib", "low>=2")
+    found, stderr = pythons(appeared)
+    assert found == [f"3.{NEW - 2}", f"3.{NEW - 1}"]
+    assert f"cp3{NEW}-{LINUX} is left out: " in stderr
+
+
 def test_where_no_target_fits_the_run_fails_as_with_one(appeared: Bench) -> None:
     appeared.hold({"lib 1.0": {"requires": ["lib2>1"]}, "lib2 1.0": {}})
     appeared.ask("lib")

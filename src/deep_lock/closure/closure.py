@@ -480,7 +480,7 @@ class _TargetWalk(Struct, kw_only=True):
 def _failure(impossible: Impossible, chain: str) -> Unsatisfiable | ReleaseRefused:
     message = impossible.explanation + (f"\n  needed by: {chain}" if chain else "")
     if not impossible.is_unsafe:
-        return Unsatisfiable(message, nowhere=impossible.nowhere)
+        return Unsatisfiable(message, nowhere=impossible.nowhere, cause=impossible.cause)
     hint = "require a version that can be used, or a wheel if only the sdist is refused (no-binary, build-scope)"
     return ReleaseRefused(message, hint=hint)
 

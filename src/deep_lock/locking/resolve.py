@@ -26,7 +26,7 @@ from deep_lock.locking.plan import make_plan
 from deep_lock.locking.previous_lock import previous_answers
 from deep_lock.locking.release_files import PreviousFiles, ReleaseFiles
 from deep_lock.locking.request import LockRequest, with_project, with_targets
-from deep_lock.locking.targets import excluded_by_python
+from deep_lock.locking.targets import excluded_by_python, require_exclusion
 from deep_lock.models.lock import Lock
 from deep_lock.network import git
 from deep_lock.sdist import missing_modules
@@ -126,6 +126,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
         try:
             closure = _shared(plan, catalog, reporter)
             if closure.excluded:
+                require_exclusion(settings.targets, closure.excluded)
                 return _without_targets(request, closure.excluded, reporter)
         except Unsatisfiable as error:
             if not error.nowhere:

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from deep_lock.config.config import Config
 from deep_lock.config.options import LockOptions
-from deep_lock.errors import DeepLockError, UsageError
+from deep_lock.errors import DeepLockError, Unsatisfiable, UsageError
 from deep_lock.locking import imported_lock
 from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.models.lock import Lock, LockedTarget
@@ -127,6 +127,18 @@ def excluded_by_python(project: Project, targets: tuple[Target, ...]) -> dict[Ta
         hint="name Pythons that it admits: --python-version, or python-versions in [tool.deep-lock]",
     )
     return dict.fromkeys(outside, error)
+
+
+def require_exclusion(targets: tuple[Target, ...], excluded: Mapping[Target, Unsatisfiable]) -> None:
+    """Raise the first error that does not exclude its target: it is due to versions alone.
+
+    Requirements of the project that contradict each other never do. Requirements of releases may follow from a file that is
+    for other Pythons: they do if the platform has another Python.
+    """
+    left = {target.platform for target in targets if target not in excluded}
+    for target, error in excluded.items():
+        if error.cause == "project" or (error.cause == "release" and target.platform not in left):
+            raise error
 
 
 def _python_key(target: Target) -> tuple[Version, bool]:

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.errors import ConflictCause
 from deep_lock.models.distribution import Buildable, Installable
 from deep_lock.models.requirement import Requirement
 from deep_lock.targets.markers import Scope
@@ -145,6 +146,7 @@ class Impossible(Struct, frozen=True, kw_only=True):
     """Whether a release that could be an answer is refused because of its contents."""
     nowhere: tuple[str, ...] = ()
     """Projects of the conflict that no index has."""
+    cause: ConflictCause = "release"
 
 
 Outcome = Resolved | Blocked | Impossible

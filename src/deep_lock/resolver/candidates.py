@@ -221,6 +221,16 @@ def refusals(
     return [show(line, MAX_LINE) for reason, own in found.items() for line in _refusal_lines(reason, own, target)]
 
 
+def is_for_other_targets(files: Sequence[Distribution], target: Target) -> bool:
+    """Whether one release has files for other Pythons or platforms, and no wheel for this target."""
+    wrong = [
+        _wrong_python(file.requires_python, target)
+        or (_wrong_tags(file.tags, target) if isinstance(file, Wheel) else "")
+        for file in files
+    ]
+    return any(wrong) and all(reason or not isinstance(file, Wheel) for file, reason in zip(files, wrong, strict=True))
+
+
 def _refusal_lines(reason: str, files: Sequence[Distribution], target: Target) -> Iterator[str]:
     """Yield the lines of the files with one reason; without a reason, of wheels whose tags do not fit."""
     if len(files) <= MAX_SINGLE_FILES:

@@ -4,14 +4,15 @@ resolvelib reports only the last requirements that conflict. This module adds wh
 them is refused on the target.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.errors import ConflictCause
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Impossible, Problem
-from deep_lock.resolver.candidates import cycle_reason, refusals
+from deep_lock.resolver.candidates import cycle_reason, is_for_other_targets, refusals
 from deep_lock.resolver.search import Information, Provider, ResolverCandidate
 from deep_lock.sanitize import show
 
@@ -56,7 +57,34 @@ def explain(information: Collection[Information], provider: Provider) -> Impossi
             for name, causes in sorted(conflicting.items())
             if all(requirement.url is None for requirement in causes.values()) and _is_nowhere(name, provider)
         ),
+        cause=_cause(information, {name: [*causes.values()] for name, causes in conflicting.items()}, provider),
     )
+
+
+def _cause(
+    information: Collection[Information],
+    conflicting: Mapping[NormalizedName, Sequence[Requirement]],
+    provider: Provider,
+) -> ConflictCause:
+    if any(_is_for_other_targets(name, requirements, provider) for name, requirements in conflicting.items()):
+        return "target"
+    of_project = provider.problem.purpose.kind == "runtime" and all(parent is None for _, parent in information)
+    return "project" if of_project else "release"
+
+
+def _is_for_other_targets(name: NormalizedName, requirements: Sequence[Requirement], provider: Provider) -> bool:
+    """Whether a release that all of the requirements allow is for other targets."""
+    refused = provider.releases.direct_candidates.refused
+    if any(requirement.url in refused for requirement in requirements if requirement.url is not None):
+        return True
+    target = provider.problem.target
+    for version in _matching(name, [*requirements, *provider.releases.constraints.get(name, [])], provider):
+        error = provider.ineligible.get((name, version))
+        if error is not None and not error.is_unsafe:  # Requires-Python of its metadata
+            return True
+        if is_for_other_targets(provider.catalog.files(name, version, target), target):
+            return True
+    return False
 
 
 def _unsafe_releases(parent: ResolverCandidate | None, provider: Provider) -> set[tuple[str, str]]:
@@ -117,8 +145,7 @@ def _release_reasons(name: NormalizedName, requirements: Sequence[Requirement], 
         if not _is_nowhere(name, provider):
             return [f"{name} has no release with files that can be used"]
         return [f"no configured index has {name}; if it was published a moment ago, use --refresh"]
-    fits = provider.releases.fits
-    matching = [version for version in versions if all(fits(own.specifier, version) for own in requirements)]
+    matching = _matching(name, requirements, provider)
     if not matching:
         found = ", ".join(str(version) for version in versions[:MAX_VERSIONS])
         more = f" and {len(versions) - MAX_VERSIONS} older" if len(versions) > MAX_VERSIONS else ""
@@ -128,6 +155,16 @@ def _release_reasons(name: NormalizedName, requirements: Sequence[Requirement], 
     if len(matching) > MAX_VERSIONS and lines:
         lines.append(f"... and {len(matching) - MAX_VERSIONS} more versions of {name}")
     return lines
+
+
+def _matching(name: NormalizedName, requirements: Sequence[Requirement], provider: Provider) -> list[Version]:
+    """Return the versions that all requirements allow, newest first."""
+    fits = provider.releases.fits
+    return [
+        version
+        for version in provider.catalog.versions(name)
+        if all(fits(own.specifier, version) for own in requirements)
+    ]
 
 
 def _version_reasons(name: NormalizedName, version: Version, provider: Provider) -> Iterator[str]:
