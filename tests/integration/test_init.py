@@ -1,6 +1,7 @@
 """`deep-lock init`: the table fits the project, nothing else changes, and `lock` works with it at once."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -295,6 +296,28 @@ def test_a_folder_without_a_project_is_an_error(project: Project) -> None:
     assert code == 2
     assert "no pyproject.toml, setup.cfg or setup.py" in said
     assert "a script with --script" in said
+
+
+FAULTS = {
+    "no such Python": '[project]\nname = "a"\nversion = "1"\nrequires-python = ">=4"\n',
+    "a Python that is not known": '[project]\nname = "a"\nversion = "1"\nrequires-python = ">=3.99"\n',
+    "a Poetry Python": '[tool.poetry]\nname = "a"\nversion = "1"\n[tool.poetry.dependencies]\npython = "^4.0"\n',
+    "not valid": '[project]\nname = "a"\nversion = "1"\nrequires-python = "huh"\n',
+    "environments": PEP621 + '[tool.uv]\nenvironments = "x"\n',
+    "a source": PEP621 + '[[tool.uv.index]]\nname = "x"\n',
+    "not TOML": "x = ",
+    "a configuration": PEP621 + "[tool.deep-lock]\n",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("flags", [[], ["--file"], ["--dry-run"]])
+def test_messages_name_only_options_of_the_command(project: Project, fault: str, flags: list[str]) -> None:
+    project.write("pyproject.toml", FAULTS[fault])
+    _, _, said = project.init(*flags)
+    assert said
+    _, told, _ = project.run("init", "--help")
+    assert set(re.findall(r"--[a-z-]+", said)) <= set(re.findall(r"--[a-z-]+", told)), said
 
 
 def test_another_tools_lock_is_mentioned(project: Project) -> None:

@@ -1,5 +1,7 @@
 """What a run that locks reports on stderr: what changed, and what runs code; and the warning of a downgrade."""
 
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,3 +180,33 @@ def test_a_package_that_is_installed_and_used_by_builds_is_counted_once(made: Be
     lines = [" ".join(line.split()) for line in made.lock().stderr.splitlines()]
     first = lines.index("packages 2")
     assert lines[first : first + 4] == ["packages 2", "at run time 2", "also in builds 1", "in builds only 0"]
+
+
+PARTS = {
+    "extra": "[project.optional-dependencies]\nx = []\n",
+    "group": "[dependency-groups]\nx = []\n",
+    "default group": '[dependency-groups]\nx = []\n[tool.deep-lock]\ndefault-groups = ["x"]\n',
+    "constraint": '[tool.deep-lock]\nconstraints = ["shared<3"]\n',
+    "index": '[[tool.deep-lock.index]]\nname = "corp"\nurl = "{url}"\n',
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("form", ["text", "markdown", "json", "github", "sarif"])
+def test_a_setting_that_changed_is_one_line_of_a_review(made: Bench, part: str, form: str) -> None:
+    made.lock()
+    old = made.folder / "old.lock"
+    shutil.copy(made.folder / "deep.lock", old)
+    with_part = (made.folder / "pyproject.toml").read_text(encoding="utf-8") + PARTS[part]
+    for before, after in ((PLAIN.format([]), with_part), (with_part, PLAIN.format([]))):
+        made.write({"pyproject.toml": before})
+        assert made.lock().code == 0
+        shutil.copy(made.folder / "deep.lock", old)
+        made.write({"pyproject.toml": after})
+        assert made.lock().code == 0
+        made.capture.readouterr()
+        run(["diff", str(old), str(made.folder / "deep.lock"), "--format", form])
+        told = made.capture.readouterr().out
+        sentences = re.findall(r"[^\"\n:]*(?:'x'|shared|'corp')[^\"\n]*(?:added|removed)", told)
+        assert sentences
+        assert len(sentences) == len(set(sentences)), told

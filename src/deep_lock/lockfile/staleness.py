@@ -36,7 +36,14 @@ def stale_reasons(old: Lock, new: Lock, targets: tuple[Target, ...] = ()) -> tup
 
 
 def changed_settings(old: Lock, new: Lock) -> Iterator[str]:
-    """Yield a sentence for each difference in the inputs, settings and targets of two locks, both in canonical order."""
+    """Yield a sentence for each difference in the inputs, settings and targets of two locks, both in canonical order.
+
+    An extra or group that is new in the inputs and in the lock is one difference.
+    """
+    yield from dict.fromkeys(_changed_settings(old, new))
+
+
+def _changed_settings(old: Lock, new: Lock) -> Iterator[str]:
     yield from _changed_python("requires-python", old.requires_python, new.requires_python)
     yield from _changed_inputs(old.inputs, new.inputs)
     yield from _changed_names("extra", old.extras, new.extras)

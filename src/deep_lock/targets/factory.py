@@ -220,10 +220,12 @@ def default_pythons(requires_python: str | None, today: date) -> tuple[str, ...]
     fitting = {minor: python for minor, python in admitted.items() if python is not None}
     if not fitting:
         known = [f"3.{minor}" for minor in reversed(released)]
+        newer = any(specifier.contains(f"3.{minor}.0") for minor in range(_OLDEST, 100) if minor not in released)
+        declare = ", or name a newer CPython: python-versions in [tool.deep-lock]" if newer else ""
         raise UsageError(
             f"requires-python {requires_python!r} admits no released CPython that is known"
             + (f" ({known[0]} to {known[-1]})" if known else ""),
-            hint="Correct requires-python, or name the versions with --python-version.",
+            hint=f"correct requires-python{declare}",
         )
     maintained = tuple(python for minor, python in fitting.items() if released[minor].end_of_life >= today)
     return maintained or tuple(fitting.values())

@@ -301,11 +301,14 @@ def test_default_pythons(requires_python: str | None, today: date, expected: tup
         assert python_fits(requires_python, make_target(python, "x86_64-windows", host=None))
 
 
-@pytest.mark.parametrize("requires_python", [">=4", "<3.8", "==2.7.*", ">=3.16"])
-def test_no_python_admitted(requires_python: str) -> None:
+@pytest.mark.parametrize(
+    ("requires_python", "newer"), [(">=4", False), ("<3.8", False), ("==2.7.*", False), (">=3.16", True)]
+)
+def test_no_python_admitted(requires_python: str, *, newer: bool) -> None:
     with pytest.raises(UsageError, match="admits no released CPython") as caught:
         default_pythons(requires_python, TODAY)
-    assert "--python-version" in caught.value.hint
+    assert caught.value.hint.startswith("correct requires-python")
+    assert ("python-versions in [tool.deep-lock]" in caught.value.hint) == newer
 
 
 @pytest.mark.parametrize("requires_python", ["huh", ">=3.8.*", ">=" + "9" * 5000, "==3." + "1" * 5000, "3.8\n>=3"])
