@@ -570,6 +570,27 @@ def test_builds_that_fail_do_not_end_the_others(
         assert (ended.code, ended.count("built"), ended.count("built before")) == (0, 4, 2), ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("requires", "remedy"),
+    [
+        ((), "add to [tool.deep-lock.extra-build-requires]: for worse, the project that provides the module foolib\n"),
+        (("foolib",), '[tool.deep-lock.extra-build-requires]\nworse = ["foolib"]\n'),
+    ],
+)
+def test_a_module_that_a_build_lacks_names_a_project_only_if_that_is_known(
+    requires: tuple[str, ...],
+    remedy: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worse = {**sdist(says={"fails": "ModuleNotFoundError: No module named 'foolib'"}), "requires": requires}
+    with yard(tmp_path, capsys, monkeypatch, {**BASE, "worse 1.0": worse, "foolib 6.6": {}}, "worse") as made:
+        ended = made.make()
+        assert ended.code == 4
+        assert remedy in ended.stderr
+
+
 def test_a_build_that_fails_is_named_with_what_needs_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,7 +182,9 @@ def _with_dynamic_metadata(
     if request.previous is None:
         raise HookRefused(
             f"{project.source}: {message}",
-            hint=missing_modules.build_system_hint(hooks.lacking.values())
+            hint=missing_modules.build_system_hint(
+                hooks.lacking.values(), {own.name for _, scope in request.inputs.scopes for own in scope}
+            )
             if hooks.lacking
             else "write them in the file; deep-lock doctor shows why the backend cannot run",
         )

@@ -233,8 +233,9 @@ def _evidence(closure: Closure) -> Iterator[_Warning]:
 def _missing_modules(
     closure: Closure, sources: IndexCatalog, added: Mapping[NormalizedName, tuple[Requirement, ...]]
 ) -> Iterator[_Warning]:
-    """The configuration that adds what builds import and do not have, for all of them at once: it can be pasted."""
+    """What adds what builds import and do not have, for all of them at once: the lines of it can be pasted."""
     lacking: dict[NormalizedName, dict[str, None]] = {}
+    required: dict[NormalizedName, frozenset[NormalizedName]] = {}
     own: dict[str, None] = {}
     for built in closure.builds:
         subject = built.subject
@@ -242,12 +243,21 @@ def _missing_modules(
         if built.answer.evidence == "assumed" or failed:
             modules = dict.fromkeys((*built.answer.lacks, *([failed] if failed else [])))
             (own if subject.source is None else lacking.setdefault(subject.name, {})).update(modules)
-    lines = missing_modules.configuration_lines(lacking, {name: tuple(map(str, added[name])) for name in added})
-    if lines:
-        names = ", ".join(name for name in lacking if lacking[name])
-        yield "build-imports", names, f"these lines in pyproject.toml add what its build imports:\n{lines}"
+            if modules:
+                required[subject.name] = required.get(subject.name, frozenset()) | missing_modules.required_by(
+                    subject.facts
+                )
+    remedy = missing_modules.remedy(lacking, {name: tuple(map(str, added[name])) for name in added}, required)
+    if remedy:
+        yield "build-imports", ", ".join(name for name in lacking if lacking[name]), remedy
     if own:
-        yield "build-imports", "the project", missing_modules.build_system_hint(own)
+        names = frozenset(
+            name
+            for built in closure.builds
+            if built.subject.source is None
+            for name in missing_modules.required_by(built.subject.facts)
+        )
+        yield "build-imports", "the project", missing_modules.build_system_hint(own, names)
 
 
 def _refused(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:

@@ -218,11 +218,13 @@ def _built_wheel(site: Site, taken: BuiltArtifact) -> Path:
 
 
 def _missing_module(taken: BuiltArtifact, output: str) -> str:
-    """Return the configuration that adds the module without which a build failed; "" where it failed otherwise."""
+    """Return what adds the module without which a build failed; "" where it failed otherwise."""
     module, name = missing_modules.module_of_failure(output), canonicalize_name(taken.entry.name)
-    added = {name: taken.build.requires_user}
-    lines = missing_modules.configuration_lines({name: [module]}, added) if module else ""
-    return f"these lines in pyproject.toml add {module} to its build; then lock again:\n{lines}" if lines else ""
+    if not module:
+        return ""
+    required = missing_modules.names_of((*taken.build.all_requires, *(own.name for own in taken.entry.dependencies)))
+    remedy = missing_modules.remedy({name: [module]}, {name: taken.build.requires_user}, {name: required})
+    return f"its build imports {module}; change its build requirements and lock again: {remedy}" if remedy else ""
 
 
 def _epoch(site: Site, taken: BuiltArtifact) -> int:

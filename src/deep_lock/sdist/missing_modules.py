@@ -1,21 +1,27 @@
-"""Modules that a build needs and its environment lacks, by the names of the projects there, and what adds them."""
+"""Modules that a build needs and its environment lacks, by the names of the projects there, and what adds them.
+
+Invariant: a project is named for a module only if a table here has it, or if the sdist itself requires it. Whoever holds the
+module's name on an index may be a stranger.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from deep_lock.models.build_system import SdistFacts
 from deep_lock.sdist.setup_imports import REMOVED, STANDARD, Need, project_module
 
 Environment = Mapping[NormalizedName, Version]
 
 _PROJECTS = {
     "Crypto": "pycryptodome", "MySQLdb": "mysqlclient", "OpenSSL": "pyopenssl", "PIL": "pillow", "Xlib": "python-xlib",
-    "attr": "attrs", "bs4": "beautifulsoup4", "cv2": "opencv-python", "dateutil": "python-dateutil",
+    "attr": "attrs", "bs4": "beautifulsoup4", "cpuinfo": "py-cpuinfo", "cv2": "opencv-python", "dateutil": "python-dateutil",
     "distutils": "setuptools", "dotenv": "python-dotenv", "gi": "pygobject", "git": "gitpython",
     "google.protobuf": "protobuf", "grpc": "grpcio", "grpc_tools": "grpcio-tools", "jpype": "jpype1", "jwt": "pyjwt",
-    "magic": "python-magic", "mesonbuild": "meson", "mesonpy": "meson-python", "pkg_resources": "setuptools",
+    "magic": "python-magic", "mesonbuild": "meson", "mesonpy": "meson-python", "mypyc": "mypy", "osgeo": "gdal",
+    "pkg_resources": "setuptools",
     "pyqtbuild": "pyqt-builder", "pythoncom": "pywin32", "pywintypes": "pywin32", "pyximport": "cython",
     "serial": "pyserial", "sipbuild": "sip", "skbuild": "scikit-build", "skimage": "scikit-image",
     "sklearn": "scikit-learn", "slugify": "python-slugify", "usb": "pyusb", "win32api": "pywin32", "wx": "wxpython",
@@ -23,10 +29,28 @@ _PROJECTS = {
 }  # fmt: skip
 """Module to the project that has it, where the names differ."""
 
+_SAME_NAME = frozenset({
+    "altgraph", "astropy", "astropy-helpers", "attrs", "babel", "build", "cached-property", "certifi", "cffi",
+    "chardet", "click", "cmake", "colorama", "cppy", "cryptography", "cython", "cytoolz", "d2to1", "deprecated",
+    "distro", "django", "docutils", "expandvars", "extension-helpers", "fastrlock", "flask", "flit-core", "future",
+    "gevent", "greenlet", "h5py", "hatchling", "importlib-metadata", "importlib-resources", "incremental", "jax",
+    "jinja2", "kiwisolver", "lxml", "mako", "markdown", "markupsafe", "matplotlib", "maturin", "meson", "mpi4py",
+    "msgpack", "mypy", "nanobind", "networkx", "ninja", "nose", "numba", "numexpr", "numpy", "packaging", "pandas",
+    "paver", "pbr", "pip", "pkgconfig", "ply", "psutil", "pyarrow", "pybind11", "pycparser", "pygments", "pyparsing",
+    "pytest", "pythran", "pytz", "requests", "rich", "ruamel-yaml", "scikit-build-core", "scipy", "semantic-version",
+    "setupmeta", "setuptools-declarative-requirements", "setuptools-dso", "setuptools-git",
+    "setuptools-git-versioning", "setuptools-golang", "setuptools-markdown", "setuptools-rust", "setuptools-scm",
+    "setuptools-scm-git-archive", "simplejson", "six", "sphinx", "sqlalchemy", "swig", "sympy", "tensorflow", "toml",
+    "tomli", "tomlkit", "torch", "tornado", "tqdm", "tree-sitter", "twisted", "typing-extensions", "ujson", "urllib3",
+    "vcversioner", "versioneer", "versioningit", "virtualenv", "wheel", "zope-interface",
+})  # fmt: skip
+"""Projects that setup.py files are known to import, and whose modules have the name of the project."""
+
 _WITHOUT_PKG_RESOURCES = Version("82")
 """The first setuptools without pkg_resources; 81 warns that it goes."""
 _WITH_PKG_RESOURCES = "setuptools<81"
 
+_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]{0,199})")
 _FAILURE = re.compile(r"ModuleNotFoundError: No module named ['\"]([A-Za-z0-9_.]{1,200})['\"]")
 
 
@@ -47,13 +71,36 @@ def describe_missing(modules: Iterable[str], environment: Environment, minor: in
         elif module in REMOVED and module not in _PROJECTS:
             parts.append(f"{module}, which Python 3.{minor} does not have")
         else:
-            parts.append(f"{module}, and its build environment has no {project_of(module)}")
+            what = project_of(module, ()) or "project of that name"
+            parts.append(f"{module}, and its build environment has no {what}")
     return f"its setup.py imports {'; '.join(parts)}"
 
 
-def project_of(module: str) -> NormalizedName:
-    """Return the project that has a module, by a table or by its name. Without an index this is a guess."""
-    return canonicalize_name(_PROJECTS.get(module, module))
+def project_of(module: str, required: Collection[NormalizedName]) -> NormalizedName | None:
+    """Return the project that is known to have a module; ``required`` are those that the sdist requires, for any purpose."""
+    if module in _PROJECTS:
+        return canonicalize_name(_PROJECTS[module])
+    name = canonicalize_name(module)
+    return name if name in _SAME_NAME or name in required else None
+
+
+def required_by(facts: SdistFacts) -> frozenset[NormalizedName]:
+    """Return every project that the files of an sdist name as a requirement."""
+    known = [own for own in (facts.metadata, facts.guess) if own is not None]
+    return names_of(
+        (
+            *facts.build_system.requires,
+            *facts.known_hook,
+            *(facts.declared_hook or ()),
+            *(text for own in known for text in own.requires_dist),
+        )
+    )
+
+
+def names_of(requirements: Iterable[str]) -> frozenset[NormalizedName]:
+    """Return the projects that requirement texts name; what starts with no name names none."""
+    found = map(_NAME.match, requirements)
+    return frozenset(canonicalize_name(own[1]) for own in found if own is not None)
 
 
 def module_of_failure(output: str) -> str:
@@ -62,36 +109,47 @@ def module_of_failure(output: str) -> str:
     return project_module(found[-1]) if found else ""
 
 
-def configuration_lines(
-    lacking: Mapping[NormalizedName, Iterable[str]], added: Mapping[NormalizedName, Iterable[str]]
+def remedy(
+    lacking: Mapping[NormalizedName, Iterable[str]],
+    added: Mapping[NormalizedName, Iterable[str]],
+    required: Mapping[NormalizedName, Collection[NormalizedName]],
 ) -> str:
-    """Return the TOML for pyproject.toml that adds the modules to the builds of the projects; "" where none can.
+    """Return what adds the modules to the builds of the projects, with TOML for pyproject.toml; "" where nothing can.
 
-    ``added`` are the extra-build-requires that the configuration has already, of the same projects.
+    ``added`` are the extra-build-requires that the configuration has already, ``required`` what the sdists require otherwise.
     """
     constraints = any("pkg_resources" in modules for modules in lacking.values())
     lines = ["[tool.deep-lock]", f'build-constraints = ["{_WITH_PKG_RESOURCES}"]'] if constraints else []
-    table = []
+    table, unknown = [], []
     for name in sorted(lacking):
-        projects = [project_of(own) for own in lacking[name] if _can_be_added(own) and project_module(own) != name]
-        if projects:
-            texts = dict.fromkeys((*added.get(name, ()), *projects))
+        modules = [own for own in lacking[name] if _can_be_added(own) and project_module(own) != name]
+        projects = {own: project_of(own, required.get(name, ())) for own in modules}
+        known = [project for project in projects.values() if project is not None]
+        if known:
+            texts = dict.fromkeys((*added.get(name, ()), *known))
             table.append(f"{name} = [{', '.join(map(_quoted, texts))}]")
+        unknown += [f"for {name}, {_unknown(own)}" for own, project in projects.items() if project is None]
     if table:
         lines += ["[tool.deep-lock.extra-build-requires]", *table]
-    return "\n".join(lines)
+    parts = [f"add to [tool.deep-lock.extra-build-requires]: {'; '.join(unknown)}"] if unknown else []
+    if lines:
+        parts.append("\n".join(["these lines in pyproject.toml add what its build imports:", *lines]))
+    return "\n".join(parts)
 
 
-def build_system_hint(modules: Iterable[str]) -> str:
-    """Return what adds the modules to the project's own build, in one sentence."""
+def build_system_hint(modules: Iterable[str], required: Collection[NormalizedName]) -> str:
+    """Return what adds the modules to the project's own build, in one sentence; ``required`` as in `project_of`."""
     listed = list(modules)
-    projects = [
-        _WITH_PKG_RESOURCES if own == "pkg_resources" else str(project_of(own)) for own in listed if _is_known(own)
-    ]
-    remedy = (
-        f": add {', '.join(map(_quoted, projects))} to requires of [build-system] in pyproject.toml" if projects else ""
-    )
-    return f"its build imports {', '.join(listed)}{remedy}"
+    added = []
+    for module in filter(_may_be_a_project, listed):
+        project = _WITH_PKG_RESOURCES if module == "pkg_resources" else project_of(module, required)
+        added.append(_quoted(project) if project else _unknown(module))
+    what = f": add {', '.join(added)} to requires of [build-system] in pyproject.toml" if added else ""
+    return f"its build imports {', '.join(listed)}{what}"
+
+
+def _unknown(module: str) -> str:
+    return f"the project that provides the module {module}"
 
 
 def _quoted(text: str) -> str:
@@ -100,10 +158,10 @@ def _quoted(text: str) -> str:
 
 
 def _can_be_added(module: str) -> bool:
-    return module != "pkg_resources" and _is_known(module)
+    return module != "pkg_resources" and _may_be_a_project(module)
 
 
-def _is_known(module: str) -> bool:
+def _may_be_a_project(module: str) -> bool:
     """Whether a project might have the module: its name can be one, and the standard library did not lose it."""
     is_name = module in _PROJECTS or (module[:1].isalnum() and module[-1:].isalnum())
     return is_name and module not in STANDARD and (module not in REMOVED or module in _PROJECTS)
@@ -116,4 +174,5 @@ def _is_there(module: str, environment: Environment, minor: int) -> bool:
     if first == "pkg_resources":
         setuptools = environment.get(NormalizedName("setuptools"))
         return setuptools is not None and setuptools < _WITHOUT_PKG_RESOURCES
-    return project_of(module) in environment or canonicalize_name(first) in environment
+    names = (project_of(module, ()), canonicalize_name(module), canonicalize_name(first))
+    return any(name in environment for name in names if name is not None)
