@@ -1,7 +1,7 @@
 """Modules that a build needs and its environment lacks, by the names of the projects there, and what adds them.
 
-Invariant: a project is named for a module only if a table here has it, or if the sdist itself requires it. Whoever holds the
-module's name on an index may be a stranger.
+Invariant: a project is named for a module only if a table here has it, or if the sdist itself requires it. A project that has
+the name of the module on an index may be by other authors, and malicious.
 """
 
 import re
