@@ -1,4 +1,4 @@
-"""Locks in company networks: proxies that require a login, an own certificate authority, client certificates, a keyring."""
+"""Locks in company networks: proxies that require a login, an own certificate authority, client certificates, a keyring, signed links."""
 
 import base64
 import os
@@ -14,6 +14,8 @@ import pytest
 from tests.support.fault_server import FaultServer
 from tests.support.fault_world import PROJECT, SOURCE, TARGET, Desk, desk, people
 from tests.support.proxy_servers import PASSWORD, ProxyServer, http_proxy, socks_proxy
+from tests.support.scenario_server import Releases
+from tests.support.scenarios import bench
 
 CERTIFICATE = Path(__file__).parents[2] / "fixtures" / "tls" / "localhost.pem"
 MAKERS: list[Callable[[], ProxyServer]] = [http_proxy, socks_proxy, lambda: socks_proxy("socks5h")]
@@ -243,3 +245,17 @@ def test_no_keyring(tmp_path: Path) -> None:
         assert "there is no program keyring on PATH" in ended.stderr
         assert server.requests == []
         server.surprises.clear()
+
+
+@pytest.mark.parametrize("signature", ["needed", "other"])
+def test_a_host_that_needs_signatures_is_asked_for_one_file_without(
+    signature: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases: Releases = {"one 1.0": {}, "two 1.0": {}, "three 1.0": {}}
+    with bench(tmp_path, capsys, monkeypatch, releases, settings={"signature": signature}) as made:
+        made.ask("one", "two", "three")
+        ran = made.lock()
+        assert ran.code == 0, ran.stderr
+        unsigned = [path for path in ran.asked if "/files/" in path and "?" not in path and ".metadata" not in path]
+        assert len(set(unsigned)) == 1
+        assert ran.text.count("X-Amz-Signature") == 3

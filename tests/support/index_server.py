@@ -13,7 +13,7 @@ import re
 import tarfile
 import threading
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Literal, Self
@@ -70,8 +70,8 @@ class IndexServer:
     status: dict[str, dict[str, str]] = field(default_factory=dict)
     log: list[Request] = field(default_factory=list)
     without_length: bool = False
-    signature: Literal["", "needed", "ignored"] = ""
-    """Whether pages link files with a signature in the query, and whether a file is refused without it."""
+    signature: Literal["", "needed", "ignored", "other"] = ""
+    """Whether pages link files with a signature in the query; without it a file is refused, the same, or another one."""
 
     def __enter__(self) -> Self:
         """Start to serve."""
@@ -239,11 +239,14 @@ class _Handler(BaseHTTPRequestHandler):
         return _Reply(status=200, body=body, headers=extra)
 
     def _file(self, headers: dict[str, str]) -> _Reply:
-        is_refused = self.owner.signature == "needed" and "X-Amz-Signature=abc123" not in self.path
+        is_unsigned = "X-Amz-Signature=abc123" not in self.path
+        is_refused = self.owner.signature == "needed" and is_unsigned
         found = self.owner.find(self.path.partition("?")[0])
         if found is None or is_refused:
             return _Reply(status=403 if is_refused else 404)
         file, is_metadata = found
+        if self.owner.signature == "other" and is_unsigned:
+            file = replace(file, content=file.content[::-1] + b"x")
         if is_metadata:
             if file.metadata is None or self.owner.sidecars == "lost":
                 return _Reply(status=404)

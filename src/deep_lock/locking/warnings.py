@@ -312,7 +312,7 @@ def warn_of_signed_urls(packages: Iterable[LockedPackage], sources: IndexCatalog
     for host, replaced in sorted(sources.unsigned_urls().items()):
         message = (
             f"the index links {listed(sorted(replaced), MAX_SHOWN)} by signed URLs; the lock states the URLs without the"
-            " signature, which have the same files"
+            " signature, which have files of the same size"
         )
         reporter(Warned(code="signed-url-replaced", subject=show(host), message=message))
 
