@@ -84,6 +84,18 @@ def test_a_lock_that_is_right_has_nothing(verifying: Verifying, flags: tuple[str
     assert "verified 5 releases, 6 files: nothing found" in said
 
 
+@pytest.mark.parametrize("signature", ["ignored", "needed"])
+def test_another_signature_of_a_link_is_no_other_url(
+    signature: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capsys, monkeypatch, RELEASES, settings={"signature": signature}) as made:
+        own = Verifying(made)
+        if signature == "needed":
+            own.edit("X-Amz-Signature=abc123", "X-Amz-Signature=abc122")
+        code, found = own.found()
+        assert (code, [each for each in found if each[1] == "url-changed"]) == (0, [])
+
+
 def test_the_index_is_asked_now_and_the_lock_names_it(verifying: Verifying) -> None:
     before = len(verifying.bench.server.log)
     verifying.verify()
