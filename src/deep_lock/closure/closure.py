@@ -438,7 +438,7 @@ class _TargetWalk(Struct, kw_only=True):
         when = (
             "where a tool is not installed it also requires" if answer.conditional else f"{answer.reason}; it requires"
         )
-        reason = f"{when} {dropped}, which no release meets here"
+        reason = f"{when} {dropped}, of which no set of versions fits here"
         frame.answer = HookAnswer(requires=None, evidence="assumed", reason=reason, lacks=answer.lacks)
         frame.problem = replace(self._problem(subject, frame.problem, ()), excluded=frame.problem.excluded)
         frame.resolved = None
