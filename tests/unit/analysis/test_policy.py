@@ -227,6 +227,12 @@ CASES = [
     ),
     case("backend-path", with_build(backend_path=("a", "b")), "old 1.0", says="in its own source tree: a, b"),
     case("assumed", with_build(evidence="assumed", requires_dynamic=None), "old 1.0"),
+    case(
+        "assumed",
+        with_build(evidence="assumed", requires_dynamic=("pbr", "cython<4")),
+        "old 1.0",
+        says="only its declared build requirements and cython<4, pbr are locked",
+    ),
     case("assumed", small_lock(replace(built(), metadata="assumed")), "old 1.0", says="only its build backend"),
     case("cargo-lock", with_build(cargo_lock=f"sha256:{'ab' * 32}"), "old 1.0"),
     case("downloader", with_build(members=("nodeenv", "setuptools")), "old 1.0", says="nodeenv, which fetches Node.js"),
