@@ -11,7 +11,7 @@ from packaging.tags import Tag
 
 from deep_lock.cli.main import run
 from deep_lock.targets.factory import make_target
-from tests.support.scenario_server import Releases
+from tests.support.scenario_server import Release, Releases
 from tests.support.scenarios import LINUX, MACOS, WINDOWS, Bench, Run, bench, check_whole
 
 OTHERS: Releases = {"late 1.0": {"requires": ["deep"]}, "deep 1.0": {}, "late 2.0": {"requires": ["deep"]}}
@@ -80,6 +80,29 @@ def test_the_marker_is_that_of_the_targets_that_it_divides(made: Bench) -> None:
     for python, late in (("3.10.1", True), ("3.11.2", True), ("3.11.3", False), ("3.12.0", False)):
         assert ("late==2.0" in installed(ran, python, WINDOWS)) == late, python
         assert installed(ran, python) == ["lib==1.0"]
+
+
+@pytest.mark.parametrize("late", [{}, {"wheels": [], "sdist": True, "build": ["deep"]}], ids=["wheel", "sdist"])
+def test_conditions_that_contradict_each_other_lock_nothing(made: Bench, late: Release) -> None:
+    made.hold(
+        {
+            "lib 1.0": {"requires": ["mid; python_full_version < '3.11.5'"]},
+            "mid 1.0": {"requires": ["late[more]; python_full_version >= '3.11.6'", "deep"]},
+            "late 1.0": {**late, "requires": ["deep", "lib; extra == 'more'"]},
+            "deep 1.0": {},
+        }
+    )
+    made.ask("lib")
+    ran = made.lock()
+    assert ran.code == 0, ran.stderr
+    check_whole(made, ran)
+    assert markers(ran) == {
+        "lib": None,
+        "mid": "python_full_version < '3.11.5'",
+        "deep": "python_full_version < '3.11.5'",
+    }
+    assert "requires late" not in ran.stderr
+    assert made.lock("--check").code == 0
 
 
 def test_the_project_itself_may_require_it(made: Bench) -> None:

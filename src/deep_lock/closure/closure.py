@@ -521,12 +521,16 @@ def _open_requirements(
         part = part_where(requirement.marker, target) if is_open(str(requirement.marker)) else NEVER
         if not part.is_never and not is_whole(part, target):
             yield str(requirement.origin or problem.purpose), requirement, part, holds(requirement.marker, target)
+    names = {pin.name for pin in resolved.pins}
     for pin in resolved.pins:
         metadata = sources.metadata(
             Candidate(name=pin.name, version=pin.version, distribution=pin.distribution), target
         )
-        if isinstance(metadata, Metadata):
-            for requirement, part, applies in open_requirements(metadata, target, (BASE, *pin.extras)):
+        if not isinstance(metadata, Metadata):
+            continue
+        for requirement, part, applies in open_requirements(metadata, target, (BASE, *pin.extras)):
+            # what is not there applies on no part of the target on which this pin is
+            if requirement.name in names or not problem.apply_open:
                 yield f"{pin.name} {pin.version}", requirement, part, applies
 
 

@@ -47,7 +47,7 @@ from deep_lock.models.lock import (
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import ALL, UNKNOWN_VERSION, Pin, Problem, RequirementScope, Resolved, Selection
 from deep_lock.resolver.candidates import fitting_wheels, sdists_first, suffix_rank
-from deep_lock.resolver.dependencies import BASE, applicable, overridden
+from deep_lock.resolver.dependencies import BASE, Node, applicable, overridden, parts_below
 from deep_lock.sanitize import show
 from deep_lock.targets.markers import Scope, with_parts
 from deep_lock.targets.open_markers import NEVER, TargetPart, part_where, whole, without
@@ -359,15 +359,11 @@ def lockable_parts(targets: tuple[Target, ...], open_markers: Sequence[OpenMarke
 # -- scopes
 
 
-_ByNode = Mapping[tuple[NormalizedName, NormalizedName], Sequence[Requirement]]
-"""Requirements by the name and extra that have them."""
-
-
 def scopes_by_pin(
     parts: Sequence[RequirementScope], problem: Problem, resolved: Resolved
 ) -> dict[NormalizedName, dict[Scope, TargetPart]]:
     """Return, for each pinned name, the scopes that bring it in, in the order given, and on which part of the target."""
-    below: dict[tuple[NormalizedName, NormalizedName], list[Requirement]] = {}
+    below: dict[Node, list[Requirement]] = {}
     target = problem.target
     for edge in resolved.edges:
         if edge.parent is not None:
@@ -386,24 +382,11 @@ def scopes_by_pin(
 
 
 def _names_below(
-    requirements: Sequence[Requirement], below: _ByNode, problem: Problem
+    requirements: Sequence[Requirement], below: Mapping[Node, Sequence[Requirement]], problem: Problem
 ) -> dict[NormalizedName, TargetPart]:
     """Return the names that requirements bring in, at any depth, and on which part of the target each."""
-    everywhere = whole(problem.target)
-    waiting = [(requirement, everywhere, BASE) for requirement in requirements]
-    seen: dict[tuple[NormalizedName, NormalizedName], TargetPart] = {}
-    while waiting:
-        requirement, part, parent_extra = waiting.pop()
-        if problem.apply_open:
-            part &= part_where(requirement.marker, problem.target, parent_extra)
-        for extra in (BASE, *requirement.extras):
-            node = (requirement.name, extra)
-            known = seen.get(node, NEVER)
-            seen[node] = known | part
-            if seen[node] != known:
-                waiting += [(own, seen[node], extra) for own in below.get(node, ())]
     found: dict[NormalizedName, TargetPart] = {}
-    for (name, _), part in seen.items():
+    for (name, _), part in parts_below(requirements, below, problem).items():
         found[name] = found.get(name, NEVER) | part
     return found
 

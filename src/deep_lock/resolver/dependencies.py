@@ -1,7 +1,7 @@
 """What a problem and a release require on one target: markers evaluated, overrides applied."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, reduce
 from operator import or_
@@ -15,12 +15,15 @@ from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Candidate, Problem
 from deep_lock.parsing.requirements import parse_requirement
-from deep_lock.targets.open_markers import NEVER, TargetPart, is_open, is_whole, part_where
+from deep_lock.targets.open_markers import NEVER, TargetPart, is_open, is_whole, part_where, whole
 from deep_lock.targets.target import Target, UnevaluableMarker, holds
 
 _EXTRA = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
 BASE = canonicalize_name("")
 """A release without extras, as the extra of an edge or a query."""
+
+Node = tuple[NormalizedName, NormalizedName]
+"""The name of a pin, and one of its extras."""
 
 
 class IneligibleError(Exception):
@@ -158,6 +161,30 @@ def _applied(
         return requirement if holds(requirement.marker, target, (extra,)) else None, None
     part = part_where(requirement.marker, target, extra)
     return None if part.is_never else requirement, part
+
+
+def parts_below(
+    requirements: Iterable[Requirement], below: Mapping[Node, Sequence[Requirement]], problem: Problem
+) -> dict[Node, TargetPart]:
+    """Return the nodes that requirements bring in, at any depth, and on which part of the target each.
+
+    The conditions on the way to a node may contradict each other: it is then on no part, and left out.
+    """
+    waiting = [(requirement, whole(problem.target), BASE) for requirement in requirements]
+    found: dict[Node, TargetPart] = {}
+    while waiting:
+        requirement, part, parent_extra = waiting.pop()
+        if problem.apply_open:
+            part &= part_where(requirement.marker, problem.target, parent_extra)
+            if part.is_never:
+                continue
+        for extra in (BASE, *requirement.extras):
+            node = (requirement.name, extra)
+            known = found.get(node, NEVER)
+            found[node] = known | part
+            if found[node] != known:
+                waiting += [(own, found[node], extra) for own in below.get(node, ())]
+    return found
 
 
 def open_requirements(

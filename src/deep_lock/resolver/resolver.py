@@ -4,7 +4,7 @@ Invariant: a resolution depends on its arguments alone. It stops and returns wha
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from packaging.utils import NormalizedName
 
@@ -15,7 +15,15 @@ from deep_lock.models.resolution import Blocked, Candidate, Edge, Impossible, Ou
 from deep_lock.resolver import explain, fixed_pins, search
 from deep_lock.resolver.candidates import BuildRequired, Choices, Releases, resolved, satisfies, usable_metadata
 from deep_lock.resolver.catalog import Catalog
-from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden, roots
+from deep_lock.resolver.dependencies import (
+    BASE,
+    IneligibleError,
+    Node,
+    candidate_dependencies,
+    overridden,
+    parts_below,
+    roots,
+)
 
 
 def resolve(problem: Problem, catalog: Catalog, choices: Choices | None = None) -> Outcome:
@@ -111,4 +119,22 @@ def _walk(
                     return None
                 catalog.prefetch(required)
                 queue.append((name, extra, overridden(required, problem)))
-    return resolved(pins, extras, edges)
+    return _possible(pins, edges, problem) if problem.apply_open else resolved(pins, extras, edges)
+
+
+def _possible(pins: Mapping[NormalizedName, Candidate], edges: Sequence[Edge], problem: Problem) -> Resolved:
+    """Leave out what is on no part of the target, since the conditions on the way to it contradict each other."""
+    below: dict[Node, list[Requirement]] = {}
+    for edge in edges:
+        if edge.parent is not None:
+            below.setdefault((edge.parent, edge.parent_extra or BASE), []).append(edge.requirement)
+    found = parts_below(roots(problem), below, problem)
+    extras: dict[NormalizedName, set[NormalizedName]] = {}
+    for name, extra in found:
+        extras.setdefault(name, set()).add(extra)
+    kept = [
+        edge
+        for edge in edges
+        if edge.child in extras and (edge.parent is None or (edge.parent, edge.parent_extra or BASE) in found)
+    ]
+    return resolved(pins, extras, kept)
