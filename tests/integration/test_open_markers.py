@@ -202,6 +202,61 @@ def test_a_build_has_what_some_micro_versions_require(made: Bench) -> None:
     assert "maker 1.0: requires late" in ran.stderr
 
 
+def included(ran: Run, version: str) -> bool:
+    environment = dict(make_target(version, LINUX, host=None).environment)
+    return any(Marker(text).evaluate(environment) for text in ran.lock.environments)
+
+
+@pytest.mark.parametrize("page", [">=3.11.4", ""], ids=["page", "metadata"])
+@pytest.mark.parametrize("kind", ["runtime", "extra", "build", "sdist"])
+def test_environments_are_those_that_requires_python_of_releases_admits(made: Bench, kind: str, page: str) -> None:
+    made.pythons = ("3.11", "3.12")
+    tool = {"requires-python": ">=3.11.4", "page-python": page}
+    built = {"wheels": [], "sdist": True, "build": ["flit_core"], "backend": "flit_core.buildapi"}
+    releases: Releases = {
+        "lib 1.0": {**built, "build": ["flit_core", "tool"]} if kind == "build" else {"requires": ["tool"]},
+        "tool 2.0": {**tool, **(built if kind == "sdist" else {})},
+        "flit_core 3.9": {},
+    }
+    made.hold(releases)
+    more = '[project.optional-dependencies]\nmore = ["tool"]\n'
+    made.ask("lib")
+    if kind == "extra":
+        made.write({"pyproject.toml": f'[project]\nname = "app"\nversion = "1"\n{more}'})
+    ran = made.lock()
+    assert ran.code == 0, ran.stderr
+    assert [included(ran, version) for version in ("3.11.3", "3.11.4", "3.12.0")] == [False, True, True]
+    assert "tool 2.0: requires Python >=3.11.4" in ran.stderr
+    assert f"cp311-{LINUX}" in ran.stderr
+    check_whole(made, ran)
+    assert made.lock("--check").code == 0
+    assert made.lock().text == ran.text
+
+
+def test_a_python_that_is_required_where_its_release_is_installed_limits_nothing(made: Bench) -> None:
+    made.hold(
+        {
+            "lib 1.0": {"requires": ["tool; python_full_version >= '3.11.4'"]},
+            "tool 2.0": {"requires-python": ">=3.11.4"},
+        }
+    )
+    made.ask("lib")
+    ran = made.lock()
+    assert included(ran, "3.11.3")
+    assert "requires Python" not in ran.stderr
+    made.hold({"lib 1.0": {"requires-python": ">=3.11.4,!=3.10.1,<4"}})
+    made.write(
+        {
+            "pyproject.toml": '[project]\nname = "app"\nversion = "1"\nrequires-python = ">=3.11.5"\ndependencies = ["lib"]\n'
+        }
+    )
+    ran = made.lock("-U")
+    assert (ran.code, "requires Python" in ran.stderr) == (0, False)
+    assert ran.lock.environments == (
+        "platform_machine == 'x86_64' and python_version == '3.11' and sys_platform == 'linux'",
+    )
+
+
 @pytest.mark.parametrize(
     ("requires_python", "python", "marker"),
     [

@@ -6,6 +6,8 @@ that requires hashes cannot build anything whose build was not locked.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Protocol
 
@@ -50,7 +52,16 @@ from deep_lock.resolver.candidates import fitting_wheels, sdists_first, suffix_r
 from deep_lock.resolver.dependencies import BASE, Node, applicable, overridden, parts_below
 from deep_lock.sanitize import show
 from deep_lock.targets.markers import Scope, with_parts
-from deep_lock.targets.open_markers import NEVER, TargetPart, part_where, whole, without
+from deep_lock.targets.open_markers import (
+    NEVER,
+    TargetPart,
+    admitted_micros,
+    is_whole,
+    part_for_python,
+    part_where,
+    whole,
+    without,
+)
 from deep_lock.targets.target import Target, python_fits, same_pythons
 
 
@@ -354,6 +365,30 @@ def lockable_parts(targets: tuple[Target, ...], open_markers: Sequence[OpenMarke
             part = own.part if own.applies else without(own.part, target)
             parts[target.label] = parts.get(target.label, whole(target)) & part
     return parts
+
+
+def pythons_left_out(
+    entries: Sequence[LockedPackage], assembly: AssemblyInput
+) -> list[tuple[str, str, Target, TargetPart]]:
+    """Return the releases whose Requires-Python excludes micro versions of a target on which they are installed.
+
+    The values are the release, its Requires-Python, the target, and the part of it that is left.
+    """
+    texts = {entry.requires_python for entry in entries}
+    pythons = {(target.environment["python_version"], target.micros) for target in assembly.targets}
+    if not any(text and micros & ~admitted_micros(text, minor) for text in texts for minor, micros in pythons):
+        return []
+    found: list[tuple[str, str, Target, TargetPart]] = []
+    for entry in _entries(assembly).values():
+        text = _requires_python(entry, assembly) or ""
+        for target in assembly.targets:
+            if target.label in entry.taken:
+                scopes = entry.scopes.get(target.label)
+                used = whole(target) if scopes is None else reduce(or_, scopes.values(), NEVER)
+                left = without(used, target) | part_for_python(text, target)
+                if not is_whole(left, target):
+                    found.append((f"{entry.pin.name} {entry.pin.version}", text, target, left))
+    return found
 
 
 # -- scopes

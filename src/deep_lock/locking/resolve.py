@@ -18,7 +18,7 @@ from deep_lock.errors import DeepLockError, HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
 from deep_lock.locking import compared_wheels, imported_lock, project_build, user_hashes, warnings
-from deep_lock.locking.assemble import AssemblyInput, builds, lockable_parts, packages
+from deep_lock.locking.assemble import AssemblyInput, builds, lockable_parts, packages, pythons_left_out
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.clients import Network, open_network
 from deep_lock.locking.direct_sources import DirectSources, previous_pins
@@ -31,6 +31,7 @@ from deep_lock.models.lock import Lock
 from deep_lock.network import git
 from deep_lock.sdist import missing_modules
 from deep_lock.targets.markers import environments
+from deep_lock.targets.open_markers import whole
 from deep_lock.targets.target import Target
 
 
@@ -228,6 +229,10 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
         parts |= imported_lock.lockable_parts(inputs.foreign, scopes, settings.targets, reporter)
     entries = packages(assembly)
     warnings.require_nameable(entries, settings.network.options.plain_allowed_hosts)
+    limits = pythons_left_out(entries, assembly)
+    for _, _, target, left in limits:
+        parts[target.label] = parts.get(target.label, whole(target)) & left
+    warnings.warn_of_pythons(limits, reporter)
     warnings.warn_of_signed_urls(entries, catalog, reporter)
     return replace(
         request.head,

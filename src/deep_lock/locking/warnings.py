@@ -4,7 +4,7 @@ Only what will be locked is reported, not what the resolver tried and dropped.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from urllib.parse import urlsplit
 
@@ -31,6 +31,8 @@ from deep_lock.resolver.candidates import sdists_first, wheels_allowed
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.sanitize import listed, show
 from deep_lock.sdist import missing_modules
+from deep_lock.targets.open_markers import TargetPart
+from deep_lock.targets.target import Target
 
 MAX_SHOWN = 10
 
@@ -57,6 +59,16 @@ def warn_of_open_markers(closure: Closure, reporter: Reporter) -> None:
         found.setdefault((own.subject, message), []).append(own.target.label)
     for (subject, message), labels in sorted(found.items()):
         reporter(Warned(code="open-marker", subject=subject, message=f"{message} ({_listed(labels)})"))
+
+
+def warn_of_pythons(limits: Sequence[tuple[str, str, Target, TargetPart]], reporter: Reporter) -> None:
+    """Report the releases whose Requires-Python leaves out micro versions of targets (`pythons_left_out`)."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for release, python, target, _ in limits:
+        found.setdefault((release, python), []).append(target.label)
+    for (release, python), labels in sorted(found.items()):
+        message = f"requires Python {show(python)}: environments of the lock have that part of the target only"
+        reporter(Warned(code="open-python", subject=release, message=f"{message} ({_listed(labels)})"))
 
 
 def require_sources(closure: Closure, selection: Selection) -> None:

@@ -263,7 +263,14 @@ def limited(targets: tuple[Target, ...], requires_python: str | None) -> tuple[T
     return tuple(found)
 
 
-@lru_cache(maxsize=256)
+def part_for_python(requires_python: str, target: Target) -> TargetPart:
+    """Return the part of the target that a Requires-Python admits."""
+    if not target.micros:
+        return whole(target)
+    return micro_part(target.micros & admitted_micros(requires_python, target.environment["python_version"]))
+
+
+@lru_cache(maxsize=4096)
 def admitted_micros(requires_python: str, minor: str) -> int:
     """Return the micro versions of a minor version that requires-python admits, as bits; all if it is invalid."""
     try:
