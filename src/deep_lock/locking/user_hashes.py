@@ -177,6 +177,13 @@ def _refuse_without(file: RequirementsFile, hashed: set[NormalizedName]) -> None
 
 def _mismatch(lines: Sequence[_Line], files: Mapping[str, str]) -> HashMismatch:
     places = " and ".join(dict.fromkeys(line.place for line in lines))
+    markers = {str(line.requirement.marker) for line in lines}
+    if len(markers) == 1 and not frozenset.intersection(*(line.sha256s for line in lines)):
+        given = "; ".join(f"{line.place}: {listed(sorted(line.sha256s), MAX_SHOWN)}" for line in lines)
+        return HashMismatch(
+            f"{places}: have no sha256 for {lines[0].requirement.name} in common ({given})",
+            hint="correct one of them: a file needs a hash of each",
+        )
     wanted = listed(sorted({sha256 for line in lines for sha256 in line.sha256s}), MAX_SHOWN)
     found = listed([f"{show(name)} has sha256 {sha256 or '(not stated)'}" for name, sha256 in files.items()], MAX_SHOWN)
     return HashMismatch(f"{places}: gives sha256 {wanted} for {lines[0].requirement}, and {found}", hint=_HINT)

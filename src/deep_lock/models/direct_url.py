@@ -25,11 +25,13 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _GIT = frozenset(("git+https", "git+http", "git+ssh", "git+file"))
 _WEB = frozenset(("https", "http"))
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_OTHER_HASHES = frozenset({"md5", "sha1", "sha224", "sha384", "sha512", "blake2b", "blake2s"})
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
 _HINT = (
     "Allowed are https:// and file: URLs of archives, paths, and git+https://, git+ssh:// and git+file: URLs; "
     "a revision is a branch, a tag or a whole commit."
 )
+_HASH_HINT = "Write #sha256=... of the same file (pip hash)."
 
 
 class Reference(Struct, frozen=True, kw_only=True):
@@ -107,6 +109,8 @@ def _parse(url: str) -> Reference:
     place, _, fragment = url.partition("#")
     wanted = dict(parse_qsl(fragment, keep_blank_values=True))
     found = _placed(place)
+    if "sha256" not in wanted and not _OTHER_HASHES.isdisjoint(wanted):
+        raise RequirementInvalid("its URL has a hash, and only sha256 is compared", hint=_HASH_HINT)
     known = replace(
         found,
         subdirectory=inner_folder(wanted.get("subdirectory", "")),
@@ -115,6 +119,8 @@ def _parse(url: str) -> Reference:
     )
     if known.kind == "git" and (known.sha256 or known.editable):
         raise RequirementInvalid("a repository has no sha256 and is not installed as editable", hint=_HINT)
+    if known.sha256 and not known.is_archive:
+        raise RequirementInvalid("a folder has no sha256", hint=_HINT)
     return known
 
 
