@@ -19,6 +19,8 @@ RELEASES: dict[str, Release] = {
     "p2 9.0": {},
     "p3 9.0": {},
     "p4 9.0": {},
+    "setuptools 80.0": {},
+    "poetry-dynamic-versioning 1.10.1": {},
 }
 CORE = '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
 HEAD = '[tool.poetry]\nname = "{}"\nversion = "1.0"\n[tool.poetry.dependencies]\npython = ">=3.12"\n'
@@ -53,6 +55,23 @@ DYNAMIC = {
         '[project]\nname = "p2"\nversion = "1.0"\ndynamic = ["dependencies"]\n',
     ),
 }
+WITHOUT = {name: text.replace(CORE, "") for name, text in TREE.items()}
+VERSIONING = {
+    name: text.replace("poetry.core.masonry.api", "poetry_dynamic_versioning.backend").replace(
+        '["poetry-core"]', '["poetry-core", "poetry-dynamic-versioning"]'
+    )
+    for name, text in TREE.items()
+}
+ROOTED = '[project]\nname = "{}"\nversion = "1.0"\ndependencies = ["{}"]\n'
+PDM = {
+    **TREE,
+    "p1/pyproject.toml": ROOTED.format("p1", "p2 @ file:///${PROJECT_ROOT}/../p2") + CORE,
+    "p2/pyproject.toml": ROOTED.format("p2", 'p3[more] @ file:///${PROJECT_ROOT}/../p3", "lib<2') + CORE,
+}
+HATCH = {
+    name: text.replace("file:///${PROJECT_ROOT}/", "{root:uri}/../" + name.partition("/")[0] + "/")
+    for name, text in PDM.items()
+}
 ALL = ["extra==1.0", "lib==1.0", "p2", "p3", "p4"]
 
 
@@ -74,7 +93,11 @@ def pins(made: Bench) -> list[str]:
     return ran.pins(builds=False)
 
 
-@pytest.mark.parametrize("tree", [TREE, MIXED, DYNAMIC], ids=["Poetry", "project", "dynamic"])
+@pytest.mark.parametrize(
+    "tree",
+    [TREE, MIXED, DYNAMIC, WITHOUT, VERSIONING, PDM, HATCH],
+    ids=["Poetry", "project", "dynamic", "no build system", "versioning", "PDM", "Hatch"],
+)
 def test_folders_below_folders(made: Bench, tree: Mapping[str, str]) -> None:
     made.write(tree)
     root = made.folder
@@ -83,6 +106,15 @@ def test_folders_below_folders(made: Bench, tree: Mapping[str, str]) -> None:
     made.folder = root
     made.ask("p1 @ ./p1")
     assert pins(made) == sorted(["p1", *ALL])
+
+
+def test_a_folder_that_is_missing_is_named_with_what_requires_it(made: Bench) -> None:
+    made.write(TREE)
+    made.write({"p2/pyproject.toml": P2.replace("../p3", "../gone")})
+    made.folder = made.folder / "p1"
+    ran = made.lock()
+    assert ran.code == 2
+    assert "error: p2 (../p2): ../gone is not a folder" in ran.stderr
 
 
 def commits_of(ran: Run) -> set[str]:

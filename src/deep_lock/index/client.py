@@ -36,6 +36,7 @@ from deep_lock.lazy import load_all, tempfile
 from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.models.metadata import Metadata
 from deep_lock.network.urls import shown_url
+from deep_lock.sanitize import show
 
 _DIGESTS = "digests"
 
@@ -164,7 +165,7 @@ class IndexClient:
                 raise LimitExceeded(f"{path.name}: larger than {MAX_FILE_BYTES} bytes")
             digest = file_sha256(path)
         except OSError as error:
-            raise NetworkError(f"{path.name}: {error.strerror or error}") from None
+            raise NetworkError(f"{show(str(path))}: {error.strerror or error}") from None
         if sha256 is not None and digest != sha256:
             raise HashMismatch(f"{path.name}: has sha256 {digest}, not {sha256}")
         return path, digest

@@ -26,6 +26,8 @@ _GIT = frozenset(("git+https", "git+http", "git+ssh", "git+file"))
 _WEB = frozenset(("https", "http"))
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _OTHER_HASHES = frozenset({"md5", "sha1", "sha224", "sha384", "sha512", "blake2b", "blake2s"})
+_ROOTS = ("file:///${PROJECT_ROOT}", "file://${PROJECT_ROOT}", "{root:uri}")
+"""What stands for the folder of the project in a URL of PDM and of Hatch."""
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
 _HINT = (
     "Allowed are https:// and file: URLs of archives, paths, and git+https://, git+ssh:// and git+file: URLs; "
@@ -107,6 +109,9 @@ def _parse(url: str) -> Reference:
     if not url.isprintable() or url.startswith("-"):
         raise RequirementInvalid("it names something that is no URL", hint=_HINT)
     place, _, fragment = url.partition("#")
+    root = next((own for own in _ROOTS if place.startswith(own)), None)
+    if root is not None:
+        place = f".{place.removeprefix(root)}"
     wanted = dict(parse_qsl(fragment, keep_blank_values=True))
     found = _placed(place)
     if "sha256" not in wanted and not _OTHER_HASHES.isdisjoint(wanted):

@@ -4,11 +4,12 @@ packaging has a resolver for these. It is not used here, since it keeps no origi
 bound: thirty groups that each include the next twice would fill the memory. A test compares the two.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
-from packaging.utils import NormalizedName
+from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.errors import ProjectInvalid, UserError
 from deep_lock.models.requirement import Origin, Requirement
@@ -18,6 +19,8 @@ from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import Lines, line_of
 
 PLACE = "dependency-groups"
+_DEV = canonicalize_name("dev")
+_EDITABLE = re.compile(r"-e\s+(?P<url>file:[^#\s]+)#egg=(?P<name>[^&\s]+)")
 
 
 class Include(Struct, frozen=True, kw_only=True):
@@ -36,12 +39,39 @@ Expanded = tuple[
 ]
 
 
-def read_groups(table: Any, lines: Lines, faults: Faults) -> RawGroups:
+def read_groups(table: Any, lines: Lines, faults: Faults, place: str = PLACE) -> RawGroups:
     """Read the ``[dependency-groups]`` table. Only names that are the same after normalization are faults of the file."""
     return {
-        name: _read_group(value, f"{PLACE}.{spelling}", lines, faults.source)
-        for name, spelling, value in read_names(read_table(table, PLACE, faults), "group", PLACE, faults)
+        name: _read_group(value, f"{place}.{spelling}", lines, faults.source)
+        for name, spelling, value in read_names(read_table(table, place, faults), "group", place, faults)
     }
+
+
+def read_older_groups(tools: Mapping[str, Any], lines: Lines, faults: Faults) -> RawGroups:
+    """Read ``[tool.uv] dev-dependencies`` and ``[tool.pdm.dev-dependencies]``: both tools join them to the groups."""
+    groups: dict[NormalizedName, Items | str] = {}
+    uv, pdm = (own if isinstance(own := tools.get(tool), dict) else {} for tool in ("uv", "pdm"))
+    if "dev-dependencies" in uv:
+        groups[_DEV] = _read_group(uv["dev-dependencies"], "tool.uv.dev-dependencies", lines, faults.source)
+    table = pdm.get("dev-dependencies", {})
+    if isinstance(table, dict):
+        table = {name: list(map(_plain, own)) if isinstance(own, list) else own for name, own in table.items()}
+    return joined(groups, read_groups(table, lines, faults, "tool.pdm.dev-dependencies"))
+
+
+def joined(groups: RawGroups, others: RawGroups) -> RawGroups:
+    """Return the groups of both; one that both have has the requirements of both."""
+    found = dict(groups)
+    for name, items in others.items():
+        known = found.get(name, ())
+        found[name] = known if isinstance(known, str) else items if isinstance(items, str) else known + items
+    return found
+
+
+def _plain(item: Any) -> Any:
+    """Return a line of PDM for an editable project, ``-e URL#egg=NAME``, as a requirement."""
+    found = _EDITABLE.fullmatch(item) if isinstance(item, str) else None
+    return f"{found['name']} @ {found['url']}#editable=true" if found else item
 
 
 def expand_groups(groups: RawGroups) -> Expanded:

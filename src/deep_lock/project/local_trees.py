@@ -336,7 +336,8 @@ class LocalTrees:
                 raise ConfigError(f"more than {MAX_TREES} folders depend on each other")
             facts = self.tree(*key, origin=requirement.origin).facts.facts
             known = facts.metadata
-            required = tuple(map(parse_requirement, known.requires_dist)) if known is not None else ()
+            origin = Origin(source=f"{requirement.name} ({key[0]})")
+            required = tuple(parse_requirement(text, origin) for text in known.requires_dist) if known else ()
             found[key] = LockedTree(
                 path=f"{key[0]}/{key[1]}" if key[1] else key[0],
                 requirements=tuple(sorted({str(own) for own in required})) if known is not None else None,

@@ -34,7 +34,7 @@ from deep_lock.parsing.toml import Lines, read_toml
 from deep_lock.project import poetry as poetry_table
 from deep_lock.project import setuptools
 from deep_lock.project.dependency_groups import PLACE as GROUPS
-from deep_lock.project.dependency_groups import RawGroups, expand_groups, read_groups
+from deep_lock.project.dependency_groups import RawGroups, expand_groups, joined, read_groups, read_older_groups
 from deep_lock.project.project import (
     UNKNOWN_FIELDS,
     Build,
@@ -107,7 +107,7 @@ def read_pyproject(
     if "poetry" in tools:
         poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults)
     core = _read_core(document, tools, poetry)
-    raw_groups = _read_all_groups(document, poetry)
+    raw_groups = _read_all_groups(document, tools, poetry)
     package = config.package if config is not None else None
     if package is None:
         package = _wants_package(settings, poetry)
@@ -286,9 +286,9 @@ def _read_extras(value: Any, lines: Lines, faults: Faults) -> dict[NormalizedNam
     }
 
 
-def _read_all_groups(document: _Document, poetry: poetry_table.Poetry | None) -> RawGroups:
-    """Groups of the standard table; of Poetry's, those that it does not name."""
-    groups: dict[NormalizedName, Any] = dict(poetry.groups) if poetry else {}
+def _read_all_groups(document: _Document, tools: dict[str, Any], poetry: poetry_table.Poetry | None) -> RawGroups:
+    """Groups of the standard table and of the older tables of uv and PDM; of Poetry's, those that these do not name."""
+    groups: RawGroups = read_older_groups(tools, document.lines, document.faults)
     if GROUPS in document.table:
-        groups.update(read_groups(document.table[GROUPS], document.lines, document.faults))
-    return groups
+        groups = joined(read_groups(document.table[GROUPS], document.lines, document.faults), groups)
+    return {**poetry.groups, **groups} if poetry else groups

@@ -139,7 +139,7 @@ def _best_metadata(source: Source, pkg_info: Metadata | None) -> tuple[Metadata 
         if project.requires_python is None and pkg_info is not None:
             project = replace(project, requires_python=pkg_info.requires_python)
         return project, "project"
-    static = _static(source, pkg_info) or _poetry(source, pkg_info)
+    static = _poetry(source, pkg_info) or _static(source, pkg_info)
     return static, "static" if static is not None else ""
 
 

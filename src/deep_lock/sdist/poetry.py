@@ -15,7 +15,8 @@ from deep_lock.parsing.toml import Lines
 from deep_lock.sdist.backends.rule import Source
 from deep_lock.sdist.pyproject import nested_table, with_extra
 
-BACKENDS = frozenset({"poetry.core.masonry.api", "poetry.masonry.api"})
+BACKENDS = frozenset({"poetry.core.masonry.api", "poetry.masonry.api", "poetry_dynamic_versioning.backend"})
+_OTHERS = frozenset({"setup.py", "setup.cfg"})
 
 
 def read_poetry_metadata(source: Source) -> Metadata | None:
@@ -74,6 +75,8 @@ def _references(table: Mapping[str, object]) -> dict[NormalizedName, str]:
 
 
 def _is_built_by_poetry(source: Source) -> bool:
+    if "build-system" not in source.pyproject:  # Poetry reads its table then too, if nothing else describes the tree
+        return _OTHERS.isdisjoint(source.members.names)
     return source.build_system.backend in BACKENDS and not source.build_system.backend_path
 
 
