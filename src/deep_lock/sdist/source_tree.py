@@ -96,6 +96,10 @@ _HELPFUL_LIMIT = 256 * 1024
 _HELPFUL_COUNT = 512
 _HELPFUL_TOTAL = 8 * MIB
 
+_MODULE = re.compile(r"(?:src/)?[^/]+/[^/]+\.py\Z")
+_MODULE_LIMIT = 64 * 1024
+_MODULE_TOTAL = 4 * MIB
+
 
 class Members(Struct, frozen=True, kw_only=True):
     """What was kept of an archive. All paths are relative to its one top folder, with "/"."""
@@ -105,6 +109,8 @@ class Members(Struct, frozen=True, kw_only=True):
     files: Mapping[str, bytes]
     names: frozenset[str]
     """Every regular file; to look up whether a file exists."""
+    modules: Mapping[str, bytes] = {}
+    """Modules of packages at the top or in src, which setup.py may import."""
     cargo_locks: Mapping[str, str] = {}
     """sha256 of each Cargo.lock at the top or up to three folders below, by path."""
     notes: tuple[str, ...] = ()
@@ -117,6 +123,8 @@ class _Kept(Struct):
     files: dict[str, bytes] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
     """Helpful files of two contents."""
+    modules: dict[str, bytes] = field(default_factory=dict)
+    modules_total: int = 0
     cargo_locks: dict[str, str] = field(default_factory=dict)
     helpful_total: int = 0
     helpful_count: int = 0
@@ -134,6 +142,13 @@ class _Kept(Struct):
             return False
         self.helpful_count += 1
         self.helpful_total += size
+        return True
+
+    def wants_module(self, path: str, size: int) -> bool:
+        """Whether to keep a regular file only to see what it imports."""
+        if size > _MODULE_LIMIT or self.modules_total + size > _MODULE_TOTAL or not _MODULE.match(path):
+            return False
+        self.modules_total += size
         return True
 
     def keep(self, path: str, data: bytes) -> None:
@@ -166,10 +181,13 @@ def read_members(file: BinaryIO, filename: str, *, inside: str = "") -> Members:
             path = _within(place, inside)
             if path and member.kind == "file" and kept.wants(path, member.size):
                 kept.keep(path, b"".join(content()))
+            elif path and member.kind == "file" and kept.wants_module(path, member.size):
+                kept.modules[path] = b"".join(content())
     return Members(
         top=check.top,
         files=kept.files,
         names=frozenset(name for place in check.names if (name := _within(place, inside))),
+        modules=kept.modules,
         cargo_locks=kept.cargo_locks,
         notes=tuple(sorted(check.notes)),
     )

@@ -34,7 +34,9 @@ class Source:
     @cached_property
     def imports(self) -> tuple[setup_imports.Need, ...]:
         """The modules that setup.py imports whenever it runs."""
-        return setup_imports.needed_modules(self.name, self.members.files, self.members.names)
+        return setup_imports.needed_modules(
+            self.name, {**self.members.modules, **self.members.files}, self.members.names
+        )
 
     @cached_property
     def options(self) -> SetuptoolsOptions:
