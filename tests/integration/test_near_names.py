@@ -29,6 +29,9 @@ def made(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         (("djnago>=5",), "hint: djnago: did you mean django?"),
         (("acme-utils", "acme-util"), "hint: acme-util: did you mean acme-utils?"),
         (("native",), "hint: setuptool: did you mean setuptools?"),
+        (("PIL",), "hint: pil: did you mean pillow?"),
+        (("sklearn",), "hint: sklearn: did you mean scikit-learn?"),
+        (("cv2",), "hint: cv2: did you mean opencv-python?"),
     ],
 )
 def test_a_name_that_no_index_has_is_answered_with_the_nearest(
@@ -65,6 +68,11 @@ def test_nothing_is_suggested_where_nothing_is_near(made: Bench, name: str) -> N
         ("install", "deep-lock wheelhouse"),
         ("sync", "deep-lock wheelhouse"),
         ("check", "deep-lock lock --check"),
+        ("freeze", "deep-lock export -f requirements"),
+        ("list", "deep-lock tree"),
+        ("audit", "deep-lock verify"),
+        ("build", "deep-lock wheelhouse"),
+        ("uninstall", "deep-lock remove"),
     ],
 )
 def test_a_command_of_another_tool_is_answered_with_ours(

@@ -898,3 +898,30 @@ def test_diff_knows_a_later_file_without_its_time(kept: Bench) -> None:
     kept.hold({**OLD, "plain 1.0": {"wheels": ["py3-none-any", TAG], "uploaded": ""}})
     assert kept.lock("--refresh", "-P", "plain").code == 0
     assert "the upload times are not known  [file-added-later]" in _diff(kept, old)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("-c", "{folder}/c.txt"), "the constraint 'lib<2' was removed"),
+        (("--overrides", "{folder}/c.txt"), "the override 'lib<2' was removed"),
+        (("-b", "{folder}/c.txt"), "the build constraint 'lib<2' was removed"),
+        (("--group", "docs"), "dependency group 'dev' was added"),
+        (("--extra", "more"), "extra 'other' was added"),
+        (("--index", "own={url}"), "index 'own' was removed"),
+    ],
+)
+def test_what_one_run_gave_and_another_does_not_is_named(made: Bench, flags: tuple[str, ...], says: str) -> None:
+    made.write(
+        {
+            "c.txt": "lib<2\n",
+            "pyproject.toml": '[project]\nname = "app"\nversion = "1"\ndependencies = ["lib"]\n'
+            "[project.optional-dependencies]\nmore = []\nother = []\n"
+            "[dependency-groups]\ndev = []\ndocs = []\n",
+        }
+    )
+    assert made.lock(*flags).code == 0
+    again = made.lock()
+    assert again.code == 0
+    assert says in again.stderr
+    assert says not in made.lock().stderr

@@ -12,7 +12,7 @@ from tests.support.scenarios import Bench, bench
 RELEASES: Releases = {
     "django 5.0": {"requires": ["certifi>=2020"]},
     "django 4.0": {},
-    "certifi 2026.1": {},
+    "certifi 2026.1": {"sdist": True, "build": ["flit_core"], "backend": "flit_core.buildapi"},
     "certifi 2019.1": {},
     "native 1.0": {"wheels": [], "sdist": True, "build": ["maker"], "backend": "flit_core.buildapi"},
     "maker 3.0": {"requires": ["flit_core"]},
@@ -93,3 +93,23 @@ def test_deepen_knows_the_names_too(locked: Bench, monkeypatch: pytest.MonkeyPat
     assert run(["deepen", "requirements.txt", *flags]) == 0
     assert run(["deepen", "requirements.txt", *flags, "-P", "mkaer"]) == 2
     assert "did you mean maker?" in locked.capture.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["no-binary", "only-binary", "allow-wheel"])
+@pytest.mark.parametrize("form", ["option", "key"])
+def test_a_choice_of_files_for_a_name_that_the_lock_does_not_use_is_a_warning(
+    locked: Bench, option: str, form: str
+) -> None:
+    if form == "key":
+        locked.ask("django", "native")
+        path = locked.folder / "pyproject.toml"
+        path.write_text(path.read_text() + f'[tool.deep-lock]\n{option} = ["djnago", "certifi"]\n')
+    ended = locked.lock(*(["--" + option, "djnago", "--" + option, "certifi"] if form == "option" else []))
+    assert ended.code == 0, ended.stderr
+    assert f"djnago: {option} names it, and the lock does not use it; did you mean django?" in ended.stderr
+    assert "certifi: " not in ended.stderr
+
+
+def test_why_suggests_the_nearest_name(locked: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["why", "djnago", "--lock", str(locked.folder / "deep.lock")]) == 2
+    assert "did you mean django?" in capsys.readouterr().err

@@ -3,7 +3,10 @@
 from collections.abc import Collection
 from difflib import get_close_matches
 
+from packaging.utils import canonicalize_name
+
 from deep_lock.analysis.popular_projects import KNOWN_NAMES
+from deep_lock.sdist import missing_modules
 
 CLOSENESS = 0.75
 """Of difflib: "djnago" and "django" have 0.83, "nowhere" and "other" 0.67."""
@@ -23,4 +26,7 @@ def near_project(name: str, locked: Collection[str]) -> str:
     A name that is one of them is not misspelt. ``locked`` are the names of the project and of its previous lock: they come
     before popular ones.
     """
-    return "" if name in locked or name in KNOWN_NAMES else near_name(name, locked) or near_name(name, KNOWN_NAMES)
+    if name in locked or name in KNOWN_NAMES:
+        return ""
+    project = missing_modules.project_of_import(canonicalize_name(name))
+    return f"did you mean {project}?" if project else near_name(name, locked) or near_name(name, KNOWN_NAMES)

@@ -67,6 +67,15 @@ _OF_OTHER_TOOLS: Mapping[str, str] = MappingProxyType(
             "deep-lock installs nothing: deep-lock wheelhouse makes the wheels for pip, deep-lock export writes what pip and uv"
             " install from",
         ),
+        **dict.fromkeys(("freeze", "requirements"), "deep-lock export -f requirements writes requirements with hashes"),
+        **dict.fromkeys(
+            ("show", "list", "info", "graph"),
+            "deep-lock tree shows the packages of deep.lock, deep-lock why NAME what requires one",
+        ),
+        "audit": "deep-lock policy checks the content of deep.lock, deep-lock verify compares it with the index",
+        "build": "deep-lock wheelhouse builds the wheels of deep.lock in their locked environments",
+        "uninstall": "deep-lock remove removes a requirement from the project, and locks",
+        "help": "deep-lock --help, or deep-lock COMMAND --help",
         "download": "deep-lock fetch downloads the files of deep.lock",
         "import": "deep-lock deepen FILE keeps the pins of another tool's lock",
     }

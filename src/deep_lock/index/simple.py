@@ -54,7 +54,7 @@ class _LooseMeta(msgspec.Struct, rename="kebab"):
 class _LoosePage(msgspec.Struct, rename="kebab"):
     name: str
     files: list[msgspec.Raw]
-    meta: _LooseMeta = msgspec.field(default_factory=_LooseMeta)
+    meta: _LooseMeta | None = None
     project_status: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -113,10 +113,11 @@ def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> Pag
 
 def _loose_page(body: bytes, notes: Notes) -> _Page:
     page = _decode_loose_page(body)
+    meta = page.meta or _LooseMeta()
     return _Page(
         name=page.name,
         files=_salvaged(page.files, notes),
-        meta=_Meta(api_version=page.meta.api_version, project_status=_loose_status(page.meta.project_status)),
+        meta=_Meta(api_version=meta.api_version, project_status=_loose_status(meta.project_status)),
         project_status=_loose_status(page.project_status),
     )
 
@@ -148,6 +149,8 @@ def _without_faults(raw: msgspec.Raw, notes: Notes) -> FileEntry | None:
         fields = _decode_fields(raw)
         filename = _decode_text(fields.get("filename", msgspec.Raw(b"null")))
         own: dict[str, msgspec.Raw] = {key: fields[key] for key in ("filename", "url", "hashes") if key in fields}
+        if bytes(own.get("hashes", b"")) == b"[]":  # an empty table, as PHP writes it
+            del own["hashes"]
         entry = _entry(own)
     except (ValueError, RecursionError) as error:
         reason = str(error)

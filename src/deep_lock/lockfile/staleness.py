@@ -6,6 +6,7 @@ Each reason is a sentence that names what changed.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
+from msgspec.structs import replace
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from deep_lock.lazy import json
@@ -55,6 +56,25 @@ def _changed_settings(old: Lock, new: Lock) -> Iterator[str]:
     )
     yield from _changed_indexes(dict(old.indexes), dict(new.indexes))
     yield from _changed_targets(old.targets, new.targets)
+
+
+def changed_limits(old: Lock, new: Lock) -> tuple[str, ...]:
+    """Return a sentence for each difference of what a command line can give for one run, without its recorded options.
+
+    These are constraints, overrides, extras, groups and indexes.
+    """
+    was, now = ordered(old), ordered(new)
+    limits = {
+        "constraints": was.inputs.constraints,
+        "overrides": was.inputs.overrides,
+        "build_constraints": was.inputs.build_constraints,
+    }
+    return (
+        *_changed_inputs(replace(now.inputs, **limits), now.inputs),
+        *_changed_names("extra", was.extras, now.extras),
+        *_changed_names("dependency group", was.dependency_groups, now.dependency_groups),
+        *_changed_indexes(dict(was.indexes), dict(now.indexes)),
+    )
 
 
 def _changed_python(subject: str, old: str | None, new: str | None) -> Iterator[str]:

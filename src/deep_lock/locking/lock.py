@@ -48,6 +48,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """The file that keeps two writers apart. It is in the cache: the project's folder gets nothing but the lock."""
     kept_options: tuple[str, ...]
     """The options that were not named in this run, and hold since the previous lock records them."""
+    changed_limits: tuple[str, ...]
+    """A sentence for each constraint, extra, group or index that is new or no longer given."""
     edited: Replacement | None
     """The file of the user that the run edits: it is written with the lock."""
     compared: int | None = None
@@ -119,6 +121,7 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
         edited=edited,
         kept_options=settings.kept,
         compared=compared,
+        changed_limits=() if previous is None or new is previous else staleness.changed_limits(previous, new),
     )
 
 

@@ -161,10 +161,11 @@ def read_project(options: InputOptions, own_config: Config | None) -> Project:
     if options.script is not None:
         return script.read_script(_project_text(options, options.script), options.script.name)
     package = own_config.package if own_config is not None else None
+    imported = options.from_lock or (own_config.from_lock if own_config is not None else None)
     pyproject, legacy, setup_py = (options.folder / name for name in ("pyproject.toml", "setup.cfg", "setup.py"))
     if pyproject.is_file():
         text, opener = _project_text(options, pyproject), opener_of(pyproject, options.folder)
-        return read_pyproject(text, pyproject.name, opener=opener, config=own_config)
+        return read_pyproject(text, pyproject.name, opener=opener, config=own_config, is_imported=imported is not None)
     if legacy.is_file():
         code = read_text(setup_py, ProjectInvalid) if setup_py.is_file() else None
         text = read_text(legacy, ProjectInvalid)
@@ -172,9 +173,8 @@ def read_project(options: InputOptions, own_config: Config | None) -> Project:
             return setuptools.read_setup_cfg(text, legacy.name, setup_py=code, package=package)
     if setup_py.is_file():
         return setuptools.read_setup_py(setup_py.name, package=package)
-    imported = own_config.from_lock if own_config is not None else None
-    if options.from_lock is not None or imported is not None:
-        return Project(source=options.from_lock.name if options.from_lock is not None else str(imported))
+    if imported is not None:
+        return Project(source=imported.name if isinstance(imported, Path) else str(imported))
     raise ProjectInvalid(
         f"{options.folder}: no pyproject.toml, setup.cfg or setup.py",
         hint="name a folder with --project, or a script with --script; deep-lock lock also reads requirements files (-r)",

@@ -23,7 +23,7 @@ from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock, LockedArchive, LockedPackage
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import Pin, Problem, Resolved, Selection
+from deep_lock.models.resolution import ALL, Pin, Problem, Resolved, Selection
 from deep_lock.network import scopes
 from deep_lock.network.urls import host_and_port, is_signed, origin_of
 from deep_lock.resolver import fixed_pins
@@ -205,6 +205,7 @@ def warn(
         _notes(closure),
         _downloaders(closure),
         _unused(closure, added, settings),
+        _unused_names(closure, selection),
         _direct_in_builds(closure),
     ):
         reporter(Warned(code=code, subject=subject, message=message))
@@ -416,6 +417,20 @@ def _unused(
         yield "extra-build-unused", name, "extra-build-requires adds to its build, and no sdist of it is built"
 
 
+def _unused_names(closure: Closure, selection: Selection) -> Iterator[_Warning]:
+    """A name in a choice of kinds of files that matches no package is misspelt, or no longer needed."""
+    names = {str(pin.name) for pin in _pins(closure)}
+    choices = (("no-binary", selection.no_binary), ("only-binary", selection.only_binary))
+    for option, chosen in (*choices, ("allow-wheel", selection.allow_wheel)):
+        for name in sorted(chosen - names - {ALL}):
+            near = near_names.near_name(name, names)
+            yield (
+                "selection-unused",
+                name,
+                f"{option} names it, and the lock does not use it{'; ' if near else ''}{near}",
+            )
+
+
 def _direct_in_builds(closure: Closure) -> Iterator[_Warning]:
     """A direct reference applies to the run time: where a build requires that name too, it comes from an index."""
     direct = {
@@ -448,7 +463,7 @@ def warn_of_imported(
     for subject, message in _unmet(lock, closure, problems, catalog):
         reporter(Warned(code="foreign-unmet", subject=subject, message=message))
     for code, message in (
-        ("foreign-no-hash", _without_hash(lock)),
+        ("foreign-no-hash", _without_hash(lock, closure)),
         ("foreign-built", _built(closure)),
         ("foreign-index", _other_indexes(lock, frozenset(map(_plain, indexes)))),
     ):
@@ -469,11 +484,15 @@ def _unmet(lock: ForeignLock, closure: Closure, problems: Iterable[Problem], cat
     return [(subject, f"{message} ({_listed(labels)})") for (subject, message), labels in sorted(found.items())]
 
 
-def _without_hash(lock: ForeignLock) -> str:
+def _without_hash(lock: ForeignLock, closure: Closure) -> str:
+    locked = {(pin.name, pin.version) for _, resolved in closure.runtime for pin in resolved.pins}
     bare = sorted(
         f"{pin.name} {pin.version}"
         for pin in lock.pins
-        if pin.url is None and not pin.sha256s and not any(file.sha256 for file in pin.files)
+        if (pin.name, pin.version) in locked
+        and pin.url is None
+        and not pin.sha256s
+        and not any(file.sha256 for file in pin.files)
     )
     return f"has no sha256 for {_listed(bare)}: the index supplied it in this run" if bare else ""
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from deep_lock.analysis import near_names
 from deep_lock.analysis.graph import open_graph, whole_graph
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
@@ -38,7 +39,7 @@ def entries_of(lock_index: LockIndex, wanted: str, source: str) -> tuple[LockedP
 
 def _near(name: str, lock_index: LockIndex) -> str:
     alike = sorted(other for other in lock_index.versions if name in other or other in name)
-    return f"it has: {', '.join(alike[:5])}" if alike else ""
+    return f"it has: {', '.join(alike[:5])}" if alike else near_names.near_name(name, list(lock_index.versions))
 
 
 def tree(

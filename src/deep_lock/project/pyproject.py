@@ -84,6 +84,8 @@ class _Document(Struct, frozen=True, kw_only=True):
     lines: Lines
     faults: Faults
     opener: Opener | None
+    may_be_settings: bool
+    """Whether the file may have settings of tools alone."""
 
 
 def read_pyproject(
@@ -92,17 +94,21 @@ def read_pyproject(
     *,
     opener: Opener | None = None,
     config: Config | None = None,
+    is_imported: bool = False,
 ) -> Project:
     """Read a pyproject.toml.
 
     ``opener`` opens what the file names: setup.cfg and requirement files of setuptools' dynamic fields. Without it those
     fields are faults. ``config`` is that of ``deep-lock.toml``: it overrules the file on whether the project is built.
+    ``is_imported``: another tool's lock has the dependencies, so the file need not describe a project.
     Raises ProjectInvalid with all faults of the file, or LimitExceeded.
     """
     table, lines = read_toml(text, source, ProjectInvalid)
-    document = _Document(table=table, lines=lines, faults=Faults(source, ProjectInvalid), opener=opener)
-    tools = read_table(table.get("tool", {}), "tool", document.faults)
-    settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", document.faults)
+    faults = Faults(source, ProjectInvalid)
+    tools = read_table(table.get("tool", {}), "tool", faults)
+    settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", faults)
+    may_be_settings = (is_imported or "from-lock" in settings) and "build-system" not in table
+    document = _Document(table=table, lines=lines, faults=faults, opener=opener, may_be_settings=may_be_settings)
     poetry = None
     if "poetry" in tools:
         poetry = poetry_table.read_poetry(tools["poetry"], lines, document.faults)
@@ -178,7 +184,7 @@ def _read_core(document: _Document, tools: dict[str, Any], poetry: poetry_table.
     has_groups = GROUPS in document.table
     if found is not None and (found.has_setup_cfg or (found.has_setup_py and not has_groups)):
         return found.fields
-    if not has_groups:
+    if not has_groups and not document.may_be_settings:
         document.faults.add("describes no project: no [project] table", hint=_NO_PROJECT_HINT)
     if found is not None and found.has_setup_py:
         message = "describes a project whose dependencies only code knows: they are not locked, the groups alone are"

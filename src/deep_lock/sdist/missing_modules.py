@@ -103,6 +103,11 @@ def names_of(requirements: Iterable[str]) -> frozenset[NormalizedName]:
     return frozenset(canonicalize_name(own[1]) for own in found if own is not None)
 
 
+def project_of_import(name: NormalizedName) -> NormalizedName | None:
+    """Return the project of a module whose name a user may take for that of its project; None where they do not differ."""
+    return next((NormalizedName(own) for module, own in _PROJECTS.items() if canonicalize_name(module) == name), None)
+
+
 def module_of_failure(output: str) -> str:
     """Return the module without which a program ended, "" where that was not the reason."""
     found = _FAILURE.findall(output)

@@ -228,11 +228,15 @@ def test_a_field_that_nobody_needs_counts_as_unknown(odd: dict[str, Any]) -> Non
     assert "foo-1.0-py3-none-any.whl" in listing.notes[0].message
 
 
+def test_a_page_may_have_null_for_what_it_does_not_state() -> None:
+    assert only(read(page(entry(), meta=None))).filename == "foo-1.0-py3-none-any.whl"
+
+
 def test_a_digest_may_have_capitals() -> None:
     assert only(read(page(entry(hashes={"sha256": SHA.upper()}), entry()))).sha256 == SHA
 
 
-@pytest.mark.parametrize("more", [{"hashes": None}, {}])
+@pytest.mark.parametrize("more", [{"hashes": None}, {"hashes": []}, {}])
 def test_hashes_may_be_missing(more: dict[str, Any]) -> None:
     bare = {key: value for key, value in entry().items() if key != "hashes"} | more
     assert only(read(page(bare))).sha256 is None

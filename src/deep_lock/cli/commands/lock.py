@@ -83,6 +83,8 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
         )
     for name in outcome.kept_options:
         session.printer.info(f"  {name} kept from {outcome.path.name}")
+    for sentence in outcome.changed_limits:
+        session.printer.info(f"  {sentence}")
 
 
 def lock_options(session: Session, values: dict[str, Any]) -> LockOptions:
