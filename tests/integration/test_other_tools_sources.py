@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deep_lock.cli.main import run
-from tests.support.scenario_server import Release
+from tests.support.scenario_server import Release, release_files
 from tests.support.scenarios import LINUX, WINDOWS, Bench, bench, make_repository
 
 PUBLIC: dict[str, Release] = {"private 9.0": {}, "private-two 9.0": {}, "lib 1.0": {}, "tool 1.0": {}, "torch 9.0": {}}
@@ -20,6 +20,7 @@ POETRY = '[tool.poetry]\nname = "app"\nversion = "1"\n[tool.poetry.dependencies]
 UV_CORP = '[[tool.uv.index]]\nname = "corp"\nurl = "{corp}"\nexplicit = true\n'
 POETRY_CORP = '[[tool.poetry.source]]\nname = "corp"\nurl = "{corp}"\n'
 PDM_CORP = '[[tool.pdm.source]]\nname = "corp"\nurl = "{corp}"\n'
+LINKS_OF_PDM = '[[tool.pdm.source]]\nname = "links"\nurl = "file:///${PROJECT_ROOT}/in/links"\ntype = "find_links"\n'
 BACKEND = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
 
@@ -388,3 +389,60 @@ def test_a_build_requirement_comes_from_its_index(made: Bench) -> None:
     assert ran.code == 0, ran.stderr
     assert ran.pins() == ["private==1.0", "tool==1.0"]
     assert not [path for path in ran.asked if path.startswith("/simple/private")]
+
+
+@pytest.mark.parametrize(
+    ("files", "flags", "pin"),
+    [
+        ({"r.txt": "--extra-index-url {corp}\nprivate\n"}, ("-r", "{folder}/r.txt"), "private==1.0"),
+        ({"r.txt": "-r in/s.txt\n", "in/s.txt": "--extra-index-url {corp}\nprivate\n"}, ("-r", "{folder}/r.txt"), "private==1.0"),
+        ({"r.txt": "private\n-c c.txt\n", "c.txt": "--extra-index-url {corp}\n"}, ("-r", "{folder}/r.txt"), "private==1.0"),
+        ({"r.txt": "private\n", "c.txt": "--extra-index-url {corp}\n"}, ("-r", "{folder}/r.txt", "-c", "{folder}/c.txt"), "private==1.0"),
+        ({"r.txt": "--extra-index-url {other}\n--extra-index-url {corp}\nprivate\n"}, ("-r", "{folder}/r.txt"), "private==2.0"),
+        ({"pyproject.toml": APP.format("private"), "c.txt": "--extra-index-url {corp}\n"}, ("-c", "{folder}/c.txt"), "private==1.0"),
+    ],
+)  # fmt: skip
+def test_an_index_of_a_requirements_file_is_used(
+    made: Bench, files: dict[str, str], flags: tuple[str, ...], pin: str
+) -> None:
+    made.write(files)
+    ran = made.lock(*flags)
+    assert ran.code == 0, ran.stderr
+    assert pin in ran.pins()
+    assert not [path for path in ran.asked if path.startswith("/simple/private")], ran.asked
+    assert made.lock(*flags, "--check").code == 0
+
+
+def test_the_index_url_of_a_requirements_file_replaces_the_public_index(made: Bench) -> None:
+    made.write({"r.txt": "-i {corp}\nprivate\n"})
+    flags = [flag for flag in made.flags() if flag not in {"--default-index", made.server.url}]
+    assert run(["lock", *flags, "-r", str(made.folder / "r.txt")]) == 0
+    text = (made.folder / "deep.lock").read_text(encoding="utf-8")
+    assert f'default = "{made.servers["corp"].url}"' in text
+    assert not made.server.asked()
+    assert made.lock("-r", "{folder}/r.txt", "-U").pins() == ["private==9.0"]  # the command line names another
+
+
+def test_a_folder_of_a_requirements_file_is_relative_to_it(made: Bench) -> None:
+    made.write({"in/r.txt": "--find-links links\nlib\n"})
+    (made.folder / "in" / "links").mkdir()
+    for file in release_files("lib 7.0", {}):
+        (made.folder / "in" / "links" / file.filename).write_bytes(file.content)
+    ran = made.lock("-r", "{folder}/in/r.txt")
+    assert ran.pins() == ["lib==7.0"], ran.stderr
+    made.write({"pyproject.toml": APP.format("lib") + LINKS_OF_PDM})
+    assert made.lock("-U", "--no-index").pins() == ["lib==7.0"]
+
+
+@pytest.mark.parametrize("form", ["requirements", "PDM"])
+def test_variables_for_a_login_are_left_out(made: Bench, form: str) -> None:
+    url = made.filled("{corp}").replace("http://", "http://${USER}:${PASS}@")
+    made.write(
+        {
+            "r.txt": f"--extra-index-url {url}\nprivate\n",
+            "pyproject.toml": APP.format("private") + f'[[tool.pdm.source]]\nname = "corp"\nurl = "{url}"\n',
+        }
+    )
+    ran = made.lock(*(["-r", "{folder}/r.txt"] if form == "requirements" else []))
+    assert (ran.code, ran.pins()) == (0, ["private==1.0"]), ran.stderr
+    assert "USER" not in ran.text

@@ -41,6 +41,7 @@ _SOURCE_KEYS: Mapping[str, frozenset[str]] = {
 _WITHOUT_EFFECT: Mapping[str, object] = {"package": True, "lfs": False}
 """Keys of a uv source that have the same meaning as no key, where they have this value."""
 _CONDITIONS = ("extra", "group")
+_VARIABLE_LOGIN = re.compile(r"//[^/]*\$\{[^/]*@")
 _INDEX_HINT = "name an index with its URL in [[tool.deep-lock.index]]: it is used instead"
 _SOURCE_HINT = 'assign the project in [tool.deep-lock.sources], which has precedence: {name} = {{index = "NAME"}}'
 
@@ -88,11 +89,29 @@ def declared_indexes(tools: Mapping[str, Any]) -> DeclaredIndexes:
     return _checked(found)
 
 
+def of_options(options: Sequence[tuple[str, str]]) -> DeclaredIndexes:
+    """Return what the index options of requirements files declare; the last ``--index-url`` counts, as in pip."""
+    values: dict[str, list[str]] = {}
+    for name, value in options:
+        values.setdefault(name, []).append(value)
+    urls = values.get("index-url", ())
+    table = {
+        "extra-index-url": list(dict.fromkeys(values.get("extra-index-url", ()))),
+        "find-links": list(dict.fromkeys(values.get("find-links", ()))),
+        "no-index": "no-index" in values,
+        **({"index-url": urls[-1]} if urls else {}),
+    }
+    return _checked(_uv(table))
+
+
 def _checked(found: DeclaredIndexes) -> DeclaredIndexes:
     """Leave out what no client can use: an index without a plain URL, a second name or default index."""
     indexes: dict[str, IndexSetting] = {}
     faults = list(found.faults)
-    for index in found.indexes:
+    for stated in found.indexes:
+        index = stated
+        if _VARIABLE_LOGIN.search(stated.url):  # of the environment: a login has variables of its own here
+            index = replace(stated, url=without_user_info(stated.url))
         if not re.match(r"https?://[^/]", without_user_info(index.url)) or "${" in index.url:
             reason = f"the index {shown(index.name)} has no plain http(s) URL"
             faults.append(Fault(place=f"the index {show(index.name)}", reason=reason))
@@ -371,7 +390,7 @@ def _pdm(table: Mapping[str, Any]) -> DeclaredIndexes:
         if not isinstance(url, str):
             continue
         if own.get("type") == "find_links":
-            links.append(url)
+            links.append(re.sub(r"^file:/+\$\{PROJECT_ROOT\}/", "./", url))
             continue
         indexes.append(
             IndexSetting(

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.config.config import Config, read_config, read_config_file
-from deep_lock.config.declared_indexes import declared_indexes, with_declared
+from deep_lock.config.declared_indexes import declared_indexes, of_options, with_declared
 from deep_lock.config.options import InputOptions
 from deep_lock.errors import ConfigError, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
 from deep_lock.events import Reporter
@@ -100,6 +100,9 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         config = with_declared(config, declared_indexes(project.tools))
     elif not files:
         config = completed(config, project.tools, options.folder.resolve())
+    given = [own for file in (*files, *constraints, *overrides, *build_constraints) for own in file.index_options]
+    if given:
+        config = with_declared(config, of_options(given))
     path = foreign_path(options, config)
     foreign = read_imported(path, options.folder) if path is not None else None
     if path is not None and foreign is not None:

@@ -28,10 +28,11 @@ MAX_DEPTH = 40
 MAX_ENTRIES = 20_000
 
 _DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
-_INDEX_OPTIONS = frozenset(("index-url", "extra-index-url", "find-links", "trusted-host", "no-index"))
+_INDEX_OPTIONS = frozenset(("index-url", "extra-index-url", "find-links", "no-index"))
 _IGNORED = frozenset(
     ("prefer-binary", "use-feature", "no-require-hashes", "config-settings", "all-releases", "only-final")
 )
+_REPLACED = {"trusted-host": "--trusted-host is not used: name the host with --allow-insecure-host"}
 _VARIABLE = re.compile(r"\$\{[A-Za-z0-9_]+\}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PATH = re.compile(r"[.~/\\]|[A-Za-z]:[\\/]|.*[/\\]|.*\.(whl|zip|tar\.gz|tgz|tar\.bz2|tar\.xz)$", re.IGNORECASE)
@@ -57,8 +58,8 @@ class RequirementsFile(Struct, frozen=True, kw_only=True):
     hashes: tuple[tuple[Requirement, tuple[str, ...]], ...] = ()
     """For each requirement or constraint by name that has any: "sha256:<hex>" and stronger, lower case. That of a URL is in
     the URL."""
-    index_options: tuple[str, ...] = ()
-    """Names of index options in it: they are reported, never used. Their values may hold a password."""
+    index_options: tuple[tuple[str, str], ...] = ()
+    """Names and values of its index options, in order. A value may hold a password."""
     no_binary: frozenset[str] = frozenset()
     """Normalized names, or ":all:"."""
     only_binary: frozenset[str] = frozenset()
@@ -90,7 +91,7 @@ class _Reading(Struct, kw_only=True):
     unnamed: list[UnnamedLine] = field(default_factory=list)
     constraints: list[Requirement] = field(default_factory=list)
     hashes: list[tuple[Requirement, tuple[str, ...]]] = field(default_factory=list)
-    index_options: list[str] = field(default_factory=list)
+    index_options: list[tuple[str, str]] = field(default_factory=list)
     no_binary: set[str] = field(default_factory=set)
     only_binary: set[str] = field(default_factory=set)
     pre: bool = False
@@ -285,26 +286,20 @@ def _read_option(option: Option, origin: Origin, place: _Place, reading: _Readin
         case "require-hashes":
             reading.require_hashes = True
         case name if name in _INDEX_OPTIONS:
-            reading.index_options.append(name)
-            reading.notes.append(
-                Warned(
-                    code="index-option-in-file",
-                    subject=str(origin),
-                    message=f"--{name} is not used: name indexes on the command line or in [tool.deep-lock]",
-                )
-            )
+            value = _relative_to_file(option.value, place) if name == "find-links" else option.value
+            reading.index_options.append((name, value))
         case _:
             _note_ignored(option, origin, reading)
 
 
+def _relative_to_file(path: str, place: _Place) -> str:
+    """Return a path that is relative to the file as one that is relative to the project."""
+    return path if _SCHEME.match(path) else posixpath.join(posixpath.dirname(place.source), path)
+
+
 def _note_ignored(option: Option, origin: Origin, reading: _Reading) -> None:
-    reading.notes.append(
-        Warned(
-            code="option-ignored",
-            subject=str(origin),
-            message=f"--{option.name} has no meaning for a lock and is ignored",
-        )
-    )
+    message = _REPLACED.get(option.name, f"--{option.name} has no meaning for a lock and is ignored")
+    reading.notes.append(Warned(code="option-ignored", subject=str(origin), message=message))
 
 
 def _read_formats(value: str, these: set[str], others: set[str]) -> None:

@@ -121,14 +121,20 @@ def test_hashes_belong_to_their_requirement() -> None:
     assert content.requirements[1].origin.line == 4
 
 
-def test_index_options_are_told_and_not_obeyed() -> None:
+def test_index_options_are_kept_with_their_values() -> None:
     content = read(
         "-i https://user:hunter2@index.example/simple/\n--extra-index-url=https://other.example\n"
-        "-f ./wheels\n--trusted-host other.example\n--no-index\nfoo"
+        "--find-links links\n-f https://files.example/x/\n--no-index\n--trusted-host index.example\n"
     )
-    assert content.index_options == ("index-url", "extra-index-url", "find-links", "trusted-host", "no-index")
-    assert [note.code for note in content.notes] == ["index-option-in-file"] * 5
-    assert "hunter2" not in repr(content)
+    assert content.index_options == (
+        ("index-url", "https://user:hunter2@index.example/simple/"),
+        ("extra-index-url", "https://other.example"),
+        ("find-links", "links"),
+        ("find-links", "https://files.example/x/"),
+        ("no-index", ""),
+    )
+    assert [note.code for note in content.notes] == ["option-ignored"]
+    assert "--allow-insecure-host" in content.notes[0].message
 
 
 @pytest.mark.parametrize(
