@@ -446,3 +446,18 @@ def test_variables_for_a_login_are_left_out(made: Bench, form: str) -> None:
     ran = made.lock(*(["-r", "{folder}/r.txt"] if form == "requirements" else []))
     assert (ran.code, ran.pins()) == (0, ["private==1.0"]), ran.stderr
     assert "USER" not in ran.text
+
+
+def test_an_index_of_a_pinned_requirements_file_is_used(made: Bench) -> None:
+    made.write({"r.txt": "--extra-index-url {corp}\nprivate==1.0\n"})
+    flags = [flag for flag in made.flags() if flag not in {"--default-index", made.server.url}]
+    assert run(["lock", *flags, "--from", str(made.folder / "r.txt")]) == 0
+    assert made.servers["corp"].url in (made.folder / "deep.lock").read_text(encoding="utf-8")
+    assert not made.server.asked()
+
+
+def test_an_index_of_a_pinned_requirements_file_that_options_replace_is_named(made: Bench) -> None:
+    made.write({"r.txt": "--extra-index-url {corp}\nlib==1.0\n"})
+    ran = made.lock("--from", "{folder}/r.txt")
+    assert ran.code == 0
+    assert f"installs from {made.servers['corp'].url}, which this run does not use" in ran.stderr

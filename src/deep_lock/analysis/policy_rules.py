@@ -172,7 +172,7 @@ def _package_source(entry: LockedPackage) -> Iterator[RuleMatch]:
     if signed is not None:
         yield _on_package("signed-url", entry, f"has a signed URL, which expires or is a secret: {shown_url(signed)}")
     if isinstance(entry.source, LockedArchive | LockedVcs) and entry.source.url is not None:
-        yield _on_package("direct-url", entry, f"comes from {entry.source.url}, and not from an index")
+        yield _on_package("direct-url", entry, f"comes from {shown_url(entry.source.url)}, and not from an index")
     if entry.hash_origin == "computed":
         message = "its index gives no sha256: the locked one was computed from the downloaded file"
         yield _on_package("hash-computed", entry, message)

@@ -125,6 +125,7 @@ def read_pins(text: str, source: str, opener: Callable[[str, str], str]) -> Fore
         one_environment=kind == "pip freeze"
         or (comments.is_compiled and not comments.is_universal and not has_markers),
         pins=tuple(pins),
+        index_options=found.index_options,
         notes=(*notes, *found.notes, *_notes(found, comments)),
     )
 

@@ -10,6 +10,7 @@ from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.config.config import Config, IndexSetting, SourceSetting
+from deep_lock.config.declared_indexes import of_options, with_declared
 from deep_lock.config.options import NetworkOptions, RunContext
 from deep_lock.errors import ConfigError, UsageError
 from deep_lock.index.settings import IndexSettings, IndexSource
@@ -197,8 +198,10 @@ def with_imported_indexes(config: Config, lock: ForeignLock, options: NetworkOpt
     A name of a private index is requested from nowhere else. An index that is not configured is added for its projects,
     unless options name the indexes of the run.
     """
-    indexes, sources = list(config.index or ()), dict(config.sources or ())
     is_named = bool(options.default_index or options.indexes)
+    if lock.index_options and not is_named:
+        config = with_declared(config, of_options(lock.index_options))
+    indexes, sources = list(config.index or ()), dict(config.sources or ())
     urls: dict[NormalizedName, set[str]] = {}
     for pin in lock.pins:
         urls.setdefault(pin.name, set()).add(pin.index or "")

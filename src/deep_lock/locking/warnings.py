@@ -25,7 +25,7 @@ from deep_lock.models.lock import Lock, LockedArchive, LockedPackage
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import ALL, Pin, Problem, Resolved, Selection
 from deep_lock.network import scopes
-from deep_lock.network.urls import host_and_port, is_signed, origin_of
+from deep_lock.network.urls import host_and_port, is_signed, origin_of, without_user_info
 from deep_lock.resolver import fixed_pins
 from deep_lock.resolver.candidates import sdists_first, wheels_allowed
 from deep_lock.resolver.catalog import Catalog
@@ -512,7 +512,9 @@ def _built(closure: Closure) -> str:
 
 
 def _other_indexes(lock: ForeignLock, used: frozenset[str]) -> str:
-    others = sorted({show(pin.index) for pin in lock.pins if pin.index is not None and _plain(pin.index) not in used})
+    named = [pin.index for pin in lock.pins if pin.index is not None]
+    named += [without_user_info(url) for option, url in lock.index_options if option.endswith("index-url")]
+    others = sorted({show(url) for url in named if _plain(url) not in used})
     if not others:
         return ""
     return (

@@ -101,6 +101,8 @@ class ForeignLock(Struct, frozen=True, kw_only=True):
     extras: tuple[NormalizedName, ...] = ()
     groups: tuple[NormalizedName, ...] = ()
     pins: tuple[ForeignPin, ...]
+    index_options: tuple[tuple[str, str], ...] = ()
+    """Index options of a requirements file, with their values. A value may hold a password."""
     roots: tuple[tuple[Scope, tuple[Edge, ...]], ...] = ()
     """Of a lock that is a graph: the edges of each scope."""
     default_groups: tuple[NormalizedName, ...] = ()
