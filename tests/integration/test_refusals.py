@@ -164,3 +164,13 @@ def test_the_newest_file_with_another_version_inside_is_refused_and_an_older_one
     assert "lib==1.0" in ended.pins()
     assert "lib 2.0: it is not used: " in ended.stderr
     assert "3.0" in ended.stderr
+
+
+def test_a_release_that_its_metadata_exclude_is_named_with_what_requires_it(made: Bench) -> None:
+    made.hold({"lib 2.0": {"requires-python": ">=3.15", "page-python": ""}, "lib 1.0": {}})
+    made.ask("lib>=2")
+    ran = made.lock()
+    assert ran.code == 1
+    lines = ran.stderr.splitlines()
+    assert "  pyproject.toml:4 [project.dependencies] requires lib>=2" in lines
+    assert any(line.startswith("  lib 2.0 cannot be used: its metadata needs Python >=3.15") for line in lines)

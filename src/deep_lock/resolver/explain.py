@@ -13,6 +13,7 @@ from deep_lock.errors import ConflictCause
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Impossible, Problem
 from deep_lock.resolver.candidates import cycle_reason, is_for_other_targets, refusals
+from deep_lock.resolver.dependencies import roots
 from deep_lock.resolver.search import Information, Provider, ResolverCandidate
 from deep_lock.sanitize import show
 
@@ -26,21 +27,28 @@ def explain(information: Collection[Information], provider: Provider) -> Impossi
     """Return which requirements conflict, and why no release satisfies them."""
     problem = provider.problem
     unusable: set[tuple[str, str]] = set()
+    refused: set[NormalizedName] = set()
     conflicting: dict[NormalizedName, dict[tuple[str, str], Requirement]] = {}
     for own, parent in information:
         release = f"{parent.candidate.name} {parent.candidate.version}" if parent is not None else ""
         if own.reason:
+            refused |= {parent.candidate.name} if parent is not None else set()
             unusable.add((release, own.reason))
             unusable |= _unsafe_releases(parent, provider)
         else:
             causes = conflicting.setdefault(own.requirement.name, {})
             causes.setdefault((str(own.requirement), release), own.requirement)
-    lines = [f"{release} cannot be used: {show(reason, MAX_REASON)}" for release, reason in sorted(unusable)]
+    # the causes have what is refused, and not what requires it
+    lines = [
+        f"{_origin(own, problem)} requires {_bound(own)}"
+        for own in roots(problem)
+        if own.name in refused - {*conflicting}
+    ]
+    lines += [f"{release} cannot be used: {show(reason, MAX_REASON)}" for release, reason in sorted(unusable)]
     for name in sorted(conflicting):
         causes = conflicting[name]
-        for (text, release), requirement in sorted(causes.items(), key=lambda item: item[0]):
-            bound = text if requirement.specifier or requirement.url else f"{text} (any version)"
-            lines.append(f"{release or _origin(requirement, problem)} requires {bound}")
+        for (_, release), requirement in sorted(causes.items(), key=lambda item: item[0]):
+            lines.append(f"{release or _origin(requirement, problem)} requires {_bound(requirement)}")
         constraints = provider.releases.constraints.get(name, [])
         lines += [f"{constraint.origin or 'a constraint'} allows only {constraint}" for constraint in constraints]
         requirements = [*(causes[key] for key in sorted(causes)), *constraints]
@@ -113,6 +121,10 @@ def _origin(requirement: Requirement, problem: Problem) -> str:
     if requirement.origin is not None:
         return str(requirement.origin)
     return f"the {problem.purpose}" if problem.purpose.kind == "build" else "the project"
+
+
+def _bound(requirement: Requirement) -> str:
+    return str(requirement) if requirement.specifier or requirement.url else f"{requirement} (any version)"
 
 
 def _direct_reasons(

@@ -65,10 +65,11 @@ def explanation(world: dict[str, Any], problem: Problem) -> list[str]:
             {"a": {"1.0": {"requires": ["b @ https://files.example/b.whl"]}}},
             ["a"],
             [
+                "the project requires a (any version)",
                 (
                     "a 1.0 cannot be used: it requires a direct URL, which a lock from indexes cannot contain: "
                     "b @ https://files.example/b.whl"
-                )
+                ),
             ],
         ),
     ],
