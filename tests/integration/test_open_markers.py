@@ -258,6 +258,34 @@ def test_a_python_that_is_required_where_its_release_is_installed_limits_nothing
 
 
 @pytest.mark.parametrize(
+    ("setting", "pins", "inside"),
+    [
+        ("constraints = [\"late<2; python_full_version < '3.11.3'\"]", ["deep", "late", "lib"], False),
+        ("constraints = [\"late>=2; python_full_version < '3.11.3'\"]", ["deep", "late", "lib"], True),
+        ("constraints = [\"other<2; python_full_version < '3.11.3'\"]", ["deep", "late", "lib"], True),
+        ("overrides = [\"late>=2; python_full_version < '3.11.3'\"]", ["deep", "late", "lib"], True),
+    ],
+)
+def test_constraints_and_overrides_on_some_micro_versions(
+    made: Bench, setting: str, pins: list[str], *, inside: bool
+) -> None:
+    made.hold({**OTHERS, "lib 1.0": {"requires": ["late"]}})
+    made.write(
+        {
+            "pyproject.toml": f'[project]\nname = "app"\nversion = "1"\ndependencies = ["lib"]\n[tool.deep-lock]\n{setting}\n'
+        }
+    )
+    ran = made.lock()
+    assert ran.code == 0, ran.stderr
+    assert [entry.name for entry in ran.lock.packages] == pins
+    assert (included(ran, "3.11.2"), included(ran, "3.11.3")) == (inside, True)
+    assert ("which the target leaves open" in ran.stderr) == (not inside or "overrides" in setting)
+    if "overrides" in setting:
+        assert markers(ran)["late"] == "python_full_version < '3.11.3'"
+    assert made.lock("--check").code == 0
+
+
+@pytest.mark.parametrize(
     ("requires_python", "python", "marker"),
     [
         (">=3.11.3", "3.11", "python_full_version < '3.11.3'"),

@@ -220,6 +220,15 @@ class _TargetWalk(Struct, kw_only=True):
                     locked=planned.apply_open,
                     applies=applies,
                 )
+            for constraint, part in _unmet_constraints(problem, answer):
+                found[str(constraint.origin or "a constraint"), str(constraint)] = OpenMarker(
+                    target=self.target,
+                    subject=str(constraint.origin or "a constraint"),
+                    requirement=constraint,
+                    part=part,
+                    locked=False,
+                    applies=False,
+                )
         return list(found.values())
 
     def frame(self, subject: Subject, like: Problem) -> _Frame:
@@ -517,7 +526,7 @@ def _open_requirements(
 ) -> Iterator[tuple[str, Requirement, TargetPart, bool]]:
     """Yield what `open_requirements` does, for a problem and its pins, each with its subject."""
     target = problem.target
-    for requirement in problem.requirements:
+    for requirement in (*problem.requirements, *problem.overrides):
         part = part_where(requirement.marker, target) if is_open(str(requirement.marker)) else NEVER
         if not part.is_never and not is_whole(part, target):
             yield str(requirement.origin or problem.purpose), requirement, part, holds(requirement.marker, target)
@@ -532,6 +541,17 @@ def _open_requirements(
             # what is not there applies on no part of the target on which this pin is
             if requirement.name in names or not problem.apply_open:
                 yield f"{pin.name} {pin.version}", requirement, part, applies
+
+
+def _unmet_constraints(problem: Problem, resolved: Resolved) -> Iterator[tuple[Requirement, TargetPart]]:
+    """Yield the constraints that the pins do not satisfy, and the part of the target on which they hold."""
+    versions = {pin.name: pin.version for pin in resolved.pins}
+    for constraint in problem.constraints:
+        if constraint.name in versions and is_open(str(constraint.marker)):
+            part = part_where(constraint.marker, problem.target)
+            is_met = constraint.specifier.contains(versions[constraint.name], prereleases=True)
+            if not part.is_never and not is_met:
+                yield constraint, part
 
 
 def _may_be_dropped(answer: HookAnswer) -> bool:
