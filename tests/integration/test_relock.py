@@ -909,12 +909,14 @@ def test_diff_knows_a_later_file_without_its_time(kept: Bench) -> None:
         (("--group", "docs"), "dependency group 'dev' was added"),
         (("--extra", "more"), "extra 'other' was added"),
         (("--index", "own={url}"), "index 'own' was removed"),
+        (("--find-links", "{folder}/links"), 'option find-links is no longer set; it was ["links"]'),
     ],
 )
 def test_what_one_run_gave_and_another_does_not_is_named(made: Bench, flags: tuple[str, ...], says: str) -> None:
     made.write(
         {
             "c.txt": "lib<2\n",
+            "links/none.txt": "",
             "pyproject.toml": '[project]\nname = "app"\nversion = "1"\ndependencies = ["lib"]\n'
             "[project.optional-dependencies]\nmore = []\nother = []\n"
             "[dependency-groups]\ndev = []\ndocs = []\n",

@@ -61,7 +61,7 @@ def _changed_settings(old: Lock, new: Lock) -> Iterator[str]:
 def changed_limits(old: Lock, new: Lock) -> tuple[str, ...]:
     """Return a sentence for each difference of what a command line can give for one run, without its recorded options.
 
-    These are constraints, overrides, extras, groups and indexes.
+    These are constraints, overrides, extras, groups, indexes and folders of files.
     """
     was, now = ordered(old), ordered(new)
     limits = {
@@ -74,7 +74,12 @@ def changed_limits(old: Lock, new: Lock) -> tuple[str, ...]:
         *_changed_names("extra", was.extras, now.extras),
         *_changed_names("dependency group", was.dependency_groups, now.dependency_groups),
         *_changed_indexes(dict(was.indexes), dict(now.indexes)),
+        *_changed_values(_links(was), _links(now)),
     )
+
+
+def _links(lock: Lock) -> dict[str, str]:
+    return {f"option {key}": _value_text(value) for key, value in lock.options if key == "find-links"}
 
 
 def _changed_python(subject: str, old: str | None, new: str | None) -> Iterator[str]:
