@@ -19,7 +19,7 @@ from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import Problem
 from deep_lock.parsing.requirements import parse_requirement
-from deep_lock.project.local_trees import read_files, read_names
+from deep_lock.project.local_trees import read_files, read_modules, read_names
 from deep_lock.project.project import Named, Project, with_expanded_references
 from deep_lock.sdist.backends.answer import with_config_settings
 from deep_lock.sdist.project_tree import read_project_tree
@@ -36,6 +36,7 @@ def project_subject(
     facts = read_project_tree(
         files,
         names=frozenset(files) | read_names(folder),
+        modules=read_modules(folder, files),
         name=name,
         version=project.version,
         build_system=build_system,

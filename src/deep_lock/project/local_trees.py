@@ -46,7 +46,8 @@ Sources = Mapping[NormalizedName, Reference | Conditional]
 READ = ("*.toml", "*.py", "*.cfg", "*.txt", "*.in", "CMakeLists.txt", "*/__init__.py", "src/*.py", "src/*/__init__.py")
 """The files that static rules read: configuration at the top, and the modules that may state a version."""
 MODULES = ("*/*.py", "src/*/*.py")
-"""Modules that a setup.py might import; only their names count."""
+"""Modules that a setup.py might import. Where there is none, only their names count."""
+MAX_MODULES = 500
 MAX_MEMBERS = 2000
 MAX_TREES = 1000
 
@@ -57,6 +58,15 @@ def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
         for path in sorted(folder.glob(pattern)):
             if path.is_file() and path.stat().st_size <= MAX_FILE_BYTES:
                 yield path.relative_to(folder).as_posix(), path.read_bytes()
+
+
+def read_modules(folder: Path, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the modules that a setup.py may import, with their paths in the folder; ``files`` are those of `read_files`."""
+    if "setup.py" not in files:
+        return {}
+    paths = (path for pattern in MODULES for path in sorted(folder.glob(pattern)))
+    small = (path for path in paths if path.is_file() and path.stat().st_size <= source_tree.MODULE_LIMIT)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in islice(small, MAX_MODULES)}
 
 
 def read_names(folder: Path) -> frozenset[str]:
@@ -297,12 +307,13 @@ class LocalTrees:
             if self._pyproject is not None and folder == self._project:
                 files[PYPROJECT] = self._pyproject  # a member of the workspace requires the project that is edited
             names = frozenset(files) | read_names(folder)
+            modules = read_modules(folder, files)
         except OSError as error:
             raise RequirementsInvalid(f"{called}: cannot be read: {error.strerror or error}") from None
         if not names & {PYPROJECT, "setup.py", "setup.cfg"}:
             raise RequirementsInvalid(f"{origin or called}: {called} has no Python project: no pyproject.toml")
         files.pop("PKG-INFO", None)
-        facts = project_tree.read_tree(source_tree.Members(top="", files=files, names=names), called)
+        facts = project_tree.read_tree(source_tree.Members(top="", files=files, names=names, modules=modules), called)
         sources = {**self._sources, **self._settings(self._config(folder), folder)}
         metadata, guess = facts.facts.metadata, facts.facts.guess
         own = replace(

@@ -21,18 +21,20 @@ def read_project_tree(
     files: Mapping[str, bytes],
     *,
     names: frozenset[str],
+    modules: Mapping[str, bytes],
     name: NormalizedName,
     version: str | None,
     build_system: BuildSystem,
 ) -> SdistFacts:
-    """Return the facts of the project. ``files`` has what was read of it, ``names`` every path in it, both with "/".
+    """Return the facts of the project.
 
+    ``files`` has what was read of it, ``names`` every path in it, ``modules`` what its setup.py may import, all with "/".
     Raises PyprojectInvalid.
     """
     source = Source(
         name=name,
         version=version_of(version) or UNKNOWN_VERSION,
-        members=Members(top="", files=files, names=names),
+        members=Members(top="", files=files, names=names, modules=modules),
         pyproject=read_toml_bytes(files["pyproject.toml"], "pyproject.toml") if "pyproject.toml" in files else {},
         build_system=build_system,
         project=None,

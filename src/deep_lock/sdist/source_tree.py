@@ -97,7 +97,7 @@ _HELPFUL_COUNT = 512
 _HELPFUL_TOTAL = 8 * MIB
 
 _MODULE = re.compile(r"(?:src/)?[^/]+/[^/]+\.py\Z")
-_MODULE_LIMIT = 64 * 1024
+MODULE_LIMIT = 64 * 1024
 _MODULE_TOTAL = 4 * MIB
 
 
@@ -146,7 +146,7 @@ class _Kept(Struct):
 
     def wants_module(self, path: str, size: int) -> bool:
         """Whether to keep a regular file only to see what it imports."""
-        if size > _MODULE_LIMIT or self.modules_total + size > _MODULE_TOTAL or not _MODULE.match(path):
+        if size > MODULE_LIMIT or self.modules_total + size > _MODULE_TOTAL or not _MODULE.match(path):
             return False
         self.modules_total += size
         return True
