@@ -100,9 +100,11 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         config = with_declared(config, declared_indexes(project.tools))
     elif not files:
         config = completed(config, project.tools, options.folder.resolve())
-    given = [own for file in (*files, *constraints, *overrides, *build_constraints) for own in file.index_options]
-    if given:
-        config = with_declared(config, of_options(given))
+    options_of_files = [
+        own for file in (*files, *constraints, *overrides, *build_constraints) for own in file.index_options
+    ]
+    if options_of_files:
+        config = with_declared(config, of_options(options_of_files))
     path = foreign_path(options, config)
     foreign = read_imported(path, options.folder) if path is not None else None
     if path is not None and foreign is not None:

@@ -179,9 +179,9 @@ def _mismatch(lines: Sequence[_Line], files: Mapping[str, str]) -> HashMismatch:
     places = " and ".join(dict.fromkeys(line.place for line in lines))
     markers = {str(line.requirement.marker) for line in lines}
     if len(markers) == 1 and not frozenset.intersection(*(line.sha256s for line in lines)):
-        given = "; ".join(f"{line.place}: {listed(sorted(line.sha256s), MAX_SHOWN)}" for line in lines)
+        hashes = "; ".join(f"{line.place}: {listed(sorted(line.sha256s), MAX_SHOWN)}" for line in lines)
         return HashMismatch(
-            f"{places}: have no sha256 for {lines[0].requirement.name} in common ({given})",
+            f"{places}: have no sha256 for {lines[0].requirement.name} in common ({hashes})",
             hint="correct one of them: a file needs a hash of each",
         )
     wanted = listed(sorted({sha256 for line in lines for sha256 in line.sha256s}), MAX_SHOWN)

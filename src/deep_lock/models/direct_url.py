@@ -27,7 +27,7 @@ _WEB = frozenset(("https", "http"))
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _OTHER_HASHES = frozenset({"md5", "sha1", "sha224", "sha384", "sha512", "blake2b", "blake2s"})
 _ROOTS = ("file:///${PROJECT_ROOT}", "file://${PROJECT_ROOT}", "{root:uri}")
-"""What stands for the folder of the project in a URL of PDM and of Hatch."""
+"""What a URL of PDM and of Hatch has for the folder of the project."""
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]*")
 _HINT = (
     "Allowed are https:// and file: URLs of archives, paths, and git+https://, git+ssh:// and git+file: URLs; "
