@@ -124,7 +124,7 @@ def test_a_supplemental_index_is_used_for_what_the_public_one_lacks(made: Bench)
         ("[tool.uv.sources]\nprivate = { registry = 'corp' }", "none of the keys"),
         ("[tool.uv.sources]\nprivate = 'corp'", "is no table"),
         ('[[tool.uv.index]]\nname = "corp"\nurl = "file:///srv/index"', "the index 'corp' has no plain http(s) URL"),
-        ('[[tool.pdm.source]]\nname = "corp"\nurl = "https://${NAME}@corp.example/simple"', "no plain http(s) URL"),
+        ('[[tool.pdm.source]]\nname = "corp"\nurl = "https://${NAME}.corp.example/simple"', "no plain http(s) URL"),
         (
             POETRY_CORP + "[tool.poetry.dependencies]\nprivate = [{version = '1', source = 'corp', python = '3.12'}, "
             "{version = '2', source = 'other', python = '3.13'}]",
