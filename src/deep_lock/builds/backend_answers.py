@@ -8,10 +8,18 @@ from typing import TypeVar
 
 import msgspec
 
+from deep_lock.boundary import reading
 from deep_lock.builds import hooks
 from deep_lock.builds.context import RUNNER_VERSION, BuildContext, settings_key
 from deep_lock.closure.model import Builds, Built, Subject
-from deep_lock.errors import DeepLockError, HookDiffers, HookFailed, HookRefused, MetadataInvalid
+from deep_lock.errors import (
+    DeepLockError,
+    HookBadResult,
+    HookDiffers,
+    HookFailed,
+    HookRefused,
+    MetadataInvalid,
+)
 from deep_lock.events import Reporter, Warned
 from deep_lock.index import metadata_differences
 from deep_lock.index.cache import Cache
@@ -70,9 +78,11 @@ class HookRunner:
 
         key = self._key(subject, environment, target, builds, name)
         try:
-            texts = _decode_texts(self._cached(key, checked))
+            answered = self._cached(key, checked)
         except (HookFailed, HookRefused) as error:
             return HookAnswer(requires=None, evidence="assumed", reason=self._report_failure(subject, error))
+        with reading(f"the result of the hook of {subject.name}", HookBadResult):
+            texts = _decode_texts(answered)
         return HookAnswer(requires=texts, evidence="observed", observed_on=target.label)
 
     def metadata(self, built: Built, builds: Builds) -> Metadata | None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import pyproject_hooks
 from msgspec import Struct
 
+from deep_lock.boundary import reading
 from deep_lock.builds.results import is_result, open_result
 from deep_lock.builds.sandbox.run import SHOWN_OUTPUT
 from deep_lock.builds.sandbox.sandbox import Command, Ended, Limits, run
@@ -276,13 +277,16 @@ def _check_ended(call: Call, ended: Ended) -> None:
 
 def _check_result_file(call: Call, path: Path) -> None:
     """Check the result file before anything else parses it: the hook could write it too."""
+    what = f"{call.called}: the answer of its backend"
     try:
-        data = _read_result(path, path.parent, MAX_RESULT_BYTES, f"{call.called}: the answer of its backend")
-        json.loads(data)
-    except (LimitExceeded, HookBadResult) as error:
+        data = _read_result(path, path.parent, MAX_RESULT_BYTES, what)
+    except LimitExceeded as error:
         raise HookBadResult(error.message) from None
-    except (ValueError, RecursionError):
-        raise HookBadResult(f"{call.called}: its backend left an answer that is no JSON") from None
+    with reading(what, HookBadResult):
+        try:
+            json.loads(data)
+        except json.JSONDecodeError:
+            raise HookBadResult(f"{call.called}: its backend left an answer that is no JSON") from None
 
 
 def _read_result(path: Path, root: Path, limit: int, what: str) -> bytes:

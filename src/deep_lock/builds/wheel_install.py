@@ -9,9 +9,7 @@ import configparser
 import csv
 import hashlib
 import os
-import struct
 import zipfile
-import zlib
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +26,8 @@ from installer.utils import Scheme, get_launcher_kind
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveError, ArchiveUnsafe, LimitExceeded
+from deep_lock.boundary import reading
+from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveUnsafe, LimitExceeded
 from deep_lock.sdist.decompress import CHUNK_OUT, MIB
 from deep_lock.sdist.member_rules import Kinds, shown_name, split_name
 from deep_lock.sdist.zip_members import open_zip, zip_member
@@ -67,19 +66,14 @@ def install_wheel(
 @contextmanager
 def _wheel_faults(filename: str) -> Iterator[None]:
     """Turn every error into ArchiveError in one of its four kinds, or LimitExceeded."""
-    try:
-        yield
-    except (ArchiveError, LimitExceeded):
-        raise
-    except (InstallerError, InvalidRecordEntry, InvalidScript, configparser.Error, csv.Error) as error:
-        raise ArchiveBroken(f"{filename}: breaks the wheel format: {_shown(error)}") from None
-    except (zipfile.BadZipFile, zlib.error, struct.error, KeyError, EOFError) as error:
-        raise ArchiveBroken(f"{filename}: cannot be read ({_shown(error)})") from None
-    except OSError as error:
-        raise ArchiveBroken(f"{filename}: cannot be installed: {error.strerror or type(error).__name__}") from None
-    except (ValueError, TypeError, AttributeError, AssertionError, RuntimeError, MemoryError) as error:
-        # installer asserts the form of entry points, and other readers raise various errors for bad input
-        raise ArchiveBroken(f"{filename}: cannot be installed ({type(error).__name__}: {_shown(error)})") from None
+    # installer asserts the form of entry points, and other readers raise various errors for bad input
+    with reading(filename, ArchiveBroken):
+        try:
+            yield
+        except (InstallerError, InvalidRecordEntry, InvalidScript, configparser.Error, csv.Error) as error:
+            raise ArchiveBroken(f"{filename}: breaks the wheel format: {_shown(error)}") from None
+        except OSError as error:
+            raise ArchiveBroken(f"{filename}: cannot be installed: {error.strerror or type(error).__name__}") from None
 
 
 def _shown(error: Exception) -> str:

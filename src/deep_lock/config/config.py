@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
+from deep_lock.boundary import reading
 from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.config.policy import read_policy
 from deep_lock.config.values import one_of, read_record, typed, unknown_key
@@ -145,7 +146,8 @@ def read_config(settings: Mapping[str, Any], source: str, text: str = "") -> Con
     Raises ConfigError with all faults, or LimitExceeded.
     """
     lines = read_toml(text, source, ConfigError)[1] if text else Lines(strings={}, keys={})
-    return _read(settings, source, f"{TABLE}.", lines)
+    with reading(source, ConfigError):
+        return _read(settings, source, f"{TABLE}.", lines)
 
 
 def read_config_file(text: str, source: str) -> Config:
@@ -153,8 +155,9 @@ def read_config_file(text: str, source: str) -> Config:
 
     Raises ConfigError with all faults, or LimitExceeded.
     """
-    table, lines = read_toml(text, source, ConfigError)
-    return _read(table, source, "", lines)
+    with reading(source, ConfigError):
+        table, lines = read_toml(text, source, ConfigError)
+        return _read(table, source, "", lines)
 
 
 class _At(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
-from packaging.markers import InvalidMarker, Marker
+from packaging.markers import InvalidMarker
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.config.config import (
@@ -25,6 +25,7 @@ from deep_lock.config.config import (
 from deep_lock.errors import ConfigError, RequirementInvalid
 from deep_lock.network.urls import without_user_info
 from deep_lock.parsing.text import shown
+from deep_lock.pep440 import parse_marker
 from deep_lock.sanitize import show
 from deep_lock.targets.marker_negation import negated
 
@@ -284,7 +285,7 @@ def _uv_table(source: object) -> Mapping[str, Any] | str:
         return "has none of the keys index, workspace, path, git, url, or more than one"
     if "marker" in own:
         try:
-            negated(Marker(own["marker"]))
+            negated(parse_marker(own["marker"]))
         except (InvalidMarker, ValueError, TypeError, RecursionError):
             return f"has a marker that deep-lock cannot apply, {shown(str(own['marker']))}"
     unknown = sorted(own.keys() - _SOURCE_KEYS[kinds[0]] - {"marker"})

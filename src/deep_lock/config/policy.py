@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from deep_lock.boundary import reading
 from deep_lock.config.exclude_newer import read_exclude_newer
 from deep_lock.config.values import one_of, read_record, similar, typed, unknown_key
 from deep_lock.errors import ConfigError
@@ -34,7 +35,8 @@ def read_policy_file(text: str, source: str) -> Policy:
     """Read a file with a policy: the same keys, at the top level. Raises ConfigError or LimitExceeded."""
     table, _ = read_toml(text, source, ConfigError)
     faults = Faults(source, ConfigError)
-    policy = read_policy(table, "", faults)
+    with reading(source, ConfigError):
+        policy = read_policy(table, "", faults)
     faults.raise_any()
     return policy
 

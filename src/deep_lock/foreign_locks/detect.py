@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Literal
 
+from deep_lock.boundary import reading
 from deep_lock.errors import LockInvalid
 from deep_lock.foreign_locks import pdm, pipfile, poetry, pylock, requirements_txt, uv
 from deep_lock.foreign_locks.fields import MAX_LOCK, with_plain_strings
@@ -39,7 +40,8 @@ def read_foreign(text: str, source: str, *, project: str | None, opener: Callabl
     ``project`` is the text of the pyproject.toml in its folder, if there is one; ``opener`` opens what a requirements
     file includes. Raises LockInvalid for an unknown format, and what the format's reader raises.
     """
-    lock: ForeignLock = with_plain_strings(_read(text, source, project, opener))
+    with reading(source, LockInvalid):
+        lock: ForeignLock = with_plain_strings(_read(text, source, project, opener))
     return lock
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 from msgspec import Meta, Struct
 from packaging.markers import Marker
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
@@ -23,6 +23,7 @@ from deep_lock.models.requirement import Origin
 from deep_lock.parsing.requirements import parse_requirement, read_name
 from deep_lock.parsing.text import readable, shown
 from deep_lock.parsing.toml import parse_toml
+from deep_lock.pep440 import parse_specifier
 
 MAX_LOCK = 16 * 1024 * 1024
 """Characters. The largest lock seen in use has three million."""
@@ -95,7 +96,7 @@ def _version(text: str) -> Version:
 def _specifiers(text: str) -> Specifiers:
     try:
         if len(text) <= MAX_VERSION_LENGTH:
-            SpecifierSet(text)
+            parse_specifier(text)
             return Specifiers(text)
     except (InvalidSpecifier, ValueError):
         pass

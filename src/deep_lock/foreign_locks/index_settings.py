@@ -11,6 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deep_lock.boundary import reading
 from deep_lock.config.options import NetworkOptions
 from deep_lock.errors import ConfigError
 from deep_lock.parsing.ini import read_ini
@@ -117,10 +118,11 @@ def with_indexes_from(
     ``project`` is its folder; ``settings`` are the folders of the tool's settings, the user's before the machine's.
     Raises UserError for settings that cannot be read.
     """
-    if tool == "pip":
-        found = pip_indexes(environ, list(_pip_files(settings, environ)))
-    else:
-        found = uv_indexes(environ, list(_uv_tables(project, settings, environ)))
+    with reading(f"the settings of {tool}", ConfigError, is_secret=True):
+        if tool == "pip":
+            found = pip_indexes(environ, list(_pip_files(settings, environ)))
+        else:
+            found = uv_indexes(environ, list(_uv_tables(project, settings, environ)))
     return _joined(network, found), found.left_out
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
+from deep_lock.boundary import reading
 from deep_lock.errors import DeepLockError, ProjectInvalid
 from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.faults import Faults
@@ -48,9 +49,10 @@ def direct_requirements(text: str) -> dict[NormalizedName, frozenset[NormalizedN
     """Return the names that the project itself requires, each with its extras; empty where the file cannot be read."""
     found: dict[NormalizedName, frozenset[NormalizedName]] = {}
     try:
-        document, _ = read_toml(text, _SOURCE, ProjectInvalid)
-        for requirement in (*_standard(document), *_poetrys(_table(_table(document, "tool"), "poetry"))):
-            found[requirement.name] = found.get(requirement.name, frozenset()) | requirement.extras
+        with reading(_SOURCE, ProjectInvalid):
+            document, _ = read_toml(text, _SOURCE, ProjectInvalid)
+            for requirement in (*_standard(document), *_poetrys(_table(_table(document, "tool"), "poetry"))):
+                found[requirement.name] = found.get(requirement.name, frozenset()) | requirement.extras
     except DeepLockError:
         # here it only distinguishes direct from transitive dependencies: Poetry itself checks the file
         return {}

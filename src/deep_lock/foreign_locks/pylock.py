@@ -15,6 +15,7 @@ from deep_lock.foreign_locks.fields import (
 )
 from deep_lock.models.direct_url import quoted_path
 from deep_lock.models.foreign_lock import Condition, ForeignFile, ForeignLock, ForeignPin
+from deep_lock.pep440 import has_huge_number
 from deep_lock.targets.markers import BASE, Scope
 
 _ONE_ENVIRONMENT = frozenset(("pip",))
@@ -29,6 +30,8 @@ def read_pylock(text: str, source: str) -> ForeignLock:
         raise LockInvalid(
             f"{source}: is a deep lock already", hint="run deep-lock lock, or write its runtime part: deep-lock export"
         )
+    if has_huge_number(text):  # packaging would fail when a marker or a specifier is used
+        raise LockInvalid(f"{source}: has a number of 1000 digits or more")
     try:
         lock = Pylock.from_dict(document)
     except (PylockValidationError, ValueError, TypeError, RecursionError) as error:

@@ -38,7 +38,7 @@ LAYOUT = "v1"
 MAX_PAGE_SECONDS = 600
 """The longest freshness of a page, even where the index allows more."""
 
-METADATA = "metadata-2"
+METADATA = "metadata-3"
 """Core metadata, parsed, by the sha256 of the metadata file, or of the wheel that it was read from."""
 
 _PAGES = "pages"

@@ -8,6 +8,7 @@ from pathlib import Path
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from deep_lock.boundary import reading
 from deep_lock.errors import ConfigError, IndexInvalid
 from deep_lock.index import html
 from deep_lock.index.cache import Cache
@@ -106,7 +107,8 @@ class FindLinks:
         names = FileNames(name)
         entries = [entry for entry in page.entries if _version_of(entry.filename, names) is not None]
         own = PageContent(base=page.base, url=page.url, entries=entries)
-        return build_listing(own, name, index=without_user_info(place), notes=Notes(name))
+        with reading(shown_url(place), IndexInvalid):
+            return build_listing(own, name, index=without_user_info(place), notes=Notes(name))
 
     def _read_page(self, place: str) -> PageContent:
         """Fetch the page in each run; the cached one is for --offline only."""
@@ -138,7 +140,8 @@ def _files_in(folder: Path) -> tuple[Path, ...]:
 
 
 def _flat_page(body: bytes, url: str) -> PageContent:
-    page = html.read_anchors(body, url)
+    with reading(shown_url(url), IndexInvalid):
+        page = html.read_anchors(body, url)
     if not page.entries:
         raise IndexInvalid(f"{shown_url(url)}: a --find-links page without a single link to a file")
     return page

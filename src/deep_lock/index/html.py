@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from html import unescape
 from urllib.parse import unquote, urljoin, urlsplit
 
+from deep_lock.boundary import reading
 from deep_lock.errors import IndexInvalid
 from deep_lock.index.listing import DISTRIBUTION_SUFFIXES, Digests, FileEntry, PageContent
 from deep_lock.network.urls import shown_url
-from deep_lock.sanitize import show
 
 # Possessive quantifiers throughout: nothing is tried twice.
 _START = re.compile(r"<(?:(!--)|(a|base|meta|script|style)(?=[\s/>]))", re.IGNORECASE)
@@ -78,7 +78,7 @@ def read_anchors(body: bytes, url: str) -> PageContent:
     """Read the links of an HTML page that came from ``url``. Raises IndexInvalid."""
     page = PageContent(base=url, url=url)
     has_base = False
-    try:
+    with reading(shown_url(url), IndexInvalid):
         for tag, attributes in read_tags(body.decode("utf-8", errors="replace")):
             if tag == "a":
                 _add_file(page, attributes)
@@ -87,8 +87,6 @@ def read_anchors(body: bytes, url: str) -> PageContent:
             elif not has_base and attributes.get("href"):  # HTML: only the first <base> counts
                 has_base = True
                 page.base = urljoin(url, attributes["href"])
-    except ValueError as error:
-        raise IndexInvalid(f"{shown_url(url)}: HTML that cannot be read: {show(str(error), 120)}") from error
     return page
 
 

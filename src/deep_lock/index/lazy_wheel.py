@@ -12,8 +12,9 @@ from typing import BinaryIO
 from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, NameMismatch, NetworkError
-from deep_lock.models.metadata import MAX_METADATA_BYTES
+from deep_lock.boundary import reading
+from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, MetadataInvalid, NameMismatch, NetworkError
+from deep_lock.models.metadata import MAX_METADATA_BYTES, is_same_version
 from deep_lock.parsing.zip_archive import (
     LOCAL_SIZE,
     ZipMember,
@@ -49,32 +50,33 @@ Reading = Generator[ByteRange, tuple[bytes, int], bytes]
 """Yields what it needs, is sent those bytes and the size of the whole file, returns METADATA."""
 
 
-def reading_metadata(name: NormalizedName, where: str, *, tail: int = TAIL_BYTES) -> Reading:
-    """Read the METADATA of a wheel of the project ``name``; ``where`` names the file in messages.
+def reading_metadata(name: NormalizedName, version: str, where: str, *, tail: int = TAIL_BYTES) -> Reading:
+    """Read the METADATA of a wheel of one release; ``where`` names the file in messages.
 
-    Raises ArchiveBroken, ArchiveAmbiguous, ArchiveUnsafe, ArchiveTooBig, NameMismatch, or NetworkError where the
+    Raises ArchiveBroken, ArchiveAmbiguous, ArchiveUnsafe, ArchiveTooBig, NameMismatch, MetadataInvalid, or NetworkError where the
     file's size changes between answers. The caller still has to check the Name field of the metadata.
     """
-    window, total = yield ByteRange(first=None, last=tail)
-    if len(window) > total or len(window) < min(tail, total):
-        raise NetworkError(f"{where}: {len(window)} bytes came instead of the last {tail}")
-    offset = total - len(window)
-    if offset == 0:
-        return metadata_from_wheel(io.BytesIO(window), name, where)
-    directory = find_directory(window, total, where)
-    if directory.start < offset:
-        window = (yield from _fetch(directory.start, offset, total, where)) + window
-        offset = directory.start
-    at = directory.start - offset
-    members = read_members(window[at : at + directory.size], directory, where)
-    member = find_metadata(members, name, where)
-    end = _end_of(member, members, directory.start)
-    if member.start >= offset:
-        raw = window[member.start - offset : end - offset]
-    else:
-        raw = yield from _fetch(member.start, min(end, offset), total, where)
-        raw += window[: max(0, end - offset)]
-    return unpack(raw, member, where)
+    with reading(where, ArchiveBroken):
+        window, total = yield ByteRange(first=None, last=tail)
+        if len(window) > total or len(window) < min(tail, total):
+            raise NetworkError(f"{where}: {len(window)} bytes came instead of the last {tail}")
+        offset = total - len(window)
+        if offset == 0:
+            return metadata_from_wheel(io.BytesIO(window), name, version, where)
+        directory = find_directory(window, total, where)
+        if directory.start < offset:
+            window = (yield from _fetch(directory.start, offset, total, where)) + window
+            offset = directory.start
+        at = directory.start - offset
+        members = read_members(window[at : at + directory.size], directory, where)
+        member = find_metadata(members, name, version, where)
+        end = _end_of(member, members, directory.start)
+        if member.start >= offset:
+            raw = window[member.start - offset : end - offset]
+        else:
+            raw = yield from _fetch(member.start, min(end, offset), total, where)
+            raw += window[: max(0, end - offset)]
+        return unpack(raw, member, where)
 
 
 def _fetch(start: int, stop: int, total: int, where: str) -> Generator[ByteRange, tuple[bytes, int], bytes]:
@@ -120,14 +122,15 @@ def read_content_range(value: str | None, wanted: ByteRange, length: int, where:
     raise NetworkError(f"{where}: answered with another range than {wanted.header}")
 
 
-def metadata_from_wheel(file: BinaryIO, name: NormalizedName, where: str) -> bytes:
+def metadata_from_wheel(file: BinaryIO, name: NormalizedName, version: str, where: str) -> bytes:
     """Return the METADATA of a whole wheel, by the same rules; every local header is compared with the directory too.
 
     Raises as `reading_metadata`, but NetworkError. An OSError is the file's own.
     """
-    members, directory = read_archive(file, where)
-    member = find_metadata(members, name, where)
-    return read_member(file, member, members, directory.start, where)
+    with reading(where, ArchiveBroken):
+        members, directory = read_archive(file, where)
+        member = find_metadata(members, name, version, where)
+        return read_member(file, member, members, directory.start, where)
 
 
 def read_member(
@@ -138,10 +141,11 @@ def read_member(
     return unpack(raw, member, where)
 
 
-def find_metadata(members: tuple[ZipMember, ...], name: NormalizedName, where: str) -> ZipMember:
+def find_metadata(members: tuple[ZipMember, ...], name: NormalizedName, version: str, where: str) -> ZipMember:
     """Return the one ``NAME-VERSION.dist-info/METADATA`` at the top of a wheel (binary distribution format).
 
-    Raises ArchiveBroken (none), ArchiveAmbiguous (several such folders), NameMismatch or ArchiveTooBig.
+    Raises ArchiveBroken (none), ArchiveAmbiguous (several such folders), NameMismatch, MetadataInvalid (another version) or
+    ArchiveTooBig.
     """
     # Lower case, since on some file systems two such folders are one.
     folders = {member.name.partition(b"/")[0] for member in members if _is_in_dist_info(member.name)}
@@ -151,9 +155,13 @@ def find_metadata(members: tuple[ZipMember, ...], name: NormalizedName, where: s
     if len(folders) > 1 or len(found) > 1:
         raise ArchiveAmbiguous(f"{where}: has several .dist-info folders")
     member = found[0]
-    project = member.name.partition(b"/")[0][: -len(_DIST_INFO)].decode("utf-8", "replace").rpartition("-")[0]
+    project, _, written = member.name.partition(b"/")[0][: -len(_DIST_INFO)].decode("utf-8", "replace").rpartition("-")
     if canonicalize_name(project) != name:
         raise NameMismatch(f"{where}: has the metadata folder {shown_name(member.name)}, not one of {name!r}")
+    if not is_same_version(written.replace("_", "-"), version):  # "-" of a version is "_" in a file name
+        raise MetadataInvalid(
+            f"{where}: has the metadata folder {shown_name(member.name)}, not one of version {version}"
+        )
     if max(member.size, member.compressed) > MAX_METADATA_BYTES:
         raise ArchiveTooBig(f"{where}: {member.size} bytes of METADATA; at most {MAX_METADATA_BYTES} are read")
     return member

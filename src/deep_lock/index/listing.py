@@ -28,6 +28,8 @@ import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from deep_lock.boundary import reading
+from deep_lock.errors import CacheInvalid
 from deep_lock.events import Warned
 from deep_lock.models.distribution import SDIST_SUFFIXES, Distribution, SourceDistribution, Wheel, sdist_stem
 from deep_lock.network.urls import host_and_port, is_signed
@@ -67,7 +69,7 @@ _decode_header = msgspec.msgpack.Decoder(_Header).decode
 _decode_files = msgspec.msgpack.Decoder(list[FileRecord]).decode
 
 parse_version = lru_cache(maxsize=20_000)(Version)
-"""Versions of the same text are the same object: projects share many."""
+"""Versions of the same text are the same object: projects share many. The texts have at most MAX_VERSION characters."""
 
 
 Group = tuple[Version, list[FileRecord]]
@@ -153,8 +155,9 @@ class Listing:
     def _read(self, position: int, version: Version) -> tuple[Distribution, ...]:
         begin = self._ends[position - 1] if position else 0
         chunk = memoryview(self.data)[self._start + begin : self._start + self._ends[position]]
-        records = sorted(_decode_files(chunk), key=lambda record: record.filename)
-        return tuple(self._distribution(record, version) for record in records)
+        with reading(f"the cached page of {self.name}", CacheInvalid):
+            records = sorted(_decode_files(chunk), key=lambda record: record.filename)
+            return tuple(self._distribution(record, version) for record in records)
 
     def _distribution(self, record: FileRecord, version: Version) -> Distribution:
         if record.filename.endswith(".whl"):
@@ -221,7 +224,8 @@ class LazyVersions(Sequence[Version]):
 DISTRIBUTION_SUFFIXES = (".whl", *SDIST_SUFFIXES, ".egg", ".exe", ".msi", ".rpm", ".tgz")
 """Suffixes of links to distributions, with the kinds that deep-lock does not use."""
 
-MAX_FILENAME = 300
+MAX_FILENAME = 255
+"""The limit of file systems, and of a lock."""
 MAX_VERSION = 128
 _PLAIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+!-"
 

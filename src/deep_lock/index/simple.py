@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
 
+from deep_lock.boundary import reading
 from deep_lock.errors import IndexInvalid, NameMismatch
 from deep_lock.events import Warned
 from deep_lock.index import html
@@ -75,19 +76,20 @@ def parse_page(body: bytes, content_type: str, url: str, name: NormalizedName, i
 
     The notes of the Listing name what was left out. Raises IndexInvalid, or NameMismatch for another project's page.
     """
-    notes = Notes(name)
-    kind = media_type(content_type)
-    if kind in _JSON_TYPES:
-        page = _read_json(body, url, name, notes)
-    elif kind in _HTML_TYPES:
-        page = _read_html(body, url)
-    else:
-        raise IndexInvalid(
-            f"{shown_url(url)}: Content-Type {show(content_type, 80)!r} is not that of a package index",
-            hint="Is this the URL of a simple repository API, and is no login page in between?",
-        )
-    newer = _check_api_version("1.0" if page.api_version is None else page.api_version, url, index)
-    return build_listing(page, name, index=index, notes=notes, events=newer)
+    with reading(shown_url(url), IndexInvalid):
+        notes = Notes(name)
+        kind = media_type(content_type)
+        if kind in _JSON_TYPES:
+            page = _read_json(body, url, name, notes)
+        elif kind in _HTML_TYPES:
+            page = _read_html(body, url)
+        else:
+            raise IndexInvalid(
+                f"{shown_url(url)}: Content-Type {show(content_type, 80)!r} is not that of a package index",
+                hint="Is this the URL of a simple repository API, and is no login page in between?",
+            )
+        newer = _check_api_version("1.0" if page.api_version is None else page.api_version, url, index)
+        return build_listing(page, name, index=index, notes=notes, events=newer)
 
 
 def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> PageContent:
@@ -96,7 +98,7 @@ def _read_json(body: bytes, url: str, name: NormalizedName, notes: Notes) -> Pag
             page = _decode_page(body)
         except msgspec.DecodeError:  # one wrong entry, or a wrong page: read them one by one
             page = _loose_page(body, notes)
-    except (ValueError, RecursionError, MemoryError) as error:
+    except ValueError as error:
         raise IndexInvalid(f"{shown_url(url)}: not a project page (PEP 691): {show(str(error))}") from error
     if canonicalize_name(page.name) != name:
         raise NameMismatch(f"{shown_url(url)}: is the page of {show(page.name, 80)!r}, not of {name!r}")

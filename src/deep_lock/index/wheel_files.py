@@ -27,11 +27,12 @@ _SAME, _ABSENT = b"=", b"-"
 
 
 def metadata_inside(path: Path, name: NormalizedName, where: str) -> Metadata:
-    """Read the metadata of a whole wheel; ``where`` names it in messages. Raises ArchiveError, MetadataInvalid and NetworkError."""
+    """Read the metadata of a whole wheel; ``where`` is its file name. Raises ArchiveError, MetadataInvalid and NetworkError."""
     load_all()
+    version = where.split("-", 2)[1].replace("_", "-")
     try:
         with path.open("rb") as file:
-            return parse_metadata(lazy_wheel.metadata_from_wheel(file, name, where), where)
+            return parse_metadata(lazy_wheel.metadata_from_wheel(file, name, version, where), where)
     except OSError as error:
         raise NetworkError(f"{path}: {error.strerror or error}") from None
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-from packaging.version import InvalidVersion, Version
 
 from deep_lock.errors import (
     ArchiveError,
@@ -33,7 +32,7 @@ from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, SMALL_SECONDS
 from deep_lock.index.workers import LazyFetcher, OnceMap
 from deep_lock.lazy import load_all, tempfile
 from deep_lock.models.distribution import Distribution, Wheel
-from deep_lock.models.metadata import MAX_METADATA_BYTES, Metadata, check_name, parse_metadata
+from deep_lock.models.metadata import MAX_METADATA_BYTES, Metadata, check_name, is_same_version, parse_metadata
 from deep_lock.network.urls import shown_url, sidecar_url
 
 _MAX_RANGE_BYTES = 2 * MAX_METADATA_BYTES
@@ -211,7 +210,9 @@ class WheelMetadata:
                 content_range, wanted, len(response.body), wheel.filename
             )
 
-        return lazy_wheel.read_by_ranges(lazy_wheel.reading_metadata(wheel.name, wheel.filename), fetch)
+        return lazy_wheel.read_by_ranges(
+            lazy_wheel.reading_metadata(wheel.name, str(wheel.version), wheel.filename), fetch
+        )
 
     def _out_of_download(self, fetcher: Fetcher, wheel: Wheel) -> bytes:
         with tempfile.TemporaryFile() as file:
@@ -226,7 +227,7 @@ class WheelMetadata:
                 )
             except NotFound:
                 raise disagreement(wheel) from None
-            return lazy_wheel.metadata_from_wheel(file, wheel.name, wheel.filename)
+            return lazy_wheel.metadata_from_wheel(file, wheel.name, str(wheel.version), wheel.filename)
 
 
 def _compare(wheel: Wheel, metadata: Metadata, path: Path) -> None:
@@ -237,13 +238,7 @@ def _compare(wheel: Wheel, metadata: Metadata, path: Path) -> None:
 def _check_release(metadata: Metadata, wheel: Wheel) -> None:
     """Raise NameMismatch or MetadataInvalid where the metadata is another project's or another version's."""
     check_name(metadata, wheel.name, wheel.filename)
-    if metadata.version == str(wheel.version):
-        return
-    try:
-        same = Version(metadata.version) == wheel.version
-    except InvalidVersion:
-        return  # a text from before PEP 440: nothing to compare
-    if not same:
+    if not is_same_version(metadata.version, str(wheel.version)):
         raise MetadataInvalid(f"{wheel.filename}: holds the metadata of version {metadata.version[:100]}")
 
 
@@ -258,14 +253,14 @@ def _origin(url: str) -> str:
 def _out_of_body(body: bytes, wheel: Wheel) -> bytes:
     if wheel.sha256 is not None and sha256(body).hexdigest() != wheel.sha256:
         raise HashMismatch(f"{wheel.filename}: the file does not have the sha256 {wheel.sha256} that was promised")
-    return lazy_wheel.metadata_from_wheel(BytesIO(body), wheel.name, wheel.filename)
+    return lazy_wheel.metadata_from_wheel(BytesIO(body), wheel.name, str(wheel.version), wheel.filename)
 
 
 def _out_of_local_wheel(path: Path, wheel: Wheel) -> bytes:
     load_all()
     try:
         with path.open("rb") as file:
-            return lazy_wheel.metadata_from_wheel(file, wheel.name, wheel.filename)
+            return lazy_wheel.metadata_from_wheel(file, wheel.name, str(wheel.version), wheel.filename)
     except OSError as error:
         raise NetworkError(f"{path}: {error.strerror}") from error
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from packaging.markers import InvalidMarker, Marker
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.markers import InvalidMarker
+from packaging.specifiers import InvalidSpecifier
 from packaging.utils import canonicalize_name, is_normalized_name
 from packaging.version import InvalidVersion, Version
 
@@ -18,6 +18,7 @@ from deep_lock.models.distribution import sdist_stem
 from deep_lock.models.metadata import LICENSE_EXPRESSION
 from deep_lock.models.requirement import MAX_NAME_LENGTH
 from deep_lock.parsing.requirements import MAX_REQUIREMENT_LENGTH, parse_requirement
+from deep_lock.pep440 import parse_marker, parse_specifier
 from deep_lock.sanitize import quote, show
 
 Check = Callable[[str], str]
@@ -83,8 +84,8 @@ def marker_fault(text: str) -> str:
     if fault := _length_fault(text, MAX_MARKER_LENGTH):
         return fault
     try:
-        Marker(text)
-    except (InvalidMarker, ValueError, RecursionError):
+        parse_marker(text)
+    except InvalidMarker:
         return f"{quote(text)} is not a marker"
     if _EXTRA.search(_QUOTED.sub("", text)):
         return "must not use 'extra': a lock has \"'x' in extras\" (PEP 751)"
@@ -97,8 +98,8 @@ def specifier_fault(text: str) -> str:
     if fault := _length_fault(text, MAX_REQUIREMENT_LENGTH):
         return fault
     try:
-        SpecifierSet(text)
-    except (InvalidSpecifier, ValueError):
+        parse_specifier(text)
+    except InvalidSpecifier:
         return f"{quote(text)} is not a version specifier"
     return ""
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import lru_cache
 
 from msgspec import Struct
-from packaging.markers import InvalidMarker, Marker
+from packaging.markers import InvalidMarker
 
 from deep_lock.errors import DeepLockError
 from deep_lock.lockfile.fields import url_filename
@@ -24,6 +24,7 @@ from deep_lock.models.lock import (
 )
 from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.requirements import parse_requirement
+from deep_lock.pep440 import parse_marker
 
 Key = tuple[str, str, str]
 """(name, version, source) of a package; "" where it has none."""
@@ -119,8 +120,8 @@ def is_gate(marker: str | None) -> bool:
     if marker is None:
         return False
     try:
-        return Marker(marker) == Marker(BUILD_MARKER)
-    except (InvalidMarker, ValueError, RecursionError):
+        return parse_marker(marker) == parse_marker(BUILD_MARKER)
+    except InvalidMarker:
         return False
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from msgspec import Meta, Struct, ValidationError, convert
 
+from deep_lock.boundary import reading
 from deep_lock.errors import DeepLockError, LockInvalid
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.lockfile.fields import parsed_version
@@ -102,14 +103,12 @@ def _not_whole(message: str, /, *, hint: str = _RESTORE) -> LockInvalid:
 def from_tables(document: dict[str, object], source: str, report: Reporter = silent) -> Lock:
     """Return the lock of a parsed text. Raises as `from_text`."""
     source = show(source)
-    try:
+    with reading(source, _not_whole):
         revision = _check_versions(document, source, report)
         unknown = list(_unknown_keys(document, Document, ""))
         if unknown and revision <= REVISION:
             raise _not_whole(f"{source}: {unknown[0]}: is a key that this format does not have")
         lock = ordered(_convert(document, Document, source).record())
-    except RecursionError:
-        raise LockInvalid(f"{source}: is nested too deeply") from None
     if revision > REVISION:
         ignored = f"; not understood: {show(', '.join(unknown))}" if unknown else ""
         message = f"was written by a later deep-lock (revision {revision}, this one knows {REVISION}){ignored}"

@@ -11,6 +11,7 @@ from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, InlineTable, Item, Key, SingleKey, Table, Trivia, Whitespace
 
+from deep_lock.boundary import reading
 from deep_lock.errors import DeepLockError, HashMismatch, LockInvalid
 from deep_lock.lockfile.index import archive_file, files_of
 from deep_lock.lockfile.invariants import broken_invariants
@@ -119,9 +120,10 @@ def _text_with_kept_keys(new: TOMLDocument, previous: str) -> str:
     An unknown key cannot be checked against what changed around it: it is kept as it was, after the same key.
     """
     try:
-        old = parse(previous.replace("\r\n", "\n"))
-        return _merged([_as_table(old)], _as_table(new), Document).value.as_string()
-    except (TOMLKitError, RecursionError) as error:
+        with reading("the previous lock", LockInvalid):
+            old = parse(previous.replace("\r\n", "\n"))
+            return _merged([_as_table(old)], _as_table(new), Document).value.as_string()
+    except (TOMLKitError, LockInvalid) as error:
         raise LockInvalid(
             f"the previous lock is of a later deep-lock, and its keys cannot be kept: {show(str(error))}",
             hint="upgrade deep-lock",

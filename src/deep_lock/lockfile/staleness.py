@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from msgspec.structs import replace
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier
 
 from deep_lock.lazy import json
 from deep_lock.lockfile.invariants import broken_invariants
@@ -16,6 +16,7 @@ from deep_lock.models.build_system import SettingValue
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, LockedTree, OptionValue
 from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.requirements import parse_requirement
+from deep_lock.pep440 import parse_specifier
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
 
@@ -84,7 +85,7 @@ def _links(lock: Lock) -> dict[str, str]:
 
 def _changed_python(subject: str, old: str | None, new: str | None) -> Iterator[str]:
     try:
-        same = SpecifierSet(old or "") == SpecifierSet(new or "")
+        same = parse_specifier(old or "") == parse_specifier(new or "")
     except (InvalidSpecifier, ValueError):
         same = old == new
     if not same:

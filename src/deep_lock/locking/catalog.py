@@ -234,7 +234,7 @@ class IndexCatalog:
             return None
         try:
             return _decode_facts(record)
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             return None
 
     def _read_facts(self, sdist: SourceDistribution) -> SdistFacts:

@@ -21,16 +21,25 @@ from packaging.utils import (
 )
 from packaging.version import Version
 
+from deep_lock.boundary import reading
 from deep_lock.config.config import read_config
 from deep_lock.config.declared_indexes import DEFAULT, declared_indexes, with_declared
-from deep_lock.errors import DeepLockError, MetadataInvalid, NameMismatch, RequirementInvalid, RequirementsInvalid
+from deep_lock.errors import (
+    ConfigError,
+    DeepLockError,
+    MetadataInvalid,
+    NameMismatch,
+    RequirementInvalid,
+    RequirementsInvalid,
+)
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import archive_file
+from deep_lock.models import distribution
 from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.distribution import Archive, Direct, Directory, SourceDistribution, Vcs, Wheel, source_of
 from deep_lock.models.lock import Lock, LockedArchive, LockedVcs
 from deep_lock.models.metadata import Metadata
-from deep_lock.models.requirement import Requirement
+from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import UNKNOWN_VERSION
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project.local_trees import LocalTrees
@@ -153,7 +162,8 @@ class DirectSources:
         if isinstance(file, Directory):
             return self._trees.localized(metadata, self._trees.tree(file.path, file.subdirectory).folder)
         reference, source_of_name = self._inner[file.name, source_of(file)]
-        required = map(parse_requirement, metadata.requires_dist)
+        origin = Origin(source=f"the metadata of {source_of(file)}")
+        required = (parse_requirement(text, origin) for text in metadata.requires_dist)
         texts = (str(self._located(own, reference, source_of_name)) for own in required)
         return replace(metadata, requires_dist=tuple(texts))
 
@@ -273,9 +283,10 @@ class DirectSources:
         RequirementInvalid for a source that is not used, unless the project assigns the name to an index.
         """
         document = pyproject.read_toml_bytes(members.files.get("pyproject.toml", b""), f"pyproject.toml of {where}")
-        declared = declared_indexes(pyproject.nested_table(document, "tool"))
-        own = read_config(pyproject.nested_table(document, "tool", "deep-lock"), f"pyproject.toml of {where}")
-        sources = dict(with_declared(own, replace(declared, faults=())).sources or ())
+        with reading(f"pyproject.toml of {where}", ConfigError):
+            declared = declared_indexes(pyproject.nested_table(document, "tool"))
+            own = read_config(pyproject.nested_table(document, "tool", "deep-lock"), f"pyproject.toml of {where}")
+            sources = dict(with_declared(own, replace(declared, faults=())).sources or ())
         faults = {canonicalize_name(fault.project) for fault in declared.faults if fault.project is not None}
 
         def source_of_name(name: NormalizedName) -> Reference | None:
@@ -310,6 +321,7 @@ class DirectSources:
             members = source_tree.read_members(packed, filename, inside=reference.subdirectory)
         _refuse_empty(members.names, filename)
         tree = project_tree.read_tree(members, filename, name=name)
+        _check_version(filename, tree)
         sdist = SourceDistribution(
             filename=filename,
             name=name,
@@ -365,6 +377,16 @@ def _wheel(filename: str, name: NormalizedName, *, url: str, sha256: str, size: 
         index="",
         metadata=None,
     )
+
+
+def _check_version(filename: str, tree: "project_tree.TreeFacts") -> None:
+    """Refuse an sdist whose file name states another version than its PKG-INFO. Raises MetadataInvalid."""
+    try:
+        name, version = distribution.parse_sdist_filename(filename)
+    except (InvalidSdistFilename, ValueError):
+        return  # an archive of any name, such as that of a tag
+    if tree.is_sdist and name == tree.name and version != tree.version:
+        raise MetadataInvalid(f"{filename}: is the metadata of version {tree.version}")
 
 
 def _states_version(filename: str, version: Version) -> bool:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
+from deep_lock.boundary import reading
 from deep_lock.config.config import Config, read_config, read_config_file
 from deep_lock.config.declared_indexes import declared_indexes, of_options, with_declared
 from deep_lock.config.options import InputOptions
@@ -97,7 +98,8 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         reporter(note)
     config = own_config or _own_config(project.tools, project.source)
     if options.script is not None:
-        config = with_declared(config, declared_indexes(project.tools))
+        with reading(project.source, ConfigError):
+            config = with_declared(config, declared_indexes(project.tools))
     elif not files:
         config = completed(config, project.tools, options.folder.resolve())
     options_of_files = [

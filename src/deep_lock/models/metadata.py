@@ -7,10 +7,13 @@ import re
 
 from msgspec import Struct
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
+from deep_lock.boundary import reading
 from deep_lock.errors import LimitExceeded, MetadataInvalid, NameMismatch
 from deep_lock.models.requirement import MAX_NAME_LENGTH
+from deep_lock.pep440 import parse_version
+from deep_lock.sanitize import quote
 
 MAX_METADATA_BYTES = 4 * 1024 * 1024
 MAX_REQUIRES_DIST = 5000
@@ -57,10 +60,15 @@ def _headers(text: str) -> list[tuple[str, str]]:
 def parse_metadata(raw: bytes, where: str) -> Metadata:
     """Read core metadata; ``where`` names the file in messages.
 
-    Raises MetadataInvalid (no name, two names, an invalid name, an unknown major version) or LimitExceeded.
+    Raises MetadataInvalid (no name, two names, an invalid name or version, an unknown major version) or LimitExceeded.
     """
     if len(raw) > MAX_METADATA_BYTES:
         raise LimitExceeded(f"{where}: {len(raw)} bytes of metadata; at most {MAX_METADATA_BYTES} are taken")
+    with reading(where, MetadataInvalid):
+        return _parsed(raw, where)
+
+
+def _parsed(raw: bytes, where: str) -> Metadata:
     single: dict[str, str] = {}
     many: dict[str, list[str]] = {"requires-dist": [], "provides-extra": [], "dynamic": []}
     for name, value in _headers(raw.decode("utf-8-sig", errors="replace")):
@@ -80,6 +88,7 @@ def parse_metadata(raw: bytes, where: str) -> Metadata:
     for name, values in many.items():
         if len(values) > MAX_REQUIRES_DIST:
             raise LimitExceeded(f"{where}: {len(values)} {name.title()} fields; at most {MAX_REQUIRES_DIST} are taken")
+    _check_version(single["version"], where)
     return Metadata(
         name=_name(single["name"], where),
         version=single["version"],
@@ -99,6 +108,13 @@ def _name(text: str, where: str) -> NormalizedName:
         return canonicalize_name(text, validate=True)
     except InvalidName:
         raise MetadataInvalid(f"{where}: {text!r} is not a project name") from None
+
+
+def _check_version(text: str, where: str) -> None:
+    try:
+        parse_version(text)
+    except InvalidVersion:
+        raise MetadataInvalid(f"{where}: its Version {quote(text, 60)} is not a version (PEP 440)") from None
 
 
 def _license(text: str) -> str | None:
@@ -128,7 +144,9 @@ def is_static(metadata: Metadata, field: str = "requires-dist") -> bool:
 
 def is_same_version(text: str, other: str) -> bool:
     """Whether two texts are one version; texts that are no versions (PEP 440) are compared as they are."""
+    if text == other:
+        return True
     try:
-        return Version(text) == Version(other)
-    except (InvalidVersion, ValueError):
-        return text == other
+        return parse_version(text) == parse_version(other)
+    except InvalidVersion:
+        return False

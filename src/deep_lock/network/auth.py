@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 from msgspec import Struct
 
+from deep_lock.boundary import reading
 from deep_lock.errors import ConfigError, UrlForbidden
 from deep_lock.network.addresses import Origin, origin_of, read_url
 from deep_lock.network.keyring import read_keyring
@@ -90,12 +91,13 @@ def _read_netrc(path: Path) -> dict[str, tuple[str, str, str]]:
 
     httpx.NetRCAuth is not used: it sends the ``default`` entry to every host, and its errors quote passwords.
     """
-    try:
-        entries = netrc.netrc(str(path)).hosts
-    except FileNotFoundError:
-        return {}
-    except netrc.NetrcParseError as error:
-        raise ConfigError(f"{shown_text(str(path))}, line {error.lineno}: not in netrc form") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{shown_text(str(path))}: cannot be read ({type(error).__name__})") from None
+    with reading(shown_text(str(path)), ConfigError, is_secret=True):
+        try:
+            entries = netrc.netrc(str(path)).hosts
+        except FileNotFoundError:
+            return {}
+        except netrc.NetrcParseError as error:
+            raise ConfigError(f"{shown_text(str(path))}, line {error.lineno}: not in netrc form") from None
+        except OSError as error:
+            raise ConfigError(f"{shown_text(str(path))}: cannot be read ({type(error).__name__})") from None
     return {host: entry for host, entry in entries.items() if host != "default"}

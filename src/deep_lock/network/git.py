@@ -472,6 +472,8 @@ def top_of(folder: Path, environ: Mapping[str, str]) -> Path:
     code, text = _git(folder, environ, "rev-parse", "--show-toplevel")
     if code:
         raise UsageError(f"{folder}: is not in a git repository", hint="run this command in a git repository")
+    if not text or "\0" in text:
+        raise UsageError(f"{folder}: git does not name the top folder of its repository")
     return Path(text)
 
 
@@ -500,7 +502,8 @@ def _git(folder: Path, environ: Mapping[str, str], *arguments: str) -> tuple[int
             env={**environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
             timeout=CONFIG_SECONDS,
             check=False,
         )

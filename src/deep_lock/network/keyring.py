@@ -46,6 +46,6 @@ def _run(command: list[str], environ: Mapping[str, str]) -> list[str]:
             check=False,
         )
         text = ended.stdout.decode("utf-8")
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise ConfigError(f"{shown_text(command[0])}: gives no password ({type(error).__name__})") from None
     return text.splitlines() if ended.returncode == 0 else []

@@ -364,7 +364,7 @@ def _check_wheel(path: Path, site: Site, taken: BuiltArtifact) -> Metadata:
     _check_file_name(path.name, site.target, taken)
     try:
         with path.open("rb") as file:
-            metadata = parse_metadata(metadata_from_wheel(file, name, where), where)
+            metadata = parse_metadata(metadata_from_wheel(file, name, taken.version, where), where)
     except OSError as error:
         raise ArchiveBroken(f"{where}: {error.strerror or error}") from None
     check_name(metadata, name, where)

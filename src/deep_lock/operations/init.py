@@ -14,6 +14,7 @@ from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.locking.read_inputs import read_project
 from deep_lock.models.policy import Level
+from deep_lock.pep440 import parse_marker
 from deep_lock.project import edit
 from deep_lock.sanitize import show
 from deep_lock.targets.factory import DEFAULT_PLATFORMS, default_pythons, make_target
@@ -142,7 +143,7 @@ def _markers(tools: Mapping[str, Any]) -> Iterator[Marker]:
     texts = uv.get("environments", ()) if isinstance(uv, dict) else ()
     for text in [texts] if isinstance(texts, str) else texts if isinstance(texts, list) else ():
         try:
-            yield Marker(text)
+            yield parse_marker(text)
         except (InvalidMarker, TypeError):
             continue  # uv refuses it
 

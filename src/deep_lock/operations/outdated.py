@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from deep_lock.boundary import reading
 from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
@@ -255,10 +256,12 @@ def read_upgrades(path: Path) -> tuple[str, ...]:
     Where the rows of a project have several versions, for several targets or builds, it is the NAME alone: each then gets the
     newest that it can use. A bot leaves out the rows that it does not want. Raises UsageError that names the place.
     """
-    try:
-        document = msgspec.json.decode(read_text(path, UsageError).encode(), type=_Document)
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"{path}: {error}", hint="make it with deep-lock outdated --output-format json") from None
+    with reading(str(path), UsageError):
+        try:
+            document = msgspec.json.decode(read_text(path, UsageError).encode(), type=_Document)
+        except msgspec.MsgspecError as error:
+            message = f"{path}: {show(str(error))}"
+            raise UsageError(message, hint="make it with deep-lock outdated --output-format json") from None
     found: dict[str, set[str]] = {}
     for row in document.outdated:
         if row.admitted:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deep_lock.errors import DeepLockError, UserError
+from deep_lock.boundary import reading
+from deep_lock.errors import DeepLockError, LimitExceeded, UserError
 
 MAX_SHOWN_FAULTS = 25
 
@@ -26,9 +27,15 @@ class Faults:
 
     @contextmanager
     def collecting(self, place: str = "") -> Iterator[None]:
-        """Record a UserError of the body instead of raising it. A SafetyError is raised."""
+        """Record a UserError of the body, or what a parser raises, instead of raising it. A SafetyError is raised."""
         try:
-            yield
+            with reading(place or self.source, self._error):
+                yield
+        except LimitExceeded as error:
+            if self.source in error.message:
+                raise
+            where = f"{self.source}: {place}" if place else self.source
+            raise LimitExceeded(f"{where}: {error.message}", hint=error.hint) from None
         except UserError as error:
             message = error.message.removeprefix(f"{self.source}: ")
             self.add(f"{place}: {message}" if place else message, hint=error.hint)

@@ -30,6 +30,7 @@ from deep_lock.parsing.requirements import (
 )
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import Lines, line_of
+from deep_lock.pep440 import parse_marker
 
 PLACE = "tool.poetry"
 MAIN = f"{PLACE}.dependencies"
@@ -206,8 +207,8 @@ def _marker(text: str) -> Marker:
     if len(text) > MAX_REQUIREMENT_LENGTH:
         raise RequirementInvalid(f"a marker of {len(text)} characters; at most {MAX_REQUIREMENT_LENGTH} are read")
     try:
-        return Marker(text)
-    except (InvalidMarker, ValueError, RecursionError):
+        return parse_marker(text)
+    except InvalidMarker:
         raise RequirementInvalid(f"{shown(text)} is not a valid environment marker") from None
 
 

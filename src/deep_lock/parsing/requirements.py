@@ -3,7 +3,6 @@
 `parse_requirement` reads one text. The functions for TOML values collect every fault, and give each requirement its line.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -11,9 +10,9 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 from packaging.requirements import InvalidRequirement
 from packaging.requirements import Requirement as ParsedRequirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from deep_lock.errors import LimitExceeded, RequirementInvalid
 from deep_lock.models.direct_url import parse_reference
@@ -21,6 +20,7 @@ from deep_lock.models.requirement import MAX_NAME_LENGTH, Origin, Requirement
 from deep_lock.parsing.faults import Faults
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import Lines, line_of
+from deep_lock.pep440 import has_huge_number, parse_specifier, parse_version
 
 T = TypeVar("T")
 
@@ -35,8 +35,6 @@ DIRECT_SOURCE_HINT = (
     "A direct reference (a URL, a path, version control) may be in the dependencies of the project, its extras and "
     "groups, and in [tool.deep-lock.sources]; here only a name with versions is allowed."
 )
-# Python refuses to read larger numbers, and packaging reads those of a specifier only when it is used.
-_HUGE_NUMBER = re.compile("[0-9]{1000}")
 
 
 def _depth(text: str) -> int:
@@ -57,7 +55,7 @@ def _check_size(text: str) -> None:
         raise LimitExceeded(f"a requirement of {len(front)} characters; at most {MAX_REQUIREMENT_LENGTH} are taken")
     if len(marker) > MAX_MARKER_LENGTH:
         raise LimitExceeded(f"a marker of {len(marker)} characters; at most {MAX_MARKER_LENGTH} are taken")
-    if _HUGE_NUMBER.search(text):
+    if has_huge_number(text):
         raise RequirementInvalid(f"{text[:200]!r} is not a valid requirement: a number of 1000 digits or more")
     if text.count("(") > MAX_MARKER_DEPTH and _depth(text) > MAX_MARKER_DEPTH:
         # packaging's parser is recursive: its limit would depend on the depth of the caller
@@ -158,8 +156,8 @@ def read_version(value: Any, place: str, faults: Faults) -> str | None:
     if text is None:
         return None
     try:
-        return str(Version(text[:MAX_VERSION_LENGTH]))
-    except (InvalidVersion, ValueError):
+        return str(parse_version(text[:MAX_VERSION_LENGTH]))
+    except InvalidVersion:
         faults.add(f"{place} {shown(text)} is not a valid version (PEP 440)")
         return None
 
@@ -238,8 +236,8 @@ def is_specifier(text: str) -> bool:
     if len(text) > MAX_SPECIFIER_LENGTH:
         return False
     try:
-        SpecifierSet(text)
-    except (InvalidSpecifier, ValueError, RecursionError):
+        parse_specifier(text)
+    except InvalidSpecifier:
         return False
     return True
 

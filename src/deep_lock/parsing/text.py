@@ -4,7 +4,8 @@ import re
 import unicodedata
 from typing import Protocol
 
-from deep_lock.errors import DeepLockError, LimitExceeded
+from deep_lock.boundary import ErrorOf
+from deep_lock.errors import LimitExceeded
 from deep_lock.events import Warned
 from deep_lock.sanitize import without_login
 
@@ -16,13 +17,6 @@ _REMEDY = "Save the file as UTF-8 (in PowerShell: Out-File -Encoding utf8)."
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 # Bidirectional controls, zero-width characters, and every control but tab and line ends.
 _DECEIVING = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-
-
-class ErrorOf(Protocol):
-    """Makes the error of a faulty file: an error class, or one with a hint of its own."""
-
-    def __call__(self, message: str, /, *, hint: str = "") -> DeepLockError:
-        """Return the error."""
 
 
 class Opener(Protocol):

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import tomli
 from msgspec import Struct, field
 
-from deep_lock.parsing.text import ErrorOf, readable
+from deep_lock.boundary import ErrorOf, reading
+from deep_lock.parsing.text import readable
 from deep_lock.sanitize import show
 
 MAX_TOML = 1024 * 1024
@@ -55,15 +56,14 @@ def parse_toml(text: str, source: str, error: ErrorOf, *, limit: int = MAX_TOML)
     readable(text, source, error, limit)
     if any(line.count(".") > MAX_KEY_DOTS for line in text.split("\n")):
         _refuse_long_keys(text, source, error)
-    try:
-        return tomli.loads(text)
-    except RecursionError:
-        raise error(f"{source}: is nested too deeply") from None
-    except tomli.TOMLDecodeError as fault:
-        raise error(f"{source}: is not valid TOML: {show(str(fault))}") from None
-    except (ValueError, OverflowError, MemoryError):
-        # what int() and datetime() raise
-        raise error(f"{source}: has a value that is out of bounds") from None
+    with reading(source, error):
+        try:
+            return tomli.loads(text)
+        except tomli.TOMLDecodeError as fault:
+            raise error(f"{source}: is not valid TOML: {show(str(fault))}") from None
+        except (ValueError, OverflowError):
+            # what int() and datetime() raise
+            raise error(f"{source}: has a value that is out of bounds") from None
 
 
 def _refuse_long_keys(text: str, source: str, error: ErrorOf) -> None:

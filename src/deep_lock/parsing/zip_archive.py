@@ -35,6 +35,9 @@ ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 HAS_DESCRIPTOR = 0x0008
 """Flag: sizes and checksum come after the data, not in the local header."""
 
+_UNICODE_PATH = b"up"
+"""The identifier of the extra field with another name, 0x7075."""
+
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
 _LONGEST_END = 0x10000 + 1024
 """An end record with the longest comment, and the ZIP64 records before it."""
@@ -180,8 +183,12 @@ def _read_member(raw: bytes, at: int, where: str) -> tuple[ZipMember, int]:
     name = raw[at + _CENTRAL.size : name_end]
     start = rest[2]
     if _FULL32 in {compressed, size, start}:
-        extra = raw[name_end : name_end + extra_length]
-        size, compressed, start = _read_extra64(extra, (size, compressed, start), where)
+        size, compressed, start = _read_extra64(
+            raw[name_end : name_end + extra_length], (size, compressed, start), where
+        )
+    extra = raw[name_end : name_end + extra_length]
+    if _UNICODE_PATH in extra and _second_name(extra) not in {None, name}:
+        raise ArchiveAmbiguous(f"{where}: {shown_name(name)} has a second name in an extra field")
     if _is_unsafe(name):
         raise ArchiveUnsafe(f"{where}: has a member outside its folder: {shown_name(name)}")
     if flags & ENCRYPTED:
@@ -204,6 +211,18 @@ def _read_extra64(extra: bytes, fields: tuple[int, int, int], where: str) -> tup
             return filled[0], filled[1], filled[2]
         at += length
     raise ArchiveBroken(f"{where}: a ZIP64 size is missing")
+
+
+def _second_name(extra: bytes) -> bytes | None:
+    """Return the name in an extra field (APPNOTE 4.6.9), which some readers take instead; None where there is none."""
+    at = 0
+    while at + _EXTRA.size <= len(extra):
+        kind, length = _EXTRA.unpack_from(extra, at)
+        at += _EXTRA.size
+        if kind == int.from_bytes(_UNICODE_PATH, "little"):
+            return extra[at + 5 : at + length]  # after a version and a checksum
+        at += length
+    return None
 
 
 def _is_unsafe(name: bytes) -> bool:

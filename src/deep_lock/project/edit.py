@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from difflib import unified_diff
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tomlkit.container import Container
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, Item, Key, Table
 
+from deep_lock.boundary import reading
 from deep_lock.errors import LimitExceeded, ProjectInvalid, Stale, UsageError
 from deep_lock.files import Replacement, write_atomically
 from deep_lock.parsing.text import decode
@@ -297,11 +299,20 @@ def _written(value: object) -> str:
 @contextmanager
 def _editing(document: Document) -> Iterator[tomlkit.TOMLDocument]:
     """Give tomlkit's tree of the text. Raises ProjectInvalid for all that tomlkit cannot do."""
-    try:
-        yield tomlkit.parse(document.text)
-    except (TOMLKitError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        # the others are bugs of tomlkit on TOML that it does not know
-        raise ProjectInvalid(f"{document.source}: cannot be edited: {show(str(error))}", hint=BY_HAND) from None
+    with reading(document.source, partial(ProjectInvalid, hint=BY_HAND)):
+        try:
+            yield tomlkit.parse(document.text)
+        except (
+            TOMLKitError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            # the others are bugs of tomlkit on TOML that it does not know
+            raise ProjectInvalid(f"{document.source}: cannot be edited: {show(str(error))}", hint=BY_HAND) from None
 
 
 def _checked(document: Document, text: str, expected: Mapping[str, Any]) -> Document:

@@ -10,8 +10,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from deep_lock.boundary import reading
 from deep_lock.config.config import Config, SourceSetting, Workspace, read_config
 from deep_lock.config.declared_indexes import declared_indexes, with_declared
+from deep_lock.errors import ConfigError
 from deep_lock.models.direct_url import Reference
 from deep_lock.sdist import pyproject
 
@@ -38,6 +40,11 @@ def folder_config(folder: Path) -> Config:
 
 def completed(own: Config, tools: Mapping[str, Any], folder: Path) -> Config:
     """Return the settings of a folder, completed by the raw ``tool`` table. Raises ConfigError."""
+    with reading(PYPROJECT, ConfigError):
+        return _completed(own, tools, folder)
+
+
+def _completed(own: Config, tools: Mapping[str, Any], folder: Path) -> Config:
     config = with_declared(own, declared_indexes(_with_uv_toml(tools, folder)))
     if pyproject.nested_table(tools, "uv").get("workspace") is not None:
         return config  # the root of a workspace

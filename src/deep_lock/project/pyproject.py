@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
+from deep_lock.boundary import reading
 from deep_lock.config.config import Config
 from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Warned
@@ -103,6 +104,11 @@ def read_pyproject(
     ``is_imported``: another tool's lock has the dependencies, so the file need not describe a project.
     Raises ProjectInvalid with all faults of the file, or LimitExceeded.
     """
+    with reading(source, ProjectInvalid):
+        return _read_pyproject(text, source, opener=opener, config=config)
+
+
+def _read_pyproject(text: str, source: str, *, opener: Opener | None, config: Config | None) -> Project:
     table, lines = read_toml(text, source, ProjectInvalid)
     faults = Faults(source, ProjectInvalid)
     tools = read_table(table.get("tool", {}), "tool", faults)

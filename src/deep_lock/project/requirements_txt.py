@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName
 
+from deep_lock.boundary import reading
 from deep_lock.errors import HashMismatch, HashWeak, LimitExceeded, RequirementInvalid, RequirementsInvalid
 from deep_lock.events import Warned
 from deep_lock.models.direct_url import Reference, parse_reference
@@ -20,6 +21,7 @@ from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import ALL
 from deep_lock.parsing.requirements import DIRECT_SOURCE_HINT, MAX_REQUIREMENT_LENGTH, read_name, read_requirement
 from deep_lock.parsing.text import Opener, deceiving, notes_on_characters, readable, shown
+from deep_lock.pep440 import parse_marker
 from deep_lock.project.requirements_lexer import LineInvalid, Option, logical_lines, split_options
 
 MAX_FILE = 16 * 1024 * 1024
@@ -105,16 +107,18 @@ def read_requirements(text: str, source: str, opener: Opener) -> RequirementsFil
 
     Raises RequirementsInvalid (about the first faulty line), HashWeak, or LimitExceeded.
     """
-    reading = _Reading(opener=opener)
-    _read_file(text, _Place(source=source), reading)
-    return _finished(reading)
+    state = _Reading(opener=opener)
+    with reading(source, RequirementsInvalid):
+        _read_file(text, _Place(source=source), state)
+    return _finished(state)
 
 
 def include_requirements(including: str, relative: str, opener: Opener) -> RequirementsFile:
     """Read the requirement file that another kind of file names. Raises as read_requirements."""
-    reading = _Reading(opener=opener)
-    _include(relative, _Place(source=including), None, constraint=False, reading=reading)
-    return _finished(reading)
+    state = _Reading(opener=opener)
+    with reading(including, RequirementsInvalid):
+        _include(relative, _Place(source=including), None, constraint=False, reading=state)
+    return _finished(state)
 
 
 def _finished(reading: _Reading) -> RequirementsFile:
@@ -205,10 +209,10 @@ def _read_unnamed(wanted: str, options: tuple[Option, ...], origin: Origin) -> U
         return UnnamedLine(
             reference=_with_digest(parse_reference(place + fragment), digests, origin),
             extras=frozenset(read_name(extra.strip(), "the extra") for extra in extras.split(",") if extra.strip()),
-            marker=Marker(condition) if semicolon else None,
+            marker=parse_marker(condition) if semicolon else None,
             origin=origin,
         )
-    except (InvalidMarker, ValueError, RecursionError):
+    except InvalidMarker:
         raise LineInvalid("has an invalid marker") from None
     except RequirementInvalid as error:
         raise LineInvalid(f"has a URL or a path: {error.message}", hint=error.hint) from None

@@ -2,6 +2,7 @@
 
 import re
 
+from deep_lock.boundary import reading
 from deep_lock.errors import LimitExceeded, ProjectInvalid
 from deep_lock.parsing.faults import Faults
 from deep_lock.parsing.requirements import read_python_specifier, read_requirement_list, read_table
@@ -24,6 +25,11 @@ def read_script(text: str, source: str) -> Project:
 
     Raises ProjectInvalid (no block, two blocks, faults in it), or LimitExceeded.
     """
+    with reading(source, ProjectInvalid):
+        return _read_script(text, source)
+
+
+def _read_script(text: str, source: str) -> Project:
     text = readable(text, source, ProjectInvalid, MAX_SCRIPT).replace("\r\n", "\n").replace("\r", "\n")
     content = _block(text, source)
     table, lines = read_toml(content, source, ProjectInvalid)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
+from deep_lock.boundary import reading
 from deep_lock.errors import ProjectInvalid
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing import setup_cfg
@@ -86,6 +87,11 @@ def read_fields(text: str, source: str, setup_py: str | None) -> RuntimeFields:
 
     Raises ProjectInvalid with all faults, or LimitExceeded.
     """
+    with reading(source, ProjectInvalid):
+        return _read_fields(text, source, setup_py)
+
+
+def _read_fields(text: str, source: str, setup_py: str | None) -> RuntimeFields:
     faults = Faults(source, ProjectInvalid)
     config = setup_cfg.parse_setup_cfg(readable(text, source, ProjectInvalid, MAX_SETUP_CFG), source)
     if not (config.metadata or config.options or config.extras):

@@ -15,6 +15,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.models.metadata import Metadata, is_static
 from deep_lock.models.requirement import Requirement
+from deep_lock.pep440 import parse_specifier
 from deep_lock.sdist.pyproject import nested_table, parse_requirements
 
 _EXTRA = re.compile(r"""\bextra\s*==\s*["']([^"']*)["']""")
@@ -75,7 +76,7 @@ def _python_differs(one: Metadata, other: Metadata) -> bool:
     if one.requires_python is None or other.requires_python is None:
         return False
     try:
-        return SpecifierSet(one.requires_python) != SpecifierSet(other.requires_python)
+        return parse_specifier(one.requires_python) != parse_specifier(other.requires_python)
     except InvalidSpecifier:
         return False
 

@@ -12,9 +12,11 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from deep_lock.boundary import reading
 from deep_lock.errors import MetadataInvalid
 from deep_lock.models.build_system import MetadataSource, SdistFacts
-from deep_lock.models.metadata import Metadata, check_name, is_static, parse_metadata
+from deep_lock.models.metadata import Metadata, check_name, is_same_version, is_static, parse_metadata
+from deep_lock.pep440 import parse_version
 from deep_lock.sdist import contradictions, poetry
 from deep_lock.sdist.backends import setuptools
 from deep_lock.sdist.backends.answer import declare
@@ -59,6 +61,11 @@ def read_facts(
 
     Raises as `read_sdist`.
     """
+    with reading(release, MetadataInvalid):
+        return _facts(members, name, version, release, filename)
+
+
+def _facts(members: Members, name: NormalizedName, version: Version, release: str, filename: str) -> SdistFacts:
     where = f"pyproject.toml of {release}"
     pyproject = read_toml_bytes(members.files["pyproject.toml"], where) if "pyproject.toml" in members.files else {}
     build_system, build_notes = read_build_system(pyproject, where)
@@ -83,7 +90,7 @@ def read_facts(
         guess=None if metadata is not None else guess,
         contradiction=contradiction,
         cargo_lock=_cargo_lock(source),
-        notes=tuple(sorted({*members.notes, *build_notes, *_notes(source, filename, pkg_info)})),
+        notes=tuple(sorted({*members.notes, *build_notes, *_notes(source, filename)})),
     )
 
 
@@ -112,8 +119,8 @@ def hook_facts(source: Source) -> SdistFacts:
 def version_of(text: str | None) -> Version | None:
     """Return the version (PEP 440), or None where the text is none."""
     try:
-        return Version(text) if text else None
-    except (InvalidVersion, ValueError):
+        return parse_version(text) if text else None
+    except InvalidVersion:
         return None
 
 
@@ -124,8 +131,7 @@ def _pkg_info(members: Members, name: NormalizedName, version: Version, release:
     where = f"PKG-INFO of {release}"
     metadata = parse_metadata(raw, where)
     check_name(metadata, name, where)
-    found = version_of(metadata.version)  # None of a text from before PEP 440: noted, and nothing to compare
-    if found is not None and found != version:
+    if not is_same_version(metadata.version, str(version)):
         # pip drops such a release too: what would be installed is not what was chosen
         raise MetadataInvalid(f"{where}: is the metadata of version {metadata.version[:100]}")
     return metadata
@@ -311,13 +317,11 @@ def _cargo_lock(source: Source) -> str:
     return locks[min(locks, key=lambda path: (path.count("/"), path))]
 
 
-def _notes(source: Source, filename: str, pkg_info: Metadata | None) -> set[str]:
+def _notes(source: Source, filename: str) -> set[str]:
     notes = {note for path, note in _NOTED_FILES.items() if path in source.members.names}
     normal = f"{source.name.replace('-', '_')}-{source.version}.tar.gz"
     if filename and filename != normal:
         notes.add("legacy-name")
     if source.build_system.backend_path:
         notes.add("in-tree-backend")
-    if pkg_info is not None and version_of(pkg_info.version) is None:
-        notes.add("legacy-version")
     return notes

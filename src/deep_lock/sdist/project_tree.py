@@ -6,7 +6,8 @@ from msgspec import Struct
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
-from deep_lock.errors import MetadataInvalid, NameMismatch
+from deep_lock.boundary import reading
+from deep_lock.errors import MetadataInvalid, NameMismatch, PyprojectInvalid
 from deep_lock.models.build_system import BuildSystem, SdistFacts
 from deep_lock.models.metadata import parse_metadata
 from deep_lock.models.resolution import UNKNOWN_VERSION
@@ -31,6 +32,18 @@ def read_project_tree(
     ``files`` has what was read of it, ``names`` every path in it, ``modules`` what its setup.py may import, all with "/".
     Raises PyprojectInvalid.
     """
+    with reading("the project", PyprojectInvalid):
+        return _read_project_tree(files, names=names, name=name, version=version, build_system=build_system)
+
+
+def _read_project_tree(
+    files: Mapping[str, bytes],
+    *,
+    names: frozenset[str],
+    name: NormalizedName,
+    version: str | None,
+    build_system: BuildSystem,
+) -> SdistFacts:
     source = Source(
         name=name,
         version=version_of(version) or UNKNOWN_VERSION,
@@ -58,6 +71,11 @@ def read_tree(members: Members, where: str, *, name: NormalizedName | None = Non
 
     Raises NameMismatch where it is another project's, MetadataInvalid where no file names the project, and as `read_sdist`.
     """
+    with reading(where, MetadataInvalid):
+        return _read_tree(members, where, name)
+
+
+def _read_tree(members: Members, where: str, name: NormalizedName | None) -> TreeFacts:
     raw = members.files.get("pyproject.toml", b"")
     pyproject = read_toml_bytes(raw, f"pyproject.toml of {where}")
     stated_name, stated_version, is_sdist = _identity(members, pyproject, where)

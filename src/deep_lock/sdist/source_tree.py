@@ -6,14 +6,14 @@ small files that a static rule may need later are kept at once.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from typing import BinaryIO
 
 from msgspec import Struct, field
 
-from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveError, LimitExceeded
+from deep_lock.boundary import reading
+from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken
 from deep_lock.models.distribution import SDIST_SUFFIXES
 from deep_lock.sdist.decompress import MIB, PlainStream
 from deep_lock.sdist.member_rules import Kinds, MemberCheck, deciding_limit, is_cargo_lock
@@ -23,15 +23,9 @@ from deep_lock.sdist.zip_members import walk_zip
 Content = Callable[[], Iterator[bytes]]
 
 
-@contextmanager
-def archive_faults(filename: str) -> Iterator[None]:
+def archive_faults(filename: str) -> reading:
     """Turn every other error into ArchiveBroken; ArchiveError in its four kinds and LimitExceeded pass."""
-    try:
-        yield
-    except (ArchiveError, LimitExceeded):
-        raise
-    except (ValueError, EOFError, OSError, RuntimeError, NotImplementedError, OverflowError, MemoryError) as error:
-        raise ArchiveBroken(f"{filename}: cannot be read ({type(error).__name__})") from None
+    return reading(filename, ArchiveBroken)
 
 
 def member_check(filename: str) -> MemberCheck:

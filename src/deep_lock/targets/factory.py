@@ -19,6 +19,7 @@ from packaging.tags import platform_tags
 
 from deep_lock.errors import ProjectInvalid, UsageError
 from deep_lock.lazy import difflib
+from deep_lock.pep440 import parse_specifier
 from deep_lock.targets.open_markers import admitted_micros
 from deep_lock.targets.platforms import expand_tags, name_platform, parse_platform, runs_as
 from deep_lock.targets.target import ALL_MICROS, Target
@@ -212,7 +213,7 @@ def default_pythons(requires_python: str | None, today: date) -> tuple[str, ...]
     """
     released = {minor: series for minor, series in sorted(CPYTHON.items(), reverse=True) if series.released <= today}
     try:
-        specifier = SpecifierSet(requires_python or "")
+        specifier = parse_specifier(requires_python or "")
         admitted = {minor: _admitted(specifier, minor, series.newest) for minor, series in released.items()}
     except (InvalidSpecifier, ValueError):
         # ValueError: packaging parses numbers late, and Python refuses thousands of digits

@@ -11,9 +11,10 @@ from typing import Literal
 
 from msgspec import Struct
 from packaging.markers import InvalidMarker, Marker
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier
 
 from deep_lock.errors import TargetsAlike
+from deep_lock.pep440 import parse_marker, parse_specifier
 from deep_lock.targets.marker_minimizer import (
     Grid,
     Literals,
@@ -188,7 +189,7 @@ def _verify(text: str | None, required: Mapping[Scope, frozenset[str]], declared
 
 def _parse(text: str | None) -> Marker | None:
     try:
-        return None if text is None else Marker(text)
+        return None if text is None else parse_marker(text)
     except InvalidMarker as error:
         raise MarkerInexact(f"{text!r}: {error}") from None
 
@@ -300,7 +301,7 @@ _BEFORE, _AFTER = -1, 99  # Python 2 and Python 4, as minor versions of 3
 def _admitted_minors(requires_python: str | None) -> frozenset[int]:
     """The minor versions of Python 3 of which requires-python admits any micro version."""
     try:
-        specifier = SpecifierSet(requires_python or "")
+        specifier = parse_specifier(requires_python or "")
         samples: dict[int, tuple[str, ...]] = {minor: (f"3.{minor}.0", f"3.{minor}.99") for minor in range(40)}
         samples |= {_BEFORE: ("2.7.18",), _AFTER: ("4.0.0",)}
         return frozenset(minor for minor, versions in samples.items() if any(map(specifier.contains, versions)))

@@ -14,8 +14,9 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.markers import Marker
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier
 
+from deep_lock.pep440 import parse_specifier
 from deep_lock.targets.target import ALL_MICROS, Target
 
 MICRO_VARIABLES = ("python_full_version", "implementation_version")
@@ -274,7 +275,7 @@ def part_for_python(requires_python: str, target: Target) -> TargetPart:
 def admitted_micros(requires_python: str, minor: str) -> int:
     """Return the micro versions of a minor version that requires-python admits, as bits; all if it is invalid."""
     try:
-        specifier = SpecifierSet(requires_python)
+        specifier = parse_specifier(requires_python)
         ranges = _ranges(requires_python, ALL_MICROS)
         return sum(own for own in ranges if specifier.contains(f"{minor}.{_members(own)[0]}"))
     except (InvalidSpecifier, ValueError):

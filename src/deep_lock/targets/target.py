@@ -11,6 +11,8 @@ from msgspec import Struct
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from deep_lock.pep440 import parse_specifier
+
 ALL_MICROS = (1 << 100) - 1
 
 
@@ -69,8 +71,8 @@ def holds(marker: Marker | None, target: Target, extras: Iterable[str] = ("",)) 
 @lru_cache(maxsize=8192)
 def _specifier(text: str) -> SpecifierSet | None:
     try:
-        return SpecifierSet(text)
-    except (InvalidSpecifier, ValueError):
+        return parse_specifier(text)
+    except InvalidSpecifier:
         return None
 
 

@@ -66,11 +66,11 @@ class Server:
 
 
 def by_ranges(file: bytes, tail: int = TAIL_BYTES) -> bytes:
-    return read_by_ranges(reading_metadata(DEMO, FILENAME, tail=tail), Server(file))
+    return read_by_ranges(reading_metadata(DEMO, "1.0", FILENAME, tail=tail), Server(file))
 
 
 def by_whole(file: bytes) -> bytes:
-    return metadata_from_wheel(io.BytesIO(file), DEMO, FILENAME)
+    return metadata_from_wheel(io.BytesIO(file), DEMO, "1.0", FILENAME)
 
 
 WAYS = pytest.mark.parametrize("read", [by_ranges, by_whole])
@@ -99,7 +99,7 @@ def test_a_small_wheel(read: Way, method: int) -> None:
 )
 def test_no_more_requests_than_needed(members: list[tuple[str, bytes]], requests: list[str]) -> None:
     server = Server(wheel(*members, method=zipfile.ZIP_STORED))
-    assert read_by_ranges(reading_metadata(DEMO, FILENAME, tail=1024), server) == METADATA
+    assert read_by_ranges(reading_metadata(DEMO, "1.0", FILENAME, tail=1024), server) == METADATA
     assert [wanted.header for wanted in server.asked] == requests
 
 
@@ -346,7 +346,7 @@ def test_any_bytes_give_a_typed_error(junk: bytes, more: bytes) -> None:
     [(b"", 5000), (PLAIN[-100:], 5000), (PLAIN, len(PLAIN) - 1)],
 )
 def test_a_first_answer_that_is_not_what_was_asked(answer: tuple[bytes, int]) -> None:
-    reading = reading_metadata(DEMO, FILENAME)
+    reading = reading_metadata(DEMO, "1.0", FILENAME)
     assert next(reading).header == f"bytes=-{TAIL_BYTES}"
     with pytest.raises(NetworkError):
         reading.send(answer)
@@ -356,7 +356,7 @@ def test_a_first_answer_that_is_not_what_was_asked(answer: tuple[bytes, int]) ->
 def test_a_file_that_changes_while_it_is_read(change: int, growth: int) -> None:
     file = wheel((NAME, METADATA), ("demo.py", NOISE), method=zipfile.ZIP_STORED)
     server = Server(file)
-    reading = reading_metadata(DEMO, FILENAME, tail=200)
+    reading = reading_metadata(DEMO, "1.0", FILENAME, tail=200)
     wanted = reading.send(server(next(reading)))
     data, total = server(wanted)
     with pytest.raises(NetworkError, match="changed while it was read"):

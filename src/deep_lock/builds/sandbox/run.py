@@ -235,7 +235,7 @@ def _run_supervisor(command: Command, arguments: list[str], errors: Path) -> _Re
     finally:
         report = _end(process)
     if has_ended and process.returncode == 0:
-        with suppress(msgspec.DecodeError):
+        with suppress(ValueError, RecursionError):
             return msgspec.json.decode(report, type=_Report)
     return None
 
