@@ -66,7 +66,7 @@ _decode_status = msgspec.json.Decoder(_Status).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
-_NEEDED = {"filename": "EntryInvalid", "url": "UrlForbidden", "hashes": "HashInvalid"}
+_NEEDED = {"filename": "EntryInvalid", "url": "UrlForbidden", "hashes": "HashInvalid", "size": "SizeInvalid"}
 """Keys of an entry whose faults leave the file out, with the code of the note. Any other key counts as missing then."""
 _OTHER_KEYS = frozenset(FileEntry.__struct_encode_fields__) - _NEEDED.keys()
 
@@ -150,7 +150,7 @@ def _without_faults(raw: msgspec.Raw, notes: Notes) -> FileEntry | None:
     try:
         fields = _decode_fields(raw)
         filename = _decode_text(fields.get("filename", msgspec.Raw(b"null")))
-        own: dict[str, msgspec.Raw] = {key: fields[key] for key in ("filename", "url", "hashes") if key in fields}
+        own: dict[str, msgspec.Raw] = {key: fields[key] for key in _NEEDED if key in fields}
         if bytes(own.get("hashes", b"")) == b"[]":  # an empty table, as PHP writes it
             del own["hashes"]
         entry = _entry(own)

@@ -174,6 +174,11 @@ BAD_ENTRIES = [
     ({"url": "https://f\u0456les.example/x.whl"}, "UrlForbidden"),
     ({"url": None}, "UrlForbidden"),
     ({"url": None, "size": "12"}, "UrlForbidden"),
+    ({"size": -1}, "SizeInvalid"),
+    ({"size": 10**30}, "SizeInvalid"),
+    ({"size": "12"}, "SizeInvalid"),
+    ({"size": 12.5}, "SizeInvalid"),
+    ({"size": []}, "SizeInvalid"),
     ({"filename": "../../foo-1.0.tar.gz"}, "FilenameInvalid"),
     ({"filename": "bar-1.0-py3-none-any.whl"}, "FilenameInvalid"),
     ({"filename": "foo-1.0.linux-x86_64.tar.gz"}, "VersionInvalid"),
@@ -197,10 +202,6 @@ ODD_FIELDS: list[dict[str, Any]] = [
     {"core-metadata": "yes"},
     {"core-metadata": 1},
     {"dist-info-metadata": []},
-    {"size": -1},
-    {"size": 10**30},
-    {"size": "12"},
-    {"size": 12.5},
     {"upload-time": "2024-01-01T00:00:00"},
     {"upload-time": "yesterday"},
     {"upload-time": ""},
@@ -208,7 +209,7 @@ ODD_FIELDS: list[dict[str, Any]] = [
     {"yanked": 3},
     {"yanked": {"reason": "x"}},
     {"requires-python": 3},
-    {"requires-python": [">=3"], "size": "12", "yanked": []},
+    {"requires-python": [">=3"], "upload-time": 1, "yanked": []},
 ]
 
 
