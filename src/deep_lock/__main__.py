@@ -14,7 +14,12 @@ import atexit
 import gc
 from typing import NoReturn
 
-from deep_lock.cli import main as command_line
+INTERRUPTED = 130
+
+try:
+    from deep_lock.cli import main as command_line
+except KeyboardInterrupt:  # while modules are loaded: a traceback would be of no use
+    sys.exit(INTERRUPTED)
 
 
 def main() -> NoReturn:
@@ -25,7 +30,11 @@ def main() -> NoReturn:
     # everything when the process ends would find nothing.
     gc.set_threshold(50_000, 20, 100)
     atexit.register(gc.freeze)
-    sys.exit(command_line.run_process(sys.argv[1:]))
+    try:
+        code = command_line.run_process(sys.argv[1:])
+    except KeyboardInterrupt:  # outside of the command
+        code = INTERRUPTED
+    sys.exit(code)
 
 
 if __name__ == "__main__":

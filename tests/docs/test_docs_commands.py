@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from deep_lock import errors
-from deep_lock.cli.main import INTERRUPTED, cli
+from deep_lock.cli.main import INTERNAL, INTERRUPTED, cli
 from deep_lock.config.config import read_config
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +115,7 @@ def test_every_exit_code_is_documented() -> None:
             yield from codes(subclass)
 
     written = {int(row[0]) for row in _tables("Exit codes")}
-    assert written == {0, *codes(errors.DeepLockError), INTERRUPTED}
+    assert written == {0, *codes(errors.DeepLockError), INTERNAL, INTERRUPTED}
 
 
 @pytest.mark.parametrize(

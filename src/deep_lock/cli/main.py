@@ -25,7 +25,7 @@ from deep_lock.cli.commands import (
 )
 from deep_lock.cli.output import Printer, guard_python
 from deep_lock.cli.session import open_session
-from deep_lock.errors import DeepLockError, UsageError
+from deep_lock.errors import DeepLockError, UsageError, UserError
 
 _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
     {
@@ -106,6 +106,8 @@ class Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
 
+INTERNAL = 70
+"""EX_SOFTWARE of sysexits.h: a fault of deep-lock, and no statement about the project or its packages."""
 INTERRUPTED = 130
 
 HELP = """\
@@ -120,6 +122,7 @@ Exit codes:
   2    invalid usage, configuration or input, or a lock that cannot be read
   3    network or index failure: try again
   4    refused for safety: a wrong hash, an unsafe archive, missing evidence
+  70   internal error of deep-lock: report it
   130  interrupted
 """
 EPILOG = "Each option of a command can be set by the variable DEEP_LOCK_<LONG NAME>; most are keys of [tool.deep-lock]."
@@ -160,16 +163,31 @@ def run(arguments: list[str]) -> int:
     try:
         ended = cli.main(arguments, prog_name="deep-lock", standalone_mode=False)
     except DeepLockError as error:
-        printer.error(error)
-        if "-vv" in arguments or arguments.count("-v") > 1:
-            raise
-        return error.exit_code
+        return _failed(error, printer, arguments)
     except click.exceptions.Exit as stop:
-        return stop.exit_code
+        ended = stop.exit_code
     except click.ClickException as error:
         printer.usage_error(error)
-        return error.exit_code
+        ended = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         printer.info("interrupted")
         return INTERRUPTED
+    except OSError as fault:
+        # a file that no part of the program expects to be unreadable, such as one in a folder that may not be searched
+        named = f"{fault.filename}: " if fault.filename is not None else ""
+        return _failed(UserError(f"{named}{fault.strerror or fault}"), printer, arguments)
+    except Exception as fault:  # noqa: BLE001 - the last one: nothing else may report a fault of the program
+        printer.crash(fault, with_traceback=any(option in _VERBOSE for option in arguments))
+        return INTERNAL
     return ended if isinstance(ended, int) else 0  # the code of click's Exit
+
+
+_VERBOSE = ("-v", "-vv", "--verbose")
+
+
+def _failed(error: DeepLockError, printer: Printer, arguments: list[str]) -> int:
+    """Write the error; with -vv raise it, for its traceback. Returns its exit code."""
+    printer.error(error)
+    if "-vv" in arguments or arguments.count("-v") > 1:
+        raise error
+    return error.exit_code

@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 import warnings
+from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
@@ -54,6 +55,17 @@ class Printer:
         text = io.StringIO()
         error.show(text)
         self.info(text.getvalue().rstrip("\n"))
+
+    def crash(self, fault: Exception, *, with_traceback: bool) -> None:
+        """Write that deep-lock has a fault, and where. The message of the exception may quote content from outside."""
+        frames = traceback.extract_tb(fault.__traceback__)
+        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+        text = f"internal error, please report it: {type(fault).__name__}: {fault} ({place})"
+        self._headed("error:", "red", text)
+        if with_traceback:
+            self.info(_short_lines("".join(traceback.format_exception(fault)).rstrip("\n")), level=-1)
+        else:
+            self._headed("hint:", "cyan", "the option -v, before the command, shows the traceback that a report needs")
 
     def _headed(self, head: str, color: str, text: str) -> None:
         click.echo(f"{click.style(head, fg=color, bold=True)} {_short_lines(text)}", err=True, color=self.is_colored)
