@@ -524,7 +524,7 @@ READERS: tuple[Reader, ...] = (
         ),
     ),
     Reader("pyproject", _pyproject, ("inputs/*.toml", "foreign/*/pyproject.toml", "sdists/*/tree/pyproject.toml")),
-    Reader("folder", _folder, ("inputs/*.toml", "foreign/*/pyproject.toml", "fuzz/folder/*")),
+    Reader("folder", _folder, ("inputs/*.toml", "foreign/*/pyproject.toml", "fuzz/pyproject/*")),
     Reader("edit", _edited, ("inputs/pep621.toml", b"[project]\nname = 'x'\ndependencies = [\n  'a>=1', # c\n]\n")),
     Reader("setup-cfg", _setup_cfg, ("inputs/setup.cfg", "sdists/*/tree/setup.cfg")),
     Reader(

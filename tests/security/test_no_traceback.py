@@ -5,6 +5,7 @@ import json
 import os
 import re
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -103,6 +104,40 @@ def test_a_release_with_such_metadata_is_passed_over(
     assert "Traceback" not in err
     assert "thing" in err
     assert re.search("not a valid|Version|Python|characters|Metadata-Version", err)
+
+
+BACKEND = """
+import os
+
+def get_requires_for_build_wheel(settings=None):
+    return []
+
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    os.mkdir(folder + "/thing-2.0.dist-info")
+    with open(folder + "/thing-2.0.dist-info/METADATA", "wb") as file:
+        file.write({metadata!r})
+    return "thing-2.0.dist-info"
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="hooks run on Linux and macOS")
+@pytest.mark.parametrize("metadata", [PLAIN, *METADATA.values()], ids=["plain", *METADATA])
+def test_a_release_whose_hook_returns_such_metadata_is_passed_over(
+    metadata: bytes, index: IndexServer, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tree = {
+        "pyproject.toml": b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": BACKEND.format(metadata=metadata).encode(),
+        "PKG-INFO": PLAIN,
+    }
+    index.projects["thing"][1] = File(filename="thing-2.0.tar.gz", content=make_tar(tree, top="thing-2.0"))
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    options = ["--default-index", index.url, "--python-version", python, "--platform", "host", "--hooks", "trust"]
+    code = main.run(["lock", "-r", "in.txt", *options])
+    err = capfd.readouterr().err
+    assert (code, "Traceback" in err) == (0, False), err
+    taken = "thing-2.0.tar.gz" if metadata == PLAIN else GOOD
+    assert taken in (folder / "deep.lock").read_text(encoding="utf-8")
 
 
 def _page(index: IndexServer, **changes: Any) -> None:
