@@ -287,6 +287,7 @@ PROJECTS = {
     "uv index": '[project]\nname = "x"\nversion = "1"\n[[tool.uv.index]]\nurl = 1.5\n',
     "pdm": '[project]\nname = "x"\nversion = "1"\n[[tool.pdm.source]]\nname = 1.5\nurl = "x"\ninclude_packages = 1.5\n',
     "number": f'[project]\nname = "x"\nversion = "1"\n[tool.deep-lock]\nmax = {HUGE}\n',
+    "path": '[project]\nname = "x"\nversion = "1"\n[tool.deep-lock]\nfrom-lock = "a\\u0000"\n',
     "requires-python": f'[project]\nname = "x"\nversion = "1"\nrequires-python = ">={HUGE}"\n',
     "dependency": f'[project]\nname = "x"\nversion = "1"\ndependencies = ["thing>={HUGE}"]\n',
     "project version": f'[project]\nname = "x"\nversion = "{HUGE}"\n',

@@ -236,7 +236,7 @@ def _hooks(value: Any, _at: _At) -> str:
 
 def _path(value: Any, _at: _At) -> str:
     path = typed(value, str, "a relative path with '/'")
-    if not path or path.startswith(("/", "~")) or "\\" in path or ":" in path:
+    if not path.isprintable() or not path or path.startswith(("/", "~")) or "\\" in path or ":" in path:
         raise ConfigError(f"must be a relative path with '/', not {shown(path)}")
     return path
 
