@@ -75,6 +75,7 @@ class Finder:
         if name == {module!r}:
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 sys.meta_path.insert(0, Finder())
 sys.argv = ["deep-lock", "lock", "--help"]
 runpy.run_module("deep_lock", run_name="__main__")

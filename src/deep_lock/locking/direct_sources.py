@@ -386,7 +386,7 @@ def _check_version(filename: str, tree: "project_tree.TreeFacts") -> None:
     except (InvalidSdistFilename, ValueError):
         return  # an archive of any name, such as that of a tag
     if tree.is_sdist and name == tree.name and version != tree.version:
-        raise MetadataInvalid(f"{filename}: is the metadata of version {tree.version}")
+        raise MetadataInvalid(f"{filename}: its PKG-INFO is of version {tree.version}")
 
 
 def _states_version(filename: str, version: Version) -> bool:

@@ -29,7 +29,7 @@ class Faults:
     def collecting(self, place: str = "") -> Iterator[None]:
         """Record a UserError of the body, or what a parser raises, instead of raising it. A SafetyError is raised."""
         try:
-            with reading(place or self.source, self._error):
+            with reading(self.source, self._error):
                 yield
         except LimitExceeded as error:
             if self.source in error.message:

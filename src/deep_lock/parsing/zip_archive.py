@@ -5,6 +5,7 @@ directory that does not end where the end record begins, a name twice, members t
 """
 
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from msgspec import Struct
@@ -187,7 +188,7 @@ def _read_member(raw: bytes, at: int, where: str) -> tuple[ZipMember, int]:
             raw[name_end : name_end + extra_length], (size, compressed, start), where
         )
     extra = raw[name_end : name_end + extra_length]
-    if _UNICODE_PATH in extra and _second_name(extra) not in {None, name}:
+    if _UNICODE_PATH in extra and any(other != name for other in _other_names(extra)):
         raise ArchiveAmbiguous(f"{where}: {shown_name(name)} has a second name in an extra field")
     if _is_unsafe(name):
         raise ArchiveUnsafe(f"{where}: has a member outside its folder: {shown_name(name)}")
@@ -213,16 +214,15 @@ def _read_extra64(extra: bytes, fields: tuple[int, int, int], where: str) -> tup
     raise ArchiveBroken(f"{where}: a ZIP64 size is missing")
 
 
-def _second_name(extra: bytes) -> bytes | None:
-    """Return the name in an extra field (APPNOTE 4.6.9), which some readers take instead; None where there is none."""
+def _other_names(extra: bytes) -> Iterator[bytes]:
+    """Yield the names in extra fields (APPNOTE 4.6.9), which some readers take instead."""
     at = 0
     while at + _EXTRA.size <= len(extra):
         kind, length = _EXTRA.unpack_from(extra, at)
         at += _EXTRA.size
         if kind == int.from_bytes(_UNICODE_PATH, "little"):
-            return extra[at + 5 : at + length]  # after a version and a checksum
+            yield extra[at + 5 : at + length]  # after a version and a checksum
         at += length
-    return None
 
 
 def _is_unsafe(name: bytes) -> bool:

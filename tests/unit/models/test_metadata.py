@@ -98,7 +98,7 @@ fields = st.one_of(
 
 @given(st.lists(fields, max_size=12))
 def test_fields_are_those_that_installers_see(lines: list[str]) -> None:
-    text = "\n".join(["Metadata-Version: 2.2", "Name: demo", "Version: 1", *lines])
+    text = "\n".join(["Metadata-Version: 2.2", "Name: demo", "Version: 1", "Author: a", *lines])
     theirs = HeaderParser().parsestr(text)
     wanted = [" ".join(str(value).split()) for value in theirs.get_all("Requires-Dist", [])]
     try:
