@@ -47,6 +47,7 @@ from deep_lock.index.lazy_wheel import (
 )
 from deep_lock.index.listing import Listing, Notes, build_listing
 from deep_lock.index.simple import parse_page
+from deep_lock.index.wheel_contents import read_contents
 from deep_lock.lockfile.edited_versions import moved_versions
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.invariants import broken_invariants
@@ -213,6 +214,7 @@ def _wheel(data: bytes) -> None:
 
     _each(
         lambda: metadata_from_wheel(io.BytesIO(data), NAME, "1.0", "sample.whl"),
+        lambda: read_contents(io.BytesIO(data), "sample.whl"),
         lambda: read_by_ranges(reading_metadata(NAME, "1.0", "sample.whl", tail=256), fetch),
         lambda: _install(data),
     )

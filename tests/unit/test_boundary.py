@@ -92,6 +92,7 @@ BEHIND_ANOTHER = {
     "builds.sandbox.run": "the report of the supervisor, which is a program of deep-lock",
     "foreign_locks.pipfile": "foreign_locks.detect",
     "index.cache": "a damaged page is deleted and fetched again",
+    "index.wheel_files": "a damaged record is refused where it is used",
     "index.wheel_metadata": "a damaged record is deleted and read again",
     "locking.catalog": "a damaged record is read again",
     "network.responses": "each chunk of a body is checked",

@@ -10,7 +10,8 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
-from deep_lock.errors import ArchiveTooBig
+from deep_lock.boundary import reading
+from deep_lock.errors import ArchiveBroken, ArchiveTooBig
 from deep_lock.index.cache import Cache
 from deep_lock.index.lazy_wheel import read_member
 from deep_lock.parsing.zip_archive import ZipMember, read_archive
@@ -49,6 +50,11 @@ _decode = msgspec.msgpack.Decoder(WheelContents).decode
 
 def read_contents(file: BinaryIO, where: str) -> WheelContents:
     """Read a whole wheel; ``where`` names the file in messages. Raises ArchiveError. An OSError is the file's own."""
+    with reading(where, ArchiveBroken):
+        return _contents(file, where)
+
+
+def _contents(file: BinaryIO, where: str) -> WheelContents:
     members, directory = read_archive(file, where)
 
     def text(member: ZipMember) -> str:
