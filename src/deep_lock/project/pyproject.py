@@ -105,10 +105,12 @@ def read_pyproject(
     Raises ProjectInvalid with all faults of the file, or LimitExceeded.
     """
     with reading(source, ProjectInvalid):
-        return _read_pyproject(text, source, opener=opener, config=config)
+        return _read_pyproject(text, source, opener=opener, config=config, is_imported=is_imported)
 
 
-def _read_pyproject(text: str, source: str, *, opener: Opener | None, config: Config | None) -> Project:
+def _read_pyproject(
+    text: str, source: str, *, opener: Opener | None, config: Config | None, is_imported: bool
+) -> Project:
     table, lines = read_toml(text, source, ProjectInvalid)
     faults = Faults(source, ProjectInvalid)
     tools = read_table(table.get("tool", {}), "tool", faults)

@@ -33,26 +33,15 @@ def read_project_tree(
     Raises PyprojectInvalid.
     """
     with reading("the project", PyprojectInvalid):
-        return _read_project_tree(files, names=names, name=name, version=version, build_system=build_system)
-
-
-def _read_project_tree(
-    files: Mapping[str, bytes],
-    *,
-    names: frozenset[str],
-    name: NormalizedName,
-    version: str | None,
-    build_system: BuildSystem,
-) -> SdistFacts:
-    source = Source(
-        name=name,
-        version=version_of(version) or UNKNOWN_VERSION,
-        members=Members(top="", files=files, names=names, modules=modules),
-        pyproject=read_toml_bytes(files["pyproject.toml"], "pyproject.toml") if "pyproject.toml" in files else {},
-        build_system=build_system,
-        project=None,
-    )
-    return hook_facts(source)
+        source = Source(
+            name=name,
+            version=version_of(version) or UNKNOWN_VERSION,
+            members=Members(top="", files=files, names=names, modules=modules),
+            pyproject=read_toml_bytes(files["pyproject.toml"], "pyproject.toml") if "pyproject.toml" in files else {},
+            build_system=build_system,
+            project=None,
+        )
+        return hook_facts(source)
 
 
 class TreeFacts(Struct, frozen=True, kw_only=True):
