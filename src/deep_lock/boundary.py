@@ -2,7 +2,7 @@
 
 Content is what an index, an archive, a hook, another program, a cache or a file of the user has in it. Parsers raise many
 classes of exceptions for content that they do not expect: RecursionError for nesting, ValueError for a number of more than
-4,300 digits, struct.error, zlib.error, KeyError, MemoryError. Every function that reads content has its work in a `reading`
+4,300 digits, struct.error, zlib.error, KeyError. Every function that reads content has its work in a `reading`
 block, so that one bad file is refused with its name and the reason.
 """
 
@@ -10,7 +10,7 @@ import errno
 from types import TracebackType
 from typing import Protocol
 
-from deep_lock.errors import DeepLockError
+from deep_lock.errors import DeepLockError, raise_machine_fault
 from deep_lock.sanitize import show
 
 MAX_REASON = 160
@@ -27,7 +27,7 @@ class ErrorOf(Protocol):
 class reading:  # noqa: N801 - used as a statement: with reading(source, error)
     """A block that reads content: every exception becomes ``error``, with the source and the reason.
 
-    A DeepLockError passes, and so does the OSError of a machine that cannot read: that is no fault of the content.
+    A DeepLockError passes. A machine that cannot read, or lacks memory, is no fault of the content: MachineFault, or the OSError.
     """
 
     __slots__ = ("_error", "_is_secret", "_source")
@@ -44,12 +44,10 @@ class reading:  # noqa: N801 - used as a statement: with reading(source, error)
     def __exit__(
         self, _kind: type[BaseException] | None, fault: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if (
-            fault is None
-            or not isinstance(fault, Exception)
-            or isinstance(fault, DeepLockError)
-            or _is_of_machine(fault)
-        ):
+        if fault is None or not isinstance(fault, Exception) or isinstance(fault, DeepLockError):
+            return
+        raise_machine_fault(fault)
+        if _is_of_machine(fault):
             return
         if self._is_secret:
             raise self._error(f"{self._source}: cannot be read ({type(fault).__name__})") from None
@@ -66,8 +64,6 @@ def reason_of(fault: Exception) -> str:
     match fault:
         case RecursionError():
             return "is nested too deeply"
-        case MemoryError():
-            return "needs more memory than there is"
         case UnicodeError():
             return "is not UTF-8"
         case ValueError() if "integer string conversion" in str(fault):

@@ -1,5 +1,9 @@
-"""All errors of deep-lock, in four groups: UserError, ActionNeeded, IndexFault and SafetyError. The group has the exit code."""
+"""All errors of deep-lock: UserError, ActionNeeded, IndexFault, SafetyError and MachineFault. The group has the exit code."""
 
+import errno
+import os
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 
@@ -209,3 +213,67 @@ class ArchiveBroken(ArchiveError):
 
 class ArchiveAmbiguous(ArchiveError):
     """Two readers could see different contents."""
+
+
+class MachineFault(DeepLockError):
+    """This machine lacks what a run needs, or its disk fails. Says nothing about a package or a file. A retry may help."""
+
+    exit_code = 3
+
+
+_REMEDIES: Mapping[int, str] = MappingProxyType(
+    {
+        errno.EMFILE: "raise the limit of open files (ulimit -n)",
+        errno.ENFILE: "close other programs: the system has no more open files",
+        errno.ENOSPC: "free some space, or set TMPDIR or DEEP_LOCK_CACHE_DIR to a folder with more",
+        errno.EDQUOT: "free some space, or set TMPDIR or DEEP_LOCK_CACHE_DIR to a folder with more",
+        errno.EROFS: "set TMPDIR or DEEP_LOCK_CACHE_DIR to a folder that can be written",
+        errno.EIO: "the disk fails: look at the messages of the kernel",
+        errno.ENOMEM: "more memory is needed",
+        errno.EAGAIN: "raise the limit of processes (ulimit -u)",
+    }
+)
+_NO_TEMPORARY_FOLDER = "No usable temporary directory"
+_NO_THREAD = "can't start new thread"
+_AGAIN = "then run it again"
+
+
+def machine_fault(error: BaseException) -> MachineFault | None:
+    """Return the fault of this machine that an error means; None where the error can mean something else."""
+    while not isinstance(error, MachineFault):
+        # errors of TLS and of name servers are OSErrors with numbers of their own
+        own = error.errno if isinstance(error, OSError) and type(error).__module__ == "builtins" else None
+        if own is not None and own in _REMEDIES:
+            where = f" ({error.filename})" if isinstance(error, OSError) and isinstance(error.filename, str) else ""
+            return _fault_of(own, where)
+        if isinstance(error, MemoryError):
+            return _fault_of(errno.ENOMEM)
+        if isinstance(error, FileNotFoundError) and _NO_TEMPORARY_FOLDER in str(error):
+            return MachineFault(f"this machine: {error.strerror}", hint=f"{_REMEDIES[errno.ENOSPC]}, {_AGAIN}")
+        if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+            return _fault_of(errno.EAGAIN, " (a new thread)")
+        if error.__cause__ is None:
+            return None
+        error = error.__cause__
+    return error
+
+
+def raise_machine_fault(error: BaseException) -> None:
+    """Raise MachineFault where an error is a fault of this machine.
+
+    It comes first in each ``except OSError`` that makes a statement about a package, a file or a server of the error.
+    """
+    fault = machine_fault(error)
+    if fault is not None:
+        raise fault from error
+
+
+def raise_printed_fault(text: str, program: str, numbers: Collection[int] = _REMEDIES) -> None:
+    """Raise MachineFault where the message of a program that failed is one of these errors, as C and Python print them."""
+    for number in numbers:
+        if os.strerror(number) in text or f"[Errno {number}]" in text or f": Error {number}\n" in text:
+            raise _fault_of(number, f" (in {program})")
+
+
+def _fault_of(number: int, where: str = "") -> MachineFault:
+    return MachineFault(f"this machine: {os.strerror(number)}{where}", hint=f"{_REMEDIES[number]}, {_AGAIN}")

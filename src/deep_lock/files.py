@@ -1,9 +1,11 @@
 """Files that are whole or not there: a kill, a full disk or a second process never leaves half of one."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +14,16 @@ from msgspec import Struct
 TEMPORARY_PREFIX = ".deep-lock-"
 TEMPORARY_SUFFIX = ".tmp"
 
-_DEVICES = Path("/dev")
+_STREAM_FOLDERS = frozenset(map(Path, ("/dev", "/dev/fd", "/proc/self/fd")))
+"""Only in these is a pipe or a terminal what the user passes to this program: /dev/stdin, or ``<(...)`` of a shell."""
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+_WRITE = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -22,20 +33,85 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     A pipe or a device such as /dev/null is written to: replacing it would remove it for all other programs.
     ``durable`` waits for the disk: for a lock, not for a cache.
     """
-    if _is_stream(path):
-        path.write_bytes(data)
+    if is_stream(path) or _is_pipe(path):
+        _write_stream(path, data)
         return
     with replacing(path, durable=durable) as file:
         file.write(data)
 
 
-def _is_stream(path: Path) -> bool:
-    """Whether the path is a pipe or a character device. A link is followed in /dev alone: a checkout may contain any."""
+def open_regular(path: Path | str) -> BufferedReader:
+    """Open a file that the user or another program names, for reading: never one whose opening or content has no end.
+
+    A pipe or a terminal is accepted where the user passes it: see `is_stream`. Raises OSError, also for a folder.
+    """
     try:
-        mode = (path.stat() if path.parent == _DEVICES else path.lstat()).st_mode
+        handle = os.open(path, _READ)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise _not_regular(error.errno, "a socket", path) from None
+        raise
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    if is_stream(Path(path)):
+        os.set_blocking(handle, True)
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise _not_regular(errno.EINVAL, next((kind for is_kind, kind in _KINDS if is_kind(mode)), "special"), path)
+
+
+def _not_regular(number: int, kind: str, path: Path | str) -> OSError:
+    return OSError(number, f"is {kind}, and not a regular file", str(path))
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything at a path. What is no file that can be read is refused when it is opened, with the reason."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # a folder that may not be searched: opening reports it
+    return True
+
+
+def is_stream(path: Path) -> bool:
+    """Whether the path is a pipe or a character device that the user passes: /dev/stdin, /dev/null, ``<(...)`` of a shell.
+
+    Only in /dev and in the folders of descriptors: a checkout may contain any.
+    """
+    if path.parent not in _STREAM_FOLDERS:
+        return False
+    try:
+        mode = path.stat().st_mode
     except OSError:
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _is_pipe(path: Path) -> bool:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def _write_stream(path: Path, data: bytes) -> None:
+    """Write to a pipe that another program reads, or to a device. Raises OSError, also where no program reads it."""
+    try:
+        handle = os.open(path, _WRITE)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(error.errno, "no program reads this pipe", str(path)) from None
+        raise
+    with os.fdopen(handle, "wb") as file:
+        if hasattr(os, "O_NONBLOCK"):
+            os.set_blocking(handle, True)
+        file.write(data)
 
 
 class Replacement(Struct, frozen=True, kw_only=True):

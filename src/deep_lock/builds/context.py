@@ -4,6 +4,8 @@ Invariant: an environment has the wheels of one resolution and nothing else, eac
 is in one folder of the run, and is deleted with it.
 """
 
+import os
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from hashlib import sha256
@@ -18,13 +20,14 @@ from deep_lock.builds import hooks, temp_dirs, unpack, virtual_environment
 from deep_lock.builds.host import Machine
 from deep_lock.builds.sandbox import sandbox
 from deep_lock.closure.model import Builds, Built, BuiltKey, Subject, key_of_pin
-from deep_lock.errors import HookFailed, HookRefused
+from deep_lock.errors import HookFailed, HookRefused, ProjectInvalid, raise_printed_fault
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.lazy import load_all, shutil
 from deep_lock.models.distribution import Archive, Directory, Distribution, SourceDistribution, Vcs, Wheel
 from deep_lock.models.resolution import Pin, Resolved, Selection
 from deep_lock.resolver.candidates import choose
+from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
 
 RUNNER_VERSION = 1
@@ -265,6 +268,20 @@ def settings_key(subject: Subject) -> str:
 
 def _copied(source: Path, target: Path) -> Path:
     """Copy a folder without what no build reads: environments, caches."""
-    left_out = shutil.ignore_patterns(".venv", "venv", "__pycache__", ".tox", ".nox", "node_modules", "__pypackages__")
-    shutil.copytree(source, target, symlinks=True, ignore=left_out)
+    named = shutil.ignore_patterns(".venv", "venv", "__pycache__", ".tox", ".nox", "node_modules", "__pypackages__")
+
+    def left_out(folder: str, names: list[str]) -> set[str]:
+        return named(folder, names) | {name for name in names if _is_special(os.path.join(folder, name))}  # noqa: PTH118 - called for each file
+
+    try:
+        shutil.copytree(source, target, symlinks=True, ignore=left_out)
+    except shutil.Error as error:  # a list of texts
+        raise_printed_fault(str(error), "a copy of the project")
+        raise ProjectInvalid(f"{source}: cannot be copied for its build backend: {show(str(error), 500)}") from None
     return target
+
+
+def _is_special(path: str) -> bool:
+    """Whether a path is a pipe, a socket or a device: to open one can wait for ever."""
+    kind = stat.S_IFMT(os.lstat(path).st_mode)
+    return kind not in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}

@@ -17,13 +17,22 @@ import pyproject_hooks
 from msgspec import Struct
 
 from deep_lock.boundary import reading
+from deep_lock.builds import machine_limits
 from deep_lock.builds.results import is_result, open_result
 from deep_lock.builds.sandbox.run import SHOWN_OUTPUT
 from deep_lock.builds.sandbox.sandbox import Command, Ended, Limits, run
 from deep_lock.builds.temp_dirs import remove_folder
 from deep_lock.builds.unpack import ZIP_EPOCH
 from deep_lock.builds.virtual_environment import VirtualEnvironment
-from deep_lock.errors import DeepLockError, HookBadResult, HookFailed, HookOutputLimit, HookTimeout, LimitExceeded
+from deep_lock.errors import (
+    DeepLockError,
+    HookBadResult,
+    HookFailed,
+    HookOutputLimit,
+    HookTimeout,
+    LimitExceeded,
+    raise_machine_fault,
+)
 from deep_lock.models.build_system import BuildSystem, ConfigSettings
 from deep_lock.models.metadata import MAX_METADATA_BYTES
 from deep_lock.parsing.requirements import parse_requirement
@@ -172,6 +181,7 @@ def _call(
     except pyproject_hooks.UnsupportedOperation as error:
         raise HookFailed(f"{call.called}: its backend refuses\n{_last_lines(str(error.traceback))}") from None
     except (AttributeError, KeyError, ValueError, TypeError, RecursionError, OSError) as error:
+        raise_machine_fault(error)
         # pyproject-hooks read a result file that its own script did not write
         raise HookBadResult(
             f"{call.called}: its backend left no answer that can be read ({type(error).__name__})"
@@ -201,6 +211,7 @@ def _run(
     """
     environment, script, control = call.environment, Path(cmd[1]), Path(cmd[-1])
     archive_root = (call.archive_root,) if call.archive_root is not None else ()
+    memory_kills = machine_limits.count_memory_kills()
     ended = run(
         Command(
             python=environment.python,
@@ -220,6 +231,8 @@ def _run(
     _remove_folders(control)
     if call.on_output is not None:
         call.on_output(ended.output)
+    if ended.code and not ended.stopped:
+        machine_limits.raise_hook_fault(ended, call.scratch, call.limits, memory_kills=memory_kills)
     _check_ended(call, ended)
     _check_result_file(call, control / "output.json")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from deep_lock.errors import raise_machine_fault, raise_printed_fault
 from deep_lock.targets.factory import HostFacts, read_host, runs_on
 from deep_lock.targets.target import Target
 
@@ -119,15 +120,17 @@ def _describe(path: Path) -> _Description | None:
             [path, "-I", "-S", "-c", _DESCRIBE],
             env={},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            capture_output=True,
             timeout=TIME_LIMIT,
             check=False,
         )
+        if process.returncode:
+            raise_printed_fault(process.stderr[:_MAX_ANSWER].decode("utf-8", "replace"), str(path))
         if process.returncode or len(process.stdout) > _MAX_ANSWER:
             return None
         return msgspec.json.decode(process.stdout, type=_Description)
-    except (OSError, ValueError, subprocess.TimeoutExpired, msgspec.MsgspecError, RecursionError):
+    except (OSError, ValueError, subprocess.TimeoutExpired, msgspec.MsgspecError, RecursionError) as error:
+        raise_machine_fault(error)
         return None
 
 

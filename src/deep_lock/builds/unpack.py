@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from msgspec import Struct, field
 
-from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, ArchiveUnsafe
+from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, ArchiveUnsafe, raise_machine_fault
 from deep_lock.sdist import decompress
 from deep_lock.sdist.decompress import MIB
 from deep_lock.sdist.member_rules import shown_name
@@ -116,6 +116,7 @@ def _disk_faults(where: str, path: str) -> Iterator[None]:
     except FileExistsError:
         raise ArchiveAmbiguous(f"{where}: two of its names are one on this disk: {shown_name(path)}") from None
     except (OSError, UnicodeError) as error:
+        raise_machine_fault(error)
         cause = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         raise ArchiveBroken(f"{where}: {shown_name(path)} cannot be written here: {cause}") from None
 

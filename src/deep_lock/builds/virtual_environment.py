@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from deep_lock.builds.interpreters import Interpreter
 from deep_lock.builds.wheel_install import install_wheel
-from deep_lock.errors import HookRefused
+from deep_lock.errors import HookRefused, raise_machine_fault, raise_printed_fault
 from deep_lock.targets.platforms import parse_platform
 
 TIME_LIMIT = 60.0
@@ -50,6 +50,7 @@ def make_environment(folder: Path, interpreter: Interpreter, wheels: Sequence[tu
         else:
             run_venv(environment)
     except OSError as error:
+        raise_machine_fault(error)
         raise HookRefused(f"{folder}: cannot make a virtual environment: {error.strerror}") from None
     owners: dict[Path, str] = {}
     for path, filename in wheels:
@@ -119,11 +120,13 @@ def run_venv(environment: VirtualEnvironment) -> None:
             env={},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             timeout=TIME_LIMIT,
             check=True,
         )
     except subprocess.SubprocessError as error:
+        if isinstance(error, subprocess.CalledProcessError):
+            raise_printed_fault(error.stderr.decode("utf-8", "replace"), executable)
         raise HookRefused(
             f"{executable}: cannot make a virtual environment ({type(error).__name__})",
             hint="Some systems ship Python without its venv module; install that, or name another Python.",

@@ -27,7 +27,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from deep_lock.boundary import reading
-from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveUnsafe, LimitExceeded
+from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveUnsafe, LimitExceeded, raise_machine_fault
 from deep_lock.sdist.decompress import CHUNK_OUT, MIB
 from deep_lock.sdist.member_rules import Kinds, shown_name, split_name
 from deep_lock.sdist.zip_members import open_zip, zip_member
@@ -73,6 +73,7 @@ def _wheel_faults(filename: str) -> Iterator[None]:
         except (InstallerError, InvalidRecordEntry, InvalidScript, configparser.Error, csv.Error) as error:
             raise ArchiveBroken(f"{filename}: breaks the wheel format: {_shown(error)}") from None
         except OSError as error:
+            raise_machine_fault(error)
             raise ArchiveBroken(f"{filename}: cannot be installed: {error.strerror or type(error).__name__}") from None
 
 

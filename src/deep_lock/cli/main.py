@@ -25,7 +25,7 @@ from deep_lock.cli.commands import (
 )
 from deep_lock.cli.output import Printer, guard_python
 from deep_lock.cli.session import open_session
-from deep_lock.errors import DeepLockError, UsageError, UserError
+from deep_lock.errors import DeepLockError, UsageError, UserError, machine_fault
 
 _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
     {
@@ -120,7 +120,7 @@ Exit codes:
   0    done
   1    you must act: the lock is stale or breaks the policy, or no set of versions fits
   2    invalid usage, configuration or input, or a lock that cannot be read
-  3    network or index failure: try again
+  3    network or index failure, or this machine lacks memory, open files or disk space: try again
   4    refused for safety: a wrong hash, an unsafe archive, missing evidence
   70   internal error of deep-lock: report it
   130  interrupted
@@ -169,6 +169,12 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         printer.usage_error(error)
         ended = error.exit_code
+    except (OSError, MemoryError, RuntimeError) as error:
+        fault = machine_fault(error)
+        if fault is None or "-vv" in arguments or arguments.count("-v") > 1:
+            raise
+        printer.error(fault)
+        return fault.exit_code
     except (click.Abort, KeyboardInterrupt):
         printer.info("interrupted")
         return INTERRUPTED

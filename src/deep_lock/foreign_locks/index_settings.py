@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from deep_lock.boundary import reading
 from deep_lock.config.options import NetworkOptions
 from deep_lock.errors import ConfigError
+from deep_lock.files import is_there
 from deep_lock.parsing.ini import read_ini
 from deep_lock.parsing.toml import read_toml
 from deep_lock.project.files import read_text
@@ -146,7 +147,7 @@ def _pip_files(settings: Sequence[Path], environ: Mapping[str, str]) -> Iterator
     places = [Path(named)] if named else []
     places += [Path(environ["VIRTUAL_ENV"], name)] if environ.get("VIRTUAL_ENV") else []
     places += [folder / name for folder in settings]
-    yield from ((path.name, read_text(path, ConfigError)) for path in places if path.is_file())
+    yield from ((path.name, read_text(path, ConfigError)) for path in places if is_there(path))
 
 
 def _uv_tables(project: Path, settings: Sequence[Path], environ: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
@@ -154,9 +155,9 @@ def _uv_tables(project: Path, settings: Sequence[Path], environ: Mapping[str, st
     if environ.get("UV_NO_CONFIG"):
         return
     own, declared = project / "uv.toml", project / "pyproject.toml"
-    if own.is_file():
+    if is_there(own):
         yield _toml(own)
-    elif declared.is_file():
+    elif is_there(declared):
         tools = _toml(declared).get("tool")
         table = tools.get("uv") if isinstance(tools, dict) else None
         yield from [table] if isinstance(table, dict) else []

@@ -8,6 +8,7 @@ from packaging.utils import NormalizedName
 from deep_lock.config.config import Config
 from deep_lock.config.options import InputOptions
 from deep_lock.errors import LockInvalid, ProjectInvalid, UsageError
+from deep_lock.files import is_there
 from deep_lock.foreign_locks import detect
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.project.files import MAX_LOCK_BYTES, opener_of, read_text, shown_path
@@ -37,7 +38,7 @@ def read_imported(path: Path, folder: Path) -> ForeignLock:
 def parse_imported(text: str, path: Path, folder: Path) -> ForeignLock:
     """Read the text of another tool's lock, with the present pyproject.toml in the folder of ``path``. Raises UserError."""
     pyproject = path.with_name("pyproject.toml")
-    project = read_text(pyproject, ProjectInvalid) if pyproject.is_file() else None
+    project = read_text(pyproject, ProjectInvalid) if is_there(pyproject) else None
     return detect.read_foreign(text, shown_path(path, folder), project=project, opener=opener_of(path, folder))
 
 

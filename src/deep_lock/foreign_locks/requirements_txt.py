@@ -22,7 +22,7 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from deep_lock.errors import DeepLockError, LockInvalid, RequirementsInvalid, UsageError
+from deep_lock.errors import DeepLockError, LockInvalid, RequirementsInvalid, UsageError, raise_machine_fault
 from deep_lock.events import Warned
 from deep_lock.foreign_locks.fields import MAX_LOCK, MAX_VERSION_LENGTH, note_without_sha256
 from deep_lock.models.direct_url import WHEEL_SUFFIX, parse_reference
@@ -187,7 +187,8 @@ def _name_of_tree(including: str, place: str, opener: Callable[[str, str], str])
     source = posixpath.join(place, "pyproject.toml")
     try:
         document, _ = read_toml(opener(including, source), source, LockInvalid)
-    except (DeepLockError, OSError, UnicodeError):
+    except (DeepLockError, OSError, UnicodeError) as error:
+        raise_machine_fault(error)
         return None
     tool = document.get("tool")
     for table in (document.get("project"), tool.get("poetry") if isinstance(tool, dict) else None):

@@ -21,6 +21,7 @@ from deep_lock.errors import (
     LimitExceeded,
     NetworkError,
     NotFound,
+    raise_machine_fault,
 )
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
@@ -165,6 +166,7 @@ class IndexClient:
                 raise LimitExceeded(f"{path.name}: larger than {MAX_FILE_BYTES} bytes")
             digest = file_sha256(path)
         except OSError as error:
+            raise_machine_fault(error)
             raise NetworkError(f"{show(str(path))}: {error.strerror or error}") from None
         if sha256 is not None and digest != sha256:
             raise HashMismatch(f"{path.name}: has sha256 {digest}, not {sha256}")
@@ -290,6 +292,7 @@ class IndexClient:
             except NotFound:
                 raise disagreement(dist) from None
             except OSError as error:
+                raise_machine_fault(error)
                 reason = error.strerror or error
                 raise CacheInvalid(
                     f"{dist.filename} cannot be written to the folder for temporary files: {reason}"
@@ -310,6 +313,7 @@ def _opened_local(path: Path, dist: Distribution) -> tuple[BinaryIO, str]:
             file.seek(0)
             stack.pop_all()  # the caller closes the file
     except OSError as error:
+        raise_machine_fault(error)
         raise NetworkError(f"{path}: {error.strerror}") from error
     return file, digest
 

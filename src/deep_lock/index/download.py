@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal
 
 from msgspec import Struct
 
-from deep_lock.errors import HashMismatch, LimitExceeded, NetworkError, NotFound, UsageError
+from deep_lock.errors import HashMismatch, LimitExceeded, NetworkError, NotFound, UsageError, raise_machine_fault
 from deep_lock.files import replacing, temporary_path
 from deep_lock.index import wheel_files
 from deep_lock.index.cache import Cache
@@ -192,4 +192,5 @@ def _opened(source: Path) -> BinaryIO:
     try:
         return source.open("rb")
     except OSError as error:
+        raise_machine_fault(error)
         raise NetworkError(f"{source}: {error.strerror or error}") from None

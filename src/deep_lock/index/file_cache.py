@@ -11,8 +11,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO
 
-from deep_lock.errors import CacheInvalid, HashMismatch
-from deep_lock.files import temporary_path
+from deep_lock.errors import CacheInvalid, HashMismatch, raise_machine_fault
+from deep_lock.files import open_regular, temporary_path
 from deep_lock.lazy import shutil, tempfile
 
 
@@ -33,7 +33,8 @@ class FileCache:
             return path
         try:
             is_same = file_sha256(path) == digest
-        except OSError:
+        except OSError as error:
+            raise_machine_fault(error)  # not "missing": a wheel that was built a moment ago is in no other place
             return None
         if not is_same:
             with suppress(OSError):
@@ -52,6 +53,7 @@ class FileCache:
             try:
                 return self._put(Path(self._temporary.name), file, digest)
             except OSError as error:
+                raise_machine_fault(error)
                 raise CacheInvalid(f"a file cannot be cached: {error.strerror or error}") from None
 
     def link(self, path: Path, digest: str) -> None:
@@ -107,7 +109,7 @@ def may_be_shared(path: Path) -> bool:
 
 def file_sha256(path: Path) -> str:
     """Return the sha256 of a file in hex. Raises OSError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file_digest(file, "sha256").hexdigest()
 
 

@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.boundary import reading
-from deep_lock.errors import ConfigError, IndexInvalid
+from deep_lock.errors import ConfigError, IndexInvalid, raise_machine_fault
 from deep_lock.index import html
 from deep_lock.index.cache import Cache
 from deep_lock.index.listing import (
@@ -97,6 +97,7 @@ class FindLinks:
                     known = file_digest(file, "sha256").digest()
                 self._cache.put_record(_DIGESTS, key, known)
         except OSError as error:
+            raise_machine_fault(error)
             raise ConfigError(f"{path}: offered by --find-links, but not readable: {error.strerror}") from error
         return FileRecord(path.name, url, known, status.st_size, None, None, None, None)
 
@@ -136,6 +137,7 @@ def _files_in(folder: Path) -> tuple[Path, ...]:
         found = [path for path in folder.iterdir() if path.name.endswith(DISTRIBUTION_SUFFIXES)]
         return tuple(sorted(path for path in found if path.is_file()))
     except OSError as error:
+        raise_machine_fault(error)
         raise ConfigError(f"{folder}: --find-links names no folder that can be read: {error.strerror}") from error
 
 

@@ -5,7 +5,7 @@ Where the URL without the signature responds with the same file, that one is sta
 
 from hashlib import sha256
 
-from deep_lock.errors import DeepLockError
+from deep_lock.errors import DeepLockError, MachineFault
 from deep_lock.index.cache import Cache
 from deep_lock.index.lazy_wheel import ByteRange, read_content_range
 from deep_lock.index.settings import SMALL_SECONDS, Fetcher
@@ -51,6 +51,8 @@ class StableUrls:
             return False
         try:
             found = self._has_file(self._fetcher.open(f"the file {file.filename}"), file, stable)
+        except MachineFault:
+            raise
         except DeepLockError:  # refused, missing, larger than a range, or not reachable: there is no such URL
             found = False
         if found:

@@ -24,6 +24,7 @@ from deep_lock.errors import (
     MetadataInvalid,
     NetworkError,
     NotFound,
+    raise_machine_fault,
 )
 from deep_lock.events import Reporter, Warned
 from deep_lock.index import lazy_wheel, wheel_files
@@ -262,6 +263,7 @@ def _out_of_local_wheel(path: Path, wheel: Wheel) -> bytes:
         with path.open("rb") as file:
             return lazy_wheel.metadata_from_wheel(file, wheel.name, str(wheel.version), wheel.filename)
     except OSError as error:
+        raise_machine_fault(error)
         raise NetworkError(f"{path}: {error.strerror}") from error
 
 

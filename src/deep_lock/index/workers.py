@@ -72,8 +72,9 @@ class Workers:
             self._queue.put(task)
             if self._idle < self._queue.qsize() and len(self._threads) < self._count:
                 thread = threading.Thread(target=self._work, name="deep-lock-index", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                with suppress(RuntimeError):  # no more threads: the calling thread does the work when it needs it
+                    thread.start()
+                    self._threads.append(thread)
 
     def close(self, grace: float = 0.25) -> None:
         """Drop the tasks that were not begun, and wait up to ``grace`` seconds for the others."""

@@ -18,7 +18,7 @@ from deep_lock.analysis import updates
 from deep_lock.config.options import LockOptions
 from deep_lock.errors import DeepLockError, Stale, UsageError
 from deep_lock.events import Reporter, Warned, silent
-from deep_lock.files import Replacement, write_atomically
+from deep_lock.files import Replacement, is_stream, is_there, open_regular, write_atomically
 from deep_lock.index.settings import IndexSettings
 from deep_lock.lazy import filelock
 from deep_lock.lockfile import rewrite, staleness
@@ -66,7 +66,7 @@ def check_lock(options: LockOptions, *, existence_only: bool = False) -> tuple[P
     Raises UserError, and PolicyBroken where the lock is up to date and breaks the policy of the configuration.
     """
     path = lock_path(options.inputs)
-    if not path.is_file():
+    if not is_there(path):
         return path, ("there is no lock",)
     if existence_only:
         return path, ()
@@ -280,7 +280,10 @@ def _edited(file: Replacement, outcome: Outcome) -> Iterator[None]:
 
 
 def _text_of(path: Path) -> str | None:
-    return path.read_bytes().decode("utf-8", errors="replace") if path.is_file() else None
+    if not is_there(path) or is_stream(path):
+        return None
+    with open_regular(path) as file:
+        return file.read().decode("utf-8", errors="replace")
 
 
 def guard_of(path: Path, cache_folder: Path) -> Path:

@@ -19,6 +19,7 @@ from deep_lock.config.declared_indexes import declared_indexes, of_options, with
 from deep_lock.config.options import InputOptions
 from deep_lock.errors import ConfigError, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
 from deep_lock.events import Reporter
+from deep_lock.files import is_stream, is_there
 from deep_lock.foreign_locks.load import foreign_path, imported_project, read_imported, with_direct_requirements
 from deep_lock.lockfile import edited_versions, reader
 from deep_lock.models.foreign_lock import ForeignLock
@@ -148,7 +149,7 @@ def read_project_config(folder: Path) -> Config:
     """Read the configuration of a project and nothing else; without a project nothing is set. Raises UserError."""
     own = _config_file(folder)
     path = folder / "pyproject.toml"
-    tables = read_toml(read_text(path, ProjectInvalid), path.name, ProjectInvalid)[0] if path.is_file() else {}
+    tables = read_toml(read_text(path, ProjectInvalid), path.name, ProjectInvalid)[0] if is_there(path) else {}
     tools = document.nested_table(tables, "tool")
     return completed(own or _own_config(tools, path.name), tools, folder.resolve())
 
@@ -160,7 +161,7 @@ def _own_config(tools: Mapping[str, Any], source: str) -> Config:
 def _config_file(folder: Path) -> Config | None:
     """Read deep-lock.toml; where it exists, ``[tool.deep-lock]`` is not read."""
     path = folder / "deep-lock.toml"
-    return read_config_file(read_text(path, ConfigError), path.name) if path.is_file() else None
+    return read_config_file(read_text(path, ConfigError), path.name) if is_there(path) else None
 
 
 def read_project(options: InputOptions, own_config: Config | None) -> Project:
@@ -170,15 +171,15 @@ def read_project(options: InputOptions, own_config: Config | None) -> Project:
     package = own_config.package if own_config is not None else None
     imported = options.from_lock or (own_config.from_lock if own_config is not None else None)
     pyproject, legacy, setup_py = (options.folder / name for name in ("pyproject.toml", "setup.cfg", "setup.py"))
-    if pyproject.is_file():
+    if is_there(pyproject):
         text, opener = _project_text(options, pyproject), opener_of(pyproject, options.folder)
         return read_pyproject(text, pyproject.name, opener=opener, config=own_config, is_imported=imported is not None)
-    if legacy.is_file():
-        code = read_text(setup_py, ProjectInvalid) if setup_py.is_file() else None
+    if is_there(legacy):
+        code = read_text(setup_py, ProjectInvalid) if is_there(setup_py) else None
         text = read_text(legacy, ProjectInvalid)
         if code is None or setup_cfg.describes_project(text):
             return setuptools.read_setup_cfg(text, legacy.name, setup_py=code, package=package)
-    if setup_py.is_file():
+    if is_there(setup_py):
         return setuptools.read_setup_py(setup_py.name, package=package)
     if imported is not None:
         return Project(source=imported.name if isinstance(imported, Path) else str(imported))
@@ -285,7 +286,7 @@ def require_lock(path: Path, reporter: Reporter) -> Lock:
 
 def read_lock(path: Path, reporter: Reporter, *, upgraded: Collection[str] = ()) -> Lock | None:
     """Read a lock, as `parse_lock` does; None where there is none. Raises LockInvalid."""
-    if not path.is_file():
+    if not is_there(path) or is_stream(path):  # of -o /dev/stdout nothing is read
         return None
     return parse_lock(read_text(path, LockInvalid, MAX_LOCK_BYTES), path.name, reporter, upgraded=upgraded)
 

@@ -13,7 +13,8 @@ import httpx
 from msgspec import Struct
 
 from deep_lock.boundary import reading
-from deep_lock.errors import ConfigError, UrlForbidden
+from deep_lock.errors import ConfigError, UrlForbidden, raise_machine_fault
+from deep_lock.files import open_regular
 from deep_lock.network.addresses import Origin, origin_of, read_url
 from deep_lock.network.keyring import read_keyring
 from deep_lock.network.urls import shown_text, without_user_info
@@ -93,11 +94,14 @@ def _read_netrc(path: Path) -> dict[str, tuple[str, str, str]]:
     """
     with reading(shown_text(str(path)), ConfigError, is_secret=True):
         try:
+            open_regular(path).close()
             entries = netrc.netrc(str(path)).hosts
         except FileNotFoundError:
             return {}
         except netrc.NetrcParseError as error:
             raise ConfigError(f"{shown_text(str(path))}, line {error.lineno}: not in netrc form") from None
         except OSError as error:
-            raise ConfigError(f"{shown_text(str(path))}: cannot be read ({type(error).__name__})") from None
+            raise_machine_fault(error)
+            reason = error.strerror or type(error).__name__
+            raise ConfigError(f"{shown_text(str(path))}: cannot be read ({reason})") from None
     return {host: entry for host, entry in entries.items() if host != "default"}

@@ -20,7 +20,7 @@ import httpcore
 import httpx
 from msgspec import Struct, field
 
-from deep_lock.errors import HashMismatch, NetworkError, UrlForbidden
+from deep_lock.errors import HashMismatch, NetworkError, UrlForbidden, raise_machine_fault
 from deep_lock.events import Fetched, Fetching, Reporter
 from deep_lock.lazy import load_all
 from deep_lock.network.addresses import (
@@ -240,6 +240,7 @@ class HttpClient:
             cause = f"fewer than {SLOWEST_BYTES} bytes in {SLOWEST_SECONDS:.0f} seconds"
             raise TryFailedError(cause) from None
         except (DeadlineExceeded, *FAULTS) as fault:
+            raise_machine_fault(_origin(fault))
             name, exchange = shown_url(str(url)), self._worker.exchange
             if exchange.is_overdue:
                 raise NetworkError(f"{name}: no whole response within {deadline:.0f} seconds") from None
@@ -326,6 +327,7 @@ class HttpClient:
         try:
             response = self._worker.client.send(request, auth=auth, stream=True)
         except (httpcore.ConnectError, httpcore.ConnectTimeout) as fault:
+            raise_machine_fault(_origin(fault))
             failed = self._proxy_failure(fault, request.url)
             if failed is None or self._worker.exchange.is_overdue:
                 raise

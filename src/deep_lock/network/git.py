@@ -28,6 +28,8 @@ from deep_lock.errors import (
     RequirementInvalid,
     UrlForbidden,
     UsageError,
+    raise_machine_fault,
+    raise_printed_fault,
 )
 from deep_lock.network.scopes import Addresses, AddressScope, may_name
 from deep_lock.sanitize import show
@@ -247,6 +249,7 @@ class Repositories:
             (folder / "info").mkdir(exist_ok=True)
             (folder / "info" / "attributes").write_text(_ATTRIBUTES, encoding="ascii")
         except OSError as error:
+            raise_machine_fault(error)
             raise CacheInvalid(f"{folder}: cannot be written: {error.strerror or error}") from None
 
     def _has(self, folder: Path, commit: str) -> bool:
@@ -291,6 +294,7 @@ class Repositories:
                 message = _read_errors(errors)
                 if code in {-_SIGXCPU, -_SIGXFSZ} or _LIMIT_REPORTED.search(message):
                     raise LimitExceeded(f"git {name} used too much processor time or memory, or wrote too large a file")
+                raise_printed_fault(message, "git")
                 raise NetworkError(f"git {name} failed: {_last_line(message)}")
             printed.seek(0)
             return printed.read().decode("utf-8", "replace")
@@ -508,5 +512,6 @@ def _git(folder: Path, environ: Mapping[str, str], *arguments: str) -> tuple[int
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
+        raise_machine_fault(error)
         raise UsageError(f"git cannot be run: {error}") from None
     return ran.returncode, (ran.stdout if ran.returncode == 0 else ran.stderr).strip()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import httpx
 
-from deep_lock.errors import ConfigError
+from deep_lock.errors import ConfigError, raise_machine_fault
 from deep_lock.network.urls import shown_text
 
 SECONDS = 60.0
@@ -47,5 +47,6 @@ def _run(command: list[str], environ: Mapping[str, str]) -> list[str]:
         )
         text = ended.stdout.decode("utf-8")
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        raise_machine_fault(error)
         raise ConfigError(f"{shown_text(command[0])}: gives no password ({type(error).__name__})") from None
     return text.splitlines() if ended.returncode == 0 else []

@@ -8,7 +8,8 @@ from pathlib import Path
 import certifi
 import truststore
 
-from deep_lock.errors import ConfigError
+from deep_lock.errors import ConfigError, raise_machine_fault
+from deep_lock.files import open_regular
 from deep_lock.network.urls import shown_text
 
 SYSTEM_STORES = (
@@ -31,8 +32,10 @@ def _trusting_context(ca_file: str | None) -> ssl.SSLContext:
     try:
         if Path(ca_file).is_dir():
             return ssl.create_default_context(capath=ca_file)
+        open_regular(ca_file).close()
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ValueError) as error:
+        raise_machine_fault(error)
         raise ConfigError(
             f"{shown_text(ca_file)}: no certificates can be read from it ({shown_text(str(error))})",
             hint="--cert and SSL_CERT_FILE name a PEM file, SSL_CERT_DIR a folder",
@@ -59,9 +62,11 @@ def _unchecked_context() -> ssl.SSLContext:
 
 def _load_client_cert(context: ssl.SSLContext, path: str) -> None:
     try:
+        open_regular(path).close()
         # An empty password: for an encrypted key, OpenSSL would prompt on the terminal.
         context.load_cert_chain(path, password="")
     except (OSError, ValueError) as error:
+        raise_machine_fault(error)
         raise ConfigError(
             f"{shown_text(path)}: no client certificate can be read from it ({shown_text(str(error))})",
             hint="--client-cert names a PEM file with the certificate and its private key, without a password",

@@ -13,6 +13,7 @@ import httpcore
 import httpx
 from msgspec import Struct, field
 
+from deep_lock.errors import raise_machine_fault
 from deep_lock.network.addresses import Origin, origin_of, port_of
 from deep_lock.network.auth import Login
 from deep_lock.network.proxies import Proxies, proxy_for
@@ -198,6 +199,7 @@ class DeadlineBackend(httpcore.SyncBackend):
         try:
             *others, last = self._shared.addresses.of(host)
         except (OSError, UnicodeError) as error:
+            raise_machine_fault(error)
             raise httpcore.ConnectError(str(error)) from None
         stream = None
         for address in others:

@@ -13,6 +13,7 @@ from deep_lock.config.options import AcceptOptions
 from deep_lock.config.policy import read_policy_file
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
+from deep_lock.files import is_there
 from deep_lock.models.policy import Exemption, Policy, exception_id
 from deep_lock.operations import policy
 from deep_lock.project import edit
@@ -80,9 +81,9 @@ def _policy_file(named: Path | None, folder: Path) -> tuple[edit.Document, edit.
     if named is not None:
         return edit.open_document(named), ()
     own, pyproject = folder / "deep-lock.toml", folder / "pyproject.toml"
-    if own.is_file():
+    if is_there(own):
         return edit.open_document(own), ("policy",)
-    if pyproject.is_file():
+    if is_there(pyproject):
         return edit.open_document(pyproject), ("tool", "deep-lock", "policy")
     raise UsageError(
         f"{folder}: no deep-lock.toml and no pyproject.toml for a policy",

@@ -29,6 +29,7 @@ from deep_lock.errors import (
     NotLocked,
     SafetyError,
     WheelDiffers,
+    raise_machine_fault,
 )
 from deep_lock.events import BuildEnded, Building, Reporter
 from deep_lock.index.lazy_wheel import metadata_from_wheel
@@ -366,6 +367,7 @@ def _check_wheel(path: Path, site: Site, taken: BuiltArtifact) -> Metadata:
         with path.open("rb") as file:
             metadata = parse_metadata(metadata_from_wheel(file, name, taken.version, where), where)
     except OSError as error:
+        raise_machine_fault(error)
         raise ArchiveBroken(f"{where}: {error.strerror or error}") from None
     check_name(metadata, name, where)
     if not is_same_version(metadata.version, taken.version):

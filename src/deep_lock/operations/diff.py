@@ -10,6 +10,7 @@ from deep_lock.analysis import wheel_rules
 from deep_lock.analysis.diff import every_change, not_compared, ranked
 from deep_lock.config.options import DiffOptions, RunContext
 from deep_lock.events import Reporter
+from deep_lock.files import is_there
 from deep_lock.foreign_locks.load import parse_imported
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.order import ordered
@@ -61,7 +62,7 @@ def _policy_findings(old: Lock, new: LockFile, surroundings: RunContext) -> tupl
 def _side(name: str, lock: Path, surroundings: RunContext, reporter: Reporter) -> tuple[str, LockFile]:
     """Read the file of this name; where there is none, the lock at this revision. Return its name for messages too."""
     path = Path(name)
-    if path.is_file():
+    if is_there(path) and not path.is_dir():  # a folder can have the name of a branch
         return _file(path, reporter)
     text = text_at(name, lock, surroundings)
     return f"{lock.name} at {name}", LockFile(path=lock, text=text, lock=_parse(text, lock, reporter))

@@ -12,6 +12,7 @@ from packaging.version import Version
 from deep_lock.config.options import LockOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
+from deep_lock.files import is_there
 from deep_lock.foreign_locks.load import foreign_path
 from deep_lock.locking.lock import Outcome, lock
 from deep_lock.locking.read_inputs import read_project_config
@@ -109,7 +110,7 @@ def _open(options: LockOptions, where: ListName) -> edit.Document:
     if inputs.script is not None:
         return edit.open_document(inputs.script, script=True)
     path = inputs.folder / "pyproject.toml"
-    if not path.is_file():
+    if not is_there(path):
         raise _no_pyproject(inputs.folder)
     imported = foreign_path(inputs, read_project_config(inputs.folder))
     if imported is not None and where.kind != "build":

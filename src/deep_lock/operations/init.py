@@ -12,6 +12,7 @@ from deep_lock.config.config import read_config
 from deep_lock.config.options import InitOptions, InputOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
+from deep_lock.files import is_there
 from deep_lock.locking.read_inputs import read_project
 from deep_lock.models.policy import Level
 from deep_lock.pep440 import parse_marker
@@ -82,7 +83,7 @@ def _document(options: InitOptions) -> tuple[edit.Document, str]:
         raise _exists(own.name)
     if options.script is not None:
         document = edit.open_document(options.script, script=True)
-    elif pyproject.is_file():
+    elif is_there(pyproject):
         document = edit.open_document(pyproject)
     else:
         return edit.new_document(own), ""
@@ -101,7 +102,7 @@ def _exists(where: str) -> UsageError:
 def _tools(options: InitOptions) -> Mapping[str, Any]:
     """Return the raw ``tool`` table of the project or script; the reader of the project checks it."""
     path = options.script or options.folder / "pyproject.toml"
-    if not path.is_file():
+    if not is_there(path):
         return {}
     tools = edit.open_document(path, script=options.script is not None).data.get("tool")
     return tools if isinstance(tools, dict) else {}

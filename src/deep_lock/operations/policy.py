@@ -11,6 +11,7 @@ from deep_lock.config.options import PolicyOptions
 from deep_lock.config.policy import read_policy_file
 from deep_lock.errors import ConfigError
 from deep_lock.events import Reporter
+from deep_lock.files import is_there
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.changes import Finding
 from deep_lock.models.lock import Lock
@@ -56,6 +57,6 @@ def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
 def _previous(name: str, options: PolicyOptions, reporter: Reporter) -> Lock:
     """Read the previous lock: the file of this name; where there is none, the lock at this revision."""
     path = Path(name)
-    if path.is_file():
+    if is_there(path):
         return read_lock_file(path, reporter).lock
     return parse_lock(text_at(name, options.lock, options.context), f"{options.lock.name} at {name}", reporter)

@@ -5,6 +5,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from deep_lock.config.config import read_config
+from deep_lock.files import is_there
 from deep_lock.project import edit
 
 KEY = "from-lock"
@@ -24,8 +25,8 @@ def save_import(file: Path) -> Saved:
     It is deep-lock.toml or pyproject.toml, or a new deep-lock.toml where there is neither. Raises UserError.
     """
     own, pyproject = file.with_name("deep-lock.toml"), file.with_name("pyproject.toml")
-    if own.is_file() or not pyproject.is_file():
-        document = edit.open_document(own) if own.is_file() else edit.new_document(own)
+    if is_there(own) or not is_there(pyproject):
+        document = edit.open_document(own) if is_there(own) else edit.new_document(own)
         keys: edit.Keys = ()
     else:
         document, keys = edit.open_document(pyproject), ("tool", "deep-lock")

@@ -25,9 +25,9 @@ from msgspec import Struct
 from deep_lock.builds.host import Machine
 from deep_lock.config.config import Config
 from deep_lock.config.options import VerifyOptions, WheelhouseOptions
-from deep_lock.errors import HookRefused, NotLocked, UsageError
+from deep_lock.errors import HookRefused, NotLocked, UsageError, raise_machine_fault
 from deep_lock.events import Reporter, Warned
-from deep_lock.files import replacing, write_atomically
+from deep_lock.files import open_regular, replacing, write_atomically
 from deep_lock.index.download import Downloads, Wanted
 from deep_lock.lockfile.index import Key
 from deep_lock.lockfile.invariants import broken_invariants
@@ -97,7 +97,7 @@ class WheelFolder:
         self._digests = known
         path = self._folder / RECORDS
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 records = msgspec.json.decode(file.read(_MAX_RECORD_BYTES), type=_RecordFile)
         except FileNotFoundError:
             return
@@ -200,7 +200,8 @@ def _sha256(path: Path) -> str | None:
             return None
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except OSError as error:
+        raise_machine_fault(error)
         return None
 
 

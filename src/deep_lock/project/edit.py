@@ -24,8 +24,8 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Array, Item, Key, Table
 
 from deep_lock.boundary import reading
-from deep_lock.errors import LimitExceeded, ProjectInvalid, Stale, UsageError
-from deep_lock.files import Replacement, write_atomically
+from deep_lock.errors import LimitExceeded, ProjectInvalid, Stale, UsageError, raise_machine_fault
+from deep_lock.files import Replacement, open_regular, write_atomically
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import parse_toml
 from deep_lock.project.files import MAX_INPUT_BYTES
@@ -70,8 +70,10 @@ def open_document(path: Path, *, script: bool = False) -> Document:
     Raises ProjectInvalid for what cannot be read or edited, and LimitExceeded.
     """
     try:
-        before = path.read_bytes()
+        with open_regular(path) as file:
+            before = file.read(MAX_INPUT_BYTES + 1)
     except OSError as error:
+        raise_machine_fault(error)
         raise ProjectInvalid(f"{path}: {error.strerror or error}") from None
     if len(before) > MAX_INPUT_BYTES:
         raise LimitExceeded(f"{path}: more than {MAX_INPUT_BYTES} bytes")

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from deep_lock.errors import LimitExceeded, RequirementsInvalid, UsageError, UserError
+from deep_lock.errors import LimitExceeded, RequirementsInvalid, UsageError, UserError, raise_machine_fault
+from deep_lock.files import open_regular
 from deep_lock.parsing.text import Opener, decode
 
 MAX_INPUT_BYTES = 8 * 1024 * 1024
@@ -15,11 +16,12 @@ def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) 
     Raises FileNotFoundError, LimitExceeded, and ``error`` for what cannot be read or is no UTF-8.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(limit + 1)
     except FileNotFoundError:
         raise
     except OSError as fault:
+        raise_machine_fault(fault)
         raise error(f"{path}: {fault.strerror or fault}") from None
     if len(raw) > limit:
         raise LimitExceeded(f"{path}: more than {limit} bytes")

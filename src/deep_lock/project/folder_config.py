@@ -14,6 +14,7 @@ from deep_lock.boundary import reading
 from deep_lock.config.config import Config, SourceSetting, Workspace, read_config
 from deep_lock.config.declared_indexes import declared_indexes, with_declared
 from deep_lock.errors import ConfigError
+from deep_lock.files import is_there, open_regular
 from deep_lock.models.direct_url import Reference
 from deep_lock.sdist import pyproject
 
@@ -113,6 +114,8 @@ def _with_uv_toml(tools: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
 
 
 def _document(path: Path) -> dict[str, Any] | None:
-    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+    if not is_there(path):
         return None
-    return pyproject.read_toml_bytes(path.read_bytes(), path.name)
+    with open_regular(path) as file:
+        raw = file.read(MAX_FILE_BYTES + 1)
+    return None if len(raw) > MAX_FILE_BYTES else pyproject.read_toml_bytes(raw, path.name)

@@ -20,7 +20,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.config.config import Config, IndexSetting, Workspace
 from deep_lock.config.declared_indexes import DEFAULT
-from deep_lock.errors import ConfigError, DeepLockError, RequirementInvalid, RequirementsInvalid
+from deep_lock.errors import ConfigError, DeepLockError, RequirementInvalid, RequirementsInvalid, raise_machine_fault
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.lock import LockedTree
@@ -309,6 +309,7 @@ class LocalTrees:
             names = frozenset(files) | read_names(folder)
             modules = read_modules(folder, files)
         except OSError as error:
+            raise_machine_fault(error)
             raise RequirementsInvalid(f"{called}: cannot be read: {error.strerror or error}") from None
         if not names & {PYPROJECT, "setup.py", "setup.cfg"}:
             raise RequirementsInvalid(f"{origin or called}: {called} has no Python project: no pyproject.toml")

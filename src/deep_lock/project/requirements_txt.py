@@ -14,7 +14,14 @@ from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName
 
 from deep_lock.boundary import reading
-from deep_lock.errors import HashMismatch, HashWeak, LimitExceeded, RequirementInvalid, RequirementsInvalid
+from deep_lock.errors import (
+    HashMismatch,
+    HashWeak,
+    LimitExceeded,
+    RequirementInvalid,
+    RequirementsInvalid,
+    raise_machine_fault,
+)
 from deep_lock.events import Warned
 from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.requirement import Origin, Requirement
@@ -383,6 +390,7 @@ def _opened(relative: str, including: str, where: str, opener: Opener) -> str:
     except FileNotFoundError:
         raise RequirementsInvalid(f"{where}: includes {shown(relative)}, which does not exist") from None
     except (OSError, UnicodeError) as error:
+        raise_machine_fault(error)
         raise RequirementsInvalid(
             f"{where}: includes {shown(relative)}, which cannot be read ({type(error).__name__})"
         ) from None

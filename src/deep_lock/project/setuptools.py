@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.boundary import reading
-from deep_lock.errors import ProjectInvalid
+from deep_lock.errors import ProjectInvalid, raise_machine_fault
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing import setup_cfg
 from deep_lock.parsing.faults import Faults
@@ -197,6 +197,7 @@ def _open_sibling(source: str, name: str, opener: Opener) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeError) as error:
+        raise_machine_fault(error)
         raise ProjectInvalid(f"{name}: cannot be read ({type(error).__name__})") from None
 
 

@@ -9,7 +9,7 @@ import lzma
 import zlib
 from typing import BinaryIO, Protocol
 
-from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig
+from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, raise_machine_fault
 
 MIB = 1024 * 1024
 MAX_DECOMPRESSED = 512 * MIB
@@ -145,6 +145,7 @@ class PlainStream:
             try:
                 plain = self._decode_some()
             except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
+                raise_machine_fault(error)
                 if str(error) == "Memory usage limit exceeded":  # liblzma's LZMA_MEMLIMIT_ERROR
                     needed = f"needs more than {LZMA_MEMORY // MIB} MiB of memory to be decompressed"
                     raise ArchiveTooBig(f"{self._where}: {needed}") from None

@@ -182,7 +182,8 @@ def become_child(settings: Settings, supervisor: int, output: int, ready: int) -
         signal.signal(number, signal.SIG_DFL)
     try:
         os.setsid()
-        ready = os.dup2(ready, os.dup(ready) + 64)  # out of the way of 0 to 3
+        while ready < 4:  # out of the way of 0 to 3; a high number could be above the limit of open files
+            ready = os.dup(ready)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)

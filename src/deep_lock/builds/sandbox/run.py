@@ -29,7 +29,7 @@ from deep_lock.builds.sandbox.seccomp import (
     notified_calls,
 )
 from deep_lock.builds.sandbox.syscall_numbers import NUMBERS
-from deep_lock.errors import HookFailed, HookRefused
+from deep_lock.errors import HookFailed, HookRefused, raise_machine_fault, raise_printed_fault
 from deep_lock.sanitize import show
 
 MIB = 1024 * 1024
@@ -129,6 +129,7 @@ def execute(command: Command, layers: frozenset[LayerName], *, abi: int | None =
         with tempfile.TemporaryDirectory(prefix="deep-lock-run-", ignore_cleanup_errors=True) as name:
             return _execute(command, layers, Path(name), landlock_abi() if abi is None else abi)
     except OSError as error:
+        raise_machine_fault(error)
         raise HookFailed(f"{show(str(command.python))} cannot be started: {show(str(error))}") from error
 
 
@@ -146,9 +147,12 @@ def _execute(command: Command, layers: frozenset[LayerName], own: Path, abi: int
         if group is not None and group.lacked_memory():  # the kernel has ended the supervisor, too
             report = _Report("", -signal.SIGKILL, "memory", time.monotonic() - started)
     if report is None:
-        message = show(_tail(errors, SHOWN_OUTPUT), MAX_LINE) or "no output"
+        printed = _tail(errors, SHOWN_OUTPUT)
+        raise_printed_fault(printed, "the supervisor of a build hook")
+        message = show(printed, MAX_LINE) or "no output"
         raise HookFailed(f"the supervisor of a build hook ended early ({show(str(command.python))}): {message}")
     if report.failed:
+        raise_printed_fault(report.failed, "the sandbox of a build hook")
         raise HookRefused(f"the sandbox could not be set up: {show(report.failed)}")
     if report.stopped == "abandoned":  # only when this process is ending
         raise HookFailed("the build hook was cancelled")

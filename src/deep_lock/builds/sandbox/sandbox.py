@@ -19,7 +19,7 @@ from deep_lock.builds.sandbox.bubblewrap import find_bubblewrap
 from deep_lock.builds.sandbox.cgroup import find_parent
 from deep_lock.builds.sandbox.landlock import landlock_abi
 from deep_lock.builds.sandbox.run import INNER_LAYERS, UNCONFINED, Command, Ended, LayerName, Limits, execute
-from deep_lock.errors import DeepLockError, HookRefused
+from deep_lock.errors import DeepLockError, HookRefused, raise_machine_fault, raise_printed_fault
 
 __all__ = ["Ability", "Command", "Ended", "Layer", "Level", "Limits", "probe", "run"]
 
@@ -144,6 +144,7 @@ def _breaches(layers: frozenset[LayerName], attempts: tuple[str, ...]) -> str:
     try:
         outcomes = _probe(layers)
     except (DeepLockError, OSError, ValueError) as error:
+        raise_machine_fault(error)
         return str(error)
     succeeded = [attempt for attempt in attempts if outcomes.get(attempt) != "0"]
     return f"does not stop what it should: {', '.join(succeeded)}" if succeeded else ""
@@ -165,5 +166,7 @@ def _probe(layers: frozenset[LayerName]) -> dict[str, str]:
             limits=Limits(wall_seconds=20, memory=_MEMORY),
         )
         ended = execute(command, layers)
+    if ended.code:
+        raise_printed_fault(ended.output, "the trial of the sandbox")
     lines = [line.partition(" ") for line in ended.output.splitlines()]
     return {attempt: outcome for attempt, _, outcome in lines}
