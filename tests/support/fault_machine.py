@@ -6,8 +6,8 @@ FOLDER holds `project`, `cache`, `tmp` and `start`; the first three are made ane
 number n a forked child runs the command line, and its n-th event of KIND fails with the error ERRNO ("EMFILE"): "open"
 is each opening of a file or socket and each new process, "write" each opening for writing, rename, new folder or link.
 With KIND "open-on" or "write-on" all later events fail too. MEMORY as ERRNO raises MemoryError. A line of JSON is printed
-for each try; the first try without a failure is the last one. STEP in the environment leaves out all but every STEP-th
-moment.
+for each try; the first try without a failure is the last one. With STEP in the environment only
+every STEP-th moment is tried, from FIRST on.
 """
 
 import errno
@@ -43,6 +43,7 @@ class Machine:
         self._lock = threading.RLock()
 
     def arm(self) -> None:
+        self._note = os.open(NOTE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
         sys.addaudithook(self._hear)
 
     def _counts(self, event: str, arguments: tuple[Any, ...]) -> bool:
@@ -62,7 +63,7 @@ class Machine:
             if self._count < self._moment or (self._count > self._moment and not self._goes_on):
                 return
             if self._count == self._moment:
-                NOTE.write_text(f"{event} {arguments}"[:300])
+                os.write(self._note, f"{event} {arguments}"[:300].encode())
         if self._fault == "MEMORY":
             raise MemoryError
         number = getattr(errno, self._fault)
@@ -98,7 +99,7 @@ def main() -> None:
     folder, fault, kind, arguments = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:]
     os.environ["DEEP_LOCK_CACHE_DIR"], os.environ["TMPDIR"] = str(folder / "cache"), str(folder / "tmp")
     NOTE = folder / "event.txt"
-    step, moment, hit = int(os.environ.get("STEP", "1")), 1, True
+    step, moment, hit = int(os.environ.get("STEP", "1")), int(os.environ.get("FIRST", "1")), True
     while hit:
         for part in ("project", "cache", "tmp"):
             shutil.rmtree(folder / part, ignore_errors=True)
@@ -108,7 +109,7 @@ def main() -> None:
         NOTE.unlink(missing_ok=True)
         code, said = in_child(folder, arguments, fault, kind, moment)
         lock = folder / "project" / "deep.lock"
-        hit = NOTE.exists()
+        hit = NOTE.stat().st_size > 0
         tried = {
             "moment": moment,
             "event": NOTE.read_text() if hit else "",
