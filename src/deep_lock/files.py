@@ -11,8 +11,16 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
+try:
+    import fcntl
+except ImportError:  # Windows: an open file cannot be removed there
+    fcntl = None  # type: ignore[assignment]  # its absence is recorded
+
+_HAS_LOCKS = os.name == "posix"
 TEMPORARY_PREFIX = ".deep-lock-"
 TEMPORARY_SUFFIX = ".tmp"
+TEMPORARY_FOLDER_PREFIX = "deep-lock-tmp-"
+"""Of folders in the system's folder for temporary files. The run that makes one holds it (`hold`)."""
 
 _STREAM_FOLDERS = frozenset(map(Path, ("/dev", "/dev/fd", "/proc/self/fd")))
 """Only in these is a pipe or a terminal what the user passes to this program: /dev/stdin, or ``<(...)`` of a shell."""
@@ -27,16 +35,16 @@ _KINDS = (
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
-def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+def write_atomically(path: Path, data: bytes, *, durable: bool = True, temporary_in: Path | None = None) -> None:
     """Replace ``path`` by ``data``, or leave it as it was and raise OSError.
 
     A pipe or a device such as /dev/null is written to: replacing it would remove it for all other programs.
-    ``durable`` waits for the disk: for a lock, not for a cache.
+    ``durable`` waits for the disk: for a lock, not for a cache. ``temporary_in`` as in `replacing`.
     """
     if is_stream(path) or _is_pipe(path):
         _write_stream(path, data)
         return
-    with replacing(path, durable=durable) as file:
+    with replacing(path, durable=durable, temporary_in=temporary_in) as file:
         file.write(data)
 
 
@@ -140,30 +148,109 @@ class Replacement(Struct, frozen=True, kw_only=True):
             file.write(data)
 
 
+def content_now(path: Path, before: bytes | None, after: bytes) -> str:
+    """Return what a file contains after a failure: a sentence for its message. ``before`` is None where there was no file."""
+    try:
+        now = path.read_bytes() if path.exists() else None
+    except OSError:
+        return "what it contains now is not known"
+    if (now or None) == (before or None):
+        return "it is as it was" if before else "nothing was written"
+    return "it has the new content" if now == after else "another program has written it"
+
+
 @contextmanager
-def replacing(path: Path, *, durable: bool = True, mode: int | None = None) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, *, durable: bool = True, mode: int | None = None, temporary_in: Path | None = None
+) -> Iterator[BinaryIO]:
     """Yield a new file, to write and read, that replaces ``path`` when the block ends well; else it is removed.
 
-    The temporary file is in the same folder, since a rename is atomic only within one file system.
+    The temporary file is in the same folder, or in ``temporary_in``, since a rename is atomic only within one file system.
     ``durable`` as in `write_atomically`; ``mode`` instead of that of a new file. Raises OSError.
     """
-    temporary = temporary_path(path)
-    handle = os.open(temporary, _NEW_FILE, 0o666)  # less the umask: a lock is read by others, unlike mkstemp's files
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            yield file
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
+    with temporary_file(path if temporary_in is None else temporary_in / path.name) as (temporary, file):
+        yield file
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
         if mode is not None:
             temporary.chmod(mode)
+        if not _HAS_LOCKS:  # Windows renames no open file
+            file.close()
         temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
     if durable:
         _sync_folder(path.parent)
+
+
+@contextmanager
+def temporary_file(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Yield a new file in the folder of ``path``, with a name of its own, and remove it in the end. Raises OSError.
+
+    It is locked until then, so that `sweep` distinguishes it from one that a killed run left.
+    """
+    temporary, handle = _new_file(path)
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            yield temporary, file
+    finally:
+        with suppress(OSError):
+            if temporary.exists():  # else it has its final name
+                temporary.unlink()
+
+
+def _new_file(path: Path) -> tuple[Path, int]:
+    while True:
+        temporary = temporary_path(path)
+        handle = os.open(
+            temporary, _NEW_FILE, 0o666
+        )  # less the umask: a lock is read by others, unlike mkstemp's files
+        hold(handle)
+        if not _HAS_LOCKS or os.fstat(handle).st_nlink:
+            return temporary, handle
+        os.close(handle)  # another run swept it before it was locked
+
+
+def hold(handle: int) -> None:
+    """Lock an open file or folder until it is closed, also by a kill. Some file systems have no locks: then do nothing."""
+    if _HAS_LOCKS:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def is_left(handle: int) -> bool:
+    """Whether an open file or folder is of this user, and no run that is alive holds it. It is held from now on."""
+    if not _HAS_LOCKS or os.fstat(handle).st_uid != os.geteuid():
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def outer_folder(folder: Path) -> Path:
+    """Return the system's folder for temporary files, where this one is a run's own."""
+    return folder.parent if folder.name.startswith(TEMPORARY_FOLDER_PREFIX) else folder
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed runs left in a folder. Does nothing where that is not possible, as on Windows."""
+    if not _HAS_LOCKS:
+        return
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if is_temporary(entry.name) and entry.is_file(follow_symlinks=False):
+                _remove_left(entry.path)
+
+
+def _remove_left(path: str) -> None:
+    with suppress(OSError):
+        handle = os.open(path, _READ | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            if is_left(handle):
+                os.unlink(path)  # noqa: PTH108 - a text, as the folder's list has it
+        finally:
+            os.close(handle)
 
 
 def temporary_path(path: Path) -> Path:

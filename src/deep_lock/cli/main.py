@@ -1,7 +1,8 @@
 """The command line: the options before the command, exit codes, and errors without tracebacks."""
 
+import signal
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 
 import click
 
@@ -110,6 +111,27 @@ INTERNAL = 70
 """EX_SOFTWARE of sysexits.h: a fault of deep-lock, and no statement about the project or its packages."""
 INTERRUPTED = 130
 
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: the run ends as by Ctrl-C, without temporary files and without children."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def end_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end the run in order. A signal that is ignored, as by nohup, stays ignored."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminate)
+
+
+def _terminate(number: int, _: FrameType | None) -> None:
+    raise Terminated(number)
+
+
 HELP = """\
 Lock the dependencies of a Python project and everything that builds them, to full depth, with hashes.
 
@@ -123,7 +145,7 @@ Exit codes:
   3    network or index failure, or this machine lacks memory, open files or disk space: try again
   4    refused for safety: a wrong hash, an unsafe archive, missing evidence
   70   internal error of deep-lock: report it
-  130  interrupted
+  130  interrupted (143 by SIGTERM, 129 by SIGHUP)
 """
 EPILOG = "Each option of a command can be set by the variable DEEP_LOCK_<LONG NAME>; most are keys of [tool.deep-lock]."
 
@@ -169,26 +191,29 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         printer.usage_error(error)
         ended = error.exit_code
-    except (OSError, MemoryError, RuntimeError) as error:
-        fault = machine_fault(error)
-        if fault is None or "-vv" in arguments or arguments.count("-v") > 1:
-            raise
-        printer.error(fault)
-        return fault.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
         printer.info("interrupted")
-        return INTERRUPTED
-    except OSError as fault:
-        # a file that no part of the program expects to be unreadable, such as one in a folder that may not be searched
-        named = f"{fault.filename}: " if fault.filename is not None else ""
-        return _failed(UserError(f"{named}{fault.strerror or fault}"), printer, arguments)
-    except Exception as fault:  # noqa: BLE001 - the last one: nothing else may report a fault of the program
-        printer.crash(fault, with_traceback=any(option in _VERBOSE for option in arguments))
+        cause = error if isinstance(error, Terminated) else error.__cause__
+        return 128 + cause.number if isinstance(cause, Terminated) else INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last one: nothing else may report a fault of the program
+        known = _machine_or_file_fault(error)
+        if known is not None:
+            return _failed(known, printer, arguments)
+        printer.crash(error, with_traceback=any(option in _VERBOSE for option in arguments))
         return INTERNAL
     return ended if isinstance(ended, int) else 0  # the code of click's Exit
 
 
 _VERBOSE = ("-v", "-vv", "--verbose")
+
+
+def _machine_or_file_fault(error: Exception) -> DeepLockError | None:
+    """Return the fault of this machine, or of a file in a folder that may not be searched, say; None for one of the program."""
+    fault = machine_fault(error)
+    if fault is not None or not isinstance(error, OSError):
+        return fault
+    named = f"{error.filename}: " if error.filename is not None else ""
+    return UserError(f"{named}{error.strerror or error}")
 
 
 def _failed(error: DeepLockError, printer: Printer, arguments: list[str]) -> int:

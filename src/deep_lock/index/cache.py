@@ -15,6 +15,7 @@ Invariants:
     v1/pages/ab/<sha256 of the URL>
     v1/<kind>/ab/<sha256 of the key>
     v1/files/ab/<sha256 of the bytes>      whole files (file_cache.py)
+    v1/tmp, v1/files/tmp                   files that are being written
 """
 
 import os
@@ -30,7 +31,10 @@ from msgspec import Struct
 
 from deep_lock.errors import CacheInvalid
 from deep_lock.events import Reporter, Warned
-from deep_lock.files import is_temporary, write_atomically
+from deep_lock.files import is_temporary, sweep, write_atomically
+
+TEMPORARY = "tmp"
+"""One folder for files that are being written: what a killed run leaves there is removed by the next run that writes."""
 
 LAYOUT = "v1"
 """Changes when an entry of an older deep-lock would be misread. `clean` deletes old layouts."""
@@ -75,6 +79,8 @@ class Cache:
         self._reporter = reporter
         # One writer at a time: the writes are short, and write_atomically reads the umask of the process.
         self._writing = threading.Lock()
+        self._temporary = Path(self._root, TEMPORARY)
+        self._has_written = False
         self._warned = False
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -205,11 +211,16 @@ class Cache:
         data = _MAGIC + _seal(kind, key, content) + content
         try:
             with self._writing:
+                if not self._has_written:
+                    self._has_written = True
+                    self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    sweep(self._temporary)
                 try:
-                    write_atomically(path, data, durable=False)
+                    write_atomically(path, data, durable=False, temporary_in=self._temporary)
                 except FileNotFoundError:
-                    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    write_atomically(path, data, durable=False)
+                    for folder in (path.parent, self._temporary):  # another process may clean the cache
+                        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    write_atomically(path, data, durable=False, temporary_in=self._temporary)
         except OSError as error:
             self._warn_once(error)
             return False

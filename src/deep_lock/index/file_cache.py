@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deep_lock.errors import CacheInvalid, HashMismatch, raise_machine_fault
-from deep_lock.files import open_regular, temporary_path
+from deep_lock.files import TEMPORARY_FOLDER_PREFIX, hold, open_regular, outer_folder, replacing, sweep
+from deep_lock.index.cache import TEMPORARY
 from deep_lock.lazy import shutil, tempfile
 
 
@@ -23,6 +24,7 @@ class FileCache:
         self._folder = folder
         self._checked: set[str] = set()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._held: int | None = None
 
     def get(self, digest: str) -> Path | None:
         """Return the path of the file with this sha256; None where it is missing, or was changed."""
@@ -48,7 +50,7 @@ class FileCache:
         try:
             return self._put(self._folder, file, digest)
         except OSError:
-            self._temporary = self._temporary or tempfile.TemporaryDirectory(prefix="deep-lock-")
+            self._temporary = self._temporary or self._new_folder()
             file.seek(0)
             try:
                 return self._put(Path(self._temporary.name), file, digest)
@@ -71,24 +73,32 @@ class FileCache:
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
+            if self._held is not None:
+                os.close(self._held)
+                self._held = None
 
     def _path(self, folder: Path, digest: str) -> Path:
         return folder / digest[:2] / digest
 
+    def _new_folder(self) -> "tempfile.TemporaryDirectory[str]":
+        """Make the temporary folder, not in one of a run's hooks: that is removed earlier."""
+        outer = outer_folder(Path(tempfile.gettempdir()))
+        folder = tempfile.TemporaryDirectory(prefix=TEMPORARY_FOLDER_PREFIX, dir=outer)
+        if os.name == "posix":
+            self._held = os.open(folder.name, os.O_RDONLY)
+            hold(self._held)
+        return folder
+
     def _put(self, folder: Path, file: BinaryIO, digest: str) -> Path:
-        path = self._path(folder, digest)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = temporary_path(path)
-        try:
-            with temporary.open("xb") as out:
-                shutil.copyfileobj(file, out, 1 << 20)
-            if file_sha256(temporary) != digest:
+        path, unfinished = self._path(folder, digest), folder / TEMPORARY
+        for needed in (path.parent, unfinished):
+            needed.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sweep(unfinished)
+        with replacing(path, durable=False, temporary_in=unfinished) as out:
+            shutil.copyfileobj(file, out, 1 << 20)
+            out.seek(0)
+            if file_digest(out, "sha256").hexdigest() != digest:  # type: ignore[arg-type]  # a file has readinto
                 _refuse_changed(digest)
-            temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
         self._checked.add(digest)
         return path
 

@@ -98,7 +98,7 @@ class Workers:
                 self._idle -= 1
             if task is None:
                 return
-            with suppress(Exception):
+            with suppress(BaseException):  # also the interrupt of a thread that computed the value
                 task()
 
 

@@ -15,10 +15,11 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 
 from deep_lock.analysis import updates
+from deep_lock.builds import temp_dirs
 from deep_lock.config.options import LockOptions
 from deep_lock.errors import DeepLockError, Stale, UsageError
 from deep_lock.events import Reporter, Warned, silent
-from deep_lock.files import Replacement, is_stream, is_there, open_regular, write_atomically
+from deep_lock.files import Replacement, content_now, is_stream, is_there, open_regular, sweep, write_atomically
 from deep_lock.index.settings import IndexSettings
 from deep_lock.lazy import filelock
 from deep_lock.lockfile import rewrite, staleness
@@ -97,7 +98,7 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
         _warn_of_assumed(previous, reporter)
         old: Lock | None = previous
         new, text = previous, before or ""
-        if _form_reasons(previous, text, _form_note(guard)):
+        if _form_reasons(previous, text, _form_note(guard), sweep_in=path.parent):
             text = rewrite.checked_text(previous, settings.targets, previous=text)
     else:
         made = resolve.build_lock(request, reporter)
@@ -180,16 +181,19 @@ def _stale_reasons(request: LockRequest, previous: Lock) -> tuple[str, ...]:
     return reasons
 
 
-def _form_reasons(lock: Lock, text: str, note: Path) -> tuple[str, ...]:
+def _form_reasons(lock: Lock, text: str, note: Path, *, sweep_in: Path | None = None) -> tuple[str, ...]:
     """Return where a lock is not in canonical form. The ends of lines may be those of Windows, which git writes.
 
     To write the lock as text takes longer than the rest of a check. So ``note``, a file in the cache, has the digest of
-    the last text that was in canonical form.
+    the last text that was in canonical form. ``sweep_in`` is a folder where a killed run may have left files, if the note
+    does not fit.
     """
     text = text.replace("\r\n", "\n")
     with suppress(OSError, ValueError):
         if note.read_text(encoding="utf-8") == _form_digest(text):
             return ()
+    if sweep_in is not None:
+        sweep(sweep_in)
     expected = rewrite.canonical_text(lock, text)
     if text == expected:
         _note_form(text, note)
@@ -230,20 +234,27 @@ def write_lock(outcome: Outcome) -> None:
     A failure leaves both as they were. A kill between the two leaves the new inputs with the old lock: it is stale.
     Raises Stale where a file changed since it was read, UsageError where one cannot be written.
     """
-    path = outcome.path
+    path, edited = outcome.path, outcome.edited
+    for folder in {path.parent} | ({edited.path.parent} if edited is not None else set()):
+        sweep(folder)
+    if outcome.lock.builds:
+        temp_dirs.sweep_temporary_folders()
     try:
         with _guarded(outcome.guard):
             now = _text_of(path)
             if now not in {outcome.before, outcome.text}:
                 raise _written_by_others(path)
-            with _edited(outcome.edited, outcome) if outcome.edited is not None else nullcontext():
+            # before anything is written: after a kill the note does not fit, and the next run looks for what was left
+            _note_form(outcome.text, _form_note(outcome.guard))
+            with _edited(edited, outcome) if edited is not None else nullcontext():
                 if now != outcome.text:  # else another run made the same lock
-                    _note_form(outcome.text, _form_note(outcome.guard))
                     write_atomically(path, outcome.text.encode())
-    except filelock.Timeout:
+    except _Busy:
         raise UsageError(f"{path}: another deep-lock has been writing it for {WAIT_SECONDS} s") from None
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}; it is as it was") from None
+        before = outcome.before.encode() if outcome.before is not None else None
+        state = content_now(path, before, outcome.text.encode())
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}; {state}") from None
 
 
 def _written_by_others(path: Path) -> Stale:
@@ -263,9 +274,8 @@ def _edited(file: Replacement, outcome: Outcome) -> Iterator[None]:
         try:
             file.write()
         except OSError as error:
-            raise UsageError(
-                f"{file.path}: cannot be written: {error.strerror or error}; nothing was written"
-            ) from None
+            state = content_now(file.path, file.before, file.after)
+            raise UsageError(f"{file.path}: cannot be written: {error.strerror or error}; {state}") from None
         yield
     except BaseException as failed:
         try:
@@ -280,7 +290,7 @@ def _edited(file: Replacement, outcome: Outcome) -> Iterator[None]:
 
 
 def _text_of(path: Path) -> str | None:
-    if not is_there(path) or is_stream(path):
+    if not is_there(path) or is_stream(path) or path.is_dir():
         return None
     with open_regular(path) as file:
         return file.read().decode("utf-8", errors="replace")
@@ -300,5 +310,27 @@ def _guarded(guard: Path) -> AbstractContextManager[object]:
         guard.touch()
     except OSError:
         return nullcontext()
-    held: AbstractContextManager[object] = filelock.FileLock(guard, timeout=WAIT_SECONDS)
-    return held
+    return _held(guard)
+
+
+class _Busy(Exception):
+    """Another run holds the guard for too long."""
+
+
+@contextmanager
+def _held(guard: Path) -> Iterator[None]:
+    """Hold the guard, where the file system can. An error when it is released comes after the lock was written.
+
+    Raises _Busy.
+    """
+    held = filelock.FileLock(guard, timeout=WAIT_SECONDS)
+    with suppress(OSError, NotImplementedError):
+        try:
+            held.acquire()
+        except filelock.Timeout as error:  # an OSError
+            raise _Busy from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            held.release()

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from deep_lock.config.options import FetchOptions, SelectionOptions, VerifyOptions
 from deep_lock.errors import DeepLockError, IndexFault, LockInvalid, NetworkError, NotFound, SafetyError, UsageError
 from deep_lock.events import Reporter, Warned
-from deep_lock.files import is_temporary
+from deep_lock.files import is_temporary, sweep
 from deep_lock.index.download import Downloads, Wanted, Way
 from deep_lock.index.workers import OnceMap, Workers
 from deep_lock.lockfile.selection import every_file, picked_files, source_trees
@@ -123,8 +123,9 @@ def prepare_folder(folder: Path, now: float) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
-            if is_temporary(path.name) and path.lstat().st_mtime < before:
+            if is_temporary(path.name) and path.lstat().st_mtime < before:  # also of another user's run, and on Windows
                 path.unlink(missing_ok=True)
+        sweep(folder)
     except OSError as error:
         raise UsageError(f"{folder}: {error.strerror or error}") from None
 

@@ -13,7 +13,7 @@ from deep_lock.analysis.merge import Merged, merge
 from deep_lock.config.options import InputOptions, LockOptions, NetworkOptions, RunContext, UpgradeOptions
 from deep_lock.errors import ActionNeeded, DeepLockError, HashMismatch, LockInvalid
 from deep_lock.events import Reporter
-from deep_lock.files import temporary_path, write_atomically
+from deep_lock.files import sweep, temporary_file
 from deep_lock.lockfile.index import is_gate
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.order import ordered
@@ -41,6 +41,8 @@ class Sides(Struct, frozen=True, kw_only=True):
 
 def merged_text(sides: Sides, surroundings: RunContext, reporter: Reporter) -> str:
     """Return the merged lock. Raises ActionNeeded on a conflict, LockInvalid, and what locking raises."""
+    for folder in {sides.ours.resolve().parent, sides.path.resolve().parent}:
+        sweep(folder)
     base, ours, theirs = (_read(path, sides.path.name, reporter) for path in (sides.base, sides.ours, sides.theirs))
     revision = max(base.revision, ours.revision, theirs.revision)
     if revision > REVISION:
@@ -81,18 +83,19 @@ def _read(path: Path, name: str, reporter: Reporter) -> Lock:
 
 def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, reporter: Reporter) -> str:
     """Lock again with the pins of both sides; of what both changed the newer one is the first choice."""
-    path = temporary_path(sides.path.resolve())
-    folder = path.parent
+    folder = sides.path.resolve().parent
     config = read_project_config(folder)
     try:
-        write_atomically(path, to_text(merged.lock).encode(), durable=False)
-        options = LockOptions(
-            inputs=InputOptions(folder=folder, output=path),
-            upgrade=UpgradeOptions(packages=_pins(merged)),
-            network=with_lock_indexes(NetworkOptions(), config, merged.lock),
-            context=surroundings,
-        )
-        relocked = ordered(lock(options, reporter).lock)
+        with temporary_file(folder / sides.path.name) as (path, file):
+            file.write(to_text(merged.lock).encode())
+            file.flush()
+            options = LockOptions(
+                inputs=InputOptions(folder=folder, output=path),
+                upgrade=UpgradeOptions(packages=_pins(merged)),
+                network=with_lock_indexes(NetworkOptions(), config, merged.lock),
+                context=surroundings,
+            )
+            relocked = ordered(lock(options, reporter).lock)
     except HashMismatch:
         raise
     except DeepLockError as error:
@@ -100,8 +103,6 @@ def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, report
             f"both branches changed {', '.join(merged.both)}, and locking again failed: {error.message}",
             hint=AGAIN,
         ) from None
-    finally:
-        path.unlink(missing_ok=True)
     head = ordered(merged.lock)
     if (relocked.inputs, relocked.options, relocked.targets) != (head.inputs, head.options, head.targets):
         raise ActionNeeded(

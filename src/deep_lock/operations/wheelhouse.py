@@ -13,7 +13,6 @@ has what was built, by the digest of everything that went into it, so that a sec
 """
 
 import hashlib
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -23,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from deep_lock.builds.host import Machine
+from deep_lock.builds.temp_dirs import disposable_folder
 from deep_lock.config.config import Config
 from deep_lock.config.options import VerifyOptions, WheelhouseOptions
 from deep_lock.errors import HookRefused, NotLocked, UsageError, raise_machine_fault
@@ -237,12 +237,8 @@ def make_wheelhouse(options: WheelhouseOptions, reporter: Reporter) -> Wheelhous
     network = VerifyOptions(lock=options.lock, network=options.network, context=options.context)
     hosts = open_hosts(lock, network, config, reporter)
     downloads = _open_downloads(options, lock, config, hosts, reporter)
-    with (
-        closing(hosts),
-        closing(downloads),
-        tempfile.TemporaryDirectory(prefix="deep-lock-", ignore_cleanup_errors=True) as name,
-    ):
-        supply = _Supply(options, downloads, Path(name))
+    with closing(hosts), closing(downloads), disposable_folder("files-") as folder:
+        supply = _Supply(options, downloads, folder)
         return _fill(
             options, lock, targets, machine=machine, target=target, plan=plan, supply=supply, reporter=reporter
         )

@@ -25,7 +25,7 @@ from tomlkit.items import AoT, Array, Item, Key, Table
 
 from deep_lock.boundary import reading
 from deep_lock.errors import LimitExceeded, ProjectInvalid, Stale, UsageError, raise_machine_fault
-from deep_lock.files import Replacement, open_regular, write_atomically
+from deep_lock.files import Replacement, content_now, open_regular, write_atomically
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import parse_toml
 from deep_lock.project.files import MAX_INPUT_BYTES
@@ -239,7 +239,8 @@ def write(document: Document) -> None:
         else:
             edited.write()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror or error}; it is as it was") from None
+        state = content_now(path, document.before, to_bytes(document))
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}; {state}") from None
 
 
 def with_entry(document: Document, keys: Keys, values: Mapping[str, str | date], *, after: Sequence[Keys]) -> Document:

@@ -19,6 +19,7 @@ from deep_lock.builds.sandbox.bubblewrap import find_bubblewrap
 from deep_lock.builds.sandbox.cgroup import find_parent
 from deep_lock.builds.sandbox.landlock import landlock_abi
 from deep_lock.builds.sandbox.run import INNER_LAYERS, UNCONFINED, Command, Ended, LayerName, Limits, execute
+from deep_lock.builds.temp_dirs import own_temporary_folder
 from deep_lock.errors import DeepLockError, HookRefused, raise_machine_fault, raise_printed_fault
 
 __all__ = ["Ability", "Command", "Ended", "Layer", "Level", "Limits", "probe", "run"]
@@ -66,7 +67,12 @@ def is_possible() -> bool:
 
 @functools.cache
 def probe() -> Ability:
-    """Try the sandbox in child processes; once for each process. Never raises."""
+    """Try the sandbox in child processes; once for each process. Raises MachineFault."""
+    with own_temporary_folder():
+        return _probe_all()
+
+
+def _probe_all() -> Ability:
     layers = (
         _landlock(),
         _try("seccomp", "the kernel takes a system call filter"),

@@ -9,7 +9,7 @@ from click.shell_completion import get_completion_class
 from deep_lock.cli.options import FILE, Section, flag, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.errors import DeepLockError, SafetyError, UsageError
-from deep_lock.files import write_atomically
+from deep_lock.files import open_regular, write_atomically
 from deep_lock.operations import git, merge
 from deep_lock.sanitize import lines
 
@@ -77,7 +77,11 @@ def git_merge_command(session: Session, /, *, base: Path, ours: Path, theirs: Pa
     except DeepLockError as error:
         session.printer.error(error)
         raise click.exceptions.Exit(error.exit_code if isinstance(error, SafetyError) else CONFLICT) from None
-    write_atomically(ours, text.encode())
+    try:
+        write_atomically(ours, text.encode())
+    except OSError as error:
+        session.printer.error(UsageError(f"{ours}: the merge cannot be written: {error.strerror or error}"))
+        raise click.exceptions.Exit(CONFLICT) from None
 
 
 @click.command("git-textconv", hidden=True, help="Print a lock in a short form; git runs this as textconv.")
@@ -89,7 +93,11 @@ def git_textconv_command(session: Session, /, *, file: Path) -> None:
         with session.reporting() as reporter:
             text = git.summary(file, reporter)
     except DeepLockError:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        try:
+            with open_regular(file) as content:
+                text = content.read().decode("utf-8", errors="replace")
+        except OSError as error:
+            raise UsageError(f"{file}: {error.strerror or error}") from None
     session.printer.data(lines(text))
 
 
