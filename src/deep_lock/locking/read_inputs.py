@@ -22,6 +22,7 @@ from deep_lock.events import Reporter
 from deep_lock.files import is_stream, is_there
 from deep_lock.foreign_locks.load import foreign_path, imported_project, read_imported, with_direct_requirements
 from deep_lock.lockfile import edited_versions, reader
+from deep_lock.locking import file_options
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
@@ -89,13 +90,14 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     if options.script is not None and options.requirements:
         raise UsageError("--script and -r cannot be used together")
     files = _requirements_files(options.requirements, options.folder)
-    constraints = _requirements_files(options.constraints, options.folder)
-    overrides = _requirements_files(options.overrides, options.folder)
-    build_constraints = _requirements_files(options.build_constraints, options.folder)
+    constraints = _limit_files(options.constraints, options.folder)
+    overrides = _limit_files(options.overrides, options.folder)
+    build_constraints = _limit_files(options.build_constraints, options.folder)
     names = tuple(shown_path(path, options.folder) for path in options.requirements)
     project = Project(source=names[0]) if names else read_project(options, own_config)
     sources = names or (project.source,)
-    for note in (*project.notes, *(note for file in files for note in file.notes)):
+    limits = (*constraints, *overrides, *build_constraints)
+    for note in (*project.notes, *(file_options.notes(files, limits) if files or limits else ())):
         reporter(note)
     config = own_config or _own_config(project.tools, project.source)
     if options.script is not None:
@@ -201,6 +203,10 @@ def _requirements_files(paths: Sequence[Path], folder: Path) -> tuple[requiremen
         )
         for path in paths
     )
+
+
+def _limit_files(paths: Sequence[Path], folder: Path) -> tuple[requirements_txt.RequirementsFile, ...]:
+    return tuple(file_options.limits_only(file) for file in _requirements_files(paths, folder))
 
 
 def _requirements(files: Sequence[requirements_txt.RequirementsFile]) -> tuple[Requirement, ...]:
