@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.scenario_server import Releases
 from tests.support.scenarios import Bench, bench
 
-RELEASES = {"thing 1.0": {}, "lib 1.0": {}}
+RELEASES: Releases = {"thing 1.0": {}, "lib 1.0": {}}
 
 
 @pytest.fixture

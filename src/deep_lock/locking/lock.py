@@ -17,7 +17,7 @@ from packaging.utils import NormalizedName
 from deep_lock.analysis import updates
 from deep_lock.builds import temp_dirs
 from deep_lock.config.options import LockOptions
-from deep_lock.errors import DeepLockError, Stale, UsageError
+from deep_lock.errors import DeepLockError, LockInvalid, Stale, UsageError, raise_machine_fault
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import Replacement, content_now, is_stream, is_there, open_regular, sweep, write_atomically
 from deep_lock.index.settings import IndexSettings
@@ -91,7 +91,7 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
     """
     request = open_request(options, reporter, first)
     path, previous, settings = request.path, request.previous, request.settings
-    before = _text_of(path)
+    before = _text_before(path)
     guard = guard_of(path, options.context.cache_folder)
     edited, compared = options.inputs.edited, None
     if previous is not None and first is None and _may_stay(request) and not _stale_reasons(request, previous):
@@ -294,6 +294,15 @@ def _text_of(path: Path) -> str | None:
         return None
     with open_regular(path) as file:
         return file.read().decode("utf-8", errors="replace")
+
+
+def _text_before(path: Path) -> str | None:
+    """Return the text of the lock that is replaced. Raises LockInvalid for what is no file."""
+    try:
+        return _text_of(path)
+    except OSError as error:
+        raise_machine_fault(error)
+        raise LockInvalid(f"{path}: {error.strerror or error}") from None
 
 
 def guard_of(path: Path, cache_folder: Path) -> Path:
