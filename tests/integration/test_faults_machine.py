@@ -117,6 +117,31 @@ def test_a_hook_that_fails_by_itself_is_no_fault_of_the_machine(world: tuple[Des
     assert 'evidence = "assumed"' in own.lock.read_text(encoding="utf-8")
 
 
+NO_THREADS = """
+import sys, threading
+which = sys.argv.pop(1)
+real = threading.Thread.start
+def start(thread):
+    if thread.name.startswith(which):
+        raise RuntimeError("can't start new thread")
+    real(thread)
+threading.Thread.start = start
+from deep_lock.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("which", ["deep-lock-index", "ThreadPoolExecutor"])
+def test_no_more_threads(world: tuple[Desk, ScenarioServer], which: str) -> None:
+    own, server = world
+    ended = own.run(which, *ARGUMENTS, server.url, before=("-c", NO_THREADS))
+    if which == "deep-lock-index":  # it only works ahead
+        assert ended.code == 0, ended.stderr
+        assert 'evidence = "observed"' in own.lock.read_text(encoding="utf-8")
+    else:
+        assert is_of_the_machine(ended, own), ended.stderr
+
+
 @pytest.mark.parametrize(
     ("fault", "kind", "first"), [("EMFILE", "open", 4), ("ENOSPC", "write-on", 25), ("MEMORY", "open", 7)]
 )
