@@ -392,7 +392,7 @@ def test_a_signal_at_any_moment_leaves_both_files_whole(tmp_path: Path, name: st
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_leaves_both_files(tmp_path: Path, number: int, code: int) -> None:
     own = desk(tmp_path)
     with FaultServer() as server:
