@@ -11,7 +11,14 @@ from pathlib import Path
 import msgspec
 from packaging.utils import NormalizedName, parse_wheel_filename
 
-from deep_lock.errors import IndexFault, MetadataDiffers, MetadataInvalid, NetworkError, SafetyError
+from deep_lock.errors import (
+    IndexFault,
+    MetadataDiffers,
+    MetadataInvalid,
+    NetworkError,
+    SafetyError,
+    raise_machine_fault,
+)
 from deep_lock.index import lazy_wheel, metadata_differences
 from deep_lock.index.cache import METADATA, Cache
 from deep_lock.index.settings import SMALL_SECONDS
@@ -34,6 +41,7 @@ def metadata_inside(path: Path, name: NormalizedName, where: str) -> Metadata:
         with path.open("rb") as file:
             return parse_metadata(lazy_wheel.metadata_from_wheel(file, name, version, where), where)
     except OSError as error:
+        raise_machine_fault(error)
         raise NetworkError(f"{path}: {error.strerror or error}") from None
 
 

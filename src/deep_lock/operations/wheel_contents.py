@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from deep_lock.analysis.wheel_rules import WheelsRead
+from deep_lock.builds import temp_dirs
 from deep_lock.config.options import NetworkOptions, RunContext, VerifyOptions
 from deep_lock.errors import NotCached, SafetyError
 from deep_lock.events import Reporter
@@ -15,7 +16,7 @@ from deep_lock.index.cache import Cache
 from deep_lock.index.download import Downloads
 from deep_lock.index.wheel_contents import WheelContents, cache_contents, cached_contents, read_contents
 from deep_lock.index.workers import OnceMap, Workers
-from deep_lock.lazy import load_all, tempfile
+from deep_lock.lazy import load_all
 from deep_lock.lockfile.index import wheels_of
 from deep_lock.locking.clients import open_downloads
 from deep_lock.locking.read_inputs import read_project_config
@@ -91,10 +92,10 @@ class _Reading:
         """Fetch and read wheels, several at once. What is not in the cache of an offline run is left out."""
         done: OnceMap[str, None] = OnceMap()
         with (
-            tempfile.TemporaryDirectory(prefix="deep-lock-", ignore_cleanup_errors=True) as name,
+            temp_dirs.disposable_folder("wheels-") as folder,
             closing(Workers(min(WORKERS, len(files)))) as workers,
         ):
-            tasks = {file.sha256: lambda file=file: self._fetch(file, Path(name)) for file in files}
+            tasks = {file.sha256: lambda file=file: self._fetch(file, folder) for file in files}
             for sha256, task in tasks.items():
                 workers.submit(lambda sha256=sha256, task=task: done.get(sha256, task))  # type: ignore[misc]  # mypy cannot infer a lambda's default
             for sha256, task in tasks.items():
