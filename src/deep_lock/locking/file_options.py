@@ -6,6 +6,7 @@ from deep_lock.errors import RequirementsInvalid
 from deep_lock.events import Warned
 from deep_lock.project.requirements_txt import RequirementsFile
 
+
 def limits_only(file: RequirementsFile) -> RequirementsFile:
     """Return a file of constraints or overrides. Raises RequirementsInvalid where it names a URL or a path, as pip does."""
     for line in file.unnamed:
