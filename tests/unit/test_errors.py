@@ -13,10 +13,11 @@ from deep_lock.errors import HookFailed, MachineFault, machine_fault, raise_mach
 
 SOURCE = Path(__file__).parents[2] / "src" / "deep_lock"
 CAUGHT = {"OSError", "MemoryError", "Exception", "BaseException"}
-IN_CHILDREN = {"confine.py", "supervise.py", "seccomp_notify.py", "probe.py"}
+IN_CHILDREN = {"confine.py", "supervise.py", "seccomp_notify.py", "probe.py", "usage.py"}
 """Programs of the sandbox: what they print is read by raise_printed_fault."""
 CHECKED = ("builds", "sdist", "index", "network", "project", "foreign_locks", "parsing")
 WITHOUT = {
+    "builds/sandbox/cgroup.py": "without a control group the other limits hold",
     "index/cache.py": "a cache that cannot be read or written only makes a run slower",
     "index/workers.py:_claimed": "the error is kept and raised later",
     "index/file_cache.py:put": "the temporary folder is tried, and its error is raised",
@@ -25,7 +26,7 @@ WITHOUT = {
     "index/download.py:_is": "then the file is downloaded",
     "index/download.py:_share": "then the file is copied",
     "network/transport.py:start_tls": "the error is raised again",
-    "network/git.py:_run": "git is ended, and the error is raised again",
+    "network/git.py:_limited": "git is ended, and the error is raised again",
     "builds/machine_limits.py:count_memory_kills": "a count that is missing excludes no cause",
     "builds/interpreters.py:None": "a text that other interpreters run",
     "builds/unpack.py:link": "the system has no links, or the copy that follows fails too",

@@ -306,7 +306,8 @@ def _read_result(path: Path, root: Path, limit: int, what: str) -> bytes:
     try:
         with open_result(path, root) as file:
             data = file.read(limit + 1)
-    except OSError:
+    except OSError as error:
+        raise_machine_fault(error)
         raise HookBadResult(f"{what} is missing, or is no regular file") from None
     if len(data) > limit:
         raise LimitExceeded(f"{what} has more than {limit} bytes")

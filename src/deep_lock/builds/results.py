@@ -5,6 +5,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from deep_lock.errors import raise_machine_fault
+
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 # O_NONBLOCK: the opening of a pipe does not wait for a writer.
@@ -26,7 +28,8 @@ def is_result(path: Path, root: Path) -> bool:
     """Whether `open_result` opens the file."""
     try:
         open_result(path, root).close()
-    except OSError:
+    except OSError as error:
+        raise_machine_fault(error)
         return False
     return True
 

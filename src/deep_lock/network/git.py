@@ -347,6 +347,7 @@ def _limited(
             start_new_session=os.name == "posix",
         )
     except OSError as error:
+        raise_machine_fault(error)
         raise UsageError(f"git cannot be run: {error.strerror or error}") from None
     try:
         code = _wait(process, streams, limits, seconds=seconds, written=written)
