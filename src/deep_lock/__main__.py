@@ -30,8 +30,8 @@ def main() -> NoReturn:
     # everything when the process ends would find nothing.
     gc.set_threshold(50_000, 20, 100)
     atexit.register(gc.freeze)
-    command_line.end_on_signals()
     try:
+        command_line.end_on_signals()
         code = command_line.run_process(sys.argv[1:])
     except KeyboardInterrupt:  # outside of the command
         code = INTERRUPTED

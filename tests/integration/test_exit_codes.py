@@ -15,7 +15,6 @@ FAULTS: list[Exception] = [
     RuntimeError("##vso[task.setvariable variable=PATH]/x\x1b[2J\n::error::y"),
     KeyError("x"),
     RecursionError("maximum recursion depth exceeded"),
-    MemoryError(),
     ValueError("Exceeds the limit (4300 digits)"),
     AssertionError(),
 ]

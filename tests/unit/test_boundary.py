@@ -10,12 +10,11 @@ from functools import cache
 import pytest
 
 from deep_lock.boundary import MAX_REASON, reading
-from deep_lock.errors import ConfigError, HashMismatch, IndexInvalid, MetadataInvalid
+from deep_lock.errors import ConfigError, HashMismatch, IndexInvalid, MachineFault, MetadataInvalid
 from tests.unit.test_architecture import MODULES
 
 RAISED: list[tuple[Exception, str]] = [
     (RecursionError("maximum recursion depth exceeded"), "file: is nested too deeply"),
-    (MemoryError(), "file: needs more memory than there is"),
     (
         ValueError("Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits"),
         "too many digits",
@@ -52,12 +51,19 @@ def test_an_exception_of_a_parser(fault: Exception, text: str, error: type[Confi
 
 
 @pytest.mark.parametrize(
-    "fault", [HashMismatch("x"), OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), GeneratorExit()]
+    "fault", [HashMismatch("x"), OSError(errno.EACCES, "Permission denied"), KeyboardInterrupt(), GeneratorExit()]
 )
 def test_what_is_no_fault_of_the_content_passes(fault: BaseException) -> None:
     with pytest.raises(type(fault)) as caught, reading("file", ConfigError):
         raise fault
     assert caught.value is fault
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "No space left on device"), MemoryError()])
+def test_a_fault_of_the_machine_is_no_statement_about_the_content(fault: Exception) -> None:
+    with pytest.raises(MachineFault) as caught, reading("file", ConfigError):
+        raise fault
+    assert "file" not in caught.value.message
 
 
 def test_the_reason_is_safe_and_short() -> None:
