@@ -205,7 +205,9 @@ def test_a_lock_as_hints_gives_the_lock(world: World, base: tuple[str, ...]) -> 
         return
     plan = Plan(
         runtime=asked.problems,
-        runtime_hints={own.label: {pin.name: (pin.version,) for pin in pins.pins} for own, pins in first.runtime},
+        runtime_hints={
+            (own.label, frozenset()): {pin.name: (pin.version,) for pin in pins.pins} for own, pins in first.runtime
+        },
         build_hints={
             (built.target.label, built.subject.name, built.subject.hook): {
                 pin.name: (pin.version,) for pin in built.final.pins

@@ -13,10 +13,11 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, members, parsed, record_key, referenced
-from deep_lock.lockfile.selection import InstallSelection, full_selection, installed_packages
+from deep_lock.lockfile.selection import InstallSelection, full_selections, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import EnvironmentMember, LockedBuild, LockedInputs, LockedPackage
 from deep_lock.models.requirement import Requirement
+from deep_lock.targets.markers import Scope
 from deep_lock.targets.target import Target, UnevaluableMarker, holds
 
 ROOT: Key = ("", "", "")
@@ -144,19 +145,19 @@ def whole_graph(lock_index: LockIndex, source: str = "deep.lock") -> Graph:
 
     Raises LockInvalid and UsageError on a target that is none.
     """
-    return open_graph(lock_index, chosen_targets(lock_index.lock, (), source), full_selection(lock_index))
+    return open_graph(lock_index, chosen_targets(lock_index.lock, (), source), full_selections(lock_index.lock))
 
 
-def open_graph(lock_index: LockIndex, targets: Sequence[Target], selection: InstallSelection) -> Graph:
-    """Return the graph of what a lock installs and builds on these targets, for these extras and groups.
+def open_graph(lock_index: LockIndex, targets: Sequence[Target], selections: Sequence[InstallSelection]) -> Graph:
+    """Return the graph of what a lock installs and builds on these targets, with any of these selections.
 
     Linear in the edges, times the depth at most. A member that has no entry (in a lock that is not closed) is left out.
     """
-    runtime = _installed(lock_index, targets, selection)
+    runtime = _installed(lock_index, targets, selections)
     usage = _usage(lock_index, targets, runtime)
     environments = _environments(lock_index, targets, usage)
     builds = (_build_edges(lock_index, targets, environment) for environment in environments[1:])
-    edges = (*_runtime_edges(lock_index, targets, selection, environments[0], runtime), *chain.from_iterable(builds))
+    edges = (*_runtime_edges(lock_index, targets, selections, environments[0], runtime), *chain.from_iterable(builds))
     nodes = {
         key: Node(
             key=key,
@@ -199,11 +200,13 @@ def _where(targets: Sequence[Target], test: Callable[[Target], bool]) -> TargetS
     return sum(1 << bit for bit, target in enumerate(targets) if test(target))
 
 
-def _installed(lock_index: LockIndex, targets: Sequence[Target], selection: InstallSelection) -> dict[Key, TargetSet]:
+def _installed(
+    lock_index: LockIndex, targets: Sequence[Target], selections: Sequence[InstallSelection]
+) -> dict[Key, TargetSet]:
     """Return the runtime, in the lock's order."""
     found: defaultdict[Key, TargetSet] = defaultdict(int)
     for number, target in enumerate(targets):
-        for entry in installed_packages(lock_index, target, selection):
+        for entry in (own for each in selections for own in installed_packages(lock_index, target, each)):
             found[key_of(entry)] |= 1 << number
     return {key: found[key] for key in lock_index.entries if key in found}
 
@@ -270,7 +273,7 @@ def _environments(lock_index: LockIndex, targets: Sequence[Target], usage: _Usag
 def _runtime_edges(
     lock_index: LockIndex,
     targets: Sequence[Target],
-    selection: InstallSelection,
+    selections: Sequence[InstallSelection],
     environment: Environment,
     runtime: Mapping[Key, TargetSet],
 ) -> Iterator[Edge]:
@@ -282,16 +285,18 @@ def _runtime_edges(
                 if both := bits & runtime.get(child, 0):
                     needs.setdefault(key, {})[child] = both
     direct = {key: bits for key, bits in runtime.items() if lock_index.entries[key].direct}
-    texts = _texts(_project_requirements(lock_index.lock.inputs, selection), targets)
+    texts = _texts(_project_requirements(lock_index.lock.inputs, selections), targets)
     yield from _edges(environment, runtime, needs, direct, texts)
 
 
-def _project_requirements(inputs: LockedInputs, selection: InstallSelection) -> Iterator[str]:
+def _project_requirements(inputs: LockedInputs, selections: Sequence[InstallSelection]) -> Iterator[str]:
     yield from inputs.requirements
-    for names, tables in ((selection.extras, inputs.extras), (selection.groups, inputs.dependency_groups)):
-        for name, texts in tables:
-            if name in names:
-                yield from texts
+    selected = frozenset[Scope]().union(*(own.scopes for own in selections))
+    extras = ((Scope(kind="extra", name=name), texts) for name, texts in inputs.extras)
+    groups = ((Scope(kind="group", name=name), texts) for name, texts in inputs.dependency_groups)
+    for scope, texts in (*extras, *groups):
+        if scope in selected:
+            yield from texts
 
 
 def _build_edges(lock_index: LockIndex, targets: Sequence[Target], environment: Environment) -> Iterator[Edge]:

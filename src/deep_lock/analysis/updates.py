@@ -6,8 +6,8 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from deep_lock.analysis.versions import joined, newest
-from deep_lock.lockfile.index import covers, index_lock, is_gate, members, names_in, parsed
-from deep_lock.lockfile.selection import full_selection, holds_in_lock
+from deep_lock.lockfile.index import covers, is_gate, members, names_in, parsed
+from deep_lock.lockfile.selection import installed_ever
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import Lock, LockedPackage, source_text
 from deep_lock.targets.target import Target
@@ -58,12 +58,9 @@ def _runtime(lock: Lock) -> Versions:
 
 
 def _runtime_by_target(lock: Lock, targets: Sequence[Target], names: frozenset[str]) -> list[Versions]:
-    selection = full_selection(index_lock(lock))
     entries = [entry for entry in lock.packages if entry.name in names and not is_gate(entry.marker)]
     return [
-        _by_name(
-            (entry.name, entry.version or "") for entry in entries if holds_in_lock(entry.marker, target, selection)
-        )
+        _by_name((entry.name, entry.version or "") for entry in entries if installed_ever(lock, entry.marker, target))
         for target in targets
     ]
 

@@ -8,7 +8,8 @@ A frame is resolved again when metadata that it lacked are known (`Blocked`), wh
 stages, one fixpoint), and when one of its pins cannot be built (then without that pin).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import get_args
 
 from msgspec import Struct, field
@@ -92,28 +93,31 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     found: list[OpenMarker] = []
     divided: set[Target] = set()
     excluded: dict[Target, Unsatisfiable] = {}
-    for planned in plan.runtime:
-        hints = plan.runtime_hints.get(planned.target.label, {})
-        walk = _TargetWalk(
-            target=planned.target, plan=plan, sources=sources, reporter=reporter, used=used, others=others
-        )
+    for target, group in groupby(plan.runtime, key=lambda problem: problem.target):
+        problems = tuple(group)
+        walk = _TargetWalk(target=target, plan=plan, sources=sources, reporter=reporter, used=used, others=others)
         try:
-            resolved = walk.close(replace(planned, preferences=_merged(hints, pinned)))
+            resolutions = walk.close(problems, pinned)
         except Unsatisfiable as error:
             if not plan.may_leave_out:
                 raise
-            excluded[planned.target] = error
+            excluded[target] = error
             continue
-        open_markers = walk.open_markers(planned, resolved)
-        if open_markers and (both := walk.with_open(planned, resolved)) is not None:
-            walk, resolved = both
-            open_markers = walk.open_markers(replace(planned, apply_open=True), resolved)
-            divided.add(planned.target)
+        open_markers = walk.open_markers(problems, resolutions)
+        if open_markers and (both := walk.with_open(problems, resolutions)) is not None:
+            walk, resolutions = both
+            open_markers = walk.open_markers([replace(own, apply_open=True) for own in problems], resolutions)
+            divided.add(target)
         found += open_markers
-        pinned = dict(_merged(pinned, _versions_of(resolved)))
-        runtime.append((planned.target, resolved))
+        pinned = dict(_merged(pinned, *map(_versions_of, resolutions)))
+        runtime += [(target, resolved) for resolved in resolutions]
         walks.append(walk)
-    builds = [built for (_, resolved), walk in zip(runtime, walks, strict=True) for built in walk.needed_by(resolved)]
+    by_target = groupby(runtime, key=lambda own: own[0])
+    builds = [
+        built
+        for (_, own), walk in zip(by_target, walks, strict=True)
+        for built in walk.needed_by(resolved for _, resolved in own)
+    ]
     unknown = sorted({reason for walk in walks for reason in walk.editable_unknown})
     return Closure(
         runtime=tuple(runtime),
@@ -173,16 +177,25 @@ class _TargetWalk(Struct, kw_only=True):
             raise Unsatisfiable("the walk ended without an answer")
         return first.resolved
 
-    def close(self, planned: Problem) -> Resolved:
-        """Resolve the target's runtime problem, and close all builds, that of the project too."""
-        resolved = self.run(_Frame(problem=planned))
-        self.runtime = _versions_of(resolved)
-        if self.plan.project is not None and planned.selection.build_scope != "none":
-            self.run(self.frame(self.plan.project, planned))
-            self.add_editable(self.plan.project, planned)
-        return resolved
+    def close(self, problems: Sequence[Problem], pinned: Preferences) -> list[Resolved]:
+        """Resolve the target's runtime problems, and close all builds, that of the project too.
 
-    def with_open(self, planned: Problem, resolved: Resolved) -> "tuple[_TargetWalk, Resolved] | None":
+        ``pinned`` are preferences. So are the pins of each problem for the next ones: choices differ in what they must.
+        """
+        found: list[Resolved] = []
+        for planned in problems:
+            hints = self.plan.runtime_hints.get((self.target.label, planned.choice), {})
+            preferences = _merged(dict(planned.preferences), hints, self.runtime, pinned)
+            found.append(self.run(_Frame(problem=replace(planned, preferences=preferences))))
+            self.runtime = dict(_merged(self.runtime, _versions_of(found[-1])))
+        if self.plan.project is not None and problems[0].selection.build_scope != "none":
+            self.run(self.frame(self.plan.project, problems[0]))
+            self.add_editable(self.plan.project, problems[0])
+        return found
+
+    def with_open(
+        self, problems: Sequence[Problem], resolutions: Sequence[Resolved]
+    ) -> "tuple[_TargetWalk, list[Resolved]] | None":
         """Close the target once more, with the requirements that apply on a part of it too.
 
         Returns None where this is impossible, or changes a pin: a part of a target must not hold the whole one back.
@@ -195,20 +208,25 @@ class _TargetWalk(Struct, kw_only=True):
             used=self.used,
             others=self.others,
         )
-        problem = replace(planned, preferences=_merged(_versions_of(resolved)), apply_open=True)
+        pairs = zip(problems, resolutions, strict=True)
+        opened = [replace(own, preferences=_merged(_versions_of(known)), apply_open=True) for own, known in pairs]
         try:
-            both = walk.close(problem)
+            both = walk.close(opened, {})
         except (ActionNeeded, ReleaseRefused):
             return None
-        files = {pin.name: pin.distribution for pin in both.pins}
-        return (walk, both) if all(files.get(pin.name) == pin.distribution for pin in resolved.pins) else None
+        for known, resolved in zip(resolutions, both, strict=True):
+            files = {pin.name: pin.distribution for pin in resolved.pins}
+            if any(files.get(pin.name) != pin.distribution for pin in known.pins):
+                return None
+        return walk, both
 
-    def open_markers(self, planned: Problem, resolved: Resolved) -> list[OpenMarker]:
+    def open_markers(self, planned: Sequence[Problem], resolutions: Sequence[Resolved]) -> list[OpenMarker]:
         """Return the requirements at run time and in builds that apply on a part of the target only."""
         found: dict[tuple[str, str], OpenMarker] = {}
-        problems = [(planned, resolved)] if planned.fixed_pins is None else []
-        for built in self.needed_by(resolved):
-            own = self._problem(built.subject, planned, built.answer.requires or ())
+        like = planned[0]
+        problems = list(zip(planned, resolutions, strict=True)) if like.fixed_pins is None else []
+        for built in self.needed_by(resolutions):
+            own = self._problem(built.subject, like, built.answer.requires or ())
             problems.append((own, built.final))
         for problem, answer in problems:
             for subject, requirement, part, applies in _open_requirements(problem, answer, self.sources):
@@ -217,7 +235,7 @@ class _TargetWalk(Struct, kw_only=True):
                     subject=subject,
                     requirement=requirement,
                     part=part,
-                    locked=planned.apply_open,
+                    locked=like.apply_open,
                     applies=applies,
                 )
             for constraint, part in _unmet_constraints(problem, answer):
@@ -262,10 +280,10 @@ class _TargetWalk(Struct, kw_only=True):
                 self.failed[key] = error.message
         return self.done.get(key)
 
-    def needed_by(self, runtime: Resolved) -> list[Built]:
+    def needed_by(self, runtime: Iterable[Resolved]) -> list[Built]:
         """Return the builds that the final pins need: candidates that were given up leave others behind."""
         found: dict[BuiltKey, Built] = {}
-        queue: list[Pin] = list(runtime.pins)
+        queue: list[Pin] = [pin for resolved in runtime for pin in resolved.pins]
         if self.plan.project is not None:
             for hook in get_args(Hook):
                 own = self.done.get(replace(self.plan.project, hook=hook).key)

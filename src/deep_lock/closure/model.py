@@ -9,6 +9,7 @@ from packaging.version import Version
 
 from deep_lock.errors import Unsatisfiable
 from deep_lock.models.build_system import ConfigSettings, Hook, HookAnswer, SdistFacts
+from deep_lock.models.conflicts import Choice
 from deep_lock.models.distribution import Buildable, Installable, SourceDistribution, source_of
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildRequest, Pin, Problem, Resolved
@@ -130,6 +131,7 @@ class Closure(Struct, frozen=True, kw_only=True):
     """The finished graph of resolutions."""
 
     runtime: tuple[tuple[Target, Resolved], ...]
+    """One for each problem of the plan, in the same order, less those of excluded targets."""
     builds: tuple[Built, ...]
     """The project's own editable build is among them only where its hook requires something else than for a wheel."""
     editable_unknown: tuple[str, ...] = ()
@@ -142,9 +144,10 @@ class Closure(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What to close: one runtime problem for each target, in order, and the project's own build where it has one."""
+    """What to close: the runtime problems, and the project's own build where it has one."""
 
     runtime: tuple[Problem, ...]
+    """In the order of the targets; those of one target, one for each choice of a project with conflicts, are together."""
     project: Subject | None = None
     build_constraints: tuple[Requirement, ...] = ()
     observe_all: bool = False
@@ -155,8 +158,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What the user passes to the backend of each project."""
     share: bool = True
     """Prefer pins already made in build environments, so that one version serves as many as can share it."""
-    runtime_hints: Mapping[str, Preferences] = field(default_factory=dict)
-    """Pins of the previous lock by target label."""
+    runtime_hints: Mapping[tuple[str, Choice], Preferences] = field(default_factory=dict)
+    """Pins of the previous lock by target label and choice."""
     build_hints: Mapping[tuple[str, str, Hook], Preferences] = field(default_factory=dict)
     """Pins of the previous lock by (target label, name of what is built, hook)."""
     build_moves: Preferences = field(default_factory=dict)

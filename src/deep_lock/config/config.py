@@ -19,6 +19,7 @@ from deep_lock.config.policy import read_policy
 from deep_lock.config.values import one_of, read_record, typed, unknown_key
 from deep_lock.errors import ConfigError, LimitExceeded
 from deep_lock.models.build_system import ConfigSettings, SettingValue
+from deep_lock.models.conflicts import Conflict, read_conflicts
 from deep_lock.models.direct_url import Reference
 from deep_lock.models.policy import Policy
 from deep_lock.models.requirement import Origin, Requirement
@@ -115,6 +116,8 @@ class Config(Struct, frozen=True, kw_only=True):
     sources: tuple[tuple[NormalizedName, SourceSetting], ...] | None = None
     """By project the name of its index, or its direct reference."""
     workspace: Workspace | None = None
+    conflicts: tuple[Conflict, ...] | None = None
+    """Extras and groups of the project of which at most one is selected at once."""
     find_links: tuple[str, ...] | None = None
     no_index: bool | None = None
     index_strategy: IndexStrategy | None = None
@@ -271,6 +274,13 @@ def _policy(value: Any, at: _At) -> Policy:
     return read_policy(typed(value, dict[str, Any]), at.key, at.faults)
 
 
+def _conflicts(value: Any, _at: _At) -> tuple[Conflict, ...]:
+    try:
+        return read_conflicts(value)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _workspace(value: Any, at: _At) -> Workspace:
     workspace = read_record(value, Workspace)
     for key, patterns in (("members", workspace.members), ("exclude", workspace.exclude)):
@@ -413,6 +423,7 @@ _READERS: Mapping[str, Callable[[Any, _At], Any]] = {
     "index": _indexes,
     "sources": _sources,
     "workspace": _workspace,
+    "conflicts": _conflicts,
     "find-links": _strings,
     "no-index": _boolean,
     "index-strategy": _choice(IndexStrategy),

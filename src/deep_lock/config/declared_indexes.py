@@ -6,6 +6,7 @@ public index would answer instead of a private one.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct, field
@@ -23,6 +24,7 @@ from deep_lock.config.config import (
     read_source,
 )
 from deep_lock.errors import ConfigError, RequirementInvalid
+from deep_lock.models.conflicts import Conflict, read_conflicts
 from deep_lock.network.urls import without_user_info
 from deep_lock.parsing.text import shown
 from deep_lock.pep440 import parse_marker
@@ -66,6 +68,8 @@ class DeclaredIndexes(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, Mapping[str, Any] | Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """By project as written, the table of ``sources``, or tables with a ``marker`` too."""
     workspace: Workspace | None = None
+    conflicts: tuple[Conflict, ...] | None = None
+    """Of a project; those between members of a workspace are not among them."""
     find_links: tuple[str, ...] = ()
     no_index: bool = False
     faults: tuple[Fault, ...] = ()
@@ -83,6 +87,7 @@ def declared_indexes(tools: Mapping[str, Any]) -> DeclaredIndexes:
                 public=found.public or own.public,
                 sources={**own.sources, **found.sources},
                 workspace=found.workspace or own.workspace,
+                conflicts=found.conflicts or own.conflicts,
                 find_links=(*found.find_links, *own.find_links),
                 no_index=found.no_index or own.no_index,
                 faults=(*found.faults, *own.faults),
@@ -162,6 +167,7 @@ def with_declared(own: Config, declared: DeclaredIndexes) -> Config:
         index=(*(own.index or ()), *others) or own.index,
         sources=(*assigned.items(), *sources.items()) or own.sources,
         workspace=own.workspace or declared.workspace,
+        conflicts=own.conflicts if own.conflicts is not None else declared.conflicts,
         find_links=own.find_links if own.find_links is not None else declared.find_links or None,
         no_index=own.no_index if own.no_index is not None else declared.no_index or None,
         public_index=None if own.index is not None else declared.public,
@@ -248,6 +254,7 @@ def _uv(table: Mapping[str, Any]) -> DeclaredIndexes:
         indexes=tuple(indexes),
         sources=sources,
         workspace=_uv_workspace(table.get("workspace")),
+        conflicts=_uv_conflicts(table.get("conflicts")),
         find_links=tuple(links),
         no_index=table.get("no-index") is True,
         faults=tuple(faults),
@@ -292,6 +299,17 @@ def _uv_table(source: object) -> Mapping[str, Any] | str:
     if unknown:
         return f"has the key {shown(unknown[0])}, which deep-lock does not support"
     return {**own, "index": _name(own["index"], "")} if kinds == ["index"] else own
+
+
+def _uv_conflicts(value: object) -> tuple[Conflict, ...] | None:
+    """Return the conflicts inside one project; other ones are between members of a workspace."""
+    found: list[Conflict] = []
+    for tables in value if isinstance(value, list) else ():
+        items = _tables(tables)
+        if len({str(own.get("package")) for own in items}) == 1:
+            with suppress(ValueError):
+                found += read_conflicts([[{key: own[key] for key in own if key != "package"} for own in items]])
+    return tuple(sorted(set(found))) or None
 
 
 def _uv_workspace(table: object) -> Workspace | None:

@@ -66,7 +66,7 @@ def _level_name(level: int) -> str:
 
 def draw(view: View) -> Drawing:
     """Return what is installed and built on the view's targets, for its extras and groups."""
-    graph = open_graph(view.lock_index, view.targets, view.selection)
+    graph = open_graph(view.lock_index, view.targets, view.selections)
     ids = _ids(graph)
     boxes = tuple(
         Box(

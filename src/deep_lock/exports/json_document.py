@@ -45,7 +45,7 @@ class _Subject(Struct, frozen=True, kw_only=True):
 
 def document(view: View) -> Exported:
     """Return the document."""
-    found = describe(view, open_graph(view.lock_index, view.targets, view.selection))
+    found = describe(view, open_graph(view.lock_index, view.targets, view.selections))
     return Exported(
         files=(("deep-lock.json", json_document(found)),),
         usage="jq '.packages[] | select(.role == \"build-only\") | .name' {file}",
@@ -64,8 +64,8 @@ def describe(view: View, graph: Graph) -> dict[str, Any]:
         "lock": view.source,
         "project": own.name if own is not None else None,
         "requires-python": lock.requires_python,
-        "extras": sorted(view.selection.extras),
-        "dependency-groups": sorted(view.selection.groups),
+        "extras": sorted(view.extras),
+        "dependency-groups": sorted(view.groups),
         "options": {key: _moment(value) if isinstance(value, datetime) else value for key, value in lock.options},
         "indexes": dict(lock.indexes),
         "targets": [

@@ -22,7 +22,7 @@ LONGEST = 2_000
 
 def page(view: View) -> Html:
     """Return the page."""
-    graph = open_graph(view.lock_index, view.targets, view.selection)
+    graph = open_graph(view.lock_index, view.targets, view.selections)
     style, script = _part("page.css"), _part("page.js")
     return html_page(
         _part("page.html"),

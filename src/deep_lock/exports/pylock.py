@@ -22,7 +22,8 @@ from deep_lock.exports.view import (
     unsupported_by_pip,
 )
 from deep_lock.lockfile.index import Key, called, files_of, is_gate, key_of, referenced
-from deep_lock.lockfile.selection import InstallSelection, full_selection, part_in_lock, taken_files
+from deep_lock.lockfile.selection import every_name, part_in_lock, selection_of, taken_files
+from deep_lock.models.conflicts import Choice, choices, combined
 from deep_lock.models.lock import (
     Lock,
     LockedArchive,
@@ -35,6 +36,7 @@ from deep_lock.models.lock import (
     LockedVcs,
 )
 from deep_lock.targets.markers import BASE, Scope, environments, with_parts
+from deep_lock.targets.open_markers import TargetPart
 from deep_lock.targets.target import Target
 
 Dependencies = Mapping[Key, frozenset[Key]]
@@ -118,7 +120,7 @@ def _environments(view: View, targets: tuple[Target, ...]) -> tuple[str, ...]:
 
 
 def _as_locked(view: View) -> Iterator[ExportedPackage]:
-    labels = installed_labels(view, view.selection)
+    labels = installed_labels(view, view.selections)
     for entry in view.lock.packages:
         if not is_gate(entry.marker):
             yield ExportedPackage(entry=entry, labels=frozenset(labels.get(key_of(entry), ())), marker=entry.marker)
@@ -126,34 +128,44 @@ def _as_locked(view: View) -> Iterator[ExportedPackage]:
 
 def _selected(view: View, selectable: Selectable) -> Iterator[ExportedPackage]:
     """Yield the packages of the fixed selection and of every possible one, with markers for the view's targets."""
-    every = full_selection(view.lock_index)
-    fixed = InstallSelection(
-        extras=frozenset() if selectable.extras else view.selection.extras,
-        groups=frozenset() if selectable.groups else view.selection.groups,
-    )
-    selections = {BASE: fixed}
-    for name in sorted(every.extras) if selectable.extras else ():
-        selections[Scope(kind="extra", name=name)] = replace(fixed, extras=fixed.extras | {name})
-    for name in sorted(every.groups) if selectable.groups else ():
-        selections[Scope(kind="group", name=name)] = replace(fixed, groups=fixed.groups | {name})
-    labels = {scope: installed_labels(view, selection) for scope, selection in selections.items()}
+    fixed, every = _choices(view, selectable)
+    in_conflicts = frozenset[Scope]().union(*every)
+    scopes = {scope for scope in every_name(view.lock).scopes - in_conflicts if _is_selectable(scope, selectable)}
+    selections = {
+        (choice, scope): selection_of(fixed | choice | ({scope} - {BASE}))
+        for choice in every
+        for scope in (BASE, *scopes)
+    }
+    labels = {key: installed_labels(view, [selection]) for key, selection in selections.items()}
     for entry in view.lock.packages:
-        key = key_of(entry)
-        scopes = [scope for scope, own in labels.items() if key in own]
-        if scopes:
-            parts = {
-                target.label: {
-                    scope: part_in_lock(entry.marker, target, selections[scope])
-                    for scope in scopes
-                    if target.label in labels[scope][key]
-                }
-                for target in view.targets
-            }
+        parts: dict[str, Mapping[Scope, TargetPart]] = {}
+        for target in view.targets:
+            by_choice: dict[Choice, dict[Scope, TargetPart]] = {}
+            for (choice, scope), selection in selections.items():
+                if target.label in labels[choice, scope].get(key_of(entry), ()):
+                    part = part_in_lock(entry.marker, target, selection)
+                    by_choice.setdefault(choice, {})[scope] = part
+            parts[target.label] = combined(by_choice, every)
+        if any(parts.values()):
             yield ExportedPackage(
                 entry=entry,
                 labels=frozenset(label for label, own in parts.items() if own),
                 marker=with_parts(parts, view.targets),
             )
+
+
+def _is_selectable(scope: Scope, selectable: Selectable) -> bool:
+    return selectable.extras if scope.kind == "extra" else selectable.groups
+
+
+def _choices(view: View, selectable: Selectable) -> tuple[frozenset[Scope], tuple[Choice, ...]]:
+    """Return the scopes that every selection has, and the choices that these leave open."""
+    selected = frozenset[Scope]().union(*(own.scopes for own in view.selections))
+    fixed = frozenset(scope for scope in selected if not _is_selectable(scope, selectable))
+    open_scopes = {scope for scope in every_name(view.lock).scopes if _is_selectable(scope, selectable)}
+    every = choices(view.lock.inputs.conflicts, open_scopes | fixed)
+    in_conflicts = frozenset[Scope]().union(*every)
+    return fixed, tuple(choice for choice in every if fixed & in_conflicts <= choice)
 
 
 def _dependencies(view: View, packages: Iterable[ExportedPackage]) -> Dependencies:

@@ -19,6 +19,7 @@ from deep_lock.exports.view import (
     files_on,
     installed,
     is_tree,
+    require_one_selection,
     unsupported_builds,
     unsupported_by_pip,
 )
@@ -56,6 +57,8 @@ def requirements(view: View, build: str) -> RequirementsFile:
     Raises UsageError on a source that no such line can name, and as `environment` and `installed`.
     """
     own = environment(view, build) if build else None
+    if own is None:
+        require_one_selection(view)
     packages = own.members if own is not None else installed(view)
     targets = own.targets if own is not None else view.targets
     return RequirementsFile(
@@ -86,7 +89,7 @@ def index_options(view: View, folders: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _about(view: View) -> str:
-    parts = (("extra", view.selection.extras), ("group", view.selection.groups))
+    parts = (("extra", view.extras), ("group", view.groups))
     added = [f"{kind} {name}" for kind, names in parts for name in sorted(names)]
     return "what is installed at run time" + (f", with {', '.join(added)}" if added else "")
 

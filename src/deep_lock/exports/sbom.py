@@ -71,14 +71,14 @@ class Inventory(Struct, frozen=True, kw_only=True):
 def inventory(view: View, public_index: str) -> Inventory:
     """Return what the view covers. ``public_index`` is the one that a package URL without an index means."""
     lock_index, builds = view.lock_index, builds_of(view)
-    runtime, base = installed_labels(view, view.selection), installed_labels(view, InstallSelection())
+    runtime, base = installed_labels(view, view.selections), installed_labels(view, [InstallSelection()])
     build_edges = dict.fromkeys(
         (None if build.needed == "project" else record_key(build), key_of(member))
         for build in builds
         for member in members(build)
     )
     used = {member for _, member in build_edges}
-    graph = open_graph(lock_index, view.targets, view.selection)
+    graph = open_graph(lock_index, view.targets, view.selections)
     paths = package_paths(position_paths(graph))
     packages = tuple(
         SbomPackage(

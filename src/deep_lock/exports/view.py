@@ -5,6 +5,8 @@ Invariant: an export says exactly what the lock says for these targets, and repo
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import reduce
+from operator import or_
 
 from msgspec import Struct
 
@@ -16,6 +18,7 @@ from deep_lock.lockfile.selection import (
     is_built,
     part_in_lock,
     select,
+    selections,
     taken_files,
 )
 from deep_lock.models.lock import Lock, LockedBuild, LockedDirectory, LockedFile, LockedPackage, LockedVcs
@@ -35,8 +38,21 @@ class View(Struct, frozen=True, kw_only=True):
     """The file name of the lock, for messages and commands."""
     targets: tuple[Target, ...]
     """The exported targets, in the lock's order."""
-    selection: InstallSelection
-    """The extras and groups that are installed in addition to the project's own dependencies."""
+    selections: tuple[InstallSelection, ...]
+    """The extras and groups that are installed in addition to the project's own dependencies.
+
+    Several where some of them exclude each other: the export then covers each.
+    """
+
+    @property
+    def extras(self) -> frozenset[str]:
+        """The extras of any selection."""
+        return frozenset[str]().union(*(own.extras for own in self.selections))
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups of any selection."""
+        return frozenset[str]().union(*(own.groups for own in self.selections))
 
     @property
     def lock(self) -> Lock:
@@ -78,7 +94,7 @@ def make_view(
         lock_index=lock_index,
         source=source,
         targets=targets,
-        selection=select(lock_index, source, extras=extras, groups=groups),
+        selections=selections(lock, source, extras=extras, groups=groups),
     )
 
 
@@ -87,7 +103,7 @@ def make_view(
 
 def installed(view: View) -> tuple[ExportedPackage, ...]:
     """Return the packages that are installed at run time, in the lock's order. Raises TargetsAlike."""
-    labels = installed_labels(view, view.selection)
+    labels = installed_labels(view, view.selections)
     return tuple(
         ExportedPackage(entry=entry, labels=own, marker=_installed_marker(view, entry, own))
         for entry, own in locked_entries(view, labels)
@@ -99,7 +115,7 @@ def _installed_marker(view: View, entry: LockedPackage, labels: frozenset[str]) 
     with _hint_for_alike():
         return with_parts(
             {
-                target.label: {BASE: part_in_lock(entry.marker, target, view.selection)}
+                target.label: {BASE: reduce(or_, (part_in_lock(entry.marker, target, own) for own in view.selections))}
                 for target in view.targets
                 if target.label in labels
             },
@@ -107,13 +123,18 @@ def _installed_marker(view: View, entry: LockedPackage, labels: frozenset[str]) 
         )
 
 
-def installed_labels(view: View, selection: InstallSelection) -> dict[Key, set[str]]:
-    """Return the targets on which each package is installed at run time with a selection."""
+def installed_labels(view: View, selections: Iterable[InstallSelection]) -> dict[Key, set[str]]:
+    """Return the targets on which each package is installed at run time with any of these selections."""
     labels: dict[Key, set[str]] = {}
     for target in view.targets:
-        for entry in installed_packages(view.lock_index, target, selection):
+        for entry in (entry for own in selections for entry in installed_packages(view.lock_index, target, own)):
             labels.setdefault(key_of(entry), set()).add(target.label)
     return labels
+
+
+def require_one_selection(view: View) -> None:
+    """Raise UsageError where a format has no conditions for extras and groups, and some of them exclude each other."""
+    select(view.lock_index, view.source, extras=view.extras, groups=view.groups)
 
 
 def with_markers(
@@ -158,7 +179,11 @@ def direct_builds(view: View) -> list[TargetBuild]:
     """Return what an installer builds for the run time, and the builds of the project itself, target by target."""
     found: list[TargetBuild] = []
     for target in view.targets:
-        own = {key_of(entry) for entry in installed_packages(view.lock_index, target, view.selection)}
+        own = {
+            key_of(entry)
+            for selection in view.selections
+            for entry in installed_packages(view.lock_index, target, selection)
+        }
         found += [
             (target.label, build)
             for build in view.lock.builds

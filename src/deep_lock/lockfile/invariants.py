@@ -25,7 +25,7 @@ from deep_lock.lockfile.index import (
 )
 from deep_lock.lockfile.selection import (
     InstallSelection,
-    full_selection,
+    full_selections,
     holds_in_lock,
     installed_packages,
     missing_file,
@@ -332,7 +332,8 @@ def _target(index: LockIndex, locked: LockedTarget, target: Target, targets: tup
 
 def _runtime(index: LockIndex, target: Target) -> Iterator[str]:
     base = installed_packages(index, target, InstallSelection())
-    for installed in (base, installed_packages(index, target, full_selection(index))):
+    selections = full_selections(index.lock)
+    for installed in (base, *(installed_packages(index, target, selection) for selection in selections)):
         entries: dict[str, LockedPackage] = {}
         for entry in installed:
             if entry.name in entries:

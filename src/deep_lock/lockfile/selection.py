@@ -26,6 +26,7 @@ from deep_lock.lockfile.index import (
     wheels_of,
 )
 from deep_lock.models.build_system import ConfigSettings
+from deep_lock.models.conflicts import Conflict, broken_conflict, choices, scope_text
 from deep_lock.models.lock import (
     Lock,
     LockedArchive,
@@ -37,6 +38,7 @@ from deep_lock.models.lock import (
 )
 from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.requirements import parse_requirement
+from deep_lock.targets.markers import Scope
 from deep_lock.targets.open_markers import TargetPart, part_where_in_lock
 from deep_lock.targets.target import Target, UnevaluableMarker, holds, rank
 
@@ -51,13 +53,71 @@ class InstallSelection(Struct, frozen=True, kw_only=True):
     project: bool = True
     """Whether the project's own dependencies are installed; False is what ``--only-group`` selects."""
 
+    @property
+    def scopes(self) -> frozenset[Scope]:
+        """The selected extras and groups."""
+        extras = (Scope(kind="extra", name=name) for name in self.extras)
+        return frozenset((*extras, *(Scope(kind="group", name=name) for name in self.groups)))
 
-def full_selection(index: LockIndex) -> InstallSelection:
-    """Return the selection of every extra and every group."""
-    lock = index.lock
+
+def every_name(lock: Lock) -> InstallSelection:
+    """Return every extra and every group. They can be selected together only where the lock has no conflicts."""
     return InstallSelection(
         extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups))
     )
+
+
+def full_selections(lock: Lock) -> tuple[InstallSelection, ...]:
+    """Return the largest selections: one for each choice between conflicts, without conflicts that of everything."""
+    every = every_name(lock)
+    allowed = choices(lock.inputs.conflicts, every.scopes)
+    in_conflicts = frozenset[Scope]().union(*allowed)
+    return tuple(selection_of((every.scopes - in_conflicts) | choice) for choice in allowed)
+
+
+def selection_of(scopes: Iterable[Scope]) -> InstallSelection:
+    """Return the selection of these extras and groups."""
+    names: dict[str, set[str]] = {"extra": set(), "group": set()}
+    for scope in scopes:
+        names[scope.kind].add(scope.name)
+    return InstallSelection(extras=frozenset(names["extra"]), groups=frozenset(names["group"]))
+
+
+def installed_ever(lock: Lock, marker: str | None, target: Target) -> bool:
+    """Whether any allowed selection installs a package with this marker on a target."""
+    return any(holds_in_lock(marker, target, selection) for selection in full_selections(lock))
+
+
+def ever_installed(index: LockIndex, target: Target) -> list[LockedPackage]:
+    """Return the packages that any allowed selection installs on a target, in the lock's order."""
+    found = {
+        key_of(entry)
+        for selection in full_selections(index.lock)
+        for entry in installed_packages(index, target, selection)
+    }
+    return [entry for entry in index.lock.packages if key_of(entry) in found]
+
+
+def selections(
+    lock: Lock, source: str, *, extras: frozenset[str] | None, groups: frozenset[str] | None
+) -> tuple[InstallSelection, ...]:
+    """Return the largest selections with these extras and groups; None is as many as go together.
+
+    There is one, if nothing that is left open is in a conflict. ``source`` is the file name of the lock.
+
+    Raises UsageError on a name that the lock does not have, and on names of which the lock allows only one at once.
+    """
+    every = every_name(lock)
+    wanted = InstallSelection(
+        extras=_known("extra", extras, every.extras, source), groups=_known("group", groups, every.groups, source)
+    ).scopes
+    named = selection_of(scope for scope in wanted if (extras if scope.kind == "extra" else groups) is not None).scopes
+    both = broken_conflict(lock.inputs.conflicts, named)
+    if both is not None:
+        raise _not_together(source, both)
+    allowed = choices(lock.inputs.conflicts, wanted)
+    in_conflicts = frozenset[Scope]().union(*allowed)
+    return tuple(selection_of((wanted - in_conflicts) | choice) for choice in allowed if named & in_conflicts <= choice)
 
 
 def select(
@@ -65,11 +125,19 @@ def select(
 ) -> InstallSelection:
     """Return the selection of these extras and groups; None is all of them. ``source`` is the file name of the lock.
 
-    Raises UsageError on a name that the lock does not have.
+    Raises UsageError as `selections`, and where all of them cannot be selected together.
     """
-    every = full_selection(index)
-    return InstallSelection(
-        extras=_known("extra", extras, every.extras, source), groups=_known("group", groups, every.groups, source)
+    found = selections(index.lock, source, extras=extras, groups=groups)
+    if len(found) > 1:
+        together = frozenset[Scope]().union(*(own.scopes for own in found))
+        raise _not_together(source, broken_conflict(index.lock.inputs.conflicts, together) or ())
+    return found[0]
+
+
+def _not_together(source: str, conflict: Conflict) -> UsageError:
+    return UsageError(
+        f"{source}: {' and '.join(map(scope_text, conflict))} cannot be selected together: they are in conflict",
+        hint=f"select one of them: {' or '.join(f'--{scope.kind} {scope.name}' for scope in conflict)}",
     )
 
 

@@ -13,6 +13,7 @@ from deep_lock.lazy import json
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.order import ordered
 from deep_lock.models.build_system import SettingValue
+from deep_lock.models.conflicts import described
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, LockedTree, OptionValue
 from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.requirements import parse_requirement
@@ -118,6 +119,11 @@ def _changed_inputs(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
     yield from _changed_requirements(old.requirements, new.requirements, _requires(subject))
     yield from _changed_lists("extra", dict(old.extras), dict(new.extras))
     yield from _changed_lists("dependency group", dict(old.dependency_groups), dict(new.dependency_groups))
+    for change, conflicts in (
+        ("removed", set(old.conflicts) - set(new.conflicts)),
+        ("added", set(new.conflicts) - set(old.conflicts)),
+    ):
+        yield from (f"the conflict of {described([conflict])} was {change}" for conflict in sorted(conflicts))
     yield from _changed_requirements(old.constraints, new.constraints, _has("constraint"))
     yield from _changed_requirements(old.overrides, new.overrides, _has("override"))
     yield from _changed_requirements(old.build_constraints, new.build_constraints, _has("build constraint"))

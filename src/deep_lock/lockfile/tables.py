@@ -4,7 +4,7 @@ msgspec checks the types and names the table of a fault, `Fault` names the key i
 record is the record itself (`LockedBuild`, `LockedTarget`); the others return theirs as ``record``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from msgspec import Meta, Struct, field
 from msgspec.structs import asdict, fields
 
-from deep_lock.errors import DeepLockError, LockInvalid
+from deep_lock.errors import DeepLockError, LimitExceeded, LockInvalid
 from deep_lock.lockfile.fields import (
     Check,
     commit_fault,
@@ -43,6 +43,7 @@ from deep_lock.lockfile.fields import (
 )
 from deep_lock.lockfile.index import called
 from deep_lock.models.build_system import ConfigSettings, SettingValue
+from deep_lock.models.conflicts import Conflict, choices, read_conflicts, scope_text
 from deep_lock.models.lock import (
     BUILD_GROUP,
     EnvironmentMember,
@@ -382,6 +383,7 @@ class InputTable(_Table, frozen=True, kw_only=True, rename="kebab"):
     extra_build_requires: dict[str, Any] = {}
     config_settings: dict[str, Any] = {}
     build_requires: Texts | None = None
+    conflicts: list[Any] = []
     trees: tuple[LockedTree, ...] = ()
 
     def __post_init__(self) -> None:
@@ -398,6 +400,7 @@ class InputTable(_Table, frozen=True, kw_only=True, rename="kebab"):
             dependency_groups=_requirement_lists("dependency-groups", self.dependency_groups),
             extra_build_requires=_requirement_lists("extra-build-requires", self.extra_build_requires),
             config_settings=_config_settings("config-settings", self.config_settings),
+            conflicts=_conflicts(self.conflicts, (*self.extras, *self.dependency_groups)),
         )
 
 
@@ -433,6 +436,21 @@ def _requirement_lists(location: str, table: Mapping[str, Any]) -> tuple[tuple[s
     return tuple(
         (name, _texts(where, value, requirement_fault)) for where, name, value in _items(location, table, name_fault)
     )
+
+
+def _conflicts(value: object, names: Collection[str]) -> tuple[Conflict, ...]:
+    try:
+        conflicts = read_conflicts(value)
+    except ValueError as error:
+        raise Fault("conflicts", str(error)) from None
+    for scope in (scope for conflict in conflicts for scope in conflict):
+        if scope.name not in names:
+            raise Fault("conflicts", f"names {scope_text(scope)}, which the inputs do not have")
+    try:
+        choices(conflicts, {scope for conflict in conflicts for scope in conflict})
+    except LimitExceeded as error:
+        raise Fault("conflicts", error.message) from None
+    return conflicts
 
 
 def _config_settings(location: str, table: Mapping[str, Any]) -> tuple[tuple[str, ConfigSettings], ...]:

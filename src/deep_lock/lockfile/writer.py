@@ -39,6 +39,7 @@ from deep_lock.errors import LockInvalid, UrlForbidden
 from deep_lock.lockfile.fields import folder_fault, repository_fault, requirement_fault, url_fault
 from deep_lock.lockfile.order import ordered
 from deep_lock.models.build_system import SettingValue
+from deep_lock.models.conflicts import Conflict
 from deep_lock.models.lock import (
     CREATED_BY,
     LOCK_VERSION,
@@ -256,6 +257,7 @@ def _inputs(inputs: LockedInputs) -> Table | None:
         [
             ("sources", _words(inputs.sources)),
             ("pinned", _TRUE if inputs.pinned else None),
+            ("conflicts", _lines(map(_conflict, inputs.conflicts)) if inputs.conflicts else None),
             ("requirements", _requirements(inputs.requirements or None)),
             ("constraints", _requirements(inputs.constraints or None)),
             ("overrides", _requirements(inputs.overrides or None)),
@@ -268,6 +270,10 @@ def _inputs(inputs: LockedInputs) -> Table | None:
             ("trees", _tables(map(_tree, inputs.trees))),
         ]
     )
+
+
+def _conflict(conflict: Conflict) -> Array:
+    return _array(_inline([(scope.kind, _string(scope.name))]) for scope in conflict)
 
 
 def _named_requirements(lists: tuple[tuple[str, tuple[str, ...]], ...]) -> Table | None:

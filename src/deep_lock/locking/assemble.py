@@ -19,6 +19,7 @@ from packaging.version import Version
 from deep_lock.closure.model import Built, Closure, OpenMarker, Subject, key_of_pin
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.build_system import Evidence, KnownMetadata
+from deep_lock.models.conflicts import Choice, combined
 from deep_lock.models.direct_url import path_of_url
 from deep_lock.models.distribution import (
     Archive,
@@ -51,6 +52,7 @@ from deep_lock.models.resolution import ALL, UNKNOWN_VERSION, Pin, Problem, Requ
 from deep_lock.resolver.candidates import fitting_wheels, sdists_first, suffix_rank
 from deep_lock.resolver.dependencies import BASE, Node, applicable, overridden, parts_below
 from deep_lock.sanitize import show
+from deep_lock.targets.markers import BASE as BASE_SCOPE
 from deep_lock.targets.markers import Scope, with_parts
 from deep_lock.targets.open_markers import (
     NEVER,
@@ -85,7 +87,7 @@ class FileCatalog(Protocol):
 
 
 class AssemblyInput(Struct, frozen=True, kw_only=True):
-    """All that the lock is written from. ``problems`` are the runtime problems, in target order."""
+    """All that the lock is written from. ``problems`` are the runtime problems, as in the plan."""
 
     closure: Closure
     problems: tuple[Problem, ...]
@@ -99,7 +101,17 @@ class AssemblyInput(Struct, frozen=True, kw_only=True):
 
     @property
     def targets(self) -> tuple[Target, ...]:
-        return tuple(problem.target for problem in self.problems)
+        return tuple(dict.fromkeys(problem.target for problem in self.problems))
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The choices between the conflicts of the project."""
+        return tuple(dict.fromkeys(problem.choice for problem in self.problems))
+
+    @property
+    def in_conflicts(self) -> Choice:
+        """The scopes that are in conflicts."""
+        return frozenset[Scope]().union(*self.choices)
 
 
 # -- entries
@@ -116,8 +128,8 @@ class _Entry(Struct, kw_only=True):
     """The first of its pins."""
     taken: dict[str, Installable] = field(default_factory=dict)
     """The file that each target takes, by label."""
-    scopes: dict[str, Mapping[Scope, TargetPart]] = field(default_factory=dict)
-    """The scopes that bring it in at run time, each on a part of the target or all of it, by target label."""
+    scopes: dict[str, dict[Choice, Mapping[Scope, TargetPart]]] = field(default_factory=dict)
+    """By target label and choice, the scopes that bring it in at run time, each on a part of the target or all of it."""
     children: set[_EntryKey] = field(default_factory=set)
     direct: bool = False
     """Whether the project itself requires it."""
@@ -142,9 +154,9 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
     entries: dict[_EntryKey, _Entry] = {}
     for (target, resolved), problem in zip(assembly.closure.runtime, assembly.problems, strict=True):
         keys = _add_pins(entries, resolved, target)
-        scopes = scopes_by_pin(assembly.parts, problem, resolved)
+        scopes = scopes_by_pin(_parts_with(problem.choice, assembly), problem, resolved)
         for name, key in keys.items():
-            entries[key].scopes[target.label] = scopes[name]
+            entries[key].scopes.setdefault(target.label, {})[problem.choice] = scopes[name]
         for edge in resolved.edges:
             if edge.parent is None:
                 entries[keys[edge.child]].direct = True
@@ -156,6 +168,17 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
     for entry in entries.values():
         entry.recorded = key_of_pin(entry.pin) in recorded
     return entries
+
+
+def _parts_with(choice: Choice, assembly: AssemblyInput) -> tuple[RequirementScope, ...]:
+    """Return the parts of the project with a choice between its conflicts: what is chosen is a part of the base."""
+    if not assembly.in_conflicts:
+        return assembly.parts
+    base = tuple(
+        requirement for scope, own in assembly.parts if scope == BASE_SCOPE or scope in choice for requirement in own
+    )
+    others = (part for part in assembly.parts if part[0] != BASE_SCOPE and part[0] not in assembly.in_conflicts)
+    return ((BASE_SCOPE, base), *others)
 
 
 def _add_pins(entries: dict[_EntryKey, _Entry], resolved: Resolved, target: Target) -> dict[NormalizedName, _EntryKey]:
@@ -207,7 +230,7 @@ def _direct_reference(
     return LockedPackage(
         name=entry.pin.name,
         version=_stated_version(entry.pin),
-        marker=_marker(entry, assembly.targets),
+        marker=_marker(entry, assembly),
         requires_python=None if isinstance(file, Directory) else _requires_python(entry, assembly),
         dependencies=references,
         source=_locked_source(replace(file, editable=is_editable) if isinstance(file, Directory) else file),
@@ -260,7 +283,7 @@ def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: A
     return LockedPackage(
         name=name,
         version=str(version),
-        marker=_marker(entry, assembly.targets) if at_runtime else BUILD_MARKER,
+        marker=_marker(entry, assembly) if at_runtime else BUILD_MARKER,
         requires_python=_requires_python(entry, assembly),
         dependencies=references,
         index=_index_of((first, *listed)),
@@ -351,8 +374,8 @@ def _locked_file(file: Distribution, assembly: AssemblyInput) -> LockedFile:
     )
 
 
-def _marker(entry: _Entry, targets: tuple[Target, ...]) -> str | None:
-    return with_parts(entry.scopes, targets)
+def _marker(entry: _Entry, assembly: AssemblyInput) -> str | None:
+    return with_parts({label: combined(own, assembly.choices) for label, own in entry.scopes.items()}, assembly.targets)
 
 
 def lockable_parts(targets: tuple[Target, ...], open_markers: Sequence[OpenMarker]) -> dict[str, TargetPart]:

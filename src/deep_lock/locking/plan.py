@@ -12,13 +12,15 @@ from packaging.version import Version
 from deep_lock.closure.model import Plan, Preferences, Subject
 from deep_lock.errors import UsageError
 from deep_lock.lockfile.index import index_lock
-from deep_lock.lockfile.selection import full_selection, installed_packages
+from deep_lock.lockfile.selection import full_selections, installed_packages
 from deep_lock.locking import imported_lock, project_build
 from deep_lock.locking.request import LockRequest
 from deep_lock.models.build_system import Hook
+from deep_lock.models.conflicts import Choice, choices
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import FixedPins, Problem
+from deep_lock.targets.markers import Scope
 from deep_lock.targets.target import Target
 
 
@@ -29,7 +31,11 @@ def make_plan(request: LockRequest) -> Plan:
     """
     inputs, settings, upgrade = request.inputs, request.settings, request.settings.upgrade
     targets, in_builds = settings.targets, upgrade.in_builds
-    runtime_hints, build_hints = _hints(request.previous, targets) if request.previous is not None else ({}, {})
+    allowed = choices(inputs.conflicts, [scope for scope, _ in inputs.scopes])
+    in_conflicts = frozenset[Scope]().union(*allowed)
+    runtime_hints, build_hints = (
+        _hints(request.previous, targets, allowed) if request.previous is not None else ({}, {})
+    )
     runtime_upgrades = upgrade.packages if not in_builds else {}
     requirements = tuple(requirement for _, own in inputs.scopes for requirement in own)
     if inputs.foreign is not None:
@@ -42,14 +48,21 @@ def make_plan(request: LockRequest) -> Plan:
     return Plan(
         runtime=tuple(
             Problem(
-                requirements=requirements,
+                requirements=tuple(
+                    requirement
+                    for scope, own in inputs.scopes
+                    if scope not in in_conflicts or scope in choice
+                    for requirement in own
+                ),
                 target=target,
+                choice=choice,
                 constraints=(*inputs.constraints, *(own for own in upgrade.versions if own.name in runtime_upgrades)),
                 overrides=inputs.overrides,
                 selection=settings.selection,
-                fixed_pins=_fixed_pins(request, target),
+                fixed_pins=_fixed_pins(request, target, choice, in_conflicts),
             )
             for target in targets
+            for choice in allowed
         ),
         project=_project_subject(request),
         build_constraints=inputs.build_constraints,
@@ -58,7 +71,7 @@ def make_plan(request: LockRequest) -> Plan:
         config_settings=settings.config_settings,
         may_leave_out=not settings.declared.pythons,
         share=settings.build_resolution == "shared",
-        runtime_hints={label: _without(hints, runtime_upgrades) for label, hints in runtime_hints.items()},
+        runtime_hints={key: _without(hints, runtime_upgrades) for key, hints in runtime_hints.items()},
         build_moves=exact if not in_builds else {},
         build_hints={
             key: {**_without(hints, upgrade.packages), **exact} if not in_builds or key[1] in in_builds else hints
@@ -76,11 +89,14 @@ def _project_subject(request: LockRequest) -> Subject | None:
     return project_build.project_subject(folder, project, project.build_system, request.settings.config_settings)
 
 
-def _fixed_pins(request: LockRequest, target: Target) -> tuple[FixedPins, ...] | None:
+def _fixed_pins(
+    request: LockRequest, target: Target, choice: Choice, in_conflicts: frozenset[Scope]
+) -> tuple[FixedPins, ...] | None:
     inputs = request.inputs
     if inputs.foreign is None:
         return None
-    return imported_lock.fixed_pins(inputs.foreign, [scope for scope, _ in inputs.scopes], target, inputs.trees)
+    scopes = [scope for scope, _ in inputs.scopes if scope not in in_conflicts or scope in choice]
+    return imported_lock.fixed_pins(inputs.foreign, scopes, target, inputs.trees)
 
 
 def _refuse_upgrades(
@@ -96,19 +112,21 @@ def _without(hints: Preferences, upgrades: Mapping[NormalizedName, Requirement])
 
 
 def _hints(
-    previous: Lock, targets: tuple[Target, ...]
-) -> tuple[dict[str, Preferences], dict[tuple[str, str, Hook], Preferences]]:
-    """Return the previous lock's pins by target, and by target and what is built."""
+    previous: Lock, targets: tuple[Target, ...], allowed: tuple[Choice, ...]
+) -> tuple[dict[tuple[str, Choice], Preferences], dict[tuple[str, str, Hook], Preferences]]:
+    """Return the previous lock's pins by target and choice, and by target and what is built."""
     lock_index = index_lock(previous)
-    every = full_selection(lock_index)
-    runtime: dict[str, Preferences] = {
-        target.label: {
-            canonicalize_name(package.name): (Version(package.version),)
-            for package in installed_packages(lock_index, target, every)
-            if package.version is not None and package.source is None
-        }
-        for target in targets
-    }
+    in_conflicts = frozenset[Scope]().union(*allowed)
+    selections = full_selections(previous)
+    runtime: dict[tuple[str, Choice], Preferences] = {}
+    for choice in allowed:
+        like = min(selections, key=lambda own: len((own.scopes & in_conflicts) ^ choice))
+        for target in targets:
+            runtime[target.label, choice] = {
+                canonicalize_name(package.name): (Version(package.version),)
+                for package in installed_packages(lock_index, target, like)
+                if package.version is not None and package.source is None
+            }
     labels = [target.label for target in targets]
     built: dict[tuple[str, str, Hook], Preferences] = {}
     for build in previous.builds:

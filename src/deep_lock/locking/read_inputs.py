@@ -23,6 +23,7 @@ from deep_lock.files import is_stream, is_there
 from deep_lock.foreign_locks.load import foreign_path, imported_project, read_imported, with_direct_requirements
 from deep_lock.lockfile import edited_versions, reader
 from deep_lock.locking import file_options
+from deep_lock.models.conflicts import Conflict, scope_text
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
@@ -75,6 +76,8 @@ class ProjectInputs(Struct, frozen=True, kw_only=True):
     constraints: tuple[Requirement, ...] = ()
     overrides: tuple[Requirement, ...] = ()
     build_constraints: tuple[Requirement, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    """Of the selected parts of the project."""
     foreign: ForeignLock | None = None
     """Another tool's lock, which decides the runtime part."""
     trees: LocalTrees
@@ -100,6 +103,8 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     for note in (*project.notes, *(file_options.notes(files, limits) if files or limits else ())):
         reporter(note)
     config = own_config or _own_config(project.tools, project.source)
+    if not files and not project.unknown:
+        _refuse_unknown_conflicts(config, project)
     if options.script is not None:
         with reading(project.source, ConfigError):
             config = with_declared(config, declared_indexes(project.tools))
@@ -118,11 +123,13 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     base = options.script.parent if options.script is not None else options.folder
     edited = options.edited.after if options.edited is not None and options.script is None else None
     trees = LocalTrees(lock_path(options).parent.resolve(), base.resolve(), config, pyproject=edited)
+    scopes = () if project.unknown else _scopes(project, files, options, config, trees)
     return ProjectInputs(
         options=options,
         project=project,
         config=config,
-        scopes=() if project.unknown else _scopes(project, files, options, config, trees),
+        scopes=scopes,
+        conflicts=_selected_conflicts(config.conflicts or (), scopes),
         foreign=foreign,
         trees=trees,
         sources=sources,
@@ -144,7 +151,29 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
 
 def with_dynamic_metadata(inputs: ProjectInputs, project: Project) -> ProjectInputs:
     """Return the inputs with the project as its backend, or the previous lock, completes it. Raises UsageError."""
-    return replace(inputs, project=project, scopes=_scopes(project, (), inputs.options, inputs.config, inputs.trees))
+    scopes = _scopes(project, (), inputs.options, inputs.config, inputs.trees)
+    conflicts = _selected_conflicts(inputs.config.conflicts or (), scopes)
+    return replace(inputs, project=project, scopes=scopes, conflicts=conflicts)
+
+
+def _refuse_unknown_conflicts(config: Config, project: Project) -> None:
+    """Raise ConfigError where ``conflicts`` names what the project does not have."""
+    known = {Scope(kind="extra", name=name) for name in dict(project.extras)}
+    known |= {Scope(kind="group", name=name) for name in (*dict(project.groups), *dict(project.broken_groups))}
+    for scope in (scope for conflict in config.conflicts or () for scope in conflict):
+        if scope not in known:
+            has = ", ".join(sorted(own.name for own in known if own.kind == scope.kind)) or "none"
+            raise ConfigError(
+                f"{config.source}: conflicts names {scope_text(scope)}, which {project.source} does not have",
+                hint=f"it has: {has}",
+            )
+
+
+def _selected_conflicts(conflicts: Sequence[Conflict], scopes: Sequence[RequirementScope]) -> tuple[Conflict, ...]:
+    """Return the conflicts between selected parts of the project."""
+    selected = {scope for scope, _ in scopes}
+    kept = (tuple(scope for scope in conflict if scope in selected) for conflict in conflicts)
+    return tuple(sorted({conflict for conflict in kept if len(conflict) > 1}))
 
 
 def read_project_config(folder: Path) -> Config:

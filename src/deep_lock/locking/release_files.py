@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import files_of, is_gate
-from deep_lock.lockfile.selection import InstallSelection, holds_in_lock
+from deep_lock.lockfile.selection import installed_ever
 from deep_lock.locking import imported_lock, user_hashes
 from deep_lock.locking.settings import Settings
 from deep_lock.models.distribution import Distribution, Wheel
@@ -73,9 +73,6 @@ class PreviousFiles:
     @cached_property
     def _releases(self) -> Mapping[_Release, _Kept]:
         lock, targets = self._previous, self._settings.targets
-        everything = InstallSelection(
-            extras=frozenset(lock.extras), groups=frozenset((*lock.dependency_groups, *lock.default_groups))
-        )
         labels = [target.name for target in lock.targets]
         found: dict[_Release, _Kept] = {}
         for entry in lock.packages:
@@ -86,7 +83,7 @@ class PreviousFiles:
                 kept.labels |= {
                     target.label
                     for target in targets
-                    if target.label in labels and holds_in_lock(entry.marker, target, everything)
+                    if target.label in labels and installed_ever(lock, entry.marker, target)
                 }
             found[canonicalize_name(entry.name), Version(entry.version)] = kept
         for build in lock.builds:

@@ -133,6 +133,7 @@ def _head(inputs: ProjectInputs, settings: Settings, folder: Path) -> Lock:
             requirements=_texts(base),
             extras=extras,
             dependency_groups=groups,
+            conflicts=inputs.conflicts,
             constraints=_texts(inputs.constraints),
             overrides=_texts(inputs.overrides),
             build_constraints=_texts(inputs.build_constraints),

@@ -5,6 +5,7 @@ from deep_lock.lazy import load_at_first_use
 __all__ = [
     "build_system",
     "changes",
+    "conflicts",
     "direct_url",
     "distribution",
     "downloading_packages",

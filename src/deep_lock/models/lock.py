@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from deep_lock.models.build_system import ConfigSettings, Evidence
+from deep_lock.models.conflicts import Conflict
 
 LOCK_VERSION = "1.0"
 CREATED_BY = "deep-lock"
@@ -219,6 +220,8 @@ class LockedInputs(Struct, frozen=True, kw_only=True):
     requirements: tuple[str, ...] = ()
     extras: tuple[tuple[str, tuple[str, ...]], ...] = ()
     dependency_groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    """Sorted, each sorted: of the extras and groups of the lock only."""
     constraints: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     build_constraints: tuple[str, ...] = ()

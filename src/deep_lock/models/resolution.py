@@ -8,6 +8,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.errors import ConflictCause
+from deep_lock.models.conflicts import Choice
 from deep_lock.models.distribution import Buildable, Installable
 from deep_lock.models.requirement import Requirement
 from deep_lock.targets.markers import Scope
@@ -81,6 +82,8 @@ class Problem(Struct, frozen=True, kw_only=True):
     requirements: tuple[Requirement, ...]
     target: Target
     purpose: Purpose = RUNTIME
+    choice: Choice = frozenset()
+    """Of a runtime problem of a project with conflicts: the conflicting scopes whose requirements are among these."""
     constraints: tuple[Requirement, ...] = ()
     """Restrict a name if it is required; they do not require it."""
     overrides: tuple[Requirement, ...] = ()

@@ -14,7 +14,7 @@ from deep_lock.analysis.graph import Explanations
 from deep_lock.errors import NotFound, SafetyError
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import Key, LockIndex, called, key_of, parsed
-from deep_lock.lockfile.selection import full_selection, installed_packages
+from deep_lock.lockfile.selection import InstallSelection, full_selections, installed_packages
 from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.models.lock import LockedBuild, LockedDirectory, LockedPackage
 from deep_lock.models.metadata import Metadata
@@ -58,7 +58,7 @@ class HeldBack:
         self._selection = selection
         self._explain = Explanations(lock_index)
         self._metadata: dict[tuple[Key, str], Metadata | None] = {}
-        self._environments: dict[tuple[str, int], Environment] = {}
+        self._environments: dict[tuple[str, int], list[Environment]] = {}
         self._required: dict[tuple[Key, str, int], Sequence[Requirement] | None] = {}
 
     def prefetch(self, name: NormalizedName, version: Version, targets: Iterable[Target]) -> None:
@@ -77,11 +77,11 @@ class HeldBack:
         """
         found: dict[Blocker, None] = {}
         for target in targets:
-            environment = self._environment(target, build)
-            for bound in self._bounds(name, environment, but=name):
-                if bound.requirement is None or not bound.requirement.specifier.contains(version, prereleases=True):
-                    found[self._blocker(bound, environment)] = None
-            found |= dict.fromkeys(self._unmet(name, version, environment))
+            for environment in self._environments_on(target, build):
+                for bound in self._bounds(name, environment, but=name):
+                    if bound.requirement is None or not bound.requirement.specifier.contains(version, prereleases=True):
+                        found[self._blocker(bound, environment)] = None
+                found |= dict.fromkeys(self._unmet(name, version, environment))
         return tuple(found)
 
     def _blocker(self, bound: _Bound, environment: Environment, reason: str = "") -> Blocker:
@@ -212,17 +212,24 @@ class HeldBack:
 
     # -- environments
 
-    def _environment(self, target: Target, build: LockedBuild | None) -> Environment:
+    def _environments_on(self, target: Target, build: LockedBuild | None) -> list[Environment]:
+        """Return the environment of a build, or one run time for each of the largest selections."""
         key = target.label, id(build)
         if key not in self._environments:
-            self._environments[key] = self._runtime(target) if build is None else self._build(target, build)
+            selections = full_selections(self._lock_index.lock)
+            self._environments[key] = (
+                [self._runtime(target, selection) for selection in selections]
+                if build is None
+                else [self._build(target, build)]
+            )
         return self._environments[key]
 
-    def _runtime(self, target: Target) -> Environment:
+    def _runtime(self, target: Target, selection: InstallSelection) -> Environment:
         inputs = self._lock_index.lock.inputs
-        chosen = (texts for _, texts in (*inputs.extras, *inputs.dependency_groups))
-        required = [text for texts in (inputs.requirements, inputs.constraints, *chosen) for text in texts]
-        entries = installed_packages(self._lock_index, target, full_selection(self._lock_index))
+        extras = [texts for name, texts in inputs.extras if name in selection.extras]
+        groups = [texts for name, texts in inputs.dependency_groups if name in selection.groups]
+        required = [text for texts in (inputs.requirements, inputs.constraints, *extras, *groups) for text in texts]
+        entries = installed_packages(self._lock_index, target, selection)
         parents: dict[str, list[str]] = {}
         for entry in entries:
             for reference in entry.dependencies:

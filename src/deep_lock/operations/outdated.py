@@ -25,7 +25,7 @@ from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import called, covers, index_lock, key_of, parsed, required_packages
-from deep_lock.lockfile.selection import full_selection, installed_packages
+from deep_lock.lockfile.selection import ever_installed
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
 from deep_lock.models.lock import Lock, LockedBuild
@@ -190,7 +190,7 @@ def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator
     installed: dict[tuple[str, str], list[Target]] = {}
     direct = set()
     for target in targets:
-        for entry in installed_packages(lock_index, target, full_selection(lock_index)):
+        for entry in ever_installed(lock_index, target):
             if entry.source is None and entry.version is not None:
                 installed.setdefault((entry.name, entry.version), []).append(target)
                 direct |= {entry.name} if entry.direct else set()

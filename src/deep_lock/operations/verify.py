@@ -33,7 +33,7 @@ from deep_lock.index.client import IndexClient
 from deep_lock.index.wheel_contents import WheelContents, read_contents
 from deep_lock.lockfile.index import LockIndex, called, files_of, index_lock, key_of, required_packages
 from deep_lock.lockfile.invariants import broken_invariants
-from deep_lock.lockfile.selection import best_wheel, full_selection, holds_in_lock, is_built
+from deep_lock.lockfile.selection import best_wheel, installed_ever, is_built
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import read_project_config, require_lock
 from deep_lock.models.build_system import SdistFacts
@@ -207,22 +207,21 @@ class _Check:
 
     def _takers(self, entry: LockedPackage, filename: str) -> list[Target]:
         """Return the targets that take a wheel; those on which only build environments have it are not known, so all."""
-        chosen = full_selection(self._lock_index)
         return [
             target
             for target in self._targets
-            if (entry.build_only or entry.also_build or holds_in_lock(entry.marker, target, chosen))
+            if (entry.build_only or entry.also_build or installed_ever(self._lock_index.lock, entry.marker, target))
             and (best := best_wheel(entry.wheels, target)) is not None
             and best.name == filename
         ]
 
     def _is_built(self, entry: LockedPackage) -> bool:
         """Whether some target installs the package from its sdist: its dependencies there are those of the backend."""
-        lock_index, chosen = self._lock_index, full_selection(self._lock_index)
+        lock_index = self._lock_index
         return any(
             is_built(lock_index, entry, target) or best_wheel(entry.wheels, target) is None
             for target in self._targets
-            if holds_in_lock(entry.marker, target, chosen)
+            if installed_ever(lock_index.lock, entry.marker, target)
         )
 
 

@@ -9,7 +9,7 @@ from deep_lock.analysis.graph import open_graph, whole_graph
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.lockfile.index import LockIndex, index_lock
-from deep_lock.lockfile.selection import full_selection
+from deep_lock.lockfile.selection import full_selections
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import require_lock
 from deep_lock.models.lock import LockedPackage
@@ -51,7 +51,7 @@ def tree(
     """
     lock_index = index_lock(require_lock(path, reporter))
     targets = chosen_targets(lock_index.lock, (label,) if label else (), path.name)
-    graph = open_graph(lock_index, targets, full_selection(lock_index))
+    graph = open_graph(lock_index, targets, full_selections(lock_index.lock))
     if not invert:
         return tree_text(graph, builds=builds, depth=depth)
     names = {entry.name for wanted in invert for entry in entries_of(lock_index, wanted, path.name)}

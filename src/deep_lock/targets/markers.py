@@ -4,7 +4,7 @@ On other machines a marker may hold or not: the ``environments`` of a lock exclu
 Invariant: a marker is exact. Each text is evaluated on every declared target before it is returned.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
@@ -40,6 +40,20 @@ class Scope(Struct, frozen=True, kw_only=True, order=True):
     kind: Literal["base", "extra", "group"]
     name: str = ""
     """Normalized; empty for base."""
+    only_with: "tuple[Scope, ...]" = ()
+    """Of a part of a scope: other extras and groups that must be selected too."""
+    never_with: "tuple[Scope, ...]" = ()
+    """And those that must not."""
+
+    @property
+    def whole(self) -> "Scope":
+        """The scope that this is a part of."""
+        return Scope(kind=self.kind, name=self.name)
+
+    def is_selected(self, selected: "Collection[Scope]") -> bool:
+        """Whether it requires its packages, where these whole scopes are selected."""
+        own = self.kind == "base" or self.whole in selected
+        return own and all(other in selected for other in self.only_with) and not set(self.never_with) & set(selected)
 
 
 BASE = Scope(kind="base")
@@ -165,7 +179,13 @@ def _alternatives(required: Mapping[Scope, frozenset[str]], declared: tuple[Targ
 
 
 def _selected(scope: Scope) -> str:
-    return f"'{scope.name}' in {'extras' if scope.kind == 'extra' else 'dependency_groups'}"
+    texts = [f"'{own.name}' in {_variable(own)}" for own in (scope.whole, *scope.only_with) if own != BASE]
+    texts += [f"'{other.name}' not in {_variable(other)}" for other in scope.never_with]
+    return " and ".join(texts)
+
+
+def _variable(scope: Scope) -> str:
+    return "extras" if scope.kind == "extra" else "dependency_groups"
 
 
 def _either(alternatives: Sequence[str]) -> str:
@@ -173,18 +193,23 @@ def _either(alternatives: Sequence[str]) -> str:
 
 
 def _verify(text: str | None, required: Mapping[Scope, frozenset[str]], declared: tuple[Target, ...]) -> None:
-    """Evaluate the text as an installer does: with nothing selected, everything, and each scope alone.
+    """Evaluate the text as an installer does: with nothing selected, everything, and what each scope needs to be selected.
 
-    These are enough: no package is required by a combination of scopes.
+    These are enough: no package is required by a combination of scopes, other than the parts of a scope name.
     """
     marker = _parse(text)
-    scopes = sorted(scope for scope in required if scope != BASE)
+    parts = sorted(scope for scope in required if scope != BASE)
+    named = {own for part in parts for own in (part.whole, *part.only_with, *part.never_with)} - {BASE}
     for target in declared:
         always = target.label in required.get(BASE, frozenset())
-        for selected in ([], scopes, *([scope] for scope in scopes)):
-            expected = always or any(target.label in required[scope] for scope in selected)
+        for selected in ([], sorted(named), *([own] for own in sorted(named)), *map(_needed_for, parts)):
+            expected = always or any(target.label in required[part] and part.is_selected(selected) for part in parts)
             if _evaluate(marker, target, selected) != expected:
                 raise MarkerInexact(f"{text!r} on {target.label} with {selected}")
+
+
+def _needed_for(part: Scope) -> list[Scope]:
+    return [own for own in (part.whole, *part.only_with) if own != BASE]
 
 
 def _parse(text: str | None) -> Marker | None:

@@ -26,7 +26,7 @@ from deep_lock.analysis.graph import (
 )
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.reader import from_text
-from deep_lock.lockfile.selection import InstallSelection, full_selection
+from deep_lock.lockfile.selection import InstallSelection, every_name, full_selections
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import BUILD_MARKER, EnvironmentMember, Lock, LockedBuild, LockedPackage, LockedReference
 from deep_lock.targets.target import Target
@@ -51,7 +51,7 @@ def _lock(name: str) -> Lock:
 
 def _open(lock: Lock, targets: tuple[Target, ...], chosen: InstallSelection | None = None) -> Graph:
     lock_index = index_lock(lock)
-    return open_graph(lock_index, targets, full_selection(lock_index) if chosen is None else chosen)
+    return open_graph(lock_index, targets, full_selections(lock_index.lock) if chosen is None else [chosen])
 
 
 def _brute_edge(graph: Graph, edge: Edge) -> BruteEdge:
@@ -131,7 +131,7 @@ def _paths_are_shortest(graph: Graph, costs: list[dict[BruteEdge, tuple[int, int
 @pytest.mark.parametrize("chosen", [None, InstallSelection()], ids=["all", "bare"])
 def test_the_graph_of_a_lock_is_what_brute_force_finds(name: str, chosen: InstallSelection | None) -> None:
     lock = _lock(name)
-    wanted = full_selection(index_lock(lock)) if chosen is None else chosen
+    wanted = every_name(lock) if chosen is None else chosen
     for labels in [(), *((target.name,) for target in lock.targets)]:
         _agrees(lock, chosen_targets(lock, labels, name), wanted)
 
@@ -221,8 +221,8 @@ def test_what_only_an_extra_runs_is_a_build_tool_without_it() -> None:
     tool = replace(package("x"), marker="'e' in extras", direct=True, also_build=True)
     lock = replace(small_lock(_direct("a"), tool, builds=(_built("a", "x"),)), extras=("e",))
     lock_index = index_lock(lock)
-    assert _levels(open_graph(lock_index, (LINUX,), full_selection(lock_index))) == {"a": 0, "x": 0}
-    without = open_graph(lock_index, (LINUX,), InstallSelection())
+    assert _levels(open_graph(lock_index, (LINUX,), full_selections(lock_index.lock))) == {"a": 0, "x": 0}
+    without = open_graph(lock_index, (LINUX,), [InstallSelection()])
     assert _levels(without) == {"a": 0, "x": 1}
     assert _words(without.edges) == [". runtime a", "a build x"]
 

@@ -13,7 +13,7 @@ from deep_lock.errors import NotLocked, TargetsAlike
 from deep_lock.exports.build_constraints import constraints
 from deep_lock.exports.view import Exported, View, make_view
 from deep_lock.lockfile.index import covers, index_lock, key_of, record_key
-from deep_lock.lockfile.selection import full_selection, installed_packages
+from deep_lock.lockfile.selection import every_name, installed_packages
 from deep_lock.models.lock import BUILD_MARKER, EnvironmentMember, Lock, LockedBuild, LockedInputs, LockedPackage
 from deep_lock.targets.factory import make_target, read_host
 from deep_lock.targets.target import Target
@@ -72,7 +72,7 @@ def direct_pins(lock: Lock, targets: Sequence[Target]) -> Mapping[tuple[object, 
     register = index_lock(lock)
     found: dict[tuple[object, ...], dict[str, set[tuple[str, str]]]] = {}
     for target in targets:
-        installed = {key_of(entry) for entry in installed_packages(register, target, full_selection(register))}
+        installed = {key_of(entry) for entry in installed_packages(register, target, every_name(register.lock))}
         for build in lock.builds:
             if covers(build, target.label) and (build.needed == "project" or record_key(build) in installed):
                 pins = set(below(lock, build, target.label))

@@ -123,7 +123,7 @@ def _pictures(view: View) -> tuple[Picture, Picture]:
 
 def _shows(view: View) -> None:
     """Hold both pictures to what brute force finds in the lock."""
-    told = [brute_graph(view.lock, target, view.selection.extras, view.selection.groups) for target in view.targets]
+    told = [brute_graph(view.lock, target, view.extras, view.groups) for target in view.targets]
     words = {key_of(entry): called(entry) for entry in view.lock.packages}
     lines = {line[:3] for own in told for line in own.edges}
     shadowed = {(one, two, "inside") for one, two, kind in lines if kind == "runtime"}

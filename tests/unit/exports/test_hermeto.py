@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from deep_lock.exports.hermeto import hermeto
 from deep_lock.exports.view import Exported, make_view
 from deep_lock.lockfile.index import covers, index_lock, key_of
-from deep_lock.lockfile.selection import full_selection, installed_packages
+from deep_lock.lockfile.selection import every_name, installed_packages
 from deep_lock.models.lock import (
     EnvironmentMember,
     Lock,
@@ -104,7 +104,7 @@ def taken(lock: Lock, targets: Sequence[Target]) -> set[str]:
     register = index_lock(lock)
     found: set[str] = set()
     for target in targets:
-        entries = list(installed_packages(register, target, full_selection(register)))
+        entries = list(installed_packages(register, target, every_name(register.lock)))
         builds = [build for build in lock.builds if build.needed == "project" and covers(build, target.label)]
         while entries or builds:
             if builds:

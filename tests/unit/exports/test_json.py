@@ -48,10 +48,7 @@ def _document(view: View) -> Any:
 def _holds(view: View) -> Any:
     """Hold the document to what brute force finds in the lock."""
     document = _document(view)
-    told = {
-        target.label: brute_graph(view.lock, target, view.selection.extras, view.selection.groups)
-        for target in view.targets
-    }
+    told = {target.label: brute_graph(view.lock, target, view.extras, view.groups) for target in view.targets}
     entries = {json_document.identify(key_of(entry)): entry for entry in view.lock.packages}
     places = sorted({place for own in told.values() for place in own.records})
     packages = {own["id"]: own for own in document["packages"]}

@@ -169,7 +169,7 @@ def _last(data: dict[str, Any], end: int) -> int:
 
 def _holds(view: View) -> None:
     """Compare the page's data with the JSON document, and its paths with `why`."""
-    data, told = _data(_text(view)), describe(view, open_graph(view.lock_index, view.targets, view.selection))
+    data, told = _data(_text(view)), describe(view, open_graph(view.lock_index, view.targets, view.selections))
     labels = [target["name"] for target in data["targets"]]
     assert labels == [target.label for target in view.targets]
     assert [own["id"] for own in data["packages"]] == [own["id"] for own in told["packages"]]
@@ -186,7 +186,7 @@ def _holds(view: View) -> None:
             assert [labels[at] for at in own[key]] == wanted[key]
         hashes = [file["sha256"] for file in (*own["wheels"], *([own["sdist"]] if own["sdist"] else []))]
         assert hashes == [file.sha256 for file in _files(view, wanted["id"])]
-    for own in reasons(open_graph(view.lock_index, view.targets, view.selection), view.lock.packages):
+    for own in reasons(open_graph(view.lock_index, view.targets, view.selections), view.lock.packages):
         ends = [end for end in data["paths"] if identify(key_of(own.entry)) == data["packages"][_last(data, end)]["id"]]
         words = list(dict.fromkeys(tuple(_words(data, end)) for end in ends))
         assert words == [*own.runtime, *own.builds], "`why` and the page show the same paths"

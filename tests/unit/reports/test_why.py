@@ -13,7 +13,7 @@ from deep_lock.analysis.graph import Graph, open_graph
 from deep_lock.cli.main import run
 from deep_lock.lockfile.index import called, index_lock, is_gate, members
 from deep_lock.lockfile.reader import from_text
-from deep_lock.lockfile.selection import full_selection
+from deep_lock.lockfile.selection import full_selections
 from deep_lock.models.lock import Lock
 from deep_lock.reports.why import inverted_text, reasons, tree_text
 from tests.support.lock_strategies import TARGETS, closed_locks, locked_target, package, small_lock, targets_of
@@ -36,7 +36,7 @@ def _lock() -> Lock:
 def _graph(lock: Lock) -> Graph:
     """Return the graph on the targets of a drawn lock."""
     lock_index = index_lock(lock)
-    return open_graph(lock_index, targets_of(lock), full_selection(lock_index))
+    return open_graph(lock_index, targets_of(lock), full_selections(lock_index.lock))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])

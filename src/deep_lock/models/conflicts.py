@@ -1,0 +1,154 @@
+"""Extras and dependency groups that exclude each other: which selections are allowed.
+
+A conflict is a set of scopes of which at most one is selected at once. A choice is an allowed selection of the scopes that
+are in conflicts; what a lock installs is decided for each choice. Other scopes are combined with every choice.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from msgspec import structs
+from packaging.utils import InvalidName, canonicalize_name
+
+from deep_lock.errors import LimitExceeded
+from deep_lock.targets.markers import BASE, Scope
+from deep_lock.targets.open_markers import NEVER, TargetPart
+
+Conflict = tuple[Scope, ...]
+Choice = frozenset[Scope]
+
+MAX_CHOICES = 64
+"""Each is resolved on each target."""
+
+
+def broken_conflict(conflicts: Collection[Conflict], selected: Collection[Scope]) -> Conflict | None:
+    """Return the scopes of the first conflict that are selected together; None if the selection is allowed."""
+    for conflict in conflicts:
+        both = tuple(scope for scope in conflict if scope in selected)
+        if len(both) > 1:
+            return both
+    return None
+
+
+def choices(conflicts: Sequence[Conflict], scopes: Collection[Scope]) -> tuple[Choice, ...]:
+    """Return the choices that these scopes allow, small ones first; without conflicts only the empty one.
+
+    Raises LimitExceeded where there are more than MAX_CHOICES.
+    """
+    found: list[Choice] = [frozenset()]
+    for scope in sorted({scope for conflict in conflicts for scope in conflict}.intersection(scopes)):
+        found += [more for choice in found if broken_conflict(conflicts, more := choice | {scope}) is None]
+        if len(found) > MAX_CHOICES:
+            raise LimitExceeded(
+                f"the conflicts allow more than {MAX_CHOICES} combinations of extras and groups: {described(conflicts)}",
+                hint="join conflicts that belong together in one list, or lock some of the extras in a file of their own"
+                " (--extra, --group, --output)",
+            )
+    return tuple(sorted(found, key=lambda choice: (len(choice), sorted(choice))))
+
+
+def described(conflicts: Sequence[Conflict]) -> str:
+    """Return the conflicts for a message."""
+    return "; ".join(" and ".join(map(scope_text, conflict)) for conflict in conflicts)
+
+
+def scope_text(scope: Scope) -> str:
+    """Return a scope for a message."""
+    return f"{scope.kind} {scope.name!r}" if scope.name else "the project"
+
+
+def parts_of(
+    scope: Scope, wanted: Collection[Choice], free: Collection[Choice], every: Sequence[Choice]
+) -> list[Scope]:
+    """Return the parts of a scope that are selected with the wanted choices, and with no other one of ``every``.
+
+    With the ``free`` ones they may be. The scope itself is the only part where nothing must be told apart.
+    """
+    names = sorted(frozenset[Scope]().union(*every))
+    forbidden = [choice for choice in every if choice not in wanted and choice not in free]
+    waiting = [choice for choice in every if choice in wanted]
+    found: list[Scope] = []
+    while waiting:
+        candidates = (_shortened(choice, names, forbidden) for choice in waiting)
+        only, never = max(candidates, key=lambda own: (sum(_covers(own, choice) for choice in waiting), -len(own[1])))
+        waiting = [choice for choice in waiting if not _covers((only, never), choice)]
+        found.append(structs.replace(scope, only_with=tuple(sorted(only)), never_with=tuple(sorted(never))))
+    return sorted(found)
+
+
+_Literals = tuple[Choice, Choice]
+"""Scopes that must be selected, and scopes that must not."""
+
+
+def _covers(literals: _Literals, choice: Choice) -> bool:
+    only, never = literals
+    return only <= choice and not never & choice
+
+
+def _shortened(choice: Choice, names: Sequence[Scope], forbidden: Sequence[Choice]) -> _Literals:
+    """Return literals that a choice fulfils and no forbidden one does: one less would be too few."""
+    only, never = choice, frozenset(names) - choice
+    for name in reversed(names):  # "not in" first: the shorter marker
+        if name in never and not any(_covers((only, never - {name}), other) for other in forbidden):
+            never -= {name}
+    for name in names:
+        if name in only and not any(_covers((only - {name}, never), other) for other in forbidden):
+            only -= {name}
+    return only, never
+
+
+def combined(
+    by_choice: Mapping[Choice, Mapping[Scope, TargetPart]], every: Sequence[Choice]
+) -> Mapping[Scope, TargetPart]:
+    """Return the scopes, or parts of them, that require a package, over all choices; each on a part of the target.
+
+    What conflicting scopes require with a choice counts as required by the base with it.
+    """
+    if len(every) == 1:
+        return by_choice.get(every[0], {})
+    found: dict[Scope, TargetPart] = {}
+    for scope in sorted({scope for own in by_choice.values() for scope in own}):
+        by_part: dict[TargetPart, list[Choice]] = {}
+        for choice in every:
+            part = by_choice.get(choice, {}).get(scope)
+            if part is not None:
+                by_part.setdefault(part, []).append(choice)
+        for part, wanted in by_part.items():
+            free = [own for own in every if scope != BASE and by_choice.get(own, {}).get(BASE) == part]
+            for own in parts_of(scope, [choice for choice in wanted if choice not in free], free, every):
+                found[own] = found.get(own, NEVER) | part
+    return found
+
+
+def read_conflicts(value: object, project: str | None = None) -> tuple[Conflict, ...]:
+    """Read lists of tables such as ``[[{extra = "cpu"}, {extra = "gpu"}]]``, as uv has them; sorted.
+
+    ``project`` is the normalized name that a table may have as its ``package``. Raises ValueError.
+    """
+    if isinstance(value, list):
+        return tuple(sorted({_read_conflict(own, project) for own in value}))
+    raise ValueError("must be a list of lists of tables")
+
+
+def _read_conflict(value: object, project: str | None) -> Conflict:
+    if not isinstance(value, list) or len(value) < 2:
+        raise ValueError("must have lists of two tables or more")
+    found = tuple(sorted({_read_scope(own, project) for own in value}))
+    if len(found) < 2:
+        raise ValueError(f"names {scope_text(found[0])} twice in one list")
+    return found
+
+
+def _read_scope(value: object, project: str | None) -> Scope:
+    if not isinstance(value, dict) or not all(isinstance(own, str) for own in value.values()):
+        raise ValueError('must have tables such as {extra = "name"} or {group = "name"}')
+    kinds = [kind for kind in ("extra", "group") if kind in value]
+    if len(kinds) != 1 or value.keys() - {*kinds, "package"}:
+        raise ValueError("must have tables with exactly one of the keys extra and group")
+    package = value.get("package")
+    if package is not None and canonicalize_name(package) != project:
+        raise ValueError(f"names the package {package[:100]!r}, which is not this project")
+    try:
+        name = canonicalize_name(value[kinds[0]], validate=True)
+    except InvalidName as error:
+        raise ValueError(str(error)) from None
+    return Scope(kind="extra" if kinds == ["extra"] else "group", name=name)
