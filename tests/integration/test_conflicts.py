@@ -68,7 +68,6 @@ def selected(text: str, target: Target, extras: str = "", groups: str = "") -> l
 def test_each_allowed_selection_is_locked(made: Bench) -> None:
     ended = made.lock()
     assert ended.code == 0, ended.stderr
-    print(ended.text)
     linux, windows = made.targets
     assert selected(ended.text, linux) == ["base==1.0", "shared==2.0"]
     assert selected(ended.text, linux, "cpu") == ["base==1.0", "engine==1.0", "only-cpu==1.0", "shared==1.0"]
