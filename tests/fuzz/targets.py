@@ -52,7 +52,7 @@ from deep_lock.lockfile.edited_versions import moved_versions
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.reader import from_text
-from deep_lock.lockfile.selection import full_selection, installed_packages
+from deep_lock.lockfile.selection import every_name, installed_packages
 from deep_lock.lockfile.staleness import changed_settings
 from deep_lock.lockfile.writer import to_text
 from deep_lock.locking.imported_lock import target_hints, targets_outside
@@ -412,7 +412,7 @@ def _lock(data: bytes) -> None:
     broken_invariants(lock, _targets())
     index = index_lock(lock)
     for target in _targets():
-        installed_packages(index, target, full_selection(index))
+        installed_packages(index, target, every_name(index.lock))
     list(changed_settings(lock, from_text(_small_lock(), "deep.lock")))
     every_change(from_text(_small_lock(), "deep.lock"), lock)
 

@@ -305,7 +305,7 @@ def _uv_conflicts(value: object) -> tuple[Conflict, ...] | None:
     """Return the conflicts inside one project; other ones are between members of a workspace."""
     found: list[Conflict] = []
     for tables in value if isinstance(value, list) else ():
-        items = _tables(tables)
+        items = list(_tables(tables))
         if len({str(own.get("package")) for own in items}) == 1:
             with suppress(ValueError):
                 found += read_conflicts([[{key: own[key] for key in own if key != "package"} for own in items]])

@@ -17,7 +17,7 @@ from deep_lock.closure.version_sharing import releases, shared_preferences
 from deep_lock.errors import DeepLockError, HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
-from deep_lock.locking import compared_wheels, imported_lock, project_build, user_hashes, warnings
+from deep_lock.locking import compared_wheels, excluding_scopes, imported_lock, project_build, user_hashes, warnings
 from deep_lock.locking.assemble import AssemblyInput, builds, lockable_parts, packages, pythons_left_out
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.clients import Network, open_network
@@ -130,9 +130,12 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
                 require_exclusion(settings.targets, closure.excluded)
                 return _without_targets(request, closure.excluded, reporter)
         except Unsatisfiable as error:
-            if not error.nowhere:
-                raise
-            raise Unsatisfiable(error.message, hint=_near_hint(error.nowhere, request), nowhere=error.nowhere) from None
+            if error.nowhere:
+                hint = _near_hint(error.nowhere, request)
+            else:
+                scopes, declared = completed.inputs.scopes, completed.inputs.conflicts
+                hint = error.hint or excluding_scopes.conflict_hint(plan.runtime, scopes, declared, catalog)
+            raise Unsatisfiable(error.message, hint=hint, nowhere=error.nowhere) from None
         lock = _assembled(completed, plan, closure, catalog, reporter)
         for hashes in (releases.imported, releases.by_user):
             if hashes is not None:

@@ -11,6 +11,7 @@ from deep_lock.config.exclude_newer import read_exclude_newer
 from deep_lock.errors import ConfigError, LimitExceeded
 from deep_lock.models.direct_url import Reference
 from deep_lock.models.policy import Policy
+from deep_lock.targets.markers import Scope
 
 WHOLE = """\
 python-versions = ["3.12", "3.13t"]
@@ -32,6 +33,7 @@ hooks = "sandbox"
 observe = true
 sources = { Spam = { index = "inner" }, Own = { path = "libs/own", editable = true } }
 workspace = { members = ["packages/*"], exclude = ["packages/old"] }
+conflicts = [[{ extra = "GPU" }, { extra = "cpu" }], [{ group = "old" }, { extra = "cpu" }]]
 find-links = ["wheels"]
 no-index = false
 index-strategy = "first-index"
@@ -88,17 +90,19 @@ def test_every_key_is_read() -> None:
     own = Reference(kind="path", place="libs/own", is_path=True, editable=True)
     assert config.sources == (("spam", "inner"), ("own", own))
     assert config.workspace == Workspace(members=("packages/*",), exclude=("packages/old",))
+    cpu, gpu, old = Scope(kind="extra", name="cpu"), Scope(kind="extra", name="gpu"), Scope(kind="group", name="old")
+    assert config.conflicts == ((cpu, gpu), (cpu, old))
     assert config.index == (
         IndexSetting(name="inner", url="https://user:hunter2@index.example/simple/", explicit=True),
         IndexSetting(name="main", url="https://index.example/simple/", default=True),
     )
-    assert [str(one.origin) for one in config.constraints or ()] == ["deep-lock.toml:23 [constraints]"]
+    assert [str(one.origin) for one in config.constraints or ()] == ["deep-lock.toml:24 [constraints]"]
     assert [(name, list(map(str, own))) for name, own in config.extra_build_requires or ()] == [
         ("old-lib", ["cython>=3", 'numpy; python_version < "3.13"'])
     ]
     assert [str(one.origin) for _, own in config.extra_build_requires or () for one in own] == [
-        "deep-lock.toml:32 [extra-build-requires.Old_Lib]",
-        "deep-lock.toml:33 [extra-build-requires.old.lib]",
+        "deep-lock.toml:33 [extra-build-requires.Old_Lib]",
+        "deep-lock.toml:34 [extra-build-requires.old.lib]",
     ]
     assert config.config_settings == (
         ("old-lib", (("--global-option", ("--fast", "--and", "--fast")), ("editable_mode", "strict"), ("é", ""))),
@@ -117,7 +121,7 @@ def test_both_places_say_the_same() -> None:
     settings = tomllib.loads(table)["tool"]["deep-lock"]
     inside = read_config(settings, "deep-lock.toml", table)
     assert inside == read_config_file(WHOLE, "deep-lock.toml")
-    assert [str(one.origin) for one in inside.constraints or ()] == ["deep-lock.toml:24 [tool.deep-lock.constraints]"]
+    assert [str(one.origin) for one in inside.constraints or ()] == ["deep-lock.toml:25 [tool.deep-lock.constraints]"]
 
 
 def test_nothing_set_is_none() -> None:
@@ -153,6 +157,12 @@ def test_nothing_set_is_none() -> None:
         ("sources.a = { path = 'x', rev = 'main' }", "'rev' does not go with 'path'"),
         ("sources.a = { workspace = false }", "workspace must be true"),
         ("sources.a = { url = 'ftp://files.example/a.whl' }", "its URL scheme is not supported, 'ftp'"),
+        ("conflicts = [[{ extra = 'a' }]]", "conflicts: must have lists of two tables or more"),
+        ("conflicts = [[{ extra = 'a' }, { extra = 'A' }]]", "conflicts: names extra 'a' twice in one list"),
+        ("conflicts = [['a', 'b']]", "conflicts: must have tables such as {extra ="),
+        ("conflicts = [[{ extra = 'a', group = 'b' }, { extra = 'b' }]]", "exactly one of the keys extra and group"),
+        ("conflicts = [[{ extra = 'a', package = 'x' }, { extra = 'b' }]]", "'x', which is not this project"),
+        ("conflicts = 'a'", "conflicts: must be a list of lists of tables"),
         ("workspace = ['x']", "workspace: must be a table, not a list"),
         ("workspace = { include = ['x'] }", "'include' is not a known key; known are members, exclude"),
         ("workspace = { exclude = ['/x'] }", "workspace.exclude holds '/x', which is no relative path"),

@@ -1,0 +1,75 @@
+"""Why a lock is impossible: which extras and groups exclude each other, and how the project can say so."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from deep_lock.models.conflicts import Conflict, scope_text
+from deep_lock.models.resolution import Impossible, Problem, RequirementScope
+from deep_lock.resolver.candidates import Choices
+from deep_lock.resolver.catalog import Catalog
+from deep_lock.resolver.resolver import resolve
+from deep_lock.targets.markers import BASE, Scope
+
+MAX_SCOPES = 40
+"""Each is a resolution more, where a lock is impossible."""
+
+
+def conflict_hint(
+    problems: Sequence[Problem], scopes: Sequence[RequirementScope], declared: Sequence[Conflict], catalog: Catalog
+) -> str:
+    """Return all ``conflicts`` to declare, where extras and groups are what cannot be locked together; else "".
+
+    ``problems`` are the runtime problems, ``scopes`` what each part of the project requires. ``declared`` are the conflicts
+    that the project declares already: the lines replace them. Raises IndexFault.
+    """
+    selectable = [scope for scope, _ in scopes if scope != BASE]
+    if not 1 < len(selectable) <= MAX_SCOPES:
+        return ""
+    for problem in problems:
+        found = _conflicts(problem, scopes, catalog)
+        if found:
+            found = sorted({*found, *declared})
+            pairs = "; ".join(" and ".join(map(scope_text, conflict)) for conflict in found)
+            lists = ", ".join(f"[{', '.join(map(_table, conflict))}]" for conflict in found)
+            return (
+                f"these exclude each other: {pairs}. If no installation needs more than one of a list, declare it, and each"
+                f" allowed selection is locked:\n[tool.deep-lock]\nconflicts = [{lists}]"
+            )
+    return ""
+
+
+def _table(scope: Scope) -> str:
+    return f'{{{scope.kind} = "{scope.name}"}}'
+
+
+def _conflicts(problem: Problem, scopes: Sequence[RequirementScope], catalog: Catalog) -> list[Conflict]:
+    """Return conflicts of this problem; none if something else is the cause."""
+    left = [scope for scope, _ in scopes if scope != BASE]
+    found: list[Conflict] = []
+    while _is_impossible(problem, scopes, left, catalog):
+        conflict = _minimal(problem, scopes, left, catalog)
+        if len(conflict) < 2:
+            return []
+        found.append(tuple(sorted(conflict)))
+        left = [scope for scope in left if scope not in conflict[1:]]
+    return found
+
+
+def _minimal(
+    problem: Problem, scopes: Sequence[RequirementScope], impossible: Sequence[Scope], catalog: Catalog
+) -> list[Scope]:
+    """Return the least scopes that have no answer together with the base."""
+    kept = list(impossible)
+    for scope in impossible:
+        rest = [other for other in kept if other != scope]
+        if _is_impossible(problem, scopes, rest, catalog):
+            kept = rest
+    return kept
+
+
+def _is_impossible(
+    problem: Problem, scopes: Sequence[RequirementScope], kept: Sequence[Scope], catalog: Catalog
+) -> bool:
+    requirements = tuple(requirement for scope, own in scopes if scope == BASE or scope in kept for requirement in own)
+    return isinstance(resolve(replace(problem, requirements=requirements), catalog, Choices()), Impossible)
