@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from packaging.pylock import Pylock
-from packaging.tags import Tag
 
 from deep_lock.cli.main import run
 from deep_lock.targets.target import Target
+from tests.support import scenarios
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, MINOR, WINDOWS, Bench, bench
 
@@ -56,14 +56,8 @@ def made(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 
 def selected(text: str, target: Target, extras: str = "", groups: str = "") -> list[str]:
     """Return what packaging.pylock selects from a lock."""
-    lock = Pylock.from_dict(tomllib.loads(text))
-    found = lock.select(
-        environment=dict(target.environment),  # type: ignore[arg-type]  # the keys are those of an environment
-        tags=[Tag(*tag.split("-")) for tag in target.tags],
-        extras=extras.split(),
-        dependency_groups=groups.split(),
-    )
-    return sorted(f"{own.name}=={own.version}" for own, _ in found)
+    parsed = Pylock.from_dict(tomllib.loads(text))
+    return scenarios.selected(parsed, target, extras=extras.split(), groups=groups.split())
 
 
 def test_each_allowed_selection_is_locked(made: Bench) -> None:

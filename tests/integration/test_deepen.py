@@ -1,15 +1,17 @@
 """`deep-lock deepen`, through the front door: another tool's pins in, the same pins and what builds them out."""
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.pylock import Pylock
 
 from deep_lock.cli.main import run
 from deep_lock.lockfile.reader import from_text
 from deep_lock.models.lock import Lock
 from tests.support.scenario_server import Releases
-from tests.support.scenarios import LINUX, WINDOWS, Bench, bench
+from tests.support.scenarios import LINUX, WINDOWS, Bench, bench, selected
 
 ON_LINUX, ON_WINDOWS = f"cp313-{LINUX}", f"cp313-{WINDOWS}"
 RELEASES: Releases = {
@@ -436,13 +438,20 @@ wheels = [{ url = "{file:shared-2.0-py3-none-any.whl}", hash = "sha256:{sha256:s
 """
 
 
-def test_extras_that_exclude_each_other_are_locked_apart_and_decide_what_the_project_takes(
+def test_extras_that_exclude_each_other_are_locked_together_and_decide_what_the_project_takes(
     deepening: Deepening,
 ) -> None:
     deepening.write(UV, "uv.lock")
     code, told, _ = deepening.deepen(name="uv.lock")
-    assert code == 1
-    assert "uv.lock states that extra 'new' and extra 'old' exclude each other" in told
+    assert code == 0, told
+    parsed, target = (
+        Pylock.from_dict(tomllib.loads(deepening.path.read_text(encoding="utf-8"))),
+        deepening.bench.targets[0],
+    )
+    assert selected(parsed, target, extras=["old"]) == ["app-lib==1.0", "colours==1.0", "native==1.0"]
+    assert selected(parsed, target, extras=["new"]) == ["app-lib==1.0", "shared==2.0"]
+    assert selected(parsed, target, extras=[]) == ["app-lib==1.0"]
+    assert deepening.deepen("--check", name="uv.lock")[0] == 0
     code, told, _ = deepening.deepen("--extra", "new", name="uv.lock")
     assert (code, _pins(deepening.lock)) == (0, ["app-lib==1.0", "shared==2.0"]), told
     code, told, _ = deepening.deepen("--extra", "old", name="uv.lock")

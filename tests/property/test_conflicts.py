@@ -107,7 +107,7 @@ def lock_of(
     assembly = AssemblyInput(
         closure=closure,
         problems=problems,
-        parts=scopes,
+        parts=dict.fromkeys(allowed, scopes),
         files=sources,
         selection=problems[0].selection,
         folder=Path("/project"),

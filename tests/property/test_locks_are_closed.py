@@ -113,7 +113,7 @@ def lock_of(asked: Asked, closure: Closure, sources: WorldSources) -> Lock:
     assembly = AssemblyInput(
         closure=closure,
         problems=asked.problems,
-        parts=parts,
+        parts={frozenset(): parts},
         files=sources,
         selection=asked.problems[0].selection,
         folder=Path("/project"),

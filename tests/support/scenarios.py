@@ -431,13 +431,15 @@ def check_whole(made: Bench, ran: Run) -> None:
         assert selected(parsed, target) == installed(ran.lock, target)
 
 
-def selected(parsed: Pylock, target: Target) -> list[str]:
-    """Return what packaging would install on a target, with every extra and group."""
+def selected(
+    parsed: Pylock, target: Target, *, extras: Sequence[str] | None = None, groups: Sequence[str] | None = None
+) -> list[str]:
+    """Return what packaging would install on a target; None is every extra, or every group."""
     chosen = parsed.select(
         environment=dict(target.environment),  # type: ignore[arg-type]  # a mapping of the same keys
         tags=[Tag(*tag.split("-")) for tag in target.tags],
-        extras=list(parsed.extras or ()),
-        dependency_groups=list(parsed.dependency_groups or ()),
+        extras=list((parsed.extras or ()) if extras is None else extras),
+        dependency_groups=list((parsed.dependency_groups or ()) if groups is None else groups),
     )
     return sorted(_shown(package) for package, _ in chosen)
 

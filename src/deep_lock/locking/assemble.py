@@ -91,7 +91,8 @@ class AssemblyInput(Struct, frozen=True, kw_only=True):
 
     closure: Closure
     problems: tuple[Problem, ...]
-    parts: tuple[RequirementScope, ...]
+    parts: Mapping[Choice, Sequence[RequirementScope]]
+    """What each part of the project requires, by choice between its conflicts."""
     files: FileCatalog
     selection: Selection
     folder: Path
@@ -172,12 +173,11 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
 
 def _parts_with(choice: Choice, assembly: AssemblyInput) -> tuple[RequirementScope, ...]:
     """Return the parts of the project with a choice between its conflicts: what is chosen is a part of the base."""
+    parts = assembly.parts[choice]
     if not assembly.in_conflicts:
-        return assembly.parts
-    base = tuple(
-        requirement for scope, own in assembly.parts if scope == BASE_SCOPE or scope in choice for requirement in own
-    )
-    others = (part for part in assembly.parts if part[0] != BASE_SCOPE and part[0] not in assembly.in_conflicts)
+        return tuple(parts)
+    base = tuple(requirement for scope, own in parts if scope == BASE_SCOPE or scope in choice for requirement in own)
+    others = (part for part in parts if part[0] != BASE_SCOPE and part[0] not in assembly.in_conflicts)
     return ((BASE_SCOPE, base), *others)
 
 

@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from deep_lock.errors import HashMismatch, LockInvalid, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned
+from deep_lock.models.conflicts import Choice, Conflict, choices
 from deep_lock.models.distribution import Distribution
 from deep_lock.models.foreign_lock import ForeignLock, ForeignPin, installed_pins, is_followed, selected_names
 from deep_lock.models.lock import Lock, LockedFile
@@ -107,10 +108,37 @@ def _missing_hint(lock: ForeignLock, pins: Iterable[FixedPins], target: Target, 
     return ""
 
 
+def recorded_requirements(
+    lock: ForeignLock,
+    scopes: Sequence[Scope],
+    conflicts: Sequence[Conflict],
+    targets: tuple[Target, ...],
+    trees: LocalTrees,
+) -> tuple[RequirementScope, ...]:
+    """Return `scope_requirements` as a lock records them: of all choices between its conflicts.
+
+    What the base installs only with a choice is recorded with the scopes of the choice. Raises as `scope_requirements`.
+    """
+    allowed = choices(conflicts, scopes)
+    first, *others = (scope_requirements(lock, chosen_scopes(scopes, own, allowed), targets, trees) for own in allowed)
+    found = {scope: dict.fromkeys(dict(first).get(scope, ())) for scope in scopes}
+    for choice, own in zip(allowed[1:], others, strict=True):
+        for scope, requirements in own:
+            for holder in choice if scope == BASE else (scope,):
+                found[holder] |= dict.fromkeys(one for one in requirements if one not in found.get(BASE, ()))
+    return tuple((scope, tuple(own)) for scope, own in found.items())
+
+
+def chosen_scopes(scopes: Iterable[Scope], choice: Choice, allowed: Sequence[Choice]) -> list[Scope]:
+    """Return the scopes that are selected together with a choice: those in no conflict, and its own."""
+    in_conflicts = frozenset[Scope]().union(*allowed)
+    return [scope for scope in scopes if scope not in in_conflicts or scope in choice]
+
+
 def scope_requirements(
     lock: ForeignLock, scopes: Sequence[Scope], targets: tuple[Target, ...], trees: LocalTrees
 ) -> tuple[RequirementScope, ...]:
-    """Return what each scope installs, as requirements with markers that are exact on the targets.
+    """Return what each scope installs together with the others, as requirements with markers that are exact on the targets.
 
     Raises LockInvalid and RequirementInvalid.
     """
@@ -138,6 +166,7 @@ def lockable_parts(
     """Return the part of each target, by label, that deep.lock is for, where it is not for all of it, and warn of it.
 
     A target of deep.lock has one version of each package: if its micro versions have two, those of the newest one count.
+    ``scopes`` are selected together.
     """
     parts = {target.label: _lockable(lock, target, _samples(lock, target, scopes)) for target in targets}
     found = {target.label: parts[target.label] for target in targets if parts[target.label] != whole(target)}

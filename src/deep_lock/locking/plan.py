@@ -59,7 +59,7 @@ def make_plan(request: LockRequest) -> Plan:
                 constraints=(*inputs.constraints, *(own for own in upgrade.versions if own.name in runtime_upgrades)),
                 overrides=inputs.overrides,
                 selection=settings.selection,
-                fixed_pins=_fixed_pins(request, target, choice, in_conflicts),
+                fixed_pins=_fixed_pins(request, target, choice, allowed),
             )
             for target in targets
             for choice in allowed
@@ -90,12 +90,12 @@ def _project_subject(request: LockRequest) -> Subject | None:
 
 
 def _fixed_pins(
-    request: LockRequest, target: Target, choice: Choice, in_conflicts: frozenset[Scope]
+    request: LockRequest, target: Target, choice: Choice, allowed: tuple[Choice, ...]
 ) -> tuple[FixedPins, ...] | None:
     inputs = request.inputs
     if inputs.foreign is None:
         return None
-    scopes = [scope for scope, _ in inputs.scopes if scope not in in_conflicts or scope in choice]
+    scopes = imported_lock.chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed)
     return imported_lock.fixed_pins(inputs.foreign, scopes, target, inputs.trees)
 
 

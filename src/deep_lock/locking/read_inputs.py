@@ -129,7 +129,7 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         project=project,
         config=config,
         scopes=scopes,
-        conflicts=_selected_conflicts(config.conflicts or (), scopes),
+        conflicts=_selected_conflicts(_conflicts(config, foreign), scopes),
         foreign=foreign,
         trees=trees,
         sources=sources,
@@ -152,7 +152,7 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
 def with_dynamic_metadata(inputs: ProjectInputs, project: Project) -> ProjectInputs:
     """Return the inputs with the project as its backend, or the previous lock, completes it. Raises UsageError."""
     scopes = _scopes(project, (), inputs.options, inputs.config, inputs.trees)
-    conflicts = _selected_conflicts(inputs.config.conflicts or (), scopes)
+    conflicts = _selected_conflicts(_conflicts(inputs.config, inputs.foreign), scopes)
     return replace(inputs, project=project, scopes=scopes, conflicts=conflicts)
 
 
@@ -167,6 +167,13 @@ def _refuse_unknown_conflicts(config: Config, project: Project) -> None:
                 f"{config.source}: conflicts names {scope_text(scope)}, which {project.source} does not have",
                 hint=f"it has: {has}",
             )
+
+
+def _conflicts(config: Config, foreign: ForeignLock | None) -> tuple[Conflict, ...]:
+    """Return the conflicts of another tool's lock, or those that are declared."""
+    if foreign is not None and foreign.conflicts:
+        return tuple(tuple(sorted(conflict)) for conflict in foreign.conflicts)
+    return config.conflicts or ()
 
 
 def _selected_conflicts(conflicts: Sequence[Conflict], scopes: Sequence[RequirementScope]) -> tuple[Conflict, ...]:

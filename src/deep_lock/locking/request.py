@@ -108,7 +108,9 @@ def _request(
 ) -> LockRequest:
     if inputs.foreign is not None:  # its requirements have markers that are exact on the targets
         scopes = [scope for scope, _ in inputs.scopes]
-        pinned = imported_lock.scope_requirements(inputs.foreign, scopes, settings.targets, inputs.trees)
+        pinned = imported_lock.recorded_requirements(
+            inputs.foreign, scopes, inputs.conflicts, settings.targets, inputs.trees
+        )
         inputs = replace(inputs, scopes=pinned)
     head = _head(inputs, settings, path.parent.resolve())
     return LockRequest(context=context, path=path, inputs=inputs, previous=previous, settings=settings, head=head)

@@ -27,7 +27,9 @@ from deep_lock.locking.previous_lock import previous_answers
 from deep_lock.locking.release_files import PreviousFiles, ReleaseFiles
 from deep_lock.locking.request import LockRequest, with_project, with_targets
 from deep_lock.locking.targets import excluded_by_python, require_exclusion
+from deep_lock.models.conflicts import Choice, choices
 from deep_lock.models.lock import Lock
+from deep_lock.models.resolution import RequirementScope
 from deep_lock.network import git
 from deep_lock.sdist import missing_modules
 from deep_lock.targets.markers import environments
@@ -217,10 +219,11 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
         added=plan.extra_build_requires,
         settings=plan.config_settings,
     )
+    allowed = choices(inputs.conflicts, [scope for scope, _ in inputs.scopes])
     assembly = AssemblyInput(
         closure=closure,
         problems=tuple(replace(own, apply_open=own.target in closure.divided) for own in plan.runtime),
-        parts=inputs.scopes,
+        parts={choice: _parts(request, choice, allowed) for choice in allowed},
         files=catalog,
         selection=settings.selection,
         folder=request.folder,
@@ -228,8 +231,11 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
     )
     parts = lockable_parts(settings.targets, closure.open_markers)
     if inputs.foreign is not None:
-        scopes = [scope for scope, _ in inputs.scopes]
-        parts |= imported_lock.lockable_parts(inputs.foreign, scopes, settings.targets, reporter)
+        every = [scope for scope, _ in inputs.scopes]
+        for choice in allowed:
+            scopes = imported_lock.chosen_scopes(every, choice, allowed)
+            for label, part in imported_lock.lockable_parts(inputs.foreign, scopes, settings.targets, reporter).items():
+                parts[label] = parts[label] & part if label in parts else part
     entries = packages(assembly)
     warnings.require_nameable(entries, settings.network.options.plain_allowed_hosts)
     limits = pythons_left_out(entries, assembly)
@@ -243,6 +249,15 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
         packages=entries,
         builds=builds(assembly),
     )
+
+
+def _parts(request: LockRequest, choice: Choice, allowed: Sequence[Choice]) -> Sequence[RequirementScope]:
+    """Return what each part of the project requires with a choice: it is the same with each, but in an imported lock."""
+    inputs = request.inputs
+    if inputs.foreign is None or len(allowed) == 1:
+        return inputs.scopes
+    scopes = imported_lock.chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed)
+    return imported_lock.scope_requirements(inputs.foreign, scopes, request.settings.targets, inputs.trees)
 
 
 def _near_hint(nowhere: Sequence[str], request: LockRequest) -> str:
