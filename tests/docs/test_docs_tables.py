@@ -56,7 +56,7 @@ def test_every_key_of_an_index_is_documented() -> None:
 
 
 def test_the_example_of_a_configuration_is_read() -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", _page("configuration.md"), re.DOTALL)
+    example, *_ = re.findall(r"```toml\n(.*?)```", _page("configuration.md"), re.DOTALL)
     read = config.read_config(tomllib.loads(example)["tool"]["deep-lock"], "pyproject.toml")
     assert read.sources == (("our-library", "corp"),)
 

@@ -61,7 +61,7 @@ def parts_of(
 ) -> list[Scope]:
     """Return the parts of a scope that are selected with the wanted choices, and with no other one of ``every``.
 
-    With the ``free`` ones they may be. The scope itself is the only part where nothing must be told apart.
+    With the ``free`` ones they may be. The scope itself is the only part where nothing must be distinguished.
     """
     names = sorted(frozenset[Scope]().union(*every))
     forbidden = [choice for choice in every if choice not in wanted and choice not in free]
