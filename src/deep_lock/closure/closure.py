@@ -8,7 +8,7 @@ A frame is resolved again when metadata that it lacked are known (`Blocked`), wh
 stages, one fixpoint), and when one of its pins cannot be built (then without that pin).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import get_args
 
@@ -34,6 +34,7 @@ from deep_lock.closure.model import (
 from deep_lock.errors import ActionNeeded, BuildCycle, LimitExceeded, ReleaseRefused, Unsatisfiable
 from deep_lock.events import Reporter, Solving
 from deep_lock.models.build_system import Hook, HookAnswer
+from deep_lock.models.conflicts import Choice
 from deep_lock.models.distribution import Buildable, built_from, is_wheel, source_of
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement
@@ -86,7 +87,7 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
     """
     runtime: list[tuple[Target, Resolved]] = []
     walks: list[_TargetWalk] = []
-    pinned: dict[NormalizedName, tuple[Version, ...]] = {}
+    pinned: dict[Choice, Preferences] = {}
     """By the targets before, as preferences for the next one."""
     used: dict[NormalizedName, tuple[Version, ...]] = {}
     others: dict[str, _TargetWalk] = {}
@@ -109,7 +110,8 @@ def close(plan: Plan, sources: Sources, reporter: Reporter) -> Closure:
             open_markers = walk.open_markers([replace(own, apply_open=True) for own in problems], resolutions)
             divided.add(target)
         found += open_markers
-        pinned = dict(_merged(pinned, *map(_versions_of, resolutions)))
+        for planned, resolved in zip(problems, resolutions, strict=True):
+            pinned[planned.choice] = dict(_merged(pinned.get(planned.choice, {}), _versions_of(resolved)))
         runtime += [(target, resolved) for resolved in resolutions]
         walks.append(walk)
     by_target = groupby(runtime, key=lambda own: own[0])
@@ -177,21 +179,24 @@ class _TargetWalk(Struct, kw_only=True):
             raise Unsatisfiable("the walk ended without an answer")
         return first.resolved
 
-    def close(self, problems: Sequence[Problem], pinned: Preferences) -> list[Resolved]:
+    def close(self, problems: Sequence[Problem], pinned: Mapping[Choice, Preferences]) -> list[Resolved]:
         """Resolve the target's runtime problems, and close all builds, that of the project too.
 
-        ``pinned`` are preferences. So are the pins of each problem for the next ones: choices differ in what they must.
+        ``pinned`` are preferences, by choice. So are the pins of the choices that are a part of another one: it differs in
+        what it must. An alternative does not hold another one back.
         """
-        found: list[Resolved] = []
+        found: dict[Choice, Resolved] = {}
         for planned in problems:
             hints = self.plan.runtime_hints.get((self.target.label, planned.choice), {})
-            preferences = _merged(dict(planned.preferences), hints, self.runtime, pinned)
-            found.append(self.run(_Frame(problem=replace(planned, preferences=preferences))))
-            self.runtime = dict(_merged(self.runtime, _versions_of(found[-1])))
+            parts = [_versions_of(found[choice]) for choice in reversed(found) if choice < planned.choice]
+            own = pinned.get(planned.choice, {})
+            preferences = _merged(dict(planned.preferences), hints, own, *parts)
+            found[planned.choice] = self.run(_Frame(problem=replace(planned, preferences=preferences)))
+            self.runtime = dict(_merged(self.runtime, _versions_of(found[planned.choice])))
         if self.plan.project is not None and problems[0].selection.build_scope != "none":
             self.run(self.frame(self.plan.project, problems[0]))
             self.add_editable(self.plan.project, problems[0])
-        return found
+        return list(found.values())
 
     def with_open(
         self, problems: Sequence[Problem], resolutions: Sequence[Resolved]
