@@ -406,8 +406,9 @@ def pythons_left_out(
         text = _requires_python(entry, assembly) or ""
         for target in assembly.targets:
             if target.label in entry.taken:
-                scopes = entry.scopes.get(target.label)
-                used = whole(target) if scopes is None else reduce(or_, scopes.values(), NEVER)
+                by_choice = entry.scopes.get(target.label)
+                parts = (part for scopes in (by_choice or {}).values() for part in scopes.values())
+                used = whole(target) if by_choice is None else reduce(or_, parts, NEVER)
                 left = without(used, target) | part_for_python(text, target)
                 if not is_whole(left, target):
                     found.append((f"{entry.pin.name} {entry.pin.version}", text, target, left))
