@@ -1,0 +1,22 @@
+"""The threat model names tests that exist, and SECURITY.md points to it."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ROWS = re.findall(
+    r"^\| (?!promise|---|actor)(.+?) \| (.+?) \|$", (ROOT / "docs" / "threat-model.md").read_text("utf-8"), re.MULTILINE
+)
+
+
+def test_each_promise_has_tests_that_exist() -> None:
+    promises = [(promise, re.findall(r"`([^`]+\.py)`", tests)) for promise, tests in ROWS if ".py`" in tests]
+    assert len(promises) > 20
+    for promise, files in promises:
+        assert files, promise
+        for name in files:
+            assert "\ndef test_" in (ROOT / "tests" / name).read_text(encoding="utf-8"), (promise, name)
+
+
+def test_security_md_points_to_the_threat_model() -> None:
+    assert "(docs/threat-model.md)" in (ROOT / "SECURITY.md").read_text(encoding="utf-8")
