@@ -1,5 +1,8 @@
 """Keeps Hypothesis quick and the same everywhere, and lets pytest explain the assertions of the support package."""
 
+import signal
+import threading
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -7,3 +10,9 @@ pytest.register_assert_rewrite("tests.support.scenarios", "tests.support.closedn
 
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ci")
+
+if threading.current_thread() is threading.main_thread():
+    # a job in the background ignores Ctrl-C, one of nohup the end of its terminal, and so would every program that it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)

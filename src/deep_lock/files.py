@@ -76,13 +76,16 @@ def _not_regular(number: int, kind: str, path: Path | str) -> OSError:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is anything at a path. What is no file that can be read is refused when it is opened, with the reason."""
+    """Whether there is anything at a path; a link to itself leads to nothing.
+
+    What is no file that can be read is refused when it is opened, with the reason.
+    """
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:
-        return True  # a folder that may not be searched: opening reports it
+    except OSError as error:
+        return error.errno != errno.ELOOP  # else a folder that may not be searched: opening reports it
     return True
 
 
