@@ -196,9 +196,8 @@ def temporary_file(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
         with os.fdopen(handle, "w+b") as file:
             yield temporary, file
     finally:
-        with suppress(OSError):
-            if temporary.exists():  # else it has its final name
-                temporary.unlink()
+        with suppress(OSError):  # it may have its final name
+            temporary.unlink()
 
 
 def _new_file(path: Path) -> tuple[Path, int]:

@@ -31,7 +31,7 @@ from msgspec import Struct
 
 from deep_lock.errors import CacheInvalid
 from deep_lock.events import Reporter, Warned
-from deep_lock.files import is_temporary, sweep, write_atomically
+from deep_lock.files import is_temporary, replacing, sweep
 
 TEMPORARY = "tmp"
 """One folder for files that are being written: what a killed run leaves there is removed by the next run that writes."""
@@ -80,7 +80,8 @@ class Cache:
         # One writer at a time: the writes are short, and write_atomically reads the umask of the process.
         self._writing = threading.Lock()
         self._temporary = Path(self._root, TEMPORARY)
-        self._has_written = False
+        self._folders: set[Path] = set()
+        """Those that this run made, or found."""
         self._warned = False
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -210,21 +211,26 @@ class Cache:
         path = Path(self._path(kind, key))
         data = _MAGIC + _seal(kind, key, content) + content
         try:
-            with self._writing:
-                if not self._has_written:
-                    self._has_written = True
-                    self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    sweep(self._temporary)
+            with self._writing:  # threads that write at once wait for each other anyway, and longer
                 try:
-                    write_atomically(path, data, durable=False, temporary_in=self._temporary)
-                except FileNotFoundError:
-                    for folder in (path.parent, self._temporary):  # another process may clean the cache
-                        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                    write_atomically(path, data, durable=False, temporary_in=self._temporary)
+                    self._replace(path, data)
+                except FileNotFoundError:  # another process cleans the cache
+                    self._folders.clear()
+                    self._replace(path, data)
         except OSError as error:
             self._warn_once(error)
             return False
         return True
+
+    def _replace(self, path: Path, data: bytes) -> None:
+        if not self._folders:
+            self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sweep(self._temporary)
+        if path.parent not in self._folders:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folders.add(path.parent)
+        with replacing(path, durable=False, temporary_in=self._temporary) as file:
+            file.write(data)
 
     def _warn_once(self, error: OSError) -> None:
         if not self._warned:

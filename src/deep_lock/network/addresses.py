@@ -40,6 +40,9 @@ def read_url(text: str) -> httpx.URL:
         raise UrlForbidden(f"{shown}: only http and https URLs are fetched")
     if host is None or (url.port or 0) > 65535:
         raise UrlForbidden(f"{shown}: not a host name: {shown_text(url.host)!r}")
+    port = "" if url.port is None else f":{url.port}"
+    if text == f"{url.scheme}://{host}{port}{url.raw_path.decode('ascii')}":
+        return url
     # From its parts: httpx keeps a default port behind HTTPS:// and an empty path.
     return httpx.URL(scheme=url.scheme, host=host, port=url.port, raw_path=url.raw_path)
 

@@ -89,12 +89,31 @@ class _BusyHost(Struct, kw_only=True):
     open_at: float = 0.0
 
 
+class _NoCookies(httpx.Cookies):
+    """Stays empty: an index needs no cookies, and one server must not recognize the user at another."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        """Keep nothing."""
+
+
+class _Client(httpx.Client):
+    """A client without cookies."""
+
+    @property  # type: ignore[misc]  # nothing sets them
+    def cookies(self) -> httpx.Cookies:
+        """No cookies."""
+        return _NO_COOKIES
+
+
+_NO_COOKIES = _NoCookies()
+
+
 class _Worker(threading.local):
     """What each thread has for itself: a shared pool of connections costs more CPU time the more threads use it."""
 
     def __init__(self, settings: TransportSettings, clock: Callable[[], float], shared: Shared) -> None:
         self.exchange = Exchange(clock)
-        self.client = httpx.Client(
+        self.client = _Client(
             transport=DeadlineTransport(settings, self.exchange, shared),
             headers={"user-agent": "deep-lock"},
             timeout=httpx.Timeout(settings.read_timeout, connect=settings.connect_timeout),

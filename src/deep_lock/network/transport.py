@@ -273,14 +273,14 @@ class DeadlineTransport(httpx.BaseTransport):
         self._pools: dict[tuple[httpx.Proxy | None, ssl.SSLContext | None], httpcore.ConnectionPool] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and read the head of its response. Cookies are dropped. Raises ConfigError for a bad ``ca_file``."""
+        """Send a request and read the head of its response. Raises ConfigError for a bad ``ca_file``."""
         self._exchange.begin(request.extensions["deadline"])
         url = request.url
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         response = self._pool(url).handle_request(
             httpcore.Request(request.method, target, headers=request.headers.raw, extensions=request.extensions)
         )
-        headers = httpx.Headers([(name, value) for name, value in response.headers if name.lower() != b"set-cookie"])
+        headers = httpx.Headers(response.headers)
         headers.encoding = "latin-1"
         return httpx.Response(response.status, headers=headers, stream=_Body(response), extensions=response.extensions)
 

@@ -106,4 +106,6 @@ def shown_url(url: str) -> str:
 def shown_text(text: str) -> str:
     """Return untrusted text for messages: printable ASCII as it is, the rest as code points, cut at MAX_SHOWN_LENGTH."""
     cut = text if len(text) <= MAX_SHOWN_LENGTH else text[:MAX_SHOWN_LENGTH] + "..."
+    if cut.isascii() and cut.isprintable():
+        return cut
     return "".join(char if " " <= char <= "~" else f"\\u{{{ord(char):x}}}" for char in cut)
