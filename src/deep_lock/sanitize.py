@@ -96,20 +96,18 @@ def quote(text: str, limit: int = MAX_SHOWN) -> str:
 
 # -- commands of log readers
 
-_COMMAND = re.compile(
+# These are compiled at first use: most runs write for one reader only.
+_COMMAND = (
     # each "#" before another one; the first ":" of a line that begins with two; "_" in the words of GitLab and Travis
-    r"#(?=#)|(?m:^)(?P<space>[ \t]*):(?=:)|(?<=section)_(?=(?:start|end):)|(?<=travis)_(?=(?:fold|time):)",
-    re.IGNORECASE,
+    r"(?i)#(?=#)|(?m:^)(?P<space>[ \t]*):(?=:)|(?<=section)_(?=(?:start|end):)|(?<=travis)_(?=(?:fold|time):)"
 )
-_IN_JSON = re.compile(
-    r'#(?=#)|(?<="):(?=:)|(?<=section)_(?=(?:start|end):)|(?<=travis)_(?=(?:fold|time):)', re.IGNORECASE
-)
+_IN_JSON = r'(?i)#(?=#)|(?<="):(?=:)|(?<=section)_(?=(?:start|end):)|(?<=travis)_(?=(?:fold|time):)'
 """In JSON and TOML a line of text is in a string: it begins after a quotation mark."""
 
 
 def _without_commands(text: str, code: Callable[[str], str]) -> str:
     """Return the text with one character of each command as its code."""
-    return _COMMAND.sub(lambda found: f"{found['space'] or ''}{code(found[0][-1])}", text)
+    return re.sub(_COMMAND, lambda found: f"{found['space'] or ''}{code(found[0][-1])}", text)
 
 
 # -- terminals and logs
@@ -162,10 +160,10 @@ def joined(parts: Iterable[Kind]) -> Kind:
 
 # -- Markdown
 
-_SIGNIFICANT = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&])")
+_SIGNIFICANT = r"([\\`*_{}\[\]()#+!|<>~@&])"
 
 
-_BLOCK = re.compile(r"^([0-9]*)([-=.])")
+_BLOCK = r"^([0-9]*)([-=.])"
 """What begins a list, or a line below a heading; the other signs are significant anywhere."""
 
 
@@ -178,8 +176,8 @@ def markdown(template: str, *texts: str) -> Markdown:
 
 
 def _markdown_text(text: str) -> str:
-    plain = _SIGNIFICANT.sub(r"\\\1", _one_line(text).strip())
-    plain = _BLOCK.sub(r"\1\\\2", plain)
+    plain = re.sub(_SIGNIFICANT, r"\\\1", _one_line(text).strip())
+    plain = re.sub(_BLOCK, r"\1\\\2", plain)
     return plain.replace("://", ":\u200b//").replace("\\@", "@\u200b")
 
 
@@ -201,7 +199,7 @@ def _property(text: str) -> str:
 
 # -- JSON (SARIF and SBOMs too) and TOML: the same data, in other escapes
 
-_HALF = re.compile("[\ud800-\udfff]")
+_HALF = "[\ud800-\udfff]"
 
 
 def json_document(value: Any) -> Safe:
@@ -219,7 +217,7 @@ def _json_bytes(value: Any) -> bytes:
 def _in_utf8(value: Any) -> Any:
     match value:
         case str():
-            return _HALF.sub(lambda found: _code_point(found[0]), value)
+            return re.sub(_HALF, lambda found: _code_point(found[0]), value)
         case dict():
             return {_in_utf8(key): _in_utf8(own) for key, own in value.items()}
         case list() | tuple():
@@ -231,7 +229,7 @@ def json_text(text: str) -> Safe:
     r"""Return JSON with the same values: characters of commands, and invisible ones, are ``\uXXXX`` in its strings."""
     if not text.isascii():
         text = "".join(_json_code(own) if own > "~" and _is_hidden(own) else own for own in text)
-    return Safe(_IN_JSON.sub(lambda found: _json_code(found[0]), text.replace("\x7f", "\\u007f")))
+    return Safe(re.sub(_IN_JSON, lambda found: _json_code(found[0]), text.replace("\x7f", "\\u007f")))
 
 
 def _json_code(character: str) -> str:
@@ -248,12 +246,12 @@ def toml_text(text: str) -> Safe:
 
 
 def _toml_line(text: str) -> str:
-    return _IN_JSON.sub(lambda found: _json_code(found[0]), text)
+    return re.sub(_IN_JSON, lambda found: _json_code(found[0]), text)
 
 
 # -- HTML
 
-_NAMED_PART = re.compile(r"\$([a-z_]+)")
+_NAMED_PART = r"\$([a-z_]+)"
 _HTML_SIGNS = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
 
 
@@ -272,4 +270,4 @@ def html_data(value: Any) -> Html:
 def html_page(template: str, own: Mapping[str, str], outside: Mapping[str, Html]) -> Html:
     """Return a page: each ``$name`` of ``template`` is replaced. It, and the parts ``own``, are files of ours."""
     parts = {**own, **outside}
-    return Html(Safe(_NAMED_PART.sub(lambda found: parts[found[1]], template)))
+    return Html(Safe(re.sub(_NAMED_PART, lambda found: parts[found[1]], template)))
