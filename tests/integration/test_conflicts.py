@@ -90,7 +90,7 @@ def test_what_excludes_each_other_is_named_with_the_lines_to_declare_it(made: Be
     made.write({"pyproject.toml": UNDECLARED})
     ended = made.lock()
     assert ended.code == 1
-    assert "exclude each other: extra 'cpu' and extra 'gpu'; group 'new' and group 'old'." in ended.stderr
+    assert "extra 'cpu' and extra 'gpu'; group 'new' and group 'old' exclude each other." in ended.stderr
     both = 'conflicts = [[{extra = "cpu"}, {extra = "gpu"}], [{group = "new"}, {group = "old"}]]\n'
     assert f"[tool.deep-lock]\n{both}" in ended.stderr
     made.write(

@@ -23,7 +23,7 @@ from deep_lock.exports.view import (
 )
 from deep_lock.lockfile.index import Key, called, files_of, is_gate, key_of, referenced
 from deep_lock.lockfile.selection import every_name, part_in_lock, selection_of, taken_files
-from deep_lock.models.conflicts import Choice, choices, combined
+from deep_lock.models.conflicts import Choice, choices, combined, conflicting_scopes
 from deep_lock.models.lock import (
     Lock,
     LockedArchive,
@@ -129,7 +129,7 @@ def _as_locked(view: View) -> Iterator[ExportedPackage]:
 def _selected(view: View, selectable: Selectable) -> Iterator[ExportedPackage]:
     """Yield the packages of the fixed selection and of every possible one, with markers for the view's targets."""
     fixed, every = _choices(view, selectable)
-    in_conflicts = frozenset[Scope]().union(*every)
+    in_conflicts = conflicting_scopes(every)
     scopes = {scope for scope in every_name(view.lock).scopes - in_conflicts if _is_selectable(scope, selectable)}
     selections = {
         (choice, scope): selection_of(fixed | choice | ({scope} - {BASE}))
@@ -164,7 +164,7 @@ def _choices(view: View, selectable: Selectable) -> tuple[frozenset[Scope], tupl
     fixed = frozenset(scope for scope in selected if not _is_selectable(scope, selectable))
     open_scopes = {scope for scope in every_name(view.lock).scopes if _is_selectable(scope, selectable)}
     every = choices(view.lock.inputs.conflicts, open_scopes | fixed)
-    in_conflicts = frozenset[Scope]().union(*every)
+    in_conflicts = conflicting_scopes(every)
     return fixed, tuple(choice for choice in every if fixed & in_conflicts <= choice)
 
 

@@ -26,7 +26,7 @@ from deep_lock.lockfile.index import (
     wheels_of,
 )
 from deep_lock.models.build_system import ConfigSettings
-from deep_lock.models.conflicts import Conflict, broken_conflict, choices, scope_text
+from deep_lock.models.conflicts import Conflict, broken_conflict, choices, chosen_scopes, conflicting_scopes, scope_text
 from deep_lock.models.lock import (
     Lock,
     LockedArchive,
@@ -71,8 +71,7 @@ def full_selections(lock: Lock) -> tuple[InstallSelection, ...]:
     """Return the largest selections: one for each choice between conflicts, without conflicts that of everything."""
     every = every_name(lock)
     allowed = choices(lock.inputs.conflicts, every.scopes)
-    in_conflicts = frozenset[Scope]().union(*allowed)
-    return tuple(selection_of((every.scopes - in_conflicts) | choice) for choice in allowed)
+    return tuple(selection_of(chosen_scopes(every.scopes, choice, allowed)) for choice in allowed)
 
 
 def selection_of(scopes: Iterable[Scope]) -> InstallSelection:
@@ -116,8 +115,8 @@ def selections(
     if both is not None:
         raise _not_together(source, both)
     allowed = choices(lock.inputs.conflicts, wanted)
-    in_conflicts = frozenset[Scope]().union(*allowed)
-    return tuple(selection_of((wanted - in_conflicts) | choice) for choice in allowed if named & in_conflicts <= choice)
+    needed = named & conflicting_scopes(allowed)
+    return tuple(selection_of(chosen_scopes(wanted, choice, allowed)) for choice in allowed if needed <= choice)
 
 
 def select(

@@ -19,7 +19,7 @@ from packaging.version import Version
 from deep_lock.closure.model import Built, Closure, OpenMarker, Subject, key_of_pin
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.build_system import Evidence, KnownMetadata
-from deep_lock.models.conflicts import Choice, combined
+from deep_lock.models.conflicts import Choice, combined, conflicting_scopes
 from deep_lock.models.direct_url import path_of_url
 from deep_lock.models.distribution import (
     Archive,
@@ -112,7 +112,7 @@ class AssemblyInput(Struct, frozen=True, kw_only=True):
     @property
     def in_conflicts(self) -> Choice:
         """The scopes that are in conflicts."""
-        return frozenset[Scope]().union(*self.choices)
+        return conflicting_scopes(self.choices)
 
 
 # -- entries

@@ -33,8 +33,8 @@ def conflict_hint(
             pairs = "; ".join(" and ".join(map(scope_text, conflict)) for conflict in found)
             lists = ", ".join(f"[{', '.join(map(_table, conflict))}]" for conflict in found)
             return (
-                f"these exclude each other: {pairs}. If no installation needs more than one of a list, declare it, and each"
-                f" allowed selection is locked:\n[tool.deep-lock]\nconflicts = [{lists}]"
+                f"{pairs} exclude each other. If no installation needs more than one of a list, declare it. Then each allowed"
+                f" selection is locked:\n[tool.deep-lock]\nconflicts = [{lists}]"
             )
     return ""
 

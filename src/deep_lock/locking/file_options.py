@@ -23,7 +23,7 @@ def notes(required: Iterable[RequirementsFile], limits: Iterable[RequirementsFil
     for file, is_limit in (*((own, False) for own in required), *((own, True) for own in limits)):
         yield from file.notes
         for option, value in file.index_options:
-            message = f"names where packages come from, and this run uses it: --{option} {shown_url(value)}".rstrip()
+            message = f"its option {f'--{option} {shown_url(value)}'.rstrip()} is used in this run"
             yield Warned(code="index-in-file", subject=file.files[0], message=message)
         names = ["--no-binary"] * bool(file.no_binary) + ["--only-binary"] * bool(file.only_binary)
         for name, remedy in [(name, name) for name in names if is_limit] + [("--pre", "--prerelease")] * file.pre:

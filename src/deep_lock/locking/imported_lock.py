@@ -17,7 +17,7 @@ from packaging.version import Version
 
 from deep_lock.errors import HashMismatch, LockInvalid, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned
-from deep_lock.models.conflicts import Choice, Conflict, choices
+from deep_lock.models.conflicts import Conflict, choices, chosen_scopes
 from deep_lock.models.distribution import Distribution
 from deep_lock.models.foreign_lock import ForeignLock, ForeignPin, installed_pins, is_followed, selected_names
 from deep_lock.models.lock import Lock, LockedFile
@@ -127,12 +127,6 @@ def recorded_requirements(
             for holder in choice if scope == BASE else (scope,):
                 found[holder] |= dict.fromkeys(one for one in requirements if one not in found.get(BASE, ()))
     return tuple((scope, tuple(own)) for scope, own in found.items())
-
-
-def chosen_scopes(scopes: Iterable[Scope], choice: Choice, allowed: Sequence[Choice]) -> list[Scope]:
-    """Return the scopes that are selected together with a choice: those in no conflict, and its own."""
-    in_conflicts = frozenset[Scope]().union(*allowed)
-    return [scope for scope in scopes if scope not in in_conflicts or scope in choice]
 
 
 def scope_requirements(

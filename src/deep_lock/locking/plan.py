@@ -16,11 +16,10 @@ from deep_lock.lockfile.selection import full_selections, installed_packages
 from deep_lock.locking import imported_lock, project_build
 from deep_lock.locking.request import LockRequest
 from deep_lock.models.build_system import Hook
-from deep_lock.models.conflicts import Choice, choices
+from deep_lock.models.conflicts import Choice, choices, chosen_scopes, conflicting_scopes
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import FixedPins, Problem
-from deep_lock.targets.markers import Scope
 from deep_lock.targets.target import Target
 
 
@@ -32,7 +31,7 @@ def make_plan(request: LockRequest) -> Plan:
     inputs, settings, upgrade = request.inputs, request.settings, request.settings.upgrade
     targets, in_builds = settings.targets, upgrade.in_builds
     allowed = choices(inputs.conflicts, [scope for scope, _ in inputs.scopes])
-    in_conflicts = frozenset[Scope]().union(*allowed)
+    scopes = dict(inputs.scopes)
     runtime_hints, build_hints = (
         _hints(request.previous, targets, allowed) if request.previous is not None else ({}, {})
     )
@@ -49,10 +48,7 @@ def make_plan(request: LockRequest) -> Plan:
         runtime=tuple(
             Problem(
                 requirements=tuple(
-                    requirement
-                    for scope, own in inputs.scopes
-                    if scope not in in_conflicts or scope in choice
-                    for requirement in own
+                    requirement for scope in chosen_scopes(scopes, choice, allowed) for requirement in scopes[scope]
                 ),
                 target=target,
                 choice=choice,
@@ -95,7 +91,7 @@ def _fixed_pins(
     inputs = request.inputs
     if inputs.foreign is None:
         return None
-    scopes = imported_lock.chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed)
+    scopes = chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed)
     return imported_lock.fixed_pins(inputs.foreign, scopes, target, inputs.trees)
 
 
@@ -116,7 +112,7 @@ def _hints(
 ) -> tuple[dict[tuple[str, Choice], Preferences], dict[tuple[str, str, Hook], Preferences]]:
     """Return the previous lock's pins by target and choice, and by target and what is built."""
     lock_index = index_lock(previous)
-    in_conflicts = frozenset[Scope]().union(*allowed)
+    in_conflicts = conflicting_scopes(allowed)
     selections = full_selections(previous)
     runtime: dict[tuple[str, Choice], Preferences] = {}
     for choice in allowed:

@@ -27,7 +27,7 @@ from deep_lock.locking.previous_lock import previous_answers
 from deep_lock.locking.release_files import PreviousFiles, ReleaseFiles
 from deep_lock.locking.request import LockRequest, with_project, with_targets
 from deep_lock.locking.targets import excluded_by_python, require_exclusion
-from deep_lock.models.conflicts import Choice, choices
+from deep_lock.models.conflicts import Choice, choices, chosen_scopes
 from deep_lock.models.lock import Lock
 from deep_lock.models.resolution import RequirementScope
 from deep_lock.network import git
@@ -233,7 +233,7 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
     if inputs.foreign is not None:
         every = [scope for scope, _ in inputs.scopes]
         for choice in allowed:
-            scopes = imported_lock.chosen_scopes(every, choice, allowed)
+            scopes = chosen_scopes(every, choice, allowed)
             for label, part in imported_lock.lockable_parts(inputs.foreign, scopes, settings.targets, reporter).items():
                 parts[label] = parts[label] & part if label in parts else part
     entries = packages(assembly)
@@ -256,7 +256,7 @@ def _parts(request: LockRequest, choice: Choice, allowed: Sequence[Choice]) -> S
     inputs = request.inputs
     if inputs.foreign is None or len(allowed) == 1:
         return inputs.scopes
-    scopes = imported_lock.chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed)
+    scopes = chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed)
     return imported_lock.scope_requirements(inputs.foreign, scopes, request.settings.targets, inputs.trees)
 
 

@@ -4,7 +4,7 @@ A conflict is a set of scopes of which at most one is selected at once. A choice
 are in conflicts; what a lock installs is decided for each choice. Other scopes are combined with every choice.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import structs
 from packaging.utils import InvalidName, canonicalize_name
@@ -46,6 +46,17 @@ def choices(conflicts: Sequence[Conflict], scopes: Collection[Scope]) -> tuple[C
     return tuple(sorted(found, key=lambda choice: (len(choice), sorted(choice))))
 
 
+def conflicting_scopes(allowed: Iterable[Choice]) -> Choice:
+    """Return the scopes that are in a conflict: those of all choices together."""
+    return frozenset[Scope]().union(*allowed)
+
+
+def chosen_scopes(scopes: Iterable[Scope], choice: Choice, allowed: Sequence[Choice]) -> list[Scope]:
+    """Return the scopes that are selected together with a choice: those in no conflict, and its own."""
+    others = conflicting_scopes(allowed) - choice
+    return [scope for scope in scopes if scope not in others]
+
+
 def described(conflicts: Sequence[Conflict]) -> str:
     """Return the conflicts for a message."""
     return "; ".join(" and ".join(map(scope_text, conflict)) for conflict in conflicts)
@@ -63,7 +74,7 @@ def parts_of(
 
     With the ``free`` ones they may be. The scope itself is the only part where nothing must be distinguished.
     """
-    names = sorted(frozenset[Scope]().union(*every))
+    names = sorted(conflicting_scopes(every))
     forbidden = [choice for choice in every if choice not in wanted and choice not in free]
     waiting = [choice for choice in every if choice in wanted]
     found: list[Scope] = []
