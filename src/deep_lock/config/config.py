@@ -19,7 +19,7 @@ from deep_lock.config.policy import read_policy
 from deep_lock.config.values import one_of, read_record, typed, unknown_key
 from deep_lock.errors import ConfigError, LimitExceeded
 from deep_lock.models.build_system import ConfigSettings, SettingValue
-from deep_lock.models.conflicts import Conflict, read_conflicts
+from deep_lock.models.conflicts import Declared, read_declared
 from deep_lock.models.direct_url import Reference
 from deep_lock.models.policy import Policy
 from deep_lock.models.requirement import Origin, Requirement
@@ -116,8 +116,8 @@ class Config(Struct, frozen=True, kw_only=True):
     sources: tuple[tuple[NormalizedName, SourceSetting], ...] | None = None
     """By project the name of its index, or its direct reference."""
     workspace: Workspace | None = None
-    conflicts: tuple[Conflict, ...] | None = None
-    """Extras and groups of the project of which at most one is selected at once."""
+    conflicts: tuple[tuple[Declared, ...], ...] | None = None
+    """Extras, groups and members of a workspace of which at most one is selected at once."""
     find_links: tuple[str, ...] | None = None
     no_index: bool | None = None
     index_strategy: IndexStrategy | None = None
@@ -274,9 +274,9 @@ def _policy(value: Any, at: _At) -> Policy:
     return read_policy(typed(value, dict[str, Any]), at.key, at.faults)
 
 
-def _conflicts(value: Any, _at: _At) -> tuple[Conflict, ...]:
+def _conflicts(value: Any, _at: _At) -> tuple[tuple[Declared, ...], ...]:
     try:
-        return read_conflicts(value)
+        return read_declared(value)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

@@ -24,7 +24,7 @@ from deep_lock.config.config import (
     read_source,
 )
 from deep_lock.errors import ConfigError, RequirementInvalid
-from deep_lock.models.conflicts import Conflict, read_conflicts
+from deep_lock.models.conflicts import Declared, read_declared
 from deep_lock.network.urls import without_user_info
 from deep_lock.parsing.text import shown
 from deep_lock.pep440 import parse_marker
@@ -68,7 +68,7 @@ class DeclaredIndexes(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, Mapping[str, Any] | Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """By project as written, the table of ``sources``, or tables with a ``marker`` too."""
     workspace: Workspace | None = None
-    conflicts: tuple[Conflict, ...] | None = None
+    conflicts: tuple[tuple[Declared, ...], ...] | None = None
     """Of a project; those between members of a workspace are not among them."""
     find_links: tuple[str, ...] = ()
     no_index: bool = False
@@ -301,14 +301,11 @@ def _uv_table(source: object) -> Mapping[str, Any] | str:
     return {**own, "index": _name(own["index"], "")} if kinds == ["index"] else own
 
 
-def _uv_conflicts(value: object) -> tuple[Conflict, ...] | None:
-    """Return the conflicts inside one project; other ones are between members of a workspace."""
-    found: list[Conflict] = []
-    for tables in value if isinstance(value, list) else ():
-        items = list(_tables(tables))
-        if len({str(own.get("package")) for own in items}) == 1:
-            with suppress(ValueError):
-                found += read_conflicts([[{key: own[key] for key in own if key != "package"} for own in items]])
+def _uv_conflicts(value: object) -> tuple[tuple[Declared, ...], ...] | None:
+    found: list[tuple[Declared, ...]] = []
+    for conflict in value if isinstance(value, list) else ():
+        with suppress(ValueError):
+            found += read_declared([conflict])
     return tuple(sorted(set(found))) or None
 
 

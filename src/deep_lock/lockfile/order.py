@@ -87,6 +87,7 @@ def _ordered_inputs(inputs: LockedInputs) -> LockedInputs:
         extra_build_requires=_sorted_lists(inputs.extra_build_requires),
         config_settings=_sorted_lists(inputs.config_settings),
         conflicts=_sorted(map(_sorted, inputs.conflicts)),
+        members=_sorted(map(_with_sorted_texts, inputs.members), lambda member: member.name),
         trees=_sorted(map(_with_sorted_texts, inputs.trees), lambda tree: tree.path),
     )
 

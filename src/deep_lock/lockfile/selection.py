@@ -26,7 +26,7 @@ from deep_lock.lockfile.index import (
     wheels_of,
 )
 from deep_lock.models.build_system import ConfigSettings
-from deep_lock.models.conflicts import Conflict, broken_conflict, choices, chosen_scopes, conflicting_scopes, scope_text
+from deep_lock.models.conflicts import Conflict, broken_conflict, choices, chosen_scopes, conflicting_scopes
 from deep_lock.models.lock import (
     Lock,
     LockedArchive,
@@ -37,6 +37,7 @@ from deep_lock.models.lock import (
     LockedVcs,
 )
 from deep_lock.models.requirement import Requirement
+from deep_lock.models.workspace import implied_scopes, scope_text
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.targets.markers import Scope
 from deep_lock.targets.open_markers import TargetPart, part_where_in_lock
@@ -110,6 +111,8 @@ def selections(
     wanted = InstallSelection(
         extras=_known("extra", extras, every.extras, source), groups=_known("group", groups, every.groups, source)
     ).scopes
+    implied = implied_scopes(lock.inputs.members)
+    wanted |= {implied[scope] for scope in wanted if scope in implied}
     named = selection_of(scope for scope in wanted if (extras if scope.kind == "extra" else groups) is not None).scopes
     both = broken_conflict(lock.inputs.conflicts, named)
     if both is not None:

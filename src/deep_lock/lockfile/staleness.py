@@ -3,8 +3,9 @@
 Each reason is a sentence that names what changed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 from msgspec.structs import replace
 from packaging.specifiers import InvalidSpecifier
@@ -16,9 +17,11 @@ from deep_lock.models.build_system import SettingValue
 from deep_lock.models.conflicts import described
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, LockedTree, OptionValue
 from deep_lock.models.requirement import Requirement
+from deep_lock.models.workspace import Member, owners, scope_text
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.pep440 import parse_specifier
 from deep_lock.sanitize import show
+from deep_lock.targets.markers import Scope
 from deep_lock.targets.target import Target
 
 Sentence = Callable[[str, str], str]
@@ -49,9 +52,11 @@ def changed_settings(old: Lock, new: Lock) -> Iterator[str]:
 def _changed_settings(old: Lock, new: Lock) -> Iterator[str]:
     yield from _changed_python("requires-python", old.requires_python, new.requires_python)
     yield from _changed_inputs(old.inputs, new.inputs)
-    yield from _changed_names("extra", old.extras, new.extras)
-    yield from _changed_names("dependency group", old.dependency_groups, new.dependency_groups)
-    yield from _changed_names("default group", old.default_groups, new.default_groups)
+    members = new.inputs.members or old.inputs.members
+    yield from _changed_scopes("extra", old.extras, new.extras, members)
+    yield from _changed_scopes("group", old.dependency_groups, new.dependency_groups, members)
+    whole = {member.name for member in members}
+    yield from _changed_names("default group", set(old.default_groups) - whole, set(new.default_groups) - whole)
     yield from _changed_values(
         {f"option {key}": _value_text(value) for key, value in old.options},
         {f"option {key}": _value_text(value) for key, value in new.options},
@@ -73,8 +78,8 @@ def changed_limits(old: Lock, new: Lock) -> tuple[str, ...]:
     }
     return (
         *_changed_inputs(replace(now.inputs, **limits), now.inputs),
-        *_changed_names("extra", was.extras, now.extras),
-        *_changed_names("dependency group", was.dependency_groups, now.dependency_groups),
+        *_changed_scopes("extra", was.extras, now.extras, now.inputs.members),
+        *_changed_scopes("group", was.dependency_groups, now.dependency_groups, now.inputs.members),
         *_changed_indexes(dict(was.indexes), dict(now.indexes)),
         *_changed_values(_links(was), _links(now)),
     )
@@ -117,8 +122,10 @@ def _changed_inputs(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
         yield f"the lock was made from {was}, but would now be made from {now}"
     subject = show(new.sources[0]) if len(new.sources) == 1 else "the project"
     yield from _changed_requirements(old.requirements, new.requirements, _requires(subject))
-    yield from _changed_lists("extra", dict(old.extras), dict(new.extras))
-    yield from _changed_lists("dependency group", dict(old.dependency_groups), dict(new.dependency_groups))
+    yield from _changed_members({own.name: own for own in old.members}, {own.name: own for own in new.members})
+    members = new.members or old.members
+    yield from _changed_lists("extra", dict(old.extras), dict(new.extras), members)
+    yield from _changed_lists("group", dict(old.dependency_groups), dict(new.dependency_groups), members)
     for change, conflicts in (
         ("removed", set(old.conflicts) - set(new.conflicts)),
         ("added", set(new.conflicts) - set(old.conflicts)),
@@ -133,7 +140,8 @@ def _changed_inputs(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
         yield from _changed_requirements(was_added.get(name, ()), is_added.get(name, ()), sentence)
     # compared as they are: only the backend knows the meaning of a value, and of the order of a list
     yield from _changed_values(_settings(old), _settings(new))
-    yield from _changed_trees({tree.path: tree for tree in old.trees}, {tree.path: tree for tree in new.trees})
+    names = {member.path: f"member {member.name!r}" for member in members}
+    yield from _changed_trees({tree.path: tree for tree in old.trees}, {tree.path: tree for tree in new.trees}, names)
     if old.build_requires is None and new.build_requires is not None:
         yield "the project is now built, but its build is not locked"
     elif old.build_requires is not None and new.build_requires is None:
@@ -155,23 +163,56 @@ def _value_text(value: OptionValue | SettingValue) -> str:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else json.dumps(value)
 
 
-def _changed_trees(old: Mapping[str, LockedTree], new: Mapping[str, LockedTree]) -> Iterator[str]:
-    yield from _changed_names("folder", old, new)
+def _changed_members(old: Mapping[str, Member], new: Mapping[str, Member]) -> Iterator[str]:
+    yield from _changed_names("member", old, new)
+    for name in sorted(old.keys() & new.keys()):
+        if old[name].path != new[name].path:
+            yield f"member {name!r} moved from {show(old[name].path)} to {show(new[name].path)}"
+
+
+def _changed_trees(
+    old: Mapping[str, LockedTree], new: Mapping[str, LockedTree], names: Mapping[str, str]
+) -> Iterator[str]:
+    """``names`` are those of folders that belong to members of a workspace."""
+    yield from _changed_names("folder", old.keys() - names, new.keys() - names)
     for path in sorted(old.keys() & new.keys()):
-        was, now = old[path], new[path]
-        yield from _changed_python(f"requires-python of {show(path)}", was.requires_python, now.requires_python)
+        was, now, subject = old[path], new[path], names.get(path, show(path))
+        yield from _changed_python(f"requires-python of {subject}", was.requires_python, now.requires_python)
         if (was.requirements is None) != (now.requirements is None):
             state = "known to its backend only" if now.requirements is None else "stated in its own files"
-            yield f"the requirements of {show(path)} are now {state}"
-        yield from _changed_requirements(was.requirements or (), now.requirements or (), _requires(show(path)))
-        sentence = _requires(f"the [build-system] of {show(path)}")
+            yield f"the requirements of {subject} are now {state}"
+        yield from _changed_requirements(was.requirements or (), now.requirements or (), _requires(subject))
+        sentence = _requires(f"the [build-system] of {subject}")
         yield from _changed_requirements(was.build_requires, now.build_requires, sentence)
 
 
-def _changed_lists(kind: str, old: Mapping[str, tuple[str, ...]], new: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    yield from _changed_names(kind, old, new)
+_KINDS = {"extra": "extra", "group": "dependency group"}
+
+
+def _changed_lists(
+    kind: Literal["extra", "group"],
+    old: Mapping[str, tuple[str, ...]],
+    new: Mapping[str, tuple[str, ...]],
+    members: Sequence[Member],
+) -> Iterator[str]:
+    yield from _changed_scopes(kind, old, new, members)
     for name in sorted(old.keys() & new.keys()):
-        yield from _changed_requirements(old[name], new[name], _requires(f"{kind} {name!r}"))
+        yield from _changed_requirements(old[name], new[name], _requires(_scope_text(kind, name, members)))
+
+
+def _changed_scopes(
+    kind: Literal["extra", "group"], old: Iterable[str], new: Iterable[str], members: Sequence[Member]
+) -> Iterator[str]:
+    """A member that is new or removed is one difference, which is yielded elsewhere."""
+    whole = {member.name for member in members} if kind == "group" else set()
+    was, now = frozenset(old), frozenset(new)
+    yield from (f"{_scope_text(kind, name, members)} was added" for name in sorted(now - was - whole))
+    yield from (f"{_scope_text(kind, name, members)} was removed" for name in sorted(was - now - whole))
+
+
+def _scope_text(kind: Literal["extra", "group"], name: str, members: Sequence[Member]) -> str:
+    scope = Scope(kind=kind, name=name)
+    return scope_text(scope, members) if scope in owners(members) else f"{_KINDS[kind]} {name!r}"
 
 
 def _changed_names(kind: str, old: Iterable[str], new: Iterable[str]) -> Iterator[str]:

@@ -43,7 +43,7 @@ from deep_lock.lockfile.fields import (
 )
 from deep_lock.lockfile.index import called
 from deep_lock.models.build_system import ConfigSettings, SettingValue
-from deep_lock.models.conflicts import Conflict, choices, read_conflicts, scope_text
+from deep_lock.models.conflicts import Conflict, choices, read_conflicts
 from deep_lock.models.lock import (
     BUILD_GROUP,
     EnvironmentMember,
@@ -63,7 +63,9 @@ from deep_lock.models.lock import (
     OptionValue,
     source_text,
 )
+from deep_lock.models.workspace import Member, scope_text, scopes_of
 from deep_lock.sanitize import show
+from deep_lock.targets.markers import Scope
 
 MAX_INTEGER = 2**63 - 1
 """TOML's own bound."""
@@ -384,12 +386,16 @@ class InputTable(_Table, frozen=True, kw_only=True, rename="kebab"):
     config_settings: dict[str, Any] = {}
     build_requires: Texts | None = None
     conflicts: list[Any] = []
+    members: tuple[Member, ...] = ()
     trees: tuple[LockedTree, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for position, tree in enumerate(self.trees):
             check_values(tree, f"trees[{position}].")
+        for position, member in enumerate(self.members):
+            check_values(member, f"members[{position}].")
+        _check_members(self.members, self.extras, self.dependency_groups)
         self.record()
 
     def record(self) -> LockedInputs:
@@ -451,6 +457,20 @@ def _conflicts(value: object, names: Collection[str]) -> tuple[Conflict, ...]:
     except LimitExceeded as error:
         raise Fault("conflicts", error.message) from None
     return conflicts
+
+
+def _check_members(members: Sequence[Member], extras: Collection[str], groups: Collection[str]) -> None:
+    """Check that each part of a member has its requirements among the inputs, and belongs to no other member."""
+    seen: set[Scope] = set()
+    for position, member in enumerate(members):
+        for own, scope in scopes_of(member).items():
+            at, what = f"members[{position}]", scope_text(own)
+            # of a lock of some groups only, what the member itself requires may not be locked
+            if own.name and scope.name not in (extras if scope.kind == "extra" else groups):
+                raise Fault(at, f"has the {what}, and the inputs have no {scope.kind} {scope.name!r}")
+            if scope in seen:
+                raise Fault(at, f"another member has the {scope.kind} {scope.name!r} too")
+            seen.add(scope)
 
 
 def _config_settings(location: str, table: Mapping[str, Any]) -> tuple[tuple[str, ConfigSettings], ...]:
@@ -620,6 +640,7 @@ _RULES: Mapping[type[Struct], Mapping[str, Any]] = {
         "build_requires": requirement_fault,
         "requires_python": specifier_fault,
     },
+    Member: {"name": name_fault, "path": folder_fault, "extras": name_fault, "dependency_groups": name_fault},
     LockedTarget: {"name": label_fault, "marker": marker_fault, "python": label_fault, "platform": label_fault},
     PackageTable: {
         "name": name_fault,

@@ -97,6 +97,8 @@ class AssemblyInput(Struct, frozen=True, kw_only=True):
     selection: Selection
     folder: Path
     """The folder of the lock, absolute: paths of files are relative to it."""
+    implied: Mapping[Scope, Scope] = field(default_factory=dict)
+    """By extra of a member of the workspace the group of the member, which is selected with it."""
     every_file: bool = False
     """List every file of each release, for mirrors, and not only those that some target uses."""
 
@@ -157,7 +159,8 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
         keys = _add_pins(entries, resolved, target)
         scopes = scopes_by_pin(_parts_with(problem.choice, assembly), problem, resolved)
         for name, key in keys.items():
-            entries[key].scopes.setdefault(target.label, {})[problem.choice] = scopes[name]
+            own = _without_implied(scopes[name], assembly.implied)
+            entries[key].scopes.setdefault(target.label, {})[problem.choice] = own
         for edge in resolved.edges:
             if edge.parent is None:
                 entries[keys[edge.child]].direct = True
@@ -169,6 +172,17 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
     for entry in entries.values():
         entry.recorded = key_of_pin(entry.pin) in recorded
     return entries
+
+
+def _without_implied(scopes: Mapping[Scope, TargetPart], implied: Mapping[Scope, Scope]) -> Mapping[Scope, TargetPart]:
+    """Leave out scopes that are never selected without another one which requires the same."""
+    return {
+        scope: part
+        for scope, part in scopes.items()
+        if scope not in implied
+        or implied[scope] not in scopes
+        or scopes[implied[scope]] | part != scopes[implied[scope]]
+    }
 
 
 def _parts_with(choice: Choice, assembly: AssemblyInput) -> tuple[RequirementScope, ...]:

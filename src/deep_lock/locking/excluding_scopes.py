@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from deep_lock.models.conflicts import Conflict, scope_text
+from deep_lock.models.conflicts import Conflict
 from deep_lock.models.resolution import Impossible, Problem, RequirementScope
+from deep_lock.models.workspace import Member, owners, scope_text
 from deep_lock.resolver.candidates import Choices
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.resolver import resolve
@@ -16,12 +17,17 @@ MAX_SCOPES = 40
 
 
 def conflict_hint(
-    problems: Sequence[Problem], scopes: Sequence[RequirementScope], declared: Sequence[Conflict], catalog: Catalog
+    problems: Sequence[Problem],
+    scopes: Sequence[RequirementScope],
+    declared: Sequence[Conflict],
+    catalog: Catalog,
+    *,
+    members: Sequence[Member] = (),
 ) -> str:
     """Return all ``conflicts`` to declare, where extras and groups are what cannot be locked together; else "".
 
     ``problems`` are the runtime problems, ``scopes`` what each part of the project requires. ``declared`` are the conflicts
-    that the project declares already: the lines replace them. Raises IndexFault.
+    that the project declares already: the lines replace them. ``members`` are those of the workspace. Raises IndexFault.
     """
     selectable = [scope for scope, _ in scopes if scope != BASE]
     if not 1 < len(selectable) <= MAX_SCOPES:
@@ -30,8 +36,9 @@ def conflict_hint(
         found = _conflicts(problem, scopes, catalog)
         if found:
             found = sorted({*found, *declared})
-            pairs = "; ".join(" and ".join(map(scope_text, conflict)) for conflict in found)
-            lists = ", ".join(f"[{', '.join(map(_table, conflict))}]" for conflict in found)
+            pairs = "; ".join(" and ".join(scope_text(own, members) for own in conflict) for conflict in found)
+            tables = [[_table(own, members) for own in conflict] for conflict in found]
+            lists = ", ".join(f"[{', '.join(own)}]" for own in tables)
             return (
                 f"{pairs} exclude each other. If no installation needs more than one of a list, declare it. Then each allowed"
                 f" selection is locked:\n[tool.deep-lock]\nconflicts = [{lists}]"
@@ -39,8 +46,11 @@ def conflict_hint(
     return ""
 
 
-def _table(scope: Scope) -> str:
-    return f'{{{scope.kind} = "{scope.name}"}}'
+def _table(scope: Scope, members: Sequence[Member]) -> str:
+    member, own = owners(members).get(scope, (None, scope))
+    keys = [f'package = "{member.name}"'] if member is not None and (own == BASE or not member.root) else []
+    keys += [f'{own.kind} = "{own.name}"'] if own != BASE else []
+    return f"{{{', '.join(keys)}}}"
 
 
 def _conflicts(problem: Problem, scopes: Sequence[RequirementScope], catalog: Catalog) -> list[Conflict]:

@@ -5,7 +5,8 @@ The readers of `project`, `config` and `lockfile` take text. Here files are open
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,34 +15,38 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.boundary import reading
-from deep_lock.config.config import Config, read_config, read_config_file
+from deep_lock.config.config import Config, Workspace, read_config, read_config_file
 from deep_lock.config.declared_indexes import declared_indexes, of_options, with_declared
 from deep_lock.config.options import InputOptions
 from deep_lock.errors import ConfigError, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
-from deep_lock.events import Reporter
+from deep_lock.events import Reporter, Warned
 from deep_lock.files import is_stream, is_there
 from deep_lock.foreign_locks.load import foreign_path, imported_project, read_imported, with_direct_requirements
 from deep_lock.lockfile import edited_versions, reader
+from deep_lock.lockfile.paths import seen_from
 from deep_lock.locking import file_options
-from deep_lock.models.conflicts import Conflict, scope_text
+from deep_lock.models.conflicts import Conflict, Declared
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import RequirementScope
+from deep_lock.models.workspace import scope_of, scope_text
 from deep_lock.parsing import setup_cfg
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import read_toml
 from deep_lock.project import requirements_txt, script, setuptools
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, opener_of, read_text, shown_path
-from deep_lock.project.folder_config import completed
-from deep_lock.project.local_trees import LocalTrees
+from deep_lock.project.folder_config import completed, members
+from deep_lock.project.local_trees import MAX_MEMBERS, LocalTrees
 from deep_lock.project.project import Project
 from deep_lock.project.pyproject import read_pyproject
+from deep_lock.project.workspace import WorkspaceMember, joined, workspace_member
 from deep_lock.sanitize import show
 from deep_lock.sdist import pyproject as document
 from deep_lock.targets.markers import BASE, Scope
 
 LOCK_NAME = "deep.lock"
+PROJECT_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 MAX_SHOWN_VERSIONS = 5
 DEFAULT_GROUPS = ("dev",)
 
@@ -78,6 +83,8 @@ class ProjectInputs(Struct, frozen=True, kw_only=True):
     build_constraints: tuple[Requirement, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     """Of the selected parts of the project."""
+    workspace: tuple[WorkspaceMember, ...] = ()
+    """The members, if the project is the root of a workspace: then ``project`` has all of them as groups."""
     foreign: ForeignLock | None = None
     """Another tool's lock, which decides the runtime part."""
     trees: LocalTrees
@@ -98,18 +105,22 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     build_constraints = _limit_files(options.build_constraints, options.folder)
     names = tuple(shown_path(path, options.folder) for path in options.requirements)
     project = Project(source=names[0]) if names else read_project(options, own_config)
-    sources = names or (project.source,)
     limits = (*constraints, *overrides, *build_constraints)
-    for note in (*project.notes, *(file_options.notes(files, limits) if files or limits else ())):
-        reporter(note)
     config = own_config or _own_config(project.tools, project.source)
-    if not files and not project.unknown:
-        _refuse_unknown_conflicts(config, project)
     if options.script is not None:
         with reading(project.source, ConfigError):
             config = with_declared(config, declared_indexes(project.tools))
     elif not files:
         config = completed(config, project.tools, options.folder.resolve())
+    workspace: tuple[WorkspaceMember, ...] = ()
+    if options.script is None and not files and config.workspace is not None:
+        workspace = _workspace(project, config.workspace, options, reporter)
+        if workspace:
+            project = joined(project, workspace)
+    sources = names or (project.source,)
+    for note in (*project.notes, *(file_options.notes(files, limits) if files or limits else ())):
+        reporter(note)
+    conflicts = () if files or project.unknown else _declared_conflicts(config, project, workspace)
     options_of_files = [
         own for file in (*files, *constraints, *overrides, *build_constraints) for own in file.index_options
     ]
@@ -123,13 +134,14 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     base = options.script.parent if options.script is not None else options.folder
     edited = options.edited.after if options.edited is not None and options.script is None else None
     trees = LocalTrees(lock_path(options).parent.resolve(), base.resolve(), config, pyproject=edited)
-    scopes = () if project.unknown else _scopes(project, files, options, config, trees)
+    scopes = () if project.unknown else _scopes(project, options, config, trees, files=files, workspace=workspace)
     return ProjectInputs(
         options=options,
         project=project,
         config=config,
         scopes=scopes,
-        conflicts=_selected_conflicts(_conflicts(config, foreign), scopes),
+        conflicts=_selected_conflicts(_conflicts(conflicts, foreign), scopes),
+        workspace=workspace,
         foreign=foreign,
         trees=trees,
         sources=sources,
@@ -151,29 +163,78 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
 
 def with_dynamic_metadata(inputs: ProjectInputs, project: Project) -> ProjectInputs:
     """Return the inputs with the project as its backend, or the previous lock, completes it. Raises UsageError."""
-    scopes = _scopes(project, (), inputs.options, inputs.config, inputs.trees)
-    conflicts = _selected_conflicts(_conflicts(inputs.config, inputs.foreign), scopes)
+    scopes = _scopes(project, inputs.options, inputs.config, inputs.trees)
+    declared = _declared_conflicts(inputs.config, project)
+    conflicts = _selected_conflicts(_conflicts(declared, inputs.foreign), scopes)
     return replace(inputs, project=project, scopes=scopes, conflicts=conflicts)
 
 
-def _refuse_unknown_conflicts(config: Config, project: Project) -> None:
-    """Raise ConfigError where ``conflicts`` names what the project does not have."""
+def _workspace(
+    project: Project, workspace: Workspace, options: InputOptions, reporter: Reporter
+) -> tuple[WorkspaceMember, ...]:
+    """Read the members of a workspace; none where there is only its root. Raises UserError."""
+    root, lock_folder = options.folder.resolve(), lock_path(options).parent.resolve()
+    found: list[WorkspaceMember] = []
+    if project.name is not None:
+        found.append(workspace_member(root, project, seen_from(lock_folder, root), is_root=True))
+    for folder in islice(members(root, workspace), MAX_MEMBERS):
+        if folder == root:
+            continue
+        path = folder.relative_to(root).as_posix()
+        own = _read_folder(folder, f"{path}/")
+        if own is not None:
+            found.append(workspace_member(folder, own, seen_from(lock_folder, folder), is_root=False))
+        else:
+            message = "is a folder of the workspace's members without a project, and is left out"
+            reporter(Warned(code="member-without-project", subject=path, message=message))
+    return tuple(sorted(found, key=lambda own: own.member.name)) if any(not own.member.root for own in found) else ()
+
+
+def _declared_conflicts(
+    config: Config, project: Project, workspace: Sequence[WorkspaceMember] = ()
+) -> tuple[Conflict, ...]:
+    """Return the conflicts of the configuration, in the names of the lock. Raises ConfigError on what does not exist."""
     known = {Scope(kind="extra", name=name) for name in dict(project.extras)}
     known |= {Scope(kind="group", name=name) for name in (*dict(project.groups), *dict(project.broken_groups))}
-    for scope in (scope for conflict in config.conflicts or () for scope in conflict):
-        if scope not in known:
-            has = ", ".join(sorted(own.name for own in known if own.kind == scope.kind)) or "none"
-            raise ConfigError(
-                f"{config.source}: conflicts names {scope_text(scope)}, which {project.source} does not have",
-                hint=f"it has: {has}",
-            )
+    by_name = {own.member.name: own.member for own in workspace}
+    root = next((own.member for own in workspace if own.member.root), None)
+    found: list[Conflict] = []
+    for conflict in config.conflicts or ():
+        scopes: set[Scope] = set()
+        for own in conflict:
+            is_own = own.package in {"", project.name}
+            member = root if is_own else by_name.get(own.package)
+            scope = own.scope if member is None else scope_of(member, own.scope)
+            if scope not in known or (member is None and not is_own):
+                raise _unknown_conflict(own, config, project, sorted(by_name), known)
+            scopes.add(scope)
+        if len(scopes) > 1:
+            found.append(tuple(sorted(scopes)))
+    return tuple(sorted(set(found)))
 
 
-def _conflicts(config: Config, foreign: ForeignLock | None) -> tuple[Conflict, ...]:
+def _unknown_conflict(
+    own: Declared, config: Config, project: Project, members: Sequence[str], known: Collection[Scope]
+) -> ConfigError:
+    kind = own.scope.kind
+    what = scope_text(own.scope) if own.scope != BASE else "the project"
+    if own.package and own.package not in members:
+        what, has = f"the package {own.package[:100]!r}", ", ".join(members)
+    elif own.package:
+        what, has = f"{what} of the package {own.package!r}", ""
+    else:
+        has = ", ".join(sorted(scope.name for scope in known if scope.kind == kind))
+    return ConfigError(
+        f"{config.source}: conflicts names {what}, which {project.source} does not have",
+        hint=f"it has: {has or 'none'}" if has or not own.package else "name a part that the package has",
+    )
+
+
+def _conflicts(declared: tuple[Conflict, ...], foreign: ForeignLock | None) -> tuple[Conflict, ...]:
     """Return the conflicts of another tool's lock, or those that are declared."""
     if foreign is not None and foreign.conflicts:
         return tuple(tuple(sorted(conflict)) for conflict in foreign.conflicts)
-    return config.conflicts or ()
+    return declared
 
 
 def _selected_conflicts(conflicts: Sequence[Conflict], scopes: Sequence[RequirementScope]) -> tuple[Conflict, ...]:
@@ -206,25 +267,44 @@ def read_project(options: InputOptions, own_config: Config | None) -> Project:
     """Read the script, pyproject.toml, setup.cfg or setup.py. Raises UserError."""
     if options.script is not None:
         return script.read_script(_project_text(options, options.script), options.script.name)
-    package = own_config.package if own_config is not None else None
     imported = options.from_lock or (own_config.from_lock if own_config is not None else None)
-    pyproject, legacy, setup_py = (options.folder / name for name in ("pyproject.toml", "setup.cfg", "setup.py"))
-    if is_there(pyproject):
-        text, opener = _project_text(options, pyproject), opener_of(pyproject, options.folder)
-        return read_pyproject(text, pyproject.name, opener=opener, config=own_config, is_imported=imported is not None)
-    if is_there(legacy):
-        code = read_text(setup_py, ProjectInvalid) if is_there(setup_py) else None
-        text = read_text(legacy, ProjectInvalid)
-        if code is None or setup_cfg.describes_project(text):
-            return setuptools.read_setup_cfg(text, legacy.name, setup_py=code, package=package)
-    if is_there(setup_py):
-        return setuptools.read_setup_py(setup_py.name, package=package)
+    found = _read_folder(options.folder, options=options, config=own_config, is_imported=imported is not None)
+    if found is not None:
+        return found
     if imported is not None:
         return Project(source=imported.name if isinstance(imported, Path) else str(imported))
     raise ProjectInvalid(
         f"{options.folder}: no pyproject.toml, setup.cfg or setup.py",
         hint="name a folder with --project, or a script with --script; deep-lock lock also reads requirements files (-r)",
     )
+
+
+def _read_folder(
+    folder: Path,
+    shown: str = "",
+    *,
+    options: InputOptions | None = None,
+    config: Config | None = None,
+    is_imported: bool = False,
+) -> Project | None:
+    """Read the project of a folder; None where there is none. ``shown`` is the start of file names in messages.
+
+    ``options`` are those of the run, if it is the folder of the run.
+    """
+    package = config.package if config is not None else None
+    pyproject, legacy, setup_py = (folder / name for name in PROJECT_FILES)
+    if is_there(pyproject):
+        text = _project_text(options, pyproject) if options is not None else read_text(pyproject, ProjectInvalid)
+        source, opener = f"{shown}{pyproject.name}", opener_of(pyproject, folder)
+        return read_pyproject(text, source, opener=opener, config=config, is_imported=is_imported)
+    if is_there(legacy):
+        code = read_text(setup_py, ProjectInvalid) if is_there(setup_py) else None
+        text = read_text(legacy, ProjectInvalid)
+        if code is None or setup_cfg.describes_project(text):
+            return setuptools.read_setup_cfg(text, f"{shown}{legacy.name}", setup_py=code, package=package)
+    if is_there(setup_py):
+        return setuptools.read_setup_py(f"{shown}{setup_py.name}", package=package)
+    return None
 
 
 def _project_text(options: InputOptions, path: Path) -> str:
@@ -251,21 +331,29 @@ def _requirements(files: Sequence[requirements_txt.RequirementsFile]) -> tuple[R
 
 def _scopes(
     project: Project,
-    files: tuple[requirements_txt.RequirementsFile, ...],
     options: InputOptions,
     config: Config,
     trees: LocalTrees,
+    *,
+    files: tuple[requirements_txt.RequirementsFile, ...] = (),
+    workspace: Sequence[WorkspaceMember] = (),
 ) -> tuple[RequirementScope, ...]:
     """Return the selected parts of the project. Raises UsageError and ProjectInvalid."""
     dependencies = (*project.dependencies, *(requirement for file in files for requirement in file.requirements))
     scopes: list[RequirementScope] = []
     if not options.only_groups:
-        scopes.append((BASE, dependencies))
+        scopes += [(BASE, dependencies)] if not workspace else []
         scopes += _extras(project, options.extras or _without_all(config.extras))
     groups = options.only_groups or options.groups or _without_all(config.groups)
-    scopes += _groups(project, groups, _left_out_groups(project, options, config))
+    if groups is not None and not options.only_groups:
+        groups = (*groups, *(own.member.name for own in workspace))
+    scopes += _groups(project, groups, _left_out_groups(project, options, config, workspace))
+    folders = {scope: own.folder for own in workspace for scope in own.scopes.values()}
     unnamed = {BASE: tuple(trees.unnamed(line) for file in files for line in file.unnamed)}
-    named = ((scope, tuple(part for one in own for part in trees.alternatives(one))) for scope, own in scopes)
+    named = (
+        (scope, tuple(part for one in own for part in trees.alternatives(one, folders.get(scope))))
+        for scope, own in scopes
+    )
     return tuple((scope, (*own, *unnamed.get(scope, ()))) for scope, own in named)
 
 
@@ -280,11 +368,20 @@ def default_groups(config: Config) -> frozenset[str] | None:
     return frozenset(DEFAULT_GROUPS if config.default_groups is None else config.default_groups)
 
 
-def _left_out_groups(project: Project, options: InputOptions, config: Config) -> frozenset[str]:
+def _left_out_groups(
+    project: Project, options: InputOptions, config: Config, workspace: Sequence[WorkspaceMember]
+) -> frozenset[str]:
     if not options.no_default_groups:
         return frozenset()
     default = default_groups(config)
-    return frozenset((*dict(project.groups), *dict(project.broken_groups))) if default is None else default
+    if default is None:
+        return frozenset((*dict(project.groups), *dict(project.broken_groups))) - {own.member.name for own in workspace}
+    of_members = (scope for own in workspace for scope in map(own.scopes.get, _group_scopes(default)))
+    return default | {scope.name for scope in of_members if scope is not None}
+
+
+def _group_scopes(names: Iterable[str]) -> list[Scope]:
+    return [Scope(kind="group", name=name) for name in names]
 
 
 def _extras(project: Project, selected: Sequence[str] | None) -> list[RequirementScope]:

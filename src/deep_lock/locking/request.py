@@ -1,6 +1,8 @@
 """One run's inputs and settings, and the head of the lock that they give."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,12 +14,14 @@ from deep_lock.locking import imported_lock, project_build, recorded_options
 from deep_lock.locking.indexes import locked_indexes, locked_links
 from deep_lock.locking.read_inputs import ProjectInputs, lock_path, read_inputs, read_lock, with_dynamic_metadata
 from deep_lock.locking.settings import NO_LIMIT, Settings, Upgrade, read_upgrade, resolve_settings
+from deep_lock.models.conflicts import Conflict
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, OptionValue
 from deep_lock.models.requirement import Requirement
+from deep_lock.models.workspace import Member, scope_of
 from deep_lock.project.project import Project
 from deep_lock.sanitize import show
 from deep_lock.targets.factory import read_host
-from deep_lock.targets.markers import environment_marker, environments
+from deep_lock.targets.markers import BASE, Scope, environment_marker, environments
 from deep_lock.targets.open_markers import limited
 from deep_lock.targets.target import Target
 
@@ -123,12 +127,15 @@ def _head(inputs: ProjectInputs, settings: Settings, folder: Path) -> Lock:
         for kind in ("extra", "group")
     )
     base = tuple(requirement for scope, own in inputs.scopes if scope.kind == "base" for requirement in own)
+    members = tuple(own.member for own in inputs.workspace)
+    default = _default_groups(members, inputs.conflicts) & {name for name, _ in groups}
     system = project.build_system if settings.selection.build_scope != "none" else None
     return Lock(
         environments=environments(targets, project.requires_python),
         requires_python=project.requires_python,
         extras=tuple(name for name, _ in extras),
-        dependency_groups=tuple(name for name, _ in groups),
+        dependency_groups=tuple(name for name, _ in groups if name not in default),
+        default_groups=tuple(sorted(default)),
         inputs=LockedInputs(
             sources=inputs.sources,
             pinned=inputs.foreign is not None,
@@ -142,6 +149,7 @@ def _head(inputs: ProjectInputs, settings: Settings, folder: Path) -> Lock:
             extra_build_requires=tuple((name, _texts(own)) for name, own in settings.extra_build_requires.items()),
             config_settings=tuple(settings.config_settings.items()),
             build_requires=tuple(sorted(set(system.requires))) if system is not None else None,
+            members=_locked_members(members, {scope for scope, _ in inputs.scopes}),
             trees=inputs.trees.inputs(requirement for _, own in inputs.scopes for requirement in own),
         ),
         options=_locked_options(settings, locked_links(indexes, folder)),
@@ -155,6 +163,30 @@ def _head(inputs: ProjectInputs, settings: Settings, folder: Path) -> Lock:
             )
             for target in targets
         ),
+    )
+
+
+def _default_groups(members: Sequence[Member], conflicts: Sequence[Conflict]) -> frozenset[str]:
+    """Return the groups that an installer selects by default: the project in the root, else all members in no conflict."""
+    in_conflict = {scope for conflict in conflicts for scope in conflict}
+    roots = [member for member in members if member.root]
+    every = [member for member in members if scope_of(member, BASE) not in in_conflict]
+    return frozenset(member.name for member in roots or every)
+
+
+def _locked_members(members: Sequence[Member], selected: Collection[Scope]) -> tuple[Member, ...]:
+    """Return the members with those extras and groups that are locked."""
+
+    def locked(member: Member, kind: Literal["extra", "group"], names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if scope_of(member, Scope(kind=kind, name=name)) in selected)
+
+    return tuple(
+        replace(
+            member,
+            extras=locked(member, "extra", member.extras),
+            dependency_groups=locked(member, "group", member.dependency_groups),
+        )
+        for member in members
     )
 
 

@@ -30,6 +30,7 @@ from deep_lock.locking.targets import excluded_by_python, require_exclusion
 from deep_lock.models.conflicts import Choice, choices, chosen_scopes
 from deep_lock.models.lock import Lock
 from deep_lock.models.resolution import RequirementScope
+from deep_lock.models.workspace import implied_scopes
 from deep_lock.network import git
 from deep_lock.sdist import missing_modules
 from deep_lock.targets.markers import environments
@@ -136,7 +137,10 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
                 hint = _near_hint(error.nowhere, request)
             else:
                 scopes, declared = completed.inputs.scopes, completed.inputs.conflicts
-                hint = error.hint or excluding_scopes.conflict_hint(plan.runtime, scopes, declared, catalog)
+                members = [own.member for own in completed.inputs.workspace]
+                hint = error.hint or excluding_scopes.conflict_hint(
+                    plan.runtime, scopes, declared, catalog, members=members
+                )
             raise Unsatisfiable(error.message, hint=hint, nowhere=error.nowhere) from None
         lock = _assembled(completed, plan, closure, catalog, reporter)
         for hashes in (releases.imported, releases.by_user):
@@ -227,6 +231,7 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
         files=catalog,
         selection=settings.selection,
         folder=request.folder,
+        implied=implied_scopes([own.member for own in inputs.workspace]),
         every_file=settings.files == "all",
     )
     parts = lockable_parts(settings.targets, closure.open_markers)

@@ -16,6 +16,7 @@ __all__ = [
     "policy",
     "requirement",
     "resolution",
+    "workspace",
 ]
 
 load_at_first_use(__name__, "licenses", in_load_all=False)

@@ -6,10 +6,11 @@ are in conflicts; what a lock installs is decided for each choice. Other scopes 
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from msgspec import structs
+from msgspec import Struct, structs
 from packaging.utils import InvalidName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded
+from deep_lock.models.workspace import scope_text
 from deep_lock.targets.markers import BASE, Scope
 from deep_lock.targets.open_markers import NEVER, TargetPart
 
@@ -60,11 +61,6 @@ def chosen_scopes(scopes: Iterable[Scope], choice: Choice, allowed: Sequence[Cho
 def described(conflicts: Sequence[Conflict]) -> str:
     """Return the conflicts for a message."""
     return "; ".join(" and ".join(map(scope_text, conflict)) for conflict in conflicts)
-
-
-def scope_text(scope: Scope) -> str:
-    """Return a scope for a message."""
-    return f"{scope.kind} {scope.name!r}" if scope.name else "the project"
 
 
 def parts_of(
@@ -130,36 +126,52 @@ def combined(
     return found
 
 
-def read_conflicts(value: object, project: str | None = None) -> tuple[Conflict, ...]:
-    """Read lists of tables such as ``[[{extra = "cpu"}, {extra = "gpu"}]]``, as uv has them; sorted.
+class Declared(Struct, frozen=True, kw_only=True, order=True):
+    """One scope of a declared conflict."""
 
-    ``project`` is the normalized name that a table may have as its ``package``. Raises ValueError.
+    package: str = ""
+    """The member of a workspace that has it, normalized; empty is the project itself."""
+    scope: Scope
+
+
+def read_declared(value: object) -> tuple[tuple[Declared, ...], ...]:
+    """Read lists of tables such as ``[[{extra = "cpu"}, {package = "tools", extra = "gpu"}]]``, as uv has them; sorted.
+
+    Raises ValueError.
     """
     if isinstance(value, list):
-        return tuple(sorted({_read_conflict(own, project) for own in value}))
+        return tuple(sorted({_read_conflict(own) for own in value}))
     raise ValueError("must be a list of lists of tables")
 
 
-def _read_conflict(value: object, project: str | None) -> Conflict:
+def read_conflicts(value: object) -> tuple[Conflict, ...]:
+    """Read the conflicts of a lock, which name no package. Raises ValueError."""
+    found = read_declared(value)
+    if any(own.package for conflict in found for own in conflict):
+        raise ValueError("must have tables without a package")
+    return tuple(tuple(own.scope for own in conflict) for conflict in found)
+
+
+def _read_conflict(value: object) -> tuple[Declared, ...]:
     if not isinstance(value, list) or len(value) < 2:
         raise ValueError("must have lists of two tables or more")
-    found = tuple(sorted({_read_scope(own, project) for own in value}))
+    found = tuple(sorted({_read_scope(own) for own in value}))
     if len(found) < 2:
-        raise ValueError(f"names {scope_text(found[0])} twice in one list")
+        raise ValueError(f"names {scope_text(found[0].scope)} twice in one list")
     return found
 
 
-def _read_scope(value: object, project: str | None) -> Scope:
+def _read_scope(value: object) -> Declared:
     if not isinstance(value, dict) or not all(isinstance(own, str) for own in value.values()):
         raise ValueError('must have tables such as {extra = "name"} or {group = "name"}')
     kinds = [kind for kind in ("extra", "group") if kind in value]
-    if len(kinds) != 1 or value.keys() - {*kinds, "package"}:
-        raise ValueError("must have tables with exactly one of the keys extra and group")
-    package = value.get("package")
-    if package is not None and canonicalize_name(package) != project:
-        raise ValueError(f"names the package {package[:100]!r}, which is not this project")
+    if len(kinds) > 1 or not value or value.keys() - {*kinds, "package"}:
+        raise ValueError("must have tables with one of the keys extra and group; package may be added, or stand alone")
     try:
+        package = canonicalize_name(value["package"], validate=True) if "package" in value else ""
+        if not kinds:
+            return Declared(package=package, scope=BASE)
         name = canonicalize_name(value[kinds[0]], validate=True)
     except InvalidName as error:
         raise ValueError(str(error)) from None
-    return Scope(kind="extra" if kinds == ["extra"] else "group", name=name)
+    return Declared(package=package, scope=Scope(kind="extra" if kinds == ["extra"] else "group", name=name))

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from deep_lock.models.build_system import ConfigSettings, Evidence
 from deep_lock.models.conflicts import Conflict
+from deep_lock.models.workspace import Member
 
 LOCK_VERSION = "1.0"
 CREATED_BY = "deep-lock"
@@ -231,6 +232,8 @@ class LockedInputs(Struct, frozen=True, kw_only=True):
     """By project: ``config_settings`` for its build backend, in every call of a hook. None is empty."""
     build_requires: tuple[str, ...] | None = None
     """The project's own ``[build-system] requires``; None if it is not built."""
+    members: tuple[Member, ...] = ()
+    """Of the workspace, sorted by name; without them the lock is of one project."""
     trees: tuple[LockedTree, ...] = ()
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "requirements_txt",
     "script",
     "setuptools",
+    "workspace",
 ]
 
 load_at_first_use(__name__, "poetry", "requirements_txt", "script", "setuptools")

@@ -104,9 +104,15 @@ class LocalTrees:
         """
         return self._resolved(requirement, self._project, self._sources)
 
-    def alternatives(self, requirement: Requirement) -> tuple[Requirement, ...]:
-        """Return a requirement of the project as `named`, or one for each of its sources that have conditions."""
-        return self._alternatives(requirement, self._project, self._sources)
+    def alternatives(self, requirement: Requirement, folder: Path | None = None) -> tuple[Requirement, ...]:
+        """Return a requirement of the project as `named`, or one for each of its sources that have conditions.
+
+        ``folder`` is that of a member of the workspace whose requirement it is.
+        """
+        base, sources = self._project, self._sources
+        if folder is not None and folder != base:
+            base, sources = folder, {**self._sources, **self._settings(self._config(folder), folder)}
+        return self._alternatives(requirement, base, sources)
 
     def _alternatives(self, requirement: Requirement, base: Path, sources: Sources) -> tuple[Requirement, ...]:
         conditional = sources.get(requirement.name)
@@ -179,37 +185,41 @@ class LocalTrees:
             self._configs[folder] = folder_config(folder)
         return self._configs[folder]
 
-    def with_folder_indexes(self, config: Config, requirements: Iterable[Requirement]) -> Config:
+    def with_folder_indexes(
+        self, config: Config, requirements: Iterable[Requirement], members: Iterable[str] = ()
+    ) -> Config:
         """Return the project's settings with the indexes to which the folders that it requires assign projects.
 
-        What the project assigns has precedence. Raises ConfigError where two folders contradict each other, and for an
+        ``members`` are the paths of members of the workspace. What the project assigns has precedence. Raises ConfigError where two folders contradict each other, and for an
         index that is defined nowhere.
         """
         indexes, sources = list(config.index or ()), dict(config.sources or ())
         own, places = frozenset(sources), dict[NormalizedName, str]()
-        for tree in self.inputs(requirements):
-            found = self._config(self.folder(tree.path))
+        for path in dict.fromkeys((*members, *(tree.path for tree in self.inputs(requirements)))):
+            if self.folder(path) == self._project:
+                continue
+            found = self._config(self.folder(path))
             known = {index.name: index for index in (*(config.index or ()), *(found.index or ()))}
             for name, source in found.sources or ():
                 if isinstance(source, tuple) and isinstance(source[0].source, str) and name not in own:
                     raise ConfigError(
-                        f"{tree.path}: {name} is to come from indexes that depend on the target",
+                        f"{path}: {name} is to come from indexes that depend on the target",
                         hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
                     )
                 if not isinstance(source, str) or source == DEFAULT or name in own:
                     continue
                 if source not in known:
                     raise ConfigError(
-                        f"{tree.path}: {name} is to come from the index {source!r}, which is not defined",
+                        f"{path}: {name} is to come from the index {source!r}, which is not defined",
                         hint="define it in the project: [[tool.deep-lock.index]]",
                     )
                 assigned = _with_index(indexes, known[source])
                 if sources.setdefault(name, assigned) != assigned:
                     raise ConfigError(
-                        f"{tree.path}: {name} is to come from the index {source!r}, and {places[name]} has another one",
+                        f"{path}: {name} is to come from the index {source!r}, and {places[name]} has another one",
                         hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
                     )
-                places[name] = tree.path
+                places[name] = path
             for index in found.index or ():
                 if index.include_packages:
                     _with_index(indexes, index)

@@ -86,7 +86,7 @@ class _Document(Struct, frozen=True, kw_only=True):
     faults: Faults
     opener: Opener | None
     may_be_settings: bool
-    """Whether the file may have settings of tools alone."""
+    """Whether the file may have settings of tools alone: a lock of another tool, or members of a workspace, describe the rest."""
 
 
 def read_pyproject(
@@ -115,7 +115,9 @@ def _read_pyproject(
     faults = Faults(source, ProjectInvalid)
     tools = read_table(table.get("tool", {}), "tool", faults)
     settings = read_table(tools.get("deep-lock", {}), "tool.deep-lock", faults)
-    may_be_settings = (is_imported or "from-lock" in settings) and "build-system" not in table
+    uv = read_table(tools.get("uv", {}), "tool.uv", faults)
+    has_others = is_imported or "from-lock" in settings or "workspace" in settings or "workspace" in uv
+    may_be_settings = has_others and "build-system" not in table
     document = _Document(table=table, lines=lines, faults=faults, opener=opener, may_be_settings=may_be_settings)
     poetry = None
     if "poetry" in tools:

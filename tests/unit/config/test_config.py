@@ -11,7 +11,7 @@ from deep_lock.config.exclude_newer import read_exclude_newer
 from deep_lock.errors import ConfigError, LimitExceeded
 from deep_lock.models.direct_url import Reference
 from deep_lock.models.policy import Policy
-from deep_lock.targets.markers import Scope
+from deep_lock.targets.markers import BASE, Scope
 
 WHOLE = """\
 python-versions = ["3.12", "3.13t"]
@@ -33,7 +33,7 @@ hooks = "sandbox"
 observe = true
 sources = { Spam = { index = "inner" }, Own = { path = "libs/own", editable = true } }
 workspace = { members = ["packages/*"], exclude = ["packages/old"] }
-conflicts = [[{ extra = "GPU" }, { extra = "cpu" }], [{ group = "old" }, { extra = "cpu" }]]
+conflicts = [[{ extra = "GPU" }, { extra = "cpu" }], [{ group = "old", package = "Tools" }, { package = "tools" }, { extra = "cpu" }]]
 find-links = ["wheels"]
 no-index = false
 index-strategy = "first-index"
@@ -91,7 +91,8 @@ def test_every_key_is_read() -> None:
     assert config.sources == (("spam", "inner"), ("own", own))
     assert config.workspace == Workspace(members=("packages/*",), exclude=("packages/old",))
     cpu, gpu, old = Scope(kind="extra", name="cpu"), Scope(kind="extra", name="gpu"), Scope(kind="group", name="old")
-    assert config.conflicts == ((cpu, gpu), (cpu, old))
+    declared = [[(own.package, own.scope) for own in conflict] for conflict in config.conflicts or ()]
+    assert declared == [[("", cpu), ("", gpu)], [("", cpu), ("tools", BASE), ("tools", old)]]
     assert config.index == (
         IndexSetting(name="inner", url="https://user:hunter2@index.example/simple/", explicit=True),
         IndexSetting(name="main", url="https://index.example/simple/", default=True),
@@ -160,8 +161,8 @@ def test_nothing_set_is_none() -> None:
         ("conflicts = [[{ extra = 'a' }]]", "conflicts: must have lists of two tables or more"),
         ("conflicts = [[{ extra = 'a' }, { extra = 'A' }]]", "conflicts: names extra 'a' twice in one list"),
         ("conflicts = [['a', 'b']]", "conflicts: must have tables such as {extra ="),
-        ("conflicts = [[{ extra = 'a', group = 'b' }, { extra = 'b' }]]", "exactly one of the keys extra and group"),
-        ("conflicts = [[{ extra = 'a', package = 'x' }, { extra = 'b' }]]", "'x', which is not this project"),
+        ("conflicts = [[{ extra = 'a', group = 'b' }, { extra = 'b' }]]", "with one of the keys extra and group"),
+        ("conflicts = [[{ extra = 'a', package = '-' }, { extra = 'b' }]]", "conflicts: name is invalid: '-'"),
         ("conflicts = 'a'", "conflicts: must be a list of lists of tables"),
         ("workspace = ['x']", "workspace: must be a table, not a list"),
         ("workspace = { include = ['x'] }", "'include' is not a known key; known are members, exclude"),
