@@ -237,6 +237,14 @@ DOWNLOADS: Section = (
 )
 
 
+PACKAGE = option(
+    "--package",
+    metavar="NAME",
+    default="",
+    help="Only what this member of the workspace uses; its extras and groups have the names that they have there.",
+)
+
+
 def selecting(extras: str = "all extras", groups: str = "all groups") -> tuple[Option, ...]:
     """Make the options that select extras and groups of a lock; the texts say what is selected without them."""
     return (

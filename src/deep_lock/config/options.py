@@ -144,6 +144,8 @@ class FetchOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.fetch`."""
 
     lock: Path
+    package: str = ""
+    """The member of the workspace whose files are fetched; empty: all of the lock."""
     destination: Path
     runtime: bool = False
     build: bool = False
@@ -160,6 +162,8 @@ class WheelhouseOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.wheelhouse`."""
 
     lock: Path
+    package: str = ""
+    """The member of the workspace whose wheels are wanted; empty: those of the whole lock."""
     destination: Path
     target: str = ""
     """A label of the lock, or "host"; empty: the target that an interpreter of this machine is."""
@@ -177,6 +181,8 @@ class ExportOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.export`."""
 
     lock: Path
+    package: str = ""
+    """The member of the workspace that is exported; empty: the whole lock."""
     format: str
     """One of `operations.export.FORMATS`."""
     extras: tuple[str, ...] | Literal["all"] | None = None

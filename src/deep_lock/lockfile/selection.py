@@ -1,7 +1,7 @@
 """What a lock installs on a target, with a selection of extras and groups (PEP 751)."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 from packaging.markers import InvalidMarker
@@ -99,11 +99,12 @@ def ever_installed(index: LockIndex, target: Target) -> list[LockedPackage]:
 
 
 def selections(
-    lock: Lock, source: str, *, extras: frozenset[str] | None, groups: frozenset[str] | None
+    lock: Lock, source: str, *, extras: frozenset[str] | None, groups: frozenset[str] | None, project: bool = True
 ) -> tuple[InstallSelection, ...]:
     """Return the largest selections with these extras and groups; None is as many as go together.
 
-    There is one, if nothing that is left open is in a conflict. ``source`` is the file name of the lock.
+    There is one, if nothing that is left open is in a conflict. ``source`` is the file name of the lock. ``project``: in
+    the lock of a workspace, the groups that are selected by default are selected too, as the project's own dependencies.
 
     Raises UsageError on a name that the lock does not have, and on names of which the lock allows only one at once.
     """
@@ -113,6 +114,8 @@ def selections(
     ).scopes
     implied = implied_scopes(lock.inputs.members)
     wanted |= {implied[scope] for scope in wanted if scope in implied}
+    if project and lock.inputs.members:
+        wanted |= {Scope(kind="group", name=name) for name in lock.default_groups}
     named = selection_of(scope for scope in wanted if (extras if scope.kind == "extra" else groups) is not None).scopes
     both = broken_conflict(lock.inputs.conflicts, named)
     if both is not None:
@@ -123,13 +126,18 @@ def selections(
 
 
 def select(
-    index: LockIndex, source: str, *, extras: frozenset[str] | None, groups: frozenset[str] | None
+    index: LockIndex,
+    source: str,
+    *,
+    extras: frozenset[str] | None,
+    groups: frozenset[str] | None,
+    project: bool = True,
 ) -> InstallSelection:
     """Return the selection of these extras and groups; None is all of them. ``source`` is the file name of the lock.
 
     Raises UsageError as `selections`, and where all of them cannot be selected together.
     """
-    found = selections(index.lock, source, extras=extras, groups=groups)
+    found = selections(index.lock, source, extras=extras, groups=groups, project=project)
     if len(found) > 1:
         together = frozenset[Scope]().union(*(own.scopes for own in found))
         raise _not_together(source, broken_conflict(index.lock.inputs.conflicts, together) or ())
@@ -372,13 +380,16 @@ class InstallPlan(Struct, frozen=True, kw_only=True):
         return {self.ordered[key].entry.name: self.ordered[key].version for key in keys}
 
 
-def take(lock: Lock, target: Target, selection: InstallSelection) -> InstallPlan:
+def take(lock: Lock, target: Target, selection: InstallSelection, *, left_out: Collection[str] = ()) -> InstallPlan:
     """Plan the installation of a selection on a target. The project's own build is not part of it.
+
+    ``left_out`` are the paths of folders that are not part of it either: members of a workspace.
 
     Raises NotLocked where the lock lacks a file or a build record, or builds need each other.
     """
     index = index_lock(lock)
-    runtime = [key_of(entry) for entry in installed_packages(index, target, selection)]
+    installed = installed_packages(index, target, selection)
+    runtime = [key_of(entry) for entry in installed if not _is_in(entry, left_out)]
     found: dict[Key, Artifact] = {}
     waiting = list(runtime)
     while waiting:
@@ -393,6 +404,10 @@ def take(lock: Lock, target: Target, selection: InstallSelection) -> InstallPlan
         names = " -> ".join(called(found[key].entry) for key in reversed(error.args[1]))
         raise NotLocked(f"these builds need each other: {names}", hint=LOCK_AGAIN) from None
     return InstallPlan(ordered={key: found[key] for key in order}, runtime=frozenset(runtime))
+
+
+def _is_in(entry: LockedPackage, folders: Collection[str]) -> bool:
+    return isinstance(entry.source, LockedDirectory) and entry.source.path in folders
 
 
 def _needed(artifact: Artifact) -> tuple[Key, ...]:

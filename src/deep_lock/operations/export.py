@@ -20,8 +20,8 @@ from deep_lock.exports.view import Exported, View, make_view
 from deep_lock.lockfile import writer
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.locking.read_inputs import require_lock
 from deep_lock.network import public_index
+from deep_lock.operations.inputs import open_lock
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
 
@@ -153,7 +153,7 @@ BARE = frozenset({"requirements", "hermeto"})
 
 def export(options: ExportOptions, reporter: Reporter) -> Exported:
     """Return the lock in the requested format, not written. Raises LockInvalid, UsageError and TargetsAlike."""
-    lock = require_lock(options.lock, reporter)
+    lock = open_lock(options.lock, options.package, reporter)
     view = make_view(
         lock,
         options.lock.name,

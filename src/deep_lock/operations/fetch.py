@@ -19,13 +19,14 @@ from deep_lock.events import Reporter, Warned
 from deep_lock.files import is_temporary, sweep
 from deep_lock.index.download import Downloads, Wanted, Way
 from deep_lock.index.workers import OnceMap, Workers
+from deep_lock.lockfile.member import is_of_member
 from deep_lock.lockfile.selection import every_file, picked_files, source_trees
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.clients import open_downloads
 from deep_lock.locking.read_inputs import read_project_config, require_lock
 from deep_lock.models.distribution import SDIST_SUFFIXES
 from deep_lock.models.lock import Lock, LockedFile, source_text
-from deep_lock.operations.inputs import chosen_selection
+from deep_lock.operations.inputs import chosen_selection, open_lock
 from deep_lock.operations.lock_hosts import open_hosts
 from deep_lock.sanitize import listed, show
 
@@ -52,7 +53,8 @@ def fetch(options: FetchOptions, reporter: Reporter) -> FetchOutcome:
     Raises LockInvalid and UsageError before anything is fetched; IndexFault and SafetyError, the worst one, after everything
     that can be fetched was fetched.
     """
-    lock = require_lock(options.lock, reporter)
+    whole = require_lock(options.lock, reporter)
+    lock = open_lock(options.lock, options.package, reporter) if options.package else whole
     folder = options.lock.parent.resolve()
     wanted = [wanted_file(file, folder) for file in distinct_files(_requested(options, lock))]
     prepare_folder(options.destination, options.context.now.timestamp())
@@ -65,7 +67,7 @@ def fetch(options: FetchOptions, reporter: Reporter) -> FetchOutcome:
     )
     with closing(hosts), closing(downloads):
         outcome = put_all(wanted, options.destination, downloads)
-    for entry in source_trees(lock):
+    for entry in (own for own in source_trees(lock) if not is_of_member(own, whole)):
         message = f"is a source tree, and not a file: {show(source_text(entry.source))}"
         reporter(Warned(code="fetch-tree", subject=entry.name, message=message))
     warn_of_other_files(options.destination, {file.name for file in every_file(lock)}, reporter)

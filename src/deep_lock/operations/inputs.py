@@ -11,10 +11,12 @@ from deep_lock.config.options import RunContext, SelectionOptions, VerifyOptions
 from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.events import Reporter
 from deep_lock.lockfile.index import index_lock
+from deep_lock.lockfile.member import member_lock
 from deep_lock.lockfile.selection import InstallSelection, select
+from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.clients import Network, open_network
 from deep_lock.locking.indexes import network_settings, with_lock_indexes, with_locked_sources
-from deep_lock.locking.read_inputs import default_groups, parse_lock, read_project_config
+from deep_lock.locking.read_inputs import default_groups, parse_lock, read_project_config, require_lock
 from deep_lock.models.lock import Lock
 from deep_lock.network import git
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, read_text
@@ -66,6 +68,15 @@ def read_lock_file(path: Path, reporter: Reporter) -> LockFile:
     return LockFile(path=path, text=text, lock=parse_lock(text, path.name, reporter))
 
 
+def open_lock(path: Path, package: str, reporter: Reporter) -> Lock:
+    """Read a lock, or with a package the part of it that belongs to this member of the workspace.
+
+    Raises UsageError where there is no lock, or no such member, and LockInvalid.
+    """
+    lock = require_lock(path, reporter)
+    return member_lock(lock, package, chosen_targets(lock, (), path.name), path.name) if package else lock
+
+
 def chosen_selection(lock: Lock, options: SelectionOptions, path: Path) -> InstallSelection:
     """Return what the options select; the default groups are those of the configuration next to the lock.
 
@@ -73,13 +84,15 @@ def chosen_selection(lock: Lock, options: SelectionOptions, path: Path) -> Insta
     """
     index = index_lock(lock)
     if options.only_groups:
-        only = select(index, path.name, extras=frozenset(), groups=frozenset(options.only_groups))
+        only = select(index, path.name, extras=frozenset(), groups=frozenset(options.only_groups), project=False)
         return replace(only, project=False)
     chosen = select(index, path.name, extras=_names(options.extras), groups=_names(options.groups))
     if not options.no_default_groups or options.groups is not None:
         return chosen
     default = default_groups(read_project_config(path.parent.resolve()))
-    return replace(chosen, groups=frozenset() if default is None else chosen.groups - default - {*lock.default_groups})
+    kept = {member.name for member in lock.inputs.members}  # what a member itself requires is a group too
+    left_out = chosen.groups if default is None else default | {*lock.default_groups}
+    return replace(chosen, groups=chosen.groups - (left_out - kept))
 
 
 def _names(names: tuple[str, ...] | Literal["all"] | None) -> frozenset[str] | None:

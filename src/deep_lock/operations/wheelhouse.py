@@ -46,7 +46,7 @@ from deep_lock.operations.fetch import (
     wanted_file,
     warn_of_other_files,
 )
-from deep_lock.operations.inputs import chosen_selection
+from deep_lock.operations.inputs import chosen_selection, open_lock
 from deep_lock.operations.lock_hosts import LockHosts, open_hosts
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sanitize import lines as safe_lines
@@ -226,12 +226,14 @@ def make_wheelhouse(options: WheelhouseOptions, reporter: Reporter) -> Wheelhous
     Raises UsageError and LockInvalid; NotLocked, WheelDiffers and other SafetyErrors; IndexFault for files that cannot be
     fetched. Finished wheels stay.
     """
-    lock = require_lock(options.lock, reporter)
+    whole = require_lock(options.lock, reporter)
+    lock = open_lock(options.lock, options.package, reporter) if options.package else whole
     targets = chosen_targets(lock, (), options.lock.name)
     machine = _machine(options, targets, reporter)
     target = _target(options, lock, targets, machine)
     _require_closed(lock, target, options.lock.name)
-    plan = take(lock, target, chosen_selection(lock, options.selection, options.lock))
+    own = {member.path for member in whole.inputs.members}
+    plan = take(lock, target, chosen_selection(lock, options.selection, options.lock), left_out=own)
     prepare_folder(options.destination, options.context.now.timestamp())
     config = read_project_config(options.lock.parent.resolve())
     network = VerifyOptions(lock=options.lock, network=options.network, context=options.context)

@@ -11,15 +11,18 @@ from deep_lock.events import Reporter
 from deep_lock.lockfile.index import LockIndex, index_lock
 from deep_lock.lockfile.selection import full_selections
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.locking.read_inputs import require_lock
 from deep_lock.models.lock import LockedPackage
+from deep_lock.operations.inputs import open_lock
 from deep_lock.reports.why import Reasons, inverted_text, reasons, tree_text
 from deep_lock.sanitize import Safe
 
 
-def why(path: Path, wanted: str, reporter: Reporter) -> tuple[Reasons, ...]:
-    """Return the paths to NAME, or NAME==VERSION, for each package of that name. Raises UsageError and LockInvalid."""
-    lock_index = index_lock(require_lock(path, reporter))
+def why(path: Path, wanted: str, reporter: Reporter, *, package: str = "") -> tuple[Reasons, ...]:
+    """Return the paths to NAME, or NAME==VERSION, for each package of that name.
+
+    ``package`` is the member of the workspace whose part of the lock is looked at; empty: all of it. Raises UsageError and LockInvalid.
+    """
+    lock_index = index_lock(open_lock(path, package, reporter))
     return reasons(whole_graph(lock_index, path.name), entries_of(lock_index, wanted, path.name))
 
 
@@ -43,13 +46,22 @@ def _near(name: str, lock_index: LockIndex) -> str:
 
 
 def tree(
-    path: Path, reporter: Reporter, *, builds: bool, depth: int | None, label: str, invert: tuple[str, ...]
+    path: Path,
+    reporter: Reporter,
+    *,
+    builds: bool,
+    depth: int | None,
+    label: str,
+    invert: tuple[str, ...],
+    package: str = "",
 ) -> Safe:
     """Return the lock as a tree, on all targets or on that of ``label``; ``invert`` names packages to draw it upwards from.
 
+    ``package`` as in `why`.
+
     Raises UsageError and LockInvalid.
     """
-    lock_index = index_lock(require_lock(path, reporter))
+    lock_index = index_lock(open_lock(path, package, reporter))
     targets = chosen_targets(lock_index.lock, (label,) if label else (), path.name)
     graph = open_graph(lock_index, targets, full_selections(lock_index.lock))
     if not invert:

@@ -7,7 +7,18 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import LOCK, TARGET_LABELS, Section, flag, option, pick, sectioned, selected, selecting
+from deep_lock.cli.options import (
+    LOCK,
+    PACKAGE,
+    TARGET_LABELS,
+    Section,
+    flag,
+    option,
+    pick,
+    sectioned,
+    selected,
+    selecting,
+)
 from deep_lock.cli.session import Session
 from deep_lock.config.options import ExportOptions
 from deep_lock.errors import UsageError
@@ -39,6 +50,7 @@ CONTENT: Section = (
     (
         option("-f", "--format", required=True, choices=FORMATS, help="The format to write."),
         LOCK,
+        PACKAGE,
         click.option(
             "--build",
             envvar="DEEP_LOCK_EXPORT_BUILD",  # DEEP_LOCK_BUILD is an option of `fetch`

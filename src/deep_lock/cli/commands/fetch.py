@@ -9,6 +9,7 @@ from deep_lock.cli.options import (
     DESTINATION,
     DOWNLOADS,
     LOCK,
+    PACKAGE,
     SELECTION,
     TARGET_LABELS,
     Section,
@@ -46,6 +47,7 @@ FILES: Section = (
     (
         DESTINATION,
         LOCK,
+        PACKAGE,
         flag("--runtime", text="Only what is installed at run time. With --build: both."),
         flag("--build", text="Only the files of build environments, and the sdists that are built."),
         TARGET_LABELS,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from deep_lock.cli.options import LOCK, Section, option, sectioned
+from deep_lock.cli.options import LOCK, PACKAGE, Section, option, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.errors import UsageError
 from deep_lock.files import write_atomically
@@ -26,6 +26,7 @@ FILES: Section = (
     "Files",
     (
         LOCK,
+        PACKAGE,
         option(
             "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The page to write."
         ),
@@ -34,12 +35,12 @@ FILES: Section = (
 
 
 @sectioned("report", FILES, help=HELP, epilog=EPILOG, short_help="Write deep.lock as an HTML page.")
-def report_command(session: Session, /, *, lock: Path, output: Path) -> None:
+def report_command(session: Session, /, *, lock: Path, output: Path, package: str) -> None:
     """Write the page."""
     if os.path.realpath(output) == os.path.realpath(lock):
         raise UsageError(f"{output}: is the lock itself", hint="name another file: -o FILE.html")
     with session.reporting() as reporter:
-        text = report.report(lock, reporter)
+        text = report.report(lock, reporter, package=package)
     try:
         write_atomically(output, text.encode())
     except OSError as error:

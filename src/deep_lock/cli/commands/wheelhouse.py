@@ -14,6 +14,7 @@ from deep_lock.cli.options import (
     HOOKS,
     INTERPRETERS,
     LOCK,
+    PACKAGE,
     SELECTION,
     Section,
     option,
@@ -54,6 +55,7 @@ FILES: Section = (
     (
         DESTINATION,
         LOCK,
+        PACKAGE,
         option(
             "--target",
             metavar="LABEL|host",

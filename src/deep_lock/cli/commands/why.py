@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import LOCK, OUTPUT_FORMAT, Section, flag, option, sectioned
+from deep_lock.cli.options import LOCK, OUTPUT_FORMAT, PACKAGE, Section, flag, option, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.operations import why
 from deep_lock.reports import why as report
@@ -39,6 +39,7 @@ WHY: Section = (
     "Chains",
     (
         LOCK,
+        PACKAGE,
         flag("--all", "all_of_them", text="Show every chain, not only the ten shortest of each kind."),
     ),
 )
@@ -46,6 +47,7 @@ TREE: Section = (
     "Tree",
     (
         LOCK,
+        PACKAGE,
         flag("--build", "builds", text="Show builds too, with their environments below them."),
         option("--depth", type=click.IntRange(min=0), metavar="N", help="Show this many levels.", default_text="all"),
         option(
@@ -63,7 +65,7 @@ TREE: Section = (
 def why_command(session: Session, /, *, name: str, **values: Any) -> None:
     """Show the chains."""
     with session.reporting() as reporter:
-        every = why.why(values["lock"], name, reporter)
+        every = why.why(values["lock"], name, reporter, package=values["package"])
     if values["output_format"] == "text":
         session.printer.data(report.why_text(every, limit=None if values["all_of_them"] else MAX_PATHS))
         return
@@ -85,5 +87,6 @@ def tree_command(session: Session, /, **values: Any) -> None:
             depth=values["depth"],
             label=values["label"],
             invert=values["invert"],
+            package=values["package"],
         )
     session.printer.data(drawn)
