@@ -41,7 +41,7 @@ def installed_entries(lock: Lock, target: Target) -> list[LockedPackage]:
     selected: dict[str, str | AbstractSet[str]] = {
         **target.environment,
         "extras": frozenset(lock.extras),
-        "dependency_groups": frozenset(lock.dependency_groups),
+        "dependency_groups": frozenset((*lock.dependency_groups, *lock.default_groups)),
     }
     return [
         entry

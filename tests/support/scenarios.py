@@ -230,7 +230,7 @@ class Bench:
             text = (self.folder / place / path).read_text(encoding="utf-8")
         table = tomli.loads(text)
         # what only the backend tells is repeated under [tool.truth]
-        project: Mapping[str, Any] = {**table["project"], **table.get("tool", {}).get("truth", {})}
+        project: Mapping[str, Any] = {**table.get("project", {}), **table.get("tool", {}).get("truth", {})}
         return project
 
     def requires_dist(self, filename: str) -> Sequence[str]:
@@ -241,7 +241,9 @@ class Bench:
             project = self._project(filename)
             texts = list(project.get("dependencies", ()))
             for extra, own in project.get("optional-dependencies", {}).items():
-                texts += [f"{text} ; extra == {extra!r}" for text in own]
+                for text in own:
+                    required, _, marker = text.partition(";")
+                    texts.append(f"{required} ; extra == {extra!r}" + (f" and ({marker})" if marker else ""))
             return texts
         release = self._release(filename)
         if filename.endswith(".whl"):
@@ -439,7 +441,9 @@ def selected(
         environment=dict(target.environment),  # type: ignore[arg-type]  # a mapping of the same keys
         tags=[Tag(*tag.split("-")) for tag in target.tags],
         extras=list((parsed.extras or ()) if extras is None else extras),
-        dependency_groups=list((parsed.dependency_groups or ()) if groups is None else groups),
+        dependency_groups=[*(parsed.dependency_groups or ()), *(parsed.default_groups or ())]
+        if groups is None
+        else groups,
     )
     return sorted(_shown(package) for package, _ in chosen)
 

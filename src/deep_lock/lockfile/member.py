@@ -35,6 +35,11 @@ def member_lock(lock: Lock, package: str, targets: Sequence[Target], source: str
         )
     index = index_lock(lock)
     names = {scope: own for own, scope in scopes_of(member).items()}
+    if not {*lock.dependency_groups, *lock.default_groups} & {scope.name for scope in names if scope.kind == "group"}:
+        raise UsageError(
+            f"{source}: member {name!r} is not locked: the lock is of some groups only",
+            hint="run deep-lock lock without --only-group",
+        )
     inputs = _inputs(lock.inputs, names)
     runtime = _runtime(index, targets, member, inputs.conflicts)
     in_builds = _in_builds(index, runtime)

@@ -20,7 +20,7 @@ from deep_lock.closure.model import Built, Closure, OpenMarker, Subject, key_of_
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.build_system import Evidence, KnownMetadata
 from deep_lock.models.conflicts import Choice, combined, conflicting_scopes
-from deep_lock.models.direct_url import path_of_url
+from deep_lock.models.direct_url import is_editable, path_of_url
 from deep_lock.models.distribution import (
     Archive,
     Direct,
@@ -136,6 +136,8 @@ class _Entry(Struct, kw_only=True):
     children: set[_EntryKey] = field(default_factory=set)
     direct: bool = False
     """Whether the project itself requires it."""
+    editable: bool = False
+    """Whether any requirement says that the folder is installed as editable."""
     in_environment: bool = False
     """Whether a build environment has it."""
     recorded: bool = False
@@ -162,8 +164,9 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
             own = _without_implied(scopes[name], assembly.implied)
             entries[key].scopes.setdefault(target.label, {})[problem.choice] = own
         for edge in resolved.edges:
-            if edge.parent is None:
-                entries[keys[edge.child]].direct = True
+            entry = entries[keys[edge.child]]
+            entry.direct = entry.direct or edge.parent is None
+            entry.editable = entry.editable or is_editable(edge.requirement.url)
     for built in assembly.closure.builds:
         for resolved in (built.final, built.declared):
             for key in _add_pins(entries, resolved, built.target).values():
@@ -240,14 +243,13 @@ def _direct_reference(
     entry: _Entry, file: Direct, references: tuple[LockedReference, ...], assembly: AssemblyInput
 ) -> LockedPackage:
     source = built_from(file)
-    is_editable = any(isinstance(own, Directory) and own.editable for own in entry.taken.values())
     return LockedPackage(
         name=entry.pin.name,
         version=_stated_version(entry.pin),
         marker=_marker(entry, assembly),
         requires_python=None if isinstance(file, Directory) else _requires_python(entry, assembly),
         dependencies=references,
-        source=_locked_source(replace(file, editable=is_editable) if isinstance(file, Directory) else file),
+        source=_locked_source(replace(file, editable=entry.editable) if isinstance(file, Directory) else file),
         direct=entry.direct,
         build=f"{entry.pin.name} @ {source_of(file)}" if entry.recorded else None,
         metadata=_evidence(source, assembly),

@@ -18,7 +18,7 @@ from deep_lock.boundary import reading
 from deep_lock.config.config import Config, Workspace, read_config, read_config_file
 from deep_lock.config.declared_indexes import declared_indexes, of_options, with_declared
 from deep_lock.config.options import InputOptions
-from deep_lock.errors import ConfigError, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
+from deep_lock.errors import ConfigError, LimitExceeded, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import is_stream, is_there
 from deep_lock.foreign_locks.load import foreign_path, imported_project, read_imported, with_direct_requirements
@@ -117,6 +117,11 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         workspace = _workspace(project, config.workspace, options, reporter)
         if workspace:
             project = joined(project, workspace)
+        elif project.name is None and not project.groups and (options.from_lock or config.from_lock) is None:
+            raise ProjectInvalid(
+                f"{project.source}: describes no project, and its workspace has no members",
+                hint='name the folders of its members: [tool.deep-lock.workspace] members = ["packages/*"]',
+            )
     sources = names or (project.source,)
     for note in (*project.notes, *(file_options.notes(files, limits) if files or limits else ())):
         reporter(note)
@@ -177,14 +182,15 @@ def _workspace(
     found: list[WorkspaceMember] = []
     if project.name is not None:
         found.append(workspace_member(root, project, seen_from(lock_folder, root), is_root=True))
-    for folder in islice(members(root, workspace), MAX_MEMBERS):
-        if folder == root:
-            continue
-        path = folder.relative_to(root).as_posix()
+    folders = list(islice(members(root, workspace), MAX_MEMBERS + 1))
+    if len(folders) > MAX_MEMBERS:
+        raise LimitExceeded(f"{project.source}: the workspace has more than {MAX_MEMBERS} members")
+    for folder in folders[1:]:
+        path = seen_from(root, folder)
         own = _read_folder(folder, f"{path}/")
         if own is not None:
             found.append(workspace_member(folder, own, seen_from(lock_folder, folder), is_root=False))
-        else:
+        elif not folder.name.startswith("."):  # a folder of a tool, such as .venv
             message = "is a folder of the workspace's members without a project, and is left out"
             reporter(Warned(code="member-without-project", subject=path, message=message))
     return tuple(sorted(found, key=lambda own: own.member.name)) if any(not own.member.root for own in found) else ()
@@ -273,6 +279,8 @@ def read_project(options: InputOptions, own_config: Config | None) -> Project:
         return found
     if imported is not None:
         return Project(source=imported.name if isinstance(imported, Path) else str(imported))
+    if own_config is not None and own_config.workspace is not None:
+        return Project(source=own_config.source)
     raise ProjectInvalid(
         f"{options.folder}: no pyproject.toml, setup.cfg or setup.py",
         hint="name a folder with --project, or a script with --script; deep-lock lock also reads requirements files (-r)",
@@ -347,7 +355,7 @@ def _scopes(
     groups = options.only_groups or options.groups or _without_all(config.groups)
     if groups is not None and not options.only_groups:
         groups = (*groups, *(own.member.name for own in workspace))
-    scopes += _groups(project, groups, _left_out_groups(project, options, config, workspace))
+    scopes += _groups(project, groups, _left_out_groups(project, options, config, workspace), workspace)
     folders = {scope: own.folder for own in workspace for scope in own.scopes.values()}
     unnamed = {BASE: tuple(trees.unnamed(line) for file in files for line in file.unnamed)}
     named = (
@@ -391,15 +399,22 @@ def _extras(project: Project, selected: Sequence[str] | None) -> list[Requiremen
     return [(Scope(kind="extra", name=name), known[name]) for name in names]
 
 
-def _groups(project: Project, selected: Sequence[str] | None, left_out: frozenset[str]) -> list[RequirementScope]:
+def _groups(
+    project: Project, selected: Sequence[str] | None, left_out: frozenset[str], workspace: Sequence[WorkspaceMember]
+) -> list[RequirementScope]:
     """Return the selected groups, by default all. A broken group is an error only where it is selected (PEP 735)."""
     known, broken = dict(project.groups), dict(project.broken_groups)
     every = {name for name in (*known, *broken) if name not in left_out}
     names = sorted(every if selected is None else {canonicalize_name(name) for name in selected})
     for name in names:
         if name in broken:
+            scope = Scope(kind="group", name=name)
+            in_members = (
+                (own.project.source, each.name) for own in workspace for each in own.scopes if own.scopes[each] == scope
+            )
+            source, called = next(in_members, (project.source, name))
             raise ProjectInvalid(
-                f"{project.source}: dependency group {name!r}: {broken[name]}",
+                f"{source}: dependency group {called!r}: {broken[name]}",
                 hint="correct it, or select the groups to lock: --group NAME",
             )
     _refuse_unknown("dependency group", names, known, project)

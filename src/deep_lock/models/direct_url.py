@@ -78,6 +78,11 @@ def quoted_path(path: str) -> str:
     return text if text.startswith(("/", "./", "../")) or text in {".", ".."} else f"./{text}"
 
 
+def is_editable(url: str | None) -> bool:
+    """Whether the URL of a requirement says that the folder is installed as editable."""
+    return url is not None and "editable=true" in url.partition("#")[2].split("&")
+
+
 def inner_folder(text: str) -> str:
     """Return a folder inside a tree in normal form; "" is the tree itself. Raises RequirementInvalid."""
     parts = [part for part in text.split("/") if part not in {"", "."}]

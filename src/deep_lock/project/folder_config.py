@@ -16,6 +16,7 @@ from deep_lock.config.declared_indexes import declared_indexes, with_declared
 from deep_lock.errors import ConfigError
 from deep_lock.files import is_there, open_regular
 from deep_lock.models.direct_url import Reference
+from deep_lock.parsing.text import shown
 from deep_lock.sdist import pyproject
 
 PYPROJECT = "pyproject.toml"
@@ -58,13 +59,28 @@ def _completed(own: Config, tools: Mapping[str, Any], folder: Path) -> Config:
 
 
 def members(root: Path, workspace: Workspace) -> Iterator[Path]:
-    """Yield the folders of a workspace's members, the root first."""
+    """Yield the folders of a workspace's members, each once, the root first. Raises ConfigError."""
     yield root
-    excluded = {folder for pattern in workspace.exclude for folder in root.glob(pattern)}
+    seen = {root}
+    excluded = {folder for pattern in workspace.exclude for folder in _matches(root, pattern)}
     for pattern in workspace.members:
-        for folder in sorted(root.glob(pattern)):
-            if folder not in excluded and folder.is_dir():
+        for folder in _matches(root, pattern):
+            if folder not in excluded and folder not in seen and folder.is_dir():
+                seen.add(folder)
                 yield folder
+
+
+def _matches(root: Path, pattern: str) -> list[Path]:
+    """Return the paths that a pattern means, without ``..`` where it can be resolved; the root itself is not among them."""
+    if os.path.normpath(pattern) == ".":
+        return []
+    try:
+        return sorted({Path(os.path.normpath(path)) for path in root.glob(pattern)})
+    except (ValueError, NotImplementedError) as error:
+        raise ConfigError(
+            f"{root.name}/{PYPROJECT}: the workspace has the pattern {shown(pattern)}: {error}",
+            hint="write a path that is relative to the root of the workspace, such as packages/*",
+        ) from None
 
 
 def _folders(root: Path, settings: Config) -> frozenset[Path]:

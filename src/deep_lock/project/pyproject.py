@@ -126,7 +126,7 @@ def _read_pyproject(
     raw_groups = _read_all_groups(document, tools, poetry)
     package = config.package if config is not None else None
     if package is None:
-        package = _wants_package(settings, poetry)
+        package = _wants_package(settings, uv, poetry)
     if package is None and core.unknown and "project" not in table:
         package = True  # it is described by its setup.py alone, and that is a part of its build
     build_system, build_requires = _read_build(document, package=package)
@@ -177,10 +177,11 @@ def _read_build(document: _Document, *, package: bool | None) -> Build:
     return system, read_requirement_list(system.requires, f"{key}.requires", document.lines, faults)
 
 
-def _wants_package(settings: dict[str, Any], poetry: poetry_table.Poetry | None) -> bool | None:
-    wanted = settings.get("package")
-    if isinstance(wanted, bool):
-        return wanted
+def _wants_package(settings: dict[str, Any], uv: dict[str, Any], poetry: poetry_table.Poetry | None) -> bool | None:
+    for table in (settings, uv):
+        wanted = table.get("package")
+        if isinstance(wanted, bool):
+            return wanted
     return False if poetry is not None and not poetry.package_mode else None
 
 

@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.errors import ArchiveError, LimitExceeded, MetadataInvalid, PyprojectInvalid
-from deep_lock.models.direct_url import Reference, parse_reference
+from deep_lock.models.direct_url import Reference, is_editable, parse_reference
 from deep_lock.models.distribution import (
     SDIST_SUFFIXES,
     Archive,
@@ -340,8 +340,7 @@ class DirectCandidates:
 
 
 def _editable_first(requirement: Requirement) -> tuple[bool, str]:
-    url = requirement.url or ""
-    return ("editable=true" not in url.partition("#")[2], url)
+    return (not is_editable(requirement.url), requirement.url or "")
 
 
 def is_exact(specifier: SpecifierSet) -> bool:
