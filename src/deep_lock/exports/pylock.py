@@ -23,7 +23,7 @@ from deep_lock.exports.view import (
 )
 from deep_lock.lockfile.index import Key, called, files_of, is_gate, key_of, referenced
 from deep_lock.lockfile.selection import every_name, part_in_lock, selection_of, taken_files
-from deep_lock.models.conflicts import Choice, choices, combined, conflicting_scopes
+from deep_lock.models.conflicts import Choice, Implied, choices, combined, conflicting_scopes
 from deep_lock.models.lock import (
     Lock,
     LockedArchive,
@@ -35,6 +35,7 @@ from deep_lock.models.lock import (
     LockedSource,
     LockedVcs,
 )
+from deep_lock.models.workspace import implied_scopes
 from deep_lock.targets.markers import BASE, Scope, environments, with_parts
 from deep_lock.targets.open_markers import TargetPart
 from deep_lock.targets.target import Target
@@ -128,7 +129,8 @@ def _as_locked(view: View) -> Iterator[ExportedPackage]:
 
 def _selected(view: View, selectable: Selectable) -> Iterator[ExportedPackage]:
     """Yield the packages of the fixed selection and of every possible one, with markers for the view's targets."""
-    fixed, every = _choices(view, selectable)
+    implied = implied_scopes(view.lock.inputs.members)
+    fixed, every = _choices(view, selectable, implied)
     in_conflicts = conflicting_scopes(every)
     scopes = {scope for scope in every_name(view.lock).scopes - in_conflicts if _is_selectable(scope, selectable)}
     selections = {
@@ -145,7 +147,7 @@ def _selected(view: View, selectable: Selectable) -> Iterator[ExportedPackage]:
                 if target.label in labels[choice, scope].get(key_of(entry), ()):
                     part = part_in_lock(entry.marker, target, selection)
                     by_choice.setdefault(choice, {})[scope] = part
-            parts[target.label] = combined(by_choice, every)
+            parts[target.label] = combined(by_choice, every, implied)
         if any(parts.values()):
             yield ExportedPackage(
                 entry=entry,
@@ -158,12 +160,12 @@ def _is_selectable(scope: Scope, selectable: Selectable) -> bool:
     return selectable.extras if scope.kind == "extra" else selectable.groups
 
 
-def _choices(view: View, selectable: Selectable) -> tuple[frozenset[Scope], tuple[Choice, ...]]:
+def _choices(view: View, selectable: Selectable, implied: Implied) -> tuple[frozenset[Scope], tuple[Choice, ...]]:
     """Return the scopes that every selection has, and the choices that these leave open."""
     selected = frozenset[Scope]().union(*(own.scopes for own in view.selections))
     fixed = frozenset(scope for scope in selected if not _is_selectable(scope, selectable))
     open_scopes = {scope for scope in every_name(view.lock).scopes if _is_selectable(scope, selectable)}
-    every = choices(view.lock.inputs.conflicts, open_scopes | fixed)
+    every = choices(view.lock.inputs.conflicts, open_scopes | fixed, implied)
     in_conflicts = conflicting_scopes(every)
     return fixed, tuple(choice for choice in every if fixed & in_conflicts <= choice)
 

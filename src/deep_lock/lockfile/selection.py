@@ -71,8 +71,9 @@ def every_name(lock: Lock) -> InstallSelection:
 def full_selections(lock: Lock) -> tuple[InstallSelection, ...]:
     """Return the largest selections: one for each choice between conflicts, without conflicts that of everything."""
     every = every_name(lock)
-    allowed = choices(lock.inputs.conflicts, every.scopes)
-    return tuple(selection_of(chosen_scopes(every.scopes, choice, allowed)) for choice in allowed)
+    implied = implied_scopes(lock.inputs.members)
+    allowed = choices(lock.inputs.conflicts, every.scopes, implied)
+    return tuple(selection_of(chosen_scopes(every.scopes, choice, allowed, implied)) for choice in allowed)
 
 
 def selection_of(scopes: Iterable[Scope]) -> InstallSelection:
@@ -112,17 +113,19 @@ def selections(
     wanted = InstallSelection(
         extras=_known("extra", extras, every.extras, source), groups=_known("group", groups, every.groups, source)
     ).scopes
+    named = frozenset(scope for scope in wanted if (extras if scope.kind == "extra" else groups) is not None)
     implied = implied_scopes(lock.inputs.members)
-    wanted |= {implied[scope] for scope in wanted if scope in implied}
-    if project and lock.inputs.members:
-        wanted |= {Scope(kind="group", name=name) for name in lock.default_groups}
-    named = selection_of(scope for scope in wanted if (extras if scope.kind == "extra" else groups) is not None).scopes
+    named |= {implied[scope] for scope in named if scope in implied}
+    if project and lock.inputs.members and groups is not None:
+        named |= {Scope(kind="group", name=name) for name in lock.default_groups}
+    wanted |= named | {implied[scope] for scope in wanted if scope in implied}
     both = broken_conflict(lock.inputs.conflicts, named)
     if both is not None:
         raise _not_together(source, both)
-    allowed = choices(lock.inputs.conflicts, wanted)
+    allowed = choices(lock.inputs.conflicts, wanted, implied)
     needed = named & conflicting_scopes(allowed)
-    return tuple(selection_of(chosen_scopes(wanted, choice, allowed)) for choice in allowed if needed <= choice)
+    chosen = [chosen_scopes(wanted, choice, allowed, implied) for choice in allowed if needed <= choice]
+    return tuple(map(selection_of, chosen))
 
 
 def select(

@@ -5,8 +5,10 @@ Each reason is a sentence that names what changed.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 from packaging.specifiers import InvalidSpecifier
 
@@ -17,11 +19,11 @@ from deep_lock.models.build_system import SettingValue
 from deep_lock.models.conflicts import described
 from deep_lock.models.lock import Lock, LockedInputs, LockedTarget, LockedTree, OptionValue
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.workspace import Member, owners, scope_text
+from deep_lock.models.workspace import Member, owners, scope_of, scope_text, scopes_of
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.pep440 import parse_specifier
 from deep_lock.sanitize import show
-from deep_lock.targets.markers import Scope
+from deep_lock.targets.markers import BASE, Scope
 from deep_lock.targets.target import Target
 
 Sentence = Callable[[str, str], str]
@@ -52,10 +54,10 @@ def changed_settings(old: Lock, new: Lock) -> Iterator[str]:
 def _changed_settings(old: Lock, new: Lock) -> Iterator[str]:
     yield from _changed_python("requires-python", old.requires_python, new.requires_python)
     yield from _changed_inputs(old.inputs, new.inputs)
-    members = new.inputs.members or old.inputs.members
+    members = _members(old.inputs, new.inputs)
     yield from _changed_scopes("extra", old.extras, new.extras, members)
     yield from _changed_scopes("group", old.dependency_groups, new.dependency_groups, members)
-    whole = {member.name for member in members}
+    whole = {member.name for member in members.every}
     yield from _changed_names("default group", set(old.default_groups) - whole, set(new.default_groups) - whole)
     yield from _changed_values(
         {f"option {key}": _value_text(value) for key, value in old.options},
@@ -76,10 +78,11 @@ def changed_limits(old: Lock, new: Lock) -> tuple[str, ...]:
         "overrides": was.inputs.overrides,
         "build_constraints": was.inputs.build_constraints,
     }
+    members = _members(now.inputs, now.inputs)
     return (
         *_changed_inputs(replace(now.inputs, **limits), now.inputs),
-        *_changed_scopes("extra", was.extras, now.extras, now.inputs.members),
-        *_changed_scopes("group", was.dependency_groups, now.dependency_groups, now.inputs.members),
+        *_changed_scopes("extra", was.extras, now.extras, members),
+        *_changed_scopes("group", was.dependency_groups, now.dependency_groups, members),
         *_changed_indexes(dict(was.indexes), dict(now.indexes)),
         *_changed_values(_links(was), _links(now)),
     )
@@ -123,14 +126,16 @@ def _changed_inputs(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
     subject = show(new.sources[0]) if len(new.sources) == 1 else "the project"
     yield from _changed_requirements(old.requirements, new.requirements, _requires(subject))
     yield from _changed_members({own.name: own for own in old.members}, {own.name: own for own in new.members})
-    members = new.members or old.members
+    members = _members(old, new)
     yield from _changed_lists("extra", dict(old.extras), dict(new.extras), members)
     yield from _changed_lists("group", dict(old.dependency_groups), dict(new.dependency_groups), members)
     for change, conflicts in (
         ("removed", set(old.conflicts) - set(new.conflicts)),
         ("added", set(new.conflicts) - set(old.conflicts)),
     ):
-        yield from (f"the conflict of {described([conflict])} was {change}" for conflict in sorted(conflicts))
+        yield from (
+            f"the conflict of {described([conflict], members.every)} was {change}" for conflict in sorted(conflicts)
+        )
     yield from _changed_requirements(old.constraints, new.constraints, _has("constraint"))
     yield from _changed_requirements(old.overrides, new.overrides, _has("override"))
     yield from _changed_requirements(old.build_constraints, new.build_constraints, _has("build constraint"))
@@ -140,7 +145,7 @@ def _changed_inputs(old: LockedInputs, new: LockedInputs) -> Iterator[str]:
         yield from _changed_requirements(was_added.get(name, ()), is_added.get(name, ()), sentence)
     # compared as they are: only the backend knows the meaning of a value, and of the order of a list
     yield from _changed_values(_settings(old), _settings(new))
-    names = {member.path: f"member {member.name!r}" for member in members}
+    names = {member.path: f"member {member.name!r}" for member in (*old.members, *new.members)}
     yield from _changed_trees({tree.path: tree for tree in old.trees}, {tree.path: tree for tree in new.trees}, names)
     if old.build_requires is None and new.build_requires is not None:
         yield "the project is now built, but its build is not locked"
@@ -161,6 +166,21 @@ def _settings(inputs: LockedInputs) -> dict[str, str]:
 
 def _value_text(value: OptionValue | SettingValue) -> str:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else json.dumps(value)
+
+
+class _Members(Struct, frozen=True, kw_only=True):
+    """The members of a workspace before and now."""
+
+    every: tuple[Member, ...]
+    changed: frozenset[Scope]
+    """The scopes of members that are new or removed, and those of the other members themselves."""
+
+
+def _members(old: LockedInputs, new: LockedInputs) -> _Members:
+    every = tuple({own.name: own for own in (*old.members, *new.members)}.values())
+    in_one = {own.name for own in old.members} ^ {own.name for own in new.members}
+    changed = (scopes_of(own).values() if own.name in in_one else (scope_of(own, BASE),) for own in every)
+    return _Members(every=every, changed=frozenset(chain.from_iterable(changed)))
 
 
 def _changed_members(old: Mapping[str, Member], new: Mapping[str, Member]) -> Iterator[str]:
@@ -193,21 +213,21 @@ def _changed_lists(
     kind: Literal["extra", "group"],
     old: Mapping[str, tuple[str, ...]],
     new: Mapping[str, tuple[str, ...]],
-    members: Sequence[Member],
+    members: _Members,
 ) -> Iterator[str]:
     yield from _changed_scopes(kind, old, new, members)
     for name in sorted(old.keys() & new.keys()):
-        yield from _changed_requirements(old[name], new[name], _requires(_scope_text(kind, name, members)))
+        yield from _changed_requirements(old[name], new[name], _requires(_scope_text(kind, name, members.every)))
 
 
 def _changed_scopes(
-    kind: Literal["extra", "group"], old: Iterable[str], new: Iterable[str], members: Sequence[Member]
+    kind: Literal["extra", "group"], old: Iterable[str], new: Iterable[str], members: _Members
 ) -> Iterator[str]:
-    """A member that is new or removed is one difference, which is yielded elsewhere."""
-    whole = {member.name for member in members} if kind == "group" else set()
+    """A member that is new or removed, with all that it has, is one difference, which is yielded elsewhere."""
+    known = {scope.name for scope in members.changed if scope.kind == kind}
     was, now = frozenset(old), frozenset(new)
-    yield from (f"{_scope_text(kind, name, members)} was added" for name in sorted(now - was - whole))
-    yield from (f"{_scope_text(kind, name, members)} was removed" for name in sorted(was - now - whole))
+    yield from (f"{_scope_text(kind, name, members.every)} was added" for name in sorted(now - was - known))
+    yield from (f"{_scope_text(kind, name, members.every)} was removed" for name in sorted(was - now - known))
 
 
 def _scope_text(kind: Literal["extra", "group"], name: str, members: Sequence[Member]) -> str:

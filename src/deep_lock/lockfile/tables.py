@@ -63,7 +63,7 @@ from deep_lock.models.lock import (
     OptionValue,
     source_text,
 )
-from deep_lock.models.workspace import Member, scope_text, scopes_of
+from deep_lock.models.workspace import Member, implied_scopes, scope_text, scopes_of
 from deep_lock.sanitize import show
 from deep_lock.targets.markers import Scope
 
@@ -406,7 +406,7 @@ class InputTable(_Table, frozen=True, kw_only=True, rename="kebab"):
             dependency_groups=_requirement_lists("dependency-groups", self.dependency_groups),
             extra_build_requires=_requirement_lists("extra-build-requires", self.extra_build_requires),
             config_settings=_config_settings("config-settings", self.config_settings),
-            conflicts=_conflicts(self.conflicts, (*self.extras, *self.dependency_groups)),
+            conflicts=_conflicts(self.conflicts, (*self.extras, *self.dependency_groups), self.members),
         )
 
 
@@ -444,7 +444,7 @@ def _requirement_lists(location: str, table: Mapping[str, Any]) -> tuple[tuple[s
     )
 
 
-def _conflicts(value: object, names: Collection[str]) -> tuple[Conflict, ...]:
+def _conflicts(value: object, names: Collection[str], members: Sequence[Member]) -> tuple[Conflict, ...]:
     try:
         conflicts = read_conflicts(value)
     except ValueError as error:
@@ -453,7 +453,7 @@ def _conflicts(value: object, names: Collection[str]) -> tuple[Conflict, ...]:
         if scope.name not in names:
             raise Fault("conflicts", f"names {scope_text(scope)}, which the inputs do not have")
     try:
-        choices(conflicts, {scope for conflict in conflicts for scope in conflict})
+        choices(conflicts, {scope for conflict in conflicts for scope in conflict}, implied_scopes(members))
     except LimitExceeded as error:
         raise Fault("conflicts", error.message) from None
     return conflicts

@@ -19,7 +19,7 @@ from packaging.version import Version
 from deep_lock.closure.model import Built, Closure, OpenMarker, Subject, key_of_pin
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.build_system import Evidence, KnownMetadata
-from deep_lock.models.conflicts import Choice, combined, conflicting_scopes
+from deep_lock.models.conflicts import Choice, Implied, chosen_scopes, combined, conflicting_scopes
 from deep_lock.models.direct_url import is_editable, path_of_url
 from deep_lock.models.distribution import (
     Archive,
@@ -97,7 +97,7 @@ class AssemblyInput(Struct, frozen=True, kw_only=True):
     selection: Selection
     folder: Path
     """The folder of the lock, absolute: paths of files are relative to it."""
-    implied: Mapping[Scope, Scope] = field(default_factory=dict)
+    implied: Implied = field(default_factory=dict)
     """By extra of a member of the workspace the group of the member, which is selected with it."""
     every_file: bool = False
     """List every file of each release, for mirrors, and not only those that some target uses."""
@@ -177,7 +177,7 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
     return entries
 
 
-def _without_implied(scopes: Mapping[Scope, TargetPart], implied: Mapping[Scope, Scope]) -> Mapping[Scope, TargetPart]:
+def _without_implied(scopes: Mapping[Scope, TargetPart], implied: Implied) -> Mapping[Scope, TargetPart]:
     """Leave out scopes that are never selected without another one which requires the same."""
     return {
         scope: part
@@ -194,7 +194,8 @@ def _parts_with(choice: Choice, assembly: AssemblyInput) -> tuple[RequirementSco
     if not assembly.in_conflicts:
         return tuple(parts)
     base = tuple(requirement for scope, own in parts if scope == BASE_SCOPE or scope in choice for requirement in own)
-    others = (part for part in parts if part[0] != BASE_SCOPE and part[0] not in assembly.in_conflicts)
+    chosen = chosen_scopes([scope for scope, _ in parts], choice, assembly.choices, assembly.implied)
+    others = (part for part in parts if part[0] != BASE_SCOPE and part[0] in chosen and part[0] not in choice)
     return ((BASE_SCOPE, base), *others)
 
 
@@ -391,7 +392,10 @@ def _locked_file(file: Distribution, assembly: AssemblyInput) -> LockedFile:
 
 
 def _marker(entry: _Entry, assembly: AssemblyInput) -> str | None:
-    return with_parts({label: combined(own, assembly.choices) for label, own in entry.scopes.items()}, assembly.targets)
+    return with_parts(
+        {label: combined(own, assembly.choices, assembly.implied) for label, own in entry.scopes.items()},
+        assembly.targets,
+    )
 
 
 def lockable_parts(targets: tuple[Target, ...], open_markers: Sequence[OpenMarker]) -> dict[str, TargetPart]:

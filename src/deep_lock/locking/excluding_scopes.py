@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from deep_lock.models.conflicts import Conflict
+from deep_lock.models.conflicts import Conflict, Implied, choices, chosen_scopes
 from deep_lock.models.resolution import Impossible, Problem, RequirementScope
-from deep_lock.models.workspace import Member, owners, scope_text
+from deep_lock.models.workspace import Member, implied_scopes, owners, scope_text
 from deep_lock.resolver.candidates import Choices
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.resolver import resolve
@@ -32,8 +32,11 @@ def conflict_hint(
     selectable = [scope for scope, _ in scopes if scope != BASE]
     if not 1 < len(selectable) <= MAX_SCOPES:
         return ""
+    implied = implied_scopes(members)
+    allowed = choices(declared, selectable, implied)
     for problem in problems:
-        found = _conflicts(problem, scopes, catalog)
+        together = chosen_scopes(selectable, problem.choice, allowed, implied)
+        found = _conflicts(problem, scopes, together, implied, catalog)
         if found:
             found = sorted({*found, *declared})
             pairs = "; ".join(" and ".join(scope_text(own, members) for own in conflict) for conflict in found)
@@ -53,16 +56,19 @@ def _table(scope: Scope, members: Sequence[Member]) -> str:
     return f"{{{', '.join(keys)}}}"
 
 
-def _conflicts(problem: Problem, scopes: Sequence[RequirementScope], catalog: Catalog) -> list[Conflict]:
-    """Return conflicts of this problem; none if something else is the cause."""
-    left = [scope for scope, _ in scopes if scope != BASE]
+def _conflicts(
+    problem: Problem, scopes: Sequence[RequirementScope], together: Sequence[Scope], implied: Implied, catalog: Catalog
+) -> list[Conflict]:
+    """Return conflicts of this problem; none if something else is the cause. ``together`` are its scopes."""
+    left = list(together)
     found: list[Conflict] = []
     while _is_impossible(problem, scopes, left, catalog):
         conflict = _minimal(problem, scopes, left, catalog)
         if len(conflict) < 2:
             return []
         found.append(tuple(sorted(conflict)))
-        left = [scope for scope in left if scope not in conflict[1:]]
+        removed = conflict[1:]
+        left = [scope for scope in left if scope not in removed and implied.get(scope) not in removed]
     return found
 
 

@@ -30,7 +30,7 @@ def make_plan(request: LockRequest) -> Plan:
     """
     inputs, settings, upgrade = request.inputs, request.settings, request.settings.upgrade
     targets, in_builds = settings.targets, upgrade.in_builds
-    allowed = choices(inputs.conflicts, [scope for scope, _ in inputs.scopes])
+    allowed = choices(inputs.conflicts, [scope for scope, _ in inputs.scopes], inputs.implied)
     scopes = dict(inputs.scopes)
     runtime_hints, build_hints = (
         _hints(request.previous, targets, allowed) if request.previous is not None else ({}, {})
@@ -48,7 +48,9 @@ def make_plan(request: LockRequest) -> Plan:
         runtime=tuple(
             Problem(
                 requirements=tuple(
-                    requirement for scope in chosen_scopes(scopes, choice, allowed) for requirement in scopes[scope]
+                    requirement
+                    for scope in chosen_scopes(scopes, choice, allowed, inputs.implied)
+                    for requirement in scopes[scope]
                 ),
                 target=target,
                 choice=choice,
@@ -91,7 +93,7 @@ def _fixed_pins(
     inputs = request.inputs
     if inputs.foreign is None:
         return None
-    scopes = chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed)
+    scopes = chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed, inputs.implied)
     return imported_lock.fixed_pins(inputs.foreign, scopes, target, inputs.trees)
 
 

@@ -25,12 +25,12 @@ from deep_lock.foreign_locks.load import foreign_path, imported_project, read_im
 from deep_lock.lockfile import edited_versions, reader
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.locking import file_options
-from deep_lock.models.conflicts import Conflict, Declared
+from deep_lock.models.conflicts import Conflict, Declared, Implied
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import RequirementScope
-from deep_lock.models.workspace import scope_of, scope_text
+from deep_lock.models.workspace import implied_scopes, scope_of, scope_text
 from deep_lock.parsing import setup_cfg
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import read_toml
@@ -92,6 +92,11 @@ class ProjectInputs(Struct, frozen=True, kw_only=True):
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
     hash_files: HashFiles = HashFiles()
+
+    @property
+    def implied(self) -> Implied:
+        """By extra of a member of the workspace the scope of the member."""
+        return implied_scopes([own.member for own in self.workspace])
 
 
 def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:

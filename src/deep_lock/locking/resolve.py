@@ -30,7 +30,6 @@ from deep_lock.locking.targets import excluded_by_python, require_exclusion
 from deep_lock.models.conflicts import Choice, choices, chosen_scopes
 from deep_lock.models.lock import Lock
 from deep_lock.models.resolution import RequirementScope
-from deep_lock.models.workspace import implied_scopes
 from deep_lock.network import git
 from deep_lock.sdist import missing_modules
 from deep_lock.targets.markers import environments
@@ -223,7 +222,7 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
         added=plan.extra_build_requires,
         settings=plan.config_settings,
     )
-    allowed = choices(inputs.conflicts, [scope for scope, _ in inputs.scopes])
+    allowed = choices(inputs.conflicts, [scope for scope, _ in inputs.scopes], inputs.implied)
     assembly = AssemblyInput(
         closure=closure,
         problems=tuple(replace(own, apply_open=own.target in closure.divided) for own in plan.runtime),
@@ -231,14 +230,14 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
         files=catalog,
         selection=settings.selection,
         folder=request.folder,
-        implied=implied_scopes([own.member for own in inputs.workspace]),
+        implied=inputs.implied,
         every_file=settings.files == "all",
     )
     parts = lockable_parts(settings.targets, closure.open_markers)
     if inputs.foreign is not None:
         every = [scope for scope, _ in inputs.scopes]
         for choice in allowed:
-            scopes = chosen_scopes(every, choice, allowed)
+            scopes = chosen_scopes(every, choice, allowed, inputs.implied)
             for label, part in imported_lock.lockable_parts(inputs.foreign, scopes, settings.targets, reporter).items():
                 parts[label] = parts[label] & part if label in parts else part
     entries = packages(assembly)
@@ -261,7 +260,7 @@ def _parts(request: LockRequest, choice: Choice, allowed: Sequence[Choice]) -> S
     inputs = request.inputs
     if inputs.foreign is None or len(allowed) == 1:
         return inputs.scopes
-    scopes = chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed)
+    scopes = chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed, inputs.implied)
     return imported_lock.scope_requirements(inputs.foreign, scopes, request.settings.targets, inputs.trees)
 
 

@@ -2,6 +2,8 @@
 
 A conflict is a set of scopes of which at most one is selected at once. A choice is an allowed selection of the scopes that
 are in conflicts; what a lock installs is decided for each choice. Other scopes are combined with every choice.
+
+In a workspace an extra implies its member (`models.workspace.implied_scopes`): it is selected with the member only.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,12 +12,15 @@ from msgspec import Struct, structs
 from packaging.utils import InvalidName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded
-from deep_lock.models.workspace import scope_text
+from deep_lock.models.workspace import Member, scope_text
 from deep_lock.targets.markers import BASE, Scope
 from deep_lock.targets.open_markers import NEVER, TargetPart
 
 Conflict = tuple[Scope, ...]
 Choice = frozenset[Scope]
+Implied = Mapping[Scope, Scope]
+"""By scope the one that is always selected with it."""
+NONE_IMPLIED: Implied = {}
 
 MAX_CHOICES = 64
 """Each is resolved on each target."""
@@ -30,14 +35,18 @@ def broken_conflict(conflicts: Collection[Conflict], selected: Collection[Scope]
     return None
 
 
-def choices(conflicts: Sequence[Conflict], scopes: Collection[Scope]) -> tuple[Choice, ...]:
+def choices(
+    conflicts: Sequence[Conflict], scopes: Collection[Scope], implied: Implied = NONE_IMPLIED
+) -> tuple[Choice, ...]:
     """Return the choices that these scopes allow, small ones first; without conflicts only the empty one.
 
     Raises LimitExceeded where there are more than MAX_CHOICES.
     """
     found: list[Choice] = [frozenset()]
-    for scope in sorted({scope for conflict in conflicts for scope in conflict}.intersection(scopes)):
-        found += [more for choice in found if broken_conflict(conflicts, more := choice | {scope}) is None]
+    in_conflicts = {scope for conflict in conflicts for scope in conflict}.intersection(scopes)
+    for scope in sorted(in_conflicts, key=lambda own: (own in implied, own)):
+        with_it = [choice | {scope} for choice in found if _is_possible(scope, choice, in_conflicts, implied)]
+        found += [choice for choice in with_it if broken_conflict(conflicts, choice) is None]
         if len(found) > MAX_CHOICES:
             raise LimitExceeded(
                 f"the conflicts allow more than {MAX_CHOICES} combinations of extras and groups: {described(conflicts)}",
@@ -52,15 +61,23 @@ def conflicting_scopes(allowed: Iterable[Choice]) -> Choice:
     return frozenset[Scope]().union(*allowed)
 
 
-def chosen_scopes(scopes: Iterable[Scope], choice: Choice, allowed: Sequence[Choice]) -> list[Scope]:
+def chosen_scopes(
+    scopes: Iterable[Scope], choice: Choice, allowed: Sequence[Choice], implied: Implied = NONE_IMPLIED
+) -> list[Scope]:
     """Return the scopes that are selected together with a choice: those in no conflict, and its own."""
-    others = conflicting_scopes(allowed) - choice
-    return [scope for scope in scopes if scope not in others]
+    in_conflicts = conflicting_scopes(allowed)
+    others = in_conflicts - choice
+    return [scope for scope in scopes if scope not in others and _is_possible(scope, choice, in_conflicts, implied)]
 
 
-def described(conflicts: Sequence[Conflict]) -> str:
-    """Return the conflicts for a message."""
-    return "; ".join(" and ".join(map(scope_text, conflict)) for conflict in conflicts)
+def _is_possible(scope: Scope, choice: Choice, in_conflicts: Collection[Scope], implied: Implied) -> bool:
+    """Whether the member that a scope implies, if any, can be selected with a choice."""
+    return implied.get(scope) not in in_conflicts or implied[scope] in choice
+
+
+def described(conflicts: Sequence[Conflict], members: Sequence[Member] = ()) -> str:
+    """Return the conflicts for a message. ``members`` are those of the workspace."""
+    return "; ".join(" and ".join(scope_text(scope, members) for scope in conflict) for conflict in conflicts)
 
 
 def parts_of(
@@ -104,7 +121,7 @@ def _shortened(choice: Choice, names: Sequence[Scope], forbidden: Sequence[Choic
 
 
 def combined(
-    by_choice: Mapping[Choice, Mapping[Scope, TargetPart]], every: Sequence[Choice]
+    by_choice: Mapping[Choice, Mapping[Scope, TargetPart]], every: Sequence[Choice], implied: Implied = NONE_IMPLIED
 ) -> Mapping[Scope, TargetPart]:
     """Return the scopes, or parts of them, that require a package, over all choices; each on a part of the target.
 
@@ -113,14 +130,16 @@ def combined(
     if len(every) == 1:
         return by_choice.get(every[0], {})
     found: dict[Scope, TargetPart] = {}
+    in_conflicts = conflicting_scopes(every)
     for scope in sorted({scope for own in by_choice.values() for scope in own}):
+        impossible = [own for own in every if not _is_possible(scope, own, in_conflicts, implied)]
         by_part: dict[TargetPart, list[Choice]] = {}
         for choice in every:
             part = by_choice.get(choice, {}).get(scope)
             if part is not None:
                 by_part.setdefault(part, []).append(choice)
         for part, wanted in by_part.items():
-            free = [own for own in every if scope != BASE and by_choice.get(own, {}).get(BASE) == part]
+            free = [own for own in every if scope != BASE and by_choice.get(own, {}).get(BASE) == part] + impossible
             for own in parts_of(scope, [choice for choice in wanted if choice not in free], free, every):
                 found[own] = found.get(own, NEVER) | part
     return found

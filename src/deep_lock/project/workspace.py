@@ -138,5 +138,8 @@ def _requires_python(projects: Iterable[Project]) -> str | None:
     every = SpecifierSet(",".join(texts))
     if every.is_unsatisfiable():
         listed = ", ".join(f"{source} has {text!r}" for text, source in texts.items())
-        raise ConfigError(f"no Python fits requires-python of all members: {listed}")
+        raise ConfigError(
+            f"no Python fits requires-python of all members: {listed}",
+            hint="change one of them, or leave a member out: [tool.deep-lock.workspace] exclude",
+        )
     return str(every)
