@@ -99,6 +99,8 @@ class AssemblyInput(Struct, frozen=True, kw_only=True):
     """The folder of the lock, absolute: paths of files are relative to it."""
     implied: Mapping[Scope, Scope] = field(default_factory=dict)
     """By extra of a member of the workspace the group of the member, which is selected with it."""
+    members: frozenset[str] = frozenset()
+    """The names of the members of the workspace: what they require is direct too."""
     every_file: bool = False
     """List every file of each release, for mirrors, and not only those that some target uses."""
 
@@ -135,7 +137,7 @@ class _Entry(Struct, kw_only=True):
     """By target label and choice, the scopes that bring it in at run time, each on a part of the target or all of it."""
     children: set[_EntryKey] = field(default_factory=set)
     direct: bool = False
-    """Whether the project itself requires it."""
+    """Whether the project itself requires it, or a member of the workspace."""
     in_environment: bool = False
     """Whether a build environment has it."""
     recorded: bool = False
@@ -162,7 +164,7 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
             own = _without_implied(scopes[name], assembly.implied)
             entries[key].scopes.setdefault(target.label, {})[problem.choice] = own
         for edge in resolved.edges:
-            if edge.parent is None:
+            if edge.parent is None or edge.parent in assembly.members:
                 entries[keys[edge.child]].direct = True
     for built in assembly.closure.builds:
         for resolved in (built.final, built.declared):
