@@ -52,10 +52,10 @@ def workspace_root(folder: Path) -> Path | None:
     The path is absolute. The nearest workspace counts, as in uv.
     """
     with reading(PYPROJECT, ConfigError):
-        if _declares_workspace(folder):
-            return None
         root = next((above for above in folder.parents[:MAX_PARENTS] if _declares_workspace(above)), None)
-    return root if root is not None and folder in _folders(root, folder_config(root)) else None
+        if root is None or _declares_workspace(folder):
+            return None
+    return root if folder in _folders(root, folder_config(root)) else None
 
 
 def _declares_workspace(folder: Path) -> bool:
