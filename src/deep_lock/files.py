@@ -132,6 +132,12 @@ class Replacement(Struct, frozen=True, kw_only=True):
     before: bytes
     after: bytes
 
+    def is_of(self, path: Path) -> bool:
+        """Whether a path leads to the file."""
+        return os.path.realpath(path) == os.path.realpath(
+            self.path
+        )  # unlike Path.resolve(), also for links in a circle
+
     def is_current(self) -> bool:
         """Whether the file still has the old content. Raises OSError."""
         return self.path.read_bytes() == self.before

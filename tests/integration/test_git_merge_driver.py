@@ -184,7 +184,7 @@ def test_what_a_person_must_decide_stays_a_conflict_and_our_side_stays_whole(
     repository.branch("theirs", ask=("alpha>=1.1", "beta", "omega"))
     merged = repository.merge("ours", "theirs", environ)
     assert merged.returncode == 1
-    assert "both branches changed requirements of deep.lock" in merged.stderr
+    assert "both branches changed requirements in deep.lock" in merged.stderr
     assert "run deep-lock lock" in merged.stderr
     assert (repository.folder / "deep.lock").read_bytes() == before
 

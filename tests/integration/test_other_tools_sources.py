@@ -30,14 +30,14 @@ def made(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.
         yield laid
 
 
-def locked(made: Bench, text: str) -> list[str]:
+def locked(made: Bench, text: str, *options: str) -> list[str]:
     """Return the pins; no request for the private project went to the public index."""
     made.write({"pyproject.toml": text})
-    ran = made.lock()
+    ran = made.lock(*options)
     assert ran.code == 0, ran.stderr
     assert not [path for path in ran.asked if path.startswith("/simple/private")], ran.asked
     assert "foreign-setting-unused" not in ran.stderr
-    assert made.lock("--check").code == 0
+    assert made.lock("--check", *options).code == 0
     return ran.pins(builds=False)
 
 
@@ -216,7 +216,8 @@ def test_a_member_of_a_workspace_has_the_sources_of_its_root(made: Bench, folder
     root = made.folder
     made.folder = root / folder
     text = (made.folder / "pyproject.toml").read_text(encoding="utf-8")
-    assert locked(made, text)[-3:] == ["b", "private==1.0", "tool==1.0"]
+    alone = ["-o", str(made.folder / "deep.lock")] if folder else []
+    assert locked(made, text, *alone)[-3:] == ["b", "private==1.0", "tool==1.0"]
 
 
 def test_a_folder_that_is_required_assigns_its_private_names(made: Bench) -> None:
@@ -350,9 +351,10 @@ def test_a_member_of_a_workspace_of_uv_without_a_source_is_an_error(made: Bench)
     assert "private is a member of the workspace and has no source" in ran.stderr
     made.write({"pyproject.toml": APP.format("tool") + workspace})
     made.folder /= "packages/private"
-    assert locked(made, member.replace("private-two", "tool")) == ["tool==1.0"]
+    alone = "-o", str(made.folder / "deep.lock")
+    assert locked(made, member.replace("private-two", "tool"), *alone) == ["tool==1.0"]
     made.write({"pyproject.toml": member.replace("private-two", "app")})
-    assert "app is a member of the workspace and has no source" in made.lock("-U").stderr
+    assert "app is a member of the workspace and has no source" in made.lock("-U", *alone).stderr
 
 
 def test_outdated_requests_a_private_name_from_its_index_only(made: Bench) -> None:

@@ -12,7 +12,18 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from deep_lock.lockfile.index import Key, LockIndex, called, covers, key_of, members, parsed, record_key, referenced
+from deep_lock.lockfile.index import (
+    Key,
+    LockIndex,
+    called,
+    covers,
+    key_of,
+    members,
+    parsed,
+    record_key,
+    referenced,
+    roots,
+)
 from deep_lock.lockfile.selection import InstallSelection, full_selections, installed_packages
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import EnvironmentMember, LockedBuild, LockedInputs, LockedPackage
@@ -284,7 +295,8 @@ def _runtime_edges(
             for child in map(key_of, referenced(reference, lock_index)):
                 if both := bits & runtime.get(child, 0):
                     needs.setdefault(key, {})[child] = both
-    direct = {key: bits for key, bits in runtime.items() if lock_index.entries[key].direct}
+    first = roots(lock_index.lock)
+    direct = {key: bits for key, bits in runtime.items() if key in first}
     texts = _texts(_project_requirements(lock_index.lock.inputs, selections), targets)
     yield from _edges(environment, runtime, needs, direct, texts)
 

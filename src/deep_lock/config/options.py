@@ -34,7 +34,10 @@ class InputOptions(Struct, frozen=True, kw_only=True):
     only_groups: tuple[str, ...] = ()
     no_default_groups: bool = False
     edited: Replacement | None = None
-    """The project's pyproject.toml, or the script, as the run edits it: it is read instead of the file, and written with the lock."""
+    """A pyproject.toml, of the project or of a member of its workspace, or the script, as the run edits it.
+
+    It is read instead of the file, and written with the lock.
+    """
 
 
 class ResolveOptions(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from deep_lock.analysis.graph import open_graph, package_paths, path_words, position_paths
 from deep_lock.exports.view import View, builds_of, installed_labels
-from deep_lock.lockfile.index import Key, called, files_of, key_of, members, record_key, referenced
+from deep_lock.lockfile.index import Key, called, files_of, key_of, members, record_key, referenced, roots
 from deep_lock.lockfile.selection import InstallSelection
 from deep_lock.models.lock import LockedArchive, LockedBuild, LockedFile, LockedPackage, LockedVcs, source_text
 
@@ -93,13 +93,14 @@ def inventory(view: View, public_index: str) -> Inventory:
         if key in runtime or key in used
     )
     own = next((build for build in builds if build.needed == "project"), None)
+    first = roots(view.lock)
     times = [file.upload_time for each in packages for file in each.files if file.upload_time is not None]
     source = view.source.encode(errors="backslashreplace").decode()  # a file name of any bytes
     digest = "\n".join(f"{each.ref} {' '.join(file.sha256 for file in each.files)}" for each in packages)
     return Inventory(
         name=own.name if own is not None else "project",
         packages=packages,
-        direct=tuple(each.key for each in packages if each.entry.direct and each.role != "build-only"),
+        direct=tuple(each.key for each in packages if each.key in first and each.role != "build-only"),
         runtime=tuple(_runtime_edges(view, frozenset(runtime))),
         build=tuple(build_edges),
         created=max(times, default=EPOCH).astimezone(UTC).replace(microsecond=0),

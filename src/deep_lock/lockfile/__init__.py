@@ -6,6 +6,7 @@ __all__ = [
     "edited_versions",
     "index",
     "invariants",
+    "member",
     "order",
     "paths",
     "reader",

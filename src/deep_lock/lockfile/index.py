@@ -16,6 +16,7 @@ from deep_lock.models.lock import (
     Lock,
     LockedArchive,
     LockedBuild,
+    LockedDirectory,
     LockedFile,
     LockedInputs,
     LockedPackage,
@@ -189,6 +190,26 @@ def names_in(inputs: LockedInputs) -> frozenset[str]:
     """Return the projects that the inputs require, with all extras and groups."""
     lists = [texts for _, texts in (*inputs.extras, *inputs.dependency_groups)]
     return frozenset(requirement.name for texts in (inputs.requirements, *lists) for requirement in parsed(texts))
+
+
+def names_of_members(lock: Lock) -> frozenset[str]:
+    """Return the projects that members of the workspace require in their folders."""
+    paths = {member.path for member in lock.inputs.members}
+    return frozenset(
+        reference.name
+        for entry in lock.packages
+        if isinstance(entry.source, LockedDirectory) and entry.source.path in paths
+        for reference in entry.dependencies
+    )
+
+
+def roots(lock: Lock) -> frozenset[Key]:
+    """Return the packages at which the runtime graph starts: direct ones that the inputs themselves require.
+
+    What only members of a workspace require in their folders is direct too, and is below the member.
+    """
+    named = names_in(lock.inputs)
+    return frozenset(key_of(entry) for entry in lock.packages if entry.direct and entry.name in named)
 
 
 def parsed(texts: Iterable[str]) -> list[Requirement]:

@@ -16,10 +16,12 @@ from deep_lock.lockfile.index import (
     key_of,
     members,
     names_in,
+    names_of_members,
     needs_record,
     parsed,
     record_key,
     referenced,
+    roots,
     runtime_closure,
     uses_of,
 )
@@ -106,7 +108,8 @@ def _unrequired(index: LockIndex) -> Iterator[str]:
     inputs = index.lock.inputs
     pinned = names_in(inputs) if inputs.pinned else frozenset()
     runtime = [entry for entry in index.lock.packages if not is_gate(entry.marker)]
-    required = runtime_closure(index, (entry for entry in runtime if entry.direct or entry.name in pinned))
+    first = roots(index.lock)
+    required = runtime_closure(index, (entry for entry in runtime if key_of(entry) in first or entry.name in pinned))
     for entry in runtime:
         if key_of(entry) not in required:
             yield f"{called(entry)} is installed, but nothing that the project requires depends on it"
@@ -250,7 +253,7 @@ def _file_marks(entry: LockedPackage, index: LockIndex) -> Iterator[str]:
 
 def _direct_marks(index: LockIndex) -> Iterator[str]:
     inputs = index.lock.inputs
-    named = names_in(inputs)
+    named = names_in(inputs) | names_of_members(index.lock)
     overridden = {requirement.name for requirement in parsed(inputs.overrides)}
     certain = {
         requirement.name

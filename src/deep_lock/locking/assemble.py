@@ -99,6 +99,8 @@ class AssemblyInput(Struct, frozen=True, kw_only=True):
     """The folder of the lock, absolute: paths of files are relative to it."""
     implied: Implied = field(default_factory=dict)
     """By extra of a member of the workspace the group of the member, which is selected with it."""
+    members: frozenset[str] = frozenset()
+    """The names of the members of the workspace: what they require is direct too."""
     every_file: bool = False
     """List every file of each release, for mirrors, and not only those that some target uses."""
 
@@ -135,7 +137,7 @@ class _Entry(Struct, kw_only=True):
     """By target label and choice, the scopes that bring it in at run time, each on a part of the target or all of it."""
     children: set[_EntryKey] = field(default_factory=set)
     direct: bool = False
-    """Whether the project itself requires it."""
+    """Whether the project itself requires it, or a member of the workspace."""
     editable: bool = False
     """Whether any requirement says that the folder is installed as editable."""
     in_environment: bool = False
@@ -165,7 +167,7 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
             entries[key].scopes.setdefault(target.label, {})[problem.choice] = own
         for edge in resolved.edges:
             entry = entries[keys[edge.child]]
-            entry.direct = entry.direct or edge.parent is None
+            entry.direct = entry.direct or edge.parent is None or edge.parent in assembly.members
             entry.editable = entry.editable or is_editable(edge.requirement.url)
     for built in assembly.closure.builds:
         for resolved in (built.final, built.declared):

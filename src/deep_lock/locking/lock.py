@@ -26,7 +26,7 @@ from deep_lock.lockfile import rewrite, staleness
 from deep_lock.lockfile.index import called
 from deep_lock.lockfile.reader import from_text
 from deep_lock.locking import imported_lock, policy_gate, resolve, user_hashes
-from deep_lock.locking.read_inputs import lock_path
+from deep_lock.locking.read_inputs import at_workspace_root, lock_path
 from deep_lock.locking.request import LockRequest, open_request
 from deep_lock.locking.settings import Upgrade
 from deep_lock.models.lock import FORM_VERSION, REVISION, Lock
@@ -66,6 +66,7 @@ def check_lock(options: LockOptions, *, existence_only: bool = False) -> tuple[P
 
     Raises UserError, and PolicyBroken where the lock is up to date and breaks the policy of the configuration.
     """
+    options = replace(options, inputs=at_workspace_root(options.inputs))
     path = lock_path(options.inputs)
     if not is_there(path):
         return path, ("there is no lock",)
@@ -89,6 +90,7 @@ def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None)
     ``first`` is the lock of this run with other inputs, unwritten: its pins are kept instead of those of the file.
     Raises UserError, ActionNeeded, IndexFault and SafetyError.
     """
+    options = replace(options, inputs=at_workspace_root(options.inputs))
     request = open_request(options, reporter, first)
     path, previous, settings = request.path, request.previous, request.settings
     before = _text_before(path)

@@ -20,7 +20,7 @@ from deep_lock.config.declared_indexes import declared_indexes, of_options, with
 from deep_lock.config.options import InputOptions
 from deep_lock.errors import ConfigError, LimitExceeded, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
 from deep_lock.events import Reporter, Warned
-from deep_lock.files import is_stream, is_there
+from deep_lock.files import Replacement, is_stream, is_there
 from deep_lock.foreign_locks.load import foreign_path, imported_project, read_imported, with_direct_requirements
 from deep_lock.lockfile import edited_versions, reader
 from deep_lock.lockfile.paths import seen_from
@@ -36,7 +36,7 @@ from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import read_toml
 from deep_lock.project import requirements_txt, script, setuptools
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, opener_of, read_text, shown_path
-from deep_lock.project.folder_config import completed, members
+from deep_lock.project.folder_config import completed, members, workspace_root
 from deep_lock.project.local_trees import MAX_MEMBERS, LocalTrees
 from deep_lock.project.project import Project
 from deep_lock.project.pyproject import read_pyproject
@@ -142,8 +142,7 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         foreign = with_direct_requirements(foreign, project)
         project, sources = imported_project(project, foreign), (shown_path(path, options.folder),)
     base = options.script.parent if options.script is not None else options.folder
-    edited = options.edited.after if options.edited is not None and options.script is None else None
-    trees = LocalTrees(lock_path(options).parent.resolve(), base.resolve(), config, pyproject=edited)
+    trees = LocalTrees(lock_path(options).parent.resolve(), base.resolve(), config, edited=options.edited)
     scopes = () if project.unknown else _scopes(project, options, config, trees, files=files, workspace=workspace)
     return ProjectInputs(
         options=options,
@@ -171,6 +170,20 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     )
 
 
+def at_workspace_root(options: InputOptions) -> InputOptions:
+    """Return the options of a member of a workspace with the root as the folder: one lock has all members, as in uv.
+
+    A run that names other inputs or the file of the lock has its own folder, and so has a project that is made from the
+    lock of another tool. Raises UserError.
+    """
+    if options.script is not None or options.requirements or options.output is not None:
+        return options
+    root = workspace_root(options.folder.resolve())
+    if root is None or foreign_path(options, read_project_config(options.folder)) is not None:
+        return options
+    return replace(options, folder=root)
+
+
 def with_dynamic_metadata(inputs: ProjectInputs, project: Project) -> ProjectInputs:
     """Return the inputs with the project as its backend, or the previous lock, completes it. Raises UsageError."""
     scopes = _scopes(project, inputs.options, inputs.config, inputs.trees)
@@ -192,7 +205,7 @@ def _workspace(
         raise LimitExceeded(f"{project.source}: the workspace has more than {MAX_MEMBERS} members")
     for folder in folders[1:]:
         path = seen_from(root, folder)
-        own = _read_folder(folder, f"{path}/")
+        own = _read_folder(folder, f"{path}/", edited=options.edited)
         if own is not None:
             found.append(workspace_member(folder, own, seen_from(lock_folder, folder), is_root=False))
         elif not folder.name.startswith("."):  # a folder of a tool, such as .venv
@@ -277,9 +290,9 @@ def _config_file(folder: Path) -> Config | None:
 def read_project(options: InputOptions, own_config: Config | None) -> Project:
     """Read the script, pyproject.toml, setup.cfg or setup.py. Raises UserError."""
     if options.script is not None:
-        return script.read_script(_project_text(options, options.script), options.script.name)
+        return script.read_script(_project_text(options.script, options.edited), options.script.name)
     imported = options.from_lock or (own_config.from_lock if own_config is not None else None)
-    found = _read_folder(options.folder, options=options, config=own_config, is_imported=imported is not None)
+    found = _read_folder(options.folder, edited=options.edited, config=own_config, is_imported=imported is not None)
     if found is not None:
         return found
     if imported is not None:
@@ -296,18 +309,15 @@ def _read_folder(
     folder: Path,
     shown: str = "",
     *,
-    options: InputOptions | None = None,
+    edited: Replacement | None = None,
     config: Config | None = None,
     is_imported: bool = False,
 ) -> Project | None:
-    """Read the project of a folder; None where there is none. ``shown`` is the start of file names in messages.
-
-    ``options`` are those of the run, if it is the folder of the run.
-    """
+    """Read the project of a folder; None where there is none. ``shown`` is the start of file names in messages."""
     package = config.package if config is not None else None
     pyproject, legacy, setup_py = (folder / name for name in PROJECT_FILES)
     if is_there(pyproject):
-        text = _project_text(options, pyproject) if options is not None else read_text(pyproject, ProjectInvalid)
+        text = _project_text(pyproject, edited)
         source, opener = f"{shown}{pyproject.name}", opener_of(pyproject, folder)
         return read_pyproject(text, source, opener=opener, config=config, is_imported=is_imported)
     if is_there(legacy):
@@ -320,9 +330,11 @@ def _read_folder(
     return None
 
 
-def _project_text(options: InputOptions, path: Path) -> str:
-    edited = options.edited
-    return read_text(path, ProjectInvalid) if edited is None else decode(edited.after, path.name, ProjectInvalid)
+def _project_text(path: Path, edited: Replacement | None) -> str:
+    """Read a file of the project; of one that the run edits, the new text."""
+    if edited is not None and edited.is_of(path):
+        return decode(edited.after, path.name, ProjectInvalid)
+    return read_text(path, ProjectInvalid)
 
 
 def _requirements_files(paths: Sequence[Path], folder: Path) -> tuple[requirements_txt.RequirementsFile, ...]:

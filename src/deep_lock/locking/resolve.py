@@ -231,6 +231,7 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
         selection=settings.selection,
         folder=request.folder,
         implied=inputs.implied,
+        members=frozenset(own.member.name for own in inputs.workspace),
         every_file=settings.files == "all",
     )
     parts = lockable_parts(settings.targets, closure.open_markers)

@@ -15,7 +15,7 @@ from deep_lock.events import Reporter, Warned
 from deep_lock.files import is_there
 from deep_lock.foreign_locks.load import foreign_path
 from deep_lock.locking.lock import Outcome, lock
-from deep_lock.locking.read_inputs import read_project_config
+from deep_lock.locking.read_inputs import at_workspace_root, read_project_config
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.requirements import parse_requirement
@@ -61,7 +61,7 @@ def add(
     outcome = _lock(options, document, reporter)
     bounded = document
     for text in open_ended if bounds != "none" else ():
-        specifier = _bound(outcome.lock, where, text, bounds, reporter)
+        specifier = _bound(outcome.lock, document, where, text, bounds=bounds, reporter=reporter)
         if specifier:
             bounded = requirement_lists.with_requirement(
                 bounded, where, requirement_lists.with_version(text, specifier)
@@ -112,7 +112,8 @@ def _open(options: LockOptions, where: ListName) -> edit.Document:
     path = inputs.folder / "pyproject.toml"
     if not is_there(path):
         raise _no_pyproject(inputs.folder)
-    imported = foreign_path(inputs, read_project_config(inputs.folder))
+    locked = at_workspace_root(inputs)
+    imported = foreign_path(locked, read_project_config(locked.folder))
     if imported is not None and where.kind != "build":
         raise UsageError(
             f"{path.name}: {imported.name} decides the packages of the run time (from-lock)",
@@ -148,10 +149,12 @@ def _edited(before: edit.Document, after: edit.Document, where: ListName, outcom
     )
 
 
-def _bound(lock: Lock, where: ListName, text: str, bounds: Bounds, reporter: Reporter) -> str:
+def _bound(
+    lock: Lock, document: edit.Document, where: ListName, text: str, *, bounds: Bounds, reporter: Reporter
+) -> str:
     """Return the specifier for a requirement without one; empty where no version of an index is locked for it."""
     name = requirement_lists.read_argument(text).name
-    versions = _locked_versions(lock, where, name)
+    versions = _locked_versions(lock, document, where, name)
     if not versions:
         if not any(package.name == name and package.source is not None for package in lock.packages):
             message = f"is not locked for {where}, so it was added without a version"
@@ -166,10 +169,13 @@ def _bound(lock: Lock, where: ListName, text: str, bounds: Bounds, reporter: Rep
     return f"=={lowest.public}"
 
 
-def _locked_versions(lock: Lock, where: ListName, name: NormalizedName) -> set[Version]:
+def _locked_versions(lock: Lock, document: edit.Document, where: ListName, name: NormalizedName) -> set[Version]:
     if where.kind == "build":
-        members = (member for build in lock.builds if build.needed == "project" for member in build.packages)
-        return {Version(member.version) for member in members if canonicalize_name(member.name) == name}
+        own = document.data.get("project", {}).get("name", "")
+        of_member = {member.name for member in lock.inputs.members} & {canonicalize_name(own)}
+        builds = (build for build in lock.builds if build.needed == "project" or build.name in of_member)
+        packages = (package for build in builds for package in build.packages)
+        return {Version(package.version) for package in packages if canonicalize_name(package.name) == name}
     return {
         Version(package.version)
         for package in lock.packages

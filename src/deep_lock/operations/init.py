@@ -17,6 +17,7 @@ from deep_lock.locking.read_inputs import read_project
 from deep_lock.models.policy import Level
 from deep_lock.pep440 import parse_marker
 from deep_lock.project import edit
+from deep_lock.project.folder_config import workspace_root
 from deep_lock.sanitize import show
 from deep_lock.targets.factory import DEFAULT_PLATFORMS, default_pythons, make_target
 
@@ -53,6 +54,12 @@ def initial_configuration(options: InitOptions, reporter: Reporter) -> Initial:
     tools = _tools(options)
     declared, left_out = declared_indexes.for_configuration(declared_indexes.declared_indexes(tools))
     project = read_project(InputOptions(folder=options.folder, script=options.script), None)
+    root = workspace_root(options.folder.resolve()) if options.script is None else None
+    if root is not None:
+        message = (
+            f"its folder is a member of the workspace in {root}, whose configuration is used: run deep-lock init there"
+        )
+        reporter(Warned(code="init-in-member", subject=project.source, message=message))
     for message in left_out:
         reporter(Warned(code="init-left-out", subject=project.source, message=message))
     pythons = default_pythons(project.requires_python, options.today)

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deep_lock.analysis.merge import Merged, merge
+from deep_lock.analysis.merge import Merged, merge, unrequired
 from deep_lock.config.options import InputOptions, LockOptions, NetworkOptions, RunContext, UpgradeOptions
 from deep_lock.errors import ActionNeeded, DeepLockError, HashMismatch, LockInvalid
 from deep_lock.events import Reporter
@@ -53,14 +53,14 @@ def merged_text(sides: Sides, surroundings: RunContext, reporter: Reporter) -> s
         )
     merged = merge(base, ours, theirs)
     if merged.settings:
-        raise ActionNeeded(f"both branches changed {', '.join(merged.settings)} of {sides.path.name}", hint=AGAIN)
+        raise ActionNeeded(f"both branches changed {', '.join(merged.settings)} in {sides.path.name}", hint=AGAIN)
     if merged.both:
         text = _locked_again(merged, sides, surroundings, reporter)
         _require_same_bytes((base, ours, theirs), from_text(text, sides.path.name))
         return text
     _require_same_bytes((base, ours, theirs), merged.lock)
     targets = chosen_targets(merged.lock, (), sides.path.name)
-    faults = broken_invariants(merged.lock, targets)
+    faults = (*broken_invariants(merged.lock, targets), *unrequired(merged.lock, targets))
     if faults:
         raise ActionNeeded(f"the two locks cannot be merged: {faults[0]}", hint=AGAIN)
     return checked_text(merged.lock, targets)
@@ -106,7 +106,8 @@ def _locked_again(merged: Merged, sides: Sides, surroundings: RunContext, report
     head = ordered(merged.lock)
     if (relocked.inputs, relocked.options, relocked.targets) != (head.inputs, head.options, head.targets):
         raise ActionNeeded(
-            f"{sides.path.name} does not fit the project (its files, or options of the command line)",
+            f"both branches changed {', '.join(merged.both)}, and {sides.path.name} does not fit the project"
+            " (its files, or options of the command line)",
             hint=AGAIN,
         )
     return checked_text(replace(relocked, indexes=merged.lock.indexes), chosen_targets(relocked, (), sides.path.name))

@@ -1,10 +1,19 @@
 """Opens files of the user; their names in messages and in the lock."""
 
+import os
 from pathlib import Path
 
-from deep_lock.errors import LimitExceeded, RequirementsInvalid, UsageError, UserError, raise_machine_fault
-from deep_lock.files import open_regular
+from deep_lock.errors import (
+    ConfigError,
+    LimitExceeded,
+    RequirementsInvalid,
+    UsageError,
+    UserError,
+    raise_machine_fault,
+)
+from deep_lock.files import is_there, open_regular
 from deep_lock.parsing.text import Opener, decode
+from deep_lock.project.folder_config import workspace_root
 
 MAX_INPUT_BYTES = 8 * 1024 * 1024
 MAX_LOCK_BYTES = 64 * 1024 * 1024
@@ -30,7 +39,16 @@ def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) 
 
 def missing_lock(path: Path) -> UsageError:
     """Return the error of a command that needs a deep.lock and finds none."""
-    return UsageError(f"{path}: there is no lock", hint="make one: deep-lock lock; or name another file: --lock FILE")
+    hint = "make one: deep-lock lock; or name another file: --lock FILE"
+    folder = path.parent.resolve()
+    try:
+        root = workspace_root(folder)
+    except ConfigError:
+        root = None
+    if root is not None and is_there(root / path.name):
+        shown = Path(os.path.relpath(root / path.name, folder)).as_posix()
+        hint = f"the folder is a member of a workspace, whose lock is {shown}: --lock FILE, and --package NAME for the member"
+    return UsageError(f"{path}: there is no lock", hint=hint)
 
 
 def shown_path(path: Path, folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""The configuration of one folder: ``[tool.deep-lock]``, completed by what the folder declares for uv, Poetry or PDM.
+"""The configuration of one folder: ``[tool.deep-lock]`` or a deep-lock.toml, completed by what it declares for uv, Poetry or PDM.
 
 A member of a workspace of uv has the indexes and sources of the workspace's root too, as in uv.
 """
@@ -20,6 +20,7 @@ from deep_lock.parsing.text import shown
 from deep_lock.sdist import pyproject
 
 PYPROJECT = "pyproject.toml"
+CONFIG = "deep-lock.toml"
 MAX_FILE_BYTES = 256 * 1024
 MAX_PARENTS = 30
 _UV_INDEX_KEYS = ("index", "index-url", "extra-index-url", "find-links", "no-index")
@@ -33,11 +34,34 @@ def read_document(folder: Path) -> dict[str, Any] | None:
 
 def folder_config(folder: Path) -> Config:
     """Return a folder's own settings. Raises ConfigError."""
-    document = read_document(folder)
-    if document is None:
-        return Config(source=PYPROJECT)
-    own = read_config(pyproject.nested_table(document, "tool", "deep-lock"), f"{folder.name}/{PYPROJECT}")
-    return completed(own, pyproject.nested_table(document, "tool"), folder)
+    table, source = _own_table(folder)
+    tools = pyproject.nested_table(read_document(folder) or {}, "tool")
+    return completed(read_config(table, f"{folder.name}/{source}"), tools, folder)
+
+
+def _own_table(folder: Path) -> tuple[Mapping[str, Any], str]:
+    """Return the table of a folder's own settings, and its file: where there is a deep-lock.toml, no other one is read."""
+    own = _document(folder / CONFIG)
+    if own is not None:
+        return own, CONFIG
+    return pyproject.nested_table(read_document(folder) or {}, "tool", "deep-lock"), PYPROJECT
+
+
+def workspace_root(folder: Path) -> Path | None:
+    """Return the root of the workspace of which a folder is a member; None for all others, a root too. Raises ConfigError.
+
+    The path is absolute. The nearest workspace counts, as in uv.
+    """
+    with reading(PYPROJECT, ConfigError):
+        root = next((above for above in folder.parents[:MAX_PARENTS] if _declares_workspace(above)), None)
+        if root is None or _declares_workspace(folder):
+            return None
+    return root if folder in _folders(root, folder_config(root)) else None
+
+
+def _declares_workspace(folder: Path) -> bool:
+    uv = pyproject.nested_table(read_document(folder) or {}, "tool", "uv")
+    return "workspace" in uv or "workspace" in _own_table(folder)[0]
 
 
 def completed(own: Config, tools: Mapping[str, Any], folder: Path) -> Config:

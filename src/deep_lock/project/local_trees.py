@@ -21,6 +21,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.config.config import Config, IndexSetting, Workspace
 from deep_lock.config.declared_indexes import DEFAULT
 from deep_lock.errors import ConfigError, DeepLockError, RequirementInvalid, RequirementsInvalid, raise_machine_fault
+from deep_lock.files import Replacement
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.lock import LockedTree
@@ -85,10 +86,10 @@ class LocalTree(Struct, frozen=True, kw_only=True):
 class LocalTrees:
     """The folders that a run reads, each once."""
 
-    def __init__(self, lock_folder: Path, project: Path, config: Config, *, pyproject: bytes | None = None) -> None:
-        """All paths are absolute; ``config`` is that of the project, and ``pyproject`` its file if that is edited now."""
+    def __init__(self, lock_folder: Path, project: Path, config: Config, *, edited: Replacement | None = None) -> None:
+        """All paths are absolute; ``config`` is that of the project, and ``edited`` a pyproject.toml that is edited now."""
         self.lock_folder = lock_folder
-        self._pyproject = pyproject
+        self._edited = edited
         self._project = project
         self._sources = self._settings(config, project)
         self._assigned = frozenset(name for name, _ in config.sources or ())
@@ -314,8 +315,8 @@ class LocalTrees:
             if not folder.is_dir():
                 raise RequirementsInvalid(f"{origin or called}: {called} is not a folder")
             files = dict(read_files(folder))
-            if self._pyproject is not None and folder == self._project:
-                files[PYPROJECT] = self._pyproject  # a member of the workspace requires the project that is edited
+            if self._edited is not None and self._edited.is_of(folder / PYPROJECT):
+                files[PYPROJECT] = self._edited.after
             names = frozenset(files) | read_names(folder)
             modules = read_modules(folder, files)
         except OSError as error:

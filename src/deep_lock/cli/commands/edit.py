@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.commands.lock import lock_options
+from deep_lock.cli.commands.lock import lock_name, lock_options
 from deep_lock.cli.options import EDIT_SECTIONS, FILE, PROJECT, Section, option, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.errors import UsageError
@@ -94,7 +94,7 @@ def add_command(session: Session, /, *, requirements: Sequence[str], **values: A
     options, where = lock_options(session, values), _list_of(values)
     with session.reporting() as reporter:
         edited = edit.add(options, where, requirements, bounds=values["bounds"], reporter=reporter)
-    _finish(session, edited, where, dry_run=values["dry_run"])
+    _finish(session, edited, where, lock_name(options, edited.outcome.path), dry_run=values["dry_run"])
 
 
 @sectioned(
@@ -111,7 +111,7 @@ def remove_command(session: Session, /, *, names: Sequence[str], **values: Any) 
     options, where = lock_options(session, values), _list_of(values)
     with session.reporting() as reporter:
         edited = edit.remove(options, where, names, reporter)
-    _finish(session, edited, where, dry_run=values["dry_run"])
+    _finish(session, edited, where, lock_name(options, edited.outcome.path), dry_run=values["dry_run"])
 
 
 def _list_of(values: dict[str, Any]) -> requirement_lists.ListName:
@@ -128,8 +128,10 @@ def _list_of(values: dict[str, Any]) -> requirement_lists.ListName:
     return requirement_lists.ListName()
 
 
-def _finish(session: Session, edited: edit.Edited, where: requirement_lists.ListName, *, dry_run: bool) -> None:
-    """Write both files, or show what would be written; report what changed."""
+def _finish(
+    session: Session, edited: edit.Edited, where: requirement_lists.ListName, name: str, *, dry_run: bool
+) -> None:
+    """Write both files, or show what would be written; report what changed. ``name`` is that of the lock."""
     printer, outcome = session.printer, edited.outcome
     if dry_run:
         printer.data(lines(edit.difference(edited)))
@@ -144,7 +146,7 @@ def _finish(session: Session, edited: edit.Edited, where: requirement_lists.List
     else:
         printer.info(f"{edited.source} has these requirements already")
     if not outcome.changed:
-        printer.info(f"{outcome.path.name} is up to date")
+        printer.info(f"{name} is up to date")
         return
-    printer.info(f"would write {outcome.path.name}" if dry_run else f"wrote {outcome.path.name}")
+    printer.info(f"would write {name}" if dry_run else f"wrote {name}")
     printer.info(lock_summary.summary(outcome.lock, outcome.previous))

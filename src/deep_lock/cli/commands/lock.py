@@ -1,5 +1,7 @@
 """`deep-lock lock`: write or check deep.lock, and print a summary on stderr."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,6 +20,7 @@ from deep_lock.config.options import (
 from deep_lock.errors import Stale, UsageError
 from deep_lock.foreign_locks import index_settings
 from deep_lock.locking.lock import check_lock, lock, write_lock
+from deep_lock.locking.read_inputs import lock_path
 from deep_lock.operations import outdated
 from deep_lock.reports import lock_summary
 
@@ -63,26 +66,28 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
                 hint="deep-lock verify compares the metadata of an existing lock",
             )
         path, reasons = check_lock(options, existence_only=not values["check"])
+        name = lock_name(options, path)
         if reasons:
-            raise Stale("\n  ".join([f"{path.name} is stale:", *reasons]), hint=f"run {again}")
-        session.printer.info(f"{path.name} {'is up to date' if values['check'] else 'exists'}")
+            raise Stale("\n  ".join([f"{name} is stale:", *reasons]), hint=f"run {again}")
+        session.printer.info(f"{name} {'is up to date' if values['check'] else 'exists'}")
         return
     with session.reporting() as reporter:
         outcome = lock(options, reporter)
+    name = lock_name(options, outcome.path)
     if values["dry_run"]:
-        session.printer.info(f"{outcome.path.name} would {'change' if outcome.changed else 'stay as it is'}")
+        session.printer.info(f"{name} would {'change' if outcome.changed else 'stay as it is'}")
     elif outcome.changed:
         write_lock(outcome)
-        session.printer.info(f"wrote {outcome.path.name}")
+        session.printer.info(f"wrote {name}")
     else:
-        session.printer.info(f"{outcome.path.name} is up to date")
+        session.printer.info(f"{name} is up to date")
     session.printer.info(lock_summary.summary(outcome.lock, outcome.previous))
     if outcome.compared is not None:
         session.printer.info(
             f"  the metadata of {outcome.compared} wheels were compared with the wheels: no difference"
         )
-    for name in outcome.kept_options:
-        session.printer.info(f"  {name} kept from {outcome.path.name}")
+    for option in outcome.kept_options:
+        session.printer.info(f"  {option} kept from {name}")
     for sentence in outcome.changed_limits:
         session.printer.info(f"  {sentence}")
 
@@ -97,6 +102,12 @@ def lock_options(session: Session, values: dict[str, Any]) -> LockOptions:
         network=_network(session, values),
         context=session.context,
     )
+
+
+def lock_name(options: LockOptions, path: Path) -> str:
+    """Return the name of a lock for messages; of the lock of a workspace, in a folder above, its relative path."""
+    own = lock_path(options.inputs)
+    return path.name if path == own else Path(os.path.relpath(path, own.parent.resolve())).as_posix()
 
 
 def _upgrade(values: dict[str, Any]) -> UpgradeOptions:
