@@ -72,7 +72,8 @@ def full_selections(lock: Lock) -> tuple[InstallSelection, ...]:
     """Return the largest selections: one for each choice between conflicts, without conflicts that of everything."""
     every = every_name(lock)
     allowed = choices(lock.inputs.conflicts, every.scopes)
-    return tuple(selection_of(chosen_scopes(every.scopes, choice, allowed)) for choice in allowed)
+    members = lock.inputs.members
+    return tuple(selection_of(chosen_scopes(every.scopes, choice, allowed, members)) for choice in allowed)
 
 
 def selection_of(scopes: Iterable[Scope]) -> InstallSelection:
@@ -122,7 +123,9 @@ def selections(
         raise _not_together(source, both)
     allowed = choices(lock.inputs.conflicts, wanted)
     needed = named & conflicting_scopes(allowed)
-    return tuple(selection_of(chosen_scopes(wanted, choice, allowed)) for choice in allowed if needed <= choice)
+    members = lock.inputs.members
+    found = (chosen_scopes(wanted, choice, allowed, members) for choice in allowed if needed <= choice)
+    return tuple(map(selection_of, found))
 
 
 def select(

@@ -48,7 +48,9 @@ def make_plan(request: LockRequest) -> Plan:
         runtime=tuple(
             Problem(
                 requirements=tuple(
-                    requirement for scope in chosen_scopes(scopes, choice, allowed) for requirement in scopes[scope]
+                    requirement
+                    for scope in chosen_scopes(scopes, choice, allowed, inputs.members)
+                    for requirement in scopes[scope]
                 ),
                 target=target,
                 choice=choice,
@@ -91,7 +93,7 @@ def _fixed_pins(
     inputs = request.inputs
     if inputs.foreign is None:
         return None
-    scopes = chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed)
+    scopes = chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed, inputs.members)
     return imported_lock.fixed_pins(inputs.foreign, scopes, target, inputs.trees)
 
 

@@ -21,7 +21,14 @@ from deep_lock.config.options import InputOptions
 from deep_lock.errors import ConfigError, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import is_stream, is_there
-from deep_lock.foreign_locks.load import foreign_path, imported_project, read_imported, with_direct_requirements
+from deep_lock.foreign_locks.load import (
+    changed_members,
+    foreign_path,
+    imported_members,
+    imported_project,
+    read_imported,
+    with_direct_requirements,
+)
 from deep_lock.lockfile import edited_versions, reader
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.locking import file_options
@@ -30,7 +37,7 @@ from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import RequirementScope
-from deep_lock.models.workspace import scope_of, scope_text
+from deep_lock.models.workspace import Member, scope_of, scope_text
 from deep_lock.parsing import setup_cfg
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import read_toml
@@ -93,6 +100,11 @@ class ProjectInputs(Struct, frozen=True, kw_only=True):
     only_binary: frozenset[str] = frozenset()
     hash_files: HashFiles = HashFiles()
 
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members of the workspace, as the lock has them."""
+        return tuple(own.member for own in self.workspace)
+
 
 def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     """Read every input that the options name. Raises UserError."""
@@ -113,6 +125,7 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     elif not files:
         config = completed(config, project.tools, options.folder.resolve())
     workspace: tuple[WorkspaceMember, ...] = ()
+    root = project
     if options.script is None and not files and config.workspace is not None:
         workspace = _workspace(project, config.workspace, options, reporter)
         if workspace:
@@ -129,8 +142,13 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     path = foreign_path(options, config)
     foreign = read_imported(path, options.folder) if path is not None else None
     if path is not None and foreign is not None:
-        foreign = with_direct_requirements(foreign, project)
-        project, sources = imported_project(project, foreign), (shown_path(path, options.folder),)
+        imported = imported_members(foreign, options.folder.resolve(), lock_path(options).parent.resolve())
+        is_described = root.name is not None or config.workspace is not None
+        for note in changed_members(foreign, imported, workspace) if is_described else ():
+            reporter(note)
+        workspace = imported
+        foreign = foreign if workspace else with_direct_requirements(foreign, root)
+        project, sources = imported_project(root, foreign), (shown_path(path, options.folder),)
     base = options.script.parent if options.script is not None else options.folder
     edited = options.edited.after if options.edited is not None and options.script is None else None
     trees = LocalTrees(lock_path(options).parent.resolve(), base.resolve(), config, pyproject=edited)

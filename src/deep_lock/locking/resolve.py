@@ -137,7 +137,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
                 hint = _near_hint(error.nowhere, request)
             else:
                 scopes, declared = completed.inputs.scopes, completed.inputs.conflicts
-                members = [own.member for own in completed.inputs.workspace]
+                members = completed.inputs.members
                 hint = error.hint or excluding_scopes.conflict_hint(
                     plan.runtime, scopes, declared, catalog, members=members
                 )
@@ -231,14 +231,14 @@ def _assembled(request: LockRequest, plan: Plan, closure: Closure, catalog: Inde
         files=catalog,
         selection=settings.selection,
         folder=request.folder,
-        implied=implied_scopes([own.member for own in inputs.workspace]),
+        implied=implied_scopes(inputs.members),
         every_file=settings.files == "all",
     )
     parts = lockable_parts(settings.targets, closure.open_markers)
     if inputs.foreign is not None:
         every = [scope for scope, _ in inputs.scopes]
         for choice in allowed:
-            scopes = chosen_scopes(every, choice, allowed)
+            scopes = chosen_scopes(every, choice, allowed, inputs.members)
             for label, part in imported_lock.lockable_parts(inputs.foreign, scopes, settings.targets, reporter).items():
                 parts[label] = parts[label] & part if label in parts else part
     entries = packages(assembly)
@@ -261,7 +261,7 @@ def _parts(request: LockRequest, choice: Choice, allowed: Sequence[Choice]) -> S
     inputs = request.inputs
     if inputs.foreign is None or len(allowed) == 1:
         return inputs.scopes
-    scopes = chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed)
+    scopes = chosen_scopes([scope for scope, _ in inputs.scopes], choice, allowed, inputs.members)
     return imported_lock.scope_requirements(inputs.foreign, scopes, request.settings.targets, inputs.trees)
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from packaging.utils import InvalidName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded
-from deep_lock.models.workspace import scope_text
+from deep_lock.models.workspace import Member, implied_scopes, scope_text
 from deep_lock.targets.markers import BASE, Scope
 from deep_lock.targets.open_markers import NEVER, TargetPart
 
@@ -52,10 +52,15 @@ def conflicting_scopes(allowed: Iterable[Choice]) -> Choice:
     return frozenset[Scope]().union(*allowed)
 
 
-def chosen_scopes(scopes: Iterable[Scope], choice: Choice, allowed: Sequence[Choice]) -> list[Scope]:
-    """Return the scopes that are selected together with a choice: those in no conflict, and its own."""
-    others = conflicting_scopes(allowed) - choice
-    return [scope for scope in scopes if scope not in others]
+def chosen_scopes(
+    scopes: Iterable[Scope], choice: Choice, allowed: Sequence[Choice], members: Sequence[Member] = ()
+) -> list[Scope]:
+    """Return the scopes that are selected together with a choice: those in no conflict, and its own.
+
+    ``members`` are those of a workspace: an extra is not selected where its member is not.
+    """
+    others, implied = conflicting_scopes(allowed) - choice, implied_scopes(members)
+    return [scope for scope in scopes if scope not in others and implied.get(scope) not in others]
 
 
 def described(conflicts: Sequence[Conflict]) -> str:
