@@ -12,6 +12,7 @@ import pytest
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
 
+from deep_lock.cli.main import run
 from deep_lock.models.conflicts import broken_conflict
 from deep_lock.models.lock import Lock, LockedDirectory
 from deep_lock.models.workspace import Member, scope_of
@@ -265,3 +266,105 @@ def test_what_can_be_selected_is_as_in_a_lock_of_the_workspace(made: Bench, titl
     if title != "members that require the extras which exclude each other":
         assert other.code == 0, other.stderr
         assert names(ran.lock) == names(other.lock)
+
+
+APP: dict[str, dict[str, Any]] = {
+    ".": {"name": "app", "requires": ["core"]},
+    "packages/core": {"requires": ["shared"], "extras": {"x": ["fast"]}},
+}
+BARE = {".": {"groups": {"dev": ["check"]}}, "packages/core": {"requires": ["shared"], "extras": {"x": ["fast"]}}}
+
+
+@pytest.mark.parametrize("workspace", [APP, BARE], ids=["project", "no project"])
+def test_a_lock_without_the_pyproject_in_its_folder_has_the_members_that_it_names(
+    made: Bench, workspace: Mapping[str, Any]
+) -> None:
+    made.write(files_of(workspace))
+    uv(made, "lock")
+    (made.folder / "pyproject.toml").unlink()
+    ran = deepened(made)
+    assert "warning" not in ran.stderr
+    parsed, scopes = Pylock.from_dict(tomllib.loads(ran.text)), {"core": ["core", "shared==2.0"]}
+    scopes |= {"app": ["core", "shared==2.0"]} if workspace is APP else {"dev": ["check==2.0"]}
+    assert sorted(ran.lock.dependency_groups + ran.lock.default_groups) == sorted(scopes)
+    for name, pins in scopes.items():
+        assert selected(parsed, made.targets[0], extras=[], groups=[name]) == pins
+    assert selected(parsed, made.targets[0], extras=["core-extra-x"], groups=["core"]) == [
+        "core",
+        "fast==1.0",
+        "shared==2.0",
+    ]
+
+
+TOOL = {"packages/tool": {"requires": ["slow"]}}
+
+
+def test_a_member_that_the_lock_lacks_is_named(made: Bench) -> None:
+    made.write(files_of({".": APP["."] | {"requires": ["shared"]}}))
+    uv(made, "lock")
+    made.write(files_of({**APP, ".": APP["."] | {"requires": ["shared"]}}))
+    ran = deepened(made)
+    assert "warning: uv.lock: lacks the member 'core' (packages/core) of the workspace: run uv lock" in ran.stderr
+    assert (ran.lock.inputs.members, ran.pins(builds=False)) == ((), ["shared==2.0"])
+    uv(made, "lock")
+    made.write(files_of({**APP, **TOOL}))
+    ran = deepened(made)
+    assert "warning: uv.lock: lacks the member 'tool' (packages/tool) of the workspace: run uv lock" in ran.stderr
+    assert [member.name for member in ran.lock.inputs.members] == ["app", "core"]
+
+
+def test_a_member_that_the_workspace_lacks_is_named(made: Bench) -> None:
+    made.write(files_of({**APP, **TOOL}))
+    uv(made, "lock")
+    path = made.folder / "pyproject.toml"
+    text = path.read_text().replace('members = ["packages/*"]', 'members = ["packages/*"], exclude = ["packages/tool"]')
+    path.write_text(text)
+    ran = deepened(made)
+    assert "warning: uv.lock: has the member 'tool' (packages/tool), which is not in the workspace now" in ran.stderr
+    assert [member.name for member in ran.lock.inputs.members] == ["app", "core", "tool"]
+    made.write(files_of(APP))
+    (made.folder / "packages/tool").rename(made.folder / "packages/moved")
+    ran = made.lock("--from", str(made.folder / "uv.lock"))
+    assert "uv.lock: has the member 'tool' in packages/tool, and the workspace has it in packages/moved" in ran.stderr
+    assert (ran.code, ran.text) == (2, "")
+    assert "error: uv.lock [package[5]]: packages/tool is not a folder" in ran.stderr
+
+
+def test_a_lock_that_is_of_no_workspace_is_deepened_in_the_root_of_one(made: Bench) -> None:
+    conflicts = [[{"package": "core"}, {"package": "tool"}]]
+    made.write({**files_of({**APP, **TOOL, "conflicts": conflicts}), "requirements.txt": "shared==1.0\n"})
+    ran = made.lock("--from", str(made.folder / "requirements.txt"))
+    assert (ran.code, ran.pins(builds=False), ran.lock.inputs.members) == (0, ["shared==1.0"], ())
+
+
+def test_the_commands_for_a_member_use_the_deepened_lock(made: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    made.write(files_of(WORKSPACES["a project in the root"]))
+    uv(made, "lock")
+    flags = [flag for flag in made.flags() if flag not in {"--project", str(made.folder)}]
+    assert run(["deepen", str(made.folder / "uv.lock"), "--save", *flags]) == 0
+    ran = made.lock()
+    assert (ran.code, ran.lock.inputs.sources, ran.asked) == (0, ("uv.lock",), ()), ran.stderr
+    assert made.lock("--check").code == 0
+    for member in ran.lock.inputs.members:
+        capsys.readouterr()
+        lock = str(made.folder / "deep.lock")
+        assert (
+            run(
+                ["export", "--lock", lock, "-f", "requirements", "--package", member.name, "--no-extras", "--no-groups"]
+            )
+            == 0
+        )
+        text = capsys.readouterr().out
+        pins = sorted(line.split(" ")[0] for line in text.splitlines() if line[:1].isalpha())
+        assert pins == exported(made, "--package", member.name)[0], text
+
+
+def test_what_changed_in_one_member_makes_the_lock_stale(made: Bench) -> None:
+    made.write(files_of({**APP, **TOOL}))
+    uv(made, "lock")
+    deepened(made)
+    made.write(files_of({**APP, "packages/tool": {"requires": ["slow"], "extras": {"x": ["docs"]}}}))
+    uv(made, "lock")
+    ran = made.lock("--from", str(made.folder / "uv.lock"), "-o", "{folder}/deepened.lock", "--check")
+    assert (ran.code, ran.asked) == (1, ())
+    assert "extra 'x' of member 'tool'" in ran.stderr

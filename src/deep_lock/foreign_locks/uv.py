@@ -149,8 +149,11 @@ _Node = Scope | tuple[int, NormalizedName | None]
 """A part of the project, or a pin with an extra (None: without one)."""
 
 
-def read_uv_lock(text: str, source: str) -> ForeignLock:
-    """Read a uv.lock. Raises LockInvalid that names the position, or LimitExceeded."""
+def read_uv_lock(text: str, source: str, project: str | None = None) -> ForeignLock:
+    """Read a uv.lock. ``project`` is the text of the pyproject.toml in its folder, if there is one.
+
+    Raises LockInvalid that names the position, or LimitExceeded.
+    """
     document, top = read_toml_lock(text, source)
     version = top.convert(document, _Header).version
     if type(version) is not int or version != _VERSION:
@@ -158,7 +161,7 @@ def read_uv_lock(text: str, source: str) -> ForeignLock:
     if "distribution" in document:
         raise top.invalid("was written by a uv of before its format was stable", hint="write it anew: uv lock")
     lock = top.convert(document, _Lock)
-    graph = _Graph(lock, source)
+    graph = _Graph(lock, source, root_is_there=project is not None)
     _check_markers(lock.supported_markers, top.below("supported-markers"))
     parts = _parts(graph)
     direct = frozenset(edge.child for part in parts.values() for edge in part.edges)
@@ -201,18 +204,26 @@ _START = _Path()
 class _Graph:
     """The packages, and what the edges between them mean. Packages have their number in the lock."""
 
-    def __init__(self, lock: _Lock, source: str) -> None:
+    def __init__(self, lock: _Lock, source: str, *, root_is_there: bool) -> None:
         self.lock = lock
         self.top = Position(source=source)
         self._by_name: dict[str, list[int]] = {}
         self._edges_left = MAX_EDGES
         for number, package in enumerate(lock.package):
             self._by_name.setdefault(package.name, []).append(number)
+        roots = [number for number, package in enumerate(lock.package) if package.is_root]
+        if len(roots) > 1:
+            raise self.top.invalid(f"has {len(roots)} packages that are in the folder of the lock")
         self.members = self._members()
         """The members of a workspace by package; none in the lock of one project."""
-        self.roots = list(self.members) or self._root()
-        """The members, or the project of the lock; a script has none."""
-        pinned = [number for number, package in enumerate(lock.package) if self._is_pin(package)]
+        self.projects = list(self.members) or roots
+        """The members, or the project in the folder of the lock; a script has none."""
+        left_out = frozenset(roots if not self.members or not root_is_there else ())
+        pinned = [
+            number
+            for number, package in enumerate(lock.package)
+            if package.source.virtual is None and number not in left_out
+        ]
         self.indexes = {number: index for index, number in enumerate(pinned)}
         """Package to its index in the pins."""
 
@@ -232,16 +243,6 @@ class _Graph:
                 dependency_groups=tuple(sorted(package.groups)),
             )
         return found if any(not member.root for member in found.values()) else {}
-
-    def _root(self) -> list[int]:
-        roots = [number for number, package in enumerate(self.lock.package) if package.is_root]
-        if len(roots) > 1:
-            raise self.top.invalid(f"has {len(roots)} packages that are in the folder of the lock")
-        return roots
-
-    def _is_pin(self, package: _Package) -> bool:
-        """Whether a deep.lock has an entry of it: of the project itself only as a member of a workspace."""
-        return package.source.virtual is None and (bool(self.members) or not package.is_root)
 
     def at(self, number: int, *steps: str | int) -> Position:
         """Return the position of a package, or of a field in it."""
@@ -307,7 +308,7 @@ def _all_of(markers: Iterable[str]) -> str:
 def _parts(graph: _Graph) -> _Parts:
     """Return what can be selected. A part without dependencies has no edges."""
     found: _Parts = {} if graph.members else {BASE: _Part()}
-    for number in graph.roots:
+    for number in graph.projects:
         package, member = graph.lock.package[number], graph.members.get(number)
         for own, edges in _own_parts(graph, number):
             scope = scope_of(member, own) if member is not None else own
