@@ -48,7 +48,7 @@ def read_foreign(text: str, source: str, *, project: str | None, opener: Callabl
 def _read(text: str, source: str, project: str | None, opener: Callable[[str, str], str]) -> ForeignLock:
     match _format(text, source):
         case "uv":
-            return uv.read_uv_lock(text, source)
+            return uv.read_uv_lock(text, source, project)
         case "poetry":
             return poetry.read_poetry_lock(text, source, project)
         case "pdm":

@@ -1,7 +1,11 @@
-"""uv.lock, as ``uv sync --frozen`` installs from it: a graph, in which forks give a name several versions."""
+"""uv.lock, as ``uv sync --frozen`` installs from it: a graph, in which forks give a name several versions.
+
+The members of a workspace, their extras and their groups have the names that they have in a deep.lock of the workspace.
+"""
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, islice, product
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
@@ -10,7 +14,8 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.errors import LimitExceeded
+from deep_lock.errors import LimitExceeded, LockInvalid
+from deep_lock.events import Warned
 from deep_lock.foreign_locks.fields import (
     File,
     Files,
@@ -25,14 +30,18 @@ from deep_lock.foreign_locks.fields import (
     read_files,
     read_toml_lock,
 )
+from deep_lock.models.conflicts import choices
 from deep_lock.models.direct_url import quoted_path
 from deep_lock.models.foreign_lock import Edge, ForeignFile, ForeignLock, ForeignPin
+from deep_lock.models.workspace import Member, implied_scopes, scope_of
 from deep_lock.targets.markers import BASE, Scope
 
 MAX_EDGES = 200_000
 """Followed while the lock is read: edges of a package that is no pin are followed once for each path to it."""
 MAX_PATH = 50
 """Members without a package on one path."""
+MAX_PAIRS = 500
+"""Of parts that exclude each other."""
 _VERSION = 1
 
 
@@ -81,14 +90,25 @@ class _Package(Struct, frozen=True, rename="kebab"):
     metadata: _Metadata = _Metadata()
 
     @property
-    def is_root(self) -> bool:
-        """Whether it is in the folder of the lock."""
-        return "." in {self.source.virtual, self.source.editable}
+    def folder(self) -> str | None:
+        """The folder of a source tree, relative to that of the lock; None for another source."""
+        source = self.source
+        return next((own for own in (source.virtual, source.editable, source.directory) if own is not None), None)
 
     @property
-    def is_pin(self) -> bool:
-        """Whether uv installs it in addition to the project."""
-        return not self.is_root and self.source.virtual is None
+    def is_root(self) -> bool:
+        """Whether it is in the folder of the lock."""
+        return self.folder == "."
+
+    @property
+    def extras(self) -> list[Name]:
+        """Its extras, also those that require nothing."""
+        return list(dict.fromkeys((*self.optional_dependencies, *self.metadata.provides_extras)))
+
+    @property
+    def groups(self) -> list[Name]:
+        """Its dependency groups, also those that require nothing."""
+        return list(dict.fromkeys((*self.dev_dependencies, *self.metadata.requires_dev)))
 
 
 class _Manifest(Struct, frozen=True, rename="kebab"):
@@ -115,11 +135,25 @@ class _Header(Struct, frozen=True):
     version: Any
 
 
-_Scopes = dict[Scope, tuple[Edge, ...]]
+class _Part(Struct, frozen=True, kw_only=True):
+    """What is selected at once: a project, an extra or a group of it."""
+
+    edges: tuple[Edge, ...] = ()
+    selector: str = ""
+    """uv's name for it; empty where it belongs to no package."""
 
 
-def read_uv_lock(text: str, source: str) -> ForeignLock:
-    """Read a uv.lock. Raises LockInvalid that names the position, or LimitExceeded."""
+_Parts = dict[Scope, _Part]
+"""By what a part is called in a deep.lock."""
+_Node = Scope | tuple[int, NormalizedName | None]
+"""A part of the project, or a pin with an extra (None: without one)."""
+
+
+def read_uv_lock(text: str, source: str, project: str | None = None) -> ForeignLock:
+    """Read a uv.lock. ``project`` is the text of the pyproject.toml in its folder, if there is one.
+
+    Raises LockInvalid that names the position, or LimitExceeded.
+    """
     document, top = read_toml_lock(text, source)
     version = top.convert(document, _Header).version
     if type(version) is not int or version != _VERSION:
@@ -127,39 +161,32 @@ def read_uv_lock(text: str, source: str) -> ForeignLock:
     if "distribution" in document:
         raise top.invalid("was written by a uv of before its format was stable", hint="write it anew: uv lock")
     lock = top.convert(document, _Lock)
-    graph = _Graph(lock, source)
-    roots = _roots(lock, top)
+    graph = _Graph(lock, source, root_is_there=project is not None)
     _check_markers(lock.supported_markers, top.below("supported-markers"))
-    scopes = _scopes(graph, roots)
-    direct = frozenset(edge.child for edges in scopes.values() for edge in edges)
+    parts = _parts(graph)
+    direct = frozenset(edge.child for part in parts.values() for edge in part.edges)
     pins = tuple(_pin(graph, number, is_direct=index in direct) for number, index in graph.indexes.items())
+    conflicts, notes = _conflicts(lock, parts, _ActiveParts(parts, pins, source), tuple(graph.members.values()))
+    selectors = ((scope, frozenset(filter(None, [part.selector]))) for scope, part in parts.items())
     return ForeignLock(
         kind="uv.lock",
         source=source,
         requires_python=lock.requires_python or None,
         environments=lock.supported_markers,
-        extras=tuple(NormalizedName(scope.name) for scope in scopes if scope.kind == "extra"),
-        groups=tuple(NormalizedName(scope.name) for scope in scopes if scope.kind == "group"),
+        extras=tuple(NormalizedName(scope.name) for scope in parts if scope.kind == "extra"),
+        groups=tuple(NormalizedName(scope.name) for scope in parts if scope.kind == "group"),
+        members=tuple(sorted(graph.members.values(), key=lambda member: member.name)),
         pins=pins,
-        roots=tuple(scopes.items()),
-        selectors=_selectors(lock, roots, scopes) if lock.conflicts is not None else (),
-        conflicts=tuple(_conflicts(lock, roots)),
-        notes=tuple(notes_without_sha256(pins, source)),
+        roots=tuple((scope, part.edges) for scope, part in parts.items()),
+        selectors=tuple(selectors) if lock.conflicts is not None else (),
+        conflicts=conflicts,
+        notes=(*notes, *notes_without_sha256(pins, source)),
     )
 
 
 def _check_markers(texts: Sequence[str], at: Position) -> None:
     for number, text in enumerate(texts):
         at.below(number).marker(text)
-
-
-def _roots(lock: _Lock, top: Position) -> list[int]:
-    """Return the project, or of a workspace without one at its root all its members."""
-    roots = [number for number, package in enumerate(lock.package) if package.is_root]
-    if len(roots) > 1:
-        raise top.invalid(f"has {len(roots)} packages that are in the folder of the lock")
-    members = frozenset(lock.manifest.members)
-    return roots or [number for number, package in enumerate(lock.package) if package.name in members]
 
 
 class _Path(Struct, frozen=True, kw_only=True):
@@ -177,16 +204,45 @@ _START = _Path()
 class _Graph:
     """The packages, and what the edges between them mean. Packages have their number in the lock."""
 
-    def __init__(self, lock: _Lock, source: str) -> None:
+    def __init__(self, lock: _Lock, source: str, *, root_is_there: bool) -> None:
         self.lock = lock
         self.top = Position(source=source)
-        pinned = [number for number, package in enumerate(lock.package) if package.is_pin]
-        self.indexes = {number: index for index, number in enumerate(pinned)}
-        """Package to its index in the pins."""
         self._by_name: dict[str, list[int]] = {}
         self._edges_left = MAX_EDGES
         for number, package in enumerate(lock.package):
             self._by_name.setdefault(package.name, []).append(number)
+        roots = [number for number, package in enumerate(lock.package) if package.is_root]
+        if len(roots) > 1:
+            raise self.top.invalid(f"has {len(roots)} packages that are in the folder of the lock")
+        self.members = self._members()
+        """The members of a workspace by package; none in the lock of one project."""
+        self.projects = list(self.members) or roots
+        """The members, or the project in the folder of the lock; a script has none."""
+        left_out = frozenset(roots if not self.members or not root_is_there else ())
+        pinned = [
+            number
+            for number, package in enumerate(lock.package)
+            if package.source.virtual is None and number not in left_out
+        ]
+        self.indexes = {number: index for index, number in enumerate(pinned)}
+        """Package to its index in the pins."""
+
+    def _members(self) -> dict[int, Member]:
+        found: dict[int, Member] = {}
+        for place, name in enumerate(dict.fromkeys(self.lock.manifest.members)):
+            own = [number for number in self._by_name.get(name, ()) if self.lock.package[number].folder is not None]
+            if len(own) != 1:
+                at = self.top.below("manifest", "members", place)
+                raise at.invalid(f"names {name!r}, and {len(own)} of the packages are folders of this name")
+            package = self.lock.package[own[0]]
+            found[own[0]] = Member(
+                name=name,
+                path=posixpath.normpath(package.folder or ""),
+                root=package.is_root,
+                extras=tuple(sorted(package.extras)),
+                dependency_groups=tuple(sorted(package.groups)),
+            )
+        return found if any(not member.root for member in found.values()) else {}
 
     def at(self, number: int, *steps: str | int) -> Position:
         """Return the position of a package, or of a field in it."""
@@ -206,8 +262,8 @@ class _Graph:
             raise LimitExceeded(f"{at.source}: {at.place} leads too far, or on too many paths")
         package, selects = self.lock.package[number], path.selects
         if self.lock.conflicts is not None:
-            selects |= {_selector("extra", package, extra) for extra in extras}
-        if package.is_pin:
+            selects |= {_selector("extra", package.name, extra) for extra in extras}
+        if number in self.indexes:
             marker = at.marker(extras_selected(_all_of(path.markers))[0])
             yield Edge(child=self.indexes[number], extras=names(extras), marker=marker, selects=selects)
             return
@@ -249,62 +305,150 @@ def _all_of(markers: Iterable[str]) -> str:
     return texts[0] if len(texts) == 1 else " and ".join(f"({text})" for text in texts)
 
 
-def _scopes(graph: _Graph, roots: Sequence[int]) -> _Scopes:
-    """Return the edges of the project itself, its extras and its groups. One without dependencies has no edges."""
-    found: _Scopes = {BASE: ()}
-
-    def add(kind: Literal["base", "extra", "group"], name: str, edges: Iterable[Edge] = ()) -> None:
-        scope = Scope(kind=kind, name=name)
-        found[scope] = (*found.get(scope, ()), *edges)
-
-    for number in roots:
-        root, at = graph.lock.package[number], graph.at(number)
-        add("base", "", graph.edges_to(number, (), at))
-        for name, own in root.optional_dependencies.items():
-            of_extra = (
-                graph.edges_to(number, (name,), at)
-                if root.is_pin
-                else graph.edges(own, at.below("optional-dependencies", name))
-            )
-            add("extra", name, of_extra)
-        for name in root.metadata.provides_extras:
-            add("extra", name)
-        for name, own in root.dev_dependencies.items():
-            add("group", name, graph.edges(own, at.below("dev-dependencies", name)))
-        for name in root.metadata.requires_dev:
-            add("group", name)
-    manifest, at = graph.lock.manifest, graph.top.below("manifest")
-    add("base", "", graph.edges_to_all(manifest.requirements, at.below("requirements")))
-    for name, requirements in manifest.dependency_groups.items():
-        add("group", name, graph.edges_to_all(requirements, at.below("dependency-groups", name)))
+def _parts(graph: _Graph) -> _Parts:
+    """Return what can be selected. A part without dependencies has no edges."""
+    found: _Parts = {} if graph.members else {BASE: _Part()}
+    for number in graph.projects:
+        package, member = graph.lock.package[number], graph.members.get(number)
+        for own, edges in _own_parts(graph, number):
+            scope = scope_of(member, own) if member is not None else own
+            if member is not None and scope in found:
+                raise _same_name(scope, graph.at(number))
+            selector = _selector(own.kind, package.name, own.name)
+            found[scope] = _Part(edges=tuple(edges), selector=selector)
+    of_members = frozenset(found if graph.members else ())
+    for scope, requirements, at in _manifest_lists(graph):
+        if scope in of_members:
+            raise _same_name(scope, at)
+        part = found.get(scope, _Part())
+        found[scope] = replace(part, edges=(*part.edges, *graph.edges_to_all(requirements, at)))
     return found
 
 
-def _selectors(lock: _Lock, roots: Sequence[int], scopes: Iterable[Scope]) -> tuple[tuple[Scope, frozenset[str]], ...]:
-    def selector(scope: Scope, root: int) -> str:
-        return _selector("project" if scope == BASE else scope.kind, lock.package[root], scope.name)
+def _same_name(scope: Scope, at: Position) -> LockInvalid:
+    return at.invalid(
+        f"would be the {scope.kind} {scope.name!r} of deep.lock, as another part of the workspace would",
+        hint="rename one of the members, or the extra or group, and run uv lock",
+    )
 
-    return tuple((scope, frozenset(selector(scope, root) for root in roots)) for scope in scopes)
+
+def _manifest_lists(graph: _Graph) -> Iterator[tuple[Scope, Sequence[_Requirement], Position]]:
+    """Yield the requirements that belong to no package: those of a script, and of a root without a project."""
+    manifest, at = graph.lock.manifest, graph.top.below("manifest")
+    if manifest.requirements:  # uv before 0.5 wrote the dev-dependencies of such a root there
+        own = Scope(kind="group", name="dev") if graph.members else BASE
+        yield own, manifest.requirements, at.below("requirements")
+    for name, requirements in manifest.dependency_groups.items():
+        yield Scope(kind="group", name=name), requirements, at.below("dependency-groups", name)
 
 
-def _selector(kind: str, package: _Package, name: str) -> str:
+def _own_parts(graph: _Graph, number: int) -> Iterator[tuple[Scope, Iterable[Edge]]]:
+    """Yield the edges of a project itself, its extras and its groups."""
+    package, at = graph.lock.package[number], graph.at(number)
+    yield BASE, graph.edges_to(number, (), at)
+    for name in package.extras:
+        own = package.optional_dependencies.get(name, ())
+        yield (
+            Scope(kind="extra", name=name),
+            graph.edges_to(number, (name,), at)
+            if number in graph.indexes
+            else graph.edges(own, at.below("optional-dependencies", name)),
+        )
+    for name in package.groups:
+        own = package.dev_dependencies.get(name, ())
+        yield Scope(kind="group", name=name), graph.edges(own, at.below("dev-dependencies", name))
+
+
+def _selector(kind: Literal["base", "extra", "group"], package: str, name: str = "") -> str:
     """Return uv's name for a project, an extra or a group of it in the markers of a lock with conflicts."""
-    return f"{kind}-{len(package.name)}-{package.name}" + (f"-{name}" if name else "")
+    word = "project" if kind == "base" else kind
+    return f"{word}-{len(package)}-{package}" + (f"-{name}" if name else "")
 
 
-def _conflicts(lock: _Lock, roots: Sequence[int]) -> Iterator[frozenset[Scope]]:
-    """Yield the sets of scopes that exclude each other. Conflicts with extras of other packages are in the edges."""
-    own_names = {lock.package[root].name for root in roots}
+_Conflicts = tuple[frozenset[Scope], ...]
+
+
+def _conflicts(
+    lock: _Lock, parts: _Parts, active: "_ActiveParts", members: Sequence[Member]
+) -> tuple[_Conflicts, tuple[Warned, ...]]:
+    """Return the sets of parts that exclude each other, and a warning where they are larger than they need to be.
+
+    A part that requires an extra which is in a conflict, as a member does with ``core[cpu]``, excludes the other ones too:
+    in pairs. Where these allow too many selections, all parts that a conflict is about are one set.
+    """
+    by_selector = {part.selector: scope for scope, part in parts.items() if part.selector}
+    implied = implied_scopes(members)
+    stated: dict[frozenset[Scope], None] = {}
+    pairs: dict[frozenset[Scope], None] = {}
+    sets: dict[frozenset[Scope], None] = {}
     for conflict in lock.conflicts or ():
-        own = frozenset(_conflicting(item) for item in conflict if item.package in own_names)
-        if len(own) > 1:
-            yield own
+        selectors = [_item_selector(item) for item in conflict]
+        own = frozenset(by_selector[selector] for selector in selectors if selector in by_selector)
+        every = [active.parts(selector) for selector in selectors]
+        users = [frozenset(scope for scope in found if implied.get(scope) not in found) for found in every]
+        more = (frozenset(pair) for two in combinations(users, 2) for pair in product(*two))
+        stated[own] = None
+        pairs |= dict.fromkeys(islice((pair for pair in more if not pair <= own), MAX_PAIRS))
+        sets[own.union(*users)] = None
+    found = _of_two_or_more((*stated, *pairs))
+    if not pairs or _is_bounded(found, parts):
+        return found, ()
+    message = (
+        "allow too many selections: of all extras, groups and members that one conflict is about, one at once is locked"
+    )
+    return _of_two_or_more(sets), (Warned(code="foreign-conflicts", subject="its conflicts", message=message),)
 
 
-def _conflicting(item: _ConflictItem) -> Scope:
+def _of_two_or_more(conflicts: Iterable[frozenset[Scope]]) -> _Conflicts:
+    return tuple(dict.fromkeys(own for own in conflicts if len(own) > 1))
+
+
+def _is_bounded(conflicts: _Conflicts, parts: Collection[Scope]) -> bool:
+    if len(conflicts) >= MAX_PAIRS:
+        return False
+    try:
+        return bool(choices([tuple(sorted(own)) for own in conflicts], parts))
+    except LimitExceeded:
+        return False
+
+
+class _ActiveParts:
+    """Which parts of the project make a selector active: the one that it names, and those that require the extra."""
+
+    def __init__(self, parts: _Parts, pins: Sequence[ForeignPin], source: str) -> None:
+        self._source = source
+        self._first: dict[str, list[_Node]] = {part.selector: [scope] for scope, part in parts.items()}
+        self._above: dict[_Node, list[_Node]] = {}
+        self._steps_left = MAX_EDGES
+        edges: list[tuple[_Node, Edge]] = [(scope, edge) for scope, part in parts.items() for edge in part.edges]
+        edges += [((index, edge.of_extra), edge) for index, pin in enumerate(pins) for edge in pin.edges]
+        for node, edge in edges:
+            for extra in (None, *edge.extras):
+                self._above.setdefault((edge.child, extra), []).append(node)
+            for selector in edge.selects:
+                self._first.setdefault(selector, []).append(node)
+
+    def parts(self, selector: str) -> frozenset[Scope]:
+        """Return the parts with which a selector may be active, whatever the markers on the way. Raises LimitExceeded."""
+        queue = list(dict.fromkeys(self._first.get(selector, ())))
+        seen = set(queue)
+        for node in queue:
+            for above in self._above.get(node, ()):
+                self._steps_left -= 1
+                if self._steps_left < 0:
+                    raise LimitExceeded(
+                        f"{self._source}: its conflicts are about extras that too many packages require"
+                    )
+                if above not in seen:
+                    seen.add(above)
+                    queue.append(above)
+        return frozenset(node for node in queue if isinstance(node, Scope))
+
+
+def _item_selector(item: _ConflictItem) -> str:
     if item.extra is not None:
-        return Scope(kind="extra", name=item.extra)
-    return Scope(kind="group", name=item.group) if item.group is not None else BASE
+        return _selector("extra", item.package, item.extra)
+    return _selector("group" if item.group is not None else "base", item.package, item.group or "")
 
 
 def _pin(graph: _Graph, number: int, *, is_direct: bool) -> ForeignPin:

@@ -120,7 +120,8 @@ def recorded_requirements(
     What the base installs only with a choice is recorded with the scopes of the choice. Raises as `scope_requirements`.
     """
     allowed = choices(conflicts, scopes)
-    first, *others = (scope_requirements(lock, chosen_scopes(scopes, own, allowed), targets, trees) for own in allowed)
+    chosen = (chosen_scopes(scopes, own, allowed, implied_scopes(lock.members)) for own in allowed)
+    first, *others = (scope_requirements(lock, own, targets, trees) for own in chosen)
     found = {scope: dict.fromkeys(dict(first).get(scope, ())) for scope in scopes}
     for choice, own in zip(allowed[1:], others, strict=True):
         for scope, requirements in own:

@@ -15,13 +15,20 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.boundary import reading
-from deep_lock.config.config import Config, Workspace, read_config, read_config_file
+from deep_lock.config.config import Config, read_config, read_config_file
 from deep_lock.config.declared_indexes import declared_indexes, of_options, with_declared
 from deep_lock.config.options import InputOptions
 from deep_lock.errors import ConfigError, LimitExceeded, LockInvalid, ProjectInvalid, RequirementsInvalid, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import Replacement, is_stream, is_there
-from deep_lock.foreign_locks.load import foreign_path, imported_project, read_imported, with_direct_requirements
+from deep_lock.foreign_locks.load import (
+    changed_members,
+    foreign_path,
+    imported_members,
+    imported_project,
+    read_imported,
+    with_direct_requirements,
+)
 from deep_lock.lockfile import edited_versions, reader
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.locking import file_options
@@ -30,7 +37,7 @@ from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import RequirementScope
-from deep_lock.models.workspace import implied_scopes, scope_of, scope_text
+from deep_lock.models.workspace import Member, implied_scopes, scope_of, scope_text
 from deep_lock.parsing import setup_cfg
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import read_toml
@@ -96,7 +103,12 @@ class ProjectInputs(Struct, frozen=True, kw_only=True):
     @property
     def implied(self) -> Implied:
         """By extra of a member of the workspace the scope of the member."""
-        return implied_scopes([own.member for own in self.workspace])
+        return implied_scopes(self.members)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members of the workspace, as the lock has them."""
+        return tuple(own.member for own in self.workspace)
 
 
 def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
@@ -117,16 +129,9 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
             config = with_declared(config, declared_indexes(project.tools))
     elif not files:
         config = completed(config, project.tools, options.folder.resolve())
-    workspace: tuple[WorkspaceMember, ...] = ()
-    if options.script is None and not files and config.workspace is not None:
-        workspace = _workspace(project, config.workspace, options, reporter)
-        if workspace:
-            project = joined(project, workspace)
-        elif project.name is None and not project.groups and (options.from_lock or config.from_lock) is None:
-            raise ProjectInvalid(
-                f"{project.source}: describes no project, and its workspace has no members",
-                hint='name the folders of its members: [tool.deep-lock.workspace] members = ["packages/*"]',
-            )
+    root, workspace = project, () if files else _workspace(project, config, options, reporter)
+    if workspace:
+        project = joined(root, workspace)
     sources = names or (project.source,)
     for note in (*project.notes, *(file_options.notes(files, limits) if files or limits else ())):
         reporter(note)
@@ -139,8 +144,12 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     path = foreign_path(options, config)
     foreign = read_imported(path, options.folder) if path is not None else None
     if path is not None and foreign is not None:
-        foreign = with_direct_requirements(foreign, project)
-        project, sources = imported_project(project, foreign), (shown_path(path, options.folder),)
+        imported = imported_members(foreign, options.folder.resolve(), lock_path(options).parent.resolve())
+        if root.name is not None or config.workspace is not None:
+            _warn_of_changed_members(foreign, imported, workspace, reporter)
+        workspace = imported
+        foreign = foreign if workspace else with_direct_requirements(foreign, root)
+        project, sources = imported_project(root, foreign), (shown_path(path, options.folder),)
     base = options.script.parent if options.script is not None else options.folder
     trees = LocalTrees(lock_path(options).parent.resolve(), base.resolve(), config, edited=options.edited)
     scopes = () if project.unknown else _scopes(project, options, config, trees, files=files, workspace=workspace)
@@ -193,9 +202,12 @@ def with_dynamic_metadata(inputs: ProjectInputs, project: Project) -> ProjectInp
 
 
 def _workspace(
-    project: Project, workspace: Workspace, options: InputOptions, reporter: Reporter
+    project: Project, config: Config, options: InputOptions, reporter: Reporter
 ) -> tuple[WorkspaceMember, ...]:
     """Read the members of a workspace; none where there is only its root. Raises UserError."""
+    workspace = config.workspace
+    if options.script is not None or workspace is None:
+        return ()
     root, lock_folder = options.folder.resolve(), lock_path(options).parent.resolve()
     found: list[WorkspaceMember] = []
     if project.name is not None:
@@ -211,7 +223,26 @@ def _workspace(
         elif not folder.name.startswith("."):  # a folder of a tool, such as .venv
             message = "is a folder of the workspace's members without a project, and is left out"
             reporter(Warned(code="member-without-project", subject=path, message=message))
-    return tuple(sorted(found, key=lambda own: own.member.name)) if any(not own.member.root for own in found) else ()
+    if all(own.member.root for own in found):
+        if (options.from_lock or config.from_lock) is None:
+            _refuse_empty_workspace(project)
+        return ()
+    return tuple(sorted(found, key=lambda own: own.member.name))
+
+
+def _warn_of_changed_members(
+    foreign: ForeignLock, imported: Sequence[WorkspaceMember], workspace: Sequence[WorkspaceMember], reporter: Reporter
+) -> None:
+    for note in changed_members(foreign, imported, workspace):
+        reporter(note)
+
+
+def _refuse_empty_workspace(root: Project) -> None:
+    if root.name is None and not root.groups:
+        raise ProjectInvalid(
+            f"{root.source}: describes no project, and its workspace has no members",
+            hint='name the folders of its members: [tool.deep-lock.workspace] members = ["packages/*"]',
+        )
 
 
 def _declared_conflicts(

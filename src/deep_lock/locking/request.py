@@ -127,8 +127,7 @@ def _head(inputs: ProjectInputs, settings: Settings, folder: Path) -> Lock:
         for kind in ("extra", "group")
     )
     base = tuple(requirement for scope, own in inputs.scopes if scope.kind == "base" for requirement in own)
-    members = tuple(own.member for own in inputs.workspace)
-    default = _default_groups(members, inputs.conflicts) & {name for name, _ in groups}
+    default = _default_groups(inputs.members, inputs.conflicts) & {name for name, _ in groups}
     system = project.build_system if settings.selection.build_scope != "none" else None
     return Lock(
         environments=environments(targets, project.requires_python),
@@ -149,7 +148,7 @@ def _head(inputs: ProjectInputs, settings: Settings, folder: Path) -> Lock:
             extra_build_requires=tuple((name, _texts(own)) for name, own in settings.extra_build_requires.items()),
             config_settings=tuple(settings.config_settings.items()),
             build_requires=tuple(sorted(set(system.requires))) if system is not None else None,
-            members=_locked_members(members, {scope for scope, _ in inputs.scopes}),
+            members=_locked_members(inputs.members, {scope for scope, _ in inputs.scopes}),
             trees=inputs.trees.inputs(requirement for _, own in inputs.scopes for requirement in own),
         ),
         options=_locked_options(settings, locked_links(indexes, folder)),

@@ -136,7 +136,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
                 hint = _near_hint(error.nowhere, request)
             else:
                 scopes, declared = completed.inputs.scopes, completed.inputs.conflicts
-                members = [own.member for own in completed.inputs.workspace]
+                members = completed.inputs.members
                 hint = error.hint or excluding_scopes.conflict_hint(
                     plan.runtime, scopes, declared, catalog, members=members
                 )

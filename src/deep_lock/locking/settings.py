@@ -117,7 +117,7 @@ def resolve_settings(
     required = tuple(requirement for _, own in inputs.scopes for requirement in own)
     if (resolve.build_scope or config.build_scope) != "none":
         inputs.trees.refuse_local_build_requirements(inputs.project.build_requires, required)
-    members = [own.member.path for own in inputs.workspace]
+    members = [member.path for member in inputs.members]
     indexes = with_decided_indexes(inputs.trees.with_folder_indexes(config, required, members), targets)
     if inputs.foreign is not None:
         indexes = with_imported_indexes(indexes, inputs.foreign, options.network)

@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from deep_lock.events import Warned
 from deep_lock.models.requirement import Origin
+from deep_lock.models.workspace import Member
 from deep_lock.targets.markers import BASE, Scope
 
 ForeignKind = Literal[
@@ -100,6 +101,9 @@ class ForeignLock(Struct, frozen=True, kw_only=True):
     """Whether it was made from one environment, and holds for that one alone (pip freeze, pip lock)."""
     extras: tuple[NormalizedName, ...] = ()
     groups: tuple[NormalizedName, ...] = ()
+    members: tuple[Member, ...] = ()
+    """Of the lock of a workspace: then extras and groups have the names of a deep.lock, and there is no base. Paths are
+    relative to the folder of the lock."""
     pins: tuple[ForeignPin, ...]
     index_options: tuple[tuple[str, str], ...] = ()
     """Index options of a requirements file, with their values. A value may hold a password."""

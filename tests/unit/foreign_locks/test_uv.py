@@ -1,7 +1,8 @@
 """uv.lock: forks, extras that conflict, members without a package, edges back to the project, scripts.
 
 The recorded locks were made by uv 0.13.9; expected.json is what its own `export --frozen` lists with one extra or group
-chosen beside the project. A source tree has no version in it: it is written as version 0.
+chosen in addition to the project, or to the member that has it (`--package`). A source tree has no version in it: it is
+written as version 0.
 """
 
 import json
@@ -14,16 +15,17 @@ from hypothesis import strategies as st
 from deep_lock.errors import DeepLockError, LimitExceeded, LockInvalid
 from deep_lock.foreign_locks.uv import read_uv_lock
 from deep_lock.models.foreign_lock import ForeignLock, ForeignPin, installed_pins
+from deep_lock.models.workspace import Member, owners, scope_of
 from deep_lock.targets.factory import make_target
 from deep_lock.targets.markers import BASE, Scope
 from deep_lock.targets.target import Target
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "foreign"
-CASES = ("uv-conflicts", "uv-member-asks-root", "uv-script", "uv-workspace")
+CASES = ("uv-conflicts", "uv-member-asks-root", "uv-rich", "uv-script", "uv-workspace")
 
 
 def _read(case: str) -> ForeignLock:
-    return read_uv_lock((FIXTURES / case / "uv.lock").read_text(encoding="utf-8"), "uv.lock")
+    return read_uv_lock((FIXTURES / case / "uv.lock").read_text(encoding="utf-8"), "uv.lock", project="")
 
 
 def _scope(text: str) -> Scope:
@@ -36,32 +38,56 @@ def _installed(lock: ForeignLock, target: Target, *chosen: Scope) -> set[str]:
     return {f"{lock.pins[place].name}=={lock.pins[place].version or 0}" for place in found}
 
 
+def _with_project(lock: ForeignLock, scope: Scope) -> set[Scope]:
+    """Return a scope, and the project or the member that it is a part of."""
+    if not lock.members:
+        return {BASE, scope}
+    found = owners(lock.members).get(scope)  # a group of a root without a project is of no member
+    return {scope, scope_of(found[0], BASE)} if found is not None else {scope}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_installed_is_what_uv_says(case: str) -> None:
     lock = _read(case)
     expected = json.loads((FIXTURES / case / "expected.json").read_text(encoding="utf-8"))
-    assert len(expected) == 4
+    assert len(expected) >= 4
+    base = set() if lock.members else {""}
     for environment, scopes in expected.items():
         target = make_target(*environment.split(), host=None)
-        assert {*scopes} == {"", *(f"extra {own}" for own in lock.extras), *(f"group {own}" for own in lock.groups)}
+        assert {*scopes} == base | {f"extra {own}" for own in lock.extras} | {f"group {own}" for own in lock.groups}
         for scope, pins in scopes.items():
-            assert _installed(lock, target, BASE, _scope(scope)) == {*pins}, (environment, scope)
+            assert _installed(lock, target, *_with_project(lock, _scope(scope))) == {*pins}, (environment, scope)
 
 
 def test_an_extra_that_conflicts_changes_what_the_project_itself_installs() -> None:
     lock, target = _read("uv-conflicts"), make_target("3.12", "x86_64-manylinux_2_28", host=None)
-    assert "click==8.0.4" in _installed(lock, target, BASE)
-    found = installed_pins(lock, target.environment, (BASE, Scope(kind="extra", name="new")))
+    project = Scope(kind="group", name="confs")
+    assert "click==8.0.4" in _installed(lock, target, project)
+    found = installed_pins(lock, target.environment, (project, Scope(kind="extra", name="new")))
     assert {str(lock.pins[place].version) for place in found if lock.pins[place].name == "click"} == {"8.5.1"}
 
 
 def test_what_excludes_what_is_told() -> None:
-    pairs = [("extra new", "extra old"), ("extra mix", "extra new"), ("group g1", "group g2"), ("group g2", "group g3")]
-    assert {*_read("uv-conflicts").conflicts} == {frozenset(map(_scope, pair)) for pair in pairs}
+    stated = [
+        ("extra new", "extra old"),
+        ("extra mix", "extra new"),
+        ("group g1", "group g2"),
+        ("group g2", "group g3"),
+        ("extra lib-extra-one", "extra lib-extra-two"),
+    ]
+    # mix and old require lib[one], new requires lib[two]
+    followed = [
+        ("extra mix", "extra lib-extra-two"),
+        ("extra old", "extra lib-extra-two"),
+        ("extra new", "extra lib-extra-one"),
+    ]
+    assert {*_read("uv-conflicts").conflicts} == {frozenset(map(_scope, pair)) for pair in (*stated, *followed)}
 
 
-def test_no_scopes_chosen_is_each_beside_the_project() -> None:
-    lock, target = _read("uv-conflicts"), make_target("3.12", "x86_64-manylinux_2_28", host=None)
+def test_each_part_of_a_project_is_alone_with_it_where_none_is_chosen() -> None:
+    text = (FIXTURES / "uv-conflicts" / "uv.lock").read_text(encoding="utf-8").replace('    "lib",\n', "", 1)
+    lock, target = read_uv_lock(text, "uv.lock"), make_target("3.12", "x86_64-manylinux_2_28", host=None)
+    assert (lock.members, len(lock.roots)) == ((), 7)
     alone = installed_pins(lock, target.environment)
     for scope, _ in lock.roots:
         together = installed_pins(lock, target.environment, (BASE, scope))
@@ -76,9 +102,98 @@ def test_members_that_are_no_packages_are_no_pins_and_what_they_ask_for_is() -> 
     assert {pin.name for pin in lock.pins if pin.direct} >= {"click", "m2", "zipp", "iniconfig", "pluggy"}
 
 
+def test_members_have_the_names_of_a_lock_of_the_workspace() -> None:
+    lock = _read("uv-workspace")
+    assert lock.members == (
+        Member(name="m1", path="packages/m1", extras=("x",), dependency_groups=("dev",)),
+        Member(name="m2", path="packages/m2", extras=("big",)),
+    )
+    assert (set(lock.extras), set(lock.groups)) == (
+        {"m1-extra-x", "m2-extra-big"},
+        {"m1", "m1-group-dev", "m2", "wsdev"},
+    )
+    assert [member.root for member in _read("uv-member-asks-root").members] == [False, True]
+
+
 def test_extras_and_groups_that_ask_for_nothing_are_there() -> None:
     lock = _read("uv-member-asks-root")
     assert set(lock.extras) == {"empty", "m", "x"}
+
+
+MEMBERS = """version = 1
+[manifest]
+members = ["a", "b"]
+{more}
+[[package]]
+name = "a"
+version = "1"
+source = {{ editable = "a" }}
+{a}
+[[package]]
+name = "b"
+version = "1"
+source = {{ virtual = "b" }}
+{b}
+"""
+
+
+@pytest.mark.parametrize(
+    ("tables", "place"),
+    [
+        (
+            {"more": '[manifest.dependency-groups]\na = [{ name = "a" }]'},
+            "manifest.dependency-groups.a would be the group 'a'",
+        ),
+        (
+            {"more": "[manifest.dependency-groups]\na-group-x = []", "a": "[package.dev-dependencies]\nx = []"},
+            "manifest.dependency-groups.a-group-x would be the group 'a-group-x'",
+        ),
+    ],
+)
+def test_two_parts_of_one_name_are_refused(tables: dict[str, str], place: str) -> None:
+    with pytest.raises(LockInvalid, match=place) as caught:
+        read_uv_lock(MEMBERS.format_map({"more": "", "a": "", "b": "", **tables}), "uv.lock")
+    assert "uv lock" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("members", ['["a", "c"]', '["a", "six"]'])
+def test_a_member_without_a_folder_is_refused(members: str) -> None:
+    text = MEMBERS.format(more="", a="", b="").replace('["a", "b"]', members)
+    text += '[[package]]\nname = "six"\nversion = "1"\nsource = { registry = "https://index.example/simple" }\n'
+    with pytest.raises(LockInvalid, match=r"manifest\.members\[1\] names '(c|six)', and 0 of the packages are folders"):
+        read_uv_lock(text, "uv.lock")
+
+
+def test_the_dev_dependencies_of_a_root_without_a_project_of_older_locks_are_the_group_dev() -> None:
+    more = 'requirements = [{ name = "six" }]'
+    text = MEMBERS.format(more=more, a="", b="")
+    text += '[[package]]\nname = "six"\nversion = "1"\nsource = { registry = "https://index.example/simple" }\n'
+    lock, target = read_uv_lock(text, "uv.lock"), make_target("3.12", "x86_64-manylinux_2_28", host=None)
+    assert lock.groups == ("a", "b", "dev")
+    assert _installed(lock, target, Scope(kind="group", name="dev")) == {"six==1"}
+
+
+def test_the_lock_of_one_project_has_no_members() -> None:
+    text = ROOT + '[manifest]\nmembers = ["app"]\n'
+    assert read_uv_lock(text, "uv.lock").members == ()
+
+
+def test_many_parts_that_exclude_each_other_are_one_set() -> None:
+    names = [f"{kind}{number}" for kind in ("one", "two") for number in range(6)]
+    extras = (
+        "[package.optional-dependencies]\none = []\ntwo = []\n[package.metadata]\nprovides-extras = ['one', 'two']\n"
+    )
+    text = 'version = 1\nconflicts = [[{ package = "core", extra = "one" }, { package = "core", extra = "two" }]]\n'
+    text += f"[manifest]\nmembers = {['core', *names]}\n"
+    text += f'[[package]]\nname = "core"\nversion = "1"\nsource = {{ editable = "core" }}\n{extras}'
+    for name in names:
+        text += f'[[package]]\nname = "{name}"\nversion = "1"\nsource = {{ editable = "{name}" }}\n'
+        text += f'dependencies = [{{ name = "core", extra = ["{name[:3]}"] }}]\n'
+    lock = read_uv_lock(text, "uv.lock")
+    assert [len(conflict) for conflict in lock.conflicts] == [14]
+    assert [note.code for note in lock.notes] == ["foreign-conflicts"]
+    few = text.replace(str(["core", *names]), "['core', 'one0', 'two0']")
+    assert [len(conflict) for conflict in read_uv_lock(few, "uv.lock").conflicts] == [2] * 4
 
 
 PIN = '[[package]]\nname = "x"\nversion = "1"\nsource = {{ registry = "https://user:pass@index.example/simple" }}\n{more}\n'
@@ -183,36 +298,13 @@ def test_a_fault_below_any_key_is_named_with_the_key(table: str, place: str) -> 
     assert caught.value.message.startswith(f"uv.lock: {place}")
 
 
-def test_what_is_installed_from_each_fork_is_what_uv_says() -> None:
-    lock = _read("uv-rich")
-    expected = json.loads((FIXTURES / "uv-rich" / "expected.json").read_text(encoding="utf-8"))
-    assert len(expected) >= 4
-    for environment, scopes in expected.items():
-        target = make_target(*environment.split(), host=None)
-        alone = installed_pins(lock, target.environment)
-        for text, pins in scopes.items():
-            scope = _scope(text)
-            chosen = {scope} if scope.kind == "group" or scope.name == "gpu" else {BASE, scope}
-            found = {
-                f"{lock.pins[index].name}=={lock.pins[index].version or 0}"
-                for index, own in alone.items()
-                if own & chosen
-            }
-            if scope.name == "gpu":
-                # it excludes the others: the project alone installs another click than with it
-                assert found <= set(pins)
-                assert "click==8.1.8" in found
-            else:
-                assert found == set(pins), (text, environment)
-
-
 def test_uv_tells_pythons_environments_scopes_and_what_is_direct() -> None:
     lock = _read("uv-rich")
     assert lock.requires_python == ">=3.11"
     assert lock.environments == ("sys_platform == 'linux'", "sys_platform == 'win32'")
-    assert (lock.extras, lock.groups) == (("all", "cpu", "gpu"), ("dev", "lint"))
+    assert (lock.extras, lock.groups) == (("all", "cpu", "gpu"), ("app-x", "dev", "lint", "lib"))
     pins = {str(pin.name): pin for pin in lock.pins}
-    assert "app-x" not in pins, "the project itself is no pin"
+    assert "app-x" not in pins, "a project that is no package is no pin"
     assert {pin.name for pin in lock.pins if pin.direct} == {
         "celery", "click", "colorama", "lib", "numpy", "other", "pytest", "ruff", "six",
     }  # fmt: skip
