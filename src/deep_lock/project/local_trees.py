@@ -50,6 +50,7 @@ MODULES = ("*/*.py", "src/*/*.py")
 MAX_MODULES = 500
 MAX_MEMBERS = 2000
 MAX_TREES = 1000
+_HERE = Reference(kind="path", place=".", is_path=True)
 
 
 def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -85,9 +86,18 @@ class LocalTree(Struct, frozen=True, kw_only=True):
 class LocalTrees:
     """The folders that a run reads, each once."""
 
-    def __init__(self, lock_folder: Path, project: Path, config: Config, *, pyproject: bytes | None = None) -> None:
-        """All paths are absolute; ``config`` is that of the project, and ``pyproject`` its file if that is edited now."""
+    def __init__(
+        self,
+        lock_folder: Path,
+        project: Path,
+        config: Config,
+        *,
+        name: NormalizedName | None = None,
+        pyproject: bytes | None = None,
+    ) -> None:
+        """All paths are absolute; ``config`` and ``name`` are those of the project, ``pyproject`` its file if that is edited now."""
         self.lock_folder = lock_folder
+        self._name = name
         self._pyproject = pyproject
         self._project = project
         self._sources = self._settings(config, project)
@@ -118,6 +128,9 @@ class LocalTrees:
         conditional = sources.get(requirement.name)
         if requirement.url is None and conditional is None:
             self._refuse_member(requirement, base)
+            if requirement.name == self._name and base != self._project:
+                # a folder that the project requires may require the project in turn: no index is queried for it
+                sources = {requirement.name: self._relative(_HERE, self._project, requirement.origin)}
         if requirement.url is not None or not isinstance(conditional, tuple):
             return (self._resolved(requirement, base, sources),)
         found = [

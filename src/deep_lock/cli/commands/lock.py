@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from deep_lock.cli import failures, user_folders
 from deep_lock.cli.options import LOCK_SECTIONS, pick, sectioned
+from deep_lock.cli.output import Printer
 from deep_lock.cli.session import Session
 from deep_lock.config.options import (
     HookOptions,
@@ -25,6 +26,7 @@ from deep_lock.foreign_locks import index_settings
 from deep_lock.lazy import add_to_load_all
 from deep_lock.locking import recorded_inputs
 from deep_lock.locking.lock import Checked, Outcome, check_lock, lock, write_lock
+from deep_lock.locking.settings import read_upgrade
 from deep_lock.models.lock import Lock
 from deep_lock.operations import outdated
 from deep_lock.project import discovery
@@ -148,60 +150,61 @@ def _lock_all(session: Session, values: dict[str, Any]) -> None:
         if values[key]:
             raise UsageError(f"--all-projects and {option} cannot be used together: {option} is about one project")
     root: Path = values["folder"]
+    upgraded = read_upgrade(_upgrade(values)).packages
     for package in _LOADED_FOR_SOME:
         add_to_load_all(package)
     with session.reporting() as reporter:
         found = discovery.find_projects(root, values["exclude"], session.context.environ, reporter)
     rows: list[projects.ProjectRow] = []
     codes: list[int] = []
+    used: set[str] = set()
     try:
         for project in found:
-            row, code = _one_of_all(session, {**values, "folder": root.joinpath(*project.parts)}, project)
-            rows.append(row)
-            codes.append(code)
+            session.printer.heading = f"{project.path}:"
+            started = time.monotonic()
+            own: Lock | None = None
+            try:
+                result, own, before = _one_of_all(session, {**values, "folder": root.joinpath(*project.parts)}, project)
+                used.update(entry.name for each in (own, before) if each is not None for entry in each.packages)
+            except Exception as error:  # noqa: BLE001 - an internal error of one project does not stop the others either
+                result = "stale" if isinstance(error, Stale) else "failed"
+                codes.append(_failed(session.printer, error))
+            seconds = time.monotonic() - started
+            packages = len(own.packages) if own is not None else None
+            rows.append(projects.ProjectRow(path=project.path, result=result, packages=packages, seconds=seconds))
     finally:
+        session.printer.heading = ""
         session.printer.info(projects.projects_summary(rows, len(found)))
-    if any(codes):
+    unused = sorted(set(upgraded) - used)
+    if unused and not codes and not _only_checks(values):
+        raise UsageError(f"-P {unused[0]}: no lock uses {unused[0]}")
+    if codes:
         raise click.exceptions.Exit(failures.worst(codes))
 
 
 def _one_of_all(
     session: Session, values: dict[str, Any], project: discovery.FoundProject
-) -> tuple[projects.ProjectRow, int]:
-    """Make or check one lock; return its row and its exit code. Nothing is printed of a lock that stays as it is."""
-    printer, started = session.printer, time.monotonic()
-    printer.heading = f"{project.path}:"
-    own: Lock | None = None
-    result: projects.Result
-    code = 0
-    try:
-        options = _options(session, values)
-        if project.recorded:
-            options = replace(options, inputs=recorded_inputs.with_recorded_inputs(options.inputs))
-        if _only_checks(values):
-            own = _check(options, values, f"deep-lock lock --project {show(str(values['folder']))}").lock
-            result = "up to date" if values["check"] else "exists"
-        else:
-            outcome = _make(session, options, values)
-            own, result = outcome.lock, "up to date"
-            if outcome.changed:
-                result = "would change" if values["dry_run"] else "locked"
-                _report(session, outcome, dry_run=values["dry_run"])
-    except Exception as error:  # noqa: BLE001 - an internal error of one project does not stop the others either
-        result = "stale" if isinstance(error, Stale) else "failed"
-        code = failures.report_failure(error, printer, with_traceback=printer.verbosity > 0)
-        if code != failures.INTERNAL and printer.verbosity > 1:
-            printer.traceback(error)
-    printer.heading = ""
-    return (
-        projects.ProjectRow(
-            path=project.path,
-            result=result,
-            packages=len(own.packages) if own is not None else None,
-            seconds=time.monotonic() - started,
-        ),
-        code,
-    )
+) -> tuple[projects.Result, Lock | None, Lock | None]:
+    """Make or check one lock; return the result, the lock and the one before. Of a lock that stays nothing is printed."""
+    options = _options(session, values)
+    if project.recorded:
+        options = replace(options, inputs=recorded_inputs.with_recorded_inputs(options.inputs))
+    if _only_checks(values):
+        checked = _check(options, values, f"deep-lock lock --project {show(str(values['folder']))}")
+        return "up to date" if values["check"] else "exists", checked.lock, None
+    outcome = _make(session, options, values)
+    if not outcome.changed:
+        return "up to date", outcome.lock, outcome.previous
+    _report(session, outcome, dry_run=values["dry_run"])
+    return "would change" if values["dry_run"] else "locked", outcome.lock, outcome.previous
+
+
+def _failed(printer: Printer, error: Exception) -> int:
+    """Report why one project failed; return the exit code."""
+    code = failures.report_failure(error, printer, with_traceback=printer.verbosity > 0)
+    if code != failures.INTERNAL and printer.verbosity > 1:
+        printer.traceback(error)
+    return code
 
 
 def lock_options(session: Session, values: dict[str, Any]) -> LockOptions:
@@ -224,6 +227,7 @@ def _upgrade(values: dict[str, Any]) -> UpgradeOptions:
         in_builds=values["in_builds"],
         builds=values["upgrade_build"],
         accepted_files=values["accepted_files"],
+        may_be_unused=bool(values["upgrade_package"]) and values.get("all_projects", False),
     )
 
 
