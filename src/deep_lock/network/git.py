@@ -506,7 +506,7 @@ def ignored(top: Path, paths: Iterable[Path], environ: Mapping[str, str]) -> fro
     # "./" since the names in the result are then never mistaken for white space at its ends
     names = {f"./{path.relative_to(top).as_posix()}": path for path in paths}
     code, text = _git(
-        top, environ, "-c", "core.fsmonitor=false", "check-ignore", "-z", "--stdin", given="\0".join([*names, ""])
+        top, environ, "-c", "core.fsmonitor=false", "check-ignore", "-z", "--stdin", stdin="\0".join([*names, ""])
     )
     if code not in {0, _NONE_IGNORED}:
         raise UsageError(f"git check-ignore: {_last_line(text)}")
@@ -516,7 +516,7 @@ def ignored(top: Path, paths: Iterable[Path], environ: Mapping[str, str]) -> fro
 _NONE_IGNORED = 1
 
 
-def _git(folder: Path, environ: Mapping[str, str], *arguments: str, given: str = "") -> tuple[int, str]:
+def _git(folder: Path, environ: Mapping[str, str], *arguments: str, stdin: str = "") -> tuple[int, str]:
     program = shutil.which("git", path=environ.get("PATH"))
     if program is None:
         raise UsageError("git is needed, and is not on the search path", hint="install git")
@@ -525,7 +525,7 @@ def _git(folder: Path, environ: Mapping[str, str], *arguments: str, given: str =
             [program, *arguments],
             cwd=folder,
             env={**environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
-            input=given,
+            input=stdin,
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",

@@ -51,6 +51,7 @@ Examples:
   deep-lock lock --build-scope all         lock all builds, as if no wheels existed
   deep-lock lock --python-version 3.12 --platform host
   deep-lock lock --all-projects            a repository with many projects: a lock for each
+  deep-lock lock --all-projects --check --exclude tests/data
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>, as in DEEP_LOCK_EXCLUDE_NEWER=P7D; several values are separated
