@@ -221,12 +221,13 @@ def test_a_lock_without_a_project_file_is_made_from_what_it_records(made: Bench)
 
 
 def test_a_deepened_lock_without_a_project_file_keeps_its_pins(made: Bench, capfd: pytest.CaptureFixture[str]) -> None:
-    made.write({"job/requirements.txt": "lib==1.0\ntool==1.0\n"})
+    pipfile = '{"_meta": {"pipfile-spec": 6, "requires": {}, "sources": []}, "default": {"lib": {"version": "==1.0"}}, "develop": {}}'
+    made.write({"job/Pipfile.lock": pipfile})
     flags = [flag for flag in made.flags() if flag not in {"--project", str(made.folder)}]
-    assert run(["deepen", str(made.folder / "job" / "requirements.txt"), *flags]) == 0, capfd.readouterr().err
+    assert run(["deepen", str(made.folder / "job" / "Pipfile.lock"), *flags]) == 0, capfd.readouterr().err
     ran = made.lock("--all-projects", "--check")
-    assert table(ran) == {"job": ("up to date", "2")}, ran.stderr
-    made.write({"job/requirements.txt": "lib==2.0\ntool==1.0\n"})
+    assert table(ran) == {"job": ("up to date", "1")}, ran.stderr
+    made.write({"job/Pipfile.lock": pipfile.replace("1.0", "2.0")})
     assert made.lock("--all-projects", "--check").code == 1
     assert made.lock("--all-projects").code == 0
     assert 'version = "2.0"' in lock_of(made, "job")
