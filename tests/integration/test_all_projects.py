@@ -233,6 +233,27 @@ def test_a_deepened_lock_without_a_project_file_keeps_its_pins(made: Bench, capf
     assert 'version = "2.0"' in lock_of(made, "job")
 
 
+def test_a_workspace_is_locked_once_in_its_root(made: Bench) -> None:
+    member = '[project]\nname = "{}"\nversion = "1"\ndependencies = ["{}"]\n'
+    made.write(
+        {
+            "shop/pyproject.toml": '[tool.uv.workspace]\nmembers = ["packages/*"]\n',
+            "shop/packages/a/pyproject.toml": member.format("a", "lib<2"),
+            "shop/packages/b/pyproject.toml": member.format("b", "tool"),
+            "job/pyproject.toml": PLAIN.format(["lib"]),
+        }
+    )
+    ran = made.lock("--all-projects")
+    assert ran.code == 0, ran.stderr
+    assert table(ran) == {"job": ("locked", "1"), "shop": ("locked", "2")}
+    assert sorted(path.parent.name for path in made.folder.rglob("deep.lock")) == ["job", "shop"]
+    made.write({"shop/packages/b/pyproject.toml": member.format("b", "tool>=1")})
+    ran = made.lock("--all-projects", "--check")
+    assert ran.code == 1
+    assert "shop:\nerror: deep.lock is stale:\n" in ran.stderr
+    assert "job:" not in ran.stderr
+
+
 def test_what_git_ignores_is_not_locked(made: Bench) -> None:
     made.write({f"{name}/pyproject.toml": PLAIN.format(["lib"]) for name in ("a", "build/copy", "b/out/c")})
     made.write({".gitignore": "build/\n", "b/.gitignore": "out\n"})

@@ -8,13 +8,16 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
-from deep_lock.errors import DeepLockError, LimitExceeded, UsageError, raise_machine_fault
+from deep_lock.config.config import Config, read_config_file
+from deep_lock.errors import ConfigError, DeepLockError, LimitExceeded, UsageError, raise_machine_fault
 from deep_lock.events import Reporter, Warned
 from deep_lock.network import git
-from deep_lock.project.folder_config import PYPROJECT, folder_config, members, read_document
+from deep_lock.project.files import read_text
+from deep_lock.project.folder_config import PYPROJECT, completed, folder_config, members, read_document
 from deep_lock.sdist.pyproject import nested_table
 
 MAX_DEPTH = 32
@@ -31,6 +34,7 @@ _TABLES = (
     ("tool", "uv", "workspace"),
 )
 """Tables of a pyproject.toml that make its folder a project."""
+_WORKSPACES = ("tool", "deep-lock", "workspace"), ("tool", "uv", "workspace")
 
 
 class FoundProject(Struct, frozen=True, kw_only=True, order=True):
@@ -68,11 +72,10 @@ def find_projects(
     found: list[FoundProject] = []
     member_folders: set[Path] = set()
     for folder, names in _entered(top, exclude, environ, reporter):
-        described, tables = _describes_project(folder.path, names)
-        if described or LOCK in names:
-            found.append(FoundProject(parts=folder.parts, recorded=not described))
-        if tables:
-            member_folders.update(_members(folder.path))
+        description = _description(folder.path, names)
+        if description.is_project or LOCK in names:
+            found.append(FoundProject(parts=folder.parts, recorded=not description.is_project))
+        member_folders |= description.members
         if len(found) > MAX_PROJECTS:
             raise _too_many(root, f"more than {MAX_PROJECTS} projects")
     kept = sorted(own for own in found if top.joinpath(*own.parts) not in member_folders)
@@ -144,38 +147,44 @@ def _listed(folder: Path, reporter: Reporter) -> tuple[frozenset[str], list[str]
 # -- projects
 
 
-def _describes_project(folder: Path, names: Collection[str]) -> tuple[bool, bool]:
-    """Whether the files of a folder describe a project, and whether they may declare a workspace.
+class _Description(Struct, frozen=True, kw_only=True):
+    """What the files of a folder state."""
 
-    A pyproject.toml that cannot be read counts: its error is reported when the project is locked.
-    """
-    document = None
-    if PYPROJECT in names:
-        try:
-            document = read_document(folder)
-        except (DeepLockError, OSError) as error:
-            raise_machine_fault(error)
-        if document is None:
-            return True, False
-    described = CONFIG in names or any(_has_table(document or {}, table) for table in _TABLES)
-    workspaces = ("tool", "deep-lock", "workspace"), ("tool", "uv", "workspace")
-    return described, any(_has_table(document or {}, table) for table in workspaces)
+    is_project: bool
+    members: frozenset[Path] = frozenset()
+    """The folders of the other members of the workspace whose root it is."""
 
 
-def _has_table(document: Mapping[str, object], keys: tuple[str, ...]) -> bool:
-    """Whether a document has a table. A value that is no table counts: its error is reported when the project is locked."""
-    return keys[-1] in nested_table(document, *keys[:-1])
-
-
-def _members(root: Path) -> Iterable[Path]:
-    """Return the members of a workspace but its root. None where its configuration is wrong, which is reported later."""
+def _description(folder: Path, names: Collection[str]) -> _Description:
+    """Read the files of a folder. What cannot be read counts as a project: its error is reported when it is locked."""
+    document: Mapping[str, Any] | None = {}
     try:
-        workspace = folder_config(root).workspace
-    except DeepLockError:
-        return ()
-    if workspace is None:
-        return ()
-    return {Path(os.path.realpath(folder)) for folder in members(root, workspace)} - {root}
+        if PYPROJECT in names:
+            document = read_document(folder)
+        if document is None:
+            return _Description(is_project=True)
+        if CONFIG not in names and not any(_has_table(document, table) for table in _TABLES):
+            return _Description(is_project=False)
+        own = None
+        if CONFIG in names:
+            own = read_config_file(read_text(folder / CONFIG, ConfigError), CONFIG)
+        return _Description(is_project=True, members=_members(folder, own, document))
+    except (DeepLockError, OSError) as error:
+        raise_machine_fault(error)
+        return _Description(is_project=True)
+
+
+def _members(root: Path, own: Config | None, document: Mapping[str, Any]) -> frozenset[Path]:
+    if own is None and not any(_has_table(document, table) for table in _WORKSPACES):
+        return frozenset()
+    config = folder_config(root) if own is None else completed(own, nested_table(document, "tool"), root)
+    if config.workspace is None:
+        return frozenset()
+    return frozenset(Path(os.path.realpath(folder)) for folder in members(root, config.workspace)) - {root}
+
+
+def _has_table(document: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
+    return keys[-1] in nested_table(document, *keys[:-1])
 
 
 # -- git

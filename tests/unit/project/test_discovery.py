@@ -87,10 +87,22 @@ def test_members_of_a_workspace_are_left_out(tmp_path: Path) -> None:
             "uv/pyproject.toml": PROJECT + '[tool.uv.workspace]\nmembers = ["../shared", "b"]\n',
             "uv/b/pyproject.toml": PROJECT,
             "shared/pyproject.toml": PROJECT,
+            "file/deep-lock.toml": '[workspace]\nmembers = ["c"]\n',
+            "file/pyproject.toml": '[tool.deep-lock.workspace]\nmembers = ["d"]\n',
+            "file/c/pyproject.toml": PROJECT,
+            "file/d/pyproject.toml": PROJECT,
             "wrong/pyproject.toml": PROJECT + '[tool.deep-lock.workspace]\nmembers = "x"\n',
         },
     )
-    assert list(found(tmp_path)) == ["own", "own/packages/a/example", "own/packages/old", "uv", "wrong"]
+    assert list(found(tmp_path)) == [
+        "file",
+        "file/d",
+        "own",
+        "own/packages/a/example",
+        "own/packages/old",
+        "uv",
+        "wrong",
+    ]
 
 
 def test_a_repository_in_a_repository_is_not_entered(tmp_path: Path) -> None:
