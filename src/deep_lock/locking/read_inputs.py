@@ -133,7 +133,14 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         project, sources = imported_project(project, foreign), (shown_path(path, options.folder),)
     base = options.script.parent if options.script is not None else options.folder
     edited = options.edited.after if options.edited is not None and options.script is None else None
-    trees = LocalTrees(lock_path(options).parent.resolve(), base.resolve(), config, name=project.name, pyproject=edited)
+    trees = LocalTrees(
+        lock_path(options).parent.resolve(),
+        base.resolve(),
+        config,
+        name=project.name,
+        version=project.version,
+        pyproject=edited,
+    )
     scopes = () if project.unknown else _scopes(project, options, config, trees, files=files, workspace=workspace)
     return ProjectInputs(
         options=options,

@@ -93,11 +93,12 @@ class LocalTrees:
         config: Config,
         *,
         name: NormalizedName | None = None,
+        version: str | None = None,
         pyproject: bytes | None = None,
     ) -> None:
-        """All paths are absolute; ``config`` and ``name`` are those of the project, ``pyproject`` its file if that is edited now."""
+        """All paths are absolute. ``config``, ``name`` and ``version`` are those of the project; ``pyproject`` is its file if that is edited now."""
         self.lock_folder = lock_folder
-        self._name = name
+        self._name, self._version = name, version
         self._pyproject = pyproject
         self._project = project
         self._sources = self._settings(config, project)
@@ -130,6 +131,7 @@ class LocalTrees:
             self._refuse_member(requirement, base)
             if requirement.name == self._name and base != self._project:
                 # a folder that the project requires may require the project in turn: no index is queried for it
+                self._refuse_other_version(requirement)
                 sources = {requirement.name: self._relative(_HERE, self._project, requirement.origin)}
         if requirement.url is not None or not isinstance(conditional, tuple):
             return (self._resolved(requirement, base, sources),)
@@ -271,6 +273,15 @@ class LocalTrees:
             raise RequirementInvalid(
                 f"{requirement.origin or requirement}: {requirement.name} is a member of the workspace and has no source",
                 hint=f"add it to [tool.uv.sources]: {requirement.name} = {{ workspace = true }}",
+            )
+
+    def _refuse_other_version(self, requirement: Requirement) -> None:
+        """Refuse a requirement on the project itself that its version does not satisfy, if the version is known."""
+        if self._version is not None and not requirement.specifier.contains(self._version, prereleases=True):
+            raise RequirementInvalid(
+                f"{requirement.origin or 'a required folder'}: requires {requirement},"
+                f" and the project itself is {requirement.name} {self._version}",
+                hint="correct the requirement, or the version of the project",
             )
 
     def _uv_members(self, start: Path) -> Mapping[NormalizedName, Path]:
