@@ -73,7 +73,7 @@ def check(project: str | Path = ".") -> tuple[str, ...]:
     Raises UserError, and PolicyBroken where the lock is up to date and breaks the policy of the project.
     """
     options = LockOptions(inputs=InputOptions(folder=Path(project)), context=read_context())
-    return locking.check_lock(options)[1]
+    return locking.check_lock(options).reasons
 
 
 def read_lock(path: str | Path) -> Lock:

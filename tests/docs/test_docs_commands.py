@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from deep_lock import errors
-from deep_lock.cli.main import INTERNAL, INTERRUPTED, cli
+from deep_lock.cli.failures import INTERNAL
+from deep_lock.cli.main import INTERRUPTED, cli
 from deep_lock.config.config import read_config
 
 ROOT = Path(__file__).parents[2]

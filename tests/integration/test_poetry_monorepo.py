@@ -117,6 +117,28 @@ def test_a_folder_that_is_missing_is_named_with_what_requires_it(made: Bench) ->
     assert "error: p2 (../p2): ../gone is not a folder" in ran.stderr
 
 
+@pytest.mark.parametrize(("version", "code"), [("1.0", 0), ("1.5", 0), ("2.0", 2), ("0.0.0", 0)])
+def test_the_version_of_the_project_must_fit_what_a_required_folder_requires(
+    made: Bench, version: str, code: int
+) -> None:
+    made.hold({**RELEASES, "p1 1.7": {}})
+    made.write(
+        {
+            "p1/pyproject.toml": P1.replace("1.0", version),
+            "p2/pyproject.toml": HEAD.format("p2") + 'p1 = "^1"\n' + CORE,
+        }
+    )
+    made.folder = made.folder / "p1"
+    ran = made.lock()
+    assert ran.code == code, ran.stderr
+    assert "/simple/p1/" not in ran.asked
+    if code:
+        assert "requires p1<2,>=1, and the project itself is p1 2.0" in ran.stderr
+        assert "error: p2 " in ran.stderr
+    else:
+        assert ran.pins(builds=False) == ["p1", "p2"]
+
+
 def commits_of(ran: Run) -> set[str]:
     return {entry.source.commit_id for entry in ran.lock.packages if isinstance(entry.source, LockedVcs)}
 

@@ -12,7 +12,7 @@ from deep_lock.builds.sandbox import sandbox
 from deep_lock.cli.main import run
 from tests.support.fault_late_imports import MARK
 from tests.support.scenario_server import Releases
-from tests.support.scenarios import LINUX, MINOR, Bench, bench
+from tests.support.scenarios import LINUX, MINOR, PLAIN, Bench, bench
 
 FENCE = Path(__file__).parents[1] / "support" / "fault_late_imports.py"
 ZIPPER = (Path(__file__).parents[2] / "fixtures" / "building" / "zipper.py").read_text(encoding="utf-8")
@@ -121,3 +121,31 @@ def test_commands_that_edit_import_nothing_late(
         assert late(own, "add", *flags, "zipper", "--group", "dev", "--dry-run") == []
         assert late(own, "remove", *flags, "lib", "--refresh") == []
         assert "dependencies = ['tool>=1.0']" in (own.folder / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_a_later_project_imports_nothing_late(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first project needs little; the others have hooks, a policy, another tool's lock, and other kinds of files."""
+    if sandbox.probe().level != "strong":
+        pytest.skip("no strong sandbox on this machine: no hook would run")
+    with bench(tmp_path, capfd, monkeypatch, {**RELEASES, "poetry-core 2.1.0": {}}) as own:
+        own.pythons, own.platforms = [MINOR], ["host"]
+        static = '[tool.deep-lock]\nhooks = "static"\n'
+        poetry = '[tool.poetry]\nname = "p"\nversion = "1"\n[tool.poetry.dependencies]\npython = ">=3.11"\n'
+        own.write(
+            {
+                "a/pyproject.toml": PLAIN.format(["lib"]) + static,
+                "b/pyproject.toml": PLAIN.format(["thing"]) + '[tool.deep-lock.policy]\nyanked = "error"\n',
+                "c/pyproject.toml": '[tool.deep-lock]\nfrom-lock = "requirements.txt"\n',
+                "c/requirements.txt": "lib==1.0\nthing==1.0\n",
+                "d/pyproject.toml": poetry + 'tool = "*"\nthing = "*"\n',
+                "e/setup.cfg": "[metadata]\nname = e\n[options]\ninstall_requires = zipper\n",
+                "e/deep-lock.toml": "",
+            }
+        )
+        flags = [flag for flag in own.flags() if not flag.startswith("--hooks")]
+        assert late(own, "lock", "--all-projects", *flags) == []
+        assert 'evidence = "observed"' in (own.folder / "b" / "deep.lock").read_text(encoding="utf-8")
+        assert run(["cache", "clean"]) == 0
+        assert late(own, "lock", "--all-projects", *flags, "--upgrade") == []

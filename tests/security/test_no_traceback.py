@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from deep_lock.cli import main
+from deep_lock.cli import failures, main
 from tests.support.archives import make_tar
 from tests.support.index_server import JSON_TYPE, File, IndexServer
 from tests.support.paths import ROOT
@@ -405,7 +405,7 @@ def test_a_bad_lock_is_named(
         code = _lock(index) if command == "lock" else main.run([command, *more.get(command, [])])
         err = capfd.readouterr().err
         assert "Traceback" not in err, command
-        assert code != main.INTERNAL, (command, err)
+        assert code != failures.INTERNAL, (command, err)
 
 
 @contextmanager

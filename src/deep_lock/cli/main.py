@@ -24,9 +24,10 @@ from deep_lock.cli.commands import (
     wheelhouse,
     why,
 )
+from deep_lock.cli.failures import INTERNAL, report_failure
 from deep_lock.cli.output import Printer, guard_python
 from deep_lock.cli.session import open_session
-from deep_lock.errors import DeepLockError, UsageError, UserError, machine_fault
+from deep_lock.errors import UsageError
 
 _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
     {
@@ -107,8 +108,6 @@ class Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
 
-INTERNAL = 70
-"""EX_SOFTWARE of sysexits.h: a fault of deep-lock, and no statement about the project or its packages."""
 INTERRUPTED = 130
 
 
@@ -184,8 +183,6 @@ def run(arguments: list[str]) -> int:
     printer = Printer()
     try:
         ended = cli.main(arguments, prog_name="deep-lock", standalone_mode=False)
-    except DeepLockError as error:
-        return _failed(error, printer, arguments)
     except click.exceptions.Exit as stop:
         ended = stop.exit_code
     except click.ClickException as error:
@@ -195,30 +192,12 @@ def run(arguments: list[str]) -> int:
         printer.info("interrupted")
         cause = error if isinstance(error, Terminated) else error.__cause__
         return 128 + cause.number if isinstance(cause, Terminated) else INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last one: nothing else may report a fault of the program
-        known = _machine_or_file_fault(error)
-        if known is not None:
-            return _failed(known, printer, arguments)
-        printer.crash(error, with_traceback=any(option in _VERBOSE for option in arguments))
-        return INTERNAL
+    except Exception as error:
+        code = report_failure(error, printer, with_traceback=any(option in _VERBOSE for option in arguments))
+        if code != INTERNAL and ("-vv" in arguments or arguments.count("-v") > 1):
+            raise  # for its traceback
+        return code
     return ended if isinstance(ended, int) else 0  # the code of click's Exit
 
 
 _VERBOSE = ("-v", "-vv", "--verbose")
-
-
-def _machine_or_file_fault(error: Exception) -> DeepLockError | None:
-    """Return the fault of this machine, or of a file in a folder that may not be searched, say; None for one of the program."""
-    fault = machine_fault(error)
-    if fault is not None or not isinstance(error, OSError):
-        return fault
-    named = f"{error.filename}: " if error.filename is not None else ""
-    return UserError(f"{named}{error.strerror or error}")
-
-
-def _failed(error: DeepLockError, printer: Printer, arguments: list[str]) -> int:
-    """Write the error; with -vv raise it, for its traceback. Returns its exit code."""
-    printer.error(error)
-    if "-vv" in arguments or arguments.count("-v") > 1:
-        raise error
-    return error.exit_code

@@ -362,6 +362,16 @@ INPUTS: Section = (
     "Inputs",
     (
         PROJECT,
+        flag(
+            "--all-projects",
+            text="Lock every project in the folder and below it, each into a deep.lock of its own; one that fails does not stop the others.",
+        ),
+        option(
+            "--exclude",
+            metavar="PATTERN",
+            repeatable=True,
+            help="With --all-projects: leave out the folders of this relative path, and what is below them; * and ? are wildcards.",
+        ),
         LOCK_FILE,
         option(
             "--from",

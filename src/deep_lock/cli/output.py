@@ -30,6 +30,8 @@ class Printer:
         self.color: ColorMode = color
         self.is_colored = {"auto": None, "always": True, "never": False}[color]
         """None: where the stream is a terminal."""
+        self.heading = ""
+        """The subject of what follows: it is written above the next line for people, and then no more."""
 
     def data(self, text: Safe) -> None:
         """Write a result to stdout."""
@@ -38,7 +40,7 @@ class Printer:
     def info(self, text: str, *, level: int = 0) -> None:
         """Write a line for people, at this verbosity or more."""
         if self.verbosity >= level:
-            click.echo(lines(without_login(text)), err=True, color=self.is_colored)
+            self._echo(lines(without_login(text)))
 
     def warn(self, subject: str, message: str) -> None:
         """Write a warning. -q does not hide it: it is about the result."""
@@ -63,12 +65,23 @@ class Printer:
         text = f"internal error, please report it: {type(fault).__name__}: {fault} ({place})"
         self._headed("error:", "red", text)
         if with_traceback:
-            self.info(_short_lines("".join(traceback.format_exception(fault)).rstrip("\n")), level=-1)
+            self.traceback(fault)
         else:
             self._headed("hint:", "cyan", "the option -v, before the command, shows the traceback that a report needs")
 
+    def traceback(self, fault: Exception) -> None:
+        """Write where an exception was raised."""
+        self.info(_short_lines("".join(traceback.format_exception(fault)).rstrip("\n")), level=-1)
+
     def _headed(self, head: str, color: str, text: str) -> None:
-        click.echo(f"{click.style(head, fg=color, bold=True)} {_short_lines(text)}", err=True, color=self.is_colored)
+        self._echo(f"{click.style(head, fg=color, bold=True)} {_short_lines(text)}")
+
+    def _echo(self, text: str) -> None:
+        """Write a text that is safe."""
+        heading, self.heading = self.heading, ""
+        if heading:
+            click.echo(lines(show(heading, MAX_LINE)), err=True, color=self.is_colored)
+        click.echo(text, err=True, color=self.is_colored)
 
 
 def _short_lines(text: str) -> Safe:

@@ -79,6 +79,8 @@ class UpgradeOptions(Struct, frozen=True, kw_only=True):
     builds: bool = False
     accepted_files: tuple[str, ...] = ()
     """Names of files whose bytes may differ from those that are locked."""
+    may_be_unused: bool = False
+    """Whether the lock need not use ``packages`` and ``in_builds``: it is one of several that the run makes."""
 
 
 class NetworkOptions(Struct, frozen=True, kw_only=True):

@@ -115,9 +115,17 @@ def _package_key(entry: LockedPackage | LockedReference) -> tuple[str, bool, Ver
     return entry.name, entry.version is not None, _version(entry.version or "0"), source_text(entry.source)
 
 
-def _build_key(build: LockedBuild) -> tuple[str, bool, Version, str, str, tuple[str, ...]]:
-    version = _version(build.version or "0")
-    return build.name, build.version is not None, version, build.source or "", build.hook or "", build.targets
+def _build_key(build: LockedBuild) -> tuple[str, bool, Version, str, bool, str, tuple[str, ...]]:
+    version, of_project = _version(build.version or "0"), build.needed == "project"
+    return (
+        build.name,
+        build.version is not None,
+        version,
+        build.source or "",
+        of_project,
+        build.hook or "",
+        build.targets,
+    )
 
 
 def _ordered_package(entry: LockedPackage) -> LockedPackage:

@@ -533,11 +533,12 @@ class ToolTable(_Table, frozen=True, kw_only=True, rename="kebab"):
         self._check_builds()
 
     def _check_builds(self) -> None:
-        seen: set[tuple[str, str | None, str | None, str | None, str]] = set()
+        seen: set[tuple[str | bool | None, ...]] = set()
         for position, build in enumerate(self.builds):
             _check_build(build, f"builds[{position}]")
             for label in build.targets or ("",):
-                key = build.name, build.version, build.source, build.hook, label
+                # a folder that the project requires may require the project in turn: then it is built as a package too
+                key = build.name, build.version, build.source, build.needed == "project", build.hook, label
                 if key in seen:
                     target = f" for {label}" if label else ""
                     raise Fault(f"builds[{position}]", f"{called(build)} has a record{target} already")

@@ -2,9 +2,9 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["clients", "indexes", "lock", "read_inputs", "settings"]
+__all__ = ["clients", "indexes", "lock", "read_inputs", "recorded_inputs", "settings"]
 
 load_at_first_use(
     __name__, "excluding_scopes", "file_options", "indexes", "project_build", "resolve", "user_hashes", "warnings"
 )
-load_at_first_use(__name__, "compared_wheels", "imported_lock", "policy_gate", in_load_all=False)
+load_at_first_use(__name__, "compared_wheels", "imported_lock", "policy_gate", "recorded_inputs", in_load_all=False)

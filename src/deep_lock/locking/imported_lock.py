@@ -23,6 +23,7 @@ from deep_lock.models.foreign_lock import ForeignLock, ForeignPin, installed_pin
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import FixedPins, Problem, RequirementScope
+from deep_lock.models.workspace import implied_scopes
 from deep_lock.project.local_trees import LocalTrees
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.fixed_pins import unsupported_reason

@@ -61,27 +61,37 @@ class Outcome(Struct, frozen=True, kw_only=True):
         return self.text != self.before
 
 
-def check_lock(options: LockOptions, *, existence_only: bool = False) -> tuple[Path, tuple[str, ...]]:
-    """Return why the lock is stale, a sentence each; empty where it is up to date. No request is made.
+class Checked(Struct, frozen=True, kw_only=True):
+    """A lock that was compared with its inputs."""
+
+    path: Path
+    lock: Lock | None = None
+    """None where it was not read."""
+    reasons: tuple[str, ...] = ()
+    """Why the lock is stale, a sentence each; empty where it is up to date."""
+
+
+def check_lock(options: LockOptions, *, existence_only: bool = False) -> Checked:
+    """Compare the lock with its inputs. No request is made.
 
     Raises UserError, and PolicyBroken where the lock is up to date and breaks the policy of the configuration.
     """
     options = replace(options, inputs=at_workspace_root(options.inputs))
     path = lock_path(options.inputs)
     if not is_there(path):
-        return path, ("there is no lock",)
+        return Checked(path=path, reasons=("there is no lock",))
     if existence_only:
-        return path, ()
+        return Checked(path=path)
     request = open_request(options, silent)
     if request.previous is None:
-        return path, ()
+        return Checked(path=path)
     reasons, policy = _stale_reasons(request, request.previous), request.settings.policy
     reasons = reasons or _form_reasons(
         request.previous, _text_of(path) or "", _form_note(guard_of(path, options.context.cache_folder))
     )
     if not reasons and policy is not None:
         policy_gate.check_policy(request.previous, policy, path.name, now=options.context.now)
-    return path, reasons
+    return Checked(path=path, lock=request.previous, reasons=reasons)
 
 
 def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None) -> Outcome:

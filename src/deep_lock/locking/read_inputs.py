@@ -151,7 +151,14 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
         foreign = foreign if workspace else with_direct_requirements(foreign, root)
         project, sources = imported_project(root, foreign), (shown_path(path, options.folder),)
     base = options.script.parent if options.script is not None else options.folder
-    trees = LocalTrees(lock_path(options).parent.resolve(), base.resolve(), config, edited=options.edited)
+    trees = LocalTrees(
+        lock_path(options).parent.resolve(),
+        base.resolve(),
+        config,
+        name=project.name,
+        version=project.version,
+        edited=options.edited,
+    )
     scopes = () if project.unknown else _scopes(project, options, config, trees, files=files, workspace=workspace)
     return ProjectInputs(
         options=options,

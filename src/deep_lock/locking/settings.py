@@ -44,6 +44,8 @@ class Upgrade(Struct, frozen=True, kw_only=True):
     builds: bool = False
     accepted_files: frozenset[str] = frozenset()
     """Names of files whose bytes may differ from those that are locked."""
+    may_be_unused: bool = False
+    """Whether the lock need not use ``packages`` and ``in_builds``."""
 
     @property
     def versions(self) -> tuple[Requirement, ...]:
@@ -95,6 +97,7 @@ def read_upgrade(options: UpgradeOptions) -> Upgrade:
         in_builds=frozenset(map(canonicalize_name, options.in_builds)),
         builds=options.builds,
         accepted_files=frozenset(options.accepted_files),
+        may_be_unused=options.may_be_unused,
     )
 
 

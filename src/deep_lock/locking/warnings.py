@@ -121,22 +121,24 @@ def require_existing(catalog: Catalog, upgrade: Upgrade, previous: Lock | None) 
 def require_upgraded(closure: Closure, upgrade: Upgrade, previous: Lock | None) -> None:
     """Refuse -P NAME where neither the previous nor the new lock uses it, and NAME==VERSION that no environment uses.
 
+    A name that may be unused is refused for its version only.
     Raises UsageError and Unsatisfiable.
     """
     only = upgrade.in_builds
     built = {own.subject.name for own in closure.builds} | {own.name for own in (previous.builds if previous else ())}
     for name in sorted(only):
-        if name not in built:
+        if name not in built and not upgrade.may_be_unused:
             raise UsageError(
                 f"--in-build {name}: the lock has no build of {name}", hint=near_names.near_name(name, built)
             )
     known = _used_names(closure, only) | (_locked_members(previous, only) if only else _locked_names(previous))
     for name in upgrade.packages:
-        if name not in known:
+        if name not in known and not upgrade.may_be_unused:
             where = f"the build of {', '.join(sorted(only))}" if only else "the lock"
             raise UsageError(f"-P {name}: {where} does not use {name}", hint=near_names.near_name(name, known))
     for requirement in upgrade.versions:
-        _require_version(closure, only, requirement)
+        if requirement.name in known:
+            _require_version(closure, only, requirement)
 
 
 def _used_names(closure: Closure, only: frozenset[NormalizedName]) -> set[str]:

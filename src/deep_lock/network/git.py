@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -496,7 +496,27 @@ def set_setting(folder: Path, key: str, value: str | None, environ: Mapping[str,
         raise UsageError(f"git config {key}: {text or 'it failed'}")
 
 
-def _git(folder: Path, environ: Mapping[str, str], *arguments: str) -> tuple[int, str]:
+def ignored(top: Path, paths: Iterable[Path], environ: Mapping[str, str]) -> frozenset[Path]:
+    """Return those of the paths in a repository that git ignores; none where there is no git. ``top`` is its top folder.
+
+    What is tracked is not ignored. Raises UsageError where git does not end well.
+    """
+    if shutil.which("git", path=environ.get("PATH")) is None:
+        return frozenset()
+    # "./" since the names in the result are then never mistaken for white space at its ends
+    names = {f"./{path.relative_to(top).as_posix()}": path for path in paths}
+    code, text = _git(
+        top, environ, "-c", "core.fsmonitor=false", "check-ignore", "-z", "--stdin", stdin="\0".join([*names, ""])
+    )
+    if code not in {0, _NONE_IGNORED}:
+        raise UsageError(f"git check-ignore: {_last_line(text)}")
+    return frozenset(names[name] for name in text.split("\0") if name in names)
+
+
+_NONE_IGNORED = 1
+
+
+def _git(folder: Path, environ: Mapping[str, str], *arguments: str, stdin: str = "") -> tuple[int, str]:
     program = shutil.which("git", path=environ.get("PATH"))
     if program is None:
         raise UsageError("git is needed, and is not on the search path", hint="install git")
@@ -505,7 +525,7 @@ def _git(folder: Path, environ: Mapping[str, str], *arguments: str) -> tuple[int
             [program, *arguments],
             cwd=folder,
             env={**environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",

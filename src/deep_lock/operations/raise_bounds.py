@@ -77,12 +77,14 @@ def _inputs(lock: Path) -> tuple[InputOptions, Path | None]:
 
 def _require_current(locking: LockOptions) -> None:
     try:
-        path, reasons = check_lock(locking)
+        checked = check_lock(locking)
     except PolicyBroken:
         return  # a newer version may be what the policy requires
-    if reasons:
+    if checked.reasons:
         raise Stale(
-            "\n  ".join([f"{path.name} is stale, or was made with options that no file has:", *reasons]),
+            "\n  ".join(
+                [f"{checked.path.name} is stale, or was made with options that no file has:", *checked.reasons]
+            ),
             hint="run deep-lock lock first; write its options to [tool.deep-lock]",
         )
 

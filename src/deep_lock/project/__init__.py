@@ -5,6 +5,7 @@ from deep_lock.lazy import load_at_first_use
 __all__ = [
     "bounds",
     "dependency_groups",
+    "discovery",
     "edit",
     "files",
     "folder_config",
@@ -20,4 +21,4 @@ __all__ = [
 ]
 
 load_at_first_use(__name__, "poetry", "requirements_txt", "script", "setuptools")
-load_at_first_use(__name__, "edit", "requirement_lists", in_load_all=False)
+load_at_first_use(__name__, "discovery", "edit", "requirement_lists", in_load_all=False)

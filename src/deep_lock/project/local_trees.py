@@ -51,6 +51,7 @@ MODULES = ("*/*.py", "src/*/*.py")
 MAX_MODULES = 500
 MAX_MEMBERS = 2000
 MAX_TREES = 1000
+_HERE = Reference(kind="path", place=".", is_path=True)
 
 
 def read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -86,9 +87,19 @@ class LocalTree(Struct, frozen=True, kw_only=True):
 class LocalTrees:
     """The folders that a run reads, each once."""
 
-    def __init__(self, lock_folder: Path, project: Path, config: Config, *, edited: Replacement | None = None) -> None:
-        """All paths are absolute; ``config`` is that of the project, and ``edited`` a pyproject.toml that is edited now."""
+    def __init__(
+        self,
+        lock_folder: Path,
+        project: Path,
+        config: Config,
+        *,
+        name: NormalizedName | None = None,
+        version: str | None = None,
+        edited: Replacement | None = None,
+    ) -> None:
+        """All paths are absolute; ``edited`` is a pyproject.toml that is edited now, the rest is that of the project."""
         self.lock_folder = lock_folder
+        self._name, self._version = name, version
         self._edited = edited
         self._project = project
         self._sources = self._settings(config, project)
@@ -119,6 +130,10 @@ class LocalTrees:
         conditional = sources.get(requirement.name)
         if requirement.url is None and conditional is None:
             self._refuse_member(requirement, base)
+            if requirement.name == self._name and base != self._project:
+                # a folder that the project requires may require the project in turn: no index is queried for it
+                self._refuse_other_version(requirement)
+                sources = {requirement.name: self._relative(_HERE, self._project, requirement.origin)}
         if requirement.url is not None or not isinstance(conditional, tuple):
             return (self._resolved(requirement, base, sources),)
         found = [
@@ -259,6 +274,15 @@ class LocalTrees:
             raise RequirementInvalid(
                 f"{requirement.origin or requirement}: {requirement.name} is a member of the workspace and has no source",
                 hint=f"add it to [tool.uv.sources]: {requirement.name} = {{ workspace = true }}",
+            )
+
+    def _refuse_other_version(self, requirement: Requirement) -> None:
+        """Refuse a requirement on the project itself that its version does not satisfy, if the version is known."""
+        if self._version is not None and not requirement.specifier.contains(self._version, prereleases=True):
+            raise RequirementInvalid(
+                f"{requirement.origin or 'a required folder'}: requires {requirement},"
+                f" and the project itself is {requirement.name} {self._version}",
+                hint="correct the requirement, or the version of the project",
             )
 
     def _uv_members(self, start: Path) -> Mapping[NormalizedName, Path]:

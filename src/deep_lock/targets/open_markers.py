@@ -142,7 +142,7 @@ def _terms(
         text = marker
         for comparison, value in zip(comparisons, values, strict=True):
             text = text.replace(comparison, _ALWAYS if value else _NEVER)
-        decided = Marker(text)
+        decided = _parsed(text)
         micros = _bits(target)
         if target.micros and any(name in text for name in MICRO_VARIABLES):
             micros = 0
@@ -155,6 +155,12 @@ def _terms(
         elif not decided.evaluate({**target.environment, **selected}, context=context):
             micros = 0
         yield micros, frozenset(zip(comparisons, values, strict=True))
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Marker:
+    """Parse a marker once: each target is compared with the markers of all targets, and a run may check many locks."""
+    return Marker(text)
 
 
 def _bits(target: Target) -> int:

@@ -1,13 +1,18 @@
 """`deep-lock lock`: write or check deep.lock, and print a summary on stderr."""
 
+from __future__ import annotations
+
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+import click
 from msgspec.structs import replace
 
-from deep_lock.cli import user_folders
+from deep_lock.cli import failures, user_folders
 from deep_lock.cli.options import LOCK_SECTIONS, pick, sectioned
+from deep_lock.cli.output import Printer
 from deep_lock.cli.session import Session
 from deep_lock.config.options import (
     HookOptions,
@@ -19,10 +24,16 @@ from deep_lock.config.options import (
 )
 from deep_lock.errors import Stale, UsageError
 from deep_lock.foreign_locks import index_settings
-from deep_lock.locking.lock import check_lock, lock, write_lock
+from deep_lock.lazy import add_to_load_all
+from deep_lock.locking import recorded_inputs
+from deep_lock.locking.lock import Checked, Outcome, check_lock, lock, write_lock
 from deep_lock.locking.read_inputs import lock_path
+from deep_lock.locking.settings import read_upgrade
+from deep_lock.models.lock import Lock
 from deep_lock.operations import outdated
-from deep_lock.reports import lock_summary
+from deep_lock.project import discovery
+from deep_lock.reports import lock_summary, projects
+from deep_lock.sanitize import show
 
 HELP = """\
 Resolve the dependencies of the project and everything that builds them, to full depth; write deep.lock.
@@ -41,6 +52,8 @@ Examples:
   deep-lock lock -P setuptools==80.9.0     upgrade one project, in build environments too
   deep-lock lock --build-scope all         lock all builds, as if no wheels existed
   deep-lock lock --python-version 3.12 --platform host
+  deep-lock lock --all-projects            a repository with many projects: a lock for each
+  deep-lock lock --all-projects --check --exclude tests/data
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>, as in DEEP_LOCK_EXCLUDE_NEWER=P7D; several values are separated
@@ -50,46 +63,153 @@ by spaces, several files as on PATH. Most options have a key in [tool.deep-lock]
 
 @sectioned("lock", *LOCK_SECTIONS, help=HELP, epilog=EPILOG, short_help="Write deep.lock.")
 def lock_command(session: Session, /, **values: Any) -> None:
-    """Lock a project."""
-    run_lock(session, values, again="deep-lock lock, with the same options")
+    """Lock a project, or all projects below a folder."""
+    if values["all_projects"]:
+        _lock_all(session, values)
+    elif values["exclude"]:
+        raise UsageError("--exclude needs --all-projects: it leaves out folders of the search")
+    else:
+        run_lock(session, values, again="deep-lock lock, with the same options")
 
 
 def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
-    """Make or check a lock. ``again`` is the command that makes it anew."""
+    """Make or check a lock. ``again`` is the command that makes it anew. Raises Stale, and as `check_lock` and `lock`."""
+    options = _options(session, values)
+    if _only_checks(values):
+        checked = _check(options, values, again)
+        session.printer.info(f"{lock_name(options, checked.path)} {'is up to date' if values['check'] else 'exists'}")
+    else:
+        _report(session, options, _make(session, options, values), dry_run=values["dry_run"])
+
+
+def _options(session: Session, values: dict[str, Any]) -> LockOptions:
     if values["all_extras"] and values["extras"]:
         raise UsageError("--all-extras and --extra cannot be used together")
-    options = replace(lock_options(session, values), upgrade=_upgrade(values))
-    if values["check"] or values["check_exists"]:
-        if values["verify_metadata"]:
-            raise UsageError(
-                "--verify-metadata fetches wheels, and --check and --check-exists make no request",
-                hint="deep-lock verify compares the metadata of an existing lock",
-            )
-        path, reasons = check_lock(options, existence_only=not values["check"])
-        name = lock_name(options, path)
-        if reasons:
-            raise Stale("\n  ".join([f"{name} is stale:", *reasons]), hint=f"run {again}")
-        session.printer.info(f"{name} {'is up to date' if values['check'] else 'exists'}")
-        return
+    if values["verify_metadata"] and _only_checks(values):
+        raise UsageError(
+            "--verify-metadata fetches wheels, and --check and --check-exists make no request",
+            hint="deep-lock verify compares the metadata of an existing lock",
+        )
+    return replace(lock_options(session, values), upgrade=_upgrade(values))
+
+
+def _only_checks(values: dict[str, Any]) -> bool:
+    return any(values[name] for name in ("check", "check_exists"))
+
+
+def _check(options: LockOptions, values: dict[str, Any], again: str) -> Checked:
+    checked = check_lock(options, existence_only=not values["check"])
+    if checked.reasons:
+        raise Stale(
+            "\n  ".join([f"{lock_name(options, checked.path)} is stale:", *checked.reasons]), hint=f"run {again}"
+        )
+    return checked
+
+
+def _make(session: Session, options: LockOptions, values: dict[str, Any]) -> Outcome:
+    """Make a lock, and write it if it changed and the run is no dry one."""
     with session.reporting() as reporter:
         outcome = lock(options, reporter)
-    name = lock_name(options, outcome.path)
-    if values["dry_run"]:
-        session.printer.info(f"{name} would {'change' if outcome.changed else 'stay as it is'}")
-    elif outcome.changed:
+    if outcome.changed and not values["dry_run"]:
         write_lock(outcome)
-        session.printer.info(f"wrote {name}")
+    return outcome
+
+
+def _report(session: Session, options: LockOptions, outcome: Outcome, *, dry_run: bool) -> None:
+    info, name = session.printer.info, lock_name(options, outcome.path)
+    if dry_run:
+        info(f"{name} would {'change' if outcome.changed else 'stay as it is'}")
     else:
-        session.printer.info(f"{name} is up to date")
-    session.printer.info(lock_summary.summary(outcome.lock, outcome.previous))
+        info(f"wrote {name}" if outcome.changed else f"{name} is up to date")
+    info(lock_summary.summary(outcome.lock, outcome.previous))
     if outcome.compared is not None:
-        session.printer.info(
-            f"  the metadata of {outcome.compared} wheels were compared with the wheels: no difference"
-        )
+        info(f"  the metadata of {outcome.compared} wheels were compared with the wheels: no difference")
     for option in outcome.kept_options:
-        session.printer.info(f"  {option} kept from {name}")
+        info(f"  {option} kept from {name}")
     for sentence in outcome.changed_limits:
-        session.printer.info(f"  {sentence}")
+        info(f"  {sentence}")
+
+
+# -- all projects below a folder
+
+_OF_ONE_PROJECT = {
+    "output": "--output",
+    "script": "--script",
+    "requirements": "--requirements",
+    "from_lock": "--from",
+    "upgrade_from": "--upgrade-from",
+    "extras": "--extra",
+    "groups": "--group",
+    "only_groups": "--only-group",
+}
+_LOADED_FOR_SOME = ("deep_lock.analysis", "deep_lock.builds", "deep_lock.foreign_locks", "deep_lock.locking")
+"""Packages with modules that not every lock needs: a later project may, and no module is loaded after the first request."""
+
+
+def _lock_all(session: Session, values: dict[str, Any]) -> None:
+    """Make or check the lock of every project below a folder, and exit with the worst of their exit codes.
+
+    Each lock is written when it is done, so that an interruption leaves those before it.
+    """
+    for key, option in _OF_ONE_PROJECT.items():
+        if values[key]:
+            raise UsageError(f"--all-projects and {option} cannot be used together: {option} is about one project")
+    root: Path = values["folder"]
+    upgraded = read_upgrade(_upgrade(values)).packages
+    for package in _LOADED_FOR_SOME:
+        add_to_load_all(package)
+    with session.reporting() as reporter:
+        found = discovery.find_projects(root, values["exclude"], session.context.environ, reporter)
+    rows: list[projects.ProjectRow] = []
+    codes: list[int] = []
+    used: set[str] = set()
+    try:
+        for project in found:
+            session.printer.heading = f"{project.path}:"
+            started = time.monotonic()
+            own: Lock | None = None
+            try:
+                result, own, before = _one_of_all(session, {**values, "folder": root.joinpath(*project.parts)}, project)
+                used.update(entry.name for each in (own, before) if each is not None for entry in each.packages)
+            except Exception as error:  # noqa: BLE001 - an internal error of one project does not stop the others either
+                result = "stale" if isinstance(error, Stale) else "failed"
+                codes.append(_failed(session.printer, error))
+            seconds = time.monotonic() - started
+            packages = len(own.packages) if own is not None else None
+            rows.append(projects.ProjectRow(path=project.path, result=result, packages=packages, seconds=seconds))
+    finally:
+        session.printer.heading = ""
+        session.printer.info(projects.projects_summary(rows, len(found)))
+    unused = sorted(set(upgraded) - used)
+    if unused and not codes and not _only_checks(values):
+        raise UsageError(f"-P {unused[0]}: no lock uses {unused[0]}")
+    if codes:
+        raise click.exceptions.Exit(failures.worst(codes))
+
+
+def _one_of_all(
+    session: Session, values: dict[str, Any], project: discovery.FoundProject
+) -> tuple[projects.Result, Lock | None, Lock | None]:
+    """Make or check one lock; return the result, the lock and the one before. Of a lock that stays nothing is printed."""
+    options = _options(session, values)
+    if project.recorded:
+        options = replace(options, inputs=recorded_inputs.with_recorded_inputs(options.inputs))
+    if _only_checks(values):
+        checked = _check(options, values, f"deep-lock lock --project {show(str(values['folder']))}")
+        return "up to date" if values["check"] else "exists", checked.lock, None
+    outcome = _make(session, options, values)
+    if not outcome.changed:
+        return "up to date", outcome.lock, outcome.previous
+    _report(session, options, outcome, dry_run=values["dry_run"])
+    return "would change" if values["dry_run"] else "locked", outcome.lock, outcome.previous
+
+
+def _failed(printer: Printer, error: Exception) -> int:
+    """Report why one project failed; return the exit code."""
+    code = failures.report_failure(error, printer, with_traceback=printer.verbosity > 0)
+    if code != failures.INTERNAL and printer.verbosity > 1:
+        printer.traceback(error)
+    return code
 
 
 def lock_options(session: Session, values: dict[str, Any]) -> LockOptions:
@@ -118,6 +238,7 @@ def _upgrade(values: dict[str, Any]) -> UpgradeOptions:
         in_builds=values["in_builds"],
         builds=values["upgrade_build"],
         accepted_files=values["accepted_files"],
+        may_be_unused=bool(values["upgrade_package"]) and values.get("all_projects", False),
     )
 
 
