@@ -335,6 +335,25 @@ def test_fetch_requests_no_host_that_the_index_does_not_name(
     assert set(locked.network.connected) == {PUBLIC}
 
 
+@pytest.mark.parametrize("host", ["evil.example", "files.example", "10.0.0.5"])
+def test_a_package_from_an_index_that_the_lock_does_not_have(
+    locked: Place, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package names another index, and the files are on its host."""
+    forget_files(locked, monkeypatch)
+    locked.network.names["evil.example"] = "8.8.1.1"
+    text = locked.path.read_text(encoding="utf-8")
+    for own in ('index = "http://index.example/simple/"', '"http://index.example/files/'):
+        assert own in text
+        text = text.replace(own, own.replace("index.example", host))
+    locked.path.write_text(text, encoding="utf-8")
+    code, stderr = locked.fetch()
+    assert code == 4, stderr
+    assert f"is on {host} by the lock" in stderr
+    assert "is not an index of the lock" in stderr
+    assert locked.network.connected == []
+
+
 @pytest.mark.parametrize("index", ["http://169.254.169.254/simple/", "http://cloud.example/simple/"])
 def test_the_index_of_a_lock_is_no_link_local_address(
     locked: Place, index: str, monkeypatch: pytest.MonkeyPatch
