@@ -1,5 +1,7 @@
 """What a killed run leaves is removed by the next run; what a run that is alive writes to, or another user's, is not."""
 
+import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +14,8 @@ import pytest
 
 from deep_lock.builds.sandbox import sandbox
 from deep_lock.files import TEMPORARY_FOLDER_PREFIX, content_now, sweep, temporary_path
+from deep_lock.index.cache import TEMPORARY
+from deep_lock.index.file_cache import FileCache
 from tests.support import kill_soak
 from tests.support.fault_server import FaultServer
 from tests.support.fault_world import TARGET, desk, people
@@ -89,6 +93,30 @@ def test_the_folder_of_unfinished_files_in_the_cache_is_swept(tmp_path: Path) ->
     with FaultServer() as server, _held_by_another(alive):
         assert own.make_lock(people(server)).code == 0
     assert (dead.exists(), alive.exists()) == (False, True)
+
+
+def test_the_folder_of_unfinished_whole_files_is_swept(tmp_path: Path) -> None:
+    unfinished = tmp_path / TEMPORARY
+    unfinished.mkdir()
+    dead, alive = _left(unfinished), _left(unfinished)
+    with _held_by_another(alive):
+        FileCache(tmp_path).put(io.BytesIO(b"x"), hashlib.sha256(b"x").hexdigest())
+    assert (dead.exists(), alive.exists()) == (False, True)
+
+
+def test_the_merge_driver_sweeps(tmp_path: Path) -> None:
+    """Next to its files, which are those of git, and next to the lock."""
+    own, sides = desk(tmp_path), tmp_path / "project" / "sides"
+    sides.mkdir()
+    with FaultServer() as server:
+        assert own.make_lock(people(server)).code == 0
+    for side in ("base", "ours", "theirs"):
+        (sides / side).write_bytes(own.lock.read_bytes())
+    dead, alive = [_left(sides), _left(own.project)], _left(sides)
+    with _held_by_another(alive):
+        ended = own.run("git-merge", "sides/base", "sides/ours", "sides/theirs", "deep.lock")
+    assert ended.code == 0, ended.stderr
+    assert [path.exists() for path in (*dead, alive)] == [False, False, True]
 
 
 def test_temporary_folders_of_killed_runs_are_swept(tmp_path: Path) -> None:

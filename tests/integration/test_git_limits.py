@@ -189,6 +189,40 @@ def test_git_itself_has_limits(
         pass
 
 
+def program(folder: Path, text: str) -> dict[str, str]:
+    """Make a program with the name of git; return the environment that finds it."""
+    path = folder / "bin" / "git"
+    path.parent.mkdir()
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return {"PATH": f"{path.parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such limits")
+def test_the_processor_time_of_git_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_git, "PROCESSOR_SECONDS", 1)
+    environ = program(
+        tmp_path,
+        "end=$(($(date +%s) + 20)); while [ $(date +%s) -lt $end ]; do n=0; while [ $n -lt 99999 ]; do n=$((n + 1)); done; done",
+    )
+    repositories = Repositories(tmp_path / "cache", environ, offline=False)
+    with pytest.raises(LimitExceeded, match="too much processor time or memory"):
+        repositories.commit_of("https://git.example/lib", None)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the program is a shell script")
+def test_git_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it started."""
+    monkeypatch.setattr(network_git, "SHOW_SECONDS", 0.5)
+    environ = program(tmp_path, f"(sleep 4; touch {tmp_path}/left) & sleep 4")
+    started = time.monotonic()
+    with pytest.raises(UsageError, match=r"git took more than 0 s to read deep.lock at HEAD"):
+        file_at(tmp_path / "deep.lock", "HEAD", environ)
+    assert time.monotonic() - started < 4
+    time.sleep(max(0.0, 5 - (time.monotonic() - started)))
+    assert not (tmp_path / "left").exists()
+
+
 def test_a_large_file_of_a_revision_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_repository(tmp_path / "own", [{"files": {"deep.lock": "x" * 5000}}])
     lock = tmp_path / "own" / "deep.lock"

@@ -11,6 +11,7 @@ import pytest
 from deep_lock.cli.main import run
 from tests.support.fake_network import FakeNetwork
 from tests.support.scenario_server import ScenarioServer
+from tests.support.scenarios import HERE, MINOR
 
 INDEX = "http://index.example/simple/"
 PUBLIC, PRIVATE, LOOPBACK, LINK_LOCAL = "8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.7.7"
@@ -329,10 +330,46 @@ def test_fetch_requests_no_host_that_the_index_does_not_name(
     assert code == 4, stderr
     assert f"is on {host} by the lock" in stderr
     assert set(locked.network.connected) == {PUBLIC}
+    code, told = locked.run("policy", "--lock", str(locked.path), "--deep")
+    assert code == 4, told
+    assert f"is on {host} by the lock" in told
+    assert set(locked.network.connected) <= {PUBLIC}, "the page of the index is in the cache"
     code, told = locked.run("verify", "--lock", str(locked.path))
     assert code == 1, told
     assert "foreign-host" in told
     assert set(locked.network.connected) == {PUBLIC}
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "files.example"])
+def test_a_wheelhouse_requests_no_such_host_either(place: Place, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, stderr = place.lock("--python-version", MINOR, "--platform", "host")
+    assert code == 0, stderr
+    forget_files(place, monkeypatch)
+    place.edit('"http://index.example/files/', f'"http://{host}/files/')
+    wheelhouse = ("wheelhouse", "--lock", str(place.path), "--dest", str(place.folder / "wheels"), "--target", HERE)
+    code, stderr = place.run(*wheelhouse)
+    assert code == 4, stderr
+    assert f"is on {host} by the lock" in stderr
+    assert set(place.network.connected) == {PUBLIC}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "files.example", "10.0.0.5"])
+def test_a_package_from_an_index_that_the_lock_does_not_have(
+    locked: Place, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package names another index, and the files are on its host."""
+    forget_files(locked, monkeypatch)
+    locked.network.names["evil.example"] = "8.8.1.1"
+    text = locked.path.read_text(encoding="utf-8")
+    for own in ('index = "http://index.example/simple/"', '"http://index.example/files/'):
+        assert own in text
+        text = text.replace(own, own.replace("index.example", host))
+    locked.path.write_text(text, encoding="utf-8")
+    code, stderr = locked.fetch()
+    assert code == 4, stderr
+    assert f"is on {host} by the lock" in stderr
+    assert "is not an index of the lock" in stderr
+    assert locked.network.connected == []
 
 
 @pytest.mark.parametrize("index", ["http://169.254.169.254/simple/", "http://cloud.example/simple/"])

@@ -7,7 +7,7 @@ import pytest
 
 from deep_lock.cli.main import run
 from tests.support.scenario_server import Releases
-from tests.support.scenarios import Bench, bench
+from tests.support.scenarios import LINUX, Bench, bench
 
 HELD: Releases = {
     "lib 1.0": {"requires": ["dep", "other"]},
@@ -69,6 +69,23 @@ def plant(made: Bench, how: object) -> Path:
     path.write_text(how(path.read_text(encoding="utf-8"), made), encoding="utf-8")  # type: ignore[operator]  # one of PLANTS
     made.server.log.clear()
     return path
+
+
+def test_a_page_is_requested_once_for_all_targets_and_builds(
+    made: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And by the next process only where it is not fresh."""
+    monkeypatch.setenv("DEEP_LOCK_CACHE_DIR", str(tmp_path / "cold"))
+    made.pythons, made.platforms = ["3.11", "3.12", "3.13"], [LINUX, "x86_64-windows"]
+    made.hold({**HELD, "more 1.0": {"wheels": [], "sdist": True, "build": ["maker"], "backend": "flit_core.buildapi"}})
+    made.ask("lib", "made", "more", "maker")
+    made.server.log.clear()
+    ran = made.lock("-U", "--refresh")  # only what this run remembers prevents a second request
+    assert ran.code == 0, ran.stderr
+    pages = made.server.asked("/simple/")
+    assert sorted(pages) == [f"/simple/{name}/" for name in ("dep", "lib", "made", "maker", "more", "other")]
+    assert made.lock("-U").code == 0
+    assert made.server.asked("/simple/") == pages
 
 
 @pytest.mark.parametrize("how", PLANTS)

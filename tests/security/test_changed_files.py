@@ -122,3 +122,31 @@ def test_a_merge_refuses_other_bytes(made: Bench, both: str) -> None:
     assert was in stderr
     assert now in stderr
     assert files[1].read_text(encoding="utf-8") == ours
+
+
+def test_a_merge_that_locks_again_refuses_other_bytes(made: Bench) -> None:
+    """Both sides changed a package. One of them took another file, which is what the index has now."""
+    path = made.folder / "deep.lock"
+    base = path.read_text(encoding="utf-8")
+    filename = "maker-1.0-py3-none-any.whl"
+    was, now = change(made, filename)
+    changed = {**HELD, "maker 1.0": OTHER[filename][1]}
+    made.hold({**changed, "dep 1.1": {}})
+    theirs = made.lock("--refresh", "-P", "dep", "--accept-changed-file", filename).text
+    path.write_text(base, encoding="utf-8")
+    made.hold({**HELD, "dep 1.1": {}, "dep 1.2": {}})
+    ours = made.lock("--refresh", "-P", "dep").text
+    assert (now in theirs, now in ours) == (True, False)
+    made.hold({**changed, "dep 1.1": {}, "dep 1.2": {}})
+    files = [made.folder / side for side in ("base", "ours", "theirs")]
+    for file, text in zip(files, (base, ours, theirs), strict=True):
+        file.write_text(text, encoding="utf-8")
+    assert run(["cache", "clean"]) == 0
+    made.capture.readouterr()
+    code = run(["git-merge", *map(str, files), str(path)])
+    stderr = made.capture.readouterr().err
+    assert code == 4, stderr
+    assert "the branches differ" in stderr
+    assert was in stderr
+    assert now in stderr
+    assert files[1].read_text(encoding="utf-8") == ours

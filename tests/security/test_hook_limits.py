@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from deep_lock.builds.sandbox.sandbox import probe
+from tests.support.sandbox_layers import WITHOUT, machine_without
 from tests.support.scenarios import Scenario, laid
 
 pytestmark = pytest.mark.skipif(probe().level != "strong", reason=f"no strong sandbox here: {probe().layers}")
@@ -68,18 +69,29 @@ def _lock(
         return ran.code, ran.stderr, ran.pins() if ran.text else []
 
 
+@pytest.mark.parametrize("lacking", WITHOUT)
 @pytest.mark.parametrize("name", TOO_MUCH)
 def test_a_lock_ends_with_the_limit(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    lacking: tuple[str, ...],
 ) -> None:
     body, reason = TOO_MUCH[name]
-    code, stderr, _ = _lock(body, tmp_path, capfd, monkeypatch)
+    with machine_without(lacking):
+        code, stderr, _ = _lock(body, tmp_path, capfd, monkeypatch)
     assert (code, reason in stderr) == (4, True), stderr
 
 
+@pytest.mark.parametrize("lacking", WITHOUT)
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_backend_sees_that_the_call_is_refused(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    lacking: tuple[str, ...],
 ) -> None:
     """And goes on: the lock is made, with the requirement that the backend names where the call fails."""
     body = f"""
@@ -94,7 +106,8 @@ def test_a_backend_sees_that_the_call_is_refused(
             done = False
         return ['allowed' if done else 'refused']
     """
-    code, stderr, pins = _lock(body, tmp_path, capfd, monkeypatch)
+    with machine_without(lacking):
+        code, stderr, pins = _lock(body, tmp_path, capfd, monkeypatch)
     assert code == 0, stderr
     assert "refused==1.0" in pins
     assert "allowed==1.0" not in pins

@@ -5,7 +5,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from deep_lock.builds.temp_dirs import disposable_folder, remove_folder
 from deep_lock.builds.virtual_environment import VirtualEnvironment, make_environment
 from deep_lock.errors import DeepLockError, HookBadResult, HookFailed, HookOutputLimit, HookTimeout, LimitExceeded
 from deep_lock.models.build_system import BuildSystem
+from tests.support.sandbox_layers import WITHOUT, machine_without
 
 pytestmark = pytest.mark.skipif(probe().level != "strong", reason="there is no strong sandbox here")
 MIB = 1024 * 1024
@@ -255,15 +256,16 @@ LINKED_METADATA = {
 }
 
 
-@pytest.mark.parametrize("confined", [True, False])
+@pytest.mark.parametrize("lacking", [*WITHOUT, pytest.param(None, id="trusted")])
 @pytest.mark.parametrize("name", LINKED_METADATA)
 def test_metadata_is_not_read_through_a_link(
-    tmp_path: Path, environment: VirtualEnvironment, name: str, *, confined: bool
+    tmp_path: Path, environment: VirtualEnvironment, name: str, lacking: tuple[str, ...] | None
 ) -> None:
     make_victim(tmp_path)
     backend = hook(f"{VICTIM}{LINKED_METADATA[name]}\nreturn 'x.dist-info'", PREPARE)
-    call = replace(call_of(tmp_path, environment, backend, Limits()), confined=confined)
-    with pytest.raises(HookBadResult, match="METADATA is missing, or is no regular file"):
+    call = replace(call_of(tmp_path, environment, backend, Limits()), confined=lacking is not None)
+    machine = machine_without(lacking) if lacking is not None else nullcontext()
+    with machine, pytest.raises(HookBadResult, match="METADATA is missing, or is no regular file"):
         hooks.read_metadata(call)
 
 

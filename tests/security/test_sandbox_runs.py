@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from deep_lock.builds.sandbox import sandbox
 from deep_lock.builds.sandbox.run import INNER_LAYERS, LayerName, execute
 from deep_lock.builds.sandbox.sandbox import Ability, Command, Layer, Limits, probe, run
 from deep_lock.errors import HookFailed, HookRefused
-from tests.support.sandboxed import Bench, bench, is_locked, until
+from tests.support.sandboxed import Bench, bench, is_locked, programs, until
 
 pytestmark = pytest.mark.skipif(probe().level != "strong", reason=f"no strong sandbox here: {probe().layers}")
 
@@ -264,19 +265,33 @@ def test_a_writable_folder_must_not_be_a_link(place: Bench) -> None:
         run(replace(place.command("print(1)"), writable=(place.work, trap)))
 
 
-def test_a_hook_dies_with_deep_lock(place: Bench) -> None:
-    # A lock and not a process id: within bubblewrap ids are others.
-    code = "import fcntl, time\nheld = open('held', 'w')\nfcntl.flock(held, fcntl.LOCK_EX)\ntime.sleep(60)"
-    ours = f"""
+DEEP_LOCK = """
 import sys
 from pathlib import Path
-from deep_lock.builds.sandbox.run import Command
+from deep_lock.builds.sandbox.run import INNER_LAYERS, Command, execute
 from deep_lock.builds.sandbox.sandbox import run
-run(Command(python=Path(sys.executable), arguments={place.command(code).arguments!r}, cwd=Path({str(place.work)!r}),
-    environ={{}}, readable=(Path(sys.base_prefix), Path({str(place.script)!r})), writable=(Path({str(place.work)!r}),)))
+command = Command(python=Path(sys.executable), arguments={arguments!r}, cwd=Path({work!r}), environ={{}},
+    readable=(Path(sys.base_prefix), Path({script!r})), writable=(Path({work!r}),))
+{call}
 """
+
+
+@pytest.mark.parametrize("call", ["run(command)", "execute(command, INNER_LAYERS)"], ids=["all layers", "inner layers"])
+@pytest.mark.parametrize("stopped", [False, True], ids=["killed", "stopped, and the guard is killed"])
+def test_a_hook_dies_with_deep_lock(place: Bench, call: str, *, stopped: bool) -> None:
+    # A lock and not a process id: within bubblewrap ids are others.
+    code = "import fcntl, time\nheld = open('held', 'w')\nfcntl.flock(held, fcntl.LOCK_EX)\ntime.sleep(60)"
+    arguments, work, script = place.command(code).arguments, str(place.work), str(place.script)
+    ours = DEEP_LOCK.format(arguments=arguments, work=work, script=script, call=call)
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen([sys.executable, "-c", ours], env=environ) as process:
-        until(lambda: is_locked(place.work / "held"))
-        process.kill()
-        until(lambda: not is_locked(place.work / "held"))
+        try:
+            until(lambda: is_locked(place.work / "held"))
+            if stopped:  # its end of the connection to the supervisor stays open
+                process.send_signal(signal.SIGSTOP)
+                os.kill(programs()[0], signal.SIGKILL)
+            else:
+                process.kill()
+            until(lambda: not is_locked(place.work / "held"))
+        finally:
+            process.kill()

@@ -1,26 +1,41 @@
-"""What a hostile hook tries, as a table, and a bench to try it on. `python sandboxed.py` tries all and prints JSON.
+"""What a hostile hook tries, as a table, and a bench to try it on. `python sandboxed.py LAYERS...` tries all and prints JSON.
 
 Each attack prints "got it" where it succeeds; each is harmless where it does: the victims are the bench's own.
 """
 
-import fcntl
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
 import textwrap
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from deep_lock.builds.results import is_result
 from deep_lock.builds.sandbox.run import INNER_LAYERS, Command, Ended, LayerName, Limits, execute
+from deep_lock.errors import DeepLockError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where the tests that use it are skipped
+    fcntl = None  # type: ignore[assignment]  # its absence is recorded
 
 GOT = "got it"
+LAYERS: dict[str, frozenset[LayerName]] = {
+    "inner": INNER_LAYERS,
+    "bubblewrap": INNER_LAYERS | {"bubblewrap"},
+    "cgroup": INNER_LAYERS | {"cgroup"},
+    "all": INNER_LAYERS | {"bubblewrap", "cgroup"},
+}
+"""With and without the layers that are optional."""
 
 
 class Bench(Struct, frozen=True, kw_only=True):
@@ -55,6 +70,37 @@ class Bench(Struct, frozen=True, kw_only=True):
         limits = replace(SMALL_LIMITS, **dict.fromkeys(EXCESSES[name].lifted, 1 << 40))
         ended = execute(self.command(EXCESSES[name].code, limits=limits), layers)
         return GOT in ended.output.splitlines(), ended.stopped
+
+    def kill(self, killed: Sequence[int], layers: frozenset[LayerName] = INNER_LAYERS) -> str:
+        """Kill some of the `programs` of a run of `HELD`, and return the error of the run; "left" if a process is left."""
+        errors: list[str] = []
+
+        def run() -> None:
+            try:
+                self.run(HELD, layers)
+            except DeepLockError as error:
+                errors.append(error.message)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        until(lambda: is_locked(self.work / "held"))
+        found = programs()
+        assert len(found) == 3
+        for at in killed:
+            with suppress(ProcessLookupError):  # the end of the first one can be that of the second one
+                os.kill(found[at], signal.SIGKILL)
+        thread.join(20)
+        with suppress(AssertionError):
+            until(lambda: not is_locked(self.work / "held"))
+            return "; ".join(errors) if not thread.is_alive() and not programs() else "left"
+        return "left"
+
+    def result_is_read(self, name: str, layers: frozenset[LayerName] = INNER_LAYERS) -> bool:
+        """Whether a file of the home is taken for a result of the hook, which left a link of the table to it."""
+        code, path = LINKS[name]
+        ended = self.run(f"import os\nos.mkdir('result')\n{code}", layers)
+        assert (ended.code, (self.work / path).read_text()) == (0, "secret")
+        return is_result(self.work / path, self.work)
 
     def run(self, code: str, layers: frozenset[LayerName] = INNER_LAYERS, *, limits: Limits | None = None) -> Ended:
         """Run the code."""
@@ -375,6 +421,45 @@ EXCESSES: dict[str, Excess] = {
 }
 
 
+HELD = """
+    import fcntl, os, subprocess, sys, time
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            held = open('held', 'w')
+            fcntl.flock(held, fcntl.LOCK_EX)
+            os.set_inheritable(held.fileno(), True)
+            subprocess.run(['sleep', '60'], close_fds=False)
+        os._exit(0)
+    time.sleep(60)
+"""
+"""A process of the hook that is none of its children has a lock, and so has a program that it started."""
+KILLS = {"guard": (0,), "supervisor": (1,), "supervisor and hook": (1, 2)}
+"""Positions in `programs`."""
+LINKS = {
+    "its folder": ("os.rmdir('result')\nos.symlink(it['home'], 'result')", "result/.netrc"),
+    "a folder in it": ("os.symlink(it['home'], 'result/inner')", "result/inner/.netrc"),
+    "the file": ("os.symlink(it['home'] + '/.netrc', 'result/METADATA')", "result/METADATA"),
+    "a link to a link": (
+        "os.symlink(it['home'], 'other')\nos.symlink('../other', 'result/inner')",
+        "result/inner/.netrc",
+    ),
+}
+"""What a hook leaves in place of a result, and the path of the result."""
+
+
+def programs() -> list[int]:
+    """Return the guard, the supervisor and the first process of the one hook that runs."""
+    found, waiting = [], [os.getpid()]
+    while waiting:
+        process = Path(f"/proc/{waiting.pop()}")
+        waiting += [int(number) for path in process.glob("task/*/children") for number in path.read_text().split()]
+        line = (process / "cmdline").read_bytes().split(b"\0")
+        if b"python" in line[0] and any(part.endswith(b"/confine.py") for part in line):
+            found.append(int(process.name))
+    return found[:3]
+
+
 def is_locked(path: Path) -> bool:
     """Whether a process has the file locked. A lock and not a process id: within bubblewrap ids are others."""
     if not path.exists():
@@ -395,23 +480,29 @@ def until(met: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def try_all(layers: frozenset[LayerName]) -> dict[str, object]:
+    """Try everything in these layers."""
+    found: dict[str, object] = {}
+    for name in (*ATTACKS, *EXCESSES, *KILLS, *LINKS):
+        with bench() as place:
+            if name in ATTACKS:
+                found[name] = place.attack(name, layers)
+            elif name in EXCESSES:
+                found[name] = place.excess(name, layers)
+            elif name in KILLS:
+                found[name] = place.kill(KILLS[name], layers)
+            else:
+                found[name] = place.result_is_read(name, layers)
+    return found
+
+
 def main() -> None:
-    """Try every attack in all layers, and without those that stop it."""
-    found: dict[str, list[object]] = {}
+    """Try everything in each of the `LAYERS` that are named, and each attack without the layers that stop it."""
+    found: dict[str, dict[str, object]] = {name: try_all(LAYERS[name]) for name in sys.argv[1:]}
+    found["without"] = {}
     for name, attack in ATTACKS.items():
         with bench() as place:
-            inside = place.attack(name)
-        with bench() as place:
-            outside = place.attack(name, INNER_LAYERS - set(attack.stopped_by))
-        found[name] = [inside, outside]
-    for name in EXCESSES:
-        with bench() as place:
-            found[name] = [*place.excess(name)]
-    if "bubblewrap" in sys.argv:  # the kernel may refuse what is too much before the supervisor sees it
-        for name in EXCESSES:
-            with bench() as place:
-                done, _ = place.excess(name, INNER_LAYERS | {"bubblewrap"})
-                found[name].append(done)
+            found["without"][name] = place.attack(name, INNER_LAYERS - set(attack.stopped_by))
     print(json.dumps(found))  # noqa: T201 - the one line that the test reads
 
 

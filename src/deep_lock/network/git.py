@@ -82,7 +82,12 @@ _SETTINGS = (
     "core.packedGitLimit=512m",
     "pack.threads=4",  # each thread takes addresses, whatever the number of processors
 )
-_LIMITED = 'ulimit -c 0; ulimit -t "$1"; ulimit -f "$2"; ulimit -v "$3" 2>/dev/null; shift 3; exec "$@"'
+_LIMITED = """
+    ulimit -c 0; ulimit -S -t "$1"; ulimit -H -t "$2"; ulimit -f "$3"; ulimit -v "$4" 2>/dev/null
+    shift 4; exec "$@"
+"""
+_GRACE_SECONDS = 2
+"""At the soft limit of processor time the signal is SIGXCPU, which is reported as such; at the hard one SIGKILL."""
 _BLOCK = 512
 """Bytes of the unit of `ulimit -f` (POSIX)."""
 _LIMIT_REPORTED = re.compile(r"died of signal (?:24|25)\b|out of memory|cannot allocate memory", re.IGNORECASE)
@@ -334,7 +339,8 @@ def _limited(
     ``limits`` to a stream, or more than a limit to the folder ``written``; UsageError where it cannot be run.
     """
     if os.name == "posix":
-        numbers = (PROCESSOR_SECONDS, FILE_BYTES // _BLOCK, MEMORY_BYTES // 1024)
+        times = (PROCESSOR_SECONDS, PROCESSOR_SECONDS + _GRACE_SECONDS)
+        numbers = (*times, FILE_BYTES // _BLOCK, MEMORY_BYTES // 1024)
         command = ["/bin/sh", "-c", _LIMITED, "sh", *map(str, numbers), *command]
     try:
         process = subprocess.Popen(  # noqa: S603 - git by its full path; no shell reads an argument, and none is an option
