@@ -28,7 +28,7 @@ def main() -> NoReturn:
         sys.set_lazy_imports("none")
     # A run makes many objects and few reference cycles: a collector that runs rarely loses nothing, and its run over
     # everything when the process ends would find nothing.
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(100_000, 20, 100)
     atexit.register(gc.freeze)
     try:
         command_line.end_on_signals()

@@ -141,6 +141,24 @@ def test_a_changed_conflict_makes_the_lock_stale(made: Bench) -> None:
     assert "the conflict of group 'new' and group 'old' was removed" in ended.stderr
 
 
+def test_a_group_that_includes_another_one_excludes_what_that_one_does(
+    made: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.write({"pyproject.toml": PROJECT.replace("old = [", 'dev = [{include-group = "old"}, "draw"]\nold = [')})
+    ended = made.lock()
+    assert ended.code == 0, ended.stderr
+    linux = made.targets[0]
+    assert "tool==1.0" in selected(ended.text, linux, "", "dev")
+    assert "tool==1.0" in selected(ended.text, linux, "", "dev old")
+    capsys.readouterr()
+    assert run(["export", "-f", "requirements", "--group", "dev", "--group", "new"]) == 2
+    assert "group 'dev' and group 'new' cannot be selected together" in capsys.readouterr().err
+    made.write({"pyproject.toml": PROJECT.replace("old = [", 'dev = ["tool<2", "draw"]\nold = [')})
+    ended = made.lock("--check")
+    assert ended.code == 1
+    assert "the conflict of group 'dev' and group 'new' was removed" in ended.stderr
+
+
 @pytest.mark.parametrize("command", ["export", "fetch", "wheelhouse"])
 def test_a_selection_that_is_not_allowed_is_refused(
     made: Bench, capsys: pytest.CaptureFixture[str], command: str

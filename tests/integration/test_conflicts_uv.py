@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from deep_lock.cli.main import run
-from deep_lock.models.conflicts import broken_conflict, read_conflicts
+from deep_lock.models.conflicts import broken_conflict
 from deep_lock.targets.markers import Scope
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, MINOR, WINDOWS, Bench, bench, selected
 
+LATER, AFTER = (f"3.{sys.version_info.minor + more}" for more in (1, 2))
 UV = Path(sys.executable).with_name("uv")
 RELEASES: Releases = {
     "base 1.0": {"requires": ["shared"]},
@@ -26,12 +28,20 @@ RELEASES: Releases = {
     "shared 3.0": {},
     "engine 1.0": {"requires": ["shared<2"]},
     "engine 2.0": {"requires": ["shared>=2,<3"]},
-    "engine 3.0": {"requires": ["shared>=3", "driver; sys_platform == 'win32'"]},
+    "engine 3.0": {"requires": ["shared>=3", "driver<2; sys_platform == 'win32'"]},
     "driver 1.0": {},
     "draw 1.0": {"requires": ["engine"]},
     "heavy 1.0": {"requires": ["engine[fast]<3"]},
     "tool 1.0": {"requires": ["shared"]},
     "tool 2.0": {"requires": ["shared>=2"]},
+    "multi 1.0": {"requires": ["shared", "driver<2; extra == 'old'", "driver; extra == 'new'"]},
+    "driver 2.0": {"requires": ["shared<3"]},
+    "native 1.0": {"sdist": True, "wheels": [], "build": ["builder"], "requires": ["shared<3"]},
+    "builder 1.0": {"requires": ["shared<2"]},
+    "later 1.0": {"requires": ["shared<2"]},
+    "later 2.0": {"requires": ["shared>=2"], "requires-python": f">={LATER}"},
+    "loop 1.0": {"requires": ["pool"]},
+    "pool 1.0": {"requires": ["loop", "shared<3"]},
 }
 TWO = [[{"extra": "a"}, {"extra": "b"}]]
 PROJECTS: dict[str, dict[str, Any]] = {
@@ -81,26 +91,138 @@ PROJECTS: dict[str, dict[str, Any]] = {
     "a conflict that is none": {"extras": {"a": ["shared>=2"], "b": ["shared>=1"]}, "conflicts": TWO},
     "undeclared": {"extras": {"a": ["engine<2"], "b": ["engine>=2"]}, "conflicts": []},
     "one alone is impossible": {"extras": {"a": ["engine<2", "shared>=2"], "b": ["engine>=2"]}, "conflicts": TWO},
+    "sets that overlap": {
+        "extras": {"a": ["engine==1.0"], "b": ["engine==2.0"], "c": ["engine==3.0"], "d": ["shared==2.0"]},
+        "conflicts": [
+            [{"extra": "a"}, {"extra": "b"}, {"extra": "c"}],
+            [{"extra": "c"}, {"extra": "d"}],
+            [{"extra": "a"}, {"extra": "d"}],
+        ],
+    },
+    "extras and groups in one set": {
+        "extras": {"a": ["engine==1.0"], "b": ["shared==2.0"]},
+        "groups": {"dev": ["shared==3.0"], "doc": ["draw"]},
+        "conflicts": [[{"extra": "a"}, {"extra": "b"}, {"group": "dev"}]],
+    },
+    "an extra and a group of one name": {
+        "extras": {"dev": ["tool<2"]},
+        "groups": {"dev": ["tool>=2"]},
+        "conflicts": [[{"extra": "dev"}, {"group": "dev"}]],
+    },
+    "names that are not normalized": {
+        "extras": {"Old_X": ["engine<2"], "new.y": ["engine>=2"]},
+        "conflicts": [[{"extra": "old-x"}, {"extra": "NEW-y"}]],
+    },
+    "an extra that requires nothing": {"extras": {"a": [], "b": ["engine>=3"], "c": ["shared"]}, "conflicts": TWO},
+    "a group that includes one of a set": {
+        "groups": {"old": ["tool<2"], "new": ["tool>=2"], "dev": [{"include-group": "old"}, "draw"]},
+        "conflicts": [[{"group": "old"}, {"group": "new"}]],
+    },
+    "a group that includes another one that includes one of a set": {
+        "extras": {"a": ["tool>=2"]},
+        "groups": {"old": ["tool<2"], "more": [{"include-group": "old"}], "dev": [{"include-group": "more"}]},
+        "conflicts": [[{"group": "old"}, {"extra": "a"}]],
+    },
+    "an extra that includes one of a set, undeclared": {
+        "extras": {"a": ["engine<2"], "b": ["engine>=2"], "all": ["app[a]", "tool"]},
+        "conflicts": TWO,
+    },
+    "extras that include those of a set": {
+        "extras": {"a": ["engine<2"], "b": ["engine>=2"], "all-a": ["app[a]", "tool"], "all-b": ["app[b]", "tool<2"]},
+        "conflicts": [[{"extra": "a"}, {"extra": "b"}, {"extra": "all-a"}, {"extra": "all-b"}]],
+    },
+    "an extra that includes one on each system": {
+        "extras": {
+            "a": ["engine<2"],
+            "b": ["engine>=2"],
+            "all": ["app[a]; sys_platform == 'win32'", "app[b]; sys_platform == 'linux'"],
+        },
+        "conflicts": [[{"extra": "a"}, {"extra": "b"}, {"extra": "all"}]],
+    },
+    "a group that requires an extra of the project": {
+        "extras": {"a": ["engine<2"], "b": ["engine>=2"]},
+        "groups": {"dev": ["app[a]", "tool"]},
+        "conflicts": [*TWO, [{"group": "dev"}, {"extra": "b"}]],
+    },
+    "extras of a dependency": {"extras": {"a": ["multi[old]"], "b": ["multi[new]", "driver>=2"]}, "conflicts": TWO},
+    "an sdist in one extra": {"extras": {"a": ["native"], "b": ["shared>=3"]}, "conflicts": TWO},
+    "a version for a later Python": {
+        "pythons": (MINOR, LATER),
+        "extras": {"a": ["later"], "b": ["shared<2"]},
+        "conflicts": TWO,
+    },
+    "markers on Python versions": {
+        "pythons": (MINOR, LATER),
+        "extras": {
+            "a": [f"engine<2; python_version < '{LATER}'", "tool<2"],
+            "b": [f"engine==2.0; python_version >= '{LATER}'", f"tool>=2; python_version < '{LATER}'"],
+        },
+        "conflicts": TWO,
+    },
+    "the other one on the other system": {
+        "extras": {
+            "a": ["engine==1.0; sys_platform == 'linux'", "engine==2.0; sys_platform != 'linux'"],
+            "b": ["engine==2.0; sys_platform == 'linux'", "engine==1.0; sys_platform != 'linux'"],
+        },
+        "conflicts": TWO,
+    },
+    "a cycle": {
+        "extras": {"a": ["loop"], "b": ["shared>=3"], "c": ["pool"]},
+        "conflicts": [*TWO, [{"extra": "b"}, {"extra": "c"}]],
+    },
+    "an override": {
+        "extras": {"a": ["engine<2"], "b": ["engine>=2"]},
+        "conflicts": TWO,
+        "override-dependencies": ["shared==2.0"],
+    },
+    "a constraint": {
+        "extras": {"a": ["engine<2"], "b": ["engine>=2"]},
+        "conflicts": TWO,
+        "constraint-dependencies": ["shared<3"],
+    },
+    "a wheel of a URL": {
+        "extras": {"a": ["tool @ {file:tool-1.0-py3-none-any.whl}"], "b": ["tool>=2"]},
+        "conflicts": TWO,
+    },
 }
 
 
-WITHOUT_FORKS = ("sets that share an extra", "a conflict on one system", "a requirement of its own on the same name")
+WITHOUT_FORKS = (
+    "sets that share an extra",
+    "a conflict on one system",
+    "a requirement of its own on the same name",
+    "sets that overlap",
+    "markers on Python versions",
+    "the other one on the other system",
+    "a cycle",
+    "extras of a dependency",
+)
+
+
+def toml(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {toml(own)}' for key, own in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    return f'"{value}"'
 
 
 def pyproject(own: dict[str, Any]) -> str:
-    def lists(table: dict[str, list[str]]) -> str:
-        return "".join(f"{name} = {texts!r}\n" for name, texts in table.items())
+    def lists(table: dict[str, list[object]]) -> str:
+        return "".join(f'"{name}" = {toml(listed)}\n' for name, listed in table.items())
 
-    conflicts = ", ".join(
-        f"[{', '.join(f'{{ {kind} = {name!r} }}' for each in tables for kind, name in each.items())}]"
-        for tables in own["conflicts"]
-    )
+    python = f">={MINOR},<{AFTER}" if "pythons" in own else f"=={MINOR}.*"
+    settings: dict[str, list[object]] = {
+        key: own[key] for key in ("override-dependencies", "constraint-dependencies") if key in own
+    }
+    ours = {f"{key.removesuffix('-dependencies')}s": listed for key, listed in settings.items()}
     return (
-        f'[project]\nname = "app"\nversion = "1"\nrequires-python = "=={MINOR}.*"\n'
-        f"dependencies = {own.get('base', ['base'])!r}\n"
+        f'[project]\nname = "app"\nversion = "1"\nrequires-python = "{python}"\n'
+        f"dependencies = {toml(own.get('base', ['base']))}\n"
         f"[project.optional-dependencies]\n{lists(own.get('extras', {}))}"
         f"[dependency-groups]\n{lists(own.get('groups', {}))}"
-        f"[tool.uv]\nconflicts = [{conflicts}]\ndefault-groups = []\n"
+        f"[tool.uv]\nconflicts = {toml(own['conflicts'])}\ndefault-groups = []\n{lists(settings)}"
+        f"[tool.deep-lock]\n{lists(ours)}"
     )
 
 
@@ -123,40 +245,52 @@ def made(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         yield own
 
 
-def allowed(own: dict[str, Any]) -> Iterator[tuple[Scope, ...]]:
-    scopes = [Scope(kind="extra", name=name) for name in own.get("extras", {})]
+def every_selection(own: dict[str, Any]) -> Iterator[tuple[Scope, ...]]:
+    scopes = [Scope(kind="extra", name=canonicalize_name(name)) for name in own.get("extras", {})]
     scopes += [Scope(kind="group", name=name) for name in own.get("groups", {})]
-    conflicts = read_conflicts(own["conflicts"])
-    for chosen in chain.from_iterable(combinations(scopes, count) for count in range(len(scopes) + 1)):
-        if broken_conflict(conflicts, chosen) is None:
-            yield chosen
+    return chain.from_iterable(combinations(scopes, count) for count in range(len(scopes) + 1))
 
 
-def exported(made: Bench, chosen: Sequence[Scope]) -> list[Requirement]:
+def exported(made: Bench, chosen: Sequence[Scope]) -> list[Requirement] | None:
+    """Return what uv selects; None where it refuses the selection."""
     options = chain.from_iterable((f"--{scope.kind}", scope.name) for scope in chosen)
     ran = uv(made, "export", "--frozen", "--no-hashes", "--no-emit-project", "--no-annotate", "--no-header", *options)
-    assert ran.returncode == 0, ran.stderr
+    if ran.returncode:
+        assert "are incompatible with the" in ran.stderr
+        return None
     return [Requirement(line) for line in ran.stdout.splitlines() if line.strip()]
+
+
+def version_of(pin: Requirement) -> str:
+    if pin.url is not None:
+        return str(parse_wheel_filename(pin.url.rpartition("/")[2])[1])
+    return str(pin.specifier).removeprefix("==")
 
 
 @pytest.mark.parametrize("title", PROJECTS)
 def test_uv_has_the_same_answers(made: Bench, title: str) -> None:
     own = PROJECTS[title]
+    made.pythons = own.get("pythons", made.pythons)
     made.write({"pyproject.toml": pyproject(own)})
     ended, other = made.lock(), uv(made, "lock")
     assert (ended.code == 0) == (other.returncode == 0), (ended.stderr, other.stderr)
     if ended.code:
         assert ended.code == 1
         return
-    parsed = Pylock.from_dict(tomllib.loads(ended.text))
-    for chosen in allowed(own):
+    parsed, conflicts = Pylock.from_dict(tomllib.loads(ended.text)), ended.lock.inputs.conflicts
+    for chosen in every_selection(own):
         pins = exported(made, chosen)
+        assert (pins is None) == (broken_conflict(conflicts, chosen) is not None), chosen
+        if pins is None:
+            continue
         extras = [scope.name for scope in chosen if scope.kind == "extra"]
         groups = [scope.name for scope in chosen if scope.kind == "group"]
         for target in made.targets:
             environment = dict(target.environment)
             theirs = sorted(
-                f"{pin.name}{pin.specifier}" for pin in pins if pin.marker is None or pin.marker.evaluate(environment)
+                f"{pin.name}=={version_of(pin)}"
+                for pin in pins
+                if pin.marker is None or pin.marker.evaluate(environment)
             )
             ours = selected(parsed, target, extras=extras, groups=groups)
             if title in WITHOUT_FORKS:  # uv prefers the versions of its other forks, deep-lock the newest ones
@@ -182,7 +316,9 @@ def test_pip_and_uv_install_each_selection(made: Bench, title: str, monkeypatch:
     assert ended.code == 0, ended.stderr
     monkeypatch.chdir(made.folder)
     parsed, whole = Pylock.from_dict(tomllib.loads(ended.text)), made.folder / "pylock.toml"
-    for number, chosen in enumerate(allowed(own)):
+    conflicts = ended.lock.inputs.conflicts
+    allowed = (chosen for chosen in every_selection(own) if broken_conflict(conflicts, chosen) is None)
+    for number, chosen in enumerate(allowed):
         options = [text for scope in chosen for text in (f"--{scope.kind}", scope.name)]
         extras = [scope.name for scope in chosen if scope.kind == "extra"]
         groups = [scope.name for scope in chosen if scope.kind == "group"]

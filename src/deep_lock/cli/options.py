@@ -413,7 +413,7 @@ TARGETS: Section = (
         option(
             "--fork-strategy",
             choices=("newest", "fewest"),
-            help="If the newest versions differ between Python versions: lock the newest for each, or the fewest versions in total.",
+            help="If the newest versions differ between targets: lock the newest for each, or fewer versions that targets can share.",
             default_text="newest",
         ),
     ),

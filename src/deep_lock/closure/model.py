@@ -158,6 +158,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What the user passes to the backend of each project."""
     share: bool = True
     """Prefer pins already made in build environments, so that one version serves as many as can share it."""
+    share_runtime: bool = False
+    """Prefer one version for all targets at run time to the newest one for each."""
     runtime_hints: Mapping[tuple[str, Choice], Preferences] = field(default_factory=dict)
     """Pins of the previous lock by target label and choice."""
     build_hints: Mapping[tuple[str, str, Hook], Preferences] = field(default_factory=dict)

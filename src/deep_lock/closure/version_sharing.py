@@ -1,17 +1,19 @@
-"""Finds versions that more build environments can share, in a finished closure.
+"""Finds versions that more build environments, or more targets, can share, in a finished closure.
 
-Environments are resolved one after another, so the first ones cannot know what the later ones allow. The plan is closed
-again with the versions that suit most of them as preferences, and that closure is kept if it has fewer releases.
+They are resolved one after another, so the first ones cannot know what the later ones allow. The plan is closed again with
+the versions that suit most of them as preferences, and that closure is kept if it has fewer releases.
 """
 
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-from deep_lock.closure.model import Closure, Preferences
+from deep_lock.closure.model import Closure, Plan, Preferences
+from deep_lock.models.conflicts import Choice
 from deep_lock.models.distribution import source_of
 
 
@@ -61,6 +63,23 @@ def shared_preferences(closure: Closure) -> dict[str, Preferences]:
         if preferences:
             found[label] = preferences
     return found
+
+
+def with_runtime_preferences(plan: Plan, closure: Closure) -> Plan:
+    """Return the plan with preferences for the projects whose versions differ between targets: the oldest version first.
+
+    A target has an older version than another one only where it must, so this is the one that the others may share.
+    """
+    versions: dict[Choice, dict[NormalizedName, set[Version]]] = {}
+    for problem, (_, resolved) in zip(plan.runtime, closure.runtime, strict=True):
+        own = versions.setdefault(problem.choice, {})
+        for pin in (pin for pin in resolved.pins if not source_of(pin.distribution)):
+            own.setdefault(pin.name, set()).add(pin.version)
+    preferences = {
+        choice: tuple((name, tuple(sorted(found))) for name, found in sorted(own.items()) if len(found) > 1)
+        for choice, own in versions.items()
+    }
+    return replace(plan, runtime=tuple(replace(own, preferences=preferences[own.choice]) for own in plan.runtime))
 
 
 def releases(closure: Closure) -> int:

@@ -69,6 +69,7 @@ def make_plan(request: LockRequest) -> Plan:
         config_settings=settings.config_settings,
         may_leave_out=not settings.declared.pythons,
         share=settings.build_resolution == "shared",
+        share_runtime=settings.fork_strategy == "fewest",
         runtime_hints={key: _without(hints, runtime_upgrades) for key, hints in runtime_hints.items()},
         build_moves=exact if not in_builds else {},
         build_hints={

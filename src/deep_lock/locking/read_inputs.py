@@ -32,7 +32,7 @@ from deep_lock.foreign_locks.load import (
 from deep_lock.lockfile import edited_versions, reader
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.locking import file_options
-from deep_lock.models.conflicts import Conflict, Declared, Implied
+from deep_lock.models.conflicts import Conflict, Declared, Implied, with_includes
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
 from deep_lock.models.requirement import Requirement
@@ -272,7 +272,15 @@ def _declared_conflicts(
             scopes.add(scope)
         if len(scopes) > 1:
             found.append(tuple(sorted(scopes)))
-    return tuple(sorted(set(found)))
+    return with_includes(found, _included(project)) if found else ()
+
+
+def _included(project: Project) -> Mapping[Scope, Sequence[Scope]]:
+    """Return the groups that groups of the project include, as scopes."""
+    return {
+        Scope(kind="group", name=name): [Scope(kind="group", name=own) for own in included]
+        for name, included in project.included_groups
+    }
 
 
 def _unknown_conflict(

@@ -13,7 +13,7 @@ from deep_lock.builds.context import BuildContext
 from deep_lock.builds.host import Machine
 from deep_lock.closure.closure import close
 from deep_lock.closure.model import Closure, Plan
-from deep_lock.closure.version_sharing import releases, shared_preferences
+from deep_lock.closure.version_sharing import releases, shared_preferences, with_runtime_preferences
 from deep_lock.errors import DeepLockError, HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
@@ -275,9 +275,16 @@ def _near_hint(nowhere: Sequence[str], request: LockRequest) -> str:
 
 
 def _shared(plan: Plan, catalog: IndexCatalog, reporter: Reporter) -> Closure:
-    """Close once; close again where environments could share more, and keep the closure with fewer releases."""
+    """Close once; close again where targets or environments could share more, and keep the closure with fewer releases."""
     closure = close(plan, catalog, reporter)
-    preferences = shared_preferences(closure) if plan.share and not closure.excluded else {}
+    if closure.excluded:
+        return closure
+    if plan.share_runtime:
+        other = with_runtime_preferences(plan, closure)
+        again = close(other, catalog, reporter) if other != plan else closure
+        if releases(again) < releases(closure):
+            plan, closure = other, again
+    preferences = shared_preferences(closure) if plan.share else {}
     if not preferences:
         return closure
     again = close(replace(plan, shared=preferences), catalog, reporter)

@@ -7,6 +7,7 @@ In a workspace an extra implies its member (`models.workspace.implied_scopes`): 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import combinations
 
 from msgspec import Struct, structs
 from packaging.utils import InvalidName, canonicalize_name
@@ -33,6 +34,22 @@ def broken_conflict(conflicts: Collection[Conflict], selected: Collection[Scope]
         if len(both) > 1:
             return both
     return None
+
+
+def with_includes(conflicts: Sequence[Conflict], includes: Mapping[Scope, Collection[Scope]]) -> tuple[Conflict, ...]:
+    """Add, as uv does, a conflict for two scopes of which each includes another scope of one conflict; sorted.
+
+    ``includes`` has the scopes that a scope includes, at any depth.
+    """
+    found = set(conflicts)
+    for conflict in conflicts:
+        parts = {own: {own, *includes.get(own, ())}.intersection(conflict) for own in {*conflict, *includes}}
+        found.update(
+            pair
+            for pair in combinations(sorted(own for own in parts if parts[own]), 2)
+            if len(parts[pair[0]] | parts[pair[1]]) > 1 and not set(pair) <= set(conflict)
+        )
+    return tuple(sorted(found))
 
 
 def choices(

@@ -89,6 +89,25 @@ def expand_groups(groups: RawGroups) -> Expanded:
     return tuple(whole), tuple(broken)
 
 
+def included_groups(groups: RawGroups) -> tuple[tuple[NormalizedName, tuple[NormalizedName, ...]], ...]:
+    """Return for each group that includes others the groups that it includes, at any depth; sorted."""
+    direct = {
+        name: [item.group for item in items if isinstance(item, Include)] if not isinstance(items, str) else []
+        for name, items in groups.items()
+    }
+    found: list[tuple[NormalizedName, tuple[NormalizedName, ...]]] = []
+    for name in sorted(name for name, own in direct.items() if own):
+        seen: set[NormalizedName] = set()
+        pending = [*direct[name]]
+        while pending:
+            group = pending.pop()
+            if group not in seen:
+                seen.add(group)
+                pending += direct.get(group, [])
+        found.append((name, tuple(sorted(seen))))
+    return tuple(found)
+
+
 def _read_group(value: Any, place: str, lines: Lines, source: str) -> Items | str:
     if not isinstance(value, list):
         return f"{source}: {place} must be a list, not {described(value)}"

@@ -42,6 +42,8 @@ class Project(Struct, frozen=True, kw_only=True):
     """PEP 735, with includes expanded in place."""
     broken_groups: tuple[tuple[NormalizedName, str], ...] = ()
     """Groups that cannot be read, with the reason: a fault only where one is selected (PEP 735)."""
+    included_groups: tuple[tuple[NormalizedName, tuple[NormalizedName, ...]], ...] = ()
+    """For each group that includes others these, at any depth."""
     unknown: frozenset[str] = frozenset()
     """Which of "dependencies" and "optional-dependencies" are dynamic, and known to the build backend only (PEP 621)."""
     build_system: BuildSystem | None = None

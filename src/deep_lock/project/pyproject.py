@@ -35,7 +35,14 @@ from deep_lock.parsing.toml import Lines, read_toml
 from deep_lock.project import poetry as poetry_table
 from deep_lock.project import setuptools
 from deep_lock.project.dependency_groups import PLACE as GROUPS
-from deep_lock.project.dependency_groups import RawGroups, expand_groups, joined, read_groups, read_older_groups
+from deep_lock.project.dependency_groups import (
+    RawGroups,
+    expand_groups,
+    included_groups,
+    joined,
+    read_groups,
+    read_older_groups,
+)
 from deep_lock.project.project import (
     UNKNOWN_FIELDS,
     Build,
@@ -148,6 +155,7 @@ def _read_pyproject(
         unknown=core.unknown,
         groups=groups,
         broken_groups=broken,
+        included_groups=included_groups(raw_groups),
         build_system=build_system,
         build_requires=build_requires,
         prerelease_names=poetry.prerelease_names if poetry else frozenset(),

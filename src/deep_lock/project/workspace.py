@@ -65,6 +65,7 @@ def joined(root: Project, members: Sequence[WorkspaceMember]) -> Project:
     extras: list[tuple[NormalizedName, tuple[Requirement, ...]]] = []
     groups = list(root.groups) if root.name is None else []
     broken = list(root.broken_groups) if root.name is None else []
+    included = list(root.included_groups) if root.name is None else []
     for own in members:
         project = own.project
         lists = {
@@ -78,9 +79,10 @@ def joined(root: Project, members: Sequence[WorkspaceMember]) -> Project:
         for scope, listed in lists.items():
             into = extras if scope.kind == "extra" else groups
             into.append((NormalizedName(scope_of(own.member, scope).name), listed))
-        broken += [
-            (NormalizedName(scope_of(own.member, Scope(kind="group", name=name)).name), reason)
-            for name, reason in project.broken_groups
+        broken += [(_group(own.member, name), reason) for name, reason in project.broken_groups]
+        included += [
+            (_group(own.member, name), tuple(_group(own.member, part) for part in parts))
+            for name, parts in project.included_groups
         ]
     return Project(
         source=root.source,
@@ -88,10 +90,16 @@ def joined(root: Project, members: Sequence[WorkspaceMember]) -> Project:
         extras=tuple(sorted(extras)),
         groups=tuple(sorted(groups)),
         broken_groups=tuple(sorted(broken)),
+        included_groups=tuple(sorted(included)),
         prerelease_names=frozenset(name for own in members for name in own.project.prerelease_names),
         tools=root.tools,
         notes=tuple(dict.fromkeys((*root.notes, *(note for own in members for note in _notes(own))))),
     )
+
+
+def _group(member: Member, name: str) -> NormalizedName:
+    """Return what a group of a member is called in the lock."""
+    return NormalizedName(scope_of(member, Scope(kind="group", name=name)).name)
 
 
 def _itself(project: Project, *extras: NormalizedName) -> tuple[Requirement, ...]:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from deep_lock.closure.version_sharing import releases, shared_preferences
-from tests.support.worlds import wishes
-from tests.unit.closure.test_closure import closed, environments, source
+from deep_lock.closure.closure import close
+from deep_lock.closure.version_sharing import releases, shared_preferences, with_runtime_preferences
+from deep_lock.events import silent
+from tests.support.worlds import WorldSources, target, wishes
+from tests.unit.closure.test_closure import closed, environments, plan, source
 
 
 def test_sharing_finds_the_version_that_suits_most() -> None:
@@ -44,3 +46,26 @@ def test_a_runtime_pin_counts_for_its_own_version_only() -> None:
     }
     found = shared_preferences(closed(world, "a", "b", "c", "t<3", share=False))
     assert [str(version) for version in found["cp312-linux"][wishes("t")[0].name]] == ["2.0", "3.0"]
+
+
+def test_targets_share_the_version_that_one_of_them_must_have() -> None:
+    world: dict[str, Any] = {
+        "a": {"1.0": {}, "2.0": {"requires": ["b>=2"]}},
+        "b": {"1.0": {}, "2.0": {}},
+        "c": {"1.0": {}, "2.0": {}},
+    }
+    first = plan(
+        "a", "b>=2; os_name == 'posix'", "b<2; os_name == 'nt'", "c", targets=(target(), target(system="windows"))
+    )
+    closure = close(first, WorldSources(world=world), silent)
+    other = with_runtime_preferences(first, closure)
+    assert [{name: list(map(str, versions)) for name, versions in own.preferences} for own in other.runtime] == [
+        {"a": ["1.0", "2.0"], "b": ["1.0", "2.0"]}
+    ] * 2
+    again = close(other, WorldSources(world=world), silent)
+    assert [sorted(f"{pin.name} {pin.version}" for pin in resolved.pins) for _, resolved in again.runtime] == [
+        ["a 1.0", "b 2.0", "c 2.0"],
+        ["a 1.0", "b 1.0", "c 2.0"],
+    ]
+    assert (releases(closure), releases(again)) == (5, 4)
+    assert with_runtime_preferences(plan("a", "b"), closed(world, "a", "b")) == plan("a", "b")

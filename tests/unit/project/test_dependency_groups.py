@@ -10,7 +10,7 @@ from packaging.dependency_groups import DependencyGroupResolver
 from deep_lock.errors import LimitExceeded, ProjectInvalid
 from deep_lock.parsing.faults import Faults
 from deep_lock.parsing.toml import Lines
-from deep_lock.project.dependency_groups import expand_groups, read_groups
+from deep_lock.project.dependency_groups import expand_groups, included_groups, read_groups
 
 NO_LINES = Lines(strings={}, keys={})
 
@@ -63,3 +63,20 @@ def test_a_chain_of_a_thousand_includes_is_no_recursion() -> None:
     whole, broken = expand_groups(read_groups(table, NO_LINES, Faults("p", ProjectInvalid)))
     assert not broken
     assert all([str(one) for one in asked] == ["x"] for _, asked in whole)
+
+
+def test_included_groups_are_known_at_any_depth() -> None:
+    table = {
+        "all": ["x", {"include-group": "dev"}],
+        "dev": [{"include-group": "lint"}, {"include-group": "test"}],
+        "lint": ["y"],
+        "test": ["z"],
+        "cycle": [{"include-group": "cycle"}],
+        "lost": [{"include-group": "nowhere"}],
+    }
+    assert dict(included_groups(read_groups(table, NO_LINES, Faults("p", ProjectInvalid)))) == {
+        "all": ("dev", "lint", "test"),
+        "cycle": ("cycle",),
+        "dev": ("lint", "test"),
+        "lost": ("nowhere",),
+    }
