@@ -8,23 +8,19 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
-from deep_lock.config.config import Config, read_config_file
-from deep_lock.errors import ConfigError, DeepLockError, LimitExceeded, UsageError, raise_machine_fault
+from deep_lock.errors import DeepLockError, LimitExceeded, UsageError, raise_machine_fault
 from deep_lock.events import Reporter, Warned
 from deep_lock.network import git
-from deep_lock.project.files import read_text
-from deep_lock.project.folder_config import PYPROJECT, completed, folder_config, members, read_document
+from deep_lock.project.folder_config import CONFIG, PYPROJECT, read_document, workspace_root
 from deep_lock.sdist.pyproject import nested_table
 
 MAX_DEPTH = 32
 MAX_FOLDERS = 100_000
 MAX_PROJECTS = 1000
 LOCK = "deep.lock"
-CONFIG = "deep-lock.toml"
 NOT_ENTERED = frozenset({"node_modules"})
 _TABLES = (
     ("project",),
@@ -34,14 +30,13 @@ _TABLES = (
     ("tool", "uv", "workspace"),
 )
 """Tables of a pyproject.toml that make its folder a project."""
-_WORKSPACES = ("tool", "deep-lock", "workspace"), ("tool", "uv", "workspace")
 
 
-class FoundProject(Struct, frozen=True, kw_only=True, order=True):
-    """A folder that has a project. Sorted by its parts, so that the projects of a folder follow each other."""
+class FoundProject(Struct, frozen=True, kw_only=True):
+    """A folder whose project gets a lock."""
 
     parts: tuple[str, ...]
-    """Of its path, relative to the folder of the search; empty for this folder itself."""
+    """Of its path, relative to the folder of the search: empty for this folder itself, ``..`` for the root of its workspace."""
     recorded: bool
     """Only its deep.lock states what is locked: there is no pyproject.toml that describes a project."""
 
@@ -63,29 +58,28 @@ class _Folder(Struct, frozen=True, kw_only=True):
 def find_projects(
     root: Path, exclude: Sequence[str], environ: Mapping[str, str], reporter: Reporter
 ) -> tuple[FoundProject, ...]:
-    """Return the projects in a folder and below it, sorted by path, without the members of their workspaces.
+    """Return the projects in a folder and below it, sorted by path. Instead of members of a workspace, it has their root once.
 
     ``exclude`` are patterns (``*``, ``?``) of relative paths that are not entered. A folder that cannot be read is a warning.
     Raises UsageError where there is no project, LimitExceeded for too many folders or projects.
     """
     top = Path(os.path.realpath(root))
-    found: list[FoundProject] = []
-    member_folders: set[Path] = set()
+    found: dict[Path, bool] = {}
     for folder, names in _entered(top, exclude, environ, reporter):
-        description = _description(folder.path, names)
-        if description.is_project or LOCK in names:
-            found.append(FoundProject(parts=folder.parts, recorded=not description.is_project))
-        member_folders |= description.members
+        if _describes_project(folder.path, names):
+            found[_with_its_lock(folder.path)] = False
+        elif LOCK in names:
+            found.setdefault(folder.path, True)
         if len(found) > MAX_PROJECTS:
             raise _too_many(root, f"more than {MAX_PROJECTS} projects")
-    kept = sorted(own for own in found if top.joinpath(*own.parts) not in member_folders)
-    if not kept:
+    if not found:
         raise UsageError(
             f"{root}: no project in it or below it",
             hint="a project is a folder with a pyproject.toml that has [project], [dependency-groups], [tool.poetry] or"
             " [tool.deep-lock], or with a deep.lock",
         )
-    return tuple(kept)
+    relative = ((Path(os.path.relpath(folder, top)).parts, recorded) for folder, recorded in found.items())
+    return tuple(FoundProject(parts=parts, recorded=recorded) for parts, recorded in sorted(relative))
 
 
 def _entered(
@@ -147,44 +141,27 @@ def _listed(folder: Path, reporter: Reporter) -> tuple[frozenset[str], list[str]
 # -- projects
 
 
-class _Description(Struct, frozen=True, kw_only=True):
-    """What the files of a folder state."""
-
-    is_project: bool
-    members: frozenset[Path] = frozenset()
-    """The folders of the other members of the workspace whose root it is."""
-
-
-def _description(folder: Path, names: Collection[str]) -> _Description:
-    """Read the files of a folder. What cannot be read counts as a project: its error is reported when it is locked."""
-    document: Mapping[str, Any] | None = {}
+def _describes_project(folder: Path, names: Collection[str]) -> bool:
+    """Whether the files of a folder describe a project. A pyproject.toml that cannot be read counts: locking reports why."""
+    if CONFIG in names:
+        return True
+    if PYPROJECT not in names:
+        return False
     try:
-        if PYPROJECT in names:
-            document = read_document(folder)
-        if document is None:
-            return _Description(is_project=True)
-        if CONFIG not in names and not any(_has_table(document, table) for table in _TABLES):
-            return _Description(is_project=False)
-        own = None
-        if CONFIG in names:
-            own = read_config_file(read_text(folder / CONFIG, ConfigError), CONFIG)
-        return _Description(is_project=True, members=_members(folder, own, document))
+        document = read_document(folder)
     except (DeepLockError, OSError) as error:
         raise_machine_fault(error)
-        return _Description(is_project=True)
+        return True
+    return document is None or any(keys[-1] in nested_table(document, *keys[:-1]) for keys in _TABLES)
 
 
-def _members(root: Path, own: Config | None, document: Mapping[str, Any]) -> frozenset[Path]:
-    if own is None and not any(_has_table(document, table) for table in _WORKSPACES):
-        return frozenset()
-    config = folder_config(root) if own is None else completed(own, nested_table(document, "tool"), root)
-    if config.workspace is None:
-        return frozenset()
-    return frozenset(Path(os.path.realpath(folder)) for folder in members(root, config.workspace)) - {root}
-
-
-def _has_table(document: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
-    return keys[-1] in nested_table(document, *keys[:-1])
+def _with_its_lock(folder: Path) -> Path:
+    """Return the folder that has the lock of a project: the root of its workspace, else its own."""
+    try:
+        return workspace_root(folder) or folder
+    except (DeepLockError, OSError) as error:
+        raise_machine_fault(error)
+        return folder  # the configuration is wrong: locking reports why
 
 
 # -- git

@@ -84,9 +84,8 @@ def test_members_of_a_workspace_are_left_out(tmp_path: Path) -> None:
             "own/packages/a/pyproject.toml": PROJECT,
             "own/packages/a/example/pyproject.toml": PROJECT,
             "own/packages/old/pyproject.toml": PROJECT,
-            "uv/pyproject.toml": PROJECT + '[tool.uv.workspace]\nmembers = ["../shared", "b"]\n',
+            "uv/pyproject.toml": PROJECT + '[tool.uv.workspace]\nmembers = ["b"]\n',
             "uv/b/pyproject.toml": PROJECT,
-            "shared/pyproject.toml": PROJECT,
             "file/deep-lock.toml": '[workspace]\nmembers = ["c"]\n',
             "file/pyproject.toml": '[tool.deep-lock.workspace]\nmembers = ["d"]\n',
             "file/c/pyproject.toml": PROJECT,
@@ -103,6 +102,15 @@ def test_members_of_a_workspace_are_left_out(tmp_path: Path) -> None:
         "uv",
         "wrong",
     ]
+
+
+def test_the_root_of_a_workspace_above_is_locked_once(tmp_path: Path) -> None:
+    root = '[tool.deep-lock.workspace]\nmembers = ["packages/*"]\n'
+    write(tmp_path, {"pyproject.toml": root, "packages/tool/pyproject.toml": "[tool.other]\n"})
+    write(tmp_path, {f"packages/{name}/pyproject.toml": PROJECT for name in ("a", "b", "b/example")})
+    assert list(found(tmp_path / "packages")) == ["..", "b/example"]
+    assert list(found(tmp_path / "packages" / "a")) == ["../.."]
+    assert list(found(tmp_path)) == [".", "packages/b/example"]
 
 
 def test_a_repository_in_a_repository_is_not_entered(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def lock_command(session: Session, /, **values: Any) -> None:
 
 def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
     """Make or check a lock. ``again`` is the command that makes it anew. Raises Stale, and as `check_lock` and `lock`."""
+    _refuse_contradictions(values)
     options = _options(session, values)
     if _only_checks(values):
         checked = _check(options, values, again)
@@ -82,7 +83,7 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
         _report(session, options, _make(session, options, values), dry_run=values["dry_run"])
 
 
-def _options(session: Session, values: dict[str, Any]) -> LockOptions:
+def _refuse_contradictions(values: dict[str, Any]) -> None:
     if values["all_extras"] and values["extras"]:
         raise UsageError("--all-extras and --extra cannot be used together")
     if values["verify_metadata"] and _only_checks(values):
@@ -90,6 +91,9 @@ def _options(session: Session, values: dict[str, Any]) -> LockOptions:
             "--verify-metadata fetches wheels, and --check and --check-exists make no request",
             hint="deep-lock verify compares the metadata of an existing lock",
         )
+
+
+def _options(session: Session, values: dict[str, Any]) -> LockOptions:
     return replace(lock_options(session, values), upgrade=_upgrade(values))
 
 
@@ -154,6 +158,7 @@ def _lock_all(session: Session, values: dict[str, Any]) -> None:
     for key, option in _OF_ONE_PROJECT.items():
         if values[key]:
             raise UsageError(f"--all-projects and {option} cannot be used together: {option} is about one project")
+    _refuse_contradictions(values)
     root: Path = values["folder"]
     upgraded = read_upgrade(_upgrade(values)).packages
     for package in _LOADED_FOR_SOME:
@@ -167,15 +172,15 @@ def _lock_all(session: Session, values: dict[str, Any]) -> None:
         for project in found:
             session.printer.heading = f"{project.path}:"
             started = time.monotonic()
-            own: Lock | None = None
+            locks: _Locks = (None, None)
             try:
-                result, own, before = _one_of_all(session, {**values, "folder": root.joinpath(*project.parts)}, project)
-                used.update(entry.name for each in (own, before) if each is not None for entry in each.packages)
+                result, locks = _one_of_all(session, {**values, "folder": root.joinpath(*project.parts)}, project)
             except Exception as error:  # noqa: BLE001 - an internal error of one project does not stop the others either
                 result = "stale" if isinstance(error, Stale) else "failed"
                 codes.append(_failed(session.printer, error))
+            used.update(entry.name for own in locks if own is not None for entry in own.packages)
+            packages = len(locks[0].packages) if locks[0] is not None else None
             seconds = time.monotonic() - started
-            packages = len(own.packages) if own is not None else None
             rows.append(projects.ProjectRow(path=project.path, result=result, packages=packages, seconds=seconds))
     finally:
         session.printer.heading = ""
@@ -187,21 +192,25 @@ def _lock_all(session: Session, values: dict[str, Any]) -> None:
         raise click.exceptions.Exit(failures.worst(codes))
 
 
+_Locks = tuple[Lock | None, Lock | None]
+"""The lock of a project, and the one before; None for one that was not read."""
+
+
 def _one_of_all(
     session: Session, values: dict[str, Any], project: discovery.FoundProject
-) -> tuple[projects.Result, Lock | None, Lock | None]:
-    """Make or check one lock; return the result, the lock and the one before. Of a lock that stays nothing is printed."""
+) -> tuple[projects.Result, _Locks]:
+    """Make or check one lock. Of a lock that stays as it is nothing is printed."""
     options = _options(session, values)
     if project.recorded:
         options = replace(options, inputs=recorded_inputs.with_recorded_inputs(options.inputs))
     if _only_checks(values):
         checked = _check(options, values, f"deep-lock lock --project {show(str(values['folder']))}")
-        return "up to date" if values["check"] else "exists", checked.lock, None
+        return "up to date" if values["check"] else "exists", (checked.lock, None)
     outcome = _make(session, options, values)
     if not outcome.changed:
-        return "up to date", outcome.lock, outcome.previous
+        return "up to date", (outcome.lock, outcome.previous)
     _report(session, options, outcome, dry_run=values["dry_run"])
-    return "would change" if values["dry_run"] else "locked", outcome.lock, outcome.previous
+    return "would change" if values["dry_run"] else "locked", (outcome.lock, outcome.previous)
 
 
 def _failed(printer: Printer, error: Exception) -> int:
