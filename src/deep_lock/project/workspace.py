@@ -58,7 +58,7 @@ def joined(root: Project, members: Sequence[WorkspaceMember]) -> Project:
     """Return the workspace as one project: each member is a group, and its extras and groups have names of their own.
 
     ``root`` is the project in the root; where it names no project, only its groups are taken. The requirements of a
-    member are as they stand in it: its paths are relative to its folder.
+    member are as it has them: its paths are relative to its folder.
     Raises ConfigError where two parts have one name, and where no Python fits all members.
     """
     _refuse_same_names(root, members)
