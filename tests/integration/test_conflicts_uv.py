@@ -14,10 +14,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from deep_lock.cli.main import run
+from deep_lock.lockfile.reader import from_text
 from deep_lock.models.conflicts import broken_conflict
 from deep_lock.targets.markers import Scope
 from tests.support.scenario_server import Releases
-from tests.support.scenarios import LINUX, MINOR, WINDOWS, Bench, bench, selected
+from tests.support.scenarios import LINUX, MACOS, MINOR, WINDOWS, Bench, bench, selected
 
 LATER, AFTER = (f"3.{sys.version_info.minor + more}" for more in (1, 2))
 UV = Path(sys.executable).with_name("uv")
@@ -222,7 +223,7 @@ def pyproject(own: dict[str, Any]) -> str:
         f"[project.optional-dependencies]\n{lists(own.get('extras', {}))}"
         f"[dependency-groups]\n{lists(own.get('groups', {}))}"
         f"[tool.uv]\nconflicts = {toml(own['conflicts'])}\ndefault-groups = []\n{lists(settings)}"
-        f"[tool.deep-lock]\n{lists(ours)}"
+        f"{own.get('sources', '')}[tool.deep-lock]\n{lists(ours)}"
     )
 
 
@@ -269,13 +270,17 @@ def version_of(pin: Requirement) -> str:
 
 @pytest.mark.parametrize("title", PROJECTS)
 def test_uv_has_the_same_answers(made: Bench, title: str) -> None:
-    own = PROJECTS[title]
+    compare(made, title, PROJECTS[title])
+
+
+def compare(made: Bench, title: str, own: dict[str, Any]) -> None:
+    """Lock a project with both tools; each allowed selection has the same packages."""
     made.pythons = own.get("pythons", made.pythons)
     made.write({"pyproject.toml": pyproject(own)})
     ended, other = made.lock(), uv(made, "lock")
     assert (ended.code == 0) == (other.returncode == 0), (ended.stderr, other.stderr)
     if ended.code:
-        assert ended.code == 1
+        assert ended.code == (2 if "sources" in own else 1)
         return
     parsed, conflicts = Pylock.from_dict(tomllib.loads(ended.text)), ended.lock.inputs.conflicts
     for chosen in every_selection(own):
@@ -302,6 +307,150 @@ def test_uv_has_the_same_answers(made: Bench, title: str) -> None:
                 assert ours == theirs, (title, chosen, target.label)
 
 
+TORCH: Releases = {
+    "torch 2.7.0": {"requires": ["numbers"]},
+    "vision 1.0": {"requires": ["torch"]},
+    "numbers 1.0": {},
+    "driver 1.0": {},
+}
+CPU: Releases = {
+    "torch 2.6.0+cpu": {"requires": ["numbers"]},
+    "torch 2.7.0+cpu": {"requires": ["numbers"], "wheels": ["py3-none-manylinux_2_28_x86_64", "py3-none-win_amd64"]},
+    "torch 2.7.0": {"requires": ["numbers"], "wheels": ["py3-none-macosx_11_0_arm64"]},
+    "vision 1.1+cpu": {"requires": ["torch==2.6.0"]},
+    "numbers 9.0": {},
+}
+CUDA: Releases = {
+    "torch 2.7.0+cu128": {
+        "requires": ["numbers", "driver; sys_platform == 'linux'"],
+        "wheels": ["py3-none-manylinux_2_28_x86_64", "py3-none-win_amd64"],
+    },
+    "driver 9.0": {},
+}
+SAME: Releases = {"torch 2.7.0": {"requires": ["numbers", "driver"]}}
+TORCH_INDEXES = "".join(
+    f'[[tool.uv.index]]\nname = "{name}"\nurl = "{{{name}}}"\nexplicit = true\n' for name in ("cpu", "cuda", "same")
+)
+BOTH = [[{"extra": "cpu"}, {"extra": "cuda"}]]
+ONE_EACH = '{ index = "cpu", extra = "cpu" }, { index = "cuda", extra = "cuda" }'
+NOT_MACOS = "marker = \"sys_platform != 'darwin'\""
+TORCH_PROJECTS: dict[str, dict[str, Any]] = {
+    "an index for each extra": {"extras": {"cpu": ["torch"], "cuda": ["torch"]}, "conflicts": BOTH, "torch": ONE_EACH},
+    "an index for an extra, but not on macOS": {
+        "extras": {"cpu": ["torch"], "cuda": ["torch"]},
+        "conflicts": BOTH,
+        "torch": f'{{ index = "cpu", extra = "cpu" }}, {{ index = "cuda", extra = "cuda", {NOT_MACOS} }}',
+    },
+    "another package requires it": {
+        "base": ["vision"],
+        "extras": {"cpu": ["torch"], "cuda": ["torch"]},
+        "conflicts": BOTH,
+        "torch": ONE_EACH,
+    },
+    "the project itself requires it too": {
+        "base": ["torch"],
+        "extras": {"cpu": ["torch<2.7"], "cuda": ["torch"]},
+        "conflicts": BOTH,
+        "torch": ONE_EACH,
+    },
+    "an extra without an index": {
+        "extras": {"cpu": ["torch"], "cuda": ["torch"]},
+        "conflicts": BOTH,
+        "torch": '{ index = "cpu", extra = "cpu" }',
+    },
+    "three extras": {
+        "extras": {"cpu": ["torch"], "cuda": ["torch"], "same": ["torch"]},
+        "conflicts": [[{"extra": "cpu"}, {"extra": "cuda"}, {"extra": "same"}]],
+        "torch": f'{ONE_EACH}, {{ index = "same", extra = "same" }}',
+    },
+    "one version of two indexes": {
+        "extras": {"cpu": ["torch"], "same": ["torch"]},
+        "conflicts": [[{"extra": "cpu"}, {"extra": "same"}]],
+        "torch": '{ index = "same", extra = "same" }',
+    },
+    "an index for each group": {
+        "groups": {"cpu": ["torch"], "cuda": ["torch"]},
+        "conflicts": [[{"group": "cpu"}, {"group": "cuda"}]],
+        "torch": ONE_EACH.replace("extra", "group"),
+    },
+    "an index of an extra and of a group": {
+        "extras": {"cpu": ["torch"]},
+        "groups": {"cuda": ["torch"]},
+        "conflicts": [[{"extra": "cpu"}, {"group": "cuda"}]],
+        "torch": ONE_EACH.replace('extra = "cuda"', 'group = "cuda"'),
+    },
+    "an index for each platform": {
+        "base": ["torch"],
+        "conflicts": [],
+        "torch": (
+            "{ index = 'cuda', marker = \"sys_platform == 'linux'\" }, "
+            "{ index = 'cpu', marker = \"sys_platform != 'linux'\" }"
+        ),
+    },
+    "an index on one platform": {
+        "base": ["torch"],
+        "conflicts": [],
+        "torch": "{ index = 'same', marker = \"sys_platform == 'linux'\" }",
+    },
+    "undeclared": {"extras": {"cpu": ["torch"], "cuda": ["torch"]}, "conflicts": [], "torch": ONE_EACH},
+}
+
+
+@pytest.fixture
+def torch(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    indexes = {"cpu": CPU, "cuda": CUDA, "same": SAME}
+    with bench(tmp_path, capsys, monkeypatch, TORCH, indexes=indexes) as own:
+        own.pythons, own.platforms = (MINOR,), (LINUX, WINDOWS)
+        yield own
+
+
+@pytest.mark.parametrize("title", TORCH_PROJECTS)
+def test_uv_has_the_same_answers_with_several_indexes(torch: Bench, title: str) -> None:
+    own = TORCH_PROJECTS[title]
+    if "darwin" in own["torch"] or "linux" in own["torch"]:  # only these have wheels for macOS in each selection
+        torch.platforms = (LINUX, WINDOWS, MACOS)
+    compare(torch, title, {"base": ["numbers"], **own, "sources": sources(own)})
+    if own["conflicts"] or not own.get("extras"):
+        assert releases_of((torch.folder / "deep.lock").read_text("utf-8")) <= releases_of_uv(torch)
+
+
+@pytest.mark.parametrize("title", [title for title in TORCH_PROJECTS if title != "undeclared"])
+def test_deepen_keeps_the_indexes_of_a_uv_lock(torch: Bench, title: str) -> None:
+    own = {"base": ["numbers"], **TORCH_PROJECTS[title], "sources": sources(TORCH_PROJECTS[title])}
+    torch.write({"pyproject.toml": pyproject(own)})
+    locked = uv(torch, "lock")
+    assert locked.returncode == 0, locked.stderr
+    torch.hold({**TORCH, "numbers 1.1": {}})
+    torch.platforms = (LINUX,)
+    assert run(["deepen", str(torch.folder / "uv.lock"), *torch.flags()[2:]]) == 0
+    text = (torch.folder / "deep.lock").read_text("utf-8")
+    assert releases_of(text) <= releases_of_uv(torch)
+    parsed = Pylock.from_dict(tomllib.loads(text))
+    for chosen in every_selection(own):
+        environment, every = dict(torch.targets[0].environment), exported(torch, chosen)
+        if every is None:
+            continue
+        pins = (pin for pin in every if pin.marker is None or pin.marker.evaluate(environment))
+        extras = [scope.name for scope in chosen if scope.kind == "extra"]
+        groups = [scope.name for scope in chosen if scope.kind == "group"]
+        ours = selected(parsed, torch.targets[0], extras=extras, groups=groups)
+        assert ours == sorted(f"{pin.name}{pin.specifier}" for pin in pins), chosen
+
+
+def releases_of(text: str) -> set[tuple[str, str | None, str | None]]:
+    """Return name, version and index of each package of a lock."""
+    return {(own.name, own.version, own.index) for own in from_text(text, "deep.lock").packages}
+
+
+def releases_of_uv(made: Bench) -> set[tuple[str, str | None, str | None]]:
+    packages = tomllib.loads((made.folder / "uv.lock").read_text("utf-8"))["package"]
+    return {(own["name"], own.get("version"), own["source"].get("registry")) for own in packages}
+
+
+def sources(own: dict[str, Any]) -> str:
+    return f"[tool.uv.sources]\ntorch = [{own['torch']}]\n{TORCH_INDEXES}"
+
+
 def installed(folder: Path) -> list[str]:
     names = (path.name.removesuffix(".dist-info") for path in folder.glob("*.dist-info"))
     return sorted(name.replace("-", "==") for name in names)
@@ -309,7 +458,33 @@ def installed(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("title", ["three extras in one set", "two groups", "sets that share an extra"])
 def test_pip_and_uv_install_each_selection(made: Bench, title: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = PROJECTS[title]
+    install_each(made, PROJECTS[title], monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "title", ["an index for each extra", "an extra without an index", "one version of two indexes"]
+)
+def test_pip_and_uv_install_from_the_index_of_the_extra(
+    torch: Bench, title: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.hold({**TORCH, "torch 2.7.0": {"modules": {"torch.py": "public"}}})
+    torch.servers["cpu"].hold({"torch 2.7.0+cpu": {"modules": {"torch.py": "cpu"}}})
+    torch.servers["cuda"].hold({"torch 2.7.0+cu128": {"modules": {"torch.py": "cuda"}}})
+    torch.servers["same"].hold({"torch 2.7.0": {"modules": {"torch.py": "same"}}})
+    own = TORCH_PROJECTS[title]
+    folders = install_each(torch, {"base": ["numbers"], **own, "sources": sources(own)}, monkeypatch)
+    for chosen, folder in folders:
+        names = [scope.name for scope in chosen]
+        expected = [name if f'index = "{name}"' in own["torch"] else "public" for name in names]
+        found = [(folder / "torch.py").read_text("utf-8")] if (folder / "torch.py").exists() else []
+        assert found == expected, (chosen, folder.name)
+
+
+def install_each(
+    made: Bench, own: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[tuple[Scope, ...], Path]]:
+    """Install each allowed selection with uv and with pip; returns the folders."""
+    folders: list[tuple[tuple[Scope, ...], Path]] = []
     made.platforms = ("host",)
     made.write({"pyproject.toml": pyproject(own)})
     ended = made.lock()
@@ -325,12 +500,14 @@ def test_pip_and_uv_install_each_selection(made: Bench, title: str, monkeypatch:
         expected = selected(parsed, made.targets[0], extras=extras, groups=groups)
         assert run(["export", "-f", "pylock", "-o", str(whole)]) == 0
         place = made.folder / f"by-uv-{number}"
+        folders.append((chosen, place))
         ran = uv(made, "pip", "sync", "pylock.toml", "--preview", "--target", str(place), *options)
         assert (ran.returncode, installed(place)) == (0, expected), ran.stderr
         left = [*([] if extras else ["--no-extras"]), *([] if groups else ["--no-groups"])]
         one = made.folder / f"pylock.{number}.toml"
         assert run(["export", "-f", "pylock", "-o", str(one), *options, *left]) == 0
         place = made.folder / f"by-pip-{number}"
+        folders.append((chosen, place))
         command = [
             sys.executable,
             "-m",
@@ -345,3 +522,4 @@ def test_pip_and_uv_install_each_selection(made: Bench, title: str, monkeypatch:
         ]
         subprocess.run(command, check=True, capture_output=True, cwd=made.folder)
         assert installed(place) == expected
+    return folders

@@ -101,28 +101,30 @@ def test_a_supplemental_index_is_used_for_what_the_public_one_lacks(made: Bench)
     [
         (
             "[tool.uv.sources]\nprivate = [{ url = 'https://x.example/a.zip' }, { path = 'x' }]",
-            "a source has no marker",
+            "must have a marker",
         ),
-        ("[tool.uv.sources]\nprivate = []", "a source has no marker"),
-        (
-            (
-                "[tool.uv.sources]\nprivate = [{ path = 'x', marker = \"os_name == 'nt'\" }, "
-                "{ index = 'corp', marker = \"os_name != 'nt'\" }]"
-            ),
-            "a list of indexes and other sources",
-        ),
+        ("[tool.uv.sources]\nprivate = []", "must have a marker"),
         (
             UV_CORP + "[tool.uv.sources]\nprivate = { index = 'corp', marker = \"python_version ~= '3.12'\" }",
-            "has a marker that deep-lock cannot apply",
+            "has a marker that cannot be applied",
         ),
-        (UV_CORP + "[tool.uv.sources]\nprivate = [{ index = 'corp', extra = 'a' }]", "condition 'extra'"),
-        (UV_CORP + "[tool.uv.sources]\nprivate = { index = 'corp', extra = 'a' }", "condition 'extra'"),
-        (UV_CORP + "[tool.uv.sources]\nprivate = { index = 'corp', group = 'a' }", "condition 'group'"),
+        (
+            UV_CORP + "[tool.uv.sources]\nprivate = [{ index = 'corp', extra = 'a' }]",
+            "a source of private is for extra 'a', which does not require private",
+        ),
+        (
+            UV_CORP + "[tool.uv.sources]\nprivate = { index = 'corp', extra = 'a' }",
+            "a source of private is for extra 'a', which does not require private",
+        ),
+        (
+            UV_CORP + "[tool.uv.sources]\nprivate = { index = 'corp', group = 'a' }",
+            "a source of private is for group 'a', which does not require private",
+        ),
         ("[tool.uv.sources]\nprivate = { index = 'corp' }", "the index 'corp', which is not defined"),
-        ("[tool.uv.sources]\nprivate = { path = 'x', package = false }", "the key 'package'"),
+        ("[tool.uv.sources]\nprivate = { path = 'x', package = false }", "'package' does not go with 'path'"),
         ("[tool.uv.sources]\nprivate = { workspace = true }", "no such member"),
-        ("[tool.uv.sources]\nprivate = { registry = 'corp' }", "none of the keys"),
-        ("[tool.uv.sources]\nprivate = 'corp'", "is no table"),
+        ("[tool.uv.sources]\nprivate = { registry = 'corp' }", "must have exactly one of the keys"),
+        ("[tool.uv.sources]\nprivate = 'corp'", "must be a table"),
         ('[[tool.uv.index]]\nname = "corp"\nurl = "file:///srv/index"', "the index 'corp' has no plain http(s) URL"),
         ('[[tool.pdm.source]]\nname = "corp"\nurl = "https://${NAME}.corp.example/simple"', "no plain http(s) URL"),
         (
@@ -305,27 +307,48 @@ INDEXES = UV_CORP + '[[tool.uv.index]]\nname = "other"\nurl = "{other}"\nexplici
 
 
 @pytest.mark.parametrize(
-    ("source", "pin"),
+    ("source", "linux", "windows"),
     [
         (
             "[{ index = 'corp', marker = \"os_name == 'nt'\" }, { index = 'other', marker = \"os_name != 'nt'\" }]",
             "2.0",
+            "1.0",
         ),
         (
             "[{ index = 'corp', marker = \"os_name != 'nt'\" }, { index = 'other', marker = \"os_name == 'nt'\" }]",
             "1.0",
+            "2.0",
         ),
-        ("{ index = 'other', marker = \"sys_platform == 'linux'\" }", "2.0"),
+        ("{ index = 'other', marker = \"sys_platform == 'linux'\" }", "2.0", "9.0"),
     ],
 )
-def test_an_index_that_depends_on_the_target(made: Bench, source: str, pin: str) -> None:
+def test_an_index_that_depends_on_the_target(made: Bench, source: str, linux: str, windows: str) -> None:
     text = APP.format("private") + INDEXES + f"private = {source}\n"
-    assert locked(made, text) == [f"private=={pin}"]
+    assert locked(made, text) == [f"private=={linux}"]
     made.platforms = [LINUX, WINDOWS]
     ran = made.lock("-U")
-    assert (ran.code, ran.asked) == (2, ())
-    assert "private is to come from different indexes" in ran.stderr
-    assert WINDOWS in ran.stderr
+    assert ran.code == 0, ran.stderr
+    packages = {(entry.version, entry.marker) for entry in ran.lock.packages}
+    assert packages == {(linux, "sys_platform == 'linux'"), (windows, "sys_platform == 'win32'")}
+
+
+def test_a_list_of_an_index_and_a_folder(made: Bench) -> None:
+    made.write({"one/pyproject.toml": (APP + BACKEND).format("tool").replace("app", "private")})
+    made.platforms = [LINUX, WINDOWS]
+    linux = "{ path = 'one', marker = \"sys_platform == 'linux'\" }"
+    windows = "{ index = 'corp', marker = \"sys_platform == 'win32'\" }"
+    text = APP.format("private") + INDEXES + f"private = [{windows}, {linux}]\n"
+    assert locked(made, text) == ["private", "private==1.0", "tool==1.0"]
+
+
+def test_a_folder_for_an_extra(made: Bench) -> None:
+    made.write({"one/pyproject.toml": (APP + BACKEND).format("tool").replace("app", "private")})
+    extras = '[project.optional-dependencies]\nlocal = ["private"]\nreleased = ["private"]\nall = ["app[local]"]\n'
+    conflicts = '[tool.uv]\nconflicts = [[{ extra = "local" }, { extra = "released" }], [{ extra = "all" }, { extra = "released" }]]\n'
+    sources = INDEXES + "private = [{ path = 'one', extra = 'local' }, { index = 'corp', extra = 'released' }]\n"
+    assert locked(made, APP.format("tool") + extras + conflicts + sources) == ["private", "private==1.0", "tool==1.0"]
+    markers = {(entry.version, entry.marker) for entry in made.lock().lock.packages if entry.name == "private"}
+    assert markers == {(None, "'all' in extras or 'local' in extras"), ("1.0", "'released' in extras")}
 
 
 def test_references_that_depend_on_the_target(made: Bench) -> None:

@@ -34,8 +34,9 @@ from deep_lock.models.build_system import (
 from deep_lock.models.distribution import Buildable, Distribution, Installable, SourceDistribution, Wheel
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import BuildRequest, Candidate, Resolved
+from deep_lock.models.resolution import BuildRequest, Candidate, Problem, Resolved
 from deep_lock.parsing.requirements import parse_requirement
+from deep_lock.resolver.catalog import Catalog
 from deep_lock.targets.target import Target
 
 World = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -143,14 +144,23 @@ class WorldSources:
     def knows(self, name: NormalizedName) -> bool:
         return name in self.world
 
-    def files(self, name: NormalizedName, version: Version, target: Target) -> Sequence[Distribution]:
-        del target
+    def for_problem(self, problem: Problem) -> Catalog:
+        assert not problem.indexes
+        return self
+
+    def index_of(self, file: Installable) -> str:
+        del file
+        return ""
+
+    def files(self, name: NormalizedName, version: Version, target: Target, index: str = "") -> Sequence[Distribution]:
+        del target, index
         return self.every_file(name, version)
 
     def stated_url(self, file: Distribution) -> str:
         return file.url
 
-    def every_file(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+    def every_file(self, name: NormalizedName, version: Version, index: str = "") -> Sequence[Distribution]:
+        del index
         return release_files(name, str(version), self.release(name, version))
 
     def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:

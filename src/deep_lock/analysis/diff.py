@@ -118,9 +118,21 @@ def _settings(before: Lock, after: Lock) -> Iterator[Change]:
 # -- files: other bytes, hosts, indexes and publishers
 
 
+def _same_releases(before: LockIndex, after: LockIndex) -> Iterator[tuple[Key, LockedPackage, LockedPackage]]:
+    """Yield each package of the new lock that the old one has too: its key, the old one, and the new one.
+
+    Only one of the locks may have the same version of another index too.
+    """
+    releases = {(own.name, own.version, own.index): own for own in before.lock.packages if own.source is None}
+    for key, now in sorted(after.entries.items(), key=lambda item: item[0]):
+        same_release = releases.get((now.name, now.version, now.index)) if now.source is None else None
+        was = before.entries.get(key, same_release)
+        if was is not None:
+            yield key, was, now
+
+
 def _file_hashes(before: LockIndex, after: LockIndex) -> Iterator[Change]:
-    for key in sorted(before.entries.keys() & after.entries.keys()):
-        was, now = before.entries[key], after.entries[key]
+    for _, was, now in _same_releases(before, after):
         old = {file.name: file.sha256 for file in files_of(was)}
         for file in files_of(now):
             if old.get(file.name, file.sha256) != file.sha256:
@@ -158,9 +170,9 @@ def _later_files(before: LockIndex, after: LockIndex) -> _Later:
     """
     targets: tuple[Target, ...] | None = None
     later: dict[Key, dict[str, str]] = {}
-    for key in sorted(before.entries.keys() & after.entries.keys()):
-        was, known = before.entries[key], _filenames(before.entries[key])
-        new = [file for file in files_of(after.entries[key]) if known and file.name not in known]
+    for key, was, now in _same_releases(before, after):
+        known = _filenames(was)
+        new = [file for file in files_of(now) if known and file.name not in known]
         if new and targets is None:
             targets = chosen_targets(before.lock, (), "the old lock")
         times = [file.upload_time for file in files_of(was) if file.upload_time is not None]
@@ -366,8 +378,7 @@ def _yanked(before: LockIndex, after: LockIndex) -> Iterator[Change]:
 
 
 def _release_details(before: LockIndex, after: LockIndex, later: _Later) -> Iterator[Change]:
-    for key in sorted(before.entries.keys() & after.entries.keys()):
-        was, now = before.entries[key], after.entries[key]
+    for key, was, now in _same_releases(before, after):
         same_part = is_gate(was.marker) == is_gate(now.marker)
         for code, differs, what in (
             ("files-changed", _filenames(was) != _filenames(now) - later.get(key, {}).keys(), "other files"),

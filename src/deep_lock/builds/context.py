@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from packaging.utils import NormalizedName
-from packaging.version import Version
 
 from deep_lock.builds import hooks, temp_dirs, unpack, virtual_environment
 from deep_lock.builds.host import Machine
@@ -46,13 +44,13 @@ class BuildContext:
         *,
         machine: Machine,
         client: IndexClient,
-        files_of: Callable[[NormalizedName, Version], Sequence[Distribution]],
+        files_of: Callable[[Distribution], Sequence[Distribution]],
         cache: Cache,
         project: Path,
         folder_of: Callable[[str], Path],
         checkout: Callable[[Vcs, Path], Path],
     ) -> None:
-        """``files_of`` returns the files of a release; ``folder_of`` the absolute path of a path in the lock; ``checkout`` puts a commit into a new folder."""
+        """``files_of`` returns the files of the release of a file; ``folder_of`` the absolute path of a path in the lock; ``checkout`` puts a commit into a new folder."""
         self.machine = machine
         self._client = client
         self._files_of = files_of
@@ -205,7 +203,7 @@ class BuildContext:
             return pin.distribution
         if not isinstance(pin.distribution, SourceDistribution):
             raise HookRefused(f"{pin.name}: a direct reference cannot be in a build environment")
-        files = self._files_of(pin.name, pin.version)
+        files = self._files_of(pin.distribution)
         return choose(files, target, Selection(), yanked_ok=True) or pin.distribution
 
     def _wheel(self, pin: Pin, builds: Builds, target: Target) -> tuple[Path, str]:

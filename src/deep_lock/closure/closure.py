@@ -311,7 +311,7 @@ class _TargetWalk(Struct, kw_only=True):
         key = self._solved_key(frame.problem, frame.subject) if frame.subject is not None else None
         frame.resolved = self.solved.get(key) if key is not None else None
         if frame.resolved is None:
-            match resolve(frame.problem, self.sources, self.choices):
+            match resolve(frame.problem, self.sources.for_problem(frame.problem), self.choices):
                 case Blocked(request=request):
                     self._learn_metadata(frame, request)
                     return
@@ -490,6 +490,7 @@ class _TargetWalk(Struct, kw_only=True):
             purpose=Purpose(kind="build", name=subject.name, version=subject.version or ""),
             constraints=self.plan.build_constraints,
             preferences=self._preferences(subject, like.target),
+            indexes=self.plan.build_indexes.get(like.target.label, ()),
             selection=replace(like.selection, resolution="highest"),
             apply_open=like.apply_open,
         )

@@ -12,7 +12,7 @@ from deep_lock.models.build_system import ConfigSettings, Hook, HookAnswer, Sdis
 from deep_lock.models.conflicts import Choice
 from deep_lock.models.distribution import Buildable, Installable, SourceDistribution, source_of
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import BuildRequest, Pin, Problem, Resolved
+from deep_lock.models.resolution import BuildRequest, Indexes, Pin, Problem, Resolved
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.targets.open_markers import TargetPart
 from deep_lock.targets.target import Target
@@ -94,6 +94,9 @@ class HookElsewhere(Struct, frozen=True, kw_only=True):
 class Sources(Catalog, Protocol):
     """The Catalog, and everything about builds."""
 
+    def for_problem(self, problem: Problem) -> Catalog:
+        """Return the Catalog of a problem: some projects may have another index there."""
+
     def inspect(self, source: Buildable) -> Subject:
         """Return what is built, with its static facts. Raises IndexFault or SafetyError."""
 
@@ -166,6 +169,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """Pins of the previous lock by (target label, name of what is built, hook)."""
     build_moves: Preferences = field(default_factory=dict)
     """Versions of -P NAME==VERSION for builds that the previous lock does not have."""
+    build_indexes: Mapping[str, Indexes] = field(default_factory=dict)
+    """By target label, the indexes of the problems of builds."""
     may_leave_out: bool = False
     """Whether a target without a solution is left out: then the others are closed."""
     shared: Mapping[str, Preferences] = field(default_factory=dict)

@@ -5,12 +5,14 @@ an option on the command line.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
+from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName
 
 from deep_lock.boundary import reading
@@ -35,6 +37,9 @@ from deep_lock.parsing.requirements import (
 )
 from deep_lock.parsing.text import shown
 from deep_lock.parsing.toml import Lines, line_of, read_toml
+from deep_lock.pep440 import parse_marker
+from deep_lock.targets.marker_negation import negated
+from deep_lock.targets.markers import Scope
 
 TABLE = "tool.deep-lock"
 MAX_SETTINGS = 1000
@@ -49,14 +54,16 @@ BuildResolution = Literal["shared", "highest"]
 PublicIndex = Literal["used", "assigned", "unused"]
 """For every project, for those that ``sources`` assigns to the index "default", or for none."""
 SourceSetting = str | Reference | tuple["ConditionalSource", ...]
-"""The name of an index, a direct reference whose paths are as written, or several sources for different environments."""
+"""The name of an index, a direct reference whose paths are as written, or sources with conditions, in order of precedence."""
 
 
 class ConditionalSource(Struct, frozen=True, kw_only=True):
-    """A source that is used where a marker holds. Only the tables of other tools have such sources."""
+    """A source that is used where all of its conditions hold."""
 
-    marker: str
     source: str | Reference
+    marker: Marker | None = None
+    scope: Scope | None = None
+    """The extra or the dependency group that must require the project. Such a source has precedence."""
 
 
 class IndexSetting(Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -114,7 +121,7 @@ class Config(Struct, frozen=True, kw_only=True):
     observe: bool | None = None
     index: tuple[IndexSetting, ...] | None = None
     sources: tuple[tuple[NormalizedName, SourceSetting], ...] | None = None
-    """By project the name of its index, or its direct reference."""
+    """By project where it comes from."""
     workspace: Workspace | None = None
     conflicts: tuple[tuple[Declared, ...], ...] | None = None
     """Extras, groups and members of a workspace of which at most one is selected at once."""
@@ -374,19 +381,56 @@ _KINDS: Mapping[str, frozenset[str]] = {
     "git": frozenset(("rev", "tag", "branch", "subdirectory")),
     "url": frozenset(("subdirectory",)),
 }
-"""The keys that go with each kind of source."""
+"""The keys that go with each kind of source, in addition to its conditions."""
+_SCOPE_KINDS: tuple[Literal["extra", "group"], ...] = ("extra", "group")
 
 
 def _sources(value: Any, at: _At) -> tuple[tuple[NormalizedName, SourceSetting], ...]:
     found: list[tuple[NormalizedName, SourceSetting]] = []
     for name, entry in typed(value, dict[str, Any], "a table of names").items():
         with at.faults.collecting(f"{at.key}.{name[:100]}"):
-            found.append((read_name(name, "the name"), read_source(typed(entry, dict[str, Any]))))
+            found.append((read_name(name, "the name"), read_source(entry)))
     return tuple(found)
 
 
-def read_source(entry: Mapping[str, Any]) -> str | Reference:
-    """Read one table of ``sources``. Raises ConfigError or RequirementInvalid."""
+def read_source(value: Any) -> SourceSetting:
+    """Read the source of one project: a table, or a list of tables with conditions. Raises ConfigError or RequirementInvalid."""
+    tables = value if isinstance(value, list) else [value]
+    found = [_conditional_source(typed(table, dict[str, Any])) for table in tables]
+    counts = Counter(own.scope for own in found)
+    if not found or any(own.marker is None and counts[own.scope] > 1 for own in found):
+        raise ConfigError("must have a marker in each of several tables, or an extra or a group of its own")
+    if len(found) == 1 and found[0].marker is None and found[0].scope is None:
+        return found[0].source
+    return tuple(sorted(found, key=lambda own: own.scope is None))
+
+
+def _conditional_source(table: Mapping[str, Any]) -> ConditionalSource:
+    scopes = [(kind, table[kind]) for kind in _SCOPE_KINDS if kind in table]
+    if len(scopes) > 1:
+        raise ConfigError("must not have both extra and group")
+    return ConditionalSource(
+        source=_one_source({key: own for key, own in table.items() if key not in {"marker", *_SCOPE_KINDS}}),
+        marker=_marker(table["marker"]) if "marker" in table else None,
+        scope=Scope(kind=scopes[0][0], name=read_name(typed(scopes[0][1], str), "the name")) if scopes else None,
+    )
+
+
+def _marker(value: Any) -> Marker:
+    text = typed(value, str)
+    if len(text) > MAX_REQUIREMENT_LENGTH:
+        raise ConfigError(f"has a marker of {len(text)} characters; at most {MAX_REQUIREMENT_LENGTH} are allowed")
+    try:
+        marker = parse_marker(text)
+        negated(marker)
+    except (InvalidMarker, ValueError, RecursionError):
+        raise ConfigError(f"has a marker that cannot be applied, {shown(text)}") from None
+    if re.search(r"\bextra\b", re.sub(r"'[^']*'|\"[^\"]*\"", "", text)):
+        raise ConfigError(f"has a marker with an extra, {shown(text)}", hint='write extra = "NAME" instead')
+    return marker
+
+
+def _one_source(entry: Mapping[str, Any]) -> str | Reference:
     kinds = [kind for kind in _KINDS if kind in entry]
     if len(kinds) != 1:
         raise ConfigError("must have exactly one of the keys index, workspace, path, git, url")

@@ -11,11 +11,9 @@ from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
-from packaging.markers import InvalidMarker
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.config.config import (
-    ConditionalSource,
     Config,
     IndexSetting,
     PublicIndex,
@@ -27,26 +25,19 @@ from deep_lock.errors import ConfigError, RequirementInvalid
 from deep_lock.models.conflicts import Declared, read_declared
 from deep_lock.network.urls import without_user_info
 from deep_lock.parsing.text import shown
-from deep_lock.pep440 import parse_marker
 from deep_lock.sanitize import show
-from deep_lock.targets.marker_negation import negated
 
 DEFAULT = "default"
 """The name under which ``sources`` can assign a project to the default index."""
-_SOURCE_KEYS: Mapping[str, frozenset[str]] = {
-    "index": frozenset({"index"}),
-    "workspace": frozenset({"workspace", "editable"}),
-    "path": frozenset({"path", "editable", "subdirectory"}),
-    "git": frozenset({"git", "rev", "tag", "branch", "subdirectory"}),
-    "url": frozenset({"url", "subdirectory"}),
-}
-"""The keys of a uv source that ``sources`` of deep-lock has too, by kind."""
 _WITHOUT_EFFECT: Mapping[str, object] = {"package": True, "lfs": False}
 """Keys of a uv source that have the same meaning as no key, where they have this value."""
-_CONDITIONS = ("extra", "group")
 _VARIABLE_LOGIN = re.compile(r"//[^/]*\$\{[^/]*@")
 _INDEX_HINT = "name an index with its URL in [[tool.deep-lock.index]]: it is used instead"
 _SOURCE_HINT = 'assign the project in [tool.deep-lock.sources], which has precedence: {name} = {{index = "NAME"}}'
+
+
+SourceTables = Mapping[str, Any] | list[Mapping[str, Any]]
+"""What ``sources`` has for a project: a table, or several with conditions."""
 
 
 class Fault(Struct, frozen=True, kw_only=True):
@@ -65,8 +56,8 @@ class DeclaredIndexes(Struct, frozen=True, kw_only=True):
     indexes: tuple[IndexSetting, ...] = ()
     """In order of priority; their URLs may contain a login."""
     public: PublicIndex | None = None
-    sources: Mapping[str, Mapping[str, Any] | Sequence[Mapping[str, Any]]] = field(default_factory=dict)
-    """By project as written, the table of ``sources``, or tables with a ``marker`` too."""
+    sources: Mapping[str, SourceTables] = field(default_factory=dict)
+    """By project as written."""
     workspace: Workspace | None = None
     conflicts: tuple[tuple[Declared, ...], ...] | None = None
     """Of a project; those between members of a workspace are not among them."""
@@ -148,7 +139,7 @@ def with_declared(own: Config, declared: DeclaredIndexes) -> Config:
         normal = canonicalize_name(name)
         if normal not in assigned:
             try:
-                sources[normal] = read_source(table) if isinstance(table, Mapping) else _conditional(table)
+                sources[normal] = read_source(table)
             except (ConfigError, RequirementInvalid) as error:
                 raise ConfigError(
                     f"{own.source}: the source of {shown(name)}: {error.message}", hint=error.hint
@@ -156,7 +147,7 @@ def with_declared(own: Config, declared: DeclaredIndexes) -> Config:
     known = {index.name for index in own.index or ()}
     others = tuple(index for index in declared.indexes if index.name not in known)
     if own.index is not None:
-        needed = frozenset[str]().union(*map(_index_names, (*sources.values(), *assigned.values())))
+        needed = frozenset[str]().union(*map(index_names, (*sources.values(), *assigned.values())))
         others = tuple(
             replace(index, explicit=True, default=False, fallback=False)
             for index in others
@@ -174,17 +165,7 @@ def with_declared(own: Config, declared: DeclaredIndexes) -> Config:
     )
 
 
-def _conditional(tables: Sequence[Mapping[str, Any]]) -> tuple[ConditionalSource, ...]:
-    return tuple(
-        ConditionalSource(
-            marker=str(table["marker"]),
-            source=read_source({key: value for key, value in table.items() if key != "marker"}),
-        )
-        for table in tables
-    )
-
-
-def _index_names(source: SourceSetting) -> frozenset[str]:
+def index_names(source: SourceSetting) -> frozenset[str]:
     """Return the indexes that a source names."""
     own = [part.source for part in source] if isinstance(source, tuple) else [source]
     return frozenset(part for part in own if isinstance(part, str))
@@ -208,11 +189,9 @@ def for_configuration(declared: DeclaredIndexes) -> tuple[DeclaredIndexes, tuple
         indexes[general[-1]] = replace(indexes[general[-1]], default=True)
     sources = {}
     for name, source in declared.sources.items():
-        if not isinstance(source, Mapping):
-            left_out.append(f"the source of {show(name)} has conditions, which [tool.deep-lock.sources] has not")
-            continue
-        is_replaced = source.get("index") == DEFAULT and declared.public in {"unused", "assigned"}
-        if is_replaced or source.get("index", DEFAULT) not in {DEFAULT, *(index.name for index in indexes)}:
+        named = {table.get("index") for table in ([source] if isinstance(source, Mapping) else source)}
+        is_replaced = DEFAULT in named and declared.public in {"unused", "assigned"}
+        if is_replaced or named - {None, DEFAULT, *(index.name for index in indexes)}:
             left_out.append(
                 f"the source of {shown(name)} is an index without a URL here: name it in [[tool.deep-lock.index]]"
             )
@@ -241,13 +220,13 @@ def _uv(table: Mapping[str, Any]) -> DeclaredIndexes:
         indexes.append(IndexSetting(name=f"extra-{number}", url=url))
     if isinstance(url := table.get("index-url"), str):
         indexes.append(IndexSetting(name="main", url=url, default=True))
-    sources: dict[str, Mapping[str, Any] | Sequence[Mapping[str, Any]]] = {}
+    sources: dict[str, SourceTables] = {}
     faults = []
     declared = table.get("sources")
     for name, source in declared.items() if isinstance(declared, dict) else ():
         found = _uv_source(source)
         if isinstance(found, str):
-            faults.append(Fault(place="uv.sources", reason=f"the source of {shown(name)} {found}", project=name))
+            faults.append(Fault(place="uv.sources", reason=f"the source of {shown(name)}: {found}", project=name))
         else:
             sources[name] = found
     return DeclaredIndexes(
@@ -261,44 +240,20 @@ def _uv(table: Mapping[str, Any]) -> DeclaredIndexes:
     )
 
 
-def _uv_source(source: object) -> Mapping[str, Any] | Sequence[Mapping[str, Any]] | str:
-    """Return the table of ``sources``, or one for each marker, or why deep-lock cannot apply it."""
+def _uv_source(source: object) -> SourceTables | str:
+    """Return what ``sources`` has for a project, or why deep-lock cannot apply it."""
     tables = source if isinstance(source, list) else [source]
     found: list[Mapping[str, Any]] = []
     for table in tables:
-        own = _uv_table(table)
-        if isinstance(own, str):
-            return own
-        found.append(own)
-    if len(found) == 1 and "marker" not in found[0]:
-        return found[0]
-    if not found or not all("marker" in own for own in found):
-        return "is a list in which a source has no marker"
-    if len({"index" in own for own in found}) > 1:
-        return "is a list of indexes and other sources: deep-lock does not support both in one list"
-    return found
-
-
-def _uv_table(source: object) -> Mapping[str, Any] | str:
-    """Return one table of ``sources``, perhaps with a marker, or why deep-lock cannot apply it."""
-    if not isinstance(source, dict):
-        return "is no table"
-    own = {key: value for key, value in source.items() if _WITHOUT_EFFECT.get(key) != value}
-    for key in _CONDITIONS:
-        if key in own:
-            return f"has the condition {key!r}: deep-lock uses one source of a project for every extra and group"
-    kinds = [kind for kind in _SOURCE_KEYS if kind in own]
-    if len(kinds) != 1:
-        return "has none of the keys index, workspace, path, git, url, or more than one"
-    if "marker" in own:
-        try:
-            negated(parse_marker(own["marker"]))
-        except (InvalidMarker, ValueError, TypeError, RecursionError):
-            return f"has a marker that deep-lock cannot apply, {shown(str(own['marker']))}"
-    unknown = sorted(own.keys() - _SOURCE_KEYS[kinds[0]] - {"marker"})
-    if unknown:
-        return f"has the key {shown(unknown[0])}, which deep-lock does not support"
-    return {**own, "index": _name(own["index"], "")} if kinds == ["index"] else own
+        if not isinstance(table, dict):
+            return "must be a table"
+        own = {key: value for key, value in table.items() if _WITHOUT_EFFECT.get(key) != value}
+        found.append({**own, "index": _name(own["index"], "")} if "index" in own else own)
+    try:
+        read_source(found)
+    except (ConfigError, RequirementInvalid) as error:
+        return error.message
+    return found[0] if len(found) == 1 else found
 
 
 def _uv_conflicts(value: object) -> tuple[tuple[Declared, ...], ...] | None:

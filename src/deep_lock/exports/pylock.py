@@ -231,7 +231,8 @@ def _reference(entry: LockedPackage, names: Mapping[str, int]) -> LockedReferenc
     """Return as much of an entry as distinguishes it from the others (PEP 751)."""
     if names[entry.name] == 1:
         return LockedReference(name=entry.name)
-    return LockedReference(name=entry.name, version=entry.version, source=entry.source)
+    index = entry.index if entry.by_index else None
+    return LockedReference(name=entry.name, version=entry.version, index=index, source=entry.source)
 
 
 # -- paths

@@ -2,10 +2,13 @@
 
 Each result is computed once in a run and kept, so that a run sees one state of the indexes. Fresh results of the cache
 are read in the calling thread; the prefetch methods return at once, and their errors are raised by the later call.
+
+``index`` of a method is the URL of the only index that is queried for the project; "" for those that the settings name.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO
@@ -55,7 +58,7 @@ class IndexClient:
         self._workers = Workers(settings.workers)
         self._pages = Pages(settings, cache, self._fetcher, reporter)
         self._find_links = FindLinks(settings.find_links, cache, self._fetcher)
-        self._projects: OnceMap[NormalizedName, _Project] = OnceMap()
+        self._projects: OnceMap[tuple[NormalizedName, str], _Project] = OnceMap()
         self._digests: OnceMap[str, str] = OnceMap()
         self._file_cache = FileCache(cache.files_folder)
         self._stable_urls = StableUrls(cache, self._fetcher)
@@ -63,28 +66,32 @@ class IndexClient:
             cache, self._fetcher, self._find_links.local_path, reporter, whole=self._file_cache.get
         )
 
-    def versions(self, name: NormalizedName) -> Sequence[Version]:
+    def versions(self, name: NormalizedName, index: str = "") -> Sequence[Version]:
         """Return the versions that have a file, newest first; empty where there is none.
 
         Raises IndexFault, NameMismatch, ConfigError (a --find-links folder that is missing).
         """
-        return self._project(name).versions
+        return self._project(name, index).versions
 
-    def knows(self, name: NormalizedName) -> bool:
+    def knows(self, name: NormalizedName, index: str = "") -> bool:
         """Whether any index or folder has the project, even without usable files. Raises as `versions`."""
-        return bool(self._project(name).listings)
+        return bool(self._project(name, index).listings)
 
-    def files(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+    def files(self, name: NormalizedName, version: Version, index: str = "") -> Sequence[Distribution]:
         """Return the files of one version in file name order. Raises as `versions`."""
-        return self._project(name).files(version)
+        return self._project(name, index).files(version)
 
-    def status(self, name: NormalizedName) -> str | None:
+    def has_index(self, index: str) -> bool:
+        """Whether this URL is one of the indexes of the run."""
+        return any(source.url == index for source in self._settings.sources)
+
+    def status(self, name: NormalizedName, index: str = "") -> str | None:
         """Return the project's status and its reason, None for an active one (PEP 792). Raises as `versions`."""
-        return next((listing.status for listing in self._project(name).listings if listing.status), None)
+        return next((listing.status for listing in self._project(name, index).listings if listing.status), None)
 
     def notes(self, name: NormalizedName) -> tuple[Warned, ...]:
         """Return notes on what was left out of the project's pages. Raises as `versions`."""
-        return tuple(note for listing in self._project(name).listings for note in listing.notes)
+        return tuple(note for listing in self._project(name, "").listings for note in listing.notes)
 
     def wheel_metadata(self, wheel: Wheel, *, ahead: bool = False) -> Metadata:
         """Return the wheel's core metadata, by the cheapest way that the index offers.
@@ -191,11 +198,11 @@ class IndexClient:
         """Return the projects with files for which `stable_url` returned another URL than the index has, by host."""
         return {host: frozenset(names) for host, names in self._stable_urls.replaced.items()}
 
-    def is_at_hand(self, name: NormalizedName) -> bool:
+    def is_at_hand(self, name: NormalizedName, index: str = "") -> bool:
         """Whether the project's pages are cached or being fetched: then there is nothing to prefetch."""
-        if self._projects.has(name):
+        if self._projects.has((name, index)):
             return True
-        sources = self._settings.sources_of(name)
+        sources = self._settings.sources_of(name, index)
         for source in sources:
             if not self._pages.is_at_hand(source, name):
                 return False
@@ -207,11 +214,11 @@ class IndexClient:
                     return True  # the error is kept, and raised by the later call
         return True
 
-    def prefetch_pages(self, names: Sequence[NormalizedName]) -> None:
-        """Fetch the pages of these projects that are not at hand, in the background."""
-        for name in names:
-            if not self.is_at_hand(name):
-                self._workers.submit(lambda name=name: self._begin_project(name))  # type: ignore[misc]  # mypy cannot infer a lambda's default
+    def prefetch_pages(self, projects: Iterable[tuple[NormalizedName, str]]) -> None:
+        """Fetch the pages of these projects that are not at hand, in the background; each with its ``index``."""
+        for name, index in projects:
+            if not self.is_at_hand(name, index):
+                self._workers.submit(partial(self._begin_project, name, index))
 
     def prefetch(self, task: Callable[[], object]) -> None:
         """Run a task in the background. What it raises is lost, so it should fill a OnceMap of its own."""
@@ -225,16 +232,17 @@ class IndexClient:
 
     # -- projects
 
-    def _project(self, name: NormalizedName) -> "_Project":
-        return self._projects.get(name, lambda: self._load_project(name))
+    def _project(self, name: NormalizedName, index: str) -> "_Project":
+        return self._projects.get((name, index), lambda: self._load_project(name, index))
 
-    def _begin_project(self, name: NormalizedName) -> None:
-        self._projects.begin(name, lambda: self._load_project(name))
+    def _begin_project(self, name: NormalizedName, index: str) -> None:
+        self._projects.begin((name, index), lambda: self._load_project(name, index))
 
-    def _load_project(self, name: NormalizedName) -> "_Project":
+    def _load_project(self, name: NormalizedName, index: str) -> "_Project":
         # A pinned project comes from its index and from nowhere else.
-        listings = [] if self._settings.only_source(name) is not None else self._find_links.listings(name)
-        for source in self._settings.sources_of(name):
+        is_pinned = index or self._settings.only_source(name) is not None
+        listings = [] if is_pinned else self._find_links.listings(name)
+        for source in self._settings.sources_of(name, index):
             # Only a 404 leads on to the next index. Any other failure is raised: an outage of a private index must
             # not make a public one its replacement.
             listing = self._pages.page(source, name)

@@ -62,14 +62,22 @@ class IndexSettings(Struct, frozen=True, kw_only=True):
             known.add(source.name)
             _check_url(source)
         for project, name in (*self.pinned.items(), *self.pinned_patterns):
-            if name not in known:
-                raise ConfigError(
-                    f"{project} is to come from the index {name!r}, which is not defined",
-                    hint=f"define it in [[tool.deep-lock.index]]; defined are: {', '.join(sorted(known)) or 'none'}",
-                )
+            self.url_of(name, project)
 
-    def sources_of(self, name: NormalizedName) -> tuple[IndexSource, ...]:
-        """Return the sources of a project, in order."""
+    def url_of(self, name: str, project: str) -> str:
+        """Return the URL of the source that a project is assigned to. Raises ConfigError for one that is not defined."""
+        urls = {source.name: source.url for source in self.sources}
+        if name not in urls:
+            raise ConfigError(
+                f"{project} is to come from the index {name!r}, which is not defined",
+                hint=f"define it in [[tool.deep-lock.index]]; defined are: {', '.join(sorted(urls)) or 'none'}",
+            )
+        return urls[name]
+
+    def sources_of(self, name: NormalizedName, index: str = "") -> tuple[IndexSource, ...]:
+        """Return the sources of a project, in order; only those of the URL ``index``, if it is not empty."""
+        if index:
+            return tuple(source for source in self.sources if source.url == index)
         only = self.only_source(name)
         if only is not None:
             return tuple(source for source in self.sources if source.name == only)

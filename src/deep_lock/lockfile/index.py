@@ -28,7 +28,7 @@ from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.pep440 import parse_marker
 
 Key = tuple[str, str, str]
-"""(name, version, source) of a package; "" where it has none."""
+"""(name, version, source) of a package; "" where it has none. The source of a release is its index if it is `by_index`."""
 
 
 class LockIndex(Struct, frozen=True, kw_only=True):
@@ -74,15 +74,21 @@ def called(subject: LockedPackage | LockedBuild | EnvironmentMember) -> str:
     if isinstance(subject, LockedBuild) and subject.hook:
         return f"{subject.name} {subject.version or ''}".rstrip() + f" ({subject.hook})"
     if subject.version:
-        return f"{subject.name} {subject.version}"
+        index = f" of {subject.index}" if isinstance(subject, LockedPackage) and subject.by_index else ""
+        return f"{subject.name} {subject.version}{index}"
     source = source_text(subject.source) if isinstance(subject, LockedPackage) else ""
     return f"{subject.name} @ {source}" if source else subject.name
 
 
 def key_of(subject: LockedPackage | EnvironmentMember) -> Key:
     """Return the key of a package, or of the package that is a member of a build environment."""
-    source = source_text(subject.source) if isinstance(subject, LockedPackage) else ""
-    return subject.name, subject.version or "", source
+    if not isinstance(subject, LockedPackage):
+        return subject.name, subject.version, ""
+    return subject.name, subject.version or "", _source_of(subject)
+
+
+def _source_of(entry: LockedPackage) -> str:
+    return entry.index or "" if entry.by_index else source_text(entry.source)
 
 
 def record_key(build: LockedBuild) -> Key:
@@ -93,11 +99,20 @@ def record_key(build: LockedBuild) -> Key:
 def referenced(reference: LockedReference, index: LockIndex) -> tuple[LockedPackage, ...]:
     """Return the packages that a reference fits: one, in a valid lock."""
     entries = index.versions.get(reference.name, ())
-    source = source_text(reference.source)
+    source = reference.index or source_text(reference.source)
     if reference.version is None and not source:
         return entries
     wanted = (reference.version, source)
-    return tuple(entry for entry in entries if (entry.version, source_text(entry.source)) == wanted)
+    return tuple(entry for entry in entries if (entry.version, _source_of(entry)) == wanted)
+
+
+def several_indexes(lock: Lock) -> frozenset[str]:
+    """Return the projects with packages of several indexes."""
+    indexes: dict[str, set[str]] = {}
+    for entry in lock.packages:
+        if entry.index is not None:
+            indexes.setdefault(entry.name, set()).add(entry.index)
+    return frozenset(name for name, own in indexes.items() if len(own) > 1)
 
 
 def members(build: LockedBuild) -> tuple[EnvironmentMember, ...]:

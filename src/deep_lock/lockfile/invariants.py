@@ -4,6 +4,7 @@ Each package is there because something requires it, each required package is th
 runs at build time has a build record. Each function yields a sentence for each fault that it finds.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from deep_lock.lockfile.index import (
@@ -65,6 +66,7 @@ def broken_invariants(lock: Lock, targets: tuple[Target, ...] = ()) -> tuple[str
         *_direct_marks(index),
         *_declarations(index),
         *_duplicates(index),
+        *_indexes(index),
     ]
     for target in targets:
         if target.label in locked:
@@ -198,6 +200,17 @@ def _duplicates(index: LockIndex) -> Iterator[str]:
         runtime = [entry for entry in entries if not is_gate(entry.marker)]
         if len(runtime) > 1 and any(entry.marker is None for entry in runtime):
             yield f"{name} would be installed twice, as {' and '.join(entry.version or called(entry) for entry in runtime)}"
+
+
+def _indexes(index: LockIndex) -> Iterator[str]:
+    """Packages of one name and version have different indexes, or files in a folder, and each is marked by-index."""
+    for name, entries in index.versions.items():
+        counts = Counter(entry.version for entry in entries if entry.source is None)
+        for entry in entries:
+            if entry.by_index and (counts[entry.version] < 2 or entry.source is not None):
+                yield f"{called(entry)} is marked by-index, but no other index has {name} {entry.version} in the lock"
+            if not entry.by_index and entry.source is None and counts[entry.version] > 1:
+                yield f"{called(entry)} is in the lock more than once, but is not marked by-index"
 
 
 # Marks of packages, and what build records and inputs state of them.

@@ -83,19 +83,23 @@ def _internal_error(message: str) -> LockInvalid:
 def require_same_bytes(old: Lock, new: Lock, accepted: Collection[str] = ()) -> None:
     """Refuse a lock that has another sha256 for a file of the old one: published files never change.
 
-    The files of an index are compared by project and name, archives of direct references by URL. ``accepted`` are the names
-    of files that the user names. A file with a path may be built anew. Raises HashMismatch.
+    The files of an index are compared by project and name, archives of direct references by URL. Where a package is of several
+    indexes, its files are compared with those of the same index. ``accepted`` are the names of files that the user names. A file
+    with a path may be built anew. Raises HashMismatch.
     """
-    before: dict[tuple[str, str], str] = {}
+    before: dict[tuple[str, str], dict[str | None, str]] = {}
     for entry in old.packages:
-        before.update((key, file.sha256) for key, file in _published(entry))
+        for key, file in _published(entry):
+            before.setdefault(key, {})[entry.index] = file.sha256
     for entry in new.packages:
         for key, file in _published(entry):
-            locked = before.get(key, file.sha256)
-            if locked != file.sha256 and file.name not in accepted:
+            known = before.get(key, {})
+            others = [] if entry.by_index else sorted(known.values())
+            locked = [known[entry.index]] if entry.index in known else others
+            if locked and file.sha256 not in locked and file.name not in accepted:
                 source = "its index has" if entry.source is None else f"{show(file.url or '')} has"
                 raise HashMismatch(
-                    f"{show(file.name)}: sha256 {locked} is locked, but {source} {file.sha256} now",
+                    f"{show(file.name)}: sha256 {locked[0]} is locked, but {source} {file.sha256} now",
                     hint="published files do not change: do not take it before you know why it did; "
                     f"deep-lock lock --accept-changed-file {show(file.name)} takes the other bytes",
                 )

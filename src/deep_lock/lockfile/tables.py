@@ -263,6 +263,12 @@ class _SourcedTable(_Table, frozen=True, kw_only=True, rename="kebab"):
 class ReferenceTable(_SourcedTable, frozen=True, kw_only=True):
     """One of ``packages.dependencies``."""
 
+    index: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_url("index", self.index)
+
     def record(self) -> LockedReference:
         return _record(LockedReference, self)
 
@@ -581,7 +587,9 @@ class Document(_Table, frozen=True, kw_only=True, rename="kebab"):
         super().__post_init__()
         seen: set[tuple[object, ...]] = set()
         for position, package in enumerate(self.packages):
-            key = package.name, package.version and parsed_version(package.version), source_text(package.source)
+            index = package.index if package.tool.deep_lock.by_index else None
+            source = source_text(package.source)
+            key = package.name, package.version and parsed_version(package.version), source, index
             if key in seen:
                 raise Fault(f"packages[{position}]", f"{called(package.record())} is listed twice")
             seen.add(key)

@@ -334,6 +334,7 @@ def _reference(reference: LockedReference) -> InlineTable:
         [
             ("name", _string(reference.name)),
             ("version", _text(reference.version)),
+            ("index", None if reference.index is None else _url(reference.index, reference.name)),
             _source(reference.source, reference.name),
         ]
     )

@@ -17,6 +17,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.closure.model import Built, Closure, OpenMarker, Subject, key_of_pin
+from deep_lock.errors import Unsatisfiable
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.models.build_system import Evidence, KnownMetadata
 from deep_lock.models.conflicts import Choice, Implied, chosen_scopes, combined, conflicting_scopes
@@ -68,13 +69,16 @@ from deep_lock.targets.target import Target, python_fits, same_pythons
 
 
 class FileCatalog(Protocol):
-    """The files of every release, and what is known of them."""
+    """The files of every release, and what is known of them. ``index`` of a method is as `index_of` returns it."""
 
-    def files(self, name: NormalizedName, version: Version, target: Target) -> Sequence[Distribution]:
+    def files(self, name: NormalizedName, version: Version, target: Target, index: str) -> Sequence[Distribution]:
         """Return the files of a release that a target may take."""
 
-    def every_file(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+    def every_file(self, name: NormalizedName, version: Version, index: str) -> Sequence[Distribution]:
         """Return the files that exist of a release."""
+
+    def index_of(self, file: Installable) -> str:
+        """Return the index of a file where releases of one version on two indexes are not the same; else ""."""
 
     def digest(self, file: Distribution) -> str:
         """Return the sha256 of a file: as its index states it, else of its bytes."""
@@ -122,8 +126,11 @@ class AssemblyInput(Struct, frozen=True, kw_only=True):
 # -- entries
 
 
-_EntryKey = tuple[NormalizedName, Version, str]
-"""Identifies an entry: name, version, and source of a direct reference. A source tree has UNKNOWN_VERSION."""
+_EntryKey = tuple[NormalizedName, Version, str, str]
+"""Identifies an entry: name, version, source of a direct reference, and index. A source tree has UNKNOWN_VERSION.
+
+The index is "" for a project whose index does not depend on conditions.
+"""
 
 
 class _Entry(Struct, kw_only=True):
@@ -144,23 +151,41 @@ class _Entry(Struct, kw_only=True):
     """Whether a build environment has it."""
     recorded: bool = False
     """Whether it has a build record."""
+    by_index: bool = False
+    """Whether another index has an entry of the same name and version."""
 
 
 def packages(assembly: AssemblyInput) -> tuple[LockedPackage, ...]:
-    """Return every entry of the lock, sorted."""
+    """Return every entry of the lock, sorted.
+
+    Raises Unsatisfiable for a release of two indexes that is a part of a build: build records name no index.
+    """
     entries = _entries(assembly)
-    counts = Counter(name for name, _, _ in entries)
-    references = {key: _reference(entry.pin, by_name=counts[key[0]] == 1) for key, entry in entries.items()}
+    counts = Counter(name for name, _, _, _ in entries)
+    versions = Counter(key[:3] for key in entries)
+    for key, entry in entries.items():
+        entry.by_index = versions[key[:3]] > 1
+        if entry.by_index and (entry.in_environment or not all(map(is_wheel, entry.taken.values()))):
+            raise _in_a_build(entry)
+    references = {key: _reference(entry, by_name=counts[key[0]] == 1) for key, entry in entries.items()}
     return tuple(
         _package(entries[key], tuple(references[child] for child in sorted(entries[key].children)), assembly)
         for key in sorted(entries)
     )
 
 
+def _in_a_build(entry: _Entry) -> Unsatisfiable:
+    name, version = entry.pin.name, entry.pin.version
+    return Unsatisfiable(
+        f"{name} {version} comes from different indexes, and is a part of a build: build records name no index",
+        hint=f"require versions of {name} that differ, or assign one index in [tool.deep-lock.sources]: {name}",
+    )
+
+
 def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
     entries: dict[_EntryKey, _Entry] = {}
     for (target, resolved), problem in zip(assembly.closure.runtime, assembly.problems, strict=True):
-        keys = _add_pins(entries, resolved, target)
+        keys = _add_pins(entries, resolved, target, assembly.files)
         scopes = scopes_by_pin(_parts_with(problem.choice, assembly), problem, resolved)
         for name, key in keys.items():
             own = _without_implied(scopes[name], assembly.implied)
@@ -171,7 +196,7 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
             entry.editable = entry.editable or is_editable(edge.requirement.url)
     for built in assembly.closure.builds:
         for resolved in (built.final, built.declared):
-            for key in _add_pins(entries, resolved, built.target).values():
+            for key in _add_pins(entries, resolved, built.target, assembly.files).values():
                 entries[key].in_environment = True
     recorded = {built.subject.key for built in assembly.closure.builds}
     for entry in entries.values():
@@ -201,9 +226,11 @@ def _parts_with(choice: Choice, assembly: AssemblyInput) -> tuple[RequirementSco
     return ((BASE_SCOPE, base), *others)
 
 
-def _add_pins(entries: dict[_EntryKey, _Entry], resolved: Resolved, target: Target) -> dict[NormalizedName, _EntryKey]:
+def _add_pins(
+    entries: dict[_EntryKey, _Entry], resolved: Resolved, target: Target, files: FileCatalog
+) -> dict[NormalizedName, _EntryKey]:
     """Add each pin's file and dependencies to its entry; returns the keys of the entries by name."""
-    keys = {pin.name: _entry_key(pin) for pin in resolved.pins}
+    keys = {pin.name: _entry_key(pin, files) for pin in resolved.pins}
     for pin in resolved.pins:
         entry = entries.setdefault(keys[pin.name], _Entry(pin=pin))
         entry.taken[target.label] = pin.distribution
@@ -212,9 +239,9 @@ def _add_pins(entries: dict[_EntryKey, _Entry], resolved: Resolved, target: Targ
     return keys
 
 
-def _entry_key(pin: Pin) -> _EntryKey:
+def _entry_key(pin: Pin, files: FileCatalog) -> _EntryKey:
     version = pin.version if _stated_version(pin) is not None else UNKNOWN_VERSION
-    return pin.name, version, source_of(pin.distribution)
+    return pin.name, version, source_of(pin.distribution), files.index_of(pin.distribution)
 
 
 def _stated_version(pin: Pin) -> str | None:
@@ -226,13 +253,16 @@ def _stated_version(pin: Pin) -> str | None:
             return str(pin.version)
 
 
-def _reference(pin: Pin, *, by_name: bool) -> LockedReference:
+def _reference(entry: _Entry, *, by_name: bool) -> LockedReference:
     """Return the reference to an entry: ``by_name`` where no other entry has its name."""
+    pin, file = entry.pin, entry.pin.distribution
     if by_name:
         return LockedReference(name=pin.name)
-    file = pin.distribution
-    source = None if isinstance(file, Wheel | SourceDistribution) else _locked_source(file)
-    return LockedReference(name=pin.name, version=_stated_version(pin), source=source)
+    if isinstance(file, Wheel | SourceDistribution):
+        return LockedReference(
+            name=pin.name, version=_stated_version(pin), index=_index_of((file,)) if entry.by_index else None
+        )
+    return LockedReference(name=pin.name, version=_stated_version(pin), source=_locked_source(file))
 
 
 def _package(entry: _Entry, references: tuple[LockedReference, ...], assembly: AssemblyInput) -> LockedPackage:
@@ -286,7 +316,7 @@ def _locked_source(file: Direct) -> LockedSource:
 def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: AssemblyInput) -> LockedPackage:
     """Return the entry of a release of an index."""
     name, version, selection = entry.pin.name, entry.pin.version, assembly.selection
-    files = assembly.files.every_file(name, version)
+    files = assembly.files.every_file(name, version, assembly.files.index_of(entry.pin.distribution))
     all_wheels = [file for file in files if isinstance(file, Wheel)]
     taken = {label: file for label, file in entry.taken.items() if isinstance(file, Wheel | SourceDistribution)}
     first = next(iter(taken.values()))
@@ -308,6 +338,7 @@ def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: A
         index=_index_of((first, *listed)),
         sdist=_locked_file(listed_sdist, assembly) if listed_sdist is not None else None,
         wheels=tuple(_locked_file(wheel, assembly) for wheel in wheels),
+        by_index=entry.by_index,
         build_only=not at_runtime,
         also_build=at_runtime and entry.in_environment,
         sdist_only=sdist is not None and not has_wheels,
@@ -365,7 +396,7 @@ def _used_wheels(taken: Mapping[str, Distribution], assembly: AssemblyInput) -> 
     for target in assembly.targets:
         own = taken.get(target.label)
         if own is not None:
-            files = assembly.files.files(own.name, own.version, target)
+            files = assembly.files.files(own.name, own.version, target, assembly.files.index_of(own))
             for wheel in fitting_wheels(files, target, assembly.selection, yanked_ok=own.yanked is not None):
                 found[wheel.filename] = wheel
     return [found[filename] for filename in sorted(found)]
@@ -565,7 +596,8 @@ def _needed(subject: Subject, assembly: AssemblyInput) -> Needed:
     sdist = subject.sdist
     if sdist is None:
         return "direct"
-    if not any(isinstance(file, Wheel) for file in assembly.files.every_file(sdist.name, sdist.version)):
+    files = assembly.files.every_file(sdist.name, sdist.version, assembly.files.index_of(sdist))
+    if not any(isinstance(file, Wheel) for file in files):
         return "always"
     if sdists_first(sdist.name, assembly.selection):
         return "scope"

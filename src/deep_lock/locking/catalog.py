@@ -1,10 +1,13 @@
 """The closure's Sources: indexes, source files and build backends of one run.
 
+``index`` of a method as in `IndexClient`: the only index of a project, where it depends on the problem.
+
 The path of an sdist: `versions` and `files` list it, `metadata` returns its metadata or requires a build, `inspect`
 returns what is built, `build_requirements` what its build needs, and `learn_metadata` what only its backend knows.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 from packaging.utils import NormalizedName
@@ -32,8 +35,9 @@ from deep_lock.models.distribution import (
 )
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
-from deep_lock.models.resolution import UNKNOWN_VERSION, BuildRequest, Candidate, Resolved
+from deep_lock.models.resolution import UNKNOWN_VERSION, BuildRequest, Candidate, Problem, Resolved
 from deep_lock.resolver.candidates import CONTENT_FAULTS
+from deep_lock.resolver.catalog import Catalog
 from deep_lock.sdist import facts as facts_module
 from deep_lock.sdist.backends import answer as backend
 from deep_lock.targets.target import Target
@@ -41,7 +45,8 @@ from deep_lock.targets.target import Target
 _encode_facts = msgspec.msgpack.Encoder().encode
 _decode_facts = msgspec.msgpack.Decoder(SdistFacts).decode
 _KIND = f"sdist-facts-{FACTS_VERSION}"
-_SourceKey = tuple[NormalizedName, Version | str]
+_SourceKey = tuple[NormalizedName, Version | str, str]
+"""With the index of an sdist."""
 
 
 class IndexCatalog:
@@ -65,35 +70,46 @@ class IndexCatalog:
         self._plan = plan
         self._previous = previous
         self._releases = releases
-        self._required: set[NormalizedName] = set()
+        self._required: set[tuple[NormalizedName, str]] = set()
         """Projects for which `UserHashes.require_any` was called."""
-        self._facts: OnceMap[str, SdistFacts] = OnceMap()
+        self._facts: OnceMap[tuple[str, str], SdistFacts] = OnceMap()
+        """By file name and index."""
         self._learned: dict[_SourceKey, KnownMetadata] = {}
         """Metadata that a backend returned, or that are assumed in its place."""
         self._bad_answers: dict[_SourceKey, MetadataInvalid] = {}
         """Metadata of another project or version that a backend returned."""
         self.refused: dict[tuple[NormalizedName, Version], str] = {}
         """Why the contents of a release are refused, for each one whose metadata were required."""
-        self._prefetcher = Prefetcher(client, self._sdist_facts, plan.runtime[0])
+        first = plan.runtime[0]
+        self._prefetcher = Prefetcher(
+            client, self._sdist_facts, first, dict(plan.build_indexes.get(first.target.label, ()))
+        )
 
     # -- the resolver's Catalog
 
-    def versions(self, name: NormalizedName) -> Sequence[Version]:
-        versions = self._client.versions(name)
+    def for_problem(self, problem: Problem) -> Catalog:
+        return _WithIndexes(self, dict(problem.indexes)) if problem.indexes else self
+
+    def versions(self, name: NormalizedName, index: str = "") -> Sequence[Version]:
+        versions = self._client.versions(name, index)
         by_user = self._releases.by_user
-        if by_user is not None and name not in self._required:
-            self._required.add(name)
-            by_user.require_any(name, versions, lambda version: self._client.files(name, version))
+        if by_user is not None and (name, index) not in self._required:
+            self._required.add((name, index))
+            by_user.require_any(name, versions, lambda version: self._client.files(name, version, index))
         return versions
 
-    def knows(self, name: NormalizedName) -> bool:
-        return self._client.knows(name)
+    def knows(self, name: NormalizedName, index: str = "") -> bool:
+        return self._client.knows(name, index)
 
-    def files(self, name: NormalizedName, version: Version, target: Target) -> Sequence[Distribution]:
-        return self._releases.files(name, version, target)
+    def files(self, name: NormalizedName, version: Version, target: Target, index: str = "") -> Sequence[Distribution]:
+        return self._releases.files(name, version, target, index)
 
-    def every_file(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
-        return self._releases.every(name, version)
+    def every_file(self, name: NormalizedName, version: Version, index: str = "") -> Sequence[Distribution]:
+        return self._releases.every(name, version, index)
+
+    def index_of(self, file: Installable) -> str:
+        """Return the index of a file as `ReleaseFiles.index_of`."""
+        return self._releases.index_of(file)
 
     def metadata(self, candidate: Candidate, target: Target) -> Metadata | BuildRequest:
         try:
@@ -124,8 +140,13 @@ class IndexCatalog:
                 return request
         return Candidate(name=requirement.name, version=version or UNKNOWN_VERSION, distribution=found.file)
 
-    def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
-        self._prefetcher.prefetch(requirements, candidates)
+    def prefetch(
+        self,
+        requirements: Sequence[Requirement],
+        candidates: Sequence[Candidate] = (),
+        indexes: Mapping[NormalizedName, str] = MappingProxyType({}),
+    ) -> None:
+        self._prefetcher.prefetch(requirements, candidates, indexes)
 
     # -- builds
 
@@ -191,7 +212,7 @@ class IndexCatalog:
     def _guess(self, source: Buildable, version: Version) -> tuple[Metadata, str]:
         """Return the best guess at metadata that only a backend knows, and its source in words."""
         if isinstance(source, SourceDistribution):
-            wheels = [file for file in self._releases.every(source.name, version) if isinstance(file, Wheel)]
+            wheels = [file for file in self._releases.of_release(source) if isinstance(file, Wheel)]
             if wheels:
                 return self._client.wheel_metadata(wheels[0]), f"the wheel {wheels[0].filename}"
             facts = self._source_facts(source)
@@ -216,7 +237,8 @@ class IndexCatalog:
 
     def _sdist_facts(self, sdist: SourceDistribution) -> SdistFacts:
         return self._facts.get(
-            sdist.filename, lambda: self._weakened(sdist.name, self._cached_facts(sdist) or self._read_facts(sdist))
+            (sdist.filename, sdist.index),
+            lambda: self._weakened(sdist.name, self._cached_facts(sdist) or self._read_facts(sdist)),
         )
 
     def _weakened(self, name: NormalizedName, facts: SdistFacts) -> SdistFacts:
@@ -280,10 +302,34 @@ class IndexCatalog:
         """Return the projects with files that are stated without the signature of their URL, by host."""
         return self._client.unsigned_urls()
 
-    def status(self, name: NormalizedName) -> str | None:
+    def status(self, name: NormalizedName, index: str) -> str | None:
         """Return the status of a project that an index does not call active, with the reason (PEP 792). Untrusted text."""
-        return self._client.status(name)
+        return self._client.status(name, index)
+
+
+class _WithIndexes:
+    """The catalog of a problem in which some projects have an index of their own."""
+
+    def __init__(self, catalog: IndexCatalog, indexes: Mapping[NormalizedName, str]) -> None:
+        self._catalog = catalog
+        self._indexes = indexes
+        self.metadata = catalog.metadata
+        self.direct = catalog.direct
+
+    def versions(self, name: NormalizedName) -> Sequence[Version]:
+        return self._catalog.versions(name, self._indexes.get(name, ""))
+
+    def knows(self, name: NormalizedName) -> bool:
+        return self._catalog.knows(name, self._indexes.get(name, ""))
+
+    def files(self, name: NormalizedName, version: Version, target: Target) -> Sequence[Distribution]:
+        return self._catalog.files(name, version, target, self._indexes.get(name, ""))
+
+    def prefetch(self, requirements: Sequence[Requirement], candidates: Sequence[Candidate] = ()) -> None:
+        self._catalog.prefetch(requirements, candidates, self._indexes)
 
 
 def _key(source: Buildable) -> _SourceKey:
-    return source.name, source.version if isinstance(source, SourceDistribution) else source_of(source)
+    if isinstance(source, SourceDistribution):
+        return source.name, source.version, source.index
+    return source.name, source_of(source), ""

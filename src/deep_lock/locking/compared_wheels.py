@@ -1,6 +1,6 @@
 """`lock --verify-metadata`: the metadata that a lock is made from, compared with those in the wheels."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from packaging.utils import canonicalize_name
@@ -18,8 +18,10 @@ from deep_lock.targets.target import Target
 class ComparedWheels:
     """Fetches wheels, several at once, and compares their metadata."""
 
-    def __init__(self, client: IndexClient) -> None:
+    def __init__(self, client: IndexClient, conditional: Collection[str]) -> None:
+        """``conditional`` are the projects whose index depends on conditions."""
         self._client = client
+        self._conditional = conditional
         self._done: OnceMap[str, MetadataDiffers | None] = OnceMap()
 
     def compare_taken(self, lock: Lock, targets: Sequence[Target]) -> int:
@@ -41,7 +43,8 @@ class ComparedWheels:
             best = (best_wheel(entry.wheels, target) for target in targets)
             names = {file.name for file in best if file is not None}
             if entry.source is None and entry.version is not None and names:
-                files = self._client.files(canonicalize_name(entry.name), Version(entry.version))
+                index = entry.index if entry.name in self._conditional else None
+                files = self._client.files(canonicalize_name(entry.name), Version(entry.version), index or "")
                 wheels += [file for file in files if isinstance(file, Wheel) and file.filename in names]
         return wheels
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from deep_lock.models.conflicts import Conflict, Implied, choices, chosen_scopes
+from deep_lock.closure.model import Sources
+from deep_lock.models.conflicts import Conflict, Implied, choices, chosen_scopes, declaration
 from deep_lock.models.resolution import Impossible, Problem, RequirementScope
-from deep_lock.models.workspace import Member, implied_scopes, owners, scope_text
+from deep_lock.models.workspace import Member, implied_scopes, scope_text
 from deep_lock.resolver.candidates import Choices
-from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.resolver import resolve
 from deep_lock.targets.markers import BASE, Scope
 
@@ -20,7 +20,7 @@ def conflict_hint(
     problems: Sequence[Problem],
     scopes: Sequence[RequirementScope],
     declared: Sequence[Conflict],
-    catalog: Catalog,
+    catalog: Sources,
     *,
     members: Sequence[Member] = (),
 ) -> str:
@@ -40,24 +40,15 @@ def conflict_hint(
         if found:
             found = sorted({*found, *declared})
             pairs = "; ".join(" and ".join(scope_text(own, members) for own in conflict) for conflict in found)
-            tables = [[_table(own, members) for own in conflict] for conflict in found]
-            lists = ", ".join(f"[{', '.join(own)}]" for own in tables)
             return (
                 f"{pairs} exclude each other. If no installation needs more than one of a list, declare it. Then each allowed"
-                f" selection is locked:\n[tool.deep-lock]\nconflicts = [{lists}]"
+                f" selection is locked:\n{declaration(found)}"
             )
     return ""
 
 
-def _table(scope: Scope, members: Sequence[Member]) -> str:
-    member, own = owners(members).get(scope, (None, scope))
-    keys = [f'package = "{member.name}"'] if member is not None and (own == BASE or not member.root) else []
-    keys += [f'{own.kind} = "{own.name}"'] if own != BASE else []
-    return f"{{{', '.join(keys)}}}"
-
-
 def _conflicts(
-    problem: Problem, scopes: Sequence[RequirementScope], together: Sequence[Scope], implied: Implied, catalog: Catalog
+    problem: Problem, scopes: Sequence[RequirementScope], together: Sequence[Scope], implied: Implied, catalog: Sources
 ) -> list[Conflict]:
     """Return conflicts of this problem; none if something else is the cause. ``together`` are its scopes."""
     left = list(together)
@@ -73,7 +64,7 @@ def _conflicts(
 
 
 def _minimal(
-    problem: Problem, scopes: Sequence[RequirementScope], impossible: Sequence[Scope], catalog: Catalog
+    problem: Problem, scopes: Sequence[RequirementScope], impossible: Sequence[Scope], catalog: Sources
 ) -> list[Scope]:
     """Return the least scopes that have no answer together with the base."""
     kept = list(impossible)
@@ -85,7 +76,9 @@ def _minimal(
 
 
 def _is_impossible(
-    problem: Problem, scopes: Sequence[RequirementScope], kept: Sequence[Scope], catalog: Catalog
+    problem: Problem, scopes: Sequence[RequirementScope], kept: Sequence[Scope], catalog: Sources
 ) -> bool:
     requirements = tuple(requirement for scope, own in scopes if scope == BASE or scope in kept for requirement in own)
-    return isinstance(resolve(replace(problem, requirements=requirements), catalog, Choices()), Impossible)
+    return isinstance(
+        resolve(replace(problem, requirements=requirements), catalog.for_problem(problem), Choices()), Impossible
+    )

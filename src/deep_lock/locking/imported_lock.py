@@ -15,6 +15,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
+from deep_lock.closure.model import Sources
 from deep_lock.errors import HashMismatch, LockInvalid, Unsatisfiable, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.models.conflicts import Conflict, choices, chosen_scopes
@@ -77,18 +78,16 @@ def _admits(lock: ForeignLock, target: Target) -> bool:
 
 
 def unsupported_targets(
-    lock: ForeignLock, problems: tuple[Problem, ...], catalog: Catalog
+    lock: ForeignLock, problems: tuple[Problem, ...], sources: Sources
 ) -> dict[Target, Unsatisfiable]:
     """Return the targets that cannot take every pin of the lock, and why. Raises IndexFault and HashMismatch."""
-    reasons = {problem.target: unsupported_reason(problem, problem.fixed_pins or (), catalog) for problem in problems}
-    return {
-        problem.target: Unsatisfiable(
-            reasons[problem.target],
-            hint=_missing_hint(lock, problem.fixed_pins or (), problem.target, catalog) or _DECLARE_HINT,
-        )
-        for problem in problems
-        if reasons[problem.target]
-    }
+    found: dict[Target, Unsatisfiable] = {}
+    for problem in problems:
+        pins, catalog = problem.fixed_pins or (), sources.for_problem(problem)
+        if problem.target not in found and (reason := unsupported_reason(problem, pins, catalog)):
+            hint = _missing_hint(lock, pins, problem.target, catalog) or _DECLARE_HINT
+            found[problem.target] = Unsatisfiable(reason, hint=hint)
+    return found
 
 
 def _missing_hint(lock: ForeignLock, pins: Iterable[FixedPins], target: Target, catalog: Catalog) -> str:
@@ -344,7 +343,8 @@ class ImportedHashes:
 
     def kept(self, name: NormalizedName, version: Version, files: Sequence[Distribution]) -> Sequence[Distribution]:
         """Return the files that have one of the hashes; of a release without hashes, all. Raises HashMismatch."""
-        hashes = self._hashes(name, version)
+        indexes = {file.index for file in files}
+        hashes = self._hashes(name, version, indexes.pop() if len(indexes) == 1 else None)
         if hashes is None:
             return files
         named, unnamed = hashes
@@ -388,14 +388,23 @@ class ImportedHashes:
     def _files(self, lock: Lock) -> Iterator[tuple[LockedFile, Mapping[str, str | None], frozenset[str]]]:
         """Yield the files of pinned releases that have hashes, with these hashes."""
         for entry in lock.packages:
-            hashes = self._hashes(canonicalize_name(entry.name), Version(entry.version)) if entry.version else None
+            if entry.version is None:
+                continue
+            hashes = self._hashes(canonicalize_name(entry.name), Version(entry.version), entry.index)
             if hashes is not None:
                 for file in (*entry.wheels, *((entry.sdist,) if entry.sdist is not None else ())):
                     yield file, *hashes
 
-    def _hashes(self, name: NormalizedName, version: Version) -> tuple[Mapping[str, str | None], frozenset[str]] | None:
-        """Return the sha256 by file name, and those without one; None where a pin of the release has no hash."""
-        pins = self._pins.get((name, version), ())
+    def _hashes(
+        self, name: NormalizedName, version: Version, index: str | None = None
+    ) -> tuple[Mapping[str, str | None], frozenset[str]] | None:
+        """Return the sha256 by file name, and those without one; None where a pin of the release has no hash.
+
+        The lock may have the release of several indexes: then those of ``index``.
+        """
+        pins = self._pins.get((name, version), [])
+        same = [pin for pin in pins if (pin.index or "").rstrip("/") == (index or "").rstrip("/")]
+        pins = same or pins
         if not pins or not all(pin.files or pin.sha256s for pin in pins):
             return None
         named = {file.name: file.sha256 for pin in pins for file in pin.files}

@@ -1,25 +1,31 @@
 """Where files come from: the indexes of one run."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.config.config import Config, IndexSetting, SourceSetting
-from deep_lock.config.declared_indexes import of_options, with_declared
+from deep_lock.config.config import Config, IndexSetting
+from deep_lock.config.declared_indexes import index_names, of_options, with_declared
 from deep_lock.config.options import NetworkOptions, RunContext
-from deep_lock.errors import ConfigError, UsageError
+from deep_lock.errors import UsageError
 from deep_lock.index.settings import IndexSettings, IndexSource
+from deep_lock.lockfile.index import index_lock, several_indexes
 from deep_lock.lockfile.paths import seen_from
+from deep_lock.lockfile.selection import installed_packages, selection_of
+from deep_lock.locking.conditional_indexes import ConditionalIndex, decided_indexes
+from deep_lock.models.conflicts import Conflict, choices, chosen_scopes
 from deep_lock.models.direct_url import path_of_url
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
+from deep_lock.models.workspace import implied_scopes, scope_text
 from deep_lock.network import public_index
 from deep_lock.network.urls import without_user_info
+from deep_lock.sanitize import show
+from deep_lock.targets.markers import BASE, Scope
 from deep_lock.targets.target import Target
 
 DEFAULT = "default"
@@ -31,6 +37,8 @@ class NetworkSettings(Struct, frozen=True, kw_only=True):
     """Which indexes a run uses, and how they are reached."""
 
     indexes: IndexSettings
+    conditional: Mapping[NormalizedName, tuple[ConditionalIndex, ...]]
+    """By project, in order of precedence."""
     urls: Mapping[str, str]
     """By name, as written: they may hold user-info."""
     client_certs: Mapping[str, str]
@@ -63,8 +71,13 @@ def network_settings(options: NetworkOptions, config: Config, folder: Path, cont
         refresh_packages=frozenset(map(canonicalize_name, options.refresh_packages)),
         now=context.now.timestamp(),
     )
-    client_certs = client_certs_of(urls or {}, options, config, folder)
-    return NetworkSettings(indexes=indexes, urls=urls or {}, client_certs=client_certs, options=options)
+    return NetworkSettings(
+        indexes=indexes,
+        conditional={} if urls is None else _conditional(indexes, urls, config),
+        urls=urls or {},
+        client_certs=client_certs_of(urls or {}, options, config, folder),
+        options=options,
+    )
 
 
 def _sources(urls: Mapping[str, str], config: Config, *, is_public: bool) -> tuple[IndexSource, ...]:
@@ -94,6 +107,24 @@ def _pinned(urls: Mapping[str, str], config: Config) -> dict[NormalizedName, str
     return {
         project: _known_as(source, urls, config) for project, source in config.sources or () if isinstance(source, str)
     }
+
+
+def _conditional(
+    indexes: IndexSettings, urls: Mapping[str, str], config: Config
+) -> dict[NormalizedName, tuple[ConditionalIndex, ...]]:
+    """Return the indexes of the projects whose index depends on conditions. Raises ConfigError for one that is not defined."""
+    found: dict[NormalizedName, tuple[ConditionalIndex, ...]] = {}
+    for project, source in config.sources or ():
+        own = tuple(
+            ConditionalIndex(
+                url=indexes.url_of(_known_as(part.source, urls, config), project), marker=part.marker, scope=part.scope
+            )
+            for part in (source if isinstance(source, tuple) else ())
+            if isinstance(part.source, str)
+        )
+        if own:
+            found[project] = own
+    return found
 
 
 def _known_as(name: str, urls: Mapping[str, str], config: Config) -> str:
@@ -127,8 +158,8 @@ def named_urls(options: NetworkOptions, config: Config) -> dict[str, str] | None
 
 def _assigned(config: Config) -> frozenset[str]:
     """Return the indexes that are the only ones of some projects."""
-    patterns = {setting.name for setting in config.index or () if setting.include_packages}
-    return frozenset(patterns.union(source for _, source in config.sources or () if isinstance(source, str)))
+    patterns = frozenset(setting.name for setting in config.index or () if setting.include_packages)
+    return patterns.union(*(index_names(source) for _, source in config.sources or ()))
 
 
 def _ordered(urls: Mapping[str, str], config: Config) -> dict[str, str]:
@@ -160,36 +191,6 @@ def _absolute(link: str, folder: Path) -> str:
         return link
     path = path_of_url(link) or Path(link)
     return str(path.resolve()) if path.is_absolute() else os.path.normpath(folder.resolve() / path)
-
-
-def with_decided_indexes(config: Config, targets: Sequence[Target]) -> Config:
-    """Return the settings with one index for each project whose index depends on a marker: that of all targets.
-
-    Raises ConfigError where targets have different ones.
-    """
-    decided: dict[NormalizedName, SourceSetting] = {}
-    for name, source in config.sources or ():
-        if not isinstance(source, tuple) or not isinstance(source[0].source, str):
-            decided[name] = source
-            continue
-        by_index: dict[str, list[str]] = {}
-        for target in targets:
-            environment = dict(target.environment)
-            found = (str(own.source) for own in source if Marker(own.marker).evaluate(environment))
-            by_index.setdefault(next(found, ""), []).append(target.label)
-        if len(by_index) > 1:
-            listed = "; ".join(
-                f"{index or 'no assigned index'} for {', '.join(own)}" for index, own in by_index.items()
-            )
-            raise ConfigError(
-                f"{config.source}: {name} is to come from different indexes: {listed}",
-                hint="make a lock for each (--platform, --python-version, --output), or assign one index in"
-                f" [tool.deep-lock.sources]: {name}",
-            )
-        index = next(iter(by_index), "")
-        if index:
-            decided[name] = index
-    return replace(config, sources=tuple(decided.items()) or None)
 
 
 def with_imported_indexes(config: Config, lock: ForeignLock, options: NetworkOptions) -> Config:
@@ -241,8 +242,10 @@ def with_lock_indexes(options: NetworkOptions, config: Config, lock: Lock) -> Ne
 def with_locked_sources(config: Config, lock: Lock) -> Config:
     """Return the settings with the packages of a lock assigned to their index, where this is used for assigned projects only.
 
-    A marker or a required folder can assign a project too: the lock has what they decided.
+    Conditions or a required folder can assign a project too: the lock has what they decided. A project with packages of
+    several indexes is not assigned: the index of each package is queried.
     """
+    several = several_indexes(lock)
     indexes = list(config.index or ())
     sources = {name: source for name, source in config.sources or () if isinstance(source, str)}
     named = {url: name for name, url in lock.indexes if name != DEFAULT}
@@ -253,9 +256,60 @@ def with_locked_sources(config: Config, lock: Lock) -> Config:
         if setting is None and entry.index in named:
             setting = IndexSetting(name=f"{OF_THE_LOCK}{len(indexes) + 1}", url=entry.index, explicit=True)
             indexes.append(setting)
-        if setting is not None and setting.explicit:
+        if setting is not None and setting.explicit and entry.name not in several:
             sources[NormalizedName(entry.name)] = setting.name
     return replace(config, index=tuple(indexes) or None, sources=tuple(sources.items()) or None)
+
+
+def other_indexes(
+    lock: Lock,
+    network: NetworkSettings,
+    targets: Sequence[Target],
+    scopes: Mapping[Scope, Collection[Scope]],
+    conflicts: Sequence[Conflict],
+) -> Iterator[str]:
+    """Yield a sentence for each package that the lock has from another index than the one that it is assigned to.
+
+    ``scopes`` as in `decided_indexes`, and raises as this.
+    """
+    urls = {source.name: source.url for source in network.indexes.sources}
+    for entry in lock.packages:
+        only = network.indexes.only_source(NormalizedName(entry.name))
+        if only is not None and entry.index is not None and entry.index != urls[only]:
+            yield f"{show(entry.name)} is to come from the index {only}, and the lock has it from {show(entry.index)}"
+    if network.conditional:
+        yield from dict.fromkeys(_other_conditional_indexes(lock, network, targets, scopes, conflicts))
+
+
+def _other_conditional_indexes(
+    lock: Lock,
+    network: NetworkSettings,
+    targets: Sequence[Target],
+    scopes: Mapping[Scope, Collection[Scope]],
+    conflicts: Sequence[Conflict],
+) -> Iterator[str]:
+    decided = decided_indexes(network.conditional, targets, scopes, conflicts, lock.inputs.members).runtime
+    general = {source.url for source in network.indexes.sources if not source.explicit}
+    lock_index, implied = index_lock(lock), implied_scopes(lock.inputs.members)
+    allowed = choices(conflicts, scopes, implied)
+    for target in targets:
+        for choice in allowed:
+            selected = [scope for scope in chosen_scopes(scopes, choice, allowed, implied) if scope != BASE]
+            indexes = dict(decided[target.label, choice])
+            for entry in installed_packages(lock_index, target, selection_of(selected)):
+                wanted = indexes.get(NormalizedName(entry.name))
+                if wanted is None or entry.index is None or entry.index in ({wanted} if wanted else general):
+                    continue
+                where = f"the index {wanted}" if wanted else "an index of every other project"
+                own = (
+                    f" with {', '.join(scope_text(scope, lock.inputs.members) for scope in sorted(choice))}"
+                    if choice
+                    else ""
+                )
+                yield (
+                    f"{show(entry.name)} is to come from {where} on {target.label}{own}, and the lock has it from"
+                    f" {show(entry.index)}"
+                )
 
 
 def locked_indexes(indexes: IndexSettings) -> tuple[tuple[str, str], ...]:

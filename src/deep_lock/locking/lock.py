@@ -12,7 +12,6 @@ from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
-from packaging.utils import NormalizedName
 
 from deep_lock.analysis import updates
 from deep_lock.builds import temp_dirs
@@ -20,12 +19,12 @@ from deep_lock.config.options import LockOptions
 from deep_lock.errors import DeepLockError, LockInvalid, Stale, UsageError, raise_machine_fault
 from deep_lock.events import Reporter, Warned, silent
 from deep_lock.files import Replacement, content_now, is_stream, is_there, open_regular, sweep, write_atomically
-from deep_lock.index.settings import IndexSettings
 from deep_lock.lazy import filelock
 from deep_lock.lockfile import rewrite, staleness
 from deep_lock.lockfile.index import called
 from deep_lock.lockfile.reader import from_text
 from deep_lock.locking import imported_lock, policy_gate, resolve, user_hashes
+from deep_lock.locking.indexes import other_indexes
 from deep_lock.locking.read_inputs import at_workspace_root, lock_path
 from deep_lock.locking.request import LockRequest, open_request
 from deep_lock.locking.settings import Upgrade
@@ -183,7 +182,9 @@ def _stale_reasons(request: LockRequest, previous: Lock) -> tuple[str, ...]:
     same_targets = {target.name for target in previous.targets} == {target.label for target in targets}
     reasons = (
         *staleness.stale_reasons(previous, request.head, targets if same_targets else ()),
-        *_from_other_indexes(previous, request.settings.network.indexes),
+        *other_indexes(
+            previous, request.settings.network, targets, request.inputs.source_scopes, request.inputs.conflicts
+        ),
     )
     foreign, hash_files = request.inputs.foreign, request.inputs.hash_files
     if foreign is not None:
@@ -229,15 +230,6 @@ def _form_note(guard: Path) -> Path:
 
 def _form_digest(text: str) -> str:
     return sha256(f"{FORM_VERSION}\n{text}".encode()).hexdigest()
-
-
-def _from_other_indexes(previous: Lock, indexes: IndexSettings) -> Iterator[str]:
-    """Yield a sentence for each package that the lock has from another index than the one that it is assigned to."""
-    urls = {source.name: source.url for source in indexes.sources}
-    for entry in previous.packages:
-        only = indexes.only_source(NormalizedName(entry.name))
-        if only is not None and entry.index is not None and entry.index != urls[only]:
-            yield f"{show(entry.name)} is to come from the index {only}, and the lock has it from {show(entry.index)}"
 
 
 def write_lock(outcome: Outcome) -> None:

@@ -14,6 +14,7 @@ from deep_lock.errors import UsageError
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.selection import full_selections, installed_packages
 from deep_lock.locking import imported_lock, project_build
+from deep_lock.locking.conditional_indexes import decided_indexes
 from deep_lock.locking.request import LockRequest
 from deep_lock.models.build_system import Hook
 from deep_lock.models.conflicts import Choice, choices, chosen_scopes, conflicting_scopes
@@ -40,6 +41,9 @@ def make_plan(request: LockRequest) -> Plan:
     if inputs.foreign is not None:
         names = {name for hints in runtime_hints.values() for name in hints} | {own.name for own in requirements}
         _refuse_upgrades(runtime_upgrades, names, inputs.foreign.source)
+    decided = decided_indexes(
+        settings.network.conditional, targets, inputs.source_scopes, inputs.conflicts, inputs.members
+    )
     exact = {
         requirement.name: tuple(Version(part.version) for part in requirement.specifier if part.operator == "==")
         for requirement in upgrade.versions
@@ -56,6 +60,7 @@ def make_plan(request: LockRequest) -> Plan:
                 choice=choice,
                 constraints=(*inputs.constraints, *(own for own in upgrade.versions if own.name in runtime_upgrades)),
                 overrides=inputs.overrides,
+                indexes=decided.runtime.get((target.label, choice), ()),
                 selection=settings.selection,
                 fixed_pins=_fixed_pins(request, target, choice, allowed),
             )
@@ -67,6 +72,7 @@ def make_plan(request: LockRequest) -> Plan:
         observe_all=settings.observe,
         extra_build_requires=settings.extra_build_requires,
         config_settings=settings.config_settings,
+        build_indexes=decided.builds,
         may_leave_out=not settings.declared.pythons,
         share=settings.build_resolution == "shared",
         share_runtime=settings.fork_strategy == "fewest",

@@ -110,6 +110,11 @@ class ProjectInputs(Struct, frozen=True, kw_only=True):
         """The members of the workspace, as the lock has them."""
         return tuple(own.member for own in self.workspace)
 
+    @property
+    def source_scopes(self) -> Mapping[Scope, frozenset[Scope]]:
+        """By selected part of the project, the parts whose sources are for its requirements."""
+        return {scope: _source_scopes(self.project, scope) for scope, _ in self.scopes}
+
 
 def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     """Read every input that the options name. Raises UserError."""
@@ -123,7 +128,7 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     names = tuple(shown_path(path, options.folder) for path in options.requirements)
     project = Project(source=names[0]) if names else read_project(options, own_config)
     limits = (*constraints, *overrides, *build_constraints)
-    config = own_config or _own_config(project.tools, project.source)
+    config = own = own_config or _own_config(project.tools, project.source)
     if options.script is not None:
         with reading(project.source, ConfigError):
             config = with_declared(config, declared_indexes(project.tools))
@@ -132,6 +137,8 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     root, workspace = project, () if files else _workspace(project, config, options, reporter)
     if workspace:
         project = joined(root, workspace)
+    if options.script is None and not files and not project.unknown:
+        _refuse_unknown_scopes(config, own, (root, *(member.project for member in workspace)))
     sources = names or (project.source,)
     for note in (*project.notes, *(file_options.notes(files, limits) if files or limits else ())):
         reporter(note)
@@ -300,6 +307,30 @@ def _unknown_conflict(
     )
 
 
+def _refuse_unknown_scopes(config: Config, own: Config, projects: Sequence[Project]) -> None:
+    """Raise ConfigError where a source is for an extra or a group that does not require its subject: another index would answer.
+
+    ``own`` is the part of the configuration that is deep-lock's. ``projects`` are the project and the members of its workspace.
+    Sources that a member has from the root of its workspace are not those of the project.
+    """
+    names = {canonicalize_name(name) for name in document.nested_table(projects[0].tools, "uv", "sources")}
+    names |= dict(own.sources or ()).keys()
+    required: dict[Scope, set[str]] = {}
+    for each in projects:
+        lists = [(Scope(kind="extra", name=name), requirements) for name, requirements in each.extras]
+        lists += [(Scope(kind="group", name=name), requirements) for name, requirements in each.groups]
+        for scope, requirements in lists:
+            required.setdefault(scope, set()).update(one.name for one in requirements)
+    for name, source in config.sources or ():
+        for scope in [part.scope for part in source if part.scope is not None] if isinstance(source, tuple) else ():
+            if name in names and name not in required.get(scope, ()):
+                raise ConfigError(
+                    f"{config.source}: a source of {name} is for {scope_text(scope)}, which does not require {name} in"
+                    f" {projects[0].source}",
+                    hint="name an extra or a group that requires it; [tool.deep-lock.sources] has precedence",
+                )
+
+
 def _conflicts(declared: tuple[Conflict, ...], foreign: ForeignLock | None) -> tuple[Conflict, ...]:
     """Return the conflicts of another tool's lock, or those that are declared."""
     if foreign is not None and foreign.conflicts:
@@ -419,13 +450,21 @@ def _scopes(
     if groups is not None and not options.only_groups:
         groups = (*groups, *(own.member.name for own in workspace))
     scopes += _groups(project, groups, _left_out_groups(project, options, config, workspace), workspace)
-    folders = {scope: own.folder for own in workspace for scope in own.scopes.values()}
+    part_of: dict[Scope, tuple[frozenset[Scope], Path | None]]
+    part_of = {scope: (_source_scopes(project, scope), None) for scope, _ in scopes}
+    for member in workspace:
+        for own_scope, scope in member.scopes.items():
+            part_of[scope] = (_source_scopes(member.project, own_scope), member.folder)
     unnamed = {BASE: tuple(trees.unnamed(line) for file in files for line in file.unnamed)}
     named = (
-        (scope, tuple(part for one in own for part in trees.alternatives(one, folders.get(scope))))
+        (scope, tuple(part for one in own for part in trees.alternatives(one, *part_of[scope])))
         for scope, own in scopes
     )
     return tuple((scope, (*own, *unnamed.get(scope, ()))) for scope, own in named)
+
+
+def _source_scopes(project: Project, scope: Scope) -> frozenset[Scope]:
+    return project.own_extras.get(scope, frozenset()) | {scope}
 
 
 def _without_all(names: Sequence[str] | Literal["all"] | None) -> Sequence[str] | None:

@@ -17,13 +17,14 @@ from deep_lock.lockfile.index import files_of, is_gate
 from deep_lock.lockfile.selection import installed_ever
 from deep_lock.locking import imported_lock, user_hashes
 from deep_lock.locking.settings import Settings
-from deep_lock.models.distribution import Distribution, Wheel
+from deep_lock.models.distribution import Distribution, Installable, SourceDistribution, Wheel
 from deep_lock.models.lock import Lock, LockedPackage, OptionValue
 from deep_lock.models.resolution import Selection
 from deep_lock.resolver.candidates import choose, sdists_allowed, sdists_first, wheels_allowed
 from deep_lock.targets.target import Target
 
-_Release = tuple[NormalizedName, Version]
+_Release = tuple[NormalizedName, Version, str]
+"""With the index of a project whose index depends on conditions; "" of every other project."""
 
 
 class _Kept(Struct, kw_only=True):
@@ -45,9 +46,9 @@ class PreviousFiles:
         self._same_list = self._options.get("files", "used") == settings.files
         self.has_every_target = {target.label for target in settings.targets} <= {own.name for own in previous.targets}
 
-    def get(self, name: NormalizedName, version: Version) -> _Kept | None:
+    def get(self, name: NormalizedName, version: Version, index: str) -> _Kept | None:
         """Return the release; None where its files are chosen anew."""
-        kept = self._releases.get((name, version))
+        kept = self._releases.get((name, version, index))
         if kept is None or not self._same_list or name in self._settings.upgrade.packages:
             return None
         if self._settings.upgrade.builds and kept.entry.build_only:
@@ -85,10 +86,11 @@ class PreviousFiles:
                     for target in targets
                     if target.label in labels and installed_ever(lock, entry.marker, target)
                 }
-            found[canonicalize_name(entry.name), Version(entry.version)] = kept
+            release = canonicalize_name(entry.name), Version(entry.version)
+            found[*release, ""] = found[*release, entry.index or ""] = kept
         for build in lock.builds:
             for member in (*build.packages, *(build.declared_packages or ())):
-                kept_member = found.get((canonicalize_name(member.name), Version(member.version)))
+                kept_member = found.get((canonicalize_name(member.name), Version(member.version), ""))
                 if kept_member is not None:
                     kept_member.labels |= set(build.targets or labels)
         return found
@@ -99,7 +101,7 @@ def _names(value: OptionValue | None) -> frozenset[str]:
 
 
 class ReleaseFiles(Struct, frozen=True, kw_only=True):
-    """The files of releases in one run. Each record that is None restricts nothing."""
+    """The files of releases in one run. Each record that is None restricts nothing. ``index`` as in `IndexClient`."""
 
     client: IndexClient
     settings: Settings
@@ -109,10 +111,10 @@ class ReleaseFiles(Struct, frozen=True, kw_only=True):
     """The hashes of requirements files."""
     previous: PreviousFiles | None
 
-    def files(self, name: NormalizedName, version: Version, target: Target) -> Sequence[Distribution]:
+    def files(self, name: NormalizedName, version: Version, target: Target, index: str = "") -> Sequence[Distribution]:
         """Return the files that a target may take. Raises IndexFault and HashMismatch."""
-        files = self._hashed(name, version)
-        kept = self._kept(name, version)
+        files = self._hashed(name, version, index)
+        kept = self._kept(name, version, index)
         if kept is None:
             return files
         # a target that is not locked runs hooks: it takes no file that was added later, if it needs none
@@ -122,12 +124,12 @@ class ReleaseFiles(Struct, frozen=True, kw_only=True):
         own = [file for file in files if file.filename in kept.names]
         return files if choose(own, target, self.settings.selection, yanked_ok=True) is None else own
 
-    def every(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
+    def every(self, name: NormalizedName, version: Version, index: str = "") -> Sequence[Distribution]:
         """Return the files that exist of a release, whatever the target. Raises as `files`.
 
         A release that had no wheel has none on the same targets now.
         """
-        files, kept = self._hashed(name, version), self._kept(name, version)
+        files, kept = self._hashed(name, version, index), self._kept(name, version, index)
         if kept is None or self.previous is None or not self.previous.has_every_target:
             return files
         if self.settings.files == "all":
@@ -136,13 +138,26 @@ class ReleaseFiles(Struct, frozen=True, kw_only=True):
             return [file for file in files if not isinstance(file, Wheel)]
         return files
 
-    def _hashed(self, name: NormalizedName, version: Version) -> Sequence[Distribution]:
-        files = self.client.files(name, version)
+    def of_release(self, file: Distribution) -> Sequence[Distribution]:
+        """Return every file of the release that a file belongs to. Raises as `files`."""
+        return self.every(file.name, file.version, self.index_of(file))
+
+    def index_of(self, file: Installable) -> str:
+        """Return the index of a file if that of its project depends on conditions; else "".
+
+        Then its release is another one than that of the same version on another index. A folder or a page is no index.
+        """
+        if isinstance(file, Wheel | SourceDistribution) and file.name in self.settings.network.conditional:
+            return file.index if self.client.has_index(file.index) else ""
+        return ""
+
+    def _hashed(self, name: NormalizedName, version: Version, index: str) -> Sequence[Distribution]:
+        files = self.client.files(name, version, index)
         if self.imported is not None:
             files = self.imported.kept(name, version, files)
         return files if self.by_user is None else self.by_user.kept(name, version, files)
 
-    def _kept(self, name: NormalizedName, version: Version) -> _Kept | None:
+    def _kept(self, name: NormalizedName, version: Version, index: str) -> _Kept | None:
         if self.previous is None or (self.imported is not None and self.imported.is_about(name, version)):
             return None
-        return self.previous.get(name, version)
+        return self.previous.get(name, version, index)

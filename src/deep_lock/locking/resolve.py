@@ -53,7 +53,8 @@ def build_lock(request: LockRequest, reporter: Reporter) -> NewLock:
     with closing(open_network(settings.network, request.context, reporter)) as network:
         compared = None
         if settings.verify_metadata:
-            compared = compared_wheels.ComparedWheels(network.client)  # loaded before an archive is opened
+            conditional = frozenset(settings.network.conditional)
+            compared = compared_wheels.ComparedWheels(network.client, conditional)  # loaded before an archive is opened
         while True:
             try:
                 made = _made(request, network, reporter)
@@ -84,7 +85,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
             without=frozenset(settings.upgrade.packages),
             accepted_files=settings.upgrade.accepted_files,
         ),
-        is_assigned=lambda name: indexes.only_source(name) is not None,
+        is_assigned=lambda name: indexes.only_source(name) is not None or name in settings.network.conditional,
         foreign=request.inputs.foreign.source if request.inputs.foreign is not None else None,
         index=indexes.sources[0].url if indexes.sources else "",
     )
@@ -92,7 +93,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
     build_context = BuildContext(
         machine=machine,
         client=network.client,
-        files_of=releases.every,
+        files_of=releases.of_release,
         cache=network.cache,
         project=request.inputs.options.folder.resolve(),
         folder_of=trees.folder,
@@ -125,7 +126,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
                 return with_targets(request, settings.declared.leave_out(settings.targets, outside))
         elif foreign is not None and (excluded := imported_lock.unsupported_targets(foreign, plan.runtime, catalog)):
             return _without_targets(request, excluded, reporter)
-        warnings.require_existing(catalog, settings.upgrade, request.previous)
+        warnings.require_existing(plan.runtime, catalog, settings.upgrade, request.previous)
         try:
             closure = _shared(plan, catalog, reporter)
             if closure.excluded:

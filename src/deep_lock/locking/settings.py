@@ -17,7 +17,7 @@ from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.config.options import HookOptions, LockOptions, RunContext, UpgradeOptions
 from deep_lock.errors import UsageError
 from deep_lock.locking import recorded_options
-from deep_lock.locking.indexes import NetworkSettings, network_settings, with_decided_indexes, with_imported_indexes
+from deep_lock.locking.indexes import NetworkSettings, network_settings, with_imported_indexes
 from deep_lock.locking.read_inputs import ProjectInputs
 from deep_lock.locking.targets import DeclaredTargets, declared_targets, in_order, run_targets
 from deep_lock.models.build_system import ConfigSettings
@@ -120,8 +120,7 @@ def resolve_settings(
     required = tuple(requirement for _, own in inputs.scopes for requirement in own)
     if (resolve.build_scope or config.build_scope) != "none":
         inputs.trees.refuse_local_build_requirements(inputs.project.build_requires, required)
-    members = [member.path for member in inputs.members]
-    indexes = with_decided_indexes(inputs.trees.with_folder_indexes(config, required, members), targets)
+    indexes = inputs.trees.with_folder_indexes(config, required, inputs.members)
     if inputs.foreign is not None:
         indexes = with_imported_indexes(indexes, inputs.foreign, options.network)
     return Settings(

@@ -101,14 +101,18 @@ def require_evidence(closure: Closure) -> None:
         )
 
 
-def require_existing(catalog: Catalog, upgrade: Upgrade, previous: Lock | None) -> None:
+def require_existing(
+    problems: Iterable[Problem], sources: IndexCatalog, upgrade: Upgrade, previous: Lock | None
+) -> None:
     """Refuse -P NAME==VERSION of a package of the lock that has no such version: before older packages are tried with it.
 
     Raises Unsatisfiable.
     """
     locked = _locked_names(previous)
-    for requirement in upgrade.versions:
-        versions = catalog.versions(requirement.name) if requirement.name in locked else ()
+    for requirement in upgrade.versions if locked else ():
+        name = requirement.name
+        indexes = sorted({dict(problem.indexes).get(name, "") for problem in problems}) if name in locked else ()
+        versions = sorted({own for index in indexes for own in sources.versions(name, index)}, reverse=True)
         if versions and not any(requirement.specifier.contains(own, prereleases=True) for own in versions):
             newest = ", ".join(str(version) for version in versions[:MAX_SHOWN])
             more = f" and {len(versions) - MAX_SHOWN} older" if len(versions) > MAX_SHOWN else ""
@@ -351,7 +355,8 @@ def _newer_without_sdist(closure: Closure, sources: IndexCatalog, selection: Sel
         for pin in resolved.pins:
             if isinstance(pin.distribution, SourceDistribution) and _is_built_by_choice(pin, selection):
                 newer = _newest_allowed(pin, resolved, sources)
-                files = [] if newer is None else sources.every_file(pin.name, newer)
+                index = sources.index_of(pin.distribution)
+                files = [] if newer is None else sources.every_file(pin.name, newer, index)
                 if files and not any(isinstance(file, SourceDistribution) for file in files):
                     message = f"the newer {newer} has no sdist"
                     found["newer-without-sdist", f"{pin.name} {pin.version}", message] = None
@@ -361,7 +366,8 @@ def _newer_without_sdist(closure: Closure, sources: IndexCatalog, selection: Sel
 def _newest_allowed(pin: Pin, resolved: Resolved, sources: IndexCatalog) -> Version | None:
     """Return the newest final version above a pin that satisfies what requires it."""
     specifiers = [edge.requirement.specifier for edge in resolved.edges if edge.child == pin.name]
-    newer = (version for version in sources.versions(pin.name) if version > pin.version and not version.is_prerelease)
+    versions = sources.versions(pin.name, sources.index_of(pin.distribution))
+    newer = (version for version in versions if version > pin.version and not version.is_prerelease)
     return next((version for version in newer if all(own.contains(version) for own in specifiers)), None)
 
 
@@ -384,8 +390,11 @@ def _metadata(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:
 
 def _status(closure: Closure, sources: IndexCatalog) -> Iterator[_Warning]:
     """PEP 792: a project that is archived, deprecated or in quarantine, as its index states."""
-    for name in sorted({pin.name for pin in _pins(closure) if not source_of(pin.distribution)}):
-        status = sources.status(name)
+    files = {
+        (pin.name, sources.index_of(pin.distribution)) for pin in _pins(closure) if not source_of(pin.distribution)
+    }
+    for name, index in sorted(files):
+        status = sources.status(name, index)
         if status is not None:
             yield "project-status", name, f"its index calls the project {show(status)}"
 

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from packaging.utils import InvalidName, canonicalize_name
 
 from deep_lock.errors import LimitExceeded
-from deep_lock.models.workspace import Member, scope_text
+from deep_lock.models.workspace import Member, owners, scope_text
 from deep_lock.targets.markers import BASE, Scope
 from deep_lock.targets.open_markers import NEVER, TargetPart
 
@@ -95,6 +95,19 @@ def _is_possible(scope: Scope, choice: Choice, in_conflicts: Collection[Scope], 
 def described(conflicts: Sequence[Conflict], members: Sequence[Member] = ()) -> str:
     """Return the conflicts for a message. ``members`` are those of the workspace."""
     return "; ".join(" and ".join(scope_text(scope, members) for scope in conflict) for conflict in conflicts)
+
+
+def declaration(conflicts: Iterable[Conflict], members: Sequence[Member] = ()) -> str:
+    """Return the lines that declare these conflicts in a pyproject.toml; ``members`` are those of a workspace."""
+    lists = (", ".join(_declared(scope, members) for scope in conflict) for conflict in conflicts)
+    return f"[tool.deep-lock]\nconflicts = [{', '.join(f'[{own}]' for own in lists)}]"
+
+
+def _declared(scope: Scope, members: Sequence[Member]) -> str:
+    member, own = owners(members).get(scope, (None, scope))
+    keys = [f'package = "{member.name}"'] if member is not None and (own == BASE or not member.root) else []
+    keys += [f'{own.kind} = "{own.name}"'] if own != BASE else []
+    return f"{{{', '.join(keys)}}}"
 
 
 def parts_of(

@@ -95,10 +95,14 @@ def source_text(source: LockedSource | None) -> str:
 
 
 class LockedReference(Struct, frozen=True, kw_only=True, gc=False):
-    """Names exactly one package. ``version`` and ``source`` are set only if there are several of the name."""
+    """Names exactly one package. ``version`` and ``source`` are set only if there are several of the name.
+
+    ``index`` is set only if there are several of the name and the version.
+    """
 
     name: str
     version: str | None = None
+    index: str | None = None
     source: LockedSource | None = None
 
 
@@ -107,6 +111,8 @@ class LockedMarks(Struct, frozen=True, kw_only=True, rename="kebab"):
 
     build_only: bool = False
     also_build: bool = False
+    by_index: bool = False
+    """Whether the lock has the same version of another index too. Neither is a part of a build."""
     sdist_only: bool = False
     build_on: tuple[str, ...] = ()
     direct: bool = False
@@ -125,7 +131,10 @@ class LockedMarks(Struct, frozen=True, kw_only=True, rename="kebab"):
 
 
 class LockedPackage(LockedMarks, frozen=True, kw_only=True):
-    """One ``[[packages]]`` table: a release, its files, and deep-lock's marks. (name, version, source) is unique."""
+    """One ``[[packages]]`` table: a release, its files, and deep-lock's marks. (name, version, source) is unique.
+
+    With ``by_index`` it is not, and (name, version, index) is.
+    """
 
     name: str
     version: str | None

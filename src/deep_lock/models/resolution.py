@@ -22,6 +22,8 @@ Prereleases = Literal["if-necessary", "allow", "disallow"]
 ResolutionMode = Literal["highest", "lowest", "lowest-direct"]
 BuildScope = Literal["needed", "all", "none"]
 
+Indexes = tuple[tuple[NormalizedName, str], ...]
+"""The URL of the only index of a project, sorted; "" where it comes from the indexes of every other project."""
 RequirementScope = tuple[Scope, tuple[Requirement, ...]]
 """One scope of the project with its requirements."""
 
@@ -90,6 +92,8 @@ class Problem(Struct, frozen=True, kw_only=True):
     """Replace every requirement on their name."""
     preferences: tuple[tuple[NormalizedName, tuple[Version, ...]], ...] = ()
     """Versions to try first, best first: earlier pins."""
+    indexes: Indexes = ()
+    """Of the projects whose index depends on the target or the choice. For a `Catalog`."""
     excluded: frozenset[tuple[NormalizedName, Version]] = frozenset()
     """Candidates that cannot be used: they are on the current chain of builds."""
     selection: Selection = field(default_factory=Selection)

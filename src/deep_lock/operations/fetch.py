@@ -98,7 +98,7 @@ def distinct_files(files: Sequence[LockedFile]) -> list[LockedFile]:
         if first.sha256 != file.sha256:
             raise LockInvalid(
                 f"two different files cannot be in one folder: {_described(first)} and {_described(file)}",
-                hint="fetch fewer of them at a time: --runtime, --build, --target",
+                hint="fetch fewer of them at a time: --runtime, --build, --target, --extra, --group",
             )
     return list(known.values())
 

@@ -12,7 +12,6 @@ from packaging.version import Version
 
 from deep_lock.analysis.graph import Explanations
 from deep_lock.errors import NotFound, SafetyError
-from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import Key, LockIndex, called, key_of, parsed
 from deep_lock.lockfile.selection import InstallSelection, full_selections, installed_packages
 from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
@@ -20,6 +19,7 @@ from deep_lock.models.lock import LockedBuild, LockedDirectory, LockedPackage
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import Selection
+from deep_lock.operations.inputs import LockedIndexes
 from deep_lock.reports.outdated import Blocker
 from deep_lock.resolver.candidates import choose
 from deep_lock.sdist import facts
@@ -52,18 +52,19 @@ class _Bound(Struct, frozen=True, kw_only=True):
 class HeldBack:
     """Looks up bounds in the metadata of locked files. Each file is read once."""
 
-    def __init__(self, lock_index: LockIndex, client: IndexClient, selection: Selection) -> None:
+    def __init__(self, lock_index: LockIndex, indexes: LockedIndexes, selection: Selection) -> None:
         self._lock_index = lock_index
-        self._client = client
+        self._indexes = indexes
+        self._client = indexes.client
         self._selection = selection
         self._explain = Explanations(lock_index)
         self._metadata: dict[tuple[Key, str], Metadata | None] = {}
         self._environments: dict[tuple[str, int], list[Environment]] = {}
         self._required: dict[tuple[Key, str, int], Sequence[Requirement] | None] = {}
 
-    def prefetch(self, name: NormalizedName, version: Version, targets: Iterable[Target]) -> None:
+    def prefetch(self, entry: LockedPackage, version: Version, targets: Iterable[Target]) -> None:
         """Fetch what `blockers` reads of the newer version, in the background."""
-        files = self._client.files(name, version)
+        files = self._client.files(canonicalize_name(entry.name), version, self._indexes.of(entry))
         for file in {choose(files, target, self._selection) for target in targets}:
             if isinstance(file, Wheel):
                 self._client.wheel_metadata(file, ahead=True)
@@ -124,7 +125,8 @@ class HeldBack:
 
     def _unmet(self, name: NormalizedName, version: Version, environment: Environment) -> Iterator[Blocker]:
         """Yield the bounds that leave no version for what the newer version itself requires."""
-        file = choose(self._client.files(name, version), environment.target, self._selection)
+        index = self._indexes.of(environment.packages.get(name))
+        file = choose(self._client.files(name, version, index), environment.target, self._selection)
         metadata = self._read(file) if file is not None else None
         for needed in _applicable(parsed(metadata.requires_dist), environment.target) if metadata is not None else ():
             locked = environment.packages.get(needed.name)
@@ -135,19 +137,20 @@ class HeldBack:
             )
             if admits_locked or needed.name == name or needed.url is not None or needed.name in environment.overrides:
                 continue
-            if not self._is_possible((needed,), environment.target):
+            if not self._is_possible((needed,), environment):
                 yield Blocker(package=f"{name} {version}", requirement=str(needed), reason="no version is usable")
                 continue
             for bound in self._bounds(needed.name, environment, but=name):
-                if bound.requirement is None or not self._is_possible((needed, bound.requirement), environment.target):
+                if bound.requirement is None or not self._is_possible((needed, bound.requirement), environment):
                     yield self._blocker(bound, environment, f"{name} {version} requires {needed}")
 
-    def _is_possible(self, requirements: Sequence[Requirement], target: Target) -> bool:
+    def _is_possible(self, requirements: Sequence[Requirement], environment: Environment) -> bool:
         """Whether the index has a version that all of these requirements on one project admit, with a file for the target."""
         name = requirements[0].name
+        index = self._indexes.of(environment.packages.get(name))
         return any(
-            choose(self._client.files(name, version), target, self._selection) is not None
-            for version in self._client.versions(name)
+            choose(self._client.files(name, version, index), environment.target, self._selection) is not None
+            for version in self._client.versions(name, index)
             if all(own.specifier.contains(version, prereleases=True) for own in requirements)
         )
 
@@ -184,10 +187,10 @@ class HeldBack:
         """Return the metadata of the file that the target takes; None where no file states it."""
         if entry.source is not None or entry.version is None:
             return None
-        name, version = canonicalize_name(entry.name), Version(entry.version)
-        if version not in self._client.versions(name):
+        name, version, index = canonicalize_name(entry.name), Version(entry.version), self._indexes.of(entry)
+        if version not in self._client.versions(name, index):
             return None
-        files = self._client.files(name, version)
+        files = self._client.files(name, version, index)
         file = choose(files, target, self._selection, yanked_ok=True)
         if not isinstance(file, Wheel):  # a wheel for another target says what the sdist may not
             file = next((own for own in files if isinstance(own, Wheel)), file)

@@ -210,9 +210,8 @@ def _indexes(declared: declared_indexes.DeclaredIndexes, table: str) -> Iterator
         yield "# Packages that come from one index, a repository or a folder only."
         yield f"[{inner}sources]"
         yield from (
-            edit.assignment(name, dict(source))
+            edit.assignment(name, dict(source) if isinstance(source, Mapping) else list(map(dict, source)))
             for name, source in declared.sources.items()
-            if isinstance(source, Mapping)
         )
     if declared.workspace is not None:
         yield ""

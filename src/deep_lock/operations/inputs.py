@@ -10,14 +10,15 @@ from msgspec.structs import replace
 from deep_lock.config.options import RunContext, SelectionOptions, VerifyOptions
 from deep_lock.errors import LockInvalid, UsageError
 from deep_lock.events import Reporter
-from deep_lock.lockfile.index import index_lock
+from deep_lock.index.client import IndexClient
+from deep_lock.lockfile.index import index_lock, several_indexes
 from deep_lock.lockfile.member import member_lock
 from deep_lock.lockfile.selection import InstallSelection, select
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.clients import Network, open_network
 from deep_lock.locking.indexes import network_settings, with_lock_indexes, with_locked_sources
 from deep_lock.locking.read_inputs import default_groups, parse_lock, read_project_config, require_lock
-from deep_lock.models.lock import Lock
+from deep_lock.models.lock import Lock, LockedPackage
 from deep_lock.network import git
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, read_text
 
@@ -97,6 +98,23 @@ def chosen_selection(lock: Lock, options: SelectionOptions, path: Path) -> Insta
 
 def _names(names: tuple[str, ...] | Literal["all"] | None) -> frozenset[str] | None:
     return None if names is None or names == "all" else frozenset(names)
+
+
+class LockedIndexes(Struct, frozen=True, kw_only=True):
+    """Which index is queried for a package of a lock: its own where its project has packages of several ones."""
+
+    several: frozenset[str]
+    client: IndexClient
+
+    def of(self, entry: LockedPackage | None) -> str:
+        """Return its URL; "" for those that the settings name, as an option may name another one."""
+        index = entry.index if entry is not None and entry.name in self.several else None
+        return index if index is not None and self.client.has_index(index) else ""
+
+
+def locked_indexes(lock: Lock, client: IndexClient) -> LockedIndexes:
+    """Return which index is queried for which package of a lock."""
+    return LockedIndexes(several=several_indexes(lock), client=client)
 
 
 def open_indexes(lock: Lock, options: VerifyOptions, reporter: Reporter, *, refresh: bool = True) -> Network:

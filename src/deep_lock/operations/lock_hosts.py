@@ -21,7 +21,7 @@ from deep_lock.lockfile.index import archive_file, called, files_of, parsed
 from deep_lock.locking.clients import Network
 from deep_lock.models.lock import Lock, LockedFile, LockedPackage
 from deep_lock.network.urls import host_and_port
-from deep_lock.operations.inputs import open_indexes
+from deep_lock.operations.inputs import locked_indexes, open_indexes
 from deep_lock.sanitize import show
 
 MAX_PAGES = 3
@@ -102,22 +102,26 @@ class LockHosts:
             if entry.index == index and any(host_and_port(file.url or "") == host for file in files_of(entry))
         ]
         client = self._opened.get(None, self._open_indexes).client
+        indexes = locked_indexes(self._lock, client)
         found: set[str] = set()
         for entry in sorted(there, key=lambda entry: (len(files_of(entry)), entry.name))[:MAX_PAGES]:
             with suppress(NameMismatch):
-                found |= page_hosts(client, entry)
+                found |= page_hosts(client, entry, indexes.of(entry))
             if host in found:
                 break
         return frozenset(found)
 
 
-def page_hosts(client: IndexClient, entry: LockedPackage) -> frozenset[str]:
-    """Return the hosts that the page of a project names for the locked release; of its newest ones where it is gone."""
+def page_hosts(client: IndexClient, entry: LockedPackage, index: str) -> frozenset[str]:
+    """Return the hosts that the page of a project names for the locked release; of its newest ones where it is gone.
+
+    ``index`` as in `IndexClient`.
+    """
     name = canonicalize_name(entry.name)
-    versions = client.versions(name)
+    versions = client.versions(name, index)
     locked = Version(entry.version or "0")
     chosen = [locked] if locked in versions else versions[:MAX_PAGES]
-    return frozenset(host_and_port(file.url) for version in chosen for file in client.files(name, version))
+    return frozenset(host_and_port(file.url) for version in chosen for file in client.files(name, version, index))
 
 
 def _every(entry: LockedPackage) -> tuple[LockedFile, ...]:

@@ -24,15 +24,15 @@ from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
-from deep_lock.lockfile.index import called, covers, index_lock, key_of, parsed, required_packages
+from deep_lock.lockfile.index import Key, LockIndex, called, covers, index_lock, key_of, parsed, required_packages
 from deep_lock.lockfile.selection import ever_installed
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
-from deep_lock.models.lock import Lock, LockedBuild
+from deep_lock.models.lock import Lock, LockedBuild, LockedPackage
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildScope, Prereleases, Selection
 from deep_lock.operations.held_back import HeldBack
-from deep_lock.operations.inputs import open_indexes
+from deep_lock.operations.inputs import LockedIndexes, locked_indexes, open_indexes
 from deep_lock.project.files import read_text
 from deep_lock.reports.outdated import Outdated
 from deep_lock.resolver.candidates import choose
@@ -51,6 +51,7 @@ class Newer(Struct, frozen=True, kw_only=True):
     targets: tuple[Target, ...]
     build: LockedBuild | None
     """None: the run time."""
+    entry: LockedPackage
 
     @property
     def of_project(self) -> bool:
@@ -94,14 +95,16 @@ def newer(lock: Lock, options: VerifyOptions, reporter: Reporter, names: Sequenc
     wanted = _locked_names(names, lock, options.lock.name) & _required_names(lock, options.lock.name, reporter)
     targets = chosen_targets(lock, (), options.lock.name)
     with closing(open_indexes(lock, options, reporter)) as opened:
-        indexed = {canonicalize_name(entry.name) for entry in lock.packages if entry.source is None}
-        opened.client.prefetch_pages(sorted(indexed & wanted))
+        indexes = locked_indexes(lock, opened.client)
+        indexed = ((canonicalize_name(own.name), indexes.of(own)) for own in lock.packages if own.source is None)
+        opened.client.prefetch_pages(sorted({own for own in indexed if own[0] in wanted}))
         selection = _selection(lock)
-        newest = _Newest(opened.client, selection, wanted)
-        held = HeldBack(index_lock(lock), opened.client, selection)
-        found = [*_runtime(lock, targets, newest), *_builds(lock, targets, newest)]
+        newest = _Newest(opened.client, selection, wanted, indexes)
+        lock_index = index_lock(lock)
+        held = HeldBack(lock_index, indexes, selection)
+        found = [*_runtime(lock_index, targets, newest), *_builds(lock_index, targets, newest)]
         for own in found:
-            opened.client.prefetch(partial(held.prefetch, *_release(own), own.targets))
+            opened.client.prefetch(partial(held.prefetch, own.entry, Version(own.row.newest), own.targets))
         found = [
             replace(own, row=replace(own.row, blocked_by=held.blockers(*_release(own), own.targets, own.build)))
             for own in found
@@ -160,76 +163,76 @@ def _selection(lock: Lock) -> Selection:
 class _Newest:
     """The newest version of each of these projects that some target can use."""
 
-    def __init__(self, client: IndexClient, selection: Selection, names: Container[str]) -> None:
+    def __init__(
+        self, client: IndexClient, selection: Selection, names: Container[str], indexes: LockedIndexes
+    ) -> None:
         self._client = client
+        self._indexes = indexes
         self._selection = selection
         self._names = names
 
-    def of(
-        self, name: NormalizedName, locked: Version, targets: Sequence[Target]
-    ) -> tuple[Version, tuple[Target, ...]] | None:
+    def of(self, entry: LockedPackage, targets: Sequence[Target]) -> tuple[Version, tuple[Target, ...]] | None:
         """Return it and the targets that can use it; None where nothing is newer than the locked one."""
+        name, locked, index = canonicalize_name(entry.name), Version(entry.version or "0"), self._indexes.of(entry)
         if name not in self._names:
             return None
         mode = "allow" if name in self._selection.prerelease_names else self._selection.prereleases
         pre = mode == "allow" or (locked.is_prerelease and mode != "disallow")
-        for version in self._client.versions(name):
+        for version in self._client.versions(name, index):
             if version <= locked:
                 return None
             if version.is_prerelease and not pre:
                 continue
-            files = self._client.files(name, version)
+            files = self._client.files(name, version, index)
             usable = tuple(target for target in targets if choose(files, target, self._selection) is not None)
             if usable:
                 return version, usable
         return None
 
 
-def _runtime(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
-    lock_index = index_lock(lock)
-    installed: dict[tuple[str, str], list[Target]] = {}
+def _runtime(lock_index: LockIndex, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
+    installed: dict[Key, list[Target]] = {}
     direct = set()
     for target in targets:
         for entry in ever_installed(lock_index, target):
             if entry.source is None and entry.version is not None:
-                installed.setdefault((entry.name, entry.version), []).append(target)
+                installed.setdefault(key_of(entry), []).append(target)
                 direct |= {entry.name} if entry.direct else set()
-    for (name, version), own in installed.items():
-        yield from _row(name, version, own, newest, direct=name in direct)
+    for key, own in installed.items():
+        yield from _row(lock_index.entries[key], own, newest, direct=key[0] in direct)
 
 
-def _builds(lock: Lock, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
-    for build in lock.builds:
+def _builds(lock_index: LockIndex, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
+    for build in lock_index.lock.builds:
         own = [target for target in targets if covers(build, target.label)]
         direct = {requirement.name for requirement in parsed(build.all_requires)}
-        for member in build.packages:
-            is_direct = member.name in direct
-            yield from _row(member.name, member.version, own, newest, direct=is_direct, build=build)
+        for entry in (lock_index.entries.get(key_of(member)) for member in build.packages):
+            if entry is not None:
+                yield from _row(entry, own, newest, direct=entry.name in direct, build=build)
 
 
 def _row(
-    name: str,
-    version: str,
+    entry: LockedPackage,
     targets: Sequence[Target],
     newest: _Newest,
     *,
     direct: bool,
     build: LockedBuild | None = None,
 ) -> Iterator[Newer]:
-    found = newest.of(canonicalize_name(name), Version(version), targets)
+    found = newest.of(entry, targets)
     if found is None:
         return
     version_there, usable = found
     row = Outdated(
-        name=name,
-        version=version,
+        name=entry.name,
+        version=entry.version or "",
         newest=str(version_there),
         scope="build" if build is not None else "runtime",
         build=called(build) if build is not None else "",
         direct=direct,
         targets=() if len(usable) == len(targets) else tuple(target.label for target in usable),
     )
-    yield Newer(row=row, targets=usable, build=build)
+    yield Newer(row=row, targets=usable, build=build, entry=entry)
 
 
 def applies(requirement: Requirement, targets: Iterable[Target]) -> bool:

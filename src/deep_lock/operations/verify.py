@@ -42,7 +42,7 @@ from deep_lock.models.distribution import Distribution, SourceDistribution, Whee
 from deep_lock.models.lock import Lock, LockedBuild, LockedPackage
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.policy import Policy
-from deep_lock.operations.inputs import open_indexes
+from deep_lock.operations.inputs import locked_indexes, open_indexes
 from deep_lock.operations.lock_hosts import allowed_hosts, page_hosts, project_hosts
 from deep_lock.sdist import facts as facts_module
 from deep_lock.targets.target import Target
@@ -68,7 +68,8 @@ def verify(options: VerifyOptions, reporter: Reporter) -> Verified:
         if entry.source is None and entry.version is not None and key_of(entry) in required
     ]
     with closing(open_indexes(lock, options, reporter)) as opened:
-        opened.client.prefetch_pages([canonicalize_name(entry.name) for entry in released])
+        indexes = locked_indexes(lock, opened.client)
+        opened.client.prefetch_pages((canonicalize_name(entry.name), indexes.of(entry)) for entry in released)
         allowed = allowed_hosts(lock, options.network, read_project_config(options.lock.parent.resolve()))
         check = _Check(lock_index, targets, opened.client, allowed=allowed, deep=options.deep)
         for entry in released:
@@ -116,13 +117,15 @@ class _Check:
         self._client = client
         self._deep = deep
         self._contents_of: dict[str, WheelContents] = {}
-        self._reported: set[str] = set()
-        """Projects whose status is reported."""
+        self._indexes = locked_indexes(lock_index.lock, client)
+        self._reported: set[tuple[str, str]] = set()
+        """Projects whose status is reported, by index."""
 
     def prefetch(self, entry: LockedPackage) -> None:
         """Fetch what `package` needs, in the background."""
         taken = _taken_wheels(entry, self._targets)
-        for file in self._client.files(canonicalize_name(entry.name), Version(entry.version or "0")):
+        name, version = canonicalize_name(entry.name), Version(entry.version or "0")
+        for file in self._client.files(name, version, self._indexes.of(entry)):
             if isinstance(file, Wheel) and file.filename in taken:
                 self._client.wheel_metadata(file, ahead=True)
                 if not self._deep:
@@ -131,14 +134,15 @@ class _Check:
     def package(self, entry: LockedPackage) -> Iterator[Finding]:
         """Yield what differs."""
         name, version = canonicalize_name(entry.name), Version(entry.version or "0")
-        status = self._client.status(name)
-        if status is not None and name not in self._reported:
-            self._reported.add(name)
+        index = self._indexes.of(entry)
+        status = self._client.status(name, index)
+        if status is not None and (name, index) not in self._reported:
+            self._reported.add((name, index))
             message = f"its index marks the project as {status}"
             yield Finding(code="project-status", severity="finding", subject=entry.name, message=message)
         builds = self._lock_index.records.get(key_of(entry), ())
-        files = self._client.files(name, version) if version in self._client.versions(name) else ()
-        yield from host_findings(entry, page_hosts(self._client, entry) | self._allowed)
+        files = self._client.files(name, version, index) if version in self._client.versions(name, index) else ()
+        yield from host_findings(entry, page_hosts(self._client, entry, index) | self._allowed)
         yield from index_findings(entry, files, builds, self._targets)
         locked = {file.name for file in files_of(entry)}
         yield from self._contents(entry, [file for file in files if file.filename in locked], builds)

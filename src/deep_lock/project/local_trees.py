@@ -7,9 +7,10 @@ Invariant: a reference that this module returns has every path relative to the f
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
-from itertools import count, islice
+from itertools import count, groupby, islice
 from operator import and_
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 
-from deep_lock.config.config import Config, IndexSetting, Workspace
+from deep_lock.config.config import ConditionalSource, Config, IndexSetting, SourceSetting, Workspace
 from deep_lock.config.declared_indexes import DEFAULT
 from deep_lock.errors import ConfigError, DeepLockError, RequirementInvalid, RequirementsInvalid, raise_machine_fault
 from deep_lock.files import Replacement
@@ -27,6 +28,7 @@ from deep_lock.models.direct_url import Reference, parse_reference
 from deep_lock.models.lock import LockedTree
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement
+from deep_lock.models.workspace import Member, scope_of
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.project import requirements_txt
 from deep_lock.project.folder_config import (
@@ -39,9 +41,10 @@ from deep_lock.project.folder_config import (
 )
 from deep_lock.sdist import project_tree, pyproject, source_tree
 from deep_lock.targets.marker_negation import negated
+from deep_lock.targets.markers import Scope
 
-Conditional = tuple[tuple[Marker, Reference], ...]
-"""References, each for the environments in which its marker holds. Elsewhere the project comes from an index."""
+Conditional = tuple[ConditionalSource, ...]
+"""Sources of which one at least is a reference. Where none applies, the project comes from an index."""
 Sources = Mapping[NormalizedName, Reference | Conditional]
 
 READ = ("*.toml", "*.py", "*.cfg", "*.txt", "*.in", "CMakeLists.txt", "*/__init__.py", "src/*.py", "src/*/__init__.py")
@@ -102,7 +105,7 @@ class LocalTrees:
         self._name, self._version = name, version
         self._edited = edited
         self._project = project
-        self._sources = self._settings(config, project)
+        self._sources: Sources = self._settings(config, project)
         self._assigned = frozenset(name for name, _ in config.sources or ())
         self._configs: dict[Path, Config] = {}
         self._known: dict[tuple[str, str], LocalTree] = {}
@@ -116,17 +119,22 @@ class LocalTrees:
         """
         return self._resolved(requirement, self._project, self._sources)
 
-    def alternatives(self, requirement: Requirement, folder: Path | None = None) -> tuple[Requirement, ...]:
+    def alternatives(
+        self, requirement: Requirement, scopes: Collection[Scope], folder: Path | None = None
+    ) -> tuple[Requirement, ...]:
         """Return a requirement of the project as `named`, or one for each of its sources that have conditions.
 
-        ``folder`` is that of a member of the workspace whose requirement it is.
+        ``scopes`` are the parts of the project whose sources are for it. ``folder`` is that of a member of the workspace whose
+        requirement it is: then the parts are those of the member.
         """
         base, sources = self._project, self._sources
         if folder is not None and folder != base:
-            base, sources = folder, {**self._sources, **self._settings(self._config(folder), folder)}
-        return self._alternatives(requirement, base, sources)
+            base, sources = folder, self._folder_sources(folder)
+        return self._alternatives(requirement, base, sources, scopes)
 
-    def _alternatives(self, requirement: Requirement, base: Path, sources: Sources) -> tuple[Requirement, ...]:
+    def _alternatives(
+        self, requirement: Requirement, base: Path, sources: Sources, scopes: Collection[Scope] = ()
+    ) -> tuple[Requirement, ...]:
         conditional = sources.get(requirement.name)
         if requirement.url is None and conditional is None:
             self._refuse_member(requirement, base)
@@ -136,12 +144,19 @@ class LocalTrees:
                 sources = {requirement.name: self._relative(_HERE, self._project, requirement.origin)}
         if requirement.url is not None or not isinstance(conditional, tuple):
             return (self._resolved(requirement, base, sources),)
-        found = [
-            self._resolved(_under(requirement, marker), base, {requirement.name: reference})
-            for marker, reference in conditional
-        ]
-        elsewhere = reduce(and_, (negated(marker) for marker, _ in conditional))
-        return (*found, _under(requirement, elsewhere))
+        found: list[Requirement] = []
+        left: Requirement | None = requirement
+        applied = (own for own in conditional if own.scope is None or own.scope in scopes)
+        for _, own in groupby(applied, key=lambda own: own.scope is None):
+            if left is None:
+                break
+            tables = tuple(own)
+            for table in tables:
+                part, source = _under(left, table.marker), table.source
+                own_source = {requirement.name: source} if isinstance(source, Reference) else {}
+                found.append(self._resolved(part, base, own_source))
+            left = _where_none_holds(left, tables)
+        return tuple(found) if left is None else (*found, left)
 
     def assigned(self, requirement: Requirement) -> Requirement | None:
         """Return a requirement of a commit or an archive with its URL from the sources of the project; None without one."""
@@ -189,11 +204,21 @@ class LocalTrees:
         for name, source in config.sources or ():
             if isinstance(source, Reference):
                 found[name] = located(source)
-            elif isinstance(source, tuple):
+            elif isinstance(source, tuple) and any(isinstance(own.source, Reference) for own in source):
                 found[name] = tuple(
-                    (Marker(own.marker), located(own.source)) for own in source if isinstance(own.source, Reference)
+                    replace(own, source=located(own.source)) if isinstance(own.source, Reference) else own
+                    for own in source
                 )
-        return {name: source for name, source in found.items() if source}
+        return found
+
+    def _folder_sources(self, folder: Path) -> Sources:
+        """Return the sources for the requirements of a folder: its own, and those of the project that are for no extra or group."""
+        general = {
+            name: source if isinstance(source, Reference) else tuple(own for own in source if own.scope is None)
+            for name, source in self._sources.items()
+        }
+        own = self._settings(self._config(folder), folder)
+        return {**(self._sources if folder == self._project else general), **own}
 
     def _config(self, folder: Path) -> Config:
         """Return a folder's own settings, read once."""
@@ -202,43 +227,68 @@ class LocalTrees:
         return self._configs[folder]
 
     def with_folder_indexes(
-        self, config: Config, requirements: Iterable[Requirement], members: Iterable[str] = ()
+        self, config: Config, requirements: Iterable[Requirement], members: Sequence[Member] = ()
     ) -> Config:
         """Return the project's settings with the indexes to which the folders that it requires assign projects.
 
-        ``members`` are the paths of members of the workspace. What the project assigns has precedence. Raises ConfigError where two folders contradict each other, and for an
-        index that is defined nowhere.
+        ``members`` are those of the workspace: an index for an extra or a group of one is for that of the lock. What the project
+        assigns has precedence. Raises ConfigError where two folders contradict each other, and for an index that is defined
+        nowhere.
         """
+        own, places = frozenset(dict(config.sources or ())), dict[NormalizedName, str]()
+        config = self._with_member_sources(config, members)
         indexes, sources = list(config.index or ()), dict(config.sources or ())
-        own, places = frozenset(sources), dict[NormalizedName, str]()
-        for path in dict.fromkeys((*members, *(tree.path for tree in self.inputs(requirements)))):
+        by_path = {member.path: member for member in members}
+        for path in dict.fromkeys((*by_path, *(tree.path for tree in self.inputs(requirements)))):
             if self.folder(path) == self._project:
                 continue
             found = self._config(self.folder(path))
             known = {index.name: index for index in (*(config.index or ()), *(found.index or ()))}
             for name, source in found.sources or ():
-                if isinstance(source, tuple) and isinstance(source[0].source, str) and name not in own:
+                if name not in own and _has_conditions(source, of_member=path in by_path):
                     raise ConfigError(
-                        f"{path}: {name} is to come from indexes that depend on the target",
+                        f"{path}: {name} is to come from indexes that depend on conditions",
                         hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
                     )
                 if not isinstance(source, str) or source == DEFAULT or name in own:
                     continue
-                if source not in known:
-                    raise ConfigError(
-                        f"{path}: {name} is to come from the index {source!r}, which is not defined",
-                        hint="define it in the project: [[tool.deep-lock.index]]",
-                    )
-                assigned = _with_index(indexes, known[source])
+                assigned = _with_index(indexes, _known_index(source, known, f"{path}: {name}"))
                 if sources.setdefault(name, assigned) != assigned:
+                    where = f"{places[name]} has another one" if name in places else "a member has others"
                     raise ConfigError(
-                        f"{path}: {name} is to come from the index {source!r}, and {places[name]} has another one",
+                        f"{path}: {name} is to come from the index {source!r}, and {where}",
                         hint=f"assign it in the project: [tool.deep-lock.sources] {name}",
                     )
                 places[name] = path
             for index in found.index or ():
                 if index.include_packages:
                     _with_index(indexes, index)
+        return replace(config, index=tuple(indexes) or config.index, sources=tuple(sources.items()) or config.sources)
+
+    def _with_member_sources(self, config: Config, members: Sequence[Member]) -> Config:
+        """Return the settings with the indexes for extras and groups of the members of a workspace, as the lock calls these.
+
+        A project that the root assigns without conditions has no others. Raises ConfigError for an index that is defined nowhere.
+        """
+        indexes, sources = list(config.index or ()), dict(config.sources or ())
+        for member in (own for own in members if self.folder(own.path) != self._project):
+            found = self._config(self.folder(member.path))
+            known = {index.name: index for index in (*(config.index or ()), *(found.index or ()))}
+            for name, source in found.sources or ():
+                others = sources.get(name, ())
+                if not isinstance(source, tuple) or not isinstance(others, tuple):
+                    continue
+                tables = [
+                    replace(
+                        own,
+                        scope=scope_of(member, own.scope),
+                        source=_with_index(indexes, _known_index(own.source, known, f"{member.path}: {name}")),
+                    )
+                    for own in source
+                    if own.scope is not None and isinstance(own.source, str)
+                ]
+                if tables:
+                    sources[name] = (*tables, *others)
         return replace(config, index=tuple(indexes) or config.index, sources=tuple(sources.items()) or config.sources)
 
     def refuse_local_build_requirements(
@@ -248,11 +298,12 @@ class LocalTrees:
 
         A build environment has files of indexes only, and an index could answer for the name. Raises RequirementInvalid.
         """
+        found: list[tuple[str, Requirement, Sources]]
         found = [("the project", own, self._sources) for own in build_requires]
         for tree in self.inputs(requirements):
             folder = self.folder(tree.path)
-            sources = self._settings(self._config(folder), folder)
-            found += [(tree.path, parse_requirement(text), sources) for text in tree.build_requires]
+            own_sources = self._settings(self._config(folder), folder)
+            found += [(tree.path, parse_requirement(text), own_sources) for text in tree.build_requires]
         for where, own, sources in found:
             source = sources.get(own.name)
             if own.url is None and isinstance(source, Reference) and source.kind in {"path", "workspace"}:
@@ -350,7 +401,7 @@ class LocalTrees:
             raise RequirementsInvalid(f"{origin or called}: {called} has no Python project: no pyproject.toml")
         files.pop("PKG-INFO", None)
         facts = project_tree.read_tree(source_tree.Members(top="", files=files, names=names, modules=modules), called)
-        sources = {**self._sources, **self._settings(self._config(folder), folder)}
+        sources = self._folder_sources(folder)
         metadata, guess = facts.facts.metadata, facts.facts.guess
         own = replace(
             facts.facts,
@@ -361,10 +412,14 @@ class LocalTrees:
 
     def localized(self, metadata: Metadata, folder: Path, sources: Sources | None = None) -> Metadata:
         """Return a folder's metadata with its references relative to the lock."""
-        known = {**self._sources, **self._settings(self._config(folder), folder)} if sources is None else sources
+        known = self._folder_sources(folder) if sources is None else sources
         origin = Origin(source=f"{metadata.name} {metadata.version}")
         required = (parse_requirement(text, origin) for text in metadata.requires_dist)
-        texts = [str(own) for requirement in required for own in self._alternatives(requirement, folder, known)]
+        texts = [
+            str(own)
+            for requirement in required
+            for own in self._alternatives(requirement, folder, known, _extras_of(requirement))
+        ]
         return replace(metadata, requires_dist=tuple(texts))
 
     def inputs(self, requirements: Iterable[Requirement]) -> tuple[LockedTree, ...]:
@@ -395,10 +450,40 @@ class LocalTrees:
         return tuple(sorted(found.values(), key=lambda tree: tree.path))
 
 
-def _under(requirement: Requirement, marker: Marker) -> Requirement:
+def _under(requirement: Requirement, marker: Marker | None) -> Requirement:
     """Return a requirement under one more marker."""
     own = requirement.marker
+    if marker is None:
+        return requirement
     return replace(requirement, marker=marker if own is None else own & marker)
+
+
+def _extras_of(requirement: Requirement) -> frozenset[Scope]:
+    """Return the extras of its project that a requirement of metadata is for."""
+    names = re.findall(r"\bextra == [\"']([^\"']+)", str(requirement.marker or ""))
+    return frozenset(Scope(kind="extra", name=canonicalize_name(name)) for name in names)
+
+
+def _where_none_holds(requirement: Requirement, sources: Iterable[ConditionalSource]) -> Requirement | None:
+    """Return a requirement for where none of the markers holds; None where one of the sources has no marker."""
+    markers = [own.marker for own in sources]
+    found = [negated(marker) for marker in markers if marker is not None]
+    return _under(requirement, reduce(and_, found)) if len(found) == len(markers) else None
+
+
+def _has_conditions(source: SourceSetting, *, of_member: bool) -> bool:
+    """Whether a source has indexes with conditions that cannot be used: of a member of the workspace those without a scope."""
+    tables = source if isinstance(source, tuple) else ()
+    return any(isinstance(own.source, str) and not (of_member and own.scope is not None) for own in tables)
+
+
+def _known_index(name: str, known: Mapping[str, IndexSetting], subject: str) -> IndexSetting:
+    if name not in known:
+        raise ConfigError(
+            f"{subject} is to come from the index {name!r}, which is not defined",
+            hint="define it in the project: [[tool.deep-lock.index]]",
+        )
+    return known[name]
 
 
 def _with_index(indexes: list[IndexSetting], wanted: IndexSetting) -> str:

@@ -16,6 +16,7 @@ from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing.build_system import DEFAULT_BUILD_SYSTEM
 from deep_lock.parsing.requirements import check_count, parse_requirement
+from deep_lock.targets.markers import BASE, Scope
 
 Named = tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]
 """Lists of requirements under names: extras, dependency groups."""
@@ -44,6 +45,8 @@ class Project(Struct, frozen=True, kw_only=True):
     """Groups that cannot be read, with the reason: a fault only where one is selected (PEP 735)."""
     included_groups: tuple[tuple[NormalizedName, tuple[NormalizedName, ...]], ...] = ()
     """For each group that includes others these, at any depth."""
+    own_extras: Mapping[Scope, frozenset[Scope]] = field(default_factory=dict)
+    """By part of the project, the extras of the project that it requires: their requirements are among its own."""
     unknown: frozenset[str] = frozenset()
     """Which of "dependencies" and "optional-dependencies" are dynamic, and known to the build backend only (PEP 621)."""
     build_system: BuildSystem | None = None
@@ -152,10 +155,32 @@ def with_expanded_references(project: Project) -> Project:
     ) -> tuple[Requirement, ...]:
         return expand_self_references(own, project.name, extras, inside=inside, base=base, on_unknown=on_unknown)
 
+    parts = {
+        BASE: project.dependencies,
+        **{Scope(kind="extra", name=name): own for name, own in project.extras},
+        **{Scope(kind="group", name=name): own for name, own in project.groups},
+    }
     return replace(
         project,
+        own_extras={part: found for part, own in parts.items() if (found := _own_extras(own, project.name, extras))},
         dependencies=expanded(project.dependencies),
         extras=tuple((extra, expanded(own, extra)) for extra, own in project.extras),
         groups=tuple((group, expanded(own, base=project.dependencies)) for group, own in project.groups),
         notes=(*project.notes, *notes),
     )
+
+
+def _own_extras(
+    requirements: tuple[Requirement, ...],
+    name: NormalizedName | None,
+    extras: Mapping[NormalizedName, tuple[Requirement, ...]],
+) -> frozenset[Scope]:
+    """Return the extras of the project that requirements name, directly or by another extra of it."""
+    found: set[NormalizedName] = set()
+    waiting = list(requirements)
+    while waiting:
+        requirement = waiting.pop()
+        for extra in (requirement.extras if requirement.name == name else frozenset()) & extras.keys() - found:
+            found.add(extra)
+            waiting += extras[extra]
+    return frozenset(Scope(kind="extra", name=extra) for extra in found)

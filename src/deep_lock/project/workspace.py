@@ -86,6 +86,11 @@ def joined(root: Project, members: Sequence[WorkspaceMember]) -> Project:
         ]
     return Project(
         source=root.source,
+        own_extras={
+            scope_of(own.member, part): frozenset(scope_of(own.member, extra) for extra in extras_of_part)
+            for own in members
+            for part, extras_of_part in own.project.own_extras.items()
+        },
         requires_python=_requires_python([root, *(own.project for own in members)]),
         extras=tuple(sorted(extras)),
         groups=tuple(sorted(groups)),

@@ -31,6 +31,7 @@ from deep_lock.models.resolution import (
     BuildRequest,
     Candidate,
     Edge,
+    Indexes,
     Pin,
     Problem,
     Resolved,
@@ -350,8 +351,8 @@ def is_exact(specifier: SpecifierSet) -> bool:
     )
 
 
-Choices = dict[tuple[Target, Selection], dict[tuple[NormalizedName, Version, bool], Candidate | None]]
-"""What a target takes of each release (by name, version, whether yanked files count): shared by problems of one Catalog."""
+Choices = dict[tuple[Target, Selection, Indexes], dict[tuple[NormalizedName, Version, bool], Candidate | None]]
+"""What a target takes of each release (by name, version, whether yanked files count): shared by problems with the same indexes."""
 
 
 class Releases:
@@ -367,7 +368,8 @@ class Releases:
         self.direct_candidates = DirectCandidates(problem, catalog)
         self._direct = {requirement.name for requirement in problem.requirements}
         self._has_sdist: dict[NormalizedName, bool] = {}
-        self._usable = ({} if choices is None else choices).setdefault((problem.target, problem.selection), {})
+        like = problem.target, problem.selection, problem.indexes
+        self._usable = ({} if choices is None else choices).setdefault(like, {})
         self._fits: dict[int, tuple[SpecifierSet, dict[Version, bool]]] = {}
         """By identity of the specifier, which is kept alive here: its hash is slower than the check."""
 

@@ -89,9 +89,9 @@ def test_sources_of_uv() -> None:
         "a": {"index": "corp"},
         "b": {"git": "https://git.example/b", "tag": "v1"},
         "c": {"workspace": True},
-        "d": [{"index": "corp", "marker": "os_name == 'nt'"}],
+        "d": {"index": "corp", "marker": "os_name == 'nt'"},
     }
-    assert for_configuration(found)[0].sources.keys() == {"a", "b", "c"}
+    assert for_configuration(found)[0].sources.keys() == {"a", "b", "c", "d"}
     assert found.workspace == Workspace(members=("packages/*",), exclude=("packages/x",))
     assert [fault.project for fault in found.faults] == ["e"]
 

@@ -127,7 +127,7 @@ def test_a_fresh_page_is_read_without_the_network(desk: Desk, server: IndexServe
     desk.fetchers = 0
     before = set(threading.enumerate())
     again = desk.client(server, now=NOW + 599)
-    again.prefetch_pages([FOO])
+    again.prefetch_pages([(FOO, "")])
     assert list(again.versions(FOO)) == first
     assert wheel_of(again).filename == "foo-1.0-py3-none-any.whl"
     assert desk.fetchers == 0
@@ -185,7 +185,7 @@ def test_refresh_asks_past_all_caches(desk: Desk, server: IndexServer, more: dic
     offer(server, make_wheel("foo", "1.0"))
     desk.client(server).versions(FOO)
     client = desk.client(server, **more)
-    client.prefetch_pages([FOO])
+    client.prefetch_pages([(FOO, "")])
     assert list(client.versions(FOO)) == [ONE]
     assert len(server.log) == 2
     assert "if-none-match" not in server.log[1].headers
@@ -370,7 +370,7 @@ def test_an_absence_is_fresh_as_long_as_a_page(desk: Desk, server: IndexServer, 
     offer(other, make_wheel("foo", "1.0"))
     for now in (NOW, NOW + 599):
         client = desk.client(server, other, now=now)
-        client.prefetch_pages([FOO, BAR])
+        client.prefetch_pages([(FOO, ""), (BAR, "")])
         assert list(client.versions(FOO)) == [ONE]
         assert list(client.versions(BAR)) == []
         assert not client.knows(BAR)
@@ -630,10 +630,10 @@ def test_pages_are_fetched_ahead(desk: Desk, server: IndexServer) -> None:
     for name in names:
         offer(server, make_wheel(name, "1.0"), name=name)
     client = desk.client(server, workers=4)
-    client.prefetch_pages(names)
+    client.prefetch_pages((name, "") for name in names)
     wait_until(lambda: len(server.asked("/simple/")) == 20)
     assert [len(list(client.versions(name))) for name in names] == [1] * 20
-    client.prefetch_pages(names)
+    client.prefetch_pages((name, "") for name in names)
     assert len(server.log) == 20
     assert desk.fetchers == 1
 
@@ -641,7 +641,7 @@ def test_pages_are_fetched_ahead(desk: Desk, server: IndexServer) -> None:
 def test_what_fails_ahead_is_raised_for_who_asks(desk: Desk, server: IndexServer) -> None:
     server.statuses["/simple/foo/"] = 403
     client = desk.client(server)
-    client.prefetch_pages([FOO, BAR])
+    client.prefetch_pages([(FOO, ""), (BAR, "")])
     wait_until(lambda: len(server.log) == 2)
     assert list(client.versions(BAR)) == []
     with pytest.raises(AccessDenied):

@@ -109,3 +109,24 @@ def test_a_marker_that_cannot_be_evaluated_does_not_hold() -> None:
     assert broken_invariants(small_lock(entry), (LINUX,)) == (
         "the project requires a, but no package on cp313-x86_64-manylinux_2_28 satisfies it",
     )
+
+
+def _of_two_indexes() -> Lock:
+    one = replace(
+        package("a"), direct=True, by_index=True, marker="sys_platform == 'linux'", index="https://one.example/"
+    )
+    other = replace(one, marker="sys_platform == 'win32'", index="https://other.example/")
+    lock = small_lock(one, other)
+    return replace(lock, inputs=replace(lock.inputs, requirements=("a",)))
+
+
+def test_packages_of_one_version_and_two_indexes_are_marked() -> None:
+    lock = _of_two_indexes()
+    assert broken_invariants(lock) == ()
+    one, other = lock.packages
+    assert broken_invariants(replace(lock, packages=(one, replace(other, by_index=False)))) == (
+        "a 1.0 is in the lock more than once, but is not marked by-index",
+    )
+    assert broken_invariants(replace(lock, packages=(replace(one, marker=None),))) == (
+        "a 1.0 of https://one.example/ is marked by-index, but no other index has a 1.0 in the lock",
+    )
