@@ -180,6 +180,11 @@ PROJECTS: dict[str, dict[str, Any]] = {
         "conflicts": TWO,
         "constraint-dependencies": ["shared<3"],
     },
+    "a dependency for one extra only": {
+        "base": ["base", "engine<2; extra == 'a'"],
+        "extras": {"a": ["shared"], "b": ["engine>=2"]},
+        "conflicts": TWO,
+    },
     "a wheel of a URL": {
         "extras": {"a": ["tool @ {file:tool-1.0-py3-none-any.whl}"], "b": ["tool>=2"]},
         "conflicts": TWO,

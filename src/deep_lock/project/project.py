@@ -16,6 +16,7 @@ from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing.build_system import DEFAULT_BUILD_SYSTEM
 from deep_lock.parsing.requirements import check_count, parse_requirement
+from deep_lock.project.extra_markers import split_extra
 
 Named = tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]
 """Lists of requirements under names: extras, dependency groups."""
@@ -138,10 +139,24 @@ def expand_self_references(
 def with_expanded_references(project: Project) -> Project:
     """Return a project whose fields are known without requirements on itself. A warning names each extra that it lacks.
 
-    Raises LimitExceeded where nested extras multiply beyond reason.
+    Dependencies for an extra only (``extra == "x"``) become requirements of this extra.
+    Raises LimitExceeded where nested extras multiply beyond reason, and ProjectInvalid.
     """
     extras = dict(project.extras)
     notes: list[Warned] = []
+    dependencies: list[Requirement] = []
+    for requirement in project.dependencies:
+        extra, own = split_extra(requirement, project.source)
+        if extra is None:
+            dependencies.append(own)
+        elif extra in extras:
+            extras[extra] = (*extras[extra], own)
+        else:
+            message = f"{requirement} is for the extra {extra!r}, which the project does not have"
+            notes.append(
+                Warned(code="unknown-extra", subject=str(requirement.origin or project.source), message=message)
+            )
+    base = tuple(dependencies)
 
     def on_unknown(own: Requirement, extra: NormalizedName) -> None:
         message = f"the project requires its own extra {extra!r}, which it does not have"
@@ -154,8 +169,8 @@ def with_expanded_references(project: Project) -> Project:
 
     return replace(
         project,
-        dependencies=expanded(project.dependencies),
-        extras=tuple((extra, expanded(own, extra)) for extra, own in project.extras),
-        groups=tuple((group, expanded(own, base=project.dependencies)) for group, own in project.groups),
+        dependencies=expanded(base),
+        extras=tuple((extra, expanded(own, extra)) for extra, own in extras.items()),
+        groups=tuple((group, expanded(own, base=base)) for group, own in project.groups),
         notes=(*project.notes, *notes),
     )
