@@ -1,4 +1,7 @@
-"""Projects with conflicts: uv locks the same ones, and each selection has the same packages; pip and uv install them."""
+"""Projects with conflicts: uv locks the same ones, and each selection has the same packages; pip and uv install them.
+
+`deepen` of the uv.lock has exactly the packages of uv.
+"""
 
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from deep_lock.cli.main import run
+from deep_lock.lockfile.reader import from_text
 from deep_lock.models.conflicts import broken_conflict
 from deep_lock.targets.markers import Scope
 from tests.support.scenario_server import Releases
@@ -282,7 +286,11 @@ def test_uv_has_the_same_answers(made: Bench, title: str) -> None:
     if ended.code:
         assert ended.code == 1
         return
-    parsed, conflicts = Pylock.from_dict(tomllib.loads(ended.text)), ended.lock.inputs.conflicts
+    assert run(["deepen", str(made.folder / "uv.lock"), *made.flags()[2:]]) == 0
+    deepened = (made.folder / "deep.lock").read_text(encoding="utf-8")
+    parsed, imported = (Pylock.from_dict(tomllib.loads(text)) for text in (ended.text, deepened))
+    conflicts = ended.lock.inputs.conflicts
+    assert from_text(deepened, "deep.lock").inputs.conflicts == conflicts
     for chosen in every_selection(own):
         pins = exported(made, chosen)
         assert (pins is None) == (broken_conflict(conflicts, chosen) is not None), chosen
@@ -297,6 +305,7 @@ def test_uv_has_the_same_answers(made: Bench, title: str) -> None:
                 for pin in pins
                 if pin.marker is None or pin.marker.evaluate(environment)
             )
+            assert selected(imported, target, extras=extras, groups=groups) == theirs, (title, chosen, target.label)
             ours = selected(parsed, target, extras=extras, groups=groups)
             if title in WITHOUT_FORKS:  # uv prefers the versions of its other forks, deep-lock the newest ones
                 mine = dict(pin.split("==") for pin in ours)
