@@ -1,4 +1,7 @@
-"""Projects with conflicts: uv locks the same ones, and each selection has the same packages; pip and uv install them."""
+"""Projects with conflicts: uv locks the same ones, and each selection has the same packages; pip and uv install them.
+
+`deepen` of the uv.lock has exactly the packages of uv.
+"""
 
 import subprocess
 import sys
@@ -181,6 +184,11 @@ PROJECTS: dict[str, dict[str, Any]] = {
         "conflicts": TWO,
         "constraint-dependencies": ["shared<3"],
     },
+    "a dependency for one extra only": {
+        "base": ["base", "engine<2; extra == 'a'"],
+        "extras": {"a": ["shared"], "b": ["engine>=2"]},
+        "conflicts": TWO,
+    },
     "a wheel of a URL": {
         "extras": {"a": ["tool @ {file:tool-1.0-py3-none-any.whl}"], "b": ["tool>=2"]},
         "conflicts": TWO,
@@ -282,7 +290,11 @@ def compare(made: Bench, title: str, own: dict[str, Any]) -> None:
     if ended.code:
         assert ended.code == (2 if "sources" in own else 1)
         return
-    parsed, conflicts = Pylock.from_dict(tomllib.loads(ended.text)), ended.lock.inputs.conflicts
+    assert run(["deepen", str(made.folder / "uv.lock"), *made.flags()[2:]]) == 0
+    deepened = (made.folder / "deep.lock").read_text(encoding="utf-8")
+    parsed, imported = (Pylock.from_dict(tomllib.loads(text)) for text in (ended.text, deepened))
+    conflicts = ended.lock.inputs.conflicts
+    assert from_text(deepened, "deep.lock").inputs.conflicts == conflicts
     for chosen in every_selection(own):
         pins = exported(made, chosen)
         assert (pins is None) == (broken_conflict(conflicts, chosen) is not None), chosen
@@ -297,6 +309,7 @@ def compare(made: Bench, title: str, own: dict[str, Any]) -> None:
                 for pin in pins
                 if pin.marker is None or pin.marker.evaluate(environment)
             )
+            assert selected(imported, target, extras=extras, groups=groups) == theirs, (title, chosen, target.label)
             ours = selected(parsed, target, extras=extras, groups=groups)
             if title in WITHOUT_FORKS:  # uv prefers the versions of its other forks, deep-lock the newest ones
                 mine = dict(pin.split("==") for pin in ours)

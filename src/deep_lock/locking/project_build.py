@@ -1,17 +1,14 @@
 """The project as a build subject, and its dependencies where only a lock or its build backend knows them."""
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
-from packaging.markers import Marker
 from packaging.utils import NormalizedName, canonicalize_name
 
 from deep_lock.builds.backend_answers import HookRunner
 from deep_lock.closure.closure import close_build
 from deep_lock.closure.model import Plan, Sources, Subject
-from deep_lock.errors import ProjectInvalid
 from deep_lock.events import Reporter
 from deep_lock.models.build_system import BuildSystem, ConfigSettings
 from deep_lock.models.lock import Lock
@@ -19,6 +16,7 @@ from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import Problem
 from deep_lock.parsing.requirements import parse_requirement
+from deep_lock.project.extra_markers import split_extra
 from deep_lock.project.local_trees import read_files, read_modules, read_names
 from deep_lock.project.project import Named, Project, with_expanded_references
 from deep_lock.sdist.backends.answer import with_config_settings
@@ -53,10 +51,6 @@ def project_subject(
 
 
 BACKEND = "build backend"
-_BRACKETS = re.compile(r"\([^()]*\)")
-_EXTRA = re.compile(
-    r"""(?P<before>.*?)(?:(?P<and>\s+and\s+)|^)extra == ["'](?P<name>[^"']+)["'](?:\s+and\s+(?P<after>.*))?"""
-)
 
 
 def from_lock(project: Project, old: Lock) -> Project:
@@ -97,12 +91,12 @@ def _with(project: Project, metadata: Metadata, reporter: Reporter) -> Project:
         canonicalize_name(extra): [] for extra in metadata.provides_extra
     }
     for requirement in _parsed(metadata.requires_dist, origin):
-        extra, rest = _split(requirement, project)
+        extra, own = split_extra(requirement, project.source)
         if extra is None:
-            base.append(requirement)
+            base.append(own)
         else:
-            own = replace(origin, place=f"{BACKEND}, extra {extra}")
-            extras.setdefault(extra, []).append(replace(requirement, marker=rest, origin=own))
+            place = f"{BACKEND}, extra {extra}"
+            extras.setdefault(extra, []).append(replace(own, origin=replace(origin, place=place)))
     named = tuple((name, tuple(own)) for name, own in sorted(extras.items()))
     completed = _completed(project, tuple(base), named, metadata.requires_python)
     for note in completed.notes[len(project.notes) :]:
@@ -124,25 +118,3 @@ def _completed(
 
 def _parsed(texts: Iterable[str], origin: Origin) -> tuple[Requirement, ...]:
     return tuple(parse_requirement(text, origin) for text in texts)
-
-
-def _split(requirement: Requirement, project: Project) -> tuple[NormalizedName | None, Marker | None]:
-    """Return the extra in a marker and the rest of the marker: backends put ``extra == "x"`` at one end of an "and"."""
-    text = str(requirement.marker) if requirement.marker is not None else ""
-    if "extra" not in text:
-        return None, requirement.marker
-    match = _EXTRA.fullmatch(text)
-    rest = "" if match is None else " and ".join(filter(None, (match["before"].strip(), match["after"])))
-    outside = _outside_brackets(rest)
-    if match is None or "extra" in rest or "(" in outside or " or " in outside:
-        raise ProjectInvalid(
-            f"{project.source}: its backend returns a marker that cannot be assigned to an extra: {requirement}",
-            hint="write the dependencies in pyproject.toml",
-        )
-    return canonicalize_name(match["name"]), Marker(rest) if rest else None
-
-
-def _outside_brackets(text: str) -> str:
-    while (without := _BRACKETS.sub("", text)) != text:
-        text = without
-    return text

@@ -215,7 +215,9 @@ def _read_scope(value: object) -> Declared:
         raise ValueError('must have tables such as {extra = "name"} or {group = "name"}')
     kinds = [kind for kind in ("extra", "group") if kind in value]
     if len(kinds) > 1 or not value or value.keys() - {*kinds, "package"}:
-        raise ValueError("must have tables with one of the keys extra and group; package may be added, or be the only key")
+        raise ValueError(
+            "must have tables with one of the keys extra and group; package may be added, or be the only key"
+        )
     try:
         package = canonicalize_name(value["package"], validate=True) if "package" in value else ""
         if not kinds:

@@ -7,6 +7,7 @@ __all__ = [
     "dependency_groups",
     "discovery",
     "edit",
+    "extra_markers",
     "files",
     "folder_config",
     "local_trees",

@@ -16,6 +16,7 @@ from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing.build_system import DEFAULT_BUILD_SYSTEM
 from deep_lock.parsing.requirements import check_count, parse_requirement
+from deep_lock.project.extra_markers import split_extra
 from deep_lock.targets.markers import BASE, Scope
 
 Named = tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]
@@ -141,10 +142,24 @@ def expand_self_references(
 def with_expanded_references(project: Project) -> Project:
     """Return a project whose fields are known without requirements on itself. A warning names each extra that it lacks.
 
-    Raises LimitExceeded where nested extras multiply beyond reason.
+    Dependencies for an extra only (``extra == "x"``) become requirements of this extra.
+    Raises LimitExceeded where nested extras multiply beyond reason, and ProjectInvalid.
     """
     extras = dict(project.extras)
     notes: list[Warned] = []
+    dependencies: list[Requirement] = []
+    for requirement in project.dependencies:
+        extra, own = split_extra(requirement, project.source)
+        if extra is None:
+            dependencies.append(own)
+        elif extra in extras:
+            extras[extra] = (*extras[extra], own)
+        else:
+            message = f"{requirement} is for the extra {extra!r}, which the project does not have"
+            notes.append(
+                Warned(code="unknown-extra", subject=str(requirement.origin or project.source), message=message)
+            )
+    base = tuple(dependencies)
 
     def on_unknown(own: Requirement, extra: NormalizedName) -> None:
         message = f"the project requires its own extra {extra!r}, which it does not have"
@@ -156,16 +171,16 @@ def with_expanded_references(project: Project) -> Project:
         return expand_self_references(own, project.name, extras, inside=inside, base=base, on_unknown=on_unknown)
 
     parts = {
-        BASE: project.dependencies,
-        **{Scope(kind="extra", name=name): own for name, own in project.extras},
+        BASE: base,
+        **{Scope(kind="extra", name=name): own for name, own in extras.items()},
         **{Scope(kind="group", name=name): own for name, own in project.groups},
     }
     return replace(
         project,
         own_extras={part: found for part, own in parts.items() if (found := _own_extras(own, project.name, extras))},
-        dependencies=expanded(project.dependencies),
-        extras=tuple((extra, expanded(own, extra)) for extra, own in project.extras),
-        groups=tuple((group, expanded(own, base=project.dependencies)) for group, own in project.groups),
+        dependencies=expanded(base),
+        extras=tuple((extra, expanded(own, extra)) for extra, own in extras.items()),
+        groups=tuple((group, expanded(own, base=base)) for group, own in project.groups),
         notes=(*project.notes, *notes),
     )
 
