@@ -23,7 +23,7 @@ from deep_lock.models.foreign_lock import ForeignLock, ForeignPin, installed_pin
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import FixedPins, Problem, RequirementScope
-from deep_lock.models.workspace import implied_scopes
+from deep_lock.models.workspace import implied_scopes, scope_text
 from deep_lock.project.local_trees import LocalTrees
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.fixed_pins import unsupported_reason
@@ -120,8 +120,9 @@ def recorded_requirements(
 
     What the base installs only with a choice is recorded with the scopes of the choice. Raises as `scope_requirements`.
     """
-    allowed = choices(conflicts, scopes)
-    chosen = (chosen_scopes(scopes, own, allowed, implied_scopes(lock.members)) for own in allowed)
+    implied = implied_scopes(lock.members)
+    allowed = choices(conflicts, scopes, implied)
+    chosen = (chosen_scopes(scopes, own, allowed, implied) for own in allowed)
     first, *others = (scope_requirements(lock, own, targets, trees) for own in chosen)
     found = {scope: dict.fromkeys(dict(first).get(scope, ())) for scope in scopes}
     for choice, own in zip(allowed[1:], others, strict=True):
@@ -294,7 +295,7 @@ def _refuse_conflicts(lock: ForeignLock, chosen: frozenset[Scope]) -> None:
     for conflict in lock.conflicts:
         both = sorted(conflict & chosen)
         if len(both) > 1:
-            names = " and ".join(f"{scope.kind} {scope.name!r}" if scope.name else "the project" for scope in both)
+            names = " and ".join(scope_text(scope, lock.members) for scope in both)
             raise Unsatisfiable(
                 f"{lock.source} states that {names} exclude each other", hint=_apart_hint(lock, chosen, both)
             )
