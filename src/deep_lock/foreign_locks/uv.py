@@ -386,10 +386,16 @@ def _conflicts(
         own = frozenset(by_selector[selector] for selector in selectors if selector in by_selector)
         every = [active.parts(selector) for selector in selectors]
         users = [frozenset(scope for scope in found if implied.get(scope) not in found) for found in every]
-        more = (frozenset(pair) for two in combinations(users, 2) for pair in product(*two))
+        together = own.union(*users)
+        more = (
+            frozenset(pair)
+            for two in combinations(users, 2)
+            for pair in product(*two)
+            if not any(implied.get(scope) in pair for scope in pair)  # such an extra could never be selected
+        )
         stated[own] = None
         pairs |= dict.fromkeys(islice((pair for pair in more if not pair <= own), MAX_PAIRS))
-        sets[own.union(*users)] = None
+        sets[frozenset(scope for scope in together if implied.get(scope) not in together)] = None
     found = _of_two_or_more((*stated, *pairs))
     if not pairs or _is_bounded(found, parts, implied):
         return found, ()

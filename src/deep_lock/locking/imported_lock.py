@@ -5,7 +5,7 @@ Invariant: its pins, hashes and conditions are kept exactly; deep-lock adds what
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 
 from msgspec import Struct
@@ -137,20 +137,30 @@ def scope_requirements(
 ) -> tuple[RequirementScope, ...]:
     """Return what each scope installs together with the others, as requirements with markers that are exact on the targets.
 
+    What an extra of a member installs as the member itself does is listed there only.
     Raises LockInvalid and RequirementInvalid.
     """
-    parts: dict[tuple[Scope, int], dict[str, TargetPart]] = {}
+    implied = implied_scopes(lock.members)
+    parts: dict[Scope, dict[int, dict[str, TargetPart]]] = {scope: {} for scope in scopes}
     for target in targets:
         for index, own in _installed(lock, target, scopes).items():
-            for scope in own.keys() & scopes:
-                parts.setdefault((scope, index), {})[target.label] = own[scope]
+            for scope in own.keys() & parts.keys():
+                parts[scope].setdefault(index, {})[target.label] = own[scope]
+
+    @cache  # many scopes install the same
+    def requirement(index: int, where: tuple[tuple[str, TargetPart], ...]) -> Requirement:
+        return _requirement(lock.pins[index], trees, _marker(dict(where), targets))
+
+    def is_of_member(scope: Scope, index: int) -> bool:
+        return scope in implied and parts.get(implied[scope], {}).get(index) == parts[scope][index]
+
     return tuple(
         (
             scope,
             tuple(
-                _requirement(lock.pins[index], trees, _marker(parts[scope, index], targets))
-                for own, index in sorted(parts)
-                if own == scope
+                requirement(index, tuple(own.items()))
+                for index, own in sorted(parts[scope].items())
+                if not is_of_member(scope, index)
             ),
         )
         for scope in scopes
