@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from deep_lock.cli.main import run
 from deep_lock.models.conflicts import broken_conflict
 from deep_lock.models.lock import Lock, LockedDirectory
-from deep_lock.models.workspace import Member, scope_of
+from deep_lock.models.workspace import Member, implied_scopes, scope_of
 from deep_lock.targets.markers import BASE, Scope
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, MINOR, WINDOWS, Bench, Run, bench, selected
@@ -244,6 +244,9 @@ def test_each_member_installs_what_uv_exports(made: Bench, title: str) -> None:
         assert member.path not in folders or folders[member.path].name == member.name
     again = deepened(made, "--check")
     assert again.asked == ()
+    recorded = dict(ran.lock.inputs.dependency_groups) | dict(ran.lock.inputs.extras)
+    for extra, member in implied_scopes(ran.lock.inputs.members).items():
+        assert not set(recorded[extra.name]) & set(recorded[member.name])
 
 
 def test_members_with_too_many_combinations_are_locked_one_at_once(made: Bench) -> None:

@@ -30,7 +30,7 @@ from deep_lock.foreign_locks.fields import (
     read_files,
     read_toml_lock,
 )
-from deep_lock.models.conflicts import choices
+from deep_lock.models.conflicts import Implied, choices
 from deep_lock.models.direct_url import quoted_path
 from deep_lock.models.foreign_lock import Edge, ForeignFile, ForeignLock, ForeignPin
 from deep_lock.models.workspace import Member, implied_scopes, scope_of
@@ -386,12 +386,18 @@ def _conflicts(
         own = frozenset(by_selector[selector] for selector in selectors if selector in by_selector)
         every = [active.parts(selector) for selector in selectors]
         users = [frozenset(scope for scope in found if implied.get(scope) not in found) for found in every]
-        more = (frozenset(pair) for two in combinations(users, 2) for pair in product(*two))
+        together = own.union(*users)
+        more = (
+            frozenset(pair)
+            for two in combinations(users, 2)
+            for pair in product(*two)
+            if not any(implied.get(scope) in pair for scope in pair)  # such an extra could never be selected
+        )
         stated[own] = None
         pairs |= dict.fromkeys(islice((pair for pair in more if not pair <= own), MAX_PAIRS))
-        sets[own.union(*users)] = None
+        sets[frozenset(scope for scope in together if implied.get(scope) not in together)] = None
     found = _of_two_or_more((*stated, *pairs))
-    if not pairs or _is_bounded(found, parts):
+    if not pairs or _is_bounded(found, parts, implied):
         return found, ()
     message = (
         "allow too many selections: of all extras, groups and members that one conflict is about, one at once is locked"
@@ -403,11 +409,11 @@ def _of_two_or_more(conflicts: Iterable[frozenset[Scope]]) -> _Conflicts:
     return tuple(dict.fromkeys(own for own in conflicts if len(own) > 1))
 
 
-def _is_bounded(conflicts: _Conflicts, parts: Collection[Scope]) -> bool:
+def _is_bounded(conflicts: _Conflicts, parts: Collection[Scope], implied: Implied) -> bool:
     if len(conflicts) >= MAX_PAIRS:
         return False
     try:
-        return bool(choices([tuple(sorted(own)) for own in conflicts], parts))
+        return bool(choices([tuple(sorted(own)) for own in conflicts], parts, implied))
     except LimitExceeded:
         return False
 

@@ -5,7 +5,7 @@ Invariant: its pins, hashes and conditions are kept exactly; deep-lock adds what
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 
 from msgspec import Struct
@@ -24,7 +24,7 @@ from deep_lock.models.foreign_lock import ForeignLock, ForeignPin, installed_pin
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import FixedPins, Problem, RequirementScope
-from deep_lock.models.workspace import implied_scopes
+from deep_lock.models.workspace import implied_scopes, scope_text
 from deep_lock.project.local_trees import LocalTrees
 from deep_lock.resolver.catalog import Catalog
 from deep_lock.resolver.fixed_pins import unsupported_reason
@@ -119,8 +119,9 @@ def recorded_requirements(
 
     What the base installs only with a choice is recorded with the scopes of the choice. Raises as `scope_requirements`.
     """
-    allowed = choices(conflicts, scopes)
-    chosen = (chosen_scopes(scopes, own, allowed, implied_scopes(lock.members)) for own in allowed)
+    implied = implied_scopes(lock.members)
+    allowed = choices(conflicts, scopes, implied)
+    chosen = (chosen_scopes(scopes, own, allowed, implied) for own in allowed)
     first, *others = (scope_requirements(lock, own, targets, trees) for own in chosen)
     found = {scope: dict.fromkeys(dict(first).get(scope, ())) for scope in scopes}
     for choice, own in zip(allowed[1:], others, strict=True):
@@ -135,20 +136,30 @@ def scope_requirements(
 ) -> tuple[RequirementScope, ...]:
     """Return what each scope installs together with the others, as requirements with markers that are exact on the targets.
 
+    What an extra of a member installs as the member itself does is listed there only.
     Raises LockInvalid and RequirementInvalid.
     """
-    parts: dict[tuple[Scope, int], dict[str, TargetPart]] = {}
+    implied = implied_scopes(lock.members)
+    parts: dict[Scope, dict[int, dict[str, TargetPart]]] = {scope: {} for scope in scopes}
     for target in targets:
         for index, own in _installed(lock, target, scopes).items():
-            for scope in own.keys() & scopes:
-                parts.setdefault((scope, index), {})[target.label] = own[scope]
+            for scope in own.keys() & parts.keys():
+                parts[scope].setdefault(index, {})[target.label] = own[scope]
+
+    @cache  # many scopes install the same
+    def requirement(index: int, where: tuple[tuple[str, TargetPart], ...]) -> Requirement:
+        return _requirement(lock.pins[index], trees, _marker(dict(where), targets))
+
+    def is_of_member(scope: Scope, index: int) -> bool:
+        return scope in implied and parts.get(implied[scope], {}).get(index) == parts[scope][index]
+
     return tuple(
         (
             scope,
             tuple(
-                _requirement(lock.pins[index], trees, _marker(parts[scope, index], targets))
-                for own, index in sorted(parts)
-                if own == scope
+                requirement(index, tuple(own.items()))
+                for index, own in sorted(parts[scope].items())
+                if not is_of_member(scope, index)
             ),
         )
         for scope in scopes
@@ -293,7 +304,7 @@ def _refuse_conflicts(lock: ForeignLock, chosen: frozenset[Scope]) -> None:
     for conflict in lock.conflicts:
         both = sorted(conflict & chosen)
         if len(both) > 1:
-            names = " and ".join(f"{scope.kind} {scope.name!r}" if scope.name else "the project" for scope in both)
+            names = " and ".join(scope_text(scope, lock.members) for scope in both)
             raise Unsatisfiable(
                 f"{lock.source} states that {names} exclude each other", hint=_apart_hint(lock, chosen, both)
             )

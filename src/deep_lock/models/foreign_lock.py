@@ -3,7 +3,7 @@
 `foreign_locks` makes these records from text, without requests to an index. What a format cannot express stays empty.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -133,11 +133,12 @@ def installed_pins(
         for condition in pin.conditions:
             if (chosen is None or condition.scope in chosen) and _selected(lock, condition, environment):
                 found.setdefault(index, set()).add(condition.scope)
+    together = None if chosen is None else _follows(environment, selected_names(lock, environment, chosen))
     for scope, edges in lock.roots:
         if chosen is not None and scope not in chosen:
             continue
-        selected = selected_names(lock, environment, (BASE, scope) if chosen is None else chosen)
-        for index in _installed_from(lock, edges, environment, selected):
+        follows = together or _follows(environment, selected_names(lock, environment, (BASE, scope)))
+        for index in _installed_from(lock, edges, environment, follows):
             found.setdefault(index, set()).add(scope)
     return {index: frozenset(scopes) for index, scopes in sorted(found.items())}
 
@@ -169,6 +170,19 @@ def is_followed(edge: Edge, environment: Mapping[str, str], selected: frozenset[
     return edge.marker is None or edge.marker.evaluate({**environment, "extras": selected}, context="lock_file")
 
 
+def _follows(environment: Mapping[str, str], selected: frozenset[str]) -> Callable[[Edge], bool]:
+    """Return `is_followed` with one selection. Each edge is evaluated once: several scopes follow it."""
+    known: dict[int, bool] = {}
+
+    def follows(edge: Edge) -> bool:
+        key = id(edge)  # the lock has the edge as long as this function is used
+        if key not in known:
+            known[key] = is_followed(edge, environment, selected)
+        return known[key]
+
+    return follows
+
+
 def _selected(lock: ForeignLock, condition: Condition, environment: Mapping[str, str]) -> bool:
     """Whether the marker of a condition holds with its scope selected, and no other."""
     scope = condition.scope
@@ -181,7 +195,7 @@ def _selected(lock: ForeignLock, condition: Condition, environment: Mapping[str,
 
 
 def _installed_from(
-    lock: ForeignLock, edges: tuple[Edge, ...], environment: Mapping[str, str], selected: frozenset[str]
+    lock: ForeignLock, edges: tuple[Edge, ...], environment: Mapping[str, str], follows: Callable[[Edge], bool]
 ) -> frozenset[int]:
     """Return the indexes of all pins that these edges install."""
     excluded = frozenset(
@@ -190,7 +204,7 @@ def _installed_from(
         if pin.fits is not None and not pin.fits.evaluate(dict(environment), context="metadata")
     )
     while True:
-        indexes, followed = _followed(lock, edges, environment, selected, excluded)
+        indexes, followed = _followed(lock, edges, follows, excluded)
         more = _newly_excluded(lock, followed) - excluded
         if not more:
             return indexes
@@ -198,11 +212,7 @@ def _installed_from(
 
 
 def _followed(
-    lock: ForeignLock,
-    edges: tuple[Edge, ...],
-    environment: Mapping[str, str],
-    selected: frozenset[str],
-    excluded: frozenset[int],
+    lock: ForeignLock, edges: tuple[Edge, ...], follows: Callable[[Edge], bool], excluded: frozenset[int]
 ) -> tuple[frozenset[int], list[Edge]]:
     """Follow the edges whose markers hold; return the indexes of their pins, and the edges."""
     queue = list(edges)
@@ -210,7 +220,7 @@ def _followed(
     followed: list[Edge] = []
     while queue:
         edge = queue.pop()
-        if not is_followed(edge, environment, selected):
+        if not follows(edge):
             continue
         followed.append(edge)
         child = next((index for index in (edge.child, *edge.alternatives) if index not in excluded), edge.child)
