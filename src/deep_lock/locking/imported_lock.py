@@ -120,8 +120,9 @@ def recorded_requirements(
 
     What the base installs only with a choice is recorded with the scopes of the choice. Raises as `scope_requirements`.
     """
-    allowed = choices(conflicts, scopes)
-    chosen = (chosen_scopes(scopes, own, allowed, implied_scopes(lock.members)) for own in allowed)
+    implied = implied_scopes(lock.members)
+    allowed = choices(conflicts, scopes, implied)
+    chosen = (chosen_scopes(scopes, own, allowed, implied) for own in allowed)
     first, *others = (scope_requirements(lock, own, targets, trees) for own in chosen)
     found = {scope: dict.fromkeys(dict(first).get(scope, ())) for scope in scopes}
     for choice, own in zip(allowed[1:], others, strict=True):
