@@ -11,7 +11,7 @@ from deep_lock.lockfile.index import Key, LockIndex, index_lock, key_of, members
 from deep_lock.lockfile.selection import installed_packages, part_in_lock, selection_of
 from deep_lock.models.conflicts import Choice, Conflict, choices, combined, conflicting_scopes
 from deep_lock.models.lock import BUILD_MARKER, Lock, LockedDirectory, LockedInputs, LockedPackage, LockedReference
-from deep_lock.models.workspace import Member, scopes_of
+from deep_lock.models.workspace import Member, scope_of, scopes_of
 from deep_lock.targets.markers import BASE, Scope, with_parts
 from deep_lock.targets.open_markers import TargetPart
 from deep_lock.targets.target import Target
@@ -34,14 +34,14 @@ def member_lock(lock: Lock, package: str, targets: Sequence[Target], source: str
             hint=f"it has: {listed}" if listed else "it is the lock of one project, and of no workspace",
         )
     index = index_lock(lock)
-    names = {scope: own for own, scope in scopes_of(member).items()}
+    names = _names(lock, member)
     if not {*lock.dependency_groups, *lock.default_groups} & {scope.name for scope in names if scope.kind == "group"}:
         raise UsageError(
             f"{source}: member {name!r} is not locked: the lock is of some groups only",
             hint="run deep-lock lock without --only-group",
         )
     inputs = _inputs(lock.inputs, names)
-    runtime = _runtime(index, targets, member, inputs.conflicts)
+    runtime = _runtime(index, targets, {own: scope for scope, own in names.items()}, inputs.conflicts)
     in_builds = _in_builds(index, runtime)
     kept = {key: entry for key, entry in index.entries.items() if key in runtime or key in in_builds}
     required = names_in(inputs)
@@ -68,6 +68,13 @@ def member_lock(lock: Lock, package: str, targets: Sequence[Target], source: str
     )
 
 
+def _names(lock: Lock, member: Member) -> Mapping[Scope, Scope]:
+    """Return what the member calls its scopes, without those that cannot be selected together with the member itself."""
+    itself = scope_of(member, BASE)
+    others = {scope for conflict in lock.inputs.conflicts if itself in conflict for scope in conflict} - {itself}
+    return {scope: own for own, scope in scopes_of(member).items() if scope not in others}
+
+
 def _inputs(old: LockedInputs, names: Mapping[Scope, Scope]) -> LockedInputs:
     lists = {Scope(kind="extra", name=name): texts for name, texts in old.extras}
     lists |= {Scope(kind="group", name=name): texts for name, texts in old.dependency_groups}
@@ -84,10 +91,12 @@ def _inputs(old: LockedInputs, names: Mapping[Scope, Scope]) -> LockedInputs:
 
 
 def _runtime(
-    index: LockIndex, targets: Sequence[Target], member: Member, conflicts: Sequence[Conflict]
+    index: LockIndex, targets: Sequence[Target], scopes: Mapping[Scope, Scope], conflicts: Sequence[Conflict]
 ) -> Mapping[Key, Parts]:
-    """Return the packages that the member installs with any selection, each with the scopes that install it."""
-    scopes = scopes_of(member)
+    """Return the packages that the member installs with any selection, each with the scopes that install it.
+
+    ``scopes`` are those of the member, by what it calls them.
+    """
     every = choices(conflicts, scopes)
     free = [own for own in scopes if own not in conflicting_scopes(every)]
     found: dict[Key, dict[str, Mapping[Scope, TargetPart]]] = {}
