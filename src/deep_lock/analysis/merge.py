@@ -6,7 +6,7 @@ install a package. A project that both changed in another way still is taken fro
 it has to be resolved again.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,21 +17,17 @@ from packaging.markers import InvalidMarker
 from deep_lock.analysis.versions import newest
 from deep_lock.errors import DeepLockError
 from deep_lock.lockfile.index import (
-    Key,
-    called,
-    index_lock,
     is_gate,
     key_of,
     names_in,
     names_of_members,
     parsed,
-    referenced,
 )
 from deep_lock.lockfile.order import ordered
-from deep_lock.lockfile.selection import every_name, installed_packages, part_in_lock, selection_of
+from deep_lock.lockfile.selection import every_name, part_in_lock, selection_of
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import BUILD_MARKER, Lock, LockedInputs, LockedPackage, LockedTree
-from deep_lock.models.workspace import Member, implied_scopes, scope_text
+from deep_lock.models.workspace import Member, implied_scopes, scope_text, without_implied
 from deep_lock.targets.markers import BASE, Scope, with_parts
 from deep_lock.targets.open_markers import TargetPart
 from deep_lock.targets.target import Target, UnevaluableMarker
@@ -78,36 +74,6 @@ def _with_direct(lock: Lock, names: Collection[str]) -> Lock:
             for entry in lock.packages
         ),
     )
-
-
-def unrequired(lock: Lock, targets: Sequence[Target]) -> Iterator[str]:
-    """Yield a sentence for each package that a scope installs, and nothing that the scope requires depends on.
-
-    Two sides can each remove one of two requirements on a package. A lock with the pins of another tool is not checked: it does
-    not have all requirements.
-    """
-    if lock.inputs.pinned:
-        return
-    index = index_lock(lock)
-    implied = implied_scopes(lock.inputs.members)
-    lists = {Scope(kind="extra", name=name): texts for name, texts in lock.inputs.extras}
-    lists |= {Scope(kind="group", name=name): texts for name, texts in lock.inputs.dependency_groups}
-    for scope in (BASE, *lists):
-        selected = {scope, implied.get(scope, scope)} - {BASE}
-        texts = (*lock.inputs.requirements, *(text for own in sorted(selected) for text in lists.get(own, ())))
-        names = {requirement.name for requirement in parsed(texts)}
-        for target in targets:
-            there = {key_of(entry): entry for entry in installed_packages(index, target, selection_of(selected))}
-            waiting = [key for key, entry in there.items() if entry.name in names]
-            required: set[Key] = set()
-            while waiting:
-                key = waiting.pop()
-                if key not in required:
-                    required.add(key)
-                    children = (own for each in there[key].dependencies for own in referenced(each, index))
-                    waiting += [key_of(own) for own in children if key_of(own) in there]
-            for key in sorted(there.keys() - required):
-                yield f"{called(there[key])} is installed for {scope_text(scope, lock.inputs.members)}, which does not require it"
 
 
 def _either(base: Any, ours: Any, theirs: Any) -> tuple[Any, bool]:
@@ -207,23 +173,25 @@ def _tree(base: LockedTree | None, ours: LockedTree, theirs: LockedTree) -> tupl
 def _requirements(
     base: tuple[str, ...] | None, ours: tuple[str, ...], theirs: tuple[str, ...]
 ) -> tuple[tuple[str, ...], bool]:
-    """Merge lists of requirements project by project."""
-    sides = [_named(texts or ()) for texts in (base, ours, theirs)]
+    """Merge lists of requirements: those of a project that have one marker together."""
+    sides = [_by_subject(texts or ()) for texts in (base, ours, theirs)]
     found: list[str] = []
     conflict = False
-    for name in sorted({name for side in sides for name in side}):
-        texts, differs = _either(*(side.get(name, ()) for side in sides))
+    for subject in sorted({subject for side in sides for subject in side}):
+        texts, differs = _either(*(side.get(subject, ()) for side in sides))
         found += texts
         conflict = conflict or differs
     return tuple(sorted(found)), conflict
 
 
-def _named(texts: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-    found: dict[str, list[str]] = {}
+def _by_subject(texts: Iterable[str]) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """Return requirements by name and marker: what an extra of a folder requires has a marker too."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
     for text in texts:
-        for requirement in parsed((text,)):
-            found.setdefault(requirement.name, []).append(text)
-    return {name: tuple(own) for name, own in found.items()}
+        for own in parsed((text,)):
+            subject = own.name, str(own.marker or "")
+            found[subject] = (*found.get(subject, ()), text)
+    return found
 
 
 # -- packages and builds
@@ -293,6 +261,7 @@ class _PackageMerge:
             lock.targets == sides[0].targets and lock.requires_python == sides[0].requires_python for lock in sides
         )
         self._targets: tuple[Target, ...] | None = None
+        self._implied = {scope: own for side in sides for scope, own in implied_scopes(side.inputs.members).items()}
         self.names: set[str] = set()
         """Of the packages that were merged. Whether they are direct depends on the merged inputs."""
 
@@ -353,7 +322,8 @@ class _PackageMerge:
                     raise InvalidMarker(f"both sides changed it for {scope.name}")
                 if part is not None:
                     parts.setdefault(target.label, {})[scope] = part
-        return with_parts(parts, self._targets) if parts else BUILD_MARKER
+        needed = {label: without_implied(scopes, self._implied) for label, scopes in parts.items()}
+        return with_parts(needed, self._targets) if needed else BUILD_MARKER
 
     def _parts(self, lock: Lock, entry: LockedPackage | None) -> Parts:
         found: Parts = {}

@@ -78,8 +78,7 @@ def draw(view: View) -> Drawing:
         )
         for key, node in graph.nodes.items()
     )
-    project = next((build.name for build in view.lock.builds if build.needed == "project"), "the project")
-    return Drawing(project=project, boxes=boxes, arrows=tuple(_arrows(graph, ids)))
+    return Drawing(project=view.project or "the project", boxes=boxes, arrows=tuple(_arrows(graph, ids)))
 
 
 def _ids(graph: Graph) -> dict[Key, str]:

@@ -57,12 +57,11 @@ def describe(view: View, graph: Graph) -> dict[str, Any]:
     """Return the document as values: ``graph`` is the graph of the view."""
     subject = _Subject(view=view, graph=graph)
     lock, paths = view.lock, package_paths(position_paths(graph))
-    own = next((build for build in lock.builds if build.needed == "project"), None)
     return {
         "schema": SCHEMA,
         "version": VERSION,
         "lock": view.source,
-        "project": own.name if own is not None else None,
+        "project": view.project,
         "requires-python": lock.requires_python,
         "extras": sorted(view.extras),
         "dependency-groups": sorted(view.groups),

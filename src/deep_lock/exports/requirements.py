@@ -24,7 +24,9 @@ from deep_lock.exports.view import (
     unsupported_by_pip,
 )
 from deep_lock.lockfile.index import called
+from deep_lock.lockfile.selection import InstallSelection
 from deep_lock.models.lock import LockedArchive, LockedDirectory, LockedFile, LockedPackage, LockedVcs
+from deep_lock.models.workspace import owners, scope_text
 from deep_lock.sanitize import Safe, lines
 from deep_lock.targets.target import Target
 
@@ -89,9 +91,14 @@ def index_options(view: View, folders: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _about(view: View) -> str:
-    parts = (("extra", view.extras), ("group", view.groups))
-    added = [f"{kind} {name}" for kind, names in parts for name in sorted(names)]
-    return "what is installed at run time" + (f", with {', '.join(added)}" if added else "")
+    members = view.lock.inputs.members
+    owned = owners(members)
+    added = [
+        scope_text(scope, members) if scope in owned else f"{scope.kind} {scope.name}"
+        for scope in sorted(InstallSelection(extras=view.extras, groups=view.groups).scopes)
+    ]
+    subject = f"what member {view.package} installs" if view.package else "what is installed"
+    return f"{subject} at run time" + (f", with {', '.join(added)}" if added else "")
 
 
 # -- lines
@@ -162,7 +169,7 @@ def _fragment(inner: str | None) -> str:
 
 def _file_url(path: str) -> str:
     """Return a relative path in the one form that both pip and uv accept after a name."""
-    return f"file:./{percent_encoded(path)}"
+    return f"file:./{percent_encoded(path)}" if path != "." else "file:."
 
 
 def _plain_path(path: str) -> str:

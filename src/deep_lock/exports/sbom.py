@@ -71,7 +71,8 @@ class Inventory(Struct, frozen=True, kw_only=True):
 def inventory(view: View, public_index: str) -> Inventory:
     """Return what the view covers. ``public_index`` is the one that a package URL without an index means."""
     lock_index, builds = view.lock_index, builds_of(view)
-    runtime, base = installed_labels(view, view.selections), installed_labels(view, [InstallSelection()])
+    default = InstallSelection(groups=frozenset(view.lock.default_groups))
+    runtime, base = installed_labels(view, view.selections), installed_labels(view, [default])
     build_edges = dict.fromkeys(
         (None if build.needed == "project" else record_key(build), key_of(member))
         for build in builds
@@ -92,13 +93,12 @@ def inventory(view: View, public_index: str) -> Inventory:
         for key, entry in lock_index.entries.items()
         if key in runtime or key in used
     )
-    own = next((build for build in builds if build.needed == "project"), None)
     first = roots(view.lock)
     times = [file.upload_time for each in packages for file in each.files if file.upload_time is not None]
     source = view.source.encode(errors="backslashreplace").decode()  # a file name of any bytes
     digest = "\n".join(f"{each.ref} {' '.join(file.sha256 for file in each.files)}" for each in packages)
     return Inventory(
-        name=own.name if own is not None else "project",
+        name=view.project or "project",
         packages=packages,
         direct=tuple(each.key for each in packages if each.key in first and each.role != "build-only"),
         runtime=tuple(_runtime_edges(view, frozenset(runtime))),

@@ -9,6 +9,7 @@ from functools import reduce
 from operator import or_
 
 from msgspec import Struct
+from packaging.utils import canonicalize_name
 
 from deep_lock.errors import NotLocked, TargetsAlike
 from deep_lock.lockfile.index import Key, LockIndex, called, covers, index_lock, key_of, needs_record, record_key
@@ -43,6 +44,8 @@ class View(Struct, frozen=True, kw_only=True):
 
     Several where some of them exclude each other: the export then covers each.
     """
+    package: str = ""
+    """The member of the workspace whose part of the lock it is."""
 
     @property
     def extras(self) -> frozenset[str]:
@@ -53,6 +56,13 @@ class View(Struct, frozen=True, kw_only=True):
     def groups(self) -> frozenset[str]:
         """The groups of any selection."""
         return frozenset[str]().union(*(own.groups for own in self.selections))
+
+    @property
+    def project(self) -> str | None:
+        """The name of the project, if the lock has it; of a workspace that of the member in its root."""
+        built = next((build.name for build in self.lock.builds if build.needed == "project"), None)
+        root = next((member.name for member in self.lock.inputs.members if member.root), None)
+        return self.package or built or root
 
     @property
     def lock(self) -> Lock:
@@ -87,14 +97,19 @@ def make_view(
     *,
     extras: frozenset[str] | None,
     groups: frozenset[str] | None,
+    package: str = "",
 ) -> View:
-    """Return the view of a lock; None is all extras, or all groups. Raises UsageError on a name that the lock lacks."""
+    """Return the view of a lock, or of the part of a member; None is all extras, or all groups.
+
+    Raises UsageError on a name that the lock lacks.
+    """
     lock_index = index_lock(lock)
     return View(
         lock_index=lock_index,
         source=source,
         targets=targets,
         selections=selections(lock, source, extras=extras, groups=groups),
+        package=canonicalize_name(package),
     )
 
 

@@ -50,6 +50,7 @@ from deep_lock.models.lock import (
 )
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import ALL, UNKNOWN_VERSION, Pin, Problem, RequirementScope, Resolved, Selection
+from deep_lock.models.workspace import without_implied
 from deep_lock.resolver.candidates import fitting_wheels, sdists_first, suffix_rank
 from deep_lock.resolver.dependencies import BASE, Node, applicable, overridden, parts_below
 from deep_lock.sanitize import show
@@ -188,7 +189,7 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
         keys = _add_pins(entries, resolved, target, assembly.files)
         scopes = scopes_by_pin(_parts_with(problem.choice, assembly), problem, resolved)
         for name, key in keys.items():
-            own = _without_implied(scopes[name], assembly.implied)
+            own = without_implied(scopes[name], assembly.implied)
             entries[key].scopes.setdefault(target.label, {})[problem.choice] = own
         for edge in resolved.edges:
             entry = entries[keys[edge.child]]
@@ -202,17 +203,6 @@ def _entries(assembly: AssemblyInput) -> dict[_EntryKey, _Entry]:
     for entry in entries.values():
         entry.recorded = key_of_pin(entry.pin) in recorded
     return entries
-
-
-def _without_implied(scopes: Mapping[Scope, TargetPart], implied: Implied) -> Mapping[Scope, TargetPart]:
-    """Leave out scopes that are never selected without another one which requires the same."""
-    return {
-        scope: part
-        for scope, part in scopes.items()
-        if scope not in implied
-        or implied[scope] not in scopes
-        or scopes[implied[scope]] | part != scopes[implied[scope]]
-    }
 
 
 def _parts_with(choice: Choice, assembly: AssemblyInput) -> tuple[RequirementScope, ...]:

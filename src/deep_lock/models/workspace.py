@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from deep_lock.targets.markers import BASE, Scope
+from deep_lock.targets.open_markers import TargetPart
 
 
 class Member(Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -54,6 +55,17 @@ def implied_scopes(members: Sequence[Member]) -> Mapping[Scope, Scope]:
         for member in members
         for own, scope in scopes_of(member).items()
         if own.kind == "extra"
+    }
+
+
+def without_implied(scopes: Mapping[Scope, TargetPart], implied: Mapping[Scope, Scope]) -> Mapping[Scope, TargetPart]:
+    """Leave out scopes that are never selected without another one which requires the same (`implied_scopes`)."""
+    return {
+        scope: part
+        for scope, part in scopes.items()
+        if scope not in implied
+        or implied[scope] not in scopes
+        or scopes[implied[scope]] | part != scopes[implied[scope]]
     }
 
 

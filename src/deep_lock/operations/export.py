@@ -160,6 +160,7 @@ def export(options: ExportOptions, reporter: Reporter) -> Exported:
         chosen_targets(lock, options.targets, options.lock.name),
         extras=_names(options.extras, options.format),
         groups=_names(options.groups, options.format),
+        package=options.package,
     )
     return FORMATS[options.format](view, options)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from deep_lock.analysis.merge import Merged, merge, unrequired
+from deep_lock.analysis.merge import Merged, merge
+from deep_lock.analysis.merge_check import wrong_selections
 from deep_lock.config.options import InputOptions, LockOptions, NetworkOptions, RunContext, UpgradeOptions
 from deep_lock.errors import ActionNeeded, DeepLockError, HashMismatch, LockInvalid
 from deep_lock.events import Reporter
@@ -60,7 +61,7 @@ def merged_text(sides: Sides, surroundings: RunContext, reporter: Reporter) -> s
         return text
     _require_same_bytes((base, ours, theirs), merged.lock)
     targets = chosen_targets(merged.lock, (), sides.path.name)
-    faults = (*broken_invariants(merged.lock, targets), *unrequired(merged.lock, targets))
+    faults = (*broken_invariants(merged.lock, targets), *wrong_selections(merged.lock, ours, theirs, targets))
     if faults:
         raise ActionNeeded(f"the two locks cannot be merged: {faults[0]}", hint=AGAIN)
     return checked_text(merged.lock, targets)

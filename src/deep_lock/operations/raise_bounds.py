@@ -1,6 +1,6 @@
 """The work of `outdated --apply`: bounds of the project's own requirements that exclude the newest version, raised."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -13,6 +13,7 @@ from deep_lock.events import Reporter, Warned
 from deep_lock.locking.lock import check_lock
 from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
 from deep_lock.models.lock import Lock
+from deep_lock.models.workspace import Member
 from deep_lock.operations.outdated import Newer, applies, newer
 from deep_lock.project import bounds, edit, requirement_lists
 from deep_lock.project.requirement_lists import ListName
@@ -54,8 +55,11 @@ def raise_bounds(options: ApplyOptions, reporter: Reporter) -> Raised:
         )
     document = edit.open_document(script or inputs.folder / "pyproject.toml", script=script is not None)
     found = newer(lock, check, reporter, options.names)
-    held = [own for own in found if own.is_bounded]
+    members = {f"{member.name} @ {member.path}": member for member in lock.inputs.members}
+    roots = {label for label, member in members.items() if member.root}
+    held = [own for own in found if own.is_bounded or (own.build is None and not roots.isdisjoint(_packages(own)))]
     document, raised, kept = _raised(document, held)
+    kept += _kept_in_members([own for own in found if own.build is None], members)
     names = {own.name for own in raised}
     locking = replace(
         locking,
@@ -65,6 +69,25 @@ def raise_bounds(options: ApplyOptions, reporter: Reporter) -> Raised:
     for note in kept:
         reporter(note)
     return Raised(document=document, bounds=tuple(raised), options=locking)
+
+
+def _packages(own: Newer) -> set[str]:
+    """Return the packages whose requirements hold a newer version back."""
+    return {blocker.package for blocker in own.row.blocked_by if not blocker.reason}
+
+
+def _kept_in_members(found: Sequence[Newer], members: Mapping[str, Member]) -> list[Warned]:
+    """Report the bounds in members of a workspace other than its root: one file is edited. ``members`` are by label."""
+    return [
+        Warned(
+            code="bound-kept",
+            subject=own.row.name,
+            message=f"a bound of member {member.name!r} holds it back: raise it in {show(member.path)}, then run deep-lock lock",
+        )
+        for own in found
+        for label, member in members.items()
+        if not member.root and label in _packages(own)
+    ]
 
 
 def _inputs(lock: Path) -> tuple[InputOptions, Path | None]:

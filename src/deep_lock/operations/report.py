@@ -11,7 +11,10 @@ from deep_lock.sanitize import Html
 
 
 def report(path: Path, reporter: Reporter, *, package: str = "") -> Html:
-    """Return the page of a lock, or of one member of its workspace, on all targets, with all extras and groups. Raises LockInvalid, UsageError and TargetsAlike."""
+    """Return the page of a lock, or of one member of its workspace, on all targets, with all extras and groups.
+
+    Raises LockInvalid, UsageError and TargetsAlike.
+    """
     lock = open_lock(path, package, reporter)
     targets = chosen_targets(lock, (), path.name)
-    return page(make_view(lock, path.name, targets, extras=None, groups=None))
+    return page(make_view(lock, path.name, targets, extras=None, groups=None, package=package))
