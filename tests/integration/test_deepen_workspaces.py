@@ -245,8 +245,8 @@ def test_each_member_installs_what_uv_exports(made: Bench, title: str) -> None:
     again = deepened(made, "--check")
     assert again.asked == ()
     recorded = dict(ran.lock.inputs.dependency_groups) | dict(ran.lock.inputs.extras)
-    for extra, member in implied_scopes(ran.lock.inputs.members).items():
-        assert not set(recorded[extra.name]) & set(recorded[member.name])
+    for extra, base in implied_scopes(ran.lock.inputs.members).items():
+        assert not set(recorded[extra.name]) & set(recorded[base.name])
 
 
 def test_members_with_too_many_combinations_are_locked_one_at_once(made: Bench) -> None:

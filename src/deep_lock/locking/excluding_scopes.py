@@ -42,7 +42,7 @@ def conflict_hint(
             pairs = "; ".join(" and ".join(scope_text(own, members) for own in conflict) for conflict in found)
             return (
                 f"{pairs} exclude each other. If no installation needs more than one of a list, declare it. Then each allowed"
-                f" selection is locked:\n{declaration(found)}"
+                f" selection is locked:\n{declaration(found, members)}"
             )
     return ""
 
