@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from deep_lock.builds.sandbox.sandbox import probe
+from tests.support import workspace
 from tests.support.scenario_server import Releases, ScenarioServer
 from tests.support.scenarios import MINOR, WINDOWS, git
 
@@ -362,8 +363,12 @@ def _hooks() -> list[str]:
     assert {hook["id"] for hook in hooks} == {"deep-lock-check", "deep-lock-lock"}
     for hook in hooks:
         assert hook["language"] == "python"
-        assert re.search(hook["files"], "inner/deep.lock")
-        assert not re.search(hook["files"], "deep.lock.txt")
+        inputs = ("deep.lock", "pyproject.toml", "setup.cfg", "setup.py", "requirements.txt", "requirements-dev.in")
+        for name in (*inputs, "requirements/base.txt", "constraints.txt", "deep-lock.toml", "uv.toml", "uv.lock"):
+            assert re.search(hook["files"], name)
+            assert re.search(hook["files"], f"packages/web/{name}"), "a member of a workspace"
+        for name in ("deep.lock.txt", "notes.txt", "web/setup.pyc", "cargo.lock", "requirements/README.md"):
+            assert not re.search(hook["files"], name)
     return [hook["entry"] for hook in hooks]
 
 
@@ -396,6 +401,51 @@ def test_every_command_for_ci_works(
     assert len(told) == (0 if commands is _hooks else 1)
 
 
+@pytest.mark.parametrize("commands", [_action, _component, _hooks])
+def test_the_commands_for_ci_fail_where_a_member_changed(
+    commands: Callable[[], list[str]], environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path
+) -> None:
+    project = tmp_path / "workspace"
+    _write_workspace(project, index)
+    _prepare(environ, project)
+    member = project / "packages" / "web" / "pyproject.toml"
+    member.write_text(member.read_text(encoding="utf-8").replace('"flask"', '"flask>=2"'), encoding="utf-8")
+    (check,) = [command for command in commands() if "lock --check" in command]
+    ran = subprocess.run(check, shell=True, cwd=project, env=dict(environ), capture_output=True, text=True, check=False)  # noqa: S602 - the command is that of the page
+    assert ran.returncode == 1
+    assert "member 'web' now requires 'flask>=2'" in ran.stderr
+
+
+def _write_workspace(folder: Path, index: ScenarioServer) -> None:
+    """Write the workspace with a build backend that builds its members."""
+    index.hold({**RELEASES, **workspace.RELEASES})
+    for name, text in workspace.FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # uv would build the members of its own workspace as editable, and this backend cannot
+        own = text.replace("tool.uv.", "tool.deep-lock.")
+        own = own.replace("flit-core", "zipper").replace("flit_core.buildapi", "zipper")
+        path.write_text(own, encoding="utf-8")
+        info = f"Metadata-Version: 2.2\nName: {path.parent.name}\nVersion: 1\n"
+        (path.parent / "PKG-INFO").write_text(info, encoding="utf-8")
+        (path.parent / f"{path.parent.name}.py").write_text("", encoding="utf-8")
+
+
+def test_every_command_of_the_guide_for_monorepos_works(
+    environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path
+) -> None:
+    project = tmp_path / "workspace"
+    _write_workspace(project, index)
+    git(project, "init", "--quiet")
+    _run(GUIDES / "monorepos.md", environ, project)
+    for venv in (project / ".venv", tmp_path / "venv"):
+        found = _installed(venv)
+        assert {"clicker-8.0", "core-1", "flask-3.0", "web-1", "werk-1.0"} <= found
+        assert not {name.partition("-")[0] for name in found} & {"worker", "queue", "rich", "tester"}
+    assert (project / "packages" / "core" / "deep.lock").is_file()
+    assert not (project / "packages" / "web" / "deep.lock").exists()
+
+
 def test_no_guide_is_left_out() -> None:
-    tested = {"pip", "uv", "hermeto", "docker", "github-actions", "gitlab", *OTHERS}
+    tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", *OTHERS}
     assert {path.stem for path in GUIDES.glob("*.md")} == tested

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 
 from deep_lock.lockfile.writer import to_text
 from deep_lock.models.lock import Lock
+from tests.support import workspace
 from tests.support.lock_strategies import closed_locks
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, bench, git
@@ -43,6 +44,16 @@ NEW: Releases = {
 def test_exactly_the_direct_dependencies_are_found(lock: Lock) -> None:
     found = sorted((match["depName"], match["currentValue"]) for match in MATCH.finditer(to_text(lock)))
     assert found == sorted((entry.name, entry.version) for entry in lock.packages if entry.direct)
+
+
+def test_what_members_of_a_workspace_require_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capsys, monkeypatch, workspace.RELEASES) as made:
+        made.write(workspace.FILES)
+        text = made.lock().text
+    found = {match["depName"] for match in MATCH.finditer(text)}
+    assert found == {"clicker", "driver", "flask", "linter", "queue", "rich", "tester"}, "no member, and no werk"
 
 
 def test_the_manager_reads_locks_and_no_other_file() -> None:
