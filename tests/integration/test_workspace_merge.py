@@ -134,6 +134,14 @@ WEB, WORKER, CLI, CORE = (
             id="a package moves to another member",
         ),
         pytest.param(
+            {WORKER: _adding("flask", "driver")}, {WORKER: _adding("helper", "queue")}, id="an extra and its member"
+        ),
+        pytest.param(
+            {CORE: lambda text: text.replace('    "clicker",\n', "")},
+            {CLI: _adding("clicker", "rich")},
+            id="direct for another member",
+        ),
+        pytest.param(
             {WEB: _adding("driver", "flask")}, {WORKER: _adding("driver", "queue")}, id="what was in extras only"
         ),
     ],
@@ -220,3 +228,12 @@ def test_what_the_other_branch_made_reachable_is_not_lost(branches: Branches) ->
     merged = branches.merge()
     assert merged.returncode == 1
     assert "both branches changed core" in merged.stderr
+
+
+def test_a_dependency_that_the_other_branch_removed_is_a_conflict(branches: Branches) -> None:
+    """Theirs relies on a package of the member for its extra; in ours the member no longer has it."""
+    branches.branch("ours", {WEB: lambda text: text.replace('    "flask",\n', ""), CLI: _adding("werk", "rich")})
+    branches.branch("theirs", {WEB: _adding("helper", "driver")})
+    merged = branches.merge()
+    assert merged.returncode == 1
+    assert "with extra 'db' of member 'web', helper 2.0 is installed without werk" in merged.stderr
