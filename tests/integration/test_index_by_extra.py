@@ -332,6 +332,17 @@ def test_builds_use_the_index_of_every_requirement(made: Bench) -> None:
     assert "torch==2.0+cu128" in built_with(text, made.targets[1])
 
 
+def test_a_build_queries_no_other_index(made: Bench) -> None:
+    made.hold({"numpy 1.0": {}, "driver 1.0": {}, **BUILT})
+    sources = SOURCES.replace('"cu128"}', '"cu128"}, {index = "cpu"}')
+    project = PROJECT.replace('["numpy"]', '["numpy", "ext"]').replace('vision = ["vision"]', "")
+    made.write({"pyproject.toml": project + CONFLICTS + sources + INDEXES})
+    ended = made.lock()
+    assert ended.code == 0, ended.stderr
+    assert "torch==2.0+cpu" in built_with(ended.text)
+    assert "/simple/torch/" not in ended.asked
+
+
 def built_with(text: str, target: Target | None = None) -> list[str]:
     """Return the build environment of the one sdist."""
     builds = [own for own in from_text(text, "deep.lock").builds if target is None or target.label in own.targets]
