@@ -332,6 +332,17 @@ def test_builds_use_the_index_of_every_requirement(made: Bench) -> None:
     assert "torch==2.0+cu128" in built_with(text, made.targets[1])
 
 
+def test_a_build_queries_no_other_index(made: Bench) -> None:
+    made.hold({"numpy 1.0": {}, "driver 1.0": {}, **BUILT})
+    sources = SOURCES.replace('"cu128"}', '"cu128"}, {index = "cpu"}')
+    project = PROJECT.replace('["numpy"]', '["numpy", "ext"]').replace('vision = ["vision"]', "")
+    made.write({"pyproject.toml": project + CONFLICTS + sources + INDEXES})
+    ended = made.lock()
+    assert ended.code == 0, ended.stderr
+    assert "torch==2.0+cpu" in built_with(ended.text)
+    assert "/simple/torch/" not in ended.asked
+
+
 def built_with(text: str, target: Target | None = None) -> list[str]:
     """Return the build environment of the one sdist."""
     builds = [own for own in from_text(text, "deep.lock").builds if target is None or target.label in own.targets]
@@ -501,3 +512,21 @@ def test_one_version_of_an_index_and_of_a_folder(made: Bench) -> None:
     assert (windows.index, windows.wheels[0].path) == (None, "links/torch-2.0-py3-none-any.whl")
     assert linux.by_index
     assert windows.by_index
+
+
+def test_sources_of_a_script(made: Bench) -> None:
+    def script(source: str) -> str:
+        table = f'dependencies = ["torch"]\n[tool.uv.sources]\ntorch = {source}\n'
+        index = '[[tool.uv.index]]\nname = "cpu"\nurl = "{cpu}"\nexplicit = true\n'
+        return "# /// script\n" + "".join(f"# {line}\n" for line in (table + index).splitlines()) + "# ///\n"
+
+    made.write({"run.py": script("{ index = 'cpu', marker = \"sys_platform == 'linux'\" }")})
+    path = made.folder / "run.py"
+    ended = made.lock("--script", str(path), output="run.py.deep.lock")
+    assert ended.code == 0, ended.stderr
+    assert selected(ended.text, made.targets[0]) == ["numpy==1.0", "torch==2.0+cpu"]
+    assert selected(ended.text, made.targets[1]) == ["numpy==1.0", "torch==3.0"]
+    made.write({"run.py": script("{ index = 'cpu', extra = 'cpu' }")})
+    ended = made.lock("--script", str(path))
+    assert ended.code == 2
+    assert "a source of torch is for extra 'cpu', which does not require torch" in ended.stderr

@@ -303,7 +303,7 @@ def _poetry(table: Mapping[str, Any]) -> DeclaredIndexes:
     for name, named in _named_sources(table).items():
         source = next(iter(named)) if len(named) == 1 else None
         if source is None:
-            reason = f"{shown(name)} has several sources: deep-lock uses one source of a project for every target"
+            reason = f"{shown(name)} has several sources: deep-lock does not read their conditions from Poetry"
             faults.append(Fault(place="poetry", reason=reason, project=name))
         elif source.lower() in names:
             sources[name] = {"index": names[source.lower()]}

@@ -21,7 +21,7 @@ from deep_lock.exports.view import (
     unsupported_builds,
     unsupported_by_pip,
 )
-from deep_lock.lockfile.index import Key, called, files_of, is_gate, key_of, referenced
+from deep_lock.lockfile.index import Key, called, files_of, is_gate, key_of, reference_to, referenced
 from deep_lock.lockfile.selection import every_name, part_in_lock, selection_of, taken_files
 from deep_lock.models.conflicts import Choice, Implied, choices, combined, conflicting_scopes
 from deep_lock.models.lock import (
@@ -190,7 +190,11 @@ def _packages(
     return tuple(
         _package(
             own,
-            [_reference(entries[key], names) for key in sorted(dependencies[key_of(own.entry)]) if key in entries],
+            [
+                reference_to(entries[key], by_name=names[key[0]] == 1)
+                for key in sorted(dependencies[key_of(own.entry)])
+                if key in entries
+            ],
             files_of(own.entry) if every_file or own.entry.source is not None else _files(view, own),
         )
         for own in packages
@@ -225,14 +229,6 @@ def _package(
         wheels=tuple(wheel for wheel in old.wheels if wheel in files),
         attestation_identities=old.attestation_identities,
     )
-
-
-def _reference(entry: LockedPackage, names: Mapping[str, int]) -> LockedReference:
-    """Return as much of an entry as distinguishes it from the others (PEP 751)."""
-    if names[entry.name] == 1:
-        return LockedReference(name=entry.name)
-    index = entry.index if entry.by_index else None
-    return LockedReference(name=entry.name, version=entry.version, index=index, source=entry.source)
 
 
 # -- paths

@@ -106,6 +106,14 @@ def referenced(reference: LockedReference, index: LockIndex) -> tuple[LockedPack
     return tuple(entry for entry in entries if (entry.version, _source_of(entry)) == wanted)
 
 
+def reference_to(entry: LockedPackage, *, by_name: bool) -> LockedReference:
+    """Return as much of a package as distinguishes it from the others (PEP 751); ``by_name`` where no other has its name."""
+    if by_name:
+        return LockedReference(name=entry.name)
+    index = entry.index if entry.by_index else None
+    return LockedReference(name=entry.name, version=entry.version, index=index, source=entry.source)
+
+
 def several_indexes(lock: Lock) -> frozenset[str]:
     """Return the projects with packages of several indexes."""
     indexes: dict[str, set[str]] = {}

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 
 from deep_lock.errors import UsageError
-from deep_lock.lockfile.index import Key, LockIndex, index_lock, key_of, members, names_in, referenced
+from deep_lock.lockfile.index import Key, LockIndex, index_lock, key_of, members, names_in, reference_to, referenced
 from deep_lock.lockfile.selection import installed_packages, part_in_lock, selection_of
 from deep_lock.models.conflicts import Choice, Conflict, choices, combined, conflicting_scopes
 from deep_lock.models.lock import BUILD_MARKER, Lock, LockedDirectory, LockedInputs, LockedPackage, LockedReference
@@ -129,12 +129,7 @@ def _dependencies(
 ) -> tuple[LockedReference, ...]:
     there = [own for reference in entry.dependencies for own in referenced(reference, index) if key_of(own) in kept]
     counts = Counter(own.name for own in kept.values())
-    return tuple(
-        LockedReference(name=own.name)
-        if counts[own.name] == 1
-        else LockedReference(name=own.name, version=own.version, source=own.source)
-        for own in there
-    )
+    return tuple(reference_to(own, by_name=counts[own.name] == 1) for own in there)
 
 
 def is_of_member(entry: LockedPackage, lock: Lock) -> bool:

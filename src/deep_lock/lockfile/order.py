@@ -111,8 +111,9 @@ def _ordered_file(file: LockedFile) -> LockedFile:
     return replace(file, upload_time=_in_utc(file.upload_time))
 
 
-def _package_key(entry: LockedPackage | LockedReference) -> tuple[str, bool, Version, str]:
-    return entry.name, entry.version is not None, _version(entry.version or "0"), source_text(entry.source)
+def _package_key(entry: LockedPackage | LockedReference) -> tuple[str, bool, Version, str, str]:
+    version, source = _version(entry.version or "0"), source_text(entry.source)
+    return entry.name, entry.version is not None, version, source, entry.index or ""
 
 
 def _build_key(build: LockedBuild) -> tuple[str, bool, Version, str, bool, str, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from deep_lock.config.declared_indexes import index_names, of_options, with_decl
 from deep_lock.config.options import NetworkOptions, RunContext
 from deep_lock.errors import UsageError
 from deep_lock.index.settings import IndexSettings, IndexSource
-from deep_lock.lockfile.index import index_lock, several_indexes
+from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.lockfile.selection import installed_packages, selection_of
 from deep_lock.locking.conditional_indexes import ConditionalIndex, decided_indexes
@@ -242,10 +242,8 @@ def with_lock_indexes(options: NetworkOptions, config: Config, lock: Lock) -> Ne
 def with_locked_sources(config: Config, lock: Lock) -> Config:
     """Return the settings with the packages of a lock assigned to their index, where this is used for assigned projects only.
 
-    Conditions or a required folder can assign a project too: the lock has what they decided. A project with packages of
-    several indexes is not assigned: the index of each package is queried.
+    Conditions or a required folder can assign a project too: the lock has what they decided.
     """
-    several = several_indexes(lock)
     indexes = list(config.index or ())
     sources = {name: source for name, source in config.sources or () if isinstance(source, str)}
     named = {url: name for name, url in lock.indexes if name != DEFAULT}
@@ -256,7 +254,7 @@ def with_locked_sources(config: Config, lock: Lock) -> Config:
         if setting is None and entry.index in named:
             setting = IndexSetting(name=f"{OF_THE_LOCK}{len(indexes) + 1}", url=entry.index, explicit=True)
             indexes.append(setting)
-        if setting is not None and setting.explicit and entry.name not in several:
+        if setting is not None and setting.explicit:
             sources[NormalizedName(entry.name)] = setting.name
     return replace(config, index=tuple(indexes) or None, sources=tuple(sources.items()) or None)
 

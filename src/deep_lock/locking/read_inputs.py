@@ -137,7 +137,7 @@ def read_inputs(options: InputOptions, reporter: Reporter) -> ProjectInputs:
     root, workspace = project, () if files else _workspace(project, config, options, reporter)
     if workspace:
         project = joined(root, workspace)
-    if options.script is None and not files and not project.unknown:
+    if not files and not project.unknown:
         _refuse_unknown_scopes(config, own, (root, *(member.project for member in workspace)))
     sources = names or (project.source,)
     for note in (*project.notes, *(file_options.notes(files, limits) if files or limits else ())):

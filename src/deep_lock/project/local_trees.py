@@ -213,12 +213,14 @@ class LocalTrees:
 
     def _folder_sources(self, folder: Path) -> Sources:
         """Return the sources for the requirements of a folder: its own, and those of the project that are for no extra or group."""
+        own = self._settings(self._config(folder), folder)
+        if folder == self._project:
+            return {**self._sources, **own}
         general = {
-            name: source if isinstance(source, Reference) else tuple(own for own in source if own.scope is None)
+            name: source if isinstance(source, Reference) else tuple(table for table in source if table.scope is None)
             for name, source in self._sources.items()
         }
-        own = self._settings(self._config(folder), folder)
-        return {**(self._sources if folder == self._project else general), **own}
+        return {**{name: source for name, source in general.items() if source}, **own}
 
     def _config(self, folder: Path) -> Config:
         """Return a folder's own settings, read once."""

@@ -282,3 +282,28 @@ def test_time_limits(value: Any, expected: Any) -> None:
 def test_time_limits_that_are_none(value: Any) -> None:
     with pytest.raises(ConfigError):
         read_exclude_newer(value)
+
+
+def test_sources_with_conditions_are_in_order_of_precedence() -> None:
+    text = """
+[sources]
+Torch = [
+    {index = "a"},
+    {index = "b", extra = "CU_128", marker = "os_name == 'nt'"},
+    {index = "c", group = "Dev"},
+    {path = "x", extra = "cu-128", marker = "os_name != 'nt'"},
+]
+Only = [{index = "a"}]
+"""
+    config = read_config_file(text, "deep-lock.toml")
+    assert config.sources is not None
+    torch, only = config.sources
+    assert only == ("only", "a")
+    assert isinstance(torch[1], tuple)
+    assert [(own.source if isinstance(own.source, str) else own.source.place, own.scope) for own in torch[1]] == [
+        ("b", Scope(kind="extra", name="cu-128")),
+        ("c", Scope(kind="group", name="dev")),
+        ("x", Scope(kind="extra", name="cu-128")),
+        ("a", None),
+    ]
+    assert [str(own.marker) for own in torch[1]] == ['os_name == "nt"', "None", 'os_name != "nt"', "None"]

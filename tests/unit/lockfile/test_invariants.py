@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from deep_lock.lockfile.index import reference_to
 from deep_lock.lockfile.invariants import broken_invariants
+from deep_lock.lockfile.order import ordered
 from deep_lock.lockfile.reader import from_text
 from deep_lock.models.lock import BUILD_MARKER, EnvironmentMember, Lock, LockedBuild
 from tests.support.lock_strategies import LINUX, TARGETS, package, sdist, small_lock, wheel
@@ -130,3 +132,12 @@ def test_packages_of_one_version_and_two_indexes_are_marked() -> None:
     assert broken_invariants(replace(lock, packages=(replace(one, marker=None),))) == (
         "a 1.0 of https://one.example/ is marked by-index, but no other index has a 1.0 in the lock",
     )
+
+
+def test_packages_of_one_version_and_two_indexes_are_in_the_order_of_their_indexes() -> None:
+    lock = _of_two_indexes()
+    parent = replace(package("b"), dependencies=tuple(reference_to(own, by_name=False) for own in lock.packages))
+    lock = replace(lock, packages=(*lock.packages, parent))
+    parent = replace(parent, dependencies=parent.dependencies[::-1])
+    assert ordered(replace(lock, packages=(parent, *lock.packages[1::-1]))) == ordered(lock)
+    assert [own.index for own in ordered(lock).packages[:2]] == ["https://one.example/", "https://other.example/"]
