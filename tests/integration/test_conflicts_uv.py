@@ -118,6 +118,16 @@ PROJECTS: dict[str, dict[str, Any]] = {
         "conflicts": [[{"extra": "old-x"}, {"extra": "NEW-y"}]],
     },
     "an extra that requires nothing": {"extras": {"a": [], "b": ["engine>=3"], "c": ["shared"]}, "conflicts": TWO},
+    "an extra that requires nothing and excludes another one": {
+        "base": ["tool"],
+        "extras": {"a": ["engine>=2"], "b": [], "all": ["app[a]", "tool<2"]},
+        "conflicts": [*TWO, [{"extra": "b"}, {"extra": "all"}]],
+    },
+    "a group that requires nothing and excludes another one": {
+        "base": ["tool"],
+        "groups": {"new": ["engine>=2"], "none": [], "more": [{"include-group": "new"}, "tool<2"]},
+        "conflicts": [[{"group": "new"}, {"group": "none"}]],
+    },
     "a group that includes one of a set": {
         "groups": {"old": ["tool<2"], "new": ["tool>=2"], "dev": [{"include-group": "old"}, "draw"]},
         "conflicts": [[{"group": "old"}, {"group": "new"}]],
@@ -203,6 +213,8 @@ WITHOUT_FORKS = (
     "sets that overlap",
     "markers on Python versions",
     "the other one on the other system",
+    "an extra that requires nothing and excludes another one",
+    "a group that requires nothing and excludes another one",
     "a cycle",
     "extras of a dependency",
 )

@@ -141,6 +141,8 @@ class _Part(Struct, frozen=True, kw_only=True):
     edges: tuple[Edge, ...] = ()
     selector: str = ""
     """uv's name for it; empty where it belongs to no package."""
+    is_empty: bool = False
+    """Whether the lock does not list it, since it requires nothing. uv does not evaluate markers with its name then."""
 
 
 _Parts = dict[Scope, _Part]
@@ -167,7 +169,10 @@ def read_uv_lock(text: str, source: str, project: str | None = None) -> ForeignL
     direct = frozenset(edge.child for part in parts.values() for edge in part.edges)
     pins = tuple(_pin(graph, number, is_direct=index in direct) for number, index in graph.indexes.items())
     conflicts, notes = _conflicts(lock, parts, _ActiveParts(parts, pins, source), tuple(graph.members.values()))
-    selectors = ((scope, frozenset(filter(None, [part.selector]))) for scope, part in parts.items())
+    selectors = (
+        (scope, frozenset([part.selector] if part.selector and not part.is_empty else ()))
+        for scope, part in parts.items()
+    )
     return ForeignLock(
         kind="uv.lock",
         source=source,
@@ -314,8 +319,12 @@ def _parts(graph: _Graph) -> _Parts:
             scope = scope_of(member, own) if member is not None else own
             if member is not None and scope in found:
                 raise _same_name(scope, graph.at(number))
-            selector = _selector(own.kind, package.name, own.name)
-            found[scope] = _Part(edges=tuple(edges), selector=selector)
+            listed = package.optional_dependencies if own.kind == "extra" else package.dev_dependencies
+            found[scope] = _Part(
+                edges=tuple(edges),
+                selector=_selector(own.kind, package.name, own.name),
+                is_empty=own != BASE and own.name not in listed,
+            )
     of_members = frozenset(found if graph.members else ())
     for scope, requirements, at in _manifest_lists(graph):
         if scope in of_members:
