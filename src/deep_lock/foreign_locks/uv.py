@@ -42,6 +42,8 @@ MAX_PATH = 50
 """Members without a package on one path."""
 MAX_PAIRS = 500
 """Of parts that exclude each other."""
+MAX_PAIR_CHOICES = 16
+"""Each pair may double the number of choices, and each choice is resolved on each target."""
 _VERSION = 1
 
 
@@ -422,7 +424,7 @@ def _is_bounded(conflicts: _Conflicts, parts: Collection[Scope], implied: Implie
     if len(conflicts) >= MAX_PAIRS:
         return False
     try:
-        return bool(choices([tuple(sorted(own)) for own in conflicts], parts, implied))
+        return len(choices([tuple(sorted(own)) for own in conflicts], parts, implied)) <= MAX_PAIR_CHOICES
     except LimitExceeded:
         return False
 
