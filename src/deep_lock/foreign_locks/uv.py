@@ -30,7 +30,7 @@ from deep_lock.foreign_locks.fields import (
     read_files,
     read_toml_lock,
 )
-from deep_lock.models.conflicts import Implied, choices
+from deep_lock.models.conflicts import MAX_CHOICES, Implied, choices
 from deep_lock.models.direct_url import quoted_path
 from deep_lock.models.foreign_lock import Edge, ForeignFile, ForeignLock, ForeignPin
 from deep_lock.models.workspace import Member, implied_scopes, scope_of
@@ -43,7 +43,7 @@ MAX_PATH = 50
 MAX_PAIRS = 500
 """Of parts that exclude each other."""
 MAX_PAIR_CHOICES = 16
-"""Each pair may double the number of choices, and each choice is resolved on each target."""
+"""With pairs, or twice as many as with sets: each choice is resolved on each target."""
 _VERSION = 1
 
 
@@ -389,44 +389,58 @@ def _conflicts(
     """
     by_selector = {part.selector: scope for scope, part in parts.items() if part.selector}
     implied = implied_scopes(members)
-    stated: dict[frozenset[Scope], None] = {}
-    pairs: dict[frozenset[Scope], None] = {}
-    sets: dict[frozenset[Scope], None] = {}
+    stated: list[frozenset[Scope]] = []
+    joined: list[frozenset[Scope]] = []
+    candidates: list[tuple[frozenset[Scope], list[frozenset[Scope]]]] = []
     for conflict in lock.conflicts or ():
         selectors = [_item_selector(item) for item in conflict]
         own = frozenset(by_selector[selector] for selector in selectors if selector in by_selector)
-        every = [active.parts(selector) for selector in selectors]
-        users = [frozenset(scope for scope in found if implied.get(scope) not in found) for found in every]
-        together = own.union(*users)
-        more = (
-            frozenset(pair)
-            for two in combinations(users, 2)
-            for pair in product(*two)
-            if not any(implied.get(scope) in pair for scope in pair)  # such an extra could never be selected
-        )
-        stated[own] = None
-        pairs |= dict.fromkeys(islice((pair for pair in more if not pair <= own), MAX_PAIRS))
-        sets[frozenset(scope for scope in together if implied.get(scope) not in together)] = None
-    found = _of_two_or_more((*stated, *pairs))
-    if not pairs or _is_bounded(found, parts, implied):
-        return found, ()
+        users = [_without_implied(active.parts(selector), implied) for selector in selectors]
+        stated.append(own)
+        joined.append(_without_implied(own.union(*users), implied))
+        candidates.append((own, users))
+    pairs = list(islice(_pairs(candidates, implied), MAX_PAIRS))
+    exact, larger = _of_two_or_more((*stated, *pairs)), _of_two_or_more(joined)
+    if not pairs:
+        return exact, ()
+    if len(exact) < MAX_PAIRS:
+        limit = min(MAX_CHOICES, max(MAX_PAIR_CHOICES, 2 * _count(larger, parts, implied)))
+        if _count(exact, parts, implied) <= limit:
+            return exact, ()
     message = (
         "allow too many selections: of all extras, groups and members that one conflict is about, one at once is locked"
     )
-    return _of_two_or_more(sets), (Warned(code="foreign-conflicts", subject="its conflicts", message=message),)
+    return larger, (Warned(code="foreign-conflicts", subject="its conflicts", message=message),)
+
+
+def _without_implied(scopes: frozenset[Scope], implied: Implied) -> frozenset[Scope]:
+    """Leave out the extras whose member is there too: they are selected with it only."""
+    return frozenset(scope for scope in scopes if implied.get(scope) not in scopes)
+
+
+def _pairs(
+    candidates: Iterable[tuple[frozenset[Scope], Sequence[frozenset[Scope]]]], implied: Implied
+) -> Iterator[frozenset[Scope]]:
+    """Yield the pairs of parts that use different items of a conflict. ``candidates`` have its own parts, and the users."""
+    every = (
+        (own, frozenset(pair)) for own, users in candidates for two in combinations(users, 2) for pair in product(*two)
+    )
+    for own, pair in islice(every, MAX_EDGES):
+        # of an extra and its member it would mean that the extra is never selected
+        if not pair <= own and _without_implied(pair, implied) == pair:
+            yield pair
 
 
 def _of_two_or_more(conflicts: Iterable[frozenset[Scope]]) -> _Conflicts:
     return tuple(dict.fromkeys(own for own in conflicts if len(own) > 1))
 
 
-def _is_bounded(conflicts: _Conflicts, parts: Collection[Scope], implied: Implied) -> bool:
-    if len(conflicts) >= MAX_PAIRS:
-        return False
+def _count(conflicts: _Conflicts, parts: Collection[Scope], implied: Implied) -> int:
+    """Return how many choices there are, or one more than a lock may have."""
     try:
-        return len(choices([tuple(sorted(own)) for own in conflicts], parts, implied)) <= MAX_PAIR_CHOICES
+        return len(choices([tuple(sorted(own)) for own in conflicts], parts, implied))
     except LimitExceeded:
-        return False
+        return MAX_CHOICES + 1
 
 
 class _ActiveParts:
