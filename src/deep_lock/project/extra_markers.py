@@ -9,11 +9,10 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.errors import ProjectInvalid
 from deep_lock.models.requirement import Requirement
 
-_TEXTS = re.compile(r""""[^"]*"|'[^']*'""")
-_BRACKETS = re.compile(r"\([^()]*\)")
-_EXTRA = re.compile(
-    r"""(?P<before>.*?)(?:(?P<and>\s+and\s+)|^)extra == ["'](?P<name>[^"']+)["'](?:\s+and\s+(?P<after>.*))?"""
-)
+# These are compiled at first use: few projects have such markers.
+_TEXTS = r""""[^"]*"|'[^']*'"""
+_BRACKETS = r"\([^()]*\)"
+_EXTRA = r"""(?P<before>.*?)(?:(?P<and>\s+and\s+)|^)extra == ["'](?P<name>[^"']+)["'](?:\s+and\s+(?P<after>.*))?"""
 
 
 def split_extra(requirement: Requirement, source: str) -> tuple[NormalizedName | None, Requirement]:
@@ -22,9 +21,9 @@ def split_extra(requirement: Requirement, source: str) -> tuple[NormalizedName |
     ``extra == "x"`` must be at one end of an "and", where build backends put it. Raises ProjectInvalid.
     """
     text = str(requirement.marker) if requirement.marker is not None else ""
-    if "extra" not in _TEXTS.sub("", text):
+    if "extra" not in text or "extra" not in re.sub(_TEXTS, "", text):
         return None, requirement
-    match = _EXTRA.fullmatch(text)
+    match = re.fullmatch(_EXTRA, text)
     rest = "" if match is None else " and ".join(filter(None, (match["before"].strip(), match["after"])))
     outside = _outside_brackets(rest)
     if match is None or "extra" in rest or "(" in outside or " or " in outside:
@@ -36,6 +35,6 @@ def split_extra(requirement: Requirement, source: str) -> tuple[NormalizedName |
 
 
 def _outside_brackets(text: str) -> str:
-    while (without := _BRACKETS.sub("", text)) != text:
+    while (without := re.sub(_BRACKETS, "", text)) != text:
         text = without
     return text
