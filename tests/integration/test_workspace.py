@@ -13,6 +13,7 @@ import pytest
 from packaging.pylock import Pylock
 
 from deep_lock.cli.main import run
+from deep_lock.locking import excluding_scopes
 from tests.support import scenarios
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, MINOR, WINDOWS, Bench, bench
@@ -590,3 +591,16 @@ def test_pip_refuses_folders_next_to_hashes_as_the_export_says(locked: Bench) ->
     ended = ran(locked, *PIP, "--target", str(locked.folder / "site"), "--index-url", locked.server.url, "-r", "r.txt")
     assert ended.returncode == 1
     assert "Can't verify hashes" in ended.stderr
+
+
+def test_a_hint_that_would_take_too_long_does_not_replace_the_error(
+    made: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    virtual(made)
+    made.write(APART)
+    monkeypatch.setattr(excluding_scopes, "MAX_ROUNDS", 1)
+    ended = made.lock()
+    assert ended.code == 1
+    assert "core 1 requires engine<2" in ended.stderr
+    assert "attempts" not in ended.stderr
+    assert "exclude each other" not in ended.stderr

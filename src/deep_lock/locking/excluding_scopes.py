@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from deep_lock.closure.model import Sources
+from deep_lock.errors import Unsatisfiable
 from deep_lock.models.conflicts import Conflict, Implied, choices, chosen_scopes, declaration
 from deep_lock.models.resolution import Impossible, Problem, RequirementScope
 from deep_lock.models.workspace import Member, implied_scopes, scope_text
@@ -12,8 +13,9 @@ from deep_lock.resolver.candidates import Choices
 from deep_lock.resolver.resolver import resolve
 from deep_lock.targets.markers import BASE, Scope
 
-MAX_SCOPES = 40
-"""Each is a resolution more, where a lock is impossible."""
+MAX_SCOPES = 500
+MAX_ROUNDS = 2_000
+"""Of one resolution. What is not known after them is taken as possible: the hint names what is known."""
 
 
 def conflict_hint(
@@ -66,19 +68,31 @@ def _conflicts(
 def _minimal(
     problem: Problem, scopes: Sequence[RequirementScope], impossible: Sequence[Scope], catalog: Sources
 ) -> list[Scope]:
-    """Return the least scopes that have no answer together with the base."""
-    kept = list(impossible)
-    for scope in impossible:
-        rest = [other for other in kept if other != scope]
-        if _is_impossible(problem, scopes, rest, catalog):
-            kept = rest
-    return kept
+    """Return the least scopes that have no answer together with the base, those at the end if there is a choice.
+
+    Each of them is the last one of the shortest list that has no answer: some resolutions for each, and not one for each scope.
+    """
+    found: list[Scope] = []
+    left = list(reversed(impossible))
+    while not _is_impossible(problem, scopes, found, catalog):
+        low, high = 1, len(left)
+        while low < high:
+            middle = (low + high) // 2
+            if _is_impossible(problem, scopes, [*found, *left[:middle]], catalog):
+                high = middle
+            else:
+                low = middle + 1
+        found.append(left[high - 1])
+        left = left[: high - 1]
+    return [scope for scope in impossible if scope in found]
 
 
 def _is_impossible(
     problem: Problem, scopes: Sequence[RequirementScope], kept: Sequence[Scope], catalog: Sources
 ) -> bool:
     requirements = tuple(requirement for scope, own in scopes if scope == BASE or scope in kept for requirement in own)
-    return isinstance(
-        resolve(replace(problem, requirements=requirements), catalog.for_problem(problem), Choices()), Impossible
-    )
+    own = replace(problem, requirements=requirements)
+    try:
+        return isinstance(resolve(own, catalog.for_problem(problem), Choices(), max_rounds=MAX_ROUNDS), Impossible)
+    except Unsatisfiable:
+        return False

@@ -25,23 +25,28 @@ from deep_lock.resolver.dependencies import (
     roots,
 )
 
+MAX_ROUNDS = 50_000
+"""Pins and back-tracks before a search ends: far more than any known project needs."""
 
-def resolve(problem: Problem, catalog: Catalog, choices: Choices | None = None) -> Outcome:
+
+def resolve(
+    problem: Problem, catalog: Catalog, choices: Choices | None = None, *, max_rounds: int = MAX_ROUNDS
+) -> Outcome:
     """Find a pin for every name that the problem needs on its target.
 
     One walk first tries the problem's preferences, and the best candidate of every other name: most problems have no
     conflict, and then that is the answer. Raises IndexFault and SafetyError as the catalog does; requirements that no
-    release satisfies are an answer (Impossible), not an error.
+    release satisfies are an answer (Impossible), not an error. Raises Unsatisfiable where ``max_rounds`` are not enough.
     """
     try:
         if problem.fixed_pins is not None:
             return fixed_pins.apply_pins(problem, problem.fixed_pins, catalog)
-        return _resolve(problem, catalog, choices)
+        return _resolve(problem, catalog, choices, max_rounds)
     except BuildRequired as stop:
         return Blocked(request=stop.request)
 
 
-def _resolve(problem: Problem, catalog: Catalog, choices: Choices | None) -> Resolved | Impossible:
+def _resolve(problem: Problem, catalog: Catalog, choices: Choices | None, max_rounds: int) -> Resolved | Impossible:
     requirements = roots(problem)
     direct = next((requirement for requirement in requirements if requirement.url is not None), None)
     if direct is not None and problem.purpose.kind == "build":
@@ -54,7 +59,7 @@ def _resolve(problem: Problem, catalog: Catalog, choices: Choices | None) -> Res
     )
     if answer is not None:
         return answer
-    found = search.search(requirements, releases)
+    found = search.search(requirements, releases, max_rounds)
     if isinstance(found, search.Conflict):
         return explain.explain(found.causes, found.provider)
     answer = _walk(problem, catalog, found)

@@ -32,10 +32,8 @@ from deep_lock.resolver.candidates import Releases, is_exact, matches_url, usabl
 from deep_lock.resolver.dependencies import BASE, IneligibleError, candidate_dependencies, overridden
 from deep_lock.resolver.direct_names import DirectNames, Distance, FarBack, Limit
 
-MAX_ROUNDS = 50_000
-"""Pins and back-tracks before the search ends: far more than any known project needs."""
 MAX_LIMITED_ROUNDS = 5_000
-"""The same for all searches of a problem that keep a name new: a few seconds."""
+"""Pins and back-tracks of all searches of a problem that keep a name new: a few seconds."""
 MAX_THOROUGH_ROUNDS = 5_000
 """The same for a search that goes back to every pin of a conflict."""
 
@@ -316,24 +314,24 @@ class Found(Struct, frozen=True, kw_only=True):
     """The searches that ended early: the distance at the end, and the limit."""
 
 
-def search(requirements: Sequence[Requirement], releases: Releases) -> Answer | Conflict:
+def search(requirements: Sequence[Requirement], releases: Releases, max_rounds: int) -> Answer | Conflict:
     """Return a pin for each name that is needed, and perhaps for more.
 
-    Raises BuildRequired, and Unsatisfiable after MAX_ROUNDS.
+    Raises BuildRequired, and Unsatisfiable after ``max_rounds``.
     """
-    found = _first(requirements, releases)
+    found = _first(requirements, releases, max_rounds)
     return found if isinstance(found, Conflict) else _best(requirements, releases, found)
 
 
-def _first(requirements: Sequence[Requirement], releases: Releases) -> Found | Conflict:
+def _first(requirements: Sequence[Requirement], releases: Releases, max_rounds: int) -> Found | Conflict:
     """Return an answer. A search ends early where it takes a direct name far back, and the next one keeps this name new."""
     names = DirectNames(requirements, releases)
-    limit, left = Limit(names=names), MAX_LIMITED_ROUNDS
+    limit, left = Limit(names=names), min(MAX_LIMITED_ROUNDS, max_rounds)
     ended: list[tuple[Distance, Limit]] = []
     while True:
         provider = Provider(releases, names, limit)
         try:
-            answer = _search(requirements, provider, left if limit.kept else MAX_ROUNDS)
+            answer = _search(requirements, provider, left if limit.kept else max_rounds)
             return Found(answer=answer, limit=limit, ended=tuple(ended))
         except FarBack as stop:
             ended.append((stop.distance, limit))
@@ -344,7 +342,7 @@ def _first(requirements: Sequence[Requirement], releases: Releases) -> Found | C
             limit = limit.relaxed()
         except ResolutionTooDeep:
             if not limit.kept:
-                raise _too_deep(releases) from None
+                raise _too_deep(releases, max_rounds) from None
         left -= provider.rounds
         if left <= 0:
             limit = limit.opened()
@@ -386,10 +384,10 @@ def _thorough(requirements: Sequence[Requirement], limit: Limit, conflict: Confl
     return conflict
 
 
-def _too_deep(releases: Releases) -> Unsatisfiable:
+def _too_deep(releases: Releases, max_rounds: int) -> Unsatisfiable:
     problem = releases.problem
     return Unsatisfiable(
-        f"the {problem.purpose} on {problem.target.label} is not resolved after {MAX_ROUNDS} attempts",
+        f"the {problem.purpose} on {problem.target.label} is not resolved after {max_rounds} attempts",
         hint="narrow the requirements of the projects that have many releases",
     )
 
