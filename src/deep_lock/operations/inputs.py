@@ -17,7 +17,8 @@ from deep_lock.lockfile.selection import InstallSelection, select
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.clients import Network, open_network
 from deep_lock.locking.indexes import network_settings, with_lock_indexes, with_locked_sources
-from deep_lock.locking.read_inputs import default_groups, parse_lock, read_project_config, require_lock
+from deep_lock.locking.read_inputs import parse_lock, read_project_config, require_lock
+from deep_lock.locking.selected_scopes import default_groups
 from deep_lock.models.lock import Lock, LockedPackage
 from deep_lock.network import git
 from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, read_text
