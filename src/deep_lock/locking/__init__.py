@@ -2,7 +2,7 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["clients", "indexes", "lock", "read_inputs", "recorded_inputs", "settings"]
+__all__ = ["clients", "indexes", "lock", "read_inputs", "recorded_inputs", "selected_scopes", "settings"]
 
 load_at_first_use(
     __name__, "excluding_scopes", "file_options", "indexes", "project_build", "resolve", "user_hashes", "warnings"
