@@ -4,6 +4,7 @@ On other machines a marker may hold or not: the ``environments`` of a lock exclu
 Invariant: a marker is exact. Each text is evaluated on every declared target before it is returned.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
@@ -200,16 +201,33 @@ def _verify(text: str | None, required: Mapping[Scope, frozenset[str]], declared
     marker = _parse(text)
     parts = sorted(scope for scope in required if scope != BASE)
     named = {own for part in parts for own in (part.whole, *part.only_with, *part.never_with)} - {BASE}
-    for target in declared:
+    selections = {frozenset[Scope](), frozenset(named), *(frozenset((own,)) for own in named), *map(_needed_for, parts)}
+    for target in _different(text, required, declared):
+        here = [part for part in parts if target.label in required[part]]
         always = target.label in required.get(BASE, frozenset())
-        for selected in ([], sorted(named), *([own] for own in sorted(named)), *map(_needed_for, parts)):
-            expected = always or any(target.label in required[part] and part.is_selected(selected) for part in parts)
+        for selected in selections:
+            expected = always or any(part.is_selected(selected) for part in here)
             if _evaluate(marker, target, selected) != expected:
-                raise MarkerInexact(f"{text!r} on {target.label} with {selected}")
+                raise MarkerInexact(f"{text!r} on {target.label} with {sorted(selected)}")
 
 
-def _needed_for(part: Scope) -> list[Scope]:
-    return [own for own in (part.whole, *part.only_with) if own != BASE]
+def _different(
+    text: str | None, required: Mapping[Scope, frozenset[str]], declared: tuple[Target, ...]
+) -> tuple[Target, ...]:
+    """Return the targets on which a marker has to be evaluated: one for each set of scopes, if it names no environment."""
+    if text is None or _ENVIRONMENT.search(text):
+        return declared
+    return tuple(
+        {frozenset(own for own in required if target.label in required[own]): target for target in declared}.values()
+    )
+
+
+_ENVIRONMENT = re.compile(r"\b(?:python|platform|sys|os|implementation)_")
+"""The start of each variable of a marker that has a value on a target."""
+
+
+def _needed_for(part: Scope) -> frozenset[Scope]:
+    return frozenset((part.whole, *part.only_with)) - {BASE}
 
 
 def _parse(text: str | None) -> Marker | None:
@@ -219,7 +237,7 @@ def _parse(text: str | None) -> Marker | None:
         raise MarkerInexact(f"{text!r}: {error}") from None
 
 
-def _evaluate(marker: Marker | None, target: Target, selected: Sequence[Scope]) -> bool:
+def _evaluate(marker: Marker | None, target: Target, selected: Collection[Scope]) -> bool:
     if marker is None:
         return True
     chosen = {
