@@ -16,7 +16,7 @@ from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.models.resolution import Problem
 from deep_lock.parsing.requirements import parse_requirement
-from deep_lock.project.extra_markers import split_extra
+from deep_lock.project import extra_markers
 from deep_lock.project.local_trees import read_files, read_modules, read_names
 from deep_lock.project.project import Named, Project, with_expanded_references
 from deep_lock.sdist.backends.answer import with_config_settings
@@ -91,7 +91,7 @@ def _with(project: Project, metadata: Metadata, reporter: Reporter) -> Project:
         canonicalize_name(extra): [] for extra in metadata.provides_extra
     }
     for requirement in _parsed(metadata.requires_dist, origin):
-        extra, own = split_extra(requirement, project.source)
+        extra, own = extra_markers.split_extra(requirement, project.source)
         if extra is None:
             base.append(own)
         else:

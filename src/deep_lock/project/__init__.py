@@ -21,5 +21,5 @@ __all__ = [
     "workspace",
 ]
 
-load_at_first_use(__name__, "poetry", "requirements_txt", "script", "setuptools")
+load_at_first_use(__name__, "extra_markers", "poetry", "requirements_txt", "script", "setuptools")
 load_at_first_use(__name__, "discovery", "edit", "requirement_lists", in_load_all=False)

@@ -16,7 +16,7 @@ from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.requirement import Origin, Requirement
 from deep_lock.parsing.build_system import DEFAULT_BUILD_SYSTEM
 from deep_lock.parsing.requirements import check_count, parse_requirement
-from deep_lock.project.extra_markers import split_extra
+from deep_lock.project import extra_markers
 from deep_lock.targets.markers import BASE, Scope
 
 Named = tuple[tuple[NormalizedName, tuple[Requirement, ...]], ...]
@@ -149,7 +149,9 @@ def with_expanded_references(project: Project) -> Project:
     notes: list[Warned] = []
     dependencies: list[Requirement] = []
     for requirement in project.dependencies:
-        extra, own = split_extra(requirement, project.source)
+        extra, own = None, requirement
+        if requirement.marker is not None:
+            extra, own = extra_markers.split_extra(requirement, project.source)
         if extra is None:
             dependencies.append(own)
         elif extra in extras:
