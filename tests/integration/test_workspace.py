@@ -604,3 +604,22 @@ def test_a_hint_that_would_take_too_long_does_not_replace_the_error(
     assert "core 1 requires engine<2" in ended.stderr
     assert "attempts" not in ended.stderr
     assert "exclude each other" not in ended.stderr
+
+
+def test_conflicts_of_many_members_are_declared_as_one(made: Bench) -> None:
+    """One member excludes six others, which could be combined in 64 ways."""
+    shutil.rmtree(made.folder / "packages")
+    virtual(made)
+    others = [f"new{number}" for number in range(6)]
+    made.write({f"packages/{name}/pyproject.toml": member(name, 'dependencies = ["engine>=2"]') for name in others})
+    made.write({"packages/old/pyproject.toml": member("old", 'dependencies = ["engine<2"]')})
+    ended = made.lock()
+    assert ended.code == 1
+    block = ended.stderr.partition("[tool.deep-lock]\n")[2]
+    names = ", ".join(f'{{package = "{name}"}}' for name in [*others, "old"])
+    assert block == f"conflicts = [[{names}]]\n"
+    made.write({"pyproject.toml": f"[tool.deep-lock]\n{block}{VIRTUAL}"})
+    ended = made.lock()
+    assert ended.code == 0, ended.stderr
+    assert exported(made, "--package", "old") == ["engine==1.0"]
+    assert exported(made, "--package", "new3") == ["engine==2.0"]
