@@ -42,7 +42,7 @@ def lock(
 ) -> Lock:
     """Resolve a project to full depth and return its lock, as ``deep-lock lock`` does. Nothing is written.
 
-    ``project`` is the folder of the project. Pins of its ``deep.lock`` are kept where they still fit. ``upgrade`` is True for
+    ``project`` is the folder of the project; of a member of a workspace, the workspace is locked. Pins of its ``deep.lock`` are kept where they still fit. ``upgrade`` is True for
     new versions of all packages, or one or more of "NAME" and "NAME==VERSION". ``python_versions`` and ``platforms`` are targets,
     as "3.12" and "x86_64-manylinux_2_28". ``hooks`` says whether build hooks may run: "static" (none), "sandbox", "trust".
     ``refresh`` requests project pages again; without it they are cached for at most ten minutes. ``reporter``

@@ -57,7 +57,7 @@ def merge(base: Lock, ours: Lock, theirs: Lock) -> Merged:
     inputs, more = _merged_inputs(base.inputs, ours.inputs, theirs.inputs)
     merge_of_packages = _PackageMerge(sides)
     packages, both = _by_name(*(lock.packages for lock in sides), merged=merge_of_packages.merged, pick=_newer)
-    builds, in_builds = _by_name(*(lock.builds for lock in sides), merged=_never, pick=lambda one, _: one)
+    builds, in_builds = _by_name(*(lock.builds for lock in sides), merged=lambda *_: None, pick=lambda one, _: one)
     merged = _with_direct(replace(head, inputs=inputs, packages=packages, builds=builds), merge_of_packages.names)
     return Merged(lock=ordered(merged), both=tuple(sorted({*both, *in_builds})), settings=(*conflicts, *more))
 
@@ -225,10 +225,6 @@ def _by_name(
     return tuple(found), both
 
 
-def _never(base: object, ours: object, theirs: object) -> None:
-    del base, ours, theirs
-
-
 def _newer(ours: tuple[LockedPackage, ...], theirs: tuple[LockedPackage, ...]) -> tuple[LockedPackage, ...]:
     """Return the side whose newest version is higher; ours where neither is."""
     return max(ours, theirs, key=lambda entries: newest(entry.version for entry in entries))
@@ -256,8 +252,9 @@ class _PackageMerge:
 
     def __init__(self, sides: tuple[Lock, Lock, Lock]) -> None:
         self._sides = sides
-        # scopes that exclude each other have conditions together, which no merge of single scopes gives
-        self._is_simple = not any(lock.inputs.conflicts for lock in sides) and all(
+        # scopes that exclude each other have conditions together, which no merge of single scopes gives; of the pins of
+        # another tool only that tool's lock has what requires them
+        self._is_simple = not any(lock.inputs.conflicts or lock.inputs.pinned for lock in sides) and all(
             lock.targets == sides[0].targets and lock.requires_python == sides[0].requires_python for lock in sides
         )
         self._targets: tuple[Target, ...] | None = None

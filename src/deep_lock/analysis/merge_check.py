@@ -5,11 +5,12 @@ other side relies. Then no side has a fault, and the merge has one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
-from deep_lock.lockfile.index import Key, LockIndex, called, index_lock, key_of, parsed, referenced
-from deep_lock.lockfile.selection import InstallSelection, installed_packages, selection_of
+from deep_lock.lockfile.index import Key, LockIndex, called, index_lock, is_gate, key_of, parsed, referenced
+from deep_lock.lockfile.selection import holds_in_lock, selection_of
 from deep_lock.models.lock import Lock, LockedDirectory, LockedInputs, LockedPackage
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.workspace import implied_scopes, scope_text
@@ -36,9 +37,8 @@ def wrong_selections(merged: Lock, ours: Lock, theirs: Lock, targets: Sequence[T
         texts = (*merged.inputs.requirements, *(text for own in sorted(selected) for text in lists.get(own, ())))
         known = [side for side in sides if scope == BASE or scope in _lists(side.lock.inputs)]
         for target in targets:
-            selection = selection_of(selected)
-            there = _installed(graph.index, target, selection)
-            before = [_installed(side, target, selection) for side in known]
+            there = _installed(graph.index, target, selected)
+            before = [_installed(side, target, selected) for side in known]
             subject = f"with {scope_text(scope, merged.inputs.members)},"
             required = _required(graph, there, parsed(texts), target)
             for key in sorted(there.keys() - required.keys()):
@@ -109,5 +109,17 @@ def _lists(inputs: LockedInputs) -> Mapping[Scope, tuple[str, ...]]:
     return lists | {Scope(kind="group", name=name): texts for name, texts in inputs.dependency_groups}
 
 
-def _installed(index: LockIndex, target: Target, selection: InstallSelection) -> Installed:
-    return {key_of(entry): entry for entry in installed_packages(index, target, selection)}
+def _installed(index: LockIndex, target: Target, selected: Iterable[Scope]) -> Installed:
+    """Return what is installed with these scopes. A marker depends on those alone that it names: few evaluations are needed."""
+    scopes = [(f"'{scope.name}'", scope) for scope in selected]
+    return {
+        key_of(entry): entry
+        for entry in index.lock.packages
+        if not is_gate(entry.marker)
+        and _holds(entry.marker, target, frozenset(own for text, own in scopes if text in (entry.marker or "")))
+    }
+
+
+@lru_cache(maxsize=65536)
+def _holds(marker: str | None, target: Target, selected: frozenset[Scope]) -> bool:
+    return holds_in_lock(marker, target, selection_of(selected))

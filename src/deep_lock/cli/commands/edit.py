@@ -34,6 +34,7 @@ Examples:
   deep-lock add rich --extra cli           to [project.optional-dependencies] cli
   deep-lock add cython --build             to [build-system] requires
   deep-lock add httpx --script tool.py     to the block of a script (PEP 723)
+  deep-lock add httpx --project packages/web   to a member of a workspace, whose lock is in the root
   deep-lock add 'lib @ git+https://git.example/lib@v1'
 """
 REMOVE_HELP = """\
