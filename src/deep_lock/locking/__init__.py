@@ -5,6 +5,14 @@ from deep_lock.lazy import load_at_first_use
 __all__ = ["clients", "indexes", "lock", "read_inputs", "recorded_inputs", "selected_scopes", "settings"]
 
 load_at_first_use(
-    __name__, "excluding_scopes", "file_options", "indexes", "project_build", "resolve", "user_hashes", "warnings"
+    __name__,
+    "conditional_indexes",
+    "excluding_scopes",
+    "file_options",
+    "indexes",
+    "project_build",
+    "resolve",
+    "user_hashes",
+    "warnings",
 )
 load_at_first_use(__name__, "compared_wheels", "imported_lock", "policy_gate", "recorded_inputs", in_load_all=False)

@@ -8,24 +8,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 
 from msgspec import Struct
-from packaging.markers import Marker
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import ConfigError
 from deep_lock.models.conflicts import Choice, Conflict, choices, chosen_scopes, declaration
-from deep_lock.models.resolution import Indexes
+from deep_lock.models.resolution import ConditionalIndex, Indexes
 from deep_lock.models.workspace import Member, implied_scopes, scope_text
 from deep_lock.targets.markers import BASE, Scope
 from deep_lock.targets.target import Target, UnevaluableMarker, holds
-
-
-class ConditionalIndex(Struct, frozen=True, kw_only=True):
-    """An index that is the only one of a project where its conditions hold (see ConditionalSource)."""
-
-    url: str
-    marker: Marker | None
-    scope: Scope | None
-
 
 Conditional = Mapping[NormalizedName, Sequence[ConditionalIndex]]
 """By project, the tables of an extra or a group first."""

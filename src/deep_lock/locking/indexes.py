@@ -16,11 +16,12 @@ from deep_lock.index.settings import IndexSettings, IndexSource
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.lockfile.selection import installed_packages, selection_of
-from deep_lock.locking.conditional_indexes import ConditionalIndex, decided_indexes
+from deep_lock.locking import conditional_indexes
 from deep_lock.models.conflicts import Conflict, choices, chosen_scopes
 from deep_lock.models.direct_url import path_of_url
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock
+from deep_lock.models.resolution import ConditionalIndex
 from deep_lock.models.workspace import implied_scopes, scope_text
 from deep_lock.network import public_index
 from deep_lock.network.urls import without_user_info
@@ -268,7 +269,7 @@ def other_indexes(
 ) -> Iterator[str]:
     """Yield a sentence for each package that the lock has from another index than the one that it is assigned to.
 
-    ``scopes`` as in `decided_indexes`, and raises as this.
+    ``scopes`` as in `conditional_indexes.decided_indexes`, and raises as this.
     """
     urls = {source.name: source.url for source in network.indexes.sources}
     for entry in lock.packages:
@@ -286,7 +287,9 @@ def _other_conditional_indexes(
     scopes: Mapping[Scope, Collection[Scope]],
     conflicts: Sequence[Conflict],
 ) -> Iterator[str]:
-    decided = decided_indexes(network.conditional, targets, scopes, conflicts, lock.inputs.members).runtime
+    decided = conditional_indexes.decided_indexes(
+        network.conditional, targets, scopes, conflicts, lock.inputs.members
+    ).runtime
     general = {source.url for source in network.indexes.sources if not source.explicit}
     lock_index, implied = index_lock(lock), implied_scopes(lock.inputs.members)
     allowed = choices(conflicts, scopes, implied)

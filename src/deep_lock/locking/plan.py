@@ -13,8 +13,7 @@ from deep_lock.closure.model import Plan, Preferences, Subject
 from deep_lock.errors import UsageError
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.selection import full_selections, installed_packages
-from deep_lock.locking import imported_lock, project_build
-from deep_lock.locking.conditional_indexes import decided_indexes
+from deep_lock.locking import conditional_indexes, imported_lock, project_build
 from deep_lock.locking.request import LockRequest
 from deep_lock.models.build_system import Hook
 from deep_lock.models.conflicts import Choice, choices, chosen_scopes, conflicting_scopes
@@ -41,7 +40,7 @@ def make_plan(request: LockRequest) -> Plan:
     if inputs.foreign is not None:
         names = {name for hints in runtime_hints.values() for name in hints} | {own.name for own in requirements}
         _refuse_upgrades(runtime_upgrades, names, inputs.foreign.source)
-    decided = decided_indexes(
+    decided = conditional_indexes.decided_indexes(
         settings.network.conditional, targets, inputs.source_scopes, inputs.conflicts, inputs.members
     )
     exact = {

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct, field
+from packaging.markers import Marker
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
@@ -24,6 +25,16 @@ BuildScope = Literal["needed", "all", "none"]
 
 Indexes = tuple[tuple[NormalizedName, str], ...]
 """The URL of the only index of a project, sorted; "" where it comes from the indexes of every other project."""
+
+
+class ConditionalIndex(Struct, frozen=True, kw_only=True):
+    """An index that is the only one of a project where its conditions hold (see ConditionalSource)."""
+
+    url: str
+    marker: Marker | None
+    scope: Scope | None
+
+
 RequirementScope = tuple[Scope, tuple[Requirement, ...]]
 """One scope of the project with its requirements."""
 

@@ -5,8 +5,9 @@ from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 
 from deep_lock.errors import ConfigError
-from deep_lock.locking.conditional_indexes import ConditionalIndex, decided_indexes
+from deep_lock.locking.conditional_indexes import decided_indexes
 from deep_lock.models.conflicts import Conflict
+from deep_lock.models.resolution import ConditionalIndex
 from deep_lock.targets.markers import BASE, Scope
 from tests.support.lock_strategies import LINUX, WINDOWS
 
