@@ -203,7 +203,10 @@ def test_what_the_table_cannot_express_is_a_warning(project: Project) -> None:
         "pyproject.toml",
         UV.replace("[tool.uv.sources]", "[tool.uv.sources]\nshared = [{index = 'local'}, {index = 'x'}]"),
     )
-    assert "warning: pyproject.toml: the source of 'shared': must have a marker in each of several tables" in project.init()[2]
+    assert (
+        "warning: pyproject.toml: the source of 'shared': must have a marker in each of several tables"
+        in project.init()[2]
+    )
 
 
 def test_environments_that_are_no_rectangle_are_reported(project: Project) -> None:
