@@ -109,6 +109,14 @@ class NotCached(IndexFault):
     """``--offline`` is set, and the cache lacks a file."""
 
 
+class AdvisoryInvalid(IndexFault):
+    """An advisory, or a whole source of advisories, that cannot be read."""
+
+
+class AdvisoriesOld(IndexFault):
+    """A database of advisories is older than allowed."""
+
+
 class AccessDenied(IndexFault):
     """401 or 403. Never a reason to fall back to the next index (dependency confusion)."""
 

@@ -7,6 +7,7 @@ from types import FrameType, MappingProxyType
 import click
 
 from deep_lock.cli.commands import (
+    audit,
     cache,
     deepen,
     diff,
@@ -32,6 +33,7 @@ from deep_lock.errors import UsageError
 _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
     {
         "add": lambda: edit.add_command,
+        "audit": lambda: audit.audit_command,
         "cache": lambda: cache.cache_command,
         "completion": lambda: git.completion_command,
         "deepen": lambda: deepen.deepen_command,
@@ -74,7 +76,6 @@ _OF_OTHER_TOOLS: Mapping[str, str] = MappingProxyType(
             ("show", "list", "info", "graph"),
             "deep-lock tree shows the packages of deep.lock, deep-lock why NAME what requires one",
         ),
-        "audit": "deep-lock policy checks the content of deep.lock, deep-lock verify compares it with the index",
         "build": "deep-lock wheelhouse builds the wheels of deep.lock in their locked environments",
         "uninstall": "deep-lock remove removes a requirement from the project, and locks",
         "help": "deep-lock --help, or deep-lock COMMAND --help",

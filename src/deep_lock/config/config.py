@@ -16,10 +16,12 @@ from packaging.markers import InvalidMarker, Marker
 from packaging.utils import NormalizedName
 
 from deep_lock.boundary import reading
+from deep_lock.config import audit
 from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
 from deep_lock.config.policy import read_policy
 from deep_lock.config.values import one_of, read_record, typed, unknown_key
 from deep_lock.errors import ConfigError, LimitExceeded
+from deep_lock.models import advisory
 from deep_lock.models.build_system import ConfigSettings, SettingValue
 from deep_lock.models.conflicts import Declared, read_declared
 from deep_lock.models.direct_url import Reference
@@ -140,6 +142,7 @@ class Config(Struct, frozen=True, kw_only=True):
     build_resolution: BuildResolution | None = None
     require_evidence: bool | None = None
     policy: Policy | None = None
+    audit: "advisory.AuditSettings | None" = None
     public_index: PublicIndex | None = None
     """Whether the public index is used. Not a key: the tables of other tools decide it."""
 
@@ -279,6 +282,10 @@ def _requirements_by_name(value: Any, at: _At) -> tuple[tuple[NormalizedName, tu
 
 def _policy(value: Any, at: _At) -> Policy:
     return read_policy(typed(value, dict[str, Any]), at.key, at.faults)
+
+
+def _audit(value: Any, at: _At) -> "advisory.AuditSettings":
+    return audit.read_audit(typed(value, dict[str, Any]), at.key, at.faults)
 
 
 def _conflicts(value: Any, _at: _At) -> tuple[tuple[Declared, ...], ...]:
@@ -481,4 +488,5 @@ _READERS: Mapping[str, Callable[[Any, _At], Any]] = {
     "build-resolution": _choice(BuildResolution),
     "require-evidence": _boolean,
     "policy": _policy,
+    "audit": _audit,
 }

@@ -5,7 +5,7 @@ environment, the clock and the folders of the user are options too, so that no l
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -248,6 +248,35 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
     lock: Path
     deep: bool = False
     """Fetch every file, and compare what the lock states with what its bytes state."""
+    network: NetworkOptions = NetworkOptions()
+    context: RunContext
+
+
+class AdvisoryOptions(Struct, frozen=True, kw_only=True):
+    """Where advisories come from. Nothing: the configuration decides."""
+
+    databases: tuple[str, ...] = ()
+    """Paths or URLs."""
+    service: str = ""
+    from_index: bool = False
+    """Use what the indexes of the lock state about their releases."""
+    max_age: timedelta | None = None
+    """Of a database."""
+
+
+class AuditOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.audit`."""
+
+    lock: Path
+    package: str = ""
+    """The member of the workspace that is compared; empty: all of the lock."""
+    sources: AdvisoryOptions = AdvisoryOptions()
+    fail_on: Literal["any", "low", "medium", "high", "critical"] | None = None
+    scope: Literal["runtime", "build", "all"] | None = None
+    ignore: tuple[str, ...] = ()
+    """IDs."""
+    ignore_until_fixed: tuple[str, ...] = ()
+    openvex: tuple[Path, ...] = ()
     network: NetworkOptions = NetworkOptions()
     context: RunContext
 

@@ -5,7 +5,7 @@ states.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,12 +13,12 @@ from msgspec import Struct
 
 from deep_lock.boundary import reading
 from deep_lock.config.exclude_newer import read_exclude_newer
-from deep_lock.config.values import one_of, read_record, similar, typed, unknown_key
+from deep_lock.config.values import one_of, read_day, read_record, similar, typed, unknown_key
 from deep_lock.errors import ConfigError
 from deep_lock.models import licenses
 from deep_lock.models.policy import RULES, Exemption, Level, Policy
 from deep_lock.parsing.faults import Faults
-from deep_lock.parsing.requirements import described, read_name
+from deep_lock.parsing.requirements import read_name
 from deep_lock.parsing.text import deceiving, shown
 from deep_lock.parsing.toml import read_toml
 
@@ -177,20 +177,8 @@ def _exception(entry: Mapping[str, Any]) -> Exemption:
         version=table.version if "version" in entry else None,
         rule=table.rule,
         reason=table.reason,
-        until=_until(table.until),
+        until=read_day(table.until),
     )
-
-
-def _until(value: Any) -> date:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
-    try:
-        if isinstance(value, str) and len(value) == len("2026-11-01"):
-            return date.fromisoformat(value)
-    except ValueError:
-        pass
-    got = shown(value) if isinstance(value, str) else described(value)
-    raise ConfigError(f"until must be a day such as 2026-11-01, not {got}")
 
 
 _READERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {

@@ -1,6 +1,7 @@
 """Typed values of TOML tables: `msgspec.convert`, with messages in the words of TOML."""
 
 from collections.abc import Iterable
+from datetime import date, datetime
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -56,6 +57,19 @@ def read_record(value: Any, kind: type[Record]) -> Record:
         except msgspec.ValidationError:
             raise ConfigError(f"{key} must be {_WORDS[field_type]}, not {described(own)}") from None
     return msgspec.convert(table, kind)
+
+
+def read_day(value: Any) -> date:
+    """Return the day of a key ``until``: a TOML date, or the same as a string. Raises ConfigError."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        if isinstance(value, str) and len(value) == len("2026-11-01"):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    got = shown(value) if isinstance(value, str) else described(value)
+    raise ConfigError(f"until must be a day such as 2026-11-01, not {got}")
 
 
 def unknown_key(key: str, location: str, known: Iterable[str]) -> str:

@@ -149,6 +149,9 @@ class Fetcher(Protocol):
         Raises IndexFault or SafetyError (UrlForbidden).
         """
 
+    def post(self, url: str, body: bytes, *, named_by: str, limit: int, deadline: float) -> Response:
+        """Send a query as JSON to this URL only. Raises as `get`."""
+
     def download(
         self, url: str, file: BinaryIO, *, named_by: str, limit: int, deadline: float, sha256: str | None
     ) -> tuple[str, int]:

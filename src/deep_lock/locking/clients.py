@@ -13,6 +13,7 @@ from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.download import Downloads, Wanted
 from deep_lock.index.settings import Fetcher
+from deep_lock.index.workers import LazyFetcher
 from deep_lock.locking.indexes import OF_THE_LOCK, NetworkSettings, client_certs_of, named_urls
 from deep_lock.network import client
 
@@ -65,6 +66,33 @@ def open_downloads(
     client_certs = client_certs_of(urls, options, config, folder)
     make_fetcher = _fetcher_maker(urls, client_certs, options, context, reporter, own_hosts=_hosts(named.values()))
     return Downloads(cache, make_fetcher, namer_of, offline=options.offline)
+
+
+class AddressClient(Struct, frozen=True, kw_only=True):
+    """The client of addresses that are no indexes, and the cache of the run. Close it."""
+
+    fetcher: LazyFetcher
+    cache: Cache
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.fetcher.close()
+
+
+def open_addresses(
+    named: Mapping[str, str], options: NetworkOptions, config: Config, context: RunContext, reporter: Reporter
+) -> AddressClient:
+    """Prepare a client for addresses (name and URL, which may hold a login); no request is made yet.
+
+    The indexes of options and configuration are known too, with their logins. Names of addresses that only a lock names begin
+    with OF_THE_LOCK. Raises CacheInvalid, ConfigError and UsageError.
+    """
+    urls = {**(named_urls(options, config) or {}), **named}
+    own = (url for name, url in urls.items() if not name.startswith(OF_THE_LOCK))
+    make_fetcher = _fetcher_maker(urls, {}, options, context, reporter, own_hosts=_hosts(own))
+    return AddressClient(
+        fetcher=LazyFetcher(make_fetcher, offline=options.offline), cache=Cache(context.cache_folder, reporter)
+    )
 
 
 def _hosts(urls: Iterable[str]) -> frozenset[str]:

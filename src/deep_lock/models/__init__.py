@@ -3,6 +3,7 @@
 from deep_lock.lazy import load_at_first_use
 
 __all__ = [
+    "advisory",
     "build_system",
     "changes",
     "conflicts",
@@ -19,4 +20,4 @@ __all__ = [
     "workspace",
 ]
 
-load_at_first_use(__name__, "licenses", in_load_all=False)
+load_at_first_use(__name__, "advisory", "licenses", in_load_all=False)

@@ -1,4 +1,4 @@
-"""The HTTP client: GET requests that end, with the whole body or a typed error.
+"""The HTTP client: requests that end, with the whole body or a typed error. All are GET requests, but queries of a service.
 
 httpx does URLs, headers, redirects and credentials; the rules of this package are added where it lets us: its transport
 (transport.py), each redirect before it is followed (addresses.py), and the raw body (responses.py).
@@ -169,6 +169,19 @@ class HttpClient:
             sizes.append(len(response.body))
         return response
 
+    def post(self, url: str, body: bytes, *, named_by: str, limit: int, deadline: float) -> Response:
+        """Send a query as JSON, and return the response. A query changes nothing, so it is tried again as a page is.
+
+        It is sent to this URL only: a redirect is NetworkError. Else as `get`.
+        """
+        own = httpx.Headers({"accept-encoding": "gzip", "content-type": "application/json"})
+        start = read_url(url)
+        with self._reported(start) as sizes:
+            self._require_nameable(start, named_by)
+            response = self._with_retries(start, own, deadline, partial(read_whole, limit=limit), body)
+            sizes.append(len(response.body))
+        return response
+
     def download(
         self, url: str, file: BinaryIO, *, named_by: str, limit: int, deadline: float, sha256: str | None
     ) -> tuple[str, int]:
@@ -213,9 +226,14 @@ class HttpClient:
             self._reporter(Fetched(name=what, size=sum(sizes)))
 
     def _with_retries(
-        self, url: httpx.URL, headers: httpx.Headers, deadline: float, read: Callable[[httpx.Response], T]
+        self,
+        url: httpx.URL,
+        headers: httpx.Headers,
+        deadline: float,
+        read: Callable[[httpx.Response], T],
+        query: bytes | None = None,
     ) -> T:
-        """Try until there is a response or the budget is used up."""
+        """Try until there is a response or the budget is used up. With a query it is sent by POST."""
         name = shown_url(str(url))
         budget = RetryBudget(tries=self._settings.tries, jitter=self._jitter)
         origin = origin_of(url)
@@ -224,7 +242,7 @@ class HttpClient:
                 raise NetworkError(f"{name}: not fetched, since this run is stopping")
             try:
                 with self._host_slot(origin):
-                    return self._try_once(url, headers, deadline, read)
+                    return self._try_once(url, headers, deadline, read, query)
             except _IdleConnectionEndedError:
                 continue
             except TryFailedError as failure:
@@ -249,10 +267,16 @@ class HttpClient:
             yield
 
     def _try_once(
-        self, url: httpx.URL, headers: httpx.Headers, deadline: float, read: Callable[[httpx.Response], T]
+        self,
+        url: httpx.URL,
+        headers: httpx.Headers,
+        deadline: float,
+        read: Callable[[httpx.Response], T],
+        query: bytes | None,
     ) -> T:
         extensions = {"deadline": self._clock() + deadline}
-        request = self._worker.client.build_request("GET", url, headers=headers, extensions=extensions)
+        method = "GET" if query is None else "POST"
+        request = self._worker.client.build_request(method, url, content=query, headers=headers, extensions=extensions)
         try:
             return self._follow_redirects(request, read)
         except TooSlowError:
@@ -276,6 +300,11 @@ class HttpClient:
                     check_head(response)
                     return read(response)
                 target = check_redirect(url, response.next_request.url)
+                if to_send.method == "POST":
+                    raise NetworkError(
+                        f"{shown_url(str(url))}: redirects a query to {shown_url(str(target))}",
+                        hint="if the other URL is right, name it in the options or in the configuration",
+                    )
                 scope = narrowest((scope, *self._scopes(url)))
                 self._require_allowed(target, url, scope, "redirects to it")
                 drain(response)

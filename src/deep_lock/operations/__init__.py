@@ -4,6 +4,7 @@ from deep_lock.lazy import load_at_first_use
 
 __all__ = [
     "accept",
+    "audit",
     "diff",
     "edit",
     "export",
@@ -25,6 +26,7 @@ __all__ = [
 load_at_first_use(
     __name__,
     "accept",
+    "audit",
     "diff",
     "edit",
     "export",

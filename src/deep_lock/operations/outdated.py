@@ -72,11 +72,11 @@ def outdated(options: VerifyOptions, reporter: Reporter, names: Sequence[str] = 
     Raises UsageError, LockInvalid and IndexFault.
     """
     lock = require_lock(options.lock, reporter)
-    command = _lock_command(lock, options.lock)
+    command = lock_command(lock, options.lock)
     return tuple(replace(own.row, lock_command=command) for own in newer(lock, options, reporter, names))
 
 
-def _lock_command(lock: Lock, path: Path) -> str:
+def lock_command(lock: Lock, path: Path) -> str:
     """Return the command that makes the lock from the inputs that it names."""
     sources = lock.inputs.sources
     if lock.inputs.pinned:
@@ -98,7 +98,7 @@ def newer(lock: Lock, options: VerifyOptions, reporter: Reporter, names: Sequenc
         indexes = locked_indexes(lock, opened.client)
         indexed = ((canonicalize_name(own.name), indexes.of(own)) for own in lock.packages if own.source is None)
         opened.client.prefetch_pages(sorted({own for own in indexed if own[0] in wanted}))
-        selection = _selection(lock)
+        selection = lock_selection(lock)
         newest = _Newest(opened.client, selection, wanted, indexes)
         lock_index = index_lock(lock)
         held = HeldBack(lock_index, indexes, selection)
@@ -136,7 +136,7 @@ def _required_names(lock: Lock, source: str, reporter: Reporter) -> frozenset[st
     return frozenset(canonicalize_name(entry.name) for entry in lock.packages if key_of(entry) in required)
 
 
-def _selection(lock: Lock) -> Selection:
+def lock_selection(lock: Lock) -> Selection:
     """Return the rules that the lock was made with."""
     options = dict(lock.options)
 

@@ -6,6 +6,8 @@ __all__ = [
     "build_system",
     "faults",
     "ini",
+    "openvex",
+    "osv",
     "poetry",
     "poetry_constraints",
     "references",

@@ -66,11 +66,11 @@ def outdated_text(rows: Sequence[Outdated]) -> Safe:
             found.append(show(heading))
         end = f"  (on {', '.join(row.targets)})" if row.targets else ""
         found.append(f"  {show(row.name):<{width}}  {show(row.version)} -> {show(row.newest)}{end}")
-        found += [f"      held back by {_blocker(own)}" for own in row.blocked_by]
+        found += [f"      held back by {blocker_text(own)}" for own in row.blocked_by]
     return lines("\n".join([*found, ""]) if found else "")
 
 
-def _blocker(own: Blocker) -> str:
+def blocker_text(own: Blocker) -> str:
     """Return what holds a version back, in words."""
     about = ", ".join(show(text, limit=400) for text in (own.requirement, own.reason) if text)
     via = f" (via {' > '.join(map(show, own.chain))})" if len(own.chain) > 1 else ""

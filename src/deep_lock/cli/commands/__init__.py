@@ -3,6 +3,7 @@
 from deep_lock.lazy import load_at_first_use
 
 __all__ = [
+    "audit",
     "cache",
     "deepen",
     "diff",

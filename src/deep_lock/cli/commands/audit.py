@@ -1,0 +1,167 @@
+"""`deep-lock audit`: compare a lock with advisories, run time and builds apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from deep_lock.cli.options import FILE, LOCK, NETWORK, PACKAGE, Section, flag, option, pick, sectioned
+from deep_lock.cli.session import Session
+from deep_lock.config.audit import read_max_age, read_service
+from deep_lock.config.options import AdvisoryOptions, AuditOptions, NetworkOptions
+from deep_lock.errors import ConfigError, UsageError
+from deep_lock.models.advisory import AUDIT_SCOPES, THRESHOLDS
+from deep_lock.operations import audit
+from deep_lock.reports import audit as report
+from deep_lock.sanitize import Safe
+
+Value = TypeVar("Value")
+
+FOUND = 1
+MALWARE = 4
+HELP = """\
+Compare every package of a lock with known vulnerabilities and malicious packages: at run time, and in each build.
+
+Advisories come from a database in the OSV schema, from a service with an OSV API, or from the indexes of the lock. deep-lock knows
+the address of none: name one here, or in [tool.deep-lock.audit]. A database is downloaded once, and then only if it has changed.
+For each finding the command is shown that locks a version without it, or the requirement that excludes this version.
+
+\b
+  deep-lock audit --database all.zip              an export for PyPI that was downloaded
+  deep-lock audit --database URL --max-age P2D    the same from its URL; at most two days old
+  deep-lock audit --service URL                   a service gets the names and versions of the packages
+  deep-lock audit --from-index                    what the index itself states about each release
+  deep-lock audit --scope runtime --fail-on high
+"""
+EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 a lock, a
+configuration or an OpenVEX document that cannot be read, or no source; 3 a source cannot be reached or read, or is too old; 4
+malware.
+"""
+
+
+DATABASE = option(
+    "--database",
+    "databases",
+    metavar="PATH|URL",
+    repeatable=True,
+    help="An export of the OSV schema for PyPI: a zip, a folder of records or of zips, or the URL of a zip.",
+)
+MAX_AGE = option(
+    "--max-age",
+    metavar="P7D",
+    help="Exit with 3 if the newest record of a database, or its download, is older.",
+    default_text="P7D",
+)
+SOURCES: Section = (
+    "Lock and advisories",
+    (
+        LOCK,
+        PACKAGE,
+        DATABASE,
+        option("--service", metavar="URL", default="", help="A service with an OSV API: its address before /v1/."),
+        flag("--from-index", text="Use the vulnerabilities that the indexes of the lock state for their releases."),
+        MAX_AGE,
+    ),
+)
+FINDINGS: Section = (
+    "Findings",
+    (
+        option(
+            "--scope",
+            choices=AUDIT_SCOPES,
+            help="Compare what is installed at run time, what builds use, or all.",
+            default_text="all",
+        ),
+        option(
+            "--fail-on",
+            choices=THRESHOLDS,
+            help="The lowest severity that ends with exit code 1. An unknown severity is below none.",
+            default_text="any",
+        ),
+        option("--ignore", metavar="ID", repeatable=True, help="Ignore the vulnerability that has this ID or alias."),
+        option(
+            "--ignore-until-fixed",
+            metavar="ID",
+            repeatable=True,
+            help="Ignore it as long as no version with a fix is known.",
+        ),
+        option(
+            "--openvex",
+            type=FILE,
+            repeatable=True,
+            help="Ignore what this OpenVEX document states as not affected, or fixed.",
+        ),
+    ),
+)
+FORMAT = option(
+    "--output-format",
+    default="text",
+    show_default=True,
+    choices=("text", "json", "markdown", "sarif", "github"),
+    help="text, json for bots, markdown for a comment, sarif for code scanning, github for annotations in a workflow.",
+)
+
+
+@sectioned(
+    "audit",
+    SOURCES,
+    FINDINGS,
+    NETWORK,
+    output=(FORMAT,),
+    help=HELP,
+    epilog=EPILOG,
+    short_help="Compare deep.lock with known vulnerabilities.",
+)
+def audit_command(session: Session, /, **values: Any) -> None:
+    """Compare the lock with advisories, and write the findings."""
+    options = pick(
+        AuditOptions,
+        values,
+        sources=advisory_options(values),
+        network=pick(NetworkOptions, values),
+        context=session.context,
+    )
+    with session.reporting() as reporter:
+        found = audit.audit(options, reporter)
+    session.printer.data(_text(found, values["output_format"]))
+    finish(session, found)
+
+
+def advisory_options(values: dict[str, Any]) -> AdvisoryOptions:
+    """Return the options of the sources. Raises UsageError."""
+    age = _read("--max-age", read_max_age, values["max_age"]) if values["max_age"] is not None else None
+    service = _read("--service", read_service, values["service"]) if values.get("service") else ""
+    return pick(AdvisoryOptions, values, service=service, max_age=age)
+
+
+def _read(name: str, reader: Callable[[str], Value], text: str) -> Value:
+    try:
+        return reader(text)
+    except ConfigError as error:
+        raise UsageError(f"{name}: {error.message}", hint=error.hint) from None
+
+
+def finish(session: Session, found: report.Audit) -> None:
+    """Write what was compared, and end with the exit code of an audit."""
+    session.printer.info(report.claim(found))
+    if found.malware:
+        raise click.exceptions.Exit(MALWARE)
+    if found.failing:
+        raise click.exceptions.Exit(FOUND)
+
+
+def _text(found: report.Audit, form: str) -> Safe:
+    match form:
+        case "json":
+            return report.audit_json(found)
+        case "markdown":
+            return report.audit_markdown(found)
+        case "sarif":
+            return report.audit_sarif(found)
+        case "github":
+            return report.audit_github(found)
+        case _:
+            return report.audit_text(found)
