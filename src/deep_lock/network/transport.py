@@ -277,8 +277,11 @@ class DeadlineTransport(httpx.BaseTransport):
         self._exchange.begin(request.extensions["deadline"])
         url = request.url
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        content = request.stream if isinstance(request.stream, httpx.SyncByteStream) else None
         response = self._pool(url).handle_request(
-            httpcore.Request(request.method, target, headers=request.headers.raw, extensions=request.extensions)
+            httpcore.Request(
+                request.method, target, headers=request.headers.raw, content=content, extensions=request.extensions
+            )
         )
         headers = httpx.Headers(response.headers)
         headers.encoding = "latin-1"
