@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
@@ -626,3 +628,130 @@ def test_what_no_database_can_know_is_named(auditing: Auditing) -> None:
     code, out, err = auditing.run()
     assert (code, out) == (0, "")
     assert "not compared, since no database can know them: urllib3" in err
+
+
+# -- policy
+
+
+def _policy(auditing: Auditing, *options: str) -> tuple[int, str, str]:
+    auditing.bench.capture.readouterr()
+    code = run(["policy", "--lock", str(auditing.bench.folder / "deep.lock"), *options])
+    shown = auditing.bench.capture.readouterr()
+    return code, shown.out, shown.err
+
+
+CONFIGURED = '[tool.deep-lock.audit]\ndatabase = "all.zip"\n'
+
+
+def test_the_rule_of_a_policy(auditing: Auditing) -> None:
+    write_zip(auditing.bench.folder / "all.zip", GHSA, SETUPTOOLS)
+    assert "advisory" not in _policy(auditing)[1], "without a configured database nothing is compared"
+    auditing.configure(CONFIGURED)
+    code, out, _ = _policy(auditing)
+    found = [line for line in out.splitlines() if "advisory" in line]
+    assert code == 1
+    assert [line.partition(": ")[0] for line in found] == [
+        "error advisory:setuptools==65.5.0",
+        "error advisory:urllib3==1.26.5",
+    ]
+    assert "(via build of docopt 0.6.2 > setuptools 65.5.0)" in found[0]
+    auditing.configure('fail-on = "high"\n[tool.deep-lock.policy]\nadvisory = "finding"\n')
+    found = [line for line in _policy(auditing)[1].splitlines() if "advisory" in line]
+    assert [line.partition(": ")[0] for line in found] == ["finding advisory:urllib3==1.26.5"]
+
+
+def test_an_exception_of_a_policy(auditing: Auditing) -> None:
+    write_zip(auditing.bench.folder / "all.zip", GHSA)
+    auditing.configure(CONFIGURED)
+    accept = ["--accept", "advisory:urllib3==1.26.5", "--until", "2026-12-31", "--reason", "no proxies"]
+    assert _policy(auditing, *accept)[0] == 0
+    code, out, _ = _policy(auditing)
+    assert code == 0
+    assert any(line.startswith("note advisory:urllib3==1.26.5: ") for line in out.splitlines())
+
+
+def test_a_rule_that_cannot_be_checked_is_refused(auditing: Auditing) -> None:
+    auditing.configure('[tool.deep-lock.policy]\nadvisory = "error"\n')
+    code, _, err = _policy(auditing)
+    assert (code, "no database of advisories is configured" in err) == (2, True)
+
+
+# -- lock, diff, export
+
+
+def test_lock_audits(auditing: Auditing) -> None:
+    asked = auditing.bench.lock("--audit")
+    assert (asked.code, "no source of advisories is named" in asked.stderr) == (2, True)
+    write_zip(auditing.bench.folder / "all.zip", GHSA)
+    auditing.configure(CONFIGURED)
+    auditing.bench.capture.readouterr()
+    code = run(["lock", *auditing.bench.flags(), "--audit"])
+    shown = auditing.bench.capture.readouterr()
+    assert (code, shown.out.partition(":")[0]) == (1, "critical 9.8")
+    assert "deep.lock is up to date" in shown.err
+    code = run(["lock", *auditing.bench.flags(), "--audit", "-P", "urllib3==1.26.17"])
+    shown = auditing.bench.capture.readouterr()
+    assert (code, shown.out) == (0, "")
+    assert shown.err.rstrip().endswith("nothing found")
+    assert "urllib3==1.26.17" in auditing.bench.lock().pins()
+    code = run(["lock", *auditing.bench.flags(), "--audit", "--check"])
+    assert (code, "--audit cannot be used with --check" in auditing.bench.capture.readouterr().err) == (2, True)
+
+
+def test_a_diff_shows_what_an_update_fixes_and_brings(auditing: Auditing, tmp_path: Path) -> None:
+    auditing.hold(GHSA, SETUPTOOLS, record("PYSEC-9", "urllib3", "introduced 1.26.17", aliases=["CVE-9"], score=MEDIUM))
+    old = tmp_path / "old.lock"
+    new = auditing.bench.folder / "deep.lock"
+    old.write_bytes(new.read_bytes())
+    assert auditing.bench.lock("-P", "urllib3==1.26.17").code == 0
+    auditing.bench.capture.readouterr()
+
+    def diff(*options: str) -> tuple[int, str]:
+        code = run(["diff", str(old), str(new), "--database", str(auditing.database), *options])
+        return code, auditing.bench.capture.readouterr().out
+
+    changes = json.loads(diff("--format", "json")[1])["changes"]
+    found = {own["code"]: (own["name"], own["was"], own["now"], own["message"]) for own in changes}
+    assert found["advisory-new"] == (
+        *("urllib3", "", "1.26.17"),
+        "PYSEC-9 (medium) affects 1.26.17: Summary of PYSEC-9",
+    )
+    assert found["advisory-fixed"] == (
+        *("urllib3", "1.26.5", ""),
+        "GHSA-aaaa-bbbb-cccc (critical) affected 1.26.5: Summary of GHSA-aaaa-bbbb-cccc",
+    )
+    assert diff("--fail-on", "advisory-new")[0] == 1
+    assert diff("--fail-on", "hash-changed")[0] == 0
+    run(["diff", str(old), str(new), "--format", "json"])
+    assert "advisory" not in auditing.bench.capture.readouterr().out
+
+
+def test_an_sbom_with_vulnerabilities(auditing: Auditing) -> None:
+    auditing.hold(GHSA, PYSEC, SETUPTOOLS, record("PYSEC-9", "wheel", "introduced 0"))
+    statement = _statement({"@id": "pkg:pypi/wheel"}, justification="vulnerable_code_not_in_execute_path")
+    auditing.bench.write({"a.vex.json": _vex({**statement, "vulnerability": {"name": "PYSEC-9"}})})
+    auditing.configure('[tool.deep-lock.audit]\nopenvex = ["a.vex.json"]\n')
+    auditing.configure(IGNORE.format(id="PYSEC-2022-43012", until="2026-12-31"))
+    lock = str(auditing.bench.folder / "deep.lock")
+    auditing.bench.capture.readouterr()
+    assert run(["export", "-f", "cyclonedx", "--lock", lock, "--database", str(auditing.database)]) == 0
+    text = auditing.bench.capture.readouterr().out
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    document = json.loads(text)
+    found = {own["id"]: own for own in document["vulnerabilities"]}
+    assert set(found) == {"GHSA-aaaa-bbbb-cccc", "PYSEC-2022-43012", "PYSEC-9"}
+    own = found["GHSA-aaaa-bbbb-cccc"]
+    assert own["affects"] == [{"ref": "urllib3==1.26.5"}]
+    assert own["affects"][0]["ref"] in {each["bom-ref"] for each in document["components"]}
+    assert {each["id"] for each in own["references"]} == {"PYSEC-2023-192", "CVE-2023-1"}
+    (rating,) = own["ratings"]
+    assert (rating["severity"], rating["score"], rating["method"]) == ("critical", 9.8, "CVSSv31")
+    assert "analysis" not in own
+    assert found["PYSEC-2022-43012"]["analysis"]["state"] == "in_triage"
+    assert found["PYSEC-9"]["analysis"]["state"] == "not_affected"
+    assert found["PYSEC-9"]["analysis"]["justification"] == "code_not_reachable"
+    run(["export", "-f", "cyclonedx", "--lock", lock])
+    plain = json.loads(auditing.bench.capture.readouterr().out)
+    assert "vulnerabilities" not in plain
+    assert plain["serialNumber"] != document["serialNumber"]
+    assert run(["export", "-f", "spdx", "--lock", lock, "--database", str(auditing.database)]) == 2

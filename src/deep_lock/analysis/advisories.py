@@ -18,6 +18,7 @@ from deep_lock.analysis.graph import Graph, Position, path_words, position_paths
 from deep_lock.analysis.severity import Rated, rate
 from deep_lock.lockfile.index import Key, LockIndex, called, key_of
 from deep_lock.models.advisory import SEVERITIES, Advisory, AuditScope, EventKind, home_rank, is_malware
+from deep_lock.models.changes import Change
 from deep_lock.models.lock import LockedBuild, LockedDirectory, LockedPackage
 from deep_lock.pep440 import parse_version
 
@@ -147,6 +148,32 @@ def _uses(graph: Graph, keys: set[Key], scope: AuditScope) -> dict[Key, tuple[Us
         key: tuple(use for _, use in sorted(own, key=lambda pair: pair[0].environment.number))
         for key, own in found.items()
     }
+
+
+def changes(old: Sequence[Hit], new: Sequence[Hit]) -> list[Change]:
+    """Return the vulnerabilities that only one of two locks has: those of the new one, then those that are fixed."""
+    brought = [_change("advisory-new", hit) for hit in new if not _is_among(hit, old)]
+    return brought + [_change("advisory-fixed", hit) for hit in old if not _is_among(hit, new)]
+
+
+def _is_among(hit: Hit, others: Sequence[Hit]) -> bool:
+    ids = set(hit.vulnerability.ids)
+    return any(own.entry.name == hit.entry.name and ids.intersection(own.vulnerability.ids) for own in others)
+
+
+def _change(code: str, hit: Hit) -> Change:
+    own, version = hit.vulnerability, hit.entry.version or ""
+    is_new = code == "advisory-new"
+    severity = "malware" if own.is_malware else own.rated.severity
+    verb = "affects" if is_new else "affected"
+    return Change(
+        code=code,
+        name=hit.entry.name,
+        was="" if is_new else version,
+        now=version if is_new else "",
+        message=f"{own.id} ({severity}) {verb} {version}: {own.summary}".rstrip(": "),
+        chain=hit.uses[0].chain if hit.uses else (),
+    )
 
 
 # -- one package

@@ -14,7 +14,7 @@ from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.order import ordered
 from deep_lock.models.changes import SEVERITIES, Finding
 from deep_lock.models.lock import Lock
-from deep_lock.models.policy import AGAINST, IN_WHEELS, Exemption, Policy, exception_id
+from deep_lock.models.policy import AGAINST, FROM_DATABASE, IN_WHEELS, Exemption, Policy, exception_id
 
 
 def evaluate(
@@ -24,10 +24,12 @@ def evaluate(
     now: datetime,
     old: Lock | None = None,
     wheels: "wheel_rules.WheelsRead | None" = None,
+    advisories: Sequence[RuleMatch] | None = None,
 ) -> tuple[Finding, ...]:
     """Return what a policy finds in a lock, errors first. ``now`` is aware; ``old`` is the previous lock, if it is known.
 
     ``wheels`` are the wheels of the lock that were read; without them the rules on their contents find nothing.
+    ``advisories`` are the packages that an audit found; None where there was none.
 
     Raises LockInvalid and UsageError where the lock has a target that is none.
     """
@@ -39,6 +41,9 @@ def evaluate(
         found += wheel_rules.wheel_matches(lock_index, wheels)
     if wheels is None or not wheels.is_complete:
         unchecked |= IN_WHEELS
+    found += advisories or ()
+    if advisories is None:
+        unchecked |= FROM_DATABASE
     findings = {
         *_findings(found, explain, policy, now),
         *_exception_findings(found, policy, now, unchecked),

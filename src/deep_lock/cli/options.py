@@ -245,6 +245,23 @@ PACKAGE = option(
 )
 
 
+DATABASES = (
+    option(
+        "--database",
+        "databases",
+        metavar="PATH|URL",
+        repeatable=True,
+        help="Advisories: an export of the OSV schema for PyPI: a zip, a folder of records or of zips, or the URL of a zip.",
+    ),
+    option(
+        "--max-age",
+        metavar="P7D",
+        help="Exit with 3 if the newest record of a database, or its download, is older.",
+        default_text="P7D",
+    ),
+)
+
+
 def selecting(extras: str = "all extras", groups: str = "all groups") -> tuple[Option, ...]:
     """Make the options that select extras and groups of a lock; the texts say what is selected without them."""
     return (
@@ -540,6 +557,10 @@ MODE: Section = (
             text="Fetch the wheels that the targets take, and compare their metadata with those of the index; exit 4 if they differ.",
         ),
         flag("--dry-run", text="Resolve and report, but write nothing."),
+        flag(
+            "--audit",
+            text="Afterwards compare the lock with the advisories of [tool.deep-lock.audit], and exit as deep-lock audit.",
+        ),
     ),
 )
 _COMMON: tuple[Section, ...] = (TARGETS, VERSIONS, BUILDS, UPGRADING, INDEX_SECTION, MODE)

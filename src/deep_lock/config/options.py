@@ -182,6 +182,37 @@ class WheelhouseOptions(Struct, frozen=True, kw_only=True):
     context: RunContext
 
 
+class AdvisoryOptions(Struct, frozen=True, kw_only=True):
+    """Where advisories come from. Nothing: the configuration decides."""
+
+    databases: tuple[str, ...] = ()
+    """Paths or URLs."""
+    service: str = ""
+    from_index: bool = False
+    """Use what the indexes of the lock state about their releases."""
+    max_age: timedelta | None = None
+    """Of a database."""
+
+
+class AuditOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.audit`."""
+
+    lock: Path
+    package: str = ""
+    """The member of the workspace that is compared; empty: all of the lock."""
+    folder: Path | None = None
+    """That of the configuration; None: the folder of the lock."""
+    sources: AdvisoryOptions = AdvisoryOptions()
+    fail_on: Literal["any", "low", "medium", "high", "critical"] | None = None
+    scope: Literal["runtime", "build", "all"] | None = None
+    ignore: tuple[str, ...] = ()
+    """IDs."""
+    ignore_until_fixed: tuple[str, ...] = ()
+    openvex: tuple[Path, ...] = ()
+    network: NetworkOptions = NetworkOptions()
+    context: RunContext
+
+
 class ExportOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.export`."""
 
@@ -205,6 +236,8 @@ class ExportOptions(Struct, frozen=True, kw_only=True):
     """Where the one file will be written; without it and ``folder``: to stdout."""
     folder: Path | None = None
     """Where the files will be written, under the names that tools expect."""
+    advisories: AuditOptions | None = None
+    """CycloneDX: what the lock is compared with; None: the document has no vulnerabilities."""
 
 
 class InitOptions(Struct, frozen=True, kw_only=True):
@@ -252,35 +285,6 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
     context: RunContext
 
 
-class AdvisoryOptions(Struct, frozen=True, kw_only=True):
-    """Where advisories come from. Nothing: the configuration decides."""
-
-    databases: tuple[str, ...] = ()
-    """Paths or URLs."""
-    service: str = ""
-    from_index: bool = False
-    """Use what the indexes of the lock state about their releases."""
-    max_age: timedelta | None = None
-    """Of a database."""
-
-
-class AuditOptions(Struct, frozen=True, kw_only=True):
-    """Options of `operations.audit`."""
-
-    lock: Path
-    package: str = ""
-    """The member of the workspace that is compared; empty: all of the lock."""
-    sources: AdvisoryOptions = AdvisoryOptions()
-    fail_on: Literal["any", "low", "medium", "high", "critical"] | None = None
-    scope: Literal["runtime", "build", "all"] | None = None
-    ignore: tuple[str, ...] = ()
-    """IDs."""
-    ignore_until_fixed: tuple[str, ...] = ()
-    openvex: tuple[Path, ...] = ()
-    network: NetworkOptions = NetworkOptions()
-    context: RunContext
-
-
 class DiffOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.diff`."""
 
@@ -291,6 +295,8 @@ class DiffOptions(Struct, frozen=True, kw_only=True):
     lock: Path
     deep: bool = False
     """Read the contents of the wheels that are new; those that are not at hand are fetched."""
+    sources: AdvisoryOptions = AdvisoryOptions()
+    """Databases of advisories with which both locks are compared; without one they are not."""
     network: NetworkOptions = NetworkOptions()
     context: RunContext
 

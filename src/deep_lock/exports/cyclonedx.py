@@ -5,19 +5,34 @@ of its own; each file is an external reference with its hash.
 """
 
 import re
-from uuid import UUID
+from collections.abc import Sequence
+from decimal import Decimal
+from uuid import UUID, uuid5
 
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
 from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.bom_ref import BomRef
 from cyclonedx.model.component import Component, ComponentScope, ComponentType
 from cyclonedx.model.dependency import Dependency
+from cyclonedx.model.impact_analysis import ImpactAnalysisJustification, ImpactAnalysisState
 from cyclonedx.model.license import LicenseAcknowledgement, LicenseExpression
+from cyclonedx.model.vulnerability import (
+    BomTarget,
+    Vulnerability,
+    VulnerabilityAdvisory,
+    VulnerabilityAnalysis,
+    VulnerabilityRating,
+    VulnerabilityReference,
+    VulnerabilityScoreSource,
+    VulnerabilitySeverity,
+    VulnerabilitySource,
+)
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from deep_lock.exports.sbom import Inventory, SbomPackage, inventory, properties
 from deep_lock.exports.view import Exported, View
+from deep_lock.models.advisory import SbomVulnerability
 from deep_lock.models.licenses import canonical_license
 from deep_lock.models.lock import LockedFile
 from deep_lock.sanitize import json_text
@@ -28,21 +43,36 @@ _SCOPES = {
     "optional": ComponentScope.OPTIONAL,
     "build-only": ComponentScope.EXCLUDED,
 }
+_STATES = {"not_affected": ImpactAnalysisState.NOT_AFFECTED, "fixed": ImpactAnalysisState.RESOLVED}
+_JUSTIFICATIONS = {
+    "component_not_present": ImpactAnalysisJustification.CODE_NOT_PRESENT,
+    "vulnerable_code_not_present": ImpactAnalysisJustification.CODE_NOT_PRESENT,
+    "vulnerable_code_not_in_execute_path": ImpactAnalysisJustification.CODE_NOT_REACHABLE,
+    "inline_mitigations_already_exist": ImpactAnalysisJustification.PROTECTED_BY_MITIGATING_CONTROL,
+}
+"""The words of OpenVEX in those of CycloneDX, where there is one with this meaning."""
 _ROOT = "project"
 _STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
-def bom(view: View, public_index: str) -> Exported:
-    """Return the document. ``public_index`` is the one that a package URL without an index means."""
+def bom(view: View, public_index: str, vulnerabilities: Sequence[SbomVulnerability] = ()) -> Exported:
+    """Return the document. ``public_index`` is the one that a package URL without an index means.
+
+    With ``vulnerabilities`` it is also a VEX document: what is ignored has an analysis.
+    """
     found = inventory(view, public_index)
+    refs = {each.key: each.ref for each in found.packages}
+    known = [own for own in vulnerabilities if own.key in refs]
     document = Bom(
-        serial_number=UUID(str(found.identity)),
+        # a document with other vulnerabilities is another document
+        serial_number=uuid5(found.identity, repr(known)) if known else UUID(str(found.identity)),
         metadata=BomMetaData(
             component=Component(name=found.name, type=ComponentType.APPLICATION, bom_ref=_ROOT),
             timestamp=found.created,
         ),
         components=[_component(each) for each in found.packages],
         dependencies=_dependencies(found),
+        vulnerabilities=[_vulnerability(own, refs[own.key]) for own in known],
     )
     return Exported(
         files=(("deep-lock.cdx.json", json_text(JsonV1Dot6(document).output_as_string(indent=2) + "\n")),),
@@ -63,6 +93,45 @@ def _component(each: SbomPackage) -> Component:
         licenses=_licenses(canonical_license(each.entry.license)),
         external_references=[_reference(file) for file in each.files],
         properties=[Property(name=f"{PREFIX}{name}", value=value) for name, value in properties(each)],
+    )
+
+
+def _vulnerability(own: SbomVulnerability, ref: str) -> Vulnerability:
+    fixed = f"Use {own.key[0]} {' or '.join(own.fixed_in)}." if own.fixed_in else None
+    return Vulnerability(
+        bom_ref=f"{own.ids[0]} in {ref}",
+        id=own.ids[0],
+        source=VulnerabilitySource(name=_database(own.ids[0]), url=XsUri(_uri(own.url)) if own.url else None),
+        references=[
+            VulnerabilityReference(id=alias, source=VulnerabilitySource(name=_database(alias))) for alias in own.ids[1:]
+        ],
+        ratings=[
+            VulnerabilityRating(
+                score=Decimal(str(own.score)) if own.score is not None else None,
+                severity=VulnerabilitySeverity(own.severity),
+                method=VulnerabilityScoreSource.get_from_vector(own.vector) if own.vector else None,
+                vector=own.vector or None,
+            )
+        ],
+        description=own.summary or None,
+        recommendation=fixed,
+        advisories=[VulnerabilityAdvisory(url=XsUri(_uri(own.url)))] if own.url else [],
+        analysis=_analysis(own) if own.ignored else None,
+        affects=[BomTarget(ref=ref)],
+    )
+
+
+def _database(own: str) -> str:
+    """Return the database that an ID belongs to: the schema has it before the first hyphen."""
+    return own.partition("-")[0]
+
+
+def _analysis(own: SbomVulnerability) -> VulnerabilityAnalysis:
+    """Return why a vulnerability is ignored. Only an OpenVEX document states that it does not affect the package."""
+    return VulnerabilityAnalysis(
+        state=_STATES.get(own.status, ImpactAnalysisState.IN_TRIAGE),
+        justification=_JUSTIFICATIONS.get(own.justification) if own.status == "not_affected" else None,
+        detail=own.ignored,
     )
 
 

@@ -107,7 +107,10 @@ class VexStatement(Struct, frozen=True, kw_only=True):
     """Empty: every version."""
     status: str
     """"not_affected", "affected", "fixed" or "under_investigation"."""
+    justification: str
+    """A word of OpenVEX for why a package is not affected; empty: none."""
     reason: str
+    """All that it says, with the justification."""
     source: str
     """The name of the document."""
 
@@ -125,3 +128,23 @@ class AuditSettings(Struct, frozen=True, kw_only=True):
     ignore_until_fixed: tuple[str, ...] = ()
     openvex: tuple[str, ...] = ()
     """Paths of OpenVEX documents, as written."""
+
+
+class SbomVulnerability(Struct, frozen=True, kw_only=True):
+    """What an SBOM says of one vulnerability of one package."""
+
+    key: tuple[str, str, str]
+    """Name, version and source of the package."""
+    ids: tuple[str, ...]
+    """The shown one first."""
+    summary: str
+    url: str
+    severity: Severity
+    score: float | None
+    vector: str
+    fixed_in: tuple[str, ...]
+    ignored: str
+    """Why it is ignored; empty: it is not."""
+    status: str
+    """Of the OpenVEX statement by which it is ignored; empty: there is none."""
+    justification: str

@@ -9,6 +9,7 @@ Weight = Literal["danger", "look", "version", "quiet"]
 WEIGHTS: tuple[Weight, ...] = get_args(Weight)
 
 CODES: dict[str, tuple[int, Weight, str]] = {
+    "advisory-new": (1, "danger", "A known vulnerability that does not affect the old lock affects the new one."),
     "hash-changed": (1, "danger", "Other bytes under the same version and file name: published files never change."),
     "file-added-later": (1, "danger", "A file was added to a locked release after the locked ones."),
     "host-new": (2, "danger", "Files come from a host that the old lock does not know."),
@@ -44,6 +45,7 @@ CODES: dict[str, tuple[int, Weight, str]] = {
     "wheel-unreadable": (8, "look", "A wheel cannot be read: its contents are not known."),
     "settings-changed": (10, "look", "The settings, the targets or the inputs of the lock changed."),
     "downgraded": (11, "version", "An older version than before."),
+    "advisory-fixed": (11, "version", "A known vulnerability that affects the old lock does not affect the new one."),
     "version-changed": (12, "version", "A newer version than before."),
     "package-gone": (13, "version", "A project is no longer in the lock."),
     "files-changed": (20, "quiet", "Other files of the same release are listed."),

@@ -45,6 +45,7 @@ RULES: dict[str, tuple[Level, str]] = {
     "late-file": ("finding", "A file was added to a release more than 14 days after its first."),
     "look-alike": ("finding", "A name is similar to a well-known one."),
     "yanked": ("finding", "A release was yanked when it was locked."),
+    "advisory": ("error", "A known vulnerability affects a package, or it is malicious."),
     # what it may be used for
     "license": ("error", "A runtime package has a license that is not allowed."),
     "license-unknown": ("off", "A runtime package has no license expression."),
@@ -78,6 +79,9 @@ AGAINST = frozenset(code for code, (_, meaning) in RULES.items() if not meaning)
 
 IN_WHEELS = frozenset(code for code in RULES if code.startswith("wheel-"))
 """Rules on the contents of wheels. For a package that no build uses the level is one lower."""
+
+FROM_DATABASE = frozenset({"advisory"})
+"""Rules that need a source of advisories, as `audit` has it. Only `policy` checks them."""
 
 _LOWER: dict[Level, Level] = {"error": "finding", "finding": "note", "note": "off", "off": "off"}
 

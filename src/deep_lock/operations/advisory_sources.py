@@ -39,6 +39,11 @@ def is_configured(options: AdvisoryOptions, config: Config) -> bool:
     return bool(options.databases or options.service or options.from_index or settings.database or settings.service)
 
 
+def no_source() -> UsageError:
+    """Return the error of a run without a source."""
+    return UsageError("no source of advisories is named", hint=NO_SOURCE)
+
+
 def look_up(
     packages: Sequence[LockedPackage],
     options: AdvisoryOptions,
@@ -54,7 +59,7 @@ def look_up(
     ``folder`` is that of the configuration. Raises UsageError, ConfigError, IndexFault and LimitExceeded.
     """
     if not is_configured(options, config):
-        raise UsageError("no source of advisories is named", hint=NO_SOURCE)
+        raise no_source()
     settings = config.audit or AuditSettings()
     databases, service = options.databases, options.service
     if not (databases or service or options.from_index):

@@ -4,7 +4,7 @@ The lock is not changed. Besides the sources of advisories only the index pages 
 with the fix and what excludes it. Without them the audit goes on.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC
 from pathlib import Path
@@ -28,13 +28,14 @@ from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.targets import chosen_targets
+from deep_lock.locking.lock import Outcome
 from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.advisory import AuditSettings, VexStatement
 from deep_lock.models.changes import Finding
 from deep_lock.models.lock import Lock
-from deep_lock.operations.advisory_sources import look_up
+from deep_lock.operations.advisory_sources import is_configured, look_up, no_source
 from deep_lock.operations.held_back import HeldBack
-from deep_lock.operations.inputs import open_indexes, open_lock, read_lock_file
+from deep_lock.operations.inputs import LockFile, open_indexes, open_lock, read_lock_file
 from deep_lock.operations.outdated import lock_command, lock_selection
 from deep_lock.parsing.openvex import read_openvex
 from deep_lock.project.files import read_text
@@ -45,16 +46,39 @@ SUPPRESSING = frozenset({"not_affected", "fixed"})
 """Statuses of OpenVEX by which a vulnerability is ignored."""
 
 
-def audit(options: AuditOptions, reporter: Reporter) -> Audit:
-    """Compare a lock with advisories. Raises UsageError, LockInvalid, ConfigError, IndexFault and LimitExceeded."""
+def audit(options: AuditOptions, reporter: Reporter, *, with_fixes: bool = True) -> Audit:
+    """Compare a lock with advisories; ``with_fixes`` as in `audit_lock`.
+
+    Raises UsageError, LockInvalid, ConfigError, IndexFault and LimitExceeded.
+    """
     file = read_lock_file(options.lock, reporter)
-    lock = open_lock(options.lock, options.package, reporter) if options.package else file.lock
-    return audit_lock(lock, options, reporter, lines=file.lines)
+    if options.package:
+        file = replace(file, lock=open_lock(options.lock, options.package, reporter))
+    return audit_lock(file, options, reporter, with_fixes=with_fixes)
 
 
-def audit_lock(lock: Lock, options: AuditOptions, reporter: Reporter, *, lines: Mapping[str, int]) -> Audit:
-    """Compare a lock that was read, or made, with advisories. Raises as `audit`."""
-    folder = options.lock.parent.resolve()
+def audit_outcome(outcome: Outcome, options: AuditOptions, reporter: Reporter) -> Audit:
+    """Compare the lock that a run made, which may not be written, with advisories. Raises as `audit`."""
+    file = LockFile(path=outcome.path, text=outcome.text, lock=outcome.lock)
+    return audit_lock(file, options, reporter)
+
+
+def require_source(options: AuditOptions) -> None:
+    """Raise UsageError where neither the options nor the configuration name a source of advisories."""
+    if not is_configured(options.sources, read_project_config(_folder(options))):
+        raise no_source()
+
+
+def _folder(options: AuditOptions) -> Path:
+    return (options.folder or options.lock.parent).resolve()
+
+
+def audit_lock(file: LockFile, options: AuditOptions, reporter: Reporter, *, with_fixes: bool = True) -> Audit:
+    """Compare a lock that was read, or made, with advisories.
+
+    Without ``with_fixes`` no index is used: a fix is then what the advisories name. Raises as `audit`.
+    """
+    lock, folder = file.lock, _folder(options)
     config = read_project_config(folder)
     settings = config.audit or AuditSettings()
     rules = _Rules(options, settings, folder)
@@ -71,8 +95,11 @@ def audit_lock(lock: Lock, options: AuditOptions, reporter: Reporter, *, lines: 
         reporter=reporter,
     )
     compared = compare(lock_index, graph, looked_up.advisories, scope)
-    fixed = _with_fixes(lock, compared.hits, looked_up.advisories, options, reporter)
-    rows = tuple(rules.decided(row) for row in fixed)
+    if with_fixes:
+        found = _with_fixes(lock, compared.hits, looked_up.advisories, options, reporter)
+    else:
+        found = [Audited(hit=hit, uses=tuple(Fixable(use=use, fix=None) for use in hit.uses)) for hit in compared.hits]
+    rows = tuple(rules.decided(row) for row in found)
     return Audit(
         lock=options.lock.as_posix(),
         sources=looked_up.sources,
@@ -83,7 +110,7 @@ def audit_lock(lock: Lock, options: AuditOptions, reporter: Reporter, *, lines: 
         rows=rows,
         notes=tuple(rules.notes(rows)),
         targets=len(graph.labels),
-        lines=lines,
+        lines=file.lines,
     )
 
 
@@ -107,6 +134,11 @@ class _Rules:
         """Return a row with the reason why it is ignored, or why it no longer is."""
         ids = {own.lower() for own in row.hit.vulnerability.ids}
         reason = self._reason(row, ids)
+        statement = None if reason else _statement(self._vex, row.hit, ids)
+        if statement is not None and statement.status in SUPPRESSING:
+            stated = f": {statement.reason}" if statement.reason else ""
+            reason = f"{statement.status.replace('_', ' ')}, by {statement.source}{stated}"
+            row = replace(row, statement=statement)
         return replace(row, ignored=reason, remark="" if reason else self._remark(ids))
 
     def _reason(self, row: Audited, ids: set[str]) -> str:
@@ -117,10 +149,6 @@ class _Rules:
             return "by the option --ignore"
         if any(own.lower() in ids for own in self._until_fixed) and not _has_fix(row):
             return "until there is a fix"
-        statement = _statement(self._vex, row.hit, ids)
-        if statement is not None and statement.status in SUPPRESSING:
-            reason = f": {statement.reason}" if statement.reason else ""
-            return f"{statement.status.replace('_', ' ')}, by {statement.source}{reason}"
         return ""
 
     def _remark(self, ids: set[str]) -> str:

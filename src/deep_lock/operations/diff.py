@@ -5,9 +5,10 @@ With ``deep`` the wheels that are new are read too, and fetched where they are n
 
 from pathlib import Path
 
+from deep_lock.analysis import advisories, wheel_rules
 from deep_lock.analysis import policy as policy_rules
-from deep_lock.analysis import wheel_rules
 from deep_lock.analysis.diff import every_change, not_compared, ranked
+from deep_lock.analysis.graph import whole_graph
 from deep_lock.config.options import DiffOptions, RunContext
 from deep_lock.events import Reporter
 from deep_lock.files import is_there
@@ -15,10 +16,10 @@ from deep_lock.foreign_locks.load import parse_imported
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.order import ordered
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
-from deep_lock.models.changes import Finding
+from deep_lock.models.changes import Change, Finding
 from deep_lock.models.foreign_lock import ForeignPin
 from deep_lock.models.lock import Lock, LockedFile, LockedInputs, LockedPackage
-from deep_lock.operations import wheel_contents
+from deep_lock.operations import advisory_sources, wheel_contents
 from deep_lock.operations.inputs import LockFile, lock_text, text_at
 from deep_lock.reports.diff import Review
 
@@ -37,6 +38,8 @@ def compare(options: DiffOptions, reporter: Reporter) -> Review:
             after.lock, after.path, network=options.network, context=surroundings, reporter=reporter, old=before.lock
         )
         every += wheel_rules.wheel_changes(index_lock(ordered(after.lock)), wheels)
+    if options.sources.databases:
+        every += _advisory_changes(before, after, options, reporter)
     return Review(
         old=old_name,
         new=new_name,
@@ -48,6 +51,27 @@ def compare(options: DiffOptions, reporter: Reporter) -> Review:
         lines=after.lines,
         findings=_policy_findings(before.lock, after, surroundings),
     )
+
+
+def _advisory_changes(before: LockFile, after: LockFile, options: DiffOptions, reporter: Reporter) -> list[Change]:
+    """Return the known vulnerabilities that an update fixes, and those that it brings."""
+    folder = options.lock.parent.resolve()
+    looked_up = advisory_sources.look_up(
+        (*before.lock.packages, *after.lock.packages),
+        options.sources,
+        read_project_config(folder),
+        folder,
+        network=options.network,
+        context=options.context,
+        reporter=reporter,
+    )
+    hits = [
+        advisories.compare(
+            index := index_lock(ordered(own.lock)), whole_graph(index, own.path.name), looked_up.advisories
+        ).hits
+        for own in (before, after)
+    ]
+    return advisories.changes(*hits)
 
 
 def _policy_findings(old: Lock, new: LockFile, surroundings: RunContext) -> tuple[Finding, ...]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from deep_lock.config.options import ExportOptions
+from deep_lock.config.options import AuditOptions, ExportOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.exports import build_constraints, cyclonedx, diagram, hermeto, json_document, pylock, requirements, spdx
@@ -20,7 +20,9 @@ from deep_lock.exports.view import Exported, View, make_view
 from deep_lock.lockfile import writer
 from deep_lock.lockfile.paths import seen_from
 from deep_lock.lockfile.targets import chosen_targets
+from deep_lock.models.advisory import SbomVulnerability
 from deep_lock.network import public_index
+from deep_lock.operations import audit
 from deep_lock.operations.inputs import open_lock
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
@@ -162,7 +164,32 @@ def export(options: ExportOptions, reporter: Reporter) -> Exported:
         groups=_names(options.groups, options.format),
         package=options.package,
     )
+    if options.advisories is not None:
+        known = _vulnerabilities(options.advisories, reporter)
+        return with_path(cyclonedx.bom(view, public_index.public_index(), known), options)
     return FORMATS[options.format](view, options)
+
+
+def _vulnerabilities(options: AuditOptions, reporter: Reporter) -> tuple[SbomVulnerability, ...]:
+    """Return what an audit finds, for an SBOM."""
+    rows = audit.audit(options, reporter, with_fixes=False).rows
+    return tuple(
+        SbomVulnerability(
+            key=row.hit.key,
+            ids=own.ids,
+            summary=own.summary,
+            url=own.url,
+            severity=own.rated.severity,
+            score=own.rated.score,
+            vector=own.rated.vector,
+            fixed_in=own.fixed_in,
+            ignored=row.ignored,
+            status=row.statement.status if row.statement is not None else "",
+            justification=row.statement.justification if row.statement is not None else "",
+        )
+        for row in rows
+        for own in (row.hit.vulnerability,)
+    )
 
 
 def _names(requested: tuple[str, ...] | Literal["all"] | None, form: str) -> frozenset[str] | None:

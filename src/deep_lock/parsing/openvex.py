@@ -83,6 +83,7 @@ def _statements(own: _Statement, source: str) -> Iterator[VexStatement]:
             package=name,
             version=version,
             status=own.status,
+            justification=own.justification,
             reason="; ".join(filter(None, texts)),
             source=source,
         )

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from deep_lock.analysis.advisories import Hit, Use
 from deep_lock.lockfile.index import called
-from deep_lock.models.advisory import SEVERITIES, AdvisorySource, AuditScope, Severity, Threshold
+from deep_lock.models.advisory import SEVERITIES, AdvisorySource, AuditScope, Severity, Threshold, VexStatement
 from deep_lock.models.changes import Finding
 from deep_lock.models.lock import source_text
 from deep_lock.reports.findings import finding_line, finding_row, findings_github
@@ -54,6 +54,8 @@ class Audited(Struct, frozen=True, kw_only=True):
     uses: tuple[Fixable, ...]
     ignored: str = ""
     """Why it is ignored; empty: it is not."""
+    statement: VexStatement | None = None
+    """The statement by which it is ignored, if it is one of OpenVEX."""
     remark: str = ""
     """Why it is not ignored, although a setting names it."""
 
@@ -147,6 +149,11 @@ def _head(row: Audited) -> str:
 def label(row: Audited) -> str:
     """Return the severity of a row in one word."""
     return "malware" if row.hit.vulnerability.is_malware else row.hit.vulnerability.rated.severity
+
+
+def summary(row: Audited) -> str:
+    """Return a row in one line, without what fixes it."""
+    return f"{_head(row)} ({label(row)})"
 
 
 def use_words(use: Use, number_of_targets: int) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from deep_lock.cli.options import FILE, LOCK, NETWORK, PACKAGE, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import DATABASES, FILE, LOCK, NETWORK, PACKAGE, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.audit import read_max_age, read_service
-from deep_lock.config.options import AdvisoryOptions, AuditOptions, NetworkOptions
+from deep_lock.config.options import AdvisoryOptions, AuditOptions, LockOptions, NetworkOptions
 from deep_lock.errors import ConfigError, UsageError
+from deep_lock.locking.lock import Outcome
 from deep_lock.models.advisory import AUDIT_SCOPES, THRESHOLDS
 from deep_lock.operations import audit
 from deep_lock.reports import audit as report
@@ -42,28 +44,14 @@ malware.
 """
 
 
-DATABASE = option(
-    "--database",
-    "databases",
-    metavar="PATH|URL",
-    repeatable=True,
-    help="An export of the OSV schema for PyPI: a zip, a folder of records or of zips, or the URL of a zip.",
-)
-MAX_AGE = option(
-    "--max-age",
-    metavar="P7D",
-    help="Exit with 3 if the newest record of a database, or its download, is older.",
-    default_text="P7D",
-)
 SOURCES: Section = (
     "Lock and advisories",
     (
         LOCK,
         PACKAGE,
-        DATABASE,
+        *DATABASES,
         option("--service", metavar="URL", default="", help="A service with an OSV API: its address before /v1/."),
         flag("--from-index", text="Use the vulnerabilities that the indexes of the lock state for their releases."),
-        MAX_AGE,
     ),
 )
 FINDINGS: Section = (
@@ -128,6 +116,25 @@ def audit_command(session: Session, /, **values: Any) -> None:
         found = audit.audit(options, reporter)
     session.printer.data(_text(found, values["output_format"]))
     finish(session, found)
+
+
+def require_source(options: LockOptions) -> None:
+    """Raise UsageError where `lock --audit` has no advisories to compare with."""
+    audit.require_source(_of_lock(options, Path()))
+
+
+def audit_outcome(session: Session, options: LockOptions, outcome: Outcome) -> None:
+    """Audit the lock of a run, which may not be written."""
+    with session.reporting() as reporter:
+        found = audit.audit_outcome(outcome, _of_lock(options, outcome.path), reporter)
+    session.printer.data(report.audit_text(found))
+    finish(session, found)
+
+
+def _of_lock(options: LockOptions, path: Path) -> AuditOptions:
+    inputs = options.inputs
+    folder = inputs.script.parent if inputs.script is not None else inputs.folder
+    return AuditOptions(lock=path, folder=folder, network=options.network, context=options.context)
 
 
 def advisory_options(values: dict[str, Any]) -> AdvisoryOptions:

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import DOWNLOADS, Section, flag, option, pick, sectioned
+from deep_lock.cli.commands import audit
+from deep_lock.cli.options import DATABASES, DOWNLOADS, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import DiffOptions, NetworkOptions
 from deep_lock.errors import UsageError
@@ -23,8 +24,8 @@ Show what differs between two locks: first new code that runs, changed files and
 origins, then the rest.
 
 OLD and NEW are files, or git revisions of the lock. Without NEW it is the lock in the work tree; without both, that lock is
-compared with HEAD. A file may be another tool's lock: then its pins are compared. Nothing is resolved, and without --deep no
-request is made.
+compared with HEAD. A file may be another tool's lock: then its pins are compared. Nothing is resolved, and without --deep and
+--database no request is made.
 
 \b
   deep-lock diff                            the work tree with HEAD
@@ -32,6 +33,7 @@ request is made.
   deep-lock diff HEAD~5 HEAD --format markdown
   deep-lock diff uv.lock deep.lock
   deep-lock diff main --deep                what is in the new wheels, too
+  deep-lock diff main --database all.zip    which known vulnerabilities the update fixes, and which it brings
   deep-lock diff main --fail-on danger --fail-on build-tool-changed
 """
 EPILOG = """\
@@ -53,6 +55,7 @@ COMPARISON: Section = (
         flag(
             "--deep", text="Read the contents of the wheels that are new; those that are not in the cache are fetched."
         ),
+        *DATABASES,
         flag("--exit-code", text="Exit with 1 if the locks differ, as git diff does."),
         option(
             "--fail-on",
@@ -93,6 +96,7 @@ def diff_command(session: Session, /, *, old: str, new: str, **values: Any) -> N
                 values,
                 old=old,
                 new=new,
+                sources=audit.advisory_options(values),
                 network=pick(NetworkOptions, values),
                 context=session.context,
             ),

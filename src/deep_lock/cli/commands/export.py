@@ -7,8 +7,11 @@ from typing import Any
 
 import click
 
+from deep_lock.cli.commands import audit
 from deep_lock.cli.options import (
+    DATABASES,
     LOCK,
+    OFFLINE,
     PACKAGE,
     TARGET_LABELS,
     Section,
@@ -20,7 +23,7 @@ from deep_lock.cli.options import (
     selecting,
 )
 from deep_lock.cli.session import Session
-from deep_lock.config.options import ExportOptions
+from deep_lock.config.options import AuditOptions, ExportOptions, NetworkOptions
 from deep_lock.errors import UsageError
 from deep_lock.files import write_atomically
 from deep_lock.operations import export
@@ -29,7 +32,7 @@ from deep_lock.sanitize import Safe
 HELP = """\
 Write the content of deep.lock in a format that another tool reads and enforces.
 
-The lock is read as it is: nothing is resolved and no request is made. One file goes to stdout, or to -o; several go into
+The lock is read as it is: nothing is resolved, and without --database no request is made. One file goes to stdout, or to -o; several go into
 a folder, -d. How to use the result, and what its format cannot contain, is reported on stderr.
 
 \b
@@ -38,6 +41,7 @@ a folder, -d. How to use the result, and what its format cannot contain, is repo
   deep-lock export -f build-constraints -d .               the pins of builds, for pip and uv
   deep-lock export -f dot -o deep-lock.dot                 the levels of builds as a picture
   deep-lock export -f hermeto -d .                         requirements files for builds without a network
+  deep-lock export -f cyclonedx --database all.zip         an SBOM with the known vulnerabilities
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: a lock that cannot be read, or a name that is not in
@@ -65,6 +69,8 @@ CONTENT: Section = (
             groups="all groups; for requirements and hermeto none",
         ),
         TARGET_LABELS,
+        *DATABASES,
+        OFFLINE,
         flag("--index-options", text="Requirements, Hermeto: name the lock's indexes in the file (--index-url)."),
     ),
 )
@@ -99,7 +105,21 @@ def export_command(session: Session, /, **values: Any) -> None:
         raise UsageError("-o and -d cannot be used together")
     if output is not None and os.path.realpath(output) == os.path.realpath(values["lock"]):
         raise UsageError(f"{output}: is the lock itself", hint="name another file: -o FILE")
-    options = pick(ExportOptions, values, extras=selected(values, "extra"), groups=selected(values, "group"))
+    advisories = None
+    if values["databases"]:
+        if values["format"] != "cyclonedx":
+            raise UsageError("--database is for the format cyclonedx", hint="deep-lock audit compares a lock with it")
+        advisories = AuditOptions(
+            lock=values["lock"],
+            package=values["package"],
+            sources=audit.advisory_options(values),
+            scope="all",
+            network=pick(NetworkOptions, values),
+            context=session.context,
+        )
+    options = pick(
+        ExportOptions, values, advisories=advisories, extras=selected(values, "extra"), groups=selected(values, "group")
+    )
     with session.reporting() as reporter:
         exported = export.export(options, reporter)
     _write(session, exported.files, output, folder)

@@ -11,6 +11,7 @@ import click
 from msgspec.structs import replace
 
 from deep_lock.cli import failures, user_folders
+from deep_lock.cli.commands import audit
 from deep_lock.cli.options import LOCK_SECTIONS, pick, sectioned
 from deep_lock.cli.output import Printer
 from deep_lock.cli.session import Session
@@ -69,18 +70,27 @@ def lock_command(session: Session, /, **values: Any) -> None:
     elif values["exclude"]:
         raise UsageError("--exclude needs --all-projects: it leaves out folders of the search")
     else:
-        run_lock(session, values, again="deep-lock lock, with the same options")
+        outcome = run_lock(session, values, again="deep-lock lock, with the same options")
+        if outcome is not None and values["audit"]:
+            audit.audit_made(session, values, path=outcome.path, lock=outcome.lock, text=outcome.text)
 
 
-def run_lock(session: Session, values: dict[str, Any], *, again: str) -> None:
-    """Make or check a lock. ``again`` is the command that makes it anew. Raises Stale, and as `check_lock` and `lock`."""
+def run_lock(session: Session, values: dict[str, Any], *, again: str) -> Outcome | None:
+    """Make or check a lock, and return the one that was made. ``again`` is the command that makes it anew.
+
+    With --audit the caller audits it, once all files are written. Raises Stale, and as `check_lock` and `lock`.
+    """
     _refuse_contradictions(values)
+    if values["audit"]:
+        audit.require_source(session, values)
     options = _options(session, values)
     if _only_checks(values):
         checked = _check(options, values, again)
         session.printer.info(f"{lock_name(options, checked.path)} {'is up to date' if values['check'] else 'exists'}")
-    else:
-        _report(session, options, _make(session, options, values), dry_run=values["dry_run"])
+        return None
+    outcome = _make(session, options, values)
+    _report(session, options, outcome, dry_run=values["dry_run"])
+    return outcome
 
 
 def _refuse_contradictions(values: dict[str, Any]) -> None:
@@ -91,6 +101,8 @@ def _refuse_contradictions(values: dict[str, Any]) -> None:
             "--verify-metadata fetches wheels, and --check and --check-exists make no request",
             hint="deep-lock verify compares the metadata of an existing lock",
         )
+    if values["audit"] and _only_checks(values):
+        raise UsageError("--audit cannot be used with --check and --check-exists", hint="run deep-lock audit too")
 
 
 def _options(session: Session, values: dict[str, Any]) -> LockOptions:
@@ -145,6 +157,7 @@ _OF_ONE_PROJECT = {
     "extras": "--extra",
     "groups": "--group",
     "only_groups": "--only-group",
+    "audit": "--audit",
 }
 _LOADED_FOR_SOME = ("deep_lock.analysis", "deep_lock.builds", "deep_lock.foreign_locks", "deep_lock.locking")
 """Packages with modules that not every lock needs: a later project may, and no module is loaded after the first request."""
