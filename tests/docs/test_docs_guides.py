@@ -13,13 +13,16 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
 from deep_lock.builds.sandbox.sandbox import probe
+from deep_lock.lockfile.reader import from_text
 from tests.support import workspace
+from tests.support.advisories import record, write_zip
 from tests.support.scenario_server import Releases, ScenarioServer
 from tests.support.scenarios import MINOR, WINDOWS, git
 
@@ -228,6 +231,27 @@ def test_every_command_of_a_guide_works(page: str, environ: Mapping[str, str], t
     project = tmp_path / "project"
     _prepare(environ, project)
     _run(GUIDES / f"{page}.md", environ, project)
+
+
+def test_the_guide_for_a_vulnerable_release_works(
+    environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    write_zip(
+        project / "advisories.zip",
+        record("PYSEC-1", "shared", "introduced 0", "fixed 2.1", modified=f"{datetime.now(UTC):%Y-%m-%dT00:00:00Z}"),
+        record("PYSEC-2", "zipper", "introduced 0", "fixed 1.1"),
+    )
+    _prepare(environ, project)
+    later = {"zipper 1.1": RELEASES["zipper 1.0"], "shared 2.1": RELEASES["shared 2.0"]}
+    index.hold({**RELEASES, **later})
+    own = {**environ, "DEEP_LOCK_REFRESH": "1"}
+    _run(GUIDES / "vulnerable.md", own, project)
+    pins = {
+        (entry.name, entry.version) for entry in from_text((project / "deep.lock").read_text(), "deep.lock").packages
+    }
+    assert {("shared", "2.1"), ("zipper", "1.1")} <= pins
+    assert not {("shared", "2.0"), ("zipper", "1.0")} & pins
 
 
 # -- as a team runs them: lock, upgrade, check, review, install, each on a new machine
@@ -447,5 +471,5 @@ def test_every_command_of_the_guide_for_monorepos_works(
 
 
 def test_no_guide_is_left_out() -> None:
-    tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", *OTHERS}
+    tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", "vulnerable", *OTHERS}
     assert {path.stem for path in GUIDES.glob("*.md")} == tested

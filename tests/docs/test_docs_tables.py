@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import deep_lock
-from deep_lock.config import config
+from deep_lock.config import audit, config
 from deep_lock.events import Event
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.reader import from_text
@@ -53,6 +53,11 @@ def test_every_key_of_the_configuration_is_documented() -> None:
 def test_every_key_of_an_index_is_documented() -> None:
     documented = {row[0].strip("`") for row in _rows(_section("configuration.md", "`[[tool.deep-lock.index]]`"))[1:]}
     assert documented == set(config.IndexSetting.__struct_encode_fields__)
+
+
+def test_every_key_of_an_audit_is_documented() -> None:
+    documented = [row[0].strip("`") for row in _rows(_section("configuration.md", "`[tool.deep-lock.audit]`"))[1:]]
+    assert sorted(documented) == sorted(audit.KEYS)
 
 
 def test_the_example_of_a_configuration_is_read() -> None:
