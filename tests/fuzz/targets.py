@@ -5,12 +5,14 @@ Use is part of it: a specifier or a marker can be read and still fail when it is
 
 import gzip
 import io
+import json
 import struct
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from deep_lock.analysis.advisories import vulnerabilities
 from deep_lock.analysis.diff import every_change
 from deep_lock.builds import hooks
 from deep_lock.builds.wheel_install import install_wheel
@@ -35,9 +38,11 @@ from deep_lock.errors import (
     RequirementsInvalid,
     SafetyError,
 )
+from deep_lock.events import silent
 from deep_lock.foreign_locks import detect, index_settings
 from deep_lock.foreign_locks.load import with_direct_requirements
 from deep_lock.index import html, pages
+from deep_lock.index.cache import Cache
 from deep_lock.index.lazy_wheel import (
     ByteRange,
     metadata_from_wheel,
@@ -57,11 +62,15 @@ from deep_lock.lockfile.staleness import changed_settings
 from deep_lock.lockfile.writer import to_text
 from deep_lock.locking.imported_lock import target_hints, targets_outside
 from deep_lock.locking.read_inputs import read_project_config
+from deep_lock.models.advisory import Advisory, home_rank
 from deep_lock.models.metadata import Metadata, parse_metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.network import auth
 from deep_lock.network.retries import read_retry_after
+from deep_lock.operations.advisory_database import open_database
 from deep_lock.operations.outdated import read_upgrades
+from deep_lock.parsing.openvex import read_openvex
+from deep_lock.parsing.osv import read_record, read_release, read_results
 from deep_lock.parsing.poetry_constraints import to_python_marker, to_python_specifier, to_specifier
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.parsing.text import decode
@@ -78,6 +87,7 @@ from deep_lock.sdist.facts import read_sdist
 from deep_lock.sdist.source_tree import Members
 from deep_lock.targets.factory import make_target
 from deep_lock.targets.target import Target, UnevaluableMarker, holds, python_fits, rank
+from tests.support.advisories import CRITICAL, record, zip_of
 from tests.support.archives import compress, make_tar, make_zip
 from tests.support.paths import ROOT
 from tests.support.wheels import WHEEL, make_wheel, record_of
@@ -97,7 +107,7 @@ class Reader(NamedTuple):
     seeds: tuple[str | bytes, ...]
 
 
-OUTSIDE = ("page", "find-links", "metadata", "wheel", "zip", "sdist", "hook")
+OUTSIDE = ("advisory", "page", "find-links", "metadata", "wheel", "zip", "sdist", "hook")
 """What the names of readers begin with whose content no user wrote: its faults are no error of the user's."""
 
 
@@ -457,6 +467,37 @@ def _foreign_project_2(data: bytes) -> None:
     )
 
 
+def _use_advisory(advisory: Advisory) -> None:
+    for version in ("0", "1.0", "2.0+cpu", "1!0.1rc1"):
+        for own in vulnerabilities(version, [advisory]):
+            str(own.rated)
+    home_rank(advisory.id)
+
+
+def _advisory(data: bytes) -> None:
+    for _, advisory in read_record(data, "x.json").advisories:
+        _use_advisory(advisory)
+
+
+def _advisory_release(data: bytes) -> None:
+    for advisory in read_release(data, "x", "1.0"):
+        _use_advisory(advisory)
+
+
+def _advisory_results(data: bytes) -> None:
+    read_results(data, "x", 2)
+
+
+def _advisory_zip(data: bytes) -> None:
+    with _file(data, "all.zip") as path:
+        client: Any = SimpleNamespace(cache=Cache(path.parent / "cache", silent))
+        open_database(str(path), client, datetime(2026, 11, 30, tzinfo=UTC), silent).of(["x"])
+
+
+def _openvex(data: bytes) -> None:
+    read_openvex(data, "x.json")
+
+
 def _upgrades(data: bytes) -> None:
     with _file(data, "outdated.json") as path:
         read_upgrades(path)
@@ -476,6 +517,33 @@ _SETUPTOOLS = b"[build-system]\nrequires = ['setuptools']\nbuild-backend = 'setu
 _RECORD = zipfile.ZipFile(io.BytesIO(make_wheel({"sample.py": b"pass\n"}))).read("sample-1.0.dist-info/RECORD")
 _WHEEL = make_wheel({"sample.py": b"pass\n"}, entry_points="[console_scripts]\nx = sample:main\n")
 
+OSV = record(
+    "GHSA-1",
+    "x",
+    "introduced 0",
+    "fixed 1.5",
+    "introduced 2.0",
+    "last_affected 3.0",
+    versions=["1.0", "1!0.1rc1"],
+    aliases=["CVE-1"],
+    score=CRITICAL,
+    database_specific={"severity": "HIGH"},
+)
+_RECORD_OF_OSV = json.dumps(OSV).encode()
+_VEX = json.dumps(
+    {
+        "@context": "https://openvex.example/ns",
+        "timestamp": "2026-01-01T00:00:00Z",
+        "statements": [
+            {
+                "vulnerability": {"name": "CVE-1", "aliases": ["X-1"]},
+                "products": [{"@id": "pkg:pypi/x@1.0", "subcomponents": [{"@id": "pkg:pypi/y"}]}, "pkg:pypi/z"],
+                "status": "not_affected",
+                "justification": "component_not_present",
+            }
+        ],
+    }
+).encode()
 READERS: tuple[Reader, ...] = (
     Reader("page-json", _json_page, ()),
     Reader("page-html", _html_page, ("pages/login.html",)),
@@ -553,6 +621,21 @@ READERS: tuple[Reader, ...] = (
     *(Reader(f"foreign-{source}", _foreign(source), seeds) for source, seeds in _FOREIGN.items()),
     Reader("foreign-project", _foreign_project, ("foreign/poetry*/pyproject.toml",)),
     Reader("foreign-project-2", _foreign_project_2, ("foreign/poetry*/pyproject.toml", "fuzz/pyproject/*")),
+    Reader("advisory", _advisory, (_RECORD_OF_OSV, json.dumps({**OSV, "withdrawn": "2026-01-01T00:00:00Z"}).encode())),
+    Reader(
+        "advisory-release",
+        _advisory_release,
+        (
+            b'{"vulnerabilities": [{"id": "X-1", "aliases": ["CVE-1"], "fixed_in": ["2"], "link": "https://x.example"}]}',
+        ),
+    ),
+    Reader(
+        "advisory-results",
+        _advisory_results,
+        (b'{"results": [{}, {"vulns": [{"id": "X-1", "modified": "t"}], "next_page_token": "2"}]}',),
+    ),
+    Reader("advisory-zip", _advisory_zip, (zip_of([OSV]), _RECORD_OF_OSV)),
+    Reader("openvex", _openvex, (_VEX,)),
     Reader("outdated", _upgrades, ("fuzz/outdated/*",)),
 )
 

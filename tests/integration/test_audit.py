@@ -755,3 +755,17 @@ def test_an_sbom_with_vulnerabilities(auditing: Auditing) -> None:
     assert "vulnerabilities" not in plain
     assert plain["serialNumber"] != document["serialNumber"]
     assert run(["export", "-f", "spdx", "--lock", lock, "--database", str(auditing.database)]) == 2
+
+
+def test_deepen_audits_once_everything_is_written(auditing: Auditing) -> None:
+    folder = auditing.bench.folder.parent / "other"
+    folder.mkdir()
+    write_zip(folder / "all.zip", GHSA)
+    (folder / "deep-lock.toml").write_text('[audit]\ndatabase = "all.zip"\n', encoding="utf-8")
+    (folder / "requirements.txt").write_text("urllib3==1.26.5\n", encoding="utf-8")
+    flags = [flag for flag in auditing.bench.flags() if flag not in {"--project", str(auditing.bench.folder)}]
+    assert run(["deepen", str(folder / "requirements.txt"), *flags, "--save", "--audit"]) == 1
+    assert (folder / "deep.lock").is_file()
+    assert 'from-lock = "requirements.txt"' in (folder / "deep-lock.toml").read_text(encoding="utf-8")
+    line = "    1.26.17 is blocked by the project: urllib3==1.26.5, a pin of requirements.txt"
+    assert line in auditing.bench.capture.readouterr().out.splitlines()

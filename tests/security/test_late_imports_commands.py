@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from deep_lock.builds.sandbox import sandbox
 from deep_lock.cli.main import run
+from tests.support.advisories import CRITICAL, OsvServer, record, zip_of
 from tests.support.fault_late_imports import MARK
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, MINOR, PLAIN, Bench, bench
@@ -31,7 +33,7 @@ RELEASES: Releases = {
 }
 
 
-def late(own: Bench, *arguments: str) -> list[str]:
+def late(own: Bench, *arguments: str, code: int = 0) -> list[str]:
     """Run a command behind the fence, and return what it imported late."""
     done = subprocess.run(
         [sys.executable, "-I", str(FENCE), *arguments],
@@ -41,7 +43,7 @@ def late(own: Bench, *arguments: str) -> list[str]:
         env=dict(os.environ),
         cwd=own.folder,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     said = [line for line in done.stderr.splitlines() if line.startswith(MARK)]
     found: list[str] = json.loads(said[0].removeprefix(MARK))
     return found
@@ -94,6 +96,34 @@ def test_commands_that_ask_the_index_about_a_lock_import_nothing_late(
         assert late(own, "cache", "clean") == ["no response was checked"]
         (own.folder / "deep.lock").unlink()
         assert late(own, *saving) == []
+
+
+def test_commands_that_compare_with_advisories_import_nothing_late(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = f"{datetime.now(UTC):%Y-%m-%dT00:00:00Z}"
+    known = record("PYSEC-1", "lib", "introduced 0", score=CRITICAL, modified=now)
+    with bench(tmp_path, capfd, monkeypatch, RELEASES) as own, OsvServer(export=zip_of([known])) as server:
+        own.ask("thing", "lib")
+        assert own.lock().code == 0
+        (own.folder / "old.lock").write_text("other==1.0\n", encoding="utf-8")
+        server.vulnerable = {("lib", "1.0"): [known]}
+        server.clean = {("thing", "1.0"), ("zipper", "1.0")}
+        database = ["--database", f"{server.url}/all.zip"]
+        lock = str(own.folder / "deep.lock")
+        for arguments, code in (
+            (("audit", *database), 1),
+            (("audit", "--service", server.url, "--output-format", "sarif"), 1),
+            (("diff", "old.lock", "deep.lock", "--deep", *database), 0),
+            (("export", "-f", "cyclonedx", "--lock", lock, *database), 0),
+        ):
+            assert run(["cache", "clean"]) == 0
+            assert late(own, *arguments, code=code) == [], arguments
+        with (own.folder / "pyproject.toml").open("a", encoding="utf-8") as file:
+            file.write(f'[tool.deep-lock.audit]\ndatabase = "{server.url}/all.zip"\n')
+        for arguments, code in ((("policy", "--deep"), 1), (("lock", *own.flags(), "-U", "--audit"), 1)):
+            assert run(["cache", "clean"]) == 0
+            assert late(own, *arguments, code=code) == [], arguments
 
 
 def test_raising_bounds_imports_nothing_late(

@@ -26,6 +26,7 @@ __all__ = [
 load_at_first_use(
     __name__,
     "accept",
+    "advisory_sources",
     "audit",
     "diff",
     "edit",

@@ -32,14 +32,14 @@ def compare(options: DiffOptions, reporter: Reporter) -> Review:
     old_name, before = _side(options.old or HEAD, lock, surroundings, reporter)
     new_name, after = _side(new, lock, surroundings, reporter) if new else _file(lock, reporter)
     every = every_change(before.lock, after.lock, now=surroundings.now)
+    if options.sources.databases:
+        every += _advisory_changes(before, after, options, reporter)
     wheels = None
     if options.deep:
         wheels = wheel_contents.read_wheels(
             after.lock, after.path, network=options.network, context=surroundings, reporter=reporter, old=before.lock
         )
         every += wheel_rules.wheel_changes(index_lock(ordered(after.lock)), wheels)
-    if options.sources.databases:
-        every += _advisory_changes(before, after, options, reporter)
     return Review(
         old=old_name,
         new=new_name,

@@ -50,6 +50,8 @@ def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
         policy = config.policy or Policy()
     new = read_lock_file(options.lock, reporter)
     old = _previous(options.against, options, reporter) if options.against is not None else None
+    # before bytes of wheels are read: it is loaded at first use
+    known = _advisories(new, policy, config, options, reporter)
     wheels = read_wheels(
         new.lock,
         options.lock,
@@ -57,14 +59,7 @@ def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
         context=options.context,
         reporter=reporter,
     )
-    findings = evaluate(
-        new.lock,
-        policy,
-        now=options.context.now,
-        old=old,
-        wheels=wheels,
-        advisories=_advisories(new, policy, config, options, reporter),
-    )
+    findings = evaluate(new.lock, policy, now=options.context.now, old=old, wheels=wheels, advisories=known)
     unchecked = sorted(rule for rule in AGAINST & policy.levels.keys() if old is None and policy.level(rule) != "off")
     return PolicyResult(findings=findings, lines=new.lines, unchecked=tuple(unchecked), wheels=wheels)
 

@@ -11,7 +11,7 @@ import click
 from deep_lock.cli.options import DATABASES, FILE, LOCK, NETWORK, PACKAGE, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.audit import read_max_age, read_service
-from deep_lock.config.options import AdvisoryOptions, AuditOptions, LockOptions, NetworkOptions
+from deep_lock.config.options import AdvisoryOptions, AuditOptions, NetworkOptions
 from deep_lock.errors import ConfigError, UsageError
 from deep_lock.locking.lock import Outcome
 from deep_lock.models.advisory import AUDIT_SCOPES, THRESHOLDS
@@ -118,23 +118,23 @@ def audit_command(session: Session, /, **values: Any) -> None:
     finish(session, found)
 
 
-def require_source(options: LockOptions) -> None:
+def require_source(session: Session, values: dict[str, Any]) -> None:
     """Raise UsageError where `lock --audit` has no advisories to compare with."""
-    audit.require_source(_of_lock(options, Path()))
+    audit.require_source(_of_lock(session, values, Path()))
 
 
-def audit_outcome(session: Session, options: LockOptions, outcome: Outcome) -> None:
-    """Audit the lock of a run, which may not be written."""
+def audit_outcome(session: Session, values: dict[str, Any], outcome: Outcome) -> None:
+    """Audit the lock of a run, which may not be written. ``values`` are those of `lock`."""
     with session.reporting() as reporter:
-        found = audit.audit_outcome(outcome, _of_lock(options, outcome.path), reporter)
+        found = audit.audit_outcome(outcome, _of_lock(session, values, outcome.path), reporter)
     session.printer.data(report.audit_text(found))
     finish(session, found)
 
 
-def _of_lock(options: LockOptions, path: Path) -> AuditOptions:
-    inputs = options.inputs
-    folder = inputs.script.parent if inputs.script is not None else inputs.folder
-    return AuditOptions(lock=path, folder=folder, network=options.network, context=options.context)
+def _of_lock(session: Session, values: dict[str, Any], path: Path) -> AuditOptions:
+    script = values.get("script")
+    folder = script.parent if script is not None else values["folder"]
+    return AuditOptions(lock=path, folder=folder, network=pick(NetworkOptions, values), context=session.context)
 
 
 def advisory_options(values: dict[str, Any]) -> AdvisoryOptions:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from deep_lock.cli.commands import audit
 from deep_lock.cli.commands.lock import run_lock
 from deep_lock.cli.options import DEEPEN_SECTIONS, FILE, Section, flag, sectioned
 from deep_lock.cli.session import Session
@@ -51,10 +52,16 @@ def deepen_command(session: Session, /, *, file: Path, save: bool, **values: Any
     if save and (values["check"] or values["check_exists"]):
         raise UsageError("--save cannot be used with --check or --check-exists")
     saved = save_import.save_import(file) if save else None
-    run_lock(session, {**values, "from_lock": file, "folder": file.parent}, again=f"deep-lock deepen {show(str(file))}")
-    if saved is None or saved.before == file.name:
-        return
-    if values["dry_run"]:
+    own = {**values, "from_lock": file, "folder": file.parent}
+    outcome = run_lock(session, own, again=f"deep-lock deepen {show(str(file))}")
+    if saved is not None and saved.before != file.name:
+        _save(session, saved, file, dry_run=values["dry_run"])
+    if outcome is not None and values["audit"]:
+        audit.audit_outcome(session, own, outcome)
+
+
+def _save(session: Session, saved: "save_import.Saved", file: Path, *, dry_run: bool) -> None:
+    if dry_run:
         session.printer.data(lines(edit.difference(saved.document)))
         return
     edit.write(saved.document)
