@@ -222,6 +222,34 @@ def test_malware_is_first_and_ends_with_4(auditing: Auditing) -> None:
     assert (code, out.partition(" (")[0]) == (4, "malware: wheel 0.45: MAL-2026-1")
 
 
+def test_malware_fails_whatever_its_severity_is(auditing: Auditing) -> None:
+    auditing.hold(record("MAL-2026-1", "wheel", "introduced 0", score=MEDIUM))
+    (found,) = auditing.document("--fail-on", "critical")["findings"]
+    assert (found["malware"], found["severity"], found["fails"]) == (True, "medium", True)
+
+
+def test_the_targets_of_a_use(auditing: Auditing) -> None:
+    auditing.hold(GHSA)
+    auditing.bench.ask("urllib3<2; sys_platform == 'win32'")
+    assert auditing.bench.lock("-P", "urllib3==1.26.5").code == 0
+    (found,) = auditing.document()["findings"]
+    (use,) = found["uses"]
+    assert (use["targets"], use["all-targets"]) == ([f"cp313-{WINDOWS}"], False)
+    assert "    at run time, on 1 of 2 targets" in auditing.run()[1].splitlines()
+
+
+def test_a_direct_reference_is_compared_and_has_no_command(auditing: Auditing) -> None:
+    auditing.hold(GHSA)
+    (file,) = (own for own in auditing.bench.server.projects["urllib3"] if "1.26.5" in own.filename)
+    (auditing.bench.folder / file.filename).write_bytes(file.content)
+    auditing.bench.ask(f"urllib3 @ file:{file.filename}")
+    assert auditing.bench.lock().code == 0
+    code, out, _ = auditing.run()
+    assert code == 1
+    line = f"    1.26.17 is blocked by the project: urllib3 @ {file.filename}, its source decides the version"
+    assert line in out.splitlines()
+
+
 def test_withdrawn_and_other_ecosystems_do_not_count(auditing: Auditing) -> None:
     auditing.hold(
         {**GHSA, "withdrawn": "2026-01-01T00:00:00Z"},
@@ -460,6 +488,24 @@ def test_an_age_that_is_none(auditing: Auditing, age: str) -> None:
     auditing.hold(GHSA)
     code, _, err = auditing.run("--max-age", age)
     assert (code, "--max-age: " in err) == (2, True)
+
+
+def test_one_index_of_each_database_is_kept(auditing: Auditing, tmp_path: Path) -> None:
+    for number in range(3):
+        auditing.hold({**GHSA, "summary": str(number)})
+        assert auditing.run()[0] == 1
+    folder = tmp_path / "cache" / "v1" / "advisories-1"
+    assert sum(own.is_file() for own in folder.rglob("*")) == 1
+
+
+def test_a_broken_file_of_a_folder_is_a_broken_record(auditing: Auditing, tmp_path: Path) -> None:
+    folder = tmp_path / "database"
+    folder.mkdir()
+    (folder / "GHSA.json").write_text(json.dumps(GHSA), encoding="utf-8")
+    (folder / "other.json").write_bytes(b"\xef\xbb\xbf[]")
+    document = auditing.document("--database", str(folder), database=False)
+    assert len(document["findings"]) == 1
+    assert document["sources"][0]["unreadable"] == 1
 
 
 def test_broken_records_are_counted_and_named(auditing: Auditing) -> None:

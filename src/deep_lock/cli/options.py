@@ -245,6 +245,12 @@ PACKAGE = option(
 )
 
 
+MAX_AGE = option(
+    "--max-age",
+    metavar="P7D",
+    help="Exit with 3 if the newest record of a database, or its download, is older.",
+    default_text="P7D",
+)
 DATABASES = (
     option(
         "--database",
@@ -253,12 +259,7 @@ DATABASES = (
         repeatable=True,
         help="Advisories: an export of the OSV schema for PyPI: a zip, a folder of records or of zips, or the URL of a zip.",
     ),
-    option(
-        "--max-age",
-        metavar="P7D",
-        help="Exit with 3 if the newest record of a database, or its download, is older.",
-        default_text="P7D",
-    ),
+    MAX_AGE,
 )
 
 

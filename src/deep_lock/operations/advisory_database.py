@@ -38,12 +38,12 @@ from deep_lock.parsing.osv import MAX_RECORD_BYTES, read_record
 from deep_lock.parsing.zip_archive import read_archive
 
 MAX_DATABASE_BYTES = 512 * 1024 * 1024
-MAX_UNPACKED_BYTES = 2 * 1024 * 1024 * 1024
+MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
 MAX_FILES = 200_000
 """Records in one folder."""
 INDEXED = "advisories-1"
 """The folder of the cache. The number changes with `Advisory`, `_Contents`, and the way that records are read."""
-DOWNLOADED = "advisory-downloads-1"
+KNOWN = "advisory-databases-1"
 
 _ZIP = b"PK\x03\x04"
 _LENGTH_BYTES = 8
@@ -62,12 +62,12 @@ class _Contents(Struct, frozen=True, kw_only=True, array_like=True):
     """By project, where its advisories begin, after the head, and how many bytes they take."""
 
 
-class _Download(Struct, frozen=True, kw_only=True, array_like=True):
-    """What is known of the URL of a database."""
+class _Known(Struct, frozen=True, kw_only=True, array_like=True):
+    """What the last run knew of the path or the URL of a database."""
 
-    etag: str
     digest: str
-    fetched: datetime
+    etag: str = ""
+    fetched: datetime | None = None
 
 
 class Database(Struct, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ class Database(Struct, frozen=True, kw_only=True):
 _encode = msgspec.msgpack.Encoder().encode
 _decode_contents = msgspec.msgpack.Decoder(_Contents).decode
 _decode_advisories = msgspec.msgpack.Decoder(tuple[Advisory, ...]).decode
-_decode_download = msgspec.msgpack.Decoder(_Download).decode
+_decode_known = msgspec.msgpack.Decoder(_Known).decode
 
 
 def is_url(name: str) -> bool:
@@ -140,7 +140,7 @@ def _days(age: timedelta) -> str:
 
 def _from_url(name: str, client: AddressClient, now: datetime) -> Database:
     url, shown, cache = without_user_info(name), shown_url(without_user_info(name)), client.cache
-    known = _known_download(cache, url)
+    known = _last_known(cache, url)
     database = None if known is None else _indexed(cache, known.digest, shown)
     if known is not None and database is not None and client.fetcher.is_offline:
         return replace(database, source=replace(database.source, fetched=known.fetched))
@@ -154,24 +154,34 @@ def _from_url(name: str, client: AddressClient, now: datetime) -> Database:
         database = _indexed(cache, digest, shown) or _index(
             cache, digest, _records_of_file(response.body, shown), shown, now
         )
-        known = _Download(etag=response.headers.get("etag", ""), digest=digest, fetched=now)
-    cache.put_record(DOWNLOADED, url, _encode(replace(known, fetched=now)))
+        known = _Known(etag=response.headers.get("etag", ""), digest=digest, fetched=now)
+    _remember(cache, url, replace(known, fetched=now))
     return replace(database, source=replace(database.source, fetched=now))
 
 
-def _known_download(cache: Cache, url: str) -> _Download | None:
-    data = cache.get_record(DOWNLOADED, url)
+def _last_known(cache: Cache, url: str) -> _Known | None:
+    data = cache.get_record(KNOWN, url)
     if data is not None:
         try:
-            return _decode_download(data)
+            return _decode_known(data)
         except (ValueError, RecursionError):
-            cache.drop(DOWNLOADED, url)
+            cache.drop(KNOWN, url)
     return None
+
+
+def _remember(cache: Cache, name: str, known: _Known) -> None:
+    """Note what a path or a URL has now. Of each only one index stays in the cache: a database may change every hour."""
+    last = _last_known(cache, name)
+    if last is not None and last.digest != known.digest:
+        cache.remove(INDEXED, last.digest)
+    if last != known:
+        cache.put_record(KNOWN, name, _encode(known))
 
 
 def _from_file(path: Path, cache: Cache, now: datetime) -> Database:
     data = _read(path, MAX_DATABASE_BYTES)
     digest = sha256(data).hexdigest()
+    _remember(cache, str(path.resolve()), _Known(digest=digest))
     return _indexed(cache, digest, str(path)) or _index(
         cache, digest, _records_of_file(data, path.name), str(path), now
     )
@@ -199,7 +209,9 @@ def _from_folder(folder: Path, cache: Cache, now: datetime) -> Database:
     files = sorted(_files_below(folder))
     if len(files) > MAX_FILES:
         raise LimitExceeded(f"{folder}: more than {MAX_FILES} files")
-    digest = sha256(repr([str(folder.resolve()), *files]).encode(errors="surrogateescape")).hexdigest()
+    name = str(folder.resolve())
+    digest = sha256(repr([name, *files]).encode(errors="surrogateescape")).hexdigest()
+    _remember(cache, name, _Known(digest=digest))
     return _indexed(cache, digest, str(folder)) or _index(cache, digest, _records_of_folder(files), str(folder), now)
 
 
@@ -222,8 +234,10 @@ _Records = Iterator[tuple[str, bytes]]
 def _records_of_folder(files: Iterable[tuple[str, int, int]]) -> _Records:
     for name, _, _ in files:
         path = Path(name)
-        limit = MAX_DATABASE_BYTES if name.endswith(".zip") else MAX_RECORD_BYTES
-        yield from _records_of_file(_read(path, limit), path.name)
+        if name.endswith(".zip"):
+            yield from _records_of_zip(_read(path, MAX_DATABASE_BYTES), path.name)
+        else:
+            yield path.name, _read(path, MAX_RECORD_BYTES)
 
 
 def _records_of_file(data: bytes, where: str) -> _Records:

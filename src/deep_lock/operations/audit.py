@@ -28,11 +28,10 @@ from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.locking.lock import Outcome
 from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.advisory import AuditSettings, VexStatement
 from deep_lock.models.changes import Finding
-from deep_lock.models.lock import Lock
+from deep_lock.models.lock import Lock, source_text
 from deep_lock.operations.advisory_sources import is_configured, look_up, no_source
 from deep_lock.operations.held_back import HeldBack
 from deep_lock.operations.inputs import LockFile, open_indexes, open_lock, read_lock_file
@@ -40,6 +39,7 @@ from deep_lock.operations.outdated import lock_command, lock_selection
 from deep_lock.parsing.openvex import read_openvex
 from deep_lock.project.files import read_text
 from deep_lock.reports.audit import Audit, Audited, Fix, Fixable
+from deep_lock.reports.outdated import Blocker
 from deep_lock.resolver.candidates import choose
 
 SUPPRESSING = frozenset({"not_affected", "fixed"})
@@ -57,10 +57,9 @@ def audit(options: AuditOptions, reporter: Reporter, *, with_fixes: bool = True)
     return audit_lock(file, options, reporter, with_fixes=with_fixes)
 
 
-def audit_outcome(outcome: Outcome, options: AuditOptions, reporter: Reporter) -> Audit:
+def audit_made(lock: Lock, text: str, options: AuditOptions, reporter: Reporter) -> Audit:
     """Compare the lock that a run made, which may not be written, with advisories. Raises as `audit`."""
-    file = LockFile(path=outcome.path, text=outcome.text, lock=outcome.lock)
-    return audit_lock(file, options, reporter)
+    return audit_lock(LockFile(path=options.lock, text=text, lock=lock), options, reporter)
 
 
 def require_source(options: AuditOptions) -> None:
@@ -279,6 +278,10 @@ class _Fixes:
         version = next(unaffected(sorted(named), self._advisories[name]), None)
         if version is None:
             return None
+        if hit.entry.source is not None:
+            requirement = f"{name} @ {source_text(hit.entry.source)}"
+            blocker = Blocker(package="", requirement=requirement, reason="its source decides the version")
+            return Fix(version=str(version), command="", blocked_by=(blocker,), is_checked=False)
         return Fix(version=str(version), command=self._command_for(hit, str(version), use), is_checked=False)
 
     def _command_for(self, hit: Hit, version: str, use: Use) -> str:

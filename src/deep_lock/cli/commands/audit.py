@@ -13,8 +13,8 @@ from deep_lock.cli.session import Session
 from deep_lock.config.audit import read_max_age, read_service
 from deep_lock.config.options import AdvisoryOptions, AuditOptions, NetworkOptions
 from deep_lock.errors import ConfigError, UsageError
-from deep_lock.locking.lock import Outcome
 from deep_lock.models.advisory import AUDIT_SCOPES, THRESHOLDS
+from deep_lock.models.lock import Lock
 from deep_lock.operations import audit
 from deep_lock.reports import audit as report
 from deep_lock.sanitize import Safe
@@ -66,6 +66,7 @@ FINDINGS: Section = (
         option(
             "--fail-on",
             choices=THRESHOLDS,
+            variable="AUDIT_FAIL_ON",  # DEEP_LOCK_FAIL_ON has other values for other commands
             help="The lowest severity that ends with exit code 1. An unknown severity is below none.",
             default_text="any",
         ),
@@ -123,10 +124,10 @@ def require_source(session: Session, values: dict[str, Any]) -> None:
     audit.require_source(_of_lock(session, values, Path()))
 
 
-def audit_outcome(session: Session, values: dict[str, Any], outcome: Outcome) -> None:
+def audit_made(session: Session, values: dict[str, Any], *, path: Path, lock: Lock, text: str) -> None:
     """Audit the lock of a run, which may not be written. ``values`` are those of `lock`."""
     with session.reporting() as reporter:
-        found = audit.audit_outcome(outcome, _of_lock(session, values, outcome.path), reporter)
+        found = audit.audit_made(lock, text, _of_lock(session, values, path), reporter)
     session.printer.data(report.audit_text(found))
     finish(session, found)
 

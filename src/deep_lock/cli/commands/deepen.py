@@ -57,7 +57,7 @@ def deepen_command(session: Session, /, *, file: Path, save: bool, **values: Any
     if saved is not None and saved.before != file.name:
         _save(session, saved, file, dry_run=values["dry_run"])
     if outcome is not None and values["audit"]:
-        audit.audit_outcome(session, own, outcome)
+        audit.audit_made(session, own, path=outcome.path, lock=outcome.lock, text=outcome.text)
 
 
 def _save(session: Session, saved: "save_import.Saved", file: Path, *, dry_run: bool) -> None:

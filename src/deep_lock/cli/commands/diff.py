@@ -11,7 +11,7 @@ import click
 from deep_lock.cli.commands import audit
 from deep_lock.cli.options import DATABASES, DOWNLOADS, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
-from deep_lock.config.options import DiffOptions, NetworkOptions
+from deep_lock.config.options import AdvisoryOptions, DiffOptions, NetworkOptions
 from deep_lock.errors import UsageError
 from deep_lock.models.changes import CODES, WEIGHTS
 from deep_lock.operations import diff
@@ -96,7 +96,7 @@ def diff_command(session: Session, /, *, old: str, new: str, **values: Any) -> N
                 values,
                 old=old,
                 new=new,
-                sources=audit.advisory_options(values),
+                sources=audit.advisory_options(values) if values["databases"] else AdvisoryOptions(),
                 network=pick(NetworkOptions, values),
                 context=session.context,
             ),

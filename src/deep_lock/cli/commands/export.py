@@ -9,8 +9,8 @@ import click
 
 from deep_lock.cli.commands import audit
 from deep_lock.cli.options import (
-    DATABASES,
     LOCK,
+    MAX_AGE,
     OFFLINE,
     PACKAGE,
     TARGET_LABELS,
@@ -69,7 +69,15 @@ CONTENT: Section = (
             groups="all groups; for requirements and hermeto none",
         ),
         TARGET_LABELS,
-        *DATABASES,
+        option(
+            "--database",
+            "databases",
+            metavar="PATH|URL",
+            repeatable=True,
+            variable="EXPORT_DATABASE",  # DEEP_LOCK_DATABASE is for audits, and other formats have no vulnerabilities
+            help="CycloneDX: advisories, as deep-lock audit uses them; the document then has the known vulnerabilities.",
+        ),
+        MAX_AGE,
         OFFLINE,
         flag("--index-options", text="Requirements, Hermeto: name the lock's indexes in the file (--index-url)."),
     ),
