@@ -32,6 +32,7 @@ class Asked:
     target: str
     headers: Mapping[str, str]
     connection: int
+    body: bytes = b""
 
 
 def reply(
@@ -162,8 +163,11 @@ class FaultServer:
         first, *lines = head.decode("latin-1").split("\r\n\r\n")[0].split("\r\n")
         target = first.split(" ")[1]
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        body = head.partition(b"\r\n\r\n")[2]
+        while len(body) < int(headers.get("content-length", "0")):
+            body += wire.recv(65536)
         with self._lock:
-            self.requests.append(Asked(target=target, headers=headers, connection=number))
+            self.requests.append(Asked(target=target, headers=headers, connection=number, body=body))
             chosen = self._next(target)
         return self._send(wire, chosen)
 

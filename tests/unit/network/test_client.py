@@ -375,6 +375,42 @@ def test_a_busy_host_is_spared_by_others_too() -> None:
         assert log == ["wait 7", "wait 7", "other came"]
 
 
+# Queries
+
+
+def _post(world: World, url: str, body: bytes = b'{"a": 1}') -> Response:
+    return world.transport.post(url, body, named_by=url, limit=LIMIT, deadline=20.0)
+
+
+@pytest.mark.parametrize(
+    "script", [Reply(raw=b"", after="reset"), reply(status="503 X", headers=[("Retry-After", "3")])]
+)
+def test_a_query_is_sent_whole_with_each_try(world: World, script: Reply) -> None:
+    url = world.server.script("/query", script, reply(gzip.compress(PAGE), headers=[("Content-Encoding", "gzip")]))
+    body = b"x" * 200_000
+    assert _post(world, url, body).body == PAGE
+    assert [asked.body for asked in world.server.requests] == [body, body]
+    assert world.server.requests[0].headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_query_follows_no_redirect(world: World, status: int) -> None:
+    url = world.server.script("/query", redirect("/other", status))
+    with pytest.raises(NetworkError, match="redirects a query to"):
+        _post(world, url)
+    assert world.server.count("/other") == 0
+
+
+def test_a_query_has_the_rules_of_every_request(world: World) -> None:
+    assert _post(world, world.server.script("/none", reply(status="404 X"))).status == 404
+    with pytest.raises(LimitExceeded):
+        _post(world, world.server.script("/large", reply(b"x" * (LIMIT + 1))))
+    with pytest.raises(AccessDenied):
+        _post(world, world.server.script("/denied", reply(status="403 X")))
+    with pytest.raises(UrlForbidden):
+        world.transport.post(f"{world.server.base}/x", b"", named_by="https://other.example/", limit=1, deadline=1.0)
+
+
 # Redirects
 
 
