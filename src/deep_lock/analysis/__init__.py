@@ -2,7 +2,19 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["advisories", "diff", "graph", "merge", "merge_check", "near_names", "policy", "policy_rules", "updates", "verify", "wheel_rules"]
+__all__ = [
+    "advisories",
+    "diff",
+    "graph",
+    "merge",
+    "merge_check",
+    "near_names",
+    "policy",
+    "policy_rules",
+    "updates",
+    "verify",
+    "wheel_rules",
+]
 
 load_at_first_use(__name__, "near_names", "updates")
 load_at_first_use(__name__, "advisories", "policy", "severity", "wheel_rules", in_load_all=False)

@@ -23,9 +23,8 @@ from deep_lock.analysis.advisories import (
 )
 from deep_lock.analysis.graph import whole_graph
 from deep_lock.config.options import AuditOptions, VerifyOptions
-from deep_lock.errors import ConfigError, IndexFault, SafetyError
+from deep_lock.errors import ConfigError, IndexFault, NotCached, SafetyError
 from deep_lock.events import Reporter, Warned
-from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import read_project_config
@@ -34,8 +33,8 @@ from deep_lock.models.changes import Finding
 from deep_lock.models.lock import Lock, source_text
 from deep_lock.operations.advisory_sources import is_configured, look_up, no_source
 from deep_lock.operations.held_back import HeldBack
-from deep_lock.operations.inputs import LockFile, open_indexes, open_lock, read_lock_file
-from deep_lock.operations.outdated import lock_command, lock_selection
+from deep_lock.operations.inputs import LockedIndexes, LockFile, locked_indexes, open_indexes, open_lock, read_lock_file
+from deep_lock.operations.outdated import admits_prereleases, lock_command, lock_selection
 from deep_lock.parsing.openvex import read_openvex
 from deep_lock.project.files import read_text
 from deep_lock.reports.audit import Audit, Audited, Fix, Fixable
@@ -204,8 +203,10 @@ def _with_fixes(
         return []
     verify = VerifyOptions(lock=options.lock, network=options.network, context=options.context)
     with closing(open_indexes(lock, verify, reporter, refresh=False)) as opened:
-        opened.client.prefetch_pages(sorted({canonicalize_name(hit.entry.name) for hit in hits}))
-        fixes = _Fixes(lock, opened.client, hits, advisories, lock_path=options.lock)
+        indexes = locked_indexes(lock, opened.client)
+        released = (hit.entry for hit in hits if hit.entry.source is None)
+        opened.client.prefetch_pages(sorted({(canonicalize_name(own.name), indexes.of(own)) for own in released}))
+        fixes = _Fixes(lock, indexes, hits, advisories, lock_path=options.lock)
         rows = [
             Audited(hit=hit, uses=tuple(Fixable(use=use, fix=fixes.of(hit, use)) for use in hit.uses)) for hit in hits
         ]
@@ -221,22 +222,24 @@ class _Fixes:
     def __init__(
         self,
         lock: Lock,
-        client: IndexClient,
+        indexes: LockedIndexes,
         hits: Sequence[Hit],
         advisories: AdvisoriesOf,
         *,
         lock_path: Path,
     ) -> None:
-        self._client = client
+        self._indexes = indexes
+        self._client = indexes.client
         self._hits = hits
         self._advisories = advisories
         self._command = lock_command(lock, lock_path)
         self._targets = {target.label: target for target in chosen_targets(lock, (), lock_path.name)}
         self._selection = lock_selection(lock)
-        self._held = HeldBack(index_lock(lock), client, self._selection)
+        self._held = HeldBack(index_lock(lock), indexes, self._selection)
         self._known: dict[tuple[object, int], Fix | None] = {}
         self.fault = ""
         """Why an index could not be used."""
+        self._is_down = False
 
     def of(self, hit: Hit, use: Use) -> Fix | None:
         """Return what fixes a package in an environment; None where no version does."""
@@ -246,19 +249,23 @@ class _Fixes:
         return self._known[key]
 
     def _found(self, hit: Hit, use: Use) -> Fix | None:
-        if not self.fault and hit.entry.source is None:
+        if not self._is_down and hit.entry.source is None:
             try:
                 return self._by_index(hit, use)
             except (IndexFault, SafetyError) as error:
-                self.fault = error.message
+                self.fault = self.fault or error.message
+                self._is_down = not isinstance(error, NotCached)  # each further try may take its whole deadline
         return self._by_advisories(hit, use)
 
     def _by_index(self, hit: Hit, use: Use) -> Fix | None:
         name, locked = canonicalize_name(hit.entry.name), Version(hit.entry.version or "0")
+        index = self._indexes.of(hit.entry)
         targets = [self._targets[label] for label in use.targets]
-        later = [own for own in self._client.versions(name) if own > locked and self._may_be_chosen(own, locked)]
-        for version in unaffected(reversed(later), self._advisories[name]):
-            files = self._client.files(name, version)
+        pre = admits_prereleases(self._selection, name, locked)
+        versions = reversed(self._client.versions(name, index))
+        later = (own for own in versions if own > locked and (pre or not own.is_prerelease))
+        for version in unaffected(later, self._advisories[name]):
+            files = self._client.files(name, version, index)
             if all(choose(files, target, self._selection) is not None for target in targets):
                 blockers = self._held.blockers(name, version, targets, use.build)
                 return Fix(
@@ -267,9 +274,6 @@ class _Fixes:
                     blocked_by=blockers,
                 )
         return None
-
-    def _may_be_chosen(self, version: Version, locked: Version) -> bool:
-        return not version.is_prerelease or locked.is_prerelease or self._selection.prereleases == "allow"
 
     def _by_advisories(self, hit: Hit, use: Use) -> Fix | None:
         """Return the lowest version that an advisory on the package names as fixed, and that none affects."""

@@ -160,6 +160,12 @@ def lock_selection(lock: Lock) -> Selection:
     )
 
 
+def admits_prereleases(selection: Selection, name: NormalizedName, locked: Version) -> bool:
+    """Whether a pre-release of a project may replace the locked version."""
+    mode = "allow" if name in selection.prerelease_names else selection.prereleases
+    return mode == "allow" or (locked.is_prerelease and mode != "disallow")
+
+
 class _Newest:
     """The newest version of each of these projects that some target can use."""
 
@@ -176,8 +182,7 @@ class _Newest:
         name, locked, index = canonicalize_name(entry.name), Version(entry.version or "0"), self._indexes.of(entry)
         if name not in self._names:
             return None
-        mode = "allow" if name in self._selection.prerelease_names else self._selection.prereleases
-        pre = mode == "allow" or (locked.is_prerelease and mode != "disallow")
+        pre = admits_prereleases(self._selection, name, locked)
         for version in self._client.versions(name, index):
             if version <= locked:
                 return None
