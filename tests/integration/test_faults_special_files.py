@@ -97,6 +97,7 @@ def test_a_file_that_the_network_needs(own: Desk, make: Make, name: str) -> None
     "command",
     [
         ("policy",),
+        ("audit", "--database", "all.zip"),
         ("export", "-f", "requirements"),
         ("fetch", "-d", "out"),
         ("verify",),
@@ -115,6 +116,14 @@ def test_a_lock_in_every_command(own: Desk, make: Make, command: tuple[str, ...]
     ended = own.run(*command)
     assert ended.code in {1, 2}, ended.stderr
     assert says in ended.stderr
+
+
+@pytest.mark.parametrize("make", KINDS[:3])
+def test_a_database_of_advisories(own: Desk, make: Make) -> None:
+    assert _run(own).code == 0
+    says = make(own.project / "all.zip")
+    ended = own.run("audit", "--database", "all.zip")
+    assert (ended.code, says in ended.stderr) == (2, True), ended.stderr
 
 
 @pytest.mark.parametrize("command", [("add", "alpha"), ("remove", "alpha"), ("init",)])

@@ -359,6 +359,7 @@ def test_a_bad_pylock_is_named(line: str, index: IndexServer, folder: Path, capf
 
 
 LOCKED = [
+    "audit",
     "verify",
     "policy",
     "why",
@@ -401,6 +402,7 @@ def test_a_bad_lock_is_named(
             "export": ["-f", "requirements"],
             "diff": ["deep.lock", "deep.lock"],
             "git-textconv": ["deep.lock"],
+            "audit": ["--database", "all.zip"],
         }
         code = _lock(index) if command == "lock" else main.run([command, *more.get(command, [])])
         err = capfd.readouterr().err

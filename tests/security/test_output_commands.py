@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from deep_lock.builds.sandbox.sandbox import probe
 from deep_lock.cli.main import run
+from tests.support.advisories import record, write_zip
 from tests.support.fault_server import FaultServer, Reply, reply
 from tests.support.fault_world import ALPHA, BETA, JSON, Desk, core_metadata, desk, file_path, page, people, sdist
 from tests.support.index_server import IndexServer, make_wheel
@@ -306,6 +308,8 @@ COMMANDS_OF_A_LOCK: tuple[tuple[str, ...], ...] = (
     ("diff", "##[error]", "deep.lock"),
     ("policy",),
     ("policy", "--output-format", "json"),
+    *(("audit", "--database", "all.zip", "--output-format", form) for form in ("text", "markdown", "json", "sarif")),
+    ("export", "-f", "cyclonedx", "--database", "all.zip"),
     ("verify",),
     ("verify", "--deep"),
     ("verify", "--output-format", "json"),
@@ -352,6 +356,17 @@ def test_no_command_of_ours_says_a_command_of_an_index(tmp_path: Path) -> None:
         _serve(server, own)
         text = own.lock.read_text(encoding="utf-8")
         (own.project / "old.lock").write_text(re.sub(r"tool\.deep-lock\.yanked = .*\n", "", text), encoding="utf-8")
+        known = record(
+            LINES.splitlines()[-1],
+            "alpha",
+            "introduced 0",
+            f"fixed {LINES}",
+            aliases=[LINES],
+            summary=LINES,
+            modified=f"{datetime.now(UTC):%Y-%m-%dT00:00:00Z}",
+            database_specific={"severity": LINES},
+        )
+        write_zip(own.project / "all.zip", known, {**known, "id": LINES})
         said = 0
         for arguments in COMMANDS_OF_A_LOCK:
             ended = own.run(*arguments, environ={"DEEP_LOCK_DEFAULT_INDEX": server.url})
@@ -359,7 +374,11 @@ def test_no_command_of_ours_says_a_command_of_an_index(tmp_path: Path) -> None:
             assert live_commands(ended.stderr) == [], arguments
             said += "task.setvariable" in ended.stdout + ended.stderr
         assert said > 10
-        for arguments in (("diff", "old.lock", "deep.lock", "--format"), ("policy", "--output-format")):
+        for arguments in (
+            ("diff", "old.lock", "deep.lock", "--format"),
+            ("policy", "--output-format"),
+            ("audit", "--database", "all.zip", "--output-format"),
+        ):
             ended = own.run(*arguments, "github")
             assert ended.stdout.count("::") >= 2
             assert live_commands(ended.stdout, annotations=True) == []

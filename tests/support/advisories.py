@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 Record = dict[str, Any]
 CRITICAL = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
@@ -64,7 +65,7 @@ def zip_of(records: Iterable[Record | bytes]) -> bytes:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, own in enumerate(records):
             data = own if isinstance(own, bytes) else json.dumps(own).encode()
-            name = f"BROKEN-{number}" if isinstance(own, bytes) else str(own["id"])
+            name = f"BROKEN-{number}" if isinstance(own, bytes) else quote(str(own["id"]), safe="")
             archive.writestr(zipfile.ZipInfo(f"{name}.json"), data, zipfile.ZIP_DEFLATED)
     return stream.getvalue()
 
