@@ -1,6 +1,10 @@
 """`deep-lock audit`, through the front door: real locks, real databases, a service on loopback."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -665,6 +669,23 @@ def test_text_of_an_advisory_commands_no_terminal(auditing: Auditing) -> None:
         assert form == "github" or not any(own.lstrip().startswith("::") for own in out.splitlines())
 
 
+def test_a_member_of_a_workspace(auditing: Auditing) -> None:
+    auditing.hold(GHSA, SETUPTOOLS)
+    member = '[project]\nname = "{0}"\nversion = "1"\ndependencies = ["{1}"]\n'
+    auditing.bench.write(
+        {
+            "pyproject.toml": '[tool.deep-lock.workspace]\nmembers = ["one", "two"]\n',
+            "one/pyproject.toml": member.format("one", "requests"),
+            "two/pyproject.toml": member.format("two", "docopt"),
+        }
+    )
+    locked = auditing.bench.lock("-P", "urllib3==1.26.5", "-P", "setuptools==65.5.0")
+    assert locked.code == 0, locked.stderr
+    assert {name for _, name in auditing.ids()} == {"urllib3", "setuptools"}
+    assert auditing.ids("--package", "one") == [("GHSA-aaaa-bbbb-cccc", "urllib3")]
+    assert auditing.ids("--package", "two") == [("PYSEC-2022-43012", "setuptools")]
+
+
 def test_what_no_database_can_know_is_named(auditing: Auditing) -> None:
     auditing.hold(GHSA)
     own = '[project]\nname = "urllib3"\nversion = "1.26.5"\n[build-system]\nrequires = ["wheel"]\n'
@@ -815,3 +836,47 @@ def test_deepen_audits_once_everything_is_written(auditing: Auditing) -> None:
     assert 'from-lock = "requirements.txt"' in (folder / "deep-lock.toml").read_text(encoding="utf-8")
     line = "    1.26.17 is blocked by the project: urllib3==1.26.5, a pin of requirements.txt"
     assert line in auditing.bench.capture.readouterr().out.splitlines()
+
+
+def test_another_scanner_finds_the_same_at_run_time(auditing: Auditing, tmp_path: Path) -> None:
+    """The other one is uv audit, with the same service: what deep-lock finds in builds comes on top."""
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert uv is not None
+    shown = subprocess.run([uv, "audit", "--help"], capture_output=True, text=True, check=False)
+    if "--service-url" not in shown.stdout:
+        pytest.skip("this uv has no audit")
+    both = record("GHSA-2", "requests", "introduced 0", aliases=["CVE-2"], score=MEDIUM)
+    vulnerable = {
+        ("urllib3", "1.26.5"): [GHSA, PYSEC],
+        ("requests", "2.25"): [both],
+        ("setuptools", "65.5.0"): [SETUPTOOLS],
+    }
+    environ = {
+        **os.environ,
+        "UV_DEFAULT_INDEX": auditing.bench.server.url,
+        "UV_CACHE_DIR": str(tmp_path / "uv"),
+        "UV_NO_CONFIG": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+    folder = auditing.bench.folder
+    subprocess.run([uv, "-q", "lock", "--upgrade-package", "urllib3==1.26.5"], cwd=folder, env=environ, check=True)
+    with OsvServer(vulnerable=vulnerable, clean=CLEAN) as server:
+        command = [uv, "audit", "--frozen", "--service-url", server.url, "--output-format", "json"]
+        ran = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+        assert ran.returncode == 1, ran.stderr
+        theirs = {
+            (own["dependency"]["name"], own["dependency"]["version"], frozenset({own["id"], *own["aliases"]}))
+            for own in json.loads(ran.stdout)["vulnerabilities"]
+        }
+        found = auditing.document("--service", server.url, database=False)["findings"]
+
+    def ours(scope: str) -> set[tuple[str, str, frozenset[str]]]:
+        return {
+            (own["name"], own["version"], frozenset({own["id"], *own["aliases"]}))
+            for own in found
+            if any(use["scope"] == scope for use in own["uses"])
+        }
+
+    assert ours("runtime") == theirs
+    assert len(theirs) == 2
+    assert ours("build") == {("setuptools", "65.5.0", frozenset({"PYSEC-2022-43012"}))}

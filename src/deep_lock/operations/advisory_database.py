@@ -20,7 +20,6 @@ from deep_lock.errors import (
     AdvisoriesOld,
     AdvisoryInvalid,
     ArchiveError,
-    LimitExceeded,
     NotFound,
     UsageError,
     raise_machine_fault,
@@ -99,7 +98,7 @@ def is_url(name: str) -> bool:
 
 
 def open_database(name: str, client: AddressClient, now: datetime, reporter: Reporter) -> Database:
-    """Open a database: a URL, or a path. Raises UsageError, IndexFault and LimitExceeded."""
+    """Open a database: a URL, or a path. Raises UsageError and IndexFault; LimitExceeded for a download that is too large."""
     load_all()
     if is_url(name):
         database = _from_url(name, client, now)
@@ -200,7 +199,7 @@ def _read(path: Path, limit: int) -> bytes:
         raise_machine_fault(error)
         raise UsageError(f"{path}: {error.strerror or error}") from None
     if len(data) > limit:
-        raise LimitExceeded(f"{path}: more than {limit} bytes")
+        raise AdvisoryInvalid(f"{path}: more than {limit} bytes")
     return data
 
 
@@ -208,7 +207,7 @@ def _from_folder(folder: Path, cache: Cache, now: datetime) -> Database:
     """Read a folder. Its digest is that of the names, sizes and times of its files: to read each of them is slow."""
     files = sorted(_files_below(folder))
     if len(files) > MAX_FILES:
-        raise LimitExceeded(f"{folder}: more than {MAX_FILES} files")
+        raise AdvisoryInvalid(f"{folder}: more than {MAX_FILES} files")
     name = str(folder.resolve())
     digest = sha256(repr([name, *files]).encode(errors="surrogateescape")).hexdigest()
     _remember(cache, name, _Known(digest=digest))
@@ -255,13 +254,13 @@ def _records_of_zip(data: bytes, where: str) -> _Records:
     try:
         members, directory = read_archive(BytesIO(data), where)
         if sum(member.size for member in members) > MAX_UNPACKED_BYTES:
-            raise LimitExceeded(f"{where}: unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+            raise AdvisoryInvalid(f"{where}: unpacks to more than {MAX_UNPACKED_BYTES} bytes")
         ends = [*(member.start for member in members[1:]), directory.start]
         for member, end in zip(members, ends, strict=True):
             if member.name.endswith(b".json"):
                 name = member.name.decode("utf-8", "replace")
                 if member.size > MAX_RECORD_BYTES:
-                    raise LimitExceeded(f"{where}: {name[:200]!a} has more than {MAX_RECORD_BYTES} bytes")
+                    raise AdvisoryInvalid(f"{where}: {name[:200]!a} has more than {MAX_RECORD_BYTES} bytes")
                 yield name, unpack(data[member.start : end], member, where)
     except (ArchiveError, zlib.error) as error:
         raise AdvisoryInvalid(f"{where}: the zip cannot be read: {error}", hint="download it again") from None

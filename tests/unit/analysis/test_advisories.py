@@ -7,12 +7,17 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from packaging.version import Version
 
-from deep_lock.analysis.advisories import is_affected, unaffected, vulnerabilities
+from deep_lock.analysis.advisories import compare, is_affected, unaffected, vulnerabilities
+from deep_lock.analysis.graph import whole_graph
+from deep_lock.lockfile.index import index_lock
 from deep_lock.models.advisory import Advisory, EventKind
+from deep_lock.models.lock import BUILD_MARKER, LockedArchive, LockedDirectory
 from deep_lock.parsing.osv import read_record
 from tests.support.advisories import CRITICAL, MEDIUM, record
+from tests.support.lock_strategies import package, small_lock
 
 
 def _advisory(*pairs: str, versions: Sequence[str] = ()) -> Advisory:
@@ -130,3 +135,26 @@ def test_versions_with_the_fix() -> None:
         Version("1.5"),
         Version("2.3"),
     ]
+
+
+def test_a_package_from_a_folder_is_not_compared() -> None:
+    own = replace(package("app"), index=None, wheels=(), direct=True)
+    lock = small_lock(
+        replace(own, name="folder", version="1.0", source=LockedDirectory(path="folder")),
+        replace(own, name="tree", version=None, source=LockedDirectory(path="tree")),
+        replace(own, name="archive", source=LockedArchive(url="https://x.example/archive.zip", sha256="0" * 64)),
+    )
+    lock_index = index_lock(lock)
+    known = {name: [Advisory(id="X-1", versions=("1.0",))] for name in ("folder", "tree", "archive")}
+    compared = compare(lock_index, whole_graph(lock_index), known)
+    assert [hit.entry.name for hit in compared.hits] == ["archive"]
+    assert (compared.packages, compared.not_compared) == (1, ("folder 1.0", "tree @ tree"))
+
+
+def test_a_package_that_nothing_requires_is_compared() -> None:
+    lock_index = index_lock(small_lock(package("app"), replace(package("tool"), marker=BUILD_MARKER, build_only=True)))
+    graph = whole_graph(lock_index)
+    known = {"tool": [Advisory(id="X-1", versions=("1.0",))]}
+    (hit,) = compare(lock_index, graph, known).hits
+    assert (hit.entry.name, hit.uses) == ("tool", ())
+    assert compare(lock_index, graph, known, "runtime").hits == ()
