@@ -477,14 +477,14 @@ def test_a_database_that_is_too_old(auditing: Auditing, age: str, code: int) -> 
 
 
 def test_a_download_that_is_too_old(auditing: Auditing, monkeypatch: pytest.MonkeyPatch) -> None:
-    fresh = {**GHSA, "modified": "2026-11-28T00:00:00Z"}
-    with OsvServer(export=zip_of([{**fresh, "modified": "2026-11-16T00:00:00Z"}])) as server:
+    # newer than the download by the clock of its server: the age of the download alone counts
+    with OsvServer(export=zip_of([{**GHSA, "modified": "2026-11-16T11:00:00Z"}])) as server:
         url = f"{server.url}/all.zip"
         assert auditing.run("--database", url, database=False)[0] == 1
-    set_clock(monkeypatch, NOW + timedelta(days=8))
+    set_clock(monkeypatch, NOW + timedelta(days=7, hours=1))
     code, _, err = auditing.run("--database", url, "--offline", database=False)
-    assert (code, "days ago" in err) == (3, True)
-    assert auditing.run("--database", url, "--offline", "--max-age", "P9D", database=False)[0] == 1
+    assert (code, "it was downloaded on 2026-11-15, 7 days ago" in err) == (3, True)
+    assert auditing.run("--database", url, "--offline", "--max-age", "P8D", database=False)[0] == 1
 
 
 @pytest.mark.parametrize("age", ["2026-11-01", "soon", "P1Y"])

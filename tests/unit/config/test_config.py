@@ -9,6 +9,7 @@ import pytest
 from deep_lock.config.config import Config, IndexSetting, Workspace, read_config, read_config_file
 from deep_lock.config.exclude_newer import read_exclude_newer
 from deep_lock.errors import ConfigError, LimitExceeded
+from deep_lock.models.advisory import AuditSettings, Ignored
 from deep_lock.models.direct_url import Reference
 from deep_lock.models.policy import Policy
 from deep_lock.targets.markers import BASE, Scope
@@ -69,11 +70,35 @@ default = true
 
 [policy]
 package-new = "error"
+
+[audit]
+database = ["advisories.zip", "https://db.example/all.zip"]
+service = "https://osv.example/api"
+max-age = "12 hours"
+fail-on = "high"
+scope = "build"
+ignore-until-fixed = ["CVE-1"]
+openvex = "a.vex.json"
+
+[[audit.ignore]]
+id = "CVE-2"
+reason = "not used"
+until = 2026-12-31
 """
 
 
 def test_every_key_is_read() -> None:
     config = read_config_file(WHOLE, "deep-lock.toml")
+    assert config.audit == AuditSettings(
+        database=("advisories.zip", "https://db.example/all.zip"),
+        service="https://osv.example/api",
+        max_age=timedelta(hours=12),
+        fail_on="high",
+        scope="build",
+        ignore=(Ignored(id="CVE-2", reason="not used", until=date(2026, 12, 31)),),
+        ignore_until_fixed=("CVE-1",),
+        openvex=("a.vex.json",),
+    )
     assert config.python_versions == ("3.12", "3.13t")
     assert config.extras == "all"
     assert config.groups == ("dev-tools",)
@@ -118,7 +143,7 @@ def test_both_places_say_the_same() -> None:
         "[policy", "[tool.deep-lock.policy"
     ).replace("[extra-build", "[tool.deep-lock.extra-build").replace(
         "[config-settings", "[tool.deep-lock.config-settings"
-    )
+    ).replace("[audit", "[tool.deep-lock.audit")
     settings = tomllib.loads(table)["tool"]["deep-lock"]
     inside = read_config(settings, "deep-lock.toml", table)
     assert inside == read_config_file(WHOLE, "deep-lock.toml")
@@ -145,6 +170,20 @@ def test_nothing_set_is_none() -> None:
         ("hooks = 'trust'", "hooks: 'trust' is not allowed in a file: with it, a change of this file"),
         ("hooks = ['trust']", 'hooks: must be one of "static", "sandbox"'),
         ("trust-hooks = ['a']", "trust-hooks is not allowed in a file"),
+        ("audit = 1", "audit: must be a table, not a number"),
+        ("audit.databases = []", "'audit.databases' is not a known key; did you mean 'database'?"),
+        ("audit.database = 1", "audit.database: must be a string or a list of strings, not a number"),
+        ("audit.database = ['']", "audit.database: '' must be one line of text"),
+        ("audit.service = 'osv'", "audit.service: the service is no http(s) URL"),
+        ("audit.service = 'https://u:hunter2@x.example/?a'", "audit.service: the service is no http(s) URL"),
+        ("audit.max-age = 2026-01-01", 'audit.max-age: must be an age such as "P7D"'),
+        ("audit.max-age = 'P1Y'", "audit.max-age: 'P1Y' is neither"),
+        ("audit.fail-on = 'severe'", 'audit.fail-on: must be one of "any", "low", "medium", "high", "critical"'),
+        ("audit.scope = 'none'", 'audit.scope: must be one of "runtime", "build", "all"'),
+        ("audit.ignore = ['CVE-1']", "audit.ignore: must be an array of tables"),
+        ("audit.ignore = [{id = 'CVE-1', reason = 'x'}]", "audit.ignore: entry 1: until is missing"),
+        ("audit.ignore = [{id = 'CVE-1', reason = ' ', until = 2026-01-01}]", "entry 1: ' ' must be one line of text"),
+        ("audit.ignore = [{id = 'CVE-1', reason = 'x', until = 'soon'}]", "until must be a day such as 2026-11-01"),
         ("policy = 1", "policy: must be a table, not a number"),
         ("constraints = ['a b']", "x.toml:1 [constraints]"),
         ("overrides = 'a'", "overrides must be a list of strings, not a string"),
