@@ -188,7 +188,7 @@ def details(row: Audited, number_of_targets: int) -> Iterator[str]:
     if row.ignored:
         yield f"ignored: {show(row.ignored, limit=500)}"
         return
-    yield from (f"fix: {show(command)}{_unchecked(row)}" for command in commands(row))
+    yield from (f"fix: {show(command, limit=1000)}{_unchecked(row)}" for command in commands(row))
     blocked = dict.fromkeys(
         (own.fix.version, blocker)
         for own in row.uses
