@@ -1,8 +1,9 @@
 """The rules of a policy: what each finds in a lock, before its level and the exceptions apply."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
@@ -46,6 +47,8 @@ def matches(
     yield from _foreign_hosts(lock, policy)
     yield from _foreign_indexes(lock, policy)
     yield from _shared_hashes(lock)
+    yield from _denied(lock_index, policy.deny)
+    yield from _foreign_builders(lock, policy.may_build)
     for entry in lock.packages:
         yield from _package_source(entry)
         yield from _package_license(entry, policy.licenses)
@@ -163,6 +166,19 @@ def _shared_hashes(lock: Lock) -> Iterator[RuleMatch]:
                 yield _on_package("hash-shared", entry, message)
 
 
+def _denied(lock_index: LockIndex, denied: tuple[str, ...]) -> Iterator[RuleMatch]:
+    for entry in lock_index.lock.packages:
+        pattern = _named(entry.name, denied)
+        if pattern is not None:
+            by = "" if pattern == entry.name else f" ({pattern})"
+            yield _on_package("denied", entry, f"the policy denies this project{by}")
+
+
+def _named(name: str, patterns: Iterable[str]) -> str | None:
+    """Return the first pattern that names a project."""
+    return next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
+
+
 def _package_source(entry: LockedPackage) -> Iterator[RuleMatch]:
     urls = [url for _, url in _urls(entry)] + ([entry.index] if entry.index is not None else [])
     insecure = next(filter(_is_insecure, urls), None)
@@ -245,6 +261,38 @@ def _build(build: LockedBuild, policy: Policy) -> Iterator[RuleMatch]:
     for name in sorted({member.name for member in members(build)} & DOWNLOADERS.keys()):
         message = f"its build environment has {name}, which {DOWNLOADERS[name]}: no lock covers these downloads"
         yield _on_build("downloader", build, message)
+
+
+def _foreign_builders(lock: Lock, allowed: tuple[str, ...] | None) -> Iterator[RuleMatch]:
+    """Find each project that runs in a build: all of an environment, and an sdist with its own backend."""
+    if allowed is None:
+        return
+    builds: dict[tuple[str, str], list[LockedBuild]] = {}
+    for build in lock.builds:
+        for member in {(member.name, member.version): member for member in members(build)}.values():
+            if _named(member.name, allowed) is None:
+                builds.setdefault((member.name, member.version), []).append(build)
+        # the backend of the project itself is reviewed with the project
+        if build.backend_path and build.needed != "project" and _named(build.name, allowed) is None:
+            yield _on_build(
+                "foreign-builder", build, "builds itself with its own backend, and may-build does not name it"
+            )
+    for (name, version), own in sorted(builds.items()):
+        where = listed([called(build) for build in own], 2)
+        yield RuleMatch(
+            code="foreign-builder",
+            name=name,
+            version=version,
+            subject=f"{name} {version}",
+            message=f"runs while {where} {'is' if len(own) == 1 else 'are'} built, and may-build does not name it",
+            hint=f'to allow it: may-build = ["{name}", ...]',
+            key=(name, version, ""),
+            targets=() if any(not build.targets for build in own) else _targets_of(own),
+        )
+
+
+def _targets_of(builds: Iterable[LockedBuild]) -> tuple[str, ...]:
+    return tuple(sorted({label for build in builds for label in build.targets}))
 
 
 def _too_deep(lock_index: LockIndex, explain: Explanations, policy: Policy) -> Iterator[RuleMatch]:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from packaging.utils import canonicalize_name
 
 from deep_lock.boundary import reading
 from deep_lock.config.exclude_newer import read_exclude_newer
@@ -96,6 +97,16 @@ def _index(text: str) -> str:
 
 def _backends(value: Any) -> dict[str, Any]:
     return {"backends": frozenset(_strings(value))}
+
+
+def _names(field: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda value: {field: tuple(map(_pattern, _strings(value)))}
+
+
+def _pattern(text: str) -> str:
+    """Return a pattern of names, normalized: ``*`` is any text."""
+    read_name(text.replace("*", "x"), "the name")
+    return canonicalize_name(text)
 
 
 class _MinAge(Struct, frozen=True):
@@ -185,6 +196,8 @@ _READERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "hosts": _hosts,
     "indexes": _indexes,
     "backends": _backends,
+    "deny": _names("deny"),
+    "may-build": _names("may_build"),
     "min-age": _min_age,
     "max-depth": _max_depth,
     "licenses": _licenses,

@@ -25,7 +25,9 @@ RULES: dict[str, tuple[Level, str]] = {
     "direct-url": ("finding", "A package is from a URL or a repository, not from an index."),
     "hash-shared": ("error", "Files of two packages have the same sha256."),
     "hash-computed": ("finding", "The index has no sha256: it was computed from the downloaded file."),
+    "denied": ("error", "A project must not be in the lock."),
     # what runs
+    "foreign-builder": ("error", "A project runs in a build, and may-build does not name it."),
     "built-at-run-time": ("off", "A runtime package has no wheel for a target, and is built there."),
     "backend": ("error", "A build uses a backend that is not allowed."),
     "backend-path": ("finding", "A build uses a backend from its own sdist."),
@@ -118,6 +120,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     indexes: frozenset[str] | None = None
     """URLs, each ending in "/"."""
     backends: frozenset[str] | None = None
+    deny: tuple[str, ...] = ()
+    """Patterns of normalized names."""
+    may_build: tuple[str, ...] | None = None
+    """Patterns of normalized names."""
     min_age: timedelta | None = None
     """Of runtime packages. None: not configured; then a week is required, and upload times may be missing."""
     min_age_build: timedelta | None = None

@@ -190,6 +190,26 @@ CASES = [
         "lib 1.0",
         says="has the same sha256 as app-1.0-py3-none-any.whl of app 1.0",
     ),
+    case("denied", PLAIN, "lib 1.0", deny=("lib",)),
+    case("denied", PLAIN, "app 1.0", says="(ap*)", deny=("ap*", "other")),
+    case("denied", with_build(), "setuptools 1.0", deny=("setuptools",)),
+    case("denied", PLAIN, deny=("li", "app-*")),
+    # all that is in an environment runs, at each level; what is not built by the named ones too
+    case("foreign-builder", DEEP),
+    case("foreign-builder", DEEP, "bottom 1.0", "middle 1.0", says="runs while old 1.0 is built", may_build=()),
+    case("foreign-builder", DEEP, "bottom 1.0", says="runs while middle 1.0 is built", may_build=("middle",)),
+    case("foreign-builder", DEEP, may_build=("middle", "bot*")),
+    # an sdist with its own backend runs itself, and must be named too
+    case("foreign-builder", with_build(backend_path=(".",)), "old 1.0", says="own backend", may_build=("setuptools",)),
+    case("foreign-builder", with_build(backend_path=(".",)), may_build=("setuptools", "old")),
+    case("foreign-builder", with_build(backend_path=(".",), needed="project", source="."), may_build=("setuptools",)),
+    # a first stage in which only the hook runs
+    case(
+        "foreign-builder",
+        with_build(backend("late"), declared_packages=(EnvironmentMember(name="late", version="1.0"),)),
+        "late 1.0",
+        may_build=("setuptools",),
+    ),
     case("hash-computed", small_lock(replace(direct("app"), hash_origin="computed")), "app 1.0"),
     case("built-at-run-time", with_build(), levels={}, says=""),
     case(

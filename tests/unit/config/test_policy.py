@@ -17,6 +17,8 @@ WHOLE = """\
 hosts = ["Files.example", "mirror.example:8080"]
 indexes = ["https://index.example/simple"]
 backends = ["setuptools.build_meta", "hatchling.build"]
+deny = ["Old.Crypto", "evil_*"]
+may-build = ["setuptools", "Flit_Core"]
 min-age = {runtime = "P7D", build = "14 days", exempt = ["Own.Lib"]}
 max-depth = 3
 look-alike = "error"
@@ -42,6 +44,8 @@ def test_a_whole_policy_is_read() -> None:
         hosts=frozenset({"files.example", "mirror.example:8080"}),
         indexes=frozenset({"https://index.example/simple/"}),
         backends=frozenset({"setuptools.build_meta", "hatchling.build"}),
+        deny=("old-crypto", "evil-*"),
+        may_build=("setuptools", "flit-core"),
         min_age=timedelta(days=7),
         min_age_build=timedelta(days=14),
         ageless=frozenset({"own-lib"}),
@@ -91,6 +95,10 @@ ONE = 'name = "a"\nrule = "assumed"\nreason = "x"\nuntil = 2026-01-01\n'
         ("indexes = ['index.example']", "an index is no http(s) URL"),
         ("indexes = ['https://me:secret@index.example/']", "without a login"),
         ("backends = [1]", "backends: must be a list of strings"),
+        ("deny = 'six'", "deny: must be a list of strings, not a string"),
+        ("deny = ['a b']", "deny: the name 'a b' is not a valid name"),
+        ("may-build = ['[a-z]']", "may-build: the name '[a-z]' is not a valid name"),
+        ("may-build = ['']", "may-build: the name '' is not a valid name"),
         ("min-age = 7", "min-age: a time limit must be a string"),
         ("min-age = '2026-01-01'", 'must be an age such as "P7D"'),
         ("min-age = {}", "must have runtime, build, or both"),
