@@ -296,6 +296,7 @@ def _runtime(draft: _Draft, layer: list[tuple[str, str]]) -> None:
             requires_python=draft.pick(st.sampled_from([None, ">=3.8", "!=3.9.*,>=3.8"])),
             direct=True,
             license=draft.pick(st.sampled_from([None, "MIT", "(MIT OR Apache-2.0) AND BSD-3-Clause"])),
+            license_classifiers=draft.pick(st.sampled_from([(), ("License :: OSI Approved :: MIT License",)])),
             yanked=draft.pick(st.sampled_from([None, "", 'a "reason"'])),
             hash_origin=draft.pick(st.sampled_from([None, "computed"])),
             attestation_identities=draft.pick(st.sampled_from([(), ((("kind", "GitHub"), ("repository", "a/é")),)])),

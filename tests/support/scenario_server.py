@@ -16,6 +16,7 @@ A release is a table; all keys are optional:
 ``page-python``      the Requires-Python that the index page states, in place of that in the files; "" for none
 ``requires-python``, ``yanked`` (true or the reason), ``uploaded`` (RFC 3339; "" for none)
 ``license``          the License-Expression of every file
+``classifiers``      the classifiers of every file
 ``weak``             the index promises no sha256
 ``comment``          a text in the description of wheels: other bytes that mean the same
 ``metadata``         raw core metadata in place of the made one
@@ -63,6 +64,7 @@ KEYS = frozenset(
         "yanked",
         "uploaded",
         "license",
+        "classifiers",
         "weak",
         "comment",
         "metadata",
@@ -132,6 +134,7 @@ def metadata_text(name: str, version: str, requires: Iterable[str], release: Rel
     if "requires-python" in release:
         lines.append(f"Requires-Python: {release['requires-python']}")
     lines += [f"License-Expression: {release['license']}"] if "license" in release else []
+    lines += [f"Classifier: {text}" for text in release.get("classifiers", ())]
     lines += [f"Dynamic: {text}" for text in release.get("dynamic", ()) if of_sdist]
     lines += [f"Requires-Dist: {text}" for text in requires]
     if "comment" in release and not of_sdist:

@@ -485,6 +485,7 @@ def marks(entry: LockedPackage) -> list[str]:
     found += [f"metadata={entry.metadata}"] if entry.metadata else []
     found += [f"hash-origin={entry.hash_origin}"] if entry.hash_origin else []
     found += [f"license={entry.license}"] if entry.license is not None else []
+    found += [f"license-classifier={text}" for text in entry.license_classifiers]
     found += [f"yanked={entry.yanked}"] if entry.yanked is not None else []
     return sorted(found)
 

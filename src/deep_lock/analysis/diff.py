@@ -355,13 +355,21 @@ def _versions_text(entries: Iterable[LockedPackage]) -> str:
 
 def _licenses(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     """Report other licenses at runtime. A lock that states no license at all has none to compare."""
-    if not any(entry.license for entry in after.lock.packages):
+    if not any(entry.license or entry.license_classifiers for entry in after.lock.packages):
         return
     was, now = _installed(before), _installed(after)
     for name in sorted(was.keys() & now.keys()):
         old, new = (
             " and ".join(sorted({entry.license for entry in side[name] if entry.license})) for side in (was, now)
         )
+        if not old and not new:
+            # by classifiers alone; where one side has an expression, the two cannot be compared
+            old, new = (
+                " and ".join(
+                    sorted({text.rpartition(" :: ")[2] for entry in side[name] for text in entry.license_classifiers})
+                )
+                for side in (was, now)
+            )
         if old and old != new:
             message = f"license: {old} -> {new or 'not stated'}"
             yield Change(code="license-changed", name=name, was=old, now=new, message=message)

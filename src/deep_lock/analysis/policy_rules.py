@@ -12,7 +12,7 @@ from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.typosquatting import is_alike, well_known
 from deep_lock.lockfile.index import Key, LockIndex, called, files_of, is_gate, key_of, members, record_key, uses_of
 from deep_lock.models.downloading_packages import DOWNLOADERS
-from deep_lock.models.licenses import canonical_license, is_met
+from deep_lock.models.licenses import canonical_license, classified_licenses, is_met
 from deep_lock.models.lock import Lock, LockedArchive, LockedBuild, LockedDirectory, LockedPackage, LockedVcs
 from deep_lock.models.policy import AGAINST, LATE, WEEK, Policy
 from deep_lock.network.urls import host_and_port, is_signed, shown_url
@@ -209,11 +209,30 @@ def _package_license(entry: LockedPackage, allowed: frozenset[str] | None) -> It
     if is_gate(entry.marker):
         return  # what only builds use is not distributed
     expression = canonical_license(entry.license)
-    if expression is None:
-        why = f"{entry.license} is not an SPDX expression" if entry.license else "no license expression is stated"
-        yield _on_package("license-unknown", entry, f"its license is unknown: {why}")
+    if expression is None and not entry.license:
+        yield from _classified_license(entry, allowed)
+    elif expression is None:
+        yield _on_package(
+            "license-unknown", entry, f"its license is unknown: {entry.license} is not an SPDX expression"
+        )
     elif allowed is not None and not is_met(expression, allowed):
         yield _on_package("license", entry, f"its license is {expression}, which is not allowed")
+
+
+def _classified_license(entry: LockedPackage, allowed: frozenset[str] | None) -> Iterator[RuleMatch]:
+    stated = listed([text.rpartition(" :: ")[2] for text in entry.license_classifiers], 3)
+    meanings = classified_licenses(entry.license_classifiers)
+    if not meanings:
+        more = f", and its classifiers name none that is known: {stated}" if stated else ""
+        yield _on_package("license-unknown", entry, f"its license is unknown: no license expression is stated{more}")
+        return
+    by = f"its license is known from classifiers only: {stated}"
+    yield _on_package("license-from-classifiers", entry, by)
+    foreign = sorted(meanings - allowed) if allowed is not None else []
+    if foreign:
+        which = listed(foreign, 5)
+        message = f"{by}, which can mean {which}" if len(meanings) > 1 else f"{by}, which means {which}"
+        yield _on_package("license", entry, f"{message}: not allowed")
 
 
 # -- what runs

@@ -193,6 +193,10 @@ def metadata_findings(entry: LockedPackage, every: Sequence[Metadata], lock_inde
     licenses = [metadata.license for metadata in every]
     if entry.license is not None and entry.license not in licenses:
         yield _differs("license-differs", entry, "the license", entry.license, licenses)
+    classifiers = [metadata.license_classifiers for metadata in every]
+    if entry.license_classifiers and entry.license_classifiers not in classifiers:
+        locked, found = ", ".join(entry.license_classifiers), [", ".join(texts) for texts in classifiers]
+        yield _differs("license-differs", entry, "the classifiers of the license", locked, found)
 
 
 def _edges(entry: LockedPackage, every: Iterable[Metadata], lock_index: LockIndex) -> Iterator[Finding]:

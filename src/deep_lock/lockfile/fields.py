@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from deep_lock.errors import DeepLockError, LockInvalid, UrlForbidden
 from deep_lock.models.distribution import sdist_stem
-from deep_lock.models.metadata import LICENSE_EXPRESSION
+from deep_lock.models.metadata import LICENSE_CLASSIFIER, LICENSE_EXPRESSION
 from deep_lock.models.requirement import MAX_NAME_LENGTH
 from deep_lock.parsing.requirements import MAX_REQUIREMENT_LENGTH, parse_requirement
 from deep_lock.pep440 import parse_marker, parse_specifier
@@ -158,6 +158,11 @@ def text_fault(text: str) -> str:
 def license_fault(text: str) -> str:
     """An SPDX expression, by its characters."""
     return "" if LICENSE_EXPRESSION.fullmatch(text) else f"must be an SPDX expression, not {quote(text)}"
+
+
+def license_classifier_fault(text: str) -> str:
+    """A classifier about a license, by its characters."""
+    return "" if LICENSE_CLASSIFIER.fullmatch(text) else f"must be a classifier of a license, not {quote(text)}"
 
 
 def path_fault(text: str) -> str:

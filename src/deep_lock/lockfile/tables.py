@@ -22,6 +22,7 @@ from deep_lock.lockfile.fields import (
     folder_fault,
     inner_path_fault,
     label_fault,
+    license_classifier_fault,
     license_fault,
     marker_fault,
     name_fault,
@@ -657,7 +658,13 @@ _RULES: Mapping[type[Struct], Mapping[str, Any]] = {
         "marker": marker_fault,
         "requires_python": specifier_fault,
     },
-    LockedMarks: {"build": text_fault, "build_on": label_fault, "license": license_fault, "yanked": text_fault},
+    LockedMarks: {
+        "build": text_fault,
+        "build_on": label_fault,
+        "license": license_fault,
+        "license_classifiers": license_classifier_fault,
+        "yanked": text_fault,
+    },
     ReferenceTable: {"name": name_fault, "version": version_fault},
     LockedDirectory: {"path": folder_fault, "subdirectory": inner_path_fault},
     VcsTable: {

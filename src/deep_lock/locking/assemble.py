@@ -337,6 +337,7 @@ def _release(entry: _Entry, references: tuple[LockedReference, ...], assembly: A
         build=f"{name}=={version}" if entry.recorded else None,
         metadata=_evidence(sdist, assembly),
         license=None if known is None else known.metadata.license,
+        license_classifiers=() if known is None else known.metadata.license_classifiers,
         yanked=next((show(file.yanked) for file in taken.values() if file.yanked is not None), None),
         hash_origin="computed" if any(file.sha256 is None for file in listed) else None,
         no_source=_is_allowed_wheel(entry, selection),

@@ -122,6 +122,8 @@ class LockedMarks(Struct, frozen=True, kw_only=True, rename="kebab"):
     """The evidence for an sdist's own Requires-Dist, if it was not plain metadata."""
     license: str | None = None
     """The License-Expression of the release, if it is one (PEP 639)."""
+    license_classifiers: tuple[str, ...] = ()
+    """The classifiers about the license of a release that has no License-Expression."""
     yanked: str | None = None
     """The reason, which may be empty, if a file was yanked when it was locked (PEP 592)."""
     hash_origin: HashOrigin | None = None

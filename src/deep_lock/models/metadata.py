@@ -4,6 +4,7 @@ METADATA, PKG-INFO and the PEP 658 file are read here, without the body (the des
 """
 
 import re
+from collections.abc import Iterable
 
 from msgspec import Struct
 from packaging.utils import InvalidName, NormalizedName, canonicalize_name
@@ -23,6 +24,8 @@ _LINE_END = re.compile("\r\n|\r|\n")
 _FIELD = re.compile("[!-9;-~]+:")
 LICENSE_EXPRESSION = re.compile(r"[A-Za-z0-9.+() :-]{1,500}")
 """The characters of an SPDX expression. A lock has the text of the release; a policy checks whether it is valid."""
+LICENSE_CLASSIFIER = re.compile(r"License :: [!-~]([ -~]{0,198}[!-~])?")
+MAX_LICENSE_CLASSIFIERS = 20
 _METADATA_VERSION = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,9}))?")
 _NEWEST_MAJOR = 2
 
@@ -38,6 +41,8 @@ class Metadata(Struct, frozen=True, kw_only=True):
     provides_extra: tuple[str, ...] = ()
     license: str | None = None
     """The License-Expression (PEP 639), as written; None if it has other characters."""
+    license_classifiers: tuple[str, ...] = ()
+    """The classifiers about the license, sorted, where there is no License-Expression."""
     dynamic: frozenset[str] = frozenset()
     """Lower-case field names that the file declares Dynamic."""
 
@@ -70,7 +75,7 @@ def parse_metadata(raw: bytes, where: str) -> Metadata:
 
 def _parsed(raw: bytes, where: str) -> Metadata:
     single: dict[str, str] = {}
-    many: dict[str, list[str]] = {"requires-dist": [], "provides-extra": [], "dynamic": []}
+    many: dict[str, list[str]] = {"requires-dist": [], "provides-extra": [], "dynamic": [], "classifier": []}
     for name, value in _headers(raw.decode("utf-8-sig", errors="replace")):
         if name in many:
             many[name].append(value)
@@ -89,6 +94,7 @@ def _parsed(raw: bytes, where: str) -> Metadata:
         if len(values) > MAX_REQUIRES_DIST:
             raise LimitExceeded(f"{where}: {len(values)} {name.title()} fields; at most {MAX_REQUIRES_DIST} are taken")
     _check_version(single["version"], where)
+    license_expression = _license(single.get("license-expression", ""))
     return Metadata(
         name=_name(single["name"], where),
         version=single["version"],
@@ -96,7 +102,8 @@ def _parsed(raw: bytes, where: str) -> Metadata:
         requires_dist=tuple(many["requires-dist"]),
         requires_python=single.get("requires-python") or None,
         provides_extra=tuple(canonicalize_name(extra) for extra in many["provides-extra"]),
-        license=_license(single.get("license-expression", "")),
+        license=license_expression,
+        license_classifiers=_license_classifiers(many["classifier"]) if license_expression is None else (),
         dynamic=frozenset(field.lower() for field in many["dynamic"]),
     )
 
@@ -119,6 +126,11 @@ def _check_version(text: str, where: str) -> None:
 
 def _license(text: str) -> str | None:
     return text if LICENSE_EXPRESSION.fullmatch(text) else None
+
+
+def _license_classifiers(texts: Iterable[str]) -> tuple[str, ...]:
+    found = sorted({text for text in texts if LICENSE_CLASSIFIER.fullmatch(text)})
+    return tuple(found[:MAX_LICENSE_CLASSIFIERS])
 
 
 def _numbers(version: str) -> tuple[int | None, int]:

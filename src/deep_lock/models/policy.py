@@ -50,7 +50,8 @@ RULES: dict[str, tuple[Level, str]] = {
     "advisory": ("error", "A known vulnerability affects a package, or it is malicious."),
     # what it may be used for
     "license": ("error", "A runtime package has a license that is not allowed."),
-    "license-unknown": ("off", "A runtime package has no license expression."),
+    "license-unknown": ("off", "A runtime package has a license that is not known."),
+    "license-from-classifiers": ("off", "A runtime package has classifiers, and no license expression."),
     # against an earlier lock: the codes of `models.changes`
     "hash-changed": ("error", ""),
     "file-added-later": ("finding", ""),

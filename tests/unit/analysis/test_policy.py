@@ -95,6 +95,12 @@ def licensed(app: str | None, lib: str | None) -> Lock:
     return small_lock(replace(direct("app", "lib"), license=app), replace(package("lib"), license=lib))
 
 
+def classified(*names: str) -> Lock:
+    return small_lock(
+        replace(direct("app"), license_classifiers=tuple(f"License :: OSI Approved :: {name}" for name in names))
+    )
+
+
 PLAIN = small_lock(direct("app", "lib"), package("lib"))
 DEEP = small_lock(
     built(),
@@ -310,7 +316,21 @@ CASES = [
     case("license-unknown", licensed(None, "all of it"), "app 1.0", "lib 1.0", says="all of it is not an SPDX", severity="finding", licenses=frozenset({"MIT"})),
     case("license-unknown", licensed("MIT", "MIT"), licenses=frozenset({"MIT"})),
     case("license-unknown", licensed(None, "MIT"), licenses=frozenset({"MIT"}), levels={"license-unknown": "off"}),
+    # without an expression, by the classifiers; what one can mean must all be allowed
+    case("license", classified("MIT License"), licenses=frozenset({"MIT"})),
+    case("license", classified("MIT License"), "app 1.0", says="known from classifiers only: MIT License, which means MIT", licenses=frozenset({"0BSD"})),
+    case("license", classified("BSD License"), "app 1.0", says="can mean BSD-2-Clause: not allowed", licenses=frozenset({"BSD-3-Clause"})),
+    case("license", classified("MIT License", "GNU General Public License v3 (GPLv3)"), "app 1.0", says="GPL-3.0-only", licenses=frozenset({"MIT"})),
+    case("license", classified("Other/Proprietary License"), licenses=frozenset({"MIT"})),
+    case("license", replace(classified("BSD License"), packages=(replace(classified("BSD License").packages[0], license="MIT"),)), licenses=frozenset({"MIT"})),
+    case("license-unknown", classified("MIT License", "Freely Distributable"), "app 1.0", says="name none that is known: Freely Distributable, MIT License", severity="finding", licenses=frozenset({"MIT"})),
+    case("license-unknown", classified("MIT License"), licenses=frozenset({"MIT"})),
+    case("license-from-classifiers", classified("MIT License")),
+    case("license-from-classifiers", classified("MIT License"), "app 1.0", says="MIT License", severity="note", levels={"license-from-classifiers": "note"}),
+    case("license-from-classifiers", licensed("MIT", "MIT"), levels={"license-from-classifiers": "note"}),
     # against the lock of before
+    case("license-changed", classified("ISC License (ISCL)"), "app", says="license: MIT License -> ISC License", old=classified("MIT License")),
+    case("license-changed", small_lock(replace(direct("app"), license="MIT")), old=classified("MIT License")),
     case("license-changed", licensed("MIT", "0BSD"), "lib", says="license: MIT -> 0BSD", old=licensed("MIT", "MIT")),
     case("license-changed", licensed("MIT", None), "lib", says="license: MIT -> not stated", old=licensed("MIT", "MIT")),
     case("license-changed", licensed("MIT", "MIT"), old=licensed("MIT", None)),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deep_lock.models.licenses import canonical_license, is_met
+from deep_lock.models.licenses import canonical_license, classified_licenses, is_met
 
 LICENSES = ("MIT", "0BSD", "GPL-2.0-only", "GPL-2.0-only WITH Classpath-exception-2.0")
 Tree = str | tuple[str, "Tree", "Tree"]
@@ -52,3 +52,19 @@ def test_brackets_as_deep_as_they_are_read() -> None:
     expression = canonical_license("(" * 150 + "MIT" + ")" * 150)
     assert expression is not None
     assert is_met(expression, frozenset({"MIT"}))
+
+
+@pytest.mark.parametrize(
+    ("classifiers", "meanings"),
+    [
+        ((), frozenset()),
+        (("License :: OSI Approved",), frozenset()),
+        (("License :: OSI Approved", "License :: OSI Approved :: MIT License"), {"MIT"}),
+        (("License :: OSI Approved :: BSD License",), {"BSD-2-Clause", "BSD-3-Clause"}),
+        (("License :: OSI Approved :: MIT License", "License :: Other/Proprietary License"), frozenset()),
+    ],
+)
+def test_what_classifiers_can_mean(classifiers: tuple[str, ...], meanings: frozenset[str]) -> None:
+    found = classified_licenses(classifiers)
+    assert found == meanings
+    assert all(canonical_license(text) == text for text in found)
