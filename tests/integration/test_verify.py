@@ -172,9 +172,23 @@ def test_a_gone_file_is_told_by_its_name(verifying: Verifying) -> None:
     assert "the index no longer has native-1.0-cp313-cp313-win_amd64.whl" in verifying.verify()[1]
 
 
+def test_sarif_and_annotations_point_at_the_entry(verifying: Verifying) -> None:
+    verifying.change("shared-2.0-py3-none-any.whl", yanked="broken")
+    lines = verifying.path.read_text(encoding="utf-8").splitlines()
+    number = lines.index('name = "shared"') + 1
+    code, out, _ = verifying.verify("--output-format", "sarif")
+    (found,) = json.loads(out)["runs"][0]["results"]
+    assert (code, found["ruleId"], found["level"]) == (1, "yanked", "warning")
+    assert found["locations"][0]["physicalLocation"]["region"] == {"startLine": number}
+    _, out, _ = verifying.verify("--output-format", "github")
+    assert out.startswith("::warning file=")
+    assert f",line={number},title=yanked::" in out
+
+
 DEEP: Mapping[str, tuple[str, str, tuple[str, str, str]]] = {
     "an edge of nobody": ('    {name = "native"},\n', '    {name = "native"},\n    {name = "flit-core"},\n', ("error", "edge-invented", "app-lib 1.0")),
     "another licence": ('license = "MIT"', 'license = "0BSD"', ("error", "license-differs", SHARED)),
+    "other classifiers": ('license = "MIT"', 'license-classifiers = ["License :: OSI Approved :: MIT License"]', ("error", "license-differs", SHARED)),
     "another backend": ('backend = "flit_core.buildapi"', 'backend = "evil.backend"', ("error", "record-differs", "maker 3.0")),
     "another requirement": ('    "maker",\n', '    "flit_core",\n', ("error", "record-differs", NATIVE)),
     "another list of a record": ('    "flit_core",\n', '    "flit_core>=3",\n', ("error", "record-differs", "maker 3.0")),

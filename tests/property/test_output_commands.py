@@ -279,7 +279,8 @@ def _review_texts(review: diff.Review) -> Iterator[str]:
     yield diff.as_markdown(review)
     yield _without_color(findings.findings_text(review.findings))
     yield findings.findings_lines(review.findings)
-    for text in (diff.as_json(review), diff.sarif(review), findings.findings_json(review.findings)):
+    documents = (diff.as_json(review), diff.sarif(review), findings.findings_json(review.findings))
+    for text in (*documents, findings.findings_sarif(review.findings, review.path, review.lines)):
         json.loads(text)
         yield text
 

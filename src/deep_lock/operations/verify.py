@@ -3,7 +3,7 @@
 Nothing is resolved or written. The lock's own indexes are used, unless options or settings name others.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -35,14 +35,14 @@ from deep_lock.lockfile.index import LockIndex, called, files_of, index_lock, ke
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import best_wheel, installed_ever, is_built
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.locking.read_inputs import read_project_config, require_lock
+from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.build_system import SdistFacts
 from deep_lock.models.changes import SEVERITIES, Finding
 from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.models.lock import Lock, LockedBuild, LockedPackage
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.policy import Policy
-from deep_lock.operations.inputs import locked_indexes, open_indexes
+from deep_lock.operations.inputs import locked_indexes, open_indexes, read_lock_file
 from deep_lock.operations.lock_hosts import allowed_hosts, page_hosts, project_hosts
 from deep_lock.sdist import facts as facts_module
 from deep_lock.targets.target import Target
@@ -54,11 +54,14 @@ class Verified(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     releases: int
     files: int
+    lines: Mapping[str, int]
+    """The line of each package's name in the lock, from 1."""
 
 
 def verify(options: VerifyOptions, reporter: Reporter) -> Verified:
     """Compare a lock with the indexes as they are now. Raises UsageError, LockInvalid and IndexFault."""
-    lock = require_lock(options.lock, reporter)
+    file = read_lock_file(options.lock, reporter)
+    lock = file.lock
     targets = chosen_targets(lock, (), options.lock.name)
     lock_index = index_lock(lock)
     required = required_packages(lock_index)
@@ -85,6 +88,7 @@ def verify(options: VerifyOptions, reporter: Reporter) -> Verified:
         findings=tuple(sorted(found, key=_rank)),
         releases=len(released),
         files=sum(len(files_of(entry)) for entry in released),
+        lines=file.lines,
     )
 
 

@@ -14,6 +14,7 @@ from deep_lock.lockfile.index import called, files_of
 from deep_lock.models.changes import CODES, Change, Finding, Part, Weight
 from deep_lock.models.lock import Lock, LockedPackage
 from deep_lock.reports.findings import finding_line, finding_row, findings_github
+from deep_lock.reports.sarif import Level, sarif_document, sarif_result
 from deep_lock.sanitize import (
     Markdown,
     Painted,
@@ -59,7 +60,7 @@ VERSION = 1
 _COLORS: dict[Weight, str] = {"danger": "31;1", "look": "33;1", "version": "36", "quiet": "2"}
 _SIGNS: dict[Weight, str] = {"danger": "!", "look": "?", "version": "-", "quiet": " "}
 _ANNOTATIONS: Mapping[Weight, Literal["error", "warning"]] = {"danger": "error", "look": "warning"}
-_LEVELS: dict[Weight, str] = {"danger": "error", "look": "warning", "version": "note", "quiet": "note"}
+_LEVELS: dict[Weight, Level] = {"danger": "error", "look": "warning", "version": "note", "quiet": "note"}
 
 
 class Review(Struct, frozen=True, kw_only=True):
@@ -243,34 +244,14 @@ def _row(change: Change) -> dict[str, Any]:
 def sarif(review: Review) -> Safe:
     """Return the changes to review as SARIF, without version changes and details."""
     shown = (*review.of("danger"), *review.of("look"))
-    codes = sorted({change.code for change in shown})
-    rules = [{"id": code, "shortDescription": {"text": CODES[code][2]}} for code in codes]
-    return json_document(
-        {
-            "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json",
-            "version": "2.1.0",
-            "runs": [
-                {
-                    "tool": {"driver": {"name": "deep-lock", "rules": rules}},
-                    "results": [_sarif_result(review, change) for change in shown],
-                    "properties": {
-                        "notCompared": list(review.not_compared),
-                        **({"wheels": review.wheels} if review.wheels else {}),
-                    },
-                }
-            ],
-        }
+    return sarif_document(
+        {change.code: CODES[change.code][2] for change in shown},
+        [
+            sarif_result(change.code, _LEVELS[change.weight], _one_line(change), review.path, review.line(change))
+            for change in shown
+        ],
+        {"notCompared": list(review.not_compared), **({"wheels": review.wheels} if review.wheels else {})},
     )
-
-
-def _sarif_result(review: Review, change: Change) -> dict[str, Any]:
-    region = {"startLine": review.line(change)}
-    return {
-        "ruleId": change.code,
-        "level": _LEVELS[change.weight],
-        "message": {"text": _one_line(change)},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": review.path}, "region": region}}],
-    }
 
 
 def github(review: Review) -> Safe:

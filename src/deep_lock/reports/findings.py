@@ -1,10 +1,12 @@
-"""Findings for people and for programs: as lines, as JSON, as workflow commands of GitHub."""
+"""Findings for people and for programs: as lines, as JSON, as SARIF, as workflow commands of GitHub."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from deep_lock.models.changes import SEVERITIES, Finding, Severity
+from deep_lock.models.changes import CODES, SEVERITIES, Finding, Severity
+from deep_lock.models.policy import RULES
+from deep_lock.reports.sarif import Level, sarif_document, sarif_result
 from deep_lock.sanitize import Painted, Safe, annotation, joined, json_document, line, show
 
 MAX_LINE = 1000
@@ -14,6 +16,7 @@ _ANNOTATIONS: Mapping[Severity, Literal["error", "warning", "notice"]] = {
     "finding": "warning",
     "note": "notice",
 }
+_SARIF_LEVELS: Mapping[Severity, Level] = {"error": "error", "finding": "warning", "note": "note"}
 
 
 def findings_text(findings: Sequence[Finding]) -> Safe:
@@ -67,13 +70,32 @@ def findings_lines(findings: Iterable[Finding]) -> Safe:
     return joined(line(f"{finding.severity} {finding_line(finding)}") for finding in findings)
 
 
+def findings_sarif(findings: Sequence[Finding], path: str, lines: Mapping[str, int]) -> Safe:
+    """Return the findings as SARIF, at the lines of the packages in the lock at ``path``."""
+    results = [
+        sarif_result(finding.code, _SARIF_LEVELS[finding.severity], finding_line(finding), path, _line(finding, lines))
+        for finding in findings
+    ]
+    return sarif_document({finding.code: _meaning(finding.code) for finding in findings}, results)
+
+
+def _meaning(code: str) -> str:
+    """Return what a code means: a rule of a policy, a change, or else the code itself in words."""
+    known = RULES[code][1] if code in RULES else ""
+    return known or (CODES[code][2] if code in CODES else code.replace("-", " "))
+
+
+def _line(finding: Finding, lines: Mapping[str, int]) -> int:
+    return lines.get(finding.subject.partition(" ")[0], 1)
+
+
 def findings_github(findings: Iterable[Finding], path: str, lines: Mapping[str, int]) -> list[Safe]:
     """Return annotations of GitHub at the lines of the packages in the lock at ``path``."""
     return [
         annotation(
             _ANNOTATIONS[finding.severity],
             path,
-            lines.get(finding.subject.partition(" ")[0], 1),
+            _line(finding, lines),
             finding.code,
             finding_line(finding),
         )

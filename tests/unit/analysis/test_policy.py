@@ -620,6 +620,30 @@ def test_github_points_at_the_entry(folder: Folder) -> None:
     assert f",line={line},title=hash-computed::hash-computed:app==1.0: app 1.0: " in out
 
 
+def test_sarif_points_at_the_entry_and_has_each_rule_once(folder: Folder) -> None:
+    (folder.path / "deep-lock.toml").write_text(
+        '[policy]\ndeny = ["app"]\n[[policy.exceptions]]\nname = "app"\nrule = "yanked"\nreason = "x"\nuntil = 2000-01-01\n',
+        encoding="utf-8",
+    )
+    code, out, _ = folder.run("--output-format", "sarif")
+    document = json.loads(out)
+    (ran,) = document["runs"]
+    assert (code, document["version"]) == (1, "2.1.0")
+    levels = [(found["ruleId"], found["level"]) for found in ran["results"]]
+    assert levels == [("denied", "error"), ("exception-expired", "error"), ("hash-computed", "warning")]
+    rules = {rule["id"]: rule["shortDescription"]["text"] for rule in ran["tool"]["driver"]["rules"]}
+    assert rules == {
+        "denied": RULES["denied"][1],
+        "exception-expired": "exception expired",
+        "hash-computed": RULES["hash-computed"][1],
+    }
+    place = ran["results"][2]["locations"][0]["physicalLocation"]
+    lines = folder.lock.read_text(encoding="utf-8").splitlines()
+    assert lines[place["region"]["startLine"] - 1] == 'name = "app"'
+    assert place["artifactLocation"]["uri"] == folder.lock.as_posix()
+    assert ran["results"][2]["message"]["text"].startswith("hash-computed:app==1.0: app 1.0: its index gives no sha256")
+
+
 def test_a_lock_cannot_write_workflow_commands(folder: Folder) -> None:
     (folder.path / "deep-lock.toml").write_text(
         '[[policy.exceptions]]\nname = "app"\nrule = "hash-computed"\nreason = "100%0A::error::x"\nuntil = 2999-01-01\n',

@@ -72,8 +72,8 @@ FORMAT = option(
     "--output-format",
     default="text",
     show_default=True,
-    choices=("text", "json", "github"),
-    help="Lines for people, one JSON document, or annotations of GitHub Actions.",
+    choices=("text", "json", "sarif", "github"),
+    help="Lines for people, JSON, SARIF for code scanning, or annotations of GitHub Actions.",
 )
 
 
@@ -133,6 +133,8 @@ def _text(result: policy.PolicyResult, form: str, lock: Path) -> Safe:
     match form:
         case "json":
             return findings.findings_json(result.findings)
+        case "sarif":
+            return findings.findings_sarif(result.findings, lock.as_posix(), result.lines)
         case "github":
             return joined(findings.findings_github(result.findings, lock.as_posix(), result.lines))
         case _:

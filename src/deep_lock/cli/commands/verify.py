@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from deep_lock.cli.options import LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import LOCK, NETWORK, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import NetworkOptions, VerifyOptions
 from deep_lock.models.changes import SEVERITIES
 from deep_lock.operations import verify
 from deep_lock.reports import findings
+from deep_lock.sanitize import Safe, joined
 
 FOUND = 1
 CHANGED = 4
@@ -45,12 +47,20 @@ CHECKS: Section = (
     ),
 )
 
+FORMAT = option(
+    "--output-format",
+    default="text",
+    show_default=True,
+    choices=("text", "json", "sarif", "github"),
+    help="Text for people, JSON, SARIF for code scanning, or annotations of GitHub Actions.",
+)
+
 
 @sectioned(
     "verify",
     CHECKS,
     NETWORK,
-    output=(OUTPUT_FORMAT,),
+    output=(FORMAT,),
     help=HELP,
     epilog=EPILOG,
     short_help="Compare deep.lock with its indexes.",
@@ -61,12 +71,22 @@ def verify_command(session: Session, /, **values: Any) -> None:
     with session.reporting() as reporter:
         verified = verify.verify(options, reporter)
     found = verified.findings
-    session.printer.data(
-        findings.findings_json(found) if values["output_format"] == "json" else findings.findings_text(found)
-    )
+    session.printer.data(_text(verified, values["output_format"], values["lock"]))
     session.printer.info(f"verified {verified.releases} releases, {verified.files} files: {findings.counts(found)}")
     failing = SEVERITIES[: SEVERITIES.index(values["fail_on"]) + 1]
     if any(finding.code in CHANGED_CODES for finding in found):
         raise click.exceptions.Exit(CHANGED)
     if any(finding.severity in failing for finding in found):
         raise click.exceptions.Exit(FOUND)
+
+
+def _text(verified: verify.Verified, form: str, lock: Path) -> Safe:
+    match form:
+        case "json":
+            return findings.findings_json(verified.findings)
+        case "sarif":
+            return findings.findings_sarif(verified.findings, lock.as_posix(), verified.lines)
+        case "github":
+            return joined(findings.findings_github(verified.findings, lock.as_posix(), verified.lines))
+        case _:
+            return findings.findings_text(verified.findings)
