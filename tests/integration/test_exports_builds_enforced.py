@@ -8,7 +8,7 @@ import sys
 import venv
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,8 @@ class Shop:
 
     bench: Bench
     place: Path
+    without: frozenset[str] = frozenset()
+    """Variables that are left out."""
 
     def lock(self, *asked: str) -> None:
         self.bench.write(
@@ -90,6 +92,7 @@ class Shop:
             "UV_PYTHON_DOWNLOADS": "never",
             "SOURCE_DATE_EPOCH": "1700000000",
         }
+        own = {name: value for name, value in own.items() if name not in self.without}
         return subprocess.run(
             ["sh", "-c", command],
             cwd=self.bench.folder,
@@ -128,8 +131,9 @@ def shop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         yield Shop(bench=made, place=tmp_path)
 
 
-PIP = "pip install --require-hashes -r requirements.txt --build-constraint build-constraints.txt"
-UV = "uv pip install --require-hashes -r requirements.txt --build-constraints build-constraints.txt"
+PIP = "pip install --no-cache-dir --require-hashes -r requirements.txt --build-constraint build-constraints.txt"
+UV_WITHOUT = "uv pip install --require-hashes -r requirements.txt --build-constraints build-constraints.txt"
+UV = f"{UV_WITHOUT} --require-build-hashes --preview-features build-dependency-hashes"
 BUILD = (
     "PIP_BUILD_CONSTRAINT=build-constraints.txt "
     "python -m build --wheel --dependency-constraints-txt build-constraints.txt"
@@ -169,19 +173,78 @@ def test_other_bytes_are_refused_even_in_a_build_inside_a_build(shop: Shop) -> N
     refused(shop.install(UV), "Hash mismatch")
 
 
-def test_what_is_not_pinned_pip_stops_and_uv_does_not(shop: Shop) -> None:
-    """As the export tells: a constraint only narrows, and it is the hashes that make pip ask for more."""
-    asking = {**OLD, "thing 1.0": sdist("tool", asks=["extra"])}
-    shop.bench.hold(asking)
+@pytest.mark.parametrize(
+    ("missing", "releases"),
+    [
+        ("zipper", OLD),
+        ("tool", OLD),
+        # a requirement that only a hook of the backend returns
+        ("extra", {**OLD, "thing 1.0": sdist("tool", asks=["extra"])}),
+        # a requirement of the build of a build requirement, and of nothing else
+        ("extra", {**OLD, "tool 0.5": sdist("extra")}),
+        ("extra", {**OLD, "tool 0.5": sdist(asks=["extra"])}),
+    ],
+    ids=["backend", "requirement", "hook", "nested-requirement", "nested-hook"],
+)
+def test_a_missing_pin_is_refused(shop: Shop, missing: str, releases: Releases) -> None:
+    shop.bench.hold(releases)
     shop.lock("thing")
     shop.export("hermeto")
     shop.export("build-constraints")
-    path = shop.bench.folder / "build-constraints.txt"
-    before = path.read_text(encoding="utf-8")
-    start = before.index("extra==1.0")
-    path.write_text(before[:start] + before[before.index("\n", before.index("--hash", start)) + 1 :], encoding="utf-8")
+    without_pin(shop.bench.folder / "build-constraints.txt", missing)
     refused(shop.install(PIP), "In --require-hashes mode")
-    assert shop.install(UV).returncode == 0
+    ended = shop.install(UV)
+    refused(ended, f"no trusted hash was provided for: `{missing}`")
+    assert "warning" not in ended.stderr
+    assert not list((shop.place / "venv").glob("lib/python*/site-packages/thing*"))
+
+
+def without_pin(path: Path, name: str) -> None:
+    """Remove the pin of a project and its hashes from a file of constraints."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept: list[str] = []
+    skipping = False
+    for line in lines:
+        skipping = line.startswith(f"{name}==") or (skipping and line.startswith(" "))
+        kept += [] if skipping else [line]
+    assert len(kept) < len(lines)
+    path.write_text("".join(kept), encoding="utf-8")
+
+
+def test_without_the_option_for_builds_uv_accepts_a_missing_pin(shop: Shop) -> None:
+    """A constraint only narrows: --require-hashes of uv is about what is installed, as that of pip is about both."""
+    shop.lock("thing")
+    shop.export("hermeto")
+    shop.export("build-constraints")
+    without_pin(shop.bench.folder / "build-constraints.txt", "tool")
+    assert shop.install(UV_WITHOUT).returncode == 0
+
+
+def with_caches(shop: Shop) -> Shop:
+    """Lock, then install with the caches of the tools and no constraints: they have a wheel with the newest releases."""
+    shop = replace(shop, without=frozenset({"PIP_NO_CACHE_DIR", "UV_NO_CACHE"}))
+    shop.lock("thing")
+    shop.export("hermeto")
+    shop.export("build-constraints")
+    shop.bench.hold({**OLD, **NEW})
+    for tool in ("pip", "uv pip"):
+        assert shop.install(f"{tool} install --require-hashes -r requirements.txt").returncode == 0
+    return shop
+
+
+def test_pip_reuses_a_wheel_of_its_cache_without_the_option(shop: Shop) -> None:
+    shop = with_caches(shop)
+    reused = PIP.replace("--no-cache-dir ", "")
+    assert shop.install(f"{reused} --force-reinstall").returncode == 0
+    assert shop.built_with("thing") == AS_NEWEST, "pip has changed: the option is not needed any more"
+    assert shop.install(f"{PIP} --force-reinstall").returncode == 0
+    assert shop.built_with("thing") == AS_LOCKED
+
+
+def test_uv_builds_again_with_other_constraints(shop: Shop) -> None:
+    shop = with_caches(shop)
+    assert shop.install(f"{UV} --reinstall").returncode == 0
+    assert shop.built_with("thing") == AS_LOCKED
 
 
 def test_builds_that_disagree_are_installed_file_by_file(shop: Shop) -> None:

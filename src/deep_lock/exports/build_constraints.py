@@ -1,8 +1,9 @@
 """Build constraints: what installers may use in the environments in which they build, with the sha256 of each file.
 
-Tried with pip 26.3, uv 0.13.9 and build 1.6.1. In a file with a hash pip refuses what the file does not pin, uv does not;
-both refuse other bytes; both pass the file on to builds inside a build. ``python -m build`` does that only if
-PIP_BUILD_CONSTRAINT names it too.
+Tried with pip 26.3, uv 0.13.9 and build 1.6.1. In a file with a hash pip refuses what the file does not pin, uv does with
+--require-build-hashes; both refuse other bytes; both pass the file on to builds inside a build. ``python -m build`` does that
+only if PIP_BUILD_CONSTRAINT names it too. pip reuses a wheel that it built from the same sdist before, with other packages:
+--no-cache-dir prevents it. uv builds again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from deep_lock.sanitize import Safe
 
 STEM = "build-constraints"
 PIP = "pip install --require-hashes -r requirements.txt"
+BUILDING = "pip install --no-cache-dir"
+UV = "uv pip install --require-hashes -r requirements.txt --build-constraints FILE --require-build-hashes"
 
 
 def constraints(view: View, *, per_sdist: bool, path_of: Callable[[str], str] = str) -> Exported:
@@ -91,8 +94,10 @@ def _requirement(build: LockedBuild) -> str:
 def _install_commands(installed: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the commands that install what must be built, then the rest: a run of pip reads one file for all builds."""
     if len(installed) < 2:
-        return [f"{PIP} --build-constraint {quote(name)}" for name in installed]
-    start = "pip install --no-deps -c requirements.txt --build-constraint"
+        return [
+            f"{BUILDING} --require-hashes -r requirements.txt --build-constraint {quote(name)}" for name in installed
+        ]
+    start = f"{BUILDING} --no-deps -c requirements.txt --build-constraint"
     commands = [f"{start} {quote(name)} {' '.join(map(quote, names))}" for name, names in installed.items()]
     return [*commands, PIP]
 
@@ -106,7 +111,7 @@ def _unsupported(view: View, sets: tuple[BuildSet, ...]) -> Iterator[str]:
             )
     yield from unsupported_settings(view)
     if sets:
-        yield "a complete check by uv: it accepts build requirements that the file does not pin; pip refuses them"
+        yield f"a check by uv without --require-build-hashes: {UV}"
 
 
 def unsupported_settings(view: View) -> Iterator[str]:

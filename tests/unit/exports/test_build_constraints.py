@@ -238,7 +238,7 @@ def test_one_file_where_one_will_do() -> None:
     digest = wheel("helper", "1.0").sha256
     assert f"helper==1.0 \\\n    --hash=sha256:{digest}\n" in exported.files[0][1]
     assert exported.usage == (
-        "pip install --require-hashes -r requirements.txt --build-constraint build-constraints.txt"
+        "pip install --no-cache-dir --require-hashes -r requirements.txt --build-constraint build-constraints.txt"
     )
 
 
@@ -255,8 +255,8 @@ def test_where_builds_disagree_the_files_are_named_by_number_and_used_one_by_one
         "build-constraints-2.txt": f"{HEAD}#   b 1.0\nhelper==2.0\n",
     }
     assert exported.usage.split(" && ") == [
-        "pip install --no-deps -c requirements.txt --build-constraint build-constraints-1.txt a==1.0 c==1.0",
-        "pip install --no-deps -c requirements.txt --build-constraint build-constraints-2.txt b==1.0",
+        "pip install --no-cache-dir --no-deps -c requirements.txt --build-constraint build-constraints-1.txt a==1.0 c==1.0",
+        "pip install --no-cache-dir --no-deps -c requirements.txt --build-constraint build-constraints-2.txt b==1.0",
         "pip install --require-hashes -r requirements.txt",
     ]
     each = constraints(view, per_sdist=True)
@@ -270,7 +270,7 @@ def test_only_what_is_installed_is_installed_by_the_command() -> None:
     exported = constraints(view, per_sdist=True)
     assert [name for name, _ in exported.files] == ["build-constraints-a-1.0.txt", "build-constraints-maker-3.0.txt"]
     assert exported.usage == (
-        "pip install --require-hashes -r requirements.txt --build-constraint build-constraints-a-1.0.txt"
+        "pip install --no-cache-dir --require-hashes -r requirements.txt --build-constraint build-constraints-a-1.0.txt"
     )
 
 
