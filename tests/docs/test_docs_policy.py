@@ -8,7 +8,7 @@ import pytest
 
 from deep_lock.config.policy import KEYS, SETTINGS, read_policy_file
 from deep_lock.models.changes import CODES, Finding, Severity
-from deep_lock.models.policy import AGAINST, RULES, Exemption, Level
+from deep_lock.models.policy import AGAINST, PROFILES, RULES, Exemption, Level
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
 
@@ -48,6 +48,18 @@ def test_the_json_document_is_documented() -> None:
     assert set(keys) == set(Finding.__struct_fields__)
     (severity,) = (row[1] for row in _rows("The JSON document") if row[0] == "`severity`")
     assert _names(severity) == list(get_args(Severity))
+
+
+def test_the_strict_profile_is_documented() -> None:
+    rows = {level: _names(rules) for level, rules in _rows_of("level", 'rules of `"strict"`')}
+    levels = PROFILES["strict"].levels
+    assert rows == {level: sorted(code for code in levels if levels[code] == level) for level in ("error", "finding")}
+
+
+def _rows_of(*heads: str) -> list[list[str]]:
+    """Return the cells of the table with these heads."""
+    table = PAGE.split(f"| {' | '.join(heads)} |\n")[1].split("\n\n")[0]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()[1:]]
 
 
 def test_the_example_is_read() -> None:

@@ -4,6 +4,7 @@ All faults of the table are reported at once. A rule that cannot be applied is r
 states.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from deep_lock.config.exclude_newer import read_exclude_newer
 from deep_lock.config.values import one_of, read_day, read_record, similar, typed, unknown_key
 from deep_lock.errors import ConfigError
 from deep_lock.models import licenses
-from deep_lock.models.policy import RULES, Exemption, Level, Policy
+from deep_lock.models.policy import PROFILES, RULES, Exemption, Level, Policy, PolicySource
 from deep_lock.parsing.faults import Faults
 from deep_lock.parsing.requirements import read_name
 from deep_lock.parsing.text import deceiving, shown
@@ -25,6 +26,7 @@ from deep_lock.parsing.toml import read_toml
 
 MAX_REASON = 500
 MAX_DEPTH = 1000
+_SHA256 = re.compile("[0-9a-fA-F]{64}")
 
 _OTHER_TOOLS_KEYS: Mapping[str, str] = {
     "no-yanked": 'write yanked = "error"',
@@ -65,6 +67,46 @@ def read_policy(table: Mapping[str, Any], location: str, faults: Faults) -> Poli
 
 def _strings(value: Any) -> tuple[str, ...]:
     return typed(value, tuple[str, ...])
+
+
+class _Source(Struct, frozen=True):
+    path: str = ""
+    url: str = ""
+    sha256: str = ""
+
+
+def _extends(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        if value not in PROFILES:
+            raise ConfigError(
+                f"there is no profile {shown(value)}; profiles are {', '.join(PROFILES)}",
+                hint='Write a file as {path = "company.toml"}, a URL as {url = "https://...", sha256 = "..."}.',
+            )
+        return {"extends": PolicySource(profile=value)}
+    source = read_record(value, _Source)
+    if bool(source.path) == bool(source.url):
+        raise ConfigError("must have either path or url")
+    if source.url and not source.sha256:
+        raise ConfigError("sha256 is missing: a URL can have another content tomorrow")
+    if source.sha256 and not _SHA256.fullmatch(source.sha256):
+        raise ConfigError("sha256 must be 64 hexadecimal digits")
+    return {
+        "extends": PolicySource(
+            path=source.path or None,
+            url=_policy_url(source.url) if source.url else None,
+            sha256=source.sha256.lower() or None,
+        )
+    }
+
+
+def _policy_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        if parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc and text.isprintable():
+            return text
+    except ValueError:
+        pass
+    raise ConfigError("url is no http(s) URL without a login")
 
 
 def _hosts(value: Any) -> dict[str, Any]:
@@ -193,6 +235,7 @@ def _exception(entry: Mapping[str, Any]) -> Exemption:
 
 
 _READERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "extends": _extends,
     "hosts": _hosts,
     "indexes": _indexes,
     "backends": _backends,

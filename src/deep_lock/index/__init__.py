@@ -6,6 +6,7 @@ __all__ = [
     "cache",
     "client",
     "download",
+    "file_cache",
     "lazy_wheel",
     "metadata_differences",
     "settings",

@@ -2,7 +2,7 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["clients", "indexes", "lock", "read_inputs", "recorded_inputs", "selected_scopes", "settings"]
+__all__ = ["clients", "indexes", "lock", "policies", "read_inputs", "recorded_inputs", "selected_scopes", "settings"]
 
 load_at_first_use(
     __name__,

@@ -89,7 +89,9 @@ def check_lock(options: LockOptions, *, existence_only: bool = False) -> Checked
         request.previous, _text_of(path) or "", _form_note(guard_of(path, options.context.cache_folder))
     )
     if not reasons and policy is not None:
-        policy_gate.check_policy(request.previous, policy, path.name, now=options.context.now)
+        policy_gate.check_policy(
+            request.previous, policy, path.name, folder=options.inputs.folder, context=options.context
+        )
     return Checked(path=path, lock=request.previous, reasons=reasons)
 
 

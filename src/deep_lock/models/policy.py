@@ -113,9 +113,23 @@ class Exemption(Struct, frozen=True, kw_only=True):
         return exception_id(self.rule, self.name, self.version)
 
 
+class PolicySource(Struct, frozen=True, kw_only=True):
+    """A policy that another one extends: exactly one of ``profile``, ``path`` and ``url`` is set."""
+
+    profile: str | None = None
+    """A name of `PROFILES`."""
+    path: str | None = None
+    """Relative to the folder of the policy that names it."""
+    url: str | None = None
+    sha256: str | None = None
+    """Lower-case hex; always set for a URL."""
+
+
 class Policy(Struct, frozen=True, kw_only=True):
     """The policy of a project. None: not configured."""
 
+    extends: PolicySource | None = None
+    """The policy whose settings apply where this one has none."""
     hosts: frozenset[str] | None = None
     """Hosts in lower case, with a port if it is not the default of the scheme."""
     indexes: frozenset[str] | None = None
@@ -151,3 +165,63 @@ class Policy(Struct, frozen=True, kw_only=True):
         if code == "license-unknown" and self.licenses is not None:
             return "finding"
         return RULES[code][0]
+
+
+def extended(own: Policy, base: Policy) -> Policy:
+    """Return a policy with the settings of another one where it has none itself; what is denied is denied by both.
+
+    The base must be complete: it extends nothing.
+    """
+    has_ages = own.min_age is not None or own.min_age_build is not None
+    ages = own if has_ages else base
+    ids = {exemption.id for exemption in own.exceptions}
+    return Policy(
+        hosts=own.hosts if own.hosts is not None else base.hosts,
+        indexes=own.indexes if own.indexes is not None else base.indexes,
+        backends=own.backends if own.backends is not None else base.backends,
+        deny=tuple(sorted({*own.deny, *base.deny})),
+        may_build=own.may_build if own.may_build is not None else base.may_build,
+        min_age=ages.min_age,
+        min_age_build=ages.min_age_build,
+        ageless=ages.ageless,
+        max_depth=own.max_depth if own.max_depth is not None else base.max_depth,
+        licenses=own.licenses if own.licenses is not None else base.licenses,
+        levels={**base.levels, **own.levels},
+        exceptions=(*own.exceptions, *(exemption for exemption in base.exceptions if exemption.id not in ids)),
+    )
+
+
+PROFILES: Mapping[str, Policy] = {
+    "baseline": Policy(),
+    "strict": Policy(
+        min_age=WEEK,
+        levels={
+            "insecure-url": "error",
+            "signed-url": "error",
+            "hash-computed": "error",
+            "built-at-run-time": "finding",
+            "backend-path": "error",
+            "assumed": "error",
+            "cargo-lock": "finding",
+            "downloader": "error",
+            "wheel-pth": "error",
+            "wheel-foreign-top-level": "error",
+            "wheel-command-shadow": "error",
+            "wheel-unreadable": "error",
+            "late-file": "error",
+            "look-alike": "error",
+            "yanked": "error",
+            "license-unknown": "finding",
+            "file-added-later": "error",
+            "build-dep-new": "error",
+            "became-sdist-only": "error",
+            "build-new": "error",
+            "backend-changed": "error",
+            "evidence-lowered": "error",
+            "source-changed": "error",
+            "yanked-new": "error",
+            "provenance-lost": "error",
+        },
+    ),
+}
+"""By name: the policies that deep-lock has. The baseline is the levels of `RULES`, and applies without a configuration."""

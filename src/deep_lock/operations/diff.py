@@ -15,6 +15,7 @@ from deep_lock.files import is_there
 from deep_lock.foreign_locks.load import parse_imported
 from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.order import ordered
+from deep_lock.locking import policies
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.changes import Change, Finding
 from deep_lock.models.foreign_lock import ForeignPin
@@ -79,6 +80,7 @@ def _policy_findings(old: Lock, new: LockFile, surroundings: RunContext) -> tupl
     policy = read_project_config(new.path.parent).policy
     if policy is None or not new.lock.targets:
         return ()
+    policy = policies.complete_policy(policy, new.path.parent, policies.cached_policy(surroundings))
     # another tool's lock has no builds to compare with
     return policy_rules.evaluate(new.lock, policy, now=surroundings.now, old=old if old.targets else None)
 

@@ -15,6 +15,7 @@ from deep_lock.errors import ConfigError
 from deep_lock.events import Reporter
 from deep_lock.files import is_there
 from deep_lock.lockfile.index import called
+from deep_lock.locking.policies import complete_policy, fetched_policy
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.changes import Finding
 from deep_lock.models.lock import Lock
@@ -48,6 +49,8 @@ def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
         policy = read_policy_file(read_text(options.policy, ConfigError), options.policy.name)
     else:
         policy = config.policy or Policy()
+    fetch = fetched_policy(options.network, config, options.context, reporter)
+    policy = complete_policy(policy, (options.policy or options.lock).parent, fetch)
     new = read_lock_file(options.lock, reporter)
     old = _previous(options.against, options, reporter) if options.against is not None else None
     # before bytes of wheels are read: it is loaded at first use

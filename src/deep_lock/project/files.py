@@ -24,6 +24,11 @@ def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) 
 
     Raises FileNotFoundError, LimitExceeded, and ``error`` for what cannot be read or is no UTF-8.
     """
+    return decode(read_bytes(path, error, limit), path.name, error)
+
+
+def read_bytes(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) -> bytes:
+    """Read a file of the user. Raises FileNotFoundError, LimitExceeded, and ``error`` for what cannot be read."""
     try:
         with open_regular(path) as file:
             raw = file.read(limit + 1)
@@ -34,7 +39,7 @@ def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) 
         raise error(f"{path}: {fault.strerror or fault}") from None
     if len(raw) > limit:
         raise LimitExceeded(f"{path}: more than {limit} bytes")
-    return decode(raw, path.name, error)
+    return raw
 
 
 def missing_lock(path: Path) -> UsageError:

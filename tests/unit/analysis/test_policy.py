@@ -708,6 +708,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             1,
             "no-upload-time:lib==1.0: lib 1.0: the upload time of lib-1.0-py3-none-any.whl is unknown",
         ),
+        (
+            '[policy]\nextends = "strict"\n',
+            1,
+            "no-upload-time:lib==1.0: lib 1.0: the upload time of lib-1.0-py3-none-any.whl is unknown",
+        ),
+        ('[policy]\nextends = "strict"\nno-upload-time = "off"\n', 0, "deep.lock is up to date"),
+        ('[policy]\nextends = {path = "missing.toml"}\n', 2, "there is no file"),
+        (
+            f'[policy]\nextends = {{url = "https://a.example/x.toml", sha256 = "{"ab" * 32}"}}\n',
+            3,
+            "is not in the cache",
+        ),
         (OVER, 1, "exception-expired: lib: the exception for assumed expired on 2020-01-01: seen"),
     ],
 )

@@ -1,0 +1,122 @@
+"""Policies that extend others: a profile, a file, or a URL whose content is pinned by its sha256."""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import closing
+from io import BytesIO
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from deep_lock.config.config import Config
+from deep_lock.config.options import NetworkOptions, RunContext
+from deep_lock.config.policy import read_policy_file
+from deep_lock.errors import ConfigError, HashMismatch, NotCached, NotFound
+from deep_lock.events import Reporter, silent
+from deep_lock.index.cache import Cache
+from deep_lock.index.file_cache import FileCache
+from deep_lock.index.settings import SMALL_SECONDS
+from deep_lock.locking.clients import open_address
+from deep_lock.models.policy import PROFILES, Policy, PolicySource, extended
+from deep_lock.network.urls import shown_url
+from deep_lock.parsing.text import decode
+from deep_lock.project.files import read_bytes
+from deep_lock.sanitize import show
+
+MAX_POLICY_BYTES = 1024 * 1024
+MAX_EXTENDED = 8
+"""Policies that one policy extends, directly or through others."""
+
+Fetch = Callable[[str, str], bytes]
+"""Returns the content of a URL by the URL and its sha256. Raises IndexFault and SafetyError."""
+
+
+def complete_policy(policy: Policy, folder: Path, fetch: Fetch) -> Policy:
+    """Return a policy together with those that it extends; a setting of the one that extends has precedence.
+
+    ``folder`` is that of the policy. Raises ConfigError, LimitExceeded, HashMismatch, and what ``fetch`` raises.
+    """
+    chain = [policy]
+    place: Path | None = folder
+    seen: set[str] = set()
+    while chain[-1].extends is not None:
+        source = chain[-1].extends
+        if len(chain) > MAX_EXTENDED:
+            raise ConfigError(f"policy.extends: more than {MAX_EXTENDED} policies extend each other")
+        if source.profile is not None:
+            chain.append(PROFILES[source.profile])
+            continue
+        if source.path is not None:
+            path = _path(source, place)
+            name, raw, place = str(path), _read(path, source), path.parent
+        else:
+            name, raw, place = source.url or "", fetch(source.url or "", source.sha256 or ""), None
+        if name in seen:
+            raise ConfigError(f"policy.extends: {show(name)} extends itself")
+        seen.add(name)
+        chain.append(read_policy_file(decode(raw, name, ConfigError), show(name)))
+    found = chain.pop()
+    while chain:
+        found = extended(replace(chain.pop(), extends=None), found)
+    return found
+
+
+def cached_policy(context: RunContext) -> Fetch:
+    """Return a `Fetch` that makes no request. It raises NotCached."""
+
+    def content(url: str, sha256: str) -> bytes:
+        with closing(FileCache(Cache(context.cache_folder, silent).files_folder)) as cached:
+            path = cached.get(sha256)
+            if path is None:
+                raise NotCached(f"the policy {shown_url(url)} is not in the cache", hint="deep-lock policy fetches it")
+            return path.read_bytes()
+
+    return content
+
+
+def fetched_policy(options: NetworkOptions, config: Config, context: RunContext, reporter: Reporter) -> Fetch:
+    """Return a `Fetch` that requests what is not in the cache. It raises IndexFault, HashMismatch and LimitExceeded."""
+
+    def content(url: str, sha256: str) -> bytes:
+        with (
+            closing(FileCache(Cache(context.cache_folder, reporter).files_folder)) as cached,
+            closing(open_address(url, options, config, context, reporter)) as fetcher,
+        ):
+            path = cached.get(sha256)
+            if path is not None:
+                return path.read_bytes()
+            response = fetcher.open(f"the policy {shown_url(url)}").get(
+                url, named_by=url, limit=MAX_POLICY_BYTES, deadline=SMALL_SECONDS
+            )
+            if response.status != 200:
+                raise NotFound(f"policy.extends: {shown_url(url)}: the server has no such file")
+            require_digest(response.body, url, sha256)
+            cached.put(BytesIO(response.body), sha256)
+            return response.body
+
+    return content
+
+
+def _path(source: PolicySource, folder: Path | None) -> Path:
+    if folder is None:
+        raise ConfigError(f"policy.extends: a policy of a URL extends {show(source.path or '')}, which is a path")
+    return (folder / (source.path or "")).resolve()
+
+
+def _read(path: Path, source: PolicySource) -> bytes:
+    try:
+        raw = read_bytes(path, ConfigError, MAX_POLICY_BYTES)
+    except FileNotFoundError:
+        raise ConfigError(f"policy.extends: there is no file {path}") from None
+    require_digest(raw, str(path), source.sha256)
+    return raw
+
+
+def require_digest(raw: bytes, name: str, sha256: str | None) -> None:
+    """Raise HashMismatch where bytes have another sha256 than an expected one."""
+    digest = hashlib.sha256(raw).hexdigest()
+    if sha256 is not None and digest != sha256:
+        raise HashMismatch(
+            f"policy.extends: {show(name)} has sha256 {digest}, and not {sha256}",
+            hint="review the file, and write its sha256 into the policy",
+        )
