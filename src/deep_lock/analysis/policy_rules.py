@@ -336,7 +336,7 @@ def _ages(lock_index: LockIndex, policy: Policy, now: datetime) -> Iterator[Rule
         times = {file.name: file.upload_time for file in files_of(entry)}
         unknown = [name for name, time in times.items() if time is None]
         if unknown or not times:
-            message = f"the upload time of {listed(unknown or ['its source'], 1)} is unknown"
+            message = f"the upload time of {listed(unknown or ['its source'], 1)} is unknown: {_why_timeless(entry)}"
             hint = f'to exempt it: min-age = {{exempt = ["{entry.name}"], ...}}'
             yield _on_package("no-upload-time", entry, message, hint=hint)
         newest = max((time for time in times.values() if time is not None), default=None)
@@ -344,6 +344,14 @@ def _ages(lock_index: LockIndex, policy: Policy, now: datetime) -> Iterator[Rule
             age = now - newest
             when = "has an upload time in the future" if age < timedelta() else f"was uploaded {_days(age)} ago"
             yield _on_package("too-new", entry, f"its newest file {when}; the minimum age is {_days(least)}")
+
+
+def _why_timeless(entry: LockedPackage) -> str:
+    if entry.source is not None:
+        return "it is from no index"
+    if all(file.url is None for file in files_of(entry) if file.upload_time is None):
+        return "a file in a folder has none"
+    return "its index states none"
 
 
 def _least_age(policy: Policy, *, installed: bool, builds: bool) -> timedelta:

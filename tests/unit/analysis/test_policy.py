@@ -294,8 +294,9 @@ CASES = [
     case("too-new", small_lock(aged(direct("app"), 3)), min_age=timedelta(days=4), ageless=frozenset({"app"})),
     # one file without a time is enough, and a policy that asks for an age does not look away
     case("no-upload-time", small_lock(aged(direct("app"), None))),
-    case("no-upload-time", small_lock(aged(direct("app"), None)), "app 1.0", severity="error", min_age=timedelta(days=4)),
-    case("no-upload-time", DIRECT, "lib 1.0", severity="error", min_age=timedelta(days=4)),
+    case("no-upload-time", small_lock(aged(direct("app"), None)), "app 1.0", says="unknown: its index states none", severity="error", min_age=timedelta(days=4)),
+    case("no-upload-time", small_lock(in_folder(aged(direct("app"), None), "links")), "app 1.0", says="unknown: a file in a folder has none", severity="error", min_age=timedelta(days=4)),
+    case("no-upload-time", DIRECT, "lib 1.0", says="its source is unknown: it is from no index", severity="error", min_age=timedelta(days=4)),
     case("no-upload-time", DIRECT, min_age=timedelta(days=4), ageless=frozenset({"lib"})),
     case("no-upload-time", small_lock(replace(DIRECT.packages[1], source=LockedDirectory(path="lib"))), min_age=timedelta(days=4)),
     case("late-file", small_lock(late(15)), "app 1.0", says="app-1.0.tar.gz was uploaded 15 days after app-1.0-py3"),
