@@ -1,9 +1,7 @@
 """`extends` of a policy: profiles, files and pinned URLs, through the command line and with a server on loopback."""
 
 import hashlib
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,44 +10,14 @@ from msgspec.structs import replace
 from deep_lock.cli.main import run
 from deep_lock.lockfile.writer import to_text
 from tests.support.lock_strategies import package, small_lock
-
-
-class Served:
-    """A server with one file, which counts its requests."""
-
-    def __init__(self) -> None:
-        self.body = b""
-        self.requests = 0
-        served = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                served.requests += 1
-                self.send_response(200 if served.body else 404)
-                self.send_header("content-length", str(len(served.body)))
-                self.end_headers()
-                self.wfile.write(served.body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}/policy.toml"
-
-    def source(self) -> str:
-        return f'extends = {{url = "{self.url}", sha256 = "{hashlib.sha256(self.body).hexdigest()}"}}\n'
+from tests.support.served_policy import Served
 
 
 @pytest.fixture
 def served() -> Iterator[Served]:
     made = Served()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
 
 
 class Folder:

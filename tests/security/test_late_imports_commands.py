@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.advisories import CRITICAL, OsvServer, record, zip_of
 from tests.support.fault_late_imports import MARK
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, MINOR, PLAIN, Bench, bench
+from tests.support.served_policy import Served
 
 FENCE = Path(__file__).parents[1] / "support" / "fault_late_imports.py"
 ZIPPER = (Path(__file__).parents[2] / "fixtures" / "building" / "zipper.py").read_text(encoding="utf-8")
@@ -124,6 +126,20 @@ def test_commands_that_compare_with_advisories_import_nothing_late(
         for arguments, code in ((("policy", "--deep"), 1), (("lock", *own.flags(), "-U", "--audit"), 1)):
             assert run(["cache", "clean"]) == 0
             assert late(own, *arguments, code=code) == [], arguments
+
+
+def test_a_policy_that_is_fetched_imports_nothing_late(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capfd, monkeypatch, RELEASES) as own, closing(Served()) as served:
+        served.body = b'deny = ["other"]\nlicenses = ["MIT"]\n'
+        own.ask("lib")
+        assert own.lock().code == 0
+        own.write({"deep-lock.toml": f"[policy]\n{served.source()}"})
+        assert late(own, "policy") == []
+        assert served.requests == 1
+        assert run(["cache", "clean"]) == 0
+        assert late(own, "policy", "--deep", "--output-format", "sarif") == []
 
 
 def test_raising_bounds_imports_nothing_late(

@@ -111,7 +111,7 @@ def _unsupported(view: View, sets: tuple[BuildSet, ...]) -> Iterator[str]:
             )
     yield from unsupported_settings(view)
     if sets:
-        yield f"a check by uv without --require-build-hashes: {UV}"
+        yield f"a check by uv of what the file does not pin, unless uv has --require-build-hashes: {UV}"
 
 
 def unsupported_settings(view: View) -> Iterator[str]:

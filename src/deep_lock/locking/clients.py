@@ -95,15 +95,6 @@ def open_addresses(
     )
 
 
-def open_address(
-    url: str, options: NetworkOptions, config: Config, context: RunContext, reporter: Reporter
-) -> LazyFetcher:
-    """Prepare to fetch a file of the user that is on no index. Close it. Raises ConfigError and UsageError."""
-    urls = named_urls(options, config) or {}
-    make_fetcher = _fetcher_maker(urls, {}, options, context, reporter, own_hosts=_hosts([url]))
-    return LazyFetcher(make_fetcher, offline=options.offline)
-
-
 def _hosts(urls: Iterable[str]) -> frozenset[str]:
     """Return the hosts of URLs without their ports; a path of this machine has none."""
     return frozenset(host for url in urls if "://" in url and (host := urlsplit(url).hostname))

@@ -3,20 +3,16 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import closing
-from io import BytesIO
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from deep_lock.config.config import Config
-from deep_lock.config.options import NetworkOptions, RunContext
+from deep_lock.config.options import RunContext
 from deep_lock.config.policy import read_policy_file
-from deep_lock.errors import ConfigError, HashMismatch, NotCached, NotFound
-from deep_lock.events import Reporter, silent
+from deep_lock.errors import ConfigError, HashMismatch, NotCached
+from deep_lock.events import silent
 from deep_lock.index.cache import Cache
 from deep_lock.index.file_cache import FileCache
-from deep_lock.index.settings import SMALL_SECONDS
-from deep_lock.locking.clients import open_address
 from deep_lock.models.policy import PROFILES, Policy, PolicySource, extended
 from deep_lock.network.urls import shown_url
 from deep_lock.parsing.text import decode
@@ -69,30 +65,7 @@ def cached_policy(context: RunContext) -> Fetch:
             path = cached.get(sha256)
             if path is None:
                 raise NotCached(f"the policy {shown_url(url)} is not in the cache", hint="deep-lock policy fetches it")
-            return path.read_bytes()
-
-    return content
-
-
-def fetched_policy(options: NetworkOptions, config: Config, context: RunContext, reporter: Reporter) -> Fetch:
-    """Return a `Fetch` that requests what is not in the cache. It raises IndexFault, HashMismatch and LimitExceeded."""
-
-    def content(url: str, sha256: str) -> bytes:
-        with (
-            closing(FileCache(Cache(context.cache_folder, reporter).files_folder)) as cached,
-            closing(open_address(url, options, config, context, reporter)) as fetcher,
-        ):
-            path = cached.get(sha256)
-            if path is not None:
-                return path.read_bytes()
-            response = fetcher.open(f"the policy {shown_url(url)}").get(
-                url, named_by=url, limit=MAX_POLICY_BYTES, deadline=SMALL_SECONDS
-            )
-            if response.status != 200:
-                raise NotFound(f"policy.extends: {shown_url(url)}: the server has no such file")
-            require_digest(response.body, url, sha256)
-            cached.put(BytesIO(response.body), sha256)
-            return response.body
+            return read_bytes(path, ConfigError, MAX_POLICY_BYTES)
 
     return content
 

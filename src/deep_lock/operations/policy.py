@@ -1,6 +1,11 @@
-"""The work of `policy`: a lock, checked against a policy. Nothing is resolved; with ``deep`` wheels are fetched."""
+"""The work of `policy`: a lock, checked against a policy. Nothing is resolved; with ``deep`` wheels are fetched.
+
+A policy that is extended by its URL is fetched once, and is then in the cache.
+"""
 
 from collections.abc import Mapping
+from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 
 from msgspec import Struct
@@ -11,19 +16,23 @@ from deep_lock.analysis.wheel_rules import WheelsRead
 from deep_lock.config.config import Config
 from deep_lock.config.options import AuditOptions, PolicyOptions
 from deep_lock.config.policy import read_policy_file
-from deep_lock.errors import ConfigError
+from deep_lock.errors import ConfigError, NotFound
 from deep_lock.events import Reporter
 from deep_lock.files import is_there
+from deep_lock.index.file_cache import FileCache
+from deep_lock.index.settings import SMALL_SECONDS
 from deep_lock.lockfile.index import called
-from deep_lock.locking.policies import complete_policy, fetched_policy
+from deep_lock.locking.clients import open_addresses
+from deep_lock.locking.policies import MAX_POLICY_BYTES, Fetch, complete_policy, require_digest
 from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.changes import Finding
 from deep_lock.models.lock import Lock
 from deep_lock.models.policy import AGAINST, Policy
+from deep_lock.network.urls import shown_url
 from deep_lock.operations import audit
 from deep_lock.operations.inputs import LockFile, read_lock_file, text_at
 from deep_lock.operations.wheel_contents import read_wheels
-from deep_lock.project.files import read_text
+from deep_lock.project.files import read_bytes, read_text
 from deep_lock.reports import audit as audit_report
 
 ADVISORY = "advisory"
@@ -49,8 +58,7 @@ def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
         policy = read_policy_file(read_text(options.policy, ConfigError), options.policy.name)
     else:
         policy = config.policy or Policy()
-    fetch = fetched_policy(options.network, config, options.context, reporter)
-    policy = complete_policy(policy, (options.policy or options.lock).parent, fetch)
+    policy = complete_policy(policy, (options.policy or options.lock).parent, _fetch(options, config, reporter))
     new = read_lock_file(options.lock, reporter)
     old = _previous(options.against, options, reporter) if options.against is not None else None
     # before bytes of wheels are read: it is loaded at first use
@@ -65,6 +73,29 @@ def check_policy(options: PolicyOptions, reporter: Reporter) -> PolicyResult:
     findings = evaluate(new.lock, policy, now=options.context.now, old=old, wheels=wheels, advisories=known)
     unchecked = sorted(rule for rule in AGAINST & policy.levels.keys() if old is None and policy.level(rule) != "off")
     return PolicyResult(findings=findings, lines=new.lines, unchecked=tuple(unchecked), wheels=wheels)
+
+
+def _fetch(options: PolicyOptions, config: Config, reporter: Reporter) -> Fetch:
+    """Return a `Fetch` that requests what is not in the cache. It raises IndexFault, HashMismatch and LimitExceeded."""
+
+    def content(url: str, sha256: str) -> bytes:
+        with (
+            closing(open_addresses({"policy": url}, options.network, config, options.context, reporter)) as client,
+            closing(FileCache(client.cache.files_folder)) as cached,
+        ):
+            path = cached.get(sha256)
+            if path is not None:
+                return read_bytes(path, ConfigError, MAX_POLICY_BYTES)
+            response = client.fetcher.open(f"the policy {shown_url(url)}").get(
+                url, named_by=url, limit=MAX_POLICY_BYTES, deadline=SMALL_SECONDS
+            )
+            if response.status != 200:
+                raise NotFound(f"policy.extends: {shown_url(url)}: the server has no such file")
+            require_digest(response.body, url, sha256)
+            cached.put(BytesIO(response.body), sha256)
+            return response.body
+
+    return content
 
 
 def _advisories(

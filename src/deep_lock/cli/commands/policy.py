@@ -18,9 +18,9 @@ from deep_lock.sanitize import Safe, joined
 HELP = """\
 Check deep.lock against the rules of [tool.deep-lock.policy]; without a policy, against the default rules.
 
-Nothing is resolved. Requests are made with --deep, and for the advisories of [tool.deep-lock.audit]. Each finding is a line on
-stdout. An error ends with exit code 1; with --strict a finding does so too. The contents of wheels are checked as far as they are
-in the cache.
+Nothing is resolved. Requests are made with --deep, for the advisories of [tool.deep-lock.audit], and once for a policy that is
+extended by its URL. Each finding is a line on stdout. An error ends with exit code 1; with --strict a finding does so too. The
+contents of wheels are checked as far as they are in the cache.
 
 \b
   deep-lock policy                                       the lock in this folder
