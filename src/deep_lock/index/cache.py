@@ -42,7 +42,7 @@ LAYOUT = "v1"
 MAX_PAGE_SECONDS = 600
 """The longest freshness of a page, even where the index allows more."""
 
-METADATA = "metadata-3"
+METADATA = "metadata-4"
 """Core metadata, parsed, by the sha256 of the metadata file, or of the wheel that it was read from."""
 
 _PAGES = "pages"

@@ -144,9 +144,16 @@ def _best_metadata(source: Source, pkg_info: Metadata | None) -> tuple[Metadata 
         project = poetry.with_poetry_references(source.project, source)
         if project.requires_python is None and pkg_info is not None:
             project = replace(project, requires_python=pkg_info.requires_python)
-        return project, "project"
+        return _with_license(project, pkg_info), "project"
     static = _poetry(source, pkg_info) or _static(source, pkg_info)
-    return static, "static" if static is not None else ""
+    return (_with_license(static, pkg_info), "static") if static is not None else (None, "")
+
+
+def _with_license(metadata: Metadata, pkg_info: Metadata | None) -> Metadata:
+    """Return metadata with the license that PKG-INFO states: no reader of other files reads one."""
+    if pkg_info is None:
+        return metadata
+    return replace(metadata, license=pkg_info.license, license_classifiers=pkg_info.license_classifiers)
 
 
 def _poetry(source: Source, pkg_info: Metadata | None) -> Metadata | None:

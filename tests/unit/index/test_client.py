@@ -27,7 +27,7 @@ from deep_lock.errors import (
     NotFound,
 )
 from deep_lock.events import Event, Warned
-from deep_lock.index.cache import Cache
+from deep_lock.index.cache import METADATA, Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.pages import fresh_seconds
 from deep_lock.index.settings import Fetcher, IndexSettings, IndexSource
@@ -545,7 +545,7 @@ def test_damaged_metadata_in_the_cache_is_fetched_again(desk: Desk, server: Inde
     client = desk.client(server)
     wheel = wheel_of(client)
     client.wheel_metadata(wheel)
-    Cache(desk.folder, desk.events.append).put_record("metadata-3", wheel.metadata or "", b"\xc1")
+    Cache(desk.folder, desk.events.append).put_record(METADATA, wheel.metadata or "", b"\xc1")
     again = desk.client(server)
     assert again.wheel_metadata(wheel).requires_dist == ("bar",)
     assert desk.codes() == ["CacheEntryBad"]
