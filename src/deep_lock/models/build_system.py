@@ -16,7 +16,7 @@ Hook = Literal["wheel", "editable"]
 MetadataSource = Literal["pkg-info", "project", "static", ""]
 """PKG-INFO 2.2+, the ``[project]`` table, or a static setup.cfg or setup.py; empty where only the backend knows."""
 
-FACTS_VERSION = 7
+FACTS_VERSION = 8
 """Part of every cache key of `SdistFacts`: incremented when a rule of `sdist` changes their content."""
 
 LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
