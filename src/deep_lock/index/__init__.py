@@ -8,6 +8,7 @@ __all__ = [
     "download",
     "lazy_wheel",
     "metadata_differences",
+    "provenance_files",
     "settings",
     "wheel_contents",
     "wheel_files",
@@ -15,4 +16,4 @@ __all__ = [
 ]
 
 load_at_first_use(__name__, "html", "lazy_wheel", "metadata_differences", "simple", "wheel_files")
-load_at_first_use(__name__, "wheel_contents", in_load_all=False)
+load_at_first_use(__name__, "provenance_files", "wheel_contents", in_load_all=False)
