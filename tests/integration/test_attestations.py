@@ -160,6 +160,50 @@ def test_a_server_that_fails_ends_the_run(own: Bench, status: int) -> None:
     assert (ran.code, ran.text) == (3, "")
 
 
+def test_another_publisher_of_a_build_tool_is_dangerous_and_breaks_the_policy(
+    own: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(own.folder)
+    assert own.lock(RECORD).code == 0
+    (own.folder / "deep.lock").rename(own.folder / "old.lock")
+    own.server.provenance[BACKEND] = provenance(publisher("other/backend"))
+    del own.server.provenance[SDIST]
+    assert own.lock(RECORD, "--refresh").code == 0
+    own.capture.readouterr()
+    assert run(["diff", "old.lock", "deep.lock"]) == 0
+    told = own.capture.readouterr().out
+    dangers = told.split("Dangerous changes")[1].split("Changes to review")[0]
+    changed = (
+        "GitHub (repository team/lib, workflow release.yml) -> GitHub (repository other/backend, workflow release.yml)"
+    )
+    assert f"publisher: {changed}" in dangers
+    assert "publisher: GitHub (repository team/lib, workflow release.yml) -> none" in dangers
+    assert "build of dep" in dangers
+    assert run(["policy", "--against", "old.lock"]) == 1
+    told = own.capture.readouterr().out
+    assert all(code in told for code in ("identity-changed", "provenance-lost"))
+
+
+POLICY = """
+[tool.deep-lock]
+attestations = "record"
+[tool.deep-lock.policy]
+require-attestations = [":all:"]
+publishers = {backend = {kind = "GitHub", repository = "REPOSITORY"}}
+"""
+
+
+@pytest.mark.parametrize(("repository", "code"), [("team/lib", 0), ("Team/other", 1)])
+def test_a_policy_that_names_publishers_is_checked_with_the_lock(own: Bench, repository: str, code: int) -> None:
+    text = (own.folder / "pyproject.toml").read_text(encoding="utf-8")
+    own.write({"pyproject.toml": text + POLICY.replace("REPOSITORY", repository)})
+    assert own.lock().code == 0
+    ran = own.lock("--check")
+    assert (ran.code, ran.asked) == (code, ())
+    assert ("publisher:backend==1.0" in ran.stderr) == bool(code)
+    assert "not-attested" not in ran.stderr
+
+
 def test_a_bundle_without_an_attestation_states_nothing(own: Bench) -> None:
     empty = {"version": 1, "attestation_bundles": [{"publisher": publisher("team/lib"), "attestations": []}]}
     own.server.provenance[BACKEND] = json.dumps(empty).encode()

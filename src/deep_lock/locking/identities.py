@@ -12,8 +12,7 @@ from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import files_of
 from deep_lock.locking.settings import Settings
 from deep_lock.models.distribution import Distribution
-from deep_lock.models.lock import Lock, LockedPackage
-from deep_lock.models.provenance import Identity
+from deep_lock.models.lock import Identity, Lock, LockedPackage
 
 _Found = provenance_files.ProvenanceFile | None  # loads the module: nothing is imported after the first request
 

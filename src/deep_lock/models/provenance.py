@@ -10,10 +10,8 @@ from msgspec import Struct
 
 from deep_lock.boundary import reading
 from deep_lock.errors import IndexInvalid
+from deep_lock.models.lock import Identity
 from deep_lock.sanitize import show
-
-Identity = tuple[tuple[str, str], ...]
-"""A publisher as PEP 751 records it: its texts by key, sorted; "kind" is one of them."""
 
 MAX_BUNDLES = 100
 MAX_KEYS = 50
