@@ -465,8 +465,8 @@ VERSIONS: Section = (
         ),
         option(
             "--attestations",
-            choices=("off", "record"),
-            help="Record the publishers that the indexes attest for the files (PEP 740), with a request for each file that has an attestation.",
+            choices=("off", "record", "verify"),
+            help="Record the publishers that the indexes attest for the files (PEP 740), with a request for each file that has an attestation; 'verify' also verifies their signatures.",
             default_text="off",
         ),
     ),

@@ -3,6 +3,7 @@
 from deep_lock.lazy import load_at_first_use
 
 __all__ = [
+    "attestations",
     "cache",
     "client",
     "download",
@@ -16,4 +17,4 @@ __all__ = [
 ]
 
 load_at_first_use(__name__, "html", "lazy_wheel", "metadata_differences", "simple", "wheel_files")
-load_at_first_use(__name__, "provenance_files", "wheel_contents", in_load_all=False)
+load_at_first_use(__name__, "attestations", "provenance_files", "wheel_contents", in_load_all=False)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from deep_lock.index import provenance_files
+from deep_lock.index import attestations, provenance_files
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import files_of
 from deep_lock.locking.settings import Settings
@@ -24,7 +24,13 @@ class Identities:
     """Finds the publishers of packages. Each file takes one request at most."""
 
     def __init__(self, client: IndexClient, settings: Settings, previous: Lock | None) -> None:
-        """The identities of ``previous`` are kept for packages with the same files, if it was made with the same mode."""
+        """The identities of ``previous`` are kept for packages with the same files, if it was made with the same mode.
+
+        Raises UsageError where attestations are to be verified, and the libraries are not installed.
+        """
+        self._verified = settings.attestations == "verify"
+        if self._verified:
+            attestations.require_library()
         self._client = client
         self._conditional = frozenset(settings.network.conditional)
         self._kept: Mapping[_Key, tuple[Identity, ...]] = {}
@@ -52,8 +58,11 @@ class Identities:
         if kept is not None:
             return kept
         common: frozenset[Identity] | None = None
+        digests = {file.name: file.sha256 for file in files_of(entry)}
         for file in files:
             found: _Found = self._client.provenance(file)
+            if self._verified and found is not None:
+                attestations.verify(found.provenance, file.filename, digests[file.filename])
             own = found.provenance.identities if found is not None else frozenset()
             common = own if common is None else common & own
         return tuple(sorted(common or ()))
