@@ -87,7 +87,7 @@ def test_a_valid_attestation_is_verified_and_recorded(own: Bench) -> None:
     assert dict(identity)["kind"] == "CircleCI"
     assert ("attestations", "verify") in ran.lock.options
     assert "TUF" not in ran.stderr
-    assert verified(own, "--attestations") == (0, "")
+    assert verified(own, VERIFY) == (0, "")
     again = own.lock()
     assert (again.text, again.asked) == (ran.text, ())
 
@@ -127,7 +127,7 @@ def test_what_is_not_valid_is_refused(own: Bench, case: str) -> None:
     recorded = own.lock("--attestations=record")
     assert recorded.code == 0, "the index states it, and nothing is verified"
     assert verified(own) == (0, "")
-    assert verified(own, "--attestations") == (4, "attestation-invalid")
+    assert verified(own, VERIFY) == (4, "attestation-invalid")
     ran = own.lock(VERIFY)
     assert ran.code == 4
     assert WHEEL in ran.stderr
@@ -154,6 +154,7 @@ def test_a_stripped_provenance_is_found_without_the_library(own: Bench, monkeypa
     assert verified(own) == (0, "")
     del own.server.provenance[WHEEL]
     assert verified(own) == (4, "attestation-gone")
+    assert verified(own, "--attestations=off") == (0, "")
     own.server.provenance[WHEEL] = changed(publisher={"project_id": OTHER_PROJECT})
     assert verified(own) == (4, "publisher-differs")
 
@@ -166,7 +167,7 @@ def test_without_the_library_nothing_is_verified_and_nothing_written(
     assert (ran.code, ran.text) == (2, "")
     assert "deep-lock[attestations]" in ran.stderr
     assert own.lock("--attestations=record").code == 0
-    assert verified(own, "--attestations")[0] == 2
+    assert verified(own, VERIFY)[0] == 2
 
 
 def verified(own: Bench, *flags: str) -> tuple[int, str]:

@@ -163,9 +163,7 @@ def publisher_findings(
 ) -> Iterator[Finding]:
     """Yield where the index attests a file by none of the publishers that the lock records; ``offered``: by any."""
     recorded = " and ".join(map(identity_text, entry.attestation_identities))
-    hint = (
-        "do not use it before you know why: whoever publishes without the publisher's own workflow has no attestation"
-    )
+    hint = "do not use it before you know why: a file that is not published by the workflow of the publisher has no attestation"
     if not offered:
         message = f"{show(filename)} was attested by {show(recorded)}, and its index has no attestation now"
         yield _finding("attestation-gone", "error", entry, message, hint=hint)

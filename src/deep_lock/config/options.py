@@ -282,8 +282,8 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
     lock: Path
     deep: bool = False
     """Fetch every file, and compare what the lock states with what its bytes state."""
-    attestations: bool = False
-    """Verify the attestations of the files whose publishers the lock records."""
+    attestations: AttestationsMode = "record"
+    """Compare the publishers that the lock records with those of the index, and verify the attestations."""
     network: NetworkOptions = NetworkOptions()
     context: RunContext
 

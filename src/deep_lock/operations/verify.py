@@ -43,6 +43,7 @@ from deep_lock.models.distribution import Distribution, SourceDistribution, Whee
 from deep_lock.models.lock import Lock, LockedBuild, LockedPackage
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.policy import Policy
+from deep_lock.models.resolution import AttestationsMode
 from deep_lock.operations.inputs import locked_indexes, open_indexes
 from deep_lock.operations.lock_hosts import allowed_hosts, page_hosts, project_hosts
 from deep_lock.sdist import facts as facts_module
@@ -72,7 +73,7 @@ def verify(options: VerifyOptions, reporter: Reporter) -> Verified:
         indexes = locked_indexes(lock, opened.client)
         opened.client.prefetch_pages((canonicalize_name(entry.name), indexes.of(entry)) for entry in released)
         allowed = allowed_hosts(lock, options.network, read_project_config(options.lock.parent.resolve()))
-        if options.attestations:
+        if options.attestations == "verify":
             attestations.require_library()
         check = _Check(
             lock_index,
@@ -80,7 +81,7 @@ def verify(options: VerifyOptions, reporter: Reporter) -> Verified:
             opened.client,
             allowed=allowed,
             deep=options.deep,
-            verify_attestations=options.attestations,
+            attestations_mode=options.attestations,
         )
         for entry in released:
             opened.client.prefetch(partial(check.prefetch, entry))
@@ -120,9 +121,9 @@ class _Check:
         *,
         allowed: frozenset[str],
         deep: bool,
-        verify_attestations: bool,
+        attestations_mode: AttestationsMode,
     ) -> None:
-        self._verify_attestations = verify_attestations
+        self._attestations_mode = attestations_mode
         self._allowed = allowed
         self._lock_index = lock_index
         self._targets = targets
@@ -138,7 +139,7 @@ class _Check:
         taken = _taken_wheels(entry, self._targets)
         name, version = canonicalize_name(entry.name), Version(entry.version or "0")
         for file in self._client.files(name, version, self._indexes.of(entry)):
-            if entry.attestation_identities:
+            if self._is_attested(entry):
                 self._client.provenance(file)
             if isinstance(file, Wheel) and file.filename in taken:
                 self._client.wheel_metadata(file, ahead=True)
@@ -160,10 +161,14 @@ class _Check:
         yield from index_findings(entry, files, builds, self._targets)
         locked = {file.name: file.sha256 for file in files_of(entry)}
         there = [file for file in files if file.filename in locked]
-        if entry.attestation_identities:
+        if self._is_attested(entry):
             for file in there:
                 yield from self._publishers(entry, file, locked[file.filename])
         yield from self._contents(entry, there, builds)
+
+    def _is_attested(self, entry: LockedPackage) -> bool:
+        """Whether the publishers of a package are compared: the lock records one."""
+        return bool(entry.attestation_identities) and self._attestations_mode != "off"
 
     def _publishers(self, entry: LockedPackage, file: Distribution, sha256: str) -> Iterator[Finding]:
         """Yield where the publishers of a file are not those of the lock, or an attestation is not valid."""
@@ -171,7 +176,7 @@ class _Check:
             found = self._client.provenance(file)
             attested = found.provenance.identities if found is not None else frozenset()
             yield from publisher_findings(entry, file.filename, attested, offered=found is not None)
-            if found is not None and self._verify_attestations:
+            if found is not None and self._attestations_mode == "verify":
                 attestations.verify(found.provenance, file.filename, sha256)
         except AttestationInvalid as error:
             yield Finding(

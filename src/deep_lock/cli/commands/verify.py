@@ -37,9 +37,12 @@ CHECKS: Section = (
     (
         LOCK,
         flag("--deep", text="Fetch every file, and compare build records and dependencies with it."),
-        flag(
+        option(
             "--attestations",
-            text="Verify the signatures of the attestations of packages with a recorded publisher. Needs deep-lock[attestations].",
+            default="record",
+            show_default=True,
+            choices=("off", "record", "verify"),
+            help="Compare the recorded publishers with those that the index attests; 'verify' also verifies the signatures.",
         ),
         option(
             "--fail-on",
