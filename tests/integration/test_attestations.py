@@ -1,6 +1,8 @@
 """`lock --attestations record`: who published the files, as the index attests it (PEP 740), by real requests."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,23 @@ def test_nothing_is_requested_without_the_option(own: Bench) -> None:
     ran = own.lock()
     assert identities(ran) == {"lib": (), "dep": (), "backend": ()}
     assert requests(ran) == []
+
+
+LOADED = """
+import sys
+from deep_lock.cli.main import run
+assert run(sys.argv[1:]) == 0
+print(*(name for name in sys.modules if "attestation" in name or "provenance" in name or "sigstore" in name))
+"""
+
+
+def test_a_plain_lock_loads_nothing_for_attestations(own: Bench) -> None:
+    def loaded(*flags: str) -> str:
+        command = [sys.executable, "-c", LOADED, "lock", *own.flags(), *flags]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert loaded() == ""
+    assert loaded(RECORD).split() == ["deep_lock.models.provenance", "deep_lock.index.provenance_files"]
 
 
 def test_the_option_of_the_configuration_is_used(own: Bench) -> None:

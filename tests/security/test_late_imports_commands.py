@@ -93,6 +93,9 @@ def test_commands_that_ask_the_index_about_a_lock_import_nothing_late(
         assert run(["cache", "clean"]) == 0
         assert late(own, "lock", *own.flags(), "--attestations=record") == []
         assert own.server.asked("/integrity/")
+        own.server.log.clear()
+        assert late(own, "verify") == []
+        assert own.server.asked("/integrity/")
         pins.write_text("lib==1.0\nthing==1.0\n", encoding="utf-8")
         targets = ["--python-version=3.13", f"--platform={LINUX}"]
         assert late(own, "cache", "clean") == ["no response was checked"], "it sends no request"

@@ -29,7 +29,7 @@ from deep_lock.analysis.wheel_rules import WheelsRead, wheel_matches
 from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import AttestationInvalid, DeepLockError, HashMismatch, MetadataDiffers, NotFound, SafetyError
 from deep_lock.events import Reporter
-from deep_lock.index import attestations, wheel_files
+from deep_lock.index import attestations, provenance_files, wheel_files
 from deep_lock.index.client import IndexClient
 from deep_lock.index.wheel_contents import WheelContents, read_contents
 from deep_lock.lockfile.index import LockIndex, called, files_of, index_lock, key_of, required_packages
@@ -48,6 +48,8 @@ from deep_lock.operations.inputs import locked_indexes, open_indexes
 from deep_lock.operations.lock_hosts import allowed_hosts, page_hosts, project_hosts
 from deep_lock.sdist import facts as facts_module
 from deep_lock.targets.target import Target
+
+_Found = provenance_files.ProvenanceFile | None  # loads the module: nothing is imported after the first request
 
 
 class Verified(Struct, frozen=True, kw_only=True):
@@ -173,7 +175,7 @@ class _Check:
     def _publishers(self, entry: LockedPackage, file: Distribution, sha256: str) -> Iterator[Finding]:
         """Yield where the publishers of a file are not those of the lock, or an attestation is not valid."""
         try:
-            found = self._client.provenance(file)
+            found: _Found = self._client.provenance(file)
             attested = found.provenance.identities if found is not None else frozenset()
             yield from publisher_findings(entry, file.filename, attested, offered=found is not None)
             if found is not None and self._attestations_mode == "verify":
