@@ -139,6 +139,10 @@ class HashWeak(SafetyError):
     """There are only digests weaker than sha256."""
 
 
+class AttestationInvalid(SafetyError):
+    """An attestation whose signature, publisher or subject is not valid."""
+
+
 class MetadataInvalid(SafetyError):
     """Core metadata that cannot be read or trusted."""
 

@@ -64,6 +64,7 @@ from deep_lock.locking.imported_lock import target_hints, targets_outside
 from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.advisory import Advisory, home_rank
 from deep_lock.models.metadata import Metadata, parse_metadata
+from deep_lock.models.provenance import parse_provenance
 from deep_lock.models.requirement import Requirement
 from deep_lock.network import auth
 from deep_lock.network.retries import read_retry_after
@@ -90,6 +91,7 @@ from deep_lock.targets.target import Target, UnevaluableMarker, holds, python_fi
 from tests.support.advisories import CRITICAL, record, zip_of
 from tests.support.archives import compress, make_tar, make_zip
 from tests.support.paths import ROOT
+from tests.support.provenance import provenance, publisher
 from tests.support.wheels import WHEEL, make_wheel, record_of
 
 FIXTURES = ROOT / "fixtures"
@@ -107,7 +109,7 @@ class Reader(NamedTuple):
     seeds: tuple[str | bytes, ...]
 
 
-OUTSIDE = ("advisory", "page", "find-links", "metadata", "wheel", "zip", "sdist", "hook")
+OUTSIDE = ("advisory", "page", "find-links", "provenance", "metadata", "wheel", "zip", "sdist", "hook")
 """What the names of readers begin with whose content no user wrote: its faults are no error of the user's."""
 
 
@@ -211,6 +213,12 @@ def _headers(data: bytes) -> None:
 
 
 # -- metadata and archives
+
+
+def _provenance(data: bytes) -> None:
+    for identity in parse_provenance(data, "sample.whl").identities:
+        assert all(text.isprintable() for pair in identity for text in pair)
+        assert "kind" in dict(identity)
 
 
 def _metadata(data: bytes) -> None:
@@ -554,6 +562,7 @@ READERS: tuple[Reader, ...] = (
         _headers,
         (b"max-age=600\n5\nbytes 0-9/10\n", b"no-store\n\nbytes */5", b"Wed, 21 Oct 2026 07:28:00 GMT\n"),
     ),
+    Reader("provenance", _provenance, (provenance(publisher("a/b"), publisher("a/é", claims={"x": [1]})),)),
     Reader("metadata", _metadata, ("sdists/*/tree/PKG-INFO",)),
     Reader("wheel", _wheel, (_WHEEL,)),
     Reader("zip-name", _zip_name, (b"sample-1.0.dist-info/METADATA", b"sample-1.0/PKG-INFO", b"\0x", b"a/")),

@@ -75,7 +75,7 @@ def test_no_entry_of_the_cache_is_ever_damaged(tries: tuple[str, str, list[dict[
 
 def test_prune_sweeps_what_a_kill_left_in_the_cache(tmp_path: Path) -> None:
     own = desk(tmp_path)
-    folder = own.cache / "v1" / "pages" / "ab"
+    folder = own.cache / "v1" / "pages-2" / "ab"
     folder.mkdir(parents=True)
     names = (".deep-lock-old.tmp", ".deep-lock-new.tmp", "entry")
     for name in names:

@@ -50,7 +50,7 @@ settings = st.sampled_from(
         "python-versions", "platforms", "extras", "groups", "default-groups", "build-scope", "no-binary", "only-binary",
         "allow-wheel", "resolution", "prerelease", "exclude-newer", "exclude-newer-package", "exclude-newer-package.x",
         "fork-strategy", "hooks", "index", "sources", "sources.x", "find-links", "no-index", "index-strategy",
-        "constraints", "overrides", "build-constraints", "package", "files", "build-resolution", "require-evidence",
+        "constraints", "overrides", "build-constraints", "package", "files", "build-resolution", "require-evidence", "attestations",
         "extra-build-requires", "extra-build-requires.x", "config-settings", "config-settings.x",
         "config-settings.x.y", "policy", "unknown",
     ]

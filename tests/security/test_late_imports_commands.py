@@ -14,6 +14,7 @@ from deep_lock.builds.sandbox import sandbox
 from deep_lock.cli.main import run
 from tests.support.advisories import CRITICAL, OsvServer, record, zip_of
 from tests.support.fault_late_imports import MARK
+from tests.support.provenance import provenance, publisher
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, MINOR, PLAIN, Bench, bench
 from tests.support.served_policy import Served
@@ -90,6 +91,13 @@ def test_commands_that_ask_the_index_about_a_lock_import_nothing_late(
         assert late(own, "diff", "old.lock", "deep.lock", "--deep") == []
         assert run(["cache", "clean"]) == 0
         assert late(own, "lock", *own.flags(), "--verify-metadata") == []
+        own.server.provenance = {file: provenance(publisher("a/b")) for file in own.server.known}
+        assert run(["cache", "clean"]) == 0
+        assert late(own, "lock", *own.flags(), "--attestations=record") == []
+        assert own.server.asked("/integrity/")
+        own.server.log.clear()
+        assert late(own, "verify") == []
+        assert own.server.asked("/integrity/")
         pins.write_text("lib==1.0\nthing==1.0\n", encoding="utf-8")
         targets = ["--python-version=3.13", f"--platform={LINUX}"]
         assert late(own, "cache", "clean") == ["no response was checked"], "it sends no request"

@@ -66,6 +66,8 @@ class IndexServer:
     """Beginning of a path to the Location that is answered in place of the truth."""
     bodies: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     """Path to (Content-Type, body) answered in place of the truth."""
+    provenance: dict[str, bytes | None] = field(default_factory=dict)
+    """PEP 740: by file name the provenance object that the page promises; None is promised but not there."""
     hashes: bool = True
     status: dict[str, dict[str, str]] = field(default_factory=dict)
     log: list[Request] = field(default_factory=list)
@@ -136,6 +138,8 @@ class IndexServer:
             "upload-time": "2024-05-06T07:08:09.000000Z",
             "yanked": file.yanked,
         }
+        if file.filename in self.provenance:
+            entry["provenance"] = f"{self.origin}/integrity/{file.filename}/provenance"
         offer = self._offer(file)
         if offer is not None:
             entry["core-metadata"] = {"sha256": offer} if offer else True
@@ -219,10 +223,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path in owner.bodies:
             kind, body = owner.bodies[self.path]
             return _Reply(status=200, body=body, headers={"Content-Type": kind})
-        match = re.fullmatch(r"/simple/([^/]+)/", self.path)
-        if match:
-            return self._page(match[1], headers)
-        return self._file(headers)
+        match = re.fullmatch(r"/(simple|integrity)/([^/]+)/(?:provenance)?", self.path)
+        if match is None:
+            return self._file(headers)
+        return self._page(match[2], headers) if match[1] == "simple" else self._provenance(match[2])
+
+    def _provenance(self, filename: str) -> _Reply:
+        body = self.owner.provenance.get(filename)
+        if body is None:
+            return _Reply(status=404)
+        return _Reply(status=200, body=body, headers={"Content-Type": "application/vnd.pypi.integrity.v1+json"})
 
     def _page(self, name: str, headers: dict[str, str]) -> _Reply:
         found = self.owner.page(name)

@@ -21,7 +21,7 @@ from deep_lock.lockfile.selection import best_wheel, fits
 from deep_lock.lockfile.staleness import changed_settings
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.changes import Change, Part
-from deep_lock.models.lock import Lock, LockedArchive, LockedFile, LockedPackage, LockedVcs, source_text
+from deep_lock.models.lock import Identity, Lock, LockedArchive, LockedFile, LockedPackage, LockedVcs, source_text
 from deep_lock.sanitize import listed
 from deep_lock.targets.target import Target
 
@@ -56,6 +56,7 @@ def not_compared(old: Lock, new: Lock) -> tuple[Part, ...]:
         "builds": both and before.locks_builds and after.locks_builds,
         "settings": both,
         "hosts": bool(_known_hosts(before) or not _host_uses(after)),
+        "publishers": records_publishers(old) or not records_publishers(new),
     }
     return tuple(part for part, is_compared in parts.items() if not is_compared)
 
@@ -85,7 +86,7 @@ def every_change(old: Lock, new: Lock, *, now: datetime | None = None) -> list[C
         *_added_later(after, later),
         *_hosts(before, after),
         *_indexes(before, after),
-        *_publishers(before, after),
+        *_publishers(before, after, explain),
         *_projects(before, after, explain),
         *_versions(before, after, now),
         *_licenses(before, after),
@@ -260,20 +261,30 @@ def _indexes(before: LockIndex, after: LockIndex) -> Iterator[Change]:
         )
 
 
-def _publishers(before: LockIndex, after: LockIndex) -> Iterator[Change]:
-    """Report releases that no publisher of the releases before attests (PEP 740)."""
+def _publishers(before: LockIndex, after: LockIndex, explain: Explanations) -> Iterator[Change]:
+    """Report releases that no publisher of the releases before attests (PEP 740), and those that have their first one."""
     for name in _in_both(before, after):
         was, now = (
             {identity for entry in lock_index.versions[name] for identity in entry.attestation_identities}
             for lock_index in (before, after)
         )
-        if was and not was & now:
-            old, new = (" and ".join(sorted(map(_identity_text, identities))) or "none" for identities in (was, now))
-            yield Change(code="provenance-lost", name=name, message=f"publisher attestation: {old} -> {new}")
+        code = "provenance-lost" if not now else "identity-changed" if was else "identity-new"
+        if was & now or not (was or (now and records_publishers(before.lock))):
+            continue
+        old, new = (" and ".join(sorted(map(identity_text, identities))) or "none" for identities in (was, now))
+        chain = explain.package(key_of(after.versions[name][-1]))
+        yield Change(code=code, name=name, was=old, now=new, message=f"publisher: {old} -> {new}", chain=chain)
 
 
-def _identity_text(identity: tuple[tuple[str, str], ...]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in identity)
+def records_publishers(lock: Lock) -> bool:
+    """Whether a lock was made with publishers: then a package without one has none."""
+    return "attestations" in dict(lock.options) or any(entry.attestation_identities for entry in lock.packages)
+
+
+def identity_text(identity: Identity) -> str:
+    """Return a publisher in words: its kind first."""
+    rest = ", ".join(f"{key} {value}" for key, value in identity if key != "kind")
+    return f"{dict(identity)['kind']} ({rest})" if rest else dict(identity)["kind"]
 
 
 # -- projects and their versions

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
-from deep_lock.analysis.diff import every_change
+from deep_lock.analysis.diff import every_change, identity_text, records_publishers
 from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.typosquatting import is_alike, well_known
 from deep_lock.lockfile.index import Key, LockIndex, called, files_of, is_gate, key_of, members, record_key, uses_of
@@ -15,6 +15,7 @@ from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.licenses import canonical_license, classified_licenses, is_met
 from deep_lock.models.lock import Lock, LockedArchive, LockedBuild, LockedDirectory, LockedPackage, LockedVcs
 from deep_lock.models.policy import AGAINST, LATE, WEEK, Policy
+from deep_lock.models.resolution import ALL
 from deep_lock.network.urls import host_and_port, is_signed, shown_url
 from deep_lock.sanitize import listed
 
@@ -59,6 +60,7 @@ def matches(
     yield from _too_deep(lock_index, explain, policy)
     yield from _ages(lock_index, policy, now)
     yield from _look_alikes(lock_index)
+    yield from _publishers(lock, policy)
     if old is not None:
         yield from _changes(lock_index, old, policy, now)
 
@@ -385,6 +387,21 @@ def _look_alikes(lock_index: LockIndex) -> Iterator[RuleMatch]:
             yield RuleMatch(code="look-alike", name=name, subject=name, message=message, key=key)
 
 
+def _publishers(lock: Lock, policy: Policy) -> Iterator[RuleMatch]:
+    hint = "" if records_publishers(lock) else "the lock records no publishers: deep-lock lock --attestations record"
+    for entry in lock.packages:
+        identities = entry.attestation_identities
+        have = " and ".join(map(identity_text, identities)) or "no publisher"
+        named = policy.publishers.get(entry.name, ())
+        if named and not any(policy.allows_publisher(entry.name, identity) for identity in identities):
+            message = f"is attested by {have}, and the policy names {' or '.join(map(identity_text, named))}"
+            yield _on_package("publisher", entry, message, hint=hint)
+        is_own = isinstance(entry.source, LockedDirectory)
+        if not identities and not is_own and policy.attested & {entry.name, ALL}:
+            message = "has no attestation: a file comes from no index, or its index attests no publisher of all files"
+            yield _on_package("not-attested", entry, message, hint=hint)
+
+
 # -- against the previous lock
 
 
@@ -392,8 +409,10 @@ def _changes(lock_index: LockIndex, old: Lock, policy: Policy, now: datetime) ->
     """Yield every change: a rule may be off where the same fact matches another one."""
     hosts, indexes = policy.hosts or frozenset(), policy.indexes or frozenset()
     for change in every_change(old, lock_index.lock, now=now):
-        allowed = (change.code == "host-new" and host_and_port(change.now) in hosts) or (
-            change.code == "index-changed" and change.now in indexes
+        allowed = (
+            (change.code == "host-new" and host_and_port(change.now) in hosts)
+            or (change.code == "index-changed" and change.now in indexes)
+            or (change.code in {"identity-changed", "identity-new"} and _is_named(lock_index, change.name, policy))
         )
         if change.code in AGAINST and not allowed:
             entries = lock_index.versions.get(change.name, ())
@@ -406,3 +425,11 @@ def _changes(lock_index: LockIndex, old: Lock, policy: Policy, now: datetime) ->
                 chain=change.chain,
                 targets=change.targets,
             )
+
+
+def _is_named(lock_index: LockIndex, name: str, policy: Policy) -> bool:
+    """Whether each version of a project has a publisher that the policy names."""
+    return all(
+        any(policy.allows_publisher(name, identity) for identity in entry.attestation_identities)
+        for entry in lock_index.versions[name]
+    )

@@ -3,16 +3,17 @@
 A published file never changes: other bytes under its name are an error, everything else is for a person to review.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
+from deep_lock.analysis.diff import identity_text
 from deep_lock.errors import DeepLockError
 from deep_lock.index.metadata_differences import differences
 from deep_lock.lockfile.index import LockIndex, archive_file, called, files_of, parsed, referenced
 from deep_lock.models.build_system import SdistFacts
 from deep_lock.models.changes import Finding, Severity
 from deep_lock.models.distribution import Distribution, Wheel
-from deep_lock.models.lock import Lock, LockedBuild, LockedFile, LockedPackage
+from deep_lock.models.lock import Identity, Lock, LockedBuild, LockedFile, LockedPackage
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.requirement import Requirement
 from deep_lock.network.urls import host_and_port, without_signature
@@ -155,6 +156,21 @@ def sidecar_findings(entry: LockedPackage, filename: str, sidecar: Metadata, ins
     """Yield where the metadata that an index serves for a wheel differs from that in the wheel (PEP 658)."""
     for found in differences(sidecar, inside, names=("the index serves", "the wheel has")):
         yield _finding("sidecar-differs", "error", entry, f"{show(filename)}: {found}")
+
+
+def publisher_findings(
+    entry: LockedPackage, filename: str, attested: Collection[Identity], *, offered: bool
+) -> Iterator[Finding]:
+    """Yield where the index attests a file by none of the publishers that the lock records; ``offered``: by any."""
+    recorded = " and ".join(map(identity_text, entry.attestation_identities))
+    hint = "do not use it before you know why: a file that is not published by the workflow of the publisher has no attestation"
+    if not offered:
+        message = f"{show(filename)} was attested by {show(recorded)}, and its index has no attestation now"
+        yield _finding("attestation-gone", "error", entry, message, hint=hint)
+    elif not set(entry.attestation_identities) <= set(attested):
+        now = " and ".join(map(identity_text, sorted(attested))) or "none"
+        message = f"{show(filename)} was attested by {show(recorded)}, and is attested by {show(now)} now"
+        yield _finding("publisher-differs", "error", entry, message, hint=hint)
 
 
 def python_findings(

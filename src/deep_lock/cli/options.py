@@ -463,6 +463,12 @@ VERSIONS: Section = (
             repeatable=True,
             help="A separate limit for one project; NAME=false removes it.",
         ),
+        option(
+            "--attestations",
+            choices=("off", "record", "verify"),
+            help="Record the publishers that the indexes attest for the files (PEP 740), with a request for each file that has an attestation; 'verify' also verifies their signatures.",
+            default_text="off",
+        ),
     ),
 )
 BUILDS: Section = (

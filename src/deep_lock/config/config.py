@@ -27,7 +27,7 @@ from deep_lock.models.conflicts import Declared, read_declared
 from deep_lock.models.direct_url import Reference
 from deep_lock.models.policy import Policy
 from deep_lock.models.requirement import Origin, Requirement
-from deep_lock.models.resolution import ALL, BuildScope, Prereleases, ResolutionMode
+from deep_lock.models.resolution import ALL, AttestationsMode, BuildScope, Prereleases, ResolutionMode
 from deep_lock.parsing.faults import Faults
 from deep_lock.parsing.references import read_editable, read_reference, read_text
 from deep_lock.parsing.requirements import (
@@ -141,6 +141,7 @@ class Config(Struct, frozen=True, kw_only=True):
     files: Files | None = None
     build_resolution: BuildResolution | None = None
     require_evidence: bool | None = None
+    attestations: AttestationsMode | None = None
     policy: Policy | None = None
     audit: "advisory.AuditSettings | None" = None
     public_index: PublicIndex | None = None
@@ -487,6 +488,7 @@ _READERS: Mapping[str, Callable[[Any, _At], Any]] = {
     "files": _choice(Files),
     "build-resolution": _choice(BuildResolution),
     "require-evidence": _boolean,
+    "attestations": _choice(AttestationsMode),
     "policy": _policy,
     "audit": _audit,
 }

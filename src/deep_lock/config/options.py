@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from deep_lock.files import Replacement
-from deep_lock.models.resolution import BuildScope, Prereleases, ResolutionMode
+from deep_lock.models.resolution import AttestationsMode, BuildScope, Prereleases, ResolutionMode
 
 Hooks = Literal["static", "sandbox", "trust"]
 
@@ -57,6 +57,7 @@ class ResolveOptions(Struct, frozen=True, kw_only=True):
     build_resolution: Literal["shared", "highest"] | None = None
     observe: bool = False
     require_evidence: bool = False
+    attestations: AttestationsMode | None = None
 
 
 class HookOptions(Struct, frozen=True, kw_only=True):
@@ -281,6 +282,8 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
     lock: Path
     deep: bool = False
     """Fetch every file, and compare what the lock states with what its bytes state."""
+    attestations: AttestationsMode = "record"
+    """Compare the publishers that the lock records with those of the index, and verify the attestations."""
     network: NetworkOptions = NetworkOptions()
     context: RunContext
 

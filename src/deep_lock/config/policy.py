@@ -18,7 +18,9 @@ from deep_lock.config.exclude_newer import read_exclude_newer
 from deep_lock.config.values import one_of, read_day, read_record, similar, typed, unknown_key
 from deep_lock.errors import ConfigError
 from deep_lock.models import licenses
+from deep_lock.models.lock import Identity
 from deep_lock.models.policy import PROFILES, RULES, Exemption, Level, Policy, PolicySource
+from deep_lock.models.resolution import ALL
 from deep_lock.parsing.faults import Faults
 from deep_lock.parsing.requirements import read_name
 from deep_lock.parsing.text import deceiving, shown
@@ -201,6 +203,32 @@ def _license(text: str) -> str:
     return expression
 
 
+def _publishers(value: Any) -> dict[str, Any]:
+    tables = typed(value, dict[str, Any], "a table of names with publishers")
+    return {"publishers": {read_name(name, "the name"): _identities(name, own) for name, own in tables.items()}}
+
+
+def _identities(name: str, value: Any) -> tuple[Identity, ...]:
+    """Read one publisher, or a list of them."""
+    expected = (
+        f'of {shown(name)} must be a table such as {{kind = "GitHub", repository = "a/b"}}, or a list of such tables'
+    )
+    tables = value if isinstance(value, list) and value else [value]
+    for table in tables:
+        if not isinstance(table, dict) or "kind" not in table:
+            raise ConfigError(f"the publisher {expected}")
+        for key, text in table.items():
+            if not isinstance(text, str) or not text or deceiving(text) or len(text) > MAX_REASON:
+                raise ConfigError(
+                    f"{shown(key)} of the publisher of {shown(name)} must be a text, not {shown(str(text))}"
+                )
+    return tuple(tuple(sorted(table.items())) for table in tables)
+
+
+def _require_attestations(value: Any) -> dict[str, Any]:
+    return {"attested": frozenset(text if text == ALL else read_name(text, "the name") for text in _strings(value))}
+
+
 class _Exception(Struct, frozen=True, kw_only=True):
     name: str
     version: str = ""
@@ -244,6 +272,8 @@ _READERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "min-age": _min_age,
     "max-depth": _max_depth,
     "licenses": _licenses,
+    "publishers": _publishers,
+    "require-attestations": _require_attestations,
 }
 SETTINGS = (*_READERS, "exceptions")
 KEYS = frozenset((*SETTINGS, *RULES))

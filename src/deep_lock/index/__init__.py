@@ -3,12 +3,14 @@
 from deep_lock.lazy import load_at_first_use
 
 __all__ = [
+    "attestations",
     "cache",
     "client",
     "download",
     "file_cache",
     "lazy_wheel",
     "metadata_differences",
+    "provenance_files",
     "settings",
     "wheel_contents",
     "wheel_files",
@@ -16,4 +18,4 @@ __all__ = [
 ]
 
 load_at_first_use(__name__, "html", "lazy_wheel", "metadata_differences", "simple", "wheel_files")
-load_at_first_use(__name__, "wheel_contents", in_load_all=False)
+load_at_first_use(__name__, "attestations", "provenance_files", "wheel_contents", in_load_all=False)

@@ -12,7 +12,7 @@ Invariants:
 ::
 
     CACHEDIR.TAG
-    v1/pages/ab/<sha256 of the URL>
+    v1/pages-2/ab/<sha256 of the URL>
     v1/<kind>/ab/<sha256 of the key>
     v1/files/ab/<sha256 of the bytes>      whole files (file_cache.py)
     v1/tmp, v1/files/tmp                   files that are being written
@@ -45,7 +45,8 @@ MAX_PAGE_SECONDS = 600
 METADATA = "metadata-4"
 """Core metadata, parsed, by the sha256 of the metadata file, or of the wheel that it was read from."""
 
-_PAGES = "pages"
+_PAGES = "pages-2"
+"""The number changes with the compact form of a listing: the index may confirm an old page for years."""
 _MAGIC = b"deep-lock\x00"
 _DIGEST = 32
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of deep-lock: it can be deleted at any time.\n"

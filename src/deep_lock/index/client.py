@@ -27,6 +27,7 @@ from deep_lock.errors import (
     raise_machine_fault,
 )
 from deep_lock.events import Reporter, Warned
+from deep_lock.index import provenance_files
 from deep_lock.index.cache import Cache
 from deep_lock.index.file_cache import FileCache, file_sha256
 from deep_lock.index.find_links import FindLinks
@@ -60,6 +61,7 @@ class IndexClient:
         self._find_links = FindLinks(settings.find_links, cache, self._fetcher)
         self._projects: OnceMap[tuple[NormalizedName, str], _Project] = OnceMap()
         self._digests: OnceMap[str, str] = OnceMap()
+        self._provenance: OnceMap[str, provenance_files.ProvenanceFile | None] = OnceMap()
         self._file_cache = FileCache(cache.files_folder)
         self._stable_urls = StableUrls(cache, self._fetcher)
         self._metadata = WheelMetadata(
@@ -189,6 +191,13 @@ class IndexClient:
             return dist.sha256
         self._refuse_unhashed(dist)
         return self._digests.get(dist.url, lambda: self._computed_digest(dist))
+
+    def provenance(self, file: Distribution) -> "provenance_files.ProvenanceFile | None":
+        """Return the provenance of a file (PEP 740); None where its index has none. Raises IndexFault and SafetyError."""
+        return self._provenance.get(file.url, lambda: self._load_provenance(file))
+
+    def _load_provenance(self, file: Distribution) -> "provenance_files.ProvenanceFile | None":
+        return provenance_files.get(file, self._settings, self._cache, self._fetcher, self._reporter)
 
     def stable_url(self, dist: Distribution) -> str:
         """Return the URL that a lock states for a file: one without a signature, if there is one."""

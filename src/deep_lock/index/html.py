@@ -119,6 +119,7 @@ def _add_file(page: PageContent, attributes: Mapping[str, str]) -> None:
             yanked=attributes.get("data-yanked"),
             core_metadata=_offer(attributes, "data-core-metadata"),
             dist_info_metadata=_offer(attributes, "data-dist-info-metadata"),
+            provenance=attributes.get("data-provenance"),
         )
     )
 

@@ -50,6 +50,8 @@ class FileRecord(msgspec.Struct, array_like=True, gc=False, frozen=True):
     yanked: str | None
     metadata: bytes | None
     """PEP 658: digest of the metadata file; empty for a file without a digest; None without a metadata file."""
+    provenance: str | None = None
+    """PEP 740: the URL of the provenance of the file; None where the page has none."""
 
 
 class _Header(msgspec.Struct, array_like=True):
@@ -176,6 +178,7 @@ class Listing:
                 yanked=record.yanked,
                 index=self.index,
                 metadata=None if record.metadata is None else record.metadata.hex(),
+                provenance=record.provenance,
                 named_by=self.named_by,
             )
         return SourceDistribution(
@@ -189,6 +192,7 @@ class Listing:
             requires_python=record.requires_python,
             yanked=record.yanked,
             index=self.index,
+            provenance=record.provenance,
             named_by=self.named_by,
         )
 
@@ -321,6 +325,7 @@ class FileEntry(msgspec.Struct, gc=False, rename="kebab"):
     yanked: bool | str | None = None
     core_metadata: bool | Digests | None = None
     dist_info_metadata: bool | Digests | None = None
+    provenance: str | None = None
 
 
 class Notes(msgspec.Struct):
@@ -419,6 +424,7 @@ def _group_by_version(page: PageContent, names: FileNames, notes: Notes) -> Iter
                 entry.requires_python,
                 _yanked(entry.yanked),
                 _metadata(entry, notes),
+                _provenance(entry, urls, notes),
             )
         except FileSkipped as skipped:
             notes.add(skipped.code, entry.filename, skipped.reason)
@@ -483,6 +489,16 @@ def _metadata(entry: FileEntry, notes: Notes) -> bytes | None:
         return b"" if offer is True else _digest(offer.sha256) or b""
     except FileSkipped:  # the metadata are then read from the wheel
         notes.ignore("core-metadata", entry.filename)
+        return None
+
+
+def _provenance(entry: FileEntry, urls: "FileUrls", notes: Notes) -> str | None:
+    if not entry.provenance:
+        return None
+    try:
+        return urls.checked(entry.provenance)
+    except FileSkipped:  # the file counts as one without an attestation
+        notes.ignore("provenance", entry.filename)
         return None
 
 

@@ -15,4 +15,6 @@ load_at_first_use(
     "user_hashes",
     "warnings",
 )
-load_at_first_use(__name__, "compared_wheels", "imported_lock", "policy_gate", "recorded_inputs", in_load_all=False)
+load_at_first_use(
+    __name__, "compared_wheels", "identities", "imported_lock", "policy_gate", "recorded_inputs", in_load_all=False
+)

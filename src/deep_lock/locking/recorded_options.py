@@ -19,6 +19,7 @@ NOTHING = frozenset({"false", ":none:"})
 _FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "allow-wheel": "allow_wheel",
+        "attestations": "attestations",
         "build-resolution": "build_resolution",
         "build-scope": "build_scope",
         "exclude-newer": "exclude_newer",

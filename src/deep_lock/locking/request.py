@@ -223,6 +223,8 @@ def _locked_options(settings: Settings, links: tuple[str, ...]) -> tuple[tuple[s
         options["fork-strategy"] = settings.fork_strategy
     if settings.build_resolution != "shared":
         options["build-resolution"] = settings.build_resolution
+    if settings.attestations != "off":
+        options["attestations"] = settings.attestations
     if settings.files == "all":
         options["files"] = settings.files
     return tuple(sorted(options.items()))

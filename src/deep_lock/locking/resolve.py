@@ -17,7 +17,15 @@ from deep_lock.closure.version_sharing import releases, shared_preferences, with
 from deep_lock.errors import DeepLockError, HookRefused, Unsatisfiable
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
-from deep_lock.locking import compared_wheels, excluding_scopes, imported_lock, project_build, user_hashes, warnings
+from deep_lock.locking import (
+    compared_wheels,
+    excluding_scopes,
+    identities,
+    imported_lock,
+    project_build,
+    user_hashes,
+    warnings,
+)
 from deep_lock.locking.assemble import AssemblyInput, builds, lockable_parts, packages, pythons_left_out
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.clients import Network, open_network
@@ -51,10 +59,12 @@ def build_lock(request: LockRequest, reporter: Reporter) -> NewLock:
     """
     settings = request.settings
     with closing(open_network(settings.network, request.context, reporter)) as network:
-        compared = None
+        compared = recorder = None  # both are loaded before an archive is opened
+        if settings.attestations != "off":
+            recorder = identities.Identities(network.client, settings, request.previous)
         if settings.verify_metadata:
             conditional = frozenset(settings.network.conditional)
-            compared = compared_wheels.ComparedWheels(network.client, conditional)  # loaded before an archive is opened
+            compared = compared_wheels.ComparedWheels(network.client, conditional)
         while True:
             try:
                 made = _made(request, network, reporter)
@@ -64,7 +74,7 @@ def build_lock(request: LockRequest, reporter: Reporter) -> NewLock:
                 raise
             if isinstance(made, Lock):
                 count = compared.compare_taken(made, request.settings.targets) if compared is not None else None
-                return NewLock(lock=made, compared=count)
+                return NewLock(lock=recorder.recorded(made) if recorder is not None else made, compared=count)
             request = made
 
 

@@ -24,7 +24,7 @@ from deep_lock.models.build_system import ConfigSettings
 from deep_lock.models.lock import Lock
 from deep_lock.models.policy import Policy
 from deep_lock.models.requirement import Origin, Requirement
-from deep_lock.models.resolution import ALL, Selection
+from deep_lock.models.resolution import ALL, AttestationsMode, Selection
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.targets.factory import HostFacts
 from deep_lock.targets.target import Target
@@ -66,6 +66,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     observe: bool
     require_evidence: bool
     verify_metadata: bool
+    attestations: AttestationsMode
     extra_build_requires: Mapping[NormalizedName, tuple[Requirement, ...]]
     config_settings: Mapping[NormalizedName, ConfigSettings]
     hooks: HookPolicy
@@ -146,6 +147,7 @@ def resolve_settings(
         observe=resolve.observe or bool(config.observe),
         require_evidence=resolve.require_evidence or bool(config.require_evidence),
         verify_metadata=options.verify_metadata,
+        attestations=resolve.attestations or config.attestations or "off",
         extra_build_requires=dict(config.extra_build_requires or ()),
         config_settings=dict(config.config_settings or ()),
         hooks=hook_policy(options.hooks, config, options.context),

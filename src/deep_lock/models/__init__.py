@@ -15,6 +15,7 @@ __all__ = [
     "lock",
     "metadata",
     "policy",
+    "provenance",
     "requirement",
     "resolution",
     "workspace",

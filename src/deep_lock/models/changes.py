@@ -18,6 +18,9 @@ CODES: dict[str, tuple[int, Weight, str]] = {
     "wheel-pth": (4, "danger", "A wheel has a file or a module that takes effect whenever Python starts."),
     "wheel-foreign-top-level": (4, "danger", "A wheel has a module of another project or of the standard library."),
     "wheel-command-shadow": (4, "danger", "A wheel has a script with the name of a command that others provide."),
+    "provenance-lost": (2, "danger", "The publisher was attested, and is not attested any more."),
+    "identity-changed": (2, "danger", "Another publisher is attested than before."),
+    "identity-new": (5, "danger", "A publisher is attested for the first time."),
     "became-sdist-only": (3, "danger", "A release has no wheel any more: its own code runs when it is built."),
     "build-new": (5, "danger", "A package is built that was not built before: its backend and its own code run."),
     "backend-changed": (5, "danger", "A build uses another backend than before."),
@@ -35,7 +38,6 @@ CODES: dict[str, tuple[int, Weight, str]] = {
     "evidence-lowered": (7, "look", "The requirements from a backend were known, and are assumed now."),
     "role-changed": (8, "look", "A project moved between the runtime packages and the build environments."),
     "source-changed": (8, "look", "A project is from another kind of source: an index, a path or a repository."),
-    "provenance-lost": (8, "look", "The publisher attestation changed or disappeared."),
     "yanked-new": (8, "look", "A locked release was yanked, or a yanked one is new."),
     "license-changed": (9, "look", "The license of a runtime package changed or disappeared."),
     "package-new": (9, "look", "A project is new among the runtime packages."),
@@ -60,7 +62,7 @@ CODES: dict[str, tuple[int, Weight, str]] = {
 """By code: its rank (1 is read first), its weight, and what it means."""
 
 
-Part = Literal["builds", "settings", "hosts"]
+Part = Literal["builds", "settings", "hosts", "publishers"]
 """A part of a lock that the lock of another tool, or one without builds, does not have."""
 
 

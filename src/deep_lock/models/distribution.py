@@ -49,6 +49,8 @@ class SourceDistribution(Struct, frozen=True, kw_only=True):
     """The reason (may be empty) where the file is yanked (PEP 592); None where it is not."""
     index: str
     """The base URL of the simple index that offered it, without credentials."""
+    provenance: str | None = None
+    """The URL of its provenance object (PEP 740); None where the index offers none."""
     named_by: str = ""
     """The URL of the page that offered it, where a redirect led to another host than the index's; else empty."""
 
@@ -72,6 +74,7 @@ class Wheel(Struct, frozen=True, kw_only=True):
     index: str
     metadata: str | None
     """PEP 658: sha256 of the metadata file; empty where it is offered without one; None where it is not offered."""
+    provenance: str | None = None
     named_by: str = ""
 
 

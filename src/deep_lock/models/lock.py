@@ -30,6 +30,8 @@ direct source."""
 RequiresFrom = Literal["pyproject", "default", "user"]
 LockedHook = Literal["editable"]
 Ending = Literal["self-hosted"]
+Identity = tuple[tuple[str, str], ...]
+"""A publisher, as PEP 751 records it: its texts by key, sorted; "kind" is one of them."""
 OptionValue = str | int | bool | datetime | tuple[str, ...]
 
 
@@ -150,8 +152,8 @@ class LockedPackage(LockedMarks, frozen=True, kw_only=True):
     """Written as ``vcs``, ``directory`` or ``archive``: then there are neither an index nor files."""
     sdist: LockedFile | None = None
     wheels: tuple[LockedFile, ...] = ()
-    attestation_identities: tuple[tuple[tuple[str, str], ...], ...] = ()
-    """The publishers that the index attests (PEP 740): each a sorted table of texts that has "kind"."""
+    attestation_identities: tuple[Identity, ...] = ()
+    """The publishers that the index attests (PEP 740) for every file."""
 
 
 class EnvironmentMember(Struct, frozen=True, kw_only=True, rename="kebab", gc=False):

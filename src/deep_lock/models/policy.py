@@ -9,6 +9,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from deep_lock.models.lock import Identity
+
 Level = Literal["error", "finding", "note", "off"]
 """The level of a rule: a severity of a finding, or "off"."""
 
@@ -45,6 +47,8 @@ RULES: dict[str, tuple[Level, str]] = {
     "too-new": ("finding", "A file was uploaded too recently."),
     "no-upload-time": ("off", "A file has no upload time."),
     "late-file": ("finding", "A file was added to a release more than 14 days after its first."),
+    "publisher": ("error", "A package is not attested by a publisher that the policy names."),
+    "not-attested": ("error", "A package that must be attested has no publisher that is attested for all its files."),
     "look-alike": ("finding", "A name is similar to a well-known one."),
     "yanked": ("finding", "A release was yanked when it was locked."),
     "advisory": ("error", "A known vulnerability affects a package, or it is malicious."),
@@ -69,7 +73,9 @@ RULES: dict[str, tuple[Level, str]] = {
     "source-changed": ("finding", ""),
     "yanked-new": ("finding", ""),
     "license-changed": ("finding", ""),
-    "provenance-lost": ("finding", ""),
+    "provenance-lost": ("error", ""),
+    "identity-changed": ("error", ""),
+    "identity-new": ("finding", ""),
     "package-new": ("finding", ""),
     "build-gone": ("note", ""),
     "settings-changed": ("note", ""),
@@ -148,8 +154,16 @@ class Policy(Struct, frozen=True, kw_only=True):
     max_depth: int | None = None
     licenses: frozenset[str] | None = None
     """SPDX identifiers, canonical, each with its exception if it has one: "A WITH B"."""
+    publishers: Mapping[str, tuple[Identity, ...]] = {}
+    """By project the publishers of which one must be attested; their texts are compared, those that are not named are free."""
+    attested: frozenset[str] = frozenset()
+    """Projects whose packages must be attested, or ":all:"."""
     levels: Mapping[str, Level] = {}
     exceptions: tuple[Exemption, ...] = ()
+
+    def allows_publisher(self, name: str, identity: Identity) -> bool:
+        """Whether the policy names the publisher of a project."""
+        return any(set(named) <= set(identity) for named in self.publishers.get(name, ()))
 
     def level(self, code: str, *, lower: bool = False) -> Level:
         """Return the level of a rule; ``lower`` is the next one below it."""
@@ -186,6 +200,8 @@ def extended(own: Policy, base: Policy) -> Policy:
         ageless=ages.ageless,
         max_depth=own.max_depth if own.max_depth is not None else base.max_depth,
         licenses=own.licenses if own.licenses is not None else base.licenses,
+        publishers={**base.publishers, **own.publishers},
+        attested=own.attested | base.attested,
         levels={**base.levels, **own.levels},
         exceptions=(*own.exceptions, *(exemption for exemption in base.exceptions if exemption.id not in ids)),
     )

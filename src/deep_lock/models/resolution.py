@@ -21,6 +21,8 @@ UNKNOWN_VERSION = Version("0")
 
 Prereleases = Literal["if-necessary", "allow", "disallow"]
 ResolutionMode = Literal["highest", "lowest", "lowest-direct"]
+AttestationsMode = Literal["off", "record", "verify"]
+"""Whether the publishers that an index attests are recorded (PEP 740), and whether the attestations are verified before."""
 BuildScope = Literal["needed", "all", "none"]
 
 Indexes = tuple[tuple[NormalizedName, str], ...]

@@ -19,6 +19,7 @@ from deep_lock.analysis.verify import (
     host_findings,
     index_findings,
     metadata_findings,
+    publisher_findings,
     python_findings,
     record_findings,
     sidecar_findings,
@@ -26,9 +27,9 @@ from deep_lock.analysis.verify import (
 )
 from deep_lock.analysis.wheel_rules import WheelsRead, wheel_matches
 from deep_lock.config.options import VerifyOptions
-from deep_lock.errors import DeepLockError, HashMismatch, MetadataDiffers, NotFound, SafetyError
+from deep_lock.errors import AttestationInvalid, DeepLockError, HashMismatch, MetadataDiffers, NotFound, SafetyError
 from deep_lock.events import Reporter
-from deep_lock.index import wheel_files
+from deep_lock.index import attestations, provenance_files, wheel_files
 from deep_lock.index.client import IndexClient
 from deep_lock.index.wheel_contents import WheelContents, read_contents
 from deep_lock.lockfile.index import LockIndex, called, files_of, index_lock, key_of, required_packages
@@ -42,10 +43,13 @@ from deep_lock.models.distribution import Distribution, SourceDistribution, Whee
 from deep_lock.models.lock import Lock, LockedBuild, LockedPackage
 from deep_lock.models.metadata import Metadata
 from deep_lock.models.policy import Policy
+from deep_lock.models.resolution import AttestationsMode
 from deep_lock.operations.inputs import locked_indexes, open_indexes, read_lock_file
 from deep_lock.operations.lock_hosts import allowed_hosts, page_hosts, project_hosts
 from deep_lock.sdist import facts as facts_module
 from deep_lock.targets.target import Target
+
+_Found = provenance_files.ProvenanceFile | None  # loads the module: nothing is imported after the first request
 
 
 class Verified(Struct, frozen=True, kw_only=True):
@@ -74,7 +78,16 @@ def verify(options: VerifyOptions, reporter: Reporter) -> Verified:
         indexes = locked_indexes(lock, opened.client)
         opened.client.prefetch_pages((canonicalize_name(entry.name), indexes.of(entry)) for entry in released)
         allowed = allowed_hosts(lock, options.network, read_project_config(options.lock.parent.resolve()))
-        check = _Check(lock_index, targets, opened.client, allowed=allowed, deep=options.deep)
+        if options.attestations == "verify":
+            attestations.require_library()
+        check = _Check(
+            lock_index,
+            targets,
+            opened.client,
+            allowed=allowed,
+            deep=options.deep,
+            attestations_mode=options.attestations,
+        )
         for entry in released:
             opened.client.prefetch(partial(check.prefetch, entry))
         found = {
@@ -114,7 +127,9 @@ class _Check:
         *,
         allowed: frozenset[str],
         deep: bool,
+        attestations_mode: AttestationsMode,
     ) -> None:
+        self._attestations_mode = attestations_mode
         self._allowed = allowed
         self._lock_index = lock_index
         self._targets = targets
@@ -130,6 +145,8 @@ class _Check:
         taken = _taken_wheels(entry, self._targets)
         name, version = canonicalize_name(entry.name), Version(entry.version or "0")
         for file in self._client.files(name, version, self._indexes.of(entry)):
+            if self._is_attested(entry):
+                self._client.provenance(file)
             if isinstance(file, Wheel) and file.filename in taken:
                 self._client.wheel_metadata(file, ahead=True)
                 if not self._deep:
@@ -148,8 +165,33 @@ class _Check:
         files = self._client.files(name, version, index) if version in self._client.versions(name, index) else ()
         yield from host_findings(entry, page_hosts(self._client, entry, index) | self._allowed)
         yield from index_findings(entry, files, builds, self._targets)
-        locked = {file.name for file in files_of(entry)}
-        yield from self._contents(entry, [file for file in files if file.filename in locked], builds)
+        locked = {file.name: file.sha256 for file in files_of(entry)}
+        there = [file for file in files if file.filename in locked]
+        if self._is_attested(entry):
+            for file in there:
+                yield from self._publishers(entry, file, locked[file.filename])
+        yield from self._contents(entry, there, builds)
+
+    def _is_attested(self, entry: LockedPackage) -> bool:
+        """Whether the publishers of a package are compared: the lock records one."""
+        return bool(entry.attestation_identities) and self._attestations_mode != "off"
+
+    def _publishers(self, entry: LockedPackage, file: Distribution, sha256: str) -> Iterator[Finding]:
+        """Yield where the publishers of a file are not those of the lock, or an attestation is not valid."""
+        try:
+            found: _Found = self._client.provenance(file)
+            attested = found.provenance.identities if found is not None else frozenset()
+            yield from publisher_findings(entry, file.filename, attested, offered=found is not None)
+            if found is not None and self._attestations_mode == "verify":
+                attestations.verify(found.provenance, file.filename, sha256)
+        except AttestationInvalid as error:
+            yield Finding(
+                code="attestation-invalid",
+                severity="error",
+                subject=called(entry),
+                message=error.message,
+                hint=error.hint,
+            )
 
     def _contents(
         self, entry: LockedPackage, files: Iterable[Distribution], builds: Iterable[LockedBuild]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from packaging.version import Version
 
-from deep_lock.analysis.advisories import compare, is_affected, unaffected, vulnerabilities
+from deep_lock.analysis.advisories import Hit, changes, compare, is_affected, unaffected, vulnerabilities
 from deep_lock.analysis.graph import whole_graph
 from deep_lock.lockfile.index import index_lock
 from deep_lock.models.advisory import Advisory, EventKind
@@ -158,3 +158,15 @@ def test_a_package_that_nothing_requires_is_compared() -> None:
     (hit,) = compare(lock_index, graph, known).hits
     assert (hit.entry.name, hit.uses) == ("tool", ())
     assert compare(lock_index, graph, known, "runtime").hits == ()
+
+
+def test_what_an_update_fixes_and_brings_is_compared_by_project_and_any_id() -> None:
+    def hits(names: str, own: Advisory) -> tuple[Hit, ...]:
+        lock_index = index_lock(small_lock(*(replace(package(name), direct=True) for name in names)))
+        return compare(lock_index, whole_graph(lock_index), {name: [own] for name in names}).hits
+
+    one = Advisory(id="PYSEC-1", aliases=("CVE-1",), versions=("1.0",))
+    same = Advisory(id="GHSA-1", aliases=("CVE-1",), versions=("1.0",))
+    assert changes(hits("a", one), hits("a", same)) == []
+    found = changes(hits("ab", one), hits("bc", same))
+    assert [(own.code, own.name) for own in found] == [("advisory-new", "c"), ("advisory-fixed", "a")]

@@ -127,6 +127,21 @@ def case(code: str, lock: Lock, *subjects: str, says: str = "", severity: str = 
     return Case(code, lock, subjects, says, Policy(**rest), severity, old)
 
 
+def attested(*repositories: str, lock: Lock = PLAIN, name: str = "lib") -> Lock:
+    """Return a lock that was made with publishers: one package has these."""
+    own = tuple((("kind", "GitHub"), ("repository", text)) for text in repositories)
+    packages = (replace(entry, attestation_identities=own) if entry.name == name else entry for entry in lock.packages)
+    return replace(lock, packages=tuple(packages), options=(("attestations", "record"),))
+
+
+def in_build(*repositories: str) -> Lock:
+    return attested(*repositories, lock=with_build(), name="setuptools")
+
+
+ATTESTED = attested("a/b")
+OURS = {"lib": ((("kind", "GitHub"), ("repository", "a/c")),)}
+
+
 def late(days: int) -> LockedPackage:
     entry = direct("app")
     file = sdist("app", "1.0")
@@ -373,12 +388,26 @@ CASES = [
     case("evidence-lowered", with_build(evidence="assumed", requires_dynamic=None), "old", old=with_build()),
     case("role-changed", small_lock(direct("setuptools")), "setuptools", old=with_build()),
     case("source-changed", DIRECT, "lib", old=PLAIN),
-    case(
-        "provenance-lost",
-        PLAIN,
-        "lib",
-        old=replace(PLAIN, packages=(PLAIN.packages[0], replace(PLAIN.packages[1], attestation_identities=((("kind", "x"),),)))),
-    ),
+    case("provenance-lost", PLAIN, "lib", says="publisher: GitHub (repository a/b) -> none", old=ATTESTED),
+    case("provenance-lost", ATTESTED, old=ATTESTED),
+    case("provenance-lost", PLAIN, old=PLAIN),
+    case("identity-changed", attested("a/c"), "lib", says="GitHub (repository a/b) -> GitHub (repository a/c)", old=ATTESTED),
+    case("identity-changed", attested("a/b", "a/c"), old=ATTESTED),
+    case("identity-changed", attested("a/c"), old=ATTESTED, publishers=OURS),
+    case("identity-changed", attested("a/d"), "lib", old=ATTESTED, publishers=OURS),
+    case("identity-changed", in_build("a/c"), "setuptools", old=in_build("a/b")),
+    case("identity-new", ATTESTED, "lib", says="none -> GitHub", old=attested()),
+    case("identity-new", ATTESTED, old=PLAIN),
+    case("identity-new", attested("a/c"), old=attested(), publishers=OURS),
+    case("publisher", attested("a/c"), publishers=OURS),
+    case("publisher", attested("x/y", "a/c"), publishers=OURS),
+    case("publisher", ATTESTED, "lib 1.0", says="by GitHub (repository a/b), and the policy names GitHub (repository a/c)", publishers=OURS),
+    case("publisher", PLAIN, "lib 1.0", says="by no publisher", publishers=OURS),
+    case("publisher", in_build("a/c"), "setuptools 1.0", publishers={"setuptools": ((("kind", "GitLab"),),)}),
+    case("not-attested", ATTESTED, attested=frozenset({"lib"})),
+    case("not-attested", ATTESTED, "app 1.0", attested=frozenset({":all:"})),
+    case("not-attested", DIRECT, "lib 1.0", attested=frozenset({"lib"})),
+    case("not-attested", in_build(), "setuptools 1.0", attested=frozenset({"setuptools"})),
     case("downgraded", small_lock(direct("app")), "app", old=small_lock(replace(package("app", "2.0"), direct=True))),
     case(
         "settings-changed",

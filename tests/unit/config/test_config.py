@@ -45,6 +45,7 @@ package = true
 files = "used"
 build-resolution = "shared"
 require-evidence = true
+attestations = "record"
 
 [extra-build-requires]
 Old_Lib = ["cython>=3"]
@@ -127,8 +128,8 @@ def test_every_key_is_read() -> None:
         ("old-lib", ["cython>=3", 'numpy; python_version < "3.13"'])
     ]
     assert [str(one.origin) for _, own in config.extra_build_requires or () for one in own] == [
-        "deep-lock.toml:33 [extra-build-requires.Old_Lib]",
-        "deep-lock.toml:34 [extra-build-requires.old.lib]",
+        "deep-lock.toml:34 [extra-build-requires.Old_Lib]",
+        "deep-lock.toml:35 [extra-build-requires.old.lib]",
     ]
     assert config.config_settings == (
         ("old-lib", (("--global-option", ("--fast", "--and", "--fast")), ("editable_mode", "strict"), ("é", ""))),

@@ -21,6 +21,8 @@ deny = ["Old.Crypto", "evil_*"]
 may-build = ["setuptools", "Flit_Core"]
 min-age = {runtime = "P7D", build = "14 days", exempt = ["Own.Lib"]}
 max-depth = 3
+publishers = {"Own.Lib" = {repository = "a/b", kind = "GitHub"}, other = [{kind = "x"}, {kind = "y"}]}
+require-attestations = ["Own.Lib", ":all:"]
 look-alike = "error"
 package-new = "off"
 
@@ -50,6 +52,11 @@ def test_a_whole_policy_is_read() -> None:
         min_age_build=timedelta(days=14),
         ageless=frozenset({"own-lib"}),
         max_depth=3,
+        publishers={
+            "own-lib": ((("kind", "GitHub"), ("repository", "a/b")),),
+            "other": ((("kind", "x"),), (("kind", "y"),)),
+        },
+        attested=frozenset({"own-lib", ":all:"}),
         levels={"look-alike": "error", "package-new": "off"},
         exceptions=(
             Exemption(
@@ -111,6 +118,16 @@ ONE = 'name = "a"\nrule = "assumed"\nreason = "x"\nuntil = 2026-01-01\n'
         ("min-age = {}", "must have runtime, build, or both"),
         ("min-age = {runtime = 'P7D', test = 'P1D'}", "'test' is not a known key; known are runtime, build, exempt"),
         ("min-age = {runtime = 'P7D', exempt = ['a b']}", "the name 'a b' is not a valid name"),
+        ("publishers = 'x'", "a table of names with publishers"),
+        ("publishers = {a = 'x'}", "the publisher of 'a' must be a table such as"),
+        ("publishers = {a = []}", "the publisher of 'a' must be a table such as"),
+        ("publishers = {a = {repository = 'a/b'}}", "the publisher of 'a' must be a table such as"),
+        ("publishers = {a = [{kind = 'x'}, {}]}", "the publisher of 'a' must be a table such as"),
+        ("publishers = {a = {kind = 1}}", "'kind' of the publisher of 'a' must be a text"),
+        ("publishers = {a = {kind = ''}}", "'kind' of the publisher of 'a' must be a text"),
+        ("publishers = {'a b' = {kind = 'x'}}", "the name 'a b' is not a valid name"),
+        ("require-attestations = 'a'", "must be a list of strings"),
+        ("require-attestations = ['a b']", "the name 'a b' is not a valid name"),
         ("max-depth = -1", "must be a number of builds, from 0 to 1000"),
         ("max-depth = true", "must be a number of builds"),
         ("exceptions = {}", "exceptions: must be an array of tables, not a table"),

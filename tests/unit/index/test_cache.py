@@ -113,7 +113,7 @@ def test_an_entry_in_another_place_is_bad(cache: Cache) -> None:
 
 
 def test_a_sound_entry_that_is_no_page_is_dropped(cache: Cache, events: list[Event]) -> None:
-    cache.put_record("pages", URL, b"\xc1 not msgpack")
+    cache.put_record("pages-2", URL, b"\xc1 not msgpack")
     assert cache.get_page(URL) is None
     assert warnings(events) == ["CacheEntryBad"]
     assert entries(cache) == []

@@ -223,7 +223,7 @@ def test_offline_knows_what_was_not_there(desk: Desk, server: IndexServer, other
 def test_a_damaged_page_is_fetched_again(desk: Desk, server: IndexServer) -> None:
     offer(server, make_wheel("foo", "1.0"))
     desk.client(server).versions(FOO)
-    (path,) = (path for path in desk.folder.glob("v1/pages/*/*") if path.is_file())
+    (path,) = (path for path in desk.folder.glob("v1/pages-2/*/*") if path.is_file())
     path.write_bytes(path.read_bytes()[:-3])
     assert list(desk.client(server).versions(FOO)) == [ONE]
     assert desk.codes() == ["CacheEntryBad"]
@@ -298,7 +298,7 @@ def test_what_is_not_the_page_is_an_error_and_not_kept(
         with pytest.raises(error):
             client.versions(FOO)
     assert len(server.log) == 1
-    assert not list(desk.folder.glob("v1/pages/*/*"))
+    assert not list(desk.folder.glob("v1/pages-2/*/*"))
 
 
 # -- several indexes

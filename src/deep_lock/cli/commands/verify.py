@@ -17,7 +17,9 @@ from deep_lock.sanitize import Safe, joined
 
 FOUND = 1
 CHANGED = 4
-CHANGED_CODES = frozenset({"hash-changed", "sidecar-differs"})
+CHANGED_CODES = frozenset(
+    {"hash-changed", "sidecar-differs", "attestation-gone", "attestation-invalid", "publisher-differs"}
+)
 HELP = """\
 Compare a lock with its indexes: what is yanked, gone or changed, which files and wheels were added, what is archived.
 
@@ -30,13 +32,20 @@ The indexes of the lock are used, unless options or the configuration next to it
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 nothing found, or notes only; 1 findings; 3 index
-failure; 4 the content of a file differs from what was locked, or from the metadata that its index serves.
+failure; 4 the content of a file differs from what was locked, or from the metadata that its index serves, or its publisher does.
 """
 CHECKS: Section = (
     "Checks",
     (
         LOCK,
         flag("--deep", text="Fetch every file, and compare build records and dependencies with it."),
+        option(
+            "--attestations",
+            default="record",
+            show_default=True,
+            choices=("off", "record", "verify"),
+            help="Compare the recorded publishers with those that the index attests; 'verify' also verifies the signatures.",
+        ),
         option(
             "--fail-on",
             default="finding",
