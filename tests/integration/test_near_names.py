@@ -70,7 +70,6 @@ def test_nothing_is_suggested_where_nothing_is_near(made: Bench, name: str) -> N
         ("check", "deep-lock lock --check"),
         ("freeze", "deep-lock export -f requirements"),
         ("list", "deep-lock tree"),
-        ("audit", "deep-lock verify"),
         ("build", "deep-lock wheelhouse"),
         ("uninstall", "deep-lock remove"),
     ],

@@ -20,7 +20,7 @@ def get_requires_for_build_wheel(config_settings=None):
 """
 TOO_MUCH = {
     "processes": (
-        "for number in range(3000):\n    if os.fork() == 0:\n        time.sleep(60)\n        os._exit(0)",
+        "for number in range(3000):\n    if os.fork() == 0:\n        time.sleep(60)\n        os._exit(0)\ntime.sleep(60)",
         "its backend had more than 1024 processes and threads",
     ),
     "deleted files": (

@@ -252,7 +252,7 @@ def _uv_source(source: object) -> SourceTables | str:
     try:
         read_source(found)
     except (ConfigError, RequirementInvalid) as error:
-        return error.message
+        return f"{error.message} ({error.hint})" if error.hint else error.message
     return found[0] if len(found) == 1 else found
 
 

@@ -5,6 +5,7 @@ of its own; each file is an external reference with its hash.
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from decimal import Decimal
 from uuid import UUID, uuid5
@@ -74,8 +75,12 @@ def bom(view: View, public_index: str, vulnerabilities: Sequence[SbomVulnerabili
         dependencies=_dependencies(found),
         vulnerabilities=[_vulnerability(own, refs[own.key]) for own in known],
     )
+    with warnings.catch_warnings():
+        # a lock of builds alone: the project depends on none of the components
+        warnings.filterwarnings("ignore", "The Component this BOM is describing", UserWarning)
+        text = JsonV1Dot6(document).output_as_string(indent=2)
     return Exported(
-        files=(("deep-lock.cdx.json", json_text(JsonV1Dot6(document).output_as_string(indent=2) + "\n")),),
+        files=(("deep-lock.cdx.json", json_text(f"{text}\n")),),
         usage="cyclonedx validate --input-file {file}, or: grype sbom:{file}",
         unsupported=("which packages a target installs: markers are properties, which scanners do not evaluate",),
     )
