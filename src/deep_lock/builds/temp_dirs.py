@@ -48,7 +48,10 @@ def own_temporary_folder() -> Iterator[Path]:
 def _new_folder() -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_FOLDER_PREFIX))
-        handle = os.open(folder, os.O_RDONLY) if os.name == "posix" else os.open(os.devnull, os.O_RDONLY)
+        try:
+            handle = os.open(folder if os.name == "posix" else os.devnull, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # another run swept it before it was opened
         hold(handle)
         if folder.is_dir():
             return folder, handle
