@@ -46,6 +46,10 @@ class LockInvalid(UserError):
     """A lock file cannot be read; the message names the place in it."""
 
 
+class VettingInvalid(UserError):
+    """A file of `supply-chain/` is wrong."""
+
+
 class CacheInvalid(UserError):
     """The cache folder cannot be used."""
 

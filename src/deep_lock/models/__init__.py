@@ -18,7 +18,8 @@ __all__ = [
     "provenance",
     "requirement",
     "resolution",
+    "vetting",
     "workspace",
 ]
 
-load_at_first_use(__name__, "advisory", "licenses", in_load_all=False)
+load_at_first_use(__name__, "advisory", "licenses", "vetting", in_load_all=False)

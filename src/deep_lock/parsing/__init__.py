@@ -15,6 +15,7 @@ __all__ = [
     "setup_cfg",
     "text",
     "toml",
+    "vetting",
     "zip_archive",
 ]
 
