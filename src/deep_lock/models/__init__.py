@@ -7,6 +7,7 @@ __all__ = [
     "build_system",
     "changes",
     "conflicts",
+    "contents",
     "direct_url",
     "distribution",
     "downloading_packages",
@@ -21,4 +22,4 @@ __all__ = [
     "workspace",
 ]
 
-load_at_first_use(__name__, "advisory", "licenses", in_load_all=False)
+load_at_first_use(__name__, "advisory", "contents", "licenses", in_load_all=False)
