@@ -11,7 +11,7 @@ from msgspec import Struct
 STARTUP_SUFFIXES = (".pth", ".start")
 """Of files that the site module reads when Python starts (.start: Python 3.15 and newer)."""
 
-PREFIX_BYTES = 4096
+PREFIX_BYTES = 64
 """Bytes at the beginning of a file that decide whether it is native code."""
 
 _MAGIC: Mapping[bytes, str] = {
@@ -98,7 +98,7 @@ def native_format(path: str, begin: bytes) -> str:
         return found
     if begin.startswith(b"\xca\xfe\xba\xbe"):
         return "Mach-O" if int.from_bytes(begin[4:8]) < _JAVA_VERSION else "Java class"
-    if begin.startswith(b"MZ") and b"\0" in begin[:64]:
+    if begin.startswith(b"MZ") and b"\0" in begin:
         return "PE"
     # every version of Python has its own first two bytes
     if path.endswith((".pyc", ".pyo")) and begin[2:4] == _BYTECODE_MARK:

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import BinaryIO
 
-from deep_lock.models.contents import PREFIX_BYTES, ArchivedFile, ArchiveTree, native_format
+from deep_lock.models.contents import (
+    PREFIX_BYTES,
+    STARTUP_SUFFIXES,
+    ArchivedFile,
+    ArchiveTree,
+    FileContents,
+    native_format,
+)
+from deep_lock.models.metadata import declared_imports
 from deep_lock.sdist.decompress import MIB
 from deep_lock.sdist.source_tree import archive_faults, member_check, walk_archive
 
@@ -36,6 +44,22 @@ def read_tree(file: BinaryIO, filename: str) -> ArchiveTree:
             raw = target.encode("utf-8", "surrogateescape")
             files[path] = ArchivedFile(kind="link", size=0, sha256=sha256(raw).hexdigest(), text=raw)
     return ArchiveTree(filename=filename, files=files)
+
+
+def sdist_contents(tree: ArchiveTree) -> FileContents:
+    """Return what an sdist brings, as far as it is known before it is built; start files may be in any folder."""
+    startup = {path: own.text or b"" for path, own in tree.files.items() if path.lower().endswith(STARTUP_SUFFIXES)}
+    native = ((path, own.native) for path, own in tree.files.items() if own.native)
+    info = tree.files.get("PKG-INFO")
+    declared = declared_imports(info.text or b"") if info is not None else None
+    names, namespaces = declared or ((), ())
+    return FileContents(
+        startup=tuple(sorted((path, text.decode("utf-8", "replace")) for path, text in startup.items())),
+        native=tuple(sorted(native)),
+        import_names=names,
+        import_namespaces=namespaces,
+        declares_imports=declared is not None,
+    )
 
 
 def _read_file(path: str, size: int, content: Iterator[bytes], most: int) -> ArchivedFile:
