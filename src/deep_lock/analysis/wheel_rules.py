@@ -15,9 +15,9 @@ from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.policy_rules import RuleMatch
 from deep_lock.analysis.popular_projects import KNOWN_NAMES
 from deep_lock.analysis.well_known_commands import is_shadowed
-from deep_lock.index.wheel_contents import WheelContents
 from deep_lock.lockfile.index import LockIndex, called, key_of, uses_of, wheels_of
 from deep_lock.models.changes import Change
+from deep_lock.models.contents import FileContents
 from deep_lock.models.lock import LockedPackage
 from deep_lock.models.policy import Policy
 from deep_lock.sanitize import listed, show
@@ -66,12 +66,12 @@ _OWN_MODULES: Mapping[str, frozenset[str]] = {
 class WheelsRead(Struct, frozen=True, kw_only=True):
     """The wheels of a lock that were read, by sha256."""
 
-    contents: Mapping[str, WheelContents] = {}
+    contents: Mapping[str, FileContents] = {}
     unreadable: Mapping[str, str] = {}
     """Wheels that cannot be read, and why."""
     total: int = 0
     """Of the wheels that were to be read."""
-    others: Mapping[str, WheelContents] = {}
+    others: Mapping[str, FileContents] = {}
     """Other wheels of the lock: nothing is found in them, and modules and commands can be theirs."""
 
     @property
@@ -84,9 +84,9 @@ class _Package(Struct, frozen=True, kw_only=True):
 
     entry: LockedPackage
     runtime: bool
-    wheels: Mapping[str, WheelContents]
+    wheels: Mapping[str, FileContents]
     """By file name."""
-    others: tuple[WheelContents, ...]
+    others: tuple[FileContents, ...]
 
 
 def wheel_matches(lock_index: LockIndex, read: WheelsRead) -> Iterator[RuleMatch]:
@@ -159,7 +159,7 @@ def _owners(packages: list[_Package]) -> tuple[dict[str, set[str]], dict[str, se
 # -- what takes effect when Python starts
 
 
-def _at_start(project: str, own: WheelContents) -> Iterator[tuple[str, str]]:
+def _at_start(project: str, own: FileContents) -> Iterator[tuple[str, str]]:
     for name, text in own.startup:
         if not _is_known(project, name, text):
             yield "wheel-pth", f"{name}, {_effect(name, text)}"
@@ -201,7 +201,7 @@ def _effect(name: str, text: str) -> str:
 
 
 def _foreign(
-    project: str, own: WheelContents, owners: Mapping[str, set[str]], lock_index: LockIndex
+    project: str, own: FileContents, owners: Mapping[str, set[str]], lock_index: LockIndex
 ) -> Iterator[tuple[str, str]]:
     mine = _OWN_MODULES.get(project, frozenset()) | _AT_START | setup_imports.NAMESPACES
     is_module = dict(own.modules)
@@ -258,7 +258,7 @@ def _stem(name: str) -> str:
 # -- commands of others
 
 
-def _commands(project: str, own: WheelContents, owners: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
+def _commands(project: str, own: FileContents, owners: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
     for command in own.commands:
         others = sorted(owners.get(command, set()) - {project})
         if is_shadowed(command, project):

@@ -24,7 +24,7 @@ from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveTooBig, Arc
 from deep_lock.sdist import decompress
 from deep_lock.sdist.decompress import MIB
 from deep_lock.sdist.member_rules import shown_name
-from deep_lock.sdist.source_tree import archive_faults, member_check, walk_source
+from deep_lock.sdist.source_tree import archive_faults, member_check, walk_archive
 from deep_lock.sdist.tar_members import Member
 
 ZIP_EPOCH = 315_532_800
@@ -130,7 +130,7 @@ def unpack(file: BinaryIO, filename: str, folder: Path) -> Path:
     rules = member_check(filename)
     writer = _Writer(where=filename, folder=folder)
     with archive_faults(filename):
-        for path, member, content in walk_source(file, filename, rules):
+        for path, member, content in walk_archive(file, filename, rules):
             if member.kind in {"file", "folder"} and rules.top:
                 inside = posixpath.join(rules.top, path)
                 with _disk_faults(filename, path):

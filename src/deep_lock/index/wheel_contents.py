@@ -1,93 +1,167 @@
-"""What a wheel puts into an environment: files that Python reads when it starts, top-level modules, commands.
+"""What a wheel puts into an environment: files that Python reads when it starts, modules, commands, native code.
 
 Facts only, read from the names in the archive and from a few small files. Nothing is unpacked or run.
 """
 
 import re
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import BinaryIO
 
 import msgspec
-from msgspec import Struct
 
 from deep_lock.boundary import reading
 from deep_lock.errors import ArchiveBroken, ArchiveTooBig
 from deep_lock.index.cache import Cache
 from deep_lock.index.lazy_wheel import read_member
-from deep_lock.parsing.zip_archive import ZipMember, read_archive
+from deep_lock.models.contents import PREFIX_BYTES, STARTUP_SUFFIXES, EmbeddedSbom, FileContents, native_format
+from deep_lock.models.metadata import MAX_METADATA_BYTES, declared_imports
+from deep_lock.parsing.zip_archive import LOCAL_SIZE, ZipMember, data_start, read_archive, read_at
 
-KIND = "wheel-contents-1"
-"""The folder of the cache. The number changes with `WheelContents`, and with the way that a wheel is read."""
+KIND = "wheel-contents-2"
+"""The folder of the cache. The number changes with `FileContents`, and with the way that a wheel is read."""
 
 MAX_STARTUP_BYTES = 64 * 1024
 MAX_ENTRY_POINTS_BYTES = 1024 * 1024
+MAX_SBOM_BYTES = 32 * 1024 * 1024
+MAX_INIT_BYTES = 4 * 1024
+"""Bytes of the ``__init__`` of a package that does nothing but to make it a namespace."""
 
-_STARTUP = (".pth", ".start")
 _MODULE = re.compile(r"(?i)([^.]+)(?:\.[^.]+)*\.(?:py|pyc|pyw|so|pyd)")
 _SITE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 _PYTHON_FOLDER = re.compile(r"(?i)python[23](?:\.\d+)?t?")
+_DIST_INFO: Mapping[tuple[str, ...], str] = {("entry_points.txt",): "entry points", ("METADATA",): "metadata"}
 _COMMAND_FOLDERS = frozenset({"bin", "scripts", "sbin"})
 _COMMAND_SECTIONS = frozenset({"console_scripts", "gui_scripts", "DEFAULT"})  # values of DEFAULT are in every section
+_NAMESPACE_INIT = re.compile(rb"\bextend_path\(|\bdeclare_namespace\(")
+"""What makes a package with an ``__init__`` a namespace: pkgutil, and old versions of setuptools."""
+_COMPRESSED_PREFIX = 4096
+"""Compressed bytes that are read at once: a block of deflate begins with its tables."""
 _WINDOWS_SUFFIX = re.compile(r"(?i)(?:\.exe|\.bat|\.cmd|\.com|\.ps1|-script\.pyw?)$")
 
 
-class WheelContents(Struct, frozen=True, kw_only=True, array_like=True):
-    """What a wheel puts into an environment."""
-
-    startup: tuple[tuple[str, str], ...] = ()
-    """Names and texts of the files that the site module reads when Python starts. The text of a long one is empty."""
-    modules: tuple[tuple[str, bool], ...] = ()
-    """Top-level modules and packages, and whether the wheel has the module or the ``__init__`` of the package."""
-    folders: tuple[str, ...] = ()
-    """Top-level folders with other files only, if their names can be those of packages."""
-    commands: tuple[str, ...] = ()
-    """Names of scripts, in lower case and without the suffixes of Windows."""
-
-
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(WheelContents).decode
+_decode = msgspec.msgpack.Decoder(FileContents).decode
 
 
-def read_contents(file: BinaryIO, where: str) -> WheelContents:
+def read_contents(file: BinaryIO, where: str) -> FileContents:
     """Read a whole wheel; ``where`` names the file in messages. Raises ArchiveError. An OSError is the file's own."""
     with reading(where, ArchiveBroken):
         return _contents(file, where)
 
 
-def _contents(file: BinaryIO, where: str) -> WheelContents:
+def _contents(file: BinaryIO, where: str) -> FileContents:
     members, directory = read_archive(file, where)
 
-    def text(member: ZipMember) -> str:
-        return read_member(file, member, members, directory.start, where).decode("utf-8", "replace")
+    def content(member: ZipMember, most: int, what: str) -> bytes:
+        if member.size > most:
+            raise ArchiveTooBig(f"{where}: {member.size} bytes of {what}")
+        return read_member(file, member, members, directory.start, where)
 
-    startup: dict[str, str] = {}
-    modules: dict[str, bool] = {}
-    folders: set[str] = set()
-    commands: set[str] = set()
+    placed: dict[str, list[tuple[ZipMember, tuple[str, ...]]]] = {}
     for member in members:
-        kind, parts = _installed(member.name.decode("utf-8", "replace"))
-        if kind == "command":
-            commands.add(_command(parts[-1]))
-        elif kind == "entry points":
-            if member.size > MAX_ENTRY_POINTS_BYTES:
-                raise ArchiveTooBig(f"{where}: {member.size} bytes of entry_points.txt")
-            commands |= set(map(_command, _script_names(text(member))))
-        elif kind == "site" and len(parts) == 1 and (parts[0].lower().endswith(_STARTUP) or parts[0] == "pyvenv.cfg"):
-            startup[parts[0]] = text(member) if member.size <= MAX_STARTUP_BYTES else ""
-        elif kind == "site" and (module := _module(parts)) is not None:
-            name, is_own = module
-            modules[name] = modules.get(name, False) or is_own
-        elif kind == "site" and len(parts) > 1 and parts[0].isidentifier():
-            folders.add(parts[0])
-    return WheelContents(
+        kind, parts = _installed(_name(member))
+        placed.setdefault(kind, []).append((member, parts))
+    site = placed.get("site", [])
+    modules, folders, importable = _modules(parts for _, parts in site)
+    shared = {
+        parts[:-1]
+        for member, parts in site
+        if parts[-1] == "__init__.py" and member.size <= MAX_INIT_BYTES
+        if _NAMESPACE_INIT.search(content(member, MAX_INIT_BYTES, "__init__.py"))
+    }
+    commands = {_command(parts[-1]) for _, parts in placed.get("command", [])}
+    for member, _ in placed.get("entry points", []):
+        text = content(member, MAX_ENTRY_POINTS_BYTES, "entry_points.txt").decode("utf-8", "replace")
+        commands |= set(map(_command, _script_names(text)))
+    declared = [
+        declared_imports(content(member, MAX_METADATA_BYTES, "METADATA")) for member, _ in placed.get("metadata", [])
+    ]
+    names, namespaces = next(filter(None, declared), None) or _derived_imports(importable, shared)
+    startup = {
+        parts[0]: content(member, MAX_STARTUP_BYTES, "").decode("utf-8", "replace")
+        if member.size <= MAX_STARTUP_BYTES
+        else ""
+        for member, parts in site
+        if len(parts) == 1 and (parts[0].lower().endswith(STARTUP_SUFFIXES) or parts[0] == "pyvenv.cfg")
+    }
+    formats = {_name(member): native_format(_name(member), _begin(file, member, where)) for member in members}
+    sboms = {_name(member): content(member, MAX_SBOM_BYTES, "an SBOM") for member, _ in placed.get("sbom", [])}
+    return FileContents(
         startup=tuple(sorted(startup.items())),
         modules=tuple(sorted(modules.items())),
-        folders=tuple(sorted(folders - modules.keys())),
+        folders=tuple(sorted(folders)),
         commands=tuple(sorted(commands)),
+        native=tuple(sorted((name, found) for name, found in formats.items() if found)),
+        sboms=tuple(
+            EmbeddedSbom(path=name, size=len(own), sha256=sha256(own).hexdigest())
+            for name, own in sorted(sboms.items())
+        ),
+        import_names=names,
+        import_namespaces=namespaces,
+        declares_imports=any(own is not None for own in declared),
     )
 
 
-def cached_contents(cache: Cache, sha256: str) -> WheelContents | None:
+def _name(member: ZipMember) -> str:
+    return member.name.decode("utf-8", "replace")
+
+
+def _modules(paths: Iterable[tuple[str, ...]]) -> tuple[dict[str, bool], set[str], set[tuple[str, ...]]]:
+    """Return top-level modules, top-level folders without any, and the dotted names of all modules, as parts."""
+    modules: dict[str, bool] = {}
+    folders: set[str] = set()
+    every: set[tuple[str, ...]] = set()
+    for parts in paths:
+        if (module := _module(parts)) is not None:
+            top, is_own = module
+            modules[top] = modules.get(top, False) or is_own
+            every.add((*parts[:-1], parts[-1].partition(".")[0]))
+        elif len(parts) > 1 and parts[0].isidentifier():
+            folders.add(parts[0])
+    return modules, folders - modules.keys(), every
+
+
+def _begin(file: BinaryIO, member: ZipMember, where: str) -> bytes:
+    """Return the first bytes of a member, without those after them: its checksum is not compared. Raises ArchiveError."""
+    local = read_at(file, member.start, LOCAL_SIZE + len(member.name))
+    file.seek(member.start + data_start(local, member, where))
+    if member.method == zipfile.ZIP_STORED:
+        return file.read(min(member.compressed, PREFIX_BYTES))
+    if member.method != zipfile.ZIP_DEFLATED:
+        raise ArchiveBroken(f"{where}: is compressed by method {member.method}, which wheels do not use")
+    inflater, found, left = zlib.decompressobj(wbits=-zlib.MAX_WBITS), b"", member.compressed
+    # blocks without content may come first: as many as the member has
+    while left > 0 and len(found) < PREFIX_BYTES and not inflater.eof:
+        raw = file.read(min(left, _COMPRESSED_PREFIX))
+        left -= _COMPRESSED_PREFIX
+        found += inflater.decompress(inflater.unconsumed_tail + raw, PREFIX_BYTES - len(found))
+    return found
+
+
+def _derived_imports(
+    modules: Collection[tuple[str, ...]], shared: Collection[tuple[str, ...]]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return import names and namespaces by the paths of modules.
+
+    A name is the topmost package with an ``__init__``, or a module that is in none. The ``__init__`` of the packages in ``shared``
+    makes them namespaces.
+    """
+    packages = {parts[:-1] for parts in modules if parts[-1] == "__init__"} - set(shared)
+    found: set[tuple[str, ...]] = set()
+    for parts in modules:
+        if parts[-1] == "__init__" and parts[:-1] in shared:
+            continue
+        above = (parts[:size] for size in range(1, len(parts)))
+        found.add(next((own for own in above if own in packages), parts))
+    importable = {parts for parts in found if all(map(str.isidentifier, parts))}
+    spaces = {parts[:size] for parts in importable for size in range(1, len(parts))}
+    return tuple(sorted(map(".".join, importable))), tuple(sorted(map(".".join, spaces)))
+
+
+def cached_contents(cache: Cache, sha256: str) -> FileContents | None:
     """Return the contents of the wheel with this sha256, if they were read before."""
     record = cache.get_record(KIND, sha256)
     if record is not None:
@@ -98,19 +172,19 @@ def cached_contents(cache: Cache, sha256: str) -> WheelContents | None:
     return None
 
 
-def cache_contents(cache: Cache, sha256: str, contents: WheelContents) -> None:
+def cache_contents(cache: Cache, sha256: str, contents: FileContents) -> None:
     """Cache the contents of the wheel with this sha256, which was compared with its bytes."""
     cache.put_record(KIND, sha256, _encode(contents))
 
 
 def _installed(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return what a member is installed as, and its path there: "site", "command", "entry points" or ""."""
+    """Return what a member is, and its path: "site", "command", "entry points", "metadata", "sbom" or ""."""
     parts = tuple(part for part in name.split("/") if part not in {"", "."})
     if not parts or name.endswith("/"):
         return "", ()
     top = parts[0].lower()
     if top.endswith(".dist-info"):
-        return ("entry points", parts) if parts[1:] == ("entry_points.txt",) else ("", ())
+        return "sbom" if parts[1:2] == ("sboms",) and len(parts) > 2 else _DIST_INFO.get(parts[1:], ""), parts
     if not top.endswith(".data") or len(parts) < 3:
         return "site", parts
     scheme, inside = parts[1].lower(), parts[2:]

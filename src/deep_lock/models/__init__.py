@@ -7,6 +7,7 @@ __all__ = [
     "build_system",
     "changes",
     "conflicts",
+    "contents",
     "direct_url",
     "distribution",
     "downloading_packages",
@@ -22,4 +23,4 @@ __all__ = [
     "workspace",
 ]
 
-load_at_first_use(__name__, "advisory", "licenses", "vetting", in_load_all=False)
+load_at_first_use(__name__, "advisory", "contents", "licenses", "vetting", in_load_all=False)

@@ -62,6 +62,19 @@ def _headers(text: str) -> list[tuple[str, str]]:
     return [(name, " ".join(part for part in parts if part)) for name, parts in fields]
 
 
+def declared_imports(raw: bytes) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Return the import names and the import namespaces that core metadata declares (PEP 794); None if it declares neither."""
+    found: dict[str, set[str]] = {"import-name": set(), "import-namespace": set()}
+    declared = False
+    for field, value in _headers(raw.decode("utf-8-sig", errors="replace")):
+        if field in found:
+            declared = True
+            # "; private" is no part of a name, and an empty name declares that there are none
+            found[field] |= {value.partition(";")[0].strip()} - {""}
+    names, namespaces = (tuple(sorted(own)) for own in found.values())
+    return (names, namespaces) if declared else None
+
+
 def parse_metadata(raw: bytes, where: str) -> Metadata:
     """Read core metadata; ``where`` names the file in messages.
 

@@ -31,7 +31,7 @@ from deep_lock.errors import AttestationInvalid, DeepLockError, HashMismatch, Me
 from deep_lock.events import Reporter
 from deep_lock.index import attestations, provenance_files, wheel_files
 from deep_lock.index.client import IndexClient
-from deep_lock.index.wheel_contents import WheelContents, read_contents
+from deep_lock.index.wheel_contents import read_contents
 from deep_lock.lockfile.index import LockIndex, called, files_of, index_lock, key_of, required_packages
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import best_wheel, installed_ever, is_built
@@ -39,6 +39,7 @@ from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.build_system import SdistFacts
 from deep_lock.models.changes import SEVERITIES, Finding
+from deep_lock.models.contents import FileContents
 from deep_lock.models.distribution import Distribution, SourceDistribution, Wheel
 from deep_lock.models.lock import Lock, LockedBuild, LockedPackage
 from deep_lock.models.metadata import Metadata
@@ -135,7 +136,7 @@ class _Check:
         self._targets = targets
         self._client = client
         self._deep = deep
-        self._contents_of: dict[str, WheelContents] = {}
+        self._contents_of: dict[str, FileContents] = {}
         self._indexes = locked_indexes(lock_index.lock, client)
         self._reported: set[tuple[str, str]] = set()
         """Projects whose status is reported, by index."""

@@ -14,12 +14,13 @@ from deep_lock.errors import NotCached, SafetyError
 from deep_lock.events import Reporter
 from deep_lock.index.cache import Cache
 from deep_lock.index.download import Downloads
-from deep_lock.index.wheel_contents import WheelContents, cache_contents, cached_contents, read_contents
+from deep_lock.index.wheel_contents import cache_contents, cached_contents, read_contents
 from deep_lock.index.workers import OnceMap, Workers
 from deep_lock.lazy import load_all
 from deep_lock.lockfile.index import wheels_of
 from deep_lock.locking.clients import open_downloads
 from deep_lock.locking.read_inputs import read_project_config
+from deep_lock.models.contents import FileContents
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.operations.fetch import WORKERS, wanted_file
 from deep_lock.operations.lock_hosts import open_hosts
@@ -71,7 +72,7 @@ class _Reading:
     """The wheels of one run."""
 
     def __init__(self, cache: Cache, downloads: Downloads, folder: Path) -> None:
-        self.contents: dict[str, WheelContents] = {}
+        self.contents: dict[str, FileContents] = {}
         self.unreadable: dict[str, str] = {}
         self._cache = cache
         self._downloads = downloads

@@ -3,6 +3,7 @@
 from deep_lock.lazy import load_at_first_use
 
 __all__ = [
+    "archive_tree",
     "backends",
     "decompress",
     "facts",
@@ -28,3 +29,4 @@ load_at_first_use(
     "setup_py",
     "source_tree",
 )
+load_at_first_use(__name__, "archive_tree", in_load_all=False)

@@ -97,10 +97,12 @@ class Kinds(Struct):
 
 
 class MemberCheck(Struct):
-    """The check of one sdist, member by member. Paths are relative to its one top folder, with "/"."""
+    """The check of one archive, member by member. Paths have "/", and those of an sdist are relative to its one top folder."""
 
     where: str
     kinds: Kinds
+    is_wheel: bool = False
+    """A wheel has no top folder, and no file that configures a build."""
     top: str = ""
     """The name of the top folder, as written."""
     names: set[str] = field(default_factory=set)
@@ -118,12 +120,13 @@ class MemberCheck(Struct):
             raise ArchiveBroken(f"{self.where}: has no folder at its top")
         if member.kind == "special":
             raise ArchiveUnsafe(f"{self.where}: the member {shown_name(member.name)} is a device or pipe")
-        if deciding_limit(path) is not None and member.kind not in {"file", "folder"}:
+        if not self.is_wheel and deciding_limit(path) is not None and member.kind not in {"file", "folder"}:
             raise ArchiveUnsafe(f"{self.where}: {path} is no regular file")
         if path:
             self.kinds.add(path, member.kind)
         if member.kind == "file":
-            self._check_deciding(path, member.size)
+            if not self.is_wheel:
+                self._check_deciding(path, member.size)
             self.names.add(path)
         elif member.kind == "link":
             self.links[path] = self._target(member)
@@ -141,12 +144,14 @@ class MemberCheck(Struct):
             raise ArchiveAmbiguous(f"{self.where}: {path} occurs twice")
 
     def _place(self, name: str) -> str:
-        """Return the path below the top folder ("" for the folder itself), or refuse the name."""
+        """Return the path below the top folder ("" for the folder itself), in a wheel the whole path; or refuse the name."""
         if not name.isprintable():
             self.notes.add("odd-member-name")
         parts = split_name(name, self.where)
         if not parts:
             return ""
+        if self.is_wheel:
+            return "/".join(parts)
         if not self.top:
             self.top = parts[0]
         elif parts[0] != self.top:
@@ -162,7 +167,7 @@ class MemberCheck(Struct):
 
     def finish(self) -> None:
         """Check the whole archive: where its links lead."""
-        if not self.top:
+        if not self.top and not self.is_wheel:
             raise ArchiveBroken(f"{self.where}: has no folder at its top")
         for path, target in self.links.items():
             if self._leads_out(path, target):

@@ -28,17 +28,18 @@ def archive_faults(filename: str) -> reading:
     return reading(filename, ArchiveBroken)
 
 
-def member_check(filename: str) -> MemberCheck:
+def member_check(filename: str, *, is_wheel: bool = False) -> MemberCheck:
     """Return a check that has seen no member."""
-    return MemberCheck(where=filename, kinds=Kinds(where=filename))
+    return MemberCheck(where=filename, kinds=Kinds(where=filename), is_wheel=is_wheel)
 
 
-def walk_source(file: BinaryIO, filename: str, check: MemberCheck) -> Iterator[tuple[str, Member, Content]]:
-    """Yield the path below the top folder, the member, and a function that gives its bytes; the member has passed the check.
+def walk_archive(file: BinaryIO, filename: str, check: MemberCheck) -> Iterator[tuple[str, Member, Content]]:
+    """Yield the path in the archive, the member, and a function that gives its bytes; the member has passed the check.
 
-    ``file`` is seekable. Every byte is looked at once, so checksums are checked. To be run within `archive_faults`.
+    The path is below the top folder of an sdist. ``file`` is seekable. Every byte is looked at once, so checksums are checked.
+    To be run within `archive_faults`.
     """
-    kind = _format_of(filename)
+    kind = "zip" if check.is_wheel else _format_of(filename)
     if kind == "zip":
         for member, content in walk_zip(file, filename):
             yield check.add(member), member, content
@@ -171,7 +172,7 @@ def read_members(file: BinaryIO, filename: str, *, inside: str = "") -> Members:
     """
     check, kept = member_check(filename), _Kept(where=filename)
     with archive_faults(filename):
-        for place, member, content in walk_source(file, filename, check):
+        for place, member, content in walk_archive(file, filename, check):
             path = _within(place, inside)
             if path and member.kind == "file" and kept.wants(path, member.size):
                 kept.keep(path, b"".join(content()))

@@ -4,8 +4,8 @@ import pytest
 
 from deep_lock.analysis.well_known_commands import is_shadowed
 from deep_lock.analysis.wheel_rules import WheelsRead, wheel_matches
-from deep_lock.index.wheel_contents import WheelContents
 from deep_lock.lockfile.index import index_lock
+from deep_lock.models.contents import FileContents
 from tests.support.lock_strategies import package, small_lock, wheel
 
 SETUPTOOLS = (
@@ -23,7 +23,7 @@ NAMESPACE = (
 )
 
 
-def found(**contents: WheelContents) -> list[tuple[str, str]]:
+def found(**contents: FileContents) -> list[tuple[str, str]]:
     """Return the code and the project of each match in a lock of these projects."""
     names = [name.replace("_", "-") for name in contents]
     lock = index_lock(small_lock(*(package(name) for name in names)))
@@ -42,7 +42,7 @@ def found(**contents: WheelContents) -> list[tuple[str, str]]:
     ],
 )
 def test_the_texts_of_setuptools_are_known(project: str, name: str, text: str) -> None:
-    assert found(**{project: WheelContents(startup=((name, text),))}) == []
+    assert found(**{project: FileContents(startup=((name, text),))}) == []
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_texts_of_setuptools_are_known(project: str, name: str, text: str) -
     ],
 )
 def test_other_texts_are_not(name: str, text: str) -> None:
-    assert found(setuptools=WheelContents(startup=((name, text),))) == [("wheel-pth", "setuptools")]
+    assert found(setuptools=FileContents(startup=((name, text),))) == [("wheel-pth", "setuptools")]
 
 
 @pytest.mark.parametrize(
@@ -77,27 +77,27 @@ def test_other_texts_are_not(name: str, text: str) -> None:
     ],
 )
 def test_names_that_the_project_explains(project: str, module: str) -> None:
-    assert found(**{project: WheelContents(modules=((module, True),))}) == []
+    assert found(**{project: FileContents(modules=((module, True),))}) == []
 
 
 def test_a_module_of_two_projects_is_reported_where_it_is_foreign() -> None:
-    own, added = WheelContents(modules=(("yaml", True),)), WheelContents(modules=(("yaml", False),))
+    own, added = FileContents(modules=(("yaml", True),)), FileContents(modules=(("yaml", False),))
     assert found(pyyaml=own, evil=added) == [("wheel-foreign-top-level", "evil")]
     assert found(pyyaml=own, evil=own) == [("wheel-foreign-top-level", "evil")]
     assert found(yaml_one=own, yaml_two=own) == [
         ("wheel-foreign-top-level", "yaml-one"),
         ("wheel-foreign-top-level", "yaml-two"),
     ]
-    tlz, more = WheelContents(modules=(("tlz", True),)), WheelContents(modules=(("tlz", False),))
+    tlz, more = FileContents(modules=(("tlz", True),)), FileContents(modules=(("tlz", False),))
     assert found(toolz=tlz, tlz_more=more) == [
         ("wheel-foreign-top-level", "tlz-more"),
         ("wheel-other-top-level", "toolz"),
     ]
-    assert found(one=WheelContents(modules=(("zope", True),)), two=WheelContents(modules=(("zope", True),))) == []
+    assert found(one=FileContents(modules=(("zope", True),)), two=FileContents(modules=(("zope", True),))) == []
 
 
 def test_a_script_of_two_projects_is_reported_where_it_is_not_the_name() -> None:
-    own = WheelContents(commands=("thing",))
+    own = FileContents(commands=("thing",))
     assert found(thing=own, evil=own) == [("wheel-command-shadow", "evil")]
 
 

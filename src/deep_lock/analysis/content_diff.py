@@ -1,0 +1,203 @@
+"""What differs between the files of two releases: which files, how many lines, and which of it is dangerous.
+
+Lines are compared by the lines that are unique on both sides (the patience diff): its time is bounded whatever the text is, and
+every result is a correct difference, though not always the shortest one.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Literal
+
+from msgspec import Struct
+
+from deep_lock.models.contents import ArchivedFile, ArchiveTree
+
+CONTEXT = 3
+"""Equal lines before and after a difference that are shown."""
+NO_LINE_BREAK = "\\ No newline at end of file"
+MAX_LEVELS = 40
+"""How often what is between unique lines is compared again."""
+
+Status = Literal["added", "removed", "changed"]
+
+
+class FileDifference(Struct, frozen=True, kw_only=True):
+    """A file that one of two releases has, or that differs."""
+
+    path: str
+    old: ArchivedFile | None
+    new: ArchivedFile | None
+    added: int
+    """Lines."""
+    removed: int
+    """Lines."""
+
+    @property
+    def status(self) -> Status:
+        return "added" if self.old is None else "removed" if self.new is None else "changed"
+
+
+class ToRead(Struct, frozen=True, kw_only=True):
+    """How much a reviewer has to read."""
+
+    lines: int
+    """Of text: those that were added and those that were removed."""
+    binary_bytes: int
+    """Bytes of new and changed binary files, and of texts that are too long to be compared."""
+
+
+def differences(old: ArchiveTree | None, new: ArchiveTree) -> tuple[FileDifference, ...]:
+    """Return the files that differ, by path; without ``old`` all files of ``new``.
+
+    RECORD of a wheel is left out: it has the digests of the files that are compared.
+    """
+    before, after = (old.files if old is not None else {}), new.files
+    paths = sorted(path for path in before.keys() | after.keys() if not _is_record(path))
+    return tuple(
+        _difference(path, before.get(path), after.get(path))
+        for path in paths
+        if path not in before or path not in after or before[path].sha256 != after[path].sha256
+    )
+
+
+def to_read(old: ArchiveTree | None, new: ArchiveTree) -> ToRead:
+    """Return how much there is to read in ``new``; with ``old`` only in what differs from it."""
+    found = differences(old, new)
+    unread = [
+        own.new.size
+        for own in found
+        if own.new is not None and (own.new.kind == "binary" or (own.new.kind == "text" and own.new.text is None))
+    ]
+    return ToRead(lines=sum(own.added + own.removed for own in found), binary_bytes=sum(unread))
+
+
+def _is_record(path: str) -> bool:
+    folder, _, name = path.partition("/")
+    return name == "RECORD" and folder.endswith(".dist-info")
+
+
+def _difference(path: str, old: ArchivedFile | None, new: ArchivedFile | None) -> FileDifference:
+    if old is None or new is None or old.text is None or new.text is None:
+        added, removed = new.lines if new is not None else 0, old.lines if old is not None else 0
+    else:
+        before, after = text_lines(old), text_lines(new)
+        same = sum(size for _, _, size in equal_blocks(before, after))
+        added, removed = len(after) - same, len(before) - same
+    return FileDifference(path=path, old=old, new=new, added=added, removed=removed)
+
+
+def text_lines(file: ArchivedFile | None) -> list[str]:
+    """Return the lines of a text, without their line breaks. Bytes that are not UTF-8 are written as escapes."""
+    if file is None or not file.text:
+        return []
+    found = file.text.decode("utf-8", "backslashreplace").split("\n")
+    if found[-1]:
+        found[-1] += f"\n{NO_LINE_BREAK}" if file.kind == "text" else ""
+    else:
+        found.pop()
+    return found
+
+
+def unified(difference: FileDifference) -> Iterator[str]:
+    """Yield the lines of a unified diff, without its header; nothing for files without a text."""
+    before, after = text_lines(difference.old), text_lines(difference.new)
+    blocks = [block for block in equal_blocks(before, after) if block[2]]
+    for hunk in _hunks(blocks, len(before), len(after)):
+        (old_start, new_start), (old_end, new_end) = hunk[0][:2], (hunk[-1][0] + hunk[-1][2], hunk[-1][1] + hunk[-1][2])
+        yield f"@@ -{_span(old_start, old_end)} +{_span(new_start, new_end)} @@"
+        at_old, at_new = old_start, new_start
+        for old_at, new_at, size in hunk:
+            yield from (f"-{line}" for line in before[at_old:old_at])
+            yield from (f"+{line}" for line in after[at_new:new_at])
+            yield from (f" {line}" for line in before[old_at : old_at + size])
+            at_old, at_new = old_at + size, new_at + size
+
+
+def _span(start: int, end: int) -> str:
+    """Return the lines of a hunk as GNU diff writes them: from 1, and an empty span is after a line."""
+    return f"{start + 1 if end > start else start},{end - start}"
+
+
+Block = tuple[int, int, int]
+"""Equal lines: the first one on the old side and on the new side, from 0, and their number."""
+
+
+def _hunks(blocks: list[Block], old_size: int, new_size: int) -> Iterator[list[Block]]:
+    """Yield the differences with their context: each is a list of blocks of equal lines, the first and last of context only."""
+    ends = [(0, 0, 0), *blocks, (old_size, new_size, 0)]
+    hunk: list[Block] = []
+    for (old_at, new_at, size), (next_old, next_new, next_size) in pairwise(ends):
+        if (old_at + size, new_at + size) == (next_old, next_new):
+            continue  # no difference between the two: the first or the last block
+        if not hunk:
+            skipped = max(0, size - CONTEXT)
+            hunk.append((old_at + skipped, new_at + skipped, size - skipped))
+        if next_size > 2 * CONTEXT or (next_old + next_size, next_new + next_size) == (old_size, new_size):
+            yield [*hunk, (next_old, next_new, min(next_size, CONTEXT))]
+            hunk = []
+        else:
+            hunk.append((next_old, next_new, next_size))
+    if hunk:
+        yield hunk
+
+
+# -- equal lines
+
+
+def equal_blocks(old: Sequence[str], new: Sequence[str]) -> list[Block]:
+    """Return runs of equal lines, in the order of both sides; they do not overlap."""
+    pairs: list[tuple[int, int]] = []
+    waiting = [(0, len(old), 0, len(new), 0)]
+    while waiting:
+        old_from, old_to, new_from, new_to, level = waiting.pop()
+        while old_from < old_to and new_from < new_to and old[old_from] == new[new_from]:
+            pairs.append((old_from, new_from))
+            old_from, new_from = old_from + 1, new_from + 1
+        while old_from < old_to and new_from < new_to and old[old_to - 1] == new[new_to - 1]:
+            old_to, new_to = old_to - 1, new_to - 1
+            pairs.append((old_to, new_to))
+        if old_from == old_to or new_from == new_to or level == MAX_LEVELS:
+            continue
+        anchors = _anchors(old, new, (old_from, old_to), (new_from, new_to))
+        if anchors:
+            ends = [(old_from - 1, new_from - 1), *anchors, (old_to, new_to)]
+            pairs += anchors
+            waiting += [(one[0] + 1, other[0], one[1] + 1, other[1], level + 1) for one, other in pairwise(ends)]
+    return _joined(sorted(pairs))
+
+
+def _anchors(
+    old: Sequence[str], new: Sequence[str], old_span: tuple[int, int], new_span: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """Return the longest row of lines that are unique on both sides, and in the same order."""
+    counts = [Counter(side[slice(*span)]) for side, span in ((old, old_span), (new, new_span))]
+    places = {new[at]: at for at in range(*new_span)}
+    unique = [
+        (at, places[line]) for at in range(*old_span) if counts[0][line := old[at]] == 1 and counts[1].get(line) == 1
+    ]
+    ends: list[int] = []  # of rows of each length: the smallest position on the new side
+    last: list[int] = []  # the pair at that end
+    before: list[int] = []  # of each pair: the pair before it in its row
+    for number, (_, at) in enumerate(unique):
+        length = bisect_left(ends, at)
+        before.append(last[length - 1] if length else -1)
+        ends[length : length + 1] = [at]
+        last[length : length + 1] = [number]
+    row: list[tuple[int, int]] = []
+    number = last[-1] if last else -1
+    while number >= 0:
+        row.append(unique[number])
+        number = before[number]
+    return row[::-1]
+
+
+def _joined(pairs: list[tuple[int, int]]) -> list[Block]:
+    found: list[Block] = []
+    for old_at, new_at in pairs:
+        if found and (found[-1][0] + found[-1][2], found[-1][1] + found[-1][2]) == (old_at, new_at):
+            found[-1] = (*found[-1][:2], found[-1][2] + 1)
+        else:
+            found.append((old_at, new_at, 1))
+    return found
