@@ -16,6 +16,7 @@ __all__ = [
     "metadata",
     "policy",
     "provenance",
+    "receipt",
     "requirement",
     "resolution",
     "workspace",
