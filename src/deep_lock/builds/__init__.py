@@ -12,7 +12,10 @@ __all__ = [
     "temp_dirs",
     "unpack",
     "virtual_environment",
+    "wheel_receipt",
 ]
 
 # `host` adds them to load_all where a hook may run
-load_at_first_use(__name__, "hooks", "interpreters", "temp_dirs", "unpack", "virtual_environment", in_load_all=False)
+load_at_first_use(
+    __name__, "hooks", "interpreters", "temp_dirs", "unpack", "virtual_environment", "wheel_receipt", in_load_all=False
+)

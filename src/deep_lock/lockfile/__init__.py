@@ -3,6 +3,7 @@
 from deep_lock.lazy import load_at_first_use
 
 __all__ = [
+    "build_digests",
     "edited_versions",
     "index",
     "invariants",

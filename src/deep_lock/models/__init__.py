@@ -17,6 +17,7 @@ __all__ = [
     "metadata",
     "policy",
     "provenance",
+    "receipt",
     "requirement",
     "resolution",
     "vetting",

@@ -12,7 +12,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import InvalidWheelFilename, NormalizedName, canonicalize_name, parse_wheel_filename
@@ -34,11 +33,13 @@ from deep_lock.errors import (
 from deep_lock.events import BuildEnded, Building, Reporter
 from deep_lock.index.lazy_wheel import metadata_from_wheel
 from deep_lock.lazy import load_all
+from deep_lock.lockfile.build_digests import build_digests
 from deep_lock.lockfile.index import Key
 from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, tags_of
 from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.lock import LockedFile
 from deep_lock.models.metadata import Metadata, check_name, is_same_version, parse_metadata
+from deep_lock.models.receipt import RECEIPT_VERSION, Receipt, ReceiptFile, ReceiptPackage, encode_receipt
 from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.resolver.dependencies import BASE, IneligibleError, dependencies
@@ -66,8 +67,8 @@ class Store(Protocol):
     def wheel(self, taken: BuiltArtifact) -> Path | None:
         """Return the wheel that was built of a release, by this run or an earlier one, under its own file name."""
 
-    def keep(self, taken: BuiltArtifact, wheel: Path) -> None:
-        """Keep a wheel that was built and checked."""
+    def keep(self, taken: BuiltArtifact, wheel: Path, receipt: bytes) -> None:
+        """Keep a wheel that was built and checked, with its receipt."""
 
     def log(self, taken: BuiltArtifact, text: str) -> Path:
         """Keep the output of a failed build, and return its path."""
@@ -91,24 +92,20 @@ class Site(Struct, frozen=True, kw_only=True):
 
 
 def digests(site: Site) -> Mapping[Key, str]:
-    """Return what identifies each build: its sdist, its environment to full depth, the target, how it runs."""
+    """Return what identifies each build: its digest in the lock, the target, how it and the builds below it run."""
     found: dict[Key, str] = {}
+    locked = build_digests(site.taking)
     for key, taken in site.taking.ordered.items():
         if isinstance(taken, WheelArtifact):
             found[key] = taken.wheel.sha256
             continue
         parts = [
             f"runner {RUNNER_VERSION}",
+            f"receipt {RECEIPT_VERSION}",
             f"target {site.target.label} {site.interpreter.python_full_version}",
-            f"sdist {taken.sdist.sha256}",
             f"epoch {_epoch(site, taken)}",
             f"confined {site.machine.is_confined(canonicalize_name(taken.entry.name))}",
-            f"folder {taken.subdirectory}",
-            *(
-                [f"config-settings {msgspec.json.encode(taken.config_settings).decode()}"]
-                if taken.config_settings
-                else []
-            ),
+            f"build {locked[key]}",
             *sorted(f"{' '.join(own)} {found[own]}" for own in taken.needed),
         ]
         found[key] = sha256("\n".join(parts).encode()).hexdigest()
@@ -236,6 +233,35 @@ def _epoch(site: Site, taken: BuiltArtifact) -> int:
     return unpack.ZIP_EPOCH if uploaded is None else max(unpack.ZIP_EPOCH, int(uploaded.timestamp()))
 
 
+def _receipt(site: Site, taken: BuiltArtifact) -> Receipt:
+    """Return the receipt of a build of this run."""
+    locked = build_digests(site.taking)
+    packages = []
+    for key in taken.needed:
+        member = site.taking.ordered[key]
+        file = member.wheel if isinstance(member, WheelArtifact) else member.sdist
+        packages.append(
+            ReceiptPackage(
+                name=member.entry.name,
+                version=member.version,
+                file=ReceiptFile(name=file.name, sha256=file.sha256),
+                build=locked.get(key, ""),
+            )
+        )
+    return Receipt(
+        version=RECEIPT_VERSION,
+        build=locked[taken.key],
+        sdist=ReceiptFile(name=taken.sdist.name, sha256=taken.sdist.sha256),
+        subdirectory=taken.subdirectory,
+        config_settings=taken.config_settings,
+        packages=tuple(sorted(packages, key=lambda package: package.name)),
+        target=site.target.label,
+        python=site.interpreter.python_full_version,
+        sandbox=site.machine.is_confined(canonicalize_name(taken.entry.name)),
+        source_date_epoch=_epoch(site, taken),
+    )
+
+
 class _Build:
     """The build of one sdist."""
 
@@ -273,7 +299,7 @@ class _Build:
         out.mkdir()
         wheel = self._call(environment, folder / "build", lambda call: hooks.build_wheel(call, out))
         _check_wheel(wheel, self._site, self._taken)
-        self._site.store.keep(self._taken, wheel)
+        self._site.store.keep(self._taken, wheel, encode_receipt(_receipt(self._site, self._taken)))
 
     def _environment(self, folder: Path) -> "virtual_environment.VirtualEnvironment":
         site = self._site

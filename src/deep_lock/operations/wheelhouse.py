@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from deep_lock.builds import wheel_receipt
 from deep_lock.builds.host import Machine
 from deep_lock.builds.temp_dirs import disposable_folder
 from deep_lock.config.config import Config
@@ -58,7 +59,6 @@ REQUIREMENTS = "requirements.txt"
 BUILD_FOLDER = "build"
 LOG_FOLDER = "logs"
 _MAX_RECORD_BYTES = 16 * 1024 * 1024
-_CHUNK = 1024 * 1024
 
 
 class _Record(Struct, frozen=True, kw_only=True):
@@ -129,18 +129,20 @@ class WheelFolder:
                 return wanted
         return None
 
-    def keep(self, artifact: BuiltArtifact, wheel: Path) -> None:
-        """Put a new wheel into the folder, and then record it. Raises UsageError where the folder cannot be written."""
+    def keep(self, artifact: BuiltArtifact, wheel: Path, receipt: bytes) -> None:
+        """Put a new wheel with its receipt into the folder, and then record it.
+
+        Raises UsageError where the folder cannot be written, and ArchiveError.
+        """
         path, digest = self._path(artifact, wheel.name), self._digests[artifact.key]
-        sha256 = hashlib.sha256()
         try:
             path.parent.mkdir(exist_ok=True)
-            with wheel.open("rb") as old, replacing(path) as new:
-                for chunk in iter(lambda: old.read(_CHUNK), b""):
-                    sha256.update(chunk)
-                    new.write(chunk)
+            with replacing(path) as new:
+                wheel_receipt.add_receipt(wheel, receipt, new)
+                new.seek(0)
+                sha256 = hashlib.file_digest(new, "sha256").hexdigest()  # type: ignore[arg-type]  # a file has readinto
             with self._writing:
-                self._records[digest] = _Record(name=wheel.name, digest=digest, sha256=sha256.hexdigest())
+                self._records[digest] = _Record(name=wheel.name, digest=digest, sha256=sha256)
                 self._checked[digest] = path
                 self._write_records()
             self._log_path(artifact).unlink(missing_ok=True)
