@@ -14,8 +14,9 @@ __all__ = [
     "policy_rules",
     "updates",
     "verify",
+    "vetting",
     "wheel_rules",
 ]
 
 load_at_first_use(__name__, "near_names", "updates")
-load_at_first_use(__name__, "advisories", "content_diff", "policy", "severity", "wheel_rules", in_load_all=False)
+load_at_first_use(__name__, "advisories", "content_diff", "policy", "severity", "vetting", "wheel_rules", in_load_all=False)

@@ -18,8 +18,9 @@ __all__ = [
     "requirements_txt",
     "script",
     "setuptools",
+    "vetting_files",
     "workspace",
 ]
 
 load_at_first_use(__name__, "extra_markers", "poetry", "requirements_txt", "script", "setuptools")
-load_at_first_use(__name__, "discovery", "edit", "requirement_lists", in_load_all=False)
+load_at_first_use(__name__, "discovery", "edit", "requirement_lists", "vetting_files", in_load_all=False)

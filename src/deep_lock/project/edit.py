@@ -61,7 +61,7 @@ class Document(Struct, frozen=True, kw_only=True):
     @property
     def data(self) -> dict[str, Any]:
         """The values, as the reader of the project sees them."""
-        return parse_toml(self.text, self.source, ProjectInvalid)
+        return parse_toml(self.text, self.source, ProjectInvalid, limit=MAX_INPUT_BYTES)
 
 
 def open_document(path: Path, *, script: bool = False) -> Document:
@@ -278,6 +278,50 @@ def with_entry_values(document: Document, keys: Keys, index: int, values: Mappin
     return _checked(document, text, expected)
 
 
+def entry_spans(document: Document, keys: Keys) -> tuple[tuple[int, int], ...]:
+    """Return the begin and the end of the text of each entry of an array of tables, without the comments above and below it."""
+    tables = [*headers(document), (len(document.text), ())]
+    found: list[tuple[int, int]] = []
+    for number, (start, path) in enumerate(tables):
+        if path == keys:
+            below = next(own for own, other in tables[number + 1 :] if other == keys or other[: len(keys)] != keys)
+            found.append((start, start + len(_BLANK_BELOW.sub("", document.text[start:below]))))
+    return tuple(found)
+
+
+def with_entry_text(document: Document, keys: Keys, index: int, position: int, text: str) -> Document:
+    """Insert text with one table, which becomes this entry of an array of tables, at a position of the file.
+
+    Raises ProjectInvalid where that is not possible.
+    """
+    expected = document.data
+    entries, own = expected, parse_toml(text, document.source, ProjectInvalid)
+    for key in keys[:-1]:
+        entries, own = entries.setdefault(key, {}), own[key]
+    entries.setdefault(keys[-1], []).insert(index, own[keys[-1]][0])
+    return _checked(document, document.text[:position] + text + document.text[position:], expected)
+
+
+def without_entry(document: Document, keys: Keys, index: int) -> Document:
+    """Remove an entry of an array of tables; the comments above it stay. Raises ProjectInvalid where that is not possible."""
+    spans = entry_spans(document, keys)
+    expected = document.data
+    entries = _at(expected, keys)
+    if len(spans) != len(entries):
+        raise ProjectInvalid(
+            f"{document.source}: {'.'.join(keys)} is not written as [[{'.'.join(keys)}]]", hint=BY_HAND
+        )
+    start, end = spans[index]
+    del entries[index]
+    for size in range(len(keys), 0, -1):  # tables that have no header of their own are gone with their last entry
+        if not _at(expected, keys[:size]):
+            del _at(expected, keys[: size - 1])[keys[size - 1]]
+    before, below = document.text[:start], document.text[end:]
+    if before.endswith("\n\n") and below.startswith("\n"):
+        below = below[1:]
+    return _checked(document, before + below, expected)
+
+
 def assignment(key: str, value: object) -> str:
     """Write a key with its value, to be a line in the text of a table. A long array has a line for each value."""
     text = _written(value)
@@ -322,7 +366,7 @@ def _checked(document: Document, text: str, expected: Mapping[str, Any]) -> Docu
     """Return the document with a new text, if that has the expected data and nothing else."""
     try:
         with _editing(replace(document, text=text)) as tree:
-            same = parse_toml(text, document.source, ProjectInvalid) == expected == tree.unwrap()
+            same = parse_toml(text, document.source, ProjectInvalid, limit=MAX_INPUT_BYTES) == expected == tree.unwrap()
     except ProjectInvalid:  # its line is one of the edited text, which is nowhere to be seen
         raise ProjectInvalid(
             f"{document.source}: cannot be edited: a table that the edit extends is written in braces or as dotted keys",
@@ -392,23 +436,28 @@ def _has_header(key: Key, item: Item) -> bool:
 
 
 _HEADER = re.compile(r"(?m)^[ \t]*\[.*$")
+_BLANK_BELOW = re.compile(r"(?:^[ \t]*(?:#[^\n]*)?(?:\n|\Z))+\Z", re.MULTILINE)
 _COMMENTS_ABOVE = re.compile(r"(?:^[ \t]*#[^\n]*\n)+\Z", re.MULTILINE)
 
 
 def _end_of_tables(document: Document, keys: Keys) -> int | None:
     """Return the end of the last table whose header begins with ``keys``: above the comment of the next table."""
-    headers = list(_headers(document))
-    own = [number for number, (_, path) in enumerate(headers) if path[: len(keys)] == keys]
+    found = list(headers(document))
+    own = [number for number, (_, path) in enumerate(found) if path[: len(keys)] == keys]
     if not own:
         return None
-    if own[-1] + 1 == len(headers):
+    if own[-1] + 1 == len(found):
         return len(document.text)
-    start = headers[own[-1] + 1][0]
-    above = _COMMENTS_ABOVE.search(document.text, 0, start)
-    return above.start() if above is not None else start
+    return comments_above(document, found[own[-1] + 1][0])
 
 
-def _headers(document: Document) -> Iterator[tuple[int, Keys]]:
+def comments_above(document: Document, position: int) -> int:
+    """Return where the comments directly above a line begin; ``position`` is the begin of the line."""
+    above = _COMMENTS_ABOVE.search(document.text, 0, position)
+    return above.start() if above is not None else position
+
+
+def headers(document: Document) -> Iterator[tuple[int, Keys]]:
     """Yield the position and the keys of each header."""
     last = 0
     for match in _HEADER.finditer(document.text):
@@ -593,5 +642,5 @@ def _quoted_like(array: str, slots: Sequence[_Slot], value: str) -> str:
 
 def _quoted(value: str, *, literal: bool = False) -> str:
     """Write a string: in double quotes unless it contains some, or in single ones."""
-    literal = (literal or '"' in value) and "'" not in value
+    literal = (literal or '"' in value) and "'" not in value and value.isprintable()
     return tomlkit.string(value, literal=literal).as_string()

@@ -188,9 +188,9 @@ def test_the_time_is_linear_in_the_number_of_tables(make: Make, monkeypatch: pyt
     document = make("".join(f"[tool.t{number}]\na = [\n[1]\n]\n" for number in range(200)))
     read: list[int] = []
 
-    def counted(text: str, source: str, error: type[ProjectInvalid]) -> dict[str, Any]:
+    def counted(text: str, source: str, error: type[ProjectInvalid], **limits: int) -> dict[str, Any]:
         read.append(len(text))
-        return parse_toml(text, source, error)
+        return parse_toml(text, source, error, **limits)
 
     monkeypatch.setattr(edit, "parse_toml", counted)
     edited = edit.with_table(document, "[groups]\nx = 1\n", after=[("tool", "t7")])
