@@ -73,6 +73,9 @@ class WheelsRead(Struct, frozen=True, kw_only=True):
     others: Mapping[str, FileContents] = {}
     """Other wheels of the lock: nothing is found in them, and modules and commands can be theirs."""
 
+    before: Mapping[str, FileContents] = {}
+    """Wheels of the previous lock that new ones replace."""
+
     @property
     def is_complete(self) -> bool:
         return len(self.contents) == self.total

@@ -9,6 +9,7 @@ __all__ = [
     "edit",
     "export",
     "fetch",
+    "file_contents",
     "git",
     "init",
     "merge",
@@ -19,7 +20,6 @@ __all__ = [
     "save_import",
     "verify",
     "vet_diff",
-    "wheel_contents",
     "wheelhouse",
     "why",
 ]

@@ -12,24 +12,23 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from deep_lock.analysis import content_diff
-from deep_lock.analysis.content_diff import Release
+from deep_lock.analysis.content_diff import Release, count_to_read, dangers, differences, unlike_sdist
 from deep_lock.builds import unpack
 from deep_lock.config.options import VerifyOptions, VetDiffOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
-from deep_lock.index import wheel_contents
 from deep_lock.index.client import IndexClient
 from deep_lock.lazy import load_all
 from deep_lock.lockfile.index import files_of
 from deep_lock.locking.read_inputs import require_lock
 from deep_lock.models.distribution import Distribution, Wheel
 from deep_lock.models.lock import Lock
+from deep_lock.operations.file_contents import contents_of
 from deep_lock.operations.inputs import locked_indexes, open_indexes
 from deep_lock.pep440 import parse_version
 from deep_lock.reports.vet_diff import ComparedFile, Comparison
 from deep_lock.sanitize import listed, quote, show
-from deep_lock.sdist import archive_tree
+from deep_lock.sdist.archive_tree import read_tree, sdist_contents
 
 MAX_NAMES = 5
 
@@ -54,9 +53,9 @@ def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
     load_all()
     before, after = (read_release(path, own.filename) for path, own in zip(paths, (old, new), strict=True))
     if options.new:
-        found, dangers = content_diff.differences(before.tree, after.tree), content_diff.dangers(before, after)
+        found, dangerous = differences(before.tree, after.tree), dangers(before, after)
     else:
-        found, dangers = content_diff.unlike_sdist(before.tree, after.tree), ()
+        found, dangerous = unlike_sdist(before.tree, after.tree), ()
     if options.folder is not None:
         names = ("old", "new") if options.new else ("sdist", "wheel")
         _unpack(options.folder, dict(zip(names, zip(paths, (old.filename, new.filename), strict=True), strict=True)))
@@ -64,9 +63,9 @@ def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
         name=name,
         old=ComparedFile(version=str(old.version), filename=old.filename, sha256=old.sha256 or ""),
         new=ComparedFile(version=str(new.version), filename=new.filename, sha256=new.sha256 or ""),
-        dangers=dangers,
+        dangers=dangerous,
         files=found,
-        to_read=content_diff.count_to_read(found),
+        to_read=count_to_read(found),
         others=others,
     )
 
@@ -74,8 +73,8 @@ def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
 def read_release(path: Path, filename: str) -> Release:
     """Read a file of a release. Raises ArchiveError in one of its four kinds, or LimitExceeded."""
     with path.open("rb") as file:
-        tree = archive_tree.read_tree(file, filename)
-        contents = wheel_contents.read_contents(file, filename) if tree.is_wheel else archive_tree.sdist_contents(tree)
+        tree = read_tree(file, filename)
+        contents = contents_of(file, filename) if tree.is_wheel else sdist_contents(tree)
     return Release(tree=tree, contents=contents)
 
 
