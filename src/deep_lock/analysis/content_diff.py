@@ -4,15 +4,18 @@ Lines are compared by the lines that are unique on both sides (the patience diff
 every result is a correct difference, though not always the shortest one.
 """
 
+import posixpath
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
 from msgspec import Struct
 
-from deep_lock.models.contents import ArchivedFile, ArchiveTree
+from deep_lock.errors import ArchiveBroken, SafetyError
+from deep_lock.models.contents import AT_START, ArchivedFile, ArchiveTree, FileContents
+from deep_lock.parsing.toml import parse_toml
 
 CONTEXT = 3
 """Equal lines before and after a difference that are shown."""
@@ -20,7 +23,7 @@ NO_LINE_BREAK = "\\ No newline at end of file"
 MAX_LEVELS = 40
 """How often what is between unique lines is compared again."""
 
-Status = Literal["added", "removed", "changed"]
+Status = Literal["added", "removed", "changed", "moved"]
 
 
 class FileDifference(Struct, frozen=True, kw_only=True):
@@ -33,9 +36,13 @@ class FileDifference(Struct, frozen=True, kw_only=True):
     """Lines."""
     removed: int
     """Lines."""
+    moved_from: str = ""
+    """The path of ``old``, if the same bytes had another one."""
 
     @property
     def status(self) -> Status:
+        if self.moved_from:
+            return "moved"
         return "added" if self.old is None else "removed" if self.new is None else "changed"
 
 
@@ -49,26 +56,184 @@ class ToRead(Struct, frozen=True, kw_only=True):
 
 
 def differences(old: ArchiveTree | None, new: ArchiveTree) -> tuple[FileDifference, ...]:
-    """Return the files that differ, by path; without ``old`` all files of ``new``.
+    """Return the files that differ, by path, metadata last; without ``old`` all files of ``new``.
 
     RECORD of a wheel is left out: it has the digests of the files that are compared.
     """
     before, after = (old.files if old is not None else {}), new.files
-    paths = sorted(path for path in before.keys() | after.keys() if not _is_record(path))
+    paths = sorted(
+        (path for path in before.keys() | after.keys() if not _is_record(path)),
+        key=lambda path: (".dist-info/" in path, path),
+    )
+    gone = {own.sha256: path for path in paths if path not in after and (own := before[path]).kind != "link"}
+    moved = {path: gone.pop(own.sha256) for path in paths if path not in before and (own := after[path]).sha256 in gone}
+    sources = set(moved.values())
     return tuple(
-        _difference(path, before.get(path), after.get(path))
+        FileDifference(path=path, old=after[path], new=after[path], added=0, removed=0, moved_from=moved[path])
+        if path in moved
+        else _difference(path, before.get(path), after.get(path))
         for path in paths
+        if path not in sources
         if path not in before or path not in after or before[path].sha256 != after[path].sha256
     )
 
 
+# -- what is dangerous
+
+BUILD_FILES = frozenset(
+    {
+        "build.py",
+        "build.rs",
+        "cargo.lock",
+        "cargo.toml",
+        "cmakelists.txt",
+        "configure",
+        "configure.ac",
+        "configure.py",
+        "hatch.toml",
+        "hatch_build.py",
+        "makefile",
+        "manifest.in",
+        "meson.build",
+        "meson.options",
+        "meson_options.txt",
+        "pyproject.toml",
+        "setup.cfg",
+        "setup.py",
+    }
+)
+"""Names, in lower case and in any folder, of files that configure a build or run in it."""
+BUILD_SUFFIXES = (".cmake", ".m4", ".mk")
+DangerCode = Literal["native-new", "native-changed", "startup-new", "startup-changed", "script-new", "build-changed"]
+
+
+class Release(Struct, frozen=True, kw_only=True):
+    """One file of a release, read."""
+
+    tree: ArchiveTree
+    contents: FileContents
+
+
+class Danger(Struct, frozen=True, kw_only=True):
+    """A difference that a reviewer should read first."""
+
+    code: DangerCode
+    subject: str
+    """A path, or the name of a script."""
+    message: str
+
+
+def dangers(old: Release | None, new: Release) -> tuple[Danger, ...]:
+    """Return what is dangerous in the differences, the worst first; without ``old`` in all of ``new``.
+
+    Build files are those of an sdist: a wheel is not built. Files that only `setup.py` or a backend reads are not known.
+    """
+    found = differences(old.tree if old is not None else None, new.tree)
+    backend_folders = _backend_folders(new.tree)
+    return (
+        *_native(found),
+        *_startup(old.contents if old is not None else FileContents(), new.contents),
+        *(
+            Danger(code="script-new", subject=name, message="a new script")
+            for name in new.contents.commands
+            if old is None or name not in old.contents.commands
+        ),
+        *(
+            Danger(code="build-changed", subject=own.path, message=f"a file of the build was {own.status}")
+            for own in found
+            if not new.tree.is_wheel and _is_of_build(own.path, backend_folders)
+        ),
+    )
+
+
+def _native(found: Iterable[FileDifference]) -> Iterator[Danger]:
+    for own in found:
+        if own.new is not None and own.new.native and own.new != own.old:
+            is_new = own.old is None or not own.old.native
+            yield Danger(
+                code="native-new" if is_new else "native-changed",
+                subject=own.path,
+                message=f"{'new' if is_new else 'other'} compiled code ({own.new.native}, {own.new.size} bytes)",
+            )
+
+
+def _startup(old: FileContents, new: FileContents) -> Iterator[Danger]:
+    before = dict(old.startup)
+    for name, text in new.startup:
+        if name not in before:
+            yield Danger(
+                code="startup-new", subject=name, message="a new file that takes effect whenever Python starts"
+            )
+        elif before[name] != text or not text:  # the text of a long one is not known
+            yield Danger(
+                code="startup-changed", subject=name, message="a file that takes effect whenever Python starts differs"
+            )
+    for module, _ in new.modules:
+        if module.lower() in AT_START and module not in dict(old.modules):
+            yield Danger(code="startup-new", subject=module, message="a new module that runs whenever Python starts")
+
+
+def _is_of_build(path: str, backend_folders: tuple[str, ...]) -> bool:
+    name = path.rpartition("/")[2].lower()
+    return name in BUILD_FILES or name.endswith(BUILD_SUFFIXES) or path.startswith(backend_folders)
+
+
+def _backend_folders(tree: ArchiveTree) -> tuple[str, ...]:
+    """Return the folders of a build backend that is in the sdist itself; none where pyproject.toml is not valid."""
+    file = tree.files.get("pyproject.toml")
+    if file is None or not file.text:
+        return ()
+    try:
+        table = parse_toml(file.text.decode(), tree.filename, ArchiveBroken).get("build-system", {})
+    except (SafetyError, UnicodeDecodeError):
+        return ()
+    paths = table.get("backend-path", []) if isinstance(table, dict) else []
+    folders = (posixpath.normpath(path) for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
+    # the whole tree is no folder of its own: the backend is then found by the names of files only
+    return tuple(f"{folder}/" for folder in folders if folder not in {".", ""})
+
+
+# -- an sdist and a wheel of one release
+
+
+def unlike_sdist(sdist: ArchiveTree, wheel: ArchiveTree) -> tuple[FileDifference, ...]:
+    """Return the files of a wheel that its sdist does not have, or has with other bytes; ``old`` is the sdist's.
+
+    A file of the wheel can be in any folder of the sdist. Metadata is left out: a build writes it.
+    """
+    by_name: dict[str, list[str]] = {}
+    for path in sdist.files:
+        by_name.setdefault(path.rpartition("/")[2], []).append(path)
+    found = []
+    for path, file in sorted(wheel.files.items()):
+        folder = path.partition("/")[0]
+        if folder.endswith(".dist-info"):
+            continue
+        inside = path.split("/", 2)[2] if folder.endswith(".data") and path.count("/") > 1 else path
+        same_end = [own for own in by_name.get(inside.rpartition("/")[2], ()) if f"/{own}".endswith(f"/{inside}")]
+        if all(sdist.files[own].sha256 != file.sha256 for own in same_end):
+            # the shortest path: copies of a file are in folders of tests and examples
+            old = sdist.files[min(same_end, key=lambda own: (len(own), own))] if same_end else None
+            found.append(_difference(path, old, file))
+    return tuple(found)
+
+
+# -- lines
+
+
 def to_read(old: ArchiveTree | None, new: ArchiveTree) -> ToRead:
     """Return how much there is to read in ``new``; with ``old`` only in what differs from it."""
-    found = differences(old, new)
+    return count_to_read(differences(old, new))
+
+
+def count_to_read(found: Sequence[FileDifference]) -> ToRead:
+    """Return how much there is to read in these files."""
     unread = [
         own.new.size
         for own in found
-        if own.new is not None and (own.new.kind == "binary" or (own.new.kind == "text" and own.new.text is None))
+        if own.new is not None
+        and own.new != own.old
+        and (own.new.kind == "binary" or (own.new.kind == "text" and own.new.text is None))
     ]
     return ToRead(lines=sum(own.added + own.removed for own in found), binary_bytes=sum(unread))
 

@@ -17,13 +17,12 @@ from deep_lock.analysis.popular_projects import KNOWN_NAMES
 from deep_lock.analysis.well_known_commands import is_shadowed
 from deep_lock.lockfile.index import LockIndex, called, key_of, uses_of, wheels_of
 from deep_lock.models.changes import Change
-from deep_lock.models.contents import FileContents
+from deep_lock.models.contents import AT_START, FileContents
 from deep_lock.models.lock import LockedPackage
 from deep_lock.models.policy import Policy
 from deep_lock.sanitize import listed, show
 from deep_lock.sdist import setup_imports
 
-_AT_START = frozenset({"sitecustomize", "usercustomize"})
 _NOT_FOREIGN = frozenset({"test"})
 """A module of the standard library that wheels have by mistake, and that no program imports."""
 
@@ -73,6 +72,9 @@ class WheelsRead(Struct, frozen=True, kw_only=True):
     """Of the wheels that were to be read."""
     others: Mapping[str, FileContents] = {}
     """Other wheels of the lock: nothing is found in them, and modules and commands can be theirs."""
+
+    before: Mapping[str, FileContents] = {}
+    """Wheels of the previous lock that new ones replace."""
 
     @property
     def is_complete(self) -> bool:
@@ -164,7 +166,7 @@ def _at_start(project: str, own: FileContents) -> Iterator[tuple[str, str]]:
         if not _is_known(project, name, text):
             yield "wheel-pth", f"{name}, {_effect(name, text)}"
     for module, _ in own.modules:
-        if module.lower() in _AT_START:
+        if module.lower() in AT_START:
             yield "wheel-pth", f"the module {module}, which runs whenever Python starts"
 
 
@@ -203,7 +205,7 @@ def _effect(name: str, text: str) -> str:
 def _foreign(
     project: str, own: FileContents, owners: Mapping[str, set[str]], lock_index: LockIndex
 ) -> Iterator[tuple[str, str]]:
-    mine = _OWN_MODULES.get(project, frozenset()) | _AT_START | setup_imports.NAMESPACES
+    mine = _OWN_MODULES.get(project, frozenset()) | AT_START | setup_imports.NAMESPACES
     is_module = dict(own.modules)
     for module in (*is_module, *own.folders):
         if module in mine:

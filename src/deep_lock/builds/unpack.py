@@ -124,14 +124,16 @@ def _disk_faults(where: str, path: str) -> Iterator[None]:
 def unpack(file: BinaryIO, filename: str, folder: Path) -> Path:
     """Write an sdist (a seekable binary file) below an empty folder and return its one top folder.
 
+    The files of a wheel, which has no top folder, are written into the folder itself, as they are in the archive.
+
     Raises ArchiveError in one of its four kinds, or LimitExceeded, also where the disk refuses a file (a name that is too
     long, no space). Files written until then are left; the caller removes the folder.
     """
-    rules = member_check(filename)
+    rules = member_check(filename, is_wheel=filename.endswith(".whl"))
     writer = _Writer(where=filename, folder=folder)
     with archive_faults(filename):
         for path, member, content in walk_archive(file, filename, rules):
-            if member.kind in {"file", "folder"} and rules.top:
+            if member.kind in {"file", "folder"} and (rules.top or path):
                 inside = posixpath.join(rules.top, path)
                 with _disk_faults(filename, path):
                     if member.kind == "folder":

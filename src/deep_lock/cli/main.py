@@ -22,6 +22,7 @@ from deep_lock.cli.commands import (
     policy,
     report,
     verify,
+    vet,
     wheelhouse,
     why,
 )
@@ -52,6 +53,7 @@ _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
         "report": lambda: report.report_command,
         "tree": lambda: why.tree_command,
         "verify": lambda: verify.verify_command,
+        "vet": lambda: vet.vet_command,
         "wheelhouse": lambda: wheelhouse.wheelhouse_command,
         "why": lambda: why.why_command,
     }

@@ -304,6 +304,23 @@ class DiffOptions(Struct, frozen=True, kw_only=True):
     context: RunContext
 
 
+class VetDiffOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.vet_diff`."""
+
+    name: str
+    old: str
+    """A version."""
+    new: str
+    """A version; "": the sdist and the wheel of the version ``old`` are compared."""
+    lock: Path
+    file: str = ""
+    """The name of a file of the new release; "": any."""
+    folder: Path | None = None
+    """Where both files are unpacked."""
+    network: NetworkOptions = NetworkOptions()
+    context: RunContext
+
+
 class ApplyOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.raise_bounds`."""
 

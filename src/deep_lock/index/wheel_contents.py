@@ -20,8 +20,8 @@ from deep_lock.models.contents import PREFIX_BYTES, STARTUP_SUFFIXES, EmbeddedSb
 from deep_lock.models.metadata import MAX_METADATA_BYTES, declared_imports
 from deep_lock.parsing.zip_archive import LOCAL_SIZE, ZipMember, data_start, read_archive, read_at
 
-KIND = "wheel-contents-2"
-"""The folder of the cache. The number changes with `FileContents`, and with the way that a wheel is read."""
+KIND = "file-contents-1"
+"""The folder of the cache. The number changes with `FileContents`, and with the way that a wheel or an sdist is read."""
 
 MAX_STARTUP_BYTES = 64 * 1024
 MAX_ENTRY_POINTS_BYTES = 1024 * 1024

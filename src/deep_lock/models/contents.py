@@ -11,6 +11,9 @@ from msgspec import Struct
 STARTUP_SUFFIXES = (".pth", ".start")
 """Of files that the site module reads when Python starts (.start: Python 3.15 and newer)."""
 
+AT_START = frozenset({"sitecustomize", "usercustomize"})
+"""Modules that run whenever Python starts."""
+
 PREFIX_BYTES = 64
 """Bytes at the beginning of a file that decide whether it is native code."""
 

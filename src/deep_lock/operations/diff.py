@@ -20,7 +20,7 @@ from deep_lock.locking.read_inputs import parse_lock, read_project_config
 from deep_lock.models.changes import Change, Finding
 from deep_lock.models.foreign_lock import ForeignPin
 from deep_lock.models.lock import Lock, LockedFile, LockedInputs, LockedPackage
-from deep_lock.operations import advisory_sources, wheel_contents
+from deep_lock.operations import advisory_sources, file_contents
 from deep_lock.operations.inputs import LockFile, lock_text, text_at
 from deep_lock.reports.diff import Review
 
@@ -37,7 +37,7 @@ def compare(options: DiffOptions, reporter: Reporter) -> Review:
         every += _advisory_changes(before, after, options, reporter)
     wheels = None
     if options.deep:
-        wheels = wheel_contents.read_wheels(
+        wheels = file_contents.read_wheels(
             after.lock, after.path, network=options.network, context=surroundings, reporter=reporter, old=before.lock
         )
         every += wheel_rules.wheel_changes(index_lock(ordered(after.lock)), wheels)
@@ -48,7 +48,7 @@ def compare(options: DiffOptions, reporter: Reporter) -> Review:
         changes=ranked(every),
         codes=frozenset(change.code for change in every),
         not_compared=not_compared(before.lock, after.lock),
-        wheels="" if wheels is None else wheel_contents.claim(wheels, "new wheels"),
+        wheels="" if wheels is None else file_contents.claim(wheels, "new wheels"),
         lines=after.lines,
         findings=_policy_findings(before.lock, after, surroundings),
     )

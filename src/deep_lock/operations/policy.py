@@ -30,8 +30,8 @@ from deep_lock.models.lock import Lock
 from deep_lock.models.policy import AGAINST, Policy
 from deep_lock.network.urls import shown_url
 from deep_lock.operations import audit
+from deep_lock.operations.file_contents import read_wheels
 from deep_lock.operations.inputs import LockFile, read_lock_file, text_at
-from deep_lock.operations.wheel_contents import read_wheels
 from deep_lock.project.files import read_bytes, read_text
 from deep_lock.reports import audit as audit_report
 

@@ -18,6 +18,7 @@ __all__ = [
     "policy",
     "report",
     "verify",
+    "vet",
     "wheelhouse",
     "why",
 ]

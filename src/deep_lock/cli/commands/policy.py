@@ -10,7 +10,7 @@ from deep_lock.cli.options import DOWNLOADS, FILE, LOCK, Section, flag, option, 
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AcceptOptions, NetworkOptions, PolicyOptions
 from deep_lock.errors import PolicyBroken, UsageError
-from deep_lock.operations import accept, policy, wheel_contents
+from deep_lock.operations import accept, file_contents, policy
 from deep_lock.project import edit
 from deep_lock.reports import findings
 from deep_lock.sanitize import Safe, joined
@@ -98,7 +98,7 @@ def policy_command(session: Session, /, **values: Any) -> None:
     session.printer.data(_text(result, values["output_format"], values["lock"]))
     if result.unchecked:
         session.printer.warn("not checked without --against", ", ".join(result.unchecked))
-    session.printer.info(wheel_contents.claim(result.wheels) + ("" if result.wheels.is_complete else HOW_TO_READ_ALL))
+    session.printer.info(file_contents.claim(result.wheels) + ("" if result.wheels.is_complete else HOW_TO_READ_ALL))
     name, counts = values["lock"].name, findings.counts(result.findings)
     if any(finding.severity in FAILING[values["strict"]] for finding in result.findings):
         hints = {finding.hint for finding in result.findings if finding.severity == "error" and finding.hint}

@@ -1,0 +1,196 @@
+"""The work of `vet diff`: the files of two releases, or the sdist and the wheel of one, and what differs.
+
+Invariant: the bytes have the sha256 of the lock, where it has the file, else that of the index. Nothing is built or run.
+"""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from msgspec.structs import replace
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from deep_lock.analysis.content_diff import Release, count_to_read, dangers, differences, unlike_sdist
+from deep_lock.builds import unpack
+from deep_lock.config.options import VerifyOptions, VetDiffOptions
+from deep_lock.errors import UsageError
+from deep_lock.events import Reporter
+from deep_lock.index.client import IndexClient
+from deep_lock.lazy import load_all
+from deep_lock.lockfile.index import files_of
+from deep_lock.locking.read_inputs import require_lock
+from deep_lock.models.distribution import Distribution, Wheel
+from deep_lock.models.lock import Lock
+from deep_lock.operations.file_contents import contents_of
+from deep_lock.operations.inputs import locked_indexes, open_indexes
+from deep_lock.pep440 import parse_version
+from deep_lock.reports.vet_diff import ComparedFile, Comparison
+from deep_lock.sanitize import listed, quote, show
+from deep_lock.sdist.archive_tree import read_tree, sdist_contents
+
+MAX_NAMES = 5
+
+
+def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
+    """Return what differs; with ``folder`` both files are unpacked there.
+
+    Raises UsageError, LockInvalid, IndexFault and SafetyError.
+    """
+    if options.folder is not None:
+        _require_empty(options.folder)
+    lock = require_lock(options.lock, reporter)
+    name = canonicalize_name(options.name)
+    verify = VerifyOptions(lock=options.lock, network=options.network, context=options.context)
+    with closing(open_indexes(lock, verify, reporter, refresh=False)) as opened:
+        releases = _Releases(lock, opened.client, name)
+        if options.new:
+            old, new, others = _same_kind(releases.files(options.old), releases.files(options.new), options.file)
+        else:
+            (old, new), others = _both_kinds(releases.files(options.old), options.file), ()
+        paths = [opened.client.cached_file(own) for own in (old, new)]
+    load_all()
+    before, after = (read_release(path, own.filename) for path, own in zip(paths, (old, new), strict=True))
+    if options.new:
+        found, dangerous = differences(before.tree, after.tree), dangers(before, after)
+    else:
+        found, dangerous = unlike_sdist(before.tree, after.tree), ()
+    if options.folder is not None:
+        names = ("old", "new") if options.new else ("sdist", "wheel")
+        _unpack(options.folder, dict(zip(names, zip(paths, (old.filename, new.filename), strict=True), strict=True)))
+    return Comparison(
+        name=name,
+        old=ComparedFile(version=str(old.version), filename=old.filename, sha256=old.sha256 or ""),
+        new=ComparedFile(version=str(new.version), filename=new.filename, sha256=new.sha256 or ""),
+        dangers=dangerous,
+        files=found,
+        to_read=count_to_read(found),
+        others=others,
+    )
+
+
+def read_release(path: Path, filename: str) -> Release:
+    """Read a file of a release. Raises ArchiveError in one of its four kinds, or LimitExceeded."""
+    with path.open("rb") as file:
+        tree = read_tree(file, filename)
+        contents = contents_of(file, filename) if tree.is_wheel else sdist_contents(tree)
+    return Release(tree=tree, contents=contents)
+
+
+class _Releases:
+    """The releases of a project, with the hashes of the lock."""
+
+    def __init__(self, lock: Lock, client: IndexClient, name: NormalizedName) -> None:
+        self._client = client
+        self._name = name
+        entries = [entry for entry in lock.packages if entry.name == name]
+        self._index = locked_indexes(lock, client).of(entries[0] if entries else None)
+        self._locked = {file.name: file.sha256 for entry in entries for file in files_of(entry)}
+
+    def files(self, text: str) -> Sequence[Distribution]:
+        """Return the files of a version. Raises UsageError, IndexFault."""
+        try:
+            version = parse_version(text)
+        except InvalidVersion:
+            raise UsageError(f"{quote(text)}: is not a version") from None
+        known = self._client.versions(self._name, self._index)
+        if version not in known:
+            raise UsageError(f"{self._name} {version}: is not on the index", hint=_near(version, known))
+        return [
+            replace(file, sha256=self._locked.get(file.filename, file.sha256))
+            for file in self._client.files(self._name, version, self._index)
+        ]
+
+
+def _near(version: Version, known: Iterable[Version]) -> str:
+    near = sorted(
+        known, key=lambda own: (own.release[:2] != version.release[:2], own.release[:1] != version.release[:1])
+    )
+    return f"it has {listed([str(own) for own in near], MAX_NAMES)}" if near else "it has no version of this project"
+
+
+# -- which files
+
+
+def _same_kind(
+    old: Sequence[Distribution], new: Sequence[Distribution], requested: str
+) -> tuple[Distribution, Distribution, tuple[str, ...]]:
+    """Return a file of each release, of the same kind, and the names of the other new files that have such a file.
+
+    Wheels that run on every platform come first, then the sdist. Raises UsageError.
+    """
+    pairs = [
+        (before, after)
+        for after in sorted(new, key=_preference)
+        for before in old
+        if _kind(before) == _kind(after) and requested in {"", after.filename}
+    ]
+    if not pairs:
+        if requested and requested not in {file.filename for file in new}:
+            raise _no_file(requested, new)
+        names = listed([file.filename for file in old], MAX_NAMES)
+        raise UsageError(f"the old release has no file of the same kind: it has {names or 'none'}")
+    return *pairs[0], tuple(after.filename for _, after in pairs[1:])
+
+
+def _both_kinds(files: Sequence[Distribution], requested: str) -> tuple[Distribution, Distribution]:
+    """Return the sdist and a wheel of a release. Raises UsageError."""
+    sdists = [file for file in files if not isinstance(file, Wheel)]
+    wheels = [file for file in sorted(files, key=_preference) if isinstance(file, Wheel)]
+    if requested:
+        wheels = [file for file in wheels if file.filename == requested]
+        if not wheels:
+            raise _no_file(requested, files)
+    if not sdists or not wheels:
+        raise UsageError(
+            f"the release has no {'wheel' if sdists else 'sdist'}: it has {listed([own.filename for own in files], MAX_NAMES)}",
+            hint="name two versions to compare them",
+        )
+    return sdists[0], wheels[0]
+
+
+def _no_file(requested: str, files: Sequence[Distribution]) -> UsageError:
+    names = listed([file.filename for file in files], MAX_NAMES)
+    return UsageError(f"--file {show(requested)}: is not a file of the release", hint=f"it has {names}")
+
+
+def _kind(file: Distribution) -> str:
+    """Return the tags of a wheel; "" for an sdist."""
+    return file.tags if isinstance(file, Wheel) else ""
+
+
+def _preference(file: Distribution) -> tuple[int, str]:
+    if isinstance(file, Wheel):
+        return (0 if file.tags.endswith("-none-any") else 2), file.filename
+    return 1, file.filename
+
+
+# -- unpacking
+
+
+def _require_empty(folder: Path) -> None:
+    """Raises UsageError where the folder has something in it, or is none."""
+    try:
+        if any(folder.iterdir()):
+            raise UsageError(f"{folder}: is not empty", hint="name a new folder: --to DIR")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"{folder}: {error.strerror or error}") from None
+
+
+def _unpack(folder: Path, files: dict[str, tuple[Path, str]]) -> None:
+    """Write each file below the folder of its name; none is left where one cannot be written. Raises ArchiveError and UsageError."""
+    try:
+        for name, (path, filename) in files.items():
+            own = folder / name
+            own.mkdir(parents=True)
+            with path.open("rb") as file:
+                unpack.unpack(file, filename, own)
+    except BaseException as error:
+        for name in files:
+            shutil.rmtree(folder / name, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise UsageError(f"{folder}: {error.strerror or error}") from None
+        raise
