@@ -11,6 +11,7 @@ __all__ = [
     "distribution",
     "downloading_packages",
     "foreign_lock",
+    "installed",
     "licenses",
     "lock",
     "metadata",
