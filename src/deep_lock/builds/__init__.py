@@ -7,6 +7,7 @@ __all__ = [
     "context",
     "hooks",
     "host",
+    "installed",
     "interpreters",
     "sandbox",
     "temp_dirs",
@@ -17,5 +18,13 @@ __all__ = [
 
 # `host` adds them to load_all where a hook may run
 load_at_first_use(
-    __name__, "hooks", "interpreters", "temp_dirs", "unpack", "virtual_environment", "wheel_receipt", in_load_all=False
+    __name__,
+    "hooks",
+    "installed",
+    "interpreters",
+    "temp_dirs",
+    "unpack",
+    "virtual_environment",
+    "wheel_receipt",
+    in_load_all=False,
 )

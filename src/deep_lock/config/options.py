@@ -288,6 +288,21 @@ class VerifyOptions(Struct, frozen=True, kw_only=True):
     context: RunContext
 
 
+class InstalledOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.verify_installed`."""
+
+    lock: Path
+    environment: Path
+    """A virtual environment, a Python prefix, or a folder of packages."""
+    target: str = ""
+    """A label of the lock, or "host"; empty: the target of this machine that the environment's Python is."""
+    selection: SelectionOptions = SelectionOptions()
+    """What must be installed; without an option the project's dependencies, without extras and groups."""
+    fetched: tuple[Path, ...] = ()
+    """Folders that are searched first for wheels of the lock."""
+    context: RunContext
+
+
 class DiffOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.diff`."""
 

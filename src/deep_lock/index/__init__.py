@@ -14,8 +14,9 @@ __all__ = [
     "settings",
     "wheel_contents",
     "wheel_files",
+    "wheel_record",
     "workers",
 ]
 
 load_at_first_use(__name__, "html", "lazy_wheel", "metadata_differences", "simple", "wheel_files")
-load_at_first_use(__name__, "attestations", "provenance_files", "wheel_contents", in_load_all=False)
+load_at_first_use(__name__, "attestations", "provenance_files", "wheel_contents", "wheel_record", in_load_all=False)

@@ -392,7 +392,11 @@ def take(lock: Lock, target: Target, selection: InstallSelection, *, left_out: C
     """
     index = index_lock(lock)
     installed = installed_packages(index, target, selection)
-    runtime = [key_of(entry) for entry in installed if not _is_in(entry, left_out)]
+    return plan_of(index, target, [key_of(entry) for entry in installed if not _is_in(entry, left_out)])
+
+
+def plan_of(index: LockIndex, target: Target, runtime: Collection[Key]) -> InstallPlan:
+    """Plan the installation of these packages on a target. Raises NotLocked as `take`."""
     found: dict[Key, Artifact] = {}
     waiting = list(runtime)
     while waiting:

@@ -12,6 +12,7 @@ __all__ = [
     "distribution",
     "downloading_packages",
     "foreign_lock",
+    "installed",
     "licenses",
     "lock",
     "metadata",

@@ -19,7 +19,9 @@ __all__ = [
     "report",
     "save_import",
     "verify",
+    "verify_installed",
     "vet_diff",
+    "wheel_contents",
     "wheelhouse",
     "why",
 ]
@@ -42,6 +44,7 @@ load_at_first_use(
     "report",
     "save_import",
     "verify",
+    "verify_installed",
     "vet_diff",
     "wheelhouse",
     "why",

@@ -99,14 +99,15 @@ def verify(options: VerifyOptions, reporter: Reporter) -> Verified:
         }
         found |= set(check.contents())
     return Verified(
-        findings=tuple(sorted(found, key=_rank)),
+        findings=tuple(sorted(found, key=by_severity)),
         releases=len(released),
         files=sum(len(files_of(entry)) for entry in released),
         lines=file.lines,
     )
 
 
-def _rank(finding: Finding) -> tuple[object, ...]:
+def by_severity(finding: Finding) -> tuple[object, ...]:
+    """Return the key that sorts findings, the worst first."""
     return SEVERITIES.index(finding.severity), finding.subject, finding.code, finding.message
 
 

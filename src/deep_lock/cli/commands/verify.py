@@ -7,18 +7,29 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import LOCK, NETWORK, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import LOCK, NETWORK, Section, flag, option, pick, sectioned, selected, selecting
 from deep_lock.cli.session import Session
-from deep_lock.config.options import NetworkOptions, VerifyOptions
+from deep_lock.config.options import InstalledOptions, NetworkOptions, SelectionOptions, VerifyOptions
+from deep_lock.errors import UsageError
+from deep_lock.events import Reporter
 from deep_lock.models.changes import SEVERITIES
-from deep_lock.operations import verify
+from deep_lock.operations import verify, verify_installed
 from deep_lock.reports import findings
 from deep_lock.sanitize import Safe, joined
 
 FOUND = 1
 CHANGED = 4
 CHANGED_CODES = frozenset(
-    {"hash-changed", "sidecar-differs", "attestation-gone", "attestation-invalid", "publisher-differs"}
+    {
+        "hash-changed",
+        "sidecar-differs",
+        "attestation-gone",
+        "attestation-invalid",
+        "publisher-differs",
+        "installed-file-changed",
+        "installed-wheel-differs",
+        "installed-hash-differs",
+    }
 )
 HELP = """\
 Compare a lock with its indexes: what is yanked, gone or changed, which files and wheels were added, what is archived.
@@ -29,10 +40,13 @@ The indexes of the lock are used, unless options or the configuration next to it
   deep-lock verify                          index pages, and the metadata of the wheels in use
   deep-lock verify --deep                   every byte: each file is fetched, and compared with what the lock states
   deep-lock verify --output-format json
+  deep-lock verify --installed .venv        what an environment has, compared with the lock; no index is used
 """
+SELECTING = ("extras", "all_extras", "no_extras", "groups", "all_groups", "no_groups")
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 nothing found, or notes only; 1 findings; 3 index
-failure; 4 the content of a file differs from what was locked, or from the metadata that its index serves, or its publisher does.
+failure; 4 the content of a file differs from what was locked, from the metadata that its index serves, or from its RECORD, or its
+publisher does.
 """
 CHECKS: Section = (
     "Checks",
@@ -55,6 +69,33 @@ CHECKS: Section = (
         ),
     ),
 )
+INSTALLED: Section = (
+    "Environments",
+    (
+        option(
+            "--installed",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            metavar="PATH",
+            help="Compare this virtual environment, Python prefix or folder site-packages with the lock, and no index.",
+        ),
+        option(
+            "--target",
+            metavar="LABEL|host",
+            default="",
+            help="The target of the lock that the environment is for.",
+            default_text="the one of its Python on this machine",
+        ),
+        option(
+            "--from",
+            "fetched",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            metavar="DIR",
+            repeatable=True,
+            help="Take wheels of the lock from this folder, to compare their RECORD; then from the cache.",
+        ),
+        *selecting("no extras", "no groups"),
+    ),
+)
 
 FORMAT = option(
     "--output-format",
@@ -68,6 +109,7 @@ FORMAT = option(
 @sectioned(
     "verify",
     CHECKS,
+    INSTALLED,
     NETWORK,
     output=(FORMAT,),
     help=HELP,
@@ -76,9 +118,8 @@ FORMAT = option(
 )
 def verify_command(session: Session, /, **values: Any) -> None:
     """Compare the lock with its indexes, and write the findings."""
-    options = pick(VerifyOptions, values, network=pick(NetworkOptions, values), context=session.context)
     with session.reporting() as reporter:
-        verified = verify.verify(options, reporter)
+        verified = _verified(session, reporter, values)
     found = verified.findings
     session.printer.data(_text(verified, values["output_format"], values["lock"]))
     session.printer.info(f"verified {verified.releases} releases, {verified.files} files: {findings.counts(found)}")
@@ -87,6 +128,30 @@ def verify_command(session: Session, /, **values: Any) -> None:
         raise click.exceptions.Exit(CHANGED)
     if any(finding.severity in failing for finding in found):
         raise click.exceptions.Exit(FOUND)
+
+
+def _verified(session: Session, reporter: Reporter, values: dict[str, Any]) -> verify.Verified:
+    if values["installed"] is None:
+        if used := _used(values, ("target", "fetched", *SELECTING)):
+            raise UsageError(f"{used} is for --installed only")
+        options = pick(VerifyOptions, values, network=pick(NetworkOptions, values), context=session.context)
+        return verify.verify(options, reporter)
+    if values["deep"]:
+        raise UsageError("--installed and --deep cannot be used together: no index is used")
+    installed = pick(
+        InstalledOptions,
+        values,
+        environment=values["installed"],
+        selection=SelectionOptions(extras=selected(values, "extra"), groups=selected(values, "group")),
+        context=session.context,
+    )
+    return verify_installed.verify_installed(installed, reporter)
+
+
+def _used(values: dict[str, Any], names: tuple[str, ...]) -> str:
+    """Return the first of these options that is used."""
+    options = {"fetched": "from", "extras": "extra", "groups": "group"}
+    return next((f"--{options.get(name, name).replace('_', '-')}" for name in names if values[name]), "")
 
 
 def _text(verified: verify.Verified, form: str, lock: Path) -> Safe:
