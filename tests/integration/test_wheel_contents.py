@@ -156,19 +156,28 @@ def test_what_is_usual_is_not_found(contents: Contents) -> None:
     assert "5 of 5 wheels" in err
 
 
-def test_at_run_time_the_level_is_lower(contents: Contents) -> None:
-    contents.lock(app_lib={"zz.pth": "import os\n", "surprise.py": ""})
+def test_at_run_time_the_level_is_lower_but_not_of_what_takes_effect_at_start(contents: Contents) -> None:
+    contents.lock(app_lib={"zz.pth": "import os\n", "json.py": "", "surprise.py": ""})
     code, found, _ = contents.policy("--deep")
     assert (code, {key: severity for key, (severity, _) in found.items()}) == (
         0,
-        {("wheel-pth", "app-lib 1.0"): "note"},
+        {("wheel-foreign-top-level", "app-lib 1.0"): "note", ("wheel-pth", "app-lib 1.0"): "finding"},
     )
-    contents.bench.write({"deep-lock.toml": '[policy]\nwheel-pth = "error"\nwheel-other-top-level = "finding"\n'})
-    _, found, _ = contents.policy("--deep")
-    assert {key: severity for key, (severity, _) in found.items()} == {
-        ("wheel-pth", "app-lib 1.0"): "finding",
-        ("wheel-other-top-level", "app-lib 1.0"): "note",
-    }
+    contents.bench.write(
+        {
+            "deep-lock.toml": '[policy]\nwheel-pth = "error"\nwheel-foreign-top-level = "error"\n'
+            'wheel-other-top-level = "finding"\n'
+        }
+    )
+    code, found, _ = contents.policy("--deep")
+    assert (code, {key: severity for key, (severity, _) in found.items()}) == (
+        1,
+        {
+            ("wheel-pth", "app-lib 1.0"): "error",
+            ("wheel-foreign-top-level", "app-lib 1.0"): "finding",
+            ("wheel-other-top-level", "app-lib 1.0"): "note",
+        },
+    )
 
 
 def test_only_what_is_at_hand_is_read_without_deep(contents: Contents) -> None:
@@ -236,7 +245,7 @@ def test_diff_shows_what_new_wheels_have(form: str, contents: Contents) -> None:
     told = {
         **RELEASES,
         "maker 2.0": {"modules": {"maker/__init__.py": "", "zz.pth": "import maker\n"}},
-        "app-lib 2.0": {**RELEASES["app-lib 1.0"], "modules": {"zz.pth": "import app\n"}},
+        "app-lib 2.0": {**RELEASES["app-lib 1.0"], "modules": {"json.py": "", "zz.pth": "import app\n"}},
     }
     contents.bench.hold(told)
     assert contents.bench.lock("-U", "--refresh").code == 0

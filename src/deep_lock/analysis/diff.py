@@ -246,10 +246,10 @@ def _indexes(before: LockIndex, after: LockIndex) -> Iterator[Change]:
     """Report projects that come from another index, once for all with the same two indexes."""
     moved: dict[tuple[str, str], dict[str, None]] = {}
     for name in _in_both(before, after):
-        was = {entry.index.rstrip("/") for entry in before.versions[name] if entry.index is not None}
+        was = {entry.index.rstrip("/"): entry.index for entry in before.versions[name] if entry.index is not None}
         for entry in after.versions[name]:
             if entry.index is not None and was and entry.index.rstrip("/") not in was:
-                moved.setdefault((" or ".join(sorted(was)), entry.index), {})[name] = None
+                moved.setdefault((" or ".join(sorted(was.values())), entry.index), {})[name] = None
     for (old, new), found in sorted(moved.items()):
         names = list(found)
         yield Change(

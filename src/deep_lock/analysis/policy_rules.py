@@ -37,7 +37,7 @@ class RuleMatch(Struct, frozen=True, kw_only=True):
     chain: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     runtime: bool = False
-    """Of a rule on the contents of wheels: no build uses the package, and the level is one lower."""
+    """Of a rule on the contents of wheels: the level is one lower, since no build uses the package."""
 
 
 def matches(

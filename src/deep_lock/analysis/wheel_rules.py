@@ -112,9 +112,8 @@ def wheel_matches(lock_index: LockIndex, read: WheelsRead) -> Iterator[RuleMatch
             for fact in [*facts, *_commands(project, own, commands)]:
                 found.setdefault(fact, []).append(filename)
         for (code, text), filenames in sorted(found.items()):
-            yield _match(
-                code, package.entry, f"{show(listed(filenames, 1))} has {show(text, 400)}", runtime=package.runtime
-            )
+            runtime = package.runtime and code != "wheel-pth"  # that takes effect without an import, also at run time
+            yield _match(code, package.entry, f"{show(listed(filenames, 1))} has {show(text, 400)}", runtime=runtime)
 
 
 def wheel_changes(lock_index: LockIndex, read: WheelsRead) -> Iterator[Change]:

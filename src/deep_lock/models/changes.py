@@ -42,7 +42,7 @@ CODES: dict[str, tuple[int, Weight, str]] = {
     "license-changed": (9, "look", "The license of a runtime package changed or disappeared."),
     "package-new": (9, "look", "A project is new among the runtime packages."),
     "build-gone": (10, "look", "A package that is still locked has no build record any more."),
-    "wheel-installed": (9, "look", "One of these is in a wheel of a package that no build uses."),
+    "wheel-installed": (9, "look", "One of these, but not wheel-pth, is in a wheel of a package that no build uses."),
     "wheel-other-top-level": (10, "look", "A wheel has a module with a name unlike that of its project."),
     "wheel-unreadable": (8, "look", "A wheel cannot be read: its contents are not known."),
     "settings-changed": (10, "look", "The settings, the targets or the inputs of the lock changed."),

@@ -87,7 +87,7 @@ AGAINST = frozenset(code for code, (_, meaning) in RULES.items() if not meaning)
 """Rules that need an earlier lock."""
 
 IN_WHEELS = frozenset(code for code in RULES if code.startswith("wheel-"))
-"""Rules on the contents of wheels. For a package that no build uses the level is one lower."""
+"""Rules on the contents of wheels. For a package that no build uses the level is one lower, but not of wheel-pth."""
 
 FROM_DATABASE = frozenset({"advisory"})
 """Rules that need a source of advisories, as `audit` has it. Only `policy` checks them."""

@@ -262,9 +262,11 @@ class _Fixes:
         index = self._indexes.of(hit.entry)
         targets = [self._targets[label] for label in use.targets]
         pre = admits_prereleases(self._selection, name, locked)
-        versions = reversed(self._client.versions(name, index))
-        later = (own for own in versions if own > locked and (pre or not own.is_prerelease))
-        for version in unaffected(later, self._advisories[name]):
+        newest_first = [own for own in self._client.versions(name, index) if pre or not own.is_prerelease]
+        candidates = [own for own in reversed(newest_first) if own > locked]
+        if hit.vulnerability.is_malware:  # often there is no later release yet
+            candidates += [own for own in newest_first if own < locked]
+        for version in unaffected(candidates, self._advisories[name]):
             files = self._client.files(name, version, index)
             if all(choose(files, target, self._selection) is not None for target in targets):
                 blockers = self._held.blockers(name, version, targets, use.build)
