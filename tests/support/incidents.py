@@ -37,8 +37,33 @@ from tests.support.scenario_server import Releases, release_files
 from tests.support.scenarios import NOW, Bench, bench
 
 FOLDER = ROOT / "fixtures" / "incidents"
-KEYS = frozenset({"title", "days-online", "requirements", "new-requirements", "before", "after", "private", "publishers", "options", "edit", "advisory"})
-GATES = ("kept pins", "`lock -U`", "`diff`", "`policy`", "`strict`", "publishers", "`may-build`", "`--deep`", "age", "`audit`")
+KEYS = frozenset(
+    {
+        "title",
+        "days-online",
+        "requirements",
+        "new-requirements",
+        "before",
+        "after",
+        "private",
+        "publishers",
+        "options",
+        "edit",
+        "advisory",
+    }
+)
+GATES = (
+    "kept pins",
+    "`lock -U`",
+    "`diff`",
+    "`policy`",
+    "`strict`",
+    "publishers",
+    "`may-build`",
+    "`--deep`",
+    "age",
+    "`audit`",
+)
 """The columns of the table in docs/incidents.md."""
 STOPS = "**stops**"
 PUBLISHERS = frozenset({"provenance-lost", "identity-changed", "identity-new", "publisher", "not-attested"})
@@ -123,7 +148,9 @@ class Replay:
             if "new-requirements" not in table:
                 found["kept pins"] = "-" if self.takes("--refresh", output="deep.lock") else STOPS
             shutil.copy(folder / "deep.lock", folder / "aged.lock")
-            is_taken = self.takes("-U", "--refresh", "--exclude-newer=P7D", *table.get("options", ()), output="aged.lock")
+            is_taken = self.takes(
+                "-U", "--refresh", "--exclude-newer=P7D", *table.get("options", ()), output="aged.lock"
+            )
             found["age"] = "not known" if "days-online" not in table else "-" if is_taken else STOPS
             found["`lock -U`"] = "-" if self.takes("-U", "--refresh", output="deep.lock") else STOPS
             if "options" in table:
@@ -135,10 +162,10 @@ class Replay:
         plain = self.document("policy", "--against=before.lock", "--output-format=json")
         found["`policy`"] = _worst(plain, lambda code: code not in PUBLISHERS)
         deep = () if "edit" in self.incident.table else ("--deep",)  # a file of another host is not fetched
-        strict = self.document(
-            "policy", "--policy=policy.toml", "--against=before.lock", *deep, "--output-format=json"
+        strict = self.document("policy", "--policy=policy.toml", "--against=before.lock", *deep, "--output-format=json")
+        found["`strict`"] = _worst(
+            strict, lambda code: code not in {*PUBLISHERS, "foreign-builder"} and code[:6] != "wheel-"
         )
-        found["`strict`"] = _worst(strict, lambda code: code not in {*PUBLISHERS, "foreign-builder"} and code[:6] != "wheel-")
         found["publishers"] = _worst(strict, PUBLISHERS.__contains__)
         found["`may-build`"] = _worst(strict, "foreign-builder".__eq__)
         found["`--deep`"] = _worst(strict, lambda code: code[:6] == "wheel-")

@@ -19,4 +19,6 @@ __all__ = [
 ]
 
 load_at_first_use(__name__, "near_names", "updates")
-load_at_first_use(__name__, "advisories", "content_diff", "policy", "severity", "vetting", "wheel_rules", in_load_all=False)
+load_at_first_use(
+    __name__, "advisories", "content_diff", "policy", "severity", "vetting", "wheel_rules", in_load_all=False
+)
