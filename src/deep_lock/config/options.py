@@ -276,6 +276,32 @@ class AcceptOptions(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class VetOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.vet_check`, `operations.vet_init` and `operations.vet_suggest`."""
+
+    lock: Path
+    network: NetworkOptions = NetworkOptions()
+    context: RunContext
+
+
+class CertifyOptions(Struct, frozen=True, kw_only=True):
+    """The audit that `operations.vet_certify` writes."""
+
+    vet: VetOptions
+    name: str
+    version: str = ""
+    """Empty: the only version in the lock."""
+    base: str = ""
+    """The version with which it was compared; empty: the whole files were read."""
+    criteria: tuple[Literal["safe-to-build", "safe-to-run"], ...] = ()
+    """None: what the lock needs."""
+    who: str = ""
+    """Empty: the name and the address in the configuration of git."""
+    notes: str = ""
+    files: tuple[str, ...] = ()
+    """Names; none: all files of the release in the lock."""
+
+
 class VerifyOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.verify` and `operations.outdated`."""
 

@@ -36,6 +36,7 @@ class FileAudit(Struct, frozen=True, kw_only=True):
     package: str
     """A normalized project name."""
     version: str
+    """Empty: that of an archive that is a direct source is not known."""
     base_version: str = ""
     """Of a delta: the release with which it was compared ("from" in the file); then each file has a base. Empty: whole files."""
     criteria: tuple[Criterion, ...]

@@ -502,6 +502,17 @@ def set_setting(folder: Path, key: str, value: str | None, environ: Mapping[str,
         raise UsageError(f"git config {key}: {text or 'it failed'}")
 
 
+def author(folder: Path, environ: Mapping[str, str]) -> str:
+    """Return the name and the address that git writes into commits, as "NAME <ADDRESS>"; "" where one of them is not set."""
+    if shutil.which("git", path=environ.get("PATH")) is None:
+        return ""
+    found = [_git(folder, environ, "config", "--get", key) for key in ("user.name", "user.email")]
+    if any(code or not text for code, text in found):
+        return ""
+    (_, name), (_, address) = found
+    return f"{name} <{address}>"
+
+
 def ignored(top: Path, paths: Iterable[Path], environ: Mapping[str, str]) -> frozenset[Path]:
     """Return those of the paths in a repository that git ignores; none where there is no git. ``top`` is its top folder.
 

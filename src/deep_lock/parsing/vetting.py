@@ -59,7 +59,7 @@ class _File(Struct, kw_only=True):
 
 
 class _Exemption(Struct, kw_only=True):
-    version: str
+    version: str = ""
     criteria: tuple[str, ...]
     notes: str = ""
     files: tuple[dict[str, Any], ...]
@@ -274,7 +274,7 @@ def _audit(document: _Document, package: str, own: _Audit, place: _Place) -> Fil
     audit = FileAudit(
         package=package,
         version=_version(own.version),
-        base_version=_version(own.base) if own.base else "",
+        base_version=_version(own.base),
         criteria=criteria,
         who=own.who,
         date=own.date,
@@ -309,7 +309,7 @@ def _import(own: _Source) -> AuditImport:
 
 def _version(text: str) -> str:
     try:
-        return str(parse_version(text))
+        return str(parse_version(text)) if text else ""
     except InvalidVersion:
         raise VettingInvalid(f"{shown(text)} is not a version") from None
 

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from packaging.version import Version
+
 from deep_lock.errors import UsageError, VettingInvalid
 from deep_lock.models.vetting import (
     AUDITS,
@@ -78,7 +80,11 @@ def new_text(name: str, projects: Collection[str], records: Iterable[Record] = (
 
 
 def _ordered(records: Iterable[Record]) -> list[Record]:
-    return sorted(records, key=lambda record: (record.package, parse_version(record.version)))
+    return sorted(records, key=lambda record: (record.package, _order(record)))
+
+
+def _order(record: Record) -> Version:
+    return parse_version(record.version or "0")
 
 
 def _comment(project: str) -> str:
@@ -116,8 +122,7 @@ def with_record(document: Document, table: str, record: Record, others: Sequence
     keys = (table, record.package)
     own = [each for each in others if each.package == record.package]
     spans = edit.entry_spans(document, keys)
-    version = parse_version(record.version)
-    index = next((at for at, each in enumerate(own) if parse_version(each.version) > version), len(own))
+    index = next((at for at, each in enumerate(own) if _order(each) > _order(record)), len(own))
     text = record_text(keys, record)
     if spans and index == len(spans):
         position = spans[-1][1]

@@ -1,0 +1,182 @@
+"""What `vet check` found: as text, JSON, Markdown, SARIF, and annotations of GitHub. And what `vet suggest` found."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from deep_lock.lockfile.index import called
+from deep_lock.models.changes import Finding
+from deep_lock.models.lock import LockedFile, LockedPackage
+from deep_lock.models.vetting import FOLDER, Criterion
+from deep_lock.reports.findings import finding_row, findings_github, findings_sarif, findings_text
+from deep_lock.sanitize import Markdown, Safe, joined, json_document, listed, markdown, show
+
+SCHEMA = "deep-lock/vet"
+VERSION = 1
+MAX_FILES = 5
+"""Files of a package that are named for people: more are counted."""
+LOCK_NAME = "deep.lock"
+CODES: Mapping[Criterion, str] = {
+    "safe-to-build": "unaudited-build-file",
+    "safe-to-run": "unaudited-runtime-file",
+}
+
+
+class Uncovered(Struct, frozen=True, kw_only=True):
+    """The files of one package that are not covered for one criterion."""
+
+    entry: LockedPackage
+    criterion: Criterion
+    files: tuple[LockedFile, ...]
+    needed: int
+    """How many files of the package need it."""
+    chain: tuple[str, ...]
+    """Why the package is in the lock; for safe-to-build a build that uses it."""
+
+
+class VetCheck(Struct, frozen=True, kw_only=True):
+    """What covers the files of a lock."""
+
+    lock: Path
+    audited: int
+    """Files that the project's own audits cover, for all criteria that the lock needs."""
+    imported: int
+    """Files that are covered by audits only, and by one of another team."""
+    exempt: int
+    """Files that are covered, and by an exemption."""
+    not_covered: int
+    uncovered: tuple[Uncovered, ...]
+    """Those of builds first, then in the order of the lock."""
+    notes: tuple[Finding, ...]
+    not_compared: tuple[str, ...]
+    """Packages without a file: source trees and repositories."""
+    lines: Mapping[str, int]
+    """The line of each package's name in the lock, from 1."""
+
+    @property
+    def files(self) -> int:
+        """How many files need an audit."""
+        return self.audited + self.imported + self.exempt + self.not_covered
+
+
+# -- in words
+
+
+def claim(check: VetCheck) -> str:
+    """Return what was compared, and what was found: no more than that."""
+    counts = {
+        "audited": check.audited,
+        "audited by other teams": check.imported,
+        "exempt": check.exempt,
+        "not covered": check.not_covered,
+    }
+    words = [f"{count} {word}" for word, count in counts.items() if count or word == "not covered"]
+    files = f"{check.files} {'file' if check.files == 1 else 'files'}"
+    found = f"compared the sha256 of {files} of {check.lock.name} with {FOLDER}: {', '.join(words)}"
+    if not check.not_compared:
+        return found
+    return f"{found}\nnot compared, since they are no files: {listed(list(map(show, check.not_compared)), MAX_FILES)}"
+
+
+def certify_command(
+    name: str, version: str, lock: Path, *, base: str = "", criteria: Sequence[str] = (), files: Sequence[str] = ()
+) -> str:
+    """Return the command that writes an audit."""
+    words = ["deep-lock", "vet", "certify", name, *([version] if version else [])]
+    words += ["--from", base] if base else []
+    words += [word for criterion in criteria for word in ("--criteria", criterion)]
+    words += [word for file in files for word in ("--file", file)]
+    return shlex.join([*words, *lock_option(lock)])
+
+
+def lock_option(lock: Path) -> list[str]:
+    """Return the option that names a lock, where it is not the one of the current folder."""
+    return [] if lock == Path(LOCK_NAME) else ["--lock", lock.as_posix()]
+
+
+def _message(own: Uncovered) -> str:
+    names = listed([show(file.name) for file in own.files], MAX_FILES)
+    if own.needed == 1:
+        return f"{own.criterion}: {names} is not covered"
+    count = f"{len(own.files)} of {own.needed} files {'is' if len(own.files) == 1 else 'are'}"
+    return f"{own.criterion}: {count} not covered: {names}"
+
+
+def vet_findings(check: VetCheck) -> tuple[Finding, ...]:
+    """Return an error for each package and criterion, and the notes."""
+    found = [
+        Finding(
+            code=CODES[own.criterion],
+            severity="error",
+            subject=called(own.entry),
+            message=_message(own),
+            hint=certify_command(own.entry.name, own.entry.version or "", check.lock, criteria=(own.criterion,)),
+            chain=own.chain if len(own.chain) > 1 else (),
+        )
+        for own in check.uncovered
+    ]
+    return (*found, *check.notes)
+
+
+# -- formats
+
+
+def vet_text(check: VetCheck) -> Safe:
+    """Return the findings for people."""
+    return findings_text(vet_findings(check))
+
+
+def vet_json(check: VetCheck) -> Safe:
+    """Return the check as one document."""
+    return json_document(
+        {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "lock": check.lock.as_posix(),
+            "files": {
+                "audited": check.audited,
+                "imported": check.imported,
+                "exempt": check.exempt,
+                "not-covered": check.not_covered,
+            },
+            "not-covered": [_row(own) for own in check.uncovered],
+            "not-compared": list(check.not_compared),
+            "notes": [finding_row(own) for own in check.notes],
+        }
+    )
+
+
+def _row(own: Uncovered) -> dict[str, Any]:
+    return {
+        "name": own.entry.name,
+        "version": own.entry.version,
+        "criterion": own.criterion,
+        "files": [{"name": file.name, "sha256": file.sha256} for file in own.files],
+        "needed": own.needed,
+        "chain": list(own.chain),
+    }
+
+
+def vet_markdown(check: VetCheck) -> Markdown:
+    """Return a list with an item for each finding."""
+    found = [markdown("### Audits of files: {}", check.lock.as_posix()), markdown("")]
+    found += [markdown("{}.", text) for text in claim(check).split("\n")]
+    rows = vet_findings(check)
+    found += [markdown("")] if rows else []
+    for own in rows:
+        found.append(markdown("- **{}** {}: {}", own.severity, own.subject, own.message))
+        found += [markdown("  - {}", f"via {' > '.join(own.chain)}")] if own.chain else []
+    return joined(found)
+
+
+def vet_sarif(check: VetCheck) -> Safe:
+    """Return the findings as SARIF."""
+    return findings_sarif(vet_findings(check), check.lock.as_posix(), check.lines)
+
+
+def vet_github(check: VetCheck) -> Safe:
+    """Return an annotation for each finding, at the line of the package in the lock."""
+    return joined(findings_github(vet_findings(check), check.lock.as_posix(), check.lines))
