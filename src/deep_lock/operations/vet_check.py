@@ -73,17 +73,20 @@ def _chain(index: LockIndex, explain: Explanations, need: Need, criterion: Crite
 
 
 def _unused_exemptions(vetting: Vetting, coverage: Coverage, needed: Sequence[Need]) -> Iterator[Finding]:
+    """Yield a note on each exemption that is not needed: not while a file of its project is not covered."""
     exemptions = vetting.config.exemptions
+    open_projects = {need.entry.name for need in needed if coverage.missing(need)}
     for position, left in without_unused(exemptions, coverage.used(needed)).items():
         own = exemptions[position]
-        part = "a part of the exemption" if left else "the exemption"
-        yield Finding(
-            code="exemption-unused",
-            severity="note",
-            subject=f"{own.package} {own.version}".rstrip(),
-            message=f"{part} is not needed: {', '.join(own.criteria)}, {len(own.files)} files",
-            hint=f"remove it from {FOLDER}/{CONFIG}",
-        )
+        if own.package not in open_projects:  # it may be the base of a delta
+            files = "1 file" if len(own.files) == 1 else f"{len(own.files)} files"
+            yield Finding(
+                code="exemption-unused",
+                severity="note",
+                subject=f"{own.package} {own.version}".rstrip(),
+                message=f"{'a part of ' if left else ''}the exemption of {files} for {', '.join(own.criteria)} is not needed",
+                hint=f"remove it from {FOLDER}/{CONFIG}",
+            )
 
 
 def _unused_audits(vetting: Vetting, coverage: Coverage, needed: Sequence[Need]) -> Iterator[Finding]:

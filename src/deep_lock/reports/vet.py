@@ -7,12 +7,13 @@ from typing import Any
 
 from msgspec import Struct
 
+from deep_lock.analysis.content_diff import ToRead
 from deep_lock.lockfile.index import called
 from deep_lock.models.changes import Finding
 from deep_lock.models.lock import LockedFile, LockedPackage
 from deep_lock.models.vetting import FOLDER, Criterion
 from deep_lock.reports.findings import finding_row, findings_github, findings_sarif, findings_text
-from deep_lock.sanitize import Markdown, Safe, joined, json_document, listed, markdown, show
+from deep_lock.sanitize import Markdown, Safe, joined, json_document, line, listed, markdown, show
 
 SCHEMA = "deep-lock/vet"
 VERSION = 1
@@ -60,6 +61,32 @@ class VetCheck(Struct, frozen=True, kw_only=True):
     def files(self) -> int:
         """How many files need an audit."""
         return self.audited + self.imported + self.exempt + self.not_covered
+
+
+class Suggestion(Struct, frozen=True, kw_only=True):
+    """The least to read of a release that is not covered."""
+
+    name: str
+    version: str
+    """Empty: not known."""
+    subject: str
+    """The package in messages."""
+    criteria: tuple[Criterion, ...]
+    """For which it is not covered."""
+    needs_all: bool
+    """Whether these are all criteria that its files need."""
+    has_covered_files: bool
+    """Whether other files of the release are covered."""
+    base: str
+    """The version with which it is compared; empty: the files are read as they are."""
+    compared: tuple[str, ...]
+    """Names of the files that have a file of the same kind in that version."""
+    whole: tuple[str, ...]
+    """Names of the others."""
+    to_read: ToRead | None
+    """None: a file could not be fetched."""
+    size: int
+    """Of all files, in bytes, by the lock."""
 
 
 # -- in words
@@ -119,6 +146,72 @@ def vet_findings(check: VetCheck) -> tuple[Finding, ...]:
         for own in check.uncovered
     ]
     return (*found, *check.notes)
+
+
+def suggestion_commands(own: Suggestion, lock: Path) -> tuple[str, ...]:
+    """Return the commands that show what there is to read, and that write the audits."""
+    criteria = () if own.needs_all else own.criteria
+    is_usual = [name.endswith("-none-any.whl") for name in own.compared] == [True]
+    shown = [
+        ["deep-lock", "vet", "diff", own.name, own.base, own.version, *([] if is_usual else ["--file", name])]
+        for name in own.compared[:MAX_FILES]
+    ]
+    made = [
+        certify_command(own.name, own.version, lock, base=base, criteria=criteria, files=files if is_part else ())
+        for base, files, is_part in (
+            (own.base, own.compared, own.has_covered_files),
+            ("", own.whole, own.has_covered_files or bool(own.compared)),
+        )
+        if files
+    ]
+    return (*(shlex.join([*words, *lock_option(lock)]) for words in shown), *made)
+
+
+def amount(own: Suggestion) -> str:
+    """Return how much there is to read, in words."""
+    if own.to_read is None:
+        return f"{own.size} bytes of files, which could not be fetched"
+    lines = f"{own.to_read.lines} {'line' if own.to_read.lines == 1 else 'lines'}"
+    return f"{lines} and {own.to_read.binary_bytes} bytes of binary files" if own.to_read.binary_bytes else lines
+
+
+def total(found: Sequence[Suggestion]) -> str:
+    """Return how much there is to read in all, in words."""
+    lines = sum(own.to_read.lines for own in found if own.to_read is not None)
+    releases = f"{len(found)} {'release' if len(found) == 1 else 'releases'}"
+    return f"{releases} not covered, {lines} lines to read" if found else "each file is covered"
+
+
+def suggestions_text(found: Sequence[Suggestion], lock: Path) -> Safe:
+    """Return a block of lines for each release."""
+    shown: list[Safe] = []
+    for own in found:
+        compared = f", compared with {own.base}" if own.base else ""
+        shown.append(line(f"{show(own.subject)}: {amount(own)}{compared} ({', '.join(own.criteria)})"))
+        if own.whole:
+            shown.append(line(f"    to be read as a whole: {show(listed(own.whole, MAX_FILES), 1000)}"))
+        shown += [line(f"    {show(command, 4000)}") for command in suggestion_commands(own, lock)]
+    return joined(shown)
+
+
+def suggestions_json(found: Sequence[Suggestion], lock: Path) -> Safe:
+    """Return the suggestions as one document."""
+    rows = [
+        {
+            "name": own.name,
+            "version": own.version or None,
+            "criteria": list(own.criteria),
+            "from": own.base or None,
+            "compared": list(own.compared),
+            "whole": list(own.whole),
+            "lines": own.to_read.lines if own.to_read is not None else None,
+            "binary-bytes": own.to_read.binary_bytes if own.to_read is not None else None,
+            "size": own.size,
+            "commands": list(suggestion_commands(own, lock)),
+        }
+        for own in found
+    ]
+    return json_document({"schema": f"{SCHEMA}-suggest", "version": VERSION, "suggestions": rows})
 
 
 # -- formats

@@ -7,14 +7,218 @@ import click
 
 from deep_lock.cli.options import LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
-from deep_lock.config.options import NetworkOptions, VetDiffOptions
-from deep_lock.operations import vet_diff
+from deep_lock.config.options import CertifyOptions, NetworkOptions, VetDiffOptions, VetOptions
+from deep_lock.models.vetting import CRITERIA
+from deep_lock.operations import vet_certify, vet_check, vet_diff, vet_init, vet_suggest
+from deep_lock.project import edit
+from deep_lock.reports import vet
 from deep_lock.reports import vet_diff as vet_diff_report
+from deep_lock.sanitize import Safe, show
+
+HELP = """\
+Record who looked at which files of a lock, and check that each file has an audit.
+
+The records are in the folder supply-chain next to the lock. What is compared is the sha256 of files, and nothing else.
+
+\b
+  deep-lock vet init                                  exempt what is in the lock now
+  deep-lock vet suggest                               after an update: what to read, the least first
+  deep-lock vet diff jinja2 3.1.5 3.1.6               read it
+  deep-lock vet certify jinja2 3.1.6 --from 3.1.5     record that it was read
+  deep-lock vet check                                 in CI: exit 1 if a file is not covered
+"""
+FILES_EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 2 a lock or a file of supply-chain that cannot be read,
+that is missing, or that is there already.
+"""
 
 
-@click.group("vet", short_help="Review the files of a lock.")
+@click.group("vet", help=HELP, short_help="Record and check who looked at the files of a lock.")
 def vet_command() -> None:
-    """Review the files of a lock."""
+    """Record and check who looked at the files of a lock."""
+
+
+INIT_HELP = """\
+Make supply-chain/audits.toml and supply-chain/config.toml, with an exemption for each file that the lock has now.
+
+From then on deep-lock vet check finds each file that was added. No existing file is changed.
+"""
+
+
+@sectioned(
+    "init", ("Lock", (LOCK,)), help=INIT_HELP, epilog=FILES_EPILOG, short_help="Exempt the files that a lock has now."
+)
+def vet_init_command(session: Session, /, **values: Any) -> None:
+    """Write the files."""
+    with session.reporting() as reporter:
+        begun = vet_init.init(pick(VetOptions, values, context=session.context), reporter)
+    session.printer.info(
+        f"wrote {begun.folder}: {begun.files} files of {begun.packages} projects are exempt; commit the folder"
+    )
+
+
+CHECK_HELP = """\
+Check that each file of a lock is covered by an audit or an exemption; what runs while something is built comes first.
+
+\b
+safe-to-build is needed by each file of a package in a build environment, and by each sdist that is built.
+safe-to-run is needed by each file of a package that is installed at run time.
+
+A file is covered by an audit of its sha256, by an exemption, or by an audit of what differs from a file that is covered. No request is
+made: audits of other teams are those in supply-chain/imports.lock.
+"""
+CHECK_EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 each file is covered; 1 a file is not; 2 a lock or a file of
+supply-chain that cannot be read, or that is missing.
+"""
+NOT_COVERED = 1
+FORMAT = option(
+    "--output-format",
+    default="text",
+    show_default=True,
+    choices=("text", "json", "markdown", "sarif", "github"),
+    help="text, json for bots, markdown for a comment, sarif for code scanning, github for annotations in a workflow.",
+)
+
+
+@sectioned(
+    "check",
+    ("Lock", (LOCK,)),
+    output=(FORMAT,),
+    help=CHECK_HELP,
+    epilog=CHECK_EPILOG,
+    short_help="Check that each file of a lock has an audit.",
+)
+def vet_check_command(session: Session, /, **values: Any) -> None:
+    """Check the lock, and write what is not covered."""
+    with session.reporting() as reporter:
+        found = vet_check.check(pick(VetOptions, values, context=session.context), reporter)
+    session.printer.data(_text(found, values["output_format"]))
+    session.printer.info(vet.claim(found))
+    if found.uncovered:
+        session.printer.info("deep-lock vet suggest shows what to read")
+        raise click.exceptions.Exit(NOT_COVERED)
+
+
+def _text(found: vet.VetCheck, form: str) -> Safe:
+    match form:
+        case "json":
+            return vet.vet_json(found)
+        case "markdown":
+            return vet.vet_markdown(found)
+        case "sarif":
+            return vet.vet_sarif(found)
+        case "github":
+            return vet.vet_github(found)
+        case _:
+            return vet.vet_text(found)
+
+
+CERTIFY_HELP = """\
+Record in supply-chain/audits.toml that you looked at files of a release in the lock.
+
+Without --from the whole files were read. With --from it is what differs from the files of the same kind of that version: this covers a
+file only if that file is covered. The criteria are independent of each other: neither implies the other.
+
+Exemptions of the project that are not needed any more are removed, once all its files are covered.
+
+\b
+  deep-lock vet certify jinja2
+  deep-lock vet certify jinja2 3.1.6 --from 3.1.5 --notes "no change of behavior"
+  deep-lock vet certify setuptools 80.9.0 --criteria safe-to-build
+"""
+CERTIFY_EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 2 a release or a file that is not in the lock, a file of
+supply-chain that cannot be read or edited; 3 an index that cannot be reached.
+"""
+AUDIT: Section = (
+    "Audit",
+    (
+        LOCK,
+        option("--from", "base", metavar="VERSION", default="", help="The version with which the files were compared."),
+        option(
+            "--criteria",
+            choices=CRITERIA,
+            repeatable=True,
+            help="What the files were read for.",
+            default_text="what the lock needs of each file",
+        ),
+        option(
+            "--file", "files", metavar="NAME", repeatable=True, help="A file.", default_text="all files of the release"
+        ),
+        option(
+            "--who",
+            metavar="TEXT",
+            default="",
+            help="Who read the files.",
+            default_text="user.name and user.email of git",
+        ),
+        option("--notes", metavar="TEXT", default="", help="What was found."),
+    ),
+)
+
+
+@sectioned(
+    "certify",
+    AUDIT,
+    NETWORK,
+    help=CERTIFY_HELP,
+    epilog=CERTIFY_EPILOG,
+    short_help="Record an audit of files of a release.",
+)
+@click.argument("name")
+@click.argument("version", required=False, default="")
+def vet_certify_command(session: Session, /, **values: Any) -> None:
+    """Write the audit."""
+    options = pick(CertifyOptions, values, vet=_vet_options(session, values))
+    with session.reporting() as reporter:
+        certified = vet_certify.certify(options, reporter)
+    for document in certified.documents:
+        edit.write(document)
+    for own in certified.audits:
+        compared = f", compared with {own.base_version}" if own.base_version else ""
+        release = f"{own.package} {own.version}".rstrip()
+        session.printer.info(
+            f"{release}: {', '.join(own.criteria)}, {len(own.files)} files{compared}, by {show(own.who)}"
+        )
+    for exemption in certified.removed:
+        session.printer.info(f"not needed any more: the exemption of {exemption.package} {exemption.version}".rstrip())
+    if not certified.is_covered:
+        session.printer.info("the release is not covered yet: deep-lock vet check shows what is missing")
+
+
+SUGGEST_HELP = """\
+Show what to read so that each file of a lock is covered: the releases with the least to read first.
+
+Counted are the lines of text and the bytes of other files: of the whole files, or of what differs from a covered file of the next
+version before or after. The files are fetched from the index of the lock, and compared with their sha256.
+"""
+SUGGEST_EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 2 a lock or a file of supply-chain that cannot be read; 4 a
+file has another sha256 than the recorded one, or is unsafe.
+"""
+
+
+@sectioned(
+    "suggest",
+    ("Lock", (LOCK,)),
+    NETWORK,
+    output=(OUTPUT_FORMAT,),
+    help=SUGGEST_HELP,
+    epilog=SUGGEST_EPILOG,
+    short_help="Show what to read, the least first.",
+)
+def vet_suggest_command(session: Session, /, **values: Any) -> None:
+    """Write the suggestions."""
+    with session.reporting() as reporter:
+        found = vet_suggest.suggest(_vet_options(session, values), reporter)
+    write = vet.suggestions_json if values["output_format"] == "json" else vet.suggestions_text
+    session.printer.data(write(found, values["lock"]))
+    session.printer.info(vet.total(found))
+
+
+def _vet_options(session: Session, values: dict[str, Any]) -> VetOptions:
+    return pick(VetOptions, values, network=pick(NetworkOptions, values), context=session.context)
 
 
 DIFF_HELP = """\
@@ -83,4 +287,11 @@ def vet_diff_command(session: Session, /, **values: Any) -> None:
         session.printer.info(f"unpacked into {values['folder']}")
 
 
-vet_command.add_command(vet_diff_command)
+for command in (
+    vet_init_command,
+    vet_check_command,
+    vet_suggest_command,
+    vet_diff_command,
+    vet_certify_command,
+):
+    vet_command.add_command(command)

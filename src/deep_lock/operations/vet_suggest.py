@@ -1,0 +1,194 @@
+"""The work of `vet suggest`: for each release that is not covered the least to read, whole files or what differs.
+
+Files are fetched, or taken from the cache, and have the sha256 of the lock or of the record that covers them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+
+from msgspec import Struct
+from msgspec.structs import replace
+from packaging.utils import canonicalize_name
+
+from deep_lock.analysis.content_diff import FileDifference, ToRead, count_to_read, differences
+from deep_lock.analysis.vetting import Coverage, Need, needs
+from deep_lock.config.options import VerifyOptions, VetOptions
+from deep_lock.errors import IndexFault
+from deep_lock.events import Reporter, Warned
+from deep_lock.index.workers import OnceMap
+from deep_lock.lazy import load_all
+from deep_lock.lockfile.index import called, index_lock
+from deep_lock.models.contents import ArchiveTree
+from deep_lock.models.lock import LockedPackage
+from deep_lock.models.vetting import CRITERIA, AuditedFile, FileAudit, FileExemption, Vetting
+from deep_lock.operations.inputs import LockedIndexes, locked_indexes, open_indexes, read_lock_file
+from deep_lock.operations.vet_certify import kind_of
+from deep_lock.operations.vet_diff import read_release
+from deep_lock.pep440 import parse_version
+from deep_lock.project.vetting_files import read_vetting, vetting_folder
+from deep_lock.reports.vet import Suggestion
+
+Bases = Mapping[str, Mapping[str, AuditedFile]]
+"""By the version of another release: its covered files, by their kind."""
+
+
+class _Release(Struct, frozen=True, kw_only=True, eq=False):
+    """A release with files that are not covered."""
+
+    entry: LockedPackage
+    files: tuple[Need, ...]
+    """Those that are not covered."""
+    has_covered_files: bool
+    bases: Bases
+
+
+def suggest(options: VetOptions, reporter: Reporter) -> tuple[Suggestion, ...]:
+    """Return the releases that are not covered, the least to read first.
+
+    Raises UsageError, LockInvalid, VettingInvalid, and SafetyError for a file that has not the expected sha256 or cannot be read.
+    """
+    lock = read_lock_file(options.lock, reporter).lock
+    vetting = read_vetting(vetting_folder(options.lock))
+    coverage = Coverage(vetting)
+    missing: dict[int, list[Need]] = {}
+    covered: set[int] = set()
+    for need in needs(index_lock(lock)):
+        if coverage.missing(need):
+            missing.setdefault(id(need.entry), []).append(need)
+        else:
+            covered.add(id(need.entry))
+    releases = [
+        _Release(
+            entry=own[0].entry,
+            files=tuple(own),
+            has_covered_files=key in covered,
+            bases=_bases(own, vetting, coverage),
+        )
+        for key, own in missing.items()
+    ]
+    if not releases:
+        return ()
+    verify = VerifyOptions(lock=options.lock, network=options.network, context=options.context)
+    with closing(open_indexes(lock, verify, reporter, refresh=False)) as opened:
+        trees = _Trees(locked_indexes(lock, opened.client), reporter)
+        for release in releases:
+            trees.prefetch(release)
+        return tuple(sorted((_suggestion(own, coverage, trees) for own in releases), key=_rank))
+
+
+def _rank(own: Suggestion) -> tuple[bool, int, int, str, str]:
+    lines, binary = (own.to_read.lines, own.to_read.binary_bytes) if own.to_read is not None else (0, own.size)
+    return own.to_read is None, lines, binary, own.name, own.version
+
+
+def _bases(files: Sequence[Need], vetting: Vetting, coverage: Coverage) -> Bases:
+    """Return the nearest release before this one, and the nearest after it, of which a file of the same kind is covered."""
+    version = files[0].entry.version
+    if version is None:
+        return {}
+    kinds = {kind_of(need.file.name): coverage.missing(need) for need in files}
+    audits = [*vetting.audits, *(audit for own in vetting.imports.values() for audit in own.audits)]
+    records: list[FileAudit | FileExemption] = [*audits, *vetting.config.exemptions]
+    found: dict[str, dict[str, AuditedFile]] = {}
+    for record in records:
+        if record.package == files[0].entry.name and record.version not in {"", version}:
+            for file in record.files:
+                kind = kind_of(file.name)
+                if kind in kinds and all(coverage.covers(file.sha256, own) for own in kinds[kind]):
+                    found.setdefault(record.version, {}).setdefault(kind, file)
+    versions = sorted(found, key=parse_version)
+    before = [own for own in versions if parse_version(own) < parse_version(version)]
+    after = [own for own in versions if own not in before]
+    return {own: found[own] for own in (*before[-1:], *after[:1])}
+
+
+# -- the bytes
+
+
+class _Trees:
+    """The contents of files that an index has. Each is fetched and read once."""
+
+    def __init__(self, indexes: LockedIndexes, reporter: Reporter) -> None:
+        self._indexes = indexes
+        self._reporter = reporter
+        self._found: OnceMap[str, ArchiveTree | None] = OnceMap()
+        load_all()
+
+    def prefetch(self, release: _Release) -> None:
+        """Fetch the files of a release, and those that they can be compared with, in the background."""
+        for version, name, sha256 in _files(release):
+            self._indexes.client.prefetch(
+                lambda version=version, name=name, sha256=sha256: self.get(release.entry, version, name, sha256)  # type: ignore[misc]  # mypy cannot infer a lambda's default
+            )
+
+    def get(self, entry: LockedPackage, version: str, name: str, sha256: str) -> ArchiveTree | None:
+        """Return the contents of a file; None where it cannot be fetched. Raises SafetyError."""
+        return self._found.get(sha256, lambda: self._read(entry, version, name, sha256))
+
+    def _read(self, entry: LockedPackage, version: str, name: str, sha256: str) -> ArchiveTree | None:
+        client = self._indexes.client
+        if entry.source is not None:
+            return None
+        try:
+            files = client.files(canonicalize_name(entry.name), parse_version(version), self._indexes.of(entry))
+            file = next((own for own in files if own.filename == name), None)
+            if file is None:
+                return None
+            return read_release(client.cached_file(replace(file, sha256=sha256)), name).tree
+        except IndexFault as error:
+            self._reporter(Warned(code="vet-not-read", subject=name, message=f"is not measured: {error.message}"))
+            return None
+
+
+def _files(release: _Release) -> Iterator[tuple[str, str, str]]:
+    """Yield version, name and sha256 of each file that is read for a release."""
+    for need in release.files:
+        yield release.entry.version or "", need.file.name, need.file.sha256
+    for version, files in release.bases.items():
+        yield from ((version, file.name, file.sha256) for file in files.values())
+
+
+# -- what there is to read
+
+
+def _suggestion(release: _Release, coverage: Coverage, trees: _Trees) -> Suggestion:
+    """Return the least to read of a release: as it is, or what differs from another one."""
+    entry = release.entry
+    read = {base: _to_read(release, base, trees) for base in ("", *release.bases)}
+    known = {base: own for base, own in read.items() if own is not None}
+    nearest = next(iter(release.bases), "")
+    base = min(known, key=lambda own: (known[own].lines, known[own].binary_bytes), default=nearest)
+    kinds = release.bases.get(base, {})
+    criteria = {own for need in release.files for own in coverage.missing(need)}
+    return Suggestion(
+        name=entry.name,
+        version=entry.version or "",
+        subject=called(entry),
+        criteria=tuple(own for own in CRITERIA if own in criteria),
+        needs_all=all(coverage.missing(need) == need.criteria for need in release.files),
+        has_covered_files=release.has_covered_files,
+        base=base,
+        compared=tuple(need.file.name for need in release.files if kind_of(need.file.name) in kinds),
+        whole=tuple(need.file.name for need in release.files if kind_of(need.file.name) not in kinds),
+        to_read=known.get(base),
+        size=sum(need.file.size or 0 for need in release.files),
+    )
+
+
+def _to_read(release: _Release, base: str, trees: _Trees) -> ToRead | None:
+    """Return how much differs from a release; "": how much the files have. None where a file cannot be fetched.
+
+    Equal contents of several files are counted once.
+    """
+    entry, olds = release.entry, release.bases.get(base, {})
+    found: dict[tuple[str, str, str], FileDifference] = {}
+    for need in release.files:
+        new = trees.get(entry, entry.version or "", need.file.name, need.file.sha256)
+        file = olds.get(kind_of(need.file.name))
+        old = trees.get(entry, base, file.name, file.sha256) if file is not None else None
+        if new is None or (file is not None and old is None):
+            return None
+        for own in differences(old, new):
+            key = own.path, own.old.sha256 if own.old else "", own.new.sha256 if own.new else ""
+            found[key] = own
+    return count_to_read(tuple(found.values()))
