@@ -18,11 +18,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from deep_lock.analysis.advisories import vulnerabilities
 from deep_lock.analysis.diff import every_change
+from deep_lock.analysis.vetting import Coverage, without_unused
 from deep_lock.builds import hooks
 from deep_lock.builds.wheel_install import install_wheel
 from deep_lock.config.config import read_config, read_config_file
@@ -37,6 +39,7 @@ from deep_lock.errors import (
     ProjectInvalid,
     RequirementsInvalid,
     SafetyError,
+    VettingInvalid,
 )
 from deep_lock.events import silent
 from deep_lock.foreign_locks import detect, index_settings
@@ -66,6 +69,7 @@ from deep_lock.models.advisory import Advisory, home_rank
 from deep_lock.models.metadata import Metadata, parse_metadata
 from deep_lock.models.provenance import parse_provenance
 from deep_lock.models.requirement import Requirement
+from deep_lock.models.vetting import Vetting
 from deep_lock.network import auth
 from deep_lock.network.retries import read_retry_after
 from deep_lock.operations.advisory_database import open_database
@@ -75,6 +79,7 @@ from deep_lock.parsing.osv import read_record, read_release, read_results
 from deep_lock.parsing.poetry_constraints import to_python_marker, to_python_specifier, to_specifier
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.parsing.text import decode
+from deep_lock.parsing.vetting import read_audits, read_imports_lock, read_vetting_config
 from deep_lock.project import edit, requirement_lists
 from deep_lock.project.folder_config import folder_config
 from deep_lock.project.project import Project
@@ -82,6 +87,7 @@ from deep_lock.project.pyproject import read_pyproject
 from deep_lock.project.requirements_txt import read_requirements
 from deep_lock.project.script import read_script
 from deep_lock.project.setuptools import read_setup_cfg
+from deep_lock.project.vetting_files import record_text
 from deep_lock.resolver.dependencies import IneligibleError, dependencies
 from deep_lock.sdist import project_tree
 from deep_lock.sdist.facts import read_sdist
@@ -506,6 +512,21 @@ def _openvex(data: bytes) -> None:
     read_openvex(data, "x.json")
 
 
+def _vetting(data: bytes) -> None:
+    text = decode(data, "supply-chain", VettingInvalid)
+    vetting = Vetting()
+    with suppress(DeepLockError):
+        vetting = replace(vetting, audits=read_audits(text, "audits.toml", silent))
+    with suppress(DeepLockError):
+        vetting = replace(vetting, config=read_vetting_config(text, "config.toml"))
+    with suppress(DeepLockError):
+        vetting = replace(vetting, imports=read_imports_lock(text, "imports.lock"))
+    coverage = Coverage(vetting)
+    without_unused(vetting.config.exemptions, coverage.used([]))
+    for audit in vetting.audits:
+        record_text(("audits", audit.package), audit)
+
+
 def _upgrades(data: bytes) -> None:
     with _file(data, "outdated.json") as path:
         read_upgrades(path)
@@ -552,6 +573,15 @@ _VEX = json.dumps(
         ],
     }
 ).encode()
+_VETTED = 'version = "1"\ncriteria = ["safe-to-run"]\n'
+_VETTED_FILES = f'files = [\n    {{ name = "six-1.tar.gz", sha256 = "{"a" * 64}" }},\n]\n'
+_VETTED_BY = 'who = "A <a@files.example>"\ndate = 2026-11-30\n'
+_VETTING = (
+    f"version = 1\n[[audits.six]]\n{_VETTED}{_VETTED_BY}{_VETTED_FILES}".encode(),
+    f"version = 1\n[imports.acme]\nurl = 'https://x.example/'\n[[exemptions.six]]\n{_VETTED}{_VETTED_FILES}".encode(),
+    f"version = 1\n[imports.acme]\nurl = 'https://x.example/'\nsha256 = '{'b' * 64}'\n"
+    f"[[audits.acme.six]]\n{_VETTED}{_VETTED_BY}{_VETTED_FILES}".encode(),
+)
 READERS: tuple[Reader, ...] = (
     Reader("page-json", _json_page, ()),
     Reader("page-html", _html_page, ("pages/login.html",)),
@@ -645,6 +675,7 @@ READERS: tuple[Reader, ...] = (
     ),
     Reader("advisory-zip", _advisory_zip, (zip_of([OSV]), _RECORD_OF_OSV)),
     Reader("openvex", _openvex, (_VEX,)),
+    Reader("vetting", _vetting, _VETTING),
     Reader("outdated", _upgrades, ("fuzz/outdated/*",)),
 )
 
