@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec.structs import replace
+
 from deep_lock.analysis.wheel_rules import WheelsRead
 from deep_lock.builds import temp_dirs
 from deep_lock.config.options import NetworkOptions, RunContext, VerifyOptions
@@ -46,10 +48,11 @@ def read_wheels(
     """
     known = _wheels(old) if old is not None else {}
     every = _wheels(lock)
-    files = {sha256: file for sha256, file in every.items() if sha256 not in known}
+    # the hosts of files of the old lock are checked as those of the new one
+    whole = lock if old is None else replace(lock, packages=(*old.packages, *lock.packages))
     return _read(
-        files.values(),
-        lock,
+        [file for sha256, file in every.items() if sha256 not in known],
+        whole,
         path,
         network=network,
         context=context,
@@ -118,6 +121,7 @@ def _replaced(old: Lock, new: Lock) -> list[LockedFile]:
         for entry in old.packages
         for file in wheels_of(entry)
         if file.sha256 not in after and (entry.name, tags_of(file.name)) in fresh
+        if file.url or file.path  # the lock of another tool may have neither
     ]
 
 
