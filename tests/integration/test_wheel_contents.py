@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from deep_lock.cli.main import run
 from tests.support.scenarios import Bench, bench
@@ -301,3 +303,52 @@ def test_diff_shows_what_wheels_bring_and_lack(contents: Contents) -> None:
     assert found("--offline") == set(), "nothing is at hand"
     contents.bench.hold({**RELEASES, **new})  # other bytes than those of the old lock: what was in them is not known
     assert found() == {shared, reader}
+
+
+MAKER = {
+    "maker/__init__.py": "",
+    "maker/fast.so": "\x7fELF\0",
+    "maker-1.0.dist-info/sboms/parts.cdx.json": "{}",
+    "maker-1.0.dist-info/entry_points.txt": "[console_scripts]\nmake-it = maker:main\n",
+}
+
+
+def test_sboms_and_the_page_have_what_files_bring(contents: Contents) -> None:
+    contents.lock(maker=MAKER, app_lib={"app_lib.py": "", "space/part/__init__.py": "", "zz.pth": "import os\n"})
+    lock, page = str(contents.path), contents.path.parent / "page.html"
+    wheel = contents.bench.server.known["maker-1.0-py3-none-any.whl"]
+    before = len(contents.bench.server.log)
+    plain = contents.run("export", "-f", "cyclonedx", "--lock", lock)[1]
+    assert contents.run("report", "--lock", lock, "-o", str(page))[0] == 0
+    assert len(contents.bench.server.log) == before, "no request"
+    assert "deep-lock:contents" not in plain
+    assert '"contents":[]' in page.read_text(encoding="utf-8")
+    code, out, err = contents.run("export", "-f", "cyclonedx", "--lock", lock, "--deep")
+    assert code == 0, err
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(out) is None
+    assert json.loads(out)["serialNumber"] != json.loads(plain)["serialNumber"]
+    (maker,) = (own for own in json.loads(out)["components"] if own["name"] == "maker")
+    assert [
+        (own["name"].removeprefix("deep-lock:contents:"), own["value"])
+        for own in maker["properties"]
+        if ":contents:" in own["name"]
+    ] == [
+        ("import-name", "maker"),
+        ("import-name", "maker_more"),
+        ("import-names-from", "the paths of files"),
+        ("native", "1 file (ELF) in maker-1.0-py3-none-any.whl"),
+        ("read", "1 of 1 files"),
+        ("script", "make-it"),
+    ]
+    (sbom,) = (own for own in maker["externalReferences"] if own["type"] == "bom")
+    assert sbom["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(b"{}").hexdigest()}]
+    assert sbom["url"].endswith(f"{wheel.filename}#maker-1.0.dist-info/sboms/parts.cdx.json")
+    out = contents.run("export", "-f", "spdx", "--lock", lock, "--deep", "--offline")[1]
+    (maker,) = (own for own in json.loads(out)["packages"] if own["name"] == "maker")
+    assert "\ndeep-lock:contents:sbom maker-1.0.dist-info/sboms/parts.cdx.json in maker-1.0-py3" in maker["comment"]
+    code, _, err = contents.run("report", "--lock", lock, "-o", str(page), "--deep", "--offline")
+    assert code == 0, err
+    text = page.read_text(encoding="utf-8")
+    assert '["script","make-it"]' in text
+    assert "app-lib 1.0: app_lib-1.0-py3-none-any.whl has zz.pth, which runs code" in text
+    assert contents.run("export", "-f", "pylock", "--lock", lock, "--deep")[0] == 2

@@ -33,6 +33,7 @@ load_at_first_use(
     "edit",
     "export",
     "fetch",
+    "file_contents",
     "git",
     "init",
     "merge",

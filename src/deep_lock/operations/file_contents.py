@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from deep_lock.analysis.wheel_rules import WheelsRead
 from deep_lock.builds import temp_dirs
-from deep_lock.config.options import NetworkOptions, RunContext, VerifyOptions
+from deep_lock.config.options import ContentsOptions, NetworkOptions, RunContext, VerifyOptions
 from deep_lock.errors import IndexFault, NotCached, SafetyError
-from deep_lock.events import Reporter
+from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.index.download import Downloads
 from deep_lock.index.wheel_contents import cache_contents, cached_contents, read_contents
@@ -28,6 +28,7 @@ from deep_lock.models.contents import FileContents
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.operations.fetch import WORKERS, wanted_file
 from deep_lock.operations.lock_hosts import open_hosts
+from deep_lock.sanitize import show
 from deep_lock.sdist.archive_tree import read_tree, sdist_contents
 
 
@@ -62,12 +63,15 @@ def read_wheels(
     )
 
 
-def read_files(
-    lock: Lock, path: Path, *, network: NetworkOptions | None, context: RunContext, reporter: Reporter
-) -> WheelsRead:
-    """Return the contents of the wheels and the sdists of a lock, as `read_wheels`."""
+def read_files(lock: Lock, path: Path, options: ContentsOptions | None, reporter: Reporter) -> WheelsRead | None:
+    """Return the contents of the wheels and the sdists of a lock; None without ``options``. Raises as `read_wheels`."""
+    if options is None:
+        return None
     files = {file.sha256: file for entry in lock.packages for file in files_of(entry)}
-    return _read(files.values(), lock, path, network=network, context=context, reporter=reporter)
+    read = _read(files.values(), lock, path, network=options.network, context=options.context, reporter=reporter)
+    for sha256, why in read.unreadable.items():
+        reporter(Warned(code="contents-unreadable", subject=files[sha256].name, message=show(why)))
+    return read
 
 
 def _read(
