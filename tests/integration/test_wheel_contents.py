@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from deep_lock.cli.main import run
 from tests.support.scenarios import Bench, bench
@@ -85,6 +87,7 @@ class Contents:
 
     def __init__(self, made: Bench) -> None:
         self.bench = made
+        self.held: dict[str, Any] = RELEASES
         made.ask("app-lib")
 
     @property
@@ -97,6 +100,7 @@ class Contents:
         for name, modules in releases.items():
             key = next(key for key in RELEASES if key.startswith(name.replace("_", "-") + " "))
             told[key] = {**RELEASES[key], "modules": {**RELEASES[key].get("modules", {}), **modules}}
+        self.held = told
         self.bench.hold(told)
         ran = self.bench.lock("--refresh", *more)
         assert ran.code == 0, ran.stderr
@@ -251,11 +255,109 @@ def test_diff_shows_what_new_wheels_have(form: str, contents: Contents) -> None:
     assert contents.bench.lock("-U", "--refresh").code == 0
     pair = [str(old), str(contents.path), "--format", form]
     assert "wheel-" not in contents.run("diff", *pair)[1]
-    code, out, _ = contents.run("diff", *pair, "--deep")
-    assert code == 0
+    code, out, err = contents.run("diff", *pair, "--deep")
+    assert code == 0, err
     assert "wheel-pth" in out
     assert "wheel-installed" in out
     assert "zz.pth" in out
     assert "ontents of 2 of 2 new wheels were read" in out
     assert contents.run("diff", *pair, "--deep", "--fail-on", "wheel-pth")[0] == 1
     assert "wheel-" not in contents.run("diff", str(old), str(old), "--deep")[1]
+
+
+def test_diff_shows_what_wheels_bring_and_lack(contents: Contents) -> None:
+    info = "maker-{}.dist-info"
+    maker = {
+        "maker/__init__.py": "",
+        "maker/old.so": "\x7fELF\0",
+        f"{info.format('1.0')}/sboms/parts.cdx.json": "{}",
+        f"{info.format('1.0')}/entry_points.txt": "[console_scripts]\nmake-it = maker:main\n",
+    }
+    contents.lock(maker=maker, app_lib={"app_lib/__init__.py": "", "space/part/__init__.py": ""})
+    old = contents.path.parent / "old.lock"
+    shutil.copy(contents.path, old)
+    new: dict[str, Any] = {
+        "maker 2.0": {"modules": {"maker/__init__.py": "", "maker/new.so": "\x7fELF\0", "maker_b.py": ""}},
+        "app-lib 2.0": {
+            **RELEASES["app-lib 1.0"],
+            "modules": {"app_lib/__init__.py": "", "app_lib/fast.cp.so": "MZ\0", "space/part/__init__.py": ""},
+        },
+        "yaml-reader 2.0": {"modules": {"yaml/__init__.py": "", "space/part/__init__.py": ""}},
+    }
+    contents.bench.hold({**contents.held, **new})
+    assert contents.bench.lock("-U", "--refresh").code == 0
+    codes = {"native-new", "contents-new", "contents-gone", "wheel-shared-import", "wheel-installed"}
+
+    def found(*more: str) -> set[tuple[str, str, str]]:
+        code, out, err = contents.run("diff", str(old), str(contents.path), "--deep", "--format", "json", *more)
+        assert code == 0, err
+        return {
+            (own["code"], own["name"], own["message"]) for own in json.loads(out)["changes"] if own["code"] in codes
+        }
+
+    shared = ("wheel-installed", "app-lib", "has the import name space.part, which yaml-reader has too")
+    reader = ("contents-new", "yaml-reader", "2.0 brings the import name space.part")
+    assert found() == {
+        shared,
+        ("native-new", "app-lib", "2.0 brings the compiled file app_lib/fast (PE)"),
+        ("contents-new", "maker", "2.0 brings the compiled file maker/new (ELF); the import name maker_b"),
+        (
+            "contents-gone",
+            "maker",
+            "2.0 lacks the compiled file maker/old (ELF); the script make-it; the import name maker_more; the SBOM parts.cdx.json",
+        ),
+        reader,
+    }
+    contents.forget()
+    assert found("--offline") == set(), "nothing is at hand"
+    contents.bench.hold({**RELEASES, **new})  # other bytes than those of the old lock: what was in them is not known
+    assert found() == {shared, reader}
+
+
+MAKER = {
+    "maker/__init__.py": "",
+    "maker/fast.so": "\x7fELF\0",
+    "maker-1.0.dist-info/sboms/parts.cdx.json": "{}",
+    "maker-1.0.dist-info/entry_points.txt": "[console_scripts]\nmake-it = maker:main\n",
+}
+
+
+def test_sboms_and_the_page_have_what_files_bring(contents: Contents) -> None:
+    contents.lock(maker=MAKER, app_lib={"app_lib.py": "", "space/part/__init__.py": "", "zz.pth": "import os\n"})
+    lock, page = str(contents.path), contents.path.parent / "page.html"
+    wheel = contents.bench.server.known["maker-1.0-py3-none-any.whl"]
+    before = len(contents.bench.server.log)
+    plain = contents.run("export", "-f", "cyclonedx", "--lock", lock)[1]
+    assert contents.run("report", "--lock", lock, "-o", str(page))[0] == 0
+    assert len(contents.bench.server.log) == before, "no request"
+    assert "deep-lock:contents" not in plain
+    assert '"contents":[]' in page.read_text(encoding="utf-8")
+    code, out, err = contents.run("export", "-f", "cyclonedx", "--lock", lock, "--deep")
+    assert code == 0, err
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(out) is None
+    assert json.loads(out)["serialNumber"] != json.loads(plain)["serialNumber"]
+    (maker,) = (own for own in json.loads(out)["components"] if own["name"] == "maker")
+    assert [
+        (own["name"].removeprefix("deep-lock:contents:"), own["value"])
+        for own in maker["properties"]
+        if ":contents:" in own["name"]
+    ] == [
+        ("import-name", "maker"),
+        ("import-name", "maker_more"),
+        ("import-names-from", "the paths of files"),
+        ("native", "1 file (ELF) in maker-1.0-py3-none-any.whl"),
+        ("read", "1 of 1 files"),
+        ("script", "make-it"),
+    ]
+    (sbom,) = (own for own in maker["externalReferences"] if own["type"] == "bom")
+    assert sbom["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(b"{}").hexdigest()}]
+    assert sbom["url"].endswith(f"{wheel.filename}#maker-1.0.dist-info/sboms/parts.cdx.json")
+    out = contents.run("export", "-f", "spdx", "--lock", lock, "--deep", "--offline")[1]
+    (maker,) = (own for own in json.loads(out)["packages"] if own["name"] == "maker")
+    assert "\ndeep-lock:contents:sbom maker-1.0.dist-info/sboms/parts.cdx.json in maker-1.0-py3" in maker["comment"]
+    code, _, err = contents.run("report", "--lock", lock, "-o", str(page), "--deep", "--offline")
+    assert code == 0, err
+    text = page.read_text(encoding="utf-8")
+    assert '["script","make-it"]' in text
+    assert "app-lib 1.0: app_lib-1.0-py3-none-any.whl has zz.pth, which runs code" in text
+    assert contents.run("export", "-f", "pylock", "--lock", lock, "--deep")[0] == 2

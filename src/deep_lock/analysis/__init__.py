@@ -4,6 +4,7 @@ from deep_lock.lazy import load_at_first_use
 
 __all__ = [
     "advisories",
+    "content_changes",
     "content_diff",
     "diff",
     "graph",
@@ -20,5 +21,5 @@ __all__ = [
 
 load_at_first_use(__name__, "near_names", "updates")
 load_at_first_use(
-    __name__, "advisories", "content_diff", "policy", "severity", "vetting", "wheel_rules", in_load_all=False
+    __name__, "advisories", "content_changes", "content_diff", "policy", "severity", "vetting", "wheel_rules", in_load_all=False
 )

@@ -6,7 +6,7 @@ to the standard library, and scripts with the names of well-known commands. A ma
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 from packaging.utils import canonicalize_name
@@ -15,7 +15,9 @@ from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.policy_rules import RuleMatch
 from deep_lock.analysis.popular_projects import KNOWN_NAMES
 from deep_lock.analysis.well_known_commands import is_shadowed
-from deep_lock.lockfile.index import LockIndex, called, key_of, uses_of, wheels_of
+from deep_lock.lockfile.index import Key, LockIndex, called, key_of, members, uses_of, wheels_of
+from deep_lock.lockfile.selection import full_selections, installed_packages
+from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.changes import Change
 from deep_lock.models.contents import AT_START, FileContents
 from deep_lock.models.lock import LockedPackage
@@ -104,16 +106,21 @@ def wheel_matches(lock_index: LockIndex, read: WheelsRead) -> Iterator[RuleMatch
         others = tuple(read.others[file.sha256] for file in wheels_of(entry) if file.sha256 in read.others)
         packages.append(_Package(entry=entry, runtime=runtime, wheels=wheels, others=others))
     modules, commands = _owners(packages)
+    foreign: set[str] = set()
     for package in packages:
         found: dict[tuple[str, str], list[str]] = {}
         for filename, own in sorted(package.wheels.items()):
             project = package.entry.name
-            facts = [*_at_start(project, own), *_foreign(project, own, modules, lock_index)]
+            modules_of_others = list(_foreign(project, own, modules, lock_index))
+            foreign.update(module for code, _, module in modules_of_others if code == "wheel-foreign-top-level")
+            facts = [*_at_start(project, own), *((code, text) for code, text, _ in modules_of_others)]
             for fact in [*facts, *_commands(project, own, commands)]:
                 found.setdefault(fact, []).append(filename)
         for (code, text), filenames in sorted(found.items()):
             runtime = package.runtime and code != "wheel-pth"  # that takes effect without an import, also at run time
             yield _match(code, package.entry, f"{show(listed(filenames, 1))} has {show(text, 400)}", runtime=runtime)
+
+    yield from _shared_imports(packages, foreign, lock_index)
 
 
 def wheel_changes(lock_index: LockIndex, read: WheelsRead) -> Iterator[Change]:
@@ -203,7 +210,8 @@ def _effect(name: str, text: str) -> str:
 
 def _foreign(
     project: str, own: FileContents, owners: Mapping[str, set[str]], lock_index: LockIndex
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str, str, str]]:
+    """Yield code, text and module of each module of another project."""
     mine = _OWN_MODULES.get(project, frozenset()) | AT_START | setup_imports.NAMESPACES
     is_module = dict(own.modules)
     for module in (*is_module, *own.folders):
@@ -212,19 +220,19 @@ def _foreign(
         name, others = canonicalize_name(module), sorted(owners.get(module, set()) - {project})
         what = f"the module {module}" if is_module.get(module) else f"files in the package {module}"
         if module in is_module and _is_standard(project, module):
-            yield "wheel-foreign-top-level", f"{what}, a name of the standard library"
+            yield "wheel-foreign-top-level", f"{what}, a name of the standard library", module
         elif name == project:
             continue
         elif others and not (is_module.get(module) and _is_owner(project, module, others)):
-            yield "wheel-foreign-top-level", f"{what}, which {listed(others, 2)} has too"
+            yield "wheel-foreign-top-level", f"{what}, which {listed(others, 2)} has too", module
         elif _explains(project, module):
             continue
         elif name in lock_index.versions:
-            yield "wheel-foreign-top-level", f"{what}, the name of another project of the lock"
+            yield "wheel-foreign-top-level", f"{what}, the name of another project of the lock", module
         elif name in KNOWN_NAMES:
-            yield "wheel-foreign-top-level", f"{what}, the name of another, well-known project"
+            yield "wheel-foreign-top-level", f"{what}, the name of another, well-known project", module
         elif module in is_module:
-            yield "wheel-other-top-level", f"{what}, a name unlike that of the project"
+            yield "wheel-other-top-level", f"{what}, a name unlike that of the project", module
 
 
 def _is_owner(project: str, module: str, others: Iterable[str]) -> bool:
@@ -254,6 +262,60 @@ def _stem(name: str) -> str:
     """Return a name without separators, without ``py`` or ``python`` around it and digits at its end."""
     plain = re.sub(r"[-_.]", "", name.lower())
     return re.sub(r"^(?:python|py)|(?:python|py|\d+)$", "", plain) or plain
+
+
+# -- import names of several projects
+
+
+def _shared_imports(packages: list[_Package], foreign: Collection[str], lock_index: LockIndex) -> Iterator[RuleMatch]:
+    """Report each import name of several projects once, if some target, or build, has them together.
+
+    Names are those that METADATA declares (PEP 794), else derived. Those below a module in ``foreign`` are reported already.
+    """
+    owners: dict[str, dict[Key, LockedPackage]] = {}
+    fresh: set[str] = set()
+    for package in packages:
+        fresh.update(name for own in package.wheels.values() for name in own.import_names)
+        for name in {name for own in (*package.wheels.values(), *package.others) for name in own.import_names}:
+            owners.setdefault(name, {})[key_of(package.entry)] = package.entry
+    several = {
+        name: own
+        for name, own in owners.items()
+        if name in fresh and len({key[0] for key in own}) > 1 and name.partition(".")[0] not in foreign
+    }
+    together = _together(lock_index) if several else ()
+    names_of: dict[tuple[Key, ...], list[str]] = {}
+    for name, own in sorted(several.items()):
+        clash = {
+            key
+            for group in together
+            for key in own
+            if len({other[0] for other in group & own.keys()}) > 1 and key in group
+        }
+        if clash:
+            names_of.setdefault(tuple(sorted(clash)), []).append(name)
+    in_builds = uses_of(lock_index)
+    for keys, names in names_of.items():
+        projects = sorted({key[0] for key in keys} - {keys[0][0]})
+        what = f"the import {'name' if len(names) == 1 else 'names'} {listed(names, 3)}"
+        yield _match(
+            "wheel-shared-import",
+            owners[names[0]][keys[0]],
+            f"has {show(what, 400)}, which {show(listed(projects, 2))} has too",
+            runtime=in_builds.isdisjoint(keys),
+        )
+
+
+def _together(lock_index: LockIndex) -> tuple[frozenset[Key], ...]:
+    """Return the packages that are in one environment: of a target with a selection, or of a build."""
+    lock = lock_index.lock
+    installed = (
+        frozenset(map(key_of, installed_packages(lock_index, target, selection)))
+        for target in chosen_targets(lock, (), "")
+        for selection in full_selections(lock)
+    )
+    builds = (frozenset(map(key_of, members(build))) for build in lock.builds)
+    return tuple({*installed, *builds})
 
 
 # -- commands of others

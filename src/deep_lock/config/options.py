@@ -239,6 +239,8 @@ class ExportOptions(Struct, frozen=True, kw_only=True):
     """Where the files will be written, under the names that tools expect."""
     advisories: AuditOptions | None = None
     """CycloneDX: what the lock is compared with; None: the document has no vulnerabilities."""
+    contents: "ContentsOptions | None" = None
+    """CycloneDX, SPDX: read what the files of the lock bring; None: the document has only what the lock has."""
 
 
 class InitOptions(Struct, frozen=True, kw_only=True):
@@ -343,6 +345,23 @@ class DiffOptions(Struct, frozen=True, kw_only=True):
     """Databases of advisories with which both locks are compared; without one they are not."""
     network: NetworkOptions = NetworkOptions()
     context: RunContext
+
+
+class ContentsOptions(Struct, frozen=True, kw_only=True):
+    """How the files of a lock are read: those that are not at hand are fetched, unless ``network`` is offline."""
+
+    network: NetworkOptions
+    context: RunContext
+
+
+class ReportOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.report`."""
+
+    lock: Path
+    package: str = ""
+    """The member of the workspace; empty: the whole lock."""
+    contents: ContentsOptions | None = None
+    """Read what the files of the lock bring; None: the page has only what the lock has."""
 
 
 class VetDiffOptions(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from decimal import Decimal
+from urllib.parse import quote
 from uuid import UUID, uuid5
 
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
@@ -31,9 +32,11 @@ from cyclonedx.model.vulnerability import (
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from deep_lock.exports.contents import SBOM, Contents
 from deep_lock.exports.sbom import Inventory, SbomPackage, inventory, properties
 from deep_lock.exports.view import Exported, View
 from deep_lock.models.advisory import SbomVulnerability
+from deep_lock.models.contents import EmbeddedSbom
 from deep_lock.models.licenses import canonical_license
 from deep_lock.models.lock import LockedFile
 from deep_lock.sanitize import json_text
@@ -56,12 +59,18 @@ _ROOT = "project"
 _STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
-def bom(view: View, public_index: str, vulnerabilities: Sequence[SbomVulnerability] = ()) -> Exported:
+def bom(
+    view: View,
+    public_index: str,
+    vulnerabilities: Sequence[SbomVulnerability] = (),
+    contents: Contents | None = None,
+) -> Exported:
     """Return the document. ``public_index`` is the one that a package URL without an index means.
 
-    With ``vulnerabilities`` it is also a VEX document: what is ignored has an analysis.
+    With ``vulnerabilities`` it is also a VEX document: what is ignored has an analysis. With ``contents`` components have
+    what their files bring, and the SBOMs in them are external references.
     """
-    found = inventory(view, public_index)
+    found = inventory(view, public_index, contents)
     refs = {each.key: each.ref for each in found.packages}
     known = [own for own in vulnerabilities if own.key in refs]
     document = Bom(
@@ -96,8 +105,15 @@ def _component(each: SbomPackage) -> Component:
         purl=PackageURL.from_string(each.purl),
         hashes=[_hash(each.sha256)] if each.sha256 is not None else [],
         licenses=_licenses(canonical_license(each.entry.license)),
-        external_references=[_reference(file) for file in each.files],
-        properties=[Property(name=f"{PREFIX}{name}", value=value) for name, value in properties(each)],
+        external_references=[
+            *(_reference(file) for file in each.files),
+            *(_sbom_reference(file, own) for file, own in each.sboms),
+        ],
+        properties=[
+            Property(name=f"{PREFIX}{name}", value=value)
+            for name, value in properties(each)
+            if name != f"contents:{SBOM}"  # these are external references
+        ],
     )
 
 
@@ -154,6 +170,16 @@ def _reference(file: LockedFile) -> ExternalReference:
         url=XsUri(_uri(file.url or file.path or file.name)),
         comment=file.name,
         hashes=[_hash(file.sha256)],
+    )
+
+
+def _sbom_reference(file: LockedFile, own: EmbeddedSbom) -> ExternalReference:
+    """Return a reference to an SBOM in a wheel: the fragment of its URL is the path in the wheel."""
+    return ExternalReference(
+        type=ExternalReferenceType.BOM,
+        url=XsUri(_uri(f"{file.url or file.path or file.name}#{quote(own.path)}")),
+        comment=f"{own.path} in {file.name}",
+        hashes=[_hash(own.sha256)],
     )
 
 

@@ -20,6 +20,10 @@
     always: "no wheel exists", targets: "no wheel for these targets", forced: "no-binary", scope: "build scope all",
     project: "the project itself", direct: "a direct reference to a source tree",
   };
+  const CONTENTS = {
+    read: "read", native: "native code", startup: "read when Python starts", script: "scripts", "import-name": "import names",
+    "import-namespace": "namespaces", "import-names-from": "names from", sbom: "SBOMs",
+  };
   const collator = new Intl.Collator("en", { numeric: true });
   const byId = (id) => document.getElementById(id);
   const several = (count, one, many) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
@@ -164,6 +168,7 @@
     if (user) lines.push(`${several(user, "build has", "builds have")} requirements that the user added.`);
     const crates = builds.filter((build) => build["cargo-lock"]).length;
     if (crates) lines.push(`${several(crates, "build has a Cargo.lock of its own", "builds have a Cargo.lock of their own")}: these crates are not in this lock.`);
+    lines.push(...data.findings);
     return [make("p", {}, "A wheel runs nothing while it is installed. An sdist runs its backend, and the whole build environment, wherever it is built."),
       make("div", { class: "scroll" }, table), lines.length ? make("ul", { class: "plain" }, lines.map((line) => make("li", {}, line))) : null].filter(Boolean);
   }
@@ -504,7 +509,7 @@
     const name = make("h2", { tabindex: "-1" }, title(place));
     const records = recordsOf.get(place);
     const parts = [closing, name];
-    if (own) parts.push(badges(own), ...why(place), ...where(own), ...files(own));
+    if (own) parts.push(badges(own), ...why(place), ...where(own), ...files(own), ...brings(own));
     else parts.push(make("p", { class: "quiet" }, "The project itself."));
     if (records.length) parts.push(make("h3", {}, records.length === 1 ? "Build record" : "Build records"), ...records.map((at) => record(builds[at])));
     parts.push(...relations(place));
@@ -558,6 +563,12 @@
       make("div", { class: "mono" }, file.name), make("code", { class: "hash" }, file.sha256),
       make("div", { class: "quiet" }, [file.size === null ? null : several(file.size, "byte", "bytes"), file["upload-time"], file.targets.length ? labelsOf(file.targets) : null].filter(Boolean).join(" · ")),
       make("div", { class: "quiet mono" }, file.url || file.path)))];
+  }
+
+  function brings(own) {
+    if (!own.contents.length) return [];
+    const rows = Object.entries(CONTENTS).map(([kind, label]) => [label, texted(own.contents.filter(([each]) => each === kind).map(([, text]) => text))]);
+    return [make("h3", {}, "What the files bring"), facts(rows)];
   }
 
   const texted = (list) => list.map((text) => make("div", {}, make("code", {}, text)));

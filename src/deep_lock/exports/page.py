@@ -6,11 +6,12 @@ Invariant: the page makes no request, and its policy (CSP) allows none; text of 
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
 from deep_lock.analysis.graph import ROOT, Edge, Graph, Path, open_graph, shortest_paths
+from deep_lock.exports.contents import Contents, content_lines
 from deep_lock.exports.json_document import describe, identify
 from deep_lock.exports.view import View
 from deep_lock.models.lock import LockedArchive
@@ -20,14 +21,17 @@ LONGEST = 2_000
 """Characters of one text: URLs are longer than what messages show."""
 
 
-def page(view: View) -> Html:
-    """Return the page."""
+def page(view: View, contents: Contents | None = None, findings: Sequence[str] = ()) -> Html:
+    """Return the page; with ``contents`` it has what the files bring, and the ``findings`` in them, a sentence each."""
     graph = open_graph(view.lock_index, view.targets, view.selections)
     style, script = _part("page.css"), _part("page.js")
     return html_page(
         _part("page.html"),
         {"style": style, "style_hash": _digest(style), "script": script, "script_hash": _digest(script)},
-        {"title": html_text(f"{view.source}: deep-lock report"), "data": html_data(_content(view, graph))},
+        {
+            "title": html_text(f"{view.source}: deep-lock report"),
+            "data": html_data(_content(view, graph, contents, findings)),
+        },
     )
 
 
@@ -40,13 +44,14 @@ def _digest(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _content(view: View, graph: Graph) -> dict[str, Any]:
+def _content(view: View, graph: Graph, contents: Contents | None, findings: Sequence[str]) -> dict[str, Any]:
     """Return the JSON document, with indices where it has names: shortened names stay apart."""
     found = describe(view, graph)
     packages = {package["id"]: place for place, package in enumerate(found["packages"])}
     labels = {label: place for place, label in enumerate(graph.labels)}
     for package, node in zip(found["packages"], graph.nodes.values(), strict=True):
         source = node.entry.source
+        package["contents"] = [] if contents is None else content_lines(node.entry, contents)
         package["source-sha256"] = source.sha256 if isinstance(source, LockedArchive) else None
         # the steps have the chains, the edges have the dependencies
         del package["chain"], package["dependencies"]
@@ -73,6 +78,7 @@ def _content(view: View, graph: Graph) -> dict[str, Any]:
         ]
         for edge in graph.edges
     ]
+    found["findings"] = list(findings)
     found["steps"], found["paths"] = _steps(graph, edges)
     shown: dict[str, Any] = _shown(found)
     return shown

@@ -1,6 +1,6 @@
 """What an SBOM says of each package, in any format: package URL, role, properties.
 
-Invariant: an SBOM says nothing that the lock does not say. Its time is that of the newest upload in the lock, so that
+Invariant: an SBOM says nothing that the lock does not say, but for what was read in the locked files, on request. Its time is that of the newest upload in the lock, so that
 equal locks give equal documents.
 """
 
@@ -13,9 +13,11 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from msgspec import Struct
 
 from deep_lock.analysis.graph import open_graph, package_paths, path_words, position_paths
+from deep_lock.exports.contents import Contents, content_lines, embedded_sboms
 from deep_lock.exports.view import View, builds_of, installed_labels
 from deep_lock.lockfile.index import Key, called, files_of, key_of, members, record_key, referenced, roots
 from deep_lock.lockfile.selection import InstallSelection
+from deep_lock.models.contents import EmbeddedSbom
 from deep_lock.models.lock import LockedArchive, LockedBuild, LockedFile, LockedPackage, LockedVcs, source_text
 
 Role = Literal["runtime", "optional", "build-only"]
@@ -34,6 +36,10 @@ class SbomPackage(Struct, frozen=True, kw_only=True):
     """A shortest way to it from the requirements of the project."""
     builds: tuple[LockedBuild, ...]
     """The records of its builds."""
+    contents: tuple[tuple[str, str], ...] = ()
+    """(kind, text) of what its files bring; empty where no file was to be read."""
+    sboms: tuple[tuple[LockedFile, EmbeddedSbom], ...] = ()
+    """The SBOMs in its files."""
 
     @property
     def files(self) -> tuple[LockedFile, ...]:
@@ -68,8 +74,11 @@ class Inventory(Struct, frozen=True, kw_only=True):
     """Derived from the content."""
 
 
-def inventory(view: View, public_index: str) -> Inventory:
-    """Return what the view covers. ``public_index`` is the one that a package URL without an index means."""
+def inventory(view: View, public_index: str, contents: Contents | None = None) -> Inventory:
+    """Return what the view covers. ``public_index`` is the one that a package URL without an index means.
+
+    With ``contents`` each package has what its files bring, and the document has an identifier of its own.
+    """
     lock_index, builds = view.lock_index, builds_of(view)
     default = InstallSelection(groups=frozenset(view.lock.default_groups))
     runtime, base = installed_labels(view, view.selections), installed_labels(view, [default])
@@ -89,6 +98,8 @@ def inventory(view: View, public_index: str) -> Inventory:
             role="build-only" if key not in runtime else "runtime" if key in base else "optional",
             chain=path_words(graph, paths[key]) if key in paths else (),
             builds=tuple(build for build in builds if build.needed != "project" and record_key(build) == key),
+            contents=() if contents is None else tuple(content_lines(entry, contents)),
+            sboms=() if contents is None else tuple(embedded_sboms(entry, contents)),
         )
         for key, entry in lock_index.entries.items()
         if key in runtime or key in used
@@ -96,6 +107,7 @@ def inventory(view: View, public_index: str) -> Inventory:
     first = roots(view.lock)
     times = [file.upload_time for each in packages for file in each.files if file.upload_time is not None]
     source = view.source.encode(errors="backslashreplace").decode()  # a file name of any bytes
+    read = "" if contents is None else repr([each.contents for each in packages])
     digest = "\n".join(f"{each.ref} {' '.join(file.sha256 for file in each.files)}" for each in packages)
     return Inventory(
         name=view.project or "project",
@@ -104,7 +116,7 @@ def inventory(view: View, public_index: str) -> Inventory:
         runtime=tuple(_runtime_edges(view, frozenset(runtime))),
         build=tuple(build_edges),
         created=max(times, default=EPOCH).astimezone(UTC).replace(microsecond=0),
-        identity=uuid5(NAMESPACE_OID, f"{source} {digest} {builds}"),
+        identity=uuid5(NAMESPACE_OID, f"{source} {digest} {builds}{read}"),
     )
 
 
@@ -149,4 +161,5 @@ def properties(package: SbomPackage) -> list[tuple[str, str]]:
         found.append(("build:evidence", f"{build.evidence}{where}"))
         names = " ".join(f"{member.name}=={member.version}" for member in build.packages)
         found.append(("build:environment", f"{names}{where}"))
+    found += [(f"contents:{kind}", text) for kind, text in package.contents]
     return sorted(set(found))

@@ -6,6 +6,7 @@ What the lock does not say is NOASSERTION. SPDX requires a time of creation: it 
 import re
 from typing import Any
 
+from deep_lock.exports.contents import Contents
 from deep_lock.exports.sbom import Inventory, SbomPackage, inventory, properties
 from deep_lock.exports.view import Exported, View
 from deep_lock.lockfile.index import Key
@@ -18,9 +19,12 @@ _ROOT = "SPDXRef-project"
 _DOCUMENT = "SPDXRef-DOCUMENT"
 
 
-def document(view: View, public_index: str) -> Exported:
-    """Return the document. ``public_index`` is the one that a package URL without an index means."""
-    found = inventory(view, public_index)
+def document(view: View, public_index: str, contents: Contents | None = None) -> Exported:
+    """Return the document. ``public_index`` is the one that a package URL without an index means.
+
+    With ``contents`` the comments have what the files of the packages bring.
+    """
+    found = inventory(view, public_index, contents)
     ids = _ids(found)
     content = {
         "spdxVersion": "SPDX-2.3",

@@ -42,6 +42,7 @@ RULES: dict[str, tuple[Level, str]] = {
     "wheel-foreign-top-level": ("finding", "A wheel has a module of another project or of the standard library."),
     "wheel-command-shadow": ("finding", "A wheel has a script with the name of a command that others provide."),
     "wheel-other-top-level": ("note", "A wheel has a module with a name unlike that of its project."),
+    "wheel-shared-import": ("finding", "Two projects that are installed together have the same import name."),
     "wheel-unreadable": ("finding", "A wheel cannot be read: its contents are not known."),
     # who made it, and when
     "too-new": ("finding", "A file was uploaded too recently."),

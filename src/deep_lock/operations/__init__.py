@@ -39,6 +39,7 @@ load_at_first_use(
     "edit",
     "export",
     "fetch",
+    "file_contents",
     "git",
     "init",
     "merge",

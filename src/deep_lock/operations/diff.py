@@ -5,7 +5,7 @@ With ``deep`` the wheels that are new are read too, and fetched where they are n
 
 from pathlib import Path
 
-from deep_lock.analysis import advisories, wheel_rules
+from deep_lock.analysis import advisories, content_changes, wheel_rules
 from deep_lock.analysis import policy as policy_rules
 from deep_lock.analysis.diff import every_change, not_compared, ranked
 from deep_lock.analysis.graph import whole_graph
@@ -40,7 +40,9 @@ def compare(options: DiffOptions, reporter: Reporter) -> Review:
         wheels = file_contents.read_wheels(
             after.lock, after.path, network=options.network, context=surroundings, reporter=reporter, old=before.lock
         )
-        every += wheel_rules.wheel_changes(index_lock(ordered(after.lock)), wheels)
+        old_index, new_index = index_lock(ordered(before.lock)), index_lock(ordered(after.lock))
+        every += wheel_rules.wheel_changes(new_index, wheels)
+        every += content_changes.content_changes(old_index, new_index, wheels)
     return Review(
         old=old_name,
         new=new_name,

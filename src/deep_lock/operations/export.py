@@ -1,6 +1,6 @@
 """The work of `export`: a lock, or a part of it, in another format.
 
-Nothing is resolved or requested, and the lock is not compared with its project.
+Nothing is resolved, and the lock is not compared with its project. Requests are made for advisories and for contents only.
 """
 
 import os
@@ -22,7 +22,7 @@ from deep_lock.lockfile.paths import seen_from
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.advisory import SbomVulnerability
 from deep_lock.network import public_index
-from deep_lock.operations import audit
+from deep_lock.operations import audit, file_contents
 from deep_lock.operations.inputs import open_lock
 from deep_lock.sanitize import show
 from deep_lock.targets.target import Target
@@ -152,6 +152,8 @@ FORMATS: dict[str, Writer] = {
 BARE = frozenset({"requirements", "hermeto"})
 """Formats without extras and groups: without an option they have the project's own dependencies only."""
 
+SBOMS = frozenset({"cyclonedx", "spdx"})
+
 
 def export(options: ExportOptions, reporter: Reporter) -> Exported:
     """Return the lock in the requested format, not written. Raises LockInvalid, UsageError and TargetsAlike."""
@@ -164,9 +166,14 @@ def export(options: ExportOptions, reporter: Reporter) -> Exported:
         groups=_names(options.groups, options.format),
         package=options.package,
     )
-    if options.advisories is not None:
-        known = _vulnerabilities(options.advisories, reporter)
-        return with_path(cyclonedx.bom(view, public_index.public_index(), known), options)
+    if options.format in SBOMS and (options.advisories is not None or options.contents is not None):
+        index = public_index.public_index()
+        read = file_contents.read_files(lock, options.lock, options.contents, reporter)
+        contents = None if read is None else read.contents
+        if options.format == "spdx":
+            return with_path(spdx.document(view, index, contents), options)
+        known = _vulnerabilities(options.advisories, reporter) if options.advisories is not None else ()
+        return with_path(cyclonedx.bom(view, index, known, contents), options)
     return FORMATS[options.format](view, options)
 
 

@@ -8,11 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec.structs import replace
+
 from deep_lock.analysis.wheel_rules import WheelsRead
 from deep_lock.builds import temp_dirs
-from deep_lock.config.options import NetworkOptions, RunContext, VerifyOptions
+from deep_lock.config.options import ContentsOptions, NetworkOptions, RunContext, VerifyOptions
 from deep_lock.errors import IndexFault, NotCached, SafetyError
-from deep_lock.events import Reporter
+from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
 from deep_lock.index.download import Downloads
 from deep_lock.index.wheel_contents import cache_contents, cached_contents, read_contents
@@ -26,6 +28,7 @@ from deep_lock.models.contents import FileContents
 from deep_lock.models.lock import Lock, LockedFile
 from deep_lock.operations.fetch import WORKERS, wanted_file
 from deep_lock.operations.lock_hosts import open_hosts
+from deep_lock.sanitize import show
 from deep_lock.sdist.archive_tree import read_tree, sdist_contents
 
 
@@ -46,10 +49,11 @@ def read_wheels(
     """
     known = _wheels(old) if old is not None else {}
     every = _wheels(lock)
-    files = {sha256: file for sha256, file in every.items() if sha256 not in known}
+    # the hosts of files of the old lock are checked as those of the new one
+    whole = lock if old is None else replace(lock, packages=(*old.packages, *lock.packages))
     return _read(
-        files.values(),
-        lock,
+        [file for sha256, file in every.items() if sha256 not in known],
+        whole,
         path,
         network=network,
         context=context,
@@ -59,12 +63,15 @@ def read_wheels(
     )
 
 
-def read_files(
-    lock: Lock, path: Path, *, network: NetworkOptions | None, context: RunContext, reporter: Reporter
-) -> WheelsRead:
-    """Return the contents of the wheels and the sdists of a lock, as `read_wheels`."""
+def read_files(lock: Lock, path: Path, options: ContentsOptions | None, reporter: Reporter) -> WheelsRead | None:
+    """Return the contents of the wheels and the sdists of a lock; None without ``options``. Raises as `read_wheels`."""
+    if options is None:
+        return None
     files = {file.sha256: file for entry in lock.packages for file in files_of(entry)}
-    return _read(files.values(), lock, path, network=network, context=context, reporter=reporter)
+    read = _read(files.values(), lock, path, network=options.network, context=options.context, reporter=reporter)
+    for sha256, why in read.unreadable.items():
+        reporter(Warned(code="contents-unreadable", subject=files[sha256].name, message=show(why)))
+    return read
 
 
 def _read(
@@ -118,6 +125,7 @@ def _replaced(old: Lock, new: Lock) -> list[LockedFile]:
         for entry in old.packages
         for file in wheels_of(entry)
         if file.sha256 not in after and (entry.name, tags_of(file.name)) in fresh
+        if file.url or file.path  # the lock of another tool may have neither
     ]
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from deep_lock.analysis.graph import open_graph
 from deep_lock.cli.main import cli
+from deep_lock.config.options import ReportOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import silent
 from deep_lock.exports.json_document import describe, identify
@@ -271,7 +272,7 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     assert lock.read_bytes() == (LOCKS / "small.lock").read_bytes()
     assert [own.name for own in tmp_path.iterdir()] == ["small.lock"]
     with pytest.raises(UsageError, match="there is no lock"):
-        report(tmp_path / "deep.lock", silent)
+        report(ReportOptions(lock=tmp_path / "deep.lock"), silent)
 
 
 # -- in a browser

@@ -9,9 +9,9 @@ import click
 
 from deep_lock.cli.commands import audit
 from deep_lock.cli.options import (
+    DOWNLOADS,
     LOCK,
     MAX_AGE,
-    OFFLINE,
     PACKAGE,
     TARGET_LABELS,
     Section,
@@ -23,7 +23,7 @@ from deep_lock.cli.options import (
     selecting,
 )
 from deep_lock.cli.session import Session
-from deep_lock.config.options import AuditOptions, ExportOptions, NetworkOptions
+from deep_lock.config.options import AuditOptions, ContentsOptions, ExportOptions, NetworkOptions
 from deep_lock.errors import UsageError
 from deep_lock.files import write_atomically
 from deep_lock.operations import export
@@ -32,7 +32,7 @@ from deep_lock.sanitize import Safe
 HELP = """\
 Write the content of deep.lock in a format that another tool reads and enforces.
 
-The lock is read as it is: nothing is resolved, and without --database no request is made. One file goes to stdout, or to -o; several go into
+The lock is read as it is: nothing is resolved, and without --database and --deep no request is made. One file goes to stdout, or to -o; several go into
 a folder, -d. How to use the result, and what its format cannot contain, is reported on stderr.
 
 \b
@@ -42,6 +42,7 @@ a folder, -d. How to use the result, and what its format cannot contain, is repo
   deep-lock export -f dot -o deep-lock.dot                 the levels of builds as a picture
   deep-lock export -f hermeto -d .                         requirements files for builds without a network
   deep-lock export -f cyclonedx --database all.zip         an SBOM with the known vulnerabilities
+  deep-lock export -f cyclonedx --deep                     an SBOM with what the files bring: native code, import names
 """
 EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit code 2: a lock that cannot be read, or a name that is not in
@@ -78,7 +79,10 @@ CONTENT: Section = (
             help="CycloneDX: advisories, as deep-lock audit uses them; the document then has the known vulnerabilities.",
         ),
         MAX_AGE,
-        OFFLINE,
+        flag(
+            "--deep",
+            text="CycloneDX, SPDX: read what the files of the lock bring; those that are not in the cache are fetched.",
+        ),
         flag("--index-options", text="Requirements, Hermeto: name the lock's indexes in the file (--index-url)."),
     ),
 )
@@ -104,7 +108,13 @@ DESTINATION: Section = (
 
 
 @sectioned(
-    "export", CONTENT, DESTINATION, help=HELP, epilog=EPILOG, short_help="Write deep.lock in other tools' formats."
+    "export",
+    CONTENT,
+    DESTINATION,
+    DOWNLOADS,
+    help=HELP,
+    epilog=EPILOG,
+    short_help="Write deep.lock in other tools' formats.",
 )
 def export_command(session: Session, /, **values: Any) -> None:
     """Export a lock."""
@@ -125,8 +135,18 @@ def export_command(session: Session, /, **values: Any) -> None:
             network=pick(NetworkOptions, values),
             context=session.context,
         )
+    contents = None
+    if values["deep"]:
+        if values["format"] not in export.SBOMS:
+            raise UsageError("--deep is for the formats cyclonedx and spdx")
+        contents = ContentsOptions(network=pick(NetworkOptions, values), context=session.context)
     options = pick(
-        ExportOptions, values, advisories=advisories, extras=selected(values, "extra"), groups=selected(values, "group")
+        ExportOptions,
+        values,
+        contents=contents,
+        advisories=advisories,
+        extras=selected(values, "extra"),
+        groups=selected(values, "group"),
     )
     with session.reporting() as reporter:
         exported = export.export(options, reporter)
