@@ -21,5 +21,13 @@ __all__ = [
 
 load_at_first_use(__name__, "near_names", "updates")
 load_at_first_use(
-    __name__, "advisories", "content_changes", "content_diff", "policy", "severity", "vetting", "wheel_rules", in_load_all=False
+    __name__,
+    "advisories",
+    "content_changes",
+    "content_diff",
+    "policy",
+    "severity",
+    "vetting",
+    "wheel_rules",
+    in_load_all=False,
 )
