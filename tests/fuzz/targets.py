@@ -26,12 +26,14 @@ from deep_lock.analysis.advisories import vulnerabilities
 from deep_lock.analysis.diff import every_change
 from deep_lock.analysis.vetting import Coverage, without_unused
 from deep_lock.builds import hooks
+from deep_lock.builds.installed import read_origin
 from deep_lock.builds.wheel_install import install_wheel
 from deep_lock.config.config import read_config, read_config_file
 from deep_lock.config.declared_indexes import declared_indexes, with_declared
 from deep_lock.config.options import NetworkOptions
 from deep_lock.config.policy import read_policy_file
 from deep_lock.errors import (
+    ArchiveBroken,
     ConfigError,
     DeepLockError,
     IndexFault,
@@ -68,6 +70,7 @@ from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.advisory import Advisory, home_rank
 from deep_lock.models.metadata import Metadata, parse_metadata
 from deep_lock.models.provenance import parse_provenance
+from deep_lock.models.receipt import Receipt, ReceiptFile, ReceiptPackage, decode_receipt, encode_receipt
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.vetting import Vetting
 from deep_lock.network import auth
@@ -77,6 +80,7 @@ from deep_lock.operations.outdated import read_upgrades
 from deep_lock.parsing.openvex import read_openvex
 from deep_lock.parsing.osv import read_record, read_release, read_results
 from deep_lock.parsing.poetry_constraints import to_python_marker, to_python_specifier, to_specifier
+from deep_lock.parsing.record_file import parse_record
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.vetting import read_audits, read_imports_lock, read_vetting_config
@@ -274,6 +278,14 @@ def _install(data: bytes) -> None:
 
 def _record(data: bytes) -> None:
     _install(make_wheel({"sample.py": b"pass\n"}, record=data or b"\n"))
+
+
+def _installed_files(data: bytes) -> None:
+    _each(
+        lambda: parse_record(data, "RECORD", ArchiveBroken),
+        lambda: decode_receipt(data, "deep-lock.json", ArchiveBroken),
+        lambda: read_origin(data, "direct_url.json", is_direct=True),
+    )
 
 
 def _wheel_file(data: bytes) -> None:
@@ -582,6 +594,18 @@ _VETTING = (
     f"version = 1\n[imports.acme]\nurl = 'https://x.example/'\nsha256 = '{'b' * 64}'\n"
     f"[[audits.acme.six]]\n{_VETTED}{_VETTED_BY}{_VETTED_FILES}".encode(),
 )
+_RECEIPT = encode_receipt(
+    Receipt(
+        version=1,
+        build="0",
+        sdist=ReceiptFile(name="x-1.tar.gz", sha256="0"),
+        packages=(ReceiptPackage(name="y", version="1", file=ReceiptFile(name="y-1.tar.gz", sha256="0"), build="1"),),
+        target="cp313-x86_64-windows",
+        python="3.13.1",
+        sandbox=True,
+        source_date_epoch=0,
+    )
+)
 READERS: tuple[Reader, ...] = (
     Reader("page-json", _json_page, ()),
     Reader("page-html", _html_page, ("pages/login.html",)),
@@ -597,6 +621,15 @@ READERS: tuple[Reader, ...] = (
     Reader("wheel", _wheel, (_WHEEL,)),
     Reader("zip-name", _zip_name, (b"sample-1.0.dist-info/METADATA", b"sample-1.0/PKG-INFO", b"\0x", b"a/")),
     Reader("wheel-record", _record, (_RECORD,)),
+    Reader(
+        "wheel-installed",
+        _installed_files,
+        (
+            _RECORD,
+            b'{"url": "https://x.example/a", "archive_info": {"hashes": {"sha256": "0"}}, "vcs_info": {"commit_id": "1"}}',
+            _RECEIPT,
+        ),
+    ),
     Reader("wheel-wheel", _wheel_file, (WHEEL,)),
     Reader(
         "wheel-entry-points", _entry_points, (b"[console_scripts]\nx = sample:main [y]\n[gui_scripts]\nz = a.b:c.d\n",)

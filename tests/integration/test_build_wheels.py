@@ -11,23 +11,19 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deep_lock.builds.sandbox.sandbox import probe
 from deep_lock.cli.main import run
 from deep_lock.files import is_temporary
 from deep_lock.lockfile.reader import from_text
 from tests.support.scenario_server import UPLOADED, Releases
-from tests.support.scenarios import HERE, MINOR, Bench, bench
+from tests.support.scenarios import HERE, MINOR
+from tests.support.wheelhouses import BASE, BUILD, CHAIN, HOOKS, RUNTIME, STRONG, Yard, sdist, yard
 
-STRONG = probe().level == "strong"
-HOOKS = "sandbox" if STRONG else "trust"
-ZIPPER = (Path(__file__).parents[2] / "fixtures" / "building" / "zipper.py").read_text(encoding="utf-8")
 C_SOURCE = """
 #include <Python.h>
 static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "answer", NULL, -1, NULL};
@@ -37,115 +33,6 @@ PyMODINIT_FUNC PyInit_answer(void) {
     return module;
 }
 """
-
-
-def sdist(
-    *build: str, says: Mapping[str, Any] | None = None, requires: tuple[str, ...] = (), **tree: str
-) -> dict[str, Any]:
-    """Return a release that is an sdist only, built by the backend of fixtures/building."""
-    return {
-        "wheels": [],
-        "sdist": True,
-        "build": ["zipper", *build],
-        "backend": "zipper",
-        "requires": list(requires),
-        "tree": {"zipper.json": json.dumps(says or {}), **{f"{name}.py": text for name, text in tree.items()}},
-    }
-
-
-BASE: Releases = {
-    "zipper 1.0": {"modules": {"zipper.py": ZIPPER}},
-    "shared 2.0": {"modules": {"shared.py": "NAME = 'shared'\n"}},
-}
-CHAIN: Releases = {
-    **BASE,
-    "app-lib 1.0": sdist(
-        "maker", says={"uses": ["maker", "tool"]}, requires=("shared>=1", "other"), app_lib="import shared, other\n"
-    ),
-    "maker 3.0": sdist("tool", says={"uses": ["tool"]}, requires=("tool",), maker=""),
-    "tool 0.5": sdist(tool=""),
-    "other 1.0": {
-        "wheels": [],
-        "sdist": True,
-        "build": [],
-        "backend": "own.zipper",
-        "backend-path": ["backend"],
-        "tree": {"backend/own/zipper.py": ZIPPER, "other.py": ""},
-    },
-}
-RUNTIME = {"app_lib-1.0-py3-none-any.whl", "shared-2.0-py3-none-any.whl", "other-1.0-py3-none-any.whl"}
-BUILD = {"maker-3.0-py3-none-any.whl", "tool-0.5-py3-none-any.whl"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    code: int
-    stderr: str
-    asked: tuple[str, ...]
-
-    def count(self, row: str) -> int:
-        """Return a number of the table."""
-        found = re.search(rf"^  {row} +(\d+)$", self.stderr, re.MULTILINE)
-        assert found, self.stderr
-        return int(found[1])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Yard:
-    """A locked project, and a folder for its wheels."""
-
-    bench: Bench
-    folder: Path
-
-    @property
-    def lock(self) -> Path:
-        return self.bench.folder / "deep.lock"
-
-    def make(self, *flags: str, hooks: str = HOOKS) -> Made:
-        server = self.bench.server
-        before = len(server.log)
-        self.bench.capture.readouterr()
-        code = run(["wheelhouse", "--lock", str(self.lock), "-d", str(self.folder), f"--hooks={hooks}", *flags])
-        told = self.bench.capture.readouterr()
-        assert told.out == ""
-        assert "Traceback" not in re.sub(r"(?m)^    .*$", "", told.err), "but for what a backend said"
-        paths = [request.path for request in server.log[before:]]
-        assert all(path.startswith("/files/") for path in paths), "only files are asked for"
-        return Made(code=code, stderr=told.err, asked=tuple(sorted(path.removeprefix("/files/") for path in paths)))
-
-    def wheels(self, below: str = "") -> set[str]:
-        return {path.name for path in (self.folder / below).glob("*.whl")}
-
-    def relock(self, releases: Releases) -> None:
-        """Let the index have these releases, under the same names, and lock again."""
-        self.bench.hold(releases)
-        self.lock.unlink()  # it has other bytes under the same names
-        locked = self.bench.lock("--refresh")
-        assert locked.code == 0, locked.stderr
-
-    def edit(self, pattern: str, text: str) -> None:
-        before = self.lock.read_text(encoding="utf-8")
-        after = re.sub(pattern, text, before, flags=re.DOTALL | re.MULTILINE)
-        assert after != before
-        self.lock.write_text(after, encoding="utf-8")
-
-
-@contextmanager
-def yard(
-    folder: Path,
-    capture: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    releases: Releases,
-    *asked: str,
-    hooks: str = HOOKS,
-) -> Iterator[Yard]:
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    with bench(folder, capture, monkeypatch, releases) as made:
-        made.pythons, made.platforms, made.hooks = [MINOR], ["host"], hooks
-        made.ask(*asked)
-        locked = made.lock()
-        assert locked.code == 0, locked.stderr
-        yield Yard(bench=made, folder=folder / "wheels")
 
 
 @pytest.fixture
@@ -645,3 +532,23 @@ def test_a_kill_leaves_whole_files(chain: Yard) -> None:
     again = chain.make()
     assert again.code == 0, again.stderr
     assert again.count("built") <= 2 + 1
+
+
+# -- receipts
+
+
+def test_each_built_wheel_has_a_receipt_and_equal_builds_have_equal_wheels(chain: Yard, tmp_path: Path) -> None:
+    assert chain.make().code == 0
+    wheel = chain.folder / "app_lib-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        receipt = json.loads(archive.read("app_lib-1.0.dist-info/deep-lock.json"))
+        assert archive.namelist()[-1] == "app_lib-1.0.dist-info/RECORD"
+    sdist_sha256 = hashlib.sha256(chain.bench.server.known["app_lib-1.0.tar.gz"].content).hexdigest()
+    assert receipt["sdist"] == {"name": "app_lib-1.0.tar.gz", "sha256": sdist_sha256}
+    built = {package["name"]: "build" in package for package in receipt["packages"]}
+    assert built == {"maker": True, "tool": True, "zipper": False}
+    assert (receipt["target"], receipt["sandbox"]) == (HERE, HOOKS == "sandbox")
+    again = chain.make("-d", str(tmp_path / "again"))  # the last -d counts
+    assert again.code == 0, again.stderr
+    for path in (tmp_path / "again").rglob("*.whl"):
+        assert path.read_bytes() == (chain.folder / path.relative_to(tmp_path / "again")).read_bytes()

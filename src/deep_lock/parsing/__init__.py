@@ -10,6 +10,7 @@ __all__ = [
     "osv",
     "poetry",
     "poetry_constraints",
+    "record_file",
     "references",
     "requirements",
     "setup_cfg",
