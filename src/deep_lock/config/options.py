@@ -364,6 +364,26 @@ class ReportOptions(Struct, frozen=True, kw_only=True):
     """Read what the files of the lock bring; None: the page has only what the lock has."""
 
 
+class VetImportOptions(Struct, frozen=True, kw_only=True):
+    """Options of `operations.vet_import`. Without ``url`` and ``git`` imports that exist are refreshed."""
+
+    lock: Path
+    name: str = ""
+    """Of the team; empty: all teams."""
+    url: str = ""
+    """The address, or the path, of the file of a team that is added."""
+    git: str = ""
+    """The repository of a team that is added."""
+    ref: str = ""
+    """A branch, a tag or a commit."""
+    path: str = ""
+    """In the repository; empty: where `vet init` writes it."""
+    removed: str = ""
+    """The team that is removed."""
+    network: NetworkOptions = NetworkOptions()
+    context: RunContext
+
+
 class VetDiffOptions(Struct, frozen=True, kw_only=True):
     """Options of `operations.vet_diff`."""
 

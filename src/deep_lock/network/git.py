@@ -135,6 +135,23 @@ class Repositories:
             self._commits[key] = self._look_up(url, revision)
         return self._commits[key]
 
+    def file(self, url: str, commit: str, revision: str | None, path: str, limit: int) -> bytes | None:
+        """Return the content of a file of a commit, of at most ``limit`` bytes; None where the commit has no such file.
+
+        ``path`` is relative, with "/". A link is not followed. Raises as `commit_of`, and LimitExceeded.
+        """
+        folder = self._fetched(url, commit, revision)
+        with tempfile.TemporaryFile() as listing, tempfile.TemporaryFile() as content:
+            names = ("-z", "--full-tree", commit, "--", f":(literal){path}")
+            self._run("ls-tree", *names, folder=folder, output=listing, limit=MAX_OUTPUT_BYTES)
+            listing.seek(0)
+            fields = listing.read().partition(b"\t")[0].split()
+            if len(fields) != 3 or fields[0] not in {b"100644", b"100755"}:
+                return None
+            self._run("cat-file", "blob", fields[2].decode("ascii"), folder=folder, output=content, limit=limit)
+            content.seek(0)
+            return content.read()
+
     @contextmanager
     def archive(self, url: str, commit: str, revision: str | None) -> Iterator[BinaryIO]:
         """Yield the files of a commit as a .tar.gz with one top folder. Raises as `commit_of`, and LimitExceeded."""

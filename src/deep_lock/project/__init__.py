@@ -19,8 +19,11 @@ __all__ = [
     "script",
     "setuptools",
     "vetting_files",
+    "vetting_imports",
     "workspace",
 ]
 
 load_at_first_use(__name__, "extra_markers", "poetry", "requirements_txt", "script", "setuptools")
-load_at_first_use(__name__, "discovery", "edit", "requirement_lists", "vetting_files", in_load_all=False)
+load_at_first_use(
+    __name__, "discovery", "edit", "requirement_lists", "vetting_files", "vetting_imports", in_load_all=False
+)

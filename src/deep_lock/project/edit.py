@@ -279,7 +279,7 @@ def with_entry_values(document: Document, keys: Keys, index: int, values: Mappin
 
 
 def entry_spans(document: Document, keys: Keys) -> tuple[tuple[int, int], ...]:
-    """Return the begin and the end of the text of each entry of an array of tables, without the comments above and below it."""
+    """Return the begin and the end of the text of each table with these keys, without the comments above and below it."""
     tables = [*headers(document), (len(document.text), ())]
     found: list[tuple[int, int]] = []
     for number, (start, path) in enumerate(tables):
@@ -320,6 +320,26 @@ def without_entry(document: Document, keys: Keys, index: int) -> Document:
     if before.endswith("\n\n") and below.startswith("\n"):
         below = below[1:]
     return _checked(document, before + below, expected)
+
+
+def with_table_at(document: Document, position: int, text: str) -> Document:
+    """Insert the text of tables at a position of the file. Raises ProjectInvalid where that is not possible."""
+    expected = _merged(document.data, parse_toml(text, document.source, ProjectInvalid))
+    return _checked(document, document.text[:position] + text + document.text[position:], expected)
+
+
+def without_table(document: Document, keys: Keys) -> Document:
+    """Remove a table that has a header of its own; the comments above it stay. Raises ProjectInvalid where that is not possible."""
+    spans = entry_spans(document, keys)
+    if len(spans) != 1:
+        raise ProjectInvalid(f"{document.source}: {'.'.join(keys)} is not written as [{'.'.join(keys)}]", hint=BY_HAND)
+    start, end = spans[0]
+    expected = document.data
+    for size in range(len(keys), 0, -1):  # a table without a header of its own is gone with its last table
+        if size == len(keys) or not _at(expected, keys[:size]):
+            del _at(expected, keys[: size - 1])[keys[size - 1]]
+    before, below = document.text[:start], document.text[end:]
+    return _checked(document, before + (below.removeprefix("\n") if before.endswith("\n\n") else below), expected)
 
 
 def assignment(key: str, value: object) -> str:

@@ -5,14 +5,16 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import DOWNLOADS, LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
-from deep_lock.config.options import CertifyOptions, NetworkOptions, VetDiffOptions, VetOptions
+from deep_lock.config.options import CertifyOptions, NetworkOptions, VetDiffOptions, VetImportOptions, VetOptions
+from deep_lock.errors import UsageError
 from deep_lock.models.vetting import CRITERIA
-from deep_lock.operations import vet_certify, vet_check, vet_diff, vet_init, vet_suggest
+from deep_lock.operations import vet_certify, vet_check, vet_diff, vet_import, vet_init, vet_suggest
 from deep_lock.project import edit
 from deep_lock.reports import vet
 from deep_lock.reports import vet_diff as vet_diff_report
+from deep_lock.reports import vet_import as vet_import_report
 from deep_lock.sanitize import Safe, show
 
 HELP = """\
@@ -25,6 +27,7 @@ The records are in the folder supply-chain next to the lock. What is compared is
   deep-lock vet suggest                               after an update: what to read, the least first
   deep-lock vet diff jinja2 3.1.5 3.1.6               read it
   deep-lock vet certify jinja2 3.1.6 --from 3.1.5     record that it was read
+  deep-lock vet import acme --url URL                 use the audits of another team
   deep-lock vet check                                 in CI: exit 1 if a file is not covered
 """
 FILES_EPILOG = """\
@@ -287,11 +290,89 @@ def vet_diff_command(session: Session, /, **values: Any) -> None:
         session.printer.info(f"unpacked into {values['folder']}")
 
 
+IMPORT_HELP = """\
+Import the audits of other teams, or refresh them. What is added and withdrawn is shown before anything is written.
+
+An import is pinned in supply-chain/imports.lock: a URL by the sha256 of the file, a repository by the commit. `vet check` reads only
+this file, and makes no request. The exemptions and the imports of the other team are not read.
+
+\b
+  deep-lock vet import acme --url https://acme.example/supply-chain/audits.toml
+  deep-lock vet import acme --git https://git.example/acme/app --ref main
+  deep-lock vet import                          refresh all teams
+  deep-lock vet import --dry-run                show what a refresh would change
+  deep-lock vet import --remove acme
+"""
+IMPORT_EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. A login of a URL: DEEP_LOCK_INDEX_<NAME>_USERNAME and _PASSWORD with the name
+of the team, or netrc. Exit codes: 2 wrong input, or a wrong file; 3 a file could not be fetched; 4 a file that is too large.
+"""
+TEAM: Section = (
+    "Team",
+    (
+        LOCK,
+        option("--url", metavar="URL|PATH", default="", help="Add the team whose audits.toml is there."),
+        option("--git", metavar="REPO|PATH", default="", help="Add the team whose audits.toml is in this repository."),
+        option(
+            "--ref", metavar="REF", default="", help="A branch, a tag or a commit.", default_text="the default branch"
+        ),
+        option(
+            "--path",
+            metavar="PATH",
+            default="",
+            help="Where the file is in the repository.",
+            default_text="supply-chain/audits.toml",
+        ),
+        option("--remove", "removed", metavar="NAME", default="", help="Remove this team."),
+        flag("--dry-run", text="Show what would change, and write nothing."),
+    ),
+)
+
+
+@sectioned(
+    "import",
+    TEAM,
+    DOWNLOADS,
+    help=IMPORT_HELP,
+    epilog=IMPORT_EPILOG,
+    short_help="Import the audits of other teams.",
+)
+@click.argument("name", required=False, default="")
+def vet_import_command(session: Session, /, **values: Any) -> None:
+    """Import or refresh, and write what changed."""
+    _check_import(values)
+    options = pick(VetImportOptions, values, network=pick(NetworkOptions, values), context=session.context)
+    with session.reporting() as reporter:
+        plan = vet_import.plan_import(options, reporter)
+    session.printer.data(vet_import_report.as_text(plan.changes))
+    if values["dry_run"]:
+        session.printer.info("nothing was written")
+    elif not plan.changes_files:
+        session.printer.info("nothing changed")
+    else:
+        vet_import.write_import(plan)
+        session.printer.info(f"wrote {plan.imports}")
+
+
+def _check_import(values: dict[str, Any]) -> None:
+    """Raise UsageError for options that contradict each other."""
+    used = [name for name in ("url", "git", "removed") if values[name]]
+    names = {"removed": "--remove"}
+    if len(used) > 1:
+        both = " and ".join(names.get(name, f"--{name}") for name in used)
+        raise UsageError(f"{both} cannot be used together")
+    if (values["ref"] or values["path"]) and not values["git"]:
+        raise UsageError("--ref and --path are for --git only")
+    if values["removed"] and values["name"]:
+        raise UsageError("--remove has the name of the team; leave out the other one")
+
+
 for command in (
     vet_init_command,
     vet_check_command,
     vet_suggest_command,
     vet_diff_command,
     vet_certify_command,
+    vet_import_command,
 ):
     vet_command.add_command(command)

@@ -1,0 +1,243 @@
+"""The work of `vet import`: the audits of other teams, pinned in `imports.lock`.
+
+Invariants: what a file of another team states is data, read with bounds. Its exemptions and its own imports are in other files, and
+are not read. Both files are written after everything was fetched and read; a run that fails leaves them as they were.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from deep_lock.config.options import VetImportOptions
+from deep_lock.errors import NotFound, UsageError, VettingInvalid
+from deep_lock.events import Reporter, Warned
+from deep_lock.files import Replacement, content_now, write_atomically
+from deep_lock.index.settings import SMALL_SECONDS
+from deep_lock.locking.clients import open_addresses
+from deep_lock.locking.read_inputs import read_project_config
+from deep_lock.models.vetting import CONFIG, IMPORTS_LOCK, AuditImport, ImportedAudits
+from deep_lock.network.git import Repositories
+from deep_lock.network.scopes import AddressScope, scope_of_host
+from deep_lock.network.urls import shown_url, without_user_info
+from deep_lock.parsing.text import decode
+from deep_lock.parsing.vetting import read_audits, read_imports_lock, read_vetting_config
+from deep_lock.project import edit, vetting_imports
+from deep_lock.project.files import read_bytes
+from deep_lock.project.vetting_files import read_vetting, vetting_folder
+from deep_lock.reports.vet_import import ImportChange
+
+MAX_BYTES = 8 * 1024 * 1024
+"""Of the file of a team."""
+MAX_WARNINGS = 10
+"""About one file."""
+
+
+class ImportPlan(Struct, frozen=True, kw_only=True):
+    """What an import will write."""
+
+    changes: tuple[ImportChange, ...]
+    config: edit.Document
+    imports: Path
+    text: str
+    """Of `imports.lock`."""
+
+    @property
+    def changes_files(self) -> bool:
+        """Whether a file will have another content."""
+        return edit.replacement(self.config) is not None or self.text.encode() != _content(self.imports)
+
+
+def plan_import(options: VetImportOptions, reporter: Reporter) -> ImportPlan:
+    """Fetch and read what is imported; nothing is written.
+
+    Raises UsageError, VettingInvalid and ProjectInvalid; IndexFault, SafetyError and RequirementInvalid for what cannot be fetched.
+    """
+    folder = vetting_folder(options.lock)
+    vetting = read_vetting(folder)
+    document = edit.open_document(folder / CONFIG)
+    sources = dict(vetting.config.imports)
+    imports = {team: _ordered(own) for team, own in vetting.imports.items() if team in sources}
+    changes: list[ImportChange] = []
+    if options.removed:
+        _require(options.removed, sources)
+        del sources[options.removed]
+        document = vetting_imports.without_import(document, options.removed)
+    for team in sorted(vetting.imports.keys() - sources.keys()):
+        pinned = vetting.imports[team]
+        imports.pop(team, None)
+        changes.append(ImportChange(team=team, pinned=pinned, withdrawn=pinned.audits, is_removed=True))
+    if options.url or options.git:
+        source = _new_source(options, sources)
+        document = vetting_imports.with_import(document, options.name, source)
+        sources = dict(read_vetting_config(document.text, CONFIG).imports)
+    for team, source in _refreshed(options, sources).items():
+        pinned = _fetched(team, source, options, reporter)
+        before = vetting.imports[team].audits if team in vetting.imports else ()
+        imports[team] = _ordered(pinned)
+        changes.append(
+            ImportChange(
+                team=team,
+                pinned=pinned,
+                added=tuple(audit for audit in pinned.audits if audit not in before),
+                withdrawn=tuple(audit for audit in before if audit not in pinned.audits),
+            )
+        )
+    text = vetting_imports.imports_lock_text(imports)
+    if read_imports_lock(text, IMPORTS_LOCK) != imports:
+        raise VettingInvalid(f"{IMPORTS_LOCK}: would not have what was imported; nothing was written")
+    return ImportPlan(changes=tuple(changes), config=document, imports=folder / IMPORTS_LOCK, text=text)
+
+
+def _ordered(own: ImportedAudits) -> ImportedAudits:
+    """Return what is imported in the order of `imports.lock`."""
+    key = vetting_imports.audit_order
+    return replace(own, audits=tuple(sorted(own.audits, key=key)))
+
+
+def _require(team: str, sources: Iterable[str]) -> None:
+    if team not in sources:
+        known = ", ".join(sorted(sources)) or "none"
+        raise UsageError(
+            f"{CONFIG} has no team {team!r}", hint=f"it has: {known}; add one: deep-lock vet import NAME --url URL"
+        )
+
+
+def _refreshed(options: VetImportOptions, sources: Mapping[str, AuditImport]) -> dict[str, AuditImport]:
+    """Return the sources that this run fetches."""
+    if options.removed:
+        return {}
+    if options.name:
+        _require(options.name, sources)
+        return {options.name: sources[options.name]}
+    return dict(sorted(sources.items()))
+
+
+def _new_source(options: VetImportOptions, sources: Mapping[str, AuditImport]) -> AuditImport:
+    """Return the source that the options add. Raises UsageError."""
+    if not options.name:
+        raise UsageError("a team that is added needs a name", hint="deep-lock vet import NAME --url URL")
+    if options.name in sources:
+        raise UsageError(
+            f"{CONFIG} has {options.name!r} already",
+            hint=f"remove it first: deep-lock vet import --remove {options.name}",
+        )
+    base = options.lock.parent
+    if options.url:
+        return AuditImport(url=_address(options.url, base))
+    source = AuditImport(git=_address(options.git, base), ref=options.ref)
+    return replace(source, path=options.path) if options.path else source
+
+
+def _address(text: str, base: Path) -> str:
+    """Return an address as the file has it: without a login, a relative path from the folder of the lock on."""
+    if "://" in text:
+        return without_user_info(text)
+    if Path(text).is_absolute():
+        return text
+    return Path(os.path.relpath(text, base)).as_posix()
+
+
+# -- files of teams
+
+
+def _fetched(team: str, source: AuditImport, options: VetImportOptions, reporter: Reporter) -> ImportedAudits:
+    """Fetch and read the audits of a team."""
+    base = options.lock.parent.resolve()
+    if source.git:
+        name, (commit, raw) = shown_url(source.git), _from_git(source, base, options)
+    else:
+        name, commit, raw = shown_url(source.url), "", _from_address(team, source, base, options, reporter)
+    warned: list[Warned] = []
+
+    def collect(event: object) -> None:
+        if isinstance(event, Warned):
+            warned.append(event)
+
+    audits = read_audits(decode(raw, name, VettingInvalid), name, collect)
+    for event in warned[:MAX_WARNINGS]:
+        reporter(event)
+    if len(warned) > MAX_WARNINGS:
+        more = f"{len(warned) - MAX_WARNINGS} more keys and criteria are left out"
+        reporter(Warned(code="vetting-unknown", subject=name, message=more))
+    return ImportedAudits(source=source, sha256=sha256(raw).hexdigest(), commit=commit, audits=audits)
+
+
+def _from_git(source: AuditImport, base: Path, options: VetImportOptions) -> tuple[str, bytes]:
+    """Return the commit and the content of the file in it."""
+    url = _location(source.git, base)
+    if url.startswith("git://"):
+        raise UsageError(f"{shown_url(source.git)}: git:// is not encrypted", hint="use https:// or ssh://")
+    repositories = Repositories(options.context.cache_folder, options.context.environ, offline=options.network.offline)
+    repositories.require_nameable(url, by_project=True)
+    commit = repositories.commit_of(url, source.ref or None)
+    raw = repositories.file(url, commit, source.ref or None, source.path, MAX_BYTES)
+    if raw is None:
+        raise UsageError(
+            f"{shown_url(source.git)}: commit {commit} has no file {source.path}", hint="name it: --path PATH"
+        )
+    return commit, raw
+
+
+def _from_address(team: str, source: AuditImport, base: Path, options: VetImportOptions, reporter: Reporter) -> bytes:
+    url = _location(source.url, base)
+    if url.startswith("file:"):
+        path = base / source.url if "://" not in source.url else Path(urlsplit(url).path)
+        try:
+            return read_bytes(path, VettingInvalid, MAX_BYTES)
+        except FileNotFoundError:
+            raise UsageError(f"{path}: there is no such file") from None
+    config = read_project_config(base)
+    named = {team: options.url if options.url and without_user_info(options.url) == source.url else url}
+    with closing(open_addresses(named, options.network, config, options.context, reporter)) as client:
+        response = client.fetcher.open(f"the audits {shown_url(url)}").get(
+            url, named_by=url, limit=MAX_BYTES, deadline=SMALL_SECONDS
+        )
+    if response.status != 200:
+        raise NotFound(f"{shown_url(url)}: the server has no such file (HTTP {response.status})")
+    return response.body
+
+
+def _location(address: str, base: Path) -> str:
+    """Return a URL: https, ssh, file, or http to this machine. Raises UsageError for another one."""
+    if "://" not in address and not address.startswith("git@"):
+        return (base / address).resolve().as_uri()
+    parts = urlsplit(address)
+    if parts.scheme == "http" and scope_of_host(parts.hostname or "") is not AddressScope.LOOPBACK:
+        raise UsageError(f"{shown_url(address)}: http is not encrypted", hint="use https://")
+    return address
+
+
+# -- writing
+
+
+def write_import(plan: ImportPlan) -> None:
+    """Write both files, or neither. Raises UsageError and Stale."""
+    before = _content(plan.imports)
+    data = plan.text.encode()
+    try:
+        if data != before:
+            write_atomically(plan.imports, data)
+    except OSError as error:
+        state = content_now(plan.imports, before, data)
+        raise UsageError(f"{plan.imports}: cannot be written: {error.strerror or error}; {state}") from None
+    try:
+        edit.write(plan.config)
+    except BaseException:
+        if before is None:
+            plan.imports.unlink(missing_ok=True)
+        else:
+            Replacement(path=plan.imports, before=before, after=data).undo()
+        raise
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
