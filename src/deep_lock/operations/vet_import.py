@@ -5,7 +5,8 @@ are not read. Both files are written after everything was fetched and read; a ru
 """
 
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -24,18 +25,21 @@ from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.vetting import CONFIG, IMPORTS_LOCK, AuditImport, ImportedAudits
 from deep_lock.network.git import Repositories
 from deep_lock.network.scopes import AddressScope, scope_of_host
-from deep_lock.network.urls import shown_url, without_user_info
+from deep_lock.network.urls import is_signed, shown_url, without_user_info
 from deep_lock.parsing.text import decode
-from deep_lock.parsing.vetting import read_audits, read_imports_lock, read_vetting_config
+from deep_lock.parsing.vetting import TEAM, read_audits, read_imports_lock, read_vetting_config
 from deep_lock.project import edit, vetting_imports
 from deep_lock.project.files import read_bytes
 from deep_lock.project.vetting_files import read_vetting, vetting_folder
 from deep_lock.reports.vet_import import ImportChange
+from deep_lock.sanitize import show
 
 MAX_BYTES = 8 * 1024 * 1024
 """Of the file of a team."""
 MAX_WARNINGS = 10
 """About one file."""
+_SCP = re.compile(r"[\w.-]+@[\w.-]+:(?!//)")
+"""``user@host:path``, which git takes as ssh."""
 
 
 class ImportPlan(Struct, frozen=True, kw_only=True):
@@ -122,6 +126,8 @@ def _new_source(options: VetImportOptions, sources: Mapping[str, AuditImport]) -
     """Return the source that the options add. Raises UsageError."""
     if not options.name:
         raise UsageError("a team that is added needs a name", hint="deep-lock vet import NAME --url URL")
+    if not TEAM.fullmatch(options.name):
+        raise UsageError(f"the name {show(options.name)} must have lower-case ASCII letters, digits, '-' and '_' only")
     if options.name in sources:
         raise UsageError(
             f"{CONFIG} has {options.name!r} already",
@@ -129,15 +135,21 @@ def _new_source(options: VetImportOptions, sources: Mapping[str, AuditImport]) -
         )
     base = options.lock.parent
     if options.url:
-        return AuditImport(url=_address(options.url, base))
+        return AuditImport(url=_address(without_user_info(options.url), base))
+    if "@" in urlsplit(options.git).netloc and not options.git.startswith("ssh:"):
+        raise UsageError(
+            f"{shown_url(options.git)}: has a login, which would be written to {CONFIG}", hint="use ssh://, with a key"
+        )
     source = AuditImport(git=_address(options.git, base), ref=options.ref)
     return replace(source, path=options.path) if options.path else source
 
 
 def _address(text: str, base: Path) -> str:
-    """Return an address as the file has it: without a login, a relative path from the folder of the lock on."""
-    if "://" in text:
-        return without_user_info(text)
+    """Return an address as the file has it: a relative path from the folder of the lock on. Raises UsageError for a secret in it."""
+    if is_signed(text):
+        raise UsageError(f"{shown_url(text)}: has a signature, which is a secret, and would be written to {CONFIG}")
+    if "://" in text or _SCP.match(text):
+        return text
     if Path(text).is_absolute():
         return text
     return Path(os.path.relpath(text, base)).as_posix()
@@ -170,9 +182,7 @@ def _fetched(team: str, source: AuditImport, options: VetImportOptions, reporter
 
 def _from_git(source: AuditImport, base: Path, options: VetImportOptions) -> tuple[str, bytes]:
     """Return the commit and the content of the file in it."""
-    url = _location(source.git, base)
-    if url.startswith("git://"):
-        raise UsageError(f"{shown_url(source.git)}: git:// is not encrypted", hint="use https:// or ssh://")
+    url = _location(source.git, base, ("https", "ssh", "file", ""))
     repositories = Repositories(options.context.cache_folder, options.context.environ, offline=options.network.offline)
     repositories.require_nameable(url, by_project=True)
     commit = repositories.commit_of(url, source.ref or None)
@@ -185,9 +195,9 @@ def _from_git(source: AuditImport, base: Path, options: VetImportOptions) -> tup
 
 
 def _from_address(team: str, source: AuditImport, base: Path, options: VetImportOptions, reporter: Reporter) -> bytes:
-    url = _location(source.url, base)
+    url = _location(source.url, base, ("https",))
     if url.startswith("file:"):
-        path = base / source.url if "://" not in source.url else Path(urlsplit(url).path)
+        path = base / source.url
         try:
             return read_bytes(path, VettingInvalid, MAX_BYTES)
         except FileNotFoundError:
@@ -203,13 +213,15 @@ def _from_address(team: str, source: AuditImport, base: Path, options: VetImport
     return response.body
 
 
-def _location(address: str, base: Path) -> str:
-    """Return a URL: https, ssh, file, or http to this machine. Raises UsageError for another one."""
-    if "://" not in address and not address.startswith("git@"):
+def _location(address: str, base: Path, schemes: Collection[str]) -> str:
+    """Return the URL of an address; http is allowed for this machine only. Raises UsageError for other schemes."""
+    if "://" not in address and not _SCP.match(address):
         return (base / address).resolve().as_uri()
     parts = urlsplit(address)
-    if parts.scheme == "http" and scope_of_host(parts.hostname or "") is not AddressScope.LOOPBACK:
-        raise UsageError(f"{shown_url(address)}: http is not encrypted", hint="use https://")
+    if parts.scheme == "http" and scope_of_host(parts.hostname or "") is AddressScope.LOOPBACK:
+        return address
+    if parts.scheme not in schemes:
+        raise UsageError(f"{shown_url(address)}: is none of {', '.join(filter(None, schemes))}", hint="use https://")
     return address
 
 

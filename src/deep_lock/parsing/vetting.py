@@ -38,7 +38,8 @@ MAX_CHARACTERS = 8 * 1024 * 1024
 MAX_WHO = 200
 MAX_NOTES = 10_000
 
-_TEAM = re.compile("[a-z0-9]+(?:[-_][a-z0-9]+)*")
+TEAM = re.compile("[a-z0-9]+(?:[-_][a-z0-9]+)*")
+"""The name of a team."""
 _SHA256 = re.compile("[0-9a-f]{64}")
 _COMMIT = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _FILENAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.!+-]{0,254}")
@@ -169,8 +170,8 @@ class _Document:
         """Return what ``make`` makes of each table under the key, by the name of its team."""
         found: dict[str, Made] = {}
         for team, own in self.table(key).items():
-            with self.faults.collecting(f"{key}.{team}" if _TEAM.fullmatch(team) else key):
-                if not _TEAM.fullmatch(team):
+            with self.faults.collecting(f"{key}.{team}" if TEAM.fullmatch(team) else key):
+                if not TEAM.fullmatch(team):
                     raise VettingInvalid(
                         f"the name {shown(team)} must have lower-case ASCII letters, digits, '-' and '_' only"
                     )
