@@ -12,6 +12,8 @@ import pytest
 
 from deep_lock.builds.sandbox import sandbox
 from deep_lock.cli.main import run
+from deep_lock.models.vetting import AUDITS, CONFIG, FOLDER
+from deep_lock.project.vetting_files import new_text
 from tests.support.advisories import CRITICAL, OsvServer, record, zip_of
 from tests.support.fault_late_imports import MARK
 from tests.support.provenance import provenance, publisher
@@ -148,6 +150,13 @@ def test_a_policy_that_is_fetched_imports_nothing_late(
         assert served.requests == 1
         assert run(["cache", "clean"]) == 0
         assert late(own, "policy", "--deep", "--output-format", "sarif") == []
+        files = {name: new_text(name, ["lib"]) for name in (AUDITS, CONFIG)}
+        own.write({f"{FOLDER}/{name}": text for name, text in files.items()})
+        sha256 = "0" * 64
+        audit = f'version = "1"\ncriteria = ["safe-to-run"]\nwho = "A"\ndate = 2026-11-30\nfiles = [{{name = "a", sha256 = "{sha256}"}}]'
+        served.body = f"version = 1\nunknown = 1\n[[audits.lib]]\n{audit}\n".encode()
+        assert late(own, "vet", "import", "team", "--url", served.url) == []
+        assert late(own, "vet", "import") == []
 
 
 def test_raising_bounds_imports_nothing_late(

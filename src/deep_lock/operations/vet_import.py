@@ -28,9 +28,10 @@ from deep_lock.network.scopes import AddressScope, scope_of_host
 from deep_lock.network.urls import is_signed, shown_url, without_user_info
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.vetting import TEAM, read_audits, read_imports_lock, read_vetting_config
-from deep_lock.project import edit, vetting_imports
+from deep_lock.project import edit
 from deep_lock.project.files import read_bytes
 from deep_lock.project.vetting_files import read_vetting, vetting_folder
+from deep_lock.project.vetting_imports import audit_order, imports_lock_text, with_import, without_import
 from deep_lock.reports.vet_import import ImportChange
 from deep_lock.sanitize import show
 
@@ -71,14 +72,14 @@ def plan_import(options: VetImportOptions, reporter: Reporter) -> ImportPlan:
     if options.removed:
         _require(options.removed, sources)
         del sources[options.removed]
-        document = vetting_imports.without_import(document, options.removed)
+        document = without_import(document, options.removed)
     for team in sorted(vetting.imports.keys() - sources.keys()):
         pinned = vetting.imports[team]
         imports.pop(team, None)
         changes.append(ImportChange(team=team, pinned=pinned, withdrawn=pinned.audits, is_removed=True))
     if options.url or options.git:
         source = _new_source(options, sources)
-        document = vetting_imports.with_import(document, options.name, source)
+        document = with_import(document, options.name, source)
         sources = dict(read_vetting_config(document.text, CONFIG).imports)
     for team, source in _refreshed(options, sources).items():
         pinned = _fetched(team, source, options, reporter)
@@ -92,7 +93,7 @@ def plan_import(options: VetImportOptions, reporter: Reporter) -> ImportPlan:
                 withdrawn=tuple(audit for audit in before if audit not in pinned.audits),
             )
         )
-    text = vetting_imports.imports_lock_text(imports)
+    text = imports_lock_text(imports)
     if read_imports_lock(text, IMPORTS_LOCK) != imports:
         raise VettingInvalid(f"{IMPORTS_LOCK}: would not have what was imported; nothing was written")
     return ImportPlan(changes=tuple(changes), config=document, imports=folder / IMPORTS_LOCK, text=text)
@@ -100,8 +101,7 @@ def plan_import(options: VetImportOptions, reporter: Reporter) -> ImportPlan:
 
 def _ordered(own: ImportedAudits) -> ImportedAudits:
     """Return what is imported in the order of `imports.lock`."""
-    key = vetting_imports.audit_order
-    return replace(own, audits=tuple(sorted(own.audits, key=key)))
+    return replace(own, audits=tuple(sorted(own.audits, key=audit_order)))
 
 
 def _require(team: str, sources: Iterable[str]) -> None:
