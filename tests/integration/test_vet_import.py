@@ -2,12 +2,17 @@
 
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from deep_lock.cli.main import run
+from deep_lock.config.options import RunContext, VetImportOptions
+from deep_lock.errors import Stale
+from deep_lock.events import silent
 from deep_lock.models.vetting import AUDITS, CONFIG, IMPORTS_LOCK
+from deep_lock.operations.vet_import import plan_import, write_import
 from deep_lock.parsing.vetting import read_imports_lock, read_vetting_config
 from deep_lock.project.vetting_files import new_text
 from tests.support.scenarios import git
@@ -149,6 +154,23 @@ def test_a_repository_is_pinned_by_its_commit(project: Project, tmp_path: Path) 
     git(repository, "commit", "-q", "-a", "-m", "two")
     assert project.run()[0] == 0
     assert project.imported() == {"team": ["alpha 2"]}
+
+
+def test_neither_file_is_written_where_another_program_wrote_one(project: Project, tmp_path: Path) -> None:
+    path = tmp_path / "audits.toml"
+    for number, team in enumerate(("first", "second"), 1):
+        path.write_text(HEAD + audit("alpha", str(number)))
+        context = RunContext(cache_folder=tmp_path / "cache", now=datetime(2026, 11, 30, tzinfo=UTC))
+        options = VetImportOptions(lock=project.path / "deep.lock", name=team, url=str(path), context=context)
+        plan = plan_import(options, silent)
+        with (project.folder / CONFIG).open("a") as file:
+            file.write("# another program\n")
+        before = project.files()
+        with pytest.raises(Stale):
+            write_import(plan)
+        assert project.files() == before
+        assert project.run(team, "--url", str(path))[0] == 0
+    assert project.imported() == {"first": ["alpha 1"], "second": ["alpha 2"]}
 
 
 def test_what_is_not_known_is_left_out_and_what_is_hostile_is_refused(project: Project, tmp_path: Path) -> None:

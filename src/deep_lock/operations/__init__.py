@@ -26,7 +26,6 @@ __all__ = [
     "vet_import",
     "vet_init",
     "vet_suggest",
-    "wheel_contents",
     "wheelhouse",
     "why",
 ]
