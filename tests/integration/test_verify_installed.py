@@ -75,7 +75,10 @@ def test_an_environment_is_compared_with_the_lock(installed: Installed) -> None:
     assert set(notes) == {"app-lib 1.0", "other 1.0", "shared 2.0"}
     assert notes["shared 2.0"].endswith("its RECORD is that of shared-2.0-py3-none-any.whl")
     where = "in the sandbox" if HOOKS == "sandbox" else "without a sandbox"
-    assert f"states the build of the lock: app_lib-1.0.tar.gz with 3 packages, {where}" in notes["app-lib 1.0"]
+    assert (
+        f"states the build of the lock: app_lib-1.0.tar.gz in a build environment of 3 packages, {where}"
+        in notes["app-lib 1.0"]
+    )
     assert len(installed.yard.bench.server.log) == requests, "nothing is requested"
 
     # the folder of packages alone, and a named target
@@ -151,6 +154,15 @@ def test_an_environment_is_compared_with_the_lock(installed: Installed) -> None:
     assert "the lock has it from its index" in installed.verify()[1]["installed-origin-differs"][0][1]
     origin.write_text("[" * 100_000)
     assert "installed-origin-differs" not in installed.verify()[1]
+    installed.restore()
+
+    # a wheel that was built has no hash in the lock: it is compared with the one in the wheelhouse
+    code, found, _ = installed.verify("--from", str(installed.yard.folder))
+    assert code == 0
+    assert dict(found["installed"])["app-lib 1.0"].endswith("its RECORD is that of app_lib-1.0-py3-none-any.whl")
+    record = installed.site / "app_lib-1.0.dist-info" / "RECORD"
+    record.write_text(record.read_text().replace("app_lib.py,sha256=", "app_lib.py,sha256=x"))
+    assert installed.verify("--from", str(installed.yard.folder))[1]["installed-wheel-differs"][0][0] == "app-lib 1.0"
     installed.restore()
 
     # an edited receipt, one of another build, and none

@@ -26,6 +26,8 @@ _BY_INSTALLERS = frozenset(
 )
 """Files that installers add to a ``.dist-info`` folder."""
 
+_STARTUP = (".pth", ".start")
+
 _FAULTS: Mapping[FileFault, tuple[str, Severity, str]] = {
     "changed": ("installed-file-changed", "error", "differs from its hash in RECORD"),
     "missing": ("installed-file-missing", "finding", "is in RECORD and not there"),
@@ -36,7 +38,7 @@ _FAULTS: Mapping[FileFault, tuple[str, Severity, str]] = {
 
 
 class WheelRows(Struct, frozen=True, kw_only=True):
-    """The RECORD of a wheel of the lock that is on this machine."""
+    """The RECORD of a wheel on this machine: of the lock, or one that was built."""
 
     name: str
     rows: Mapping[str, str]
@@ -55,7 +57,8 @@ class Expected(Struct, frozen=True, kw_only=True):
     builds: Mapping[Key, str]
     """The digests of the builds of packages that are built."""
     wheels: Mapping[Key, tuple[WheelRows, ...]]
-    """Of the wheels that fit, the best first: those on this machine."""
+    """Of the wheels on this machine: those of the lock that fit, the best first; of a package that is built, those in the folders
+    that the user names."""
 
 
 def installed_findings(environment: Environment, index: LockIndex, expected: Expected) -> Iterator[Finding]:
@@ -100,19 +103,24 @@ def _locked(
 ) -> Iterator[Finding]:
     """Yield what is known about a distribution of the lock."""
     known = [] if own.fault else [f"{own.same} files are as its RECORD states"]
+    startup = [path for path in own.rows if path.lower().endswith(_STARTUP)]
+    known += [f"Python reads {_names(startup)} when it starts"] if startup else []
     if own.origin is not None:
         text, finding = _origin(own.origin, subject, entry)
         known += [text] if text else []
         if finding is not None:
             yield finding
     if entry.source is None or isinstance(entry.source, LockedArchive):
+        wheels = expected.wheels.get(key_of(entry), ())
         if is_built(index, entry, expected.target):
-            text, finding = _build(own, subject, expected.builds.get(key_of(entry)))
+            compared = [_build(own, subject, expected.builds.get(key_of(entry)))]
+            compared += [_record(own, subject, wheels)] if wheels and not own.fault else []
         else:
-            text, finding = _wheel(own, subject, expected.wheels.get(key_of(entry), ()))
-        known += [text] if text else []
-        if finding is not None:
-            yield finding
+            compared = [_wheel(own, subject, wheels)]
+        for text, finding in compared:
+            known += [text] if text else []
+            if finding is not None:
+                yield finding
     yield _finding("installed", "note", subject, "; ".join(known) or "is in the lock")
 
 
@@ -161,10 +169,11 @@ def _build(own: InstalledDistribution, subject: str, build: str | None) -> tuple
 
 
 def _built_text(receipt: Receipt) -> str:
+    packages = "1 package" if len(receipt.packages) == 1 else f"{len(receipt.packages)} packages"
     where = "in the sandbox" if receipt.sandbox else "without a sandbox"
     return (
-        f"its receipt, which is not signed, states the build of the lock: {show(receipt.sdist.name)} with"
-        f" {len(receipt.packages)} packages, {where}, by Python {show(receipt.python)}"
+        f"its receipt, which is not signed, states the build of the lock: {show(receipt.sdist.name)}"
+        f" in a build environment of {packages}, {where}, by Python {show(receipt.python)}"
     )
 
 
@@ -177,6 +186,10 @@ def _wheel(own: InstalledDistribution, subject: str, wheels: Sequence[WheelRows]
         return "", None
     if not wheels:
         return "no wheel of the lock is in the cache: its RECORD was compared with none", None
+    return _record(own, subject, wheels)
+
+
+def _record(own: InstalledDistribution, subject: str, wheels: Sequence[WheelRows]) -> tuple[str, Finding | None]:
     for wheel in wheels:
         if not record_differences(wheel.rows, own):
             return f"its RECORD is that of {wheel.name}", None

@@ -1,9 +1,11 @@
 """The work of `verify --installed`: compares an environment with a lock. Nothing is run, written or requested."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec.structs import replace
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from deep_lock.analysis.installed import Expected, WheelRows, installed_findings
 from deep_lock.builds import installed
@@ -29,6 +31,7 @@ from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.changes import Finding
 from deep_lock.models.installed import EnvironmentFolders
 from deep_lock.models.lock import Lock, LockedFile, LockedPackage
+from deep_lock.models.metadata import is_same_version
 from deep_lock.operations.inputs import chosen_selection, read_lock_file
 from deep_lock.operations.verify import Verified, by_severity
 from deep_lock.targets.factory import read_host, runs_on
@@ -53,7 +56,10 @@ def verify_installed(options: InstalledOptions, reporter: Reporter) -> Verified:
         required=frozenset(map(key_of, installed_packages(index, target, selection))),
         own=_own_names(lock),
         builds=_builds(index, target, present),
-        wheels={key_of(entry): wheels.of(entry, target) for entry in present},
+        wheels={
+            key_of(entry): wheels.built(entry) if is_built(index, entry, target) else wheels.locked(entry, target)
+            for entry in present
+        },
     )
     found: set[Finding] = set(installed_findings(environment, index, expected))
     return Verified(
@@ -112,14 +118,25 @@ def _builds(index: LockIndex, target: Target, present: Sequence[LockedPackage]) 
 
 
 class _Wheels:
-    """The wheels of the lock on this machine: in folders that the user names, and in the cache."""
+    """The wheels on this machine: in folders that the user names, and in the cache."""
 
     def __init__(self, options: InstalledOptions, reporter: Reporter) -> None:
         self._folders = options.fetched
         self._base = options.lock.parent.resolve()
         self._cache = FileCache(Cache(options.context.cache_folder, reporter).files_folder)
 
-    def of(self, entry: LockedPackage, target: Target) -> tuple[WheelRows, ...]:
+    def built(self, entry: LockedPackage) -> tuple[WheelRows, ...]:
+        """Return those of a release in the folders of the user: the lock has no hash of a wheel that is built."""
+        found = []
+        for path in sorted(path for folder in self._folders for path in folder.glob("*.whl")):
+            with suppress(InvalidWheelFilename):
+                name, version, _, _ = parse_wheel_filename(path.name)
+                if name == entry.name and entry.version is not None and is_same_version(str(version), entry.version):
+                    found.append(WheelRows(name=path.name, rows=installed_rows(path, path.name)))
+        return tuple(found)
+
+    def locked(self, entry: LockedPackage, target: Target) -> tuple[WheelRows, ...]:
+        """Return those of the lock that fit the target, the best first."""
         fitting = [wheel for wheel in wheels_of(entry) if fits(wheel, target)]
         found = []
         for wheel in sorted(fitting, key=lambda own: (rank(tags_of(own.name), target), own.name)):
