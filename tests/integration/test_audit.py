@@ -646,6 +646,10 @@ def test_sarif(auditing: Auditing) -> None:
     line = first["locations"][0]["physicalLocation"]["region"]["startLine"]
     lines = (auditing.bench.folder / "deep.lock").read_text(encoding="utf-8").splitlines()
     assert lines[line - 1] == 'name = "urllib3"'
+    spaced = shutil.copy(auditing.bench.folder / "deep.lock", auditing.bench.folder / "a b.lock")
+    document = json.loads(auditing.run("--lock", str(spaced), "--output-format", "sarif")[1])
+    result = document["runs"][0]["results"][0]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("/a%20b.lock")
 
 
 def test_markdown_and_annotations(auditing: Auditing) -> None:
