@@ -183,7 +183,7 @@ def test_an_index_that_fails_is_not_queried_again_and_others_are(
         made.named = ("own",)
         made.ask("first==1", "later==1", "lib==1")
         assert made.lock().code == 0
-        made.server.statuses["/simple/first/"] = 500
+        made.server.statuses["/simple/first/"] = 400  # which is not tried again, as 500 is
         scores = {"first": CRITICAL, "later": MEDIUM, "lib": V2}
         records = [record(f"X-{name}", name, "introduced 0", "fixed 2", score=score) for name, score in scores.items()]
         database = write_zip(tmp_path / "all.zip", *records)
