@@ -54,6 +54,7 @@ def test_the_strict_profile_is_documented() -> None:
     rows = {level: _names(rules) for level, rules in _rows_of("level", 'rules of `"strict"`')}
     levels = PROFILES["strict"].levels
     assert rows == {level: sorted(code for code in levels if levels[code] == level) for level in ("error", "finding")}
+    assert not [code for code in levels if levels[code] == RULES[code][0]], "the baseline has this level already"
 
 
 def _rows_of(*heads: str) -> list[list[str]]:

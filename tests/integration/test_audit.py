@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from deep_lock.cli.main import run
-from tests.support.advisories import CRITICAL, MEDIUM, OsvServer, Record, record, write_zip, zip_of
+from tests.support.advisories import CRITICAL, MEDIUM, V2, OsvServer, Record, record, write_zip, zip_of
 from tests.support.paths import ROOT
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, NOW, WINDOWS, Bench, bench, set_clock
@@ -171,7 +171,31 @@ def test_without_an_index_the_fix_is_that_of_the_advisories(auditing: Auditing) 
     assert code == 1
     line = "    fix: deep-lock lock -P urllib3==1.26.17 (not compared with the index: a requirement may exclude the version)"
     assert line in out.splitlines()
-    assert "the versions with a fix are those of the advisories only" in err
+    assert "an index cannot be used, and its fixes are those of the advisories only" in err
+
+
+def test_an_index_that_fails_is_not_queried_again_and_others_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases: Releases = {"first 1": {}, "first 2": {}, "later 1": {}, "later 2": {}}
+    own: Releases = {"lib 1": {}, "lib 2": {}}
+    with bench(tmp_path, capsys, monkeypatch, releases, indexes={"own": own}) as made:
+        made.named = ("own",)
+        made.ask("first==1", "later==1", "lib==1")
+        assert made.lock().code == 0
+        made.server.statuses["/simple/first/"] = 400  # which is not tried again, as 500 is
+        scores = {"first": CRITICAL, "later": MEDIUM, "lib": V2}
+        records = [record(f"X-{name}", name, "introduced 0", "fixed 2", score=score) for name, score in scores.items()]
+        database = write_zip(tmp_path / "all.zip", *records)
+        capsys.readouterr()
+        lock = str(made.folder / "deep.lock")
+        assert run(["audit", "--lock", lock, "--database", str(database), "--refresh", "--output-format", "json"]) == 1
+        found = json.loads(capsys.readouterr().out)["findings"]
+    assert [(row["name"], row["uses"][0]["fix"]["checked"]) for row in found] == [
+        ("first", False),
+        ("lib", True),
+        ("later", False),  # its page could be fetched: the index has failed before
+    ]
 
 
 def test_the_document_fits_its_schema(auditing: Auditing) -> None:
@@ -646,6 +670,10 @@ def test_sarif(auditing: Auditing) -> None:
     line = first["locations"][0]["physicalLocation"]["region"]["startLine"]
     lines = (auditing.bench.folder / "deep.lock").read_text(encoding="utf-8").splitlines()
     assert lines[line - 1] == 'name = "urllib3"'
+    spaced = shutil.copy(auditing.bench.folder / "deep.lock", auditing.bench.folder / "a b.lock")
+    document = json.loads(auditing.run("--lock", str(spaced), "--output-format", "sarif")[1])
+    result = document["runs"][0]["results"][0]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("/a%20b.lock")
 
 
 def test_markdown_and_annotations(auditing: Auditing) -> None:

@@ -40,6 +40,7 @@ rule = "hash-computed"
 reason = "the index has none"
 until = {LATER}
 """
+EXPIRED = ADDED.replace("tool.deep-lock.policy.", "").replace(LATER, "2020-01-01")
 
 
 class Folder:
@@ -159,6 +160,32 @@ def test_the_policy_of_another_file(
     assert policy is not None
     assert [own.id for own in policy.exceptions] == [ID]
     assert f"note {ID}" in folder.run(*flags)[1]
+
+
+@pytest.mark.parametrize(
+    ("extends", "base"),
+    [
+        ('"strict"', ""),
+        ('{path = "company.toml"}', 'hash-computed = "error"\n'),
+        # the exception of the project has precedence over the one of the file, which expired
+        ('{path = "company.toml"}', 'hash-computed = "error"\n' + EXPIRED),
+    ],
+    ids=["profile", "file", "expired"],
+)
+def test_a_finding_of_a_policy_that_is_extended_is_accepted_in_the_policy_of_the_project(
+    folder: Folder, extends: str, base: str
+) -> None:
+    folder.write("company.toml", base)
+    before = f"[policy]  # ours\nextends = {extends}\n"
+    folder.write("deep-lock.toml", before)
+    assert f"error {ID}: " in folder.run()[1]
+    assert folder.accept()[0] == 0
+    assert folder.read("deep-lock.toml") == before + ADDED.replace("tool.deep-lock.", "")
+    assert (folder.read("company.toml"), folder.read()) == (base, PYPROJECT)
+    _, out, _ = folder.run()
+    assert f"note {ID}: " in out
+    assert "error hash-computed:other==1.0: " in out
+    assert "exception-expired" not in out
 
 
 def test_a_project_without_a_policy_gets_one(folder: Folder) -> None:

@@ -7,6 +7,7 @@ __all__ = [
     "content_changes",
     "content_diff",
     "diff",
+    "downloading_packages",
     "graph",
     "installed",
     "merge",

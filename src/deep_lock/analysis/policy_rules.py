@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 
 from deep_lock.analysis.diff import every_change, identity_text, records_publishers
+from deep_lock.analysis.downloading_packages import DOWNLOADERS
 from deep_lock.analysis.graph import Explanations
 from deep_lock.analysis.typosquatting import is_alike, well_known
 from deep_lock.lockfile.index import Key, LockIndex, called, files_of, is_gate, key_of, members, record_key, uses_of
-from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.licenses import canonical_license, classified_licenses, is_met
 from deep_lock.models.lock import Lock, LockedArchive, LockedBuild, LockedDirectory, LockedPackage, LockedVcs
 from deep_lock.models.policy import AGAINST, LATE, WEEK, Policy

@@ -16,5 +16,5 @@ load_at_first_use(
     "warnings",
 )
 load_at_first_use(
-    __name__, "compared_wheels", "identities", "imported_lock", "policy_gate", "recorded_inputs", in_load_all=False
+    __name__, "compared_wheels", "identities", "imported_lock", "policies", "recorded_inputs", in_load_all=False
 )

@@ -23,7 +23,7 @@ from deep_lock.lazy import filelock
 from deep_lock.lockfile import rewrite, staleness
 from deep_lock.lockfile.index import called
 from deep_lock.lockfile.reader import from_text
-from deep_lock.locking import imported_lock, policy_gate, resolve, user_hashes
+from deep_lock.locking import imported_lock, policies, resolve, user_hashes
 from deep_lock.locking.indexes import other_indexes
 from deep_lock.locking.read_inputs import at_workspace_root, lock_path
 from deep_lock.locking.request import LockRequest, open_request
@@ -89,7 +89,7 @@ def check_lock(options: LockOptions, *, existence_only: bool = False) -> Checked
         request.previous, _text_of(path) or "", _form_note(guard_of(path, options.context.cache_folder))
     )
     if not reasons and policy is not None:
-        policy_gate.check_policy(
+        policies.check_policy(
             request.previous, policy, path.name, folder=options.inputs.folder, context=options.context
         )
     return Checked(path=path, lock=request.previous, reasons=reasons)

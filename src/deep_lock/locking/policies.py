@@ -1,4 +1,7 @@
-"""Policies that extend others: a profile, a file, or a URL whose content is pinned by its sha256."""
+"""The policy of a project together with those that it extends, and its check before a lock counts as up to date.
+
+A policy extends a profile, a file, or a URL whose content is pinned by its sha256.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -7,24 +10,46 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from deep_lock.analysis.policy import evaluate
 from deep_lock.config.options import RunContext
 from deep_lock.config.policy import read_policy_file
-from deep_lock.errors import ConfigError, HashMismatch, NotCached
+from deep_lock.errors import ConfigError, HashMismatch, NotCached, PolicyBroken
 from deep_lock.events import silent
 from deep_lock.index.cache import Cache
 from deep_lock.index.file_cache import FileCache
+from deep_lock.models.lock import Lock
 from deep_lock.models.policy import PROFILES, Policy, PolicySource, extended
 from deep_lock.network.urls import shown_url
 from deep_lock.parsing.text import decode
 from deep_lock.project.files import read_bytes
+from deep_lock.reports.findings import finding_line
 from deep_lock.sanitize import show
 
 MAX_POLICY_BYTES = 1024 * 1024
 MAX_EXTENDED = 8
 """Policies that one policy extends, directly or through others."""
+MAX_SHOWN = 25
+"""Errors in one message."""
 
 Fetch = Callable[[str, str], bytes]
 """Returns the content of a URL by the URL and its sha256. Raises IndexFault and SafetyError."""
+
+
+def check_policy(lock: Lock, policy: Policy, name: str, *, folder: Path, context: RunContext) -> None:
+    """Raise PolicyBroken with every error that the policy finds in the lock; ``name`` is its name in the message.
+
+    ``folder`` is that of the policy. No request is made: a policy of a URL must be in the cache, or NotCached is raised.
+    """
+    policy = complete_policy(policy, folder, cached_policy(context))
+    errors = [
+        finding_line(finding) for finding in evaluate(lock, policy, now=context.now) if finding.severity == "error"
+    ]
+    if errors:
+        more = [f"and {len(errors) - MAX_SHOWN} more"] if len(errors) > MAX_SHOWN else []
+        raise PolicyBroken(
+            f"{name} breaks the policy:\n" + "\n".join(f"  {line}" for line in [*errors[:MAX_SHOWN], *more]),
+            hint="deep-lock policy shows all findings",
+        )
 
 
 def complete_policy(policy: Policy, folder: Path, fetch: Fetch) -> Policy:

@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName
 from packaging.version import Version
 
 from deep_lock.analysis import near_names
+from deep_lock.analysis.downloading_packages import DOWNLOADERS
 from deep_lock.closure.model import Built, Closure
 from deep_lock.errors import HookRefused, Unsatisfiable, UrlForbidden, UsageError
 from deep_lock.events import Reporter, Warned
@@ -19,7 +20,6 @@ from deep_lock.lockfile.index import called, files_of, members
 from deep_lock.locking.catalog import IndexCatalog
 from deep_lock.locking.settings import Upgrade
 from deep_lock.models.distribution import SourceDistribution, Wheel, is_wheel, source_of
-from deep_lock.models.downloading_packages import DOWNLOADERS
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock, LockedArchive, LockedPackage
 from deep_lock.models.requirement import Requirement

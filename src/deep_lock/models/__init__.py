@@ -10,7 +10,6 @@ __all__ = [
     "contents",
     "direct_url",
     "distribution",
-    "downloading_packages",
     "foreign_lock",
     "installed",
     "licenses",

@@ -237,7 +237,6 @@ PROFILES: Mapping[str, Policy] = {
             "evidence-lowered": "error",
             "source-changed": "error",
             "yanked-new": "error",
-            "provenance-lost": "error",
         },
     ),
 }

@@ -211,7 +211,7 @@ def _with_fixes(
             Audited(hit=hit, uses=tuple(Fixable(use=use, fix=fixes.of(hit, use)) for use in hit.uses)) for hit in hits
         ]
     if fixes.fault:
-        message = f"the versions with a fix are those of the advisories only: {fixes.fault}"
+        message = f"an index cannot be used, and its fixes are those of the advisories only: {fixes.fault}"
         reporter(Warned(code="FixesNotChecked", subject=options.lock.name, message=message))
     return rows
 
@@ -239,7 +239,8 @@ class _Fixes:
         self._known: dict[tuple[object, int], Fix | None] = {}
         self.fault = ""
         """Why an index could not be used."""
-        self._is_down = False
+        self._down: set[str | None] = set()
+        """Indexes that failed: each further query may take its whole deadline."""
 
     def of(self, hit: Hit, use: Use) -> Fix | None:
         """Return what fixes a package in an environment; None where no version does."""
@@ -249,12 +250,13 @@ class _Fixes:
         return self._known[key]
 
     def _found(self, hit: Hit, use: Use) -> Fix | None:
-        if not self._is_down and hit.entry.source is None:
+        if hit.entry.source is None and hit.entry.index not in self._down:
             try:
                 return self._by_index(hit, use)
             except (IndexFault, SafetyError) as error:
                 self.fault = self.fault or error.message
-                self._is_down = not isinstance(error, NotCached)  # each further try may take its whole deadline
+                if not isinstance(error, NotCached):
+                    self._down.add(hit.entry.index)
         return self._by_advisories(hit, use)
 
     def _by_index(self, hit: Hit, use: Use) -> Fix | None:

@@ -18,6 +18,7 @@ from deep_lock.models.changes import Finding
 from deep_lock.models.lock import source_text
 from deep_lock.reports.findings import finding_line, finding_row, findings_github
 from deep_lock.reports.outdated import Blocker, blocker_text
+from deep_lock.reports.sarif import Level, sarif_document, sarif_result, sarif_rule
 from deep_lock.sanitize import Markdown, Painted, Safe, joined, json_document, line, markdown, show
 
 SCHEMA = "deep-lock/audit"
@@ -336,43 +337,25 @@ def _use_row(own: Fixable) -> dict[str, Any]:
 
 def audit_sarif(audit: Audit) -> Safe:
     """Return the audit as SARIF: one rule for each vulnerability. What is ignored is suppressed, with the reason."""
-    rules = {row.hit.vulnerability.id: row for row in audit.rows}
-    return json_document(
-        {
-            "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json",
-            "version": "2.1.0",
-            "runs": [
-                {
-                    "tool": {
-                        "driver": {"name": "deep-lock", "rules": [_sarif_rule(row) for _, row in sorted(rules.items())]}
-                    },
-                    "results": [_sarif_result(audit, row) for row in audit.rows],
-                    "properties": {"sources": [_source_row(source) for source in audit.sources]},
-                }
-            ],
-        }
-    )
+    rules = {row.hit.vulnerability.id: _sarif_rule(row) for row in audit.rows}
+    properties = {"sources": [_source_row(source) for source in audit.sources]}
+    return sarif_document(rules.values(), [_sarif_result(audit, row) for row in audit.rows], properties)
 
 
 def _sarif_rule(row: Audited) -> dict[str, Any]:
     own = row.hit.vulnerability
     score = {"security-severity": f"{own.rated.score:.1f}"} if own.rated.score is not None else {}
     return {
-        "id": own.id,
-        "shortDescription": {"text": own.summary or own.id},
+        **sarif_rule(own.id, own.summary or own.id),
         **({"helpUri": own.url} if own.url else {}),
         "properties": {"tags": ["security", *(["malware"] if own.is_malware else [])], **score},
     }
 
 
 def _sarif_result(audit: Audit, row: Audited) -> dict[str, Any]:
-    level = "note" if row.ignored else "error" if row.fails(audit.fail_on) else "warning"
-    region = {"startLine": audit.lines.get(row.hit.entry.name, 1)}
+    level: Level = "note" if row.ignored else "error" if row.fails(audit.fail_on) else "warning"
     text = "; ".join([f"{called(row.hit.entry)}: {_head(row)}", *details(row, audit.targets)])
     return {
-        "ruleId": row.hit.vulnerability.id,
-        "level": level,
-        "message": {"text": text},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": audit.lock}, "region": region}}],
+        **sarif_result(row.hit.vulnerability.id, level, text, audit.lock, audit.lines.get(row.hit.entry.name, 1)),
         **({"suppressions": [{"kind": "external", "justification": row.ignored}]} if row.ignored else {}),
     }

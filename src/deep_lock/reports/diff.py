@@ -14,7 +14,7 @@ from deep_lock.lockfile.index import called, files_of
 from deep_lock.models.changes import CODES, Change, Finding, Part, Weight
 from deep_lock.models.lock import Lock, LockedPackage
 from deep_lock.reports.findings import finding_line, finding_row, findings_github
-from deep_lock.reports.sarif import Level, sarif_document, sarif_result
+from deep_lock.reports.sarif import Level, sarif_document, sarif_result, sarif_rule
 from deep_lock.sanitize import (
     Markdown,
     Painted,
@@ -245,7 +245,7 @@ def sarif(review: Review) -> Safe:
     """Return the changes to review as SARIF, without version changes and details."""
     shown = (*review.of("danger"), *review.of("look"))
     return sarif_document(
-        {change.code: CODES[change.code][2] for change in shown},
+        [sarif_rule(code, CODES[code][2]) for code in {change.code for change in shown}],
         [
             sarif_result(change.code, _LEVELS[change.weight], _one_line(change), review.path, review.line(change))
             for change in shown

@@ -6,7 +6,7 @@ from typing import Literal
 
 from deep_lock.models.changes import CODES, SEVERITIES, Finding, Severity
 from deep_lock.models.policy import RULES
-from deep_lock.reports.sarif import Level, sarif_document, sarif_result
+from deep_lock.reports.sarif import Level, sarif_document, sarif_result, sarif_rule
 from deep_lock.sanitize import Painted, Safe, annotation, joined, json_document, line, show
 
 MAX_LINE = 1000
@@ -76,7 +76,7 @@ def findings_sarif(findings: Sequence[Finding], path: str, lines: Mapping[str, i
         sarif_result(finding.code, _SARIF_LEVELS[finding.severity], finding_line(finding), path, _line(finding, lines))
         for finding in findings
     ]
-    return sarif_document({finding.code: _meaning(finding.code) for finding in findings}, results)
+    return sarif_document([sarif_rule(code, _meaning(code)) for code in {own.code for own in findings}], results)
 
 
 def _meaning(code: str) -> str:

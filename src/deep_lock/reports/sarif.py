@@ -1,6 +1,6 @@
 """SARIF 2.1.0: the document that every SARIF output has, and results at lines of a lock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -11,11 +11,13 @@ Level = Literal["error", "warning", "note"]
 
 
 def sarif_document(
-    meanings: Mapping[str, str], results: Sequence[Mapping[str, Any]], properties: Mapping[str, Any] | None = None
+    rules: Iterable[Mapping[str, Any]],
+    results: Sequence[Mapping[str, Any]],
+    properties: Mapping[str, Any] | None = None,
 ) -> Safe:
-    """Return a document with one run; ``meanings`` has the rules of the results, by ID."""
-    rules = [{"id": code, "shortDescription": {"text": text}} for code, text in sorted(meanings.items())]
-    run = {"tool": {"driver": {"name": "deep-lock", "rules": rules}}, "results": list(results)}
+    """Return a document with one run; ``rules`` are those of the results, each once."""
+    driver = {"name": "deep-lock", "rules": sorted(rules, key=lambda rule: str(rule["id"]))}
+    run = {"tool": {"driver": driver}, "results": list(results)}
     return json_document(
         {
             "$schema": SCHEMA,
@@ -23,6 +25,11 @@ def sarif_document(
             "runs": [{**run, **({"properties": dict(properties)} if properties else {})}],
         }
     )
+
+
+def sarif_rule(code: str, text: str) -> dict[str, Any]:
+    """Return a rule, with its meaning."""
+    return {"id": code, "shortDescription": {"text": text}}
 
 
 def sarif_result(code: str, level: Level, text: str, path: str, line: int) -> dict[str, Any]:

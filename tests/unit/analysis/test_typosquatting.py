@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
+from deep_lock.analysis.downloading_packages import DOWNLOADERS
 from deep_lock.analysis.popular_projects import KNOWN_NAMES, NEIGHBOURS
 from deep_lock.analysis.typosquatting import MAX_LENGTH, TWO_LETTERS, well_known
-from deep_lock.models.downloading_packages import DOWNLOADERS
 
 LIKE = {
     # one letter more, less, other, or two swapped
