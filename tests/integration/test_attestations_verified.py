@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from deep_lock.cli.main import run
-from deep_lock.index import attestations
 from tests.support.scenario_server import ReleaseFile
 from tests.support.scenarios import Bench, bench
 
@@ -150,7 +149,7 @@ def test_an_attestation_of_another_trust_root_is_refused(own: Bench) -> None:
 
 def test_a_stripped_provenance_is_found_without_the_library(own: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert own.lock(VERIFY).code == 0
-    monkeypatch.setattr(attestations, "pypi_attestations", None)
+    monkeypatch.setattr("deep_lock.index.attestations.pypi_attestations", None)
     assert verified(own) == (0, "")
     del own.server.provenance[WHEEL]
     assert verified(own) == (4, "attestation-gone")
@@ -162,7 +161,7 @@ def test_a_stripped_provenance_is_found_without_the_library(own: Bench, monkeypa
 def test_without_the_library_nothing_is_verified_and_nothing_written(
     own: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attestations, "pypi_attestations", None)
+    monkeypatch.setattr("deep_lock.index.attestations.pypi_attestations", None)
     ran = own.lock(VERIFY)
     assert (ran.code, ran.text) == (2, "")
     assert "deep-lock[attestations]" in ran.stderr

@@ -83,7 +83,6 @@ def in_child(folder: Path, arguments: list[str], fault: str, kind: str, moment: 
             sink = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.dup2(sink, 1)
             os.dup2(sink, 2)
-            load_all()
             Machine(folder, fault, kind, moment).arm()
             code = run(arguments)
         except BaseException:  # noqa: BLE001 - the child's end; the test reads it
@@ -99,6 +98,7 @@ def main() -> None:
     folder, fault, kind, arguments = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:]
     os.environ["DEEP_LOCK_CACHE_DIR"], os.environ["TMPDIR"] = str(folder / "cache"), str(folder / "tmp")
     NOTE = folder / "event.txt"
+    load_all()  # here, so that no child has to
     step, moment, hit = int(os.environ.get("STEP", "1")), int(os.environ.get("FIRST", "1")), True
     while hit:
         for part in ("project", "cache", "tmp"):
