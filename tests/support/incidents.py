@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -63,6 +64,7 @@ GATES = (
     "`--deep`",
     "age",
     "`audit`",
+    "`verify`",
 )
 """The columns of the table in docs/incidents.md."""
 STOPS = "**stops**"
@@ -119,7 +121,8 @@ class Replay:
     def neutral(self, output: str) -> str:
         """Return an output with the address of each server as docs/incidents.md has it."""
         for name, server in self.made.servers.items():
-            output = output.replace(server.origin, f"https://{name or 'index'}.example")
+            host = f"{name or 'index'}.example"
+            output = output.replace(server.origin, f"https://{host}").replace(urlsplit(server.origin).netloc, host)
         return output
 
     def lock(self, *options: str, output: str = "deep.lock") -> str:
@@ -175,6 +178,17 @@ class Replay:
         code, out, err = self.run("audit", "--database=advisories.zip")
         assert bool(out) == (code in {1, 4}), err
         found["`audit`"] = STOPS if out else "-"
+        projects = {name: list(files) for name, files in self.made.server.projects.items()}
+        self.remove()
+        code, out, err = self.run("verify")
+        assert code in {0, 1, 4}, err
+        found["`verify`"] = STOPS if code else "-"
+        self.made.server.projects.update(projects)
+
+    def remove(self) -> None:
+        """Let the index remove the files of the attack, as it did."""
+        for files in self.made.server.projects.values():
+            files[:] = [file for file in files if file.digest not in self.attack]
 
 
 def _worst(findings: Sequence[Mapping[str, str]], about: Callable[[str], bool]) -> str:
