@@ -65,6 +65,7 @@ GATES = (
     "age",
     "`audit`",
     "`verify`",
+    "`vet`",
 )
 """The columns of the table in docs/incidents.md."""
 STOPS = "**stops**"
@@ -178,12 +179,16 @@ class Replay:
         code, out, err = self.run("audit", "--database=advisories.zip")
         assert bool(out) == (code in {1, 4}), err
         found["`audit`"] = STOPS if out else "-"
+        code, out, err = self.run("vet", "check")
+        assert code in {0, 1}, err
+        found["`vet`"] = STOPS if code else "-"
         projects = {name: list(files) for name, files in self.made.server.projects.items()}
         self.remove()
         code, out, err = self.run("verify")
         assert code in {0, 1, 4}, err
         found["`verify`"] = STOPS if code else "-"
         self.made.server.projects.update(projects)
+        assert run(["cache", "clean"]) == 0
 
     def remove(self) -> None:
         """Let the index remove the files of the attack, as it did."""
@@ -218,6 +223,8 @@ def replay(
         played = Replay(incident=incident, made=made)
         assert played.lock() != ""
         shutil.copy(made.folder / "deep.lock", made.folder / "before.lock")
+        code, _, err = played.run("vet", "init", "--lock", str(made.folder / "deep.lock"))
+        assert code == 0, err
         added = {key: release_files(key, own) for key, own in after.items()}
         for key, files in added.items():
             made.server.projects.setdefault(canonicalize_name(key.split(" ")[0]), []).extend(files)
