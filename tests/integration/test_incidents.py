@@ -3,15 +3,19 @@
 import re
 import shlex
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from deep_lock.builds.sandbox.sandbox import probe
 from tests.support.incidents import GATES, INCIDENTS, Incident, Replay, replay
 from tests.support.paths import ROOT
+from tests.support.scenarios import MINOR, bench
 
 PAGE = (ROOT / "docs" / "incidents.md").read_text(encoding="utf-8")
 POLICY = PAGE.split("```toml\n")[1].split("```")[0]
 ROW = re.compile(r"^\| \[(.+?)\]\(#.+?\) \| (.+) \|$", re.MULTILINE)
+REMOVAL = "# The index removes the files."
 TABLE = {title: cells.split(" | ") for title, cells in ROW.findall(PAGE)}
 
 
@@ -42,8 +46,49 @@ def _check(block: str, played: Replay) -> None:
     """Run the commands of a block; the lines after each are in its output, in this order."""
     for shown in block.split("$ ")[1:]:
         command, *lines = shown.splitlines()
+        if command == REMOVAL:
+            played.remove()
+            continue
         arguments = shlex.split(command.removeprefix("deep-lock "))
         code, out, err = played.run(*arguments)
         output = iter([*played.neutral(out).splitlines(), *played.neutral(err).splitlines(), f"(exit code {code})"])
         for line in lines:
             assert line == "..." or line in output, f"{command}: {line}\n{out}{err}"
+
+
+STEALING = """
+import pathlib, socket
+
+def get_requires_for_build_wheel(config_settings=None):
+    done = []
+    for attempt in (
+        lambda: pathlib.Path({folder!r}, "stolen").write_text("x"),
+        lambda: pathlib.Path({folder!r}, "login.txt").read_text(),
+        lambda: socket.create_connection(("127.0.0.1", {port}), 2).close(),
+    ):
+        try:
+            done.append(attempt())
+        except OSError:
+            pass
+    if done:
+        raise RuntimeError("done: " + repr(done))
+    return []
+"""
+
+
+def test_code_of_a_release_that_must_run_while_it_is_locked_is_confined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As deep-translator 1.8.5, but with a backend of its own, which only a run of its hook can tell from another."""
+    (tmp_path / "login.txt").write_text("secret", encoding="utf-8")
+    with bench(tmp_path, capsys, monkeypatch, {}) as made:
+        backend = STEALING.format(folder=str(tmp_path), port=urlsplit(made.server.url).port)
+        release = {"wheels": [], "sdist": True, "build": [], "backend": "own", "backend-path": ["."]}
+        made.hold({"deep-translator 1.8.5": {**release, "tree": {"own.py": backend}}})
+        made.pythons, made.platforms, made.hooks = (MINOR,), ("host",), "sandbox"
+        made.ask("deep-translator")
+        ran = made.lock()
+    assert ran.code == 0, ran.stderr
+    assert not (tmp_path / "stolen").exists()
+    (build,) = ran.lock.builds
+    assert build.evidence == ("observed" if probe().level == "strong" else "assumed")

@@ -123,6 +123,7 @@ def test_the_wheel_and_the_sdist_of_one_release(vet: Vet) -> None:
         ("demo/tricky.py", "added"),
         ("docs/LICENSE", "added"),
     ]
+    assert vet.json("demo", "2.0", "2.0") == found, "a file is not compared with itself"
     (changed,) = (own for own in vet.json("demo", "1.0")["files"] if own["status"] == "changed")
     assert changed["diff"] == ["@@ -1,1 +1,3 @@", "+import os", "+", " x = 1"]
 

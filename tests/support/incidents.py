@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -34,7 +35,7 @@ from tests.support.advisories import record, write_zip
 from tests.support.paths import ROOT
 from tests.support.provenance import provenance, publisher
 from tests.support.scenario_server import Releases, release_files
-from tests.support.scenarios import NOW, Bench, bench
+from tests.support.scenarios import NOW, Bench, Run, bench
 
 FOLDER = ROOT / "fixtures" / "incidents"
 KEYS = frozenset(
@@ -63,6 +64,8 @@ GATES = (
     "`--deep`",
     "age",
     "`audit`",
+    "`verify`",
+    "`vet`",
 )
 """The columns of the table in docs/incidents.md."""
 STOPS = "**stops**"
@@ -119,19 +122,23 @@ class Replay:
     def neutral(self, output: str) -> str:
         """Return an output with the address of each server as docs/incidents.md has it."""
         for name, server in self.made.servers.items():
-            output = output.replace(server.origin, f"https://{name or 'index'}.example")
+            host = f"{name or 'index'}.example"
+            output = output.replace(server.origin, f"https://{host}").replace(urlsplit(server.origin).netloc, host)
         return output
 
-    def lock(self, *options: str, output: str = "deep.lock") -> str:
-        """Lock; return the text of the lock, or an empty text if the run fails."""
+    def lock(self, *options: str, output: str = "deep.lock") -> Run:
+        """Run ``deep-lock lock``."""
         path = self.made.folder / output
-        ran = self.made.lock("--attestations=record", f"--output={path}", *options, output=output)
-        return ran.text if ran.code == 0 else ""
+        return self.made.lock("--attestations=record", f"--output={path}", *options, output=output)
 
-    def takes(self, *options: str, output: str) -> bool:
-        """Whether a run locks a file of the attack."""
-        text = self.lock(*options, output=output)
-        return any(digest in text for digest in self.attack)
+    def takes(self, *options: str, output: str = "deep.lock") -> bool:
+        """Whether a run locks a file of the attack. A name that only the attack has may be one that no index has."""
+        ran = self.lock(*options, output=output)
+        if ran.code == 1 and "new-requirements" in self.incident.table:
+            assert "no configured index has" in ran.stderr or "exclude-newer" in ran.stderr, ran.stderr
+            return False
+        assert ran.code == 0, ran.stderr
+        return any(digest in ran.text for digest in self.attack)
 
     def cells(self) -> dict[str, str]:
         """Run each gate, and return what it does, by gate."""
@@ -143,18 +150,21 @@ class Replay:
             for old, new in table["edit"].items():
                 text = text.replace(self.made.filled(old).replace("{origin}", self.made.server.origin), new)
             (folder / "deep.lock").write_text(text, encoding="utf-8")
-            found["`lock -U`"] = "-" if self.lock("-U", "--refresh") else STOPS
+            ran = self.lock("-U", "--refresh")
+            assert ran.code in {0, 4}, ran.stderr
+            found["`lock -U`"] = STOPS if ran.code else "-"
         else:
             if "new-requirements" not in table:
-                found["kept pins"] = "-" if self.takes("--refresh", output="deep.lock") else STOPS
+                found["kept pins"] = "-" if self.takes("--refresh") else STOPS
+                assert self.lock().text == (folder / "before.lock").read_text(encoding="utf-8")
             shutil.copy(folder / "deep.lock", folder / "aged.lock")
             is_taken = self.takes(
                 "-U", "--refresh", "--exclude-newer=P7D", *table.get("options", ()), output="aged.lock"
             )
             found["age"] = "not known" if "days-online" not in table else "-" if is_taken else STOPS
-            found["`lock -U`"] = "-" if self.takes("-U", "--refresh", output="deep.lock") else STOPS
+            found["`lock -U`"] = "-" if self.takes("-U", "--refresh") else STOPS
             if "options" in table:
-                assert self.takes("-U", *table["options"], output="deep.lock")
+                assert self.takes("-U", *table["options"])
         self._review(found)
         return found
 
@@ -173,8 +183,25 @@ class Replay:
         weights = {change["weight"] for change in changes if change["code"] not in {*PUBLISHERS, "settings-changed"}}
         found["`diff`"] = next((weight for weight in ("danger", "look") if weight in weights), "-")
         code, out, err = self.run("audit", "--database=advisories.zip")
-        assert bool(out) == (code in {1, 4}), err
+        assert code == (0 if not out else 4 if "malware: " in out else 1), err
+        assert not out or self.incident.table["advisory"]["id"] in out
         found["`audit`"] = STOPS if out else "-"
+        code, out, err = self.run("vet", "check")
+        assert code in {0, 1}, err
+        found["`vet`"] = STOPS if code else "-"
+        projects = {name: list(files) for name, files in self.made.server.projects.items()}
+        self.remove()
+        code, out, err = self.run("verify")
+        assert code == (0 if not out else 4 if "edit" in self.incident.table else 1), err
+        assert not out or "-gone]" in out or "[foreign-host]" in out
+        found["`verify`"] = STOPS if code else "-"
+        self.made.server.projects.update(projects)
+        assert run(["cache", "clean"]) == 0
+
+    def remove(self) -> None:
+        """Let the index remove the files of the attack, as it did."""
+        for files in self.made.server.projects.values():
+            files[:] = [file for file in files if file.digest not in self.attack]
 
 
 def _worst(findings: Sequence[Mapping[str, str]], about: Callable[[str], bool]) -> str:
@@ -202,8 +229,11 @@ def replay(
             for file in release_files(key, {**before, **after}[key])
         }
         played = Replay(incident=incident, made=made)
-        assert played.lock() != ""
+        assert played.lock().code == 0
         shutil.copy(made.folder / "deep.lock", made.folder / "before.lock")
+        code, _, err = played.run("vet", "init", "--lock", str(made.folder / "deep.lock"))
+        assert code == 0, err
+        assert played.run("vet", "check", "--lock", str(made.folder / "deep.lock"))[0] == 0
         added = {key: release_files(key, own) for key, own in after.items()}
         for key, files in added.items():
             made.server.projects.setdefault(canonicalize_name(key.split(" ")[0]), []).extend(files)

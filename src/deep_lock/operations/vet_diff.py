@@ -45,19 +45,22 @@ def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
     verify = VerifyOptions(lock=options.lock, network=options.network, context=options.context)
     with closing(open_indexes(lock, verify, reporter, refresh=False)) as opened:
         releases = _Releases(lock, opened.client, name)
-        if options.new:
-            old, new, others = _same_kind(releases.files(options.old), releases.files(options.new), options.file)
+        old_files = releases.files(options.old)
+        new_files = releases.files(options.new) if options.new else old_files
+        are_two = old_files[0].version != new_files[0].version
+        if are_two:
+            old, new, others = _same_kind(old_files, new_files, options.file)
         else:
-            (old, new), others = _both_kinds(releases.files(options.old), options.file), ()
+            (old, new), others = _both_kinds(old_files, options.file), ()
         paths = [opened.client.cached_file(own) for own in (old, new)]
     load_all()
     before, after = (read_release(path, own.filename) for path, own in zip(paths, (old, new), strict=True))
-    if options.new:
+    if are_two:
         found, dangerous = differences(before.tree, after.tree), dangers(before, after)
     else:
         found, dangerous = unlike_sdist(before.tree, after.tree), ()
     if options.folder is not None:
-        names = ("old", "new") if options.new else ("sdist", "wheel")
+        names = ("old", "new") if are_two else ("sdist", "wheel")
         _unpack(options.folder, dict(zip(names, zip(paths, (old.filename, new.filename), strict=True), strict=True)))
     return Comparison(
         name=name,
