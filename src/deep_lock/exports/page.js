@@ -505,7 +505,7 @@
     const name = make("h2", { tabindex: "-1" }, title(place));
     const records = recordsOf.get(place);
     const parts = [closing, name];
-    if (own) parts.push(badges(own), ...why(place), ...where(own), ...files(own), ...brings(own));
+    if (own) parts.push(badges(own), ...why(place), ...where(own), ...brings(own), ...files(own));
     else parts.push(make("p", { class: "quiet" }, "The project itself."));
     if (records.length) parts.push(make("h3", {}, records.length === 1 ? "Build record" : "Build records"), ...records.map((at) => record(builds[at])));
     parts.push(...relations(place));
