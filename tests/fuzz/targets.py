@@ -23,6 +23,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from deep_lock.analysis.advisories import vulnerabilities
+from deep_lock.analysis.content_diff import Release, dangers, differences, unified
 from deep_lock.analysis.diff import every_change
 from deep_lock.analysis.vetting import Coverage, without_unused
 from deep_lock.builds import hooks
@@ -94,6 +95,7 @@ from deep_lock.project.setuptools import read_setup_cfg
 from deep_lock.project.vetting_files import record_text
 from deep_lock.resolver.dependencies import IneligibleError, dependencies
 from deep_lock.sdist import project_tree
+from deep_lock.sdist.archive_tree import read_tree, sdist_contents
 from deep_lock.sdist.facts import read_sdist
 from deep_lock.sdist.source_tree import Members
 from deep_lock.targets.factory import make_target
@@ -243,9 +245,20 @@ def _wheel(data: bytes) -> None:
     _each(
         lambda: metadata_from_wheel(io.BytesIO(data), NAME, "1.0", "sample.whl"),
         lambda: read_contents(io.BytesIO(data), "sample.whl"),
+        lambda: _compare_tree(data, "sample.whl"),
         lambda: read_by_ranges(reading_metadata(NAME, "1.0", "sample.whl", tail=256), fetch),
         lambda: _install(data),
     )
+
+
+def _compare_tree(data: bytes, filename: str) -> None:
+    tree = read_tree(io.BytesIO(data), filename)
+    release = Release(tree=tree, contents=sdist_contents(tree))
+    found = differences(None, tree)
+    assert not differences(tree, tree)
+    dangers(None, release)
+    for own in found:
+        assert sum(line.startswith("+") for line in unified(own)) in {0, own.added}
 
 
 def _zip_of(name: bytes, content: bytes) -> bytes:
@@ -300,6 +313,7 @@ def _entry_points(data: bytes) -> None:
 
 
 def _sdist(data: bytes, filename: str) -> None:
+    _each(lambda: _compare_tree(data, filename))
     facts = read_sdist(io.BytesIO(data), filename=filename, name=NAME, version=VERSION)
     for metadata in (facts.metadata, facts.guess):
         if metadata is not None:

@@ -358,6 +358,9 @@ def test_sboms_and_the_page_have_what_files_bring(contents: Contents) -> None:
     code, _, err = contents.run("report", "--lock", lock, "-o", str(page), "--deep", "--offline")
     assert code == 0, err
     text = page.read_text(encoding="utf-8")
-    assert '["script","make-it"]' in text
+    assert '["scripts","make-it"]' in text
     assert "app-lib 1.0: app_lib-1.0-py3-none-any.whl has zz.pth, which runs code" in text
+    contents.forget()
+    err = contents.run("export", "-f", "spdx", "--lock", lock, "--deep", "--offline")[2]
+    assert "the contents of 0 of 4 files were read: the others are not in the cache" in err
     assert contents.run("export", "-f", "pylock", "--lock", lock, "--deep")[0] == 2

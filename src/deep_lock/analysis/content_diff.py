@@ -1,6 +1,6 @@
 """What differs between the files of two releases: which files, how many lines, and which of it is dangerous.
 
-Lines are compared by the lines that are unique on both sides (the patience diff): its time is bounded whatever the text is, and
+Lines are matched by those that are unique on both sides: the time is bounded whatever the text is, and
 every result is a correct difference, though not always the shortest one.
 """
 

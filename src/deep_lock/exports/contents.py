@@ -11,6 +11,17 @@ MAX_NAMES = 50
 """Names of one kind that are listed; more are counted."""
 MAX_FILES = 5
 SBOM = "sbom"
+LABELS: Mapping[str, str] = {
+    "read": "read",
+    "native": "native code",
+    "startup": "read when Python starts",
+    "script": "scripts",
+    "import-name": "import names",
+    "import-namespace": "namespaces",
+    "import-names-from": "names from",
+    SBOM: "SBOMs",
+}
+"""What each kind of line is, in words."""
 
 Contents = Mapping[str, FileContents]
 """What the files of a lock bring, by sha256. It may lack files: nothing is known about those."""

@@ -20,10 +20,6 @@
     always: "no wheel exists", targets: "no wheel for these targets", forced: "no-binary", scope: "build scope all",
     project: "the project itself", direct: "a direct reference to a source tree",
   };
-  const CONTENTS = {
-    read: "read", native: "native code", startup: "read when Python starts", script: "scripts", "import-name": "import names",
-    "import-namespace": "namespaces", "import-names-from": "names from", sbom: "SBOMs",
-  };
   const collator = new Intl.Collator("en", { numeric: true });
   const byId = (id) => document.getElementById(id);
   const several = (count, one, many) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
@@ -509,7 +505,7 @@
     const name = make("h2", { tabindex: "-1" }, title(place));
     const records = recordsOf.get(place);
     const parts = [closing, name];
-    if (own) parts.push(badges(own), ...why(place), ...where(own), ...files(own), ...brings(own));
+    if (own) parts.push(badges(own), ...why(place), ...where(own), ...brings(own), ...files(own));
     else parts.push(make("p", { class: "quiet" }, "The project itself."));
     if (records.length) parts.push(make("h3", {}, records.length === 1 ? "Build record" : "Build records"), ...records.map((at) => record(builds[at])));
     parts.push(...relations(place));
@@ -567,8 +563,9 @@
 
   function brings(own) {
     if (!own.contents.length) return [];
-    const rows = Object.entries(CONTENTS).map(([kind, label]) => [label, texted(own.contents.filter(([each]) => each === kind).map(([, text]) => text))]);
-    return [make("h3", {}, "What the files bring"), facts(rows)];
+    const rows = new Map();
+    for (const [label, text] of own.contents) rows.set(label, [...(rows.get(label) || []), text]);
+    return [make("h3", {}, "What the files bring"), facts([...rows].map(([label, texts]) => [label, texted(texts)]))];
   }
 
   const texted = (list) => list.map((text) => make("div", {}, make("code", {}, text)));

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 from deep_lock.analysis.graph import ROOT, Edge, Graph, Path, open_graph, shortest_paths
-from deep_lock.exports.contents import Contents, content_lines
+from deep_lock.exports.contents import LABELS, Contents, content_lines
 from deep_lock.exports.json_document import describe, identify
 from deep_lock.exports.view import View
 from deep_lock.models.lock import LockedArchive
@@ -51,7 +51,9 @@ def _content(view: View, graph: Graph, contents: Contents | None, findings: Sequ
     labels = {label: place for place, label in enumerate(graph.labels)}
     for package, node in zip(found["packages"], graph.nodes.values(), strict=True):
         source = node.entry.source
-        package["contents"] = [] if contents is None else content_lines(node.entry, contents)
+        package["contents"] = (
+            [] if contents is None else [(LABELS[kind], text) for kind, text in content_lines(node.entry, contents)]
+        )
         package["source-sha256"] = source.sha256 if isinstance(source, LockedArchive) else None
         # the steps have the chains, the edges have the dependencies
         del package["chain"], package["dependencies"]

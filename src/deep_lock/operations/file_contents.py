@@ -71,6 +71,9 @@ def read_files(lock: Lock, path: Path, options: ContentsOptions | None, reporter
     read = _read(files.values(), lock, path, network=options.network, context=options.context, reporter=reporter)
     for sha256, why in read.unreadable.items():
         reporter(Warned(code="contents-unreadable", subject=files[sha256].name, message=show(why)))
+    if len(read.contents) + len(read.unreadable) < read.total:
+        message = f"{claim(read, 'files')}: the others are not in the cache, and nothing is known about them"
+        reporter(Warned(code="contents-not-read", subject=path.name, message=message))
     return read
 
 

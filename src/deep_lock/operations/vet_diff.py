@@ -25,6 +25,7 @@ from deep_lock.models.distribution import Distribution, Wheel
 from deep_lock.models.lock import Lock
 from deep_lock.operations.file_contents import contents_of
 from deep_lock.operations.inputs import locked_indexes, open_indexes
+from deep_lock.operations.vet_certify import kind_of
 from deep_lock.pep440 import parse_version
 from deep_lock.reports.vet_diff import ComparedFile, Comparison
 from deep_lock.sanitize import listed, quote, show
@@ -127,7 +128,7 @@ def _same_kind(
         (before, after)
         for after in sorted(new, key=_preference)
         for before in old
-        if _kind(before) == _kind(after) and requested in {"", after.filename}
+        if kind_of(before.filename) == kind_of(after.filename) and requested in {"", after.filename}
     ]
     if not pairs:
         if requested and requested not in {file.filename for file in new}:
@@ -156,11 +157,6 @@ def _both_kinds(files: Sequence[Distribution], requested: str) -> tuple[Distribu
 def _no_file(requested: str, files: Sequence[Distribution]) -> UsageError:
     names = listed([file.filename for file in files], MAX_NAMES)
     return UsageError(f"--file {show(requested)}: is not a file of the release", hint=f"it has {names}")
-
-
-def _kind(file: Distribution) -> str:
-    """Return the tags of a wheel; "" for an sdist."""
-    return file.tags if isinstance(file, Wheel) else ""
 
 
 def _preference(file: Distribution) -> tuple[int, str]:
