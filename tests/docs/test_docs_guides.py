@@ -5,6 +5,7 @@ from this environment, and Poetry and PDM if they are available. Hermeto is a co
 arguments, and downloads what the files name, replaces it.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,13 @@ import yaml
 
 from deep_lock.builds.sandbox.sandbox import probe
 from deep_lock.lockfile.reader import from_text
+from deep_lock.models.vetting import AUDITS, AuditedFile, FileAudit
+from deep_lock.parsing.vetting import read_audits
+from deep_lock.project.vetting_files import new_text
 from tests.support import workspace
 from tests.support.advisories import record, write_zip
-from tests.support.scenario_server import Releases, ScenarioServer
-from tests.support.scenarios import MINOR, WINDOWS, git
+from tests.support.scenario_server import Releases, ScenarioServer, release_files
+from tests.support.scenarios import MINOR, WINDOWS, git, make_repository
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 ZIPPER = (Path(__file__).parents[2] / "fixtures" / "building" / "zipper.py").read_text(encoding="utf-8")
@@ -122,7 +126,7 @@ def _commands(page: str) -> list[str]:
         elif language == "dockerfile":
             found += re.findall(r"^RUN (.+)$", body, re.MULTILINE)
         else:
-            assert language == "toml", f"no rule for code blocks of {language}"
+            assert language in {"toml", "text"}, f"no rule for code blocks of {language}"
     return found
 
 
@@ -201,7 +205,9 @@ def _with_tool(name: str, environ: Mapping[str, str], folder: Path) -> Mapping[s
     }
 
 
-def _run(page: Path, environ: Mapping[str, str], folder: Path) -> None:
+def _run(page: Path, environ: Mapping[str, str], folder: Path) -> str:
+    """Run the commands of a page; return what they print."""
+    output: list[str] = []
     commands = _commands(page.read_text(encoding="utf-8"))
     assert commands, f"{page.name} has no command"
     for command in commands:
@@ -216,6 +222,8 @@ def _run(page: Path, environ: Mapping[str, str], folder: Path) -> None:
             check=False,
         )
         assert ran.returncode == 0, f"{page.name}: {command}\n{ran.stdout}\n{ran.stderr}"
+        output.append(ran.stdout)
+    return "".join(output)
 
 
 def _prepare(environ: Mapping[str, str], folder: Path) -> None:
@@ -252,6 +260,73 @@ def test_the_guide_for_a_vulnerable_release_works(
     }
     assert {("shared", "2.1"), ("zipper", "1.1")} <= pins
     assert not {("shared", "2.0"), ("zipper", "1.0")} & pins
+
+
+VET_PROJECT = """\
+[project]
+name = "letters"
+version = "1.0"
+dependencies = {names}
+"""
+VET_OTHERS = {f"package-{number}": "1.0" for number in range(294)}
+VET_LOCKED = {"jinja2": "3.1.5", "setuptools": "80.8.0", "idna": "3.9", "urllib3": "2.2.2", "markupsafe": "3.0.1"}
+VET_UPDATED = {"jinja2": "3.1.6", "setuptools": "80.9.0", "idna": "3.10", "urllib3": "2.2.3", "markupsafe": "3.0.2"}
+
+
+def _vet_releases(versions: Mapping[str, str]) -> Releases:
+    built = {"wheels": [], "sdist": True, "build": ["setuptools"], "backend": "setuptools.build_meta"}
+    text = "".join(f"line {number}\n" for number in range(20))
+    return {
+        "docopt 0.6.2": built,
+        **{f"{name} {version}": {} for name, version in VET_OTHERS.items()},
+        **{f"{name} {own}": {"modules": {f"{name}.py": f"{text}{own}\n"}} for name, own in versions.items()},
+    }
+
+
+def _platform_team(folder: Path, releases: Releases) -> None:
+    """Make the repository of another team, which has read whole files of three of the releases."""
+    audits = [
+        FileAudit(
+            package=name,
+            version=VET_UPDATED[name],
+            criteria=("safe-to-run",),
+            who="Bo <bo@files.example>",
+            date=date(2026, 11, 30),
+            files=tuple(
+                AuditedFile(name=file.filename, sha256=hashlib.sha256(file.content).hexdigest())
+                for file in release_files(f"{name} {VET_UPDATED[name]}", releases[f"{name} {VET_UPDATED[name]}"])
+            ),
+        )
+        for name in ("idna", "urllib3", "markupsafe")
+    ]
+    text = new_text(AUDITS, (), audits)
+    make_repository(folder, [{"files": {"supply-chain/audits.toml": text}}])
+
+
+def test_the_guide_for_a_review_of_an_update_works(
+    environ: Mapping[str, str], index: ScenarioServer, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    names = ["docopt", *VET_OTHERS, *(name for name in VET_LOCKED if name != "setuptools")]
+    (project / "pyproject.toml").write_text(VET_PROJECT.format(names=names), encoding="utf-8")
+    index.hold(_vet_releases(VET_LOCKED))
+    _prepare(environ, project)
+    git(project, "config", "user.name", "Ada")
+    git(project, "config", "user.email", "ada@files.example")
+    lock = from_text((project / "deep.lock").read_text(encoding="utf-8"), "deep.lock")
+    assert len(lock.packages) == 300
+    updated = _vet_releases(VET_UPDATED)
+    index.hold({**_vet_releases(VET_LOCKED), **updated})
+    _platform_team(tmp_path / "platform", updated)
+    output = _run(GUIDES / "vet.md", {**environ, "DEEP_LOCK_REFRESH": "1"}, project)
+    shown = [body for language, body in BLOCK.findall((GUIDES / "vet.md").read_text("utf-8")) if language == "text"]
+    assert shown
+    assert [body for body in shown if body not in output] == [], output
+    audits = read_audits((project / "supply-chain" / "audits.toml").read_text(encoding="utf-8"), "audits.toml")
+    assert {(own.package, own.base_version, own.who) for own in audits} == {
+        ("jinja2", "3.1.5", "Ada <ada@files.example>"),
+        ("setuptools", "80.8.0", "Ada <ada@files.example>"),
+    }
 
 
 # -- as a team runs them: lock, upgrade, check, review, install, each on a new machine

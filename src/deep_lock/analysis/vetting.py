@@ -77,7 +77,7 @@ class Coverage:
     def __init__(self, vetting: Vetting) -> None:
         steps = [
             *_steps(vetting.audits),
-            *(step for team, own in sorted(vetting.imports.items()) for step in _steps(own.audits, team)),
+            *(step for team, own in sorted(vetting.current_imports.items()) for step in _steps(own.audits, team)),
         ]
         exempt = list(_steps(vetting.config.exemptions))
         self._last = {criterion: _last_steps(criterion, steps, exempt) for criterion in CRITERIA}

@@ -94,4 +94,10 @@ class Vetting(Struct, frozen=True, kw_only=True):
     audits: tuple[FileAudit, ...] = ()
     config: VettingConfig = VettingConfig()
     imports: Mapping[str, ImportedAudits] = {}
-    """By the name of the team."""
+    """By the name of the team: the content of `imports.lock`."""
+
+    @property
+    def current_imports(self) -> Mapping[str, ImportedAudits]:
+        """What is imported from where `config.toml` has it; anything else in `imports.lock` covers nothing."""
+        sources = self.config.imports
+        return {team: own for team, own in self.imports.items() if sources.get(team) == own.source}

@@ -156,7 +156,7 @@ def kind_of(filename: str) -> str:
 
 def _known(vetting: Vetting, name: str, version: str, wanted: Sequence[Need]) -> dict[str, str]:
     """Return the sha256 of each kind of file of a release in audits and exemptions: of a covered file where there is one."""
-    audits = [*vetting.audits, *(audit for own in vetting.imports.values() for audit in own.audits)]
+    audits = [*vetting.audits, *(audit for own in vetting.current_imports.values() for audit in own.audits)]
     records: list[FileAudit | FileExemption] = [*audits, *vetting.config.exemptions]
     files = [
         file for record in records if record.package == name and record.version == version for file in record.files

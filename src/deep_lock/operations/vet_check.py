@@ -10,7 +10,7 @@ from deep_lock.lockfile.index import LockIndex, called, index_lock, key_of, memb
 from deep_lock.lockfile.member import is_of_member
 from deep_lock.lockfile.selection import source_trees
 from deep_lock.models.changes import Finding
-from deep_lock.models.vetting import AUDITS, CONFIG, CRITERIA, FOLDER, Criterion, FileExemption, Vetting
+from deep_lock.models.vetting import AUDITS, CONFIG, CRITERIA, FOLDER, IMPORTS_LOCK, Criterion, FileExemption, Vetting
 from deep_lock.operations.inputs import read_lock_file
 from deep_lock.project.vetting_files import read_vetting, vetting_folder
 from deep_lock.reports.vet import MAX_FILES, Uncovered, VetCheck
@@ -32,7 +32,11 @@ def check(options: VetOptions, reporter: Reporter) -> VetCheck:
         exempt=kinds.count("exempt"),
         not_covered=kinds.count("not covered"),
         uncovered=tuple(_uncovered(index, needed, coverage)),
-        notes=(*_unused_exemptions(vetting, coverage, needed), *_unused_audits(vetting, coverage, needed)),
+        notes=(
+            *_other_imports(vetting),
+            *_unused_exemptions(vetting, coverage, needed),
+            *_unused_audits(vetting, coverage, needed),
+        ),
         not_compared=tuple(map(called, trees)),
         lines=file.lines,
     )
@@ -70,6 +74,19 @@ def _chain(index: LockIndex, explain: Explanations, need: Need, criterion: Crite
     if users:
         return explain.member(need.entry.name, users)
     return explain.build(index.records[need.key][0])
+
+
+def _other_imports(vetting: Vetting) -> Iterator[Finding]:
+    """Yield a note on each team whose audits are not those of the address in `config.toml`: they cover nothing."""
+    for team in sorted(vetting.imports.keys() | vetting.config.imports.keys()):
+        if team not in vetting.current_imports:
+            yield Finding(
+                code="import-outdated",
+                severity="note",
+                subject=f"{FOLDER}/{IMPORTS_LOCK}",
+                message=f"has not what {CONFIG} imports as {team}: it covers nothing",
+                hint="deep-lock vet import",
+            )
 
 
 def _unused_exemptions(vetting: Vetting, coverage: Coverage, needed: Sequence[Need]) -> Iterator[Finding]:

@@ -87,7 +87,7 @@ def _bases(files: Sequence[Need], vetting: Vetting, coverage: Coverage) -> Bases
     if version is None:
         return {}
     kinds = {kind_of(need.file.name): coverage.missing(need) for need in files}
-    audits = [*vetting.audits, *(audit for own in vetting.imports.values() for audit in own.audits)]
+    audits = [*vetting.audits, *(audit for own in vetting.current_imports.values() for audit in own.audits)]
     records: list[FileAudit | FileExemption] = [*audits, *vetting.config.exemptions]
     found: dict[str, dict[str, AuditedFile]] = {}
     for record in records:

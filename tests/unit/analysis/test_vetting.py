@@ -61,27 +61,33 @@ def exemptions(draw: st.DrawFn) -> FileExemption:
 
 @st.composite
 def vettings(draw: st.DrawFn) -> Vetting:
+    source = AuditImport(url="https://x.example/")
     imported = ImportedAudits(
-        source=AuditImport(url="https://x.example/"),
+        source=source,
         sha256="0" * 64,
         audits=tuple(draw(st.lists(audits(), max_size=3))),
     )
+    other = ImportedAudits(  # of an address that the configuration does not have: it covers nothing
+        source=AuditImport(url="https://y.example/"), sha256="0" * 64, audits=(draw(audits()),)
+    )
     return Vetting(
         audits=tuple(draw(st.lists(audits(), max_size=5))),
-        config=VettingConfig(exemptions=tuple(draw(st.lists(exemptions(), max_size=2)))),
-        imports={"team": imported},
+        config=VettingConfig(
+            imports={"team": source, "other": source}, exemptions=tuple(draw(st.lists(exemptions(), max_size=2)))
+        ),
+        imports={"team": imported, "other": other, "gone": imported},
     )
 
 
 def enumerated(vetting: Vetting, criterion: Criterion, *, with_exemptions: bool = True) -> set[str]:
     """Return what is covered: everything that one more step from what is covered covers, until nothing is added."""
-    imported = [audit for own in vetting.imports.values() for audit in own.audits]
-    exempt = vetting.config.exemptions if with_exemptions else ()
+    records: list[FileAudit | FileExemption] = [*vetting.audits, *vetting.imports["team"].audits]
+    records += vetting.config.exemptions if with_exemptions else ()
     covered: set[str] = set()
     while True:
         more = {
             file.sha256
-            for record in (*vetting.audits, *imported, *exempt)
+            for record in records
             for file in record.files
             if criterion in record.criteria and (not file.base or file.base in covered)
         }
@@ -116,7 +122,7 @@ def test_coverage_is_that_of_the_enumeration(vetting: Vetting, wanted: list[str]
     needed = [need(own) for own in wanted]
     left = without_unused(vetting.config.exemptions, coverage.used(needed))
     kept = tuple(each for position, own in enumerate(vetting.config.exemptions) for each in left.get(position, (own,)))
-    after = Coverage(replace(vetting, config=VettingConfig(exemptions=kept)))
+    after = Coverage(replace(vetting, config=replace(vetting.config, exemptions=kept)))
     assert [after.missing(own) for own in needed] == [coverage.missing(own) for own in needed]
     # and nothing is left that could go
     assert not without_unused(kept, after.used(needed))

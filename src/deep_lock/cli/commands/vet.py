@@ -138,7 +138,14 @@ AUDIT: Section = (
     "Audit",
     (
         LOCK,
-        option("--from", "base", metavar="VERSION", default="", help="The version with which the files were compared."),
+        option(
+            "--from",
+            "base",
+            metavar="VERSION",
+            default="",
+            variable="CERTIFY_FROM",
+            help="The version with which the files were compared.",
+        ),
         option(
             "--criteria",
             choices=CRITERIA,
