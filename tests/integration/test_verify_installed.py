@@ -86,6 +86,11 @@ def test_an_environment_is_compared_with_the_lock(installed: Installed) -> None:
     assert folders.prefix == str(installed.environment.resolve())
     assert installed.verify("--target", "host")[0] == 0
 
+    # options that need an index, or an environment
+    for flag in ("--deep", "--attestations=verify", "--target=cp39-x86_64-windows"):
+        assert installed.verify(flag)[0] == 2
+    assert run(["verify", "--lock", str(installed.yard.lock), "--all-extras"]) == 2
+
     # a file of the lock's wheel that changed, with and without its row in RECORD
     changed = installed.site / "shared.py"
     changed.write_text("NAME = 'evil!!'\n")

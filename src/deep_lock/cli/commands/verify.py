@@ -136,8 +136,9 @@ def _verified(session: Session, reporter: Reporter, values: dict[str, Any]) -> v
             raise UsageError(f"{used} is for --installed only")
         options = pick(VerifyOptions, values, network=pick(NetworkOptions, values), context=session.context)
         return verify.verify(options, reporter)
-    if values["deep"]:
-        raise UsageError("--installed and --deep cannot be used together: no index is used")
+    if values["deep"] or values["attestations"] == "verify":
+        other = "--deep" if values["deep"] else "--attestations verify"
+        raise UsageError(f"--installed and {other} cannot be used together: no index is used")
     installed = pick(
         InstalledOptions,
         values,
