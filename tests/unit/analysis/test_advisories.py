@@ -67,6 +67,54 @@ def test_ranges(pairs: tuple[str, ...], affected: tuple[str, ...], not_affected:
     assert [own for own in (*affected, *not_affected) if is_affected(own, advisory)] == list(affected)
 
 
+@pytest.mark.parametrize(
+    ("own", "pairs", "affected", "not_affected"),
+    [
+        ("wheel", "introduced 0, fixed 0.38.1", "0.9.7 0.37.1 0.38.0", "0.38.1 0.38.2 0.45.1"),
+        ("setuptools", "introduced 0, fixed 65.5.1", "0.6rc11 9.1 65.5.0 65.5.0.post20", "65.5.1 65.6.0 78.1.1"),
+        ("pip", "introduced 0, fixed 23.3", "9.0.3 23.2.1 23.3.dev0", "23.3 23.3.1 24.0"),
+        ("requests", "introduced 2.3.0, fixed 2.31.0", "2.3.0 2.9.2 2.30.0", "2.2.1 2.31.0 2.32.3"),
+        ("pyjwt", "introduced 1.5.0, fixed 2.4.0", "1.5.0 1.7.1 2.3.0", "1.4.2 2.4.0"),
+        ("certifi", "introduced 2015.4.28, fixed 2023.7.22", "2015.4.28 2022.9.24 2023.5.7", "14.5.14 2023.7.22"),
+        ("cryptography", "introduced 3.1, fixed 41.0.6", "3.1 3.4.8 41.0.5", "3.0 3.1.dev1 41.0.6 41.0.7"),
+        # two branches, the second one first, as the record has them
+        (
+            "urllib3",
+            "introduced 2.0.0, fixed 2.0.6, introduced 0, fixed 1.26.17",
+            "1.9 1.26.16 2.0.0 2.0.5",
+            "1.26.17 1.26.20 2.0.0a4 2.0.6 2.2.0",
+        ),
+        ("werkzeug", "introduced 0, fixed 2.3.8, introduced 3.0.0, fixed 3.0.1", "2.3.7 3.0.0", "2.3.8 3.0.0rc1 3.0.1"),
+        ("flask", "introduced 0, fixed 2.2.5, introduced 2.3.0, fixed 2.3.2", "2.2.4 2.3.0 2.3.1", "2.2.5 2.3.2 3.0.0"),
+        (
+            "django",
+            "introduced 4.2, fixed 4.2.3, introduced 4.0, fixed 4.1.10, introduced 3.2, fixed 3.2.20",
+            "3.2 3.2.19 4.0 4.1.9 4.2 4.2.2",
+            "3.1.14 3.2rc1 3.2.20 3.2.25 4.1.10 4.2rc1 4.2.3 5.0",
+        ),
+        # the last branch has candidates of a release only (one branch of the record is left out)
+        (
+            "tensorflow",
+            "introduced 0, fixed 2.4.4, introduced 2.5.0, fixed 2.5.2, introduced 2.7.0rc0, fixed 2.7.0",
+            "2.4.3 2.5.0 2.5.1 2.7.0rc0 2.7.0rc1",
+            "2.4.4 2.5.0rc3 2.5.2 2.5.3 2.7.0 2.8.0",
+        ),
+    ],
+)
+def test_published_advisories(own: str, pairs: str, affected: str, not_affected: str) -> None:
+    """The events of records of a public database, with releases next to their bounds."""
+    advisory = _advisory(*pairs.split(", "))
+    releases = (*affected.split(), *not_affected.split())
+    assert [text for text in releases if is_affected(text, advisory)] == affected.split(), own
+
+
+def test_a_published_advisory_that_lists_more_than_its_range_has() -> None:
+    """One on gevent: the release that its range names as fixed is in its list, too."""
+    advisory = _advisory("introduced 0", "fixed 23.9.0", versions=["23.7.0", "23.9.0", "23.9.0.post1"])
+    releases = ("22.10.2", "23.7.0", "23.9.0", "23.9.0.post1", "23.9.1")
+    assert [text for text in releases if is_affected(text, advisory)] == list(releases[:4])
+
+
 def test_versions() -> None:
     advisory = _advisory(versions=["1.0", "2.0rc1", "not a version", "3.0+evil"])
     assert is_affected("1.0.0", advisory)
