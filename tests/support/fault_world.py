@@ -21,6 +21,8 @@ from tests.support import forked
 from tests.support.fault_server import FaultServer, reply
 
 SOURCE = Path(__file__).parents[2] / "src"
+WITH_SUPPORT = {"PYTHONPATH": os.pathsep.join((str(SOURCE), str(SOURCE.parent)))}
+"""For a program that imports this package."""
 JSON = ("Content-Type", "application/vnd.pypi.simple.v1+json")
 PROJECT = '[project]\nname = "letter"\nversion = "1"\nrequires-python = ">=3.12"\ndependencies = ["alpha"]\n'
 TARGET = ("--python-version", "3.12", "--platform", "x86_64-manylinux_2_28", "--hooks", "static")

@@ -74,10 +74,17 @@ def serve() -> None:
             _, status = os.waitpid(child, 0)
             ended = {"code": os.waitstatus_to_exitcode(status), "stdout": _text(stdout), "stderr": _text(stderr)}
             os.write(1, json.dumps(ended).encode() + b"\n")
-            _load(_text(learned).split())
+            load(_text(learned).split())
 
 
-def _load(names: list[str]) -> None:
+def modules() -> list[str]:
+    """Return the modules that a program has imported and the next one can find."""
+    return [name for name in sys.modules if name.partition(".")[0] in LEARNED]
+
+
+def load(names: list[str]) -> None:
+    """Import the modules of another process."""
+    names = [name for name in names if name not in sys.modules]
     for name in names:
         with suppress(ImportError):
             import_module(name)
@@ -102,8 +109,7 @@ def _become(request: dict[str, Any], stdout: IO[bytes], stderr: IO[bytes], learn
     tempfile.tempdir = None  # of other variables
     os.environ.clear()
     os.environ.update(request["environ"])
-    known = set(sys.modules)
-    atexit.register(_report, known, learned)
+    atexit.register(lambda: os.write(learned, " ".join(modules()).encode()))
     program = request["program"]
     sys.argv = [program, *request["arguments"]]
     if program == "deep_lock":
@@ -112,11 +118,6 @@ def _become(request: dict[str, Any], stdout: IO[bytes], stderr: IO[bytes], learn
     else:
         sys.path.insert(0, str(Path(program).parent))
         runpy.run_path(program, run_name="__main__")
-
-
-def _report(known: set[str], learned: int) -> None:
-    names = [name for name in sys.modules if name not in known and name.partition(".")[0] in LEARNED]
-    os.write(learned, " ".join(names).encode())
 
 
 if __name__ == "__main__":
