@@ -24,7 +24,7 @@ from deep_lock.models.lock import Lock
 from deep_lock.operations import edit
 from deep_lock.project.requirement_lists import ListName
 from tests.support.fault_server import FaultServer, reply
-from tests.support.fault_world import BETA, JSON, TARGET, desk, page, people
+from tests.support.fault_world import BETA, JSON, TARGET, WITH_SUPPORT, desk, page, people
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, Bench, bench
 
@@ -369,7 +369,7 @@ def _tries(folder: Path, name: str) -> list[dict[str, Any]]:
         base = desk(start)
         base.keep_old_lock(url)
         arguments = (str(folder), "add", "gamma", *TARGET, "-i", url)
-        ended = base.run(*arguments, before=(str(CRASH),), environ={"FAULT_SIGNAL": name})
+        ended = base.run(*arguments, before=(str(CRASH),), environ={**WITH_SUPPORT, "FAULT_SIGNAL": name})
     assert ended.code == 0, ended.stderr
     return [json.loads(line) for line in ended.stdout.splitlines()]
 

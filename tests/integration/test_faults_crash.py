@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.fault_server import FaultServer, reply
-from tests.support.fault_world import BETA, JSON, SOURCE, TARGET, Desk, desk, page, people
+from tests.support.fault_world import BETA, JSON, SOURCE, TARGET, WITH_SUPPORT, Desk, desk, page, people
 
 CRASH = Path(__file__).parents[1] / "support" / "fault_crash.py"
 
@@ -40,7 +40,7 @@ def tries(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, list[dict
         calm = folder / "calm"
         calm.mkdir()
         new = _expected(calm, base, url)
-        ended = base.run(str(folder), "lock", *TARGET, "-i", url, before=(str(CRASH),))
+        ended = base.run(str(folder), "lock", *TARGET, "-i", url, before=(str(CRASH),), environ=WITH_SUPPORT)
     assert ended.code == 0, ended.stderr
     return old, new, [json.loads(line) for line in ended.stdout.splitlines()]
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from deep_lock.cli.main import run
-from deep_lock.lazy import load_all
 from deep_lock.network import client
+from tests.support.forked import load, modules
 
 EVENTS = {"os.rename", "os.remove", "os.mkdir", "os.chmod", "os.utime", "os.truncate", "os.link", "os.symlink"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -126,9 +126,12 @@ def in_child(folder: Path, arguments: list[str], moment: int | None = None) -> t
             if moment is not None:
                 Killer(folder if arguments[0] == "lock" else folder / "project", moment).arm()
             code = run(arguments)
+            (folder / "modules.txt").write_text("\n".join(modules()))
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
+    if moment is None:
+        load((folder / "modules.txt").read_text().split())  # here, so that the next child has them
     return os.waitstatus_to_exitcode(status), said.read_text(encoding="utf-8")
 
 
@@ -167,7 +170,6 @@ def try_once(folder: Path, arguments: list[str], moment: int) -> dict[str, Any]:
 def main() -> None:
     folder, arguments = Path(sys.argv[1]), sys.argv[2:]
     os.environ["DEEP_LOCK_CACHE_DIR"] = str(folder / "cache")
-    load_all()  # here, so that no child has to
     moment, code = 0, ENDED
     while code == ENDED:
         moment += 1
