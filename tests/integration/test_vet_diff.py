@@ -142,6 +142,10 @@ def test_both_are_unpacked_for_an_editor(vet: Vet, tmp_path: Path) -> None:
     third = tmp_path / "three"
     assert vet("demo", "1.0", "2.0", "--to", str(third), "--refresh")[0] == 4
     assert not third.exists()
+    vet.bench.hold({**RELEASES, "demo 1.0": {**RELEASES["demo 1.0"], "modules": {f"{'x' * 300}.py": ""}}})
+    code, _, err = vet("demo", "1.0", "2.0", "--to", str(third), "--refresh")
+    assert (code, list(third.iterdir())) == (4, []), "a name that no file can have"
+    assert "cannot be written" in err
 
 
 def test_the_bytes_have_the_hash_of_the_lock(vet: Vet) -> None:

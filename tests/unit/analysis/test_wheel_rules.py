@@ -27,7 +27,7 @@ NAMESPACE = (
 )
 
 
-def found(markers: Mapping[str, str] = MappingProxyType({}), **contents: FileContents) -> list[tuple[str, str]]:
+def found(markers: Mapping[str, str] = MappingProxyType({}), /, **contents: FileContents) -> list[tuple[str, str]]:
     """Return the code and the project of each match in a lock of these projects, with these markers."""
     names = [name.replace("_", "-") for name in contents]
     lock = index_lock(small_lock(*(replace(package(name), marker=markers.get(name)) for name in names)))
