@@ -148,6 +148,17 @@ def test_both_are_unpacked_for_an_editor(vet: Vet, tmp_path: Path) -> None:
     assert "cannot be written" in err
 
 
+def test_a_release_that_was_removed_is_compared_if_it_is_in_the_cache(vet: Vet) -> None:
+    whole = vet.json("demo", "1.0", "2.0")
+    vet.bench.hold({"demo 1.0": RELEASES["demo 1.0"]})
+    found = vet.json("demo", "1.0", "2.0", "--refresh")
+    assert (found["old"], found["new"], found["dangers"]) == (whole["old"], whole["new"], whole["dangers"])
+    assert run(["cache", "clean"]) == 0
+    code, _, err = vet("demo", "1.0", "2.0")
+    assert code == 2
+    assert "demo 2.0: is not on the index" in err
+
+
 def test_the_bytes_have_the_hash_of_the_lock(vet: Vet) -> None:
     vet.bench.hold({**RELEASES, "demo 2.0": {**RELEASES["demo 2.0"], "comment": "other bytes"}})
     assert run(["cache", "clean"]) == 0
