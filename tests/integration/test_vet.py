@@ -255,7 +255,7 @@ def test_git_merges_audits_of_different_projects(vet: Vet) -> None:
 def test_a_plain_lock_loads_nothing_of_it(vet: Vet) -> None:
     script = (
         "import sys; from deep_lock.cli.main import run; code = run(sys.argv[1:]);"
-        "print(code, *[name for name in sys.modules if 'vet' in name and name.startswith('deep_lock')])"
+        "print(code, *[name for name in sys.modules if ('vet' in name or 'content' in name) and name.startswith('deep_lock')])"
     )
     for arguments in (vet.bench.flags(), [*vet.bench.flags(), "--check"]):
         ran = subprocess.run(

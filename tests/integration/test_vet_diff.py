@@ -142,6 +142,21 @@ def test_both_are_unpacked_for_an_editor(vet: Vet, tmp_path: Path) -> None:
     third = tmp_path / "three"
     assert vet("demo", "1.0", "2.0", "--to", str(third), "--refresh")[0] == 4
     assert not third.exists()
+    vet.bench.hold({**RELEASES, "demo 1.0": {**RELEASES["demo 1.0"], "modules": {f"{'x' * 300}.py": ""}}})
+    code, _, err = vet("demo", "1.0", "2.0", "--to", str(third), "--refresh")
+    assert (code, list(third.iterdir())) == (4, []), "a name that no file can have"
+    assert "cannot be written" in err
+
+
+def test_a_release_that_was_removed_is_compared_if_it_is_in_the_cache(vet: Vet) -> None:
+    whole = vet.json("demo", "1.0", "2.0")
+    vet.bench.hold({"demo 1.0": RELEASES["demo 1.0"]})
+    found = vet.json("demo", "1.0", "2.0", "--refresh")
+    assert (found["old"], found["new"], found["dangers"]) == (whole["old"], whole["new"], whole["dangers"])
+    assert run(["cache", "clean"]) == 0
+    code, _, err = vet("demo", "1.0", "2.0")
+    assert code == 2
+    assert "demo 2.0: is not on the index" in err
 
 
 def test_the_bytes_have_the_hash_of_the_lock(vet: Vet) -> None:

@@ -20,8 +20,8 @@ from deep_lock.parsing.toml import parse_toml
 CONTEXT = 3
 """Equal lines before and after a difference that are shown."""
 NO_LINE_BREAK = "\\ No newline at end of file"
-MAX_LEVELS = 40
-"""How often what is between unique lines is compared again."""
+MAX_PASSES = 8
+"""How often each line is looked at, on average. What is between unique lines is compared again until then."""
 
 Status = Literal["added", "removed", "changed", "moved"]
 
@@ -314,22 +314,24 @@ def _hunks(blocks: list[Block], old_size: int, new_size: int) -> Iterator[list[B
 def equal_blocks(old: Sequence[str], new: Sequence[str]) -> list[Block]:
     """Return runs of equal lines, in the order of both sides; they do not overlap."""
     pairs: list[tuple[int, int]] = []
-    waiting = [(0, len(old), 0, len(new), 0)]
+    waiting = [(0, len(old), 0, len(new))]
+    left = MAX_PASSES * (len(old) + len(new))
     while waiting:
-        old_from, old_to, new_from, new_to, level = waiting.pop()
+        old_from, old_to, new_from, new_to = waiting.pop()
         while old_from < old_to and new_from < new_to and old[old_from] == new[new_from]:
             pairs.append((old_from, new_from))
             old_from, new_from = old_from + 1, new_from + 1
         while old_from < old_to and new_from < new_to and old[old_to - 1] == new[new_to - 1]:
             old_to, new_to = old_to - 1, new_to - 1
             pairs.append((old_to, new_to))
-        if old_from == old_to or new_from == new_to or level == MAX_LEVELS:
+        if old_from == old_to or new_from == new_to or left <= 0:
             continue
+        left -= old_to - old_from + new_to - new_from
         anchors = _anchors(old, new, (old_from, old_to), (new_from, new_to))
         if anchors:
             ends = [(old_from - 1, new_from - 1), *anchors, (old_to, new_to)]
             pairs += anchors
-            waiting += [(one[0] + 1, other[0], one[1] + 1, other[1], level + 1) for one, other in pairwise(ends)]
+            waiting += [(one[0] + 1, other[0], one[1] + 1, other[1]) for one, other in pairwise(ends)]
     return _joined(sorted(pairs))
 
 

@@ -74,7 +74,6 @@ class WheelsRead(Struct, frozen=True, kw_only=True):
     """Of the wheels that were to be read."""
     others: Mapping[str, FileContents] = {}
     """Other wheels of the lock: nothing is found in them, and modules and commands can be theirs."""
-
     before: Mapping[str, FileContents] = {}
     """Wheels of the previous lock that new ones replace."""
 

@@ -4,10 +4,12 @@ Invariant: the bytes have the sha256 of the lock, where it has the file, else th
 """
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
+from msgspec import Struct
 from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -18,10 +20,11 @@ from deep_lock.config.options import VerifyOptions, VetDiffOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.index.client import IndexClient
+from deep_lock.index.file_cache import file_sha256
 from deep_lock.lazy import load_all
 from deep_lock.lockfile.index import files_of
 from deep_lock.locking.read_inputs import require_lock
-from deep_lock.models.distribution import Distribution, Wheel
+from deep_lock.models.distribution import Distribution
 from deep_lock.models.lock import Lock
 from deep_lock.operations.file_contents import contents_of
 from deep_lock.operations.inputs import locked_indexes, open_indexes
@@ -53,7 +56,7 @@ def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
             old, new, others = _same_kind(old_files, new_files, options.file)
         else:
             (old, new), others = _both_kinds(old_files, options.file), ()
-        paths = [opened.client.cached_file(own) for own in (old, new)]
+        paths = [own.fetch() for own in (old, new)]
     load_all()
     before, after = (read_release(path, own.filename) for path, own in zip(paths, (old, new), strict=True))
     if are_two:
@@ -65,8 +68,8 @@ def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
         _unpack(options.folder, dict(zip(names, zip(paths, (old.filename, new.filename), strict=True), strict=True)))
     return Comparison(
         name=name,
-        old=ComparedFile(version=str(old.version), filename=old.filename, sha256=old.sha256 or ""),
-        new=ComparedFile(version=str(new.version), filename=new.filename, sha256=new.sha256 or ""),
+        old=ComparedFile(version=old.version, filename=old.filename, sha256=file_sha256(paths[0])),
+        new=ComparedFile(version=new.version, filename=new.filename, sha256=file_sha256(paths[1])),
         dangers=dangerous,
         files=found,
         to_read=count_to_read(found),
@@ -82,29 +85,58 @@ def read_release(path: Path, filename: str) -> Release:
     return Release(tree=tree, contents=contents)
 
 
+class _File(Struct, frozen=True, kw_only=True):
+    """A file of a release, not fetched yet."""
+
+    filename: str
+    version: str
+    fetch: Callable[[], Path]
+    """Returns its path, its hash checked."""
+
+    @property
+    def is_wheel(self) -> bool:
+        return self.filename.endswith(".whl")
+
+
 class _Releases:
     """The releases of a project, with the hashes of the lock."""
 
     def __init__(self, lock: Lock, client: IndexClient, name: NormalizedName) -> None:
         self._client = client
         self._name = name
-        entries = [entry for entry in lock.packages if entry.name == name]
-        self._index = locked_indexes(lock, client).of(entries[0] if entries else None)
-        self._locked = {file.name: file.sha256 for entry in entries for file in files_of(entry)}
+        self._entries = [entry for entry in lock.packages if entry.name == name]
+        self._index = locked_indexes(lock, client).of(self._entries[0] if self._entries else None)
+        self._locked = {file.name: file.sha256 for entry in self._entries for file in files_of(entry)}
 
-    def files(self, text: str) -> Sequence[Distribution]:
+    def files(self, text: str) -> Sequence[_File]:
         """Return the files of a version. Raises UsageError, IndexFault."""
         try:
             version = parse_version(text)
         except InvalidVersion:
             raise UsageError(f"{quote(text)}: is not a version") from None
         known = self._client.versions(self._name, self._index)
-        if version not in known:
+        found = (
+            [self._of_index(own) for own in self._client.files(self._name, version, self._index)]
+            if version in known
+            else []
+        )
+        found = found or list(self._of_cache(version))
+        if not found:
             raise UsageError(f"{self._name} {version}: is not on the index", hint=_near(version, known))
-        return [
-            replace(file, sha256=self._locked.get(file.filename, file.sha256))
-            for file in self._client.files(self._name, version, self._index)
-        ]
+        return found
+
+    def _of_index(self, own: Distribution) -> _File:
+        wanted = replace(own, sha256=self._locked.get(own.filename, own.sha256))
+        return _File(filename=own.filename, version=str(own.version), fetch=lambda: self._client.cached_file(wanted))
+
+    def _of_cache(self, version: Version) -> Iterator[_File]:
+        """Yield the files of a locked release that are in the cache: a malicious release is removed from the index."""
+        for entry in self._entries:
+            if entry.version is not None and parse_version(entry.version) == version:
+                for file in files_of(entry):
+                    path = self._client.built_file(file.sha256)
+                    if path is not None:
+                        yield _File(filename=file.name, version=entry.version, fetch=partial(Path, path))
 
 
 def _near(version: Version, known: Iterable[Version]) -> str:
@@ -117,9 +149,7 @@ def _near(version: Version, known: Iterable[Version]) -> str:
 # -- which files
 
 
-def _same_kind(
-    old: Sequence[Distribution], new: Sequence[Distribution], requested: str
-) -> tuple[Distribution, Distribution, tuple[str, ...]]:
+def _same_kind(old: Sequence[_File], new: Sequence[_File], requested: str) -> tuple[_File, _File, tuple[str, ...]]:
     """Return a file of each release, of the same kind, and the names of the other new files that have such a file.
 
     Wheels that run on every platform come first, then the sdist. Raises UsageError.
@@ -138,10 +168,10 @@ def _same_kind(
     return *pairs[0], tuple(after.filename for _, after in pairs[1:])
 
 
-def _both_kinds(files: Sequence[Distribution], requested: str) -> tuple[Distribution, Distribution]:
+def _both_kinds(files: Sequence[_File], requested: str) -> tuple[_File, _File]:
     """Return the sdist and a wheel of a release. Raises UsageError."""
-    sdists = [file for file in files if not isinstance(file, Wheel)]
-    wheels = [file for file in sorted(files, key=_preference) if isinstance(file, Wheel)]
+    sdists = [file for file in files if not file.is_wheel]
+    wheels = [file for file in sorted(files, key=_preference) if file.is_wheel]
     if requested:
         wheels = [file for file in wheels if file.filename == requested]
         if not wheels:
@@ -154,14 +184,14 @@ def _both_kinds(files: Sequence[Distribution], requested: str) -> tuple[Distribu
     return sdists[0], wheels[0]
 
 
-def _no_file(requested: str, files: Sequence[Distribution]) -> UsageError:
+def _no_file(requested: str, files: Sequence[_File]) -> UsageError:
     names = listed([file.filename for file in files], MAX_NAMES)
     return UsageError(f"--file {show(requested)}: is not a file of the release", hint=f"it has {names}")
 
 
-def _preference(file: Distribution) -> tuple[int, str]:
-    if isinstance(file, Wheel):
-        return (0 if file.tags.endswith("-none-any") else 2), file.filename
+def _preference(file: _File) -> tuple[int, str]:
+    if file.is_wheel:
+        return (0 if file.filename.endswith("-none-any.whl") else 2), file.filename
     return 1, file.filename
 
 

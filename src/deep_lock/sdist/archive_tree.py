@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import BinaryIO
 
 from deep_lock.models.contents import (
+    AT_START,
     PREFIX_BYTES,
     STARTUP_SUFFIXES,
     ArchivedFile,
@@ -48,7 +49,7 @@ def read_tree(file: BinaryIO, filename: str) -> ArchiveTree:
 
 def sdist_contents(tree: ArchiveTree) -> FileContents:
     """Return what an sdist brings, as far as it is known before it is built; start files may be in any folder."""
-    startup = {path: own.text or b"" for path, own in tree.files.items() if path.lower().endswith(STARTUP_SUFFIXES)}
+    startup = {path: own.text or b"" for path, own in tree.files.items() if _is_read_at_start(path)}
     native = ((path, own.native) for path, own in tree.files.items() if own.native)
     info = tree.files.get("PKG-INFO")
     declared = declared_imports(info.text or b"") if info is not None else None
@@ -60,6 +61,11 @@ def sdist_contents(tree: ArchiveTree) -> FileContents:
         import_namespaces=namespaces,
         declares_imports=declared is not None,
     )
+
+
+def _is_read_at_start(path: str) -> bool:
+    name = path.rpartition("/")[2].lower()
+    return name.endswith(STARTUP_SUFFIXES) or (name.endswith(".py") and name.removesuffix(".py") in AT_START)
 
 
 def _read_file(path: str, size: int, content: Iterator[bytes], most: int) -> ArchivedFile:

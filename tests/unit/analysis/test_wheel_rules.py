@@ -1,6 +1,10 @@
 """The rules on the contents of wheels, each alone; tests/integration/test_wheel_contents.py has them through the commands."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pytest
+from msgspec.structs import replace
 
 from deep_lock.analysis.well_known_commands import is_shadowed
 from deep_lock.analysis.wheel_rules import WheelsRead, wheel_matches
@@ -23,10 +27,10 @@ NAMESPACE = (
 )
 
 
-def found(**contents: FileContents) -> list[tuple[str, str]]:
-    """Return the code and the project of each match in a lock of these projects."""
+def found(markers: Mapping[str, str] = MappingProxyType({}), /, **contents: FileContents) -> list[tuple[str, str]]:
+    """Return the code and the project of each match in a lock of these projects, with these markers."""
     names = [name.replace("_", "-") for name in contents]
-    lock = index_lock(small_lock(*(package(name) for name in names)))
+    lock = index_lock(small_lock(*(replace(package(name), marker=markers.get(name)) for name in names)))
     digests = {name: wheel(name, "1.0").sha256 for name in names}
     read = {digests[name.replace("_", "-")]: own for name, own in contents.items()}
     return sorted((match.code, match.name) for match in wheel_matches(lock, WheelsRead(contents=read, total=len(read))))
@@ -94,6 +98,18 @@ def test_a_module_of_two_projects_is_reported_where_it_is_foreign() -> None:
         ("wheel-other-top-level", "toolz"),
     ]
     assert found(one=FileContents(modules=(("zope", True),)), two=FileContents(modules=(("zope", True),))) == []
+
+
+def test_an_import_name_of_two_projects_is_reported_where_both_are_installed() -> None:
+    one, other = FileContents(import_names=("space.part", "x")), FileContents(import_names=("space.part", "y"))
+    assert found(one=one, other=other) == [("wheel-shared-import", "one")]
+    apart = {"one": 'sys_platform == "linux"', "other": 'sys_platform == "win32"'}
+    assert found(apart, one=one, other=other) == []
+    both = {"one": 'sys_platform == "linux"', "other": 'sys_platform != "win32"'}
+    assert found(both, one=one, other=other) == [("wheel-shared-import", "one")]
+    # a name that is reported as a module of another project is not reported again
+    module = FileContents(modules=(("yaml", True),), import_names=("yaml",))
+    assert found(pyyaml=module, evil=module) == [("wheel-foreign-top-level", "evil")]
 
 
 def test_a_script_of_two_projects_is_reported_where_it_is_not_the_name() -> None:

@@ -19,6 +19,7 @@ def test_texts_binaries_and_links_of_an_sdist() -> None:
         "empty": b"",
         "latin.py": b"# \xe9\n",
         "x/y.pth": b"import os\n",
+        "src/sitecustomize.py": b"",
     }
     members = [tar_member(f"sample-1.0/{name}".encode(), data) for name, data in files.items()]
     raw = tar_gz(*members, tar_member(b"sample-1.0/link", kind=b"2", target=b"a.txt"))
@@ -30,12 +31,16 @@ def test_texts_binaries_and_links_of_an_sdist() -> None:
         "empty": ("text", 0, ""),
         "latin.py": ("text", 1, ""),
         "x/y.pth": ("text", 1, ""),
+        "src/sitecustomize.py": ("text", 0, ""),
         "link": ("link", 0, ""),
     }
     assert tree.files["link"].text == b"a.txt"
     assert tree.files["a.txt"].sha256 == sha256(b"one\ntwo").hexdigest()
     found = archive_tree.sdist_contents(tree)
-    assert (found.startup, found.native) == ((("x/y.pth", "import os\n"),), (("b.bin", "ELF"),))
+    assert (found.startup, found.native) == (
+        (("src/sitecustomize.py", ""), ("x/y.pth", "import os\n")),
+        (("b.bin", "ELF"),),
+    )
 
 
 def test_a_wheel_has_no_version_in_its_paths() -> None:
