@@ -23,7 +23,7 @@ import yaml
 from deep_lock.builds.sandbox.sandbox import probe
 from deep_lock.lockfile.reader import from_text
 from deep_lock.models.vetting import AUDITS, AuditedFile, FileAudit
-from deep_lock.parsing.vetting import read_audits
+from deep_lock.parsing.vetting import read_audits, read_imports_lock
 from deep_lock.project.vetting_files import new_text
 from tests.support import workspace
 from tests.support.advisories import record, write_zip
@@ -327,6 +327,8 @@ def test_the_guide_for_a_review_of_an_update_works(
         ("jinja2", "3.1.5", "Ada <ada@files.example>"),
         ("setuptools", "80.8.0", "Ada <ada@files.example>"),
     }
+    imports = read_imports_lock((project / "supply-chain" / "imports.lock").read_text(encoding="utf-8"), "imports.lock")
+    assert len(imports["platform"].audits) == 3
 
 
 # -- as a team runs them: lock, upgrade, check, review, install, each on a new machine

@@ -6,11 +6,13 @@ delta from a file that is covered. So a cycle of deltas covers nothing.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import prod
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.lockfile.index import Key, LockIndex, archive_file, files_of, is_gate, key_of, uses_of
+from deep_lock.lockfile.selection import tags_of
 from deep_lock.models.lock import LockedFile, LockedPackage
 from deep_lock.models.vetting import CRITERIA, AuditedFile, Criterion, FileAudit, FileExemption, Vetting
 
@@ -136,6 +138,14 @@ def _last_steps(criterion: Criterion, audited: Sequence[Step], exempt: Sequence[
     return found
 
 
+def recorded(vetting: Vetting, project: str) -> list[FileAudit | FileExemption]:
+    """Return every record of a project: its audits, those of other teams, its exemptions."""
+    records: list[FileAudit | FileExemption] = [*vetting.audits]
+    records += [audit for own in vetting.current_imports.values() for audit in own.audits]
+    records += vetting.config.exemptions
+    return [record for record in records if record.package == project]
+
+
 # -- what nothing needs
 
 
@@ -156,3 +166,30 @@ def without_unused(
                 if criteria
             )
     return found
+
+
+# -- files of two releases
+
+
+def counterpart(filename: str, others: Iterable[str]) -> str | None:
+    """Return the file of another release that a file is compared with: the sdist of an sdist, for a wheel one that fits alike.
+
+    That is the wheel with the same tags, else the one with the most tags in common. None: there is none.
+    """
+    own = _tags(filename)
+    if own is None:
+        return next((name for name in others if _tags(name) is None), None)
+    ranked = [
+        (theirs == own, prod(len(one & other) for one, other in zip(own, theirs, strict=True)), name)
+        for name in others
+        if (theirs := _tags(name)) is not None
+    ]
+    same, common, best = max(ranked, default=(False, 0, ""))
+    return best if same or common else None
+
+
+def _tags(filename: str) -> tuple[frozenset[str], ...] | None:
+    """Return the Pythons, ABIs and platforms of a wheel; None for an sdist."""
+    if not filename.endswith(".whl"):
+        return None
+    return tuple(frozenset(part.split(".")) for part in tags_of(filename).split("-"))

@@ -14,12 +14,11 @@ from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from deep_lock.analysis.vetting import Coverage, Need, needs, without_unused
+from deep_lock.analysis.vetting import Coverage, Need, counterpart, needs, recorded, without_unused
 from deep_lock.config.options import CertifyOptions, VerifyOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.lockfile.index import index_lock
-from deep_lock.lockfile.selection import tags_of
 from deep_lock.models.lock import Lock
 from deep_lock.models.vetting import AUDITS, CONFIG, CRITERIA, AuditedFile, Criterion, FileAudit, FileExemption, Vetting
 from deep_lock.network import git
@@ -135,10 +134,9 @@ def _bases(
     name, base = wanted[0].entry.name, _version(options.base)
     if str(base) == wanted[0].entry.version:
         raise UsageError(f"--from {base}: is the version itself", hint="name the version that it was compared with")
-    known = _known(vetting, name, str(base), wanted)
-    if any(kind_of(need.file.name) not in known for need in wanted):
-        known = {**_offered(options, lock, wanted[0], base, reporter), **known}
-    found = {need.file.sha256: known[kind] for need in wanted if (kind := kind_of(need.file.name)) in known}
+    found = _paired(wanted, _known(vetting, name, str(base), wanted))
+    if len(found) < len(wanted):
+        found = {**_paired(wanted, _offered(options, lock, wanted[0], base, reporter)), **found}
     alone = [need.file.name for need in wanted if need.file.sha256 not in found]
     if alone:
         whole = certify_command(name, wanted[0].entry.version or "", options.vet.lock, files=alone)
@@ -149,28 +147,25 @@ def _bases(
     return found
 
 
-def kind_of(filename: str) -> str:
-    """Return what files of two releases have in common if they are compared: the tags of a wheel; "" for an sdist."""
-    return tags_of(filename) if filename.endswith(".whl") else ""
+def _paired(wanted: Sequence[Need], files: Mapping[str, str]) -> dict[str, str]:
+    """Return the sha256 of the file that each of these is compared with; ``files`` has those of the older release by name."""
+    pairs = ((need.file.sha256, counterpart(need.file.name, files)) for need in wanted)
+    return {sha256: files[name] for sha256, name in pairs if name is not None}
 
 
 def _known(vetting: Vetting, name: str, version: str, wanted: Sequence[Need]) -> dict[str, str]:
-    """Return the sha256 of each kind of file of a release in audits and exemptions: of a covered file where there is one."""
-    audits = [*vetting.audits, *(audit for own in vetting.current_imports.values() for audit in own.audits)]
-    records: list[FileAudit | FileExemption] = [*audits, *vetting.config.exemptions]
-    files = [
-        file for record in records if record.package == name and record.version == version for file in record.files
-    ]
+    """Return the sha256 of the files of a release in audits and exemptions, by name: of a covered file where there are several."""
     coverage = Coverage(vetting)
     criteria = {criterion for need in wanted for criterion in need.criteria}
     found: dict[str, str] = {}
+    files = [file for record in recorded(vetting, name) if record.version == version for file in record.files]
     for file in sorted(files, key=lambda file: -sum(coverage.covers(file.sha256, own) for own in criteria)):
-        found.setdefault(kind_of(file.name), file.sha256)
+        found.setdefault(file.name, file.sha256)
     return found
 
 
 def _offered(options: CertifyOptions, lock: Lock, need: Need, version: Version, reporter: Reporter) -> dict[str, str]:
-    """Return the sha256 of each kind of file of a release that the index has. Raises UsageError and IndexFault."""
+    """Return the sha256 of the files of a release that the index has, by name. Raises UsageError and IndexFault."""
     vet = options.vet
     verify = VerifyOptions(lock=vet.lock, network=vet.network, context=vet.context)
     with closing(open_indexes(lock, verify, reporter, refresh=False)) as opened:
@@ -178,7 +173,7 @@ def _offered(options: CertifyOptions, lock: Lock, need: Need, version: Version, 
         files = opened.client.files(canonicalize_name(need.entry.name), version, index)
     if not files:
         raise UsageError(f"{need.entry.name} {version}: is neither in the audits and exemptions, nor on the index")
-    return {kind_of(file.filename): file.sha256 for file in files if file.sha256 is not None}
+    return {file.filename: file.sha256 for file in files if file.sha256 is not None}
 
 
 # -- the audits

@@ -15,6 +15,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.analysis.content_diff import Release, count_to_read, dangers, differences, unlike_sdist
+from deep_lock.analysis.vetting import counterpart
 from deep_lock.builds import unpack
 from deep_lock.config.options import VerifyOptions, VetDiffOptions
 from deep_lock.errors import UsageError
@@ -28,7 +29,6 @@ from deep_lock.models.distribution import Distribution
 from deep_lock.models.lock import Lock
 from deep_lock.operations.file_contents import contents_of
 from deep_lock.operations.inputs import locked_indexes, open_indexes
-from deep_lock.operations.vet_certify import kind_of
 from deep_lock.pep440 import parse_version
 from deep_lock.reports.vet_diff import ComparedFile, Comparison
 from deep_lock.sanitize import listed, quote, show
@@ -154,12 +154,9 @@ def _same_kind(old: Sequence[_File], new: Sequence[_File], requested: str) -> tu
 
     Wheels that run on every platform come first, then the sdist. Raises UsageError.
     """
-    pairs = [
-        (before, after)
-        for after in sorted(new, key=_preference)
-        for before in old
-        if kind_of(before.filename) == kind_of(after.filename) and requested in {"", after.filename}
-    ]
+    by_name = {file.filename: file for file in old}
+    found = [(counterpart(after.filename, by_name), after) for after in sorted(new, key=_preference)]
+    pairs = [(by_name[name], after) for name, after in found if name is not None and requested in {"", after.filename}]
     if not pairs:
         if requested and requested not in {file.filename for file in new}:
             raise _no_file(requested, new)

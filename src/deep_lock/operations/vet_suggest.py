@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 
 from deep_lock.analysis.content_diff import FileDifference, ToRead, count_to_read, differences
-from deep_lock.analysis.vetting import Coverage, Need, needs
+from deep_lock.analysis.vetting import Coverage, Need, counterpart, needs, recorded
 from deep_lock.config.options import VerifyOptions, VetOptions
 from deep_lock.errors import IndexFault
 from deep_lock.events import Reporter, Warned
@@ -20,16 +20,15 @@ from deep_lock.lazy import load_all
 from deep_lock.lockfile.index import called, index_lock
 from deep_lock.models.contents import ArchiveTree
 from deep_lock.models.lock import LockedPackage
-from deep_lock.models.vetting import CRITERIA, AuditedFile, FileAudit, FileExemption, Vetting
+from deep_lock.models.vetting import CRITERIA, AuditedFile, Vetting
 from deep_lock.operations.inputs import LockedIndexes, locked_indexes, open_indexes, read_lock_file
-from deep_lock.operations.vet_certify import kind_of
 from deep_lock.operations.vet_diff import read_release
 from deep_lock.pep440 import parse_version
 from deep_lock.project.vetting_files import read_vetting, vetting_folder
 from deep_lock.reports.vet import Suggestion
 
 Bases = Mapping[str, Mapping[str, AuditedFile]]
-"""By the version of another release: its covered files, by their kind."""
+"""By the version of another release: its covered files, by the sha256 of the file that is compared with one."""
 
 
 class _Release(Struct, frozen=True, kw_only=True, eq=False):
@@ -70,10 +69,16 @@ def suggest(options: VetOptions, reporter: Reporter) -> tuple[Suggestion, ...]:
         return ()
     verify = VerifyOptions(lock=options.lock, network=options.network, context=options.context)
     with closing(open_indexes(lock, verify, reporter, refresh=False)) as opened:
-        trees = _Trees(locked_indexes(lock, opened.client), reporter)
+        trees = _Trees(locked_indexes(lock, opened.client))
         for release in releases:
             trees.prefetch(release)
-        return tuple(sorted((_suggestion(own, coverage, trees) for own in releases), key=_rank))
+        found = sorted((_suggestion(own, coverage, trees) for own in releases), key=_rank)
+    if trees.faults:
+        name, reason = min(trees.faults.items())
+        files = "1 file" if len(trees.faults) == 1 else f"{len(trees.faults)} files"
+        message = f"{files} could not be fetched, and what to read in them is not known: {name}: {reason}"
+        reporter(Warned(code="vet-not-read", subject=options.lock.name, message=message))
+    return tuple(found)
 
 
 def _rank(own: Suggestion) -> tuple[bool, int, int, str, str]:
@@ -86,16 +91,21 @@ def _bases(files: Sequence[Need], vetting: Vetting, coverage: Coverage) -> Bases
     version = files[0].entry.version
     if version is None:
         return {}
-    kinds = {kind_of(need.file.name): coverage.missing(need) for need in files}
-    audits = [*vetting.audits, *(audit for own in vetting.current_imports.values() for audit in own.audits)]
-    records: list[FileAudit | FileExemption] = [*audits, *vetting.config.exemptions]
+    others: dict[str, list[AuditedFile]] = {}
+    for record in recorded(vetting, files[0].entry.name):
+        if record.version not in {"", version}:
+            others.setdefault(record.version, []).extend(record.files)
     found: dict[str, dict[str, AuditedFile]] = {}
-    for record in records:
-        if record.package == files[0].entry.name and record.version not in {"", version}:
-            for file in record.files:
-                kind = kind_of(file.name)
-                if kind in kinds and all(coverage.covers(file.sha256, own) for own in kinds[kind]):
-                    found.setdefault(record.version, {}).setdefault(kind, file)
+    for need in files:
+        for other, theirs in others.items():
+            covered = {
+                file.name: file
+                for file in theirs
+                if all(coverage.covers(file.sha256, own) for own in coverage.missing(need))
+            }
+            name = counterpart(need.file.name, covered)
+            if name is not None:
+                found.setdefault(other, {})[need.file.sha256] = covered[name]
     versions = sorted(found, key=parse_version)
     before = [own for own in versions if parse_version(own) < parse_version(version)]
     after = [own for own in versions if own not in before]
@@ -108,9 +118,10 @@ def _bases(files: Sequence[Need], vetting: Vetting, coverage: Coverage) -> Bases
 class _Trees:
     """The contents of files that an index has. Each is fetched and read once."""
 
-    def __init__(self, indexes: LockedIndexes, reporter: Reporter) -> None:
+    def __init__(self, indexes: LockedIndexes) -> None:
         self._indexes = indexes
-        self._reporter = reporter
+        self.faults: dict[str, str] = {}
+        """Why a file could not be fetched, by its name."""
         self._found: OnceMap[str, ArchiveTree | None] = OnceMap()
         load_all()
 
@@ -136,7 +147,7 @@ class _Trees:
                 return None
             return read_release(client.cached_file(replace(file, sha256=sha256)), name).tree
         except IndexFault as error:
-            self._reporter(Warned(code="vet-not-read", subject=name, message=f"is not measured: {error.message}"))
+            self.faults[name] = error.message
             return None
 
 
@@ -158,7 +169,7 @@ def _suggestion(release: _Release, coverage: Coverage, trees: _Trees) -> Suggest
     known = {base: own for base, own in read.items() if own is not None}
     nearest = next(iter(release.bases), "")
     base = min(known, key=lambda own: (known[own].lines, known[own].binary_bytes), default=nearest)
-    kinds = release.bases.get(base, {})
+    olds = release.bases.get(base, {})
     criteria = {own for need in release.files for own in coverage.missing(need)}
     return Suggestion(
         name=entry.name,
@@ -168,8 +179,8 @@ def _suggestion(release: _Release, coverage: Coverage, trees: _Trees) -> Suggest
         needs_all=all(coverage.missing(need) == need.criteria for need in release.files),
         has_covered_files=release.has_covered_files,
         base=base,
-        compared=tuple(need.file.name for need in release.files if kind_of(need.file.name) in kinds),
-        whole=tuple(need.file.name for need in release.files if kind_of(need.file.name) not in kinds),
+        compared=tuple(need.file.name for need in release.files if need.file.sha256 in olds),
+        whole=tuple(need.file.name for need in release.files if need.file.sha256 not in olds),
         to_read=known.get(base),
         size=sum(need.file.size or 0 for need in release.files),
     )
@@ -184,7 +195,7 @@ def _to_read(release: _Release, base: str, trees: _Trees) -> ToRead | None:
     found: dict[tuple[str, str, str], FileDifference] = {}
     for need in release.files:
         new = trees.get(entry, entry.version or "", need.file.name, need.file.sha256)
-        file = olds.get(kind_of(need.file.name))
+        file = olds.get(need.file.sha256)
         old = trees.get(entry, base, file.name, file.sha256) if file is not None else None
         if new is None or (file is not None and old is None):
             return None

@@ -316,9 +316,12 @@ def without_entry(document: Document, keys: Keys, index: int) -> Document:
     for size in range(len(keys), 0, -1):  # tables that have no header of their own are gone with their last entry
         if not _at(expected, keys[:size]):
             del _at(expected, keys[: size - 1])[keys[size - 1]]
+    following = spans[index + 1][0] if index + 1 < len(spans) else end
+    if not document.text[end:following].strip():
+        end = following
     before, below = document.text[:start], document.text[end:]
-    if before.endswith("\n\n") and below.startswith("\n"):
-        below = below[1:]
+    if before.endswith("\n\n") and (not below or below.startswith("\n")):
+        before = before[:-1]
     return _checked(document, before + below, expected)
 
 

@@ -177,9 +177,10 @@ def amount(own: Suggestion) -> str:
 
 def total(found: Sequence[Suggestion]) -> str:
     """Return how much there is to read in all, in words."""
-    lines = sum(own.to_read.lines for own in found if own.to_read is not None)
+    known = [own.to_read.lines for own in found if own.to_read is not None]
     releases = f"{len(found)} {'release' if len(found) == 1 else 'releases'}"
-    return f"{releases} not covered, {lines} lines to read" if found else "each file is covered"
+    unknown = f" in {len(known)} of them" if len(known) < len(found) else ""
+    return f"{releases} not covered, {sum(known)} lines to read{unknown}" if found else "each file is covered"
 
 
 def suggestions_text(found: Sequence[Suggestion], lock: Path) -> Safe:

@@ -3,11 +3,12 @@
 from datetime import date
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from deep_lock.analysis.vetting import Coverage, Need, needs, without_unused
+from deep_lock.analysis.vetting import Coverage, Need, counterpart, needs, without_unused
 from deep_lock.lockfile.index import index_lock
 from deep_lock.models.lock import (
     BUILD_MARKER,
@@ -143,6 +144,32 @@ def test_a_chain_as_long_as_a_file_can_have() -> None:
     coverage = Coverage(vetting)
     assert coverage.covers(names[-1], "safe-to-run")
     assert len(coverage.used([need(own) for own in names[-100:]])) == 2 * len(names)
+
+
+@pytest.mark.parametrize(
+    ("filename", "others", "expected"),
+    [
+        ("a-2.tar.gz", ["a-1-py3-none-any.whl", "a-1.zip"], "a-1.zip"),
+        ("a-2-py3-none-any.whl", ["a-1.tar.gz"], None),
+        ("a-2.tar.gz", ["a-1-py3-none-any.whl"], None),
+        ("a-2-py3-none-any.whl", ["a-1-py2.py3-none-any.whl", "a-1-py3-none-any.whl"], "a-1-py3-none-any.whl"),
+        ("a-2-py3-none-any.whl", ["a-1-py2.py3-none-any.whl"], "a-1-py2.py3-none-any.whl"),
+        ("a-2-7-cp312-cp312-win32.whl", ["a-1-cp312-cp312-win32.whl"], "a-1-cp312-cp312-win32.whl"),
+        ("a-2-cp312-cp312-win32.whl", ["a-1-cp313-cp313-win32.whl", "a-1-cp312-abi3-win32.whl"], None),
+        (  # the tags of a build tool change between releases
+            "a-2-cp312-cp312-manylinux2014_x86_64.manylinux_2_17_x86_64.manylinux_2_28_x86_64.whl",
+            [
+                "a-1-cp312-cp312-manylinux_2_17_aarch64.manylinux2014_aarch64.whl",
+                "a-1-cp312-cp312-manylinux_2_28_x86_64.whl",
+                "a-1-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+            ],
+            "a-1-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+        ),
+    ],
+)
+def test_files_of_two_releases_that_are_compared(filename: str, others: list[str], expected: str | None) -> None:
+    assert counterpart(filename, others) == expected
+    assert counterpart(filename, others[::-1]) == expected
 
 
 def _file(name: str) -> LockedFile:

@@ -188,9 +188,8 @@ def vet_certify_command(session: Session, /, **values: Any) -> None:
     for own in certified.audits:
         compared = f", compared with {own.base_version}" if own.base_version else ""
         release = f"{own.package} {own.version}".rstrip()
-        session.printer.info(
-            f"{release}: {', '.join(own.criteria)}, {len(own.files)} files{compared}, by {show(own.who)}"
-        )
+        files = "1 file" if len(own.files) == 1 else f"{len(own.files)} files"
+        session.printer.info(f"{release}: {', '.join(own.criteria)}, {files}{compared}, by {show(own.who)}")
     for exemption in certified.removed:
         session.printer.info(f"not needed any more: the exemption of {exemption.package} {exemption.version}".rstrip())
     if not certified.is_covered:
