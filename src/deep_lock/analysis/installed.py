@@ -31,7 +31,7 @@ _STARTUP = (".pth", ".start")
 _FAULTS: Mapping[FileFault, tuple[str, Severity, str]] = {
     "changed": ("installed-file-changed", "error", "differs from its hash in RECORD"),
     "missing": ("installed-file-missing", "finding", "is in RECORD and not there"),
-    "unhashed": ("installed-file-unhashed", "finding", "has no sha2 hash in RECORD, so it was not compared"),
+    "unhashed": ("installed-file-unhashed", "note", "has no sha2 hash in RECORD, so it was not compared"),
     "outside": ("installed-file-outside", "finding", "is outside of the environment, and was not read"),
     "unreadable": ("installed-file-missing", "finding", "cannot be read"),
 }

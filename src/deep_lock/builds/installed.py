@@ -241,8 +241,11 @@ class _Distribution:
 
     def _needs_no_hash(self, path: str) -> bool:
         parent, name = os.path.split(path)
-        is_record = name in {"RECORD", *_SIGNATURES} and os.path.basename(parent) == self._info  # noqa: PTH119 - a text
-        return is_record or _is_compiled(parent, name)
+        if name in {"RECORD", "INSTALLER", *_SIGNATURES}:
+            return os.path.basename(parent) == self._info  # noqa: PTH119 - a text
+        # virtualenv lists the folders too, and files of Python 2 next to their sources, which are not there
+        is_absent = name.endswith((".pyc", "__pycache__")) and not os.path.isfile(path)  # noqa: PTH113 - a text
+        return is_absent or _is_compiled(parent, name)
 
     def _receipt(self) -> tuple[Receipt | None, str]:
         if not (self._packages / self._info / RECEIPT_NAME).exists():
@@ -267,7 +270,7 @@ class _Distribution:
 
 
 _State = FileFault | Literal["same", "exempt"]
-"""What a file is; "exempt" are RECORD itself and compiled files, which have no hash."""
+"""What a file is; "exempt" are RECORD itself, INSTALLER and compiled files, which may have no hash."""
 
 
 def _compared(path: str, row: RecordRow) -> _State:
