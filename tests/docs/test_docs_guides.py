@@ -548,5 +548,5 @@ def test_every_command_of_the_guide_for_monorepos_works(
 
 
 def test_no_guide_is_left_out() -> None:
-    tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", "vulnerable", *OTHERS}
+    tested = {"monorepos", "pip", "uv", "hermeto", "docker", "github-actions", "gitlab", "vulnerable", "vet", *OTHERS}
     assert {path.stem for path in GUIDES.glob("*.md")} == tested
