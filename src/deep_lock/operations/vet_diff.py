@@ -57,19 +57,22 @@ def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
         else:
             (old, new), others = _both_kinds(old_files, options.file), ()
         paths = [own.fetch() for own in (old, new)]
-    load_all()
-    before, after = (read_release(path, own.filename) for path, own in zip(paths, (old, new), strict=True))
+        load_all()
+        # where the cache cannot be written, the files are there only until the client is closed
+        before, after = (read_release(path, own.filename) for path, own in zip(paths, (old, new), strict=True))
+        if options.folder is not None:
+            names = ("old", "new") if are_two else ("sdist", "wheel")
+            unpacked = zip(paths, (old.filename, new.filename), strict=True)
+            _unpack(options.folder, dict(zip(names, unpacked, strict=True)))
+        digests = list(map(file_sha256, paths))
     if are_two:
         found, dangerous = differences(before.tree, after.tree), dangers(before, after)
     else:
         found, dangerous = unlike_sdist(before.tree, after.tree), ()
-    if options.folder is not None:
-        names = ("old", "new") if are_two else ("sdist", "wheel")
-        _unpack(options.folder, dict(zip(names, zip(paths, (old.filename, new.filename), strict=True), strict=True)))
     return Comparison(
         name=name,
-        old=ComparedFile(version=old.version, filename=old.filename, sha256=file_sha256(paths[0])),
-        new=ComparedFile(version=new.version, filename=new.filename, sha256=file_sha256(paths[1])),
+        old=ComparedFile(version=old.version, filename=old.filename, sha256=digests[0]),
+        new=ComparedFile(version=new.version, filename=new.filename, sha256=digests[1]),
         dangers=dangerous,
         files=found,
         to_read=count_to_read(found),
