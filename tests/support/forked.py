@@ -58,7 +58,7 @@ def _end(server: "subprocess.Popen[bytes]") -> None:
 
 
 def serve() -> None:
-    """Answer requests. Returns in the child of each, for its program to be run, and at the end of stdin."""
+    """Answer requests until stdin ends. The child of a request ends with its program."""
     del sys.path[0]  # the folder of this script
     for line in sys.stdin.buffer:
         request = json.loads(line)
