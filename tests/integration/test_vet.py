@@ -112,6 +112,9 @@ def test_from_init_to_a_covered_lock(vet: Vet) -> None:
     assert ("demo", "safe-to-run") not in vet.missing()
     # the exemption of 1.0 is the base of the delta: it stays
     assert "demo" in {own.package for own in _config(vet).exemptions}
+    assert (
+        "has this audit of demo 1.1 already" in vet("certify", "demo", "--from", "1.0", "--notes", "one line", *WHO)[2]
+    )
     # whole files need no exemption of an older release
     shown = vet.ok("certify", "tool", *WHO)
     assert "not needed any more: the exemption of tool 1.0" in shown
