@@ -30,6 +30,8 @@ RELEASES: dict[str, Any] = {
 }
 BEFORE = {key: own for key, own in RELEASES.items() if not key.endswith(" 1.1")}
 UNUSED = f"""
+[imports.acme]
+url = "https://files.example/audits.toml"
 [[exemptions.demo]]
 version = "0.9"
 criteria = ["safe-to-run"]
@@ -110,6 +112,9 @@ def test_from_init_to_a_covered_lock(vet: Vet) -> None:
     assert ("demo", "safe-to-run") not in vet.missing()
     # the exemption of 1.0 is the base of the delta: it stays
     assert "demo" in {own.package for own in _config(vet).exemptions}
+    assert (
+        "has this audit of demo 1.1 already" in vet("certify", "demo", "--from", "1.0", "--notes", "one line", *WHO)[2]
+    )
     # whole files need no exemption of an older release
     shown = vet.ok("certify", "tool", *WHO)
     assert "not needed any more: the exemption of tool 1.0" in shown
@@ -231,7 +236,10 @@ def test_every_format_and_the_schema_of_json(vet: Vet) -> None:
     config.write_text(config.read_text(encoding="utf-8") + UNUSED, encoding="utf-8")
     document = json.loads(vet("check", "--output-format", "json")[1])
     Draft202012Validator(schema).validate(document)
-    assert [(own["subject"], own["code"]) for own in document["notes"]] == [("demo 0.9", "exemption-unused")]
+    assert [(own["subject"], own["code"]) for own in document["notes"]] == [
+        ("supply-chain/imports.lock", "import-outdated"),  # its audits were never imported
+        ("demo 0.9", "exemption-unused"),
+    ]
 
 
 def test_git_merges_audits_of_different_projects(vet: Vet) -> None:

@@ -212,3 +212,19 @@ def test_a_later_project_imports_nothing_late(
         assert 'evidence = "observed"' in (own.folder / "b" / "deep.lock").read_text(encoding="utf-8")
         assert run(["cache", "clean"]) == 0
         assert late(own, "lock", "--all-projects", *flags, "--upgrade") == []
+
+
+def test_the_review_of_a_lock_imports_nothing_late(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capfd, monkeypatch, RELEASES) as own:
+        own.ask("lib")
+        assert own.lock().code == 0
+        assert run(["vet", "init", "--lock", str(own.folder / "deep.lock")]) == 0
+        own.hold({**RELEASES, "lib 1.1": {}})
+        assert own.lock("--upgrade", "--refresh").code == 0
+        assert run(["cache", "clean"]) == 0
+        assert late(own, "vet", "suggest") == []
+        assert run(["cache", "clean"]) == 0
+        (own.folder / FOLDER / CONFIG).write_text(new_text(CONFIG, ()), encoding="utf-8")
+        assert late(own, "vet", "certify", "lib", "--from", "1.0", "--who", "Ada") == []

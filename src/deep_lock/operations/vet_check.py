@@ -84,7 +84,7 @@ def _other_imports(vetting: Vetting) -> Iterator[Finding]:
                 code="import-outdated",
                 severity="note",
                 subject=f"{FOLDER}/{IMPORTS_LOCK}",
-                message=f"has not what {CONFIG} imports as {team}: it covers nothing",
+                message=f"the audits of {team} are not from the address in {CONFIG}: they cover nothing",
                 hint="deep-lock vet import",
             )
 
