@@ -37,6 +37,15 @@ version = "0.9"
 criteria = ["safe-to-run"]
 files = [{{ name = "demo-0.9-py3-none-any.whl", sha256 = "{"0" * 64}" }}]
 """
+NOT_COVERED = """
+[[audits.demo]]
+version = "1.0"
+from = "0.9"
+criteria = ["safe-to-run"]
+who = "Ada"
+date = 2026-11-30
+files = [{{ name = "demo-1.0-py3-none-any.whl", sha256 = "{}", from = "0000000000000000000000000000000000000000000000000000000000000000" }}]
+"""
 WHO = ("--who", "Ada <ada@files.example>")
 
 
@@ -191,6 +200,23 @@ def test_a_base_that_only_the_index_knows_covers_nothing_yet(vet: Vet) -> None:
     page = next(file for file in vet.bench.server.projects["demo"] if file.filename.startswith("demo-1.0"))
     assert audit.files[0].base == hashlib.sha256(page.content).hexdigest()
     assert ("demo", "safe-to-run") in vet.missing()
+    # neither is a release that is not covered itself suggested to compare with
+    path = vet.chain / "audits.toml"
+    digest = audit.files[0].base
+    path.write_text(path.read_text(encoding="utf-8") + NOT_COVERED.format(digest), encoding="utf-8")
+    suggestions = json.loads(vet("suggest", "--output-format", "json")[1])["suggestions"]
+    assert {own["from"] for own in suggestions} == {None}
+
+
+def test_other_bytes_under_the_name_of_a_covered_file(vet: Vet) -> None:
+    vet.ok("init")
+    changed = {**RELEASES["demo 1.0"], "comment": "other bytes"}
+    vet.bench.hold({**RELEASES, "demo 1.0": changed})
+    assert vet.bench.lock("--upgrade", "--refresh").code == 0
+    assert run(["cache", "clean"]) == 0
+    code, _, err = vet("suggest")
+    assert code == 4
+    assert "demo-1.0-py3-none-any.whl" in err
 
 
 @pytest.mark.parametrize(
