@@ -1,5 +1,6 @@
 """`vet diff`: the files of two releases, and the sdist and the wheel of one, from an index over sockets."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +166,24 @@ def test_the_bytes_have_the_hash_of_the_lock(vet: Vet) -> None:
     code, out, err = vet("demo", "1.0", "2.0", "--refresh")
     assert (code, out) == (4, "")
     assert "demo-2.0-py3-none-any.whl" in err
+
+
+def test_the_bytes_have_the_hash_of_the_records(vet: Vet) -> None:
+    assert run(["vet", "init", "--lock", str(vet.folder / "deep.lock")]) == 0
+    config = vet.folder / "supply-chain" / "config.toml"
+    wheel = next(file for file in vet.bench.server.projects["demo"] if file.filename == "demo-1.0-py3-none-any.whl")
+    own = f'{{ name = "{wheel.filename}", sha256 = "{hashlib.sha256(wheel.content).hexdigest()}" }}'
+    config.write_text(
+        f'version = 1\n[[exemptions.demo]]\nversion = "1.0"\ncriteria = ["safe-to-run"]\nfiles = [{own}]\n',
+        encoding="utf-8",
+    )
+    assert vet.json("demo", "1.0", "2.0")["old"]["sha256"] == hashlib.sha256(wheel.content).hexdigest()
+    # an index that has the same malware in both releases would have nothing to read
+    vet.bench.hold({**RELEASES, "demo 1.0": {**RELEASES["demo 1.0"], "comment": "other bytes"}})
+    assert run(["cache", "clean"]) == 0
+    code, out, err = vet("demo", "1.0", "2.0", "--refresh")
+    assert (code, out) == (4, "")
+    assert "demo-1.0-py3-none-any.whl" in err
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,18 @@ def recorded(vetting: Vetting, project: str) -> list[FileAudit | FileExemption]:
     return [record for record in records if record.package == project]
 
 
+def recorded_files(
+    vetting: Vetting, project: str, version: str, criteria: Sequence[Criterion] = CRITERIA
+) -> dict[str, str]:
+    """Return the sha256 of the files of a release in the records, by name: of a covered file where there are several."""
+    coverage = Coverage(vetting)
+    found: dict[str, str] = {}
+    files = [file for record in recorded(vetting, project) if record.version == version for file in record.files]
+    for file in sorted(files, key=lambda file: -sum(coverage.covers(file.sha256, own) for own in criteria)):
+        found.setdefault(file.name, file.sha256)
+    return found
+
+
 # -- what nothing needs
 
 

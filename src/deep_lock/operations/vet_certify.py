@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from deep_lock.analysis.vetting import Coverage, Need, counterpart, needs, recorded, without_unused
+from deep_lock.analysis.vetting import Coverage, Need, counterpart, needs, recorded_files, without_unused
 from deep_lock.config.options import CertifyOptions, VerifyOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
@@ -134,7 +134,8 @@ def _bases(
     name, base = wanted[0].entry.name, _version(options.base)
     if str(base) == wanted[0].entry.version:
         raise UsageError(f"--from {base}: is the version itself", hint="name the version that it was compared with")
-    found = _paired(wanted, _known(vetting, name, str(base), wanted))
+    criteria = tuple(own for own in CRITERIA if any(own in need.criteria for need in wanted))
+    found = _paired(wanted, recorded_files(vetting, name, str(base), criteria))
     if len(found) < len(wanted):
         found = {**_paired(wanted, _offered(options, lock, wanted[0], base, reporter)), **found}
     alone = [need.file.name for need in wanted if need.file.sha256 not in found]
@@ -151,17 +152,6 @@ def _paired(wanted: Sequence[Need], files: Mapping[str, str]) -> dict[str, str]:
     """Return the sha256 of the file that each of these is compared with; ``files`` has those of the older release by name."""
     pairs = ((need.file.sha256, counterpart(need.file.name, files)) for need in wanted)
     return {sha256: files[name] for sha256, name in pairs if name is not None}
-
-
-def _known(vetting: Vetting, name: str, version: str, wanted: Sequence[Need]) -> dict[str, str]:
-    """Return the sha256 of the files of a release in audits and exemptions, by name: of a covered file where there are several."""
-    coverage = Coverage(vetting)
-    criteria = {criterion for need in wanted for criterion in need.criteria}
-    found: dict[str, str] = {}
-    files = [file for record in recorded(vetting, name) if record.version == version for file in record.files]
-    for file in sorted(files, key=lambda file: -sum(coverage.covers(file.sha256, own) for own in criteria)):
-        found.setdefault(file.name, file.sha256)
-    return found
 
 
 def _offered(options: CertifyOptions, lock: Lock, need: Need, version: Version, reporter: Reporter) -> dict[str, str]:

@@ -1,10 +1,11 @@
 """The work of `vet diff`: the files of two releases, or the sdist and the wheel of one, and what differs.
 
-Invariant: the bytes have the sha256 of the lock, where it has the file, else that of the index. Nothing is built or run.
+Invariant: the bytes have the sha256 of the lock, where it has the file, else that of the audits and exemptions, else that of the index.
+So what is read is what `vet certify --from` records. Nothing is built or run.
 """
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,12 @@ from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from deep_lock.analysis.content_diff import Release, count_to_read, dangers, differences, unlike_sdist
-from deep_lock.analysis.vetting import counterpart
+from deep_lock.analysis.vetting import counterpart, recorded_files
 from deep_lock.builds import unpack
 from deep_lock.config.options import VerifyOptions, VetDiffOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
+from deep_lock.files import is_there
 from deep_lock.index.client import IndexClient
 from deep_lock.index.file_cache import file_sha256
 from deep_lock.lazy import load_all
@@ -27,9 +29,11 @@ from deep_lock.lockfile.index import files_of
 from deep_lock.locking.read_inputs import require_lock
 from deep_lock.models.distribution import Distribution
 from deep_lock.models.lock import Lock
+from deep_lock.models.vetting import AUDITS, Vetting
 from deep_lock.operations.file_contents import contents_of
 from deep_lock.operations.inputs import locked_indexes, open_indexes
 from deep_lock.pep440 import parse_version
+from deep_lock.project.vetting_files import read_vetting, vetting_folder
 from deep_lock.reports.vet_diff import ComparedFile, Comparison
 from deep_lock.sanitize import listed, quote, show
 from deep_lock.sdist.archive_tree import read_tree, sdist_contents
@@ -48,7 +52,7 @@ def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
     name = canonicalize_name(options.name)
     verify = VerifyOptions(lock=options.lock, network=options.network, context=options.context)
     with closing(open_indexes(lock, verify, reporter, refresh=False)) as opened:
-        releases = _Releases(lock, opened.client, name)
+        releases = _Releases(lock, _vetting(options.lock), opened.client, name)
         old_files = releases.files(options.old)
         new_files = releases.files(options.new) if options.new else old_files
         are_two = old_files[0].version != new_files[0].version
@@ -102,14 +106,14 @@ class _File(Struct, frozen=True, kw_only=True):
 
 
 class _Releases:
-    """The releases of a project, with the hashes of the lock."""
+    """The releases of a project, with the hashes of the lock and of the records."""
 
-    def __init__(self, lock: Lock, client: IndexClient, name: NormalizedName) -> None:
+    def __init__(self, lock: Lock, vetting: Vetting, client: IndexClient, name: NormalizedName) -> None:
         self._client = client
         self._name = name
         self._entries = [entry for entry in lock.packages if entry.name == name]
         self._index = locked_indexes(lock, client).of(self._entries[0] if self._entries else None)
-        self._locked = {file.name: file.sha256 for entry in self._entries for file in files_of(entry)}
+        self._vetting = vetting
 
     def files(self, text: str) -> Sequence[_File]:
         """Return the files of a version. Raises UsageError, IndexFault."""
@@ -118,28 +122,37 @@ class _Releases:
         except InvalidVersion:
             raise UsageError(f"{quote(text)}: is not a version") from None
         known = self._client.versions(self._name, self._index)
-        found = (
-            [self._of_index(own) for own in self._client.files(self._name, version, self._index)]
-            if version in known
-            else []
-        )
-        found = found or list(self._of_cache(version))
+        hashes = self._hashes(version)
+        offered = self._client.files(self._name, version, self._index) if version in known else ()
+        found = [self._of_index(own, hashes) for own in offered] or list(self._of_cache(version, hashes))
         if not found:
             raise UsageError(f"{self._name} {version}: is not on the index", hint=_near(version, known))
         return found
 
-    def _of_index(self, own: Distribution) -> _File:
-        wanted = replace(own, sha256=self._locked.get(own.filename, own.sha256))
-        return _File(filename=own.filename, version=str(own.version), fetch=lambda: self._client.cached_file(wanted))
-
-    def _of_cache(self, version: Version) -> Iterator[_File]:
-        """Yield the files of a locked release that are in the cache: a malicious release is removed from the index."""
+    def _hashes(self, version: Version) -> Mapping[str, str]:
+        """Return the sha256 of each file of a version that the lock has, or else the records, by name."""
+        found = recorded_files(self._vetting, self._name, str(version))
         for entry in self._entries:
             if entry.version is not None and parse_version(entry.version) == version:
-                for file in files_of(entry):
-                    path = self._client.built_file(file.sha256)
-                    if path is not None:
-                        yield _File(filename=file.name, version=entry.version, fetch=partial(Path, path))
+                found |= {file.name: file.sha256 for file in files_of(entry)}
+        return found
+
+    def _of_index(self, own: Distribution, hashes: Mapping[str, str]) -> _File:
+        wanted = replace(own, sha256=hashes.get(own.filename, own.sha256))
+        return _File(filename=own.filename, version=str(own.version), fetch=lambda: self._client.cached_file(wanted))
+
+    def _of_cache(self, version: Version, hashes: Mapping[str, str]) -> Iterator[_File]:
+        """Yield the files of a known release that are in the cache: a malicious release is removed from the index."""
+        for name, sha256 in hashes.items():
+            path = self._client.built_file(sha256)
+            if path is not None:
+                yield _File(filename=name, version=str(version), fetch=partial(Path, path))
+
+
+def _vetting(lock: Path) -> Vetting:
+    """Return the records next to a lock; none before `vet init`."""
+    folder = vetting_folder(lock)
+    return read_vetting(folder) if is_there(folder / AUDITS) else Vetting()
 
 
 def _near(version: Version, known: Iterable[Version]) -> str:
