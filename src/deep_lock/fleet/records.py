@@ -1,0 +1,133 @@
+"""Records of a fleet: its repositories, the tasks that workers get, and what the tasks return. They have plain values only.
+
+All of them can be written as JSON (`msgspec.json`) and sent to a worker on another machine.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from deep_lock.config.options import AdvisoryOptions, Hooks, NetworkOptions, ResolveOptions, UpgradeOptions
+
+Action = Literal["lock", "check", "audit"]
+"""What a run does with each project."""
+
+ProjectStatus = Literal["changed", "up-to-date", "stale", "failed"]
+"""``changed``: `lock` made a new lock. ``stale``: `check` found one. ``failed``: any other error, and findings of an audit."""
+
+RepositoryStatus = Literal["done", "failed", "killed"]
+"""``done``: each project has a result. ``failed``: there is no checkout, or no project. ``killed``: too many workers were killed."""
+
+
+class Repository(Struct, frozen=True, kw_only=True):
+    """A git repository of the fleet."""
+
+    name: str
+    """Unique in the fleet; letters, digits, ``.``, ``_``, ``-`` and ``/``, so that it can be a path."""
+    url: str
+    """What git fetches from: ``https``, ``ssh`` or ``file``. It has no password."""
+    ref: str | None = None
+    """A branch, a tag or a full commit id; None: the default branch."""
+    projects: tuple[str, ...] = ()
+    """Patterns of the relative paths of projects; empty: all."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of relative paths that are not entered."""
+
+
+class TaskOptions(Struct, frozen=True, kw_only=True):
+    """What is the same for each task of a run: it is the configuration of the run."""
+
+    action: Action = "lock"
+    all_projects: bool = False
+    """Also those projects that have neither a deep.lock nor [tool.deep-lock]."""
+    resolve: ResolveOptions = ResolveOptions()
+    upgrade: UpgradeOptions = UpgradeOptions()
+    hooks: Hooks | None = None
+    trust_hooks: tuple[str, ...] = ()
+    network: NetworkOptions = NetworkOptions()
+    advisories: AdvisoryOptions = AdvisoryOptions()
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """The work on one repository."""
+
+    repository: Repository
+    commit: str
+    """The full id."""
+    options: TaskOptions
+    now: datetime
+    """The clock of the run: the same for all its tasks. Aware, UTC."""
+    attempt: int = 1
+    seconds: float = 1800.0
+    """Wall clock of the task."""
+    memory: int = 4 * 1024**3
+    """Resident bytes of the process that resolves. A build hook has limits of its own."""
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """What a task did with one project."""
+
+    repository: str
+    commit: str
+    project: str
+    """Its path in the repository; "." for the top folder."""
+    action: Action
+    status: ProjectStatus
+    exit_code: int = 0
+    """That of the same command in a checkout."""
+    code: str = ""
+    """The kind of the error, as ``unsatisfiable``; empty without one."""
+    message: str = ""
+    hint: str = ""
+    warnings: tuple[str, ...] = ()
+    lock_path: str = ""
+    """The path of the lock in the repository; empty where there is none."""
+    lock_sha256: str = ""
+    """Of the lock after the task: the state folder has it as ``locks/SHA256.lock``. Empty where there is none."""
+    previous_sha256: str = ""
+    """Of the lock in the commit."""
+    changes: tuple[dict[str, Any], ...] = ()
+    """The rows of ``diff --format json`` from the lock in the commit to the new one, the most dangerous first."""
+    dangerous: int = 0
+    """How many of the changes are dangerous."""
+    findings: tuple[dict[str, Any], ...] = ()
+    """What an audit found: rows of ``audit --format json``."""
+    packages: int = 0
+    builds: int = 0
+    targets: tuple[str, ...] = ()
+    seconds: float = 0.0
+    requests: int = 0
+
+
+class RepositoryResult(Struct, frozen=True, kw_only=True):
+    """What became of one repository: a line of the journal (``fleet.jsonl``)."""
+
+    repository: str
+    url: str
+    commit: str
+    configuration: str
+    """The digest of the options and of the version of deep-lock (`plan.configuration_digest`)."""
+    status: RepositoryStatus
+    exit_code: int = 0
+    """The worst of its projects, or that of the failure."""
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    projects: tuple[Result, ...] = ()
+    """Sorted by path."""
+    attempts: int = 1
+    kills: int = 0
+    """How many workers were killed while they had its task."""
+    seconds: float = 0.0
+    requests: int = 0
+    worker: str = ""
+    finished: datetime | None = None
+    """The clock of the machine that keeps the journal."""
+
+
+class TaskResult(Struct, frozen=True, kw_only=True):
+    """What a worker returns: the line of the journal, and the texts of the locks, by their digest."""
+
+    result: RepositoryResult
+    locks: dict[str, str] = {}
