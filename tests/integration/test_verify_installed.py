@@ -125,7 +125,7 @@ def test_an_environment_is_compared_with_the_lock(installed: Installed) -> None:
     code, found, _ = installed.verify()
     assert code == 1
     assert found["installed-startup-file"][0][1].endswith(": evil.pth, sitecustomize.py")
-    assert found["installed-file-unowned"][0][1] == "1 files that no RECORD has: extra"
+    assert found["installed-file-unowned"][0][1] == "1 file that no RECORD has: extra"
     assert found["installed-file-missing"] == [("other 1.0", "other.py: is in RECORD and not there")]
     assert found["installed-record-missing"][0][0].startswith("old")
     installed.restore()

@@ -100,6 +100,10 @@ def test_from_init_to_a_covered_lock(vet: Vet) -> None:
     assert "make the files: deep-lock vet init" in vet("check")[2]
     assert "3 files of 3 projects are exempt" in vet.ok("init")
     assert vet("init")[0] == 2
+    config = (vet.chain / "config.toml").read_bytes()
+    (vet.chain / "config.toml").unlink()
+    assert f"remove {vet.chain}, then run deep-lock vet init" in vet("check")[2].replace("\n", "")
+    (vet.chain / "config.toml").write_bytes(config)
     before = {path.name: path.read_bytes() for path in vet.chain.iterdir()}
     assert before.keys() == {"audits.toml", "config.toml"}
     assert vet.missing() == []
@@ -133,7 +137,14 @@ def test_from_init_to_a_covered_lock(vet: Vet) -> None:
     assert "built" in {own.package for own in _config(vet).exemptions}  # as long as a file is not covered
     vet.ok("certify", "built", "1.1", *WHO, "--criteria", "safe-to-build", "--from", "1.0")
     assert vet.missing() == []
-    assert vet.check()["files"] == {"audited": 1, "imported": 0, "exempt": 2, "not-covered": 0}
+    assert vet.check()["files"] == {
+        "audited": 1,
+        "imported": 0,
+        "exempt-base": 2,
+        "exempt": 0,
+        "not-covered": 0,
+    }
+    assert "1 audited, 2 audited as differences from exempt files, 0 not covered" in vet("check")[2]
     audits = read_audits((vet.chain / "audits.toml").read_text(encoding="utf-8"), "audits.toml")
     assert [(own.package, own.base_version, own.criteria) for own in audits] == [
         ("built", "", ("safe-to-run",)),
@@ -230,6 +241,7 @@ def test_other_bytes_under_the_name_of_a_covered_file(vet: Vet) -> None:
         (("demo", "--from", "0.5"), "is neither in the audits and exemptions, nor on the index"),
         (("demo",), '--who "NAME <ADDRESS>"'),
         (("demo", "--who", "a\u202eb"), "--who must be one line"),
+        (("demo", *WHO, "--notes", "a\x1b[31m"), "--notes must be visible characters"),
     ],
 )
 def test_an_audit_that_is_refused_changes_nothing(vet: Vet, arguments: tuple[str, ...], message: str) -> None:
@@ -282,7 +294,13 @@ def test_git_merges_audits_of_different_projects(vet: Vet) -> None:
     git(vet.folder, "merge", "--quiet", "--no-edit", "--message=m", "built")
     git(vet.folder, "merge", "--quiet", "--no-edit", "--message=m", "demo")
     assert vet.missing() == []
-    assert vet.check()["files"] == {"audited": 3, "imported": 0, "exempt": 0, "not-covered": 0}
+    assert vet.check()["files"] == {
+        "audited": 3,
+        "imported": 0,
+        "exempt-base": 0,
+        "exempt": 0,
+        "not-covered": 0,
+    }
     assert _config(vet).exemptions == ()
 
 

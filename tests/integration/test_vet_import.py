@@ -139,7 +139,7 @@ def test_a_repository_is_pinned_by_its_commit(project: Project, tmp_path: Path) 
     commit = git(repository, "rev-parse", "HEAD").strip()
     code, out, err = project.run("team", "--git", str(repository), "--ref", "main")
     assert code == 0, err
-    assert f"1 audits, commit {commit}" in out
+    assert f"1 audit, commit {commit}" in out
     assert project.imported() == {"team": ["alpha 1"]}
     before = project.files()
     for arguments in (

@@ -69,7 +69,7 @@ def installed_findings(environment: Environment, index: LockIndex, expected: Exp
     seen: dict[str, InstalledDistribution] = {}
     present: set[Key] = set()
     for own in environment.distributions:
-        subject = f"{own.name} {own.version}"
+        subject = f"{own.name} {own.version}".rstrip()
         if own.name in seen:
             message = f"is installed twice: {seen[own.name].folder} and {own.folder}"
             yield _finding("installed-twice", "finding", subject, message)
@@ -102,7 +102,8 @@ def _locked(
     own: InstalledDistribution, subject: str, entry: LockedPackage, index: LockIndex, expected: Expected
 ) -> Iterator[Finding]:
     """Yield what is known about a distribution of the lock."""
-    known = [] if own.fault else [f"{own.same} files are as its RECORD states"]
+    same = "1 file is" if own.same == 1 else f"{own.same} files are"
+    known = [] if own.fault else [f"{same} as its RECORD states"]
     startup = [path for path in own.rows if path.lower().endswith(_STARTUP)]
     known += [f"Python reads {_names(startup)} when it starts"] if startup else []
     if own.origin is not None:
@@ -244,7 +245,8 @@ def _unowned(environment: Environment) -> Iterator[Finding]:
         yield _finding("installed-startup-file", "error", "the environment", message)
     if environment.unowned:
         names = [f"{name} ({count})" if count > 1 else name for name, count in environment.unowned.items()]
-        message = f"{sum(environment.unowned.values())} files that no RECORD has: {_names(names)}"
+        count = sum(environment.unowned.values())
+        message = f"{count} {'file' if count == 1 else 'files'} that no RECORD has: {_names(names)}"
         yield _finding("installed-file-unowned", "finding", "the environment", message)
     if environment.sees_base:
         message = "the packages of its base installation can be imported too; they were not compared"

@@ -24,6 +24,7 @@ from deep_lock.models.vetting import AUDITS, CONFIG, CRITERIA, AuditedFile, Crit
 from deep_lock.network import git
 from deep_lock.operations.inputs import locked_indexes, open_indexes, read_lock_file
 from deep_lock.parsing.vetting import MAX_NOTES, MAX_WHO, read_audits
+from deep_lock.parsing.text import deceiving
 from deep_lock.pep440 import parse_version
 from deep_lock.project import edit
 from deep_lock.project.vetting_files import read_vetting, vetting_folder, with_record, with_replaced_records
@@ -181,6 +182,8 @@ def _audits(
     who = _who(options)
     if len(options.notes) > MAX_NOTES:
         raise UsageError(f"--notes: {len(options.notes)} characters; at most {MAX_NOTES} are allowed")
+    if any(map(deceiving, options.notes.split("\n"))):
+        raise UsageError("--notes must be visible characters")
     for criteria, files in sorted(groups.items()):
         yield FileAudit(
             package=first.entry.name,

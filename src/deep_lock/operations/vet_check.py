@@ -29,6 +29,7 @@ def check(options: VetOptions, reporter: Reporter) -> VetCheck:
         lock=options.lock,
         audited=kinds.count("audited"),
         imported=kinds.count("imported"),
+        exempt_base=kinds.count("exempt base"),
         exempt=kinds.count("exempt"),
         not_covered=kinds.count("not covered"),
         uncovered=tuple(_uncovered(index, needed, coverage)),
@@ -45,9 +46,12 @@ def check(options: VetOptions, reporter: Reporter) -> VetCheck:
 def _kind(need: Need, coverage: Coverage) -> str:
     if coverage.missing(need):
         return "not covered"
-    steps = [step for criterion in need.criteria for step in coverage.chain(need.file.sha256, criterion)]
-    if any(isinstance(step.record, FileExemption) for step in steps):
+    chains = [list(coverage.chain(need.file.sha256, criterion)) for criterion in need.criteria]
+    if any(isinstance(chain[0].record, FileExemption) for chain in chains):
         return "exempt"
+    steps = [step for chain in chains for step in chain]
+    if any(isinstance(step.record, FileExemption) for step in steps):
+        return "exempt base"
     return "imported" if any(step.team for step in steps) else "audited"
 
 

@@ -14,6 +14,7 @@ from deep_lock.lockfile.index import index_lock
 from deep_lock.models.lock import LockedFile
 from deep_lock.models.vetting import AUDITS, CONFIG, CRITERIA, AuditedFile, Criterion, FileExemption
 from deep_lock.operations.inputs import read_lock_file
+from deep_lock.parsing.vetting import read_vetting_config
 from deep_lock.project.vetting_files import new_text, vetting_folder
 
 
@@ -27,7 +28,7 @@ class Begun(Struct, frozen=True, kw_only=True):
 
 
 def init(options: VetOptions, reporter: Reporter) -> Begun:
-    """Write `audits.toml` and `config.toml`. Raises UsageError where one of them exists, and LockInvalid."""
+    """Write `audits.toml` and `config.toml`. Raises UsageError where one of them exists, LockInvalid and VettingInvalid."""
     folder = vetting_folder(options.lock)
     needed = needs(index_lock(read_lock_file(options.lock, reporter).lock))
     for name in (AUDITS, CONFIG):
@@ -38,10 +39,12 @@ def init(options: VetOptions, reporter: Reporter) -> Begun:
             )
     exemptions = exempt(needed)
     projects = {need.entry.name for need in needed}
+    texts = {AUDITS: new_text(AUDITS, projects), CONFIG: new_text(CONFIG, projects, exemptions)}
+    read_vetting_config(texts[CONFIG], CONFIG)  # an archive in the lock may have a name that no record can have
     written: list[Path] = []
     try:
         folder.mkdir(exist_ok=True)
-        for name, text in ((AUDITS, new_text(AUDITS, projects)), (CONFIG, new_text(CONFIG, projects, exemptions))):
+        for name, text in texts.items():
             write_atomically(folder / name, text.encode())
             written.append(folder / name)
     except OSError as error:

@@ -42,7 +42,8 @@ TEAM = re.compile("[a-z0-9]+(?:[-_][a-z0-9]+)*")
 """The name of a team."""
 _SHA256 = re.compile("[0-9a-f]{64}")
 _COMMIT = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_FILENAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.!+-]{0,254}")
+_FILENAME = re.compile(r"[^/\\]{1,255}")
+"""An archive that is a direct source can have any name."""
 _WORDS: Mapping[Any, str] = {
     str: "a string",
     date: "a date such as 2026-11-30",
@@ -204,8 +205,13 @@ class _Document:
         found: dict[str, AuditedFile] = {}
         for table in own.files:
             file = self._record(table, _File, _Place(header=f"{place.header}.files"))
-            if not _FILENAME.fullmatch(file.name):
-                raise VettingInvalid(f"{shown(file.name)} is not the name of a wheel or source distribution")
+            if (
+                not _FILENAME.fullmatch(file.name)
+                or file.name in {".", ".."}
+                or deceiving(file.name)
+                or "\n" in file.name
+            ):
+                raise VettingInvalid(f"{shown(file.name)} is not the name of a file")
             if not _SHA256.fullmatch(file.sha256):
                 raise VettingInvalid(f"the sha256 of {file.name} must be 64 lower-case hexadecimal digits")
             if bool(file.base) != is_delta or (is_delta and not _SHA256.fullmatch(file.base)):

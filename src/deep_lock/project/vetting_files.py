@@ -65,7 +65,9 @@ def _text(path: Path) -> str:
     try:
         return read_text(path, VettingInvalid)
     except FileNotFoundError:
-        hint = "make the files: deep-lock vet init; or restore them, for example with git"
+        is_part = path.parent.is_dir() and any(path.parent.iterdir())  # an init that was killed, or a lost file
+        made = f"remove {path.parent}, then run deep-lock vet init" if is_part else "make the files: deep-lock vet init"
+        hint = f"{made}; or restore them, for example with git"
         raise UsageError(f"{path}: there is no such file", hint=hint) from None
 
 
@@ -108,7 +110,7 @@ def record_text(keys: Keys, record: Record) -> str:
 
 def _file_line(file: AuditedFile) -> str:
     base = f', from = "{file.base}"' if file.base else ""
-    return f'    {{ name = "{file.name}", sha256 = "{file.sha256}"{base} }},'
+    return f'    {{ {edit.assignment("name", file.name)}, sha256 = "{file.sha256}"{base} }},'
 
 
 # -- edits

@@ -69,7 +69,9 @@ def _head(found: Comparison) -> Iterator[Safe]:
 
 def _list(found: Comparison) -> Iterator[Safe]:
     read = found.to_read
-    size = f"{read.lines} lines and {read.binary_bytes} bytes of binary files to read"
+    size = (
+        f"{read.lines} {'line' if read.lines == 1 else 'lines'} and {read.binary_bytes} bytes of binary files to read"
+    )
     if found.is_one_release:
         yield line(f"Files of the wheel that are not the same in the sdist ({len(found.files)}): {size}")
     else:

@@ -27,7 +27,8 @@ def as_text(changes: Sequence[ImportChange]) -> Safe:
         pinned = change.pinned
         pin = f"commit {pinned.commit}" if pinned.commit else f"sha256 {pinned.sha256}"
         where = shown_url(pinned.source.git or pinned.source.url)
-        state = "removed" if change.is_removed else f"{len(pinned.audits)} audits, {pin}"
+        audits = f"{len(pinned.audits)} {'audit' if len(pinned.audits) == 1 else 'audits'}"
+        state = "removed" if change.is_removed else f"{audits}, {pin}"
         found.append(line(f"{change.team}: {where}: {state}"))
         found += [line(f"  added      {_audit_text(audit)}") for audit in change.added]
         found += [line(f"  withdrawn  {_audit_text(audit)}") for audit in change.withdrawn]

@@ -22,6 +22,9 @@ notes = st.text(
 )
 
 
+filenames = st.sampled_from(["a-1.zip", "a~1 @\"x\" 'é'.zip"])  # the name of an archive that is a direct source
+
+
 @st.composite
 def audits(draw: st.DrawFn) -> FileAudit:
     is_delta = draw(st.booleans())
@@ -34,7 +37,9 @@ def audits(draw: st.DrawFn) -> FileAudit:
         who=draw(st.sampled_from(["A <a@files.example>", "B \"b\" 'c' \\ é"])),
         date=date(2026, 11, 30),
         notes=draw(notes),
-        files=tuple(AuditedFile(name="a-1.zip", sha256=own * 64, base="f" * 64 if is_delta else "") for own in digests),
+        files=tuple(
+            AuditedFile(name=draw(filenames), sha256=own * 64, base="f" * 64 if is_delta else "") for own in digests
+        ),
     )
 
 

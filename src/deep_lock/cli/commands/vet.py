@@ -55,9 +55,10 @@ def vet_init_command(session: Session, /, **values: Any) -> None:
     """Write the files."""
     with session.reporting() as reporter:
         begun = vet_init.init(pick(VetOptions, values, context=session.context), reporter)
-    session.printer.info(
-        f"wrote {begun.folder}: {begun.files} files of {begun.packages} projects are exempt; commit the folder"
-    )
+    files = f"{begun.files} {'file' if begun.files == 1 else 'files'}"
+    projects = f"{begun.packages} {'project' if begun.packages == 1 else 'projects'}"
+    verb = "is" if begun.files == 1 else "are"
+    session.printer.info(f"wrote {begun.folder}: {files} of {projects} {verb} exempt; commit the folder")
 
 
 CHECK_HELP = """\
@@ -236,7 +237,7 @@ and build files, then all files with the number of lines, then the lines.
 
 With one version, the sdist and the wheel of this release are compared: which files of the wheel are not in the sdist.
 
-The files are taken from the index of the lock, and compared with the hashes of the lock, or else of the index. Nothing is built or run.
+The files are taken from the index of the lock, and compared with the hashes of the lock, else of supply-chain, else of the index. Nothing is built or run.
 Compared are the bytes of files: two releases with the same files are not the proof that they are harmless.
 
 \b
