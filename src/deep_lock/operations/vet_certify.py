@@ -23,8 +23,8 @@ from deep_lock.models.lock import Lock
 from deep_lock.models.vetting import AUDITS, CONFIG, CRITERIA, AuditedFile, Criterion, FileAudit, FileExemption, Vetting
 from deep_lock.network import git
 from deep_lock.operations.inputs import locked_indexes, open_indexes, read_lock_file
-from deep_lock.parsing.vetting import MAX_NOTES, MAX_WHO, read_audits
 from deep_lock.parsing.text import deceiving
+from deep_lock.parsing.vetting import MAX_NOTES, MAX_WHO, read_audits
 from deep_lock.pep440 import parse_version
 from deep_lock.project import edit
 from deep_lock.project.vetting_files import read_vetting, vetting_folder, with_record, with_replaced_records
