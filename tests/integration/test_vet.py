@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from deep_lock.cli.main import run
+from deep_lock.config.options import CertifyOptions, RunContext, VetOptions
+from deep_lock.errors import Stale
+from deep_lock.events import silent
+from deep_lock.operations.vet_certify import certify, write_certified
 from deep_lock.parsing.vetting import read_audits, read_vetting_config
 from tests.support.paths import ROOT
 from tests.support.scenario_server import Release
@@ -103,6 +108,8 @@ def test_from_init_to_a_covered_lock(vet: Vet) -> None:
     config = (vet.chain / "config.toml").read_bytes()
     (vet.chain / "config.toml").unlink()
     assert f"remove {vet.chain}, then run deep-lock vet init" in vet("check")[2].replace("\n", "")
+    (vet.chain / "config.toml").write_text("who = 1")
+    assert f"{vet.chain / 'config.toml'}: has no version" in vet("check")[2].replace("\n", "")
     (vet.chain / "config.toml").write_bytes(config)
     before = {path.name: path.read_bytes() for path in vet.chain.iterdir()}
     assert before.keys() == {"audits.toml", "config.toml"}
@@ -174,7 +181,9 @@ def test_a_wheel_that_was_added_to_an_old_release(vet: Vet) -> None:
     )
 
 
-def test_suggestions_have_the_least_to_read_first_and_their_commands_cover_the_lock(vet: Vet) -> None:
+def test_suggestions_have_the_least_to_read_first_and_their_commands_cover_the_lock(
+    vet: Vet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vet.ok("init")
     vet.update()
     found = json.loads(vet("suggest", "--output-format", "json")[1])["suggestions"]
@@ -190,7 +199,10 @@ def test_suggestions_have_the_least_to_read_first_and_their_commands_cover_the_l
     assert text.startswith(
         "tool 1.1: 3 lines, compared with 1.0 (safe-to-build)\n    deep-lock vet diff tool 1.0 1.1 --lock "
     )
-    assert "3 releases not covered" in text
+    assert "3 releases not covered, " in text
+    with monkeypatch.context() as patch:
+        patch.setenv("DEEP_LOCK_CACHE_DIR", str(vet.folder / "empty"))
+        assert "3 releases not covered; no file could be fetched" in vet.ok("suggest", "--offline")
     for own in found:
         for command in own["commands"]:
             words = command.split()
@@ -250,6 +262,22 @@ def test_an_audit_that_is_refused_changes_nothing(vet: Vet, arguments: tuple[str
     code, _, err = vet("certify", *arguments)
     assert code == 2
     assert message in err
+    assert {path.name: path.read_bytes() for path in vet.chain.iterdir()} == before
+
+
+def test_neither_file_is_written_where_another_program_wrote_one(vet: Vet, tmp_path: Path) -> None:
+    vet.ok("init")
+    vet_options = VetOptions(
+        lock=vet.folder / "deep.lock",
+        context=RunContext(cache_folder=tmp_path / "cache", now=datetime(2026, 11, 30, tzinfo=UTC)),
+    )
+    certified = certify(CertifyOptions(vet=vet_options, name="tool", who="Ada"), silent)
+    assert len(certified.documents) == 2
+    config = vet.chain / "config.toml"
+    config.write_text(config.read_text(encoding="utf-8") + "# another program\n", encoding="utf-8")
+    before = {path.name: path.read_bytes() for path in vet.chain.iterdir()}
+    with pytest.raises(Stale, match="nothing was written"):
+        write_certified(certified)
     assert {path.name: path.read_bytes() for path in vet.chain.iterdir()} == before
 
 

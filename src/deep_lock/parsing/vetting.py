@@ -154,9 +154,8 @@ class _Document:
         version = self._table.get("version")
         if version != VERSION or isinstance(version, bool):
             found = "has no version" if version is None else f"has version {shown(str(version))}"
-            raise VettingInvalid(
-                f"{source}: {found}; this deep-lock reads version = {VERSION}", hint="upgrade deep-lock"
-            )
+            hint = f"add version = {VERSION}, or restore the file" if version is None else "upgrade deep-lock"
+            raise VettingInvalid(f"{source}: {found}; this deep-lock reads version = {VERSION}", hint=hint)
         self._check_keys(self._table, ("version", *keys), _Place(header=""))
 
     def table(self, key: str) -> dict[str, Any]:

@@ -52,10 +52,10 @@ def vetting_folder(lock: Path) -> Path:
 
 def read_vetting(folder: Path) -> Vetting:
     """Read the files of a folder; `imports.lock` may be missing. Raises UsageError where another one is missing, and VettingInvalid."""
-    audits = read_audits(_text(folder / AUDITS), AUDITS)
-    config = read_vetting_config(_text(folder / CONFIG), CONFIG)
+    audits = read_audits(_text(folder / AUDITS), str(folder / AUDITS))
+    config = read_vetting_config(_text(folder / CONFIG), str(folder / CONFIG))
     try:
-        imports = read_imports_lock(read_text(folder / IMPORTS_LOCK, VettingInvalid), IMPORTS_LOCK)
+        imports = read_imports_lock(read_text(folder / IMPORTS_LOCK, VettingInvalid), str(folder / IMPORTS_LOCK))
     except FileNotFoundError:
         imports = {}
     return Vetting(audits=audits, config=config, imports=imports)

@@ -181,9 +181,11 @@ def amount(own: Suggestion) -> str:
 def total(found: Sequence[Suggestion]) -> str:
     """Return how much there is to read in all, in words."""
     known = [own.to_read.lines for own in found if own.to_read is not None]
-    releases = f"{len(found)} {'release' if len(found) == 1 else 'releases'}"
+    releases = f"{len(found)} {'release' if len(found) == 1 else 'releases'} not covered"
+    if not known:
+        return f"{releases}; no file could be fetched" if found else "each file is covered"
     unknown = f" in {len(known)} of them" if len(known) < len(found) else ""
-    return f"{releases} not covered, {sum(known)} lines to read{unknown}" if found else "each file is covered"
+    return f"{releases}, {sum(known)} {'line' if sum(known) == 1 else 'lines'} to read{unknown}"
 
 
 def suggestions_text(found: Sequence[Suggestion], lock: Path) -> Safe:

@@ -11,7 +11,6 @@ from deep_lock.config.options import CertifyOptions, NetworkOptions, VetDiffOpti
 from deep_lock.errors import UsageError
 from deep_lock.models.vetting import CRITERIA
 from deep_lock.operations import vet_certify, vet_check, vet_diff, vet_import, vet_init, vet_suggest
-from deep_lock.project import edit
 from deep_lock.reports import vet
 from deep_lock.reports import vet_diff as vet_diff_report
 from deep_lock.reports import vet_import as vet_import_report
@@ -132,8 +131,8 @@ Exemptions of the project that are not needed any more are removed, once all its
   deep-lock vet certify setuptools 80.9.0 --criteria safe-to-build
 """
 CERTIFY_EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 2 a release or a file that is not in the lock, a file of
-supply-chain that cannot be read or edited; 3 an index that cannot be reached.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 1 another program wrote a file of supply-chain during the run;
+2 a release or a file that is not in the lock, a file of supply-chain that cannot be read or edited; 3 an index that cannot be reached.
 """
 AUDIT: Section = (
     "Audit",
@@ -184,8 +183,7 @@ def vet_certify_command(session: Session, /, **values: Any) -> None:
     options = pick(CertifyOptions, values, vet=_vet_options(session, values))
     with session.reporting() as reporter:
         certified = vet_certify.certify(options, reporter)
-    for document in certified.documents:
-        edit.write(document)
+    vet_certify.write_certified(certified)
     for own in certified.audits:
         compared = f", compared with {own.base_version}" if own.base_version else ""
         release = f"{own.package} {own.version}".rstrip()
@@ -312,7 +310,7 @@ this file, and makes no request. The exemptions and the imports of the other tea
 """
 IMPORT_EPILOG = """\
 Each option can be set by the variable DEEP_LOCK_<LONG NAME>. A login of a URL: DEEP_LOCK_INDEX_<NAME>_USERNAME and _PASSWORD with the name
-of the team, or netrc. Exit codes: 2 wrong input, or a wrong file; 3 a file could not be fetched; 4 a file that is too large.
+of the team, or netrc. Exit codes: 1 another program wrote config.toml during the run; 2 wrong input, or a wrong file; 3 a file could not be fetched; 4 a file that is too large.
 """
 TEAM: Section = (
     "Team",
