@@ -176,10 +176,11 @@ def test_neither_file_is_written_where_another_program_wrote_one(project: Projec
 def test_what_is_not_known_is_left_out_and_what_is_hostile_is_refused(project: Project, tmp_path: Path) -> None:
     path = tmp_path / "audits.toml"
     unknown = "".join(f"key{number} = 1\n" for number in range(30))
-    path.write_text(HEAD + audit("alpha", "1", criteria="safe-to-deploy") + audit("zeta", "1", more=unknown))
+    others = audit("alpha", "1", criteria="safe-to-deploy") + audit("zeta", "1", more=unknown)
+    path.write_text(HEAD + others + audit("beta", "1"))
     code, _, err = project.run("local", "--url", str(path))
     assert code == 0, err
-    assert project.imported() == {"local": ["zeta 1"]}
+    assert project.imported() == {"local": ["beta 1"]}
     assert "safe-to-deploy" in err
     assert "is not a known criterion" in err
     assert "21 more keys and criteria are left out" in err

@@ -1,7 +1,7 @@
 """The files of `supply-chain/`: audits, exemptions and imports.
 
-A file of the project is read strictly: an unknown key is an error. Of a file of another team unknown keys and criteria are left
-out with a warning, since another version of deep-lock may have written it; what is left must be valid there too.
+A file of the project is read strictly: an unknown key is an error. Another version of deep-lock may have written the file of another
+team: an audit with an unknown key, and an unknown criterion, are left out with a warning. What is left must be valid there too.
 """
 
 import re
@@ -150,6 +150,8 @@ class _Document:
         self._text = text
         self._source = source
         self._report = report
+        self._unknown_keys = 0
+        """In the audits of another team: such a key may restrict what an audit states."""
         self._table = parse_toml(text, source, VettingInvalid, limit=MAX_CHARACTERS)
         version = self._table.get("version")
         if version != VERSION or isinstance(version, bool):
@@ -193,9 +195,10 @@ class _Document:
                 continue
             for number, entry in enumerate(entries, 1):
                 place = _Place(header=header, entry=number)
+                unknown = self._unknown_keys
                 with self.faults.collecting(str(place)):
                     made = make(self, name, self._record(entry, kind, place), place)
-                    if made is not None:
+                    if made is not None and self._unknown_keys == unknown:
                         found.append(made)
         return tuple(found)
 
@@ -254,10 +257,13 @@ class _Document:
                 self._unknown(f"{shown(key)} is not a known key; known are {', '.join(known)}", place, key)
 
     def _unknown(self, message: str, place: _Place, key: str = "") -> None:
-        """Report a key that is not known, or without ``key`` a value."""
+        """Report a key that is not known, or without ``key`` a value. An audit of another team that has such a key is left out."""
         where = f"{place}: {message}" if place.header else message
         if self._report is not None:
-            self._report(Warned(code="vetting-unknown", subject=self._source, message=f"{where}: it is left out"))
+            in_audit = bool(key and place.header)
+            left_out = "the audit is left out" if in_audit else "it is left out"
+            self._report(Warned(code="vetting-unknown", subject=self._source, message=f"{where}: {left_out}"))
+            self._unknown_keys += in_audit
             return
         line = line_of(self._key_lines, key, place.header) if key else None
         self.faults.add(f"{self._source}:{line}: {where}" if line is not None else where)

@@ -110,15 +110,18 @@ def test_what_is_not_known_in_a_file_of_another_team_is_left_out() -> None:
         assert isinstance(event, Warned)
         found.append(event)
 
-    text = AUDIT.replace("version = 1\n", "version = 1\n[team]\nx = 1\n").replace("who =", "by = 1\nwho =")
+    text = AUDIT.replace("version = 1\n", "version = 1\n[team]\nx = 1\n")
     more = text.replace('["safe-to-run"]', '["safe-to-deploy", "safe-to-run"]')
     assert read_audits(more, "team", report) == (READ,)
     assert [own.message.partition(" is not")[0] for own in found] == [
         "'team'",
-        "audits.Jinja2, entry 1: 'by'",
         "audits.Jinja2, entry 1: 'safe-to-deploy'",
     ]
     assert all(own.message.endswith(": it is left out") for own in found)
+    for restricted in (text.replace("who =", "by = 1\nwho ="), text.replace("sha256 =", "only = 1, sha256 =", 1)):
+        found.clear()
+        assert read_audits(restricted, "team", report) == ()
+        assert found[-1].message.endswith(": the audit is left out")
     assert read_audits(text.replace("safe-to-run", "safe-to-deploy"), "team", report) == ()
     with pytest.raises(VettingInvalid):  # what is known must be valid
         read_audits(text.replace(A, "a"), "team", report)
