@@ -125,9 +125,9 @@ def test_why_in_words(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_why_as_json_names_all_ways(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = _run(capsys, "why", "--lock", str(CLOSED), "setuptools", "--output-format", "json")
+    code, out, _ = _run(capsys, "why", "--lock", str(CLOSED), "setuptools", "--format", "json")
     assert code == 0
-    told = json.loads(out)
+    told = json.loads(out)["packages"]
     versions = [entry.version for entry in _lock().packages if entry.name == "setuptools"]
     assert [own["version"] for own in told] == versions
     assert all(chain[-1] == f"setuptools {own['version']}" for own in told for chain in own["builds"])

@@ -11,6 +11,7 @@ from deep_lock.cli.session import Session
 from deep_lock.errors import DeepLockError, SafetyError, UsageError
 from deep_lock.files import open_regular, write_atomically
 from deep_lock.operations import git, merge
+from deep_lock.reports.document import failure_of
 from deep_lock.sanitize import lines
 
 MISSING = CONFLICT = 1
@@ -75,12 +76,13 @@ def git_merge_command(session: Session, /, *, base: Path, ours: Path, theirs: Pa
         with session.reporting() as reporter:
             text = merge.merged_text(sides, session.context, reporter)
     except DeepLockError as error:
-        session.printer.error(error)
+        session.printer.failure(failure_of(error))
         raise click.exceptions.Exit(error.exit_code if isinstance(error, SafetyError) else CONFLICT) from None
     try:
         write_atomically(ours, text.encode())
     except OSError as error:
-        session.printer.error(UsageError(f"{ours}: the merge cannot be written: {error.strerror or error}"))
+        message = f"{ours}: the merge cannot be written: {error.strerror or error}"
+        session.printer.failure(failure_of(UsageError(message)))
         raise click.exceptions.Exit(CONFLICT) from None
 
 

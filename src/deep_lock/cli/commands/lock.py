@@ -24,6 +24,7 @@ from deep_lock.config.options import (
     UpgradeOptions,
 )
 from deep_lock.errors import Stale, UsageError
+from deep_lock.events import Warned
 from deep_lock.foreign_locks import index_settings
 from deep_lock.lazy import add_to_load_all
 from deep_lock.locking import recorded_inputs
@@ -183,7 +184,7 @@ def _lock_all(session: Session, values: dict[str, Any]) -> None:
     used: set[str] = set()
     try:
         for project in found:
-            session.printer.heading = f"{project.path}:"
+            session.printer.set_project(project.path)
             started = time.monotonic()
             locks: _Locks = (None, None)
             try:
@@ -196,7 +197,7 @@ def _lock_all(session: Session, values: dict[str, Any]) -> None:
             seconds = time.monotonic() - started
             rows.append(projects.ProjectRow(path=project.path, result=result, packages=packages, seconds=seconds))
     finally:
-        session.printer.heading = ""
+        session.printer.set_project("")
         session.printer.info(projects.projects_summary(rows, len(found)))
     unused = sorted(set(upgraded) - used)
     if unused and not codes and not _only_checks(values):
@@ -228,10 +229,10 @@ def _one_of_all(
 
 def _failed(printer: Printer, error: Exception) -> int:
     """Report why one project failed; return the exit code."""
-    code = failures.report_failure(error, printer, with_traceback=printer.verbosity > 0)
-    if code != failures.INTERNAL and printer.verbosity > 1:
+    failure = failures.report_failure(error, printer, with_traceback=printer.verbosity > 0)
+    if failure.exit_code != failures.INTERNAL and printer.verbosity > 1:
         printer.traceback(error)
-    return code
+    return failure.exit_code
 
 
 def lock_options(session: Session, values: dict[str, Any]) -> LockOptions:
@@ -276,5 +277,5 @@ def _network(session: Session, values: dict[str, Any]) -> NetworkOptions:
         environ=session.context.environ,
     )
     for line in left_out:
-        session.printer.warn(f"--index-from {tool}", line)
+        session.printer.warn(Warned(code="index-setting", subject=f"--index-from {tool}", message=line))
     return network

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import HOOKS, INTERPRETERS, LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, pick, sectioned
+from deep_lock.cli.options import HOOKS, INTERPRETERS, LOCK, NETWORK, TEXT_OR_JSON, Section, flag, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import ApplyOptions, HookOptions, NetworkOptions, VerifyOptions
 from deep_lock.errors import UsageError
@@ -31,7 +31,7 @@ becomes lib==1.3), and locks with these versions. Other packages stay. If the lo
 \b
   deep-lock outdated
   deep-lock outdated --build                only build environments
-  deep-lock outdated --output-format json   for bots: with the command that upgrades each
+  deep-lock outdated --format json   for bots: with the command that upgrades each
   deep-lock outdated --apply                raise every bound that holds a package back
   deep-lock outdated --apply numpy rich     raise those of two packages
 """
@@ -64,7 +64,7 @@ APPLYING: Section = (
     PACKAGES,
     APPLYING,
     NETWORK,
-    output=(OUTPUT_FORMAT,),
+    output=(TEXT_OR_JSON,),
     help=HELP,
     epilog=EPILOG,
     short_help="Show which packages have newer versions.",
@@ -80,9 +80,7 @@ def outdated_command(session: Session, /, *, names: Sequence[str], **values: Any
         found = outdated.outdated(options, reporter, names)
     both = values["runtime"] == values["build"]
     rows = [own for own in found if both or values[own.scope]]
-    session.printer.data(
-        report.outdated_json(rows) if values["output_format"] == "json" else report.outdated_text(rows)
-    )
+    session.printer.data(report.outdated_json(rows) if values["form"] == "json" else report.outdated_text(rows))
     session.printer.info(report.outdated_count(rows))
     if rows and values["exit_code"]:
         raise click.exceptions.Exit(FOUND)
@@ -92,8 +90,8 @@ def _apply(session: Session, options: VerifyOptions, names: Sequence[str], value
     for name in ("runtime", "build", "exit_code"):
         if values[name]:
             raise UsageError(f"--apply cannot be used with --{name.replace('_', '-')}")
-    if values["output_format"] == "json":
-        raise UsageError("--apply cannot be used with --output-format json")
+    if values["form"] == "json":
+        raise UsageError("--apply cannot be used with --format json")
     printer, dry_run = session.printer, values["dry_run"]
     with session.reporting() as reporter:
         raised = raise_bounds.raise_bounds(

@@ -5,7 +5,18 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import DOWNLOADS, LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import (
+    DOWNLOADS,
+    LOCK,
+    NETWORK,
+    TEXT_OR_JSON,
+    Section,
+    flag,
+    format_option,
+    option,
+    pick,
+    sectioned,
+)
 from deep_lock.cli.session import Session
 from deep_lock.config.options import CertifyOptions, NetworkOptions, VetDiffOptions, VetImportOptions, VetOptions
 from deep_lock.errors import UsageError
@@ -75,13 +86,7 @@ Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 each
 supply-chain that cannot be read, or that is missing.
 """
 NOT_COVERED = 1
-FORMAT = option(
-    "--output-format",
-    default="text",
-    show_default=True,
-    choices=("text", "json", "markdown", "sarif", "github"),
-    help="text, json for bots, markdown for a comment, sarif for code scanning, github for annotations in a workflow.",
-)
+FORMAT = format_option("text", "json", "markdown", "sarif", "github")
 
 
 @sectioned(
@@ -96,7 +101,7 @@ def vet_check_command(session: Session, /, **values: Any) -> None:
     """Check the lock, and write what is not covered."""
     with session.reporting() as reporter:
         found = vet_check.check(pick(VetOptions, values, context=session.context), reporter)
-    session.printer.data(_text(found, values["output_format"]))
+    session.printer.data(_text(found, values["form"]))
     session.printer.info(vet.claim(found))
     if found.uncovered:
         session.printer.info("deep-lock vet suggest shows what to read")
@@ -212,7 +217,7 @@ file has another sha256 than the recorded one, or is unsafe.
     "suggest",
     ("Lock", (LOCK,)),
     NETWORK,
-    output=(OUTPUT_FORMAT,),
+    output=(TEXT_OR_JSON,),
     help=SUGGEST_HELP,
     epilog=SUGGEST_EPILOG,
     short_help="Show what to read, the least first.",
@@ -221,7 +226,7 @@ def vet_suggest_command(session: Session, /, **values: Any) -> None:
     """Write the suggestions."""
     with session.reporting() as reporter:
         found = vet_suggest.suggest(_vet_options(session, values), reporter)
-    write = vet.suggestions_json if values["output_format"] == "json" else vet.suggestions_text
+    write = vet.suggestions_json if values["form"] == "json" else vet.suggestions_text
     session.printer.data(write(found, values["lock"]))
     session.printer.info(vet.total(found))
 
@@ -276,7 +281,7 @@ COMPARISON: Section = (
     "diff",
     COMPARISON,
     NETWORK,
-    output=(OUTPUT_FORMAT,),
+    output=(TEXT_OR_JSON,),
     help=DIFF_HELP,
     epilog=DIFF_EPILOG,
     short_help="Show what differs between the files of two releases.",
@@ -290,7 +295,7 @@ def vet_diff_command(session: Session, /, **values: Any) -> None:
         found = vet_diff.compare(
             pick(VetDiffOptions, values, network=pick(NetworkOptions, values), context=session.context), reporter
         )
-    write = vet_diff_report.as_json if values["output_format"] == "json" else vet_diff_report.as_text
+    write = vet_diff_report.as_json if values["form"] == "json" else vet_diff_report.as_text
     session.printer.data(write(found, stat=values["stat"]))
     if values["folder"] is not None:
         session.printer.info(f"unpacked into {values['folder']}")
