@@ -1,6 +1,8 @@
 """What happened while a command worked: its warnings, and how much it requested."""
 
 import threading
+import time
+from typing import Any
 
 from deep_lock.events import Event, Fetched, FromCache, Reporter, Warned
 
@@ -16,6 +18,7 @@ class Observed:
         """The number of index pages, metadata and files that were in the cache, so that no request was made."""
         self._warnings: set[Warned] = set()
         self._counting = threading.Lock()
+        self._started = time.monotonic()
 
     def __call__(self, event: Event, /) -> None:
         """Receive an event."""
@@ -32,6 +35,16 @@ class Observed:
                     pass
         for receive in self.receivers:
             receive(event)
+
+    def row(self) -> dict[str, Any]:
+        """Return the counts as JSON documents have them; the time is that since the work began."""
+        return {
+            "warnings": [{"code": own.code, "subject": own.subject, "message": own.message} for own in self.warnings],
+            "seconds": round(time.monotonic() - self._started, 3),
+            "requests": self.requests,
+            "received-bytes": self.received_bytes,
+            "cache-hits": self.cache_hits,
+        }
 
     @property
     def warnings(self) -> list[Warned]:

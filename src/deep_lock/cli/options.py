@@ -135,6 +135,7 @@ def format_option(*choices: str) -> Option:
 
 
 TEXT_OR_JSON = format_option("text", "json")
+"""For a command that reports on stderr, or in one document on stdout."""
 TARGET_LABELS = option(
     "--target",
     "targets",

@@ -7,6 +7,7 @@ __all__ = [
     "diff",
     "document",
     "findings",
+    "lock_document",
     "lock_summary",
     "outdated",
     "projects",
@@ -17,4 +18,6 @@ __all__ = [
 ]
 
 load_at_first_use(__name__, "lock_summary")
-load_at_first_use(__name__, "audit", "diff", "projects", "vet", "vet_diff", "vet_import", "why", in_load_all=False)
+load_at_first_use(
+    __name__, "audit", "diff", "lock_document", "projects", "vet", "vet_diff", "vet_import", "why", in_load_all=False
+)

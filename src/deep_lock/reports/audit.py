@@ -261,20 +261,21 @@ def audit_github(audit: Audit) -> Safe:
 
 def audit_json(audit: Audit) -> Safe:
     """Return the audit as one document."""
-    return document(
-        "audit",
-        1,
-        {
-            "lock": audit.lock,
-            "scope": audit.scope,
-            "fail-on": audit.fail_on,
-            "sources": [_source_row(source) for source in audit.sources],
-            "packages": audit.packages,
-            "not-compared": list(audit.not_compared),
-            "findings": [_row(row, audit.fail_on) for row in audit.rows],
-            "notes": [finding_row(own) for own in audit.notes],
-        },
-    )
+    return document("audit", 1, audit_payload(audit))
+
+
+def audit_payload(audit: Audit) -> dict[str, Any]:
+    """Return the keys of the document of an audit."""
+    return {
+        "lock": audit.lock,
+        "scope": audit.scope,
+        "fail-on": audit.fail_on,
+        "sources": [_source_row(source) for source in audit.sources],
+        "packages": audit.packages,
+        "not-compared": list(audit.not_compared),
+        "findings": [_row(row, audit.fail_on) for row in audit.rows],
+        "notes": [finding_row(own) for own in audit.notes],
+    }
 
 
 def _source_row(source: AdvisorySource) -> dict[str, Any]:

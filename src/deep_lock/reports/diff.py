@@ -219,13 +219,14 @@ def as_json(review: Review) -> Safe:
             "counts": {weight: len(review.of(weight)) for weight in _LEVELS},
             "not_compared": list(review.not_compared),
             **({"wheels": review.wheels} if review.wheels else {}),
-            "changes": [_row(change) for change in review.changes],
+            "changes": [change_row(change) for change in review.changes],
             "policy": [finding_row(finding) for finding in review.findings],
         },
     )
 
 
-def _row(change: Change) -> dict[str, Any]:
+def change_row(change: Change) -> dict[str, Any]:
+    """Return a change as JSON documents have it."""
     return {
         "code": change.code,
         "rank": change.rank,

@@ -130,12 +130,10 @@ def require_source(session: Session, values: dict[str, Any]) -> None:
     audit.require_source(_of_lock(session, values, Path()))
 
 
-def audit_made(session: Session, values: dict[str, Any], *, path: Path, lock: Lock, text: str) -> None:
+def audit_made(session: Session, values: dict[str, Any], *, path: Path, lock: Lock, text: str) -> report.Audit:
     """Audit the lock of a run, which may not be written. ``values`` are those of `lock`."""
     with session.reporting() as reporter:
-        found = audit.audit_made(lock, text, _of_lock(session, values, path), reporter)
-    session.printer.data(report.audit_text(found))
-    finish(session, found)
+        return audit.audit_made(lock, text, _of_lock(session, values, path), reporter)
 
 
 def _of_lock(session: Session, values: dict[str, Any], path: Path) -> AuditOptions:

@@ -86,7 +86,9 @@ def policy_command(session: Session, /, **values: Any) -> None:
     """Check the policy, and write the findings; or write an exception."""
     check = pick(PolicyOptions, values, network=pick(NetworkOptions, values), context=session.context)
     if any(values[name] is not None for name in ("accept", "until", "reason")):
-        _accept(session, check, accepted=values["accept"], until=values["until"], reason=values["reason"])
+        _accept(
+            session, check, values["form"], accepted=values["accept"], until=values["until"], reason=values["reason"]
+        )
         return
     with session.reporting() as reporter:
         result = policy.check_policy(check, reporter)
@@ -103,7 +105,7 @@ def policy_command(session: Session, /, **values: Any) -> None:
 
 
 def _accept(
-    session: Session, check: PolicyOptions, *, accepted: str | None, until: str | None, reason: str | None
+    session: Session, check: PolicyOptions, form: str, *, accepted: str | None, until: str | None, reason: str | None
 ) -> None:
     if accepted is None or until is None or reason is None:
         raise UsageError("--accept, --until and --reason are used together", hint="deep-lock policy --help")
@@ -112,6 +114,15 @@ def _accept(
         made = accept.accept(options, reporter)
     edit.write(made.document)
     own, before = made.exception, made.before
+    if form == "json":
+        payload = {
+            "path": made.document.path.as_posix(),
+            "id": own.id,
+            "until": f"{own.until:%Y-%m-%d}",
+            "reason": own.reason,
+            "was-until": f"{before.until:%Y-%m-%d}" if before is not None else None,
+        }
+        session.printer.data(document.document("policy-exception", 1, payload))
     was = f" (until now: {before.until})" if before is not None and before.until != own.until else ""
     session.printer.info(f"{made.document.source}: {own.id} is accepted until {own.until}{was}")
 

@@ -23,7 +23,7 @@ from deep_lock.errors import UsageError
 from deep_lock.models.vetting import CRITERIA
 from deep_lock.operations import vet_certify, vet_check, vet_diff, vet_import, vet_init, vet_suggest
 from deep_lock.project import edit
-from deep_lock.reports import vet
+from deep_lock.reports import document, vet
 from deep_lock.reports import vet_diff as vet_diff_report
 from deep_lock.reports import vet_import as vet_import_report
 from deep_lock.sanitize import Safe, show
@@ -60,12 +60,25 @@ From then on deep-lock vet check finds each file that was added. No existing fil
 
 
 @sectioned(
-    "init", ("Lock", (LOCK,)), help=INIT_HELP, epilog=FILES_EPILOG, short_help="Exempt the files that a lock has now."
+    "init",
+    ("Lock", (LOCK,)),
+    output=(TEXT_OR_JSON,),
+    help=INIT_HELP,
+    epilog=FILES_EPILOG,
+    short_help="Exempt the files that a lock has now.",
 )
 def vet_init_command(session: Session, /, **values: Any) -> None:
     """Write the files."""
     with session.reporting() as reporter:
         begun = vet_init.init(pick(VetOptions, values, context=session.context), reporter)
+    if values["form"] == "json":
+        payload = {
+            "lock": values["lock"].as_posix(),
+            "folder": str(begun.folder),
+            "files": begun.files,
+            "packages": begun.packages,
+        }
+        session.printer.data(document.document("vet-init", 1, payload))
     session.printer.info(
         f"wrote {begun.folder}: {begun.files} files of {begun.packages} projects are exempt; commit the folder"
     )
@@ -177,6 +190,7 @@ AUDIT: Section = (
     "certify",
     AUDIT,
     NETWORK,
+    output=(TEXT_OR_JSON,),
     help=CERTIFY_HELP,
     epilog=CERTIFY_EPILOG,
     short_help="Record an audit of files of a release.",
@@ -188,8 +202,17 @@ def vet_certify_command(session: Session, /, **values: Any) -> None:
     options = pick(CertifyOptions, values, vet=_vet_options(session, values))
     with session.reporting() as reporter:
         certified = vet_certify.certify(options, reporter)
-    for document in certified.documents:
-        edit.write(document)
+    for file in certified.documents:
+        edit.write(file)
+    if values["form"] == "json":
+        payload = {
+            "lock": values["lock"].as_posix(),
+            "written": [own.path.as_posix() for own in certified.documents],
+            "audits": [vet_import_report.audit_row(own) for own in certified.audits],
+            "exemptions-removed": [{"name": own.package, "version": own.version or None} for own in certified.removed],
+            "covered": certified.is_covered,
+        }
+        session.printer.data(document.document("vet-certify", 1, payload))
     for own in certified.audits:
         compared = f", compared with {own.base_version}" if own.base_version else ""
         release = f"{own.package} {own.version}".rstrip()
@@ -344,6 +367,7 @@ TEAM: Section = (
     "import",
     TEAM,
     DOWNLOADS,
+    output=(TEXT_OR_JSON,),
     help=IMPORT_HELP,
     epilog=IMPORT_EPILOG,
     short_help="Import the audits of other teams.",
@@ -355,14 +379,18 @@ def vet_import_command(session: Session, /, **values: Any) -> None:
     options = pick(VetImportOptions, values, network=pick(NetworkOptions, values), context=session.context)
     with session.reporting() as reporter:
         plan = vet_import.plan_import(options, reporter)
-    session.printer.data(vet_import_report.as_text(plan.changes))
+    is_json, writes = values["form"] == "json", plan.changes_files and not values["dry_run"]
+    if not is_json:
+        session.printer.data(vet_import_report.as_text(plan.changes))
+    if writes:
+        vet_import.write_import(plan)
+    if is_json:
+        lock = values["lock"].as_posix()
+        session.printer.data(vet_import_report.as_json(plan.changes, lock, written=writes))
     if values["dry_run"]:
         session.printer.info("nothing was written")
-    elif not plan.changes_files:
-        session.printer.info("nothing changed")
     else:
-        vet_import.write_import(plan)
-        session.printer.info(f"wrote {plan.imports}")
+        session.printer.info(f"wrote {plan.imports}" if writes else "nothing changed")
 
 
 def _check_import(values: dict[str, Any]) -> None:

@@ -77,11 +77,11 @@ def why_command(session: Session, /, *, name: str, **values: Any) -> None:
     session.printer.data(document.document("why", 1, payload))
 
 
-@sectioned("tree", TREE, help=TREE_HELP, epilog=EPILOG, short_help="Show deep.lock as a tree.")
+@sectioned("tree", TREE, output=(TEXT_OR_JSON,), help=TREE_HELP, epilog=EPILOG, short_help="Show deep.lock as a tree.")
 def tree_command(session: Session, /, **values: Any) -> None:
     """Draw the tree."""
     with session.reporting() as reporter:
-        drawn = why.tree(
+        graph, rows = why.tree(
             values["lock"],
             reporter,
             builds=values["builds"],
@@ -90,4 +90,6 @@ def tree_command(session: Session, /, **values: Any) -> None:
             invert=values["invert"],
             package=values["package"],
         )
-    session.printer.data(drawn)
+    is_json = values["form"] == "json"
+    name = values["lock"].as_posix()
+    session.printer.data(report.tree_json(graph, rows, name) if is_json else report.tree_text(graph, rows))
