@@ -17,6 +17,12 @@ class DeepLockError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def code(self) -> str:
+        """The kind of the error for programs: the name of the class in lower case, as in "hash-mismatch"."""
+        name = type(self).__name__
+        return "".join(f"-{own}" if own.isupper() else own for own in name).lower().removeprefix("-")
+
 
 class UserError(DeepLockError):
     """The input is at fault: a retry gives the same result."""

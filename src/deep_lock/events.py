@@ -29,6 +29,12 @@ class Fetched(Struct, frozen=True, kw_only=True):
     size: int = 0
 
 
+class FromCache(Struct, frozen=True, kw_only=True):
+    """The cache had what would be requested else: an index page, metadata or a file of this name."""
+
+    name: str
+
+
 class Solving(Struct, frozen=True, kw_only=True):
     """A resolution started. ``subject`` is "runtime" or "build of NAME VERSION"."""
 
@@ -49,7 +55,7 @@ class BuildEnded(Struct, frozen=True, kw_only=True):
     total: int
 
 
-Event = Warned | Fetching | Fetched | Solving | Building | BuildEnded
+Event = Warned | Fetching | Fetched | FromCache | Solving | Building | BuildEnded
 
 
 class Reporter(Protocol):

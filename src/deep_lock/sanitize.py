@@ -21,6 +21,8 @@ import msgspec
 from msgspec import Struct
 
 MAX_SHOWN = 200
+MAX_LINE = 2000
+"""Characters of one line of an error or a warning."""
 _CUT = "..."
 
 Safe = NewType("Safe", str)
@@ -81,6 +83,11 @@ def show(text: str, limit: int = MAX_SHOWN, *, ascii_only: bool = False) -> str:
     while shown and length > limit - len(_CUT):
         length -= len(shown.pop())
     return "".join(shown) + _CUT
+
+
+def show_lines(text: str, limit: int = MAX_LINE) -> str:
+    """Return text of several lines, each in at most ``limit`` characters: the line breaks are deep-lock's own."""
+    return "\n".join(show(own, limit) for own in text.split("\n"))
 
 
 def listed(names: Sequence[str], most: int) -> str:
@@ -205,6 +212,12 @@ _HALF = "[\ud800-\udfff]"
 def json_document(value: Any) -> Safe:
     """Return a value as an indented JSON document. Half a character, which UTF-8 does not have, is its code point."""
     return json_text(msgspec.json.format(_json_bytes(value), indent=2).decode() + "\n")
+
+
+def json_line(value: Any) -> Safe:
+    """Return a value as a JSON document on one line, in ASCII: a stream of any encoding contains it as it is."""
+    text = json_text(_json_bytes(value).decode())
+    return Safe(text if text.isascii() else "".join(own if own.isascii() else _json_code(own) for own in text))
 
 
 def _json_bytes(value: Any) -> bytes:

@@ -50,8 +50,8 @@ def _options(command: click.Command) -> dict[frozenset[str], click.Option]:
 def _documented(heading: str) -> dict[frozenset[str], list[str]]:
     """Return the rows of a section by the names of their options, with the rows of a section that it refers to."""
     section = CLI.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    same = re.search(r"^It takes every option of `(deep-lock [a-z ]+)` but ([^.]+)\.$", section, re.MULTILINE)
-    left_out = set(CODE.findall(same[2])) if same else set()
+    same = re.search(r"^It takes every option of `(deep-lock [a-z ]+)`(?: but ([^.]+))?\.$", section, re.MULTILINE)
+    left_out = set(CODE.findall(same[2] or "")) if same else set()
     shared = {
         names: row for names, row in (_documented(f"`{same[1]}`") if same else {}).items() if not names & left_out
     }

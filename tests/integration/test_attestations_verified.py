@@ -172,7 +172,7 @@ def test_without_the_library_nothing_is_verified_and_nothing_written(
 def verified(own: Bench, *flags: str) -> tuple[int, str]:
     """Run ``deep-lock verify``; return its exit code and the code of its finding."""
     own.capture.readouterr()
-    code = run(["verify", "--lock", str(own.folder / "deep.lock"), "--output-format=json", *flags])
+    code = run(["verify", "--lock", str(own.folder / "deep.lock"), "--format=json", *flags])
     out = own.capture.readouterr().out
-    errors = [finding["code"] for finding in json.loads(out or "[]") if finding["severity"] == "error"]
+    errors = [finding["code"] for finding in json.loads(out).get("findings", []) if finding["severity"] == "error"]
     return code, " ".join(errors)

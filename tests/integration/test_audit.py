@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from deep_lock.cli.main import run
+from tests.support import schemas
 from tests.support.advisories import CRITICAL, MEDIUM, V2, OsvServer, Record, record, write_zip, zip_of
-from tests.support.paths import ROOT
 from tests.support.scenario_server import Releases
 from tests.support.scenarios import LINUX, NOW, WINDOWS, Bench, bench, set_clock
 
@@ -83,7 +82,7 @@ class Auditing:
         return code, shown.out, shown.err
 
     def document(self, *options: str, database: bool = True) -> dict[str, Any]:
-        _, out, err = self.run("--output-format", "json", *options, database=database)
+        _, out, err = self.run("--format", "json", *options, database=database)
         assert out, err
         document: dict[str, Any] = json.loads(out)
         return document
@@ -189,7 +188,7 @@ def test_an_index_that_fails_is_not_queried_again_and_others_are(
         database = write_zip(tmp_path / "all.zip", *records)
         capsys.readouterr()
         lock = str(made.folder / "deep.lock")
-        assert run(["audit", "--lock", lock, "--database", str(database), "--refresh", "--output-format", "json"]) == 1
+        assert run(["audit", "--lock", lock, "--database", str(database), "--refresh", "--format", "json"]) == 1
         found = json.loads(capsys.readouterr().out)["findings"]
     assert [(row["name"], row["uses"][0]["fix"]["checked"]) for row in found] == [
         ("first", False),
@@ -202,13 +201,11 @@ def test_the_document_fits_its_schema(auditing: Auditing) -> None:
     auditing.hold(GHSA, PYSEC, SETUPTOOLS, LATER, b"{")
     auditing.configure('[tool.deep-lock.audit]\nignore-until-fixed = ["CVE-1999-1"]\n')
     document = auditing.document()
-    schema = json.loads((ROOT / "docs" / "audit-json.schema.json").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
-    Draft202012Validator(schema).validate(document)
+    schemas.check(document)
     for table in (document, document["findings"][0], document["findings"][0]["uses"][0], document["sources"][0]):
         table["other"] = 1
         with pytest.raises(ValidationError):
-            Draft202012Validator(schema).validate(document)
+            schemas.check(document)
         del table["other"]
 
 
@@ -482,7 +479,7 @@ def test_a_url_that_does_not_exist(auditing: Auditing) -> None:
 def test_a_login_of_a_url_is_sent_and_not_shown(auditing: Auditing) -> None:
     with OsvServer(export=zip_of([GHSA])) as server:
         url = f"{server.url}/all.zip".replace("://", "://ann:secret@")
-        code, out, err = auditing.run("--database", url, "--output-format", "json", database=False)
+        code, out, err = auditing.run("--database", url, "--format", "json", database=False)
         assert code == 1
         assert "secret" not in out + err
         assert server.headers[0]["authorization"].startswith("Basic ")
@@ -661,7 +658,7 @@ def test_an_index_without_such_documents_is_no_source(auditing: Auditing) -> Non
 def test_sarif(auditing: Auditing) -> None:
     auditing.hold(GHSA, SETUPTOOLS)
     auditing.configure(IGNORE.format(id="PYSEC-2022-43012", until="2026-12-31"))
-    (ran,) = json.loads(auditing.run("--output-format", "sarif")[1])["runs"]
+    (ran,) = json.loads(auditing.run("--format", "sarif")[1])["runs"]
     first, second = ran["results"]
     assert (first["ruleId"], first["level"], "suppressions" in first) == ("GHSA-aaaa-bbbb-cccc", "error", False)
     assert second["suppressions"][0]["justification"] == "until 2026-12-31: no untrusted archives"
@@ -671,17 +668,17 @@ def test_sarif(auditing: Auditing) -> None:
     lines = (auditing.bench.folder / "deep.lock").read_text(encoding="utf-8").splitlines()
     assert lines[line - 1] == 'name = "urllib3"'
     spaced = shutil.copy(auditing.bench.folder / "deep.lock", auditing.bench.folder / "a b.lock")
-    document = json.loads(auditing.run("--lock", str(spaced), "--output-format", "sarif")[1])
+    document = json.loads(auditing.run("--lock", str(spaced), "--format", "sarif")[1])
     result = document["runs"][0]["results"][0]
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("/a%20b.lock")
 
 
 def test_markdown_and_annotations(auditing: Auditing) -> None:
     auditing.hold({**GHSA, "summary": "[x](https://evil.example) ::error::"}, SETUPTOOLS)
-    _, out, _ = auditing.run("--output-format", "markdown")
+    _, out, _ = auditing.run("--format", "markdown")
     assert "- **critical** urllib3 1.26.5: " in out
     assert "](https" not in out
-    _, out, _ = auditing.run("--output-format", "github", "--fail-on", "high")
+    _, out, _ = auditing.run("--format", "github", "--fail-on", "high")
     first, second = out.splitlines()
     assert first.startswith("::error file=")
     assert second.startswith("::warning file=")
@@ -691,7 +688,7 @@ def test_markdown_and_annotations(auditing: Auditing) -> None:
 def test_text_of_an_advisory_commands_no_terminal(auditing: Auditing) -> None:
     auditing.hold({**GHSA, "id": "GHSA-1", "summary": "\x1b[2J\u202e\n::error::x", "aliases": ["\x1b]0;x"]})
     for form in ("text", "markdown", "github", "json", "sarif"):
-        _, out, _ = auditing.run("--output-format", form)
+        _, out, _ = auditing.run("--format", form)
         assert "\x1b" not in out
         assert "\u202e" not in out
         assert form == "github" or not any(own.lstrip().startswith("::") for own in out.splitlines())

@@ -21,7 +21,7 @@ FAULTS: list[Exception] = [
 
 
 def _failing(monkeypatch: pytest.MonkeyPatch, fault: BaseException) -> None:
-    def fail(**_options: object) -> None:
+    def fail(*_: object, **_options: object) -> None:
         raise fault
 
     monkeypatch.setattr(main, "open_session", fail)

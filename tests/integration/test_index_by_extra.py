@@ -379,7 +379,7 @@ def test_each_command_knows_one_version_of_two_indexes(made: Bench, tmp_path: Pa
     assert f"torch 2.0 of {cpu}: runtime" in output("why", "torch==2.0")
     assert f"torch 2.0 of {cuda}\n├── driver 1.0" in output("tree")
     made.servers["cuda"].hold({"torch 2.0": {"requires": ["numpy", "driver"]}, "torch 2.1": {"requires": ["numpy"]}})
-    rows = json.loads(output("outdated", "--output-format", "json", *index))["outdated"]
+    rows = json.loads(output("outdated", "--format", "json", *index))["outdated"]
     assert [(row["name"], row["version"], row["newest"]) for row in rows] == [("torch", "2.0", "2.1")]
     document = json.loads(output("export", "-f", "cyclonedx"))
     urls = {own["purl"] for own in document["components"] if own["name"] == "torch" and own["version"] == "2.0"}

@@ -57,7 +57,7 @@ class Outdating:
         return code, told.out, told.err
 
     def rows(self, *flags: str) -> list[dict[str, Any]]:
-        document = json.loads(self.run("--output-format", "json", *flags)[1])
+        document = json.loads(self.run("--format", "json", *flags)[1])
         assert (document["schema"], document["version"]) == ("deep-lock/outdated", 1)
         rows: list[dict[str, Any]] = document["outdated"]
         return rows
@@ -230,7 +230,7 @@ def test_the_command_names_the_inputs_of_the_lock(
     assert run([*shlex.split(command), *flags, "--refresh"]) == 0
     (lock,) = own.folder.glob("*deep.lock")
     own.hold({**HELD, "wide 2.0": {}, "maker 3.1": {}})
-    assert run(["outdated", "--lock", lock.name, "--output-format", "json"]) == 0
+    assert run(["outdated", "--lock", lock.name, "--format", "json"]) == 0
     rows = json.loads(own.capture.readouterr().out)["outdated"]
     assert rows
     for row in rows:

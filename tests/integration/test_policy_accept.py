@@ -83,7 +83,7 @@ def changed_lines(before: str, after: str) -> list[str]:
 
 @pytest.mark.parametrize("form", ["text", "github"])
 def test_each_format_for_people_shows_the_id(folder: Folder, form: str) -> None:
-    _, out, _ = folder.run("--output-format", form)
+    _, out, _ = folder.run("--format", form)
     assert ID in out
     assert folder.accept(ID)[0] == 0
 

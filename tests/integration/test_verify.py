@@ -49,8 +49,8 @@ class Verifying:
         return code, told.out, told.err
 
     def found(self, *flags: str) -> tuple[int, list[tuple[str, str, str]]]:
-        code, out, _ = self.verify("--output-format", "json", *flags)
-        return code, [(one["severity"], one["code"], one["subject"]) for one in json.loads(out)]
+        code, out, _ = self.verify("--format", "json", *flags)
+        return code, [(one["severity"], one["code"], one["subject"]) for one in json.loads(out).get("findings", [])]
 
     def change(self, filename: str, **changes: Any) -> None:
         """Let the index have another file in the place of one."""
@@ -176,11 +176,11 @@ def test_sarif_and_annotations_point_at_the_entry(verifying: Verifying) -> None:
     verifying.change("shared-2.0-py3-none-any.whl", yanked="broken")
     lines = verifying.path.read_text(encoding="utf-8").splitlines()
     number = lines.index('name = "shared"') + 1
-    code, out, _ = verifying.verify("--output-format", "sarif")
+    code, out, _ = verifying.verify("--format", "sarif")
     (found,) = json.loads(out)["runs"][0]["results"]
     assert (code, found["ruleId"], found["level"]) == (1, "yanked", "warning")
     assert found["locations"][0]["physicalLocation"]["region"] == {"startLine": number}
-    _, out, _ = verifying.verify("--output-format", "github")
+    _, out, _ = verifying.verify("--format", "github")
     assert out.startswith("::warning file=")
     assert f",line={number},title=yanked::" in out
 

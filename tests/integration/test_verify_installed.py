@@ -44,11 +44,11 @@ class Installed:
         """Return the exit code, and by code the subjects and messages."""
         self.yard.bench.capture.readouterr()
         command = ["verify", "--lock", str(self.yard.lock), "--installed", str(self.environment), *flags]
-        code = run([*command, "--output-format", "json"])
+        code = run([*command, "--format", "json"])
         printed = self.yard.bench.capture.readouterr()
         assert "Traceback" not in printed.err
         found: Found = {}
-        for one in json.loads(printed.out or "[]"):
+        for one in json.loads(printed.out).get("findings", []):
             found.setdefault(one["code"], []).append((one["subject"], one["message"]))
         return code, found, printed.err
 

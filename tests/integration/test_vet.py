@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from deep_lock.cli.main import run
 from deep_lock.config.options import CertifyOptions, RunContext, VetOptions
@@ -19,7 +18,7 @@ from deep_lock.errors import Stale
 from deep_lock.events import silent
 from deep_lock.operations.vet_certify import certify, write_certified
 from deep_lock.parsing.vetting import read_audits, read_vetting_config
-from tests.support.paths import ROOT
+from tests.support import schemas
 from tests.support.scenario_server import Release
 from tests.support.scenarios import Bench, bench, git
 
@@ -76,7 +75,7 @@ class Vet:
         return out + err
 
     def check(self) -> dict[str, Any]:
-        code, out, _ = self("check", "--output-format", "json")
+        code, out, _ = self("check", "--format", "json")
         found: dict[str, Any] = json.loads(out)
         assert code == bool(found["not-covered"])
         return found
@@ -174,7 +173,7 @@ def test_a_wheel_that_was_added_to_an_old_release(vet: Vet) -> None:
     assert vet.bench.lock("-P", "demo", "--refresh").code == 0
     _, out, _ = vet("check")
     assert "safe-to-run: 1 of 2 files is not covered: demo-1.0-cp313-cp313-manylinux_2_17_x86_64.whl" in out
-    suggestion = json.loads(vet("suggest", "--output-format", "json")[1])["suggestions"][0]
+    suggestion = json.loads(vet("suggest", "--format", "json")[1])["suggestions"][0]
     assert suggestion["from"] is None
     assert suggestion["commands"][0].split(" --lock ")[0] == (
         "deep-lock vet certify demo 1.0 --file demo-1.0-cp313-cp313-manylinux_2_17_x86_64.whl"
@@ -186,7 +185,7 @@ def test_suggestions_have_the_least_to_read_first_and_their_commands_cover_the_l
 ) -> None:
     vet.ok("init")
     vet.update()
-    found = json.loads(vet("suggest", "--output-format", "json")[1])["suggestions"]
+    found = json.loads(vet("suggest", "--format", "json")[1])["suggestions"]
     assert [(own["name"], own["from"], own["binary-bytes"]) for own in found] == [
         ("tool", "1.0", 0),
         ("built", "1.0", 0),
@@ -284,24 +283,22 @@ def test_neither_file_is_written_where_another_program_wrote_one(vet: Vet, tmp_p
 def test_every_format_and_the_schema_of_json(vet: Vet) -> None:
     vet.ok("init")
     vet.update()
-    document = json.loads(vet("check", "--output-format", "json")[1])
-    schema = json.loads((ROOT / "docs" / "vet-json.schema.json").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
-    Draft202012Validator(schema).validate(document)
+    document = json.loads(vet("check", "--format", "json")[1])
+    schemas.check(document)
     own = document["not-covered"][1]
     assert (own["name"], own["chain"]) == ("tool", ["build of built 1.1", "tool 1.1"])
-    sarif = json.loads(vet("check", "--output-format", "sarif")[1])["runs"][0]
+    sarif = json.loads(vet("check", "--format", "sarif")[1])["runs"][0]
     assert [own["ruleId"] for own in sarif["results"]][:3] == ["unaudited-build-file"] * 2 + ["unaudited-runtime-file"]
-    assert "::error file=" in vet("check", "--output-format", "github")[1]
-    markdown = vet("check", "--output-format", "markdown")[1]
+    assert "::error file=" in vet("check", "--format", "github")[1]
+    markdown = vet("check", "--format", "markdown")[1]
     assert "- **error** tool 1.1: safe" in markdown.replace("\\", "")
     assert document["notes"] == []  # an exemption of an old release may be the base of a delta
     for name in ("built", "demo", "tool"):
         vet.ok("certify", name, *WHO)
     config = vet.chain / "config.toml"
     config.write_text(config.read_text(encoding="utf-8") + UNUSED, encoding="utf-8")
-    document = json.loads(vet("check", "--output-format", "json")[1])
-    Draft202012Validator(schema).validate(document)
+    document = json.loads(vet("check", "--format", "json")[1])
+    schemas.check(document)
     assert [(own["subject"], own["code"]) for own in document["notes"]] == [
         ("supply-chain/imports.lock", "import-outdated"),  # its audits were never imported
         ("demo 0.9", "exemption-unused"),

@@ -62,7 +62,7 @@ class Vet:
         return code, shown.out, shown.err
 
     def json(self, *arguments: str) -> dict[str, Any]:
-        code, out, err = self(*arguments, "--output-format", "json")
+        code, out, err = self(*arguments, "--format", "json")
         assert code == 0, err
         found: dict[str, Any] = json.loads(out)
         return found

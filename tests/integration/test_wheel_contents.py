@@ -113,10 +113,10 @@ class Contents:
         return code, told.out, told.err
 
     def policy(self, *flags: str) -> tuple[int, dict[tuple[str, str], tuple[str, str]], str]:
-        code, out, err = self.run("policy", "--lock", str(self.path), "--output-format", "json", *flags)
+        code, out, err = self.run("policy", "--lock", str(self.path), "--format", "json", *flags)
         found = {
             (one["code"], one["subject"]): (one["severity"], one["message"])
-            for one in json.loads(out)
+            for one in json.loads(out)["findings"]
             if one["code"].startswith("wheel-")
         }
         return code, found, err
@@ -143,8 +143,8 @@ def test_what_is_in_a_wheel_of_a_build_is_found(case: str, contents: Contents) -
     assert severity == level
     assert says in message
     assert "the contents of 3 of 3 wheels were read\n" in err
-    code, out, _ = contents.run("verify", "--lock", str(contents.path), "--deep", "--output-format", "json")
-    assert [(one["code"], one["severity"]) for one in json.loads(out)] == [(rule, level)]
+    code, out, _ = contents.run("verify", "--lock", str(contents.path), "--deep", "--format", "json")
+    assert [(one["code"], one["severity"]) for one in json.loads(out)["findings"]] == [(rule, level)]
     assert code == (0 if level == "note" else 1)
 
 

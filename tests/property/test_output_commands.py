@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -18,11 +18,11 @@ from markdown_it import MarkdownIt
 from msgspec.structs import replace
 
 from deep_lock.analysis.graph import open_graph
-from deep_lock.cli.output import Printer
+from deep_lock.cli.output import LogFormat, Printer
 from deep_lock.cli.progress import Progress
 from deep_lock.config.options import ExportOptions
 from deep_lock.errors import DeepLockError, UsageError
-from deep_lock.events import Building, Fetching, Solving
+from deep_lock.events import Building, Fetching, Solving, Warned
 from deep_lock.exports.page import page
 from deep_lock.exports.requirements import file_content
 from deep_lock.exports.view import View, make_view
@@ -31,7 +31,8 @@ from deep_lock.models.changes import CODES, SEVERITIES, Change, Finding
 from deep_lock.models.lock import Lock, LockedArchive, LockedFile
 from deep_lock.operations.export import FORMATS
 from deep_lock.reports import diff, findings, lock_summary, outdated, why
-from deep_lock.sanitize import Safe, html_data, json_document, json_text, lines, markdown, toml_text
+from deep_lock.reports.document import failure_of
+from deep_lock.sanitize import Safe, html_data, json_document, json_text, lines, markdown, show_lines, toml_text
 from tests.support.lock_strategies import closed_locks
 from tests.support.log_readers import COMMANDS, PIECES, live_commands
 
@@ -223,8 +224,9 @@ def test_a_row_that_is_a_command_is_refused() -> None:
 def test_no_report_of_a_lock_has_a_command(view: View) -> None:
     lock = view.lock
     graph = open_graph(view.lock_index, view.targets, view.selections)
-    texts = [why.tree_text(graph, builds=True, depth=None), diff.short_text(lock)]
-    texts += [why.inverted_text(graph, [own.name for own in lock.packages], builds=True, depth=None)]
+    texts = [why.tree_text(graph, why.tree_rows(graph, builds=True, depth=None)), diff.short_text(lock)]
+    inverted = why.inverted_rows(graph, [own.name for own in lock.packages], builds=True, depth=None)
+    texts += [why.tree_text(graph, inverted), why.tree_json(graph, inverted, lock.packages[0].name)]
     texts += [why.why_text(why.reasons(graph, lock.packages), None)]
     for text in (*texts, lines(lock_summary.summary(lock, None))):
         assert live_commands(text) == []
@@ -279,7 +281,7 @@ def _review_texts(review: diff.Review) -> Iterator[str]:
     yield diff.as_markdown(review)
     yield _without_color(findings.findings_text(review.findings))
     yield findings.findings_lines(review.findings)
-    documents = (diff.as_json(review), diff.sarif(review), findings.findings_json(review.findings))
+    documents = (diff.as_json(review), diff.sarif(review), json_document(findings.findings_rows(review.findings)))
     for text in (*documents, findings.findings_sarif(review.findings, review.path, review.lines)):
         json.loads(text)
         yield text
@@ -322,13 +324,18 @@ def test_no_message_has_a_command(text: str, other: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         told: list[str] = []
         patch.setattr("deep_lock.cli.output.click.echo", lambda text, **_: told.append(str(text)))
-        printer = Printer(color="never")
-        printer.info(text)
-        printer.warn(text, other)
-        printer.error(UsageError(text, hint=other))
+        for log_format in get_args(LogFormat):
+            printer = Printer(color="never", log_format=log_format)
+            printer.info(text)
+            printer.warn(Warned(code="some", subject=text, message=other))
+            printer.failure(failure_of(UsageError(text, hint=other)))
+            printer.progress(Fetching(name=text))
     for own in told:
         plain = own.removeprefix("\x1b[33m\x1b[1m").removeprefix("\x1b[31m\x1b[1m").removeprefix("\x1b[36m\x1b[1m")
         assert live_commands(plain.replace("\x1b[0m", "")) == []
+    rows = [json.loads(own) for own in told if own.startswith("{")]
+    assert [row["event"] for row in rows[-4:]] == ["message", "warned", "failed", "fetching"]
+    assert rows[-4]["message"] == show_lines(text)
 
 
 @given(EVIL)

@@ -125,7 +125,7 @@ def test_commands_that_compare_with_advisories_import_nothing_late(
         lock = str(own.folder / "deep.lock")
         for arguments, code in (
             (("audit", *database), 1),
-            (("audit", "--service", server.url, "--output-format", "sarif"), 1),
+            (("audit", "--service", server.url, "--format", "sarif"), 1),
             (("diff", "old.lock", "deep.lock", "--deep", *database), 0),
             (("export", "-f", "cyclonedx", "--lock", lock, *database), 0),
         ):
@@ -149,7 +149,7 @@ def test_a_policy_that_is_fetched_imports_nothing_late(
         assert late(own, "policy") == []
         assert served.requests == 1
         assert run(["cache", "clean"]) == 0
-        assert late(own, "policy", "--deep", "--output-format", "sarif") == []
+        assert late(own, "policy", "--deep", "--format", "sarif") == []
         files = {name: new_text(name, ["lib"]) for name in (AUDITS, CONFIG)}
         own.write({f"{FOLDER}/{name}": text for name, text in files.items()})
         sha256 = "0" * 64

@@ -294,7 +294,7 @@ COMMANDS_OF_A_LOCK: tuple[tuple[str, ...], ...] = (
     ("lock", "--check"),
     ("add", "alpha>=0.1", "--dry-run"),
     ("why", "alpha"),
-    ("why", "alpha", "--output-format", "json"),
+    ("why", "alpha", "--format", "json"),
     ("tree", "--build"),
     ("tree", "--invert", "beta"),
     *(
@@ -307,16 +307,16 @@ COMMANDS_OF_A_LOCK: tuple[tuple[str, ...], ...] = (
     *(("diff", "old.lock", "deep.lock", "--format", form) for form in ("text", "markdown", "json", "sarif")),
     ("diff", "##[error]", "deep.lock"),
     ("policy",),
-    ("policy", "--output-format", "json"),
-    *(("audit", "--database", "all.zip", "--output-format", form) for form in ("text", "markdown", "json", "sarif")),
+    ("policy", "--format", "json"),
+    *(("audit", "--database", "all.zip", "--format", form) for form in ("text", "markdown", "json", "sarif")),
     ("export", "-f", "cyclonedx", "--database", "all.zip"),
-    ("policy", "--output-format", "sarif"),
+    ("policy", "--format", "sarif"),
     ("verify",),
     ("verify", "--deep"),
-    ("verify", "--output-format", "json"),
-    ("verify", "--output-format", "sarif"),
+    ("verify", "--format", "json"),
+    ("verify", "--format", "sarif"),
     ("outdated",),
-    ("outdated", "--output-format", "json"),
+    ("outdated", "--format", "json"),
     ("fetch", "-d", "files"),
     ("wheelhouse", "-d", "wheels", "--target", "host"),
     ("git-textconv", "deep.lock"),
@@ -378,8 +378,8 @@ def test_no_command_of_ours_says_a_command_of_an_index(tmp_path: Path) -> None:
         assert said > 10
         for arguments in (
             ("diff", "old.lock", "deep.lock", "--format"),
-            ("policy", "--output-format"),
-            ("audit", "--database", "all.zip", "--output-format"),
+            ("policy", "--format"),
+            ("audit", "--database", "all.zip", "--format"),
         ):
             ended = own.run(*arguments, "github")
             assert ended.stdout.count("::") >= 2

@@ -169,10 +169,12 @@ class Replay:
         return found
 
     def _review(self, found: dict[str, str]) -> None:
-        plain = self.document("policy", "--against=before.lock", "--output-format=json")
+        plain = self.document("policy", "--against=before.lock", "--format=json")["findings"]
         found["`policy`"] = _worst(plain, lambda code: code not in PUBLISHERS)
         deep = () if "edit" in self.incident.table else ("--deep",)  # a file of another host is not fetched
-        strict = self.document("policy", "--policy=policy.toml", "--against=before.lock", *deep, "--output-format=json")
+        strict = self.document("policy", "--policy=policy.toml", "--against=before.lock", *deep, "--format=json")[
+            "findings"
+        ]
         found["`strict`"] = _worst(
             strict, lambda code: code not in {*PUBLISHERS, "foreign-builder"} and code[:6] != "wheel-"
         )

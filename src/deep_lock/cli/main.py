@@ -1,7 +1,9 @@
 """The command line: the options before the command, exit codes, and errors without tracebacks."""
 
+import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile, zip_longest
 from types import FrameType, MappingProxyType
 
 import click
@@ -27,9 +29,11 @@ from deep_lock.cli.commands import (
     why,
 )
 from deep_lock.cli.failures import INTERNAL, report_failure
+from deep_lock.cli.options import LOG_FORMAT
 from deep_lock.cli.output import Printer, guard_python
 from deep_lock.cli.session import open_session
 from deep_lock.errors import UsageError
+from deep_lock.reports.document import Failure, error_document
 
 _BY_NAME: Mapping[str, Callable[[], click.Command]] = MappingProxyType(
     {
@@ -169,38 +173,69 @@ EPILOG = "Each option of a command can be set by the variable DEEP_LOCK_<LONG NA
     help="Color on stderr; 'auto' follows NO_COLOR, FORCE_COLOR and the terminal.",
 )
 @click.option("--no-progress", is_flag=True, help="Show no progress line; in CI and in files there is none anyway.")
+@LOG_FORMAT
 @click.pass_context
-def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_progress: bool) -> None:
+def cli(context: click.Context, *, quiet: bool, verbose: int, color: str, no_progress: bool, log_format: str) -> None:
     """Open the session that every command gets."""
-    context.obj = open_session(verbosity=-1 if quiet else verbose, color=color, show_progress=not no_progress)
+    del log_format  # see _printer
+    context.obj = open_session(
+        context.ensure_object(Printer),
+        verbosity=-1 if quiet else verbose,
+        color=color,
+        show_progress=not no_progress,
+    )
 
 
 def run_process(arguments: list[str]) -> int:
     """Run one command in a process of its own; return its exit code."""
-    guard_python(Printer())
+    guard_python(_printer(arguments))
     return run(arguments)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command; return its exit code."""
-    printer = Printer()
+    printer = _printer(arguments)
     try:
-        ended = cli.main(arguments, prog_name="deep-lock", standalone_mode=False)
+        ended = cli.main(arguments, prog_name="deep-lock", standalone_mode=False, obj=printer)
     except click.exceptions.Exit as stop:
         ended = stop.exit_code
-    except click.ClickException as error:
-        printer.usage_error(error)
-        ended = error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
         printer.info("interrupted")
         cause = error if isinstance(error, Terminated) else error.__cause__
-        return 128 + cause.number if isinstance(cause, Terminated) else INTERRUPTED
-    except Exception as error:
-        code = report_failure(error, printer, with_traceback=any(option in _VERBOSE for option in arguments))
-        if code != INTERNAL and ("-vv" in arguments or arguments.count("-v") > 1):
-            raise  # for its traceback
+        code = 128 + cause.number if isinstance(cause, Terminated) else INTERRUPTED
+        _write_failure(printer, arguments, Failure(code="interrupted", exit_code=code, message="interrupted"))
         return code
+    except Exception as error:
+        failure = report_failure(error, printer, with_traceback=any(option in _VERBOSE for option in arguments))
+        _write_failure(printer, arguments, failure)
+        has_traceback = not isinstance(error, click.ClickException) and failure.exit_code != INTERNAL
+        if has_traceback and ("-vv" in arguments or arguments.count("-v") > 1):
+            raise  # for its traceback
+        return failure.exit_code
     return ended if isinstance(ended, int) else 0  # the code of click's Exit
 
 
 _VERBOSE = ("-v", "-vv", "--verbose")
+
+
+def _printer(arguments: Sequence[str]) -> Printer:
+    """Make the printer of a run. Arguments that click refuses have a log format too."""
+    return Printer(log_format="json" if _value(arguments, "--log-format") == "json" else "text")
+
+
+def _write_failure(printer: Printer, arguments: Sequence[str], failure: Failure) -> None:
+    """Write the document of a failure where JSON is requested, and no other document was written."""
+    if _value(arguments, "--format") == "json" and not printer.has_data:
+        printer.data(error_document(failure))
+
+
+def _value(arguments: Sequence[str], option: str) -> str:
+    """Return the last value of an option, else that of its variable: as it is before click parses the arguments."""
+    value = os.environ.get(f"DEEP_LOCK_{option[2:].replace('-', '_').upper()}", "")
+    own = list(takewhile(lambda text: text != "--", arguments))
+    for text, following in zip_longest(own, own[1:], fillvalue=""):
+        if text == option:
+            value = following
+        elif text.startswith(f"{option}="):
+            value = text.removeprefix(f"{option}=")
+    return value

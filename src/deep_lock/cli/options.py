@@ -50,9 +50,17 @@ def flag(*names: str, text: str) -> Option:
     return option(*names, is_flag=True, help=text)
 
 
+LOG_FORMAT = option(
+    "--log-format",
+    default="text",
+    show_default=True,
+    choices=("text", "json"),
+    help="stderr as text for people, or each event as JSON on a line.",
+)
 VERBOSITY = (
     flag("-q", "--quiet", text="Show only warnings and errors."),
     option("-v", "--verbose", count=True, help="Show more; -vv shows the traceback of an error."),
+    LOG_FORMAT,
 )
 
 
@@ -61,7 +69,7 @@ def sectioned(
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a command of a function that takes the session and the values of these options.
 
-    Every command has the section "Output", with ``output``, -q and -v. ``settings`` are click's.
+    Every command has the section "Output", with ``output``, -q, -v and --log-format. ``settings`` are click's.
     """
     every: tuple[Section, ...] = (*sections, ("Output", (*output, *VERBOSITY)))
     sizes = [(title, len(options)) for title, options in (*every, ("Help", (click.help_option(),)))]
@@ -76,7 +84,8 @@ def sectioned(
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @wraps(function)
-        def run(session: Session, /, *, quiet: bool, verbose: int, **values: Any) -> Any:
+        def run(session: Session, /, *, quiet: bool, verbose: int, log_format: str, **values: Any) -> Any:
+            del log_format  # cli.main reads it before the arguments are parsed
             return function(with_verbosity(session, quiet=quiet, verbose=verbose), **values)
 
         command: Any = click.pass_obj(run)
@@ -103,9 +112,30 @@ LOCK = option(
     show_default="deep.lock in the current folder",
     help="The lock to read.",
 )
-OUTPUT_FORMAT = option(
-    "--output-format", default="text", show_default=True, choices=("text", "json"), help="text, or json for bots."
-)
+_USES = {
+    "text": "text",
+    "json": "json for programs",
+    "markdown": "markdown for a comment",
+    "sarif": "sarif for code scanning",
+    "github": "github for annotations in a workflow",
+}
+
+
+def format_option(*choices: str) -> Option:
+    """Make the option that selects what is written to stdout; with json it is one document, also where the run fails."""
+    *others, last = (_USES[choice] for choice in choices)
+    return option(
+        "--format",
+        "form",
+        default="text",
+        show_default=True,
+        choices=choices,
+        help=f"{', '.join(others)} or {last}.",
+    )
+
+
+TEXT_OR_JSON = format_option("text", "json")
+"""For a command that reports on stderr, or in one document on stdout."""
 TARGET_LABELS = option(
     "--target",
     "targets",

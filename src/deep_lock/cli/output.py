@@ -8,92 +8,129 @@ import sys
 import threading
 import traceback
 import warnings
-from pathlib import Path
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 import click
+from msgspec import structs
 
-from deep_lock.errors import DeepLockError
-from deep_lock.sanitize import Safe, lines, show, without_login
+from deep_lock.events import Event, Warned
+from deep_lock.reports.document import Failure, failure_row
+from deep_lock.sanitize import MAX_LINE, Safe, json_line, lines, show, show_lines, without_login
 
 ColorMode = Literal["auto", "always", "never"]
-MAX_LINE = 2000
-"""Characters of one line of an error or a warning."""
+LogFormat = Literal["text", "json"]
+LOG_SCHEMA = "deep-lock/log"
 
 
 class Printer:
-    """Writes for people and for programs. ``verbosity``: -1 quiet, 0 normal, 1 and 2 more."""
+    """Writes for people and for programs. ``verbosity``: -1 quiet, 0 normal, 1 and 2 more.
 
-    def __init__(self, *, verbosity: int = 0, color: ColorMode = "auto") -> None:
+    ``log_format`` is that of stderr: lines for people, or a JSON document on each line (docs/json.md).
+    """
+
+    def __init__(self, *, verbosity: int = 0, color: ColorMode = "auto", log_format: LogFormat = "text") -> None:
         self.verbosity = verbosity
-        self.color: ColorMode = color
+        self.log_format: LogFormat = log_format
+        self.has_data = False
+        """Whether the run wrote a result."""
+        self.set_color(color)
+        self._project = ""
+        self._heading = ""
+        self._writing = threading.Lock()
+
+    def set_color(self, color: ColorMode) -> None:
+        """Set whether output is colored."""
         self.is_colored = {"auto": None, "always": True, "never": False}[color]
         """None: where the stream is a terminal."""
-        self.heading = ""
-        """The subject of what follows: it is written above the next line for people, and then no more."""
+
+    def set_project(self, path: str) -> None:
+        """Set which project the following lines are about; empty: none. It is written above the first of them."""
+        self._project = path
+        self._heading = f"{path}:" if path else ""
 
     def data(self, text: Safe) -> None:
         """Write a result to stdout."""
+        self.has_data = True
         click.echo(text, color=self.is_colored, nl=False)
 
     def info(self, text: str, *, level: int = 0) -> None:
         """Write a line for people, at this verbosity or more."""
-        if self.verbosity >= level:
+        if self.verbosity < level:
+            return
+        if self.log_format == "json":
+            self._log("message", "info", {"message": show_lines(text)})
+        else:
             self._echo(lines(without_login(text)))
 
-    def warn(self, subject: str, message: str) -> None:
+    def warn(self, warning: Warned) -> None:
         """Write a warning. -q does not hide it: it is about the result."""
-        self._headed("warning:", "yellow", f"{subject}: {message}")
+        if self.log_format == "json":
+            row = {"code": warning.code, "subject": warning.subject, "message": show_lines(warning.message)}
+            self._log("warned", "warning", row)
+        else:
+            self._headed("warning:", "yellow", f"{warning.subject}: {warning.message}")
 
-    def error(self, error: DeepLockError) -> None:
+    def progress(self, event: Event) -> None:
+        """Write an event in a JSON log. Text for people has a progress line instead."""
+        if self.log_format == "json" and self.verbosity >= 0:
+            name = "".join(f"-{own}" if own.isupper() else own for own in type(event).__name__).lower()
+            self._log(name.removeprefix("-"), "progress", structs.asdict(event))
+
+    def failure(self, failure: Failure) -> None:
         """Write why the command failed, and what the user can do."""
-        self._headed("error:", "red", error.message)
-        if error.hint:
-            self._headed("hint:", "cyan", error.hint)
+        if self.log_format == "json":
+            self._log("failed", "error", failure_row(failure))
+            return
+        self._headed("error:", "red", failure.message)
+        if failure.hint:
+            self._headed("hint:", "cyan", failure.hint)
 
-    def usage_error(self, error: click.ClickException) -> None:
+    def usage_error(self, error: click.ClickException, failure: Failure) -> None:
         """Write an error of click: it quotes arguments, variables and values of files."""
+        if self.log_format == "json":
+            self.failure(failure)
+            return
         text = io.StringIO()
         error.show(text)
         self.info(text.getvalue().rstrip("\n"))
 
-    def crash(self, fault: Exception, *, with_traceback: bool) -> None:
-        """Write that deep-lock has a fault, and where. The message of the exception may quote content from outside."""
-        frames = traceback.extract_tb(fault.__traceback__)
-        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-        text = f"internal error, please report it: {type(fault).__name__}: {fault} ({place})"
-        self._headed("error:", "red", text)
-        if with_traceback:
-            self.traceback(fault)
-        else:
-            self._headed("hint:", "cyan", "the option -v, before the command, shows the traceback that a report needs")
-
     def traceback(self, fault: Exception) -> None:
         """Write where an exception was raised."""
-        self.info(_short_lines("".join(traceback.format_exception(fault)).rstrip("\n")), level=-1)
+        self.python_message("".join(traceback.format_exception(fault)))
+
+    def python_message(self, text: str) -> None:
+        """Write what Python prints: a traceback, or a warning. -q does not hide it."""
+        if self.log_format == "json":
+            self._log("traceback", "error", {"message": show_lines(text.rstrip("\n"))})
+        else:
+            self._echo(lines(without_login(show_lines(text.rstrip("\n")))))
+
+    def _log(self, event: str, level: str, fields: Mapping[str, Any]) -> None:
+        head = {"schema": LOG_SCHEMA, "version": 1, "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
+        project = {"project": self._project} if self._project else {}
+        line = json_line({**head, "event": event, "level": level, **project, **fields})
+        with self._writing:  # events come from worker threads too
+            click.echo(line, err=True)
 
     def _headed(self, head: str, color: str, text: str) -> None:
-        self._echo(f"{click.style(head, fg=color, bold=True)} {_short_lines(text)}")
+        self._echo(f"{click.style(head, fg=color, bold=True)} {lines(show_lines(text))}")
 
     def _echo(self, text: str) -> None:
         """Write a text that is safe."""
-        heading, self.heading = self.heading, ""
+        heading, self._heading = self._heading, ""
         if heading:
             click.echo(lines(show(heading, MAX_LINE)), err=True, color=self.is_colored)
         click.echo(text, err=True, color=self.is_colored)
-
-
-def _short_lines(text: str) -> Safe:
-    """Show each line by itself: the line breaks are deep-lock's own."""
-    return lines("\n".join(show(line, MAX_LINE) for line in text.split("\n")))
 
 
 def guard_python(printer: Printer) -> None:
     """Make safe what Python itself writes to stderr: tracebacks, also those of threads, and warnings. They quote outside text."""
 
     def show_traceback(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None, /) -> None:
-        printer.info(_short_lines("".join(traceback.format_exception(kind, error, trace)).rstrip("\n")), level=-1)
+        printer.python_message("".join(traceback.format_exception(kind, error, trace)))
 
     def show_thread(failed: threading.ExceptHookArgs, /) -> None:
         show_traceback(failed.exc_type, failed.exc_value, failed.exc_traceback)
@@ -104,7 +141,8 @@ def guard_python(printer: Printer) -> None:
     def show_warning(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
     ) -> None:
-        printer.info(_short_lines(warnings.formatwarning(message, category, filename, lineno, "").rstrip("\n")))
+        if printer.verbosity >= 0:
+            printer.python_message(warnings.formatwarning(message, category, filename, lineno, ""))
 
     sys.excepthook = show_traceback
     sys.unraisablehook = show_unraisable

@@ -10,9 +10,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.cli import progress, user_folders
+from deep_lock.cli.observed import Observed
 from deep_lock.cli.output import ColorMode, Printer
 from deep_lock.config.options import RunContext
-from deep_lock.events import Event, Reporter, Warned, silent
+from deep_lock.events import Event, Warned, silent
 
 FOREIGN_INDEX_SETTINGS = (
     "PIP_INDEX_URL",
@@ -34,31 +35,34 @@ class Session(Struct, frozen=True, kw_only=True):
     """Whether a progress line is drawn."""
 
     @contextmanager
-    def reporting(self) -> Iterator[Reporter]:
-        """Give a Reporter for the duration of the work: a progress line on a terminal, and all warnings at the end."""
-        warned: set[Warned] = set()
+    def reporting(self, observed: Observed | None = None) -> Iterator[Observed]:
+        """Give a Reporter for the duration of the work: a progress line on a terminal, and all warnings at the end.
+
+        ``observed`` is one that the caller reads after a failure too.
+        """
+        observed = observed or Observed()
         try:
             with (
                 progress.Progress(color=self.printer.is_colored)
                 if self.progress
                 else nullcontext(silent) as show_progress
             ):
-
-                def report(event: Event, /) -> None:
-                    if isinstance(event, Warned):
-                        warned.add(event)
-                    show_progress(event)
-
-                yield report
+                observed.receivers = (show_progress, self._log)
+                yield observed
         finally:
-            for event in sorted(warned, key=lambda event: (event.code, event.subject, event.message)):
-                self.printer.warn(event.subject, event.message)
+            for warning in observed.warnings:
+                self.printer.warn(warning)
+
+    def _log(self, event: Event, /) -> None:
+        if not isinstance(event, Warned):  # warnings come at the end, each once
+            self.printer.progress(event)
 
 
-def open_session(*, verbosity: int, color: str, show_progress: bool) -> Session:
+def open_session(printer: Printer, *, verbosity: int, color: str, show_progress: bool) -> Session:
     """Read the environment, the clock and the folders, and prepare the output."""
     environ = dict(os.environ)
-    printer = Printer(verbosity=verbosity, color=_color(color, environ))
+    printer.verbosity = verbosity
+    printer.set_color(_color(color, environ))
     unused = [name for name in FOREIGN_INDEX_SETTINGS if environ.get(name)]
     if unused:
         printer.info(
@@ -67,7 +71,7 @@ def open_session(*, verbosity: int, color: str, show_progress: bool) -> Session:
     return Session(
         printer=printer,
         context=read_context(),
-        progress=show_progress and verbosity >= 0 and _is_live(environ),
+        progress=show_progress and verbosity >= 0 and printer.log_format == "text" and _is_live(environ),
     )
 
 
@@ -88,8 +92,8 @@ def with_verbosity(session: Session, *, quiet: bool, verbose: int) -> Session:
     if not quiet and not verbose:
         return session
     verbosity = -1 if quiet else verbose
-    printer = Printer(verbosity=verbosity, color=session.printer.color)
-    return replace(session, printer=printer, progress=session.progress and verbosity >= 0)
+    session.printer.verbosity = verbosity
+    return replace(session, progress=session.progress and verbosity >= 0)
 
 
 def _is_live(environ: Mapping[str, str]) -> bool:

@@ -26,7 +26,7 @@ from deep_lock.errors import (
     NotFound,
     raise_machine_fault,
 )
-from deep_lock.events import Reporter, Warned
+from deep_lock.events import FromCache, Reporter, Warned
 from deep_lock.index import provenance_files
 from deep_lock.index.cache import Cache
 from deep_lock.index.file_cache import FileCache, file_sha256
@@ -115,6 +115,7 @@ class IndexClient:
         """Return the path of the whole file in the cache, its hash checked. Raises as `open_sdist`."""
         cached = self._file_cache.get(dist.sha256) if dist.sha256 is not None else None
         if cached is not None:
+            self._reporter(FromCache(name=dist.filename))
             return cached
         self._refuse_unhashed(dist)
         file, digest = self._fetched(dist)

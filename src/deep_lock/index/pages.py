@@ -8,7 +8,7 @@ from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from deep_lock.errors import IndexInvalid, NetworkError
-from deep_lock.events import Reporter
+from deep_lock.events import FromCache, Reporter
 from deep_lock.index import simple
 from deep_lock.index.cache import MAX_PAGE_SECONDS, Cache, CachedPage
 from deep_lock.index.listing import Listing
@@ -62,6 +62,7 @@ class Pages:
         if known is not None and (
             self._settings.offline or (not refresh and self._cache.is_fresh(url, self._settings.now))
         ):
+            self._reporter(FromCache(name=name))
             return known.listing
         headers = {"accept": simple.ACCEPT}
         if refresh:

@@ -26,7 +26,7 @@ from deep_lock.errors import (
     NotFound,
     raise_machine_fault,
 )
-from deep_lock.events import Reporter, Warned
+from deep_lock.events import FromCache, Reporter, Warned
 from deep_lock.index import lazy_wheel, wheel_files
 from deep_lock.index.cache import METADATA, Cache
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
@@ -93,6 +93,7 @@ class WheelMetadata:
     def _load(self, wheel: Wheel) -> Metadata:
         cached = self._cached(wheel)
         if cached is not None:
+            self._reporter(FromCache(name=wheel.filename))
             return cached
         raw = self._sidecar(wheel) if wheel.metadata is not None else None
         key_digest = wheel.metadata

@@ -66,6 +66,8 @@ class Checked(Struct, frozen=True, kw_only=True):
     path: Path
     lock: Lock | None = None
     """None where it was not read."""
+    text: str | None = None
+    """Of its file; None where it was not read."""
     reasons: tuple[str, ...] = ()
     """Why the lock is stale, a sentence each; empty where it is up to date."""
 
@@ -85,14 +87,15 @@ def check_lock(options: LockOptions, *, existence_only: bool = False) -> Checked
     if request.previous is None:
         return Checked(path=path)
     reasons, policy = _stale_reasons(request, request.previous), request.settings.policy
+    text = _text_of(path)
     reasons = reasons or _form_reasons(
-        request.previous, _text_of(path) or "", _form_note(guard_of(path, options.context.cache_folder))
+        request.previous, text or "", _form_note(guard_of(path, options.context.cache_folder))
     )
     if not reasons and policy is not None:
         policies.check_policy(
             request.previous, policy, path.name, folder=options.inputs.folder, context=options.context
         )
-    return Checked(path=path, lock=request.previous, reasons=reasons)
+    return Checked(path=path, lock=request.previous, text=text, reasons=reasons)
 
 
 def lock(options: LockOptions, reporter: Reporter, *, first: Lock | None = None) -> Outcome:

@@ -269,7 +269,7 @@ def read_upgrades(path: Path) -> tuple[str, ...]:
             document = msgspec.json.decode(read_text(path, UsageError).encode(), type=_Document)
         except msgspec.MsgspecError as error:
             message = f"{path}: {show(str(error))}"
-            raise UsageError(message, hint="make it with deep-lock outdated --output-format json") from None
+            raise UsageError(message, hint="make it with deep-lock outdated --format json") from None
     found: dict[str, set[str]] = {}
     for row in document.outdated:
         if row.admitted:

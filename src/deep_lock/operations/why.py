@@ -5,7 +5,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from deep_lock.analysis import near_names
-from deep_lock.analysis.graph import open_graph, whole_graph
+from deep_lock.analysis.graph import Graph, open_graph, whole_graph
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.lockfile.index import LockIndex, index_lock
@@ -13,8 +13,10 @@ from deep_lock.lockfile.selection import full_selections
 from deep_lock.lockfile.targets import chosen_targets
 from deep_lock.models.lock import LockedPackage
 from deep_lock.operations.inputs import open_lock
-from deep_lock.reports.why import Reasons, inverted_text, reasons, tree_text
-from deep_lock.sanitize import Safe
+from deep_lock.reports.why import Reasons, TreeRow, inverted_rows, reasons, tree_rows
+
+Tree = tuple[Graph, list[TreeRow]]
+"""The lock as a graph, and the rows of a tree of it."""
 
 
 def why(path: Path, wanted: str, reporter: Reporter, *, package: str = "") -> tuple[Reasons, ...]:
@@ -54,7 +56,7 @@ def tree(
     label: str,
     invert: tuple[str, ...],
     package: str = "",
-) -> Safe:
+) -> Tree:
     """Return the lock as a tree, on all targets or on that of ``label``; ``invert`` names packages to draw it upwards from.
 
     ``package`` as in `why`.
@@ -65,6 +67,6 @@ def tree(
     targets = chosen_targets(lock_index.lock, (label,) if label else (), path.name)
     graph = open_graph(lock_index, targets, full_selections(lock_index.lock))
     if not invert:
-        return tree_text(graph, builds=builds, depth=depth)
+        return graph, tree_rows(graph, builds=builds, depth=depth)
     names = {entry.name for wanted in invert for entry in entries_of(lock_index, wanted, path.name)}
-    return inverted_text(graph, names, builds=builds, depth=depth)
+    return graph, inverted_rows(graph, names, builds=builds, depth=depth)

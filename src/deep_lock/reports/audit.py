@@ -16,13 +16,12 @@ from deep_lock.lockfile.index import called
 from deep_lock.models.advisory import SEVERITIES, AdvisorySource, AuditScope, Severity, Threshold, VexStatement
 from deep_lock.models.changes import Finding
 from deep_lock.models.lock import source_text
+from deep_lock.reports.document import document
 from deep_lock.reports.findings import finding_line, finding_row, findings_github
 from deep_lock.reports.outdated import Blocker, blocker_text
 from deep_lock.reports.sarif import Level, sarif_document, sarif_result, sarif_rule
-from deep_lock.sanitize import Markdown, Painted, Safe, joined, json_document, line, markdown, show
+from deep_lock.sanitize import Markdown, Painted, Safe, joined, line, markdown, show
 
-SCHEMA = "deep-lock/audit"
-VERSION = 1
 MAX_USES = 5
 """Builds of one package that are listed for people: more are counted."""
 _COLORS: Mapping[Severity, str] = {"critical": "31;1", "high": "31;1", "medium": "33;1", "low": "33", "unknown": "33;1"}
@@ -262,20 +261,21 @@ def audit_github(audit: Audit) -> Safe:
 
 def audit_json(audit: Audit) -> Safe:
     """Return the audit as one document."""
-    return json_document(
-        {
-            "schema": SCHEMA,
-            "version": VERSION,
-            "lock": audit.lock,
-            "scope": audit.scope,
-            "fail-on": audit.fail_on,
-            "sources": [_source_row(source) for source in audit.sources],
-            "packages": audit.packages,
-            "not-compared": list(audit.not_compared),
-            "findings": [_row(row, audit.fail_on) for row in audit.rows],
-            "notes": [finding_row(own) for own in audit.notes],
-        }
-    )
+    return document("audit", 1, audit_payload(audit))
+
+
+def audit_payload(audit: Audit) -> dict[str, Any]:
+    """Return the keys of the document of an audit."""
+    return {
+        "lock": audit.lock,
+        "scope": audit.scope,
+        "fail-on": audit.fail_on,
+        "sources": [_source_row(source) for source in audit.sources],
+        "packages": audit.packages,
+        "not-compared": list(audit.not_compared),
+        "findings": [_row(row, audit.fail_on) for row in audit.rows],
+        "notes": [finding_row(own) for own in audit.notes],
+    }
 
 
 def _source_row(source: AdvisorySource) -> dict[str, Any]:

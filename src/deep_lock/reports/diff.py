@@ -13,6 +13,7 @@ from msgspec import Struct
 from deep_lock.lockfile.index import called, files_of
 from deep_lock.models.changes import CODES, Change, Finding, Part, Weight
 from deep_lock.models.lock import Lock, LockedPackage
+from deep_lock.reports.document import document
 from deep_lock.reports.findings import finding_line, finding_row, findings_github
 from deep_lock.reports.sarif import Level, sarif_document, sarif_result, sarif_rule
 from deep_lock.sanitize import (
@@ -21,7 +22,6 @@ from deep_lock.sanitize import (
     Safe,
     annotation,
     joined,
-    json_document,
     line,
     lines,
     markdown,
@@ -55,8 +55,6 @@ BUILD_CODES = frozenset(
 ORIGIN_CODES = frozenset({"hash-changed", "host-new", "index-changed", "source-changed"})
 MAX_VERSIONS = 20
 """Lines of version changes in text: more are counted."""
-SCHEMA = "deep-lock/diff"
-VERSION = 1
 _COLORS: dict[Weight, str] = {"danger": "31;1", "look": "33;1", "version": "36", "quiet": "2"}
 _SIGNS: dict[Weight, str] = {"danger": "!", "look": "?", "version": "-", "quiet": " "}
 _ANNOTATIONS: Mapping[Weight, Literal["error", "warning"]] = {"danger": "error", "look": "warning"}
@@ -212,22 +210,23 @@ def _items(changes: Iterable[Change]) -> list[Markdown]:
 
 def as_json(review: Review) -> Safe:
     """Return the comparison as JSON."""
-    return json_document(
+    return document(
+        "diff",
+        1,
         {
-            "schema": SCHEMA,
-            "version": VERSION,
             "old": review.old,
             "new": review.new,
             "counts": {weight: len(review.of(weight)) for weight in _LEVELS},
             "not_compared": list(review.not_compared),
             **({"wheels": review.wheels} if review.wheels else {}),
-            "changes": [_row(change) for change in review.changes],
+            "changes": [change_row(change) for change in review.changes],
             "policy": [finding_row(finding) for finding in review.findings],
-        }
+        },
     )
 
 
-def _row(change: Change) -> dict[str, Any]:
+def change_row(change: Change) -> dict[str, Any]:
+    """Return a change as JSON documents have it."""
     return {
         "code": change.code,
         "rank": change.rank,

@@ -7,7 +7,7 @@ from typing import Literal
 from deep_lock.models.changes import CODES, SEVERITIES, Finding, Severity
 from deep_lock.models.policy import RULES
 from deep_lock.reports.sarif import Level, sarif_document, sarif_result, sarif_rule
-from deep_lock.sanitize import Painted, Safe, annotation, joined, json_document, line, show
+from deep_lock.sanitize import Painted, Safe, annotation, joined, line, show
 
 MAX_LINE = 1000
 _COLORS = {"error": "31;1", "finding": "33;1", "note": "2"}
@@ -31,9 +31,9 @@ def findings_text(findings: Sequence[Finding]) -> Safe:
     return joined(found)
 
 
-def findings_json(findings: Sequence[Finding]) -> Safe:
-    """Return the findings as a list; keys are only added."""
-    return json_document([finding_row(finding) for finding in findings])
+def findings_rows(findings: Iterable[Finding]) -> list[dict[str, str | list[str]]]:
+    """Return the findings as JSON documents have them."""
+    return [finding_row(finding) for finding in findings]
 
 
 def finding_row(finding: Finding) -> dict[str, str | list[str]]:

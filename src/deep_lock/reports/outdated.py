@@ -6,10 +6,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from deep_lock.sanitize import Safe, json_document, lines, show
-
-SCHEMA = "deep-lock/outdated"
-VERSION = 1
+from deep_lock.reports.document import document
+from deep_lock.sanitize import Safe, lines, show
 
 
 class Blocker(Struct, frozen=True, kw_only=True):
@@ -86,7 +84,7 @@ def outdated_count(rows: Sequence[Outdated]) -> str:
 def outdated_json(rows: Sequence[Outdated]) -> Safe:
     """Return the rows as one document; within a version keys are only added."""
     values = [_row(row) for row in rows]
-    return json_document({"schema": SCHEMA, "version": VERSION, "outdated": values})
+    return document("outdated", 1, {"outdated": values})
 
 
 def _row(row: Outdated) -> dict[str, object]:

@@ -12,11 +12,10 @@ from deep_lock.lockfile.index import called
 from deep_lock.models.changes import Finding
 from deep_lock.models.lock import LockedFile, LockedPackage
 from deep_lock.models.vetting import FOLDER, Criterion
+from deep_lock.reports.document import document
 from deep_lock.reports.findings import finding_row, findings_github, findings_sarif, findings_text
-from deep_lock.sanitize import Markdown, Safe, joined, json_document, line, listed, markdown, show
+from deep_lock.sanitize import Markdown, Safe, joined, line, listed, markdown, show
 
-SCHEMA = "deep-lock/vet"
-VERSION = 1
 MAX_FILES = 5
 """Files of a package that are named for people: more are counted."""
 LOCK_NAME = "deep.lock"
@@ -217,7 +216,7 @@ def suggestions_json(found: Sequence[Suggestion], lock: Path) -> Safe:
         }
         for own in found
     ]
-    return json_document({"schema": f"{SCHEMA}-suggest", "version": VERSION, "suggestions": rows})
+    return document("vet-suggest", 1, {"lock": lock.as_posix(), "suggestions": rows})
 
 
 # -- formats
@@ -230,10 +229,10 @@ def vet_text(check: VetCheck) -> Safe:
 
 def vet_json(check: VetCheck) -> Safe:
     """Return the check as one document."""
-    return json_document(
+    return document(
+        "vet",
+        1,
         {
-            "schema": SCHEMA,
-            "version": VERSION,
             "lock": check.lock.as_posix(),
             "files": {
                 "audited": check.audited,
@@ -245,7 +244,7 @@ def vet_json(check: VetCheck) -> Safe:
             "not-covered": [_row(own) for own in check.uncovered],
             "not-compared": list(check.not_compared),
             "notes": [finding_row(own) for own in check.notes],
-        }
+        },
     )
 
 

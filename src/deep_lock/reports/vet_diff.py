@@ -7,10 +7,9 @@ from msgspec import Struct
 
 from deep_lock.analysis.content_diff import Danger, FileDifference, ToRead, unified
 from deep_lock.models.contents import ArchivedFile
-from deep_lock.sanitize import Painted, Safe, joined, json_document, line, listed, show
+from deep_lock.reports.document import document
+from deep_lock.sanitize import Painted, Safe, joined, line, listed, show
 
-SCHEMA = "deep-lock/vet-diff"
-VERSION = 1
 MAX_LINES = 20_000
 """Lines of differences that are shown."""
 MAX_LINE = 500
@@ -119,10 +118,10 @@ def _is_too_long(own: FileDifference) -> bool:
 
 def as_json(found: Comparison, *, stat: bool) -> Safe:
     """Return the comparison as JSON; with ``stat`` without the lines that differ."""
-    return json_document(
+    return document(
+        "vet-diff",
+        1,
         {
-            "schema": SCHEMA,
-            "version": VERSION,
             "name": found.name,
             "old": _side(found.old),
             "new": _side(found.new),
@@ -130,7 +129,7 @@ def as_json(found: Comparison, *, stat: bool) -> Safe:
             "dangers": [{"code": own.code, "subject": own.subject, "message": own.message} for own in found.dangers],
             "to_read": {"lines": found.to_read.lines, "binary_bytes": found.to_read.binary_bytes},
             "files": [_row(own, stat=stat) for own in found.files],
-        }
+        },
     )
 
 

@@ -1,11 +1,13 @@
 """What `vet import` changes, for people."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
 from deep_lock.models.vetting import FileAudit, ImportedAudits
 from deep_lock.network.urls import shown_url
+from deep_lock.reports.document import document
 from deep_lock.sanitize import Safe, joined, line, show
 
 
@@ -34,6 +36,38 @@ def as_text(changes: Sequence[ImportChange]) -> Safe:
         found += [line(f"  withdrawn  {_audit_text(audit)}") for audit in change.withdrawn]
         found += [] if change.added or change.withdrawn else [line("  no audit changed")]
     return joined(found)
+
+
+def as_json(changes: Sequence[ImportChange], lock: str, *, written: bool) -> Safe:
+    """Return the changes as one document. ``written`` is whether they are in the files now."""
+    rows = [
+        {
+            "team": change.team,
+            "from": shown_url(change.pinned.source.git or change.pinned.source.url),
+            "commit": change.pinned.commit or None,
+            "sha256": change.pinned.sha256,
+            "removed": change.is_removed,
+            "audits": len(change.pinned.audits),
+            "added": [audit_row(audit) for audit in change.added],
+            "withdrawn": [audit_row(audit) for audit in change.withdrawn],
+        }
+        for change in changes
+    ]
+    return document("vet-import", 1, {"lock": lock, "written": written, "teams": rows})
+
+
+def audit_row(audit: FileAudit) -> dict[str, Any]:
+    """Return an audit as JSON documents have it."""
+    return {
+        "name": audit.package,
+        "version": audit.version or None,
+        "from": audit.base_version or None,
+        "criteria": audit.criteria,
+        "who": audit.who,
+        "date": f"{audit.date:%Y-%m-%d}",
+        "notes": audit.notes,
+        "files": [own.sha256 for own in audit.files],
+    }
 
 
 def _audit_text(audit: FileAudit) -> str:

@@ -5,12 +5,14 @@ with one of these edges.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from msgspec import Struct
 
 from deep_lock.analysis.graph import Graph, Position, TargetSet, path_words, shortest_paths
 from deep_lock.lockfile.index import called, key_of
 from deep_lock.models.lock import LockedPackage
+from deep_lock.reports.document import document
 from deep_lock.sanitize import Safe, lines, show
 
 
@@ -68,17 +70,28 @@ Step = tuple[Position, TargetSet]
 """Where an edge of the tree leads, and the targets on which it holds."""
 
 
-def tree_text(graph: Graph, *, builds: bool, depth: int | None) -> Safe:
+class TreeRow(Struct, frozen=True, kw_only=True):
+    """One line of a tree."""
+
+    level: int
+    lead: str
+    """What is drawn in front of it."""
+    position: Position
+    is_repeated: bool
+    """Whether what is below it is below an earlier row of the same position."""
+
+
+def tree_rows(graph: Graph, *, builds: bool, depth: int | None) -> list[TreeRow]:
     """Return the tree from the project down; ``depth`` is the number of levels below the top, None is all."""
 
     def below(position: Position) -> list[Step]:
         edges = graph.below.get(position, ())
         return [(edge.child, edge.targets) for edge in edges if builds or edge.kind != "built"]
 
-    return _drawn(graph, below(graph.root), below, depth)
+    return _rows(below(graph.root), below, depth)
 
 
-def inverted_text(graph: Graph, names: Iterable[str], *, builds: bool, depth: int | None) -> Safe:
+def inverted_rows(graph: Graph, names: Iterable[str], *, builds: bool, depth: int | None) -> list[TreeRow]:
     """Return the tree from some packages up to the project: what needs them."""
     wanted = frozenset(names)
 
@@ -91,12 +104,41 @@ def inverted_text(graph: Graph, names: Iterable[str], *, builds: bool, depth: in
         if edge.child.subject[0] in wanted and (builds or edge.environment.record is None)
     }
     tops = sorted(positions, key=lambda position: (position.subject, position.environment.number))
-    return _drawn(graph, [(position, position.environment.targets) for position in tops], above, depth)
+    return _rows([(position, position.environment.targets) for position in tops], above, depth)
 
 
-def _drawn(graph: Graph, tops: list[Step], following: Callable[[Position], list[Step]], depth: int | None) -> Safe:
-    """Draw without recursion: the stack holds what is still to come, with the bars in front of it."""
-    drawn: list[str] = []
+def tree_text(graph: Graph, rows: Iterable[TreeRow]) -> Safe:
+    """Return a tree as text."""
+    drawn = [f"{row.lead}{_label(graph, row.position)}{' (*)' if row.is_repeated else ''}" for row in rows]
+    return lines("\n".join([*drawn, ""]) if drawn else "")
+
+
+def tree_json(graph: Graph, rows: Iterable[TreeRow], lock: str) -> Safe:
+    """Return a tree as one document."""
+    return document("tree", 1, {"lock": lock, "rows": [_json_row(graph, row) for row in rows]})
+
+
+def _json_row(graph: Graph, row: TreeRow) -> dict[str, Any]:
+    build, key = row.position.environment.record, row.position.key
+    entry = graph.nodes[key].entry if key is not None else None
+    named = entry or build
+    is_build = entry is None and build is not None
+    return {
+        "level": row.level,
+        "kind": "package" if entry is not None else "build" if is_build else "project",
+        "name": named.name if named is not None else "",
+        "version": named.version if named is not None else None,
+        "sdist-only": entry is not None and entry.sdist_only,
+        "backend": build.backend if is_build and build is not None else None,
+        "evidence": build.evidence if is_build and build is not None else None,
+        "targets": build.targets if is_build and build is not None else (),
+        "repeated": row.is_repeated,
+    }
+
+
+def _rows(tops: list[Step], following: Callable[[Position], list[Step]], depth: int | None) -> list[TreeRow]:
+    """List the rows without recursion: the stack holds what is still to come, with the bars in front of it."""
+    rows: list[TreeRow] = []
     shown: dict[Position, TargetSet] = {}
     stack = [(position, targets, "", "", 0) for position, targets in reversed(tops)]
     while stack:
@@ -104,14 +146,14 @@ def _drawn(graph: Graph, tops: list[Step], following: Callable[[Position], list[
         children = [(child, targets & own) for child, own in following(position) if targets & own]
         known = shown.get(position, 0)
         folded = bool(children) and not targets & ~known
-        drawn.append(f"{lead}{_label(graph, position)}{' (*)' if folded else ''}")
+        rows.append(TreeRow(level=level, lead=lead, position=position, is_repeated=folded))
         if folded or (depth is not None and level >= depth):
             continue
         shown[position] = known | targets
         for place, (child, own) in reversed(list(enumerate(children))):
             corner, bar = ("└── ", "    ") if place == len(children) - 1 else ("├── ", "│   ")
             stack.append((child, own, bars + corner, bars + bar, level + 1))
-    return lines("\n".join([*drawn, ""]) if drawn else "")
+    return rows
 
 
 def _label(graph: Graph, position: Position) -> str:

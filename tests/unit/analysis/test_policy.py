@@ -633,15 +633,15 @@ def test_against_a_git_revision(folder: Folder, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_json(folder: Folder) -> None:
-    code, out, _ = folder.run("--output-format", "json")
-    (finding,) = json.loads(out)
+    code, out, _ = folder.run("--format", "json")
+    (finding,) = json.loads(out)["findings"]
     assert code == 0
     assert (finding["code"], finding["severity"], finding["subject"]) == ("hash-computed", "finding", "app 1.0")
     assert set(finding) == set(Finding.__struct_fields__)
 
 
 def test_github_points_at_the_entry(folder: Folder) -> None:
-    _, out, _ = folder.run("--output-format", "github")
+    _, out, _ = folder.run("--format", "github")
     lines = folder.lock.read_text(encoding="utf-8").splitlines()
     line = lines.index("[[packages]]") + 2
     assert lines[line - 1] == 'name = "app"'
@@ -654,7 +654,7 @@ def test_sarif_points_at_the_entry_and_has_each_rule_once(folder: Folder) -> Non
         '[policy]\ndeny = ["app"]\n[[policy.exceptions]]\nname = "app"\nrule = "yanked"\nreason = "x"\nuntil = 2000-01-01\n',
         encoding="utf-8",
     )
-    code, out, _ = folder.run("--output-format", "sarif")
+    code, out, _ = folder.run("--format", "sarif")
     document = json.loads(out)
     (ran,) = document["runs"]
     assert (code, document["version"]) == (1, "2.1.0")
@@ -678,7 +678,7 @@ def test_a_lock_cannot_write_workflow_commands(folder: Folder) -> None:
         '[[policy.exceptions]]\nname = "app"\nrule = "hash-computed"\nreason = "100%0A::error::x"\nuntil = 2999-01-01\n',
         encoding="utf-8",
     )
-    _, out, _ = folder.run("--output-format", "github")
+    _, out, _ = folder.run("--format", "github")
     assert out.count("\n") == 1
     assert "100%250A::error::x" in out
 

@@ -15,7 +15,7 @@ from deep_lock.lockfile.index import called, index_lock, is_gate, members
 from deep_lock.lockfile.reader import from_text
 from deep_lock.lockfile.selection import full_selections
 from deep_lock.models.lock import Lock
-from deep_lock.reports.why import inverted_text, reasons, tree_text
+from deep_lock.reports.why import inverted_rows, reasons, tree_rows, tree_text
 from tests.support.lock_strategies import TARGETS, closed_locks, locked_target, package, small_lock, targets_of
 
 LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
@@ -73,10 +73,10 @@ def test_every_edge_into_an_entry_is_a_way_in_and_every_way_is_made_of_edges(loc
 @given(closed_locks())
 def test_the_tree_with_builds_shows_every_package(lock: Lock) -> None:
     graph = _graph(lock)
-    text = tree_text(graph, builds=True, depth=None)
+    text = tree_text(graph, tree_rows(graph, builds=True, depth=None))
     for entry in lock.packages:
         assert re.search(rf"(?:^|── ){re.escape(called(entry))}(?: |$)", text, re.MULTILINE), called(entry)
-    plain = tree_text(graph, builds=False, depth=None)
+    plain = tree_text(graph, tree_rows(graph, builds=False, depth=None))
     assert "build of" not in plain
 
 
@@ -87,7 +87,7 @@ def test_an_inverted_tree_ends_at_what_the_project_asks_for(lock: Lock) -> None:
     graph = _graph(lock)
     asked = {called(entry) for entry in lock.packages if entry.direct}
     for entry in lock.packages[:3]:
-        lines = inverted_text(graph, [entry.name], builds=True, depth=None).splitlines()
+        lines = tree_text(graph, inverted_rows(graph, [entry.name], builds=True, depth=None)).splitlines()
         assert lines[0].startswith(called(entry)) or len(lock_index.versions[entry.name]) > 1
         leaves = [line for line, after in zip(lines, [*lines[1:], ""], strict=True) if _indent(after) <= _indent(line)]
         for leaf in leaves:
@@ -111,8 +111,12 @@ def test_a_path_holds_on_one_target_and_the_tree_shows_each_target_once() -> Non
     graph = _graph(lock)
     (found,) = reasons(graph, [c])
     assert found.runtime == (("b 1.0", "m 1.0", "c 1.0"),)
-    assert tree_text(graph, builds=False, depth=None) == ("a 1.0\n└── m 1.0\nb 1.0\n└── m 1.0\n    └── c 1.0\n")
-    assert inverted_text(graph, ["c"], builds=False, depth=None) == "c 1.0\n└── m 1.0\n    └── b 1.0\n"
+    assert tree_text(graph, tree_rows(graph, builds=False, depth=None)) == (
+        "a 1.0\n└── m 1.0\nb 1.0\n└── m 1.0\n    └── c 1.0\n"
+    )
+    assert (
+        tree_text(graph, inverted_rows(graph, ["c"], builds=False, depth=None)) == "c 1.0\n└── m 1.0\n    └── b 1.0\n"
+    )
 
 
 def test_why_in_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,9 +129,9 @@ def test_why_in_words(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_why_as_json_names_all_ways(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = _run(capsys, "why", "--lock", str(CLOSED), "setuptools", "--output-format", "json")
+    code, out, _ = _run(capsys, "why", "--lock", str(CLOSED), "setuptools", "--format", "json")
     assert code == 0
-    told = json.loads(out)
+    told = json.loads(out)["packages"]
     versions = [entry.version for entry in _lock().packages if entry.name == "setuptools"]
     assert [own["version"] for own in told] == versions
     assert all(chain[-1] == f"setuptools {own['version']}" for own in told for chain in own["builds"])

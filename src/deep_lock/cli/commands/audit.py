@@ -8,7 +8,19 @@ from typing import Any, TypeVar
 
 import click
 
-from deep_lock.cli.options import DATABASES, FILE, LOCK, NETWORK, PACKAGE, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import (
+    DATABASES,
+    FILE,
+    LOCK,
+    NETWORK,
+    PACKAGE,
+    Section,
+    flag,
+    format_option,
+    option,
+    pick,
+    sectioned,
+)
 from deep_lock.cli.session import Session
 from deep_lock.config.audit import read_max_age, read_service
 from deep_lock.config.options import AdvisoryOptions, AuditOptions, NetworkOptions
@@ -85,13 +97,7 @@ FINDINGS: Section = (
         ),
     ),
 )
-FORMAT = option(
-    "--output-format",
-    default="text",
-    show_default=True,
-    choices=("text", "json", "markdown", "sarif", "github"),
-    help="text, json for bots, markdown for a comment, sarif for code scanning, github for annotations in a workflow.",
-)
+FORMAT = format_option("text", "json", "markdown", "sarif", "github")
 
 
 @sectioned(
@@ -115,7 +121,7 @@ def audit_command(session: Session, /, **values: Any) -> None:
     )
     with session.reporting() as reporter:
         found = audit.audit(options, reporter)
-    session.printer.data(_text(found, values["output_format"]))
+    session.printer.data(_text(found, values["form"]))
     finish(session, found)
 
 
@@ -124,12 +130,10 @@ def require_source(session: Session, values: dict[str, Any]) -> None:
     audit.require_source(_of_lock(session, values, Path()))
 
 
-def audit_made(session: Session, values: dict[str, Any], *, path: Path, lock: Lock, text: str) -> None:
+def audit_made(session: Session, values: dict[str, Any], *, path: Path, lock: Lock, text: str) -> report.Audit:
     """Audit the lock of a run, which may not be written. ``values`` are those of `lock`."""
     with session.reporting() as reporter:
-        found = audit.audit_made(lock, text, _of_lock(session, values, path), reporter)
-    session.printer.data(report.audit_text(found))
-    finish(session, found)
+        return audit.audit_made(lock, text, _of_lock(session, values, path), reporter)
 
 
 def _of_lock(session: Session, values: dict[str, Any], path: Path) -> AuditOptions:

@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.commands import audit
-from deep_lock.cli.commands.lock import run_lock
-from deep_lock.cli.options import DEEPEN_SECTIONS, FILE, Section, flag, sectioned
+from deep_lock.cli.commands.lock import audit_outcome, run_lock
+from deep_lock.cli.lock_record import LockRecord, lock_document_of
+from deep_lock.cli.options import DEEPEN_SECTIONS, FILE, TEXT_OR_JSON, Section, flag, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.errors import UsageError
 from deep_lock.operations import save_import
 from deep_lock.project import edit
-from deep_lock.sanitize import lines, show
+from deep_lock.sanitize import show
 
 HELP = """\
 Keep the runtime pins of an existing lock, and lock what builds them, to full depth; write deep.lock next to it.
@@ -42,6 +42,7 @@ SAVING: Section = ("Configuration", (flag("--save", text="Write from-lock = FILE
     "deepen",
     SAVING,
     *DEEPEN_SECTIONS,
+    output=(TEXT_OR_JSON,),
     help=HELP,
     epilog=EPILOG,
     short_help="Add the build dependencies to another tool's lock.",
@@ -53,16 +54,17 @@ def deepen_command(session: Session, /, *, file: Path, save: bool, **values: Any
         raise UsageError("--save cannot be used with --check or --check-exists")
     saved = save_import.save_import(file) if save else None
     own = {**values, "from_lock": file, "folder": file.parent}
-    outcome = run_lock(session, own, again=f"deep-lock deepen {show(str(file))}")
-    if saved is not None and saved.before != file.name:
-        _save(session, saved, file, dry_run=values["dry_run"])
-    if outcome is not None and values["audit"]:
-        audit.audit_made(session, own, path=outcome.path, lock=outcome.lock, text=outcome.text)
+    with lock_document_of(session, values["form"]) as record:
+        outcome = run_lock(session, own, record, again=f"deep-lock deepen {show(str(file))}")
+        if saved is not None and saved.before != file.name:
+            _save(session, saved, file, record, dry_run=values["dry_run"])
+        if outcome is not None and values["audit"]:
+            audit_outcome(session, own, outcome, record)
 
 
-def _save(session: Session, saved: "save_import.Saved", file: Path, *, dry_run: bool) -> None:
+def _save(session: Session, saved: "save_import.Saved", file: Path, record: LockRecord, *, dry_run: bool) -> None:
     if dry_run:
-        session.printer.data(lines(edit.difference(saved.document)))
+        record.write_difference(session, edit.difference(saved.document))
         return
     edit.write(saved.document)
     was = f" (until now: {show(saved.before)})" if saved.before is not None else ""

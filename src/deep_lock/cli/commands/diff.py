@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from deep_lock.cli.commands import audit
-from deep_lock.cli.options import DATABASES, DOWNLOADS, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import DATABASES, DOWNLOADS, Section, flag, format_option, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AdvisoryOptions, DiffOptions, NetworkOptions
 from deep_lock.errors import UsageError
@@ -65,14 +65,7 @@ COMPARISON: Section = (
         ),
     ),
 )
-FORMAT = option(
-    "--format",
-    "form",
-    default="text",
-    show_default=True,
-    choices=("text", "markdown", "json", "sarif", "github"),
-    help="text, markdown for a comment, json for bots, sarif for code scanning, github for annotations in a workflow.",
-)
+FORMAT = format_option("text", "markdown", "json", "sarif", "github")
 
 
 @sectioned(

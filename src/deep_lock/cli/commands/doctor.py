@@ -1,11 +1,16 @@
 """`deep-lock doctor`: test the sandbox of this machine, and suggest how to make it work."""
 
-import click
-
 from deep_lock.builds.sandbox import sandbox
+from deep_lock.cli.options import TEXT_OR_JSON, sectioned
 from deep_lock.cli.session import Session
+from deep_lock.reports import document
 from deep_lock.sanitize import joined, line, show
 
+HELP = """\
+Show whether build hooks can run in a sandbox on this machine, layer by layer, and where the cache is.
+
+The sandbox is tested with a harmless script. The exit code is 0 whatever the result.
+"""
 _MEANING = {
     "strong": "build hooks can run confined",
     "partial": "build hooks do not run: a required layer is missing",
@@ -13,18 +18,20 @@ _MEANING = {
 }
 
 
-@click.command("doctor", short_help="Show whether build hooks can run in a sandbox.")
-@click.pass_obj
-def doctor_command(session: Session) -> None:
-    """Show whether build hooks can run in a sandbox on this machine, layer by layer, and where the cache is.
-
-    The sandbox is tested with a harmless script. The exit code is 0 whatever the result.
-    """
+@sectioned("doctor", output=(TEXT_OR_JSON,), help=HELP, short_help="Show whether build hooks can run in a sandbox.")
+def doctor_command(session: Session, /, *, form: str) -> None:
+    """Test the sandbox, and write what works."""
     ability = sandbox.probe()
+    cache = str(session.context.cache_folder)
+    if form == "json":
+        layers = [{"name": own.name, "works": own.works, "reason": own.reason} for own in ability.layers]
+        payload = {"sandbox": {"level": ability.level, "layers": layers}, "cache": cache}
+        session.printer.data(document.document("doctor", 1, payload))
+        return
     found = [f"sandbox: {ability.level} ({_MEANING[ability.level]})"]
     found += [
         f"  {layer.name}: {'works' if layer.works else 'does not work'} ({show(layer.reason)})"
         for layer in ability.layers
     ]
-    found.append(f"cache: {show(str(session.context.cache_folder))}")
+    found.append(f"cache: {show(cache)}")
     session.printer.data(joined(map(line, found)))

@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from deep_lock.cli.commands.lock import lock_name, lock_options
-from deep_lock.cli.options import EDIT_SECTIONS, FILE, PROJECT, Section, option, sectioned
+from deep_lock.cli.lock_record import LockRecord, lock_document_of
+from deep_lock.cli.options import EDIT_SECTIONS, FILE, PROJECT, TEXT_OR_JSON, Section, option, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.errors import UsageError
 from deep_lock.locking.lock import write_lock
 from deep_lock.operations import edit
 from deep_lock.project import requirement_lists
 from deep_lock.reports import lock_summary
-from deep_lock.sanitize import lines, show
+from deep_lock.sanitize import show
 
 ADD_HELP = """\
 Add requirements to pyproject.toml or to a script, and lock.
@@ -85,6 +86,7 @@ BOUNDS: Section = (
     LIST,
     BOUNDS,
     *EDIT_SECTIONS,
+    output=(TEXT_OR_JSON,),
     help=ADD_HELP,
     epilog=EPILOG,
     short_help="Add requirements to pyproject.toml, and lock.",
@@ -93,15 +95,17 @@ BOUNDS: Section = (
 def add_command(session: Session, /, *, requirements: Sequence[str], **values: Any) -> None:
     """Add requirements."""
     options, where = lock_options(session, values), _list_of(values)
-    with session.reporting() as reporter:
-        edited = edit.add(options, where, requirements, bounds=values["bounds"], reporter=reporter)
-    _finish(session, edited, where, lock_name(options, edited.outcome.path), dry_run=values["dry_run"])
+    with lock_document_of(session, values["form"]) as record:
+        with session.reporting(record.observed) as reporter:
+            edited = edit.add(options, where, requirements, bounds=values["bounds"], reporter=reporter)
+        _finish(session, edited, where, record, lock_name(options, edited.outcome.path), dry_run=values["dry_run"])
 
 
 @sectioned(
     "remove",
     LIST,
     *EDIT_SECTIONS,
+    output=(TEXT_OR_JSON,),
     help=REMOVE_HELP,
     epilog=EPILOG,
     short_help="Remove requirements from pyproject.toml, and lock.",
@@ -110,9 +114,10 @@ def add_command(session: Session, /, *, requirements: Sequence[str], **values: A
 def remove_command(session: Session, /, *, names: Sequence[str], **values: Any) -> None:
     """Remove requirements."""
     options, where = lock_options(session, values), _list_of(values)
-    with session.reporting() as reporter:
-        edited = edit.remove(options, where, names, reporter)
-    _finish(session, edited, where, lock_name(options, edited.outcome.path), dry_run=values["dry_run"])
+    with lock_document_of(session, values["form"]) as record:
+        with session.reporting(record.observed) as reporter:
+            edited = edit.remove(options, where, names, reporter)
+        _finish(session, edited, where, record, lock_name(options, edited.outcome.path), dry_run=values["dry_run"])
 
 
 def _list_of(values: dict[str, Any]) -> requirement_lists.ListName:
@@ -130,14 +135,24 @@ def _list_of(values: dict[str, Any]) -> requirement_lists.ListName:
 
 
 def _finish(
-    session: Session, edited: edit.Edited, where: requirement_lists.ListName, name: str, *, dry_run: bool
+    session: Session,
+    edited: edit.Edited,
+    where: requirement_lists.ListName,
+    record: LockRecord,
+    name: str,
+    *,
+    dry_run: bool,
 ) -> None:
     """Write both files, or show what would be written; report what changed. ``name`` is that of the lock."""
     printer, outcome = session.printer, edited.outcome
     if dry_run:
-        printer.data(lines(edit.difference(edited)))
+        record.write_difference(session, edit.difference(edited))
     elif edited.changed:
         write_lock(outcome)
+    record.set_outcome(outcome, dry_run=dry_run)
+    if outcome.edited is not None:
+        keys = {"path": str(edited.source), "list": str(where), "removed": edited.removed, "added": edited.added}
+        record.set("edited", [keys])
     verb = "would change" if dry_run else "changed"
     if outcome.edited is not None:
         printer.info(f"{verb} {where} in {edited.source}:")

@@ -53,7 +53,14 @@ FORMATS = ("pylock", "requirements", "build-constraints", "hermeto", "cyclonedx"
 CONTENT: Section = (
     "Content",
     (
-        option("-f", "--format", required=True, choices=FORMATS, help="The format to write."),
+        option(
+            "-f",
+            "--format",
+            required=True,
+            choices=FORMATS,
+            variable="EXPORT_FORMAT",  # DEEP_LOCK_FORMAT has other values for other commands
+            help="The format to write.",
+        ),
         LOCK,
         PACKAGE,
         click.option(

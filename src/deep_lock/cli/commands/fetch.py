@@ -12,6 +12,7 @@ from deep_lock.cli.options import (
     PACKAGE,
     SELECTION,
     TARGET_LABELS,
+    TEXT_OR_JSON,
     Section,
     flag,
     pick,
@@ -21,6 +22,7 @@ from deep_lock.cli.options import (
 from deep_lock.cli.session import Session
 from deep_lock.config.options import FetchOptions, NetworkOptions, SelectionOptions
 from deep_lock.operations import fetch
+from deep_lock.reports import document
 
 HELP = """\
 Download every file that deep.lock names into a folder, and check each against its sha256.
@@ -62,7 +64,16 @@ ORIGINS = {
 }
 
 
-@sectioned("fetch", FILES, SELECTED, DOWNLOADS, help=HELP, epilog=EPILOG, short_help="Download what deep.lock names.")
+@sectioned(
+    "fetch",
+    FILES,
+    SELECTED,
+    DOWNLOADS,
+    output=(TEXT_OR_JSON,),
+    help=HELP,
+    epilog=EPILOG,
+    short_help="Download what deep.lock names.",
+)
 def fetch_command(session: Session, /, **values: Any) -> None:
     """Download the files of a lock."""
     selection = selection_options(values)
@@ -75,7 +86,22 @@ def fetch_command(session: Session, /, **values: Any) -> None:
     )
     with session.reporting() as reporter:
         outcome = fetch.fetch(options, reporter)
+    if values["form"] == "json":
+        payload = {
+            "lock": options.lock.as_posix(),
+            "folder": options.destination.as_posix(),
+            "files": sum(outcome.files.values()),
+            "bytes": sum(outcome.sizes.values()),
+            "origins": origin_rows(outcome),
+            **reporter.row(),
+        }
+        session.printer.data(document.document("fetch", 1, payload))
     session.printer.info(_table(outcome, options.destination))
+
+
+def origin_rows(outcome: fetch.FetchOutcome) -> dict[str, dict[str, int]]:
+    """Return the numbers of files and bytes as JSON documents have them, by where the files came from."""
+    return {way: {"files": outcome.files[way], "bytes": outcome.sizes[way]} for way in sorted(outcome.files)}
 
 
 def _table(outcome: fetch.FetchOutcome, folder: Path) -> str:

@@ -6,11 +6,13 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from deep_lock.cli.options import FILE, Section, flag, sectioned
+from deep_lock.cli.options import FILE, TEXT_OR_JSON, Section, flag, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.errors import DeepLockError, SafetyError, UsageError
 from deep_lock.files import open_regular, write_atomically
 from deep_lock.operations import git, merge
+from deep_lock.reports import document
+from deep_lock.reports.document import failure_of
 from deep_lock.sanitize import lines
 
 MISSING = CONFLICT = 1
@@ -39,6 +41,7 @@ MODE: Section = (
 @sectioned(
     "git-setup",
     MODE,
+    output=(TEXT_OR_JSON,),
     help=SETUP_HELP,
     epilog=SETUP_EPILOG,
     short_help="Configure git to show and merge locks by package.",
@@ -54,6 +57,9 @@ def git_setup_command(session: Session, /, **values: Any) -> None:
         undo=values["undo"],
         check=values["check"],
     )
+    if values["form"] == "json":
+        payload = {"written": not values["check"], "changes": changed}
+        session.printer.data(document.document("git-setup", 1, payload))
     for line in changed:
         session.printer.info(f"{'missing: ' if values['check'] else ''}{line}")
     if not changed:
@@ -75,12 +81,13 @@ def git_merge_command(session: Session, /, *, base: Path, ours: Path, theirs: Pa
         with session.reporting() as reporter:
             text = merge.merged_text(sides, session.context, reporter)
     except DeepLockError as error:
-        session.printer.error(error)
+        session.printer.failure(failure_of(error))
         raise click.exceptions.Exit(error.exit_code if isinstance(error, SafetyError) else CONFLICT) from None
     try:
         write_atomically(ours, text.encode())
     except OSError as error:
-        session.printer.error(UsageError(f"{ours}: the merge cannot be written: {error.strerror or error}"))
+        message = f"{ours}: the merge cannot be written: {error.strerror or error}"
+        session.printer.failure(failure_of(UsageError(message)))
         raise click.exceptions.Exit(CONFLICT) from None
 
 

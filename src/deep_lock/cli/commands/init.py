@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import FILE, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import FILE, TEXT_OR_JSON, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import InitOptions
 from deep_lock.operations import init
 from deep_lock.project import edit
+from deep_lock.reports import document
 from deep_lock.sanitize import lines, show
 
 HELP = """\
@@ -47,16 +48,28 @@ FILES: Section = (
 )
 
 
-@sectioned("init", FILES, help=HELP, epilog=EPILOG, short_help="Write a first configuration.")
+@sectioned("init", FILES, output=(TEXT_OR_JSON,), help=HELP, epilog=EPILOG, short_help="Write a first configuration.")
 def init_command(session: Session, /, **values: Any) -> None:
     """Write a configuration."""
     with session.reporting() as reporter:
         made = init.initial_configuration(pick(InitOptions, values, today=session.context.now.date()), reporter)
     name = show(made.document.source)
-    if values["dry_run"]:
-        session.printer.data(lines(edit.difference(made.document)))
-    else:
+    is_json, difference = values["form"] == "json", edit.difference(made.document)
+    if values["dry_run"] and not is_json:
+        session.printer.data(lines(difference))
+    elif not values["dry_run"]:
         edit.write(made.document)
+    if is_json:
+        payload = {
+            "path": made.document.path.as_posix(),
+            "written": not values["dry_run"],
+            "difference": difference,
+            "pythons": made.pythons,
+            "platforms": made.platforms,
+            "next": _next(values),
+            "imported-lock": made.foreign_lock,
+        }
+        session.printer.data(document.document("init", 1, payload))
     locked = f"{_count(made.pythons, 'Python version')} on {_count(made.platforms, 'platform')}"
     session.printer.info(f"{name} {'would get' if values['dry_run'] else 'has'} a configuration: {locked}")
     session.printer.info(f"next: {_next(values)}")

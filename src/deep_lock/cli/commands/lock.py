@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from deep_lock.cli import failures, user_folders
 from deep_lock.cli.commands import audit
-from deep_lock.cli.options import LOCK_SECTIONS, pick, sectioned
+from deep_lock.cli.lock_record import LockRecord, lock_document_of
+from deep_lock.cli.options import LOCK_SECTIONS, TEXT_OR_JSON, pick, sectioned
 from deep_lock.cli.output import Printer
 from deep_lock.cli.session import Session
 from deep_lock.config.options import (
@@ -24,6 +25,7 @@ from deep_lock.config.options import (
     UpgradeOptions,
 )
 from deep_lock.errors import Stale, UsageError
+from deep_lock.events import Warned
 from deep_lock.foreign_locks import index_settings
 from deep_lock.lazy import add_to_load_all
 from deep_lock.locking import recorded_inputs
@@ -33,7 +35,8 @@ from deep_lock.locking.settings import read_upgrade
 from deep_lock.models.lock import Lock
 from deep_lock.operations import outdated
 from deep_lock.project import discovery
-from deep_lock.reports import lock_summary, projects
+from deep_lock.reports import audit as audit_report
+from deep_lock.reports import document, lock_document, lock_summary, projects
 from deep_lock.sanitize import show
 
 HELP = """\
@@ -62,7 +65,7 @@ by spaces, several files as on PATH. Most options have a key in [tool.deep-lock]
 """
 
 
-@sectioned("lock", *LOCK_SECTIONS, help=HELP, epilog=EPILOG, short_help="Write deep.lock.")
+@sectioned("lock", *LOCK_SECTIONS, output=(TEXT_OR_JSON,), help=HELP, epilog=EPILOG, short_help="Write deep.lock.")
 def lock_command(session: Session, /, **values: Any) -> None:
     """Lock a project, or all projects below a folder."""
     if values["all_projects"]:
@@ -70,12 +73,13 @@ def lock_command(session: Session, /, **values: Any) -> None:
     elif values["exclude"]:
         raise UsageError("--exclude needs --all-projects: it leaves out folders of the search")
     else:
-        outcome = run_lock(session, values, again="deep-lock lock, with the same options")
-        if outcome is not None and values["audit"]:
-            audit.audit_made(session, values, path=outcome.path, lock=outcome.lock, text=outcome.text)
+        with lock_document_of(session, values["form"]) as record:
+            outcome = run_lock(session, values, record, again="deep-lock lock, with the same options")
+            if outcome is not None and values["audit"]:
+                audit_outcome(session, values, outcome, record)
 
 
-def run_lock(session: Session, values: dict[str, Any], *, again: str) -> Outcome | None:
+def run_lock(session: Session, values: dict[str, Any], record: LockRecord, *, again: str) -> Outcome | None:
     """Make or check a lock, and return the one that was made. ``again`` is the command that makes it anew.
 
     With --audit the caller audits it, once all files are written. Raises Stale, and as `check_lock` and `lock`.
@@ -85,12 +89,22 @@ def run_lock(session: Session, values: dict[str, Any], *, again: str) -> Outcome
         audit.require_source(session, values)
     options = _options(session, values)
     if _only_checks(values):
-        checked = _check(options, values, again)
+        checked = _check(options, values, again, record)
         session.printer.info(f"{lock_name(options, checked.path)} {'is up to date' if values['check'] else 'exists'}")
         return None
-    outcome = _make(session, options, values)
+    outcome = _make(session, options, values, record)
     _report(session, options, outcome, dry_run=values["dry_run"])
     return outcome
+
+
+def audit_outcome(session: Session, values: dict[str, Any], outcome: Outcome, record: LockRecord) -> None:
+    """Audit the lock of a run, and end with the exit code of an audit."""
+    found = audit.audit_made(session, values, path=outcome.path, lock=outcome.lock, text=outcome.text)
+    if record.is_wanted:
+        record.set("audit", audit_report.audit_payload(found))
+    else:
+        session.printer.data(audit_report.audit_text(found))
+    audit.finish(session, found)
 
 
 def _refuse_contradictions(values: dict[str, Any]) -> None:
@@ -113,8 +127,10 @@ def _only_checks(values: dict[str, Any]) -> bool:
     return any(values[name] for name in ("check", "check_exists"))
 
 
-def _check(options: LockOptions, values: dict[str, Any], again: str) -> Checked:
+def _check(options: LockOptions, values: dict[str, Any], again: str, record: LockRecord) -> Checked:
+    record.set_path(lock_path(options.inputs))
     checked = check_lock(options, existence_only=not values["check"])
+    record.set_checked(checked, "up-to-date" if values["check"] else "exists")
     if checked.reasons:
         raise Stale(
             "\n  ".join([f"{lock_name(options, checked.path)} is stale:", *checked.reasons]), hint=f"run {again}"
@@ -122,12 +138,14 @@ def _check(options: LockOptions, values: dict[str, Any], again: str) -> Checked:
     return checked
 
 
-def _make(session: Session, options: LockOptions, values: dict[str, Any]) -> Outcome:
+def _make(session: Session, options: LockOptions, values: dict[str, Any], record: LockRecord) -> Outcome:
     """Make a lock, and write it if it changed and the run is no dry one."""
-    with session.reporting() as reporter:
+    record.set_path(lock_path(options.inputs))
+    with session.reporting(record.observed) as reporter:
         outcome = lock(options, reporter)
     if outcome.changed and not values["dry_run"]:
         write_lock(outcome)
+    record.set_outcome(outcome, dry_run=values["dry_run"])
     return outcome
 
 
@@ -180,26 +198,35 @@ def _lock_all(session: Session, values: dict[str, Any]) -> None:
         found = discovery.find_projects(root, values["exclude"], session.context.environ, reporter)
     rows: list[projects.ProjectRow] = []
     codes: list[int] = []
+    documents: list[dict[str, Any]] = []
     used: set[str] = set()
     try:
         for project in found:
-            session.printer.heading = f"{project.path}:"
+            session.printer.set_project(project.path)
             started = time.monotonic()
             locks: _Locks = (None, None)
+            record = LockRecord(session, values["form"])
+            own = {**values, "folder": root.joinpath(*project.parts)}
             try:
-                result, locks = _one_of_all(session, {**values, "folder": root.joinpath(*project.parts)}, project)
+                result, locks = _one_of_all(session, own, project, record)
             except Exception as error:  # noqa: BLE001 - an internal error of one project does not stop the others either
                 result = "stale" if isinstance(error, Stale) else "failed"
                 codes.append(_failed(session.printer, error))
-            used.update(entry.name for own in locks if own is not None for entry in own.packages)
+                record.set_failure(error)
+            documents.append({"project": project.path, **record.row()})
+            used.update(entry.name for lock in locks if lock is not None for entry in lock.packages)
             packages = len(locks[0].packages) if locks[0] is not None else None
             seconds = time.monotonic() - started
             rows.append(projects.ProjectRow(path=project.path, result=result, packages=packages, seconds=seconds))
     finally:
-        session.printer.heading = ""
+        session.printer.set_project("")
         session.printer.info(projects.projects_summary(rows, len(found)))
-    unused = sorted(set(upgraded) - used)
-    if unused and not codes and not _only_checks(values):
+    unused = () if codes or _only_checks(values) else sorted(set(upgraded) - used)
+    if values["form"] == "json":
+        code = UsageError.exit_code if unused else failures.worst(codes)
+        payload = {"exit-code": code, "found": len(found), "projects": documents}
+        session.printer.data(document.document(lock_document.OF_PROJECTS, lock_document.VERSION, payload))
+    if unused:
         raise UsageError(f"-P {unused[0]}: no lock uses {unused[0]}")
     if codes:
         raise click.exceptions.Exit(failures.worst(codes))
@@ -210,16 +237,16 @@ _Locks = tuple[Lock | None, Lock | None]
 
 
 def _one_of_all(
-    session: Session, values: dict[str, Any], project: discovery.FoundProject
+    session: Session, values: dict[str, Any], project: discovery.FoundProject, record: LockRecord
 ) -> tuple[projects.Result, _Locks]:
     """Make or check one lock. Of a lock that stays as it is nothing is printed."""
     options = _options(session, values)
     if project.recorded:
         options = replace(options, inputs=recorded_inputs.with_recorded_inputs(options.inputs))
     if _only_checks(values):
-        checked = _check(options, values, f"deep-lock lock --project {show(str(values['folder']))}")
+        checked = _check(options, values, f"deep-lock lock --project {show(str(values['folder']))}", record)
         return "up to date" if values["check"] else "exists", (checked.lock, None)
-    outcome = _make(session, options, values)
+    outcome = _make(session, options, values, record)
     if not outcome.changed:
         return "up to date", (outcome.lock, outcome.previous)
     _report(session, options, outcome, dry_run=values["dry_run"])
@@ -228,10 +255,10 @@ def _one_of_all(
 
 def _failed(printer: Printer, error: Exception) -> int:
     """Report why one project failed; return the exit code."""
-    code = failures.report_failure(error, printer, with_traceback=printer.verbosity > 0)
-    if code != failures.INTERNAL and printer.verbosity > 1:
+    failure = failures.report_failure(error, printer, with_traceback=printer.verbosity > 0)
+    if failure.exit_code != failures.INTERNAL and printer.verbosity > 1:
         printer.traceback(error)
-    return code
+    return failure.exit_code
 
 
 def lock_options(session: Session, values: dict[str, Any]) -> LockOptions:
@@ -276,5 +303,5 @@ def _network(session: Session, values: dict[str, Any]) -> NetworkOptions:
         environ=session.context.environ,
     )
     for line in left_out:
-        session.printer.warn(f"--index-from {tool}", line)
+        session.printer.warn(Warned(code="index-setting", subject=f"--index-from {tool}", message=line))
     return network

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import HOOKS, INTERPRETERS, LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, pick, sectioned
+from deep_lock.cli.lock_record import LockRecord, lock_document_of
+from deep_lock.cli.options import HOOKS, INTERPRETERS, LOCK, NETWORK, TEXT_OR_JSON, Section, flag, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import ApplyOptions, HookOptions, NetworkOptions, VerifyOptions
 from deep_lock.errors import UsageError
@@ -16,7 +17,7 @@ from deep_lock.operations import outdated, raise_bounds
 from deep_lock.project import edit
 from deep_lock.reports import lock_summary
 from deep_lock.reports import outdated as report
-from deep_lock.sanitize import lines, show
+from deep_lock.sanitize import show
 
 FOUND = 1
 HELP = """\
@@ -31,7 +32,7 @@ becomes lib==1.3), and locks with these versions. Other packages stay. If the lo
 \b
   deep-lock outdated
   deep-lock outdated --build                only build environments
-  deep-lock outdated --output-format json   for bots: with the command that upgrades each
+  deep-lock outdated --format json   for bots: with the command that upgrades each
   deep-lock outdated --apply                raise every bound that holds a package back
   deep-lock outdated --apply numpy rich     raise those of two packages
 """
@@ -64,7 +65,7 @@ APPLYING: Section = (
     PACKAGES,
     APPLYING,
     NETWORK,
-    output=(OUTPUT_FORMAT,),
+    output=(TEXT_OR_JSON,),
     help=HELP,
     epilog=EPILOG,
     short_help="Show which packages have newer versions.",
@@ -80,9 +81,7 @@ def outdated_command(session: Session, /, *, names: Sequence[str], **values: Any
         found = outdated.outdated(options, reporter, names)
     both = values["runtime"] == values["build"]
     rows = [own for own in found if both or values[own.scope]]
-    session.printer.data(
-        report.outdated_json(rows) if values["output_format"] == "json" else report.outdated_text(rows)
-    )
+    session.printer.data(report.outdated_json(rows) if values["form"] == "json" else report.outdated_text(rows))
     session.printer.info(report.outdated_count(rows))
     if rows and values["exit_code"]:
         raise click.exceptions.Exit(FOUND)
@@ -92,23 +91,35 @@ def _apply(session: Session, options: VerifyOptions, names: Sequence[str], value
     for name in ("runtime", "build", "exit_code"):
         if values[name]:
             raise UsageError(f"--apply cannot be used with --{name.replace('_', '-')}")
-    if values["output_format"] == "json":
-        raise UsageError("--apply cannot be used with --output-format json")
+    with lock_document_of(session, values["form"]) as record:
+        _raise_bounds(session, options, names, values, record)
+
+
+def _raise_bounds(
+    session: Session, options: VerifyOptions, names: Sequence[str], values: dict[str, Any], record: LockRecord
+) -> None:
     printer, dry_run = session.printer, values["dry_run"]
-    with session.reporting() as reporter:
+    record.set_path(options.lock)
+    with session.reporting(record.observed) as reporter:
         raised = raise_bounds.raise_bounds(
             ApplyOptions(check=options, names=tuple(names), hooks=pick(HookOptions, values)), reporter
         )
         outcome = lock(raised.options, reporter) if raised.bounds else None
     source = raised.document.source
     if outcome is None:
+        record.set("status", "up-to-date")
         printer.info(f"no bound in {source} holds back a newer version that it could admit")
         return
     if dry_run:
-        printer.data(lines(edit.difference(raised.document)))
-        printer.data(lines(edit.unified(outcome.path.name, outcome.before, outcome.text)))
+        record.write_difference(session, edit.difference(raised.document))
+        record.write_difference(session, edit.unified(outcome.path.name, outcome.before, outcome.text))
     else:
         write_lock(outcome)
+    record.set_outcome(outcome, dry_run=dry_run)
+    rows = [
+        {"path": source, "list": str(own.where), "removed": [own.before], "added": [own.after]} for own in raised.bounds
+    ]
+    record.set("edited", rows)
     printer.info(f"{'would change' if dry_run else 'changed'} {source}:")
     for bound in raised.bounds:
         printer.info(f"  {bound.where}: {show(bound.before)} -> {show(bound.after)}")

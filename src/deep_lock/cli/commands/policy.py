@@ -6,13 +6,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from deep_lock.cli.options import DOWNLOADS, FILE, LOCK, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import DOWNLOADS, FILE, LOCK, Section, flag, format_option, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AcceptOptions, NetworkOptions, PolicyOptions
 from deep_lock.errors import PolicyBroken, UsageError
+from deep_lock.events import Warned
 from deep_lock.operations import accept, file_contents, policy
 from deep_lock.project import edit
-from deep_lock.reports import findings
+from deep_lock.reports import document, findings
 from deep_lock.sanitize import Safe, joined
 
 HELP = """\
@@ -27,7 +28,7 @@ contents of wheels are checked as far as they are in the cache.
   deep-lock policy --against main                        also what is new since a git revision, or a file
   deep-lock policy --policy company.toml --strict        the rules of another file
   deep-lock policy --deep                                the contents of every wheel too
-  deep-lock policy --output-format github                as annotations of GitHub Actions
+  deep-lock policy --format github                as annotations of GitHub Actions
   deep-lock policy --accept yanked:six==1.16.0 --until 2026-12-31 --reason "1.17 breaks our tests"
 
 Each line begins with the severity and the ID of the finding. --accept writes an exception for an ID into the policy; the
@@ -68,13 +69,7 @@ EXCEPTIONS: Section = (
         option("--reason", metavar="TEXT", help="With --accept: why; it is shown with the finding."),
     ),
 )
-FORMAT = option(
-    "--output-format",
-    default="text",
-    show_default=True,
-    choices=("text", "json", "sarif", "github"),
-    help="Lines for people, JSON, SARIF for code scanning, or annotations of GitHub Actions.",
-)
+FORMAT = format_option("text", "json", "sarif", "github")
 
 
 @sectioned(
@@ -91,13 +86,16 @@ def policy_command(session: Session, /, **values: Any) -> None:
     """Check the policy, and write the findings; or write an exception."""
     check = pick(PolicyOptions, values, network=pick(NetworkOptions, values), context=session.context)
     if any(values[name] is not None for name in ("accept", "until", "reason")):
-        _accept(session, check, accepted=values["accept"], until=values["until"], reason=values["reason"])
+        _accept(
+            session, check, values["form"], accepted=values["accept"], until=values["until"], reason=values["reason"]
+        )
         return
     with session.reporting() as reporter:
         result = policy.check_policy(check, reporter)
-    session.printer.data(_text(result, values["output_format"], values["lock"]))
+    session.printer.data(_text(result, values["form"], values["lock"]))
     if result.unchecked:
-        session.printer.warn("not checked without --against", ", ".join(result.unchecked))
+        unchecked = ", ".join(result.unchecked)
+        session.printer.warn(Warned(code="unchecked", subject="not checked without --against", message=unchecked))
     session.printer.info(file_contents.claim(result.wheels) + ("" if result.wheels.is_complete else HOW_TO_READ_ALL))
     name, counts = values["lock"].name, findings.counts(result.findings)
     if any(finding.severity in FAILING[values["strict"]] for finding in result.findings):
@@ -107,7 +105,7 @@ def policy_command(session: Session, /, **values: Any) -> None:
 
 
 def _accept(
-    session: Session, check: PolicyOptions, *, accepted: str | None, until: str | None, reason: str | None
+    session: Session, check: PolicyOptions, form: str, *, accepted: str | None, until: str | None, reason: str | None
 ) -> None:
     if accepted is None or until is None or reason is None:
         raise UsageError("--accept, --until and --reason are used together", hint="deep-lock policy --help")
@@ -116,6 +114,15 @@ def _accept(
         made = accept.accept(options, reporter)
     edit.write(made.document)
     own, before = made.exception, made.before
+    if form == "json":
+        payload = {
+            "path": made.document.path.as_posix(),
+            "id": own.id,
+            "until": f"{own.until:%Y-%m-%d}",
+            "reason": own.reason,
+            "was-until": f"{before.until:%Y-%m-%d}" if before is not None else None,
+        }
+        session.printer.data(document.document("policy-exception", 1, payload))
     was = f" (until now: {before.until})" if before is not None and before.until != own.until else ""
     session.printer.info(f"{made.document.source}: {own.id} is accepted until {own.until}{was}")
 
@@ -132,7 +139,12 @@ def _day(text: str) -> date:
 def _text(result: policy.PolicyResult, form: str, lock: Path) -> Safe:
     match form:
         case "json":
-            return findings.findings_json(result.findings)
+            payload = {
+                "lock": lock.as_posix(),
+                "unchecked": list(result.unchecked),
+                "findings": findings.findings_rows(result.findings),
+            }
+            return document.document("policy", 1, payload)
         case "sarif":
             return findings.findings_sarif(result.findings, lock.as_posix(), result.lines)
         case "github":

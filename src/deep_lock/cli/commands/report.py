@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import DOWNLOADS, LOCK, PACKAGE, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import DOWNLOADS, LOCK, PACKAGE, TEXT_OR_JSON, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import ContentsOptions, NetworkOptions, ReportOptions
 from deep_lock.errors import UsageError
 from deep_lock.files import write_atomically
 from deep_lock.operations import report
+from deep_lock.reports import document
 
 HELP = """\
 Write deep.lock as one HTML page: the levels of builds, why each package is in the lock, hashes, and where code runs.
@@ -40,7 +41,15 @@ FILES: Section = (
 )
 
 
-@sectioned("report", FILES, DOWNLOADS, help=HELP, epilog=EPILOG, short_help="Write deep.lock as an HTML page.")
+@sectioned(
+    "report",
+    FILES,
+    DOWNLOADS,
+    output=(TEXT_OR_JSON,),
+    help=HELP,
+    epilog=EPILOG,
+    short_help="Write deep.lock as an HTML page.",
+)
 def report_command(session: Session, /, *, lock: Path, output: Path, **values: Any) -> None:
     """Write the page."""
     if os.path.realpath(output) == os.path.realpath(lock):
@@ -54,4 +63,6 @@ def report_command(session: Session, /, *, lock: Path, output: Path, **values: A
         write_atomically(output, text.encode())
     except OSError as error:
         raise UsageError(f"{output}: cannot be written: {error.strerror or error}") from None
+    if values["form"] == "json":
+        session.printer.data(document.document("report", 1, {"lock": lock.as_posix(), "path": output.as_posix()}))
     session.printer.info(f"wrote {output}: open it in a browser")

@@ -7,14 +7,25 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import LOCK, NETWORK, Section, flag, option, pick, sectioned, selected, selecting
+from deep_lock.cli.options import (
+    LOCK,
+    NETWORK,
+    Section,
+    flag,
+    format_option,
+    option,
+    pick,
+    sectioned,
+    selected,
+    selecting,
+)
 from deep_lock.cli.session import Session
 from deep_lock.config.options import InstalledOptions, NetworkOptions, SelectionOptions, VerifyOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter
 from deep_lock.models.changes import SEVERITIES
 from deep_lock.operations import verify, verify_installed
-from deep_lock.reports import findings
+from deep_lock.reports import document, findings
 from deep_lock.sanitize import Safe, joined
 
 FOUND = 1
@@ -39,7 +50,7 @@ The indexes of the lock are used, unless options or the configuration next to it
 \b
   deep-lock verify                          index pages, and the metadata of the wheels in use
   deep-lock verify --deep                   every byte: each file is fetched, and compared with what the lock states
-  deep-lock verify --output-format json
+  deep-lock verify --format json
   deep-lock verify --installed .venv        what an environment has, compared with the lock; no index is used
 """
 SELECTING = ("extras", "all_extras", "no_extras", "groups", "all_groups", "no_groups")
@@ -97,13 +108,7 @@ INSTALLED: Section = (
     ),
 )
 
-FORMAT = option(
-    "--output-format",
-    default="text",
-    show_default=True,
-    choices=("text", "json", "sarif", "github"),
-    help="Text for people, JSON, SARIF for code scanning, or annotations of GitHub Actions.",
-)
+FORMAT = format_option("text", "json", "sarif", "github")
 
 
 @sectioned(
@@ -121,7 +126,7 @@ def verify_command(session: Session, /, **values: Any) -> None:
     with session.reporting() as reporter:
         verified = _verified(session, reporter, values)
     found = verified.findings
-    session.printer.data(_text(verified, values["output_format"], values["lock"]))
+    session.printer.data(_text(verified, values["form"], values["lock"]))
     session.printer.info(f"verified {verified.releases} releases, {verified.files} files: {findings.counts(found)}")
     failing = SEVERITIES[: SEVERITIES.index(values["fail_on"]) + 1]
     if any(finding.code in CHANGED_CODES for finding in found):
@@ -158,7 +163,13 @@ def _used(values: dict[str, Any], names: tuple[str, ...]) -> str:
 def _text(verified: verify.Verified, form: str, lock: Path) -> Safe:
     match form:
         case "json":
-            return findings.findings_json(verified.findings)
+            payload = {
+                "lock": lock.as_posix(),
+                "releases": verified.releases,
+                "files": verified.files,
+                "findings": findings.findings_rows(verified.findings),
+            }
+            return document.document("verify", 1, payload)
         case "sarif":
             return findings.findings_sarif(verified.findings, lock.as_posix(), verified.lines)
         case "github":

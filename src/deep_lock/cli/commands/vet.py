@@ -5,13 +5,24 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import DOWNLOADS, LOCK, NETWORK, OUTPUT_FORMAT, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import (
+    DOWNLOADS,
+    LOCK,
+    NETWORK,
+    TEXT_OR_JSON,
+    Section,
+    flag,
+    format_option,
+    option,
+    pick,
+    sectioned,
+)
 from deep_lock.cli.session import Session
 from deep_lock.config.options import CertifyOptions, NetworkOptions, VetDiffOptions, VetImportOptions, VetOptions
 from deep_lock.errors import UsageError
 from deep_lock.models.vetting import CRITERIA
 from deep_lock.operations import vet_certify, vet_check, vet_diff, vet_import, vet_init, vet_suggest
-from deep_lock.reports import vet
+from deep_lock.reports import document, vet
 from deep_lock.reports import vet_diff as vet_diff_report
 from deep_lock.reports import vet_import as vet_import_report
 from deep_lock.sanitize import Safe, show
@@ -48,12 +59,25 @@ From then on deep-lock vet check finds each file that was added. No existing fil
 
 
 @sectioned(
-    "init", ("Lock", (LOCK,)), help=INIT_HELP, epilog=FILES_EPILOG, short_help="Exempt the files that a lock has now."
+    "init",
+    ("Lock", (LOCK,)),
+    output=(TEXT_OR_JSON,),
+    help=INIT_HELP,
+    epilog=FILES_EPILOG,
+    short_help="Exempt the files that a lock has now.",
 )
 def vet_init_command(session: Session, /, **values: Any) -> None:
     """Write the files."""
     with session.reporting() as reporter:
         begun = vet_init.init(pick(VetOptions, values, context=session.context), reporter)
+    if values["form"] == "json":
+        payload = {
+            "lock": values["lock"].as_posix(),
+            "folder": begun.folder.as_posix(),
+            "files": begun.files,
+            "packages": begun.packages,
+        }
+        session.printer.data(document.document("vet-init", 1, payload))
     files = f"{begun.files} {'file' if begun.files == 1 else 'files'}"
     projects = f"{begun.packages} {'project' if begun.packages == 1 else 'projects'}"
     verb = "is" if begun.files == 1 else "are"
@@ -75,13 +99,7 @@ Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 each
 supply-chain that cannot be read, or that is missing.
 """
 NOT_COVERED = 1
-FORMAT = option(
-    "--output-format",
-    default="text",
-    show_default=True,
-    choices=("text", "json", "markdown", "sarif", "github"),
-    help="text, json for bots, markdown for a comment, sarif for code scanning, github for annotations in a workflow.",
-)
+FORMAT = format_option("text", "json", "markdown", "sarif", "github")
 
 
 @sectioned(
@@ -96,7 +114,7 @@ def vet_check_command(session: Session, /, **values: Any) -> None:
     """Check the lock, and write what is not covered."""
     with session.reporting() as reporter:
         found = vet_check.check(pick(VetOptions, values, context=session.context), reporter)
-    session.printer.data(_text(found, values["output_format"]))
+    session.printer.data(_text(found, values["form"]))
     session.printer.info(vet.claim(found))
     if found.uncovered:
         session.printer.info("deep-lock vet suggest shows what to read")
@@ -172,6 +190,7 @@ AUDIT: Section = (
     "certify",
     AUDIT,
     NETWORK,
+    output=(TEXT_OR_JSON,),
     help=CERTIFY_HELP,
     epilog=CERTIFY_EPILOG,
     short_help="Record an audit of files of a release.",
@@ -184,6 +203,15 @@ def vet_certify_command(session: Session, /, **values: Any) -> None:
     with session.reporting() as reporter:
         certified = vet_certify.certify(options, reporter)
     vet_certify.write_certified(certified)
+    if values["form"] == "json":
+        payload = {
+            "lock": values["lock"].as_posix(),
+            "written": [own.path.as_posix() for own in certified.documents],
+            "audits": [vet_import_report.audit_row(own) for own in certified.audits],
+            "exemptions-removed": [{"name": own.package, "version": own.version or None} for own in certified.removed],
+            "covered": certified.is_covered,
+        }
+        session.printer.data(document.document("vet-certify", 1, payload))
     for own in certified.audits:
         compared = f", compared with {own.base_version}" if own.base_version else ""
         release = f"{own.package} {own.version}".rstrip()
@@ -211,7 +239,7 @@ file has another sha256 than the recorded one, or is unsafe.
     "suggest",
     ("Lock", (LOCK,)),
     NETWORK,
-    output=(OUTPUT_FORMAT,),
+    output=(TEXT_OR_JSON,),
     help=SUGGEST_HELP,
     epilog=SUGGEST_EPILOG,
     short_help="Show what to read, the least first.",
@@ -220,7 +248,7 @@ def vet_suggest_command(session: Session, /, **values: Any) -> None:
     """Write the suggestions."""
     with session.reporting() as reporter:
         found = vet_suggest.suggest(_vet_options(session, values), reporter)
-    write = vet.suggestions_json if values["output_format"] == "json" else vet.suggestions_text
+    write = vet.suggestions_json if values["form"] == "json" else vet.suggestions_text
     session.printer.data(write(found, values["lock"]))
     session.printer.info(vet.total(found))
 
@@ -275,7 +303,7 @@ COMPARISON: Section = (
     "diff",
     COMPARISON,
     NETWORK,
-    output=(OUTPUT_FORMAT,),
+    output=(TEXT_OR_JSON,),
     help=DIFF_HELP,
     epilog=DIFF_EPILOG,
     short_help="Show what differs between the files of two releases.",
@@ -289,7 +317,7 @@ def vet_diff_command(session: Session, /, **values: Any) -> None:
         found = vet_diff.compare(
             pick(VetDiffOptions, values, network=pick(NetworkOptions, values), context=session.context), reporter
         )
-    write = vet_diff_report.as_json if values["output_format"] == "json" else vet_diff_report.as_text
+    write = vet_diff_report.as_json if values["form"] == "json" else vet_diff_report.as_text
     session.printer.data(write(found, stat=values["stat"]))
     if values["folder"] is not None:
         session.printer.info(f"unpacked into {values['folder']}")
@@ -338,6 +366,7 @@ TEAM: Section = (
     "import",
     TEAM,
     DOWNLOADS,
+    output=(TEXT_OR_JSON,),
     help=IMPORT_HELP,
     epilog=IMPORT_EPILOG,
     short_help="Import the audits of other teams.",
@@ -349,14 +378,18 @@ def vet_import_command(session: Session, /, **values: Any) -> None:
     options = pick(VetImportOptions, values, network=pick(NetworkOptions, values), context=session.context)
     with session.reporting() as reporter:
         plan = vet_import.plan_import(options, reporter)
-    session.printer.data(vet_import_report.as_text(plan.changes))
+    is_json, writes = values["form"] == "json", plan.changes_files and not values["dry_run"]
+    if not is_json:
+        session.printer.data(vet_import_report.as_text(plan.changes))
+    if writes:
+        vet_import.write_import(plan)
+    if is_json:
+        lock = values["lock"].as_posix()
+        session.printer.data(vet_import_report.as_json(plan.changes, lock, written=writes))
     if values["dry_run"]:
         session.printer.info("nothing was written")
-    elif not plan.changes_files:
-        session.printer.info("nothing changed")
     else:
-        vet_import.write_import(plan)
-        session.printer.info(f"wrote {plan.imports}")
+        session.printer.info(f"wrote {plan.imports}" if writes else "nothing changed")
 
 
 def _check_import(values: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from deep_lock.cli.commands import fetch
 from deep_lock.cli.options import (
     DESTINATION,
     DOWNLOADS,
@@ -16,6 +17,7 @@ from deep_lock.cli.options import (
     LOCK,
     PACKAGE,
     SELECTION,
+    TEXT_OR_JSON,
     Section,
     option,
     pick,
@@ -25,6 +27,7 @@ from deep_lock.cli.options import (
 from deep_lock.cli.session import Session
 from deep_lock.config.options import HookOptions, NetworkOptions, WheelhouseOptions
 from deep_lock.operations import wheelhouse
+from deep_lock.reports import document
 
 HELP = """\
 Fill a folder with all wheels that one target of deep.lock installs; build those that are not published.
@@ -97,6 +100,7 @@ BUILDS: Section = (
     SELECTED,
     BUILDS,
     DOWNLOADS,
+    output=(TEXT_OR_JSON,),
     help=HELP,
     epilog=EPILOG,
     short_help="Fill a folder with the wheels of deep.lock.",
@@ -113,6 +117,18 @@ def wheelhouse_command(session: Session, /, **values: Any) -> None:
     )
     with session.reporting() as reporter:
         outcome = wheelhouse.make_wheelhouse(options, reporter)
+    if values["form"] == "json":
+        payload = {
+            "lock": options.lock.as_posix(),
+            "folder": options.destination.as_posix(),
+            "target": outcome.target,
+            "published": sum(outcome.fetched.files.values()),
+            "origins": fetch.origin_rows(outcome.fetched),
+            "built": outcome.built,
+            "built-before": outcome.kept,
+            **reporter.row(),
+        }
+        session.printer.data(document.document("wheelhouse", 1, payload))
     session.printer.info(_table(outcome, options.destination))
 
 

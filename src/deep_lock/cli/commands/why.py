@@ -4,11 +4,11 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import LOCK, OUTPUT_FORMAT, PACKAGE, Section, flag, option, sectioned
+from deep_lock.cli.options import LOCK, PACKAGE, TEXT_OR_JSON, Section, flag, option, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.operations import why
+from deep_lock.reports import document
 from deep_lock.reports import why as report
-from deep_lock.sanitize import json_document
 
 MAX_PATHS = 10
 """Of each kind, without --all."""
@@ -59,28 +59,29 @@ TREE: Section = (
 
 
 @sectioned(
-    "why", WHY, output=(OUTPUT_FORMAT,), help=WHY_HELP, epilog=EPILOG, short_help="Show why a package is in deep.lock."
+    "why", WHY, output=(TEXT_OR_JSON,), help=WHY_HELP, epilog=EPILOG, short_help="Show why a package is in deep.lock."
 )
 @click.argument("name", metavar="NAME[==VERSION]")
 def why_command(session: Session, /, *, name: str, **values: Any) -> None:
     """Show the chains."""
     with session.reporting() as reporter:
         every = why.why(values["lock"], name, reporter, package=values["package"])
-    if values["output_format"] == "text":
+    if values["form"] != "json":
         session.printer.data(report.why_text(every, limit=None if values["all_of_them"] else MAX_PATHS))
         return
     rows = [
         {"name": own.entry.name, "version": own.entry.version, "runtime": own.runtime, "builds": own.builds}
         for own in every
     ]
-    session.printer.data(json_document(rows))
+    payload = {"lock": values["lock"].as_posix(), "packages": rows}
+    session.printer.data(document.document("why", 1, payload))
 
 
-@sectioned("tree", TREE, help=TREE_HELP, epilog=EPILOG, short_help="Show deep.lock as a tree.")
+@sectioned("tree", TREE, output=(TEXT_OR_JSON,), help=TREE_HELP, epilog=EPILOG, short_help="Show deep.lock as a tree.")
 def tree_command(session: Session, /, **values: Any) -> None:
     """Draw the tree."""
     with session.reporting() as reporter:
-        drawn = why.tree(
+        graph, rows = why.tree(
             values["lock"],
             reporter,
             builds=values["builds"],
@@ -89,4 +90,6 @@ def tree_command(session: Session, /, **values: Any) -> None:
             invert=values["invert"],
             package=values["package"],
         )
-    session.printer.data(drawn)
+    is_json = values["form"] == "json"
+    name = values["lock"].as_posix()
+    session.printer.data(report.tree_json(graph, rows, name) if is_json else report.tree_text(graph, rows))
