@@ -226,7 +226,7 @@ def test_a_base_that_only_the_index_knows_covers_nothing_yet(vet: Vet) -> None:
     path = vet.chain / "audits.toml"
     digest = audit.files[0].base
     path.write_text(path.read_text(encoding="utf-8") + NOT_COVERED.format(digest), encoding="utf-8")
-    suggestions = json.loads(vet("suggest", "--output-format", "json")[1])["suggestions"]
+    suggestions = json.loads(vet("suggest", "--format", "json")[1])["suggestions"]
     assert {own["from"] for own in suggestions} == {None}
 
 
