@@ -5,7 +5,7 @@ a newer version.
 """
 
 import shlex
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from difflib import get_close_matches
@@ -79,17 +79,18 @@ def outdated(
     """
     lock = require_lock(options.lock, reporter)
     command = lock_command(lock, options.lock)
-    found = [replace(own, row=replace(own.row, lock_command=command)) for own in newer(lock, options, reporter, names)]
-    return _with_fixes(found, options, sources, reporter) if sources is not None else tuple(own.row for own in found)
+    fixed = _fixed_by(lock, options, sources, reporter) if sources is not None else None
+    rows = (replace(own.row, lock_command=command) for own in newer(lock, options, reporter, names))
+    return tuple(replace(row, fixes=fixed(row)) if fixed is not None else row for row in rows)
 
 
-def _with_fixes(
-    found: Sequence[Newer], options: VerifyOptions, sources: AdvisoryOptions, reporter: Reporter
-) -> tuple[Outdated, ...]:
-    """Return the rows with the vulnerabilities that the newest versions do not have."""
-    folder = options.lock.parent.resolve()
+def _fixed_by(
+    lock: Lock, options: VerifyOptions, sources: AdvisoryOptions, reporter: Reporter
+) -> Callable[[Outdated], tuple[FixedVulnerability, ...]]:
+    """Look up the advisories of a lock, and return what finds the vulnerabilities that the newest version of a row lacks."""
+    vulnerabilities, folder = advisories.vulnerabilities, options.lock.parent.resolve()
     looked_up = advisory_sources.look_up(
-        list({key_of(own.entry): own.entry for own in found}.values()),
+        lock.packages,
         sources,
         read_project_config(folder),
         folder,
@@ -97,19 +98,19 @@ def _with_fixes(
         context=options.context,
         reporter=reporter,
     )
-    rows = []
-    for own in found:
-        known = looked_up.advisories.get(canonicalize_name(own.row.name), ())
-        left = {text for each in advisories.vulnerabilities(own.row.newest, known) for text in each.ids}
-        fixed = [each for each in advisories.vulnerabilities(own.row.version, known) if left.isdisjoint(each.ids)]
-        fixes = tuple(
+
+    def fixed(row: Outdated) -> tuple[FixedVulnerability, ...]:
+        known = looked_up.advisories.get(canonicalize_name(row.name), ())
+        left = {text for own in vulnerabilities(row.newest, known) for text in own.ids}
+        return tuple(
             FixedVulnerability(
-                id=each.id, aliases=each.aliases, severity="malware" if each.is_malware else each.rated.severity
+                id=own.id, aliases=own.aliases, severity="malware" if own.is_malware else own.rated.severity
             )
-            for each in fixed
+            for own in vulnerabilities(row.version, known)
+            if left.isdisjoint(own.ids)
         )
-        rows.append(replace(own.row, fixes=fixes))
-    return tuple(rows)
+
+    return fixed
 
 
 def lock_command(lock: Lock, path: Path) -> str:
