@@ -1,17 +1,23 @@
 """`deep-lock outdated`, and the moves that follow from it, through the front door."""
 
+import io
 import json
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deep_lock.cli.main import run
+from deep_lock.config.options import UpgradeOptions
 from deep_lock.operations.outdated import read_upgrades
-from tests.support.scenario_server import Releases
-from tests.support.scenarios import LINUX, WINDOWS, Bench, Run, bench
+from tests.support.advisories import CRITICAL, record, write_zip
+from tests.support.scenario_server import UPLOADED, Releases
+from tests.support.scenarios import LINUX, NOW, WINDOWS, Bench, Run, bench
+
+AGE = (NOW - datetime.fromisoformat(UPLOADED)).days
 
 OLD: Releases = {
     "app-lib 1.0": {"requires": ["shared<3"]},
@@ -73,7 +79,7 @@ def outdating(
 
 def test_nothing_is_outdated_where_nothing_is_newer(outdating: Outdating) -> None:
     assert outdating.rows() == []
-    code, out, said = outdating.run("--exit-code")
+    code, out, said = outdating.run("--fail-on", "any")
     assert (code, out) == (0, "")
     assert "nothing is outdated" in said
 
@@ -94,7 +100,7 @@ def test_newer_releases_by_environment(outdating: Outdating) -> None:
     assert by_name["app-lib", ""]["targets"] == []
     assert not by_name["maker", "native 1.0"]["admitted"]
     assert by_name["maker", "other 1.0"]["admitted"]
-    assert by_name["maker", "other 1.0"]["command"] == "deep-lock lock -P maker==4.0"
+    assert by_name["maker", "other 1.0"]["command"] == "deep-lock lock -P maker==4.0 --in-build other"
     assert all(row["direct"] for row in rows)
     assert by_name["maker", "native 1.0"]["command"] == ""
     assert by_name["maker", "native 1.0"]["blocked-by"] == [
@@ -110,11 +116,13 @@ def test_one_scope_and_the_text(outdating: Outdating) -> None:
     outdating.bench.hold(NEW)
     assert {row["scope"] for row in outdating.rows("--build")} == {"build"}
     assert {row["scope"] for row in outdating.rows("--runtime")} == {"runtime"}
-    code, out, said = outdating.run("--exit-code")
+    code, out, said = outdating.run("--fail-on", "any")
     assert code == 1
-    assert out.splitlines()[:2] == ["runtime", "  app-lib  1.0 -> 1.1"]
-    assert "build of native 1.0\n  maker    3.0 -> 4.0\n      held back by native 1.0: maker<4\n" in out
-    assert "  shared   2.0 -> 3.0\n      held back by app-lib 1.0: shared<3\n" in out
+    assert out.splitlines()[:2] == ["runtime", f"  app-lib  1.0 -> 1.1  ({AGE} days old)"]
+    assert (
+        f"build of native 1.0\n  maker    3.0 -> 4.0  ({AGE} days old)\n      held back by native 1.0: maker<4\n" in out
+    )
+    assert f"  shared   2.0 -> 3.0  ({AGE} days old)\n      held back by app-lib 1.0: shared<3\n" in out
     assert "packages are outdated" in said
 
 
@@ -201,7 +209,9 @@ def test_each_command_that_is_told_works(outdating: Outdating) -> None:
     ]
     assert rows["wide"]["command"]
     for row in rows.values():
-        ended = outdating.bench.lock("--refresh", "--dry-run", "-P", f"{row['name']}=={row['newest']}")
+        wanted = ["-P", f"{row['name']}=={row['newest']}"]
+        assert row["command"].split()[2:4] in ([], wanted)
+        ended = outdating.bench.lock("--refresh", "--dry-run", *wanted)
         assert (ended.code == 0) == bool(row["command"]), (row["name"], ended.stderr)
 
 
@@ -234,7 +244,8 @@ def test_the_command_names_the_inputs_of_the_lock(
     rows = json.loads(own.capture.readouterr().out)["outdated"]
     assert rows
     for row in rows:
-        assert row["command"] == f"deep-lock {command} -P {row['name']}=={row['newest']}"
+        build = " --in-build sub" if row["build"] else ""
+        assert row["command"] == f"deep-lock {command} -P {row['name']}=={row['newest']}{build}"
         assert run([*shlex.split(row["command"])[1:], *flags, "--refresh"]) == 0
         assert f'"{row["newest"]}"' in lock.read_text(encoding="utf-8")
 
@@ -376,11 +387,79 @@ def test_what_outdated_wrote_is_what_lock_moves(outdating: Outdating, tmp_path: 
     assert _environments(ended) == {"native": ["inner 1.0", "maker 3.0"], "other": ["inner 1.0", "maker 4.0"]}
 
 
-def test_rows_of_one_project_with_several_versions_move_it_to_what_each_can_take(tmp_path: Path) -> None:
+def test_rows_without_a_scope_are_for_every_environment(tmp_path: Path) -> None:
     document = tmp_path / "outdated.json"
-    rows = '[{"name": "a", "newest": "1"}, {"name": "A", "newest": "2"}, {"name": "b", "newest": "3"}, {"name": "b", "newest": "3"}]'
+    rows = '[{"name": "A", "newest": "1"}, {"name": "b", "newest": "3"}, {"name": "b", "newest": "3"}]'
     document.write_text(f'{{"schema": "deep-lock/outdated", "version": 1, "outdated": {rows}}}', encoding="utf-8")
-    assert read_upgrades(document) == ("a", "b==3")
+    assert read_upgrades(document) == UpgradeOptions(packages=("a==1", "b==3"))
+
+
+def test_a_row_is_upgraded_in_its_own_build_and_on_its_own_targets(
+    outdating: Outdating, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = outdating.bench
+    own.hold({**NEW, "maker 3.5": {"requires": ["inner"]}})
+    rows = {(row["name"], row["build"]): row for row in outdating.rows()}
+    assert rows["native", ""]["targets"] == [f"cp313-{WINDOWS}"]
+    chosen = [
+        {**rows["maker", "other 1.0"], "newest": "3.5"},
+        {**rows["maker", "native 1.0"], "newest": "3.5", "admitted": False},
+        rows["native", ""],
+    ]
+    text = json.dumps({"schema": "deep-lock/outdated", "version": 1, "outdated": chosen})
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    ended = own.lock("--refresh", "--upgrade-from", "-")
+    assert ended.code == 0, ended.stderr
+    assert {entry.name: entry.version for entry in ended.lock.packages if entry.name == "app-lib"} == {"app-lib": "1.0"}
+    # the wheel of 1.1 is for Windows alone
+    native = {entry.version: entry.marker for entry in ended.lock.packages if entry.name == "native"}
+    assert set(native) == {"1.0", "1.1"}
+    assert "win32" in (native["1.1"] or "")
+    assert _environments(ended) == {"native": ["inner 1.0", "maker 3.0"], "other": ["inner 1.0", "maker 3.5"]}
+    assert own.lock("--check").code == 0
+
+
+def test_two_versions_of_one_environment_are_refused(outdating: Outdating, tmp_path: Path) -> None:
+    document = tmp_path / "outdated.json"
+    row = {"name": "maker", "scope": "build", "build": "other 1.0"}
+    rows = [{**row, "newest": "3.5"}, {**row, "newest": "4.0"}]
+    document.write_text(json.dumps({"schema": "deep-lock/outdated", "version": 1, "outdated": rows}), encoding="utf-8")
+    ended = outdating.bench.lock("--upgrade-from", str(document))
+    assert ended.code == 2
+    assert "names maker twice for one environment, as maker==3.5 and as maker==4.0" in ended.stderr
+
+
+def test_security_fixes_ages_and_groups(outdating: Outdating, tmp_path: Path) -> None:
+    outdating.bench.hold({**NEW, "maker 4.0": {**NEW["maker 4.0"], "uploaded": "2024-06-01T00:00:00Z"}})
+    database = tmp_path / "all.zip"
+    write_zip(
+        database,
+        record("GHSA-m", "maker", "introduced 0", "fixed 4.0", score=CRITICAL, aliases=["CVE-1"]),
+        record("GHSA-s", "shared", "introduced 0"),
+    )
+    rows = {(row["name"], row["build"]): row for row in outdating.rows("--database", str(database))}
+    assert rows["maker", "other 1.0"]["fixes"] == [{"id": "GHSA-m", "aliases": ["CVE-1"], "severity": "critical"}]
+    assert rows["maker", "other 1.0"]["security"] is True
+    assert rows["shared", ""]["security"] is False, "the newest version has it too"
+    assert rows["maker", "other 1.0"]["published"] == "2024-06-01T00:00:00Z"
+    assert rows["maker", "other 1.0"]["age-days"] == (NOW - datetime(2024, 6, 1, tzinfo=UTC)).days
+    assert (rows["shared", ""]["update"], rows["app-lib", ""]["update"]) == ("major", "minor")
+    by_security = outdating.rows("--database", str(database), "--group-by", "security")
+    assert [row["group"] for row in by_security] == ["security fix"] * 2 + ["other"] * 3
+    code, out, _ = outdating.run("--database", str(database), "--group-by", "package", "--fail-on", "security")
+    assert code == 1
+    assert "maker\n  maker    3.0 -> 4.0  (build of native 1.0; " in out
+    assert "fixes GHSA-m (critical)" in out
+    for kind, text, code in (
+        ("security", "--runtime", 0),
+        ("admitted", "--runtime", 1),
+        ("direct", "--build", 1),
+    ):
+        assert outdating.run("--database", str(database), "--fail-on", kind, text)[0] == code
+    assert outdating.rows()[0]["security"] is None
+    code, _, said = outdating.run("--fail-on", "security")
+    assert code == 2
+    assert "--fail-on security needs --database" in said
 
 
 @pytest.mark.parametrize(
@@ -391,6 +470,10 @@ def test_rows_of_one_project_with_several_versions_move_it_to_what_each_can_take
         (
             '{"schema": "deep-lock/outdated", "version": 1, "outdated": [{"name": "a", "newest": "x y"}]}',
             "is not a version",
+        ),
+        (
+            '{"schema": "deep-lock/outdated", "version": 1, "outdated": [{"name": "a", "newest": "1", "scope": "build"}]}',
+            "the row of a has the scope build and the build ''",
         ),
     ],
 )

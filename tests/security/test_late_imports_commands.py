@@ -128,6 +128,7 @@ def test_commands_that_compare_with_advisories_import_nothing_late(
             (("audit", "--service", server.url, "--format", "sarif"), 1),
             (("diff", "old.lock", "deep.lock", "--deep", *database), 0),
             (("export", "-f", "cyclonedx", "--lock", lock, *database), 0),
+            (("outdated", "--lock", lock, "--default-index", own.server.url, *database), 0),
         ):
             assert run(["cache", "clean"]) == 0
             assert late(own, *arguments, code=code) == [], arguments

@@ -20,6 +20,8 @@ Section = tuple[str, Sequence[Option]]
 Options = TypeVar("Options", bound=Struct)
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+DOCUMENT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+"""A file, or standard input as ``-``."""
 
 
 def option(
@@ -561,8 +563,8 @@ UPGRADING: Section = (
         ),
         option(
             "--upgrade-from",
-            type=FILE,
-            help="Upgrade the packages in a JSON document of deep-lock outdated, as with -P. Entries may be removed from the document first.",
+            type=DOCUMENT,
+            help="Upgrade the packages in a JSON document of deep-lock outdated, each in its own environment; - is standard input. Entries may be removed from the document first.",
         ),
         flag("--upgrade-build", text="Ignore the existing pins of build environments."),
         option(

@@ -69,6 +69,20 @@ class HookOptions(Struct, frozen=True, kw_only=True):
     interpreters: tuple[Path, ...] = ()
 
 
+class UpgradeRow(Struct, frozen=True, kw_only=True):
+    """A version that one environment of a lock gets, as a row of `deep-lock outdated` states it."""
+
+    requirement: str
+    """NAME==VERSION."""
+    scope: Literal["runtime", "build"]
+    build: str = ""
+    """The project whose build it is."""
+    build_version: str = ""
+    """Its version; empty: the builds of all its versions."""
+    targets: tuple[str, ...] = ()
+    """Labels; none: all targets."""
+
+
 class UpgradeOptions(Struct, frozen=True, kw_only=True):
     """Which pins of the previous lock are dropped."""
 
@@ -77,6 +91,8 @@ class UpgradeOptions(Struct, frozen=True, kw_only=True):
     """NAME or NAME==VERSION."""
     in_builds: tuple[str, ...] = ()
     """Projects: ``packages`` are upgraded in their build environments only; empty: everywhere."""
+    rows: tuple[UpgradeRow, ...] = ()
+    """What is upgraded in one environment each, in addition to ``packages``."""
     builds: bool = False
     accepted_files: tuple[str, ...] = ()
     """Names of files whose bytes may differ from those that are locked."""

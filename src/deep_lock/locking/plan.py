@@ -4,7 +4,7 @@ Invariant: a previous pin is a preference, never a requirement. It is dropped wh
 upgrades it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
@@ -15,6 +15,7 @@ from deep_lock.lockfile.index import index_lock
 from deep_lock.lockfile.selection import full_selections, installed_packages
 from deep_lock.locking import conditional_indexes, imported_lock, project_build
 from deep_lock.locking.request import LockRequest
+from deep_lock.locking.settings import Move, Upgrade
 from deep_lock.models.build_system import Hook
 from deep_lock.models.conflicts import Choice, choices, chosen_scopes, conflicting_scopes
 from deep_lock.models.lock import Lock
@@ -29,24 +30,20 @@ def make_plan(request: LockRequest) -> Plan:
     Raises UsageError (``-P``) and PyprojectInvalid.
     """
     inputs, settings, upgrade = request.inputs, request.settings, request.settings.upgrade
-    targets, in_builds = settings.targets, upgrade.in_builds
+    targets = settings.targets
     allowed = choices(inputs.conflicts, [scope for scope, _ in inputs.scopes], inputs.implied)
     scopes = dict(inputs.scopes)
     runtime_hints, build_hints = (
         _hints(request.previous, targets, allowed) if request.previous is not None else ({}, {})
     )
-    runtime_upgrades = upgrade.packages if not in_builds else {}
+    runtime_moves = [move for move in upgrade.moves if move.runtime]
     requirements = tuple(requirement for _, own in inputs.scopes for requirement in own)
     if inputs.foreign is not None:
         names = {name for hints in runtime_hints.values() for name in hints} | {own.name for own in requirements}
-        _refuse_upgrades(runtime_upgrades, names, inputs.foreign.source)
+        _refuse_upgrades({move.name for move in runtime_moves}, names, inputs.foreign.source)
     decided = conditional_indexes.decided_indexes(
         settings.network.conditional, targets, inputs.source_scopes, inputs.conflicts, inputs.members
     )
-    exact = {
-        requirement.name: tuple(Version(part.version) for part in requirement.specifier if part.operator == "==")
-        for requirement in upgrade.versions
-    }
     return Plan(
         runtime=tuple(
             Problem(
@@ -57,7 +54,7 @@ def make_plan(request: LockRequest) -> Plan:
                 ),
                 target=target,
                 choice=choice,
-                constraints=(*inputs.constraints, *(own for own in upgrade.versions if own.name in runtime_upgrades)),
+                constraints=(*inputs.constraints, *_versions_on(target, runtime_moves)),
                 overrides=inputs.overrides,
                 indexes=decided.runtime.get((target.label, choice), ()),
                 selection=settings.selection,
@@ -75,13 +72,12 @@ def make_plan(request: LockRequest) -> Plan:
         may_leave_out=not settings.declared.pythons,
         share=settings.build_resolution == "shared",
         share_runtime=settings.fork_strategy == "fewest",
-        runtime_hints={key: _without(hints, runtime_upgrades) for key, hints in runtime_hints.items()},
-        build_moves=exact if not in_builds else {},
-        build_hints={
-            key: {**_without(hints, upgrade.packages), **exact} if not in_builds or key[1] in in_builds else hints
-            for key, hints in build_hints.items()
-            if not upgrade.builds
+        runtime_hints={
+            key: _without(hints, {move.name for move in runtime_moves if move.is_on(key[0])})
+            for key, hints in runtime_hints.items()
         },
+        build_moves=_exact(move for move in upgrade.moves if not move.is_limited),
+        build_hints={} if upgrade.builds else _moved_hints(build_hints, upgrade),
     )
 
 
@@ -103,21 +99,44 @@ def _fixed_pins(
     return imported_lock.fixed_pins(inputs.foreign, scopes, target, inputs.trees)
 
 
-def _refuse_upgrades(
-    upgrades: Mapping[NormalizedName, Requirement], runtime_names: set[NormalizedName], source: str
-) -> None:
+def _versions_on(target: Target, moves: Iterable[Move]) -> tuple[Requirement, ...]:
+    found = (move.requirement for move in moves if move.is_on(target.label) and move.requirement.specifier)
+    return tuple(dict.fromkeys(found))
+
+
+def _exact(moves: Iterable[Move]) -> Preferences:
+    return {
+        move.name: tuple(Version(part.version) for part in move.requirement.specifier if part.operator == "==")
+        for move in moves
+        if move.requirement.specifier
+    }
+
+
+_BuildHints = dict[tuple[str, str, Hook], tuple[Preferences, str | None]]
+"""By target label, project that is built and hook: the pins of the previous lock, and the version that is built."""
+
+
+def _moved_hints(hints: _BuildHints, upgrade: Upgrade) -> dict[tuple[str, str, Hook], Preferences]:
+    found: dict[tuple[str, str, Hook], Preferences] = {}
+    for (label, name, hook), (pins, version) in hints.items():
+        moves = [move for move in upgrade.moves if move.is_in_build(label, name, version)]
+        found[label, name, hook] = {**_without(pins, {move.name for move in moves}), **_exact(moves)}
+    return found
+
+
+def _refuse_upgrades(upgrades: set[NormalizedName], runtime_names: set[NormalizedName], source: str) -> None:
     """Refuse -P for what another tool's lock pins: it would apply to build environments and not to the run time."""
     for name in sorted(runtime_names.intersection(upgrades)):
         raise UsageError(f"-P {name}: {source} pins it at run time", hint="upgrade it there, then run this again")
 
 
-def _without(hints: Preferences, upgrades: Mapping[NormalizedName, Requirement]) -> Preferences:
-    return {name: versions for name, versions in hints.items() if name not in upgrades}
+def _without(hints: Preferences, names: set[NormalizedName]) -> Preferences:
+    return {name: versions for name, versions in hints.items() if name not in names}
 
 
 def _hints(
     previous: Lock, targets: tuple[Target, ...], allowed: tuple[Choice, ...]
-) -> tuple[dict[tuple[str, Choice], Preferences], dict[tuple[str, str, Hook], Preferences]]:
+) -> tuple[dict[tuple[str, Choice], Preferences], _BuildHints]:
     """Return the previous lock's pins by target and choice, and by target and what is built."""
     lock_index = index_lock(previous)
     in_conflicts = conflicting_scopes(allowed)
@@ -132,9 +151,9 @@ def _hints(
                 if package.version is not None and package.source is None
             }
     labels = [target.label for target in targets]
-    built: dict[tuple[str, str, Hook], Preferences] = {}
+    built: _BuildHints = {}
     for build in previous.builds:
         pins = {canonicalize_name(member.name): (Version(member.version),) for member in build.packages}
         for label in build.targets or labels:
-            built[label, build.name, build.hook or "wheel"] = pins
+            built[label, build.name, build.hook or "wheel"] = (pins, build.version)
     return runtime, built

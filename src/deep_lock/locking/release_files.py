@@ -49,7 +49,7 @@ class PreviousFiles:
     def get(self, name: NormalizedName, version: Version, index: str) -> _Kept | None:
         """Return the release; None where its files are chosen anew."""
         kept = self._releases.get((name, version, index))
-        if kept is None or not self._same_list or name in self._settings.upgrade.packages:
+        if kept is None or not self._same_list or name in self._settings.upgrade.names:
             return None
         if self._settings.upgrade.builds and kept.entry.build_only:
             return None

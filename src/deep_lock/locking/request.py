@@ -69,7 +69,7 @@ def open_request(options: LockOptions, reporter: Reporter, previous: Lock | None
 def _recorded(path: Path, upgrade: Upgrade, reporter: Reporter) -> Lock | None:
     """Read the previous lock. An upgrade of everything does not need it. Raises LockInvalid."""
     if not upgrade.everything:
-        return read_lock(path, reporter, upgraded=upgrade.packages)
+        return read_lock(path, reporter, upgraded=upgrade.names)
     try:
         return read_lock(path, silent)
     except LockInvalid:

@@ -92,7 +92,7 @@ def _made(request: LockRequest, network: Network, reporter: Reporter) -> Lock | 
         trees=trees,
         previous=previous_pins(
             request.previous,
-            without=frozenset(settings.upgrade.packages),
+            without=settings.upgrade.names,
             accepted_files=settings.upgrade.accepted_files,
         ),
         is_assigned=lambda name: indexes.only_source(name) is not None or name in settings.network.conditional,

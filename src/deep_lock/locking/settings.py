@@ -33,24 +33,66 @@ NO_LIMIT = "false"
 """The value of exclude-newer for a project without a limit, on the command line and in the lock."""
 
 
+class Move(Struct, frozen=True, kw_only=True):
+    """A project that is upgraded in some environments, or with a specifier one version of it."""
+
+    requirement: Requirement
+    runtime: bool = True
+    builds: frozenset[NormalizedName] | None = None
+    """Projects in whose build environments it is upgraded; None: in all."""
+    build_version: str = ""
+    """The version of what is built; empty: every version."""
+    targets: frozenset[str] | None = None
+    """Labels; None: all targets."""
+
+    @property
+    def name(self) -> NormalizedName:
+        return self.requirement.name
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it is not for every environment."""
+        return not (self.runtime and self.builds is None and self.targets is None)
+
+    def is_on(self, label: str) -> bool:
+        """Whether it is for a target."""
+        return self.targets is None or label in self.targets
+
+    def is_in_build(self, label: str, name: str, version: str | None) -> bool:
+        """Whether it is for the build environment of a version of a project on a target."""
+        is_version = not self.build_version or version is None or version == self.build_version
+        return self.is_on(label) and is_version and (self.builds is None or name in self.builds)
+
+    def overlaps(self, other: "Move") -> bool:
+        """Whether both can be for one environment."""
+        on_both = self.targets is None or other.targets is None or not self.targets.isdisjoint(other.targets)
+        in_both = (self.builds is None or other.builds is None or not self.builds.isdisjoint(other.builds)) and (
+            not self.build_version or not other.build_version or self.build_version == other.build_version
+        )
+        return on_both and ((self.runtime and other.runtime) or in_both)
+
+
 class Upgrade(Struct, frozen=True, kw_only=True):
     """Which pins of the previous lock are dropped."""
 
     everything: bool = False
-    packages: Mapping[NormalizedName, Requirement] = {}
-    """What -P names: a project, or with a specifier one version of it."""
-    in_builds: frozenset[NormalizedName] = frozenset()
-    """``packages`` are upgraded in the build environments of these projects only; empty: everywhere."""
+    moves: tuple[Move, ...] = ()
+    """What -P and a document of `deep-lock outdated` name."""
     builds: bool = False
     accepted_files: frozenset[str] = frozenset()
     """Names of files whose bytes may differ from those that are locked."""
     may_be_unused: bool = False
-    """Whether the lock need not use ``packages`` and ``in_builds``."""
+    """Whether the lock need not use what ``moves`` name."""
+
+    @property
+    def names(self) -> frozenset[NormalizedName]:
+        """The projects of ``moves``."""
+        return frozenset(move.name for move in self.moves)
 
     @property
     def versions(self) -> tuple[Requirement, ...]:
-        """Those of ``packages`` that name a version."""
-        return tuple(requirement for requirement in self.packages.values() if requirement.specifier)
+        """The requirements of ``moves`` that name a version."""
+        return tuple(dict.fromkeys(move.requirement for move in self.moves if move.requirement.specifier))
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -80,22 +122,46 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def read_upgrade(options: UpgradeOptions) -> Upgrade:
-    """Parse what -P names. Raises RequirementInvalid; UsageError for a project with two versions, and --in-build alone."""
-    packages: dict[NormalizedName, Requirement] = {}
-    for text in options.packages:
-        requirement = parse_requirement(text, Origin(source="-P"))
-        known = packages.setdefault(requirement.name, requirement)
-        if known.specifier != requirement.specifier:
-            raise UsageError(f"-P names {requirement.name} twice, as {known} and as {requirement}")
-    if options.in_builds and not packages:
+    """Parse what -P and a document of `outdated` name.
+
+    Raises RequirementInvalid; UsageError for a project with two versions in one environment, and --in-build alone.
+    """
+    if options.in_builds and not options.packages:
         raise UsageError(
             f"--in-build {options.in_builds[0]} needs -P: it limits an upgrade to this build environment",
             hint=f"name what is upgraded: -P NAME --in-build {options.in_builds[0]}",
         )
+    in_builds = frozenset(map(canonicalize_name, options.in_builds))
+    found = [
+        Move(
+            requirement=parse_requirement(text, Origin(source="-P")),
+            runtime=not in_builds,
+            builds=in_builds or None,
+        )
+        for text in options.packages
+    ]
+    found += [
+        Move(
+            requirement=parse_requirement(row.requirement, Origin(source="--upgrade-from")),
+            runtime=row.scope == "runtime",
+            builds=frozenset({canonicalize_name(row.build)} if row.scope == "build" else ()),
+            build_version=row.build_version,
+            targets=frozenset(row.targets) or None,
+        )
+        for row in options.rows
+    ]
+    moves: dict[NormalizedName, list[Move]] = {}
+    for move in found:
+        others = moves.setdefault(move.name, [])
+        for other in others:
+            if other.requirement.specifier != move.requirement.specifier and move.overlaps(other):
+                where = "twice" if not (move.is_limited and other.is_limited) else "twice for one environment"
+                raise UsageError(f"-P names {move.name} {where}, as {other.requirement} and as {move.requirement}")
+        if move not in others:
+            others.append(move)
     return Upgrade(
         everything=options.everything,
-        packages=packages,
-        in_builds=frozenset(map(canonicalize_name, options.in_builds)),
+        moves=tuple(move for own in moves.values() for move in own),
         builds=options.builds,
         accepted_files=frozenset(options.accepted_files),
         may_be_unused=options.may_be_unused,

@@ -18,7 +18,7 @@ from deep_lock.errors import HookRefused, Unsatisfiable, UrlForbidden, UsageErro
 from deep_lock.events import Reporter, Warned
 from deep_lock.lockfile.index import called, files_of, members
 from deep_lock.locking.catalog import IndexCatalog
-from deep_lock.locking.settings import Upgrade
+from deep_lock.locking.settings import Move, Upgrade
 from deep_lock.models.distribution import SourceDistribution, Wheel, is_wheel, source_of
 from deep_lock.models.foreign_lock import ForeignLock
 from deep_lock.models.lock import Lock, LockedArchive, LockedPackage
@@ -125,54 +125,56 @@ def require_existing(
 def require_upgraded(closure: Closure, upgrade: Upgrade, previous: Lock | None) -> None:
     """Refuse -P NAME where neither the previous nor the new lock uses it, and NAME==VERSION that no environment uses.
 
-    A name that may be unused is refused for its version only.
+    Only the environments count that a move is for. A name that may be unused is refused for its version only.
     Raises UsageError and Unsatisfiable.
     """
-    only = upgrade.in_builds
     built = {own.subject.name for own in closure.builds} | {own.name for own in (previous.builds if previous else ())}
-    for name in sorted(only):
+    for name in sorted({name for move in upgrade.moves for name in move.builds or ()}):
         if name not in built and not upgrade.may_be_unused:
             raise UsageError(
                 f"--in-build {name}: the lock has no build of {name}", hint=near_names.near_name(name, built)
             )
-    known = _used_names(closure, only) | (_locked_members(previous, only) if only else _locked_names(previous))
-    for name in upgrade.packages:
-        if name not in known and not upgrade.may_be_unused:
-            where = f"the build of {', '.join(sorted(only))}" if only else "the lock"
-            raise UsageError(f"-P {name}: {where} does not use {name}", hint=near_names.near_name(name, known))
-    for requirement in upgrade.versions:
-        if requirement.name in known:
-            _require_version(closure, only, requirement)
+    for move in upgrade.moves:
+        environments = list(_environments(closure, move))
+        used = {pin.name for _, *resolved in environments for own in resolved for pin in own.pins}
+        known = used | (_locked_names(previous) if move.runtime else _locked_members(previous, move))
+        if move.name not in known and not upgrade.may_be_unused:
+            where = f"the build of {', '.join(sorted(move.builds))}" if move.builds else "the lock"
+            hint = near_names.near_name(move.name, known)
+            raise UsageError(f"-P {move.name}: {where} does not use {move.name}", hint=hint)
+        if move.requirement.specifier and move.name in known:
+            _require_version(environments, move.requirement)
 
 
-def _used_names(closure: Closure, only: frozenset[NormalizedName]) -> set[str]:
-    runtime = () if only else (pin for _, resolved in closure.runtime for pin in resolved.pins)
-    builds = (built for built in closure.builds if not only or built.subject.name in only)
-    return {
-        *(pin.name for pin in runtime),
-        *(pin.name for built in builds for pin in (*built.declared.pins, *built.final.pins)),
-    }
+_Environment = tuple[str, Resolved, Resolved]
+"""In words, as it is in the end, and with the declared requirements only."""
+
+
+def _environments(closure: Closure, move: Move) -> Iterator[_Environment]:
+    """Yield the environments that a move is for."""
+    for target, resolved in closure.runtime if move.runtime else ():
+        if move.is_on(target.label):
+            yield "the run time", resolved, resolved
+    for built in closure.builds:
+        if move.is_in_build(built.target.label, built.subject.name, built.subject.version):
+            yield f"the build of {built.subject}", built.final, built.declared
 
 
 def _locked_names(previous: Lock | None) -> set[str]:
     return {entry.name for entry in previous.packages} if previous is not None else set()
 
 
-def _locked_members(previous: Lock | None, only: frozenset[NormalizedName]) -> set[str]:
+def _locked_members(previous: Lock | None, move: Move) -> set[str]:
     builds = previous.builds if previous is not None else ()
-    return {member.name for build in builds if build.name in only for member in members(build)}
+    return {
+        member.name for build in builds if move.builds is None or build.name in move.builds for member in members(build)
+    }
 
 
-def _require_version(closure: Closure, only: frozenset[NormalizedName], requirement: Requirement) -> None:
+def _require_version(environments: Sequence[_Environment], requirement: Requirement) -> None:
     """Raise Unsatisfiable where no environment uses the version of -P NAME==VERSION."""
     name = requirement.name
-    runtime = [] if only else [("the run time", resolved) for _, resolved in closure.runtime]
-    builds = [
-        (f"the build of {built.subject}", built.final)
-        for built in closure.builds
-        if not only or built.subject.name in only
-    ]
-    uses = [(where, own, pin) for where, own in (*runtime, *builds) for pin in own.pins if pin.name == name]
+    uses = [(where, own, pin) for where, own, _ in environments for pin in own.pins if pin.name == name]
     if any(requirement.specifier.contains(pin.version, prereleases=True) for *_, pin in uses):
         return
     lines = sorted({f"  {where} uses {_use(resolved, pin)}" for where, resolved, pin in uses})

@@ -33,16 +33,19 @@ def compare(options: DiffOptions, reporter: Reporter) -> Review:
     old_name, before = _side(options.old or HEAD, lock, surroundings, reporter)
     new_name, after = _side(new, lock, surroundings, reporter) if new else _file(lock, reporter)
     every = every_change(before.lock, after.lock, now=surroundings.now)
+    if options.deep:  # no module is loaded after the first request, which may be for advisories
+        read_wheels = file_contents.read_wheels
+        changes_by_rules, changes_of_contents = wheel_rules.wheel_changes, content_changes.content_changes
     if options.sources.databases:
         every += _advisory_changes(before, after, options, reporter)
     wheels = None
     if options.deep:
-        wheels = file_contents.read_wheels(
+        wheels = read_wheels(
             after.lock, after.path, network=options.network, context=surroundings, reporter=reporter, old=before.lock
         )
         old_index, new_index = index_lock(ordered(before.lock)), index_lock(ordered(after.lock))
-        every += wheel_rules.wheel_changes(new_index, wheels)
-        every += content_changes.content_changes(old_index, new_index, wheels)
+        every += changes_by_rules(new_index, wheels)
+        every += changes_of_contents(old_index, new_index, wheels)
     return Review(
         old=old_name,
         new=new_name,

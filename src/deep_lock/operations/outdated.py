@@ -5,7 +5,7 @@ a newer version.
 """
 
 import shlex
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from difflib import get_close_matches
@@ -19,22 +19,24 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from deep_lock.analysis import advisories
 from deep_lock.boundary import reading
-from deep_lock.config.options import VerifyOptions
+from deep_lock.config.options import AdvisoryOptions, UpgradeOptions, UpgradeRow, VerifyOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import Key, LockIndex, called, covers, index_lock, key_of, parsed, required_packages
 from deep_lock.lockfile.selection import ever_installed
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
+from deep_lock.locking.read_inputs import LOCK_NAME, read_project_config, require_lock
 from deep_lock.models.lock import Lock, LockedBuild, LockedPackage
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildScope, Prereleases, Selection
+from deep_lock.operations import advisory_sources
 from deep_lock.operations.held_back import HeldBack
 from deep_lock.operations.inputs import LockedIndexes, locked_indexes, open_indexes
-from deep_lock.project.files import read_text
-from deep_lock.reports.outdated import Outdated
+from deep_lock.project.files import STANDARD_INPUT, read_text
+from deep_lock.reports.outdated import FixedVulnerability, Outdated
 from deep_lock.resolver.candidates import choose
 from deep_lock.sanitize import listed, show
 from deep_lock.targets.target import Target
@@ -66,14 +68,49 @@ class Newer(Struct, frozen=True, kw_only=True):
         return self.of_project and any(blocker.package in own and not blocker.reason for blocker in self.row.blocked_by)
 
 
-def outdated(options: VerifyOptions, reporter: Reporter, names: Sequence[str] = ()) -> tuple[Outdated, ...]:
-    """Return what has a newer version, the runtime first, by name. ``names`` limits it to these projects.
+def outdated(
+    options: VerifyOptions, reporter: Reporter, names: Sequence[str] = (), *, sources: AdvisoryOptions | None = None
+) -> tuple[Outdated, ...]:
+    """Return what has a newer version, the runtime first, by name.
 
-    Raises UsageError, LockInvalid and IndexFault.
+    ``names`` limits it to these projects. With ``sources`` each row has what its newest version fixes.
+
+    Raises UsageError, LockInvalid, IndexFault; and for ``sources`` as `advisory_sources.look_up`.
     """
     lock = require_lock(options.lock, reporter)
     command = lock_command(lock, options.lock)
-    return tuple(replace(own.row, lock_command=command) for own in newer(lock, options, reporter, names))
+    fixed = _fixed_by(lock, options, sources, reporter) if sources is not None else None
+    rows = (replace(own.row, lock_command=command) for own in newer(lock, options, reporter, names))
+    return tuple(replace(row, fixes=fixed(row)) if fixed is not None else row for row in rows)
+
+
+def _fixed_by(
+    lock: Lock, options: VerifyOptions, sources: AdvisoryOptions, reporter: Reporter
+) -> Callable[[Outdated], tuple[FixedVulnerability, ...]]:
+    """Look up the advisories of a lock, and return what finds the vulnerabilities that the newest version of a row lacks."""
+    vulnerabilities, folder = advisories.vulnerabilities, options.lock.parent.resolve()
+    looked_up = advisory_sources.look_up(
+        lock.packages,
+        sources,
+        read_project_config(folder),
+        folder,
+        network=options.network,
+        context=options.context,
+        reporter=reporter,
+    )
+
+    def fixed(row: Outdated) -> tuple[FixedVulnerability, ...]:
+        known = looked_up.advisories.get(canonicalize_name(row.name), ())
+        left = {text for own in vulnerabilities(row.newest, known) for text in own.ids}
+        return tuple(
+            FixedVulnerability(
+                id=own.id, aliases=own.aliases, severity="malware" if own.is_malware else own.rated.severity
+            )
+            for own in vulnerabilities(row.version, known)
+            if left.isdisjoint(own.ids)
+        )
+
+    return fixed
 
 
 def lock_command(lock: Lock, path: Path) -> str:
@@ -99,7 +136,7 @@ def newer(lock: Lock, options: VerifyOptions, reporter: Reporter, names: Sequenc
         indexed = ((canonicalize_name(own.name), indexes.of(own)) for own in lock.packages if own.source is None)
         opened.client.prefetch_pages(sorted({own for own in indexed if own[0] in wanted}))
         selection = lock_selection(lock)
-        newest = _Newest(opened.client, selection, wanted, indexes)
+        newest = _Newest(opened.client, selection, wanted, indexes, options.context.now)
         lock_index = index_lock(lock)
         held = HeldBack(lock_index, indexes, selection)
         found = [*_runtime(lock_index, targets, newest), *_builds(lock_index, targets, newest)]
@@ -166,19 +203,32 @@ def admits_prereleases(selection: Selection, name: NormalizedName, locked: Versi
     return mode == "allow" or (locked.is_prerelease and mode != "disallow")
 
 
+class _NewestVersion(Struct, frozen=True, kw_only=True):
+    version: Version
+    targets: tuple[Target, ...]
+    """Those that can use it."""
+    published: datetime | None
+
+
 class _Newest:
     """The newest version of each of these projects that some target can use."""
 
     def __init__(
-        self, client: IndexClient, selection: Selection, names: Container[str], indexes: LockedIndexes
+        self,
+        client: IndexClient,
+        selection: Selection,
+        names: Container[str],
+        indexes: LockedIndexes,
+        now: datetime,
     ) -> None:
+        self._now = now
         self._client = client
         self._indexes = indexes
         self._selection = selection
         self._names = names
 
-    def of(self, entry: LockedPackage, targets: Sequence[Target]) -> tuple[Version, tuple[Target, ...]] | None:
-        """Return it and the targets that can use it; None where nothing is newer than the locked one."""
+    def of(self, entry: LockedPackage, targets: Sequence[Target]) -> _NewestVersion | None:
+        """Return it; None where nothing is newer than the locked one."""
         name, locked, index = canonicalize_name(entry.name), Version(entry.version or "0"), self._indexes.of(entry)
         if name not in self._names:
             return None
@@ -191,8 +241,13 @@ class _Newest:
             files = self._client.files(name, version, index)
             usable = tuple(target for target in targets if choose(files, target, self._selection) is not None)
             if usable:
-                return version, usable
+                times = [file.upload_time for file in files if file.upload_time is not None]
+                return _NewestVersion(version=version, targets=usable, published=min(times, default=None))
         return None
+
+    def age(self, published: datetime) -> int:
+        """Return the days since a time, at least 0."""
+        return max((self._now - published).days, 0)
 
 
 def _runtime(lock_index: LockIndex, targets: Sequence[Target], newest: _Newest) -> Iterator[Newer]:
@@ -227,17 +282,25 @@ def _row(
     found = newest.of(entry, targets)
     if found is None:
         return
-    version_there, usable = found
     row = Outdated(
         name=entry.name,
         version=entry.version or "",
-        newest=str(version_there),
+        newest=str(found.version),
         scope="build" if build is not None else "runtime",
         build=called(build) if build is not None else "",
         direct=direct,
-        targets=() if len(usable) == len(targets) else tuple(target.label for target in usable),
+        targets=() if len(found.targets) == len(targets) else tuple(target.label for target in found.targets),
+        published=found.published,
+        age_days=newest.age(found.published) if found.published is not None else None,
+        update=_update(Version(entry.version or "0"), found.version),
     )
-    yield Newer(row=row, targets=usable, build=build, entry=entry)
+    yield Newer(row=row, targets=found.targets, build=build, entry=entry)
+
+
+def _update(old: Version, new: Version) -> Literal["major", "minor", "patch"]:
+    if (old.epoch, old.major) != (new.epoch, new.major):
+        return "major"
+    return "minor" if old.minor != new.minor else "patch"
 
 
 def applies(requirement: Requirement, targets: Iterable[Target]) -> bool:
@@ -250,6 +313,9 @@ class _Row(Struct):
     name: str
     newest: str
     admitted: bool = True
+    scope: Literal["runtime", "build", ""] = ""
+    build: str = ""
+    targets: tuple[str, ...] = ()
 
 
 class _Document(Struct):
@@ -258,27 +324,47 @@ class _Document(Struct):
     version: Literal[1]
 
 
-def read_upgrades(path: Path) -> tuple[str, ...]:
-    """Return NAME==VERSION for each project of which a row of the document is admitted.
+def read_upgrades(path: Path) -> UpgradeOptions:
+    """Return what the admitted rows of a document upgrade: each in its own environment, on its own targets.
 
-    Where the rows of a project have several versions, for several targets or builds, it is the NAME alone: each then gets the
-    newest that it can use. A bot leaves out the rows that it does not want. Raises UsageError that names the place.
+    A row without a scope is for every environment. A bot leaves out the rows that it does not need. "-" is standard input.
+    Raises UsageError that names the place.
     """
-    with reading(str(path), UsageError):
+    source = "standard input" if path == STANDARD_INPUT else str(path)
+    with reading(source, UsageError):
         try:
             document = msgspec.json.decode(read_text(path, UsageError).encode(), type=_Document)
         except msgspec.MsgspecError as error:
-            message = f"{path}: {show(str(error))}"
+            message = f"{source}: {show(str(error))}"
             raise UsageError(message, hint="make it with deep-lock outdated --format json") from None
-    found: dict[str, set[str]] = {}
+    packages: list[str] = []
+    rows: list[UpgradeRow] = []
     for row in document.outdated:
-        if row.admitted:
-            found.setdefault(canonicalize_name(row.name), set()).add(_version(row.newest, path))
-    return tuple(f"{name}=={next(iter(versions))}" if len(versions) == 1 else name for name, versions in found.items())
+        if not row.admitted:
+            continue
+        requirement = f"{canonicalize_name(row.name)}=={_version(row.newest, source)}"
+        if not row.scope:
+            packages.append(requirement)
+            continue
+        build, _, build_version = row.build.partition(" ")
+        if (row.scope == "build") != bool(build):
+            raise UsageError(
+                f"{source}: the row of {show(row.name)} has the scope {row.scope} and the build {show(row.build)!r}"
+            )
+        rows.append(
+            UpgradeRow(
+                requirement=requirement,
+                scope=row.scope,
+                build=build,
+                build_version=build_version,
+                targets=row.targets,
+            )
+        )
+    return UpgradeOptions(packages=tuple(dict.fromkeys(packages)), rows=tuple(dict.fromkeys(rows)))
 
 
-def _version(text: str, path: Path) -> str:
+def _version(text: str, source: str) -> str:
     try:
         return str(Version(text))
     except (InvalidVersion, ValueError):
-        raise UsageError(f"{path}: {text[:80]!r} is not a version") from None
+        raise UsageError(f"{source}: {text[:80]!r} is not a version") from None

@@ -1,6 +1,7 @@
 """Opens files of the user; their names in messages and in the lock."""
 
 import os
+import sys
 from pathlib import Path
 
 from deep_lock.errors import (
@@ -15,6 +16,8 @@ from deep_lock.files import is_there, open_regular
 from deep_lock.parsing.text import Opener, decode
 from deep_lock.project.folder_config import workspace_root
 
+STANDARD_INPUT = Path("-")
+"""The name by which the user passes a document on standard input."""
 MAX_INPUT_BYTES = 8 * 1024 * 1024
 MAX_LOCK_BYTES = 64 * 1024 * 1024
 
@@ -28,10 +31,13 @@ def read_text(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) 
 
 
 def read_bytes(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES) -> bytes:
-    """Read a file of the user. Raises FileNotFoundError, LimitExceeded, and ``error`` for what cannot be read."""
+    """Read a file of the user, or standard input. Raises FileNotFoundError, LimitExceeded, and ``error`` for what cannot be read."""
     try:
-        with open_regular(path) as file:
-            raw = file.read(limit + 1)
+        if path == STANDARD_INPUT:
+            raw = sys.stdin.buffer.read(limit + 1)
+        else:
+            with open_regular(path) as file:
+                raw = file.read(limit + 1)
     except FileNotFoundError:
         raise
     except OSError as fault:

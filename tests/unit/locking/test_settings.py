@@ -146,9 +146,10 @@ def test_a_limit_for_a_package_needs_a_name_and_a_time(text: str) -> None:
 
 def test_what_is_upgraded_is_parsed_once() -> None:
     upgrade = read_upgrade(UpgradeOptions(packages=("A_b", "c==1", "C == 1"), in_builds=("D.e",), builds=True))
-    assert {name: str(own) for name, own in upgrade.packages.items()} == {"a-b": "a-b", "c": "c==1"}
+    assert [str(move.requirement) for move in upgrade.moves] == ["a-b", "c==1"]
     assert [str(own) for own in upgrade.versions] == ["c==1"]
-    assert (upgrade.in_builds, upgrade.builds, upgrade.everything) == (frozenset({"d-e"}), True, False)
+    assert {(move.runtime, move.builds) for move in upgrade.moves} == {(False, frozenset({"d-e"}))}
+    assert (upgrade.builds, upgrade.everything) == (True, False)
     assert read_upgrade(UpgradeOptions()) == Upgrade()
 
 

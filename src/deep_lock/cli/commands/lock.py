@@ -191,7 +191,7 @@ def _lock_all(session: Session, values: dict[str, Any]) -> None:
             raise UsageError(f"--all-projects and {option} cannot be used together: {option} is about one project")
     _refuse_contradictions(values)
     root: Path = values["folder"]
-    upgraded = read_upgrade(_upgrade(values)).packages
+    upgraded = read_upgrade(_upgrade(values)).names
     for package in _LOADED_FOR_SOME:
         add_to_load_all(package)
     with session.reporting() as reporter:
@@ -280,10 +280,12 @@ def lock_name(options: LockOptions, path: Path) -> str:
 
 
 def _upgrade(values: dict[str, Any]) -> UpgradeOptions:
-    listed = outdated.read_upgrades(values["upgrade_from"]) if values["upgrade_from"] is not None else ()
+    path = values["upgrade_from"]
+    listed = outdated.read_upgrades(path) if path is not None else UpgradeOptions()
     return UpgradeOptions(
         everything=values["upgrade"],
-        packages=(*values["upgrade_package"], *listed),
+        packages=(*values["upgrade_package"], *listed.packages),
+        rows=listed.rows,
         in_builds=values["in_builds"],
         builds=values["upgrade_build"],
         accepted_files=values["accepted_files"],

@@ -7,10 +7,23 @@ from typing import Any
 
 import click
 
+from deep_lock.cli.commands.audit import advisory_options
 from deep_lock.cli.lock_record import LockRecord, lock_document_of
-from deep_lock.cli.options import HOOKS, INTERPRETERS, LOCK, NETWORK, TEXT_OR_JSON, Section, flag, pick, sectioned
+from deep_lock.cli.options import (
+    DATABASES,
+    HOOKS,
+    INTERPRETERS,
+    LOCK,
+    NETWORK,
+    TEXT_OR_JSON,
+    Section,
+    flag,
+    option,
+    pick,
+    sectioned,
+)
 from deep_lock.cli.session import Session
-from deep_lock.config.options import ApplyOptions, HookOptions, NetworkOptions, VerifyOptions
+from deep_lock.config.options import AdvisoryOptions, ApplyOptions, HookOptions, NetworkOptions, VerifyOptions
 from deep_lock.errors import UsageError
 from deep_lock.locking.lock import lock, write_lock
 from deep_lock.operations import outdated, raise_bounds
@@ -33,12 +46,13 @@ becomes lib==1.3), and locks with these versions. Other packages stay. If the lo
   deep-lock outdated
   deep-lock outdated --build                only build environments
   deep-lock outdated --format json   for bots: with the command that upgrades each
+  deep-lock outdated --database all.zip --fail-on security
   deep-lock outdated --apply                raise every bound that holds a package back
   deep-lock outdated --apply numpy rich     raise those of two packages
 """
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0; with --exit-code 1 if a package is outdated; 3
-index failure.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0; 1 what --fail-on names; 3 an index or a database
+that cannot be used.
 """
 PACKAGES: Section = (
     "Packages",
@@ -46,9 +60,22 @@ PACKAGES: Section = (
         LOCK,
         flag("--runtime", text="Only what is installed at run time."),
         flag("--build", text="Only build environments. With --runtime: both."),
-        flag("--exit-code", text="Exit with 1 if a package is outdated."),
+        option(
+            "--group-by",
+            choices=report.GROUPS,
+            help="Show together what is in one environment, of one package, of one kind of update, or a security fix.",
+            default_text="environment",
+        ),
+        option(
+            "--fail-on",
+            choices=report.FAIL_ON,
+            repeatable=True,
+            variable="OUTDATED_FAIL_ON",  # DEEP_LOCK_FAIL_ON has other values for other commands
+            help="Exit with 1 if any package is outdated, a direct dependency, one that nothing holds back, or one whose newest version fixes a vulnerability (with --database).",
+        ),
     ),
 )
+ADVISORIES: Section = ("Security fixes", DATABASES)
 APPLYING: Section = (
     "Raising bounds",
     (
@@ -63,6 +90,7 @@ APPLYING: Section = (
 @sectioned(
     "outdated",
     PACKAGES,
+    ADVISORIES,
     APPLYING,
     NETWORK,
     output=(TEXT_OR_JSON,),
@@ -78,19 +106,36 @@ def outdated_command(session: Session, /, *, names: Sequence[str], **values: Any
         _apply(session, options, names, values)
         return
     with session.reporting() as reporter:
-        found = outdated.outdated(options, reporter, names)
+        found = outdated.outdated(options, reporter, names, sources=_sources(values))
     both = values["runtime"] == values["build"]
     rows = [own for own in found if both or values[own.scope]]
-    session.printer.data(report.outdated_json(rows) if values["form"] == "json" else report.outdated_text(rows))
+    by = values["group_by"]
+    session.printer.data(
+        report.outdated_json(rows, by)
+        if values["form"] == "json"
+        else report.outdated_text(rows, by or "environment")
+    )
     session.printer.info(report.outdated_count(rows))
-    if rows and values["exit_code"]:
+    if any(row.counts_for(own) for row in rows for own in values["fail_on"]):
         raise click.exceptions.Exit(FOUND)
 
 
+def _sources(values: dict[str, Any]) -> AdvisoryOptions | None:
+    if values["databases"]:
+        return advisory_options(values)
+    for option_name, is_used in (
+        ("--fail-on security", "security" in values["fail_on"]),
+        ("--group-by security", values["group_by"] == "security"),
+    ):
+        if is_used:
+            raise UsageError(f"{option_name} needs --database", hint="name an export of the OSV schema for PyPI")
+    return None
+
+
 def _apply(session: Session, options: VerifyOptions, names: Sequence[str], values: dict[str, Any]) -> None:
-    for name in ("runtime", "build", "exit_code"):
+    for name in ("runtime", "build", "fail_on", "group_by", "databases"):
         if values[name]:
-            raise UsageError(f"--apply cannot be used with --{name.replace('_', '-')}")
+            raise UsageError(f"--apply cannot be used with --{name.replace('_', '-').replace('databases', 'database')}")
     with lock_document_of(session, values["form"]) as record:
         _raise_bounds(session, options, names, values, record)
 
