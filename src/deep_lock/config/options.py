@@ -110,6 +110,11 @@ class NetworkOptions(Struct, frozen=True, kw_only=True):
 
     client_cert: str | None = None
     keyring_provider: Literal["disabled", "subprocess"] = "disabled"
+    part_of_larger_run: bool = False
+    """Whether other runs with the same clock (`RunContext.now`) use the cache folder at the same time.
+
+    Then each page, metadata file and file is requested once for all of them.
+    """
 
 
 class RunContext(Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ from deep_lock.errors import (
 from deep_lock.events import Reporter, Warned
 from deep_lock.index import lazy_wheel, wheel_files
 from deep_lock.index.cache import METADATA, Cache
-from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
+from deep_lock.index.settings import FILE_SECONDS, LONGEST_WAIT, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
 from deep_lock.index.workers import LazyFetcher, OnceMap
 from deep_lock.lazy import load_all, tempfile
 from deep_lock.models.distribution import Distribution, Wheel
@@ -94,6 +94,10 @@ class WheelMetadata:
         cached = self._cached(wheel)
         if cached is not None:
             return cached
+        with self._cache.once(METADATA, _key(wheel), seconds=LONGEST_WAIT) as may_be_new:
+            return (self._cached(wheel) if may_be_new else None) or self._fetched(wheel)
+
+    def _fetched(self, wheel: Wheel) -> Metadata:
         raw = self._sidecar(wheel) if wheel.metadata is not None else None
         key_digest = wheel.metadata
         if raw is None:

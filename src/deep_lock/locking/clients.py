@@ -31,7 +31,7 @@ class Network(Struct, frozen=True, kw_only=True):
 
 def open_network(settings: NetworkSettings, context: RunContext, reporter: Reporter) -> Network:
     """Open the cache and prepare a client; no request is made yet. Raises CacheInvalid and ConfigError."""
-    cache = Cache(context.cache_folder, reporter)
+    cache = _open_cache(settings.options, context, reporter)
     own = (url for name, url in settings.urls.items() if not name.startswith(OF_THE_LOCK))
     hosts = _hosts((*own, *settings.indexes.find_links))
     make_fetcher = _fetcher_maker(
@@ -62,7 +62,7 @@ def open_downloads(
     """
     named = named_urls(options, config) or {}
     urls = {**named, **{url: url for _, url in locked if url not in named.values()}}
-    cache = Cache(context.cache_folder, reporter)
+    cache = _open_cache(options, context, reporter)
     client_certs = client_certs_of(urls, options, config, folder)
     make_fetcher = _fetcher_maker(urls, client_certs, options, context, reporter, own_hosts=_hosts(named.values()))
     return Downloads(cache, make_fetcher, namer_of, offline=options.offline)
@@ -91,8 +91,13 @@ def open_addresses(
     own = (url for name, url in urls.items() if not name.startswith(OF_THE_LOCK))
     make_fetcher = _fetcher_maker(urls, {}, options, context, reporter, own_hosts=_hosts(own))
     return AddressClient(
-        fetcher=LazyFetcher(make_fetcher, offline=options.offline), cache=Cache(context.cache_folder, reporter)
+        fetcher=LazyFetcher(make_fetcher, offline=options.offline), cache=_open_cache(options, context, reporter)
     )
+
+
+def _open_cache(options: NetworkOptions, context: RunContext, reporter: Reporter) -> Cache:
+    larger_run = context.now.timestamp() if options.part_of_larger_run else None
+    return Cache(context.cache_folder, reporter, larger_run=larger_run)
 
 
 def _hosts(urls: Iterable[str]) -> frozenset[str]:
