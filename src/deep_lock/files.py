@@ -259,10 +259,11 @@ def take_lock(path: Path) -> int | None:
 
 
 @contextmanager
-def locked(path: Path, *, seconds: float) -> Iterator[None]:
-    """Let one thread or process at a time run the block; it has the lock of a file, as in `take_lock`.
+def locked(path: Path, *, seconds: float) -> Iterator[int | None]:
+    """Let one thread or process at a time run the block; yield the open handle of the lock, as `take_lock` returns it.
 
-    The block runs without the lock where there are no locks, and after ``seconds``: another holder may be stopped.
+    It is None, and the block runs without the lock, where there are no locks, and after ``seconds``: another process may be
+    stopped.
     """
     handle, until, pause = None, time.monotonic() + seconds, _SHORTEST_PAUSE
     with suppress(OSError):
@@ -270,7 +271,7 @@ def locked(path: Path, *, seconds: float) -> Iterator[None]:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
     try:
-        yield
+        yield handle
     finally:
         if handle is not None:
             os.close(handle)

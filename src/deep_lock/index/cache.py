@@ -16,6 +16,7 @@ Invariants:
     v1/<kind>/ab/<sha256 of the key>
     v1/files/ab/<sha256 of the bytes>      whole files (file_cache.py)
     v1/once/ab/<sha256 of kind and key>    locks of what is being fetched, with the run that fetched it
+    v1/requests/<sha256 of the origin>     the budget of requests of all processes
     v1/tmp, v1/files/tmp                   files that are being written
 """
 
@@ -106,6 +107,11 @@ class Cache:
     def files_folder(self) -> Path:
         """The folder of whole files."""
         return Path(self._root, FILES)
+
+    @property
+    def requests_folder(self) -> Path:
+        """The folder of the budget of requests (`network.request_budget`)."""
+        return Path(self._root, "requests")
 
     # -- a larger run
 

@@ -35,7 +35,7 @@ def open_network(settings: NetworkSettings, context: RunContext, reporter: Repor
     own = (url for name, url in settings.urls.items() if not name.startswith(OF_THE_LOCK))
     hosts = _hosts((*own, *settings.indexes.find_links))
     make_fetcher = _fetcher_maker(
-        settings.urls, settings.client_certs, settings.options, context, reporter, own_hosts=hosts
+        settings.urls, settings.options, context, cache, reporter, client_certs=settings.client_certs, own_hosts=hosts
     )
     return Network(client=IndexClient(settings.indexes, cache, make_fetcher, reporter), cache=cache)
 
@@ -64,7 +64,9 @@ def open_downloads(
     urls = {**named, **{url: url for _, url in locked if url not in named.values()}}
     cache = _open_cache(options, context, reporter)
     client_certs = client_certs_of(urls, options, config, folder)
-    make_fetcher = _fetcher_maker(urls, client_certs, options, context, reporter, own_hosts=_hosts(named.values()))
+    make_fetcher = _fetcher_maker(
+        urls, options, context, cache, reporter, client_certs=client_certs, own_hosts=_hosts(named.values())
+    )
     return Downloads(cache, make_fetcher, namer_of, offline=options.offline)
 
 
@@ -89,10 +91,9 @@ def open_addresses(
     """
     urls = {**(named_urls(options, config) or {}), **named}
     own = (url for name, url in urls.items() if not name.startswith(OF_THE_LOCK))
-    make_fetcher = _fetcher_maker(urls, {}, options, context, reporter, own_hosts=_hosts(own))
-    return AddressClient(
-        fetcher=LazyFetcher(make_fetcher, offline=options.offline), cache=_open_cache(options, context, reporter)
-    )
+    cache = _open_cache(options, context, reporter)
+    make_fetcher = _fetcher_maker(urls, options, context, cache, reporter, client_certs={}, own_hosts=_hosts(own))
+    return AddressClient(fetcher=LazyFetcher(make_fetcher, offline=options.offline), cache=cache)
 
 
 def _open_cache(options: NetworkOptions, context: RunContext, reporter: Reporter) -> Cache:
@@ -107,11 +108,12 @@ def _hosts(urls: Iterable[str]) -> frozenset[str]:
 
 def _fetcher_maker(
     urls: Mapping[str, str],
-    client_certs: Mapping[str, str],
     options: NetworkOptions,
     context: RunContext,
+    cache: Cache,
     reporter: Reporter,
     *,
+    client_certs: Mapping[str, str],
     own_hosts: frozenset[str],
 ) -> Callable[[], Fetcher]:
     environ = context.environ
@@ -128,6 +130,11 @@ def _fetcher_maker(
             own_hosts=own_hosts,
             allowed_hosts=options.plain_allowed_hosts,
             keyring=options.keyring_provider == "subprocess",
+            limits=client.RequestLimits(
+                folder=cache.requests_folder, per_second=options.requests_per_second, at_once=options.max_requests
+            )
+            if options.part_of_larger_run or options.requests_per_second or options.max_requests
+            else None,
             reporter=reporter,
         )
         return fetcher
