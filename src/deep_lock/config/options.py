@@ -116,6 +116,9 @@ class NetworkOptions(Struct, frozen=True, kw_only=True):
     Then each page, metadata file and file is requested once for all of them, and a host that requests a wait gets none of
     their requests before its end.
     """
+    remote_cache: str | None = None
+    """The URL of a store of files that other machines use too, as fsspec has it."""
+    remote_cache_read_only: bool = False
     requests_per_second: float | None = None
     """To one host, of all runs that use the cache folder and have this option."""
     max_requests: int | None = None

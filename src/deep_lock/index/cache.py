@@ -34,6 +34,7 @@ from msgspec import Struct
 from deep_lock.errors import CacheInvalid
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import is_temporary, locked, replacing, sweep
+from deep_lock.index import remote_cache
 
 TEMPORARY = "tmp"
 """One folder for files that are being written: what a killed run leaves there is removed by the next run that writes."""
@@ -76,15 +77,24 @@ _decode_page = msgspec.msgpack.Decoder(CachedPage).decode
 class Cache:
     """One cache folder. May be used by several threads and several processes at once."""
 
-    def __init__(self, folder: Path, reporter: Reporter, *, larger_run: float | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        reporter: Reporter,
+        *,
+        larger_run: float | None = None,
+        remote: "remote_cache.RemoteCache | None" = None,
+    ) -> None:
         """Use ``folder``, which is made where it is missing.
 
         ``larger_run`` is the clock of the larger run that this run is a part of, in seconds since 1970: its parts use this
-        folder at the same time, and what one of them has fetched is not fetched by another.
+        folder at the same time, and what one of them has fetched is not fetched by another. ``remote`` is the cache that other
+        machines use too.
 
         Raises CacheInvalid where another user could write to it. Where it cannot be made, the run goes on without it.
         """
         self.folder = folder
+        self.remote = remote
         self._root = os.path.join(folder, LAYOUT)  # noqa: PTH118 - plain strings: Path objects cost more than the reads
         self._reporter = reporter
         self._larger_run = larger_run

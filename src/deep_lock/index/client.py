@@ -62,9 +62,9 @@ class IndexClient:
         self._projects: OnceMap[tuple[NormalizedName, str], _Project] = OnceMap()
         self._digests: OnceMap[str, str] = OnceMap()
         self._provenance: OnceMap[str, provenance_files.ProvenanceFile | None] = OnceMap()
-        self._file_cache = FileCache(cache.files_folder)
-        # the facts of an sdist need its bytes once, and a hook needs them again, maybe in another part of the run
-        self._keeps_files = cache.is_shared
+        self._file_cache = FileCache(cache.files_folder, cache.remote)
+        # the facts of an sdist need its bytes once, and a hook needs them again, maybe in another process
+        self._keeps_files = cache.is_shared or cache.remote is not None
         self._stable_urls = StableUrls(cache, self._fetcher)
         self._metadata = WheelMetadata(
             cache, self._fetcher, self._find_links.local_path, reporter, whole=self._file_cache.get
@@ -126,16 +126,18 @@ class IndexClient:
                 return cached
             file, digest = self._fetched(dist)
             with file:
-                return self._file_cache.put(file, digest)
+                path = self._file_cache.put(file, digest)
+            self._file_cache.share(digest)
+            return path
 
     @contextmanager
     def _fetching_file(self, sha256: str | None) -> Iterator[Path | None]:
-        """Let one part of a larger run at a time fetch a file; yield its path where another part has fetched it meanwhile."""
+        """Let one part of a larger run at a time fetch a file; yield its path where another one, or another machine, has fetched it."""
         if sha256 is None:
             yield None
             return
         with self._cache.once(FILES, sha256, seconds=FILE_SECONDS) as may_be_new:
-            yield self._file_cache.get(sha256) if may_be_new else None
+            yield (self._file_cache.get(sha256) if may_be_new else None) or self._file_cache.fetch(sha256)
 
     def compared_wheel(self, wheel: Wheel, *, fetch: bool = True) -> Path:
         """Return as `cached_file`, if the metadata that the index serves are those in the wheel.
@@ -185,7 +187,9 @@ class IndexClient:
                     url, file, named_by=named_by, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=sha256
                 )
                 file.seek(0)
-                return self._file_cache.put(file, digest), digest
+                path = self._file_cache.put(file, digest)
+            self._file_cache.share(digest)
+            return path, digest
 
     def named_path(self, path: Path, *, sha256: str | None) -> tuple[Path, str]:
         """Return a direct reference's file of this machine, and its sha256. Raises NetworkError, HashMismatch, LimitExceeded."""
@@ -256,6 +260,8 @@ class IndexClient:
         """Stop the requests that are running. Finished results can still be read."""
         self._fetcher.close()
         self._workers.close()
+        if self._cache.remote is not None:
+            self._cache.remote.close()
         self._file_cache.close()
 
     # -- projects

@@ -59,7 +59,7 @@ class Downloads:
         self._namer_of = namer_of
         self._cache = cache
         self._fetcher = LazyFetcher(make_fetcher, offline=offline)
-        self._file_cache = FileCache(cache.files_folder)
+        self._file_cache = FileCache(cache.files_folder, cache.remote)
         self._silent: set[str] = set()
         """Origins that failed to answer for a metadata file: no other one is requested there."""
 
@@ -74,13 +74,15 @@ class Downloads:
             if wanted.local is not None:
                 _copy(wanted.local, path, wanted)
                 return "copied"
-            if self._put_cached(wanted, path):
+            if self._put_cached(wanted, path, self._file_cache.get(wanted.sha256)):
                 return "kept"
             with self._cache.once(FILES, wanted.sha256, seconds=FILE_SECONDS) as may_be_new:
-                if may_be_new and self._put_cached(wanted, path):
+                cached = self._file_cache.get(wanted.sha256) if may_be_new else None
+                if self._put_cached(wanted, path, cached or self._file_cache.fetch(wanted.sha256)):
                     return "kept"
                 self._download(wanted, path)
                 self._file_cache.link(path, wanted.sha256)
+                self._file_cache.share(wanted.sha256)
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
         return "downloaded"
@@ -113,10 +115,11 @@ class Downloads:
     def close(self) -> None:
         """Close all connections."""
         self._fetcher.close()
+        if self._cache.remote is not None:
+            self._cache.remote.close()
         self._file_cache.close()
 
-    def _put_cached(self, wanted: Wanted, path: Path) -> bool:
-        cached = self._file_cache.get(wanted.sha256)
+    def _put_cached(self, wanted: Wanted, path: Path, cached: Path | None) -> bool:
         if cached is None:
             return False
         _refuse_size(wanted, cached.stat().st_size)

@@ -144,6 +144,11 @@ class WheelMetadata:
 
     def _sidecar(self, wheel: Wheel) -> bytes | None:
         """Return the checked metadata file; None where the index promises one that is missing."""
+        remote = self._cache.remote if wheel.metadata else None
+        if remote is not None and wheel.metadata:
+            body = remote.read(wheel.metadata, limit=MAX_METADATA_BYTES)
+            if body is not None:
+                return body
         url = sidecar_url(wheel.url)
         fetcher = self._fetcher.open(f"the metadata of {wheel.filename}")
         headers = {"accept": "*/*"}
@@ -166,6 +171,8 @@ class WheelMetadata:
                 raise IndexInvalid(f"{shown_url(url)}: HTTP {response.status} to a plain request")
             digest = sha256(response.body).hexdigest()
             if wheel.metadata in {"", digest}:
+                if remote is not None:
+                    remote.write(digest, response.body)
                 return response.body
             headers["cache-control"] = "no-cache"  # once more, past a proxy with an old copy
         raise HashMismatch(

@@ -9,6 +9,7 @@ from msgspec import Struct
 from deep_lock.config.config import Config
 from deep_lock.config.options import NetworkOptions, RunContext
 from deep_lock.events import Reporter
+from deep_lock.index import remote_cache
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.download import Downloads, Wanted
@@ -91,14 +92,18 @@ def open_addresses(
     """
     urls = {**(named_urls(options, config) or {}), **named}
     own = (url for name, url in urls.items() if not name.startswith(OF_THE_LOCK))
-    cache = _open_cache(options, context, reporter)
+    cache = _open_cache(options, context, reporter, with_remote=False)
     make_fetcher = _fetcher_maker(urls, options, context, cache, reporter, client_certs={}, own_hosts=_hosts(own))
     return AddressClient(fetcher=LazyFetcher(make_fetcher, offline=options.offline), cache=cache)
 
 
-def _open_cache(options: NetworkOptions, context: RunContext, reporter: Reporter) -> Cache:
+def _open_cache(options: NetworkOptions, context: RunContext, reporter: Reporter, *, with_remote: bool = True) -> Cache:
     larger_run = context.now.timestamp() if options.part_of_larger_run else None
-    return Cache(context.cache_folder, reporter, larger_run=larger_run)
+    remote = None
+    if options.remote_cache and with_remote and not options.offline:
+        read_only = options.remote_cache_read_only
+        remote = remote_cache.open_remote_cache(options.remote_cache, reporter, read_only=read_only)
+    return Cache(context.cache_folder, reporter, larger_run=larger_run, remote=remote)
 
 
 def _hosts(urls: Iterable[str]) -> frozenset[str]:

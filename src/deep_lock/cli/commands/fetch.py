@@ -11,6 +11,7 @@ from deep_lock.cli.options import (
     LOCK,
     PACKAGE,
     SELECTION,
+    SHARING,
     TARGET_LABELS,
     Section,
     flag,
@@ -62,7 +63,9 @@ ORIGINS = {
 }
 
 
-@sectioned("fetch", FILES, SELECTED, DOWNLOADS, help=HELP, epilog=EPILOG, short_help="Download what deep.lock names.")
+@sectioned(
+    "fetch", FILES, SELECTED, DOWNLOADS, SHARING, help=HELP, epilog=EPILOG, short_help="Download what deep.lock names."
+)
 def fetch_command(session: Session, /, **values: Any) -> None:
     """Download the files of a lock."""
     selection = selection_options(values)
