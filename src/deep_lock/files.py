@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedReader
@@ -32,6 +33,8 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
+"""Seconds between two tries to get a lock: a wait in the system would have no end."""
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -234,6 +237,44 @@ def is_left(handle: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def take_lock(path: Path) -> int | None:
+    """Lock a file, which is made where it is missing, and return its open handle; None where another thread or process has it.
+
+    Closing the handle ends the lock, and so does a kill. Raises OSError where there are no locks, as on Windows.
+    """
+    if not _HAS_LOCKS:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(path))
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+@contextmanager
+def locked(path: Path, *, seconds: float) -> Iterator[int | None]:
+    """Let one thread or process at a time run the block; yield the open handle of the lock, as `take_lock` returns it.
+
+    It is None, and the block runs without the lock, where there are no locks, and after ``seconds``: another process may be
+    stopped.
+    """
+    handle, until, pause = None, time.monotonic() + seconds, _SHORTEST_PAUSE
+    with suppress(OSError):
+        while (handle := take_lock(path)) is None and time.monotonic() < until:
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+    try:
+        yield handle
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def outer_folder(folder: Path) -> Path:

@@ -94,7 +94,12 @@ def _declared(extra: str = "") -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("heading", "extra"),
-    [("At run time", ""), ("With the extra `attestations`", "attestations"), ("For tests", "test")],
+    [
+        ("At run time", ""),
+        ("With the extra `attestations`", "attestations"),
+        ("With the extra `fleet`", "fleet"),
+        ("For tests", "test"),
+    ],
 )
 def test_every_dependency_is_documented_with_its_bound(heading: str, extra: str) -> None:
     rows = _rows(_section("dependencies.md", heading))[1:]
@@ -120,7 +125,7 @@ def _imported() -> set[str]:
 def test_what_is_imported_is_declared_and_the_reverse() -> None:
     foreign = _imported() - set(sys.stdlib_module_names)
     owners = packages_distributions()
-    declared = _declared().keys() | _declared("attestations").keys()
+    declared = _declared().keys() | _declared("attestations").keys() | _declared("fleet").keys()
     # pypi-attestations imports sigstore, whose bound decides the trusted root
     assert {canonicalize_name(owners[module][0]) for module in foreign} == declared - {"sigstore"}
 
@@ -190,7 +195,7 @@ def test_every_requirement_has_a_pin_that_it_admits() -> None:
     """`.ci/run` takes these versions: a new release of a tool cannot break a change that is not about it."""
     lines = (ROOT / ".ci" / "pins" / "tests.txt").read_text(encoding="utf-8").splitlines()
     pins = {own.name: own.specifier for own in map(Requirement, lines[1:])}
-    for extra in ("", "attestations", "test"):
+    for extra in ("", "attestations", "fleet", "test"):
         for name, specifier in _declared(extra).items():
             (pin,) = pins[canonicalize_name(name)]
             assert pin.version in SpecifierSet(specifier), f"{name}{specifier}: .ci/pins/tests.txt has {pin}"

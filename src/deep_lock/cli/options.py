@@ -269,6 +269,33 @@ DOWNLOADS: Section = (
 )
 
 
+SHARING: Section = (
+    "Remote cache and request budget",
+    (
+        option(
+            "--remote-cache",
+            metavar="URL",
+            help="A store of files that other machines use too, as s3://BUCKET/FOLDER or file:///FOLDER.",
+        ),
+        flag("--remote-cache-read-only", text="Write nothing to the remote cache."),
+        option(
+            "--requests-per-second",
+            metavar="N",
+            type=click.FloatRange(0, min_open=True),
+            help="Requests to one host, of all runs on this machine with this option and this cache folder.",
+            default_text="no limit",
+        ),
+        option(
+            "--max-requests",
+            metavar="N",
+            type=click.IntRange(1),
+            help="Requests to one host at the same time, of the same runs.",
+            default_text="no limit",
+        ),
+    ),
+)
+
+
 PACKAGE = option(
     "--package",
     metavar="NAME",
@@ -602,7 +629,7 @@ MODE: Section = (
         ),
     ),
 )
-_COMMON: tuple[Section, ...] = (TARGETS, VERSIONS, BUILDS, UPGRADING, INDEX_SECTION, MODE)
+_COMMON: tuple[Section, ...] = (TARGETS, VERSIONS, BUILDS, UPGRADING, INDEX_SECTION, SHARING, MODE)
 LOCK_SECTIONS = (INPUTS, *_COMMON)
 EDIT_SECTIONS: tuple[Section, ...] = (
     ("Inputs of the lock", (LOCK_FILE, *CONSTRAINTS)),
@@ -610,6 +637,7 @@ EDIT_SECTIONS: tuple[Section, ...] = (
     VERSIONS,
     BUILDS,
     INDEX_SECTION,
+    SHARING,
     ("Mode", (flag("--dry-run", text="Show the changes of both files as a diff, and write nothing."),)),
 )
 DEEPEN_SECTIONS: tuple[Section, ...] = (("Inputs", (LOCK_FILE, BUILD_CONSTRAINTS, *SCOPES)), *_COMMON)

@@ -126,6 +126,19 @@ class NetworkOptions(Struct, frozen=True, kw_only=True):
 
     client_cert: str | None = None
     keyring_provider: Literal["disabled", "subprocess"] = "disabled"
+    part_of_larger_run: bool = False
+    """Whether other runs with the same clock (`RunContext.now`) use the cache folder at the same time.
+
+    Then each page, metadata file and file is requested once for all of them, and a host that requests a wait gets none of
+    their requests before its end.
+    """
+    remote_cache: str | None = None
+    """The URL of a store of files that other machines use too, as fsspec has it."""
+    remote_cache_read_only: bool = False
+    requests_per_second: float | None = None
+    """To one host, of all runs that use the cache folder and have this option."""
+    max_requests: int | None = None
+    """To one host at the same time, of the same runs."""
 
 
 class RunContext(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ __all__ = [
     "lazy_wheel",
     "metadata_differences",
     "provenance_files",
+    "remote_cache",
     "settings",
     "wheel_contents",
     "wheel_files",
@@ -19,4 +20,6 @@ __all__ = [
 ]
 
 load_at_first_use(__name__, "html", "lazy_wheel", "metadata_differences", "simple", "wheel_files")
-load_at_first_use(__name__, "attestations", "provenance_files", "wheel_contents", "wheel_record", in_load_all=False)
+load_at_first_use(
+    __name__, "attestations", "provenance_files", "remote_cache", "wheel_contents", "wheel_record", in_load_all=False
+)

@@ -15,6 +15,8 @@ Invariants:
     v1/pages-2/ab/<sha256 of the URL>
     v1/<kind>/ab/<sha256 of the key>
     v1/files/ab/<sha256 of the bytes>      whole files (file_cache.py)
+    v1/once/ab/<sha256 of kind and key>    locks of what is being fetched, with the run that fetched it
+    v1/requests/<sha256 of the origin>     the budget of requests of all processes
     v1/tmp, v1/files/tmp                   files that are being written
 """
 
@@ -22,7 +24,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,7 +33,8 @@ from msgspec import Struct
 
 from deep_lock.errors import CacheInvalid
 from deep_lock.events import Reporter, Warned
-from deep_lock.files import is_temporary, replacing, sweep
+from deep_lock.files import is_temporary, locked, replacing, sweep
+from deep_lock.index import remote_cache
 
 TEMPORARY = "tmp"
 """One folder for files that are being written: what a killed run leaves there is removed by the next run that writes."""
@@ -45,8 +48,12 @@ MAX_PAGE_SECONDS = 600
 METADATA = "metadata-4"
 """Core metadata, parsed, by the sha256 of the metadata file, or of the wheel that it was read from."""
 
-_PAGES = "pages-2"
+FILES = "files"
+"""Whole files (file_cache.py)."""
+
+PAGES = "pages-2"
 """The number changes with the compact form of a listing: the index may confirm an old page for years."""
+_ONCE = "once"
 _MAGIC = b"deep-lock\x00"
 _DIGEST = 32
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of deep-lock: it can be deleted at any time.\n"
@@ -70,14 +77,27 @@ _decode_page = msgspec.msgpack.Decoder(CachedPage).decode
 class Cache:
     """One cache folder. May be used by several threads and several processes at once."""
 
-    def __init__(self, folder: Path, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        reporter: Reporter,
+        *,
+        larger_run: float | None = None,
+        remote: "remote_cache.RemoteCache | None" = None,
+    ) -> None:
         """Use ``folder``, which is made where it is missing.
+
+        ``larger_run`` is the clock of the larger run that this run is a part of, in seconds since 1970: its parts use this
+        folder at the same time, and what one of them has fetched is not fetched by another. ``remote`` is the cache that other
+        machines use too.
 
         Raises CacheInvalid where another user could write to it. Where it cannot be made, the run goes on without it.
         """
         self.folder = folder
+        self.remote = remote
         self._root = os.path.join(folder, LAYOUT)  # noqa: PTH118 - plain strings: Path objects cost more than the reads
         self._reporter = reporter
+        self._larger_run = larger_run
         # One writer at a time: the writes are short, and write_atomically reads the umask of the process.
         self._writing = threading.Lock()
         self._temporary = Path(self._root, TEMPORARY)
@@ -96,14 +116,57 @@ class Cache:
     @property
     def files_folder(self) -> Path:
         """The folder of whole files."""
-        return Path(self._root, "files")
+        return Path(self._root, FILES)
+
+    @property
+    def requests_folder(self) -> Path:
+        """The folder of the budget of requests (`network.request_budget`)."""
+        return Path(self._root, "requests")
+
+    # -- a larger run
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other parts of a larger run use the folder at the same time."""
+        return self._larger_run is not None
+
+    @contextmanager
+    def once(self, kind: str, key: str, *, seconds: float) -> Iterator[bool]:
+        """Let one part of a larger run at a time fetch an entry; yield whether another part may have fetched it meanwhile.
+
+        ``seconds`` is the longest wait for the other part. Outside of a larger run there is no lock and no wait.
+        """
+        if self._larger_run is None:
+            yield False
+            return
+        path = Path(self._path(_ONCE, f"{kind} {key}"))
+        with suppress(OSError):  # without its folder there is no lock
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(path, seconds=seconds):
+            yield True
+
+    def is_validated(self, kind: str, key: str) -> bool:
+        """Whether a part of the larger run has requested an entry that may change. Else an entry has its usual freshness."""
+        if self._larger_run is None:
+            return False
+        try:
+            return Path(self._path(_ONCE, f"{kind} {key}")).read_text(encoding="ascii") == repr(self._larger_run)
+        except (OSError, UnicodeError):
+            return False
+
+    def set_validated(self, kind: str, key: str) -> None:
+        """Record that the larger run has requested the entry. Inside of `once`, after the entry was written."""
+        if self._larger_run is not None:
+            # in the file itself, not a new one: it is locked
+            with suppress(OSError):
+                Path(self._path(_ONCE, f"{kind} {key}")).write_text(repr(self._larger_run), encoding="ascii")
 
     # -- pages
 
     def is_fresh(self, url: str, now: float) -> bool:
         """Whether the page may be used without a request at ``now`` (seconds since 1970). Reads only the time."""
         try:
-            until = os.stat(self._path(_PAGES, url)).st_mtime  # noqa: PTH116 - see _root
+            until = os.stat(self._path(PAGES, url)).st_mtime  # noqa: PTH116 - see _root
         except OSError:
             return False
         # A time too far ahead is not from this clock: the clock went back, or the file was copied.
@@ -111,7 +174,7 @@ class Cache:
 
     def get_page(self, url: str) -> CachedPage | None:
         """Return the page, fresh or not; None where there is none."""
-        raw = self._read(_PAGES, url)
+        raw = self._read(PAGES, url)
         if raw is None:
             return None
         try:
@@ -122,17 +185,18 @@ class Cache:
 
     def put_page(self, url: str, page: CachedPage, *, fresh_until: float) -> None:
         """Write a page."""
-        if self._write(_PAGES, url, _encode(page)):
+        if self._write(PAGES, url, _encode(page)):
             self.renew_page(url, fresh_until=fresh_until)
 
     def renew_page(self, url: str, *, fresh_until: float) -> None:
         """Set until when the page is fresh."""
         with suppress(OSError):
-            os.utime(self._path(_PAGES, url), (fresh_until, fresh_until))
+            os.utime(self._path(PAGES, url), (fresh_until, fresh_until))
+            self.set_validated(PAGES, url)
 
     def drop_page(self, url: str) -> None:
         """Delete a page that cannot be read, with a warning."""
-        self.drop(_PAGES, url)
+        self.drop(PAGES, url)
 
     # -- records
 

@@ -6,8 +6,8 @@ are read in the calling thread; the prefetch methods return at once, and their e
 ``index`` of a method is the URL of the only index that is queried for the project; "" for those that the settings name.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from hashlib import file_digest
 from pathlib import Path
@@ -28,7 +28,7 @@ from deep_lock.errors import (
 )
 from deep_lock.events import FromCache, Reporter, Warned
 from deep_lock.index import provenance_files
-from deep_lock.index.cache import Cache
+from deep_lock.index.cache import FILES, Cache
 from deep_lock.index.file_cache import FileCache, file_sha256
 from deep_lock.index.find_links import FindLinks
 from deep_lock.index.listing import Listing
@@ -62,7 +62,9 @@ class IndexClient:
         self._projects: OnceMap[tuple[NormalizedName, str], _Project] = OnceMap()
         self._digests: OnceMap[str, str] = OnceMap()
         self._provenance: OnceMap[str, provenance_files.ProvenanceFile | None] = OnceMap()
-        self._file_cache = FileCache(cache.files_folder)
+        self._file_cache = FileCache(cache.files_folder, cache.remote)
+        # the facts of an sdist need its bytes once, and a hook needs them again, maybe in another process
+        self._keeps_files = cache.is_shared or cache.remote is not None
         self._stable_urls = StableUrls(cache, self._fetcher)
         self._metadata = WheelMetadata(
             cache, self._fetcher, self._find_links.local_path, reporter, whole=self._file_cache.get
@@ -108,6 +110,8 @@ class IndexClient:
         Raises IndexFault; HashMismatch; HashMissing where the index has no hash and `hash_from_bytes` is off;
         LimitExceeded.
         """
+        if self._keeps_files and sdist.sha256 is not None:
+            return self.cached_file(sdist).open("rb")
         self._refuse_unhashed(sdist)
         return self._fetched(sdist)[0]
 
@@ -118,9 +122,23 @@ class IndexClient:
             self._reporter(FromCache(name=dist.filename))
             return cached
         self._refuse_unhashed(dist)
-        file, digest = self._fetched(dist)
-        with file:
-            return self._file_cache.put(file, digest)
+        with self._fetching_file(dist.sha256) as cached:
+            if cached is not None:
+                return cached
+            file, digest = self._fetched(dist)
+            with file:
+                path = self._file_cache.put(file, digest)
+            self._file_cache.share(digest)
+            return path
+
+    @contextmanager
+    def _fetching_file(self, sha256: str | None) -> Iterator[Path | None]:
+        """Let one part of a larger run at a time fetch a file; yield its path where another one, or another machine, has fetched it."""
+        if sha256 is None:
+            yield None
+            return
+        with self._cache.once(FILES, sha256, seconds=FILE_SECONDS) as may_be_new:
+            yield (self._file_cache.get(sha256) if may_be_new else None) or self._file_cache.fetch(sha256)
 
     def compared_wheel(self, wheel: Wheel, *, fetch: bool = True) -> Path:
         """Return as `cached_file`, if the metadata that the index serves are those in the wheel.
@@ -161,13 +179,18 @@ class IndexClient:
         cached = self._file_cache.get(sha256) if sha256 is not None else None
         if cached is not None and sha256 is not None:
             return cached, sha256
-        fetcher = self._fetcher.open(f"the file {shown_url(url)}")
-        with tempfile.TemporaryFile() as file:
-            digest, _ = fetcher.download(
-                url, file, named_by=named_by, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=sha256
-            )
-            file.seek(0)
-            return self._file_cache.put(file, digest), digest
+        with self._fetching_file(sha256) as cached:
+            if cached is not None and sha256 is not None:
+                return cached, sha256
+            fetcher = self._fetcher.open(f"the file {shown_url(url)}")
+            with tempfile.TemporaryFile() as file:
+                digest, _ = fetcher.download(
+                    url, file, named_by=named_by, limit=MAX_FILE_BYTES, deadline=FILE_SECONDS, sha256=sha256
+                )
+                file.seek(0)
+                path = self._file_cache.put(file, digest)
+            self._file_cache.share(digest)
+            return path, digest
 
     def named_path(self, path: Path, *, sha256: str | None) -> tuple[Path, str]:
         """Return a direct reference's file of this machine, and its sha256. Raises NetworkError, HashMismatch, LimitExceeded."""
@@ -238,6 +261,8 @@ class IndexClient:
         """Stop the requests that are running. Finished results can still be read."""
         self._fetcher.close()
         self._workers.close()
+        if self._cache.remote is not None:
+            self._cache.remote.close()
         self._file_cache.close()
 
     # -- projects
@@ -280,12 +305,13 @@ class IndexClient:
             )
         )
         key = f"{dist.url} {dist.size}"
-        known = self._cache.get_record(_DIGESTS, key)
-        if known is not None and len(known) == 32:
-            return known.hex()
-        file, digest = self._fetched(dist)
-        file.close()
-        self._cache.put_record(_DIGESTS, key, bytes.fromhex(digest))
+        with self._cache.once(_DIGESTS, key, seconds=FILE_SECONDS):
+            known = self._cache.get_record(_DIGESTS, key)
+            if known is not None and len(known) == 32:
+                return known.hex()
+            file, digest = self._fetched(dist)
+            file.close()
+            self._cache.put_record(_DIGESTS, key, bytes.fromhex(digest))
         return digest
 
     def _fetched(self, dist: Distribution) -> tuple[BinaryIO, str]:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from deep_lock.errors import HashMismatch, LimitExceeded, NetworkError, NotFound, UsageError, raise_machine_fault
 from deep_lock.files import replacing, temporary_path
 from deep_lock.index import wheel_files
-from deep_lock.index.cache import Cache
+from deep_lock.index.cache import FILES, Cache
 from deep_lock.index.file_cache import FileCache, file_sha256, may_be_shared
 from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, Fetcher
 from deep_lock.index.workers import LazyFetcher
@@ -59,7 +59,7 @@ class Downloads:
         self._namer_of = namer_of
         self._cache = cache
         self._fetcher = LazyFetcher(make_fetcher, offline=offline)
-        self._file_cache = FileCache(cache.files_folder)
+        self._file_cache = FileCache(cache.files_folder, cache.remote)
         self._silent: set[str] = set()
         """Origins that failed to answer for a metadata file: no other one is requested there."""
 
@@ -74,15 +74,17 @@ class Downloads:
             if wanted.local is not None:
                 _copy(wanted.local, path, wanted)
                 return "copied"
-            cached = self._file_cache.get(wanted.sha256)
-            if cached is not None:
-                _refuse_size(wanted, cached.stat().st_size)
-                _share(cached, path, wanted)
+            if self._put_cached(wanted, path, self._file_cache.get(wanted.sha256)):
                 return "kept"
-            self._download(wanted, path)
+            with self._cache.once(FILES, wanted.sha256, seconds=FILE_SECONDS) as may_be_new:
+                cached = self._file_cache.get(wanted.sha256) if may_be_new else None
+                if self._put_cached(wanted, path, cached or self._file_cache.fetch(wanted.sha256)):
+                    return "kept"
+                self._download(wanted, path)
+                self._file_cache.link(path, wanted.sha256)
+                self._file_cache.share(wanted.sha256)
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
-        self._file_cache.link(path, wanted.sha256)
         return "downloaded"
 
     def require_same_metadata(self, wanted: Wanted, path: Path) -> None:
@@ -113,7 +115,16 @@ class Downloads:
     def close(self) -> None:
         """Close all connections."""
         self._fetcher.close()
+        if self._cache.remote is not None:
+            self._cache.remote.close()
         self._file_cache.close()
+
+    def _put_cached(self, wanted: Wanted, path: Path, cached: Path | None) -> bool:
+        if cached is None:
+            return False
+        _refuse_size(wanted, cached.stat().st_size)
+        _share(cached, path, wanted)
+        return True
 
     def _download(self, wanted: Wanted, path: Path) -> None:
         fetcher = self._fetcher.open(f"the file {wanted.name}")

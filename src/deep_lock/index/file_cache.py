@@ -13,15 +13,19 @@ from typing import BinaryIO
 
 from deep_lock.errors import CacheInvalid, HashMismatch, raise_machine_fault
 from deep_lock.files import TEMPORARY_FOLDER_PREFIX, hold, open_regular, outer_folder, replacing, sweep
+from deep_lock.index import remote_cache
 from deep_lock.index.cache import TEMPORARY
+from deep_lock.index.settings import MAX_FILE_BYTES
 from deep_lock.lazy import shutil, tempfile
 
 
 class FileCache:
     """The folder of whole files. May be used by several threads and several processes at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, remote: "remote_cache.RemoteCache | None" = None) -> None:
+        """``remote`` is the cache that other machines use too, for `fetch` and `share`."""
         self._folder = folder
+        self._remote = remote
         self._checked: set[str] = set()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._held: int | None = None
@@ -44,6 +48,20 @@ class FileCache:
             return None
         self._checked.add(digest)
         return path
+
+    def fetch(self, digest: str) -> Path | None:
+        """Copy the file from the remote cache, and return its path; None where that has none. Raises as `put`."""
+        file = None if self._remote is None else self._remote.open(digest, limit=MAX_FILE_BYTES)
+        if file is None:
+            return None
+        with file:
+            return self.put(file, digest)
+
+    def share(self, digest: str) -> None:
+        """Copy a file to the remote cache, in the background."""
+        path = None if self._remote is None else self.get(digest)
+        if self._remote is not None and path is not None:
+            self._remote.write(digest, path)
 
     def put(self, file: BinaryIO, digest: str) -> Path:
         """Write the rest of ``file``. Raises HashMismatch for other bytes, CacheInvalid where nothing can be written."""

@@ -26,7 +26,7 @@ from deep_lock.index.listing import (
     pack_listing,
     parse_version,
 )
-from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS
+from deep_lock.index.settings import LONGEST_WAIT, MAX_PAGE_BYTES, SMALL_SECONDS
 from deep_lock.index.workers import LazyFetcher, OnceMap
 from deep_lock.models.direct_url import path_of
 from deep_lock.network.urls import shown_url, without_user_info
@@ -112,11 +112,16 @@ class FindLinks:
             return build_listing(own, name, index=without_user_info(place), notes=Notes(name))
 
     def _read_page(self, place: str) -> PageContent:
-        """Fetch the page in each run; the cached one is for --offline only."""
-        cached = self._cache.get_record(_FLAT_PAGES, place) if self._fetcher.is_offline else None
-        if cached is not None:
-            url, _, body = cached.partition(b"\n")
-            return _flat_page(body, url.decode())
+        """Fetch the page in each run; the cached one is for --offline, and for the other parts of a larger run."""
+        with self._cache.once(_FLAT_PAGES, place, seconds=LONGEST_WAIT):
+            is_usable = self._fetcher.is_offline or self._cache.is_validated(_FLAT_PAGES, place)
+            cached = self._cache.get_record(_FLAT_PAGES, place) if is_usable else None
+            if cached is not None:
+                url, _, body = cached.partition(b"\n")
+                return _flat_page(body, url.decode())
+            return self._fetch_page(place)
+
+    def _fetch_page(self, place: str) -> PageContent:
         fetcher = self._fetcher.open(f"the --find-links page {shown_url(place)}")
         headers = {"accept": "text/html"}
         response = fetcher.get(place, named_by=place, headers=headers, limit=MAX_PAGE_BYTES, deadline=SMALL_SECONDS)
@@ -128,6 +133,7 @@ class FindLinks:
             raise IndexInvalid(f"{shown_url(place)}: not an HTML page")
         page = _flat_page(response.body, response.url)
         self._cache.put_record(_FLAT_PAGES, place, response.url.encode() + b"\n" + response.body)
+        self._cache.set_validated(_FLAT_PAGES, place)
         return page
 
 

@@ -10,9 +10,9 @@ from packaging.utils import NormalizedName
 from deep_lock.errors import IndexInvalid, NetworkError
 from deep_lock.events import FromCache, Reporter
 from deep_lock.index import simple
-from deep_lock.index.cache import MAX_PAGE_SECONDS, Cache, CachedPage
+from deep_lock.index.cache import MAX_PAGE_SECONDS, PAGES, Cache, CachedPage
 from deep_lock.index.listing import Listing
-from deep_lock.index.settings import MAX_PAGE_BYTES, SMALL_SECONDS, IndexSettings, IndexSource, Response
+from deep_lock.index.settings import LONGEST_WAIT, MAX_PAGE_BYTES, SMALL_SECONDS, IndexSettings, IndexSource, Response
 from deep_lock.index.workers import LazyFetcher, OnceMap
 
 QUIET_CODES = frozenset({"VersionInvalid", "FilenameInvalid", "FieldIgnored"})
@@ -43,9 +43,7 @@ class Pages:
         """Whether page() needs no request, by what the cache holds now."""
         if self._pages.has((source.name, name)):
             return True
-        return not self._settings.must_refresh(name) and self._cache.is_fresh(
-            _page_url(source, name), self._settings.now
-        )
+        return self._is_fresh(_page_url(source, name), name)
 
     def _reported(self, listing: Listing | None) -> Listing | None:
         for note in () if listing is None else listing.notes:
@@ -57,13 +55,29 @@ class Pages:
 
     def _load(self, source: IndexSource, name: NormalizedName) -> Listing | None:
         url = _page_url(source, name)
+        is_usable = self._settings.offline or self._is_fresh(url, name)  # first: another process may replace the page
         known = self._known(url, source, name)
-        refresh = self._settings.must_refresh(name)
-        if known is not None and (
-            self._settings.offline or (not refresh and self._cache.is_fresh(url, self._settings.now))
-        ):
+        if known is not None and is_usable:
             self._reporter(FromCache(name=name))
             return known.listing
+        with self._cache.once(PAGES, url, seconds=LONGEST_WAIT) as may_be_new:
+            if may_be_new and self._is_fresh(url, name):
+                known = self._known(url, source, name)
+                if known is not None:
+                    self._reporter(FromCache(name=name))
+                    return known.listing
+            return self._load_again(url, known, source, name)
+
+    def _is_fresh(self, url: str, name: NormalizedName) -> bool:
+        """Whether a cached page may be used without a request."""
+        if self._cache.is_validated(PAGES, url):
+            return True
+        return not self._settings.must_refresh(name) and self._cache.is_fresh(url, self._settings.now)
+
+    def _load_again(
+        self, url: str, known: "_KnownPage | None", source: IndexSource, name: NormalizedName
+    ) -> Listing | None:
+        refresh = self._settings.must_refresh(name)
         headers = {"accept": simple.ACCEPT}
         if refresh:
             headers["cache-control"] = "no-cache"

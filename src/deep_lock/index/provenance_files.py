@@ -5,7 +5,7 @@ from msgspec import Struct
 from deep_lock.errors import IndexInvalid
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.cache import Cache
-from deep_lock.index.settings import SMALL_SECONDS, IndexSettings
+from deep_lock.index.settings import LONGEST_WAIT, SMALL_SECONDS, IndexSettings
 from deep_lock.index.workers import LazyFetcher
 from deep_lock.models.distribution import Distribution
 from deep_lock.models.provenance import Provenance, parse_provenance
@@ -34,29 +34,34 @@ def get(
     if file.provenance is None:
         return None
     key = f"{file.sha256} {file.provenance}"
-    known = None if settings.must_refresh(file.name) and not settings.offline else cache.get_record(_KIND, key)
-    if known is not None:
-        try:
-            return _parsed(bytes(known), file)
-        except IndexInvalid:
-            cache.drop(_KIND, key)
-    response = fetcher.open(f"the provenance of {file.filename}").get(
-        file.provenance,
-        named_by=file.named_by or file.index,
-        headers={"accept": ACCEPT},
-        limit=MAX_PROVENANCE_BYTES,
-        deadline=SMALL_SECONDS,
-    )
-    if response.status == 404:
-        message = f"the index promises a provenance of {file.filename} and does not have it: it counts as not attested"
-        reporter(Warned(code="ProvenanceMissing", subject=file.filename, message=message))
-        return None
-    if response.status != 200:
-        raise IndexInvalid(f"{shown_url(file.provenance)}: HTTP {response.status} to a plain request")
-    found = _parsed(response.body, file)
-    if file.sha256 is not None:
-        cache.put_record(_KIND, key, response.body)
-    return found
+    with cache.once(_KIND, key, seconds=LONGEST_WAIT):
+        refresh = settings.must_refresh(file.name) and not settings.offline and not cache.is_validated(_KIND, key)
+        known = None if refresh else cache.get_record(_KIND, key)
+        if known is not None:
+            try:
+                return _parsed(bytes(known), file)
+            except IndexInvalid:
+                cache.drop(_KIND, key)
+        response = fetcher.open(f"the provenance of {file.filename}").get(
+            file.provenance,
+            named_by=file.named_by or file.index,
+            headers={"accept": ACCEPT},
+            limit=MAX_PROVENANCE_BYTES,
+            deadline=SMALL_SECONDS,
+        )
+        if response.status == 404:
+            message = (
+                f"the index promises a provenance of {file.filename} and does not have it: it counts as not attested"
+            )
+            reporter(Warned(code="ProvenanceMissing", subject=file.filename, message=message))
+            return None
+        if response.status != 200:
+            raise IndexInvalid(f"{shown_url(file.provenance)}: HTTP {response.status} to a plain request")
+        found = _parsed(response.body, file)
+        if file.sha256 is not None:
+            cache.put_record(_KIND, key, response.body)
+            cache.set_validated(_KIND, key)
+        return found
 
 
 def _parsed(body: bytes, file: Distribution) -> ProvenanceFile:

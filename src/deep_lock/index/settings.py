@@ -15,6 +15,8 @@ MAX_FILE_BYTES = 1024 * 1024 * 1024
 SMALL_SECONDS = 60.0
 FILE_SECONDS = 900.0
 """Total seconds for one request: for a page or metadata, and for a file."""
+LONGEST_WAIT = 300.0
+"""Seconds that a part of a larger run waits until another part has fetched a page or metadata; for a file: FILE_SECONDS."""
 
 
 class IndexSource(Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ from deep_lock.errors import (
 from deep_lock.events import FromCache, Reporter, Warned
 from deep_lock.index import lazy_wheel, wheel_files
 from deep_lock.index.cache import METADATA, Cache
-from deep_lock.index.settings import FILE_SECONDS, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
+from deep_lock.index.settings import FILE_SECONDS, LONGEST_WAIT, MAX_FILE_BYTES, SMALL_SECONDS, Fetcher
 from deep_lock.index.workers import LazyFetcher, OnceMap
 from deep_lock.lazy import load_all, tempfile
 from deep_lock.models.distribution import Distribution, Wheel
@@ -95,6 +95,10 @@ class WheelMetadata:
         if cached is not None:
             self._reporter(FromCache(name=wheel.filename))
             return cached
+        with self._cache.once(METADATA, _key(wheel), seconds=LONGEST_WAIT) as may_be_new:
+            return (self._cached(wheel) if may_be_new else None) or self._fetched(wheel)
+
+    def _fetched(self, wheel: Wheel) -> Metadata:
         raw = self._sidecar(wheel) if wheel.metadata is not None else None
         key_digest = wheel.metadata
         if raw is None:
@@ -141,6 +145,11 @@ class WheelMetadata:
 
     def _sidecar(self, wheel: Wheel) -> bytes | None:
         """Return the checked metadata file; None where the index promises one that is missing."""
+        remote = self._cache.remote if wheel.metadata else None
+        if remote is not None and wheel.metadata:
+            body = remote.read(wheel.metadata, limit=MAX_METADATA_BYTES)
+            if body is not None:
+                return body
         url = sidecar_url(wheel.url)
         fetcher = self._fetcher.open(f"the metadata of {wheel.filename}")
         headers = {"accept": "*/*"}
@@ -163,6 +172,8 @@ class WheelMetadata:
                 raise IndexInvalid(f"{shown_url(url)}: HTTP {response.status} to a plain request")
             digest = sha256(response.body).hexdigest()
             if wheel.metadata in {"", digest}:
+                if remote is not None:
+                    remote.write(digest, response.body)
                 return response.body
             headers["cache-control"] = "no-cache"  # once more, past a proxy with an old copy
         raise HashMismatch(

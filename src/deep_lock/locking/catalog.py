@@ -18,6 +18,7 @@ from deep_lock.closure.model import Builds, Built, HookElsewhere, Plan, Subject
 from deep_lock.errors import MetadataInvalid
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
+from deep_lock.index.settings import FILE_SECONDS
 from deep_lock.index.workers import OnceMap
 from deep_lock.locking.direct_sources import DirectSources
 from deep_lock.locking.prefetch import Prefetcher
@@ -260,6 +261,10 @@ class IndexCatalog:
             return None
 
     def _read_facts(self, sdist: SourceDistribution) -> SdistFacts:
+        with self._cache.once(_KIND, sdist.sha256 or sdist.url, seconds=FILE_SECONDS) as may_be_new:
+            return (self._cached_facts(sdist) if may_be_new else None) or self._read_archive(sdist)
+
+    def _read_archive(self, sdist: SourceDistribution) -> SdistFacts:
         with self._client.open_sdist(sdist) as file:
             facts = facts_module.read_sdist(file, filename=sdist.filename, name=sdist.name, version=sdist.version)
             is_proven = facts.metadata is not None and facts.declared_hook is not None

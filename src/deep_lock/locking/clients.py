@@ -9,6 +9,7 @@ from msgspec import Struct
 from deep_lock.config.config import Config
 from deep_lock.config.options import NetworkOptions, RunContext
 from deep_lock.events import Reporter
+from deep_lock.index import remote_cache
 from deep_lock.index.cache import Cache
 from deep_lock.index.client import IndexClient
 from deep_lock.index.download import Downloads, Wanted
@@ -31,11 +32,11 @@ class Network(Struct, frozen=True, kw_only=True):
 
 def open_network(settings: NetworkSettings, context: RunContext, reporter: Reporter) -> Network:
     """Open the cache and prepare a client; no request is made yet. Raises CacheInvalid and ConfigError."""
-    cache = Cache(context.cache_folder, reporter)
+    cache = _open_cache(settings.options, context, reporter)
     own = (url for name, url in settings.urls.items() if not name.startswith(OF_THE_LOCK))
     hosts = _hosts((*own, *settings.indexes.find_links))
     make_fetcher = _fetcher_maker(
-        settings.urls, settings.client_certs, settings.options, context, reporter, own_hosts=hosts
+        settings.urls, settings.options, context, cache, reporter, client_certs=settings.client_certs, own_hosts=hosts
     )
     return Network(client=IndexClient(settings.indexes, cache, make_fetcher, reporter), cache=cache)
 
@@ -62,9 +63,11 @@ def open_downloads(
     """
     named = named_urls(options, config) or {}
     urls = {**named, **{url: url for _, url in locked if url not in named.values()}}
-    cache = Cache(context.cache_folder, reporter)
+    cache = _open_cache(options, context, reporter)
     client_certs = client_certs_of(urls, options, config, folder)
-    make_fetcher = _fetcher_maker(urls, client_certs, options, context, reporter, own_hosts=_hosts(named.values()))
+    make_fetcher = _fetcher_maker(
+        urls, options, context, cache, reporter, client_certs=client_certs, own_hosts=_hosts(named.values())
+    )
     return Downloads(cache, make_fetcher, namer_of, offline=options.offline)
 
 
@@ -89,10 +92,18 @@ def open_addresses(
     """
     urls = {**(named_urls(options, config) or {}), **named}
     own = (url for name, url in urls.items() if not name.startswith(OF_THE_LOCK))
-    make_fetcher = _fetcher_maker(urls, {}, options, context, reporter, own_hosts=_hosts(own))
-    return AddressClient(
-        fetcher=LazyFetcher(make_fetcher, offline=options.offline), cache=Cache(context.cache_folder, reporter)
-    )
+    cache = _open_cache(options, context, reporter, with_remote=False)
+    make_fetcher = _fetcher_maker(urls, options, context, cache, reporter, client_certs={}, own_hosts=_hosts(own))
+    return AddressClient(fetcher=LazyFetcher(make_fetcher, offline=options.offline), cache=cache)
+
+
+def _open_cache(options: NetworkOptions, context: RunContext, reporter: Reporter, *, with_remote: bool = True) -> Cache:
+    larger_run = context.now.timestamp() if options.part_of_larger_run else None
+    remote = None
+    if options.remote_cache and with_remote and not options.offline:
+        read_only = options.remote_cache_read_only
+        remote = remote_cache.open_remote_cache(options.remote_cache, reporter, read_only=read_only)
+    return Cache(context.cache_folder, reporter, larger_run=larger_run, remote=remote)
 
 
 def _hosts(urls: Iterable[str]) -> frozenset[str]:
@@ -102,11 +113,12 @@ def _hosts(urls: Iterable[str]) -> frozenset[str]:
 
 def _fetcher_maker(
     urls: Mapping[str, str],
-    client_certs: Mapping[str, str],
     options: NetworkOptions,
     context: RunContext,
+    cache: Cache,
     reporter: Reporter,
     *,
+    client_certs: Mapping[str, str],
     own_hosts: frozenset[str],
 ) -> Callable[[], Fetcher]:
     environ = context.environ
@@ -123,6 +135,11 @@ def _fetcher_maker(
             own_hosts=own_hosts,
             allowed_hosts=options.plain_allowed_hosts,
             keyring=options.keyring_provider == "subprocess",
+            limits=client.RequestLimits(
+                folder=cache.requests_folder, per_second=options.requests_per_second, at_once=options.max_requests
+            )
+            if options.part_of_larger_run or options.requests_per_second or options.max_requests
+            else None,
             reporter=reporter,
         )
         return fetcher

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -34,6 +34,7 @@ from deep_lock.network.addresses import (
 )
 from deep_lock.network.auth import auth_for, read_logins
 from deep_lock.network.proxies import proxies_from, proxy_for
+from deep_lock.network.request_budget import BUSY_HOST_SLOTS, RequestBudget, RequestLimits
 from deep_lock.network.responses import (
     Response,
     TryFailedError,
@@ -61,12 +62,9 @@ from deep_lock.network.transport import (
 )
 from deep_lock.network.urls import shown_text, shown_url, without_user_info
 
-__all__ = ["HttpClient", "Response", "TransportSettings", "open_client"]
+__all__ = ["HttpClient", "RequestLimits", "Response", "TransportSettings", "open_client"]
 
 MAX_REDIRECTS = 5
-BUSY_HOST_SLOTS = 4
-"""How many threads at once may send requests to a host that answered that it is busy."""
-
 _PUBLIC = frozenset({AddressScope.PUBLIC})
 _KEPT_ACROSS_ORIGINS = frozenset({"host", "user-agent", "accept", "accept-encoding", "range", "cache-control"})
 _DESCRIPTIONS = (
@@ -129,6 +127,7 @@ class HttpClient:
         settings: TransportSettings,
         reporter: Reporter,
         *,
+        limits: RequestLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
         jitter: Callable[[float, float], float] = _uniform,
@@ -143,6 +142,11 @@ class HttpClient:
         self._shared = Shared(contexts=TlsContexts(settings.ca_file))
         self._worker = _Worker(settings, clock, self._shared)
         self._busy: dict[Origin, _BusyHost] = {}
+        self._budget = (
+            None
+            if limits is None
+            else RequestBudget(limits, clock=clock, sleep=self._sleep, is_closing=self._closing.is_set)
+        )
 
     def get(
         self,
@@ -250,21 +254,21 @@ class HttpClient:
                 if wait is None:
                     raise _out_of_budget(name, budget, failure) from None
                 if failure.retry_after is not None:
+                    if self._budget is not None:
+                        self._budget.set_busy(origin, wait)
                     self._busy.setdefault(origin, _BusyHost()).open_at = self._clock() + wait
             self._sleep(wait)
 
     @contextmanager
     def _host_slot(self, origin: Origin) -> Iterator[None]:
         """Limit the requests to a busy host: few at a time, and none before the time that it named."""
-        busy = self._busy.get(origin)
-        if busy is None:
-            yield
-            return
-        with busy.slots:
-            wait = busy.open_at - self._clock()
+        busy, budget = self._busy.get(origin), self._budget
+        with nullcontext() if busy is None else busy.slots:
+            wait = 0.0 if busy is None else busy.open_at - self._clock()
             if wait > 0:
                 self._sleep(wait)
-            yield
+            with nullcontext() if budget is None else budget.request(origin):
+                yield
 
     def _try_once(
         self,
@@ -445,11 +449,13 @@ def open_client(
     own_hosts: frozenset[str] = frozenset(),
     allowed_hosts: frozenset[str] = frozenset(),
     keyring: bool = False,
+    limits: RequestLimits | None = None,
     reporter: Reporter,
 ) -> HttpClient:
     """Return a transport with the logins of the indexes (name to URL, which may contain user-info).
 
-    ``own_hosts`` and ``allowed_hosts`` as in TransportSettings. ``client_certs`` are PEM files by index name. ``keyring`` is whether the program of that name may supply passwords.
+    ``own_hosts`` and ``allowed_hosts`` as in TransportSettings. ``client_certs`` are PEM files by index name. ``keyring`` is whether the program of that name may supply passwords. ``limits`` are those of
+    all processes of this machine.
     Imports every module that the run may need: nothing is imported after untrusted bytes were read. Raises ConfigError.
     """
     load_all()
@@ -464,4 +470,4 @@ def open_client(
         own_hosts=own_hosts,
         allowed_hosts=allowed_hosts,
     )
-    return HttpClient(settings, reporter)
+    return HttpClient(settings, reporter, limits=limits)
