@@ -1,8 +1,10 @@
 """With --format json stdout is one document that fits its schema, also where a run fails; with --log-format json stderr is JSON lines."""
 
 import json
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,44 @@ def test_every_command_writes_its_document(project: Bench, capfd: pytest.Capture
     assert read("init", "--project", "new")["written"]
     assert read("init", "--project", "new", code=2)["schema"] == "deep-lock/error"
     assert read("cache", "clean")["removed-files"] > 0
+
+
+# -- standard input
+
+
+def test_documents_are_read_from_standard_input(
+    project: Bench, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert project.lock().code == 0
+    text = (project.folder / "deep.lock").read_bytes()
+    (project.folder / "deep.lock").rename(project.folder / "other.lock")
+    index = ["--default-index", project.server.url]
+
+    def read(data: bytes, *arguments: str, code: int = 0) -> Any:
+        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(data)))
+        found, document, err = _ran(capfd, *arguments, "--format", "json")
+        assert found == code, err
+        return document
+
+    assert read(text, "why", "lib", "--lock", "-")["packages"][0]["version"] == "1.0"
+    assert read(text, "tree", "--lock=-")["rows"][0]["name"] == "lib"
+    assert read(text, "export", "--lock", "-")["lock"] == "-"
+    assert read(text, "policy", "--lock", "-", "--against", "other.lock")["findings"] == []
+    assert read(text, "policy", "--lock", "other.lock", "--against", "-")["findings"] == []
+    broken = read(b'deny = ["lib"]\n', "policy", "--lock", "other.lock", "--policy", "-", code=1)
+    assert [own["code"] for own in broken["findings"]] == ["denied"]
+    assert read(text, "verify", "--lock", "-", *index)["releases"] == 1
+    assert read(text, "fetch", "--lock", "-", "-d", "files")["files"] == 1
+    assert read(text, "wheelhouse", "--lock", "-", "-d", "wheels", "--from", "files")["published"] == 1
+    outdated = read(text, "outdated", "--lock", "-", *index)
+    assert [own["name"] for own in outdated["outdated"]] == ["lib"]
+    project.ask("lib")
+    assert project.lock().code == 0
+    newer = (project.folder / "deep.lock").read_bytes()
+    for (old, new), code in {("-", "other.lock"): "downgraded", ("other.lock", "-"): "version-changed"}.items():
+        assert code in {own["code"] for own in read(newer, "diff", old, new)["changes"]}
+    empty = read(text, "diff", "-", "-", code=2)
+    assert (empty["code"], "a run reads it once" in empty["message"]) == ("lock-invalid", True)
 
 
 # -- failures

@@ -92,7 +92,7 @@ def test_commands_that_ask_the_index_about_a_lock_import_nothing_late(
         (own.folder / "old.lock").write_text("lib==1.0\n", encoding="utf-8")
         assert late(own, "diff", "old.lock", "deep.lock", "--deep") == []
         assert run(["cache", "clean"]) == 0
-        assert late(own, "lock", *own.flags(), "--verify-metadata") == []
+        assert late(own, "lock", *own.flags(), "--verify-metadata", "--format=json") == []
         own.server.provenance = {file: provenance(publisher("a/b")) for file in own.server.known}
         assert run(["cache", "clean"]) == 0
         assert late(own, "lock", *own.flags(), "--attestations=record") == []
@@ -134,7 +134,10 @@ def test_commands_that_compare_with_advisories_import_nothing_late(
             assert late(own, *arguments, code=code) == [], arguments
         with (own.folder / "pyproject.toml").open("a", encoding="utf-8") as file:
             file.write(f'[tool.deep-lock.audit]\ndatabase = "{server.url}/all.zip"\n')
-        for arguments, code in ((("policy", "--deep"), 1), (("lock", *own.flags(), "-U", "--audit"), 1)):
+        for arguments, code in (
+            (("policy", "--deep"), 1),
+            (("lock", *own.flags(), "-U", "--audit", "--format=json"), 1),
+        ):
             assert run(["cache", "clean"]) == 0
             assert late(own, *arguments, code=code) == [], arguments
 

@@ -112,7 +112,7 @@ LOCK = option(
     type=click.Path(dir_okay=False, path_type=Path),  # that it exists is checked later, with a better message
     default=Path("deep.lock"),
     show_default="deep.lock in the current folder",
-    help="The lock to read.",
+    help="The lock to read; - is standard input.",
 )
 _USES = {
     "text": "text",

@@ -48,7 +48,7 @@ from deep_lock.parsing import setup_cfg
 from deep_lock.parsing.text import decode
 from deep_lock.parsing.toml import read_toml
 from deep_lock.project import requirements_txt, script, setuptools
-from deep_lock.project.files import MAX_LOCK_BYTES, missing_lock, opener_of, read_text, shown_path
+from deep_lock.project.files import MAX_LOCK_BYTES, STANDARD_INPUT, missing_lock, opener_of, read_text, shown_path
 from deep_lock.project.folder_config import completed, members, workspace_root
 from deep_lock.project.local_trees import MAX_MEMBERS, LocalTrees
 from deep_lock.project.project import Project
@@ -362,7 +362,7 @@ def require_lock(path: Path, reporter: Reporter) -> Lock:
 
 def read_lock(path: Path, reporter: Reporter, *, upgraded: Collection[str] = ()) -> Lock | None:
     """Read a lock, as `parse_lock` does; None where there is none. Raises LockInvalid."""
-    if not is_there(path) or is_stream(path):  # of -o /dev/stdout nothing is read
+    if path != STANDARD_INPUT and (not is_there(path) or is_stream(path)):  # of -o /dev/stdout nothing is read
         return None
     return parse_lock(read_text(path, LockInvalid, MAX_LOCK_BYTES), path.name, reporter, upgraded=upgraded)
 

@@ -33,7 +33,7 @@ from deep_lock.models.changes import Finding
 from deep_lock.models.lock import Lock, source_text
 from deep_lock.operations.advisory_sources import is_configured, look_up, no_source
 from deep_lock.operations.held_back import HeldBack
-from deep_lock.operations.inputs import LockedIndexes, LockFile, locked_indexes, open_indexes, open_lock, read_lock_file
+from deep_lock.operations.inputs import LockedIndexes, LockFile, locked_indexes, open_indexes, part_of, read_lock_file
 from deep_lock.operations.outdated import admits_prereleases, lock_command, lock_selection
 from deep_lock.parsing.openvex import read_openvex
 from deep_lock.project.files import read_text
@@ -52,7 +52,7 @@ def audit(options: AuditOptions, reporter: Reporter, *, with_fixes: bool = True)
     """
     file = read_lock_file(options.lock, reporter)
     if options.package:
-        file = replace(file, lock=open_lock(options.lock, options.package, reporter))
+        file = replace(file, lock=part_of(file.lock, options.package, options.lock))
     return audit_lock(file, options, reporter, with_fixes=with_fixes)
 
 

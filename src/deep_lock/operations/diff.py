@@ -22,6 +22,7 @@ from deep_lock.models.foreign_lock import ForeignPin
 from deep_lock.models.lock import Lock, LockedFile, LockedInputs, LockedPackage
 from deep_lock.operations import advisory_sources, file_contents
 from deep_lock.operations.inputs import LockFile, lock_text, text_at
+from deep_lock.project.files import STANDARD_INPUT
 from deep_lock.reports.diff import Review
 
 HEAD = "HEAD"
@@ -93,7 +94,7 @@ def _policy_findings(old: Lock, new: LockFile, surroundings: RunContext) -> tupl
 def _side(name: str, lock: Path, surroundings: RunContext, reporter: Reporter) -> tuple[str, LockFile]:
     """Read the file of this name; where there is none, the lock at this revision. Return its name for messages too."""
     path = Path(name)
-    if is_there(path) and not path.is_dir():  # a folder can have the name of a branch
+    if path == STANDARD_INPUT or (is_there(path) and not path.is_dir()):  # a folder can have the name of a branch
         return _file(path, reporter)
     text = text_at(name, lock, surroundings)
     return f"{lock.name} at {name}", LockFile(path=lock, text=text, lock=_parse(text, lock, reporter))

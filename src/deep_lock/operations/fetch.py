@@ -26,7 +26,7 @@ from deep_lock.locking.clients import open_downloads
 from deep_lock.locking.read_inputs import read_project_config, require_lock
 from deep_lock.models.distribution import SDIST_SUFFIXES
 from deep_lock.models.lock import Lock, LockedFile, source_text
-from deep_lock.operations.inputs import chosen_selection, open_lock
+from deep_lock.operations.inputs import chosen_selection, part_of
 from deep_lock.operations.lock_hosts import open_hosts
 from deep_lock.sanitize import listed, show
 
@@ -54,7 +54,7 @@ def fetch(options: FetchOptions, reporter: Reporter) -> FetchOutcome:
     that can be fetched was fetched.
     """
     whole = require_lock(options.lock, reporter)
-    lock = open_lock(options.lock, options.package, reporter) if options.package else whole
+    lock = part_of(whole, options.package, options.lock)
     folder = options.lock.parent.resolve()
     wanted = [wanted_file(file, folder) for file in distinct_files(_requested(options, lock))]
     prepare_folder(options.destination, options.context.now.timestamp())

@@ -75,7 +75,11 @@ def open_lock(path: Path, package: str, reporter: Reporter) -> Lock:
 
     Raises UsageError where there is no lock, or no such member, and LockInvalid.
     """
-    lock = require_lock(path, reporter)
+    return part_of(require_lock(path, reporter), package, path)
+
+
+def part_of(lock: Lock, package: str, path: Path) -> Lock:
+    """Return as `open_lock` the part of the lock that was read from ``path``."""
     return member_lock(lock, package, chosen_targets(lock, (), path.name), path.name) if package else lock
 
 

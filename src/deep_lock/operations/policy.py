@@ -32,7 +32,7 @@ from deep_lock.network.urls import shown_url
 from deep_lock.operations import audit
 from deep_lock.operations.file_contents import read_wheels
 from deep_lock.operations.inputs import LockFile, read_lock_file, text_at
-from deep_lock.project.files import read_bytes, read_text
+from deep_lock.project.files import STANDARD_INPUT, read_bytes, read_text
 from deep_lock.reports import audit as audit_report
 
 ADVISORY = "advisory"
@@ -137,6 +137,6 @@ def _advisories(
 def _previous(name: str, options: PolicyOptions, reporter: Reporter) -> Lock:
     """Read the previous lock: the file of this name; where there is none, the lock at this revision."""
     path = Path(name)
-    if is_there(path):
+    if path == STANDARD_INPUT or is_there(path):
         return read_lock_file(path, reporter).lock
     return parse_lock(text_at(name, options.lock, options.context), f"{options.lock.name} at {name}", reporter)

@@ -47,7 +47,7 @@ from deep_lock.operations.fetch import (
     wanted_file,
     warn_of_other_files,
 )
-from deep_lock.operations.inputs import chosen_selection, open_lock
+from deep_lock.operations.inputs import chosen_selection, part_of
 from deep_lock.operations.lock_hosts import LockHosts, open_hosts
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.sanitize import lines as safe_lines
@@ -229,7 +229,7 @@ def make_wheelhouse(options: WheelhouseOptions, reporter: Reporter) -> Wheelhous
     fetched. Finished wheels stay.
     """
     whole = require_lock(options.lock, reporter)
-    lock = open_lock(options.lock, options.package, reporter) if options.package else whole
+    lock = part_of(whole, options.package, options.lock)
     targets = chosen_targets(lock, (), options.lock.name)
     machine = _machine(options, targets, reporter)
     target = _target(options, lock, targets, machine)

@@ -35,6 +35,8 @@ def read_bytes(path: Path, error: type[UserError], limit: int = MAX_INPUT_BYTES)
     try:
         if path == STANDARD_INPUT:
             raw = sys.stdin.buffer.read(limit + 1)
+            if not raw:
+                raise error("standard input is empty: a run reads it once, for one option")
         else:
             with open_regular(path) as file:
                 raw = file.read(limit + 1)

@@ -10,7 +10,7 @@ import click
 
 from deep_lock.cli.options import (
     DATABASES,
-    FILE,
+    DOCUMENT,
     LOCK,
     NETWORK,
     PACKAGE,
@@ -91,7 +91,7 @@ FINDINGS: Section = (
         ),
         option(
             "--openvex",
-            type=FILE,
+            type=DOCUMENT,
             repeatable=True,
             help="Ignore what this OpenVEX document states as not affected, or fixed.",
         ),

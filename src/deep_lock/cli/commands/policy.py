@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from deep_lock.cli.options import DOWNLOADS, FILE, LOCK, Section, flag, format_option, option, pick, sectioned
+from deep_lock.cli.options import DOCUMENT, DOWNLOADS, LOCK, Section, flag, format_option, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AcceptOptions, NetworkOptions, PolicyOptions
 from deep_lock.errors import PolicyBroken, UsageError
@@ -50,7 +50,7 @@ RULES: Section = (
         option("--against", metavar="FILE|REVISION", help="The previous lock: rules about what is new apply too."),
         option(
             "--policy",
-            type=FILE,
+            type=DOCUMENT,
             metavar="FILE",
             help="A TOML file with the keys of [tool.deep-lock.policy] at its top.",
             default_text="deep-lock.toml or pyproject.toml next to the lock",
