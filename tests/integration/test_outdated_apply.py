@@ -304,9 +304,7 @@ def test_a_lock_that_breaks_the_policy_may_be_raised(
         assert applying.run("lock", "--check", "--project", str(made.folder))[0] == 0
 
 
-@pytest.mark.parametrize(
-    "flag", ["--runtime", "--build", "--fail-on=any", "--group-by=package", "--format=json"]
-)
+@pytest.mark.parametrize("flag", ["--runtime", "--build", "--fail-on=any", "--group-by=package"])
 def test_options_of_the_table_are_refused(applying: Applying, flag: str) -> None:
     assert applying.apply(flag)[0] == 2
     assert applying.text() == applying.before

@@ -111,9 +111,7 @@ def outdated_command(session: Session, /, *, names: Sequence[str], **values: Any
     rows = [own for own in found if both or values[own.scope]]
     by = values["group_by"]
     session.printer.data(
-        report.outdated_json(rows, by)
-        if values["form"] == "json"
-        else report.outdated_text(rows, by or "environment")
+        report.outdated_json(rows, by) if values["form"] == "json" else report.outdated_text(rows, by or "environment")
     )
     session.printer.info(report.outdated_count(rows))
     if any(row.counts_for(own) for row in rows for own in values["fail_on"]):
