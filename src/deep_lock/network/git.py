@@ -15,10 +15,13 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from deep_lock.errors import (
     CacheInvalid,
@@ -100,8 +103,15 @@ _ATTRIBUTES = "* -export-ignore -export-subst\n"
 """`git archive` writes the tree as it is, without the changes of an export."""
 
 
+class Identity(Struct, frozen=True, kw_only=True):
+    """Who makes a commit."""
+
+    name: str
+    address: str
+
+
 class Repositories:
-    """The repositories that a run reads."""
+    """The repositories that a run reads, and to which a fleet delivers."""
 
     def __init__(self, cache_folder: Path, environ: Mapping[str, str], *, offline: bool) -> None:
         self._folder = cache_folder / "git"
@@ -186,7 +196,93 @@ class Repositories:
         self._run("checkout", "--quiet", "--force", "--detach", commit, folder=folder / ".git", work_tree=folder)
         return folder
 
+    # -- changes, in the cache only until they are pushed
+
+    def commit_files(
+        self,
+        url: str,
+        commit: str,
+        files: Mapping[str, bytes],
+        message: str,
+        *,
+        author: Identity,
+        committer: Identity,
+        when: datetime,
+    ) -> str:
+        """Make a commit on another one, in the cache, and return its id.
+
+        ``files`` are by relative path, with "/". There is no work tree: no hook, filter or attribute of the repository applies.
+        The same arguments make the same commit. Raises as `commit_of`, and UsageError for a path that is a link or a folder.
+        """
+        bare = self._fetched(url, commit, None)
+        date = f"{int(when.timestamp())} +0000"
+        environ = {
+            "GIT_AUTHOR_NAME": author.name,
+            "GIT_AUTHOR_EMAIL": author.address,
+            "GIT_AUTHOR_DATE": date,
+            "GIT_COMMITTER_NAME": committer.name,
+            "GIT_COMMITTER_EMAIL": committer.address,
+            "GIT_COMMITTER_DATE": date,
+        }
+        with tempfile.TemporaryDirectory() as text:
+            folder = Path(text)
+            indexed = {**environ, "GIT_INDEX_FILE": str(folder / "index")}
+            self._run("read-tree", commit, folder=bare, environ=indexed)
+            for path, content in sorted(files.items()):
+                mode = self._mode(bare, commit, path)
+                (folder / "content").write_bytes(content)
+                blob = self._run(
+                    "hash-object", "-w", "--no-filters", "--", str(folder / "content"), folder=bare
+                ).strip()
+                entry = f"{mode},{blob},{path}"
+                self._run("update-index", "--add", "--cacheinfo", entry, folder=bare, environ=indexed)
+            tree = self._run("write-tree", folder=bare, environ=indexed).strip()
+            (folder / "message").write_text(message, encoding="utf-8", newline="\n")
+            options = ("-p", commit, "-F", str(folder / "message"))
+            return self._run("commit-tree", *options, tree, folder=bare, environ=environ).strip()
+
+    def _mode(self, bare: Path, commit: str, path: str) -> str:
+        listed = self._run("ls-tree", "-z", "--full-tree", commit, "--", f":(literal){path}", folder=bare)
+        mode = listed.partition(" ")[0] or "100644"
+        if mode not in {"100644", "100755"}:
+            raise UsageError(f"{path} is a link or a folder in the commit {commit[:12]}: it is not replaced")
+        return mode
+
+    def patch(self, url: str, commit: str) -> bytes:
+        """Return a commit that `commit_files` made, as `git format-patch` writes it."""
+        options = ("--stdout", "--no-signature", "--no-stat", "--no-renames", "--full-index", "--no-ext-diff")
+        with tempfile.TemporaryFile() as output:
+            folder = self._bare(url)
+            self._run("format-patch", *options, "-1", commit, folder=folder, output=output, limit=MAX_OUTPUT_BYTES)
+            output.seek(0)
+            return output.read()
+
+    def branches(self, url: str, prefix: str) -> dict[str, str]:
+        """Return the commits of the branches whose names begin with a prefix. Raises NetworkError and UsageError."""
+        self._refuse_offline(url)
+        found = {}
+        for line in self._run("ls-remote", "--quiet", "--heads", "--", url).splitlines():
+            commit, _, name = line.partition("\t")
+            branch = name.removeprefix("refs/heads/")
+            if _COMMIT.fullmatch(commit) and branch.startswith(prefix):
+                found[branch] = commit
+        return found
+
+    def push(self, url: str, commit: str, branch: str) -> None:
+        """Push a commit that `commit_files` made to a new branch. A branch that exists is never overwritten.
+
+        Raises NetworkError where the server refuses it.
+        """
+        self._refuse_offline(url)
+        refspec = f"{commit}:refs/heads/{branch}"
+        # an empty lease is stricter than a push without one: the branch must not exist, so that none is moved forward either
+        options = ("--quiet", "--no-verify", f"--force-with-lease=refs/heads/{branch}:")
+        self._run("push", *options, "--", url, refspec, folder=self._bare(url))
+
     # -- one repository
+
+    def _bare(self, url: str) -> Path:
+        return self._folder / sha256(url.encode(errors="surrogateescape")).hexdigest()[:32]
 
     def _look_up(self, url: str, revision: str | None) -> str:
         self._refuse_offline(url)
@@ -217,7 +313,7 @@ class Repositories:
 
     def _fetched(self, url: str, commit: str, revision: str | None) -> Path:
         """Return the bare repository that has the commit."""
-        folder = self._folder / sha256(url.encode(errors="surrogateescape")).hexdigest()[:32]
+        folder = self._bare(url)
         if not (folder / "HEAD").is_file():
             self._make(folder)
         if self._has(folder, commit):
@@ -295,6 +391,7 @@ class Repositories:
         output: BinaryIO | None = None,
         limit: int = MAX_ARCHIVE_BYTES,
         work_tree: Path | None = None,
+        environ: Mapping[str, str] = {},
     ) -> str:
         """Run a command of git and return its output, or write it to ``output``, at most ``limit`` bytes.
 
@@ -311,7 +408,7 @@ class Repositories:
         with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as printed:
             streams = (output or printed, errors)
             limits = (limit if output else MAX_OUTPUT_BYTES, MAX_OUTPUT_BYTES)
-            code = _limited(own, streams, limits, environ=self._git_environ(), written=written)
+            code = _limited(own, streams, limits, environ={**self._git_environ(), **environ}, written=written)
             if code:
                 message = _read_errors(errors)
                 if code in {-_SIGXCPU, -_SIGXFSZ} or _LIMIT_REPORTED.search(message):

@@ -1,0 +1,473 @@
+"""What a fleet does with new locks: nothing, a patch, a branch, or a branch and a command that opens the pull request.
+
+Invariants:
+
+- The name of a branch depends on the content of the locks alone, and a branch that exists is never changed. So a second run with the
+  same result delivers nothing.
+- No file of a repository decides anything: a commit is made without a work tree, and no hook, filter or configuration of it is used.
+- Each delivery is in ``deliveries.jsonl`` before the next one begins.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from deep_lock.analysis import diff as lock_diff
+from deep_lock.config.options import RunContext
+from deep_lock.errors import DeepLockError, LockInvalid, UsageError, raise_machine_fault
+from deep_lock.files import write_atomically
+from deep_lock.fleet import delivery_command
+from deep_lock.fleet.records import RepositoryResult, Result
+from deep_lock.lockfile.reader import from_text
+from deep_lock.network.git import Identity, Repositories
+from deep_lock.reports import diff as diff_report
+from deep_lock.reports.document import document
+from deep_lock.sanitize import Markdown, Safe, joined, markdown, show
+
+Mode = Literal["none", "patch", "branch", "command"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+Status = Literal["would-deliver", "delivered", "exists", "postponed", "failed"]
+"""``exists``: an earlier run delivered the same locks. ``postponed``: a limit of this run, or of the hour, is met."""
+
+RECORD = "deliveries.jsonl"
+LOCKS = "locks"
+PATCHES = "patches"
+LOCK_SUFFIX = "deep.lock"
+DIGITS = 12
+"""Of the digest in the name of a branch."""
+MAX_BODY = 60_000
+"""Characters of the text of a pull request: common hosts refuse more than 65,536."""
+HOUR = timedelta(hours=1)
+
+
+class DeliveryOptions(Struct, frozen=True, kw_only=True):
+    """How new locks are delivered."""
+
+    mode: Mode = "none"
+    patches: Path | None = None
+    """The folder of patches; None: ``patches`` in the state folder."""
+    command: tuple[str, ...] = ()
+    """The program that opens a pull request, and its arguments."""
+    command_seconds: float = 300.0
+    passed: tuple[str, ...] = ()
+    """Names of variables that the command gets, in addition to those of the system."""
+    prefix: str = "deep-lock/"
+    """What the names of branches begin with."""
+    author: Identity = Identity(name="deep-lock", address="deep-lock@localhost")
+    committer: Identity | None = None
+    """None: the author."""
+    limit_branches: int | None = None
+    """Branches with the prefix that one repository may have."""
+    per_hour: int | None = None
+    """Deliveries within an hour, over all runs with this state folder."""
+    only: tuple[str, ...] = ()
+    """Patterns of names of repositories; empty: all."""
+    excepted: tuple[str, ...] = ()
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """What was delivered to one repository, or why nothing was."""
+
+    repository: str
+    url: str
+    base: str
+    """The commit that was locked."""
+    branch: str
+    title: str
+    status: Status
+    mode: Mode
+    reason: str = ""
+    commit: str = ""
+    """Of the new locks."""
+    patch: str = ""
+    """The path of the patch."""
+    finished: datetime | None = None
+
+
+class _Change(Struct, frozen=True, kw_only=True):
+    """The new locks of one repository."""
+
+    result: RepositoryResult
+    projects: tuple[Result, ...]
+    """Those with a new lock, the most dangerous first."""
+    files: Mapping[str, bytes]
+    branch: str
+    title: str
+    body: Markdown
+
+
+class _Run(Struct, frozen=True, kw_only=True):
+    """What is the same for each repository."""
+
+    state: Path
+    options: DeliveryOptions
+    context: RunContext
+    journal: "_Journal"
+    repositories: Repositories
+
+
+def deliver(
+    results: Iterable[RepositoryResult],
+    state: Path,
+    options: DeliveryOptions,
+    context: RunContext,
+    on_delivery: Callable[[Delivery], None],
+) -> tuple[Delivery, ...]:
+    """Deliver the new locks of each repository, and return what became of them. ``state`` has the texts of the locks.
+
+    A failure in one repository does not stop the others. Raises UsageError for options that do not fit, and a state folder that
+    cannot be read or written.
+    """
+    _require_usable(options)
+    run = _Run(
+        state=state,
+        options=options,
+        context=context,
+        journal=_Journal(state / RECORD),
+        repositories=Repositories(context.cache_folder, context.environ, offline=False),
+    )
+    found = []
+    for result in results:
+        projects = [own for own in result.projects if own.action == "lock" and own.status == "changed"]
+        if not projects or not _is_chosen(result.repository, options):
+            continue
+        made = _delivered(result, projects, run)
+        if made.status == "delivered" or (made.status == "failed" and made.commit):
+            run.journal.add(made)
+        found.append(made)
+        on_delivery(made)
+    return tuple(found)
+
+
+def _require_usable(options: DeliveryOptions) -> None:
+    if (options.mode == "command") != bool(options.command):
+        raise UsageError(
+            "--deliver command needs --deliver-command, and no other --deliver has it",
+            hint="name the program that opens the pull request",
+        )
+    if not options.prefix or not _is_branch(f"{options.prefix}0"):
+        raise UsageError(f"--branch-prefix {show(options.prefix)!r}: is not the beginning of a branch name")
+    for own in (options.author, options.committer or options.author):
+        if not own.name or not own.address or any(sign in own.name + own.address for sign in "<>\n\0"):
+            raise UsageError("an author is written as 'NAME <ADDRESS>'")
+
+
+def _is_branch(name: str) -> bool:
+    """Whether git accepts a name of a branch (git check-ref-format), of a careful subset."""
+    parts = name.split("/")
+    allowed = all(
+        part.isascii() and part.replace("-", "").replace("_", "").replace(".", "").isalnum() for part in parts
+    )
+    return (
+        allowed
+        and ".." not in name
+        and not any(part.startswith((".", "-")) or part.endswith((".", ".lock")) for part in parts)
+    )
+
+
+def _is_chosen(name: str, options: DeliveryOptions) -> bool:
+    wanted = not options.only or any(fnmatchcase(name, pattern) for pattern in options.only)
+    return wanted and not any(fnmatchcase(name, pattern) for pattern in options.excepted)
+
+
+def _delivered(result: RepositoryResult, projects: Sequence[Result], run: _Run) -> Delivery:
+    made = Delivery(
+        repository=result.repository,
+        url=result.url,
+        base=result.commit,
+        branch=_branch(projects, run.options.prefix),
+        title=_title(projects),
+        status="would-deliver",
+        mode=run.options.mode,
+    )
+    try:
+        change = _change(result, projects, made, run)
+        if run.journal.has(made):
+            return replace(made, status="exists", reason="an earlier run delivered these locks")
+        return _DELIVERERS[run.options.mode](made, change, run)
+    except DeepLockError as error:
+        return replace(made, status="failed", reason=error.message)
+
+
+# -- the change
+
+
+def _branch(projects: Sequence[Result], prefix: str) -> str:
+    """Return the name of the branch: it depends on the paths and the content of the new locks alone."""
+    lines = sorted(f"{own.lock_path}\0{own.lock_sha256}\n" for own in projects)
+    return prefix + sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()[:DIGITS]
+
+
+def _title(projects: Sequence[Result]) -> str:
+    dangerous = sum(own.dangerous for own in projects)
+    what = f"Update {projects[0].lock_path}" if len(projects) == 1 else f"Update {len(projects)} locks"
+    count = f": {dangerous} dangerous {'change' if dangerous == 1 else 'changes'}" if dangerous else ""
+    return show(f"{what}{count}", limit=120)
+
+
+def _change(result: RepositoryResult, projects: Sequence[Result], made: Delivery, run: _Run) -> _Change:
+    """Read the new locks. Raises LockInvalid and UsageError."""
+    ordered = tuple(sorted(projects, key=lambda own: (-own.dangerous, own.project)))
+    texts = {own.lock_path: _lock_text(run.state, own.lock_sha256) for own in ordered}
+    for path in texts:
+        _require_lock_path(path)
+    return _Change(
+        result=result,
+        projects=ordered,
+        files={path: text.encode() for path, text in texts.items()},
+        branch=made.branch,
+        title=made.title,
+        body=_body(result, ordered, texts, made, run),
+    )
+
+
+def _require_lock_path(path: str) -> None:
+    parts = PurePosixPath(path).parts
+    is_inside = (
+        bool(parts)
+        and not path.startswith("/")
+        and "\\" not in path
+        and not {"..", ".git"}.intersection(part.lower() for part in parts)
+    )
+    if not is_inside or not parts[-1].endswith(LOCK_SUFFIX) or not path.isprintable():
+        raise UsageError(f"{show(path)}: is not the path of a lock in a repository")
+
+
+def _lock_text(state: Path, digest: str) -> str:
+    """Return a lock of the state folder. Raises LockInvalid where it has another digest."""
+    path = state / LOCKS / f"{digest}.lock"
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise_machine_fault(error)
+        raise LockInvalid(f"{path}: {error.strerror or error}", hint="run deep-lock fleet lock again") from None
+    if sha256(raw).hexdigest() != digest:
+        raise LockInvalid(
+            f"{path}: has not the digest of its name", hint="remove it, and run deep-lock fleet lock again"
+        )
+    return raw.decode("utf-8", "replace")
+
+
+def _body(
+    result: RepositoryResult, projects: Sequence[Result], texts: Mapping[str, str], made: Delivery, run: _Run
+) -> Markdown:
+    """Return the text of the pull request: the differences of each lock, and which projects failed."""
+    parts: list[Markdown] = []
+    for own in projects:
+        if len(projects) > 1:
+            parts += [markdown("## {}", own.lock_path), markdown("")]
+        new = from_text(texts[own.lock_path], own.lock_path)
+        if not own.previous_sha256:
+            parts += [markdown("A new lock with {} packages.", str(len(new.packages))), markdown("")]
+            continue
+        old = from_text(_lock_text(run.state, own.previous_sha256), own.lock_path)
+        changes = lock_diff.changes(old, new, now=run.context.now)
+        review = diff_report.Review(
+            old=result.commit[:DIGITS],
+            new=made.branch,
+            path=own.lock_path,
+            changes=changes,
+            codes=frozenset(change.code for change in changes),
+            not_compared=lock_diff.not_compared(old, new),
+        )
+        parts += [diff_report.as_markdown(review), markdown("")]
+    failed = [own for own in result.projects if own.status == "failed"]
+    if failed:
+        parts += [markdown("#### Not locked ({})", str(len(failed))), markdown("")]
+        parts += [markdown("- {}: {}", own.project, own.message) for own in failed]
+    return _shortened(joined(parts))
+
+
+def _shortened(body: Markdown) -> Markdown:
+    if len(body) <= MAX_BODY:
+        return body
+    kept = body[:MAX_BODY].rpartition("\n")[0]
+    closing = "\n\n</details>" if kept.count("<details>") > kept.count("</details>") else ""
+    return Markdown(Safe(f"{kept}{closing}\n\nMore differences are not shown: run deep-lock diff.\n"))
+
+
+def _message(change: _Change) -> str:
+    """Return the message of the commit: the dangerous changes, and those to review."""
+    lines = [change.title, ""]
+    for own in change.projects:
+        rows = [row for row in own.changes if row.get("weight") in {"danger", "look"}]
+        lines += [f"{own.lock_path}:"] if len(change.projects) > 1 and rows else []
+        lines += [f"- {show(str(row.get('name')))}: {show(str(row.get('message')), limit=300)}" for row in rows[:50]]
+        lines += [f"- {len(rows) - 50} more"] if len(rows) > 50 else []
+    return "\n".join(lines).rstrip() + "\n"
+
+
+# -- modes
+
+
+def _none(made: Delivery, change: _Change, run: _Run) -> Delivery:  # noqa: ARG001 - one signature for all modes
+    return made
+
+
+def _patch(made: Delivery, change: _Change, run: _Run) -> Delivery:
+    folder = run.options.patches if run.options.patches is not None else run.state / PATCHES
+    name = made.branch.rpartition("/")[2]
+    path = folder / f"{made.repository.replace('/', '--')}-{name}.patch"
+    if path.exists():
+        return replace(made, status="exists", patch=str(path), reason="the patch exists")
+    commit = _commit(change, run)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, run.repositories.patch(made.url, commit))
+    except OSError as error:
+        raise_machine_fault(error)
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    return replace(made, status="delivered", commit=commit, patch=str(path), finished=run.context.now)
+
+
+def _commit(change: _Change, run: _Run) -> str:
+    options = run.options
+    return run.repositories.commit_files(
+        change.result.url,
+        change.result.commit,
+        change.files,
+        _message(change),
+        author=options.author,
+        committer=options.committer or options.author,
+        when=run.context.now,
+    )
+
+
+def _push(made: Delivery, change: _Change, run: _Run) -> Delivery:
+    options = run.options
+    known = run.repositories.branches(made.url, options.prefix)
+    if made.branch in known:
+        return replace(made, status="exists", commit=known[made.branch], reason="the branch exists")
+    if options.limit_branches is not None and len(known) >= options.limit_branches:
+        reason = f"the repository has {len(known)} branches {options.prefix}*, and --limit-branches is {options.limit_branches}"
+        return replace(made, status="postponed", reason=reason)
+    if options.per_hour is not None and run.journal.within_hour(run.context.now) >= options.per_hour:
+        return replace(made, status="postponed", reason=f"--per-hour is {options.per_hour}")
+    commit = _commit(change, run)
+    run.repositories.push(made.url, commit, made.branch)
+    return replace(made, status="delivered", commit=commit, finished=run.context.now)
+
+
+def _with_command(made: Delivery, change: _Change, run: _Run) -> Delivery:
+    """Push the branch, and call the command; also where an earlier run pushed it and the command failed."""
+    pushed = _push(made, change, run)
+    if pushed.status not in {"delivered", "exists"}:
+        return pushed
+    ended = delivery_command.run(
+        run.options.command,
+        str(request(pushed, change.projects, change.body)),
+        seconds=run.options.command_seconds,
+        passed=run.options.passed,
+        environ=run.context.environ,
+    )
+    if ended.exit_code:
+        reason = f"the command ended with exit code {ended.exit_code}: {show(ended.message, limit=300)}"
+        return replace(pushed, status="failed", reason=reason, finished=run.context.now)
+    return replace(pushed, status="delivered", reason="", finished=run.context.now)
+
+
+_DELIVERERS = {"none": _none, "patch": _patch, "branch": _push, "command": _with_command}
+
+
+def request(made: Delivery, projects: Sequence[Result], body: Markdown) -> Safe:
+    """Return the document that the command gets on standard input."""
+    return document(
+        "fleet-delivery",
+        1,
+        {
+            "repository": made.repository,
+            "url": made.url,
+            "base": made.base,
+            "branch": made.branch,
+            "commit": made.commit,
+            "title": made.title,
+            "body": body,
+            "dangerous": sum(own.dangerous for own in projects),
+            "projects": [
+                {
+                    "path": own.project,
+                    "lock": own.lock_path,
+                    "sha256": own.lock_sha256,
+                    "previous-sha256": own.previous_sha256,
+                    "dangerous": own.dangerous,
+                    "changes": list(own.changes),
+                }
+                for own in projects
+            ],
+        },
+    )
+
+
+def row(made: Delivery) -> dict[str, Any]:
+    """Return the keys of a delivery in JSON documents."""
+    return {
+        "repository": made.repository,
+        "url": made.url,
+        "base": made.base,
+        "branch": made.branch,
+        "title": made.title,
+        "status": made.status,
+        "mode": made.mode,
+        "reason": made.reason,
+        "commit": made.commit,
+        "patch": made.patch,
+    }
+
+
+# -- what was delivered before
+
+
+class _Journal:
+    """The deliveries of all runs with a state folder."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError where it cannot be read."""
+        self._path = path
+        self._known = list(_read(path))
+
+    def has(self, made: Delivery) -> bool:
+        """Whether the same locks were delivered to the repository in the same way. Where a command failed, they were not."""
+        key = (made.repository, made.url, made.branch, made.mode)
+        return any(
+            (own.repository, own.url, own.branch, own.mode) == key and own.status == "delivered" for own in self._known
+        )
+
+    def within_hour(self, now: datetime) -> int:
+        """Return how many deliveries there were in the hour before."""
+        return sum(own.finished is not None and now - HOUR < own.finished <= now for own in self._known)
+
+    def add(self, made: Delivery) -> None:
+        """Write a delivery to the disk. Raises UsageError."""
+        self._known.append(made)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as file:
+                file.write(msgspec.json.encode(made) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise_machine_fault(error)
+            raise UsageError(f"{self._path}: {error.strerror or error}") from None
+
+
+def _read(path: Path) -> Iterator[Delivery]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise_machine_fault(error)
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    for number, line in enumerate(lines[:-1], 1):  # what follows the last line break was cut off by a kill
+        try:
+            yield msgspec.json.decode(line, type=Delivery)
+        except msgspec.DecodeError as error:
+            raise UsageError(f"{path}, line {number}: {error}", hint="remove the line") from None
