@@ -7,10 +7,19 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from deep_lock.config.config import read_config
+from deep_lock.config.options import NetworkOptions, RunContext
+from deep_lock.events import silent
+from deep_lock.locking.clients import open_addresses
+from deep_lock.operations import advisory_database
+from tests.support import advisories
 from tests.support.index_server import IndexServer, make_sdist, make_wheel
 from tests.support.paths import ROOT
 
@@ -72,3 +81,23 @@ def test_a_killed_part_leaves_nothing_locked(server: IndexServer, tmp_path: Path
     counted = Counter(server.asked())
     assert len(counted) == 4 * len(NAMES) + 1
     assert max(counted.values()) <= 2  # what the killed part had requested and not written
+
+
+@posix_only
+def test_a_database_of_advisories_is_downloaded_once_for_all_parts(tmp_path: Path) -> None:
+    record = advisories.record("PYSEC-1", "foo", "introduced 0")
+    now = datetime(2026, 11, 30, tzinfo=UTC)
+    with advisories.OsvServer(export=advisories.zip_of([record])) as server:
+
+        def open_in_part(now: datetime) -> None:
+            context = RunContext(cache_folder=tmp_path, now=now)
+            network = NetworkOptions(part_of_larger_run=True)
+            with closing(open_addresses({}, network, read_config({}, ""), context, silent)) as client:
+                opened = advisory_database.open_database(f"{server.url}/all.zip", client, now, silent)
+            assert opened.source.fetched == now
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(open_in_part, [now] * 4))
+        assert len(server.headers) == 1
+        open_in_part(now + timedelta(minutes=1))
+        assert [own.get("if-none-match") for own in server.headers] == [None, server.etag]

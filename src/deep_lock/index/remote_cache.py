@@ -12,9 +12,10 @@ fsspec, which the extra ``deep-lock[fleet]`` installs, connects to the store; th
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -32,12 +33,12 @@ try:
 except ImportError:
     fsspec = None  # an optional dependency; `open_remote_cache` reports it
 
-SMALL_SECONDS = 10.0
-FILE_SECONDS = 120.0
-CLOSE_SECONDS = 10.0
-"""How long the store may take: for metadata, for a file, and at the end of a run for each object that is not yet written."""
+SILENT_SECONDS = 10.0
+"""How long the store may take for the next bytes of an object, and at the end of a run to write one more."""
+READ_SECONDS = 120.0
+"""How long it may take for an object."""
 MOST_FAULTS = 3
-"""Faults in a row after which the store is used no more."""
+"""Faults in a row after which the store is used no more. One that took too long is as bad."""
 
 _LAYOUT = "v1"
 _WRITERS = 4
@@ -85,15 +86,11 @@ class RemoteCache:
 
     def read(self, digest: str, *, limit: int) -> bytes | None:
         """Return the bytes with this sha256; None where the store does not have them, or cannot be used."""
-        file = self._opened(digest, limit, SMALL_SECONDS)
+        file = self.open(digest, limit=limit)
         if file is None:
             return None
         with file:
             return file.read()
-
-    def open(self, digest: str, *, limit: int) -> BinaryIO | None:
-        """Return the file with this sha256, at its start, as a temporary file; else as `read`. ``limit`` is in bytes."""
-        return self._opened(digest, limit, FILE_SECONDS)
 
     def write(self, digest: str, content: bytes | Path) -> None:
         """Write bytes, or a file, with this sha256 in the background. What has other bytes is refused by those who read it."""
@@ -106,7 +103,7 @@ class RemoteCache:
     def close(self) -> None:
         """Wait until the objects are written, as long as there is progress, and use the store no more."""
         with self._lock:
-            while self._pending and self._lock.wait(CLOSE_SECONDS):
+            while self._pending and self._is_usable and self._lock.wait(SILENT_SECONDS):
                 pass
             self._faults = MOST_FAULTS
         self._writers.close(0.0)
@@ -120,11 +117,12 @@ class RemoteCache:
 
     # -- reading
 
-    def _opened(self, digest: str, limit: int, seconds: float) -> BinaryIO | None:
+    def open(self, digest: str, *, limit: int) -> BinaryIO | None:
+        """Return the file with this sha256, at its start, as a temporary file; else as `read`. ``limit`` is in bytes."""
         if not self._is_usable:
             return None
         try:
-            file, found = _within(seconds, lambda: self._copied(digest, limit))
+            file, found = _in_time(lambda progress: self._copied(digest, limit, progress))
         except FileNotFoundError:
             self._faults = 0
             return None
@@ -144,12 +142,13 @@ class RemoteCache:
         )
         return None
 
-    def _copied(self, digest: str, limit: int) -> tuple[BinaryIO, str]:
+    def _copied(self, digest: str, limit: int, progress: Callable[[], None]) -> tuple[BinaryIO, str]:
         """Copy an object to a temporary file; return it and its sha256. Of one that is too large: of its first bytes."""
         with self._system.open(self._path(digest), "rb") as source, ExitStack() as stack:
             file: BinaryIO = stack.enter_context(tempfile.TemporaryFile())
             found, size = sha256(), 0
             while size <= limit and (chunk := source.read(_CHUNK)):
+                progress()
                 size += len(chunk)
                 found.update(chunk)
                 file.write(chunk)
@@ -184,7 +183,7 @@ class RemoteCache:
 
     def _count_fault(self, verb: str, error: Exception) -> None:
         with self._lock:
-            self._faults += 1
+            self._faults += MOST_FAULTS if isinstance(error, TimeoutError) else 1
             is_first, self._warned = not self._warned, True
         if is_first:
             reason = show(str(error), MAX_REASON) or "no response in time"
@@ -194,15 +193,28 @@ class RemoteCache:
             self._reporter(Warned(code="RemoteCacheFailed", subject=self._shown, message=message))
 
 
-def _within(seconds: float, work: Callable[[], T]) -> T:
-    """Return what work returns, or raise what it raises; after these seconds TimeoutError: no library of a store has a deadline."""
+def _in_time(work: Callable[[Callable[[], None]], T]) -> T:
+    """Return what work returns, or raise what it raises; TimeoutError where it takes too long: no library has a deadline.
+
+    Work calls its argument whenever it has made progress.
+    """
     future: Future[T] = Future()
+    began = last = time.monotonic()
+
+    def progress() -> None:
+        nonlocal last
+        last = time.monotonic()
 
     def run() -> None:
         try:
-            future.set_result(work())
+            future.set_result(work(progress))
         except BaseException as error:  # noqa: BLE001 - it is raised below
             future.set_exception(error)
 
     threading.Thread(target=run, name="deep-lock-remote-cache", daemon=True).start()
-    return future.result(seconds)
+    while True:
+        left = min(last + SILENT_SECONDS, began + READ_SECONDS) - time.monotonic()
+        with suppress(TimeoutError):
+            return future.result(max(left, 0.0))
+        if future.done() or left <= 0:
+            return future.result(0.0)

@@ -139,23 +139,26 @@ def _days(age: timedelta) -> str:
 
 def _from_url(name: str, client: AddressClient, now: datetime) -> Database:
     url, shown, cache = without_user_info(name), shown_url(without_user_info(name)), client.cache
-    known = _last_known(cache, url)
-    database = None if known is None else _indexed(cache, known.digest, shown)
-    if known is not None and database is not None and client.fetcher.is_offline:
-        return replace(database, source=replace(database.source, fetched=known.fetched))
-    fetcher = client.fetcher.open(f"the database of advisories {shown}")
-    headers = {"if-none-match": known.etag} if known is not None and database is not None and known.etag else {}
-    response = fetcher.get(url, named_by=url, headers=headers, limit=MAX_DATABASE_BYTES, deadline=FILE_SECONDS)
-    if response.status == 404:
-        raise NotFound(f"{shown}: does not exist (HTTP 404)", hint="name the export for the ecosystem PyPI")
-    if response.status != 304 or known is None or database is None:
-        digest = sha256(response.body).hexdigest()
-        database = _indexed(cache, digest, shown) or _index(
-            cache, digest, _records_of_file(response.body, shown), shown, now
-        )
-        known = _Known(etag=response.headers.get("etag", ""), digest=digest, fetched=now)
-    _remember(cache, url, replace(known, fetched=now))
-    return replace(database, source=replace(database.source, fetched=now))
+    with cache.once(KNOWN, url, seconds=FILE_SECONDS):
+        known = _last_known(cache, url)
+        database = None if known is None else _indexed(cache, known.digest, shown)
+        is_usable = client.fetcher.is_offline or cache.is_validated(KNOWN, url)
+        if known is not None and database is not None and is_usable:
+            return replace(database, source=replace(database.source, fetched=known.fetched))
+        fetcher = client.fetcher.open(f"the database of advisories {shown}")
+        headers = {"if-none-match": known.etag} if known is not None and database is not None and known.etag else {}
+        response = fetcher.get(url, named_by=url, headers=headers, limit=MAX_DATABASE_BYTES, deadline=FILE_SECONDS)
+        if response.status == 404:
+            raise NotFound(f"{shown}: does not exist (HTTP 404)", hint="name the export for the ecosystem PyPI")
+        if response.status != 304 or known is None or database is None:
+            digest = sha256(response.body).hexdigest()
+            database = _indexed(cache, digest, shown) or _index(
+                cache, digest, _records_of_file(response.body, shown), shown, now
+            )
+            known = _Known(etag=response.headers.get("etag", ""), digest=digest, fetched=now)
+        _remember(cache, url, replace(known, fetched=now))
+        cache.set_validated(KNOWN, url)
+        return replace(database, source=replace(database.source, fetched=now))
 
 
 def _last_known(cache: Cache, url: str) -> _Known | None:
@@ -180,10 +183,11 @@ def _remember(cache: Cache, name: str, known: _Known) -> None:
 def _from_file(path: Path, cache: Cache, now: datetime) -> Database:
     data = _read(path, MAX_DATABASE_BYTES)
     digest = sha256(data).hexdigest()
-    _remember(cache, str(path.resolve()), _Known(digest=digest))
-    return _indexed(cache, digest, str(path)) or _index(
-        cache, digest, _records_of_file(data, path.name), str(path), now
-    )
+    with cache.once(INDEXED, digest, seconds=FILE_SECONDS):  # an index takes seconds and much memory
+        _remember(cache, str(path.resolve()), _Known(digest=digest))
+        return _indexed(cache, digest, str(path)) or _index(
+            cache, digest, _records_of_file(data, path.name), str(path), now
+        )
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -1,10 +1,12 @@
 """A second machine, whose cache folder is empty, finds in the store what the first one fetched; what is wrong there is not used."""
 
+import io
 import threading
 import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -140,10 +142,18 @@ class Failing:
         return call
 
 
+class SlowFile(io.BytesIO):
+    """Each read takes its time."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        time.sleep(0.1)
+        return super().read(size)
+
+
 @pytest.mark.parametrize("hangs", [False, True])
 def test_a_store_that_fails_is_soon_not_used(*, hangs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SMALL_SECONDS", "FILE_SECONDS", "CLOSE_SECONDS"):
-        monkeypatch.setattr(remote_cache, name, 0.05)
+    for name in ("SILENT_SECONDS", "READ_SECONDS"):
+        monkeypatch.setattr(remote_cache, name, 0.2)
     events: list[Event] = []
     system = Failing(hangs=hangs)
     cache = RemoteCache(system, "bucket", "s3://bucket", events.append, read_only=False)
@@ -154,11 +164,19 @@ def test_a_store_that_fails_is_soon_not_used(*, hangs: bool, monkeypatch: pytest
     cache.close()
     assert time.monotonic() - began < 2
     system.end.set()
-    assert system.calls <= MOST_FAULTS + 1
+    assert system.calls <= (2 if hangs else MOST_FAULTS + 1)
     (warned,) = events
     assert isinstance(warned, Warned)
     assert warned.code == "RemoteCacheFailed"
     assert ("no response in time" if hangs else "no access") in warned.message
+
+
+def test_a_slow_store_may_take_its_time_with_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_cache, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(remote_cache, "_CHUNK", 2)
+    store = SimpleNamespace(protocol="s3", open=lambda *_: SlowFile(DATA))
+    cache = RemoteCache(store, "bucket", "s3://bucket", lambda _: pytest.fail("a warning"), read_only=True)
+    assert cache.read(DIGEST, limit=100) == DATA
 
 
 def test_an_object_is_read_up_to_the_limit(tmp_path: Path) -> None:
