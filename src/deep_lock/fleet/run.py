@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
@@ -109,8 +109,10 @@ def plan_fleet(options: FleetOptions, context: RunContext) -> Plan:
     return make_plan(options.repositories, options.task, read_journal(options.state).results, context)
 
 
-def run_fleet(options: FleetOptions, context: RunContext, on_result: OnResult) -> Summary:
-    """Work on every repository whose result can have changed.
+def run_fleet(
+    options: FleetOptions, context: RunContext, on_result: OnResult, clock: Callable[[], datetime]
+) -> Summary:
+    """Work on every repository whose result can have changed. ``clock`` gives the times at which results are complete.
 
     An interruption leaves a journal with which ``resume`` goes on. Raises UsageError, and NetworkError where the scheduler is lost.
     """
@@ -136,7 +138,7 @@ def run_fleet(options: FleetOptions, context: RunContext, on_result: OnResult) -
         if tasks:
             with open_engine(options.engine) as engine:
                 for made in _run_tasks(tasks, engine, options.back_off):
-                    own = replace(made.result, configuration=plan.configuration, finished=datetime.now(UTC))
+                    own = replace(made.result, configuration=plan.configuration, finished=clock())
                     journal.add(own, made.locks)
                     results[own.repository] = own
                     ran += 1

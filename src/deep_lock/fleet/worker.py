@@ -23,15 +23,12 @@ from deep_lock.fleet.records import Task
 from deep_lock.fleet.task import run_task
 from deep_lock.lazy import add_to_load_all
 
-try:
-    import resource
-except ImportError:  # Windows: there the memory of a task has no bound
-    resource = None  # type: ignore[assignment]  # its absence is recorded
-
 DONE = "done\n"
 OUT_OF_MEMORY = 77
 """The exit code of a worker whose task takes too much memory."""
 MEASURE_SECONDS = 0.2
+STATISTICS = Path("/proc/self/statm")
+"""Of Linux: elsewhere the memory of a task has no bound."""
 LOADED = ("deep_lock.analysis", "deep_lock.builds", "deep_lock.foreign_locks", "deep_lock.locking", "deep_lock.project")
 """Packages with modules that not every task needs: a later one may, and no module is loaded after the first request."""
 
@@ -76,7 +73,7 @@ class _MemoryBound:
     def __init__(self) -> None:
         self.most = 0
         """Resident bytes; 0: no bound."""
-        if resource is not None:
+        if STATISTICS.exists():
             threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
@@ -87,10 +84,5 @@ class _MemoryBound:
 
 
 def resident_bytes() -> int:
-    """Return the memory of this process: what it takes now on Linux, elsewhere the most that it took."""
-    try:
-        pages = Path("/proc/self/statm").read_bytes().split()[1]
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
-    return int(pages) * resource.getpagesize()
+    """Return the memory that this process takes now."""
+    return int(STATISTICS.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,6 +1,7 @@
 """`deep-lock fleet`: the same work in many repositories."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ def _run(session: Session, values: dict[str, Any], action: Action) -> None:
     def on_result(result: RepositoryResult, progress: run.Progress) -> None:
         session.printer.info(f"[{progress.done}/{progress.total}] {_result_line(result)}")
 
-    summary = run.run_fleet(options, session.context, on_result)
+    summary = run.run_fleet(options, session.context, on_result, lambda: datetime.now(UTC))
     session.printer.info(_summary_line(summary))
     if values["form"] == "json":
         session.printer.data(_summary_json(summary))
