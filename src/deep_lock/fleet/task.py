@@ -5,6 +5,7 @@
 
 import fnmatch
 import time
+import traceback
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 from deep_lock.analysis import diff as lock_diff
 from deep_lock.builds import temp_dirs
 from deep_lock.config.options import AuditOptions, HookOptions, InputOptions, LockOptions, RunContext
-from deep_lock.errors import DeepLockError, UsageError, machine_fault
+from deep_lock.errors import DeepLockError, UsageError, UserError, machine_fault
 from deep_lock.events import Event, Fetched, Warned, silent
 from deep_lock.files import is_there
 from deep_lock.fleet.records import ProjectStatus, RepositoryResult, Result, Task, TaskOptions, TaskResult
@@ -29,6 +30,8 @@ from deep_lock.operations import audit
 from deep_lock.project import discovery, folder_config
 from deep_lock.reports import audit as audit_report
 from deep_lock.reports import diff as diff_report
+from deep_lock.reports import document
+from deep_lock.reports.document import Failure
 
 INTERNAL = 70
 """The exit code of a fault of deep-lock itself: EX_SOFTWARE of sysexits.h."""
@@ -93,7 +96,7 @@ def run_task(task: Task, context: RunContext) -> TaskResult:
             for project in _projects(tree, task, context):
                 rows.append(_result(work, project))  # noqa: PERF401 - a fault keeps those before it
     except Exception as error:  # noqa: BLE001 - a fault of one repository is its result
-        failure = fault_of(error)
+        failure = failure_of(error)
     return TaskResult(
         result=RepositoryResult(
             repository=task.repository.name,
@@ -119,25 +122,18 @@ def worst(codes: list[int]) -> int:
     return min(codes, key=WORST_FIRST.index, default=0)
 
 
-class Fault(Struct, frozen=True, kw_only=True):
-    """An error, as plain values."""
-
-    exit_code: int
-    code: str
-    message: str
-    hint: str = ""
-
-
-def fault_of(error: Exception) -> Fault:
-    """Return an error as plain values. One that deep-lock does not raise on purpose is internal, or a fault of the machine."""
+def failure_of(error: Exception) -> Failure:
+    """Return an error as documents have it. One that deep-lock does not raise on purpose is internal, or a fault of the machine."""
     known = error if isinstance(error, DeepLockError) else machine_fault(error)
-    if known is not None:
-        code = "".join(f"-{own.lower()}" if own.isupper() else own for own in type(known).__name__).lstrip("-")
-        return Fault(exit_code=known.exit_code, code=code, message=known.message, hint=known.hint)
-    if isinstance(error, OSError):
+    if known is None and isinstance(error, OSError):
         named = f"{error.filename}: " if error.filename is not None else ""
-        return Fault(exit_code=2, code="user-error", message=f"{named}{error.strerror or error}")
-    return Fault(exit_code=INTERNAL, code="internal", message=f"internal error: {type(error).__name__}: {error}")
+        known = UserError(f"{named}{error.strerror or error}")
+    if known is not None:
+        return document.failure_of(known)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+    message = f"internal error, please report it: {type(error).__name__}: {error} ({where})"
+    return Failure(code="internal-error", exit_code=INTERNAL, message=message)
 
 
 # -- projects
@@ -169,14 +165,14 @@ def _result(work: _Work, project: discovery.FoundProject) -> Result:
     task, tree = work.task, work.tree
     started, events = time.monotonic(), _Events()
     options = _lock_options(tree, project, task.options, work.context)
-    fault: Fault | None = None
+    fault: Failure | None = None
     before = ""
     try:
         own = lock_path(at_workspace_root(options.inputs))
         before = own.read_text(encoding="utf-8", errors="replace") if is_there(own) else ""
         made = _ACTIONS[task.options.action](options, task, events)
     except Exception as error:  # noqa: BLE001 - a fault of one project does not stop the others
-        fault = fault_of(error)
+        fault = failure_of(error)
         made = _Made(status="failed", exit_code=fault.exit_code, message=fault.message)
     after = made.text or before
     for text in filter(None, (before, after)):
@@ -243,7 +239,7 @@ def _lock(options: LockOptions, task: Task, events: _Events) -> _Made:  # noqa: 
     outcome = lock(options, events)
     changes: tuple[dict[str, object], ...] = ()
     if outcome.changed and outcome.previous is not None:
-        changes = _rows(outcome.previous, outcome.lock, outcome.path, options.context)
+        changes = _rows(outcome.previous, outcome.lock, options.context)
     return _Made(
         status="changed" if outcome.changed else "up-to-date",
         lock=outcome.lock,
@@ -253,21 +249,9 @@ def _lock(options: LockOptions, task: Task, events: _Events) -> _Made:  # noqa: 
     )
 
 
-def _rows(old: Lock, new: Lock, path: Path, context: RunContext) -> tuple[dict[str, object], ...]:
+def _rows(old: Lock, new: Lock, context: RunContext) -> tuple[dict[str, object], ...]:
     """Return the changes as `diff --format json` has them."""
-    changes = lock_diff.changes(old, new, now=context.now)
-    review = diff_report.Review(
-        old="",
-        new="",
-        path=path.name,
-        changes=changes,
-        codes=frozenset(change.code for change in changes),
-        not_compared=lock_diff.not_compared(old, new),
-        wheels="",
-        lines={},
-        findings=(),
-    )
-    return tuple(msgspec.json.decode(diff_report.as_json(review))["changes"])
+    return tuple(diff_report.change_row(change) for change in lock_diff.changes(old, new, now=context.now))
 
 
 def _check(options: LockOptions, task: Task, events: _Events) -> _Made:  # noqa: ARG001 - one signature for all actions

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import HOOKS, NETWORK, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import HOOKS, NETWORK, TEXT_OR_JSON, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AdvisoryOptions, NetworkOptions, ResolveOptions, UpgradeOptions
 from deep_lock.fleet import engine, plan, repositories, run, worker
 from deep_lock.fleet.records import Action, RepositoryResult, TaskOptions
-from deep_lock.sanitize import Safe, json_document, lines, show
+from deep_lock.reports.document import document
+from deep_lock.sanitize import Safe, lines, show
 
 HELP = """\
 Lock, check or audit the projects of many git repositories, on this machine or on a cluster.
@@ -155,14 +156,6 @@ ADVISORIES: Section = (
     ),
 )
 HOOK_OPTIONS: Section = ("Build hooks", HOOKS)
-FORMAT = option(
-    "--format",
-    "form",
-    default="text",
-    show_default=True,
-    choices=("text", "json"),
-    help="text, or json: one document on stdout.",
-)
 
 
 def _values(values: dict[str, Any], action: Action) -> TaskOptions:
@@ -243,10 +236,10 @@ def _summary_line(summary: run.Summary) -> str:
 
 
 def _summary_json(summary: run.Summary) -> Safe:
-    return json_document(
+    return document(
+        "fleet",
+        1,
         {
-            "schema": "deep-lock/fleet",
-            "version": 1,
             "now": summary.now,
             "exit-code": summary.exit_code,
             "ran": summary.ran,
@@ -255,7 +248,7 @@ def _summary_json(summary: run.Summary) -> Safe:
             "seconds": summary.seconds,
             "counts": summary.counts,
             "repositories": summary.results,
-        }
+        },
     )
 
 
@@ -265,7 +258,7 @@ def _summary_json(summary: run.Summary) -> Safe:
     HOOK_OPTIONS,
     UPGRADES,
     NETWORK,
-    output=(FORMAT,),
+    output=(TEXT_OR_JSON,),
     epilog=EPILOG,
     help="Print which repositories `fleet lock` would work on, and why. No project is locked.",
     short_help="Print what would run, and why.",
@@ -292,7 +285,7 @@ def _plan_json(made: plan.Plan) -> Safe:
         }
         for row in made.rows
     ]
-    return json_document({"schema": "deep-lock/fleet-plan", "version": 1, "repositories": rows})
+    return document("fleet-plan", 1, {"configuration": made.configuration, "repositories": rows})
 
 
 @sectioned(
@@ -302,7 +295,7 @@ def _plan_json(made: plan.Plan) -> Safe:
     HOOK_OPTIONS,
     UPGRADES,
     NETWORK,
-    output=(FORMAT,),
+    output=(TEXT_OR_JSON,),
     epilog=EPILOG,
     help="Lock each project of the fleet. The locks are in the state folder; no repository is changed.",
     short_help="Lock each project.",
@@ -316,7 +309,7 @@ def fleet_lock_command(session: Session, /, **values: Any) -> None:
     "check",
     REPOSITORIES,
     WORKERS,
-    output=(FORMAT,),
+    output=(TEXT_OR_JSON,),
     epilog=EPILOG,
     help="Check that each lock of the fleet fits its project, and the policy. No index is used.",
     short_help="Check each lock.",
@@ -332,7 +325,7 @@ def fleet_check_command(session: Session, /, **values: Any) -> None:
     WORKERS,
     ADVISORIES,
     NETWORK,
-    output=(FORMAT,),
+    output=(TEXT_OR_JSON,),
     epilog=EPILOG,
     help="Compare each lock of the fleet with known vulnerabilities.",
     short_help="Compare each lock with known vulnerabilities.",
