@@ -170,7 +170,7 @@ def _values(values: dict[str, Any], action: Action) -> TaskOptions:
         ),
         hooks=values.get("hooks"),
         trust_hooks=values.get("trust_hooks", ()),
-        network=pick(NetworkOptions, values),
+        network=pick(NetworkOptions, values, part_of_larger_run=True),
         advisories=pick(AdvisoryOptions, values),
     )
 
