@@ -1,3 +1,7 @@
 """Many repositories: what must run, the workers that run it, the journal of their results, and what is delivered."""
 
-__all__: list[str] = []
+from deep_lock.lazy import load_at_first_use
+
+__all__ = ["engine", "plan", "records", "repositories", "run", "worker"]
+
+load_at_first_use(__name__, "cluster", "engine", "plan", "repositories", "run", "worker", in_load_all=False)

@@ -5,6 +5,7 @@ A member of a workspace of uv has the indexes and sources of the workspace's roo
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from deep_lock.boundary import reading
 from deep_lock.config.config import Config, SourceSetting, Workspace, read_config
 from deep_lock.config.declared_indexes import declared_indexes, with_declared
-from deep_lock.errors import ConfigError
+from deep_lock.errors import ConfigError, DeepLockError, raise_machine_fault
 from deep_lock.files import is_there, open_regular
 from deep_lock.models.direct_url import Reference
 from deep_lock.parsing.text import shown
@@ -45,6 +46,19 @@ def _own_table(folder: Path) -> tuple[Mapping[str, Any], str]:
     if own is not None:
         return own, CONFIG
     return pyproject.nested_table(read_document(folder) or {}, "tool", "deep-lock"), PYPROJECT
+
+
+def has_own_table(folder: Path) -> bool:
+    """Whether a folder has settings of deep-lock. A pyproject.toml that cannot be read counts where it names them."""
+    try:
+        if (folder / CONFIG).exists():
+            return True
+        return "deep-lock" in pyproject.nested_table(read_document(folder) or {}, "tool")
+    except (DeepLockError, OSError) as error:
+        raise_machine_fault(error)
+        with suppress(OSError), open_regular(folder / PYPROJECT) as file:
+            return b"tool.deep-lock" in file.read(MAX_FILE_BYTES)
+        return False
 
 
 def workspace_root(folder: Path) -> Path | None:

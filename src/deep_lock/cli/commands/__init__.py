@@ -11,6 +11,7 @@ __all__ = [
     "edit",
     "export",
     "fetch",
+    "fleet",
     "git",
     "init",
     "lock",

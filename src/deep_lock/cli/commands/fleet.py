@@ -1,0 +1,352 @@
+"""`deep-lock fleet`: the same work in many repositories."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deep_lock.cli.options import HOOKS, NETWORK, TEXT_OR_JSON, Section, flag, option, pick, sectioned
+from deep_lock.cli.session import Session
+from deep_lock.config.options import AdvisoryOptions, NetworkOptions, ResolveOptions, UpgradeOptions
+from deep_lock.fleet import engine, plan, repositories, run, worker
+from deep_lock.fleet.records import Action, RepositoryResult, TaskOptions
+from deep_lock.reports.document import document
+from deep_lock.sanitize import Safe, lines, show
+
+HELP = """\
+Lock, check or audit the projects of many git repositories, on this machine or on a cluster.
+
+A repository whose result cannot have changed does not run: it has the same commit, the options are the same, and the lock fitted
+its inputs. Work is done in checkouts of its own. Nothing is written to a repository unless --deliver names how.
+
+\b
+  deep-lock fleet plan -f repos.toml                 what would run, and why
+  deep-lock fleet lock -f repos.toml                 lock each project
+  deep-lock fleet lock -f repos.toml --resume        go on after an interruption
+  deep-lock fleet check -f ~/checkouts               check each lock in a folder of checkouts
+  deep-lock fleet lock -f repos.toml --shard 2/8     the second of eight jobs, without a cluster
+"""
+EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. The exit code is the worst of all projects: 1 stale or unsatisfiable, 2 a
+configuration or input that cannot be read, 3 network or machine, 4 refused for safety.
+"""
+STATE = Path(".deep-lock-fleet")
+MEBIBYTE = 1024**2
+
+
+@click.group("fleet", help=HELP, short_help="Lock, check or audit many repositories.")
+def fleet_command() -> None:
+    """Lock, check or audit many repositories."""
+
+
+REPOSITORIES: Section = (
+    "Repositories",
+    (
+        option(
+            "-f",
+            "--file",
+            "files",
+            metavar="FILE|DIR|-",
+            repeatable=True,
+            required=True,
+            variable="FLEET_FILE",
+            help="A TOML file with [[repositories]], JSON lines (*.jsonl, or - for standard input), a text with a URL and a ref in each line, or a folder of checkouts.",
+        ),
+        option(
+            "--only",
+            metavar="PATTERN",
+            repeatable=True,
+            help="Only repositories with such a name; * and ? are wildcards.",
+        ),
+        option(
+            "--except", "excepted", metavar="PATTERN", repeatable=True, help="Leave out repositories with such a name."
+        ),
+        option("--shard", metavar="I/N", default="", help="The part I of N equal parts, for jobs that share no state."),
+        option("--limit", type=click.IntRange(min=1), metavar="N", help="Work on N repositories at most."),
+        flag(
+            "--all-projects",
+            text="Also projects without a deep.lock and [tool.deep-lock].",
+        ),
+        option(
+            "--state",
+            type=click.Path(file_okay=False, path_type=Path),
+            default=STATE,
+            show_default=True,
+            metavar="DIR",
+            variable="FLEET_STATE",
+            help="Folder of the journal (fleet.jsonl) and of the locks.",
+        ),
+    ),
+)
+WORKERS: Section = (
+    "Workers",
+    (
+        option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Worker processes on this machine; more than one needs the extra deep-lock[fleet].",
+            default_text="one for each processor, without the extra 1",
+        ),
+        option(
+            "--scheduler",
+            metavar="ADDRESS",
+            default="",
+            help="A scheduler of Dask: tls://HOST:PORT with the certificates below, or tcp://127.0.0.1:PORT.",
+        ),
+        option("--tls-ca", type=click.Path(exists=True, dir_okay=False), help="Its certificate authority."),
+        option(
+            "--tls-cert",
+            type=click.Path(exists=True, dir_okay=False),
+            help="The certificate of this client.",
+        ),
+        option("--tls-key", type=click.Path(exists=True, dir_okay=False), help="The key of this client."),
+        option(
+            "--seconds",
+            type=click.FloatRange(min=1),
+            default=1800.0,
+            show_default=True,
+            help="Wall clock of one repository; then its worker is ended.",
+        ),
+        option(
+            "--memory",
+            type=click.IntRange(min=64),
+            metavar="MIB",
+            default=4096,
+            show_default=True,
+            help="Memory of one worker, without build hooks, which have limits of their own.",
+        ),
+        flag("--resume", text="Go on with the run that was interrupted: with its clock, and without what it did."),
+    ),
+)
+UPGRADES: Section = (
+    "Upgrades",
+    (
+        flag("-U", "--upgrade", text="Upgrade all packages."),
+        option(
+            "-P",
+            "--upgrade-package",
+            metavar="NAME[==VERSION]",
+            repeatable=True,
+            help="Upgrade this project where a lock has it, in build environments too.",
+        ),
+        option(
+            "--in-build",
+            "in_builds",
+            metavar="NAME",
+            repeatable=True,
+            help="Upgrade -P in the builds of this project only.",
+        ),
+        option("--exclude-newer", metavar="DATE|AGE", help="Consider only files uploaded before this time."),
+    ),
+)
+ADVISORIES: Section = (
+    "Advisories",
+    (
+        option(
+            "--database",
+            "databases",
+            metavar="PATH|URL",
+            repeatable=True,
+            help="Advisories: an export of the OSV schema for PyPI. Each worker must be able to open it.",
+        ),
+        flag("--from-index", text="Use what the indexes state about vulnerabilities."),
+    ),
+)
+HOOK_OPTIONS: Section = ("Build hooks", HOOKS)
+
+
+def _values(values: dict[str, Any], action: Action) -> TaskOptions:
+    return TaskOptions(
+        action=action,
+        all_projects=values["all_projects"],
+        resolve=pick(ResolveOptions, values),
+        upgrade=UpgradeOptions(
+            everything=values.get("upgrade", False),
+            packages=values.get("upgrade_package", ()),
+            in_builds=values.get("in_builds", ()),
+        ),
+        hooks=values.get("hooks"),
+        trust_hooks=values.get("trust_hooks", ()),
+        network=pick(NetworkOptions, values, part_of_larger_run=True),
+        advisories=pick(AdvisoryOptions, values),
+    )
+
+
+def _options(values: dict[str, Any], action: Action) -> run.FleetOptions:
+    every = repositories.read_repositories(values["files"])
+    chosen = repositories.chosen(every, values["only"], values["excepted"], values["shard"])
+    task = _values(values, action)
+    return run.FleetOptions(
+        repositories=chosen,
+        every=tuple(own.name for own in every),
+        state=values["state"],
+        task=task,
+        engine=engine.EngineOptions(
+            workers=values.get("workers") or os.cpu_count() or 1,
+            is_default=not values.get("workers"),
+            scheduler=values.get("scheduler", ""),
+            tls_ca=values.get("tls_ca") or "",
+            tls_cert=values.get("tls_cert") or "",
+            tls_key=values.get("tls_key") or "",
+            runs_hooks=action == "lock" and task.hooks != "static",
+        ),
+        resume=values.get("resume", False),
+        limit=values["limit"],
+        seconds=values.get("seconds", 1800.0),
+        memory=values.get("memory", 4096) * MEBIBYTE,
+    )
+
+
+def _run(session: Session, values: dict[str, Any], action: Action) -> None:
+    """Run the fleet, report each repository on stderr, and end with the worst exit code."""
+    options = _options(values, action)
+
+    def on_result(result: RepositoryResult, progress: run.Progress) -> None:
+        session.printer.info(f"[{progress.done}/{progress.total}] {_result_line(result)}")
+
+    summary = run.run_fleet(options, session.context, on_result, lambda: datetime.now(UTC))
+    session.printer.info(_summary_line(summary))
+    if values["form"] == "json":
+        session.printer.data(_summary_json(summary))
+    if summary.exit_code:
+        raise click.exceptions.Exit(summary.exit_code)
+
+
+def _result_line(result: RepositoryResult) -> str:
+    parts = [
+        f"{show(own.project)} {own.status}" + (f": {_first_line(own.message)}" if own.message else "")
+        for own in result.projects
+    ]
+    if result.message:
+        parts.append(f"{result.status}: {_first_line(result.message)}")
+    return f"{show(result.repository)}: {'; '.join(parts)} ({result.seconds:.1f} s)"
+
+
+def _first_line(text: str) -> str:
+    return show(text.partition("\n")[0].rstrip(":"))
+
+
+def _summary_line(summary: run.Summary) -> str:
+    counts = ", ".join(f"{number} {name}" for name, number in sorted(summary.counts.items()))
+    left = f", {summary.left} left by --limit" if summary.left else ""
+    return f"{summary.ran} repositories ran, {summary.skipped} did not have to{left}, {summary.seconds:.1f} s; projects: {counts or 'none'}"
+
+
+def _summary_json(summary: run.Summary) -> Safe:
+    return document(
+        "fleet",
+        1,
+        {
+            "now": summary.now,
+            "exit-code": summary.exit_code,
+            "ran": summary.ran,
+            "skipped": summary.skipped,
+            "left": summary.left,
+            "seconds": summary.seconds,
+            "counts": summary.counts,
+            "repositories": summary.results,
+        },
+    )
+
+
+@sectioned(
+    "plan",
+    REPOSITORIES,
+    HOOK_OPTIONS,
+    UPGRADES,
+    NETWORK,
+    output=(TEXT_OR_JSON,),
+    epilog=EPILOG,
+    help="Print which repositories `fleet lock` would work on, and why. No project is locked.",
+    short_help="Print what would run, and why.",
+)
+def fleet_plan_command(session: Session, /, **values: Any) -> None:
+    """Print the plan."""
+    made = run.plan_fleet(_options(values, "lock"), session.context)
+    if values["form"] == "json":
+        session.printer.data(_plan_json(made))
+        return
+    for row in made.rows:
+        session.printer.data(lines(f"{'run ' if row.known is None else 'skip'}  {row.repository.name}: {row.reason}\n"))
+
+
+def _plan_json(made: plan.Plan) -> Safe:
+    rows = [
+        {
+            "name": row.repository.name,
+            "url": row.repository.url,
+            "ref": row.repository.ref,
+            "commit": row.commit,
+            "runs": row.known is None,
+            "reason": row.reason,
+        }
+        for row in made.rows
+    ]
+    return document("fleet-plan", 1, {"configuration": made.configuration, "repositories": rows})
+
+
+@sectioned(
+    "lock",
+    REPOSITORIES,
+    WORKERS,
+    HOOK_OPTIONS,
+    UPGRADES,
+    NETWORK,
+    output=(TEXT_OR_JSON,),
+    epilog=EPILOG,
+    help="Lock each project of the fleet. The locks are in the state folder; no repository is changed.",
+    short_help="Lock each project.",
+)
+def fleet_lock_command(session: Session, /, **values: Any) -> None:
+    """Lock the fleet."""
+    _run(session, values, "lock")
+
+
+@sectioned(
+    "check",
+    REPOSITORIES,
+    WORKERS,
+    output=(TEXT_OR_JSON,),
+    epilog=EPILOG,
+    help="Check that each lock of the fleet fits its project, and the policy. No index is used.",
+    short_help="Check each lock.",
+)
+def fleet_check_command(session: Session, /, **values: Any) -> None:
+    """Check the locks of the fleet."""
+    _run(session, values, "check")
+
+
+@sectioned(
+    "audit",
+    REPOSITORIES,
+    WORKERS,
+    ADVISORIES,
+    NETWORK,
+    output=(TEXT_OR_JSON,),
+    epilog=EPILOG,
+    help="Compare each lock of the fleet with known vulnerabilities.",
+    short_help="Compare each lock with known vulnerabilities.",
+)
+def fleet_audit_command(session: Session, /, **values: Any) -> None:
+    """Audit the locks of the fleet."""
+    _run(session, values, "audit")
+
+
+@click.command("worker", hidden=True, help="The program that does the tasks of a fleet; deep-lock starts it.")
+@click.pass_obj
+def fleet_worker_command(session: Session) -> None:
+    """Do tasks until standard input ends."""
+    worker.serve(session.context, lambda: session.printer.data(lines(worker.DONE)))
+
+
+for _command in (
+    fleet_plan_command,
+    fleet_lock_command,
+    fleet_check_command,
+    fleet_audit_command,
+    fleet_worker_command,
+):
+    fleet_command.add_command(_command)

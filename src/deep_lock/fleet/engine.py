@@ -1,0 +1,124 @@
+"""Where tasks run: `concurrent.futures` executors. In this process, or with Dask on this machine or on those of a scheduler.
+
+The port of a scheduler runs code for each program that can connect to it. So it is on loopback, or it has TLS with a certificate
+of the client; the rest is refused. The dashboard is off.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from deep_lock.errors import UsageError
+from deep_lock.fleet import cluster
+from deep_lock.fleet.worker_process import close_workers, run_in_worker
+from deep_lock.sanitize import show
+
+
+class EngineOptions(Struct, frozen=True, kw_only=True):
+    """Where tasks run."""
+
+    workers: int = 1
+    """On this machine."""
+    is_default: bool = False
+    """Whether no option gave the number: without the extra it is one then."""
+    scheduler: str = ""
+    """The address of a scheduler of Dask; empty: this machine."""
+    tls_ca: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    runs_hooks: bool = True
+    """Whether tasks may run build hooks: then only workers that have the resource "sandbox" get them."""
+
+
+class Engine(Struct, frozen=True, kw_only=True):
+    """An executor, and what it can do."""
+
+    slots: int
+    """Tasks at a time."""
+    submit: Callable[[bytes, str], "Future[tuple[str, bytes]]"]
+    """Takes a task, and the worker that shall not get it (empty: each one may); returns the worker, and the result."""
+
+
+@contextmanager
+def open_engine(options: EngineOptions) -> Iterator[Engine]:
+    """Yield an engine. Raises UsageError where its address is refused, or nothing is behind it."""
+    if options.scheduler:
+        check_address(options)
+        _require_cluster("--scheduler")
+        with cluster.remote(
+            options.scheduler, ca=options.tls_ca, cert=options.tls_cert, key=options.tls_key, hooks=options.runs_hooks
+        ) as opened:
+            yield Engine(slots=opened.slots, submit=opened.submit)
+    elif options.workers > 1 and (not options.is_default or _has_cluster()):
+        _require_cluster(f"--workers {options.workers}")
+        with cluster.local(options.workers) as opened:
+            yield Engine(slots=opened.slots, submit=opened.submit)
+    else:
+        with _in_this_process() as executor:
+            yield Engine(slots=1, submit=lambda task, _: executor.submit(_run_here, task))
+
+
+def _run_here(task: bytes) -> tuple[str, bytes]:
+    return "", run_in_worker(task)
+
+
+def _has_cluster() -> bool:
+    """Whether the libraries of clusters are installed."""
+    try:
+        return bool(cluster.SANDBOX)
+    except ModuleNotFoundError:
+        return False
+
+
+def _require_cluster(what: str) -> None:
+    if not _has_cluster():
+        raise UsageError(
+            f"{what} needs the library distributed, which is not installed",
+            hint="install deep-lock[fleet], or use --workers 1, and --shard for several jobs",
+        )
+
+
+@contextmanager
+def _in_this_process() -> Iterator[Executor]:
+    """Yield an executor of one thread: the base install has all that it needs. The work is done in a worker process."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="fleet")
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        close_workers()
+        executor.shutdown(wait=True)
+
+
+def check_address(options: EngineOptions) -> None:
+    """Refuse the address of a scheduler that other machines, or programs without a certificate, could use."""
+    address = options.scheduler
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", None
+    if parts.scheme not in {"tcp", "tls"} or not host or port is None:
+        raise UsageError(f"--scheduler {show(address)}: must be tls://HOST:PORT, or tcp://127.0.0.1:PORT")
+    if parts.scheme == "tcp" and not _is_loopback(host):
+        raise UsageError(
+            f"--scheduler {show(address)}: not used: each program that can connect to the port of a scheduler without TLS runs"
+            " code there",
+            hint="use tls:// with --tls-ca, --tls-cert and --tls-key; tcp:// is for an address such as 127.0.0.1",
+        )
+    if parts.scheme == "tls" and not (options.tls_ca and options.tls_cert and options.tls_key):
+        raise UsageError(
+            f"--scheduler {show(address)}: TLS needs the certificate of its authority, and one of this client",
+            hint="name them with --tls-ca, --tls-cert and --tls-key",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name can mean any address

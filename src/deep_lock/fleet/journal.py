@@ -1,0 +1,155 @@
+"""The journal of a fleet, ``fleet.jsonl``: what became of each repository, in the order in which it was known.
+
+A line is a `Run`, which begins a run, or a `RepositoryResult`. Each line is on the disk before the run goes on, so that a kill
+loses nothing that is done. The line at the end that a kill cut off is left out.
+"""
+
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+import msgspec
+from msgspec import Struct
+
+from deep_lock.errors import UsageError, raise_machine_fault
+from deep_lock.files import hold, is_left, sweep, write_atomically
+from deep_lock.fleet.records import RepositoryResult, TaskOptions
+from deep_lock.fleet.task import digest_of
+
+NAME = "fleet.jsonl"
+LOCKS = "locks"
+SCHEMA = "deep-lock/fleet-journal"
+VERSION = 1
+MAX_BYTES = 4 * 1024**3
+
+
+class Run(Struct, frozen=True, kw_only=True, tag="run", tag_field="kind"):
+    """The line that begins a run."""
+
+    schema: str = SCHEMA
+    version: int = VERSION
+    now: datetime
+    """The clock of all tasks."""
+    configuration: str
+    """As in `RepositoryResult`."""
+    options: TaskOptions
+    repositories: int
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """The content of a journal."""
+
+    run: Run | None = None
+    """The last one."""
+    done: dict[str, RepositoryResult] = {}
+    """What that run did, by the name of the repository."""
+    results: dict[str, RepositoryResult] = {}
+    """The last result of each repository, of whichever run."""
+
+
+def read_journal(folder: Path) -> Known:
+    """Read the journal in a state folder; an empty one where there is none. Raises UsageError."""
+    path = folder / NAME
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return Known()
+    except OSError as error:
+        raise_machine_fault(error)
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    run: Run | None = None
+    done: dict[str, RepositoryResult] = {}
+    results: dict[str, RepositoryResult] = {}
+    for number, line in enumerate(lines[:-1], 1):  # what follows the last line break was cut off
+        if not line:
+            continue
+        try:
+            if line.startswith(b'{"kind":"run"'):
+                run, done = msgspec.json.decode(line, type=Run), {}
+            else:
+                own = msgspec.json.decode(line, type=RepositoryResult)
+                done[own.repository] = results[own.repository] = own
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"{path}, line {number}: is not a line of a journal of this version: {error}",
+                hint="remove the file: the next run then works on every repository",
+            ) from None
+    return Known(run=run, done=done, results=results)
+
+
+class Journal:
+    """Writes the journal and the locks. Only one program at a time has the journal of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the state folder. Raises UsageError where it cannot be written, or another run has it."""
+        self._folder = folder
+        self._locks: set[str] = set()
+        try:
+            (folder / LOCKS).mkdir(parents=True, exist_ok=True)
+            self._guard = os.open(folder / "running", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        if os.name == "posix" and not is_left(self._guard):
+            os.close(self._guard)
+            raise UsageError(f"{folder}: another run of the fleet has this folder", hint="use another --state folder")
+        hold(self._guard)
+        sweep(folder)
+        sweep(folder / LOCKS)
+        self._file: int | None = None
+
+    def begin(self, run: Run, kept: Iterable[RepositoryResult]) -> None:
+        """Begin a run: the journal then has the results that are kept, and those of the run."""
+        lines = [*map(msgspec.json.encode, kept), msgspec.json.encode(run), b""]
+        try:
+            write_atomically(self._folder / NAME, b"\n".join(lines))
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self.resume()
+
+    def resume(self) -> None:
+        """Append to the journal as it is, without a line that was cut off."""
+        path = self._folder / NAME
+        try:
+            handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+            content = path.read_bytes()
+            os.ftruncate(handle, content.rfind(b"\n") + 1)
+            os.lseek(handle, 0, os.SEEK_END)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self._file = handle
+
+    def add(self, result: RepositoryResult, locks: dict[str, str]) -> None:
+        """Write the locks of a repository, then its line, and wait for the disk. Raises UsageError."""
+        if self._file is None:
+            raise ValueError("the journal is not begun")
+        try:
+            for digest, text in locks.items():
+                path = self.lock_path(digest)
+                if digest_of(text) == digest and digest not in self._locks and not path.exists():
+                    write_atomically(path, text.encode("utf-8", errors="replace"), durable=False)
+                self._locks.add(digest)
+            rest = memoryview(msgspec.json.encode(result) + b"\n")
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+            os.fsync(self._file)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def lock_path(self, digest: str) -> Path:
+        """Return the file of the lock with this sha256."""
+        return self._folder / LOCKS / f"{digest}.lock"
+
+    def _unwritable(self, error: OSError) -> UsageError:
+        raise_machine_fault(error)
+        return UsageError(f"{self._folder}: the state of the fleet cannot be written: {error.strerror or error}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        os.close(self._guard)

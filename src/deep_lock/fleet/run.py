@@ -1,0 +1,232 @@
+"""One run of a fleet: the plan, the tasks and their repetition, and the journal.
+
+Each result is in the journal once, before the next one is looked at. A repository is tried again where the network or a machine
+failed, and where its worker was killed; a result of its content (exit codes 1, 2 and 4) is final.
+"""
+
+import heapq
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from deep_lock.config.options import RunContext
+from deep_lock.errors import NetworkError, UsageError
+from deep_lock.fleet.engine import Engine, EngineOptions, open_engine
+from deep_lock.fleet.journal import Journal, Known, Run, read_journal
+from deep_lock.fleet.plan import Plan, make_plan
+from deep_lock.fleet.records import Repository, RepositoryResult, Task, TaskOptions, TaskResult
+from deep_lock.fleet.task import worst
+from deep_lock.fleet.worker_process import killed
+
+RETRIES = 3
+"""After a failure of the network or of a machine (exit code 3)."""
+MOST_KILLS = 3
+"""So many killed workers set a repository aside."""
+TRY_AGAIN = 3
+"""The exit code after which a task is tried again."""
+BACK_OFF_SECONDS = (5.0, 25.0, 125.0)
+POLL_SECONDS = 1.0
+
+
+class FleetOptions(Struct, frozen=True, kw_only=True):
+    """What one run does."""
+
+    repositories: tuple[Repository, ...]
+    """Those that the options select."""
+    every: tuple[str, ...]
+    """The names of all repositories of the fleet: results of others are removed from the journal."""
+    state: Path
+    """The folder of the journal."""
+    task: TaskOptions
+    engine: EngineOptions
+    resume: bool = False
+    limit: int | None = None
+    """Repositories that run at most."""
+    seconds: float = 1800.0
+    """Wall clock of one repository."""
+    memory: int = 4 * 1024**3
+    back_off: tuple[float, ...] = BACK_OFF_SECONDS
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far a run is."""
+
+    done: int
+    total: int
+    seconds: float
+    """Since the first task."""
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """What a run did."""
+
+    now: datetime
+    """The clock of the run."""
+    results: tuple[RepositoryResult, ...]
+    """Of every repository of the run, also those that did not run again. By name."""
+    ran: int
+    skipped: int
+    left: int
+    """Repositories that --limit left for the next run."""
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """The worst exit code."""
+        return worst([own.exit_code for own in self.results])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of projects by status, and of repositories that failed as a whole or were set aside."""
+        projects = Counter[str](row.status for own in self.results for row in own.projects)
+        repositories = Counter(f"repositories {own.status}" for own in self.results if own.status != "done")
+        return {**projects, **repositories}
+
+
+class _Tried(Struct, kw_only=True):
+    """A task, and how often it was tried."""
+
+    task: Task
+    attempts: int = 0
+    kills: int = 0
+    seconds: float = 0.0
+    avoided: str = ""
+
+
+OnResult = Callable[[RepositoryResult, Progress], None]
+
+
+def plan_fleet(options: FleetOptions, context: RunContext) -> Plan:
+    """Return what a run would do. Raises UsageError where the journal cannot be read."""
+    return make_plan(options.repositories, options.task, read_journal(options.state).results, context)
+
+
+def run_fleet(
+    options: FleetOptions, context: RunContext, on_result: OnResult, clock: Callable[[], datetime]
+) -> Summary:
+    """Work on every repository whose result can have changed. ``clock`` gives the times at which results are complete.
+
+    An interruption leaves a journal with which ``resume`` goes on. Raises UsageError, and NetworkError where the scheduler is lost.
+    """
+    started = time.monotonic()
+    with Journal(options.state) as journal:
+        known = read_journal(options.state)
+        plan = make_plan(options.repositories, options.task, known.results, context)
+        run = _resumed(known, plan, options) if options.resume else _begun(plan, options, context)
+        done = known.done if options.resume else {}
+        if options.resume:
+            journal.resume()
+        else:
+            journal.begin(run, [own for name, own in sorted(known.results.items()) if name in set(options.every)])
+        planned = plan.tasks(options.task, now=run.now, seconds=options.seconds, memory=options.memory)
+        tasks = tuple(task for task in planned if task.repository.name not in done)
+        left = 0
+        if options.limit is not None:
+            tasks, left = tasks[: options.limit], max(0, len(tasks) - options.limit)
+        selected = {own.name for own in options.repositories}
+        results = {own.repository: own for own in plan.skipped}
+        results |= {name: own for name, own in done.items() if name in selected}
+        ran = 0
+        if tasks:
+            with open_engine(options.engine) as engine:
+                for made in _run_tasks(tasks, engine, options.back_off):
+                    own = replace(made.result, configuration=plan.configuration, finished=clock())
+                    journal.add(own, made.locks)
+                    results[own.repository] = own
+                    ran += 1
+                    on_result(own, Progress(done=ran, total=len(tasks), seconds=time.monotonic() - started))
+    return Summary(
+        now=run.now,
+        results=tuple(results[name] for name in sorted(results)),
+        ran=ran,
+        skipped=len(results) - ran,
+        left=left,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _begun(plan: Plan, options: FleetOptions, context: RunContext) -> Run:
+    return Run(
+        now=context.now,
+        configuration=plan.configuration,
+        options=options.task,
+        repositories=len(options.repositories),
+    )
+
+
+def _resumed(known: Known, plan: Plan, options: FleetOptions) -> Run:
+    """Return the run that goes on. Raises UsageError where there is none, or it had other options."""
+    if known.run is None:
+        raise UsageError(f"{options.state}: there is no run to resume", hint="run the command without --resume")
+    if known.run.configuration != plan.configuration:
+        raise UsageError(
+            f"{options.state}: the run to resume had other options, or another version of deep-lock",
+            hint="use its options, or run without --resume: what cannot have changed is not done again",
+        )
+    return known.run
+
+
+def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, ...]) -> Iterator[TaskResult]:
+    """Yield the final result of each task."""
+    order = count()
+    waiting = [(0.0, next(order), _Tried(task=task)) for task in tasks]
+    running: dict[Future[tuple[str, bytes]], _Tried] = {}
+    while waiting or running:
+        now = time.monotonic()
+        while waiting and len(running) < engine.slots and waiting[0][0] <= now:
+            tried = heapq.heappop(waiting)[2]
+            tried.attempts += 1
+            task = replace(tried.task, attempt=tried.attempts)
+            running[engine.submit(msgspec.json.encode(task), tried.avoided)] = tried
+        if not running:
+            time.sleep(max(0.0, min(POLL_SECONDS, waiting[0][0] - now)))
+            continue
+        ended, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in ended:
+            tried = running.pop(future)
+            made = _ended(future, tried)
+            pause = _pause(made.result, tried, back_off)
+            if pause is None:
+                yield replace(
+                    made, result=replace(made.result, attempts=tried.attempts, kills=tried.kills, seconds=tried.seconds)
+                )
+            else:
+                heapq.heappush(waiting, (time.monotonic() + pause, next(order), tried))
+
+
+def _ended(future: "Future[tuple[str, bytes]]", tried: _Tried) -> TaskResult:
+    """Return what a worker returned; a worker that is gone was killed. Raises NetworkError where the scheduler is gone."""
+    try:
+        worker, raw = future.result()
+    except CancelledError:
+        raise NetworkError(
+            "the connection to the scheduler is lost", hint="the same command with --resume goes on"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - a task raises nothing: what comes is of the engine
+        return TaskResult(result=killed(tried.task, f"{type(error).__name__}"))
+    made = msgspec.json.decode(raw, type=TaskResult)
+    if worker:
+        tried.avoided = worker
+        made = replace(made, result=replace(made.result, worker=worker))
+    return made
+
+
+def _pause(result: RepositoryResult, tried: _Tried, back_off: tuple[float, ...]) -> float | None:
+    """Return after how many seconds a task is tried again; None where its result is final."""
+    tried.seconds += result.seconds
+    if result.status == "killed":
+        tried.kills += 1
+        return None if tried.kills >= MOST_KILLS else 0.0
+    faults = [result.exit_code, *(own.exit_code for own in result.projects)]
+    failures = tried.attempts - tried.kills
+    if TRY_AGAIN not in faults or failures > RETRIES:
+        return None
+    return back_off[min(failures, len(back_off)) - 1]

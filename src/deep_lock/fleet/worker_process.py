@@ -1,0 +1,169 @@
+"""Runs tasks in a worker: a process of its own, which is ended where a task takes too long, and replaced where it was killed.
+
+`run_in_worker` is the one function that an engine calls, here or on another machine. Its argument and its result are JSON.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from deep_lock.errors import UsageError, raise_machine_fault
+from deep_lock.fleet.records import RepositoryResult, Task, TaskResult
+from deep_lock.fleet.worker import DONE, OUT_OF_MEMORY, Job
+from deep_lock.sanitize import show
+
+COMMAND = (sys.executable, "-P", "-m", "deep_lock", "--no-progress", "-q", "fleet", "worker")
+"""-P: no file of the current folder is imported."""
+TASKS_OF_ONE = 200
+"""After so many tasks the process is replaced: it does not grow for a whole night."""
+GRACE_SECONDS = 5.0
+"""From the request to end, by which temporary folders and hooks are removed, to the kill."""
+
+
+class Worker:
+    """The process that does tasks, and that another one replaces."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this worker
+        self._done = 0
+
+    def run(self, task: Task) -> TaskResult:
+        """Do a task. Where the process does not end it, the result has the status "killed"."""
+        if self._done >= TASKS_OF_ONE:
+            self.close()
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = self._process = _started(self._errors)
+            self._done = 0
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            _end(process)
+
+        with tempfile.TemporaryDirectory(prefix="deep-lock-fleet-", ignore_cleanup_errors=True) as folder:
+            job = Job(task=f"{folder}/task.json", result=f"{folder}/result.json")
+            Path(job.task).write_bytes(msgspec.json.encode(task))
+            timer = threading.Timer(task.seconds, end)
+            timer.start()
+            try:
+                is_done = _sent(process, job)
+            finally:
+                timer.cancel()
+            self._done += 1
+            if is_done:
+                return msgspec.json.decode(Path(job.result).read_bytes(), type=TaskResult)
+        code = _end(process)
+        self._process = None
+        reason = f"it took more than {task.seconds:.0f} s" if late.is_set() else self._reason(code, task)
+        return TaskResult(result=killed(task, reason))
+
+    def close(self) -> None:
+        """End the process, also while `run` waits for it."""
+        process, self._process = self._process, None
+        if process is not None:
+            _end(process)
+
+    def _reason(self, code: int, task: Task) -> str:
+        if code == OUT_OF_MEMORY:
+            return f"it took more than {task.memory // 1024**2} MiB of memory"
+        if code < 0:
+            with suppress(ValueError):
+                return f"signal {signal.Signals(-code).name}"
+        self._errors.seek(0)
+        written = self._errors.read().decode("utf-8", "replace").split("\n")
+        return f"exit code {code}: {show(next((line for line in reversed(written) if line), ''))}"
+
+
+def killed(task: Task, reason: str) -> RepositoryResult:
+    """Return the result of a task whose worker was killed."""
+    return RepositoryResult(
+        repository=task.repository.name,
+        url=task.repository.url,
+        commit=task.commit,
+        configuration="",
+        status="killed",
+        exit_code=3,
+        code="killed",
+        message=f"the worker was ended before the repository was done: {reason}",
+        attempts=task.attempt,
+    )
+
+
+def _started(errors: IO[bytes]) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(  # noqa: S603 - this Python and this program, with fixed arguments
+            COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=tempfile.gettempdir(),
+            start_new_session=os.name == "posix",  # Ctrl-C is for the program that keeps the journal
+        )
+    except OSError as error:
+        raise_machine_fault(error)
+        raise UsageError(f"a worker cannot be started: {error.strerror or error}") from None
+
+
+def _sent(process: "subprocess.Popen[bytes]", job: Job) -> bool:
+    """Pass a job to the process; return whether it is done. It is not where the process ended."""
+    if process.stdin is None or process.stdout is None:
+        return False
+    try:
+        process.stdin.write(msgspec.json.encode(job) + b"\n")
+        process.stdin.flush()
+        return process.stdout.readline() == DONE.encode()
+    except (OSError, ValueError):  # the pipe is closed
+        return False
+
+
+def _end(process: "subprocess.Popen[bytes]") -> int:
+    """End a process: first so that it ends its hooks, then by a kill. Return its exit code."""
+    if process.poll() is None:
+        with suppress(OSError):
+            process.terminate()
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    code = process.wait()
+    for stream in (process.stdin, process.stdout):
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.close()
+    return code
+
+
+_own = threading.local()
+_guard = threading.Lock()
+_workers: list[Worker] = []
+
+
+def run_in_worker(task: bytes) -> bytes:
+    """Do a task in the worker of this thread, which is started at first use. The texts are a `Task` and a `TaskResult`."""
+    worker: Worker | None = getattr(_own, "worker", None)
+    if worker is None:
+        worker = _own.worker = Worker()
+        with _guard:
+            _workers.append(worker)
+    done = worker.run(msgspec.json.decode(task, type=Task))
+    named = msgspec.structs.replace(done.result, worker=f"{socket.gethostname()}:{os.getpid()}")
+    return msgspec.json.encode(msgspec.structs.replace(done, result=named))
+
+
+def close_workers() -> None:
+    """End the workers of all threads of this process."""
+    with _guard:
+        closed, _workers[:] = [*_workers], []
+    for worker in closed:
+        worker.close()
