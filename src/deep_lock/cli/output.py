@@ -88,6 +88,12 @@ class Printer:
         if failure.hint:
             self._headed("hint:", "cyan", failure.hint)
 
+    def interrupted(self) -> None:
+        """Write that the user ended the run, below the ^C of a terminal."""
+        if self.log_format == "text":
+            self._echo("")
+        self.info("interrupted")
+
     def usage_error(self, error: click.ClickException, failure: Failure) -> None:
         """Write an error of click: it quotes arguments, variables and values of files."""
         if self.log_format == "json":
