@@ -335,7 +335,7 @@ def test_no_message_has_a_command(text: str, other: str) -> None:
         assert live_commands(plain.replace("\x1b[0m", "")) == []
     rows = [json.loads(own) for own in told if own.startswith("{")]
     assert [row["event"] for row in rows[-4:]] == ["message", "warned", "failed", "fetching"]
-    assert rows[-4]["message"] == show_lines(text)
+    assert rows[-4]["message"] == rows[-1]["name"] == show_lines(text)
 
 
 @given(EVIL)
