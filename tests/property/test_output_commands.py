@@ -226,7 +226,7 @@ def test_no_report_of_a_lock_has_a_command(view: View) -> None:
     graph = open_graph(view.lock_index, view.targets, view.selections)
     texts = [why.tree_text(graph, why.tree_rows(graph, builds=True, depth=None)), diff.short_text(lock)]
     inverted = why.inverted_rows(graph, [own.name for own in lock.packages], builds=True, depth=None)
-    texts += [why.tree_text(graph, inverted), why.tree_json(graph, inverted, lock.packages[0].name)]
+    texts += [why.tree_text(graph, inverted), why.tree_json(graph, inverted, str(lock.requires_python))]
     texts += [why.why_text(why.reasons(graph, lock.packages), None)]
     for text in (*texts, lines(lock_summary.summary(lock, None))):
         assert live_commands(text) == []
