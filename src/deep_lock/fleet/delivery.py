@@ -435,9 +435,12 @@ class _Journal:
 
     def has(self, made: Delivery) -> bool:
         """Whether the same locks were delivered to the repository in the same way. Where a command failed, they were not."""
-        key = (made.repository, made.url, made.branch, made.mode)
+        key = (made.repository, made.url, made.branch)
         return any(
-            (own.repository, own.url, own.branch, own.mode) == key and own.status == "delivered" for own in self._known
+            (own.repository, own.url, own.branch) == key
+            and own.status == "delivered"
+            and made.mode in {own.mode, "none"}
+            for own in self._known
         )
 
     def within_hour(self, now: datetime) -> int:
