@@ -126,7 +126,7 @@ def deliver(
     A failure in one repository does not stop the others. Raises UsageError for options that do not fit, and a state folder that
     cannot be read or written.
     """
-    _require_usable(options)
+    require_usable(options)
     run = _Run(
         state=state,
         options=options,
@@ -147,7 +147,8 @@ def deliver(
     return tuple(found)
 
 
-def _require_usable(options: DeliveryOptions) -> None:
+def require_usable(options: DeliveryOptions) -> None:
+    """Raise UsageError for options that do not fit."""
     if (options.mode == "command") != bool(options.command):
         raise UsageError(
             "--deliver command needs --deliver-command, and no other --deliver has it",
