@@ -40,7 +40,7 @@ class Worker:
     def run(self, task: Task) -> TaskResult:
         """Do a task. Where the process does not end it, the result has the status "killed"."""
         if self._done >= TASKS_OF_ONE:
-            self.close()
+            self._stop()
         process = self._process
         if process is None or process.poll() is not None:
             process = self._process = _started(self._errors)
@@ -70,6 +70,10 @@ class Worker:
 
     def close(self) -> None:
         """End the process, also while `run` waits for it."""
+        self._stop()
+        self._errors.close()
+
+    def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             _end(process)
@@ -80,6 +84,8 @@ class Worker:
         if code < 0:
             with suppress(ValueError):
                 return f"signal {signal.Signals(-code).name}"
+        if self._errors.closed:
+            return "it was ended"
         self._errors.seek(0)
         written = self._errors.read().decode("utf-8", "replace").split("\n")
         return f"exit code {code}: {show(next((line for line in reversed(written) if line), ''))}"
