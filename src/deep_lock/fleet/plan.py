@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from deep_lock.config.options import RunContext, UpgradeOptions
 from deep_lock.errors import DeepLockError
@@ -59,7 +60,10 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 def configuration_digest(options: TaskOptions, environ_index: str) -> str:
     """Return the digest of all that decides on a result, but the commit and the index: options and the version of deep-lock."""
-    parts = msgspec.json.encode((version("deep-lock"), options, environ_index))
+    network = replace(
+        options.network, remote_cache=None, remote_cache_read_only=False, requests_per_second=None, max_requests=None
+    )
+    parts = msgspec.json.encode((version("deep-lock"), replace(options, network=network), environ_index))
     return sha256(parts).hexdigest()
 
 
