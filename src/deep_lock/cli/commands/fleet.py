@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import HOOKS, NETWORK, TEXT_OR_JSON, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import HOOKS, NETWORK, SHARING, TEXT_OR_JSON, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AdvisoryOptions, NetworkOptions, ResolveOptions, UpgradeOptions
 from deep_lock.fleet import engine, plan, repositories, run, worker
@@ -260,6 +260,7 @@ def _summary_json(summary: run.Summary) -> Safe:
     HOOK_OPTIONS,
     UPGRADES,
     NETWORK,
+    SHARING,
     output=(TEXT_OR_JSON,),
     epilog=EPILOG,
     help="Print which repositories `fleet lock` would work on, and why. No project is locked.",
@@ -297,6 +298,7 @@ def _plan_json(made: plan.Plan) -> Safe:
     HOOK_OPTIONS,
     UPGRADES,
     NETWORK,
+    SHARING,
     output=(TEXT_OR_JSON,),
     epilog=EPILOG,
     help="Lock each project of the fleet. The locks are in the state folder; no repository is changed.",
@@ -328,6 +330,7 @@ def fleet_check_command(session: Session, /, **values: Any) -> None:
     WORKERS,
     ADVISORIES,
     NETWORK,
+    SHARING,
     output=(TEXT_OR_JSON,),
     epilog=EPILOG,
     help="Compare each lock of the fleet with known vulnerabilities.",
