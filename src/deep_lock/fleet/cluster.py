@@ -5,6 +5,7 @@ The modules of Dask are imported when a run uses a cluster: they are in the extr
 
 import asyncio
 import logging
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -33,6 +34,8 @@ SETTINGS = {
     "distributed.worker.memory.terminate": False,
     "distributed.worker.profile.enabled": False,
     "distributed.admin.log-length": 0,
+    "distributed.scheduler.http.routes": [],  # a port for HTTP is opened in any case: it has no page
+    "distributed.worker.http.routes": [],
     "distributed.diagnostics.nvml": False,
 }
 
@@ -59,6 +62,7 @@ def local(workers: int) -> Iterator[Cluster]:
     _quiet()
     with (
         dask.config.set(SETTINGS),
+        warnings.catch_warnings(action="ignore"),  # of a port that is in use: another one is taken
         _closing(
             _dask.LocalCluster(
                 n_workers=workers,

@@ -99,18 +99,18 @@ def check_address(options: EngineOptions) -> None:
     address = options.scheduler
     try:
         parts = urlsplit(address)
-        host, port = parts.hostname or "", parts.port
+        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
     except ValueError:
-        host, port = "", None
-    if parts.scheme not in {"tcp", "tls"} or not host or port is None:
+        scheme, host, port = "", "", None
+    if scheme not in {"tcp", "tls"} or not host or port is None:
         raise UsageError(f"--scheduler {show(address)}: must be tls://HOST:PORT, or tcp://127.0.0.1:PORT")
-    if parts.scheme == "tcp" and not _is_loopback(host):
+    if scheme == "tcp" and not _is_loopback(host):
         raise UsageError(
             f"--scheduler {show(address)}: not used: each program that can connect to the port of a scheduler without TLS runs"
             " code there",
             hint="use tls:// with --tls-ca, --tls-cert and --tls-key; tcp:// is for an address such as 127.0.0.1",
         )
-    if parts.scheme == "tls" and not (options.tls_ca and options.tls_cert and options.tls_key):
+    if scheme == "tls" and not (options.tls_ca and options.tls_cert and options.tls_key):
         raise UsageError(
             f"--scheduler {show(address)}: TLS needs the certificate of its authority, and one of this client",
             hint="name them with --tls-ca, --tls-cert and --tls-key",

@@ -65,7 +65,7 @@ class Task(Struct, frozen=True, kw_only=True):
     """Resident bytes of the process that resolves. A build hook has limits of its own."""
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class Result(Struct, frozen=True, kw_only=True, rename="kebab"):
     """What a task did with one project."""
 
     repository: str
@@ -100,7 +100,7 @@ class Result(Struct, frozen=True, kw_only=True):
     requests: int = 0
 
 
-class RepositoryResult(Struct, frozen=True, kw_only=True):
+class RepositoryResult(Struct, frozen=True, kw_only=True, rename="kebab"):
     """What became of one repository: a line of the journal (``fleet.jsonl``)."""
 
     repository: str

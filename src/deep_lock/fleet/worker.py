@@ -26,7 +26,7 @@ from deep_lock.lazy import add_to_load_all
 DONE = "done\n"
 OUT_OF_MEMORY = 77
 """The exit code of a worker whose task takes too much memory."""
-MEASURE_SECONDS = 0.2
+MEASURE_SECONDS = 0.05
 STATISTICS = Path("/proc/self/statm")
 """Of Linux: elsewhere the memory of a task has no bound."""
 LOADED = ("deep_lock.analysis", "deep_lock.builds", "deep_lock.foreign_locks", "deep_lock.locking", "deep_lock.project")

@@ -12,14 +12,12 @@ import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
 from deep_lock.errors import UsageError, raise_machine_fault
 from deep_lock.fleet.records import RepositoryResult, Task, TaskResult
 from deep_lock.fleet.worker import DONE, OUT_OF_MEMORY, Job
-from deep_lock.sanitize import show
 
 COMMAND = (sys.executable, "-P", "-m", "deep_lock", "--no-progress", "-q", "fleet", "worker")
 """-P: no file of the current folder is imported."""
@@ -34,16 +32,15 @@ class Worker:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this worker
         self._done = 0
 
     def run(self, task: Task) -> TaskResult:
         """Do a task. Where the process does not end it, the result has the status "killed"."""
         if self._done >= TASKS_OF_ONE:
-            self._stop()
+            self.close()
         process = self._process
         if process is None or process.poll() is not None:
-            process = self._process = _started(self._errors)
+            process = self._process = _started()
             self._done = 0
         late = threading.Event()
 
@@ -64,31 +61,14 @@ class Worker:
             if is_done:
                 return msgspec.json.decode(Path(job.result).read_bytes(), type=TaskResult)
         code = _end(process)
-        self._process = None
-        reason = f"it took more than {task.seconds:.0f} s" if late.is_set() else self._reason(code, task)
+        reason = f"it took more than {task.seconds:.0f} s" if late.is_set() else _reason(code, task)
         return TaskResult(result=killed(task, reason))
 
     def close(self) -> None:
         """End the process, also while `run` waits for it."""
-        self._stop()
-        self._errors.close()
-
-    def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             _end(process)
-
-    def _reason(self, code: int, task: Task) -> str:
-        if code == OUT_OF_MEMORY:
-            return f"it took more than {task.memory // 1024**2} MiB of memory"
-        if code < 0:
-            with suppress(ValueError):
-                return f"signal {signal.Signals(-code).name}"
-        if self._errors.closed:
-            return "it was ended"
-        self._errors.seek(0)
-        written = self._errors.read().decode("utf-8", "replace").split("\n")
-        return f"exit code {code}: {show(next((line for line in reversed(written) if line), ''))}"
 
 
 def killed(task: Task, reason: str) -> RepositoryResult:
@@ -106,13 +86,21 @@ def killed(task: Task, reason: str) -> RepositoryResult:
     )
 
 
-def _started(errors: IO[bytes]) -> "subprocess.Popen[bytes]":
+def _reason(code: int, task: Task) -> str:
+    if code == OUT_OF_MEMORY:
+        return f"it took more than {task.memory // 1024**2} MiB of memory"
+    if code < 0:
+        with suppress(ValueError):
+            return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def _started() -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(  # noqa: S603 - this Python and this program, with fixed arguments
             COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors,
             cwd=tempfile.gettempdir(),
             start_new_session=os.name == "posix",  # Ctrl-C is for the program that keeps the journal
         )

@@ -36,6 +36,8 @@ configuration or input that cannot be read, 3 network or machine, 4 refused for 
 """
 STATE = Path(".deep-lock-fleet")
 MEBIBYTE = 1024**2
+ENDED = 143
+"""The exit code of a worker that is ended by a signal."""
 
 
 @click.group("fleet", help=HELP, short_help="Lock, check or audit many repositories.")
@@ -114,7 +116,7 @@ WORKERS: Section = (
         ),
         option(
             "--memory",
-            type=click.IntRange(min=64),
+            type=click.IntRange(min=32),
             metavar="MIB",
             default=4096,
             show_default=True,
@@ -319,6 +321,7 @@ def fleet_lock_command(session: Session, /, **values: Any) -> None:
     "check",
     REPOSITORIES,
     WORKERS,
+    NETWORK,
     output=(TEXT_OR_JSON,),
     epilog=EPILOG,
     help="Check that each lock of the fleet fits its project, and the policy. No index is used.",
@@ -350,7 +353,10 @@ def fleet_audit_command(session: Session, /, **values: Any) -> None:
 @click.pass_obj
 def fleet_worker_command(session: Session) -> None:
     """Do tasks until standard input ends."""
-    worker.serve(session.context, lambda: session.printer.data(lines(worker.DONE)))
+    try:
+        worker.serve(session.context, lambda: session.printer.data(lines(worker.DONE)))
+    except KeyboardInterrupt as stop:  # the program that started it reports why
+        raise click.exceptions.Exit(ENDED) from stop
 
 
 for _command in (

@@ -1,0 +1,52 @@
+"""The journal: what a kill leaves, and who may write it."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from deep_lock.errors import UsageError
+from deep_lock.fleet.journal import NAME, Journal, Known, Run, read_journal
+from deep_lock.fleet.records import RepositoryResult, TaskOptions
+from deep_lock.fleet.task import digest_of
+
+RUN = Run(now=datetime(2026, 11, 30, tzinfo=UTC), configuration="c", options=TaskOptions(), repositories=2)
+
+
+def _result(name: str, code: int = 0) -> RepositoryResult:
+    return RepositoryResult(repository=name, url="u", commit="c", configuration="c", status="done", exit_code=code)
+
+
+def test_a_folder_without_a_journal_has_no_results(tmp_path: Path) -> None:
+    assert read_journal(tmp_path) == Known()
+
+
+def test_results_are_read_again_and_a_line_that_was_cut_off_is_not(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.begin(RUN, [_result("old"), _result("a", 1)])
+        journal.add(_result("a"), {digest_of("lock"): "lock", "0" * 64: "has another digest"})
+    assert [path.name for path in (tmp_path / "locks").iterdir()] == [f"{digest_of('lock')}.lock"]
+    with (tmp_path / NAME).open("ab") as file:
+        file.write(b'{"repository":"b"')
+    known = read_journal(tmp_path)
+    assert known == Known(run=RUN, done={"a": _result("a")}, results={"old": _result("old"), "a": _result("a")})
+    with Journal(tmp_path) as journal:
+        journal.resume()
+        journal.add(_result("b"), {})
+    assert list(read_journal(tmp_path).done) == ["a", "b"]
+    assert b'{"repository":"b"{' not in (tmp_path / NAME).read_bytes()
+
+
+def test_a_line_of_another_version_is_named(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes(b'{"kind":"run","later":1}\n')
+    with pytest.raises(UsageError, match=r"fleet\.jsonl, line 1: is not a line of a journal"):
+        read_journal(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs flock")
+def test_one_run_at_a_time_has_the_folder(tmp_path: Path) -> None:
+    with Journal(tmp_path), pytest.raises(UsageError, match="another run of the fleet has this folder"):
+        Journal(tmp_path)
+    with Journal(tmp_path):
+        pass

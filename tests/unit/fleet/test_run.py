@@ -1,0 +1,85 @@
+"""Which tasks are tried again, and how often."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from deep_lock.errors import NetworkError
+from deep_lock.fleet.engine import Engine
+from deep_lock.fleet.records import Repository, RepositoryResult, Task, TaskOptions, TaskResult
+from deep_lock.fleet.run import _run_tasks
+from deep_lock.fleet.worker_process import killed
+
+TASK = Task(
+    repository=Repository(name="app", url="https://git.example/app"),
+    commit="",
+    options=TaskOptions(),
+    now=datetime(2026, 11, 30, tzinfo=UTC),
+)
+
+
+def _engine(ends: Iterator[int | str | Exception], avoided: list[str]) -> Engine:
+    """Return an engine whose tasks end with these exit codes, kills and faults of the engine."""
+
+    def submit(raw: bytes, other: str) -> "Future[tuple[str, bytes]]":
+        avoided.append(other)
+        task, end = msgspec.json.decode(raw, type=Task), next(ends)
+        future: Future[tuple[str, bytes]] = Future()
+        if isinstance(end, Exception):
+            future.set_exception(end)
+        elif end == "cancelled":
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        elif end == "killed":
+            future.set_result(("w1", msgspec.json.encode(TaskResult(result=killed(task, "signal SIGKILL")))))
+        else:
+            result = RepositoryResult(
+                repository="app",
+                url="",
+                commit="",
+                configuration="",
+                status="done",
+                exit_code=int(str(end)),
+                seconds=1.0,
+            )
+            future.set_result(("w1", msgspec.json.encode(TaskResult(result=result))))
+        return future
+
+    return Engine(slots=1, submit=submit)
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "code", "attempts", "kills"),
+    [
+        ([0], "done", 0, 1, 0),
+        ([1], "done", 1, 1, 0),
+        ([2], "done", 2, 1, 0),
+        ([4], "done", 4, 1, 0),
+        ([70], "done", 70, 1, 0),
+        ([3, 3, 0], "done", 0, 3, 0),
+        ([3, 3, 3, 3], "done", 3, 4, 0),
+        (["killed", "killed", 0], "done", 0, 3, 2),
+        (["killed", "killed", "killed"], "killed", 3, 3, 3),
+        ([RuntimeError("KilledWorker"), 1], "done", 1, 2, 1),
+        (["killed", 3, "killed", 3, 3, 3], "done", 3, 6, 2),
+    ],
+)
+def test_what_is_tried_again(
+    ends: list[int | str | Exception], status: str, code: int, attempts: int, kills: int
+) -> None:
+    left, avoided = iter(ends), list[str]()
+    (made,) = _run_tasks((TASK,), _engine(left, avoided), (0.0,))
+    own = made.result
+    assert (own.status, own.exit_code, own.attempts, own.kills) == (status, code, attempts, kills)
+    assert next(left, None) is None
+    assert avoided[0] == ""
+    assert all(other == "w1" for other, end in zip(avoided[1:], ends, strict=False) if not isinstance(end, Exception))
+
+
+def test_a_lost_scheduler_ends_the_run() -> None:
+    with pytest.raises(NetworkError, match="the connection to the scheduler is lost") as caught:
+        list(_run_tasks((TASK,), _engine(iter(["cancelled"]), []), (0.0,)))
+    assert "--resume" in caught.value.hint
