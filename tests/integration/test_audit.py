@@ -1,5 +1,6 @@
 """`deep-lock audit`, through the front door: real locks, real databases, a service on loopback."""
 
+import io
 import json
 import os
 import shutil
@@ -389,6 +390,13 @@ def test_an_openvex_document(auditing: Auditing, tmp_path: Path, statements: lis
     path = tmp_path / "a.vex.json"
     path.write_text(_vex(*statements), encoding="utf-8")
     assert auditing.run("--openvex", str(path))[0] == code
+
+
+def test_an_openvex_document_on_standard_input(auditing: Auditing, monkeypatch: pytest.MonkeyPatch) -> None:
+    auditing.hold(GHSA, PYSEC)
+    statements, code = PARTS[-1]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(_vex(*statements).encode())))
+    assert auditing.run("--openvex", "-")[0] == code == 0
 
 
 def test_an_openvex_document_of_the_configuration(auditing: Auditing) -> None:

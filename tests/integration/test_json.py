@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import ValidationError
 
+from deep_lock.cli import main
 from deep_lock.cli.main import run
 from tests.support import schemas
 from tests.support.scenario_server import Releases
@@ -235,6 +236,22 @@ def test_a_failure_is_one_document(
     assert (document["exit-code"], document["code"]) == (exit_code, code)
     assert document["message"]
     assert err
+
+
+@pytest.mark.parametrize(
+    ("fault", "exit_code", "code"),
+    [(RuntimeError("some"), 70, "internal-error"), (KeyboardInterrupt(), 130, "interrupted")],
+)
+def test_a_fault_and_an_interruption_are_documents(
+    fault: BaseException, exit_code: int, code: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(main, "open_session", fail)
+    found, document, err = _ran(capfd, "cache", "dir", "--format", "json", "--log-format", "json")
+    assert (found, document["exit-code"], document["code"]) == (exit_code, exit_code, code)
+    assert {row["event"] for row in _log(err)} <= {"failed", "message"}
 
 
 def test_the_variable_selects_json_and_the_option_wins(

@@ -84,6 +84,12 @@ def test_a_poisoned_store_changes_no_lock(machines: Machines) -> None:
     assert {path: path.read_bytes() for path in machines.objects()} == good
 
 
+@pytest.mark.parametrize("flags", [["--hooks=trust"], ["--trust-hooks=maker"]])
+def test_a_run_with_code_outside_of_a_sandbox_writes_nothing(machines: Machines, flags: list[str]) -> None:
+    assert machines.lock("one", *flags).code == 0
+    assert machines.objects() == []
+
+
 def test_offline_no_store_is_used(machines: Machines) -> None:
     assert machines.lock("one").code == 0
     assert machines.lock("two", "--offline").code == 3

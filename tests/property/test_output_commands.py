@@ -226,7 +226,7 @@ def test_no_report_of_a_lock_has_a_command(view: View) -> None:
     graph = open_graph(view.lock_index, view.targets, view.selections)
     texts = [why.tree_text(graph, why.tree_rows(graph, builds=True, depth=None)), diff.short_text(lock)]
     inverted = why.inverted_rows(graph, [own.name for own in lock.packages], builds=True, depth=None)
-    texts += [why.tree_text(graph, inverted), why.tree_json(graph, inverted, lock.packages[0].name)]
+    texts += [why.tree_text(graph, inverted), why.tree_json(graph, inverted, str(lock.requires_python))]
     texts += [why.why_text(why.reasons(graph, lock.packages), None)]
     for text in (*texts, lines(lock_summary.summary(lock, None))):
         assert live_commands(text) == []
@@ -335,7 +335,7 @@ def test_no_message_has_a_command(text: str, other: str) -> None:
         assert live_commands(plain.replace("\x1b[0m", "")) == []
     rows = [json.loads(own) for own in told if own.startswith("{")]
     assert [row["event"] for row in rows[-4:]] == ["message", "warned", "failed", "fetching"]
-    assert rows[-4]["message"] == show_lines(text)
+    assert rows[-4]["message"] == rows[-1]["name"] == show_lines(text)
 
 
 @given(EVIL)

@@ -119,6 +119,15 @@ def test_nothing_is_imported_after_the_first_answer(tmp_path: Path, change: Call
     assert json.loads(said[0].removeprefix(MARK)) == []
 
 
+def test_nothing_is_imported_late_for_a_remote_cache(tmp_path: Path) -> None:
+    own = desk(tmp_path)
+    store = (tmp_path / "store").as_uri()
+    with FaultServer() as server:
+        ended = own.make_lock(people(server), "--remote-cache", store, "--requests-per-second=900", before=FENCED)
+    assert json.loads(ended.stderr.rpartition(MARK)[2]) == []
+    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+
+
 def test_the_fence_hears(tmp_path: Path) -> None:
     """A module that is taken away from the run is found late."""
     own = desk(tmp_path)

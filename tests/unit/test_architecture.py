@@ -29,11 +29,13 @@ READS_THE_WORLD = (
     "files",
     "__main__",
     "index.cache",
+    "network.request_budget",
     "network.tls",
     "builds.sandbox.confine",
 )
 """Who may look at the clock, the environment, the platform. (files and the cache ask for file modes; confine is a
-program of its own, and empties its environment; tls finds the certificate authorities of the system.)"""
+program of its own, and empties its environment; tls finds the certificate authorities of the system; the budget compares moments with
+those of other processes.)"""
 WORLD = ("os.environ", "datetime.now", "date.today", "time.time", "sys.platform", "sys.stdout", "sys.stderr")
 
 

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile, zip_longest
 from types import FrameType, MappingProxyType
+from typing import Any
 
 import click
 
@@ -105,6 +106,13 @@ class Commands(click.Group):
             raise UsageError(f"there is no command {name}", hint=_OF_OTHER_TOOLS[name])
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. click would write an empty line where it is interrupted, also into a log in JSON."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """Return every name, for the help and for completion."""
         return sorted(_BY_NAME)
@@ -202,7 +210,7 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as stop:
         ended = stop.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
-        printer.info("interrupted")
+        printer.interrupted()
         cause = error if isinstance(error, Terminated) else error.__cause__
         code = 128 + cause.number if isinstance(cause, Terminated) else INTERRUPTED
         _write_failure(printer, arguments, Failure(code="interrupted", exit_code=code, message="interrupted"))

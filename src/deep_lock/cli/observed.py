@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from deep_lock.events import Event, Fetched, FromCache, Reporter, Warned
+from deep_lock.reports.document import warning_row
 
 
 class Observed:
@@ -39,7 +40,7 @@ class Observed:
     def row(self) -> dict[str, Any]:
         """Return the counts as JSON documents have them; the time is that since the work began."""
         return {
-            "warnings": [{"code": own.code, "subject": own.subject, "message": own.message} for own in self.warnings],
+            "warnings": [warning_row(own) for own in self.warnings],
             "seconds": round(time.monotonic() - self._started, 3),
             "requests": self.requests,
             "received-bytes": self.received_bytes,

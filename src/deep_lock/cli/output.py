@@ -17,7 +17,7 @@ import click
 from msgspec import structs
 
 from deep_lock.events import Event, Warned
-from deep_lock.reports.document import Failure, failure_row
+from deep_lock.reports.document import Failure, failure_row, warning_row
 from deep_lock.sanitize import MAX_LINE, Safe, json_line, lines, show, show_lines, without_login
 
 ColorMode = Literal["auto", "always", "never"]
@@ -68,8 +68,7 @@ class Printer:
     def warn(self, warning: Warned) -> None:
         """Write a warning. -q does not hide it: it is about the result."""
         if self.log_format == "json":
-            row = {"code": warning.code, "subject": warning.subject, "message": show_lines(warning.message)}
-            self._log("warned", "warning", row)
+            self._log("warned", "warning", warning_row(warning))
         else:
             self._headed("warning:", "yellow", f"{warning.subject}: {warning.message}")
 
@@ -77,7 +76,9 @@ class Printer:
         """Write an event in a JSON log. Text for people has a progress line instead."""
         if self.log_format == "json" and self.verbosity >= 0:
             name = "".join(f"-{own}" if own.isupper() else own for own in type(event).__name__).lower()
-            self._log(name.removeprefix("-"), "progress", structs.asdict(event))
+            fields = structs.asdict(event).items()
+            row = {key: show_lines(value) if isinstance(value, str) else value for key, value in fields}
+            self._log(name.removeprefix("-"), "progress", row)
 
     def failure(self, failure: Failure) -> None:
         """Write why the command failed, and what the user can do."""
@@ -87,6 +88,12 @@ class Printer:
         self._headed("error:", "red", failure.message)
         if failure.hint:
             self._headed("hint:", "cyan", failure.hint)
+
+    def interrupted(self) -> None:
+        """Write that the user ended the run, below the ^C of a terminal."""
+        if self.log_format == "text":
+            self._echo("")
+        self.info("interrupted")
 
     def usage_error(self, error: click.ClickException, failure: Failure) -> None:
         """Write an error of click: it quotes arguments, variables and values of files."""

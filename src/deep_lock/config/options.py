@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from deep_lock.files import Replacement
 from deep_lock.models.resolution import AttestationsMode, BuildScope, Prereleases, ResolutionMode
@@ -139,6 +140,12 @@ class NetworkOptions(Struct, frozen=True, kw_only=True):
     """To one host, of all runs that use the cache folder and have this option."""
     max_requests: int | None = None
     """To one host at the same time, of the same runs."""
+
+
+def network_with_hooks(network: NetworkOptions, hooks: HookOptions) -> NetworkOptions:
+    """Return the options of a run with these hooks: one that runs build code without a sandbox does not write to the remote cache."""
+    is_trusting = hooks.hooks == "trust" or bool(hooks.trust_hooks)
+    return replace(network, remote_cache_read_only=True) if is_trusting else network
 
 
 class RunContext(Struct, frozen=True, kw_only=True):

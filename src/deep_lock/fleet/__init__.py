@@ -2,6 +2,6 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["engine", "plan", "records", "repositories", "run", "worker"]
+__all__ = ["delivery", "engine", "plan", "records", "repositories", "run", "worker"]
 
-load_at_first_use(__name__, "cluster", "engine", "plan", "repositories", "run", "worker", in_load_all=False)
+load_at_first_use(__name__, "cluster", "delivery", "engine", "plan", "repositories", "run", "worker", in_load_all=False)

@@ -126,7 +126,7 @@ def deliver(
     A failure in one repository does not stop the others. Raises UsageError for options that do not fit, and a state folder that
     cannot be read or written.
     """
-    _require_usable(options)
+    require_usable(options)
     run = _Run(
         state=state,
         options=options,
@@ -147,7 +147,8 @@ def deliver(
     return tuple(found)
 
 
-def _require_usable(options: DeliveryOptions) -> None:
+def require_usable(options: DeliveryOptions) -> None:
+    """Raise UsageError for options that do not fit."""
     if (options.mode == "command") != bool(options.command):
         raise UsageError(
             "--deliver command needs --deliver-command, and no other --deliver has it",
@@ -435,9 +436,12 @@ class _Journal:
 
     def has(self, made: Delivery) -> bool:
         """Whether the same locks were delivered to the repository in the same way. Where a command failed, they were not."""
-        key = (made.repository, made.url, made.branch, made.mode)
+        key = (made.repository, made.url, made.branch)
         return any(
-            (own.repository, own.url, own.branch, own.mode) == key and own.status == "delivered" for own in self._known
+            (own.repository, own.url, own.branch) == key
+            and own.status == "delivered"
+            and made.mode in {own.mode, "none"}
+            for own in self._known
         )
 
     def within_hour(self, now: datetime) -> int:

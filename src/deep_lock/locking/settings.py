@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from deep_lock.builds.host import HookPolicy
 from deep_lock.config.config import Config
 from deep_lock.config.exclude_newer import ExcludeNewer, read_exclude_newer
-from deep_lock.config.options import HookOptions, LockOptions, RunContext, UpgradeOptions
+from deep_lock.config.options import HookOptions, LockOptions, RunContext, UpgradeOptions, network_with_hooks
 from deep_lock.errors import UsageError
 from deep_lock.locking import recorded_options
 from deep_lock.locking.indexes import NetworkSettings, network_settings, with_imported_indexes
@@ -217,7 +217,9 @@ def resolve_settings(
         extra_build_requires=dict(config.extra_build_requires or ()),
         config_settings=dict(config.config_settings or ()),
         hooks=hook_policy(options.hooks, config, options.context),
-        network=network_settings(options.network, indexes, options.inputs.folder, options.context),
+        network=network_settings(
+            network_with_hooks(options.network, options.hooks), indexes, options.inputs.folder, options.context
+        ),
         upgrade=upgrade,
         policy=config.policy,
         command_line=recorded_options.record(resolve),

@@ -143,9 +143,7 @@ class HttpClient:
         self._worker = _Worker(settings, clock, self._shared)
         self._busy: dict[Origin, _BusyHost] = {}
         self._budget = (
-            None
-            if limits is None
-            else RequestBudget(limits, clock=clock, sleep=self._sleep, is_closing=self._closing.is_set)
+            None if limits is None else RequestBudget(limits, sleep=self._sleep, is_closing=self._closing.is_set)
         )
 
     def get(

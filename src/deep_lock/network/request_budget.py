@@ -2,8 +2,9 @@
 
 The processes share files in the cache folder, and a killed process leaves nothing behind:
 
-- one file for each origin has two moments of the monotonic clock, which all processes of a machine share: that of the next
-  request, and the end of the wait that the server requested (Retry-After). It is locked while a process reads and writes it;
+- one file for each origin has two moments: that of the last request that got its turn, and the end of the wait that the server
+  requested (Retry-After). It is locked while a process reads and writes it. The moments are of the wall clock: the monotonic
+  clock begins again when the machine does, and the file stays;
 - a request that runs has the lock of one of as many files as requests may run at once.
 
 Where there are no locks, as on Windows, each process has a budget of its own.
@@ -33,8 +34,9 @@ _BUSY_SECONDS = 600.0
 _LOCK_SECONDS = 5.0
 _SLOT_SECONDS = 900.0
 """The longest wait for another process: it may be stopped."""
-_LONGEST_QUEUE = 3600.0
-"""Seconds. A moment further ahead is of a clock before a restart of the machine."""
+_LONGEST_QUEUE = 600.0
+_MOST_WAITING = 500
+"""Seconds, and requests: a moment further ahead is of a clock that was set back."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
 _MOMENTS = Layout("<dd")
 
@@ -46,6 +48,8 @@ class RequestLimits(Struct, frozen=True, kw_only=True):
     """Shared by the processes."""
     per_second: float | None = None
     at_once: int | None = None
+    clock: Callable[[], float] = time.time
+    """Returns the seconds since 1970."""
 
 
 class RequestBudget:
@@ -55,13 +59,12 @@ class RequestBudget:
         self,
         limits: RequestLimits,
         *,
-        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
         is_closing: Callable[[], bool] = lambda: False,
     ) -> None:
         """``is_closing``: whether no request waits any longer."""
         self._limits = limits
-        self._clock = clock
+        self._clock = limits.clock
         self._sleep = sleep
         self._is_closing = is_closing
         self._lock = threading.Lock()
@@ -130,7 +133,7 @@ class RequestBudget:
             else:
                 data = os.pread(handle, _MOMENTS.size, 0)
                 moments = [*_MOMENTS.unpack(data)] if len(data) == _MOMENTS.size else [0.0, 0.0]
-            latest = self._clock() + _LONGEST_QUEUE
+            latest = self._clock() + max(_LONGEST_QUEUE, _MOST_WAITING / (self._limits.per_second or inf))
             moments = [moment if 0.0 <= moment <= latest else 0.0 for moment in moments]
             yield moments
             self._own[origin] = moments[0], moments[1]

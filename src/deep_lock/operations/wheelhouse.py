@@ -25,7 +25,7 @@ from deep_lock.builds import wheel_receipt
 from deep_lock.builds.host import Machine
 from deep_lock.builds.temp_dirs import disposable_folder
 from deep_lock.config.config import Config
-from deep_lock.config.options import VerifyOptions, WheelhouseOptions
+from deep_lock.config.options import VerifyOptions, WheelhouseOptions, network_with_hooks
 from deep_lock.errors import HookRefused, NotLocked, UsageError, raise_machine_fault
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import open_regular, replacing, write_atomically
@@ -290,7 +290,7 @@ def _open_downloads(
     options: WheelhouseOptions, lock: Lock, config: Config, hosts: LockHosts, reporter: Reporter
 ) -> Downloads:
     return open_downloads(
-        options.network,
+        network_with_hooks(options.network, options.hooks),
         config,
         lock.indexes,
         options.context,

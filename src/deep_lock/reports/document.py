@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from deep_lock.errors import DeepLockError
+from deep_lock.events import Warned
 from deep_lock.sanitize import Safe, json_document, show_lines
 
 
@@ -41,6 +42,15 @@ def failure_row(failure: Failure) -> dict[str, Any]:
         "exit-code": failure.exit_code,
         "message": show_lines(failure.message),
         "hint": show_lines(failure.hint),
+    }
+
+
+def warning_row(warning: Warned) -> dict[str, str]:
+    """Return the keys of a warning."""
+    return {
+        "code": warning.code,
+        "subject": show_lines(warning.subject),
+        "message": show_lines(warning.message),
     }
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deep_lock.errors import CacheInvalid
-from deep_lock.events import Event, Warned
+from deep_lock.events import Event, Warned, silent
 from deep_lock.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 from deep_lock.index.cache import Cache, CachedPage
 
@@ -221,3 +221,38 @@ def test_a_killed_process_leaves_no_bad_entry(cache: Cache, events: list[Event])
     assert any(found)
     assert all(data is None or data == bytes([number]) * 300_000 for number, data in enumerate(found))
     assert warnings(events) == []
+
+
+def test_a_part_of_a_larger_run_knows_what_the_others_have_requested(tmp_path: Path) -> None:
+    parts = [Cache(tmp_path, silent, larger_run=NOW) for _ in range(2)]
+    with parts[0].once("kind", "key", seconds=1) as may_be_new:
+        assert may_be_new
+        assert not parts[1].is_validated("kind", "key")
+        parts[0].set_validated("kind", "key")
+        assert parts[1].is_validated("kind", "key")
+    assert not parts[1].is_validated("kind", "other")
+    assert not Cache(tmp_path, silent, larger_run=NOW + 0.001).is_validated("kind", "key")
+    alone = Cache(tmp_path, silent)
+    assert not alone.is_validated("kind", "key")
+    with alone.once("kind", "key", seconds=1) as may_be_new:
+        assert not may_be_new
+
+
+@posix_only
+def test_the_wait_for_another_part_has_an_end(tmp_path: Path) -> None:
+    parts = [Cache(tmp_path, silent, larger_run=NOW) for _ in range(2)]
+    with parts[0].once("kind", "key", seconds=1):
+        began = time.monotonic()
+        with parts[1].once("kind", "key", seconds=0.2):
+            assert 0.2 <= time.monotonic() - began < 5
+        with parts[1].once("kind", "other", seconds=10):
+            assert time.monotonic() - began < 5
+
+
+def test_a_larger_run_needs_no_folder_for_its_locks(tmp_path: Path) -> None:
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / "once").write_text("no folder")
+    cache = Cache(tmp_path, silent, larger_run=NOW)
+    with cache.once("kind", "key", seconds=1):
+        cache.set_validated("kind", "key")
+    assert not cache.is_validated("kind", "key")

@@ -101,7 +101,7 @@ def test_a_client_waits_as_the_server_requested_from_another_one(tmp_path: Path)
         now[0] += seconds
 
     def client() -> HttpClient:
-        limits = RequestLimits(folder=tmp_path)
+        limits = RequestLimits(folder=tmp_path, clock=lambda: now[0])
         return HttpClient(TransportSettings(tries=1), lambda _: None, limits=limits, clock=lambda: now[0], sleep=sleep)
 
     with FaultServer() as server:
@@ -143,6 +143,25 @@ def test_a_damaged_file_is_no_wait(tmp_path: Path, content: bytes) -> None:
         (path,) = (path for path in tmp_path.iterdir() if not path.suffix)
     path.write_bytes(content)
     with budget.request(ORIGIN):
+        pass
+
+
+@posix_only
+def test_a_long_queue_keeps_its_rate(tmp_path: Path) -> None:
+    waits = list[float]()
+    limits = RequestLimits(folder=tmp_path, per_second=0.1, clock=lambda: 1e9)
+    for _ in range(200):
+        with RequestBudget(limits, sleep=waits.append).request(ORIGIN):
+            pass
+    assert waits == pytest.approx([10.0 * number for number in range(1, 200)])
+
+
+@posix_only
+def test_a_clock_that_was_set_back_is_no_wait(tmp_path: Path) -> None:
+    later = RequestLimits(folder=tmp_path, per_second=1000, clock=lambda: 10_000.0)
+    RequestBudget(later).set_busy(ORIGIN, 60)
+    now = RequestLimits(folder=tmp_path, per_second=1000, clock=lambda: 5_000.0)
+    with RequestBudget(now, sleep=lambda _: pytest.fail("a wait")).request(ORIGIN):
         pass
 
 

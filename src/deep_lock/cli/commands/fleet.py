@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from deep_lock.cli import fleet_delivery
 from deep_lock.cli.options import HOOKS, NETWORK, SHARING, TEXT_OR_JSON, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AdvisoryOptions, NetworkOptions, ResolveOptions, UpgradeOptions
@@ -25,6 +26,7 @@ its inputs. Work is done in checkouts of its own. Nothing is written to a reposi
   deep-lock fleet plan -f repos.toml                 what would run, and why
   deep-lock fleet lock -f repos.toml                 lock each project
   deep-lock fleet lock -f repos.toml --resume        go on after an interruption
+  deep-lock fleet lock -f repos.toml --deliver branch --limit-branches 3
   deep-lock fleet check -f ~/checkouts               check each lock in a folder of checkouts
   deep-lock fleet lock -f repos.toml --shard 2/8     the second of eight jobs, without a cluster
 """
@@ -205,14 +207,18 @@ def _options(values: dict[str, Any], action: Action) -> run.FleetOptions:
 def _run(session: Session, values: dict[str, Any], action: Action) -> None:
     """Run the fleet, report each repository on stderr, and end with the worst exit code."""
     options = _options(values, action)
+    delivering = fleet_delivery.delivery_options(values) if action == "lock" else None
 
     def on_result(result: RepositoryResult, progress: run.Progress) -> None:
         session.printer.info(f"[{progress.done}/{progress.total}] {_result_line(result)}")
 
     summary = run.run_fleet(options, session.context, on_result, lambda: datetime.now(UTC))
     session.printer.info(_summary_line(summary))
+    deliveries: tuple[dict[str, Any], ...] = ()
+    if delivering is not None:
+        deliveries = fleet_delivery.deliver(session, summary.results, options.state, delivering)
     if values["form"] == "json":
-        session.printer.data(_summary_json(summary))
+        session.printer.data(_summary_json(summary, deliveries))
     if summary.exit_code:
         raise click.exceptions.Exit(summary.exit_code)
 
@@ -237,7 +243,7 @@ def _summary_line(summary: run.Summary) -> str:
     return f"{summary.ran} repositories ran, {summary.skipped} did not have to{left}, {summary.seconds:.1f} s; projects: {counts or 'none'}"
 
 
-def _summary_json(summary: run.Summary) -> Safe:
+def _summary_json(summary: run.Summary, deliveries: tuple[dict[str, Any], ...]) -> Safe:
     return document(
         "fleet",
         1,
@@ -250,6 +256,7 @@ def _summary_json(summary: run.Summary) -> Safe:
             "seconds": summary.seconds,
             "counts": summary.counts,
             "repositories": summary.results,
+            "deliveries": list(deliveries),
         },
     )
 
@@ -297,11 +304,12 @@ def _plan_json(made: plan.Plan) -> Safe:
     WORKERS,
     HOOK_OPTIONS,
     UPGRADES,
+    fleet_delivery.DELIVERY,
     NETWORK,
     SHARING,
     output=(TEXT_OR_JSON,),
     epilog=EPILOG,
-    help="Lock each project of the fleet. The locks are in the state folder; no repository is changed.",
+    help="Lock each project of the fleet. The locks are in the state folder; no repository is changed without --deliver.",
     short_help="Lock each project.",
 )
 def fleet_lock_command(session: Session, /, **values: Any) -> None:
@@ -346,7 +354,7 @@ def fleet_audit_command(session: Session, /, **values: Any) -> None:
 def fleet_worker_command(session: Session) -> None:
     """Do tasks until standard input ends."""
     try:
-        worker.serve(session.context, lambda: session.printer.data(lines(worker.DONE)))
+        worker.serve(session.context, session.printer.data)
     except KeyboardInterrupt as stop:  # the program that started it reports why
         raise click.exceptions.Exit(ENDED) from stop
 

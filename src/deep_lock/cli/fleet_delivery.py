@@ -1,0 +1,154 @@
+"""The options of `deep-lock fleet lock` that deliver new locks, and the delivery."""
+
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deep_lock.cli.options import Section, option
+from deep_lock.cli.session import Session
+from deep_lock.errors import UsageError
+from deep_lock.fleet import delivery
+from deep_lock.fleet.records import RepositoryResult
+from deep_lock.network import git
+from deep_lock.sanitize import show
+
+_IDENTITY = re.compile(r"\s*([^<>]+?)\s*<([^<>\s]+)>\s*")
+DELIVERY: Section = (
+    "Delivery",
+    (
+        option(
+            "--deliver",
+            choices=("none", "patch", "branch", "command"),
+            default="none",
+            show_default=True,
+            help="What happens with new locks: nothing, a patch for git am, a commit on a new branch that is pushed, or also a command that opens the pull request.",
+        ),
+        option(
+            "--patches",
+            type=click.Path(file_okay=False, path_type=Path),
+            metavar="DIR",
+            help="Folder of patches.",
+            default_text="patches in the state folder",
+        ),
+        option(
+            "--deliver-command",
+            metavar="COMMAND",
+            default="",
+            help="The program and its arguments, without a shell. It gets a JSON document on standard input.",
+        ),
+        option(
+            "--deliver-seconds",
+            type=click.FloatRange(min=1),
+            default=300.0,
+            show_default=True,
+            help="Wall clock of the command.",
+        ),
+        option(
+            "--deliver-pass-env",
+            metavar="NAME",
+            repeatable=True,
+            help="A variable that the command gets in addition to those of the system.",
+        ),
+        option(
+            "--branch-prefix",
+            default="deep-lock/",
+            show_default=True,
+            help="What the names of branches begin with.",
+        ),
+        option(
+            "--author",
+            metavar="'NAME <ADDRESS>'",
+            default="deep-lock <deep-lock@localhost>",
+            show_default=True,
+            help="The author of commits.",
+        ),
+        option(
+            "--committer",
+            metavar="'NAME <ADDRESS>'",
+            default="",
+            help="The committer.",
+            default_text="the author",
+        ),
+        option(
+            "--limit-branches",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Push nothing to a repository that has N branches with the prefix.",
+        ),
+        option(
+            "--per-hour",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Push N branches within an hour at most, over all runs with the state folder.",
+        ),
+        option(
+            "--deliver-only",
+            metavar="PATTERN",
+            repeatable=True,
+            help="Deliver only to repositories with such a name; * and ? are wildcards.",
+        ),
+        option(
+            "--deliver-except",
+            metavar="PATTERN",
+            repeatable=True,
+            help="Do not deliver to repositories with such a name.",
+        ),
+    ),
+)
+
+
+def delivery_options(values: dict[str, Any]) -> "delivery.DeliveryOptions":
+    """Return the options of the delivery. Raises UsageError: before the work of the fleet begins."""
+    command = values["deliver_command"]
+    if bool(command) != (values["deliver"] == "command"):
+        raise UsageError(
+            "--deliver command and --deliver-command belong together",
+            hint="name the program that opens the pull request: --deliver command --deliver-command PROGRAM",
+        )
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise UsageError(f"--deliver-command: {error}") from None
+    options = delivery.DeliveryOptions(
+        mode=values["deliver"],
+        patches=values["patches"],
+        command=words,
+        command_seconds=values["deliver_seconds"],
+        passed=values["deliver_pass_env"],
+        prefix=values["branch_prefix"],
+        author=_identity("--author", values["author"]),
+        committer=_identity("--committer", values["committer"]) if values["committer"] else None,
+        limit_branches=values["limit_branches"],
+        per_hour=values["per_hour"],
+        only=values["deliver_only"],
+        excepted=values["deliver_except"],
+    )
+    delivery.require_usable(options)
+    return options
+
+
+def _identity(option_name: str, text: str) -> "git.Identity":
+    found = _IDENTITY.fullmatch(text)
+    if found is None:
+        raise UsageError(f"{option_name} {show(text)!r}: write it as 'NAME <ADDRESS>'")
+    return git.Identity(name=found[1], address=found[2])
+
+
+def deliver(
+    session: Session, results: Iterable[RepositoryResult], state: Path, options: "delivery.DeliveryOptions"
+) -> tuple[dict[str, Any], ...]:
+    """Deliver the new locks, report each delivery on stderr, and return the rows of the JSON document."""
+
+    def on_delivery(made: delivery.Delivery) -> None:
+        reason = f": {show(made.reason, limit=300)}" if made.reason else ""
+        session.printer.info(f"{show(made.repository)}: {made.status} {_what(made)}{reason}")
+
+    return tuple(delivery.row(own) for own in delivery.deliver(results, state, options, session.context, on_delivery))
+
+
+def _what(made: "delivery.Delivery") -> str:
+    return show(made.patch) if made.patch else f"the branch {made.branch} ({show(made.title)})"

@@ -1,0 +1,73 @@
+"""`deep-lock fleet lock --deliver`, through the front door: from a new release to the branch of a pull request."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deep_lock.cli.main import run
+from tests.support.scenarios import LINUX, bench, git
+
+
+def test_new_locks_become_branches_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bench(tmp_path, capsys, monkeypatch, {"lib 1.0": {}}) as made:
+        made.ask("lib")
+        settings = f'\n[tool.deep-lock]\nhooks = "static"\npython-versions = ["3.13"]\nplatforms = ["{LINUX}"]\n'
+        with (made.folder / "pyproject.toml").open("a", encoding="utf-8") as file:
+            file.write(settings)
+        work = made.folder
+        git(work, "init", "--quiet", "-b", "main")
+        git(work, "config", "user.name", "Dev")
+        git(work, "config", "user.email", "dev@example.org")
+        git(work, "add", "--all")
+        git(work, "commit", "--quiet", "-m", "first")
+        remote = tmp_path / "remote.git"
+        git(tmp_path, "clone", "--quiet", "--bare", str(work), str(remote))
+        fleet = tmp_path / "fleet.txt"
+        fleet.write_text(f"{remote.as_uri()}\n", encoding="utf-8")
+
+        def lock(*options: str) -> list[dict[str, Any]]:
+            capsys.readouterr()
+            given = ["-f", str(fleet), "--state", str(tmp_path / "state"), "--workers", "1", "--format", "json"]
+            code = run(["fleet", "lock", *given, "--default-index", made.server.url, *options])
+            seen = capsys.readouterr()
+            assert code == 0, seen.err
+            found: list[dict[str, Any]] = json.loads(seen.out)["deliveries"]
+            return found
+
+        (dry,) = lock()
+        assert (dry["status"], dry["title"]) == ("would-deliver", "Update deep.lock")
+        assert git(remote, "branch", "--format=%(refname:short)").split() == ["main"]
+        (pushed,) = lock("--deliver", "branch", "--author", "Fleet <fleet@example.org>")
+        assert (pushed["status"], pushed["branch"]) == ("delivered", dry["branch"])
+        (again,) = lock("--deliver", "branch")
+        assert (again["status"], again["commit"]) == ("exists", "")
+        # the branch is merged: the lock is up to date, and nothing is to be delivered
+        git(work, "fetch", "--quiet", str(remote), pushed["branch"])
+        git(work, "merge", "--quiet", "--ff-only", "FETCH_HEAD")
+        assert git(work, "log", "-1", "--format=%an %s").strip() == "Fleet Update deep.lock"
+        assert run(["lock", "--check", "--project", str(work), "--default-index", made.server.url]) == 0
+        git(work, "push", "--quiet", str(remote), "main")
+        assert lock("--deliver", "branch") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--deliver", "command"], "--deliver command and --deliver-command belong together"),
+        (["--deliver-command", "open"], "--deliver command and --deliver-command belong together"),
+        (["--author", "Fleet"], "--author 'Fleet': write it as 'NAME <ADDRESS>'"),
+        (["--branch-prefix", "-f"], "is not the beginning of a branch name"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    fleet = tmp_path / "fleet.txt"
+    fleet.write_text("https://git.example/a.git\n", encoding="utf-8")
+    assert run(["fleet", "lock", "-f", str(fleet), "--state", str(tmp_path / "state"), *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
