@@ -5,6 +5,7 @@ The modules of Dask are imported when a run uses a cluster: they are in the extr
 
 import asyncio
 import logging
+import signal
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -49,6 +50,13 @@ def run_on_worker(task: bytes) -> Done:
     return _dask.get_worker().address, run_in_worker(task)
 
 
+class _Uninterrupted(_dask.WorkerPlugin):  # type: ignore[misc]  # it has no type
+    """Ctrl-C in a terminal is for all processes: a worker of this machine leaves it to the run, which ends the workers."""
+
+    def setup(self, worker: Any) -> None:  # noqa: ARG002 - the signature is that of Dask
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class Cluster(Struct, frozen=True, kw_only=True):
     """Workers that run tasks."""
 
@@ -80,6 +88,7 @@ def local(workers: int) -> Iterator[Cluster]:
         ) as started,
         _closing(_dask.Client(started, set_as_default=False)) as client,
     ):
+        client.register_plugin(_Uninterrupted())
         yield Cluster(slots=workers, submit=_submitter(client, hooks=False))
 
 

@@ -58,12 +58,12 @@ class Plan(Struct, frozen=True, kw_only=True):
         )
 
 
-def configuration_digest(options: TaskOptions, environ_index: str) -> str:
-    """Return the digest of all that decides on a result, but the commit and the index: options and the version of deep-lock."""
+def configuration_digest(options: TaskOptions) -> str:
+    """Return the digest of all that decides on a result, but the commit: options and the version of deep-lock."""
     network = replace(
         options.network, remote_cache=None, remote_cache_read_only=False, requests_per_second=None, max_requests=None
     )
-    parts = msgspec.json.encode((version("deep-lock"), replace(options, network=network), environ_index))
+    parts = msgspec.json.encode((version("deep-lock"), replace(options, network=network)))
     return sha256(parts).hexdigest()
 
 
@@ -75,7 +75,7 @@ def make_plan(
 ) -> Plan:
     """Look up the commit of each repository, and compare it with the last result."""
     repositories = tuple(repositories)
-    configuration = configuration_digest(options, "")
+    configuration = configuration_digest(options)
     store = git.Repositories(context.cache_folder, context.environ, offline=options.network.offline)
 
     def look_up(repository: Repository) -> str:

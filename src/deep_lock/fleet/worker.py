@@ -1,14 +1,12 @@
 """The program that does the tasks, one after the other: `deep-lock fleet worker`, which `worker_process` starts.
 
-Protocol: a line of standard input names a file with a `Task`, and the file for its `TaskResult`; a line of standard output follows
-when that one is complete. The end of standard input means that the program which started this one has ended: the task that runs
+Protocol: a line of standard input is a `Task` in JSON, and a line of standard output its `TaskResult`. The end of standard input means that the program which started this one has ended: the task that runs
 is interrupted, so that no task runs twice at a time.
 """
 
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 from _thread import interrupt_main
@@ -18,14 +16,15 @@ from pathlib import Path
 import msgspec
 
 from deep_lock.config.options import RunContext
-from deep_lock.files import write_atomically
 from deep_lock.fleet.records import Task
 from deep_lock.fleet.task import run_task
 from deep_lock.lazy import add_to_load_all
+from deep_lock.sanitize import Safe, joined, json_line
 
-DONE = "done\n"
 OUT_OF_MEMORY = 77
 """The exit code of a worker whose task takes too much memory."""
+STANDARD_INPUT = 0
+READ_BYTES = 65536
 MEASURE_SECONDS = 0.05
 STATISTICS = Path("/proc/self/statm")
 """Of Linux: elsewhere the memory of a task has no bound."""
@@ -33,36 +32,31 @@ LOADED = ("deep_lock.analysis", "deep_lock.builds", "deep_lock.foreign_locks", "
 """Packages with modules that not every task needs: a later one may, and no module is loaded after the first request."""
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of standard input: two files."""
-
-    task: str
-    result: str
-
-
-def serve(context: RunContext, report_done: Callable[[], None]) -> None:
-    """Do the tasks that standard input names, until it ends."""
+def serve(context: RunContext, write: Callable[[Safe], None]) -> None:
+    """Do the tasks of standard input, until it ends; ``write`` gets each result."""
     for package in LOADED:
         add_to_load_all(package)
-    jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+    tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
     busy = threading.Event()
-    threading.Thread(target=_read_jobs, args=(jobs, busy), daemon=True).start()
+    threading.Thread(target=_read_tasks, args=(tasks, busy), daemon=True).start()
     memory = _MemoryBound()
-    while (job := jobs.get()) is not None:
+    while (task := tasks.get()) is not None:
         busy.set()
-        task = msgspec.json.decode(Path(job.task).read_bytes(), type=Task)
         memory.most = task.memory
         result = run_task(task, context)
         memory.most = 0
-        write_atomically(Path(job.result), msgspec.json.encode(result), durable=False)
         busy.clear()
-        report_done()
+        write(joined([json_line(result)]))
 
 
-def _read_jobs(jobs: "queue.SimpleQueue[Job | None]", busy: threading.Event) -> None:
-    for line in sys.stdin.buffer:
-        jobs.put(msgspec.json.decode(line, type=Job))
-    jobs.put(None)
+def _read_tasks(tasks: "queue.SimpleQueue[Task | None]", busy: threading.Event) -> None:
+    """Read standard input without Python's buffer: a thread that waits in it disturbs the end of the process."""
+    begun = b""
+    while part := os.read(STANDARD_INPUT, READ_BYTES):
+        *complete, begun = (begun + part).split(b"\n")
+        for line in complete:
+            tasks.put(msgspec.json.decode(line, type=Task))
+    tasks.put(None)
     if busy.is_set():
         interrupt_main(signal.SIGTERM)
 

@@ -11,13 +11,12 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
 from deep_lock.errors import UsageError, raise_machine_fault
 from deep_lock.fleet.records import RepositoryResult, Task, TaskResult
-from deep_lock.fleet.worker import DONE, OUT_OF_MEMORY, Job
+from deep_lock.fleet.worker import OUT_OF_MEMORY
 
 COMMAND = (sys.executable, "-P", "-m", "deep_lock", "--no-progress", "-q", "fleet", "worker")
 """-P: no file of the current folder is imported."""
@@ -48,18 +47,15 @@ class Worker:
             late.set()
             _end(process)
 
-        with tempfile.TemporaryDirectory(prefix="deep-lock-fleet-", ignore_cleanup_errors=True) as folder:
-            job = Job(task=f"{folder}/task.json", result=f"{folder}/result.json")
-            Path(job.task).write_bytes(msgspec.json.encode(task))
-            timer = threading.Timer(task.seconds, end)
-            timer.start()
-            try:
-                is_done = _sent(process, job)
-            finally:
-                timer.cancel()
-            self._done += 1
-            if is_done:
-                return msgspec.json.decode(Path(job.result).read_bytes(), type=TaskResult)
+        timer = threading.Timer(task.seconds, end)
+        timer.start()
+        try:
+            line = _exchanged(process, task)
+        finally:
+            timer.cancel()
+        self._done += 1
+        if line.endswith(b"\n"):
+            return msgspec.json.decode(line, type=TaskResult)
         code = _end(process)
         reason = f"it took more than {task.seconds:.0f} s" if late.is_set() else _reason(code, task)
         return TaskResult(result=killed(task, reason))
@@ -109,16 +105,16 @@ def _started() -> "subprocess.Popen[bytes]":
         raise UsageError(f"a worker cannot be started: {error.strerror or error}") from None
 
 
-def _sent(process: "subprocess.Popen[bytes]", job: Job) -> bool:
-    """Pass a job to the process; return whether it is done. It is not where the process ended."""
+def _exchanged(process: "subprocess.Popen[bytes]", task: Task) -> bytes:
+    """Pass a task to the process, and return the line of its result: without the end of the line where the process ended."""
     if process.stdin is None or process.stdout is None:
-        return False
+        return b""
     try:
-        process.stdin.write(msgspec.json.encode(job) + b"\n")
+        process.stdin.write(msgspec.json.encode(task) + b"\n")
         process.stdin.flush()
-        return process.stdout.readline() == DONE.encode()
+        return process.stdout.readline()
     except (OSError, ValueError):  # the pipe is closed
-        return False
+        return b""
 
 
 def _end(process: "subprocess.Popen[bytes]") -> int:

@@ -379,7 +379,7 @@ def fleet_audit_command(session: Session, /, **values: Any) -> None:
 def fleet_worker_command(session: Session) -> None:
     """Do tasks until standard input ends."""
     try:
-        worker.serve(session.context, lambda: session.printer.data(lines(worker.DONE)))
+        worker.serve(session.context, session.printer.data)
     except KeyboardInterrupt as stop:  # the program that started it reports why
         raise click.exceptions.Exit(ENDED) from stop
 
