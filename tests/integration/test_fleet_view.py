@@ -43,7 +43,7 @@ def test_a_fleet_is_locked_and_looked_at(
         # a lock is edited in one repository: no index is used, and each lock by itself is in order
         locks = {own.name: own.read_text(encoding="utf-8") for own in (state / "locks").iterdir()}
         rows = map(json.loads, (state / "fleet.jsonl").read_text(encoding="utf-8").splitlines())
-        digests = {own["repository"]: own["projects"][0]["lock_sha256"] for own in rows if own.get("projects")}
+        digests = {own["repository"]: own["projects"][0]["lock-sha256"] for own in rows if own.get("projects")}
         one, two = (locks[f"{digests[name]}.lock"] for name in ("app0000", "app0002"))
         common = min({*re.findall(SHA256, one)} & {*re.findall(SHA256, two)})
         add_file(made, "app0000", "deep.lock", one)

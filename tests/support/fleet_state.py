@@ -48,7 +48,7 @@ def project(repository: str, lock: str, path: str = ".", **more: object) -> Resu
         "packages": lock.count("[[packages]]"),
         "builds": lock.count("[[tool.deep-lock.builds]]"),
     }
-    return msgspec.convert({"repository": repository, "commit": COMMIT, "project": path, **known, **more}, Result)
+    return Result(repository=repository, commit=COMMIT, project=path, **{**known, **more})  # type: ignore[arg-type] # names of fields
 
 
 def repository(name: str, *projects: Result, **more: object) -> RepositoryResult:

@@ -39,6 +39,9 @@
   const nameOf = (own) => (own.project === "" || own.project === "." ? own.repository : `${own.repository}: ${own.project}`);
   const titleOf = ([name, version]) => `${name} ${version}`;
 
+  const replaced = new Map(projects.map((own) => [own, []])); // the files whose sha256 is not the usual one
+  for (const own of conflicts) for (const each of own.variants) if (!each.usual) for (const at of each.projects) replaced.get(projects[at]).push(own.file);
+
   // -- search: each word must match a project, or something that its lock has
 
   const texts = projects.map((own) => [
@@ -106,7 +109,8 @@
   }
 
   function summary(own) {
-    const parts = [];
+    const files = replaced.get(own);
+    const parts = files.length ? [files.length === 1 ? files[0] : `${files[0]} and ${counted(files.length - 1, "more file")}`] : [];
     if (own.dangerous) parts.push(`${counted(own.dangerous, "change")} to review first`);
     if (own.findings.length) parts.push(own.findings.slice(0, 3).map((each) => `${each.id} in ${each.name} ${each.version}`).join(", "));
     else if (own.changes.length) parts.push(counted(own.changes.length + own["hidden-changes"], "change"));
@@ -121,8 +125,7 @@
     ])];
     const list = (title, items) => { if (items.length) parts.push(make("h3", {}, title), make("ul", {}, items)); };
     list("Matches", found.map((text) => make("li", {}, text)));
-    list("Files with another sha256 than in other projects", conflicts.filter((each) => each.variants.some((variant) => !variant.usual && variant.projects.includes(projects.indexOf(own))))
-      .map((each) => make("li", { class: "danger" }, each.file)));
+    list("Files with another sha256 than in other projects", replaced.get(own).map((file) => make("li", { class: "danger" }, file)));
     list("Advisories", own.findings.map((each) => make("li", {},
       make("span", { class: each.malware ? "danger" : "" }, `${each.id} (${each.malware ? "malware" : each.severity}) in ${each.name} ${each.version}`), `: ${each.summary}`,
       each["fixed-in"].length ? ` Fixed in ${each["fixed-in"].join(", ")}.` : " No version with a fix is known.",

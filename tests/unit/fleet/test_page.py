@@ -54,6 +54,7 @@ def test_a_person_looks_at_the_page(tmp_path: Path) -> None:
         tab.open(path.as_uri())
         first = ["other", "danger: sub", "found", "gone", "stale", "unread", "fine"]
         assert tab.ask(ROWS)[:7] == first
+        assert tab.ask("document.querySelector('#rows td + td').textContent") == "click-8.5.1-py3-none-any.whl"
         assert len(tab.ask(ROWS)) == 100
         assert tab.ask(SHOWN) == "257 projects"
         tab.click("#more")

@@ -1,5 +1,7 @@
 """`deep-lock fleet`: the same work in many repositories."""
 
+from __future__ import annotations
+
 import os
 from datetime import UTC, datetime
 from pathlib import Path
