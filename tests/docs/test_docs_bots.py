@@ -92,7 +92,7 @@ def test_what_another_tool_edits_is_stale_or_refused(
         text = made.lock().text
         edited = re.sub(r'sha256 = "[0-9a-f]{64}"', f'sha256 = "{"0" * 64}"', text.replace('"1.0"', '"1.1"', 2))
         project = made.folder / "pyproject.toml"
-        project.write_text(project.read_text(encoding="utf-8").replace('"lib"', '"lib>=1.0"'), encoding="utf-8")
+        project.write_text(project.read_text(encoding="utf-8").replace("'lib'", "'lib>=1.0'"), encoding="utf-8")
         assert made.lock("--check").code == 1, "the bound was raised, and the lock is that of the old one"
         assert made.lock().code == 0
         assert made.lock("--check").code == 0
