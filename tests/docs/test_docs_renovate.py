@@ -32,7 +32,6 @@ CONFIG = FOLDER / "renovate.json"
 SELF_HOSTED = FOLDER / "self-hosted.json"
 MANAGER = json.loads(CONFIG.read_text(encoding="utf-8"))["customManagers"][0]
 (QUERY,) = MANAGER["matchStrings"]
-EXPRESSION = Jsonata(QUERY)
 BACKEND = {"wheels": [], "sdist": True, "backend": "flit_core.buildapi"}
 OLD: Releases = {
     "alpha-lib 1.0": {"requires": ["shared"]},
@@ -57,7 +56,7 @@ NEW: Releases = {
 def found_in(text: str) -> list[dict[str, str]]:
     """Return what the manager of Renovate extracts from a lock."""
     document = json.loads(json.dumps(tomllib.loads(text), default=str))
-    found: list[dict[str, str]] | dict[str, str] | None = EXPRESSION.evaluate(document)
+    found: list[dict[str, str]] | dict[str, str] | None = Jsonata(QUERY).evaluate(document)
     return [found] if isinstance(found, dict) else found or []  # Renovate accepts one dependency without a list too
 
 
