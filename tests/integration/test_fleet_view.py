@@ -27,7 +27,7 @@ def test_a_fleet_is_locked_and_looked_at(
         monkeypatch.setenv("DEEP_LOCK_DEFAULT_INDEX", server.url)
         assert run(["fleet", "lock", "--workers", "1"]) == 1  # the broken one
         _, err = capfd.readouterr()
-        assert "[4 of 4 repositories, 1 failed, " in err
+        assert re.search(r"^\[1/4\] .* \(\d+\.\d s; \d+\.\d/(s|min), .* left\)$", err, re.MULTILINE), err
         state = tmp_path / ".deep-lock-fleet"
         assert 'deep_lock_fleet_projects{status="changed"} 3\n' in (state / "fleet.prom").read_text(encoding="utf-8")
         assert "poetry-core" in (state / "fleet.html").read_text(encoding="utf-8")

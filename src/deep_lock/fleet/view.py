@@ -7,11 +7,11 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 from deep_lock.errors import LockInvalid, UsageError, raise_machine_fault
-from deep_lock.files import write_atomically
+from deep_lock.files import open_regular, write_atomically
 from deep_lock.fleet import journal, metrics, page, query, update
 from deep_lock.fleet.database import NAME, journal_of, reading
 from deep_lock.fleet.records import RepositoryResult, Result
@@ -43,16 +43,15 @@ def write(state: Path) -> "tuple[query.HashConflict, ...]":
 @contextmanager
 def opened(state: Path) -> Iterator[sqlite3.Connection]:
     """Open the database of a state folder, after it is brought to the journal. Raises UsageError where there is no journal."""
-    path = state / JOURNAL
     try:
-        status = path.stat()
+        with open_regular(state / JOURNAL) as file:
+            current = file_digest(file, "sha256").hexdigest()  # not its time: a state folder may be a copy
     except OSError as error:
         raise_machine_fault(error)
         raise UsageError(
-            f"{state}: there is no state of a fleet ({JOURNAL})",
+            f"{state}: there is no state of a fleet ({JOURNAL}: {error.strerror or error})",
             hint="run deep-lock fleet lock first, name its --state folder, or look at locks alone with --locks",
         ) from None
-    current = f"{status.st_size} {status.st_mtime_ns}"
     made = state / NAME
     if journal_of(made) != current:
         update.update(made, _contents(state, current))

@@ -96,6 +96,7 @@ def test_the_views_follow_the_journal(tmp_path: Path, monkeypatch: pytest.Monkey
     assert view.write(tmp_path) == ()
     made = {name: (tmp_path / name).read_bytes() for name in ("fleet.html", "fleet.prom", NAME)}
     assert b"click" in made["fleet.html"]
+    (tmp_path / "fleet.jsonl").touch()  # a copy has other times
     with monkeypatch.context() as patched:  # the journal is as it was: no lock is read
         patched.setattr("deep_lock.fleet.update.update", lambda *_: pytest.fail("the database is current"))
         view.write(tmp_path)

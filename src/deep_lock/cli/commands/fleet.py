@@ -12,7 +12,7 @@ import click
 from deep_lock.cli import fleet_delivery
 from deep_lock.cli.commands.fleet_query import CONFLICT, query_command
 from deep_lock.cli.failures import INTERNAL
-from deep_lock.cli.fleet_progress import fleet_progress
+from deep_lock.cli.fleet_progress import rate_and_time_left
 from deep_lock.cli.options import HOOKS, NETWORK, SHARING, TEXT_OR_JSON, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AdvisoryOptions, NetworkOptions, ResolveOptions, UpgradeOptions
@@ -231,8 +231,8 @@ def _run(session: Session, values: dict[str, Any], action: Action) -> None:
             )
             reporter(ended)
             if result.exit_code or not session.progress:
-                how_far = "" if session.progress else f"[{fleet_progress(ended)}] "
-                session.printer.info(f"{how_far}{_result_line(result)}")
+                rate = "" if session.progress else rate_and_time_left(ended)
+                session.printer.info(f"[{ended.done}/{ended.total}] {_result_line(result, rate)}")
 
         summary = run.run_fleet(options, session.context, on_result, lambda: datetime.now(UTC))
         conflicts = view.write(options.state)
@@ -250,14 +250,14 @@ def _run(session: Session, values: dict[str, Any], action: Action) -> None:
         raise click.exceptions.Exit(code)
 
 
-def _result_line(result: RepositoryResult) -> str:
+def _result_line(result: RepositoryResult, rate: str) -> str:
     parts = [
         f"{show(own.project)} {own.status}" + (f": {_first_line(own.message)}" if own.message else "")
         for own in result.projects
     ]
     if result.message:
         parts.append(f"{result.status}: {_first_line(result.message)}")
-    return f"{show(result.repository)}: {'; '.join(parts)} ({result.seconds:.1f} s)"
+    return f"{show(result.repository)}: {'; '.join(parts)} ({result.seconds:.1f} s{f'; {rate}' if rate else ''})"
 
 
 def _first_line(text: str) -> str:
