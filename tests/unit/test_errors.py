@@ -32,6 +32,8 @@ WITHOUT = {
     "builds/unpack.py:link": "the system has no links, or the copy that follows fails too",
     "sdist/setup_py.py:parse_python": "ast raises MemoryError for code that is nested too deeply",
     "parsing/toml.py:parse_toml": "the text is short: only a value in it can be too large",
+    "index/remote_cache.py:_written": "it is a thread of its own, and the run needs no object of the store",
+    "index/remote_cache.py:run": "it is raised again in the thread that waits",
     "project/edit.py:write": "the message names the file that the user wants",
 }
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from deep_lock.boundary import MAX_REASON
-from deep_lock.errors import ConfigError, UsageError
+from deep_lock.errors import ConfigError, UsageError, raise_machine_fault
 from deep_lock.events import Reporter, Warned
 from deep_lock.index.workers import Workers
 from deep_lock.lazy import tempfile
@@ -63,6 +63,7 @@ def open_remote_cache(url: str, reporter: Reporter, *, read_only: bool) -> "Remo
             hint="install the library that fsspec needs for it, as s3fs, gcsfs or adlfs",
         ) from None
     except Exception as error:  # noqa: BLE001 - each kind of store has its own
+        raise_machine_fault(error)
         raise ConfigError(f"the remote cache {shown} cannot be used: {show(str(error), MAX_REASON)}") from None
     return RemoteCache(system, str(root), shown, reporter, read_only=read_only)
 
@@ -127,6 +128,7 @@ class RemoteCache:
             self._faults = 0
             return None
         except Exception as error:  # noqa: BLE001 - each kind of store has its own
+            raise_machine_fault(error)
             self._count_fault("read", error)
             return None
         self._faults = 0
