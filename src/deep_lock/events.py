@@ -55,7 +55,19 @@ class BuildEnded(Struct, frozen=True, kw_only=True):
     total: int
 
 
-Event = Warned | Fetching | Fetched | FromCache | Solving | Building | BuildEnded
+class RepositoryEnded(Struct, frozen=True, kw_only=True):
+    """The work on a repository of a fleet ended, with or without success: the ``done``-th of ``total``."""
+
+    name: str
+    done: int
+    total: int
+    failed: int
+    """How many have failed so far."""
+    seconds: float
+    """Since the run began."""
+
+
+Event = Warned | Fetching | Fetched | FromCache | Solving | Building | BuildEnded | RepositoryEnded
 
 
 class Reporter(Protocol):

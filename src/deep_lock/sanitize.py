@@ -182,6 +182,15 @@ def markdown(template: str, *texts: str) -> Markdown:
     return Markdown(Safe(template.format(*map(_markdown_text, texts))))
 
 
+def shortened(text: Markdown, limit: int, note: Markdown) -> Markdown:
+    """Return the first lines of a text that has more than ``limit`` characters, and a note on the rest."""
+    if len(text) <= limit:
+        return text
+    kept = text[:limit].rpartition("\n")[0]
+    is_open = kept.count("<details>") > kept.count("</details>")
+    return Markdown(Safe("\n\n".join([kept, *(["</details>"] if is_open else []), f"{note}\n"])))
+
+
 def _markdown_text(text: str) -> str:
     plain = re.sub(_SIGNIFICANT, r"\\\1", _one_line(text).strip())
     plain = re.sub(_BLOCK, r"\1\\\2", plain)

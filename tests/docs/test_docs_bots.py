@@ -83,7 +83,7 @@ def _environments(text: str) -> list[str]:
     ]
 
 
-def test_an_edited_version_with_an_edited_hash_is_stale_or_refused(
+def test_what_another_tool_edits_is_stale_or_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with bench(tmp_path, capsys, monkeypatch, {"lib 1.0": {}}) as made:
@@ -91,5 +91,10 @@ def test_an_edited_version_with_an_edited_hash_is_stale_or_refused(
         made.platforms = (LINUX,)
         text = made.lock().text
         edited = re.sub(r'sha256 = "[0-9a-f]{64}"', f'sha256 = "{"0" * 64}"', text.replace('"1.0"', '"1.1"', 2))
+        project = made.folder / "pyproject.toml"
+        project.write_text(project.read_text(encoding="utf-8").replace("'lib'", "'lib>=1.0'"), encoding="utf-8")
+        assert made.lock("--check").code == 1, "the bound was raised, and the lock is that of the old one"
+        assert made.lock().code == 0
+        assert made.lock("--check").code == 0
         made.write({"deep.lock": edited.replace('lock-version = "1.1"', 'lock-version = "1.0"')})
         assert made.lock("--check").code in {1, 2}

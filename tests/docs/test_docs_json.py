@@ -1,18 +1,25 @@
 """docs/json.md lists every document, schema and error code."""
 
+import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+import click
 from jsonschema import Draft202012Validator
 
 from deep_lock import errors
 from deep_lock.cli.failures import INTERNAL
-from deep_lock.cli.main import INTERRUPTED
+from deep_lock.cli.main import INTERRUPTED, cli
+from deep_lock.cli.output import LOG_SCHEMA
 from deep_lock.events import Event
+from deep_lock.models.receipt import RECEIPT_SCHEMA
+from deep_lock.operations.wheelhouse import RECORDS_SCHEMA
+from deep_lock.reports import lock_document
 from tests.support import schemas
 from tests.support.paths import ROOT
 
+SOURCE = ROOT / "src" / "deep_lock"
 PAGE = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 
 
@@ -20,7 +27,7 @@ def test_every_document_is_listed_with_its_schema() -> None:
     rows = re.findall(
         r"^\| `deep-lock/([a-z-]+)` \| .* \| \[(.*)\]\(schemas/(.*)\.schema\.json\) \|$", PAGE, re.MULTILINE
     )
-    assert rows == [(name, name, name) for name in schemas.NAMES]
+    assert sorted(rows) == [(name, name, name) for name in schemas.NAMES]
 
 
 def _nested(schema: object) -> Iterator[dict[str, object]]:
@@ -65,3 +72,46 @@ def test_every_event_is_listed() -> None:
     )
     assert listed == names | {"message", "failed", "traceback"}
     assert set(schemas.read("log")["properties"]["event"]["enum"]) == listed
+
+
+NO_RESULT = {"completion", "fleet worker", "git-merge", "git-textconv"}
+"""Commands that a shell, git or a fleet runs: their output has a form of its own."""
+
+
+def _commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+def test_every_command_writes_json() -> None:
+    found = set()
+    for path, command in _commands(cli):
+        options = {name: option for option in command.params for name in option.opts}
+        assert "--output-format" not in options
+        if "--format" in options:
+            assert isinstance(options["--format"].type, click.Choice)
+            assert "json" in options["--format"].type.choices, path
+        else:
+            found.add(path)
+    assert found == NO_RESULT
+
+
+def test_every_document_of_the_source_has_a_schema() -> None:
+    names: set[str] = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="document") | ast.Attribute(attr="document"),
+                    args=[ast.Constant(value=str(name)), *_],
+                ):
+                    names.add(name)
+    names |= {lock_document.NAME, lock_document.OF_PROJECTS, "export"}
+    names |= {own.removeprefix("deep-lock/") for own in (LOG_SCHEMA, RECEIPT_SCHEMA, RECORDS_SCHEMA)}
+    assert names == set(schemas.NAMES)

@@ -16,8 +16,8 @@ CODE_IN_PROSE = re.compile(r"^ *```.*?^ *```$|`[^`\n]+`|\]\([^)]+\)", re.MULTILI
 DATA = {"popular_projects.py"}
 """Modules that list names of projects: of these, names are checked only."""
 
-OF_PYTHON = ("atexit.register",)
-"""Names of the standard library that are no choice of ours."""
+NAMES = ("atexit.register", '"ask"', "fleet ask")
+"""Names that are no choice of ours: of the standard library, and `deep-lock fleet ask` of the issue that defines it."""
 
 
 def _banned(checked: str) -> frozenset[str]:
@@ -35,11 +35,15 @@ def _words(text: str) -> Iterator[str]:
     return (word.lower() for word in WORD.findall(text))
 
 
+def _without_names(text: str) -> str:
+    for name in NAMES:
+        text = text.replace(name, '"name"' if name.startswith('"') else "name")
+    return text
+
+
 def _in_python(text: str, *, names_only: bool = False) -> Iterator[str]:
     """Yield each banned word of a module, once for each occurrence."""
-    for name in OF_PYTHON:
-        text = text.replace(name, "name")
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in tokenize.generate_tokens(io.StringIO(_without_names(text)).readline):
         if token.type == tokenize.NAME:
             yield from (word for word in _words(token.string) if word in IN_NAMES)
         elif not names_only:
@@ -48,7 +52,7 @@ def _in_python(text: str, *, names_only: bool = False) -> Iterator[str]:
 
 def _in_prose(text: str) -> Iterator[str]:
     """Yield each banned word of a page. Code and the targets of links are not prose."""
-    return (word for word in _words(CODE_IN_PROSE.sub(" ", text)) if word in EVERYWHERE)
+    return (word for word in _words(CODE_IN_PROSE.sub(" ", _without_names(text))) if word in EVERYWHERE)
 
 
 def _in_file(path: Path) -> Iterator[str]:
@@ -57,7 +61,7 @@ def _in_file(path: Path) -> Iterator[str]:
         return _in_python(text, names_only=path.name in DATA)
     if path.suffix == ".md":
         return _in_prose(text)
-    return (word for word in _words(text) if word in EVERYWHERE)
+    return (word for word in _words(_without_names(text)) if word in EVERYWHERE)
 
 
 def _listed(paths: Iterable[Path]) -> list[str]:

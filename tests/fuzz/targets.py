@@ -71,7 +71,14 @@ from deep_lock.locking.read_inputs import read_project_config
 from deep_lock.models.advisory import Advisory, home_rank
 from deep_lock.models.metadata import Metadata, parse_metadata
 from deep_lock.models.provenance import parse_provenance
-from deep_lock.models.receipt import Receipt, ReceiptFile, ReceiptPackage, decode_receipt, encode_receipt
+from deep_lock.models.receipt import (
+    RECEIPT_SCHEMA,
+    Receipt,
+    ReceiptFile,
+    ReceiptPackage,
+    decode_receipt,
+    encode_receipt,
+)
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.vetting import Vetting
 from deep_lock.network import auth
@@ -610,6 +617,7 @@ _VETTING = (
 )
 _RECEIPT = encode_receipt(
     Receipt(
+        schema=RECEIPT_SCHEMA,
         version=1,
         build="0",
         sdist=ReceiptFile(name="x-1.tar.gz", sha256="0"),

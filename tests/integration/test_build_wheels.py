@@ -20,6 +20,7 @@ import pytest
 from deep_lock.cli.main import run
 from deep_lock.files import is_temporary
 from deep_lock.lockfile.reader import from_text
+from tests.support import schemas
 from tests.support.scenario_server import UPLOADED, Releases
 from tests.support.scenarios import HERE, MINOR
 from tests.support.wheelhouses import BASE, BUILD, CHAIN, HOOKS, RUNTIME, STRONG, Yard, sdist, yard
@@ -542,6 +543,9 @@ def test_each_built_wheel_has_a_receipt_and_equal_builds_have_equal_wheels(chain
     wheel = chain.folder / "app_lib-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         receipt = json.loads(archive.read("app_lib-1.0.dist-info/deep-lock.json"))
+    schemas.check(receipt)
+    schemas.check(json.loads((chain.folder / "wheelhouse.json").read_text(encoding="utf-8")))
+    with zipfile.ZipFile(wheel) as archive:
         assert archive.namelist()[-1] == "app_lib-1.0.dist-info/RECORD"
     sdist_sha256 = hashlib.sha256(chain.bench.server.known["app_lib-1.0.tar.gz"].content).hexdigest()
     assert receipt["sdist"] == {"name": "app_lib-1.0.tar.gz", "sha256": sdist_sha256}

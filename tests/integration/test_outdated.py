@@ -394,6 +394,14 @@ def test_rows_without_a_scope_are_for_every_environment(tmp_path: Path) -> None:
     assert read_upgrades(document) == UpgradeOptions(packages=("a==1", "b==3"))
 
 
+def test_rows_of_the_builds_of_a_project_name_it(tmp_path: Path) -> None:
+    document = tmp_path / "outdated.json"
+    builds = ("app 1.0 (editable)", "app (editable)", "app")
+    rows = [{"name": "b", "newest": "3", "scope": "build", "build": build} for build in builds]
+    document.write_text(json.dumps({"schema": "deep-lock/outdated", "version": 1, "outdated": rows}), encoding="utf-8")
+    assert [(row.build, row.build_version) for row in read_upgrades(document).rows] == [("app", "1.0"), ("app", "")]
+
+
 def test_a_row_is_upgraded_in_its_own_build_and_on_its_own_targets(
     outdating: Outdating, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,6 +425,30 @@ def test_a_row_is_upgraded_in_its_own_build_and_on_its_own_targets(
     assert "win32" in (native["1.1"] or "")
     assert _environments(ended) == {"native": ["inner 1.0", "maker 3.0"], "other": ["inner 1.0", "maker 3.5"]}
     assert own.lock("--check").code == 0
+
+
+def test_all_rows_at_once_though_one_replaces_the_build_of_another(outdating: Outdating, tmp_path: Path) -> None:
+    own, document = outdating.bench, tmp_path / "outdated.json"
+    sdist = {"wheels": [], "sdist": True, "build": ["maker"], "backend": "flit_core.buildapi"}
+    old: Releases = {"native 1.0": sdist, "gone 1.0": {}, "lead 1.0": {"requires": ["gone"]}, "maker 3.0": {}}
+    own.hold(old)
+    own.ask("native", "lead")
+    (own.folder / "deep.lock").unlink()
+    assert own.lock("--refresh").code == 0
+    own.hold({**old, "native 2.0": sdist, "lead 2.0": {}, "gone 2.0": {}, "maker 3.5": {}, "maker 3.6": {}})
+    rows = outdating.rows()
+    assert [(row["name"], row["build"]) for row in rows] == [
+        ("gone", ""),
+        ("lead", ""),
+        ("native", ""),
+        ("maker", "native 1.0"),
+    ]
+    rows[-1]["newest"] = "3.5"
+    document.write_text(json.dumps({"schema": "deep-lock/outdated", "version": 1, "outdated": rows}), encoding="utf-8")
+    ended = own.lock("--refresh", "--upgrade-from", str(document))
+    assert ended.code == 0, ended.stderr
+    assert sorted(ended.pins(builds=False)) == ["lead==2.0", "native==2.0"]
+    assert _environments(ended) == {"native": ["maker 3.5"]}
 
 
 def test_two_versions_of_one_environment_are_refused(outdating: Outdating, tmp_path: Path) -> None:

@@ -12,11 +12,14 @@ from deep_lock.sanitize import (
     annotation,
     html_data,
     html_text,
+    joined,
     json_document,
     json_text,
     line,
     lines,
+    markdown,
     quote,
+    shortened,
     show,
     toml_text,
 )
@@ -120,3 +123,11 @@ def test_html_has_character_references() -> None:
 def test_half_a_character_in_json_is_its_code_point() -> None:
     assert json.loads(json_document({"a\ud800": ("\udcff", 1, None)})) == {"a\\u{d800}": ["\\u{dcff}", 1, None]}
     assert html_data(["\udcff"]) == '["\\\\u{dcff}"]'
+
+
+def test_a_text_that_is_too_long_keeps_whole_lines_and_ends_its_details() -> None:
+    note = markdown("More.")
+    text = joined([markdown("first"), markdown("<details>"), markdown("{}", "a_b" * 40)])
+    assert shortened(text, len(text), note) == text
+    assert shortened(text, len(text) - 5, note) == "first\n<details>\n\n</details>\n\nMore.\n"
+    assert shortened(text, 8, note) == "first\n\nMore.\n"

@@ -7,7 +7,8 @@ from typing import Self
 from rich.console import Console
 from rich.status import Status
 
-from deep_lock.events import BuildEnded, Building, Event, Fetched, Fetching, Solving
+from deep_lock.cli.fleet_progress import fleet_progress
+from deep_lock.events import BuildEnded, Building, Event, Fetched, Fetching, RepositoryEnded, Solving
 from deep_lock.sanitize import lines, show
 
 
@@ -25,6 +26,7 @@ class Progress:
         self._building: list[str] = []
         self._built = 0
         self._builds = 0
+        self._fleet: RepositoryEnded | None = None
 
     def __enter__(self) -> Self:
         self._status.start()
@@ -52,12 +54,16 @@ class Progress:
                     self._building.remove(name)
                     self._built += 1
                     self._builds = total
+                case RepositoryEnded():
+                    self._fleet = event
                 case _:
                     return
             self._status.update(self.line())
 
     def line(self) -> str:
         """Return the current line, in rich's markup."""
+        if self._fleet is not None:
+            return lines(f"{fleet_progress(self._fleet)}; {show(self._fleet.name)}").replace("[", r"\[")
         parts = [f"solving {show(self._subject)}"] if self._subject else []
         if self._building:
             parts.append(f"building {', '.join(show(name) for name in self._building)}")

@@ -7,6 +7,7 @@ __all__ = [
     "cyclonedx",
     "diagram",
     "hermeto",
+    "html_file",
     "json_document",
     "page",
     "pylock",

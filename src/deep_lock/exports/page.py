@@ -1,47 +1,24 @@
 """A lock as one HTML page for people who review it.
 
-Invariant: the page makes no request, and its policy (CSP) allows none; text of the lock is in it only as data that went through
-`show`, and no script writes it as markup. The same lock gives the same bytes.
+`html_file` says what is true of the page.
 """
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 from deep_lock.analysis.graph import ROOT, Edge, Graph, Path, open_graph, shortest_paths
 from deep_lock.exports.contents import LABELS, Contents, content_lines
+from deep_lock.exports.html_file import html_file
 from deep_lock.exports.json_document import describe, identify
 from deep_lock.exports.view import View
 from deep_lock.models.lock import LockedArchive
-from deep_lock.sanitize import Html, html_data, html_page, html_text, show
-
-LONGEST = 2_000
-"""Characters of one text: URLs are longer than what messages show."""
+from deep_lock.sanitize import Html
 
 
 def page(view: View, contents: Contents | None = None, findings: Sequence[str] = ()) -> Html:
     """Return the page; with ``contents`` it has what the files bring, and the ``findings`` in them, a sentence each."""
     graph = open_graph(view.lock_index, view.targets, view.selections)
-    style, script = _part("page.css"), _part("page.js")
-    return html_page(
-        _part("page.html"),
-        {"style": style, "style_hash": _digest(style), "script": script, "script_hash": _digest(script)},
-        {
-            "title": html_text(f"{view.source}: deep-lock report"),
-            "data": html_data(_content(view, graph, contents, findings)),
-        },
-    )
-
-
-def _part(name: str) -> str:
-    return resources.files("deep_lock.exports").joinpath(name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    """Return the source expression that allows one inline script or style."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+    return html_file("deep_lock.exports", f"{view.source}: deep-lock report", _content(view, graph, contents, findings))
 
 
 def _content(view: View, graph: Graph, contents: Contents | None, findings: Sequence[str]) -> dict[str, Any]:
@@ -82,8 +59,7 @@ def _content(view: View, graph: Graph, contents: Contents | None, findings: Sequ
     ]
     found["findings"] = list(findings)
     found["steps"], found["paths"] = _steps(graph, edges)
-    shown: dict[str, Any] = _shown(found)
-    return shown
+    return found
 
 
 def _steps(graph: Graph, edges: Mapping[Edge, int]) -> tuple[list[tuple[int, int]], list[int]]:
@@ -108,13 +84,3 @@ def _steps(graph: Graph, edges: Mapping[Edge, int]) -> tuple[list[tuple[int, int
         if path.edge.kind != "built":
             ends.append(places[path])
     return steps, ends
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, str):
-        return show(value, LONGEST)
-    if isinstance(value, dict):
-        return {show(key, LONGEST): _shown(own) for key, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [_shown(own) for own in value]
-    return value

@@ -2,6 +2,37 @@
 
 from deep_lock.lazy import load_at_first_use
 
-__all__ = ["delivery", "engine", "plan", "records", "repositories", "run", "worker"]
+__all__ = [
+    "answers",
+    "delivery",
+    "engine",
+    "plan",
+    "query",
+    "questions",
+    "records",
+    "repositories",
+    "run",
+    "view",
+    "vulnerable",
+    "worker",
+]
 
-load_at_first_use(__name__, "cluster", "delivery", "engine", "plan", "repositories", "run", "worker", in_load_all=False)
+load_at_first_use(
+    __name__,
+    "answers",
+    "cluster",
+    "delivery",
+    "engine",
+    "journal",
+    "metrics",
+    "page",
+    "plan",
+    "query",
+    "repositories",
+    "run",
+    "update",
+    "view",
+    "vulnerable",
+    "worker",
+    in_load_all=False,
+)

@@ -30,7 +30,7 @@ from deep_lock.lockfile.reader import from_text
 from deep_lock.network.git import Identity, Repositories
 from deep_lock.reports import diff as diff_report
 from deep_lock.reports.document import document
-from deep_lock.sanitize import Markdown, Safe, joined, markdown, show
+from deep_lock.sanitize import Markdown, Safe, joined, markdown, shortened, show
 
 Mode = Literal["none", "patch", "branch", "command"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -284,15 +284,7 @@ def _body(
     if failed:
         parts += [markdown("#### Not locked ({})", str(len(failed))), markdown("")]
         parts += [markdown("- {}: {}", own.project, own.message) for own in failed]
-    return _shortened(joined(parts))
-
-
-def _shortened(body: Markdown) -> Markdown:
-    if len(body) <= MAX_BODY:
-        return body
-    kept = body[:MAX_BODY].rpartition("\n")[0]
-    closing = "\n\n</details>" if kept.count("<details>") > kept.count("</details>") else ""
-    return Markdown(Safe(f"{kept}{closing}\n\nMore differences are not shown: run deep-lock diff.\n"))
+    return shortened(joined(parts), MAX_BODY, markdown("More differences are not shown: run deep-lock diff."))
 
 
 def _message(change: _Change) -> str:

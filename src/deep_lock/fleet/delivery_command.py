@@ -40,13 +40,17 @@ def run(
     if program is None:
         raise UsageError(f"--deliver-command {show(command[0])}: there is no such program on the search path")
     own = {name: environ[name] for name in (*SYSTEM, *passed) if name in environ}
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output:
-        given.write(document.encode())
-        given.seek(0)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryFile() as content,
+        tempfile.TemporaryFile() as output,
+    ):
+        content.write(document.encode())
+        content.seek(0)
         try:
             process = subprocess.Popen(  # noqa: S603 - the user's own program, by its full path; no shell
                 [program, *command[1:]],
-                stdin=given,
+                stdin=content,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=folder,

@@ -44,6 +44,8 @@ class Move(Struct, frozen=True, kw_only=True):
     """The version of what is built; empty: every version."""
     targets: frozenset[str] | None = None
     """Labels; None: all targets."""
+    may_be_gone: bool = False
+    """Whether its environments need not use the project any more: another upgrade may have removed it, or replaced the build."""
 
     @property
     def name(self) -> NormalizedName:
@@ -147,6 +149,7 @@ def read_upgrade(options: UpgradeOptions) -> Upgrade:
             builds=frozenset({canonicalize_name(row.build)} if row.scope == "build" else ()),
             build_version=row.build_version,
             targets=frozenset(row.targets) or None,
+            may_be_gone=True,
         )
         for row in options.rows
     ]

@@ -137,6 +137,8 @@ def require_upgraded(closure: Closure, upgrade: Upgrade, previous: Lock | None) 
     for move in upgrade.moves:
         environments = list(_environments(closure, move))
         used = {pin.name for _, *resolved in environments for own in resolved for pin in own.pins}
+        if move.may_be_gone and move.name not in used and move.name in _locked_names(previous):
+            continue
         known = used | (_locked_names(previous) if move.runtime else _locked_members(previous, move))
         if move.name not in known and not upgrade.may_be_unused:
             where = f"the build of {', '.join(sorted(move.builds))}" if move.builds else "the lock"

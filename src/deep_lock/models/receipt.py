@@ -13,6 +13,7 @@ from deep_lock.models.build_system import ConfigSettings
 
 RECEIPT_NAME = "deep-lock.json"
 """Of the file in the ``.dist-info`` folder."""
+RECEIPT_SCHEMA = "deep-lock/receipt"
 RECEIPT_VERSION = 1
 MAX_RECEIPT_BYTES = 4 * 1024 * 1024
 
@@ -38,6 +39,7 @@ class ReceiptPackage(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Receipt(Struct, frozen=True, kw_only=True, rename="kebab", omit_defaults=True):
     """What a wheel was built from, and how."""
 
+    schema: str
     version: int
     build: str
     """The digest of the build in the lock (`lockfile.build_digests`): hex of sha256."""
@@ -62,6 +64,8 @@ def decode_receipt(data: bytes, where: str, error: ErrorOf) -> Receipt:
     """Read the content of the file. ``where`` names it in messages. Raises ``error``, also for a later version of the file."""
     with reading(where, error):
         receipt = msgspec.json.decode(data, type=Receipt)
+    if receipt.schema != RECEIPT_SCHEMA:
+        raise error(f"{where}: its schema is not {RECEIPT_SCHEMA}")
     if receipt.version != RECEIPT_VERSION:
         raise error(f"{where}: is of version {receipt.version}, and only {RECEIPT_VERSION} is known")
     return receipt

@@ -39,7 +39,14 @@ from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan,
 from deep_lock.models.build_system import BuildSystem
 from deep_lock.models.lock import LockedFile
 from deep_lock.models.metadata import Metadata, check_name, is_same_version, parse_metadata
-from deep_lock.models.receipt import RECEIPT_VERSION, Receipt, ReceiptFile, ReceiptPackage, encode_receipt
+from deep_lock.models.receipt import (
+    RECEIPT_SCHEMA,
+    RECEIPT_VERSION,
+    Receipt,
+    ReceiptFile,
+    ReceiptPackage,
+    encode_receipt,
+)
 from deep_lock.models.requirement import Requirement
 from deep_lock.parsing.requirements import parse_requirement
 from deep_lock.resolver.dependencies import BASE, IneligibleError, dependencies
@@ -249,6 +256,7 @@ def _receipt(site: Site, taken: BuiltArtifact) -> Receipt:
             )
         )
     return Receipt(
+        schema=RECEIPT_SCHEMA,
         version=RECEIPT_VERSION,
         build=locked[taken.key],
         sdist=ReceiptFile(name=taken.sdist.name, sha256=taken.sdist.sha256),

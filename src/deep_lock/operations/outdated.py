@@ -346,7 +346,7 @@ def read_upgrades(path: Path) -> UpgradeOptions:
         if not row.scope:
             packages.append(requirement)
             continue
-        build, _, build_version = row.build.partition(" ")
+        build, _, rest = row.build.removesuffix(" (editable)").partition(" ")
         if (row.scope == "build") != bool(build):
             raise UsageError(
                 f"{source}: the row of {show(row.name)} has the scope {row.scope} and the build {show(row.build)!r}"
@@ -356,7 +356,7 @@ def read_upgrades(path: Path) -> UpgradeOptions:
                 requirement=requirement,
                 scope=row.scope,
                 build=build,
-                build_version=build_version,
+                build_version=rest,
                 targets=row.targets,
             )
         )

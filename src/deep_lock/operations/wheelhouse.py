@@ -55,6 +55,7 @@ from deep_lock.targets.factory import read_host, runs_on
 from deep_lock.targets.target import Target
 
 RECORDS = "wheelhouse.json"
+RECORDS_SCHEMA = "deep-lock/built-wheels"
 REQUIREMENTS = "requirements.txt"
 BUILD_FOLDER = "build"
 LOG_FOLDER = "logs"
@@ -70,6 +71,7 @@ class _Record(Struct, frozen=True, kw_only=True):
 
 
 class _RecordFile(Struct, frozen=True, kw_only=True, rename="kebab"):
+    schema: str = RECORDS_SCHEMA
     version: int = 1
     built: tuple[_Record, ...] = ()
 

@@ -1,5 +1,7 @@
 """`deep-lock fleet`: the same work in many repositories."""
 
+from __future__ import annotations
+
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,10 +10,14 @@ from typing import Any
 import click
 
 from deep_lock.cli import fleet_delivery
+from deep_lock.cli.commands.fleet_query import CONFLICT, query_command
+from deep_lock.cli.failures import INTERNAL
+from deep_lock.cli.fleet_progress import fleet_progress
 from deep_lock.cli.options import HOOKS, NETWORK, SHARING, TEXT_OR_JSON, Section, flag, option, pick, sectioned
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AdvisoryOptions, NetworkOptions, ResolveOptions, UpgradeOptions
-from deep_lock.fleet import engine, plan, repositories, run, worker
+from deep_lock.events import RepositoryEnded, Warned
+from deep_lock.fleet import answers, engine, plan, repositories, run, view, worker
 from deep_lock.fleet.records import Action, RepositoryResult, TaskOptions
 from deep_lock.reports.document import document
 from deep_lock.sanitize import Safe, lines, show
@@ -209,18 +215,39 @@ def _run(session: Session, values: dict[str, Any], action: Action) -> None:
     options = _options(values, action)
     delivering = fleet_delivery.delivery_options(values) if action == "lock" else None
 
-    def on_result(result: RepositoryResult, progress: run.Progress) -> None:
-        session.printer.info(f"[{progress.done}/{progress.total}] {_result_line(result)}")
+    failed = 0
 
-    summary = run.run_fleet(options, session.context, on_result, lambda: datetime.now(UTC))
+    with session.reporting() as reporter:
+
+        def on_result(result: RepositoryResult, progress: run.Progress) -> None:
+            nonlocal failed
+            failed += result.exit_code != 0
+            ended = RepositoryEnded(
+                name=result.repository,
+                done=progress.done,
+                total=progress.total,
+                failed=failed,
+                seconds=progress.seconds,
+            )
+            reporter(ended)
+            if result.exit_code or not session.progress:
+                how_far = "" if session.progress else f"[{fleet_progress(ended)}] "
+                session.printer.info(f"{how_far}{_result_line(result)}")
+
+        summary = run.run_fleet(options, session.context, on_result, lambda: datetime.now(UTC))
+        conflicts = view.write(options.state)
+        if conflicts:
+            reporter(Warned(code="HashConflict", subject="fleet", message=answers.conflicts_text(conflicts)))
     session.printer.info(_summary_line(summary))
+    is_alarm = any(own.is_of_one_index for own in conflicts)
+    code = CONFLICT if is_alarm and summary.exit_code != INTERNAL else summary.exit_code
     deliveries: tuple[dict[str, Any], ...] = ()
     if delivering is not None:
         deliveries = fleet_delivery.deliver(session, summary.results, options.state, delivering)
     if values["form"] == "json":
-        session.printer.data(_summary_json(summary, deliveries))
-    if summary.exit_code:
-        raise click.exceptions.Exit(summary.exit_code)
+        session.printer.data(_summary_json(summary, code, deliveries))
+    if code:
+        raise click.exceptions.Exit(code)
 
 
 def _result_line(result: RepositoryResult) -> str:
@@ -243,13 +270,13 @@ def _summary_line(summary: run.Summary) -> str:
     return f"{summary.ran} repositories ran, {summary.skipped} did not have to{left}, {summary.seconds:.1f} s; projects: {counts or 'none'}"
 
 
-def _summary_json(summary: run.Summary, deliveries: tuple[dict[str, Any], ...]) -> Safe:
+def _summary_json(summary: run.Summary, code: int, deliveries: tuple[dict[str, Any], ...]) -> Safe:
     return document(
         "fleet",
         1,
         {
             "now": summary.now,
-            "exit-code": summary.exit_code,
+            "exit-code": code,
             "ran": summary.ran,
             "skipped": summary.skipped,
             "left": summary.left,
@@ -364,6 +391,7 @@ for _command in (
     fleet_lock_command,
     fleet_check_command,
     fleet_audit_command,
+    query_command,
     fleet_worker_command,
 ):
     fleet_command.add_command(_command)

@@ -1,0 +1,108 @@
+"""`deep-lock fleet ask`: a question about all locks of a fleet."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deep_lock.cli.commands import audit
+from deep_lock.cli.options import DATABASES, DOWNLOADS, TEXT_OR_JSON, Section, flag, option, pick, sectioned
+from deep_lock.cli.session import Session
+from deep_lock.config.options import NetworkOptions
+from deep_lock.events import Reporter, Warned
+from deep_lock.fleet import answers, query, view, vulnerable
+from deep_lock.fleet.questions import QUESTIONS, Question
+
+CONFLICT = 4
+STATE = Path(".deep-lock-fleet")
+HELP = """\
+Answer a question about all locks of a fleet: which repository, project and package, in which build, on which targets, by which chain.
+
+The answer comes from the state folder of deep-lock fleet lock, check or audit, or with --locks from lock files alone.
+
+\b
+  deep-lock fleet ask builds-with puccinialin      which builds have it in their environment
+  deep-lock fleet ask uses jinja2==3.1.5           at run time, and in builds
+  deep-lock fleet ask has-file SHA256              or its first 8 digits, or more
+  deep-lock fleet ask published-by pallets/jinja   the publisher that an index attests (PEP 740)
+  deep-lock fleet ask vulnerable CVE-2025-27516 --database all.zip
+  deep-lock fleet ask hash-conflicts               files that have not the same sha256 in all locks
+"""
+EPILOG = """\
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 the question is answered, also if nothing was found; 2
+there is no state, or a wrong argument; 3 a database of advisories cannot be read; 4 hash-conflicts found a file with another
+sha256 than in other locks.
+"""
+LOCKS: Section = (
+    "Locks",
+    (
+        option(
+            "--state",
+            type=click.Path(file_okay=False, path_type=Path),
+            default=STATE,
+            show_default=True,
+            metavar="DIR",
+            variable="FLEET_STATE",
+            help="Folder of the journal (fleet.jsonl) and of the locks.",
+        ),
+        option(
+            "--locks",
+            metavar="DIR|-",
+            default="",
+            variable="FLEET_LOCKS",
+            help="Use the lock files below this folder instead, or those whose paths are the lines of standard input.",
+        ),
+        flag("--all", "every", text="Show every build of a package in a project, not only three."),
+    ),
+)
+ADVISORIES: Section = ("Advisories of the question vulnerable, instead of the last audit of the fleet", DATABASES)
+
+
+@sectioned(
+    "ask",
+    LOCKS,
+    ADVISORIES,
+    DOWNLOADS,
+    output=(TEXT_OR_JSON,),
+    help=HELP,
+    epilog=EPILOG,
+    short_help="Which projects build with a package, have a file, are vulnerable.",
+)
+@click.argument("question", type=click.Choice(QUESTIONS))
+@click.argument("wanted", required=False, default="")
+def query_command(session: Session, /, *, question: Question, wanted: str, **values: Any) -> None:
+    """Answer the question."""
+    query.require_wanted(question, wanted)
+    if values["locks"]:
+        paths, base = _lock_files(values["locks"])
+        opened = view.of_files(paths, base, query.text_in_locks(question, wanted))
+    else:
+        opened = view.opened(values["state"])
+    with session.reporting() as reporter, opened as connection:
+        by_database = _by_database(session, values, reporter) if values["databases"] else None
+        found = query.answer(connection, question, wanted, by_database)
+    if values["form"] == "json":
+        session.printer.data(answers.answer_json(found))
+    else:
+        session.printer.data(answers.answer_text(found, every=values["every"]))
+    if found.unread:
+        session.printer.warn(Warned(code="FleetUnread", subject="fleet", message=answers.unread_text(found)))
+    session.printer.info(answers.claim(found))
+    if found.conflicts:
+        raise click.exceptions.Exit(CONFLICT)
+
+
+def _by_database(session: Session, values: dict[str, Any], reporter: Reporter) -> "query.AffectedBy":
+    """Return the function that compares releases with the databases that the options name."""
+    options, network = audit.advisory_options(values), pick(NetworkOptions, values)
+    return lambda releases, wanted: vulnerable.affected(
+        releases, wanted, options=options, network=network, context=session.context, reporter=reporter
+    )
+
+
+def _lock_files(locks: str) -> tuple[list[Path], Path]:
+    """Return the lock files, and the folder to which their paths are relative."""
+    if locks == "-":
+        with click.open_file("-", encoding="utf-8") as file:
+            return [Path(name) for line in file if (name := line.rstrip("\r\n"))], Path()
+    return view.lock_files(Path(locks)), Path(locks)
