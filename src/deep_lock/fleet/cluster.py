@@ -84,11 +84,11 @@ def local(workers: int) -> Iterator[Cluster]:
                 memory_limit=None,
                 resources=dict(SANDBOX),
                 silence_logs=logging.CRITICAL,
+                plugins=(_Uninterrupted(),),
             )
         ) as started,
         _closing(_dask.Client(started, set_as_default=False)) as client,
     ):
-        client.register_plugin(_Uninterrupted())
         yield Cluster(slots=workers, submit=_submitter(client, hooks=False))
 
 
