@@ -110,7 +110,7 @@ def test_all_repositories_are_locked_and_what_cannot_have_changed_is_skipped(fle
     code, planned, _ = fleet.run("plan", "--only", "app000[12]")
     reasons = {own["name"]: own["reason"] for own in planned["repositories"]}
     assert reasons["app0001"].startswith("its commit is ")
-    assert reasons["app0002"] == ".: changed"
+    assert reasons["app0002"] == "the last result of the project is changed"
     code, second, _ = fleet.run("lock", "--only", "app0001")
     assert (code, second["ran"], statuses(second)) == (0, 1, {"app0001": ["up-to-date"]})
     code, third, _ = fleet.run("lock", "--only", "app0001")
@@ -149,7 +149,7 @@ def test_ctrl_c_leaves_a_state_that_resumes_and_no_process(fleet: Fleet) -> None
     command = [sys.executable, "-m", "deep_lock", *fleet.arguments("lock"), "--workers", "1", "--only", "app000*"]
     ran = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert ran.stderr is not None
-    assert ran.stderr.readline().startswith("[1 of 7 repositories")
+    assert ran.stderr.readline().startswith("[1/7] ")
     ran.send_signal(signal.SIGINT)
     assert "interrupted" in ran.communicate(timeout=30)[1]
     assert ran.returncode == 130
@@ -164,7 +164,7 @@ def test_workers_of_a_cluster_on_this_machine_may_be_killed(fleet: Fleet) -> Non
     command = [sys.executable, "-m", "deep_lock", *fleet.arguments("lock"), "--workers", "2", "--only", "app000*"]
     ran = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert ran.stderr is not None
-    assert ran.stderr.readline().startswith("[1 of 7 repositories")
+    assert ran.stderr.readline().startswith("[1/7] ")
     for child in _descendants(ran.pid, WORKER):
         os.kill(child, signal.SIGKILL)
     assert "7 repositories ran" in ran.communicate(timeout=90)[1]

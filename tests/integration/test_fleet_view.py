@@ -55,3 +55,9 @@ def test_a_fleet_is_locked_and_looked_at(
         assert "warning: fleet: 1 file has more than one sha256 in the locks" in err
         assert run(["fleet", "ask", "hash-conflicts"]) == 4
         assert f"sha256:{common[::-1]}" in capfd.readouterr().out
+        # a new lock is not delivered before a person has looked at this
+        add_file(made, "app0001", "deep.lock", "lost")
+        options = ("--except", "broken*", "--deliver", "patch", "--patches", str(tmp_path / "patches"))
+        assert run(["fleet", "lock", "--workers", "1", *options]) == 4
+        assert "nothing is delivered: one index has a file with several sha256" in capfd.readouterr().err
+        assert not (tmp_path / "patches").exists()

@@ -115,7 +115,9 @@ def _reason_to_run(
         "the options, or the version of deep-lock, are others": last.configuration != configuration,
         "it failed": last.status != "done",
         "advisories may have changed": options.action == "audit",
-        f"{other[0].project}: {other[0].status}" if other else "": bool(other),
+        f"the last result of {'the project' if other[0].project == '.' else other[0].project} is {other[0].status}"
+        if other
+        else "": bool(other),
         "pages of the index may have changed": renews,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")

@@ -242,7 +242,9 @@ def _run(session: Session, values: dict[str, Any], action: Action) -> None:
     is_alarm = any(own.is_of_one_index for own in conflicts)
     code = CONFLICT if is_alarm and summary.exit_code != INTERNAL else summary.exit_code
     deliveries: tuple[dict[str, Any], ...] = ()
-    if delivering is not None:
+    if delivering is not None and is_alarm:
+        session.printer.info("nothing is delivered: one index has a file with several sha256")
+    elif delivering is not None:
         deliveries = fleet_delivery.deliver(session, summary.results, options.state, delivering)
     if values["form"] == "json":
         session.printer.data(_summary_json(summary, code, deliveries))
@@ -252,7 +254,9 @@ def _run(session: Session, values: dict[str, Any], action: Action) -> None:
 
 def _result_line(result: RepositoryResult, rate: str) -> str:
     parts = [
-        f"{show(own.project)} {own.status}" + (f": {_first_line(own.message)}" if own.message else "")
+        ("" if own.project == "." else f"{show(own.project)} ")
+        + own.status
+        + (f": {_first_line(own.message)}" if own.message else "")
         for own in result.projects
     ]
     if result.message:
