@@ -90,6 +90,12 @@ def test_an_environment_is_compared_with_the_lock(installed: Installed) -> None:
     for flag in ("--deep", "--attestations=verify", "--target=cp39-x86_64-windows"):
         assert installed.verify(flag)[0] == 2
     assert run(["verify", "--lock", str(installed.yard.lock), "--all-extras"]) == 2
+    # variables for other commands
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"TARGET": "none", "GROUP": "dev", "FROM": "uv.lock", "ATTESTATIONS": "verify"}.items():
+            patch.setenv(f"DEEP_LOCK_{name}", value)
+        assert installed.verify()[0] == 0
+        assert run(["verify", "--lock", str(installed.yard.lock)]) == 0
 
     # a file of the lock's wheel that changed, with and without its row in RECORD
     changed = installed.site / "shared.py"

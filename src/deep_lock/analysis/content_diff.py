@@ -146,6 +146,18 @@ def dangers(old: Release | None, new: Release) -> tuple[Danger, ...]:
     )
 
 
+def dangers_of_build(found: Sequence[FileDifference], wheel: Release) -> tuple[Danger, ...]:
+    """Return what is dangerous in the files of a wheel that its sdist does not have with the same bytes."""
+    paths = [_path_installed(own.path) for own in found]
+    contents = FileContents(
+        startup=tuple(own for own in wheel.contents.startup if own[0] in paths),
+        modules=tuple(
+            own for own in wheel.contents.modules if own[0] in {path.split("/")[0].split(".")[0] for path in paths}
+        ),
+    )
+    return (*_native(found), *_startup(FileContents(), contents))
+
+
 def _native(found: Iterable[FileDifference]) -> Iterator[Danger]:
     for own in found:
         if own.new is not None and own.new.native and own.new != own.old:
@@ -209,13 +221,18 @@ def unlike_sdist(sdist: ArchiveTree, wheel: ArchiveTree) -> tuple[FileDifference
         folder = path.partition("/")[0]
         if folder.endswith(".dist-info"):
             continue
-        inside = path.split("/", 2)[2] if folder.endswith(".data") and path.count("/") > 1 else path
+        inside = _path_installed(path)
         same_end = [own for own in by_name.get(inside.rpartition("/")[2], ()) if f"/{own}".endswith(f"/{inside}")]
         if all(sdist.files[own].sha256 != file.sha256 for own in same_end):
             # the shortest path: copies of a file are in folders of tests and examples
             old = sdist.files[min(same_end, key=lambda own: (len(own), own))] if same_end else None
             found.append(_difference(path, old, file))
     return tuple(found)
+
+
+def _path_installed(path: str) -> str:
+    """Return a path without the ``.data`` folder of a wheel: where the file is installed, below a folder of its kind."""
+    return path.split("/", 2)[2] if path.partition("/")[0].endswith(".data") and path.count("/") > 1 else path
 
 
 # -- lines

@@ -47,9 +47,9 @@ def option(
     return click.option(*names, envvar=f"DEEP_LOCK_{variable}", **settings)
 
 
-def flag(*names: str, text: str) -> Option:
+def flag(*names: str, text: str, variable: str = "") -> Option:
     """Make an option without a value."""
-    return option(*names, is_flag=True, help=text)
+    return option(*names, is_flag=True, help=text, variable=variable)
 
 
 LOG_FORMAT = option(
@@ -322,22 +322,34 @@ DATABASES = (
 )
 
 
-def selecting(extras: str = "all extras", groups: str = "all groups") -> tuple[Option, ...]:
-    """Make the options that select extras and groups of a lock; the texts say what is selected without them."""
+def selecting(extras: str = "all extras", groups: str = "all groups", *, prefix: str = "") -> tuple[Option, ...]:
+    """Make the options that select extras and groups of a lock; the texts say what is selected without them.
+
+    ``prefix`` is the beginning of the names of their variables.
+    """
     return (
-        option("--extra", "extras", metavar="NAME", repeatable=True, help="Include this extra.", default_text=extras),
-        flag("--all-extras", text="Include all extras."),
-        flag("--no-extras", text="Include no extras."),
+        option(
+            "--extra",
+            "extras",
+            metavar="NAME",
+            repeatable=True,
+            variable=f"{prefix}EXTRA",
+            help="Include this extra.",
+            default_text=extras,
+        ),
+        flag("--all-extras", variable=f"{prefix}ALL_EXTRAS", text="Include all extras."),
+        flag("--no-extras", variable=f"{prefix}NO_EXTRAS", text="Include no extras."),
         option(
             "--group",
             "groups",
             metavar="NAME",
             repeatable=True,
+            variable=f"{prefix}GROUP",
             help="Include this dependency group.",
             default_text=groups,
         ),
-        flag("--all-groups", text="Include all dependency groups."),
-        flag("--no-groups", text="Include no dependency groups."),
+        flag("--all-groups", variable=f"{prefix}ALL_GROUPS", text="Include all dependency groups."),
+        flag("--no-groups", variable=f"{prefix}NO_GROUPS", text="Include no dependency groups."),
     )
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from deep_lock.analysis.content_diff import Release, count_to_read, dangers, differences, unlike_sdist
+from deep_lock.analysis.content_diff import Release, count_to_read, dangers, dangers_of_build, differences, unlike_sdist
 from deep_lock.analysis.vetting import counterpart, recorded_files
 from deep_lock.builds import unpack
 from deep_lock.config.options import VerifyOptions, VetDiffOptions
@@ -57,9 +57,9 @@ def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
         new_files = releases.files(options.new) if options.new else old_files
         are_two = old_files[0].version != new_files[0].version
         if are_two:
-            old, new, others = _same_kind(old_files, new_files, options.file)
+            old, new = _same_kind(old_files, new_files, options.file)
         else:
-            (old, new), others = _both_kinds(old_files, options.file), ()
+            old, new = _both_kinds(old_files, options.file)
         paths = [own.fetch() for own in (old, new)]
         load_all()
         # where the cache cannot be written, the files are there only until the client is closed
@@ -72,7 +72,8 @@ def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
     if are_two:
         found, dangerous = differences(before.tree, after.tree), dangers(before, after)
     else:
-        found, dangerous = unlike_sdist(before.tree, after.tree), ()
+        found = unlike_sdist(before.tree, after.tree)
+        dangerous = dangers_of_build(found, after)
     return Comparison(
         name=name,
         old=ComparedFile(version=old.version, filename=old.filename, sha256=digests[0]),
@@ -80,7 +81,7 @@ def compare(options: VetDiffOptions, reporter: Reporter) -> Comparison:
         dangers=dangerous,
         files=found,
         to_read=count_to_read(found),
-        others=others,
+        others=_others(new_files, (old, new), old_files if are_two else ()),
     )
 
 
@@ -165,8 +166,8 @@ def _near(version: Version, known: Iterable[Version]) -> str:
 # -- which files
 
 
-def _same_kind(old: Sequence[_File], new: Sequence[_File], requested: str) -> tuple[_File, _File, tuple[str, ...]]:
-    """Return a file of each release, of the same kind, and the names of the other new files that have such a file.
+def _same_kind(old: Sequence[_File], new: Sequence[_File], requested: str) -> tuple[_File, _File]:
+    """Return a file of each release, of the same kind.
 
     Wheels that run on every platform come first, then the sdist. Raises UsageError.
     """
@@ -178,7 +179,16 @@ def _same_kind(old: Sequence[_File], new: Sequence[_File], requested: str) -> tu
             raise _no_file(requested, new)
         names = listed([file.filename for file in old], MAX_NAMES)
         raise UsageError(f"the old release has no file of the same kind: it has {names or 'none'}")
-    return *pairs[0], tuple(after.filename for _, after in pairs[1:])
+    return pairs[0]
+
+
+def _others(files: Sequence[_File], compared: Sequence[_File], old: Sequence[_File]) -> tuple[str, ...]:
+    """Return the names of the files of a release that are not compared; first those of a kind that the old release does not have."""
+    by_name = {file.filename: file for file in old}
+    names = {file.filename for file in compared}
+    others = [file for file in sorted(files, key=_preference) if file.filename not in names]
+    others.sort(key=lambda file: counterpart(file.filename, by_name) is not None)
+    return tuple(file.filename for file in others)
 
 
 def _both_kinds(files: Sequence[_File], requested: str) -> tuple[_File, _File]:

@@ -38,7 +38,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
     files: tuple[FileDifference, ...]
     to_read: ToRead
     others: tuple[str, ...] = ()
-    """Names of other files of the new release that could be compared."""
+    """Names of the other files of the new release: they were not compared."""
 
     @property
     def is_one_release(self) -> bool:

@@ -69,6 +69,7 @@ CHECKS: Section = (
             default="record",
             show_default=True,
             choices=("off", "record", "verify"),
+            variable="VERIFY_ATTESTATIONS",
             help="Compare the recorded publishers with those that the index attests; 'verify' also verifies the signatures.",
         ),
         option(
@@ -92,6 +93,7 @@ INSTALLED: Section = (
         option(
             "--target",
             metavar="LABEL|host",
+            variable="INSTALLED_TARGET",  # DEEP_LOCK_TARGET and the like are for other commands
             default="",
             help="The target of the lock that the environment is for.",
             default_text="the one of its Python on this machine",
@@ -101,10 +103,11 @@ INSTALLED: Section = (
             "fetched",
             type=click.Path(exists=True, file_okay=False, path_type=Path),
             metavar="DIR",
+            variable="INSTALLED_FROM",
             repeatable=True,
             help="Take wheels of the lock from this folder, to compare their RECORD; then from the cache.",
         ),
-        *selecting("no extras", "no groups"),
+        *selecting("no extras", "no groups", prefix="INSTALLED_"),
     ),
 )
 

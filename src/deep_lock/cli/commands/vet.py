@@ -172,7 +172,13 @@ AUDIT: Section = (
             default_text="what the lock needs of each file",
         ),
         option(
-            "--file", "files", metavar="NAME", repeatable=True, help="A file.", default_text="all files of the release"
+            "--file",
+            "files",
+            metavar="NAME",
+            repeatable=True,
+            variable="CERTIFY_FILE",  # DEEP_LOCK_FILE is for init
+            help="A file.",
+            default_text="all files of the release",
         ),
         option(
             "--who",
@@ -284,6 +290,7 @@ COMPARISON: Section = (
             "--file",
             metavar="NAME",
             default="",
+            variable="VET_DIFF_FILE",
             help="A file of the new release; it is compared with the file of the old one of the same kind.",
             default_text="a wheel for all platforms, else the sdist, else a wheel",
         ),
