@@ -132,7 +132,7 @@ def dangers(old: Release | None, new: Release) -> tuple[Danger, ...]:
     backend_folders = _backend_folders(new.tree)
     return (
         *_native(found),
-        *_startup(old.contents if old is not None else FileContents(), new.contents),
+        *_startup(old.contents if old is not None else FileContents(), new.contents, is_installed=new.tree.is_wheel),
         *(
             Danger(code="script-new", subject=name, message="a new script")
             for name in new.contents.commands
@@ -155,7 +155,7 @@ def dangers_of_build(found: Sequence[FileDifference], wheel: Release) -> tuple[D
             own for own in wheel.contents.modules if own[0] in {path.split("/")[0].split(".")[0] for path in paths}
         ),
     )
-    return (*_native(found), *_startup(FileContents(), contents))
+    return (*_native(found), *_startup(FileContents(), contents, is_installed=True))
 
 
 def _native(found: Iterable[FileDifference]) -> Iterator[Danger]:
@@ -169,20 +169,20 @@ def _native(found: Iterable[FileDifference]) -> Iterator[Danger]:
             )
 
 
-def _startup(old: FileContents, new: FileContents) -> Iterator[Danger]:
+def _startup(old: FileContents, new: FileContents, *, is_installed: bool) -> Iterator[Danger]:
+    """Yield what takes effect when Python starts. Whether a build installs a file of an sdist is not known."""
+    when = "whenever Python starts"
+    when += "" if is_installed else ", if it is installed into the folder of packages"
     before = dict(old.startup)
     for name, text in new.startup:
         if name not in before:
-            yield Danger(
-                code="startup-new", subject=name, message="a new file that takes effect whenever Python starts"
-            )
+            yield Danger(code="startup-new", subject=name, message=f"a new file that takes effect {when}")
         elif before[name] != text or not text:  # the text of a long one is not known
-            yield Danger(
-                code="startup-changed", subject=name, message="a file that takes effect whenever Python starts differs"
-            )
+            message = f"other bytes in a file that takes effect {when}"
+            yield Danger(code="startup-changed", subject=name, message=message)
     for module, _ in new.modules:
         if module.lower() in AT_START and module not in dict(old.modules):
-            yield Danger(code="startup-new", subject=module, message="a new module that runs whenever Python starts")
+            yield Danger(code="startup-new", subject=module, message=f"a new module that runs {when}")
 
 
 def _is_of_build(path: str, backend_folders: tuple[str, ...]) -> bool:

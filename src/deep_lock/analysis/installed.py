@@ -11,6 +11,7 @@ from msgspec import Struct
 from deep_lock.lockfile.index import Key, LockIndex, called, files_of, key_of
 from deep_lock.lockfile.selection import is_built
 from deep_lock.models.changes import Finding, Severity
+from deep_lock.models.contents import runs_at_start
 from deep_lock.models.installed import Environment, FileFault, InstalledDistribution, Origin
 from deep_lock.models.lock import LockedArchive, LockedDirectory, LockedPackage, LockedVcs
 from deep_lock.models.metadata import is_same_version
@@ -26,14 +27,12 @@ _BY_INSTALLERS = frozenset(
 )
 """Files that installers add to a ``.dist-info`` folder."""
 
-_STARTUP = (".pth", ".start")
-
 _FAULTS: Mapping[FileFault, tuple[str, Severity, str]] = {
     "changed": ("installed-file-changed", "error", "differs from its hash in RECORD"),
     "missing": ("installed-file-missing", "finding", "is in RECORD and not there"),
     "unhashed": ("installed-file-unhashed", "note", "has no sha2 hash in RECORD, so it was not compared"),
     "outside": ("installed-file-outside", "finding", "is outside of the environment, and was not read"),
-    "unreadable": ("installed-file-missing", "finding", "cannot be read"),
+    "unreadable": ("installed-file-unreadable", "finding", "cannot be read"),
 }
 
 
@@ -104,8 +103,10 @@ def _locked(
     """Yield what is known about a distribution of the lock."""
     same = "1 file is" if own.same == 1 else f"{own.same} files are"
     known = [] if own.fault else [f"{same} as its RECORD states"]
-    startup = [path for path in own.rows if path.lower().endswith(_STARTUP)]
-    known += [f"Python reads {_names(startup)} when it starts"] if startup else []
+    startup = [path for path in own.rows if runs_at_start(path)]
+    known += [f"Python reads or runs {_names(startup)} when it starts"] if startup else []
+    if own.origin_fault:
+        yield _finding("installed-origin-differs", "finding", subject, own.origin_fault)
     if own.origin is not None:
         text, finding = _origin(own.origin, subject, entry)
         known += [text] if text else []
@@ -228,7 +229,7 @@ def _not_locked(
         )
     else:
         only_builds = any(_is_version(entry, own.version) for entry in index.versions.get(own.name, ()))
-        where = f"installs it on {expected.target.label} at no run time" if only_builds else "does not have it"
+        where = f"does not install it at run time on {expected.target.label}" if only_builds else "does not have it"
         yield _finding("installed-not-locked", "finding", subject, f"is installed, and the lock {where}")
 
 

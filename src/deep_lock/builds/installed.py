@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from deep_lock.boundary import reading
 from deep_lock.errors import ArchiveBroken, DeepLockError, UsageError, raise_machine_fault
 from deep_lock.files import open_regular
+from deep_lock.models.contents import runs_at_start
 from deep_lock.models.installed import (
     Environment,
     EnvironmentFolders,
@@ -44,8 +45,6 @@ _VERSION = re.compile(r"(?m)^version(?:_info)?\s*=\s*(3\.[0-9]{1,3}(?:\.[0-9]{1,
 _SEES_BASE = re.compile(r"(?mi)^include-system-site-packages\s*=\s*true\s*$")
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
-_STARTUP_SUFFIXES = (".pth", ".start")
-_STARTUP_MODULE = re.compile(r"(?i)(?:sitecustomize|usercustomize)(?:\.[^/]*)?")
 
 
 # -- where it is
@@ -129,12 +128,10 @@ def read_environment(folders: EnvironmentFolders) -> Environment:
     unowned: Counter[str] = Counter()
     for searched in folders.packages:
         for path in _unowned(searched, owned):
-            top = path.partition("/")[0]
-            is_read = path == top and path.lower().endswith(_STARTUP_SUFFIXES)
-            if is_read or _STARTUP_MODULE.fullmatch(top):
+            if runs_at_start(path):
                 startup.append(path)
             else:
-                unowned[top] += 1
+                unowned[path.partition("/")[0]] += 1
     return Environment(
         distributions=tuple(distributions),
         startup=tuple(sorted(startup)),
@@ -147,14 +144,19 @@ def _listed(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - names alone
     except OSError as error:
-        raise_machine_fault(error)
-        raise UsageError(f"{folder}: {error.strerror or error}") from None
+        _raise_unlisted(error)
+
+
+def _raise_unlisted(error: OSError) -> NoReturn:
+    """Raise UsageError for a folder that cannot be listed: which files it has is not known."""
+    raise_machine_fault(error)
+    raise UsageError(f"{error.filename}: {error.strerror or error}") from None
 
 
 def _unowned(folder: str, owned: set[str]) -> Iterator[str]:
     """Yield the files and links to folders that no RECORD has, relative, with "/". Compiled files of a source are left out."""
     count = 0
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_raise_unlisted):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]  # noqa: PTH114, PTH118 - texts of os.walk
         for name in (*names, *links):
             count += 1
@@ -175,7 +177,7 @@ def _is_compiled(parent: str, name: str) -> bool:
 
 def _is_mark(path: str) -> bool:
     """Whether it is the empty file with which virtualenv marks what it installed."""
-    return path.endswith(".virtualenv") and os.path.getsize(path) == 0  # noqa: PTH202 - a text of os.walk
+    return path.endswith(".virtualenv") and os.lstat(path).st_size == 0
 
 
 class _Distribution:
@@ -200,6 +202,7 @@ class _Distribution:
             return msgspec.structs.replace(plain, fault=error.message)
         compared = [(row, self._compare(row)) for row in rows]
         receipt, receipt_fault = self._receipt()
+        origin, origin_fault = self._origin()
         return InstalledDistribution(
             name=metadata.name,
             version=metadata.version,
@@ -207,7 +210,8 @@ class _Distribution:
             rows={row.path: row.digest for row in rows},
             same=sum(state == "same" for _, state in compared),
             faults=tuple((row.path, state) for row, state in compared if state != "same" if state != "exempt"),
-            origin=self._origin(),
+            origin=origin,
+            origin_fault=origin_fault,
             receipt=receipt,
             receipt_fault=receipt_fault,
         )
@@ -256,17 +260,16 @@ class _Distribution:
         except DeepLockError as error:
             return None, error.message
 
-    def _origin(self) -> Origin | None:
-        """Return what the installer recorded; a file that cannot be read is as none."""
+    def _origin(self) -> tuple[Origin | None, str]:
+        """Return what the installer recorded, or why it cannot be read."""
         for name, is_direct in (("direct_url.json", True), ("provenance_url.json", False)):
             if (self._packages / self._info / name).exists():
                 try:
-                    return read_origin(
-                        self._content(name, _MAX_SMALL_BYTES), f"{self._info}/{name}", is_direct=is_direct
-                    )
-                except DeepLockError:
-                    return None
-        return None
+                    data = self._content(name, _MAX_SMALL_BYTES)
+                    return read_origin(data, f"{self._info}/{name}", is_direct=is_direct), ""
+                except DeepLockError as error:
+                    return None, error.message
+        return None, ""
 
 
 _State = FileFault | Literal["same", "exempt"]

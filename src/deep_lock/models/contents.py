@@ -14,6 +14,8 @@ STARTUP_SUFFIXES = (".pth", ".start")
 AT_START = frozenset({"sitecustomize", "usercustomize"})
 """Modules that run whenever Python starts."""
 
+_MODULE_SUFFIXES = (".py", ".pyc", ".so", ".pyd")
+
 PREFIX_BYTES = 64
 """Bytes at the beginning of a file that decide whether it is native code."""
 
@@ -92,6 +94,15 @@ class ArchiveTree(Struct, frozen=True, kw_only=True):
     @property
     def is_wheel(self) -> bool:
         return self.filename.endswith(".whl")
+
+
+def runs_at_start(path: str) -> bool:
+    """Whether Python reads or runs a file whenever it starts, by its path in the folder of packages, with "/"."""
+    top, _, below = path.lower().partition("/")
+    stem, _, suffix = top.partition(".")
+    if stem in AT_START:  # a package with other suffixes is none: sitecustomize-1.0.dist-info
+        return not suffix or (not below and top.endswith(_MODULE_SUFFIXES))
+    return not below and top.endswith(STARTUP_SUFFIXES)
 
 
 def native_format(path: str, begin: bytes) -> str:

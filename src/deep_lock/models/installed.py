@@ -48,6 +48,7 @@ class InstalledDistribution(Struct, frozen=True, kw_only=True):
     """Files whose bytes are those of RECORD."""
     faults: tuple[tuple[str, FileFault], ...] = ()
     origin: Origin | None = None
+    origin_fault: str = ""
     receipt: Receipt | None = None
     receipt_fault: str = ""
 

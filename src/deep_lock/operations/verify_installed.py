@@ -65,7 +65,7 @@ def verify_installed(options: InstalledOptions, reporter: Reporter) -> Verified:
     return Verified(
         findings=tuple(sorted(found, key=by_severity)),
         releases=len(environment.distributions),
-        files=sum(own.same + len(own.faults) for own in environment.distributions),
+        files=sum(own.same + sum(state == "changed" for _, state in own.faults) for own in environment.distributions),
         lines=file.lines,
     )
 

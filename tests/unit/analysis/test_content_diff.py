@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 
 from deep_lock.analysis.content_diff import (
     NO_LINE_BREAK,
+    Release,
     ToRead,
+    dangers,
     differences,
     equal_blocks,
     text_lines,
     to_read,
     unified,
 )
-from deep_lock.models.contents import ArchivedFile, ArchiveTree
+from deep_lock.models.contents import ArchivedFile, ArchiveTree, FileContents
 
 
 def file(text: str) -> ArchivedFile:
@@ -92,3 +94,10 @@ def test_what_there_is_to_read() -> None:
     assert to_read(old, new) == ToRead(lines=4, binary_bytes=70)
     assert to_read(None, new) == ToRead(lines=4, binary_bytes=70)
     assert to_read(new, new) == ToRead(lines=0, binary_bytes=0)
+
+
+def test_whether_a_file_of_an_sdist_takes_effect_at_the_start_depends_on_its_build() -> None:
+    contents = FileContents(startup=(("a.pth", "import a"),))
+    for filename, condition in (("a-1.0-py3-none-any.whl", False), ("a-1.0.tar.gz", True)):
+        (found,) = dangers(None, Release(tree=ArchiveTree(filename=filename, files={}), contents=contents))
+        assert ("if it is installed into the folder of packages" in found.message) is condition

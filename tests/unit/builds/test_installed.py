@@ -112,3 +112,30 @@ def test_links_to_folders_and_folders_of_modules_are_unowned(tmp_path: Path) -> 
     found = read_environment(find_environment(site))
     assert found.startup == ("a.PTH", "usercustomize/__init__.py")
     assert found.unowned == {"linked": 1}
+
+
+def test_what_cannot_be_read_is_stated(tmp_path: Path) -> None:
+    site = tmp_path / "site-packages"
+    info = site / INFO
+    info.mkdir(parents=True)
+    (info / "direct_url.json").write_text("{")
+    (site / "_mark.virtualenv").symlink_to("nowhere")
+    found = distribution(site, "")
+    assert found.origin is None
+    assert "direct_url.json" in found.origin_fault
+    assert read_environment(find_environment(site)).unowned["_mark.virtualenv"] == 1
+
+
+def test_a_folder_that_cannot_be_listed_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = tmp_path / "site-packages"
+    (site / "closed").mkdir(parents=True)
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:  # as for another user: root may list every folder
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(UsageError, match=r"closed: Permission denied"):
+        read_environment(find_environment(site))
