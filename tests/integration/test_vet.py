@@ -202,6 +202,10 @@ def test_suggestions_have_the_least_to_read_first_and_their_commands_cover_the_l
     with monkeypatch.context() as patch:
         patch.setenv("DEEP_LOCK_CACHE_DIR", str(vet.folder / "empty"))
         assert "3 releases not covered; no file could be fetched" in vet.ok("suggest", "--offline")
+        vet.bench.hold(BEFORE)
+        assert "the index does not have it any more" in vet.ok("suggest")
+    assert vet.ok("suggest") == text, "files that the index does not have any more are in the cache"
+    vet.bench.hold(RELEASES)
     for own in found:
         for command in own["commands"]:
             words = command.split()
@@ -252,6 +256,7 @@ def test_other_bytes_under_the_name_of_a_covered_file(vet: Vet) -> None:
         (("demo", "--from", "0.5"), "is neither in the audits and exemptions, nor on the index"),
         (("demo",), '--who "NAME <ADDRESS>"'),
         (("demo", "--who", "a\u202eb"), "--who must be one line"),
+        (("demo", "--who", " "), "--who must be one line"),
         (("demo", *WHO, "--notes", "a\x1b[31m"), "--notes must be visible characters"),
     ],
 )

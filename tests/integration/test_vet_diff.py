@@ -109,22 +109,22 @@ def test_the_sdists_are_compared_on_request_and_build_files_are_dangerous(vet: V
     found = vet.json("demo", "1.0", "2.0", "--file", "demo-2.0.tar.gz", "--stat")
     assert (found["schema"], found["version"]) == ("deep-lock/vet-diff", 1)
     assert found["old"]["file"] == "demo-1.0.tar.gz"
-    assert found["not_compared"] == ["demo-2.0-py3-none-any.whl"]
+    assert found["not-compared"] == ["demo-2.0-py3-none-any.whl"]
     assert [(own["code"], own["subject"]) for own in found["dangers"]] == [
         ("build-changed", "setup.cfg"),
         ("build-changed", "tools/own.py"),
     ]
     assert not any("diff" in own for own in found["files"])
-    assert found["to_read"]["lines"] == sum(own["added"] + own["removed"] for own in found["files"])
+    assert found["to-read"]["lines"] == sum(own["added"] + own["removed"] for own in found["files"])
 
 
 def test_files_that_the_old_release_has_not_are_not_compared(vet: Vet) -> None:
     found = vet.json("bare", "2.0", "3.0")
-    assert (found["new"]["file"], set(found["not_compared"])) == (
+    assert (found["new"]["file"], set(found["not-compared"])) == (
         "bare-3.0-py3-none-any.whl",
         {"bare-3.0.tar.gz", "bare-3.0-cp313-cp313-win_amd64.whl"},
     )
-    assert vet.json("bare", "3.0")["not_compared"] == ["bare-3.0-cp313-cp313-win_amd64.whl"]
+    assert vet.json("bare", "3.0")["not-compared"] == ["bare-3.0-cp313-cp313-win_amd64.whl"]
 
 
 def test_the_wheel_and_the_sdist_of_one_release(vet: Vet) -> None:
@@ -139,7 +139,7 @@ def test_the_wheel_and_the_sdist_of_one_release(vet: Vet) -> None:
         ("native-new", "demo/fast.txt"),
         ("startup-new", "demo.pth"),
     ]
-    assert found["not_compared"] == []
+    assert found["not-compared"] == []
     assert vet.json("demo", "2.0", "2.0") == found, "a file is not compared with itself"
     (changed,) = (own for own in vet.json("demo", "1.0")["files"] if own["status"] == "changed")
     assert changed["diff"] == ["@@ -1,1 +1,3 @@", "+import os", "+", " x = 1"]

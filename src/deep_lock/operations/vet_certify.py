@@ -25,7 +25,7 @@ from deep_lock.models.vetting import AUDITS, CONFIG, CRITERIA, AuditedFile, Crit
 from deep_lock.network import git
 from deep_lock.operations.inputs import locked_indexes, open_indexes, read_lock_file
 from deep_lock.parsing.text import deceiving
-from deep_lock.parsing.vetting import MAX_NOTES, MAX_WHO, read_audits
+from deep_lock.parsing.vetting import MAX_NOTES, MAX_WHO, can_be_who, read_audits
 from deep_lock.pep440 import parse_version
 from deep_lock.project import edit
 from deep_lock.project.vetting_files import read_vetting, vetting_folder, with_record, with_replaced_records
@@ -218,7 +218,7 @@ def _who(options: CertifyOptions) -> str:
         raise UsageError(
             "git has no user.name and user.email here", hint='name who read the files: --who "NAME <ADDRESS>"'
         )
-    if len(who) > MAX_WHO or not who.isprintable():
+    if not can_be_who(who):
         raise UsageError(f"--who must be one line of at most {MAX_WHO} visible characters")
     return who
 

@@ -138,12 +138,17 @@ class _Trees:
 
     def _read(self, entry: LockedPackage, version: str, name: str, sha256: str) -> ArchiveTree | None:
         client = self._indexes.client
+        cached = client.built_file(sha256)  # a malicious release is removed from the index
+        if cached is not None:
+            return read_release(cached, name).tree
         if entry.source is not None:
+            self.faults[name] = "it is not of an index, and not in the cache"
             return None
         try:
             files = client.files(canonicalize_name(entry.name), parse_version(version), self._indexes.of(entry))
             file = next((own for own in files if own.filename == name), None)
             if file is None:
+                self.faults[name] = "the index does not have it any more"
                 return None
             return read_release(client.cached_file(replace(file, sha256=sha256)), name).tree
         except IndexFault as error:

@@ -277,9 +277,14 @@ class _Document:
 # -- records
 
 
+def can_be_who(text: str) -> bool:
+    """Whether a text can state who read files."""
+    return bool(text.strip()) and len(text) <= MAX_WHO and "\n" not in text and not deceiving(text)
+
+
 def _audit(document: _Document, package: str, own: _Audit, place: _Place) -> FileAudit | None:
     """Return an audit; None where it has no criterion that is known."""
-    if not own.who.strip() or len(own.who) > MAX_WHO or "\n" in own.who or deceiving(own.who):
+    if not can_be_who(own.who):
         raise VettingInvalid(f"who must be one line of text, of at most {MAX_WHO} visible characters")
     criteria = document.criteria(own, place)
     files = document.files(own, place, is_delta=bool(own.base))

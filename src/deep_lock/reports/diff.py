@@ -217,7 +217,7 @@ def as_json(review: Review) -> Safe:
             "old": review.old,
             "new": review.new,
             "counts": {weight: len(review.of(weight)) for weight in _LEVELS},
-            "not_compared": list(review.not_compared),
+            "not-compared": list(review.not_compared),
             **({"wheels": review.wheels} if review.wheels else {}),
             "changes": [change_row(change) for change in review.changes],
             "policy": [finding_row(finding) for finding in review.findings],

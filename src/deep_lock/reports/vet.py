@@ -150,23 +150,27 @@ def vet_findings(check: VetCheck) -> tuple[Finding, ...]:
     return (*found, *check.notes)
 
 
-def suggestion_commands(own: Suggestion, lock: Path) -> tuple[str, ...]:
-    """Return the commands that show what there is to read, and that write the audits."""
-    criteria = () if own.needs_all else own.criteria
+def diff_commands(own: Suggestion, lock: Path) -> tuple[str, ...]:
+    """Return the commands that show what there is to read, one for each file that is compared."""
     is_usual = [name.endswith("-none-any.whl") for name in own.compared] == [True]
     shown = [
         ["deep-lock", "vet", "diff", own.name, own.base, own.version, *([] if is_usual else ["--file", name])]
-        for name in own.compared[:MAX_FILES]
+        for name in own.compared
     ]
-    made = [
+    return tuple(shlex.join([*words, *lock_option(lock)]) for words in shown)
+
+
+def certify_commands(own: Suggestion, lock: Path) -> tuple[str, ...]:
+    """Return the commands that write the audits."""
+    criteria = () if own.needs_all else own.criteria
+    return tuple(
         certify_command(own.name, own.version, lock, base=base, criteria=criteria, files=files if is_part else ())
         for base, files, is_part in (
             (own.base, own.compared, own.has_covered_files),
             ("", own.whole, own.has_covered_files or bool(own.compared)),
         )
         if files
-    ]
-    return (*(shlex.join([*words, *lock_option(lock)]) for words in shown), *made)
+    )
 
 
 def amount(own: Suggestion) -> str:
@@ -195,7 +199,12 @@ def suggestions_text(found: Sequence[Suggestion], lock: Path) -> Safe:
         shown.append(line(f"{show(own.subject)}: {amount(own)}{compared} ({', '.join(own.criteria)})"))
         if own.whole:
             shown.append(line(f"    to be read as a whole: {show(listed(own.whole, MAX_FILES), 1000)}"))
-        shown += [line(f"    {show(command, 4000)}") for command in suggestion_commands(own, lock)]
+        diffs = diff_commands(own, lock)
+        shown += [line(f"    {show(command, 4000)}") for command in diffs[:MAX_FILES]]
+        if len(diffs) > MAX_FILES:
+            more = f"vet diff {own.name} {own.base} {own.version} --file NAME"
+            shown.append(line(f"    and {len(diffs) - MAX_FILES} more: {show(more, 1000)}"))
+        shown += [line(f"    {show(command, 4000)}") for command in certify_commands(own, lock)]
     return joined(shown)
 
 
@@ -212,7 +221,7 @@ def suggestions_json(found: Sequence[Suggestion], lock: Path) -> Safe:
             "lines": own.to_read.lines if own.to_read is not None else None,
             "binary-bytes": own.to_read.binary_bytes if own.to_read is not None else None,
             "size": own.size,
-            "commands": list(suggestion_commands(own, lock)),
+            "commands": [*diff_commands(own, lock), *certify_commands(own, lock)],
         }
         for own in found
     ]
@@ -230,7 +239,7 @@ def vet_text(check: VetCheck) -> Safe:
 def vet_json(check: VetCheck) -> Safe:
     """Return the check as one document."""
     return document(
-        "vet",
+        "vet-check",
         1,
         {
             "lock": check.lock.as_posix(),

@@ -125,9 +125,9 @@ def as_json(found: Comparison, *, stat: bool) -> Safe:
             "name": found.name,
             "old": _side(found.old),
             "new": _side(found.new),
-            "not_compared": list(found.others),
+            "not-compared": list(found.others),
             "dangers": [{"code": own.code, "subject": own.subject, "message": own.message} for own in found.dangers],
-            "to_read": {"lines": found.to_read.lines, "binary_bytes": found.to_read.binary_bytes},
+            "to-read": {"lines": found.to_read.lines, "binary-bytes": found.to_read.binary_bytes},
             "files": [_row(own, stat=stat) for own in found.files],
         },
     )
@@ -141,7 +141,7 @@ def _row(own: FileDifference, *, stat: bool) -> dict[str, Any]:
     return {
         "path": own.path,
         "status": own.status,
-        **({"moved_from": own.moved_from} if own.moved_from else {}),
+        **({"moved-from": own.moved_from} if own.moved_from else {}),
         "added": own.added,
         "removed": own.removed,
         **{side: _file(file) for side, file in (("old", own.old), ("new", own.new)) if file is not None},

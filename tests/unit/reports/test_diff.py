@@ -144,7 +144,7 @@ def test_what_one_lock_does_not_have_is_said_not_to_be_compared(pair: Pair) -> N
             pair.bench.capture.readouterr()
             assert run(["diff", old, new, "--format", form]) == 0
             out = pair.bench.capture.readouterr().out
-            assert ("otCompared" if form == "sarif" else "not_compared" if form == "json" else "Not compared") in out
+            assert ("otCompared" if form == "sarif" else "not-compared" if form == "json" else "Not compared") in out
             assert "builds" in out
             assert "No build has a new package" not in out
 
