@@ -55,8 +55,8 @@ The indexes of the lock are used, unless options or the configuration next to it
 """
 SELECTING = ("extras", "all_extras", "no_extras", "groups", "all_groups", "no_groups")
 EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 nothing found, or notes only; 1 findings; 3 index
-failure; 4 the content of a file differs from what was locked, from the metadata that its index serves, or from its RECORD, or its
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. Exit codes: 0 nothing found, or notes only; 1 findings; 2 a wrong
+option, or a lock or an environment that cannot be read; 3 index failure; 4 the content of a file differs from what was locked, from the metadata that its index serves, or from its RECORD, or its
 publisher does.
 """
 CHECKS: Section = (

@@ -28,7 +28,7 @@ from deep_lock.reports import vet_import as vet_import_report
 from deep_lock.sanitize import Safe, show
 
 HELP = """\
-Record who looked at which files of a lock, and check that each file has an audit.
+Record who looked at which files of a lock, and check that each file has an audit or an exemption.
 
 The records are in the folder supply-chain next to the lock. What is compared is the sha256 of files, and nothing else.
 
@@ -87,6 +87,8 @@ def vet_init_command(session: Session, /, **values: Any) -> None:
 CHECK_HELP = """\
 Check that each file of a lock is covered by an audit or an exemption; what runs while something is built comes first.
 
+An exempt file was not read by anyone. Records are not signed: who can write to the repository can write an audit under any name.
+
 \b
 safe-to-build is needed by each file of a package in a build environment, and by each sdist that is built.
 safe-to-run is needed by each file of a package that is installed at run time.
@@ -108,7 +110,7 @@ FORMAT = format_option("text", "json", "markdown", "sarif", "github")
     output=(FORMAT,),
     help=CHECK_HELP,
     epilog=CHECK_EPILOG,
-    short_help="Check that each file of a lock has an audit.",
+    short_help="Check that each file of a lock has an audit or an exemption.",
 )
 def vet_check_command(session: Session, /, **values: Any) -> None:
     """Check the lock, and write what is not covered."""
@@ -331,7 +333,8 @@ def vet_diff_command(session: Session, /, **values: Any) -> None:
 
 
 IMPORT_HELP = """\
-Import the audits of other teams, or refresh them. What is added and withdrawn is shown before anything is written.
+Import the audits of other teams, or refresh them. What is added and withdrawn is shown before anything is written; with
+--format json after it. There is no question: --dry-run shows it, and writes nothing.
 
 An import is pinned in supply-chain/imports.lock: a URL by the sha256 of the file, a repository by the commit. `vet check` reads only
 this file, and makes no request. The exemptions and the imports of the other team are not read.
@@ -344,8 +347,9 @@ this file, and makes no request. The exemptions and the imports of the other tea
   deep-lock vet import --remove acme
 """
 IMPORT_EPILOG = """\
-Each option can be set by the variable DEEP_LOCK_<LONG NAME>. A login of a URL: DEEP_LOCK_INDEX_<NAME>_USERNAME and _PASSWORD with the name
-of the team, or netrc. Exit codes: 1 another program wrote config.toml during the run; 2 wrong input, or a wrong file; 3 a file could not be fetched; 4 a file that is too large.
+Each option can be set by the variable DEEP_LOCK_<LONG NAME>. A login of a URL: DEEP_LOCK_INDEX_<NAME>_USERNAME and _PASSWORD with the
+name of the team, or netrc. Exit codes: 1 another program wrote config.toml during the run; 2 wrong input, or a wrong file; 3 a file could
+not be fetched; 4 a file that is too large.
 """
 TEAM: Section = (
     "Team",
