@@ -16,8 +16,9 @@ from deep_lock.cli.main import run
 from deep_lock.config.options import CertifyOptions, RunContext, VetOptions
 from deep_lock.errors import Stale
 from deep_lock.events import silent
-from deep_lock.operations.vet_certify import certify, write_certified
+from deep_lock.operations.vet_certify import certify
 from deep_lock.parsing.vetting import read_audits, read_vetting_config
+from deep_lock.project import edit
 from tests.support import schemas
 from tests.support.scenario_server import Release
 from tests.support.scenarios import Bench, bench, git
@@ -281,7 +282,7 @@ def test_neither_file_is_written_where_another_program_wrote_one(vet: Vet, tmp_p
     config.write_text(config.read_text(encoding="utf-8") + "# another program\n", encoding="utf-8")
     before = {path.name: path.read_bytes() for path in vet.chain.iterdir()}
     with pytest.raises(Stale, match="nothing was written"):
-        write_certified(certified)
+        edit.write_all(certified.documents)
     assert {path.name: path.read_bytes() for path in vet.chain.iterdir()} == before
 
 

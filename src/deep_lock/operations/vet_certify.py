@@ -18,7 +18,6 @@ from deep_lock.analysis.vetting import Coverage, Need, counterpart, needs, recor
 from deep_lock.config.options import CertifyOptions, VerifyOptions
 from deep_lock.errors import UsageError
 from deep_lock.events import Reporter, Warned
-from deep_lock.files import Replacement
 from deep_lock.lockfile.index import index_lock
 from deep_lock.models.lock import Lock
 from deep_lock.models.vetting import AUDITS, CONFIG, CRITERIA, AuditedFile, Criterion, FileAudit, FileExemption, Vetting
@@ -73,20 +72,6 @@ def certify(options: CertifyOptions, reporter: Reporter) -> Certified:
         removed=removed,
         is_covered=not any(coverage.missing(need) for need in release),
     )
-
-
-def write_certified(certified: Certified) -> None:
-    """Write both files, or neither. Raises UsageError and Stale."""
-    written: list[Replacement] = []
-    try:
-        for document in certified.documents:
-            own = edit.replacement(document)
-            edit.write(document)
-            written += [own] if own is not None else []
-    except BaseException:
-        for own in written:
-            own.undo()
-        raise
 
 
 # -- the release

@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from deep_lock.config.options import VetImportOptions
 from deep_lock.errors import NotFound, UsageError, VettingInvalid
 from deep_lock.events import Reporter, Warned
-from deep_lock.files import Replacement, content_now, write_atomically
 from deep_lock.index.settings import SMALL_SECONDS
 from deep_lock.locking.clients import open_addresses
 from deep_lock.locking.read_inputs import read_project_config
@@ -230,22 +229,8 @@ def _location(address: str, base: Path, schemes: Collection[str]) -> str:
 
 def write_import(plan: ImportPlan) -> None:
     """Write both files, or neither. Raises UsageError and Stale."""
-    before = _content(plan.imports)
-    data = plan.text.encode()
-    try:
-        if data != before:
-            write_atomically(plan.imports, data)
-    except OSError as error:
-        state = content_now(plan.imports, before, data)
-        raise UsageError(f"{plan.imports}: cannot be written: {error.strerror or error}; {state}") from None
-    try:
-        edit.write(plan.config)
-    except BaseException:
-        if before is None:
-            plan.imports.unlink(missing_ok=True)
-        else:
-            Replacement(path=plan.imports, before=before, after=data).undo()
-        raise
+    imports = edit.Document(path=plan.imports, before=_content(plan.imports) or b"", text=plan.text)
+    edit.write_all((imports, plan.config))
 
 
 def _content(path: Path) -> bytes | None:

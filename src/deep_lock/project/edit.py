@@ -243,6 +243,36 @@ def write(document: Document) -> None:
         raise UsageError(f"{path}: cannot be written: {error.strerror or error}; {state}") from None
 
 
+def write_all(documents: Sequence[Document]) -> None:
+    """Write these files in this order; where one fails, those before it are as they were. Raises UsageError and Stale."""
+    written: list[Document] = []
+    try:
+        for document in documents:
+            write(document)
+            written.append(document)
+    except BaseException as failed:
+        for document in reversed(written):
+            try:
+                _undo(document)
+            except OSError as error:
+                raise UsageError(
+                    f"{document.path}: has the edit, but another file could not be written ({failed}), and the edit could not be undone: {error.strerror or error}",
+                    hint="restore the file, then run the command again",
+                ) from failed
+        raise
+
+
+def _undo(document: Document) -> None:
+    """Put the old content back, or remove a file that was new. Raises OSError."""
+    edited = replacement(document)
+    if edited is None:
+        return
+    if document.before:
+        edited.undo()
+    elif document.path.read_bytes() == edited.after:
+        document.path.unlink()
+
+
 def with_entry(document: Document, keys: Keys, values: Mapping[str, str | date], *, after: Sequence[Keys]) -> Document:
     """Add an entry to an array of tables, or an inline table to an array. ``after`` as in `with_table`.
 

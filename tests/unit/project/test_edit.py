@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import tomlkit
 
-from deep_lock.errors import ProjectInvalid, Stale
+from deep_lock.errors import ProjectInvalid, Stale, UsageError
+from deep_lock.files import Replacement
 from deep_lock.parsing.toml import parse_toml
 from deep_lock.project import edit
 from deep_lock.project.script import read_script
@@ -261,3 +262,26 @@ def test_what_tomlkit_refuses_is_an_error(make: Make, monkeypatch: pytest.Monkey
     with pytest.raises(ProjectInvalid, match=r"pyproject\.toml: cannot be edited") as caught:
         make("a = 1\n")
     assert caught.value.hint == "edit the file by hand, then run deep-lock lock"
+
+
+def test_all_files_are_written_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new, stale = (tmp_path / name for name in ("old.toml", "new.toml", "stale.toml"))
+    for path in (old, stale):
+        path.write_text("a = 1\n", encoding="utf-8")
+    documents = (
+        edit.Document(path=old, before=b"a = 1\n", text="a = 2\n"),
+        edit.Document(path=new, before=b"", text="b = 1\n"),
+        edit.Document(path=stale, before=b"a = 0\n", text="a = 2\n"),
+    )
+    with pytest.raises(Stale, match=r"stale\.toml: another program wrote it"):
+        edit.write_all(documents)
+    assert (old.read_text(encoding="utf-8"), new.exists()) == ("a = 1\n", False)
+
+    def full(_: Replacement) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Replacement, "undo", full)
+    with pytest.raises(UsageError, match=r"old\.toml: has the edit.*stale\.toml.*No space left"):
+        edit.write_all(documents)
+    edit.write_all(documents[1:2])
+    assert new.read_text(encoding="utf-8") == "b = 1\n"

@@ -22,6 +22,7 @@ from deep_lock.config.options import CertifyOptions, NetworkOptions, VetDiffOpti
 from deep_lock.errors import UsageError
 from deep_lock.models.vetting import CRITERIA
 from deep_lock.operations import vet_certify, vet_check, vet_diff, vet_import, vet_init, vet_suggest
+from deep_lock.project import edit
 from deep_lock.reports import document, vet
 from deep_lock.reports import vet_diff as vet_diff_report
 from deep_lock.reports import vet_import as vet_import_report
@@ -210,7 +211,7 @@ def vet_certify_command(session: Session, /, **values: Any) -> None:
     options = pick(CertifyOptions, values, vet=_vet_options(session, values))
     with session.reporting() as reporter:
         certified = vet_certify.certify(options, reporter)
-    vet_certify.write_certified(certified)
+    edit.write_all(certified.documents)
     if values["form"] == "json":
         payload = {
             "lock": values["lock"].as_posix(),
