@@ -96,6 +96,11 @@ def listed(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + more
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: "1 file", "2 files"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def quote(text: str, limit: int = MAX_SHOWN) -> str:
     """Return text that must be ASCII, in quotes, for a message."""
     return f"'{show(text, limit, ascii_only=True)}'"

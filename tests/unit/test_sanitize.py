@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from deep_lock.sanitize import (
     Painted,
     annotation,
+    counted,
     html_data,
     html_text,
     joined,
@@ -131,3 +132,7 @@ def test_a_text_that_is_too_long_keeps_whole_lines_and_ends_its_details() -> Non
     assert shortened(text, len(text), note) == text
     assert shortened(text, len(text) - 5, note) == "first\n<details>\n\n</details>\n\nMore.\n"
     assert shortened(text, 8, note) == "first\n\nMore.\n"
+
+
+def test_a_count_has_its_noun() -> None:
+    assert [counted(count, "file") for count in (0, 1, 2)] == ["0 files", "1 file", "2 files"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from msgspec import Struct
 
 from deep_lock.analysis.graph import Explanations
-from deep_lock.analysis.wheel_rules import WheelsRead
+from deep_lock.analysis.wheel_rules import FilesRead
 from deep_lock.lockfile.index import LockIndex, key_of, wheels_of
 from deep_lock.models.changes import Change
 from deep_lock.models.contents import FileContents
@@ -32,7 +32,7 @@ class _Facts(Struct, frozen=True, kw_only=True):
 _WORDS = ("compiled file", "script", "start file", "import name", "SBOM")
 
 
-def content_changes(before: LockIndex, after: LockIndex, read: WheelsRead) -> Iterator[Change]:
+def content_changes(before: LockIndex, after: LockIndex, read: FilesRead) -> Iterator[Change]:
     """Yield what wheels bring and lack; of a project that is new in the lock, native code and scripts."""
     explain = Explanations(after)
     for name, entries in sorted(after.versions.items()):

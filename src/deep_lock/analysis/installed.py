@@ -16,7 +16,7 @@ from deep_lock.models.installed import Environment, FileFault, InstalledDistribu
 from deep_lock.models.lock import LockedArchive, LockedDirectory, LockedPackage, LockedVcs
 from deep_lock.models.metadata import is_same_version
 from deep_lock.models.receipt import Receipt
-from deep_lock.sanitize import listed, show
+from deep_lock.sanitize import counted, listed, show
 from deep_lock.targets.target import Target
 
 MAX_NAMES = 5
@@ -171,7 +171,7 @@ def _build(own: InstalledDistribution, subject: str, build: str | None) -> tuple
 
 
 def _built_text(receipt: Receipt) -> str:
-    packages = "1 package" if len(receipt.packages) == 1 else f"{len(receipt.packages)} packages"
+    packages = counted(len(receipt.packages), "package")
     where = "in the sandbox" if receipt.sandbox else "without a sandbox"
     return (
         f"its receipt, which is not signed, states the build of the lock: {show(receipt.sdist.name)}"
@@ -247,7 +247,7 @@ def _unowned(environment: Environment) -> Iterator[Finding]:
     if environment.unowned:
         names = [f"{name} ({count})" if count > 1 else name for name, count in environment.unowned.items()]
         count = sum(environment.unowned.values())
-        message = f"{count} {'file' if count == 1 else 'files'} that no RECORD has: {_names(names)}"
+        message = f"{counted(count, 'file')} that no RECORD has: {_names(names)}"
         yield _finding("installed-file-unowned", "finding", "the environment", message)
     if environment.sees_base:
         message = "the packages of its base installation can be imported too; they were not compared"

@@ -23,7 +23,7 @@ def evaluate(
     *,
     now: datetime,
     old: Lock | None = None,
-    wheels: "wheel_rules.WheelsRead | None" = None,
+    wheels: "wheel_rules.FilesRead | None" = None,
     advisories: Sequence[RuleMatch] | None = None,
 ) -> tuple[Finding, ...]:
     """Return what a policy finds in a lock, errors first. ``now`` is aware; ``old`` is the previous lock, if it is known.

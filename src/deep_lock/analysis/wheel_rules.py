@@ -64,7 +64,7 @@ _OWN_MODULES: Mapping[str, frozenset[str]] = {
 """Modules of well-known projects that their names do not explain."""
 
 
-class WheelsRead(Struct, frozen=True, kw_only=True):
+class FilesRead(Struct, frozen=True, kw_only=True):
     """The wheels of a lock that were read, by sha256."""
 
     contents: Mapping[str, FileContents] = {}
@@ -92,7 +92,7 @@ class _Package(Struct, frozen=True, kw_only=True):
     others: tuple[FileContents, ...]
 
 
-def wheel_matches(lock_index: LockIndex, read: WheelsRead) -> Iterator[RuleMatch]:
+def wheel_matches(lock_index: LockIndex, read: FilesRead) -> Iterator[RuleMatch]:
     """Yield what the rules find in the wheels that were read."""
     in_builds = uses_of(lock_index)
     packages = []
@@ -122,7 +122,7 @@ def wheel_matches(lock_index: LockIndex, read: WheelsRead) -> Iterator[RuleMatch
     yield from _shared_imports(packages, foreign, lock_index)
 
 
-def wheel_changes(lock_index: LockIndex, read: WheelsRead) -> Iterator[Change]:
+def wheel_changes(lock_index: LockIndex, read: FilesRead) -> Iterator[Change]:
     """Yield what the rules find in the wheels that were read, as changes: these wheels are new in the lock."""
     explain = Explanations(lock_index)
     for match in wheel_matches(lock_index, read):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from deep_lock.lockfile.index import files_of
 from deep_lock.models.contents import EmbeddedSbom, FileContents
 from deep_lock.models.lock import LockedFile, LockedPackage
-from deep_lock.sanitize import listed
+from deep_lock.sanitize import counted, listed
 
 MAX_NAMES = 50
 """Names of one kind that are listed; more are counted."""
@@ -56,7 +56,7 @@ def _native(read: list[tuple[str, FileContents]]) -> list[tuple[str, str]]:
     found: dict[str, list[str]] = {}
     for filename, own in read:
         if own.native:
-            count = f"{len(own.native)} {'file' if len(own.native) == 1 else 'files'}"
+            count = counted(len(own.native), "file")
             formats = ", ".join(sorted({form for _, form in own.native}))
             found.setdefault(f"{count} ({formats})", []).append(filename)
     return [("native", f"{text} in {listed(filenames, MAX_FILES)}") for text, filenames in found.items()]

@@ -40,7 +40,7 @@ from deep_lock.locking.selected_scopes import (
 )
 from deep_lock.models.conflicts import Conflict, Implied
 from deep_lock.models.foreign_lock import ForeignLock
-from deep_lock.models.lock import Lock
+from deep_lock.models.lock import LOCK_NAME, Lock
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import RequirementScope
 from deep_lock.models.workspace import Member, implied_scopes
@@ -58,7 +58,6 @@ from deep_lock.sanitize import show
 from deep_lock.sdist import pyproject as document
 from deep_lock.targets.markers import Scope
 
-LOCK_NAME = "deep.lock"
 PROJECT_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 MAX_SHOWN_VERSIONS = 5
 

@@ -13,6 +13,8 @@ from deep_lock.models.build_system import ConfigSettings, Evidence
 from deep_lock.models.conflicts import Conflict
 from deep_lock.models.workspace import Member
 
+LOCK_NAME = "deep.lock"
+"""The name of the file, where no other one is set."""
 LOCK_VERSION = "1.0"
 CREATED_BY = "deep-lock"
 VERSION = 1

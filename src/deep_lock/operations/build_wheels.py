@@ -33,7 +33,6 @@ from deep_lock.errors import (
 from deep_lock.events import BuildEnded, Building, Reporter
 from deep_lock.index.lazy_wheel import metadata_from_wheel
 from deep_lock.lazy import load_all
-from deep_lock.lockfile.build_digests import build_digests
 from deep_lock.lockfile.index import Key
 from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, tags_of
 from deep_lock.models.build_system import BuildSystem
@@ -85,6 +84,8 @@ class Site(Struct, frozen=True, kw_only=True):
     """What is common to all builds of a run."""
 
     taking: InstallPlan
+    builds: Mapping[Key, str]
+    """The digests of the builds in the lock."""
     target: Target
     targets: tuple[Target, ...]
     """All targets of the lock: the dependencies of an entry are those on any of them."""
@@ -101,7 +102,6 @@ class Site(Struct, frozen=True, kw_only=True):
 def digests(site: Site) -> Mapping[Key, str]:
     """Return what identifies each build: its digest in the lock, the target, how it and the builds below it run."""
     found: dict[Key, str] = {}
-    locked = build_digests(site.taking)
     for key, taken in site.taking.ordered.items():
         if isinstance(taken, WheelArtifact):
             found[key] = taken.wheel.sha256
@@ -112,7 +112,7 @@ def digests(site: Site) -> Mapping[Key, str]:
             f"target {site.target.label} {site.interpreter.python_full_version}",
             f"epoch {_epoch(site, taken)}",
             f"confined {site.machine.is_confined(canonicalize_name(taken.entry.name))}",
-            f"build {locked[key]}",
+            f"build {site.builds[key]}",
             *sorted(f"{' '.join(own)} {found[own]}" for own in taken.needed),
         ]
         found[key] = sha256("\n".join(parts).encode()).hexdigest()
@@ -242,7 +242,6 @@ def _epoch(site: Site, taken: BuiltArtifact) -> int:
 
 def _receipt(site: Site, taken: BuiltArtifact) -> Receipt:
     """Return the receipt of a build of this run."""
-    locked = build_digests(site.taking)
     packages = []
     for key in taken.needed:
         member = site.taking.ordered[key]
@@ -252,13 +251,13 @@ def _receipt(site: Site, taken: BuiltArtifact) -> Receipt:
                 name=member.entry.name,
                 version=member.version,
                 file=ReceiptFile(name=file.name, sha256=file.sha256),
-                build=locked.get(key, ""),
+                build=site.builds.get(key, ""),
             )
         )
     return Receipt(
         schema=RECEIPT_SCHEMA,
         version=RECEIPT_VERSION,
-        build=locked[taken.key],
+        build=site.builds[taken.key],
         sdist=ReceiptFile(name=taken.sdist.name, sha256=taken.sdist.sha256),
         subdirectory=taken.subdirectory,
         config_settings=taken.config_settings,

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from msgspec.structs import replace
 
-from deep_lock.analysis.wheel_rules import WheelsRead
+from deep_lock.analysis.wheel_rules import FilesRead
 from deep_lock.builds import temp_dirs
 from deep_lock.config.options import ContentsOptions, NetworkOptions, RunContext, VerifyOptions
 from deep_lock.errors import IndexFault, NotCached, SafetyError
@@ -40,7 +40,7 @@ def read_wheels(
     context: RunContext,
     reporter: Reporter,
     old: Lock | None = None,
-) -> WheelsRead:
+) -> FilesRead:
     """Return the contents of the wheels of the lock at ``path``; without ``network`` nothing is fetched.
 
     Wheels of ``old`` too are ``others``, as far as they are at hand. Those of ``old`` alone are ``before``: with ``network`` each
@@ -63,7 +63,7 @@ def read_wheels(
     )
 
 
-def read_files(lock: Lock, path: Path, options: ContentsOptions | None, reporter: Reporter) -> WheelsRead | None:
+def read_files(lock: Lock, path: Path, options: ContentsOptions | None, reporter: Reporter) -> FilesRead | None:
     """Return the contents of the wheels and the sdists of a lock; None without ``options``. Raises as `read_wheels`."""
     if options is None:
         return None
@@ -87,9 +87,9 @@ def _read(
     reporter: Reporter,
     others: Sequence[LockedFile] = (),
     before: Sequence[LockedFile] = (),
-) -> WheelsRead:
+) -> FilesRead:
     if not files or (network is None and not context.cache_folder.is_dir()):
-        return WheelsRead(total=len(files))
+        return FilesRead(total=len(files))
     folder = path.parent.resolve()
     options, config = network or NetworkOptions(offline=True), read_project_config(folder)
     hosts = open_hosts(lock, VerifyOptions(lock=path, network=options, context=context), config, reporter)
@@ -105,7 +105,7 @@ def _read(
         there = [file for file in others if reading.at_hand(file)]
     found = reading.contents
     own = [file.sha256 for file in files]
-    return WheelsRead(
+    return FilesRead(
         contents={sha256: found[sha256] for sha256 in own if sha256 in found},
         unreadable={sha256: reading.unreadable[sha256] for sha256 in own if sha256 in reading.unreadable},
         total=len(files),
@@ -205,6 +205,6 @@ def contents_of(file: BinaryIO, filename: str) -> FileContents:
     return sdist_contents(read_tree(file, filename))
 
 
-def claim(read: WheelsRead, wheels: str = "wheels") -> str:
+def claim(read: FilesRead, wheels: str = "wheels") -> str:
     """Return how many wheels were read, in words."""
     return f"the contents of {len(read.contents)} of {read.total} {wheels} were read"

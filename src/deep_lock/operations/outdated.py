@@ -28,8 +28,8 @@ from deep_lock.index.client import IndexClient
 from deep_lock.lockfile.index import Key, LockIndex, called, covers, index_lock, key_of, parsed, required_packages
 from deep_lock.lockfile.selection import ever_installed
 from deep_lock.lockfile.targets import chosen_targets
-from deep_lock.locking.read_inputs import LOCK_NAME, read_project_config, require_lock
-from deep_lock.models.lock import Lock, LockedBuild, LockedPackage
+from deep_lock.locking.read_inputs import read_project_config, require_lock
+from deep_lock.models.lock import LOCK_NAME, Lock, LockedBuild, LockedPackage
 from deep_lock.models.requirement import Requirement
 from deep_lock.models.resolution import BuildScope, Prereleases, Selection
 from deep_lock.operations import advisory_sources

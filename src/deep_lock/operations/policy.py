@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from deep_lock.analysis.policy import evaluate
 from deep_lock.analysis.policy_rules import RuleMatch
-from deep_lock.analysis.wheel_rules import WheelsRead
+from deep_lock.analysis.wheel_rules import FilesRead
 from deep_lock.config.config import Config
 from deep_lock.config.options import AuditOptions, PolicyOptions
 from deep_lock.config.policy import read_policy_file
@@ -47,7 +47,7 @@ class PolicyResult(Struct, frozen=True, kw_only=True):
     """The line of each package's name in the lock, from 1."""
     unchecked: tuple[str, ...] = ()
     """Rules that the policy sets and that need the previous lock, where none is named."""
-    wheels: WheelsRead
+    wheels: FilesRead
     """The wheels whose contents were checked."""
 
 

@@ -11,8 +11,8 @@ from deep_lock.config.options import ApplyOptions, InputOptions, LockOptions, Up
 from deep_lock.errors import PolicyBroken, Stale, UsageError
 from deep_lock.events import Reporter, Warned
 from deep_lock.locking.lock import check_lock
-from deep_lock.locking.read_inputs import LOCK_NAME, require_lock
-from deep_lock.models.lock import Lock
+from deep_lock.locking.read_inputs import require_lock
+from deep_lock.models.lock import LOCK_NAME, Lock
 from deep_lock.models.workspace import Member
 from deep_lock.operations.outdated import Newer, applies, newer
 from deep_lock.project import bounds, edit, requirement_lists

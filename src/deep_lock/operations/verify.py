@@ -25,7 +25,7 @@ from deep_lock.analysis.verify import (
     sidecar_findings,
     unrequired,
 )
-from deep_lock.analysis.wheel_rules import WheelsRead, wheel_matches
+from deep_lock.analysis.wheel_rules import FilesRead, wheel_matches
 from deep_lock.config.options import VerifyOptions
 from deep_lock.errors import AttestationInvalid, DeepLockError, HashMismatch, MetadataDiffers, NotFound, SafetyError
 from deep_lock.events import Reporter
@@ -244,7 +244,7 @@ class _Check:
     def contents(self) -> Iterator[Finding]:
         """Yield what the rules of a policy find in the contents of the wheels that were read."""
         explain = Explanations(self._lock_index)
-        read = WheelsRead(contents=self._contents_of)
+        read = FilesRead(contents=self._contents_of)
         for match in wheel_matches(self._lock_index, read):
             level = Policy().level(match.code, lower=match.runtime)
             if level != "off":

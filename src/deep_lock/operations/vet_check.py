@@ -14,7 +14,7 @@ from deep_lock.models.vetting import AUDITS, CONFIG, CRITERIA, FOLDER, IMPORTS_L
 from deep_lock.operations.inputs import read_lock_file
 from deep_lock.project.vetting_files import read_vetting, vetting_folder
 from deep_lock.reports.vet import MAX_FILES, Uncovered, VetCheck
-from deep_lock.sanitize import listed
+from deep_lock.sanitize import counted, listed
 
 
 def check(options: VetOptions, reporter: Reporter) -> VetCheck:
@@ -100,7 +100,7 @@ def _unused_exemptions(vetting: Vetting, coverage: Coverage, needed: Sequence[Ne
     for position, left in without_unused(exemptions, coverage.used(needed)).items():
         own = exemptions[position]
         if own.package not in open_projects:  # it may be the base of a delta
-            files = "1 file" if len(own.files) == 1 else f"{len(own.files)} files"
+            files = counted(len(own.files), "file")
             yield Finding(
                 code="exemption-unused",
                 severity="note",

@@ -26,6 +26,7 @@ from deep_lock.operations.vet_diff import read_release
 from deep_lock.pep440 import parse_version
 from deep_lock.project.vetting_files import read_vetting, vetting_folder
 from deep_lock.reports.vet import Suggestion
+from deep_lock.sanitize import counted
 
 Bases = Mapping[str, Mapping[str, AuditedFile]]
 """By the version of another release: its covered files, by the sha256 of the file that is compared with one."""
@@ -75,7 +76,7 @@ def suggest(options: VetOptions, reporter: Reporter) -> tuple[Suggestion, ...]:
         found = sorted((_suggestion(own, coverage, trees) for own in releases), key=_rank)
     if trees.faults:
         name, reason = min(trees.faults.items())
-        files = "1 file" if len(trees.faults) == 1 else f"{len(trees.faults)} files"
+        files = counted(len(trees.faults), "file")
         message = f"{files} could not be fetched, and what to read in them is not known: {name}: {reason}"
         reporter(Warned(code="vet-not-read", subject=options.lock.name, message=message))
     return tuple(found)

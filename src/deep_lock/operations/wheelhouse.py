@@ -30,6 +30,7 @@ from deep_lock.errors import HookRefused, NotLocked, UsageError, raise_machine_f
 from deep_lock.events import Reporter, Warned
 from deep_lock.files import open_regular, replacing, write_atomically
 from deep_lock.index.download import Downloads, Wanted
+from deep_lock.lockfile.build_digests import build_digests
 from deep_lock.lockfile.index import Key
 from deep_lock.lockfile.invariants import broken_invariants
 from deep_lock.lockfile.selection import LOCK_AGAIN, BuiltArtifact, InstallPlan, WheelArtifact, take
@@ -319,6 +320,7 @@ def _fill(
     folder = WheelFolder(options.destination, plan, supply.file)
     site = Site(
         taking=plan,
+        builds=build_digests(plan),
         target=target,
         targets=targets,
         overridden=frozenset(parse_requirement(text).name for text in lock.inputs.overrides),

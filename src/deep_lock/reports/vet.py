@@ -10,15 +10,14 @@ from msgspec import Struct
 from deep_lock.analysis.content_diff import ToRead
 from deep_lock.lockfile.index import called
 from deep_lock.models.changes import Finding
-from deep_lock.models.lock import LockedFile, LockedPackage
+from deep_lock.models.lock import LOCK_NAME, LockedFile, LockedPackage
 from deep_lock.models.vetting import FOLDER, Criterion
 from deep_lock.reports.document import document
 from deep_lock.reports.findings import finding_row, findings_github, findings_sarif, findings_text
-from deep_lock.sanitize import Markdown, Safe, joined, line, listed, markdown, show
+from deep_lock.sanitize import Markdown, Safe, counted, joined, line, listed, markdown, show
 
 MAX_FILES = 5
 """Files of a package that are named for people: more are counted."""
-LOCK_NAME = "deep.lock"
 CODES: Mapping[Criterion, str] = {
     "safe-to-build": "unaudited-build-file",
     "safe-to-run": "unaudited-runtime-file",
@@ -103,7 +102,7 @@ def claim(check: VetCheck) -> str:
         "not covered": check.not_covered,
     }
     words = [f"{count} {word}" for word, count in counts.items() if count or word == "not covered"]
-    files = f"{check.files} {'file' if check.files == 1 else 'files'}"
+    files = counted(check.files, "file")
     found = f"compared the sha256 of {files} of {check.lock.name} with {FOLDER}: {', '.join(words)}"
     if not check.not_compared:
         return found
@@ -177,18 +176,18 @@ def amount(own: Suggestion) -> str:
     """Return how much there is to read, in words."""
     if own.to_read is None:
         return f"{own.size} bytes of files, which could not be fetched"
-    lines = f"{own.to_read.lines} {'line' if own.to_read.lines == 1 else 'lines'}"
+    lines = counted(own.to_read.lines, "line")
     return f"{lines} and {own.to_read.binary_bytes} bytes of binary files" if own.to_read.binary_bytes else lines
 
 
 def total(found: Sequence[Suggestion]) -> str:
     """Return how much there is to read in all, in words."""
     known = [own.to_read.lines for own in found if own.to_read is not None]
-    releases = f"{len(found)} {'release' if len(found) == 1 else 'releases'} not covered"
+    releases = f"{counted(len(found), 'release')} not covered"
     if not known:
         return f"{releases}; no file could be fetched" if found else "each file is covered"
     unknown = f" in {len(known)} of them" if len(known) < len(found) else ""
-    return f"{releases}, {sum(known)} {'line' if sum(known) == 1 else 'lines'} to read{unknown}"
+    return f"{releases}, {counted(sum(known), 'line')} to read{unknown}"
 
 
 def suggestions_text(found: Sequence[Suggestion], lock: Path) -> Safe:

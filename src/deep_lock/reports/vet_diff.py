@@ -8,7 +8,7 @@ from msgspec import Struct
 from deep_lock.analysis.content_diff import Danger, FileDifference, ToRead, unified
 from deep_lock.models.contents import ArchivedFile
 from deep_lock.reports.document import document
-from deep_lock.sanitize import Painted, Safe, joined, line, listed, show
+from deep_lock.sanitize import Painted, Safe, counted, joined, line, listed, show
 
 MAX_LINES = 20_000
 """Lines of differences that are shown."""
@@ -68,9 +68,7 @@ def _head(found: Comparison) -> Iterator[Safe]:
 
 def _list(found: Comparison) -> Iterator[Safe]:
     read = found.to_read
-    size = (
-        f"{read.lines} {'line' if read.lines == 1 else 'lines'} and {read.binary_bytes} bytes of binary files to read"
-    )
+    size = f"{counted(read.lines, 'line')} and {read.binary_bytes} bytes of binary files to read"
     if found.is_one_release:
         yield line(f"Files of the wheel that are not the same in the sdist ({len(found.files)}): {size}")
     else:

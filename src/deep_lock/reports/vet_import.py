@@ -8,7 +8,7 @@ from msgspec import Struct
 from deep_lock.models.vetting import FileAudit, ImportedAudits
 from deep_lock.network.urls import shown_url
 from deep_lock.reports.document import document
-from deep_lock.sanitize import Safe, joined, line, show
+from deep_lock.sanitize import Safe, counted, joined, line, show
 
 
 class ImportChange(Struct, frozen=True, kw_only=True):
@@ -72,6 +72,6 @@ def audit_row(audit: FileAudit) -> dict[str, Any]:
 
 def _audit_text(audit: FileAudit) -> str:
     base = f" (from {audit.base_version})" if audit.base_version else ""
-    files = f"{len(audit.files)} {'file' if len(audit.files) == 1 else 'files'}"
+    files = counted(len(audit.files), "file")
     criteria = ", ".join(audit.criteria)
     return f"{audit.package} {audit.version}{base}: {criteria}, {files}, by {show(audit.who)} on {audit.date}"

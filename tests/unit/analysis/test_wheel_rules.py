@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from deep_lock.analysis.well_known_commands import is_shadowed
-from deep_lock.analysis.wheel_rules import WheelsRead, wheel_matches
+from deep_lock.analysis.wheel_rules import FilesRead, wheel_matches
 from deep_lock.lockfile.index import index_lock
 from deep_lock.models.contents import FileContents
 from tests.support.lock_strategies import package, small_lock, wheel
@@ -33,7 +33,7 @@ def found(markers: Mapping[str, str] = MappingProxyType({}), /, **contents: File
     lock = index_lock(small_lock(*(replace(package(name), marker=markers.get(name)) for name in names)))
     digests = {name: wheel(name, "1.0").sha256 for name in names}
     read = {digests[name.replace("_", "-")]: own for name, own in contents.items()}
-    return sorted((match.code, match.name) for match in wheel_matches(lock, WheelsRead(contents=read, total=len(read))))
+    return sorted((match.code, match.name) for match in wheel_matches(lock, FilesRead(contents=read, total=len(read))))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from deep_lock.project import edit
 from deep_lock.reports import document, vet
 from deep_lock.reports import vet_diff as vet_diff_report
 from deep_lock.reports import vet_import as vet_import_report
-from deep_lock.sanitize import Safe, show
+from deep_lock.sanitize import Safe, counted, show
 
 HELP = """\
 Record who looked at which files of a lock, and check that each file has an audit or an exemption.
@@ -79,8 +79,8 @@ def vet_init_command(session: Session, /, **values: Any) -> None:
             "packages": begun.packages,
         }
         session.printer.data(document.document("vet-init", 1, payload))
-    files = f"{begun.files} {'file' if begun.files == 1 else 'files'}"
-    projects = f"{begun.packages} {'project' if begun.packages == 1 else 'projects'}"
+    files = counted(begun.files, "file")
+    projects = counted(begun.packages, "project")
     verb = "is" if begun.files == 1 else "are"
     session.printer.info(f"wrote {begun.folder}: {files} of {projects} {verb} exempt; commit the folder")
 
@@ -224,7 +224,7 @@ def vet_certify_command(session: Session, /, **values: Any) -> None:
     for own in certified.audits:
         compared = f", compared with {own.base_version}" if own.base_version else ""
         release = f"{own.package} {own.version}".rstrip()
-        files = "1 file" if len(own.files) == 1 else f"{len(own.files)} files"
+        files = counted(len(own.files), "file")
         session.printer.info(f"{release}: {', '.join(own.criteria)}, {files}{compared}, by {show(own.who)}")
     for exemption in certified.removed:
         session.printer.info(f"not needed any more: the exemption of {exemption.package} {exemption.version}".rstrip())
