@@ -362,9 +362,17 @@ def _with_command(made: Delivery, change: _Change, run: _Run) -> Delivery:
         environ=run.context.environ,
     )
     if ended.exit_code:
-        reason = f"the command ended with exit code {ended.exit_code}: {show(ended.message, limit=300)}"
+        message = _without_values(ended.message, run.options.passed, run.context.environ)
+        reason = f"the command ended with exit code {ended.exit_code}: {show(message, limit=300)}"
         return replace(pushed, status="failed", reason=reason, finished=run.context.now)
     return replace(pushed, status="delivered", reason="", finished=run.context.now)
+
+
+def _without_values(text: str, passed: Iterable[str], environ: Mapping[str, str]) -> str:
+    """Return a text in which no value of a variable that was passed is left: it may be a token."""
+    for value in sorted({environ.get(name, "") for name in passed} - {""}, key=len, reverse=True):
+        text = text.replace(value, "***")
+    return text
 
 
 _DELIVERERS = {"none": _none, "patch": _patch, "branch": _push, "command": _with_command}

@@ -15,14 +15,13 @@ from msgspec import Struct
 
 from deep_lock.errors import UsageError, raise_machine_fault
 from deep_lock.files import hold, is_left, sweep, write_atomically
-from deep_lock.fleet.records import RepositoryResult, TaskOptions
+from deep_lock.fleet.records import RepositoryResult
 from deep_lock.fleet.task import digest_of
 
 NAME = "fleet.jsonl"
 LOCKS = "locks"
 SCHEMA = "deep-lock/fleet-journal"
 VERSION = 1
-MAX_BYTES = 4 * 1024**3
 
 
 class Run(Struct, frozen=True, kw_only=True, tag="run", tag_field="kind"):
@@ -34,8 +33,6 @@ class Run(Struct, frozen=True, kw_only=True, tag="run", tag_field="kind"):
     """The clock of all tasks."""
     configuration: str
     """As in `RepositoryResult`."""
-    options: TaskOptions
-    repositories: int
 
 
 class Known(Struct, frozen=True, kw_only=True):

@@ -120,7 +120,7 @@ def run_fleet(
     with Journal(options.state) as journal:
         known = read_journal(options.state)
         plan = make_plan(options.repositories, options.task, known.results, context)
-        run = _resumed(known, plan, options) if options.resume else _begun(plan, options, context)
+        run = _resumed(known, plan, options) if options.resume else Run(now=context.now, configuration=plan.configuration)
         done = known.done if options.resume else {}
         if options.resume:
             journal.resume()
@@ -150,15 +150,6 @@ def run_fleet(
         skipped=len(results) - ran,
         left=left,
         seconds=time.monotonic() - started,
-    )
-
-
-def _begun(plan: Plan, options: FleetOptions, context: RunContext) -> Run:
-    return Run(
-        now=context.now,
-        configuration=plan.configuration,
-        options=options.task,
-        repositories=len(options.repositories),
     )
 
 

@@ -175,20 +175,20 @@ COMMAND = """\
 import json, os, pathlib, sys
 document = json.load(sys.stdin)
 pathlib.Path(sys.argv[1]).write_text(json.dumps({"document": document, "environ": dict(os.environ), "cwd": os.listdir()}))
-print("cannot open it")
+print("cannot open it with", os.environ["TOKEN"])
 sys.exit(int(sys.argv[2]))
 """
 
 
 def test_a_command_is_called_again_after_a_failure(fleet: Fleet) -> None:
     seen = fleet.folder / "seen.json"
-    fleet.context = replace(fleet.context, environ={**os.environ, "SECRET": "x", "TOKEN": "y"})
+    fleet.context = replace(fleet.context, environ={**os.environ, "SECRET": "x", "TOKEN": "a-token"})
     command = (sys.executable, "-c", COMMAND, str(seen))
     (made,) = fleet.deliver(mode="command", command=(*command, "7"), passed=("TOKEN",))
     assert (made.status, made.branch in fleet.branches()) == ("failed", True)
-    assert made.reason == "the command ended with exit code 7: cannot open it"
+    assert made.reason == "the command ended with exit code 7: cannot open it with ***"
     # the next run calls it again, though the branch exists, and then no more
-    assert [own.status for own in fleet.deliver(mode="command", command=(*command, "0"))] == ["delivered"]
+    assert [own.status for own in fleet.deliver(mode="command", command=(*command, "0"), passed=("TOKEN",))] == ["delivered"]
     seen.unlink()
     assert [own.status for own in fleet.deliver(mode="command", command=(*command, "0"))] == ["exists"]
     assert not seen.exists()

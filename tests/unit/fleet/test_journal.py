@@ -1,5 +1,6 @@
 """The journal: what a kill leaves, and who may write it."""
 
+import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,10 +9,10 @@ import pytest
 
 from deep_lock.errors import UsageError
 from deep_lock.fleet.journal import NAME, Journal, Known, Run, read_journal
-from deep_lock.fleet.records import RepositoryResult, TaskOptions
+from deep_lock.fleet.records import RepositoryResult
 from deep_lock.fleet.task import digest_of
 
-RUN = Run(now=datetime(2026, 11, 30, tzinfo=UTC), configuration="c", options=TaskOptions(), repositories=2)
+RUN = Run(now=datetime(2026, 11, 30, tzinfo=UTC), configuration="c")
 
 
 def _result(name: str, code: int = 0) -> RepositoryResult:
@@ -36,6 +37,13 @@ def test_results_are_read_again_and_a_line_that_was_cut_off_is_not(tmp_path: Pat
         journal.add(_result("b"), {})
     assert list(read_journal(tmp_path).done) == ["a", "b"]
     assert b'{"repository":"b"{' not in (tmp_path / NAME).read_bytes()
+
+
+def test_the_line_of_a_run_has_no_options_since_they_may_have_passwords(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.begin(RUN, [])
+    line = json.loads((tmp_path / NAME).read_bytes())
+    assert set(line) == {"kind", "schema", "version", "now", "configuration"}
 
 
 def test_a_line_of_another_version_is_named(tmp_path: Path) -> None:
