@@ -120,7 +120,9 @@ def run_fleet(
     with Journal(options.state) as journal:
         known = read_journal(options.state)
         plan = make_plan(options.repositories, options.task, known.results, context)
-        run = _resumed(known, plan, options) if options.resume else Run(now=context.now, configuration=plan.configuration)
+        run = (
+            _resumed(known, plan, options) if options.resume else Run(now=context.now, configuration=plan.configuration)
+        )
         done = known.done if options.resume else {}
         if options.resume:
             journal.resume()

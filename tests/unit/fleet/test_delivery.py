@@ -188,7 +188,9 @@ def test_a_command_is_called_again_after_a_failure(fleet: Fleet) -> None:
     assert (made.status, made.branch in fleet.branches()) == ("failed", True)
     assert made.reason == "the command ended with exit code 7: cannot open it with ***"
     # the next run calls it again, though the branch exists, and then no more
-    assert [own.status for own in fleet.deliver(mode="command", command=(*command, "0"), passed=("TOKEN",))] == ["delivered"]
+    assert [own.status for own in fleet.deliver(mode="command", command=(*command, "0"), passed=("TOKEN",))] == [
+        "delivered"
+    ]
     seen.unlink()
     assert [own.status for own in fleet.deliver(mode="command", command=(*command, "0"))] == ["exists"]
     assert not seen.exists()
