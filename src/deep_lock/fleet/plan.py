@@ -68,12 +68,12 @@ def configuration_digest(options: TaskOptions) -> str:
 
 
 def selection_digest(repository: Repository) -> str:
-    """Return the digest of what the list says of a repository's projects."""
+    """Return the digest of the patterns that select the projects of a repository."""
     return sha256(msgspec.json.encode((repository.projects, repository.exclude))).hexdigest()
 
 
 def is_of(result: RepositoryResult, repository: Repository) -> bool:
-    """Whether the list still says of a repository what it said when the result was made."""
+    """Whether URL, ref and patterns of a repository in the list are those of the result."""
     return (result.url, result.ref, result.selection) == (
         repository.url,
         repository.ref,

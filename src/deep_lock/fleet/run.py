@@ -34,6 +34,8 @@ TRY_AGAIN = 3
 """The exit code after which a task is tried again."""
 BACK_OFF_SECONDS = (5.0, 25.0, 125.0)
 POLL_SECONDS = 1.0
+WITHOUT_WORKERS_SECONDS = 60.0
+"""So long a run waits for a new worker when the last one is gone."""
 
 
 class FleetOptions(Struct, frozen=True, kw_only=True):
@@ -167,10 +169,11 @@ def _resumed(known: Known, plan: Plan, options: FleetOptions) -> Run:
 
 
 def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, ...]) -> Iterator[TaskResult]:
-    """Yield the final result of each task."""
+    """Yield the final result of each task. Raises NetworkError where the scheduler, or each of its workers, is lost."""
     order = count()
     waiting = [(0.0, next(order), _Tried(task=task)) for task in tasks]
     running: dict[Future[tuple[str, bytes]], _Tried] = {}
+    had_workers = time.monotonic()
     while waiting or running:
         now = time.monotonic()
         while waiting and len(running) < engine.slots and waiting[0][0] <= now:
@@ -182,6 +185,13 @@ def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, .
             time.sleep(max(0.0, min(POLL_SECONDS, waiting[0][0] - now)))
             continue
         ended, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        if ended or engine.has_workers():
+            had_workers = time.monotonic()
+        elif time.monotonic() - had_workers > WITHOUT_WORKERS_SECONDS:
+            raise NetworkError(
+                f"the scheduler has had no worker for {WITHOUT_WORKERS_SECONDS:.0f} s",
+                hint="start workers; the same command with --resume goes on",
+            )
         for future in ended:
             tried = running.pop(future)
             made = _ended(future, tried)

@@ -1,4 +1,4 @@
-"""The views of a fleet, made from its journal: the database, the page and the metrics. Each file is replaced as a whole.
+"""The views of a fleet, made from its journal: the database, the page and the metrics.
 
 Locks without a journal can be looked at too: those below a folder, or files that are named.
 """

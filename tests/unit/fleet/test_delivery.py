@@ -129,6 +129,9 @@ def test_a_patch_is_what_git_am_applies(fleet: Fleet) -> None:
     ]
     assert fleet.branches() == ["main"]
     assert [own.status for own in fleet.deliver(mode="patch")] == ["exists"]
+    (elsewhere,) = fleet.deliver(mode="patch", patches=fleet.folder / "elsewhere")
+    assert (elsewhere.status, Path(elsewhere.patch).exists()) == ("delivered", True)
+    Path(elsewhere.patch).unlink()
     Path(made.patch).unlink()
     assert [own.status for own in fleet.deliver()] == ["would-deliver"]
     (again,) = fleet.deliver(mode="patch")
@@ -172,11 +175,11 @@ def test_limits(fleet: Fleet) -> None:
     first, second = fleet.deliver(fleet.result, other, mode="branch", limit_branches=1)
     assert (first.status, second.status) == ("delivered", "postponed")
     assert "--limit-branches is 1" in second.reason
-    fleet.deliver(other, mode="patch")  # is no push
     fleet.time = NOW + timedelta(minutes=59)
     (third,) = fleet.deliver(other, mode="branch", per_hour=1)
     assert (third.status, third.reason) == ("postponed", "--per-hour is 1")
     fleet.time = NOW + timedelta(minutes=61)  # the run began an hour before
+    assert fleet.deliver(other, mode="patch")[0].status == "delivered"  # is no push
     assert fleet.deliver(other, mode="branch", per_hour=1)[0].status == "delivered"
     assert fleet.deliver(mode="branch", excepted=("team/*",)) == []
     assert fleet.deliver(mode="branch", only=("x*",)) == []

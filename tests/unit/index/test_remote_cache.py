@@ -142,6 +142,20 @@ class Failing:
         return call
 
 
+def test_a_read_that_ends_late_does_not_open_a_closed_store_again() -> None:
+    class Closing:
+        protocol = "s3"
+
+        def open(self, *_: object) -> None:
+            cache.close()
+            raise FileNotFoundError
+
+    cache = RemoteCache(Closing(), "bucket", "s3://bucket", lambda _: None, read_only=True)
+    assert cache.read(DIGEST, limit=100) is None
+    Closing.open = None  # type: ignore[assignment, method-assign]  # a closed store is not used
+    assert cache.read(DIGEST, limit=100) is None
+
+
 class SlowFile(io.BytesIO):
     """Each read takes its time."""
 
