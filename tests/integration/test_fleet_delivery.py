@@ -29,12 +29,12 @@ def test_new_locks_become_branches_once(
         fleet = tmp_path / "fleet.txt"
         fleet.write_text(f"{remote.as_uri()}\n", encoding="utf-8")
 
-        def lock(*options: str) -> list[dict[str, Any]]:
+        def lock(*options: str, ends: int = 0) -> list[dict[str, Any]]:
             capsys.readouterr()
             given = ["-f", str(fleet), "--state", str(tmp_path / "state"), "--workers", "1", "--format", "json"]
             code = run(["fleet", "lock", *given, "--default-index", made.server.url, *options])
             seen = capsys.readouterr()
-            assert code == 0, seen.err
+            assert code == ends, seen.err
             found: list[dict[str, Any]] = json.loads(seen.out)["deliveries"]
             return found
 
@@ -45,6 +45,8 @@ def test_new_locks_become_branches_once(
         assert (pushed["status"], pushed["branch"]) == ("delivered", dry["branch"])
         (again,) = lock("--deliver", "branch")
         assert (again["status"], again["commit"]) == ("exists", "")
+        (failed,) = lock("--deliver", "command", "--deliver-command", "no-such-program", ends=3)
+        assert (failed["status"], "no such program" in failed["reason"]) == ("failed", True)
         # the branch is merged: the lock is up to date, and nothing is to be delivered
         git(work, "fetch", "--quiet", str(remote), pushed["branch"])
         git(work, "merge", "--quiet", "--ff-only", "FETCH_HEAD")

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,10 @@ def _identity(option_name: str, text: str) -> "git.Identity":
 
 
 def deliver(
-    session: Session, results: Iterable[RepositoryResult], state: Path, options: "delivery.DeliveryOptions"
+    session: Session,
+    results: Iterable[RepositoryResult],
+    deliveries: "delivery.Deliveries",
+    options: "delivery.DeliveryOptions",
 ) -> tuple[dict[str, Any], ...]:
     """Deliver the new locks, report each delivery on stderr, and return the rows of the JSON document."""
 
@@ -147,7 +151,8 @@ def deliver(
         reason = f": {show(made.reason, limit=300)}" if made.reason else ""
         session.printer.info(f"{show(made.repository)}: {made.status} {_what(made)}{reason}")
 
-    return tuple(delivery.row(own) for own in delivery.deliver(results, state, options, session.context, on_delivery))
+    made = delivery.deliver(results, deliveries, options, session.context, on_delivery, clock=lambda: datetime.now(UTC))
+    return tuple(delivery.row(own) for own in made)
 
 
 def _what(made: "delivery.Delivery") -> str:

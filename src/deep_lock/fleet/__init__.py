@@ -6,6 +6,7 @@ __all__ = [
     "answers",
     "delivery",
     "engine",
+    "journal",
     "plan",
     "query",
     "questions",

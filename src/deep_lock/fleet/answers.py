@@ -155,7 +155,8 @@ def _several(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
+    """Return the first line of a message, without a colon at its end."""
     return text.partition("\n")[0].rstrip(":")
 
 
@@ -164,7 +165,7 @@ def unread_text(answer: Answer) -> str:
     if not answer.unread:
         return ""
     names = [
-        f"{project_name(own.repository, own.project)} ({_first_line(own.reason)})"
+        f"{project_name(own.repository, own.project)} ({first_line(own.reason)})"
         for own in answer.unread[:MAX_PROJECTS]
     ]
     more = len(answer.unread) - len(names)

@@ -62,6 +62,7 @@ class Cluster(Struct, frozen=True, kw_only=True):
 
     slots: int
     submit: Callable[[bytes, str], "Future[Done]"]
+    has_workers: Callable[[], bool]
 
 
 @contextmanager
@@ -89,7 +90,9 @@ def local(workers: int) -> Iterator[Cluster]:
         ) as started,
         _closing(_dask.Client(started, set_as_default=False)) as client,
     ):
-        yield Cluster(slots=workers, submit=_submitter(client, hooks=False))
+        yield Cluster(
+            slots=workers, submit=_submitter(client, hooks=False), has_workers=lambda: bool(_able(client, hooks=False))
+        )
 
 
 @contextmanager
@@ -108,19 +111,29 @@ def remote(address: str, *, ca: str, cert: str, key: str, hooks: bool) -> Iterat
                 hint="the scheduler must run, and have a certificate of the same authority",
             ) from None
         with _closing(client):
-            yield Cluster(slots=_slots(client, address, hooks=hooks), submit=_submitter(client, hooks=hooks))
+            yield Cluster(
+                slots=_slots(client, address, hooks=hooks),
+                submit=_submitter(client, hooks=hooks),
+                has_workers=lambda: bool(_able(client, hooks=hooks)),
+            )
 
 
 def _slots(client: Any, address: str, *, hooks: bool) -> int:
     """Return how many tasks the workers can do at a time. Raises UsageError where there is none."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    able = [own for own in workers if not hooks or "sandbox" in own.get("resources", {})]
+    able = _able(client, hooks=hooks)
     if not able:
+        number = len(_able(client, hooks=False))
         raise UsageError(
-            f"--scheduler {show(address)}: it has {len(workers)} workers, and none with the resource sandbox",
+            f"--scheduler {show(address)}: it has {number} workers, and none with the resource sandbox",
             hint="start workers with --resources sandbox=1 where hooks may run, or use --hooks static",
         )
     return sum(own["nthreads"] for own in able)
+
+
+def _able(client: Any, *, hooks: bool) -> list[Any]:
+    """Return the workers that may get the tasks, as the scheduler describes them."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return [own for own in workers if not hooks or "sandbox" in own.get("resources", {})]
 
 
 def _submitter(client: Any, *, hooks: bool) -> Callable[[bytes, str], "Future[Done]"]:

@@ -11,10 +11,10 @@ Invariants:
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -25,7 +25,8 @@ from deep_lock.config.options import RunContext
 from deep_lock.errors import DeepLockError, LockInvalid, UsageError, raise_machine_fault
 from deep_lock.files import write_atomically
 from deep_lock.fleet import delivery_command
-from deep_lock.fleet.records import RepositoryResult, Result
+from deep_lock.fleet.records import LOCKS, RepositoryResult, Result
+from deep_lock.fleet.repositories import is_chosen
 from deep_lock.lockfile.reader import from_text
 from deep_lock.network.git import Identity, Repositories
 from deep_lock.reports import diff as diff_report
@@ -33,12 +34,10 @@ from deep_lock.reports.document import document
 from deep_lock.sanitize import Markdown, Safe, joined, markdown, shortened, show
 
 Mode = Literal["none", "patch", "branch", "command"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 Status = Literal["would-deliver", "delivered", "exists", "postponed", "failed"]
 """``exists``: an earlier run delivered the same locks. ``postponed``: a limit of this run, or of the hour, is met."""
 
 RECORD = "deliveries.jsonl"
-LOCKS = "locks"
 PATCHES = "patches"
 LOCK_SUFFIX = "deep.lock"
 DIGITS = 12
@@ -67,7 +66,7 @@ class DeliveryOptions(Struct, frozen=True, kw_only=True):
     limit_branches: int | None = None
     """Branches with the prefix that one repository may have."""
     per_hour: int | None = None
-    """Deliveries within an hour, over all runs with this state folder."""
+    """Branches that are pushed within an hour, over all runs with this state folder."""
     only: tuple[str, ...] = ()
     """Patterns of names of repositories; empty: all."""
     excepted: tuple[str, ...] = ()
@@ -99,7 +98,6 @@ class _Change(Struct, frozen=True, kw_only=True):
     projects: tuple[Result, ...]
     """Those with a new lock, the most dangerous first."""
     files: Mapping[str, bytes]
-    branch: str
     title: str
     body: Markdown
 
@@ -110,38 +108,43 @@ class _Run(Struct, frozen=True, kw_only=True):
     state: Path
     options: DeliveryOptions
     context: RunContext
-    journal: "_Journal"
+    deliveries: "Deliveries"
+    clock: Callable[[], datetime]
+    """Gives the time of each delivery."""
     repositories: Repositories
 
 
 def deliver(
     results: Iterable[RepositoryResult],
-    state: Path,
+    deliveries: "Deliveries",
     options: DeliveryOptions,
     context: RunContext,
     on_delivery: Callable[[Delivery], None],
+    *,
+    clock: Callable[[], datetime],
 ) -> tuple[Delivery, ...]:
-    """Deliver the new locks of each repository, and return what became of them. ``state`` has the texts of the locks.
+    """Deliver the new locks of each repository, and return what became of them. The state folder has the texts of the locks.
 
-    A failure in one repository does not stop the others. Raises UsageError for options that do not fit, and a state folder that
+    ``clock`` gives the time of each delivery. A failure in one repository does not stop the others. Raises UsageError for options that do not fit, and a state folder that
     cannot be read or written.
     """
     require_usable(options)
     run = _Run(
-        state=state,
+        state=deliveries.state,
         options=options,
         context=context,
-        journal=_Journal(state / RECORD),
+        deliveries=deliveries,
+        clock=clock,
         repositories=Repositories(context.cache_folder, context.environ, offline=False),
     )
     found = []
     for result in results:
         projects = [own for own in result.projects if own.action == "lock" and own.status == "changed"]
-        if not projects or not _is_chosen(result.repository, options):
+        if not projects or not is_chosen(result.repository, options.only, options.excepted):
             continue
         made = _delivered(result, projects, run)
         if made.status == "delivered" or (made.status == "failed" and made.commit):
-            run.journal.add(made)
+            run.deliveries.add(made)
         found.append(made)
         on_delivery(made)
     return tuple(found)
@@ -174,11 +177,6 @@ def _is_branch(name: str) -> bool:
     )
 
 
-def _is_chosen(name: str, options: DeliveryOptions) -> bool:
-    wanted = not options.only or any(fnmatchcase(name, pattern) for pattern in options.only)
-    return wanted and not any(fnmatchcase(name, pattern) for pattern in options.excepted)
-
-
 def _delivered(result: RepositoryResult, projects: Sequence[Result], run: _Run) -> Delivery:
     made = Delivery(
         repository=result.repository,
@@ -191,7 +189,7 @@ def _delivered(result: RepositoryResult, projects: Sequence[Result], run: _Run) 
     )
     try:
         change = _change(result, projects, made, run)
-        if run.journal.has(made):
+        if run.options.mode != "patch" and run.deliveries.has(made):  # a patch exists where its file does
             return replace(made, status="exists", reason="an earlier run delivered these locks")
         return _DELIVERERS[run.options.mode](made, change, run)
     except DeepLockError as error:
@@ -224,7 +222,6 @@ def _change(result: RepositoryResult, projects: Sequence[Result], made: Delivery
         result=result,
         projects=ordered,
         files={path: text.encode() for path, text in texts.items()},
-        branch=made.branch,
         title=made.title,
         body=_body(result, ordered, texts, made, run),
     )
@@ -308,7 +305,7 @@ def _none(made: Delivery, change: _Change, run: _Run) -> Delivery:  # noqa: ARG0
 def _patch(made: Delivery, change: _Change, run: _Run) -> Delivery:
     folder = run.options.patches if run.options.patches is not None else run.state / PATCHES
     name = made.branch.rpartition("/")[2]
-    path = folder / f"{made.repository.replace('/', '--')}-{name}.patch"
+    path = folder / f"{quote(made.repository, safe='')}-{name}.patch"
     if path.exists():
         return replace(made, status="exists", patch=str(path), reason="the patch exists")
     commit = _commit(change, run)
@@ -318,7 +315,7 @@ def _patch(made: Delivery, change: _Change, run: _Run) -> Delivery:
     except OSError as error:
         raise_machine_fault(error)
         raise UsageError(f"{path}: {error.strerror or error}") from None
-    return replace(made, status="delivered", commit=commit, patch=str(path), finished=run.context.now)
+    return replace(made, status="delivered", commit=commit, patch=str(path), finished=run.clock())
 
 
 def _commit(change: _Change, run: _Run) -> str:
@@ -342,11 +339,11 @@ def _push(made: Delivery, change: _Change, run: _Run) -> Delivery:
     if options.limit_branches is not None and len(known) >= options.limit_branches:
         reason = f"the repository has {len(known)} branches {options.prefix}*, and --limit-branches is {options.limit_branches}"
         return replace(made, status="postponed", reason=reason)
-    if options.per_hour is not None and run.journal.within_hour(run.context.now) >= options.per_hour:
+    if options.per_hour is not None and run.deliveries.pushed_within_hour(run.clock()) >= options.per_hour:
         return replace(made, status="postponed", reason=f"--per-hour is {options.per_hour}")
     commit = _commit(change, run)
     run.repositories.push(made.url, commit, made.branch)
-    return replace(made, status="delivered", commit=commit, finished=run.context.now)
+    return replace(made, status="delivered", commit=commit, finished=run.clock())
 
 
 def _with_command(made: Delivery, change: _Change, run: _Run) -> Delivery:
@@ -356,21 +353,29 @@ def _with_command(made: Delivery, change: _Change, run: _Run) -> Delivery:
         return pushed
     ended = delivery_command.run(
         run.options.command,
-        str(request(pushed, change.projects, change.body)),
+        str(request(pushed, change)),
         seconds=run.options.command_seconds,
         passed=run.options.passed,
         environ=run.context.environ,
     )
     if ended.exit_code:
-        reason = f"the command ended with exit code {ended.exit_code}: {show(ended.message, limit=300)}"
-        return replace(pushed, status="failed", reason=reason, finished=run.context.now)
-    return replace(pushed, status="delivered", reason="", finished=run.context.now)
+        message = _without_values(ended.message, run.options.passed, run.context.environ)
+        reason = f"the command ended with exit code {ended.exit_code}: {show(message, limit=300)}"
+        return replace(pushed, status="failed", reason=reason, finished=run.clock())
+    return replace(pushed, status="delivered", reason="", finished=run.clock())
+
+
+def _without_values(text: str, passed: Iterable[str], environ: Mapping[str, str]) -> str:
+    """Return a text in which no value of a variable that was passed is left: it may be a token."""
+    for value in sorted({environ.get(name, "") for name in passed} - {""}, key=len, reverse=True):
+        text = text.replace(value, "***")
+    return text
 
 
 _DELIVERERS = {"none": _none, "patch": _patch, "branch": _push, "command": _with_command}
 
 
-def request(made: Delivery, projects: Sequence[Result], body: Markdown) -> Safe:
+def request(made: Delivery, change: _Change) -> Safe:
     """Return the document that the command gets on standard input."""
     return document(
         "fleet-delivery",
@@ -378,12 +383,13 @@ def request(made: Delivery, projects: Sequence[Result], body: Markdown) -> Safe:
         {
             "repository": made.repository,
             "url": made.url,
+            "ref": change.result.ref,
             "base": made.base,
             "branch": made.branch,
             "commit": made.commit,
             "title": made.title,
-            "body": body,
-            "dangerous": sum(own.dangerous for own in projects),
+            "body": change.body,
+            "dangerous": sum(own.dangerous for own in change.projects),
             "projects": [
                 {
                     "path": own.project,
@@ -393,7 +399,7 @@ def request(made: Delivery, projects: Sequence[Result], body: Markdown) -> Safe:
                     "dangerous": own.dangerous,
                     "changes": list(own.changes),
                 }
-                for own in projects
+                for own in change.projects
             ],
         },
     )
@@ -418,13 +424,14 @@ def row(made: Delivery) -> dict[str, Any]:
 # -- what was delivered before
 
 
-class _Journal:
-    """The deliveries of all runs with a state folder."""
+class Deliveries:
+    """The deliveries of all runs with a state folder. The run has the folder (`journal.Journal`)."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises UsageError where it cannot be read."""
-        self._path = path
-        self._known = list(_read(path))
+    def __init__(self, state: Path) -> None:
+        """Read them, and remove a line that a kill cut off: the next one begins a line. Raises UsageError."""
+        self.state = state
+        self._path = state / RECORD
+        self._known = list(_read(self._path))
 
     def has(self, made: Delivery) -> bool:
         """Whether the same locks were delivered to the repository in the same way. Where a command failed, they were not."""
@@ -433,12 +440,15 @@ class _Journal:
             (own.repository, own.url, own.branch) == key
             and own.status == "delivered"
             and made.mode in {own.mode, "none"}
+            and (not own.patch or Path(own.patch).exists())
             for own in self._known
         )
 
-    def within_hour(self, now: datetime) -> int:
-        """Return how many deliveries there were in the hour before."""
-        return sum(own.finished is not None and now - HOUR < own.finished <= now for own in self._known)
+    def pushed_within_hour(self, now: datetime) -> int:
+        """Return how many branches were pushed in the hour before."""
+        return sum(
+            own.mode != "patch" and own.finished is not None and now - HOUR < own.finished <= now for own in self._known
+        )
 
     def add(self, made: Delivery) -> None:
         """Write a delivery to the disk. Raises UsageError."""
@@ -456,13 +466,16 @@ class _Journal:
 
 def _read(path: Path) -> Iterator[Delivery]:
     try:
-        lines = path.read_bytes().split(b"\n")
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
     except FileNotFoundError:
         return
     except OSError as error:
         raise_machine_fault(error)
         raise UsageError(f"{path}: {error.strerror or error}") from None
-    for number, line in enumerate(lines[:-1], 1):  # what follows the last line break was cut off by a kill
+    for number, line in enumerate(content[:whole].split(b"\n")[:-1], 1):
         try:
             yield msgspec.json.decode(line, type=Delivery)
         except msgspec.DecodeError as error:

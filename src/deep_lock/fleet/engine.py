@@ -41,6 +41,8 @@ class Engine(Struct, frozen=True, kw_only=True):
     """Tasks at a time."""
     submit: Callable[[bytes, str], "Future[tuple[str, bytes]]"]
     """Takes a task, and the worker that shall not get it (empty: each one may); returns the worker, and the result."""
+    has_workers: Callable[[], bool]
+    """Whether a worker could take a task now."""
 
 
 @contextmanager
@@ -52,14 +54,14 @@ def open_engine(options: EngineOptions) -> Iterator[Engine]:
         with cluster.remote(
             options.scheduler, ca=options.tls_ca, cert=options.tls_cert, key=options.tls_key, hooks=options.runs_hooks
         ) as opened:
-            yield Engine(slots=opened.slots, submit=opened.submit)
+            yield Engine(slots=opened.slots, submit=opened.submit, has_workers=opened.has_workers)
     elif options.workers > 1 and (not options.is_default or _has_cluster()):
         _require_cluster(f"--workers {options.workers}")
         with cluster.local(options.workers) as opened:
-            yield Engine(slots=opened.slots, submit=opened.submit)
+            yield Engine(slots=opened.slots, submit=opened.submit, has_workers=opened.has_workers)
     else:
         with _in_this_process() as executor:
-            yield Engine(slots=1, submit=lambda task, _: executor.submit(_run_here, task))
+            yield Engine(slots=1, submit=lambda task, _: executor.submit(_run_here, task), has_workers=lambda: True)
 
 
 def _run_here(task: bytes) -> tuple[str, bytes]:

@@ -15,14 +15,11 @@ from msgspec import Struct
 
 from deep_lock.errors import UsageError, raise_machine_fault
 from deep_lock.files import hold, is_left, sweep, write_atomically
-from deep_lock.fleet.records import RepositoryResult, TaskOptions
+from deep_lock.fleet.records import JOURNAL, LOCKS, RepositoryResult
 from deep_lock.fleet.task import digest_of
 
-NAME = "fleet.jsonl"
-LOCKS = "locks"
 SCHEMA = "deep-lock/fleet-journal"
 VERSION = 1
-MAX_BYTES = 4 * 1024**3
 
 
 class Run(Struct, frozen=True, kw_only=True, tag="run", tag_field="kind"):
@@ -34,8 +31,6 @@ class Run(Struct, frozen=True, kw_only=True, tag="run", tag_field="kind"):
     """The clock of all tasks."""
     configuration: str
     """As in `RepositoryResult`."""
-    options: TaskOptions
-    repositories: int
 
 
 class Known(Struct, frozen=True, kw_only=True):
@@ -51,7 +46,7 @@ class Known(Struct, frozen=True, kw_only=True):
 
 def read_journal(folder: Path) -> Known:
     """Read the journal in a state folder; an empty one where there is none. Raises UsageError."""
-    path = folder / NAME
+    path = folder / JOURNAL
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -103,14 +98,14 @@ class Journal:
         """Begin a run: the journal then has the results that are kept, and those of the run."""
         lines = [*map(msgspec.json.encode, kept), msgspec.json.encode(run), b""]
         try:
-            write_atomically(self._folder / NAME, b"\n".join(lines))
+            write_atomically(self._folder / JOURNAL, b"\n".join(lines))
         except OSError as error:
             raise self._unwritable(error) from None
         self.resume()
 
     def resume(self) -> None:
         """Append to the journal as it is, without a line that was cut off."""
-        path = self._folder / NAME
+        path = self._folder / JOURNAL
         try:
             handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
             content = path.read_bytes()

@@ -67,6 +67,20 @@ def configuration_digest(options: TaskOptions) -> str:
     return sha256(parts).hexdigest()
 
 
+def selection_digest(repository: Repository) -> str:
+    """Return the digest of the patterns that select the projects of a repository."""
+    return sha256(msgspec.json.encode((repository.projects, repository.exclude))).hexdigest()
+
+
+def is_of(result: RepositoryResult, repository: Repository) -> bool:
+    """Whether URL, ref and patterns of a repository in the list are those of the result."""
+    return (result.url, result.ref, result.selection) == (
+        repository.url,
+        repository.ref,
+        selection_digest(repository),
+    )
+
+
 def make_plan(
     repositories: Iterable[Repository],
     options: TaskOptions,
@@ -113,8 +127,10 @@ def _reason_to_run(
         "its commit is not known": not commit,
         f"its commit is {commit[:12]}, and was {last.commit[:12]}": last.commit != commit,
         "the options, or the version of deep-lock, are others": last.configuration != configuration,
+        "its projects or exclude in the list are others": last.selection != selection_digest(repository),
         "it failed": last.status != "done",
         "advisories may have changed": options.action == "audit",
+        "the policy depends on the time": options.action == "check",
         f"the last result of {'the project' if other[0].project == '.' else other[0].project} is {other[0].status}"
         if other
         else "": bool(other),
@@ -125,6 +141,6 @@ def _reason_to_run(
 
 _SAME_AGAIN: Mapping[str, frozenset[str]] = {
     "lock": frozenset({"up-to-date"}),  # a lock that fits its inputs stays as it is, whatever the index has
-    "check": frozenset({"up-to-date", "stale"}),  # no request is made
+    "check": frozenset(),  # the policy depends on the clock: a version can be too new, and an exception can end
     "audit": frozenset(),
 }

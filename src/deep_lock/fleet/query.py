@@ -149,6 +149,8 @@ def answer(
     if question == "hash-conflicts":
         return replace(found, conflicts=hash_conflicts(connection))
     if question == "vulnerable":
+        if affected is None:
+            found = replace(found, unread=(*found.unread, *_unaudited(connection)))
         uses = _audited(connection, wanted) if affected is None else _vulnerable(connection, wanted, affected)
     else:
         uses = _ANSWERS[question](connection, wanted)
@@ -169,6 +171,17 @@ def _unread(connection: sqlite3.Connection) -> Iterator[Unread]:
     )
     for repository, project, reason in rows:
         yield Unread(repository=repository, project=project, reason=reason or "it has no lock")
+
+
+def _unaudited(connection: sqlite3.Connection) -> Iterator[Unread]:
+    """Yield the projects with a lock whose last result is not that of an audit: it was overwritten, or the audit failed."""
+    rows = connection.execute(
+        "SELECT repository, path, action, message FROM project"
+        " WHERE (action != 'audit' OR code != '') AND lock IN (SELECT sha256 FROM lock WHERE fault = '') ORDER BY 1, 2"
+    )
+    for repository, project, action, message in rows:
+        reason = message if action == "audit" else f"its last result is that of fleet {action}, and not of an audit"
+        yield Unread(repository=repository, project=project, reason=reason)
 
 
 # -- packages

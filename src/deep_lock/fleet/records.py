@@ -10,6 +10,10 @@ from msgspec import Struct
 
 from deep_lock.config.options import AdvisoryOptions, Hooks, NetworkOptions, ResolveOptions, UpgradeOptions
 
+JOURNAL = "fleet.jsonl"
+LOCKS = "locks"
+"""In the state folder: a line for each result, and the texts of the locks."""
+
 Action = Literal["lock", "check", "audit"]
 """What a run does with each project."""
 
@@ -108,6 +112,10 @@ class RepositoryResult(Struct, frozen=True, kw_only=True, rename="kebab"):
     commit: str
     configuration: str
     """The digest of the options and of the version of deep-lock (`plan.configuration_digest`)."""
+    selection: str = ""
+    """The digest of the repository's ``projects`` and ``exclude`` in the list (`plan.selection_digest`)."""
+    ref: str | None = None
+    """The branch, tag or commit in the list; None: the default branch."""
     status: RepositoryStatus
     exit_code: int = 0
     """The worst of its projects, or that of the failure."""

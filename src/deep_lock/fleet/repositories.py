@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +14,7 @@ import msgspec
 from deep_lock.errors import ConfigError, UsageError, raise_machine_fault
 from deep_lock.files import open_regular
 from deep_lock.fleet.records import Repository
+from deep_lock.network.urls import shown_url
 from deep_lock.parsing.toml import parse_toml
 from deep_lock.sanitize import show
 
@@ -49,14 +50,15 @@ def chosen(
     """Return the repositories that patterns of names and the shard ``i/n`` select. Raises UsageError."""
     only, excepted = tuple(only), tuple(excepted)
     index, count = read_shard(shard) if shard else (1, 1)
-    kept = (
-        own
-        for own in repositories
-        if (not only or any(fnmatchcase(own.name, pattern) for pattern in only))
-        and not any(fnmatchcase(own.name, pattern) for pattern in excepted)
-    )
+    kept = (own for own in repositories if is_chosen(own.name, only, excepted))
     # by the name, so that a new repository changes the shard of no other one
     return tuple(own for own in kept if count == 1 or _number(own.name) % count == index - 1)
+
+
+def is_chosen(name: str, only: Collection[str], excepted: Iterable[str]) -> bool:
+    """Whether patterns select a name: one of ``only``, which are all names where it is empty, and none of ``excepted``."""
+    wanted = not only or any(fnmatchcase(name, pattern) for pattern in only)
+    return wanted and not any(fnmatchcase(name, pattern) for pattern in excepted)
 
 
 def _number(name: str) -> int:
@@ -182,9 +184,11 @@ def _repository(row: Mapping[str, Any], where: str, base: Path) -> Repository:
     if "path" in row:
         path = (base / row["path"]).absolute()
         url, default = path.as_uri(), path.name
+        _check_url(url, where)
     else:
-        url, default = row["url"], _default_name(row["url"])
-    _check_url(url, where)
+        url = row["url"]
+        _check_url(url, where)
+        default = _default_name(url)
     ref = row.get("ref")
     if ref is not None and ref.startswith("-"):
         raise ConfigError(f"{where}: ref must not begin with '-'")
@@ -216,16 +220,22 @@ def _check_url(url: str, where: str) -> None:
         parts = urlsplit(url)
         is_known = parts.scheme in _SCHEMES if "://" in url else bool(re.fullmatch(r"[\w.-]+@[\w.-]+:[^-].*", url))
         has_password = parts.password is not None or (parts.scheme.startswith("http") and parts.username is not None)
+        has_more = "://" in url and ("?" in url or "#" in url)
     except ValueError:
-        is_known, has_password = False, False
+        is_known, has_password, has_more = False, False, False
     if not is_known or url.startswith("-"):
         raise ConfigError(
-            f"{where}: {show(url)!r} is no URL of a repository", hint="it begins with https://, ssh:// or file://"
+            f"{where}: {shown_url(url)!r} is no URL of a repository", hint="it begins with https://, ssh:// or file://"
         )
     if has_password:
         raise ConfigError(
             f"{where}: the URL has a password or a token, which would be in the state folder",
             hint="use ssh, or a proxy on this machine that adds it",
+        )
+    if has_more:
+        raise ConfigError(
+            f"{where}: {shown_url(re.split('[?#]', url)[0])!r} has a query or a fragment, which may be a token and would be in the state folder",
+            hint="name the repository without it; the branch, tag or commit is ref",
         )
 
 

@@ -18,10 +18,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from deep_lock.config.options import RunContext
-from deep_lock.errors import NetworkError, UsageError
+from deep_lock.errors import DeepLockError, NetworkError, UsageError
 from deep_lock.fleet.engine import Engine, EngineOptions, open_engine
 from deep_lock.fleet.journal import Journal, Known, Run, read_journal
-from deep_lock.fleet.plan import Plan, make_plan
+from deep_lock.fleet.plan import Plan, is_of, make_plan, selection_digest
 from deep_lock.fleet.records import Repository, RepositoryResult, Task, TaskOptions, TaskResult
 from deep_lock.fleet.task import worst
 from deep_lock.fleet.worker_process import killed
@@ -34,6 +34,8 @@ TRY_AGAIN = 3
 """The exit code after which a task is tried again."""
 BACK_OFF_SECONDS = (5.0, 25.0, 125.0)
 POLL_SECONDS = 1.0
+WITHOUT_WORKERS_SECONDS = 60.0
+"""So long a run waits for a new worker when the last one is gone."""
 
 
 class FleetOptions(Struct, frozen=True, kw_only=True):
@@ -110,39 +112,40 @@ def plan_fleet(options: FleetOptions, context: RunContext) -> Plan:
 
 
 def run_fleet(
-    options: FleetOptions, context: RunContext, on_result: OnResult, clock: Callable[[], datetime]
+    options: FleetOptions, journal: Journal, context: RunContext, on_result: OnResult, clock: Callable[[], datetime]
 ) -> Summary:
     """Work on every repository whose result can have changed. ``clock`` gives the times at which results are complete.
+
+    ``journal`` is the one of ``options.state``.
 
     An interruption leaves a journal with which ``resume`` goes on. Raises UsageError, and NetworkError where the scheduler is lost.
     """
     started = time.monotonic()
-    with Journal(options.state) as journal:
-        known = read_journal(options.state)
-        plan = make_plan(options.repositories, options.task, known.results, context)
-        run = _resumed(known, plan, options) if options.resume else _begun(plan, options, context)
-        done = known.done if options.resume else {}
-        if options.resume:
-            journal.resume()
-        else:
-            journal.begin(run, [own for name, own in sorted(known.results.items()) if name in set(options.every)])
-        planned = plan.tasks(options.task, now=run.now, seconds=options.seconds, memory=options.memory)
-        tasks = tuple(task for task in planned if task.repository.name not in done)
-        left = 0
-        if options.limit is not None:
-            tasks, left = tasks[: options.limit], max(0, len(tasks) - options.limit)
-        selected = {own.name for own in options.repositories}
-        results = {own.repository: own for own in plan.skipped}
-        results |= {name: own for name, own in done.items() if name in selected}
-        ran = 0
-        if tasks:
-            with open_engine(options.engine) as engine:
-                for made in _run_tasks(tasks, engine, options.back_off):
-                    own = replace(made.result, configuration=plan.configuration, finished=clock())
-                    journal.add(own, made.locks)
-                    results[own.repository] = own
-                    ran += 1
-                    on_result(own, Progress(done=ran, total=len(tasks), seconds=time.monotonic() - started))
+    known = read_journal(options.state)
+    listed = {own.name: own for own in options.repositories}
+    plan = make_plan(options.repositories, options.task, known.results, context)
+    run = _resumed(known, plan, options) if options.resume else Run(now=context.now, configuration=plan.configuration)
+    done = {name: own for name, own in known.done.items() if name in listed and is_of(own, listed[name])}
+    done = done if options.resume else {}
+    if options.resume:
+        journal.resume()
+    else:
+        journal.begin(run, [own for name, own in sorted(known.results.items()) if name in set(options.every)])
+    planned = plan.tasks(options.task, now=run.now, seconds=options.seconds, memory=options.memory)
+    tasks = tuple(task for task in planned if task.repository.name not in done)
+    left = 0
+    if options.limit is not None:
+        tasks, left = tasks[: options.limit], max(0, len(tasks) - options.limit)
+    results = {own.repository: own for own in plan.skipped} | done
+    ran = 0
+    if tasks:
+        with open_engine(options.engine) as engine:
+            for made in _run_tasks(tasks, engine, options.back_off):
+                own = replace(made.result, configuration=plan.configuration, finished=clock())
+                journal.add(own, made.locks)
+                results[own.repository] = own
+                ran += 1
+                on_result(own, Progress(done=ran, total=len(tasks), seconds=time.monotonic() - started))
     return Summary(
         now=run.now,
         results=tuple(results[name] for name in sorted(results)),
@@ -150,15 +153,6 @@ def run_fleet(
         skipped=len(results) - ran,
         left=left,
         seconds=time.monotonic() - started,
-    )
-
-
-def _begun(plan: Plan, options: FleetOptions, context: RunContext) -> Run:
-    return Run(
-        now=context.now,
-        configuration=plan.configuration,
-        options=options.task,
-        repositories=len(options.repositories),
     )
 
 
@@ -175,10 +169,11 @@ def _resumed(known: Known, plan: Plan, options: FleetOptions) -> Run:
 
 
 def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, ...]) -> Iterator[TaskResult]:
-    """Yield the final result of each task."""
+    """Yield the final result of each task. Raises NetworkError where the scheduler, or each of its workers, is lost."""
     order = count()
     waiting = [(0.0, next(order), _Tried(task=task)) for task in tasks]
     running: dict[Future[tuple[str, bytes]], _Tried] = {}
+    had_workers = time.monotonic()
     while waiting or running:
         now = time.monotonic()
         while waiting and len(running) < engine.slots and waiting[0][0] <= now:
@@ -190,6 +185,13 @@ def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, .
             time.sleep(max(0.0, min(POLL_SECONDS, waiting[0][0] - now)))
             continue
         ended, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        if ended or engine.has_workers():
+            had_workers = time.monotonic()
+        elif time.monotonic() - had_workers > WITHOUT_WORKERS_SECONDS:
+            raise NetworkError(
+                f"the scheduler has had no worker for {WITHOUT_WORKERS_SECONDS:.0f} s",
+                hint="start workers; the same command with --resume goes on",
+            )
         for future in ended:
             tried = running.pop(future)
             made = _ended(future, tried)
@@ -204,19 +206,30 @@ def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, .
 
 def _ended(future: "Future[tuple[str, bytes]]", tried: _Tried) -> TaskResult:
     """Return what a worker returned; a worker that is gone was killed. Raises NetworkError where the scheduler is gone."""
+    task = tried.task
     try:
         worker, raw = future.result()
+        made = msgspec.json.decode(raw, type=TaskResult)
     except CancelledError:
         raise NetworkError(
             "the connection to the scheduler is lost", hint="the same command with --resume goes on"
         ) from None
     except Exception as error:  # noqa: BLE001 - a task raises nothing: what comes is of the engine
-        return TaskResult(result=killed(tried.task, f"{type(error).__name__}"))
-    made = msgspec.json.decode(raw, type=TaskResult)
-    if worker:
-        tried.avoided = worker
-        made = replace(made, result=replace(made.result, worker=worker))
-    return made
+        reason = error.message if isinstance(error, DeepLockError) else type(error).__name__
+        made, worker = TaskResult(result=killed(task, reason)), ""
+    tried.avoided = worker or tried.avoided
+    # a worker does not decide of which repository its result is
+    own = replace(
+        made.result,
+        repository=task.repository.name,
+        url=task.repository.url,
+        ref=task.repository.ref,
+        selection=selection_digest(task.repository),
+        commit=task.commit or made.result.commit,
+        worker=worker or made.result.worker,
+    )
+    projects = tuple(replace(row, repository=own.repository, commit=own.commit) for row in own.projects)
+    return replace(made, result=replace(own, projects=projects))
 
 
 def _pause(result: RepositoryResult, tried: _Tried, back_off: tuple[float, ...]) -> float | None:

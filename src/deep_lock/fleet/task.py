@@ -4,6 +4,7 @@
 """
 
 import fnmatch
+import os
 import time
 import traceback
 from hashlib import sha256
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from deep_lock.analysis import diff as lock_diff
 from deep_lock.builds import temp_dirs
 from deep_lock.config.options import AuditOptions, HookOptions, InputOptions, LockOptions, RunContext
-from deep_lock.errors import DeepLockError, UsageError, UserError, machine_fault
+from deep_lock.errors import DeepLockError, LockInvalid, UsageError, UserError, machine_fault
 from deep_lock.events import Event, Fetched, Warned, silent
 from deep_lock.files import is_there
 from deep_lock.fleet.records import ProjectStatus, RepositoryResult, Result, Task, TaskOptions, TaskResult
@@ -28,6 +29,7 @@ from deep_lock.models.lock import Lock
 from deep_lock.network import git
 from deep_lock.operations import audit
 from deep_lock.project import discovery, folder_config
+from deep_lock.project.files import MAX_LOCK_BYTES, read_bytes
 from deep_lock.reports import audit as audit_report
 from deep_lock.reports import diff as diff_report
 from deep_lock.reports import document
@@ -50,6 +52,7 @@ class _Made(Struct, frozen=True, kw_only=True):
     text: str = ""
     """Of the lock."""
     path: Path | None = None
+    """Of the lock."""
     changes: tuple[dict[str, object], ...] = ()
     findings: tuple[dict[str, object], ...] = ()
 
@@ -142,6 +145,12 @@ def failure_of(error: Exception) -> Failure:
 def _projects(tree: Path, task: Task, context: RunContext) -> list[discovery.FoundProject]:
     """Return the projects of a checkout on which the task works. Raises UsageError where there is none."""
     found = discovery.find_projects(tree, task.repository.exclude, context.environ, silent)
+    if any(".." in own.parts for own in found):
+        raise UsageError(
+            f"{task.repository.name}: not used, since a pyproject.toml above the folder of temporary files has its projects as"
+            " members of a workspace",
+            hint="remove that file, or set TMPDIR to another folder",
+        )
     kept = [own for own in found if _is_wanted(tree, own, task)]
     if not kept:
         raise UsageError(
@@ -166,11 +175,14 @@ def _result(work: _Work, project: discovery.FoundProject) -> Result:
     started, events = time.monotonic(), _Events()
     options = _lock_options(tree, project, task.options, work.context)
     fault: Failure | None = None
-    before = ""
+    before = path = ""
     try:
         own = lock_path(at_workspace_root(options.inputs))
-        before = own.read_text(encoding="utf-8", errors="replace") if is_there(own) else ""
+        before = _text_of_lock(own, tree)
+        if project.recorded:
+            options = replace(options, inputs=recorded_inputs.with_recorded_inputs(options.inputs))
         made = _ACTIONS[task.options.action](options, task, events)
+        path = "" if made.path is None else _relative(made.path, tree)
     except Exception as error:  # noqa: BLE001 - a fault of one project does not stop the others
         fault = failure_of(error)
         made = _Made(status="failed", exit_code=fault.exit_code, message=fault.message)
@@ -188,7 +200,7 @@ def _result(work: _Work, project: discovery.FoundProject) -> Result:
         message=_without(made.message, tree),
         hint=_without(fault.hint, tree) if fault is not None else "",
         warnings=tuple(_without(text, tree) for text in sorted(events.warnings)),
-        lock_path="" if made.path is None else _relative(made.path, tree),
+        lock_path=path,
         lock_sha256=digest_of(after) if after else "",
         previous_sha256=digest_of(before) if before else "",
         changes=made.changes,
@@ -200,6 +212,20 @@ def _result(work: _Work, project: discovery.FoundProject) -> Result:
         seconds=time.monotonic() - started,
         requests=events.requests,
     )
+
+
+def _text_of_lock(path: Path, tree: Path) -> str:
+    """Return the text of the lock in the commit; "" where there is none. The file is one of the commit, and no link to another one.
+
+    Raises LockInvalid and LimitExceeded.
+    """
+    if path.is_symlink() or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(tree)):
+        raise LockInvalid(
+            f"{path}: is a link, or not in the repository: it is not read", hint="replace it by the file itself"
+        )
+    if not is_there(path):
+        return ""
+    return read_bytes(path, LockInvalid, MAX_LOCK_BYTES).decode("utf-8", errors="replace")
 
 
 def digest_of(text: str) -> str:
@@ -221,7 +247,7 @@ def _relative(path: Path, tree: Path) -> str:
 def _lock_options(
     tree: Path, project: discovery.FoundProject, options: TaskOptions, context: RunContext
 ) -> LockOptions:
-    made = LockOptions(
+    return LockOptions(
         inputs=InputOptions(folder=tree.joinpath(*project.parts)),
         resolve=options.resolve,
         hooks=HookOptions(hooks=options.hooks, trust_hooks=options.trust_hooks),
@@ -229,7 +255,6 @@ def _lock_options(
         network=options.network,
         context=context,
     )
-    return replace(made, inputs=recorded_inputs.with_recorded_inputs(made.inputs)) if project.recorded else made
 
 
 # -- actions
@@ -271,7 +296,7 @@ def _audit(options: LockOptions, task: Task, events: _Events) -> _Made:
     path = lock_path(at_workspace_root(options.inputs))
     if not is_there(path):
         return _Made(status="stale", exit_code=1, message="there is no lock")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_bytes(path, LockInvalid, MAX_LOCK_BYTES).decode("utf-8", errors="replace")
     locked = from_text(text, path.name)
     wanted = AuditOptions(
         lock=path, sources=task.options.advisories, network=task.options.network, context=options.context

@@ -1,4 +1,4 @@
-"""The views of a fleet, made from its journal: the database, the page and the metrics. Each file is replaced as a whole.
+"""The views of a fleet, made from its journal: the database, the page and the metrics.
 
 Locks without a journal can be looked at too: those below a folder, or files that are named.
 """
@@ -14,10 +14,9 @@ from deep_lock.errors import LockInvalid, UsageError, raise_machine_fault
 from deep_lock.files import open_regular, write_atomically
 from deep_lock.fleet import journal, metrics, page, query, update
 from deep_lock.fleet.database import NAME, journal_of, reading
-from deep_lock.fleet.records import RepositoryResult, Result
+from deep_lock.fleet.records import JOURNAL, LOCKS, RepositoryResult, Result
 from deep_lock.project.files import MAX_LOCK_BYTES, read_bytes
 
-JOURNAL = "fleet.jsonl"
 LOCK = "deep.lock"
 MARK = 'created-by = "deep-lock"'
 """Other tools have files of this name too: a file without this line is a lock of another tool."""
@@ -61,7 +60,7 @@ def opened(state: Path) -> Iterator[sqlite3.Connection]:
 
 def _contents(state: Path, current: str) -> "update.Contents":
     def text_of(digest: str) -> str | None:
-        path = state / journal.LOCKS / f"{digest}.lock"
+        path = state / LOCKS / f"{digest}.lock"
         try:
             return _text(path)
         except FileNotFoundError:

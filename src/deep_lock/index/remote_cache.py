@@ -125,13 +125,13 @@ class RemoteCache:
         try:
             file, found = _in_time(lambda progress: self._copied(digest, limit, progress))
         except FileNotFoundError:
-            self._faults = 0
+            self._count_success()
             return None
         except Exception as error:  # noqa: BLE001 - each kind of store has its own
             raise_machine_fault(error)
             self._count_fault("read", error)
             return None
-        self._faults = 0
+        self._count_success()
         if found == digest:
             return file
         file.close()
@@ -182,6 +182,12 @@ class RemoteCache:
             self._system.put_file(str(content), place)
         if self._is_folder:
             self._system.mv(place, path)
+
+    def _count_success(self) -> None:
+        """End the faults in a row. A store that is given up or closed stays so."""
+        with self._lock:
+            if self._is_usable:
+                self._faults = 0
 
     def _count_fault(self, verb: str, error: Exception) -> None:
         with self._lock:

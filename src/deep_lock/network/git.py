@@ -34,6 +34,7 @@ from deep_lock.errors import (
     raise_machine_fault,
     raise_printed_fault,
 )
+from deep_lock.files import locked
 from deep_lock.network.scopes import Addresses, AddressScope, may_name
 from deep_lock.sanitize import show
 
@@ -185,13 +186,14 @@ class Repositories:
         """
         bare = self._fetched(url, commit, revision)
         self._measure(url, commit, bare)
-        if not self._offline:
-            with suppress(NetworkError):
-                # a backend that needs them and does not find them reports that itself
-                depth = ("--unshallow",) if (bare / "shallow").exists() else ()
-                self._fetch(bare, url, "+refs/tags/*:refs/tags/*", commit, options=depth)
-        folder.mkdir()
-        shutil.copytree(bare, folder / ".git")
+        with self._held(url):  # no file of a fetch that runs is copied
+            if not self._offline:
+                with suppress(NetworkError):
+                    # a backend that needs them and does not find them reports that itself
+                    depth = ("--unshallow",) if (bare / "shallow").exists() else ()
+                    self._fetch(bare, url, "+refs/tags/*:refs/tags/*", commit, options=depth)
+            folder.mkdir()
+            shutil.copytree(bare, folder / ".git")
         self._run("config", "core.bare", "false", folder=folder / ".git")
         self._run("checkout", "--quiet", "--force", "--detach", commit, folder=folder / ".git", work_tree=folder)
         return folder
@@ -286,6 +288,15 @@ class Repositories:
     def _bare(self, url: str) -> Path:
         return self._folder / sha256(url.encode(errors="surrogateescape")).hexdigest()[:32]
 
+    @contextmanager
+    def _held(self, url: str) -> Iterator[None]:
+        """Let one thread or process of this machine at a time change a repository of the cache, as far as there are locks."""
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+        bare = self._bare(url)
+        with locked(bare.with_name(f"{bare.name}.lock"), seconds=FETCH_SECONDS):
+            yield
+
     def _look_up(self, url: str, revision: str | None) -> str:
         self._refuse_offline(url)
         wanted = (
@@ -316,6 +327,12 @@ class Repositories:
     def _fetched(self, url: str, commit: str, revision: str | None) -> Path:
         """Return the bare repository that has the commit."""
         folder = self._bare(url)
+        if (folder / "HEAD").is_file() and self._has(folder, commit):
+            return folder
+        with self._held(url):
+            return self._fetched_alone(folder, url, commit, revision)
+
+    def _fetched_alone(self, folder: Path, url: str, commit: str, revision: str | None) -> Path:
         if not (folder / "HEAD").is_file():
             self._make(folder)
         if self._has(folder, commit):
@@ -364,10 +381,10 @@ class Repositories:
 
     def _make(self, folder: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._run("init", "--quiet", "--bare", "--template=", folder=folder)
-            (folder / "info").mkdir(exist_ok=True)
+            (folder / "info").mkdir(parents=True, exist_ok=True)
+            # before HEAD, which shows that the repository is whole
             (folder / "info" / "attributes").write_text(_ATTRIBUTES, encoding="ascii")
+            self._run("init", "--quiet", "--bare", "--template=", folder=folder)
         except OSError as error:
             raise_machine_fault(error)
             raise CacheInvalid(f"{folder}: cannot be written: {error.strerror or error}") from None

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from deep_lock.config.options import RunContext
 from deep_lock.errors import UsageError
 from deep_lock.fleet import delivery
-from deep_lock.fleet.delivery import Delivery, DeliveryOptions, deliver
+from deep_lock.fleet.delivery import Deliveries, Delivery, DeliveryOptions, deliver
 from deep_lock.fleet.records import RepositoryResult, Result
 from deep_lock.network.git import Identity
 from tests.support.paths import ROOT
@@ -40,6 +40,7 @@ class Fleet:
         self.state = folder / "state"
         self.remote = folder / "remote.git"
         self.context = RunContext(cache_folder=folder / "cache", now=NOW, environ=dict(os.environ))
+        self.time = NOW
         self.old, self.new = _texts()
         work = self.work = folder / "work"
         work.mkdir()
@@ -91,7 +92,9 @@ class Fleet:
     def deliver(self, *results: RepositoryResult, **options: object) -> list[Delivery]:
         own = DeliveryOptions(**{"author": AUTHOR, **options})  # type: ignore[arg-type]  # values by name
         seen: list[Delivery] = []
-        found = deliver(results or (self.result,), self.state, own, self.context, seen.append)
+        found = deliver(
+            results or (self.result,), Deliveries(self.state), own, self.context, seen.append, clock=lambda: self.time
+        )
         assert list(found) == seen
         return seen
 
@@ -126,6 +129,15 @@ def test_a_patch_is_what_git_am_applies(fleet: Fleet) -> None:
     ]
     assert fleet.branches() == ["main"]
     assert [own.status for own in fleet.deliver(mode="patch")] == ["exists"]
+    (elsewhere,) = fleet.deliver(mode="patch", patches=fleet.folder / "elsewhere")
+    assert (elsewhere.status, Path(elsewhere.patch).exists()) == ("delivered", True)
+    Path(elsewhere.patch).unlink()
+    Path(made.patch).unlink()
+    assert [own.status for own in fleet.deliver()] == ["would-deliver"]
+    (again,) = fleet.deliver(mode="patch")
+    assert (again.status, Path(again.patch).exists()) == ("delivered", True)
+    (other,) = fleet.deliver(replace(fleet.result, repository="team--app"), mode="patch")
+    assert other.status == "delivered"
 
 
 def test_a_branch_is_pushed_once_and_no_hook_runs(fleet: Fleet) -> None:
@@ -163,32 +175,46 @@ def test_limits(fleet: Fleet) -> None:
     first, second = fleet.deliver(fleet.result, other, mode="branch", limit_branches=1)
     assert (first.status, second.status) == ("delivered", "postponed")
     assert "--limit-branches is 1" in second.reason
+    fleet.time = NOW + timedelta(minutes=59)
     (third,) = fleet.deliver(other, mode="branch", per_hour=1)
     assert (third.status, third.reason) == ("postponed", "--per-hour is 1")
-    fleet.context = replace(fleet.context, now=NOW + timedelta(minutes=61))
+    fleet.time = NOW + timedelta(minutes=61)  # the run began an hour before
+    assert fleet.deliver(other, mode="patch")[0].status == "delivered"  # is no push
     assert fleet.deliver(other, mode="branch", per_hour=1)[0].status == "delivered"
     assert fleet.deliver(mode="branch", excepted=("team/*",)) == []
     assert fleet.deliver(mode="branch", only=("x*",)) == []
+
+
+def test_a_line_that_a_kill_cut_off_is_removed_before_the_next_one(fleet: Fleet) -> None:
+    fleet.deliver(mode="branch")
+    with (fleet.state / delivery.RECORD).open("ab") as file:
+        file.write(b'{"repository":"cut')
+    fleet.deliver(fleet.of(fleet.new.replace("84.3.0", "84.4.0")), mode="branch")
+    lines = (fleet.state / delivery.RECORD).read_bytes().splitlines()
+    assert [json.loads(line)["repository"] for line in lines] == ["team/app", "team/app"]
+    assert [own.status for own in fleet.deliver(mode="branch")] == ["exists"]
 
 
 COMMAND = """\
 import json, os, pathlib, sys
 document = json.load(sys.stdin)
 pathlib.Path(sys.argv[1]).write_text(json.dumps({"document": document, "environ": dict(os.environ), "cwd": os.listdir()}))
-print("cannot open it")
+print("cannot open it with", os.environ["TOKEN"])
 sys.exit(int(sys.argv[2]))
 """
 
 
 def test_a_command_is_called_again_after_a_failure(fleet: Fleet) -> None:
     seen = fleet.folder / "seen.json"
-    fleet.context = replace(fleet.context, environ={**os.environ, "SECRET": "x", "TOKEN": "y"})
+    fleet.context = replace(fleet.context, environ={**os.environ, "SECRET": "x", "TOKEN": "a-token"})
     command = (sys.executable, "-c", COMMAND, str(seen))
     (made,) = fleet.deliver(mode="command", command=(*command, "7"), passed=("TOKEN",))
     assert (made.status, made.branch in fleet.branches()) == ("failed", True)
-    assert made.reason == "the command ended with exit code 7: cannot open it"
+    assert made.reason == "the command ended with exit code 7: cannot open it with ***"
     # the next run calls it again, though the branch exists, and then no more
-    assert [own.status for own in fleet.deliver(mode="command", command=(*command, "0"))] == ["delivered"]
+    assert [own.status for own in fleet.deliver(mode="command", command=(*command, "0"), passed=("TOKEN",))] == [
+        "delivered"
+    ]
     seen.unlink()
     assert [own.status for own in fleet.deliver(mode="command", command=(*command, "0"))] == ["exists"]
     assert not seen.exists()

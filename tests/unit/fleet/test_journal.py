@@ -1,5 +1,6 @@
 """The journal: what a kill leaves, and who may write it."""
 
+import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from deep_lock.errors import UsageError
-from deep_lock.fleet.journal import NAME, Journal, Known, Run, read_journal
-from deep_lock.fleet.records import RepositoryResult, TaskOptions
+from deep_lock.fleet.journal import Journal, Known, Run, read_journal
+from deep_lock.fleet.records import JOURNAL, RepositoryResult
 from deep_lock.fleet.task import digest_of
 
-RUN = Run(now=datetime(2026, 11, 30, tzinfo=UTC), configuration="c", options=TaskOptions(), repositories=2)
+RUN = Run(now=datetime(2026, 11, 30, tzinfo=UTC), configuration="c")
 
 
 def _result(name: str, code: int = 0) -> RepositoryResult:
@@ -27,7 +28,7 @@ def test_results_are_read_again_and_a_line_that_was_cut_off_is_not(tmp_path: Pat
         journal.begin(RUN, [_result("old"), _result("a", 1)])
         journal.add(_result("a"), {digest_of("lock"): "lock", "0" * 64: "has another digest"})
     assert [path.name for path in (tmp_path / "locks").iterdir()] == [f"{digest_of('lock')}.lock"]
-    with (tmp_path / NAME).open("ab") as file:
+    with (tmp_path / JOURNAL).open("ab") as file:
         file.write(b'{"repository":"b"')
     known = read_journal(tmp_path)
     assert known == Known(run=RUN, done={"a": _result("a")}, results={"old": _result("old"), "a": _result("a")})
@@ -35,11 +36,18 @@ def test_results_are_read_again_and_a_line_that_was_cut_off_is_not(tmp_path: Pat
         journal.resume()
         journal.add(_result("b"), {})
     assert list(read_journal(tmp_path).done) == ["a", "b"]
-    assert b'{"repository":"b"{' not in (tmp_path / NAME).read_bytes()
+    assert b'{"repository":"b"{' not in (tmp_path / JOURNAL).read_bytes()
+
+
+def test_the_line_of_a_run_has_no_options_since_they_may_have_passwords(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.begin(RUN, [])
+    line = json.loads((tmp_path / JOURNAL).read_bytes())
+    assert set(line) == {"kind", "schema", "version", "now", "configuration"}
 
 
 def test_a_line_of_another_version_is_named(tmp_path: Path) -> None:
-    (tmp_path / NAME).write_bytes(b'{"kind":"run","later":1}\n')
+    (tmp_path / JOURNAL).write_bytes(b'{"kind":"run","later":1}\n')
     with pytest.raises(UsageError, match=r"fleet\.jsonl, line 1: is not a line of a journal"):
         read_journal(tmp_path)
 

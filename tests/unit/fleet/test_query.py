@@ -166,6 +166,13 @@ def test_vulnerable(ask: Ask, tmp_path: Path) -> None:
         assert [(own["repository"], own["match"]) for own in found["uses"]] == [
             ("own", "GHSA-1 (high): Summary of GHSA-1")
         ]
+        assert found["unread"] == [
+            {
+                "repository": "other",
+                "project": ".",
+                "reason": "its last result is that of fleet lock, and not of an audit",
+            }
+        ]
     folder = tmp_path / "osv"
     folder.mkdir()
     rows = (

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from deep_lock.errors import NetworkError
+from deep_lock.errors import NetworkError, UsageError
+from deep_lock.fleet import run as fleet_run
 from deep_lock.fleet.engine import Engine
-from deep_lock.fleet.records import Repository, RepositoryResult, Task, TaskOptions, TaskResult
+from deep_lock.fleet.records import Repository, RepositoryResult, Result, Task, TaskOptions, TaskResult
 from deep_lock.fleet.run import _run_tasks
 from deep_lock.fleet.worker_process import killed
 
@@ -48,7 +50,7 @@ def _engine(ends: Iterator[int | str | Exception], avoided: list[str]) -> Engine
             future.set_result(("w1", msgspec.json.encode(TaskResult(result=result))))
         return future
 
-    return Engine(slots=1, submit=submit)
+    return Engine(slots=1, submit=submit, has_workers=lambda: True)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,47 @@ def test_what_is_tried_again(
     assert all(other == "w1" for other, end in zip(avoided[1:], ends, strict=False) if not isinstance(end, Exception))
 
 
+def test_a_result_is_of_the_repository_of_its_task() -> None:
+    raw = msgspec.json.encode(
+        TaskResult(
+            result=RepositoryResult(
+                repository="other",
+                url="https://evil.example/other",
+                commit="b" * 40,
+                configuration="",
+                status="done",
+                projects=(Result(repository="other", commit="b" * 40, project=".", action="lock", status="changed"),),
+            )
+        )
+    )
+    future: Future[tuple[str, bytes]] = Future()
+    future.set_result(("w1", raw))
+    task = replace(TASK, commit="a" * 40)
+    (made,) = _run_tasks((task,), Engine(slots=1, submit=lambda *_: future, has_workers=lambda: True), (0.0,))
+    own = made.result
+    assert (own.repository, own.url, own.commit) == ("app", "https://git.example/app", "a" * 40)
+    assert [(row.repository, row.commit) for row in own.projects] == [("app", "a" * 40)]
+
+
+def test_what_is_no_result_and_a_worker_that_does_not_start_are_reported() -> None:
+    future: Future[tuple[str, bytes]] = Future()
+    future.set_result(("w1", b"{}"))
+    (made,) = _run_tasks((TASK,), Engine(slots=1, submit=lambda *_: future, has_workers=lambda: True), (0.0,))
+    assert (made.result.status, "ValidationError" in made.result.message) == ("killed", True)
+    faults = [UsageError("a worker cannot be started: no memory") for _ in range(3)]
+    (made,) = _run_tasks((TASK,), _engine(iter(faults), []), (0.0,))
+    assert "a worker cannot be started: no memory" in made.result.message
+
+
 def test_a_lost_scheduler_ends_the_run() -> None:
     with pytest.raises(NetworkError, match="the connection to the scheduler is lost") as caught:
         list(_run_tasks((TASK,), _engine(iter(["cancelled"]), []), (0.0,)))
     assert "--resume" in caught.value.hint
+
+
+def test_a_scheduler_without_workers_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_run, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(fleet_run, "WITHOUT_WORKERS_SECONDS", 0.05)
+    engine = Engine(slots=1, submit=lambda *_: Future(), has_workers=lambda: False)
+    with pytest.raises(NetworkError, match="has had no worker"):
+        list(_run_tasks((TASK,), engine, (0.0,)))

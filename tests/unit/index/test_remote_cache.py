@@ -142,6 +142,24 @@ class Failing:
         return call
 
 
+def test_a_read_that_ends_late_does_not_open_a_closed_store_again() -> None:
+    class Closing:
+        protocol = "s3"
+
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def open(self, *_: object) -> None:
+            self.calls += 1
+            cache.close()
+            raise FileNotFoundError
+
+    system = Closing()
+    cache = RemoteCache(system, "bucket", "s3://bucket", lambda _: None, read_only=True)
+    assert [cache.read(DIGEST, limit=100) for _ in range(2)] == [None, None]
+    assert system.calls == 1
+
+
 class SlowFile(io.BytesIO):
     """Each read takes its time."""
 

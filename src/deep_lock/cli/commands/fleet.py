@@ -17,7 +17,7 @@ from deep_lock.cli.options import HOOKS, NETWORK, SHARING, TEXT_OR_JSON, Section
 from deep_lock.cli.session import Session
 from deep_lock.config.options import AdvisoryOptions, NetworkOptions, ResolveOptions, UpgradeOptions
 from deep_lock.events import RepositoryEnded, Warned
-from deep_lock.fleet import answers, engine, plan, repositories, run, view, worker
+from deep_lock.fleet import answers, delivery, engine, journal, plan, query, repositories, run, view, worker
 from deep_lock.fleet.records import Action, RepositoryResult, TaskOptions
 from deep_lock.reports.document import document
 from deep_lock.sanitize import Safe, lines, show
@@ -42,6 +42,8 @@ configuration or input that cannot be read, 3 network or machine, 4 refused for 
 """
 STATE = Path(".deep-lock-fleet")
 MEBIBYTE = 1024**2
+UNDELIVERED = 3
+"""The exit code where all is locked, and a delivery failed."""
 ENDED = 143
 """The exit code of a worker that is ended by a signal."""
 
@@ -201,7 +203,7 @@ def _options(values: dict[str, Any], action: Action) -> run.FleetOptions:
             tls_ca=values.get("tls_ca") or "",
             tls_cert=values.get("tls_cert") or "",
             tls_key=values.get("tls_key") or "",
-            runs_hooks=action == "lock" and task.hooks != "static",
+            runs_hooks=action == "lock" and (task.hooks != "static" or bool(task.trust_hooks)),
         ),
         resume=values.get("resume", False),
         limit=values["limit"],
@@ -214,7 +216,29 @@ def _run(session: Session, values: dict[str, Any], action: Action) -> None:
     """Run the fleet, report each repository on stderr, and end with the worst exit code."""
     options = _options(values, action)
     delivering = fleet_delivery.delivery_options(values) if action == "lock" else None
+    with journal.Journal(options.state) as kept:  # the folder is of this run until its views and deliveries are written
+        delivered = delivery.Deliveries(options.state)  # what cannot be read is reported before the work
+        summary, conflicts = _worked(session, options, kept)
+        session.printer.info(_summary_line(summary))
+        is_alarm = any(own.is_of_one_index for own in conflicts)
+        code = CONFLICT if is_alarm and summary.exit_code != INTERNAL else summary.exit_code
+        deliveries: tuple[dict[str, Any], ...] = ()
+        if delivering is not None and is_alarm:
+            session.printer.info("nothing is delivered: one index has a file with several sha256")
+        elif delivering is not None:
+            deliveries = fleet_delivery.deliver(session, summary.results, delivered, delivering)
+    if not code and any(own["status"] == "failed" for own in deliveries):
+        code = UNDELIVERED
+    if values["form"] == "json":
+        session.printer.data(_summary_json(summary, code, deliveries))
+    if code:
+        raise click.exceptions.Exit(code)
 
+
+def _worked(
+    session: Session, options: run.FleetOptions, kept: journal.Journal
+) -> tuple[run.Summary, tuple[query.HashConflict, ...]]:
+    """Run the tasks, write the views, and return what was done, and the files that have several sha256."""
     failed = 0
 
     with session.reporting() as reporter:
@@ -234,38 +258,23 @@ def _run(session: Session, values: dict[str, Any], action: Action) -> None:
                 rate = "" if session.progress else rate_and_time_left(ended)
                 session.printer.info(f"[{ended.done}/{ended.total}] {_result_line(result, rate)}")
 
-        summary = run.run_fleet(options, session.context, on_result, lambda: datetime.now(UTC))
+        summary = run.run_fleet(options, kept, session.context, on_result, lambda: datetime.now(UTC))
         conflicts = view.write(options.state)
         if conflicts:
             reporter(Warned(code="HashConflict", subject="fleet", message=answers.conflicts_text(conflicts)))
-    session.printer.info(_summary_line(summary))
-    is_alarm = any(own.is_of_one_index for own in conflicts)
-    code = CONFLICT if is_alarm and summary.exit_code != INTERNAL else summary.exit_code
-    deliveries: tuple[dict[str, Any], ...] = ()
-    if delivering is not None and is_alarm:
-        session.printer.info("nothing is delivered: one index has a file with several sha256")
-    elif delivering is not None:
-        deliveries = fleet_delivery.deliver(session, summary.results, options.state, delivering)
-    if values["form"] == "json":
-        session.printer.data(_summary_json(summary, code, deliveries))
-    if code:
-        raise click.exceptions.Exit(code)
+    return summary, conflicts
 
 
 def _result_line(result: RepositoryResult, rate: str) -> str:
     parts = [
         ("" if own.project == "." else f"{show(own.project)} ")
         + own.status
-        + (f": {_first_line(own.message)}" if own.message else "")
+        + (f": {show(answers.first_line(own.message))}" if own.message else "")
         for own in result.projects
     ]
     if result.message:
-        parts.append(f"{result.status}: {_first_line(result.message)}")
+        parts.append(f"{result.status}: {show(answers.first_line(result.message))}")
     return f"{show(result.repository)}: {'; '.join(parts)} ({result.seconds:.1f} s{f'; {rate}' if rate else ''})"
-
-
-def _first_line(text: str) -> str:
-    return show(text.partition("\n")[0].rstrip(":"))
 
 
 def _summary_line(summary: run.Summary) -> str:
