@@ -34,6 +34,7 @@ WITHOUT = {
     "parsing/toml.py:parse_toml": "the text is short: only a value in it can be too large",
     "index/remote_cache.py:_written": "it is a thread of its own, and the run needs no object of the store",
     "index/remote_cache.py:run": "it is raised again in the thread that waits",
+    "project/edit.py:write_all": "the error is raised again, after the other files are as they were",
     "project/edit.py:write": "the message names the file that the user wants",
 }
 

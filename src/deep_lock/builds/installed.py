@@ -144,6 +144,7 @@ def _listed(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)  # noqa: PTH208 - names alone
     except OSError as error:
+        raise_machine_fault(error)
         _raise_unlisted(error)
 
 

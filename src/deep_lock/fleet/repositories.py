@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from deep_lock.boundary import reading
 from deep_lock.errors import ConfigError, UsageError, raise_machine_fault
 from deep_lock.files import open_regular
 from deep_lock.fleet.records import Repository
@@ -131,10 +132,8 @@ def _json_lines(raw: bytes, source: str) -> Iterator[tuple[str, Repository]]:
         where = f"{source}, line {number}"
         if not line.strip():
             continue
-        try:
+        with reading(where, ConfigError):
             row = msgspec.json.decode(line)
-        except msgspec.DecodeError as error:
-            raise ConfigError(f"{where}: is not JSON: {error}") from None
         if not isinstance(row, dict):
             raise ConfigError(f"{where}: must be an object, as {{'url': 'https://git.example/app.git'}}")
         yield where, _repository(row, where, base)

@@ -57,7 +57,7 @@ def test_lines_of_json_and_of_urls(tmp_path: Path) -> None:
         ('{"url": 1}', "url must be a text"),
         ('{"url": "https://git.example/a.git", "projects": "api"}', "projects must be a list"),
         ("[]", "must be an object"),
-        ("{", "is not JSON"),
+        ("{", "Input data was truncated"),
     ],
 )
 def test_what_is_refused_is_named_with_its_line(tmp_path: Path, row: str, message: str) -> None:
