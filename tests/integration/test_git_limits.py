@@ -158,7 +158,7 @@ def test_references_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     repositories = Repositories(tmp_path / "cache", os.environ, offline=False)
     with pytest.raises(LimitExceeded, match="lib: git wrote more than 300 files"):
         repositories.checkout(place.as_uri(), commit, None, tmp_path / "checkout")
-    assert list((tmp_path / "cache" / "git").iterdir()) == []
+    assert [own for own in (tmp_path / "cache" / "git").iterdir() if own.is_dir()] == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no such limits")

@@ -91,7 +91,7 @@ def local(workers: int) -> Iterator[Cluster]:
         _closing(_dask.Client(started, set_as_default=False)) as client,
     ):
         yield Cluster(
-            slots=workers, submit=_submitter(client, hooks=False), has_workers=lambda: bool(_able(client, hooks=False))
+            slots=workers, submit=_submitter(client, hooks=False), has_workers=lambda: _has_workers(client, hooks=False)
         )
 
 
@@ -114,7 +114,7 @@ def remote(address: str, *, ca: str, cert: str, key: str, hooks: bool) -> Iterat
             yield Cluster(
                 slots=_slots(client, address, hooks=hooks),
                 submit=_submitter(client, hooks=hooks),
-                has_workers=lambda: bool(_able(client, hooks=hooks)),
+                has_workers=lambda: _has_workers(client, hooks=hooks),
             )
 
 
@@ -134,6 +134,13 @@ def _able(client: Any, *, hooks: bool) -> list[Any]:
     """Return the workers that may get the tasks, as the scheduler describes them."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return [own for own in workers if not hooks or "sandbox" in own.get("resources", {})]
+
+
+def _has_workers(client: Any, *, hooks: bool) -> bool:
+    """Whether a worker may get the tasks. A scheduler that does not answer has none: lost futures report it."""
+    with suppress(Exception):
+        return bool(_able(client, hooks=hooks))
+    return False
 
 
 def _submitter(client: Any, *, hooks: bool) -> Callable[[bytes, str], "Future[Done]"]:

@@ -182,6 +182,7 @@ def _run_tasks(tasks: tuple[Task, ...], engine: Engine, back_off: tuple[float, .
             task = replace(tried.task, attempt=tried.attempts)
             running[engine.submit(msgspec.json.encode(task), tried.avoided)] = tried
         if not running:
+            had_workers = now  # none is needed
             time.sleep(max(0.0, min(POLL_SECONDS, waiting[0][0] - now)))
             continue
         ended, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
