@@ -4,7 +4,6 @@ Invariants: nothing of the environment is imported or run, and no path outside o
 install links to its cache.
 """
 
-import base64
 import hashlib
 import os
 import re
@@ -31,7 +30,7 @@ from deep_lock.models.installed import (
 )
 from deep_lock.models.metadata import MAX_METADATA_BYTES, parse_metadata
 from deep_lock.models.receipt import MAX_RECEIPT_BYTES, RECEIPT_NAME, Receipt, decode_receipt
-from deep_lock.parsing.record_file import MAX_RECORD_BYTES, parse_record
+from deep_lock.parsing.record_file import MAX_RECORD_BYTES, parse_record, record_digest
 
 MAX_FILES = 2_000_000
 """In the folders of packages."""
@@ -286,8 +285,7 @@ def _compared(path: str, row: RecordRow) -> _State:
         if row.size is not None and os.fstat(file.fileno()).st_size != row.size:
             return "changed"
         digest = hashlib.file_digest(file, algorithm).digest()
-    found = base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
-    return "same" if found == expected.rstrip("=") else "changed"
+    return "same" if record_digest(digest) == expected.rstrip("=") else "changed"
 
 
 class _Archive(Struct, frozen=True):

@@ -10,7 +10,6 @@ import csv
 import hashlib
 import os
 import zipfile
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from packaging.version import Version
 
 from deep_lock.boundary import reading
 from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken, ArchiveUnsafe, LimitExceeded, raise_machine_fault
+from deep_lock.parsing.record_file import record_digest
 from deep_lock.sdist.decompress import CHUNK_OUT, MIB
 from deep_lock.sdist.member_rules import Kinds, shown_name, split_name
 from deep_lock.sdist.zip_members import open_zip, zip_member
@@ -184,4 +184,4 @@ class _Destination(SchemeDictionaryDestination):
 
 
 def _entry(path: str, digest: bytes, size: int) -> RecordEntry:
-    return RecordEntry(path, Hash("sha256", urlsafe_b64encode(digest).decode("ascii").rstrip("=")), size)
+    return RecordEntry(path, Hash("sha256", record_digest(digest)), size)

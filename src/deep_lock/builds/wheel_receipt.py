@@ -6,7 +6,6 @@ would have a second RECORD, which readers of streams and readers of the director
 
 import hashlib
 import zipfile
-from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +13,7 @@ from deep_lock.boundary import reading
 from deep_lock.errors import ArchiveAmbiguous, ArchiveBroken
 from deep_lock.lazy import shutil
 from deep_lock.models.receipt import RECEIPT_NAME
+from deep_lock.parsing.record_file import record_digest
 from deep_lock.sdist.zip_members import open_zip, zip_member
 
 _CHUNK = 1024 * 1024
@@ -68,6 +68,6 @@ def _info(name: str, like: zipfile.ZipInfo) -> zipfile.ZipInfo:
 
 def _extended(record: bytes, path: str, receipt: bytes) -> bytes:
     """Return RECORD with a row of the receipt; ``path`` has no character that CSV quotes, as no name of a project has."""
-    digest = urlsafe_b64encode(hashlib.sha256(receipt).digest()).decode("ascii").rstrip("=")
+    digest = record_digest(hashlib.sha256(receipt).digest())
     end = b"" if record.endswith(b"\n") or not record else b"\n"
     return record + end + f"{path},sha256={digest},{len(receipt)}\n".encode()

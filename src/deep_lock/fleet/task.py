@@ -25,7 +25,7 @@ from deep_lock.lockfile.reader import from_text
 from deep_lock.locking import recorded_inputs
 from deep_lock.locking.lock import check_lock, lock
 from deep_lock.locking.read_inputs import at_workspace_root, lock_path
-from deep_lock.models.lock import Lock
+from deep_lock.models.lock import LOCK_NAME, Lock
 from deep_lock.network import git
 from deep_lock.operations import audit
 from deep_lock.project import discovery, folder_config
@@ -166,7 +166,7 @@ def _is_wanted(tree: Path, project: discovery.FoundProject, task: Task) -> bool:
     if patterns and not any(fnmatch.fnmatchcase(project.path, pattern) for pattern in patterns):
         return False
     folder = tree.joinpath(*project.parts)
-    return task.options.all_projects or is_there(folder / discovery.LOCK) or folder_config.has_own_table(folder)
+    return task.options.all_projects or is_there(folder / LOCK_NAME) or folder_config.has_own_table(folder)
 
 
 def _result(work: _Work, project: discovery.FoundProject) -> Result:

@@ -15,9 +15,9 @@ from deep_lock.files import open_regular, write_atomically
 from deep_lock.fleet import journal, metrics, page, query, update
 from deep_lock.fleet.database import NAME, journal_of, reading
 from deep_lock.fleet.records import JOURNAL, LOCKS, RepositoryResult, Result
+from deep_lock.models.lock import LOCK_NAME
 from deep_lock.project.files import MAX_LOCK_BYTES, read_bytes
 
-LOCK = "deep.lock"
 MARK = 'created-by = "deep-lock"'
 """Other tools have files of this name too: a file without this line is a lock of another tool."""
 
@@ -104,7 +104,7 @@ def of_files(paths: Sequence[Path], base: Path, text: str = "") -> Iterator[sqli
             own = _text(path)
         except FileNotFoundError:
             raise UsageError(f"{path}: there is no such file") from None
-        if path.name != LOCK and MARK not in own:
+        if path.name != LOCK_NAME and MARK not in own:
             continue
         digest = sha256(own.encode("utf-8", errors="replace")).hexdigest()
         texts[digest] = own
@@ -128,7 +128,7 @@ def _result(path: Path, base: Path, digest: str) -> RepositoryResult:
         relative = path.relative_to(base)
     except ValueError:
         relative = path
-    name = relative.parent.as_posix() if path.name == LOCK else relative.as_posix().removesuffix(".lock")
+    name = relative.parent.as_posix() if path.name == LOCK_NAME else relative.as_posix().removesuffix(".lock")
     project = Result(
         repository=name,
         commit="",

@@ -33,7 +33,7 @@ from deep_lock.errors import CacheInvalid
 from deep_lock.events import Warned
 from deep_lock.models.distribution import SDIST_SUFFIXES, Distribution, SourceDistribution, Wheel, sdist_stem
 from deep_lock.network.urls import host_and_port, is_signed
-from deep_lock.sanitize import show
+from deep_lock.sanitize import counted, show
 
 # -- the compact form
 
@@ -351,7 +351,7 @@ class Notes(msgspec.Struct):
             Warned(
                 code="FieldIgnored",
                 subject=self.name,
-                message=f"the {field} of {len(files)} {'file' if len(files) == 1 else 'files'} of {self.name} cannot be"
+                message=f"the {field} of {counted(len(files), 'file')} of {self.name} cannot be"
                 f" read, and counts as unknown; {files[0]}",
             )
             for field, files in sorted(self.ignored.items())
@@ -362,7 +362,7 @@ class Notes(msgspec.Struct):
             Warned(
                 code=code,
                 subject=self.name,
-                message=f"{len(cases)} {'file' if len(cases) == 1 else 'files'} of {self.name} left out; {cases[0]}",
+                message=f"{counted(len(cases), 'file')} of {self.name} left out; {cases[0]}",
             )
             for code, cases in sorted(self.cases.items())
         ]

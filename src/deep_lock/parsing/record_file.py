@@ -1,6 +1,7 @@
 """RECORD of a wheel or of an installed distribution (PEP 376, PEP 427): CSV with path, hash and size."""
 
 import csv
+from base64 import urlsafe_b64encode
 
 from deep_lock.boundary import ErrorOf, reading
 from deep_lock.models.installed import RecordRow
@@ -14,6 +15,11 @@ def parse_record(data: bytes, where: str, error: ErrorOf) -> tuple[RecordRow, ..
         raise error(f"{where}: is larger than {MAX_RECORD_BYTES} bytes")
     with reading(where, error):
         return tuple(_row(fields) for fields in csv.reader(data.decode("utf-8").splitlines(), strict=True) if fields)
+
+
+def record_digest(digest: bytes) -> str:
+    """Return a digest as a row of RECORD has it: base64 for URLs, without padding."""
+    return urlsafe_b64encode(digest).decode("ascii").rstrip("=")
 
 
 def _row(fields: list[str]) -> RecordRow:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from deep_lock.errors import DeepLockError, LimitExceeded, UsageError, raise_machine_fault
 from deep_lock.events import Reporter, Warned
+from deep_lock.models.lock import LOCK_NAME
 from deep_lock.network import git
 from deep_lock.project.folder_config import CONFIG, PYPROJECT, read_document, workspace_root
 from deep_lock.sdist.pyproject import nested_table
@@ -20,7 +21,6 @@ from deep_lock.sdist.pyproject import nested_table
 MAX_DEPTH = 32
 MAX_FOLDERS = 100_000
 MAX_PROJECTS = 1000
-LOCK = "deep.lock"
 NOT_ENTERED = frozenset({"node_modules"})
 _TABLES = (
     ("project",),
@@ -68,7 +68,7 @@ def find_projects(
     for folder, names in _entered(top, exclude, environ, reporter):
         if _describes_project(folder.path, names):
             found[_with_its_lock(folder.path)] = False
-        elif LOCK in names:
+        elif LOCK_NAME in names:
             found.setdefault(folder.path, True)
         if len(found) > MAX_PROJECTS:
             raise _too_many(root, f"more than {MAX_PROJECTS} projects")
