@@ -94,6 +94,8 @@ def cluster(folder: Path, environ: Mapping[str, str], *, workers: int, resources
                 "--nthreads",
                 "1",
                 "--no-dashboard",
+                "--dashboard-address",
+                "127.0.0.1:0",
                 "--no-nanny",
                 "--host",
                 "127.0.0.1",

@@ -102,9 +102,11 @@ def check_address(options: EngineOptions) -> None:
     try:
         parts = urlsplit(address)
         scheme, host, port = parts.scheme, parts.hostname or "", parts.port
+        # Dask takes all before the port as the host: with a user or a space it would look up another one
+        has_more = "@" in address or address != f"{scheme}://{parts.netloc}"
     except ValueError:
-        scheme, host, port = "", "", None
-    if scheme not in {"tcp", "tls"} or not host or port is None:
+        scheme, host, port, has_more = "", "", None, True
+    if scheme not in {"tcp", "tls"} or not host or not port or has_more:
         raise UsageError(f"--scheduler {show(address)}: must be tls://HOST:PORT, or tcp://127.0.0.1:PORT")
     if scheme == "tcp" and not _is_loopback(host):
         raise UsageError(

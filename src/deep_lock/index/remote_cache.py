@@ -106,6 +106,10 @@ class RemoteCache:
         with self._lock:
             while self._pending and self._is_usable and self._lock.wait(SILENT_SECONDS):
                 pass
+            is_late = bool(self._pending) and self._is_usable
+        if is_late:
+            self._count_fault("written", TimeoutError())
+        with self._lock:
             self._faults = MOST_FAULTS
         self._writers.close(0.0)
 

@@ -24,8 +24,17 @@ def test_a_plain_port_of_another_host_is_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1:8786", "ucx://a:1", "tls://a", "inproc://a/1", "tcp://[::1", "tcp://a:b"]
+    "address",
+    ["127.0.0.1:8786", "ucx://a:1", "tls://a", "inproc://a/1", "tcp://[::1", "tcp://a:b", "tcp://127.0.0.1:0"],
 )
 def test_other_addresses_are_refused(address: str) -> None:
+    with pytest.raises(UsageError, match="must be tls://HOST:PORT"):
+        check_address(EngineOptions(scheduler=address))
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://a@127.0.0.1:1", "tcp://\t127.0.0.1:1", "tcp://127.0.0.1:1/a", "tcp://127.0.0.1:1?a"]
+)
+def test_an_address_that_dask_reads_as_another_host_is_refused(address: str) -> None:
     with pytest.raises(UsageError, match="must be tls://HOST:PORT"):
         check_address(EngineOptions(scheduler=address))

@@ -189,6 +189,19 @@ def test_a_store_that_fails_is_soon_not_used(*, hangs: bool, monkeypatch: pytest
     assert ("no response in time" if hangs else "no access") in warned.message
 
 
+def test_objects_that_are_not_written_at_the_end_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_cache, "SILENT_SECONDS", 0.2)
+    events: list[Event] = []
+    system = Failing(hangs=True)
+    cache = RemoteCache(system, "bucket", "s3://bucket", events.append, read_only=False)
+    cache.write(DIGEST, DATA)
+    cache.close()
+    system.end.set()
+    (warned,) = events
+    assert isinstance(warned, Warned)
+    assert "cannot be written; the run goes on without it: no response in time" in warned.message
+
+
 def test_a_slow_store_may_take_its_time_with_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_cache, "SILENT_SECONDS", 0.3)
     monkeypatch.setattr(remote_cache, "_CHUNK", 2)
