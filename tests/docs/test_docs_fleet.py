@@ -5,9 +5,12 @@ from tests.support.paths import ROOT
 
 
 def test_the_table_is_that_of_the_simulation() -> None:
-    page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8").splitlines()
+    page = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
     for row in rows(0.05, (1, 64)):
-        assert row in page
+        assert row in page.splitlines()
+    costs = Costs()
+    assert f"{costs.task} s of a worker" in page
+    assert f"{costs.view * 1000:.0f} ms for each new lock" in page
 
 
 def test_a_run_is_no_shorter_than_its_bounds() -> None:
