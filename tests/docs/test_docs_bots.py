@@ -66,7 +66,9 @@ def test_the_bot_updates_one_build_requirement_and_nothing_else(
         write_zip(database, record("GHSA-m", "maker", "introduced 0", "fixed 1.2", score=CRITICAL))
         done = run_bot("--database", str(database), "--max-age", "P9999D", "--refresh")
         assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("Update maker to 2.0 in the build of one 1.0\n\nFixes GHSA-m (critical)\n- maker 1.0 -> 2.0 ")
+        assert done.stdout.startswith(
+            "Update maker to 2.0 in the build of one 1.0\n\nFixes GHSA-m (critical)\n- maker 1.0 -> 2.0 "
+        )
         after = (made.folder / "deep.lock").read_text(encoding="utf-8")
         # a hunk for the new release of maker, and one for the member of one build
         assert [line for line in _environments(after) if line not in _environments(before)] == ['"one" maker 2.0']

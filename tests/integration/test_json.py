@@ -214,6 +214,10 @@ def test_documents_are_read_from_standard_input(
         assert code in {own["code"] for own in read(newer, "diff", old, new)["changes"]}
     empty = read(text, "diff", "-", "-", code=2)
     assert (empty["code"], "a run reads it once" in empty["message"]) == ("lock-invalid", True)
+    for command in ("lock", "report"):
+        assert "not a file to write" in read(text, command, "-o", "-", code=2)["message"]
+    assert run(["export", "-o", "-"]) == 2
+    assert not (project.folder / "-").exists()
 
 
 # -- failures

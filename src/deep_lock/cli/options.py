@@ -24,6 +24,13 @@ DOCUMENT = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Pa
 """A file, or standard input as ``-``."""
 
 
+def not_standard_input(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Refuse ``-`` as the name of a file to write: elsewhere it is standard input. Raises BadParameter."""
+    if value == Path("-"):
+        raise click.BadParameter("- is standard input, and not a file to write; name a file")
+    return value
+
+
 def option(
     *names: str,
     repeatable: bool = False,
@@ -399,6 +406,7 @@ LOCK_FILE = option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=not_standard_input,
     help="Where to write the lock.",
     default_text="deep.lock next to pyproject.toml",
 )

@@ -6,7 +6,18 @@ from typing import Any
 
 import click
 
-from deep_lock.cli.options import DOWNLOADS, LOCK, PACKAGE, TEXT_OR_JSON, Section, flag, option, pick, sectioned
+from deep_lock.cli.options import (
+    DOWNLOADS,
+    LOCK,
+    PACKAGE,
+    TEXT_OR_JSON,
+    Section,
+    flag,
+    not_standard_input,
+    option,
+    pick,
+    sectioned,
+)
 from deep_lock.cli.session import Session
 from deep_lock.config.options import ContentsOptions, NetworkOptions, ReportOptions
 from deep_lock.errors import UsageError
@@ -35,7 +46,12 @@ FILES: Section = (
         PACKAGE,
         flag("--deep", text="Read what the files of the lock bring; those that are not in the cache are fetched."),
         option(
-            "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The page to write."
+            "-o",
+            "--output",
+            required=True,
+            type=click.Path(dir_okay=False, path_type=Path),
+            callback=not_standard_input,
+            help="The page to write.",
         ),
     ),
 )
