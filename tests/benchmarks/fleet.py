@@ -355,8 +355,8 @@ def opened(folder: Path, number: int, workers: int, secret: Path) -> Iterator[Be
             secret=secret,
             address=("127.0.0.1", port),
             seed=_seed(folder / "seed", server),
-            workspaces=min(3, 1 + number // 100),
-            broken=max(2, number // 50),
+            workspaces=min(3, number // 5),
+            broken=min(10, number // 5),
         )
         write_list(made, folder / "repos.toml")
         yield Bench(folder=folder, made=made, server=server, workers=workers)
