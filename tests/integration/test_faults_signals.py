@@ -77,7 +77,7 @@ def test_a_signal_while_a_hook_runs(tmp_path: Path, number: signal.Signals) -> N
         server.hold({"thing 1.0": thing, "base 1.0": {}})
         arguments = ("lock", f"--python-version={MINOR}", "--platform=host", "--hooks=sandbox")
         with own.start(*arguments, "-i", server.url, environ={"TMPDIR": str(temporary)}) as child:
-            _wait_for(child, lambda: bool(list(temporary.rglob("started"))) and bool(processes_with(mark)))
+            _wait_for(child, lambda: _has_file(temporary, "started") and bool(processes_with(mark)))
             child.send_signal(number)
             _, said = child.communicate(timeout=60)
     assert child.returncode == 128 + number, said
@@ -101,6 +101,11 @@ def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
             child.send_signal(signal.SIGTERM)
             child.communicate(timeout=60)
     assert child.returncode == 128 + signal.SIGTERM
+
+
+def _has_file(folder: Path, name: str) -> bool:
+    """Whether there is such a file below a folder. Folders may disappear meanwhile, which `Path.rglob` does not bear."""
+    return any(name in names for _, _, names in os.walk(folder))
 
 
 def _wait_for(child: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:

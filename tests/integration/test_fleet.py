@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,6 +165,10 @@ def test_workers_of_a_cluster_on_this_machine_may_be_killed(fleet: Fleet) -> Non
     command = [sys.executable, "-m", "deep_lock", *fleet.arguments("lock"), "--workers", "2", "--only", "app000*"]
     ran = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert ran.stderr is not None
+    while not (starting := _descendants(ran.pid, "multiprocessing.spawn")):
+        assert ran.poll() is None
+        time.sleep(0.02)
+    os.kill(starting[0], signal.SIGKILL)
     assert ran.stderr.readline().startswith("[1/7] ")
     for child in _descendants(ran.pid, WORKER):
         os.kill(child, signal.SIGKILL)

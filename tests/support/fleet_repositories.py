@@ -58,18 +58,18 @@ def make_fleet(folder: Path, number: int, *, workspaces: int = 1, broken: int = 
         hostile=tuple(f"hostile{at}" for at in range(hostile)),
     )
     for at, name in enumerate(good):
-        _commit(folder / name, dict(_shape(at, name)))
+        commit_files(folder / name, dict(_shape(at, name)))
     for at, name in enumerate(made.workspaces):
-        _commit(folder / name, dict(_workspace(at, name)))
+        commit_files(folder / name, dict(_workspace(at, name)))
     for at, name in enumerate(made.broken):
         text = "[tool.deep-lock\n" if at % 2 else PROJECT.format(name=name, requires=["lib0>9"])
-        _commit(folder / name, {"pyproject.toml": text})
+        commit_files(folder / name, {"pyproject.toml": text})
     for at, name in enumerate(made.hostile):
         if at % 2:
-            _commit(folder / name, {"deep.lock": "x" * 1000}, link=("pyproject.toml", "/etc/passwd"))
+            commit_files(folder / name, {"deep.lock": "x" * 1000}, link=("pyproject.toml", "/etc/passwd"))
         else:
             attack = PROJECT.format(name=name, requires=["lib0"]) + 'policy = "../../../../etc/passwd"\n'
-            _commit(folder / name, {"pyproject.toml": attack, ".gitattributes": "* filter=evil\n"})
+            commit_files(folder / name, {"pyproject.toml": attack, ".gitattributes": "* filter=evil\n"})
     return made
 
 
@@ -109,7 +109,8 @@ def write_list(made: Made, path: Path) -> Path:
     return path
 
 
-def _commit(folder: Path, files: Mapping[str, str], *, link: tuple[str, str] | None = None) -> None:
+def commit_files(folder: Path, files: Mapping[str, str], *, link: tuple[str, str] | None = None) -> None:
+    """Commit files, and a link if one is named, in a repository that is made at its first commit."""
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
@@ -122,4 +123,4 @@ def _commit(folder: Path, files: Mapping[str, str], *, link: tuple[str, str] | N
 
 def add_file(made: Made, name: str, path: str, text: str) -> None:
     """Add a commit to a repository."""
-    _commit(made.folder / name, {path: text})
+    commit_files(made.folder / name, {path: text})

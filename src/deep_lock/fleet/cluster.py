@@ -16,7 +16,7 @@ import dask
 import distributed
 from msgspec import Struct
 
-from deep_lock.errors import NetworkError, UsageError
+from deep_lock.errors import NetworkError, UsageError, raise_machine_fault
 from deep_lock.fleet.worker_process import run_in_worker
 from deep_lock.sanitize import show
 
@@ -25,6 +25,8 @@ _dask: Any = distributed
 SANDBOX: Mapping[str, float] = {"sandbox": 1}
 """The resource of a worker that runs hooks: a task takes one."""
 CONNECT_SECONDS = 30
+STARTS = 3
+"""So often a cluster of this machine is started before the run gives up."""
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,  # each kill of a worker is counted by the run
     "distributed.scheduler.worker-saturation": 1.0,
@@ -72,8 +74,19 @@ def local(workers: int) -> Iterator[Cluster]:
     with (
         dask.config.set(SETTINGS),
         warnings.catch_warnings(action="ignore"),  # of a port that is in use: another one is taken
-        _closing(
-            _dask.LocalCluster(
+        _closing(_started(workers)) as started,
+        _closing(_dask.Client(started, set_as_default=False)) as client,
+    ):
+        yield Cluster(
+            slots=workers, submit=_submitter(client, hooks=False), has_workers=lambda: _has_workers(client, hooks=False)
+        )
+
+
+def _started(workers: int) -> Any:
+    """Start a cluster, again where a worker ends meanwhile: no task has run yet. Raises NetworkError."""
+    for attempt in range(1, STARTS + 1):
+        try:
+            return _dask.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
@@ -87,12 +100,14 @@ def local(workers: int) -> Iterator[Cluster]:
                 silence_logs=logging.CRITICAL,
                 plugins=(_Uninterrupted(),),
             )
-        ) as started,
-        _closing(_dask.Client(started, set_as_default=False)) as client,
-    ):
-        yield Cluster(
-            slots=workers, submit=_submitter(client, hooks=False), has_workers=lambda: _has_workers(client, hooks=False)
-        )
+        except (RuntimeError, OSError, TimeoutError) as error:
+            raise_machine_fault(error)
+            if attempt == STARTS:
+                raise NetworkError(
+                    f"the workers of this machine cannot be started: {show(str(error))}",
+                    hint="--workers 1 needs no cluster",
+                ) from None
+    return None
 
 
 @contextmanager
