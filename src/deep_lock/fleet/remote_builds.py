@@ -125,7 +125,7 @@ class _Builds:
 
     def python_full_version(self) -> str:
         """Return the version that the interpreters of all workers have. Raises UsageError, NetworkError and BuildUnfinished."""
-        self._supply(self._task.lock, self._request.source.text.encode(), again=False)
+        self._supply(self._task.lock, self._request.source.text.encode(), again=True)
         futures = self._engine.submit_to_each(msgspec.json.encode(self._task))
         wait(futures, PROBE_SECONDS, return_when=FIRST_COMPLETED)
         done, busy = wait(futures, OTHER_PROBES_SECONDS)
